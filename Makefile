@@ -1,0 +1,37 @@
+# Meson builds; this is the short way to it.  `make` leaves the program at build/pg_rewind.
+
+MESON_OPTIONS =
+TESTS =
+
+.PHONY: all setup check check-unit check-end-to-end demo install clean
+
+all: build/build.ninja
+	@ninja -C build
+
+build/build.ninja:
+	meson setup build $(MESON_OPTIONS)
+
+# Debian packages and server programs; does nothing if they are there.
+setup:
+	@tests/setup.sh
+
+# Everything; PG_VERSIONS="15 18" and TESTS="t/100_basic.pl" make it less.
+check: setup
+	@$(MAKE) --no-print-directory check-unit
+	@$(MAKE) --no-print-directory check-end-to-end
+
+check-unit: all
+	@meson test -C build --no-rebuild --print-errorlogs
+
+check-end-to-end: all
+	@tests/end_to_end.sh $(TESTS)
+
+demo: setup
+	@$(MAKE) --no-print-directory all >/dev/null
+	@tests/demo.sh
+
+install: all
+	meson install -C build --no-rebuild
+
+clean:
+	rm -rf build

@@ -1,0 +1,53 @@
+# Facts that tests/setup.sh, tests/end_to_end.sh and tests/demo.sh share; to be sourced by bash.
+
+checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+# Debian 12 packages: to build, to run unit tests, to run servers and their clients.
+packages=(
+    gcc libc6-dev meson ninja-build pkg-config
+    libpq-dev libssl-dev libisal-dev uthash-dev libcmocka-dev
+    perl util-linux nodejs
+    postgresql-common postgresql-15 postgresql-client-15
+)
+
+server_versions=(10 11 12 13 14 15 16 17 18)
+
+# Where the server programs lie: kept between runs, outside the checkout.
+if [ -n "${PG_REWIND_SERVERS:-}" ]; then
+    servers=$PG_REWIND_SERVERS
+elif [ "$(id -u)" = 0 ]; then
+    servers=/var/cache/pg_rewind/servers
+else
+    servers=${XDG_CACHE_HOME:-$HOME/.cache}/pg_rewind/servers
+fi
+
+# PostgreSQL refuses to run as root: root runs its servers as this user.
+ordinary_user=postgres
+
+# Run a command as an ordinary user, in an environment that no setting of the caller reaches.
+as_ordinary_user()
+{
+    local clean=(env -i LC_ALL=C HOME=/nonexistent PATH=/usr/local/bin:/usr/bin:/bin)
+
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid="$ordinary_user" --regid="$ordinary_user" --clear-groups "${clean[@]}" "$@"
+    else
+        "${clean[@]}" "$@"
+    fi
+}
+
+# Stop what still runs below a directory: servers are known by their pid files and their own directory.
+stop_servers_below()
+{
+    local pid_file pid
+
+    find "$1" -name postmaster.pid 2>/dev/null | while read -r pid_file; do
+        pid=$(head -n 1 "$pid_file" 2>/dev/null)
+        case $pid in
+            '' | *[!0-9]*) continue ;;
+        esac
+        if [ "$(readlink "/proc/$pid/cwd")" = "$(dirname "$pid_file")" ]; then
+            kill -QUIT "$pid"
+        fi
+    done
+}

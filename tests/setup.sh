@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
+set -euo pipefail
+. "$(dirname "$0")/environment.sh"
+
+as_root()
+{
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+is_installed()
+{
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+apt_install()
+{
+    echo "setup: installing $*" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >&2
+}
+
+install_packages()
+{
+    local package missing=()
+
+    for package in "${packages[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    command -v npm >/dev/null || missing+=(npm)
+    if [ ${#missing[@]} -eq 0 ]; then
+        return
+    fi
+
+    as_root apt-get -q update >&2
+    # The server package would make and start a cluster that nobody here needs.
+    if ! is_installed postgresql-common; then
+        apt_install postgresql-common
+        as_root sed -i 's/^#\? *create_main_cluster *=.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf
+    fi
+    apt_install "${missing[@]}"
+}
+
+# The packages hold their links as a list, which an install script would turn into links; npm may be set
+# to run no such scripts, so it is done here.
+make_links()
+{
+    local version
+
+    for version in "${server_versions[@]}"; do
+        (cd "$servers/node_modules/postgres-$version" && node scripts/hydrate-symlinks.js)
+    done
+}
+
+check_servers()
+{
+    local version found
+
+    for version in "${server_versions[@]}"; do
+        found=$(as_ordinary_user "$servers/node_modules/postgres-$version/native/bin/postgres" -V) || found=
+        case $found in
+            "postgres (PostgreSQL) $version."*) ;;
+            *)
+                echo "setup: there is no usable server of version $version in $servers" >&2
+                return 1
+                ;;
+        esac
+    done
+}
+
+# installed-lock.json is written last: without it, or with another lock than ours, all is done again.
+install_servers()
+{
+    local stamp=$servers/installed-lock.json
+
+    mkdir -p "$servers"
+    exec 9>"$servers/.flock"
+    flock 9
+    if ! cmp -s "$checkout/tests/servers/package-lock.json" "$stamp"; then
+        echo "setup: fetching servers of versions ${server_versions[*]} into $servers" >&2
+        rm -rf "$stamp" "$servers/node_modules"
+        cp "$checkout/tests/servers/package.json" "$checkout/tests/servers/package-lock.json" "$servers/"
+        (cd "$servers" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
+        make_links
+        chmod -R a+rX "$servers"
+        check_servers
+        cp "$checkout/tests/servers/package-lock.json" "$stamp"
+    fi
+    exec 9>&-
+}
+
+install_packages
+install_servers
