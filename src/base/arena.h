@@ -1,0 +1,30 @@
+/*
+ * Memory with one owner and one lifetime: nothing in an arena is freed alone.
+ * An arena is not safe for use by several threads at once.
+ */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+typedef struct Arena Arena;
+
+Arena *arena_create(void);
+
+/* Free the arena and everything in it. NULL is allowed. */
+void arena_destroy(Arena *arena);
+
+/* Zeroed memory, aligned for any type. Exits when memory is exhausted. */
+void *arena_allocate(Arena *arena, size_t size);
+
+/* Copies of strings, packed without padding. */
+char *arena_strdup(Arena *arena, const char *string);
+char *arena_strndup(Arena *arena, const char *string, size_t length);
+char *arena_printf(Arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Bytes that the arena has taken from the system. */
+size_t arena_size(const Arena *arena);
+
+#endif

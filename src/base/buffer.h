@@ -1,0 +1,73 @@
+/*
+ * Cursor: a bounded reader over foreign bytes. Buffer: growing bytes for output.
+ */
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Reads little-endian numbers. Once it would have to read past the end it has failed: it gives
+ * zeros and stays failed. Read all fields, look at failed once, then use them. Points into the
+ * bytes it was made from and owns nothing.
+ */
+typedef struct Cursor
+{
+    const uint8_t *bytes;
+    size_t size;
+    size_t position; /* <= size */
+    bool failed;
+} Cursor;
+
+Cursor cursor_over(const void *bytes, size_t size);
+
+/* A cursor over the next size bytes, which the outer one skips; failed if there are fewer. */
+Cursor cursor_take(Cursor *cursor, size_t size);
+
+uint8_t cursor_u8(Cursor *cursor);
+uint16_t cursor_u16(Cursor *cursor);
+uint32_t cursor_u32(Cursor *cursor);
+uint64_t cursor_u64(Cursor *cursor);
+void cursor_skip(Cursor *cursor, size_t size);
+size_t cursor_left(const Cursor *cursor);
+
+/* The next size bytes, or NULL (and failed) if there are fewer. */
+const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
+
+/* Put the cursor at an offset from the start; failed if that is behind the end. */
+void cursor_seek(Cursor *cursor, size_t offset);
+
+/* Growing bytes. Zero-initialise it (`Buffer buffer = {0}`); release with buffer_free. */
+typedef struct Buffer
+{
+    uint8_t *bytes;
+    size_t size;
+    size_t capacity;
+} Buffer;
+
+void buffer_free(Buffer *buffer);
+void buffer_clear(Buffer *buffer); /* size 0, memory kept */
+void buffer_reserve(Buffer *buffer, size_t capacity);
+void buffer_append(Buffer *buffer, const void *bytes, size_t size);
+void buffer_append_u8(Buffer *buffer, uint8_t value);
+void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-endian */
+void buffer_append_u32(Buffer *buffer, uint32_t value);
+void buffer_append_u64(Buffer *buffer, uint64_t value);
+void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
+void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The content as a string: a NUL is put behind it, not counted in size. Valid until the next change. */
+const char *buffer_string(Buffer *buffer);
+
+/* Little-endian numbers in place, for patching. The caller checks that they fit. */
+void store_u32(uint8_t *bytes, uint32_t value);
+void store_u64(uint8_t *bytes, uint64_t value);
+uint16_t load_u16(const uint8_t *bytes);
+uint32_t load_u32(const uint8_t *bytes);
+uint64_t load_u64(const uint8_t *bytes);
+
+#endif

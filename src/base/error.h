@@ -1,0 +1,53 @@
+/*
+ * What failed, and how it ends the run.
+ *
+ * A function that can fail returns bool and takes an Error as its last argument; it fills the Error
+ * only when it returns false. Who knows the path or LSN writes the message; callers hand it on.
+ */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+
+typedef enum ErrorKind
+{
+    ERROR_NONE,
+    ERROR_FAILED,     /* exit status 1: this run failed, another may work */
+    ERROR_IMPOSSIBLE, /* exit status 3: this target can never be rewound to this source */
+    ERROR_RETRY,      /* the connection to the source was lost: the same request may work later */
+    ERROR_USAGE       /* exit status 1, followed by the hint to try --help */
+} ErrorKind;
+
+/* Long enough for two paths of 4096 bytes would be wasteful: what does not fit is cut off. */
+typedef struct Error
+{
+    ErrorKind kind;
+    int error_number; /* errno when the message ends in its text, else 0 */
+    char message[5120];
+    char detail[5120];
+    char hint[1024];
+} Error;
+
+/* Set kind and message, forget detail and hint. Always returns false: `return error_set(...)`. */
+bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* As error_set, with ": " and the text of errno (read at once) behind the message. */
+bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Add a line of detail or of hint, sentences both. Several details are joined by newlines. False. */
+bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+bool error_hint(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* Say that memory is exhausted and exit with status 1 (every instant is safe to die at). */
+_Noreturn void out_of_memory(void);
+
+/* malloc, calloc and realloc that never return NULL. */
+void *memory_allocate(size_t size);
+void *memory_allocate_zeroed(size_t count, size_t size);
+void *memory_resize(void *memory, size_t size);
+
+#endif

@@ -1,0 +1,38 @@
+/*
+ * One function over N items in J threads.
+ */
+#ifndef BASE_WORKERS_H
+#define BASE_WORKERS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Called once for each item, in ascending order of items over all threads; worker is 0 .. jobs - 1
+ * and belongs to one thread during the whole run. Each worker has an Error of its own.
+ */
+typedef bool (*WorkerFunction)(void *context, int worker, size_t item, Error *error);
+
+/*
+ * Run function over items 0 .. count - 1 in at most jobs threads (the caller's own when jobs or
+ * count is 1). The first error stops the rest: no further item is begun, those under way end, and
+ * the error of the lowest item that failed is returned. Items not begun stay undone.
+ */
+MUST_CHECK bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
+                            Error *error);
+
+/* Set by SIGINT, SIGTERM and SIGHUP (see signals_install); workers_run and I/O loops look at it. */
+bool stop_requested(void);
+
+/* Fails with "terminated by signal N" once a stop was requested and stops are not held off. */
+MUST_CHECK bool stop_check(Error *error);
+
+/* Install the handlers. SIGPIPE is ignored. */
+void signals_install(void);
+
+/* From now on stops are held off: stop_check succeeds (after the commit). */
+void signals_hold_off(void);
+
+#endif

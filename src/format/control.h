@@ -1,0 +1,102 @@
+/*
+ * global/pg_control: read it, check it, and make the two that we write.
+ */
+#ifndef FORMAT_CONTROL_H
+#define FORMAT_CONTROL_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "format/versions.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONTROL_FILE_SIZE 8192 /* PG_CONTROL_FILE_SIZE, catalog/pg_control.h, all versions */
+#define CONTROL_PATH "global/pg_control"
+
+/* enum DBState, catalog/pg_control.h, alike in 9.1 to 19. */
+typedef enum ControlState
+{
+    STATE_STARTUP = 0,
+    STATE_SHUTDOWNED = 1,
+    STATE_SHUTDOWNED_IN_RECOVERY = 2,
+    STATE_SHUTDOWNING = 3,
+    STATE_IN_CRASH_RECOVERY = 4,
+    STATE_IN_ARCHIVE_RECOVERY = 5,
+    STATE_IN_PRODUCTION = 6
+} ControlState;
+
+/* struct CheckPoint: in pg_control, and the body of a checkpoint record. */
+typedef struct CheckPoint
+{
+    Lsn redo;
+    Timeline timeline;
+    Timeline previous_timeline;
+    bool full_page_writes;
+    uint64_t next_xid; /* with epoch */
+    uint32_t oldest_xid;
+    uint32_t oldest_active_xid;
+    int64_t time; /* seconds since 1970 */
+} CheckPoint;
+
+typedef struct Control
+{
+    const Version *version;
+    uint64_t system_identifier;
+    uint32_t control_version;
+    uint32_t catalog_version;
+    ControlState state;
+    Lsn checkpoint_lsn; /* where the last checkpoint's record starts */
+    CheckPoint checkpoint;
+    Lsn min_recovery_point;
+    Timeline min_recovery_timeline;
+    Lsn backup_start_point;
+    Lsn backup_end_point;
+    bool backup_end_required;
+    int32_t wal_level; /* 0 minimal, 1 replica, 2 logical */
+    bool wal_log_hints;
+    uint32_t data_checksum_version; /* 0: no checksums */
+    uint32_t block_size;
+    uint32_t relation_segment_blocks;
+    uint32_t wal_block_size;
+    uint32_t wal_segment_size; /* bytes, a power of two, 1 MB to 1 GB */
+    uint8_t bytes[CONTROL_FILE_SIZE]; /* the file as read */
+} Control;
+
+/*
+ * Read pg_control's bytes. name is for messages. Fails on a wrong size ("unexpected control file size"),
+ * an unknown version ("clusters are not compatible ..."), a wrong CRC ("unexpected control file CRC", *crc_wrong
+ * set so that a reader of a running server may try again), sizes that no server accepts.
+ */
+MUST_CHECK bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
+                              bool *crc_wrong, Error *error);
+
+/* A CheckPoint from the body of a checkpoint record or from pg_control. */
+MUST_CHECK bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
+                                 CheckPoint *checkpoint, Error *error);
+
+/*
+ * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's. A promotion
+ * writes END_OF_RECOVERY's timeline there first (CreateEndOfRecoveryRecord in xlog.c, since 9.3).
+ */
+Timeline control_timeline(const Control *control);
+
+/* State as pg_controldata prints it. */
+const char *control_state_name(ControlState state);
+
+/*
+ * The pg_control of the rewound target: the source's bytes with state "in archive recovery",
+ * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, zeros behind.
+ */
+void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
+                          int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);
+
+/*
+ * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up to a WAL
+ * page boundary (where no record can start), checkpoint timeline `timeline`, no recovery or backup positions. No server starts
+ * from it, with or without a backup_label; every reader reads it. (keeping others out; xlog.c, "invalid checkpoint location")
+ */
+void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
+                         uint8_t bytes[CONTROL_FILE_SIZE]);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * Path of a relation file <-> tablespace, database, relfilenode, fork, segment (common/relpath.c).
+ */
+#ifndef FORMAT_RELPATH_H
+#define FORMAT_RELPATH_H
+
+#include "format/versions.h"
+#include "format/walrecord.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TABLESPACE_DEFAULT 1663
+#define TABLESPACE_GLOBAL 1664
+#define RELPATH_SIZE 160
+
+typedef struct RelationFile
+{
+    RelationId relation;
+    uint8_t fork;
+    uint32_t segment; /* 0, or N of the suffix .N */
+} RelationFile;
+
+/* A data file of any fork of a permanent relation of this version; false for all else (also temporary ones). */
+bool relpath_parse(const Version *version, const char *path, RelationFile *file);
+
+/* The path of such a file, relative to the data directory. */
+void relpath_make(const Version *version, const RelationFile *file, char path[RELPATH_SIZE]);
+
+/* A temporary relation's file, t3_16400 with fork or segment. */
+bool relpath_is_temporary(const Version *version, const char *path);
+
+/* base/16400 or pg_tblspc/16500/PG_15_202209061/16400, also as the beginning of a longer path: which database? */
+bool relpath_database(const Version *version, const char *path, Oid *tablespace, Oid *database);
+void relpath_database_make(const Version *version, Oid tablespace, Oid database,
+                           char path[RELPATH_SIZE]);
+
+/* PG_15_202209061 */
+#define TABLESPACE_VERSION_SIZE 40
+void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE]);
+
+#endif

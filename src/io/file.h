@@ -1,0 +1,94 @@
+/*
+ * Open, read, write, sync, rename, remove: no other file makes these calls.
+ *
+ * All paths are as given, relative ones to the working directory; messages name them as given
+ * ("could not open file \"%s\": %m" and the like, the original's wording). EINTR is handled, short reads
+ * and writes are continued. Each call that changes a disk passes a fault point.
+ */
+#ifndef IO_FILE_H
+#define IO_FILE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* Modes for new files and directories, from the permissions of the target (0600/0700 or 0640/0750). */
+void file_set_modes(bool group_access);
+mode_t file_mode(void);
+mode_t directory_mode(void);
+
+/* Open for reading (O_CLOEXEC). -1 on failure; a missing file is an error unless found is given. */
+MUST_CHECK bool file_open_read(const char *path, int *fd, bool *found, Error *error);
+
+/* Open an existing file for reading and writing. */
+MUST_CHECK bool file_open_update(const char *path, int *fd, Error *error);
+
+/* Create, or truncate an existing one, for writing and reading. */
+MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
+
+/* Create or open without truncation, for writing and reading. */
+MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
+
+/* Close; fd may be -1. A failing close after writes is an error where that matters. */
+void file_close(int fd);
+
+/* Read up to size bytes at offset; *length is less than size only at the end of the file. */
+MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
+                             size_t *length, Error *error);
+
+/* Write all of it at offset. */
+MUST_CHECK bool file_write_at(int fd, const char *path, const void *bytes, size_t size,
+                              uint64_t offset, Error *error);
+
+/* Read a whole file of at most limit bytes (a larger one is an error) behind what buffer holds. */
+MUST_CHECK bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found,
+                              Error *error);
+
+MUST_CHECK bool file_truncate(int fd, const char *path, uint64_t size, Error *error);
+
+/* Reserve disk space for [0, size) and extend the file to size; file systems without fallocate: ftruncate. */
+MUST_CHECK bool file_reserve(int fd, const char *path, uint64_t size, Error *error);
+
+MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *error);
+MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found, Error *error);  /* follows links */
+MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
+
+/* Removing something that is not there succeeds. */
+MUST_CHECK bool file_remove(const char *path, Error *error);
+MUST_CHECK bool file_remove_directory(const char *path, Error *error);
+
+MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
+MUST_CHECK bool file_link(const char *from, const char *to, bool *exists, Error *error); /* hard link */
+
+/* Make a directory with directory_mode(); one that is there already is fine. */
+MUST_CHECK bool file_make_directory(const char *path, Error *error);
+/* Also its missing parents. */
+MUST_CHECK bool file_make_directories(const char *path, Error *error);
+
+/* A symbolic link at path pointing to link_target; replaced if it points elsewhere. */
+MUST_CHECK bool file_make_link(const char *link_target, const char *path, Error *error);
+/* Where a link points, into buffer as a string (buffer_string). */
+MUST_CHECK bool file_read_link(const char *path, Buffer *buffer, Error *error);
+
+/* --no-sync: file_sync and its like do nothing. */
+void file_set_sync(bool on);
+bool file_sync_enabled(void);
+MUST_CHECK bool file_sync(int fd, const char *path, Error *error);
+MUST_CHECK bool file_sync_path(const char *path, Error *error);      /* a file or a directory; missing: fine */
+MUST_CHECK bool file_sync_file_system(const char *path, Error *error); /* syncfs of the file system that holds path */
+
+/* Bytes that an ordinary user may still write on the file system that holds path. */
+MUST_CHECK bool file_space_free(const char *path, uint64_t *bytes, Error *error);
+
+/* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported false. */
+MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
+
+/* "a/b" from "a" and "b" into out, of size bytes; an over-long result is an error. */
+MUST_CHECK bool path_join(char *out, size_t size, const char *directory, const char *name,
+                          Error *error);
+#define PATH_SIZE 8192
+
+#endif

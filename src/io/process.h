@@ -1,0 +1,27 @@
+/*
+ * Run a program and collect its output (postgres -C, postgres -V), or a shell command (restore_command).
+ *
+ * A child's stdin is /dev/null, its stdout is collected or goes to stderr: our own stdout stays clean.
+ */
+#ifndef IO_PROCESS_H
+#define IO_PROCESS_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+
+/* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to ours or /dev/null. */
+MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
+                            int *wait_status, Error *error);
+
+/* Run through /bin/sh -c, stdout pointed at stderr. *wait_status is waitpid's. */
+MUST_CHECK bool process_shell(const char *command, int *wait_status, Error *error);
+
+/* "child process exited with exit code 1" and the like, into out. */
+void process_describe(int wait_status, char *out, size_t size);
+
+/* The absolute path of this program's own directory. */
+MUST_CHECK bool process_own_directory(char *out, size_t size, Error *error);
+
+#endif
