@@ -1,0 +1,130 @@
+/*
+ * What a source can do: a running server (source_server) or a stopped data directory (source_directory).
+ *
+ * Nothing is ever written on the source. Paths are relative to the source's data directory. Functions that take a worker may
+ * be called by several workers at once, each with its own number; all others only by the main thread.
+ */
+#ifndef CLUSTER_SOURCE_H
+#define CLUSTER_SOURCE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "format/control.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum FileType
+{
+    FILE_REGULAR,
+    FILE_DIRECTORY,
+    FILE_LINK, /* a symbolic link that is not walked into; a tablespace's link is one, with its content listed below it */
+    FILE_OTHER /* socket, fifo, device: never touched */
+} FileType;
+
+typedef struct SourceFile
+{
+    const char *path; /* relative, checked by the listing; valid during the call */
+    FileType type;
+    uint64_t size;           /* of a regular file */
+    const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
+} SourceFile;
+
+typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
+
+/* A piece of a file that is wanted. */
+typedef struct FetchRequest
+{
+    const char *path;
+    uint64_t offset;
+    uint32_t size; /* at most FETCH_SIZE_MAX */
+} FetchRequest;
+#define FETCH_SIZE_MAX (1024 * 1024)
+#define FETCH_COUNT_MAX 1000
+
+/*
+ * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than asked for: the file ends there. Bytes live
+ * during the call.
+ */
+typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
+                              Error *error);
+
+/* Where the source stands now. */
+typedef struct SourcePosition
+{
+    bool in_recovery;  /* a running standby, or a directory shut down in recovery */
+    Lsn end;           /* WAL before it is on the source's disk: flush position of a primary; for a standby or a directory
+                          where the scan of its WAL has to stop at the latest (see minimum) */
+    Lsn minimum;       /* a position that recovery must pass: minRecoveryPoint of a standby or of a directory shut down in recovery;
+                          end of its last checkpoint's WAL is found by scanning for a directory: LSN_INVALID; == end for a primary */
+    Timeline timeline; /* the truth, not the checkpoint's */
+} SourcePosition;
+
+typedef struct Source Source;
+
+typedef struct SourceOperations
+{
+    void (*close)(Source *source);
+
+    /* pg_control now. A torn read is tried again a few times. */
+    bool (*read_control)(Source *source, Control *control, Error *error);
+
+    /* Where it stands now; control as just read. */
+    bool (*position)(Source *source, const Control *control, SourcePosition *position,
+                     Error *error);
+
+    /* A whole file of at most limit bytes, appended to buffer. */
+    bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
+                      Error *error);
+
+    /* All files. */
+    bool (*list)(Source *source, SourceFileVisitor visit, void *context, Error *error);
+
+    /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at least 1. */
+    bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
+
+    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout on the same server; nothing
+       is delivered twice. */
+    bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                  FetchDelivery deliver, void *context, Error *error);
+
+    /* MD5 of each piece (16 bytes, delivered like fetch); pieces are at most DIGEST_SIZE_MAX. *supported false: the source cannot (FIPS). */
+    bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                   FetchDelivery deliver, void *context, bool *supported, Error *error);
+} SourceOperations;
+#define DIGEST_SIZE_MAX (4 * 1024 * 1024)
+
+struct Source
+{
+    const SourceOperations *operations;
+    bool is_server;
+    const char *description; /* for messages and the report; no password */
+};
+
+/*
+ * Connect (--source-server). Checks the granted functions (all that are missing are named at once, as GRANT statements), full_page_writes (contract's
+ * words), then is ready. retry_timeout in seconds.
+ */
+MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
+                                   Source **source, Error *error);
+
+/* The first connection of a source that is a server, for -R; NULL for a directory. */
+struct Connection;
+struct Connection *source_connection(Source *source);
+
+/* Open a stopped data directory (--source-pgdata). Whether it is stopped is checked with the prerequisites. */
+MUST_CHECK bool source_directory_open(const char *path, Source **source, Error *error);
+
+/* Device and inode of the directories of a source on this machine (data directory, tablespaces, pg_wal), for refusing a target that shares one. */
+typedef struct DirectoryIdentity
+{
+    uint64_t device, inode;
+} DirectoryIdentity;
+
+void source_close(Source *source); /* NULL is allowed */
+
+/* MD5 of local bytes, for comparing with digest. False where the library refuses it (FIPS). */
+bool digest_bytes(const void *bytes, size_t size, uint8_t md5[16]);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * The target: its state, settings, directories. Reading only.
+ */
+#ifndef CLUSTER_TARGET_H
+#define CLUSTER_TARGET_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/source.h"
+#include "format/control.h"
+
+#include <stdbool.h>
+
+typedef struct Target
+{
+    const char *directory; /* as given with -D, without slashes at the end */
+    bool group_access;     /* PGDATA is 0750: modes and umask follow */
+    Control control;
+    bool has_backup_label; /* a valid one */
+    Lsn label_redo;
+    Lsn label_checkpoint;
+} Target;
+
+/*
+ * Look at PGDATA's permissions and set modes and umask from them. Errors: the contract's `could not read permissions of directory "%s": %m`.
+ */
+MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target, Error *error);
+
+/* Read pg_control, PG_VERSION (must fit it) and backup_label. */
+MUST_CHECK bool target_read(Target *target, Error *error);
+
+/* Is a server running on it? By postmaster.pid naming a live process of ours or anybody's that is not this one. *pid for the message. */
+MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid,
+                                      Error *error);
+
+/*
+ * restore_command of the target's configuration: from `postgres -C` (12 and later; bindir NULL: beside pg_rewind, PATH, the places
+ * of distributions for the major version), from recovery.conf before. config_file NULL: the default. Not set: the contract's error.
+ */
+MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
+                                       const char *config_file, char **command, Error *error);
+
+/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. */
+MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
+                            Error *error);
+
+/* The same walk for any data directory (the source as a directory uses it). */
+MUST_CHECK bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
+                                    Error *error);
+
+#endif
