@@ -45,4 +45,4 @@ as_ordinary_user \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
     TMPDIR="$work/run" \
-    prove ${PROVE:--j2 --timer} -It/lib "${tests[@]}"
+    prove ${PROVE:--j4 --timer} -It/lib "${tests[@]}"

@@ -1,0 +1,189 @@
+# Test pg_rewind on real servers: every server version, both kinds of source.
+#
+#   use RewindTest;
+#
+#   each_version(sub {
+#       my ($version) = @_;
+#       my ($source, $target) = split_brain($version,
+#           before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
+#           source => sub { my ($source) = @_; $source->sql('INSERT INTO t VALUES (1)') },
+#           target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)') });
+#       rewinds_from_both_kinds($source, $target);
+#   });
+#
+# Environment:
+#   PG_VERSIONS              server versions, all by default
+#   PG_REWIND                the program to test
+#   PG_REWIND_SERVERS        where tests/setup.sh put the servers
+#   PG_BINDIR_15             other server programs for a version
+#   PG_REWIND_TEST_KEEP      keep the clusters and their logs
+
+package RewindTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use Test::More;
+
+use RewindTest::Cluster;
+use RewindTest::Command;
+use RewindTest::Comparison;
+
+our @EXPORT = (
+    qw(each_version make_cluster split_brain rewind rewinds rewinds_from_both_kinds rejoins),
+    @RewindTest::Command::EXPORT,
+    @RewindTest::Comparison::EXPORT,
+    @Test::More::EXPORT,
+);
+
+my @all_versions = 10 .. 18;
+
+# Run a subtest for each server version, and end the test file.  Options: from => first, to => last version.
+sub each_version
+{
+    my ($test, %option) = @_;
+    my @versions = grep { $_ >= ($option{from} // 0) && $_ <= ($option{to} // 99) }
+        split ' ', $ENV{PG_VERSIONS} // "@all_versions";
+    plan(skip_all => 'not for the versions ' . $ENV{PG_VERSIONS}) if !@versions;
+    for my $version (@versions)
+    {
+        subtest("version $version", sub {
+            my $alive = eval { $test->($version); 1 };
+            fail("the test came to its end: $@") if !$alive;
+            RewindTest::Cluster::discard_all();
+        });
+    }
+    done_testing();
+    return;
+}
+
+# Options as in RewindTest::Cluster.
+sub make_cluster
+{
+    my ($name, $version, %option) = @_;
+    return RewindTest::Cluster->new($name, $version, %option);
+}
+
+# A primary and its standby; the standby is promoted while the primary lives on: two histories.
+# Returns the promoted standby, running: the source, and the old primary, stopped: the target.
+#
+#   cluster => { }       options of the cluster
+#   before => sub        on the primary, before it has a standby
+#   together => sub      on both, while they replicate; then the standby catches up
+#   source, target       subs, on each side, after they parted
+#   no_checkpoint => 1   leave the source as it is just after its promotion; the original up to 15 needs the checkpoint
+#   stop => 'fast'       how the target is stopped: see RewindTest::Cluster::stop
+sub split_brain
+{
+    my ($version, %option) = @_;
+    my $target = make_cluster('target', $version, %{ $option{cluster} // {} })->start;
+    $option{before}->($target) if $option{before};
+    my $source = $target->standby('source');
+    $option{together}->($target, $source) if $option{together};
+    $source->wait_for_replay_of($target);
+
+    $source->promote;
+    $source->sql('CHECKPOINT') if !$option{no_checkpoint};
+    $option{source}->($source) if $option{source};
+    $option{target}->($target) if $option{target};
+    $target->stop($option{stop} // 'fast');
+    return ($source, $target);
+}
+
+# Run pg_rewind; returns { status, signal, stdout, stderr }.
+#
+#   kind => 'server' (default) or 'directory'
+#   options => [ more options ]
+sub rewind
+{
+    my ($target, $source, %option) = @_;
+    my $kind = $option{kind} // 'server';
+    my @source = $kind eq 'server' ? ('--source-server', $source->conninfo) : ('--source-pgdata', $source->data);
+    return run([
+        $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
+    ]);
+}
+
+# Test that it succeeds and keeps stdout empty; returns the result.
+sub rewinds
+{
+    my ($target, $source, %option) = @_;
+    my $result = rewind($target, $source, %option);
+    my $kind = $option{kind} // 'server';
+    is($result->{status}, 0, "pg_rewind succeeds with a $kind as source") or diag($result->{stderr});
+    is($result->{stdout}, '', 'pg_rewind prints nothing on stdout') if $ENV{PG_REWIND} !~ m{^/usr/lib/postgresql/};
+    return $result;
+}
+
+# Test that a rewound target starts as a standby of a running source, receives what is written there, is equal in
+# every table, and that amcheck and its log show nothing; at last promote it: prepared transactions are there,
+# unlogged tables empty.
+#
+#   writer => cluster       who can write, if the source is a standby itself
+#   recovery_written => 1   the recovery configuration is there already: -R
+#   check => sub            more tests, given target and source while they replicate
+#   no_promotion => 1       leave the target running as a standby
+sub rejoins
+{
+    my ($target, $source, %option) = @_;
+    my $writer = $option{writer} // $source;
+
+    $target->follow($source) if !$option{recovery_written};
+    my $start = $target->try_start;
+    is($start->{status}, 0, 'the rewound target starts') or do { diag($target->log); return };
+
+    $writer->sql("CREATE TABLE IF NOT EXISTS written_after_rewind (target text);
+        INSERT INTO written_after_rewind VALUES ('$target->{name}')");
+    $source->wait_for_replay_of($writer) if $writer != $source;
+    $target->wait_for_replay_of($source);
+    pass('the rewound target receives what is written on the source');
+    is_copy_of($target, $source);
+    amcheck_finds_nothing($target);
+    $option{check}->($target, $source) if $option{check};
+    log_is_clean($target);
+    return if $option{no_promotion};
+
+    my $prepared = prepared_transactions($writer);
+    $target->promote;
+    is(prepared_transactions($target), $prepared, 'prepared transactions are those of the source');
+    unlogged_tables_are_empty($target);
+    $target->sql("INSERT INTO written_after_rewind VALUES ('promoted')");
+    log_is_clean($target);
+    return;
+}
+
+sub unlogged_tables_are_empty
+{
+    my ($cluster) = @_;
+    for my $database ($cluster->databases)
+    {
+        my $rows = $cluster->try_sql(<<'END', $database);
+SELECT format('SELECT %L, count(*) FROM %s HAVING count(*) > 0', oid::regclass, oid::regclass)
+FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u' \gexec
+END
+        is($rows->{stdout} . $rows->{stderr}, '', "unlogged tables of $database are empty after promotion");
+    }
+    return;
+}
+
+# Rewind a copy of the target from the source as a server, and another from its directory, and test both.
+# Options as those of rewinds and rejoins.
+sub rewinds_from_both_kinds
+{
+    my ($source, $target, %option) = @_;
+    for my $kind (qw(server directory))
+    {
+        subtest("source is a $kind", sub {
+            my $rewound = $target->copy("from_$kind");
+            $source->stop if $kind eq 'directory';
+            my $result = rewinds($rewound, $source, kind => $kind, options => $option{options});
+            $source->start if $kind eq 'directory';
+            rejoins($rewound, $source, %option) if $result->{status} == 0;
+            $rewound->discard;
+        });
+    }
+    return;
+}
+
+1;

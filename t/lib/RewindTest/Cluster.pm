@@ -1,0 +1,373 @@
+# One PostgreSQL cluster of any version from 10 on: its data directory, its server, its clients.
+#
+#   my $primary = RewindTest::Cluster->new('primary', 15);
+#   $primary->start;
+#   $primary->sql('CREATE TABLE t AS SELECT 1 AS a');
+#   my $standby = $primary->standby('standby');
+#   $standby->wait_for_replay_of($primary);
+#
+# Directories:  DIR/data  DIR/log.N (of the N-th start)  DIR/tablespace/NAME  DIR/.s.PGSQL.5432
+#
+# Nothing of a cluster that pg_rewind might copy to another names the cluster: socket directory and log are
+# given on the command line.  No server listens on TCP, so no port is ever in use.
+
+package RewindTest::Cluster;
+
+use strict;
+use warnings;
+
+use Fcntl ':flock';
+use RewindTest::Command;
+use RewindTest::Session;
+
+my @clusters;    # all that exist, to be stopped at the end
+
+# Where the server programs of a version lie.  PG_BINDIR_15=/usr/lib/postgresql/15/bin takes another build.
+sub bindir_of_version
+{
+    my ($version) = @_;
+    my $bindir = $ENV{"PG_BINDIR_$version"}
+        // ($ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers')
+        . "/node_modules/postgres-$version/native/bin";
+    die "there is no server of version $version at $bindir\n" if !-x "$bindir/postgres";
+    return $bindir;
+}
+
+# Make a cluster, not started.
+#
+# Options, each a fact fixed by initdb but the last:
+#   checksums       data checksums; without them wal_log_hints is on.  Default: even versions have them.
+#   wal_segment_mb  size of a WAL segment; 11 and later.  Default 16.
+#   settings        text appended to postgresql.conf
+sub new
+{
+    my ($class, $name, $version, %option) = @_;
+    my %initdb = (
+        checksums => $option{checksums} // ($version % 2 == 0 ? 1 : 0),
+        wal_segment_mb => $option{wal_segment_mb} // 16,
+    );
+    my $self = $class->allocate($name, $version, bindir_of_version($version));
+    must_run([ 'cp', '-a', template($version, $self->{bindir}, %initdb), $self->data ]);
+    $self->configure($option{settings}) if defined $option{settings};
+    return $self;
+}
+
+sub allocate
+{
+    my ($class, $name, $version, $bindir) = @_;
+    my $dir = work_dir() . "/$name";
+    die "there is a cluster $name already\n" if -e $dir;
+    mkdir $dir or die "could not create $dir: $!";
+    mkdir "$dir/tablespace" or die "could not create $dir/tablespace: $!";
+    my $self = bless { name => $name, version => $version, dir => $dir, bindir => $bindir, starts => 0 }, $class;
+    push @clusters, $self;
+    return $self;
+}
+
+# initdb takes a second or more: it is run once for each version and set of options, and its result copied.
+# So all clusters of a test have one system identifier.
+sub template
+{
+    my ($version, $bindir, %initdb) = @_;
+    my $dir = ($ENV{TMPDIR} // work_dir()) . '/templates';
+    my $template = "$dir/$version-$initdb{checksums}-$initdb{wal_segment_mb}-" . ($ENV{"PG_BINDIR_$version"} ? 'other' : 'npm');
+
+    mkdir $dir;
+    open(my $lock, '>', "$template.lock") or die "could not create $template.lock: $!";
+    flock($lock, LOCK_EX) or die "could not lock $template.lock: $!";
+    return $template if -d $template;
+
+    my $new = "$template.new";
+    my @options = ('-A', 'trust', '-U', 'postgres', '--no-locale', '-E', 'UTF8', '-N', '-D', $new);
+    push @options, '-k' if $initdb{checksums};
+    push @options, '--no-data-checksums' if !$initdb{checksums} && $version >= 18;
+    push @options, "--wal-segsize=$initdb{wal_segment_mb}" if $version >= 11;
+    must_run([ "$bindir/initdb", @options ]);
+    append("$new/postgresql.conf", settings_for_tests($version, %initdb));
+    for my $database (qw(template1 postgres))
+    {
+        must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
+            stdin => "CREATE EXTENSION amcheck;\n");
+    }
+    rename($new, $template) or die "could not rename $new: $!";
+    return $template;
+}
+
+sub settings_for_tests
+{
+    my ($version, %initdb) = @_;
+    my $wal_kept_mb = 8 * $initdb{wal_segment_mb};
+    my $wal_kept = $version >= 13 ? "wal_keep_size = ${wal_kept_mb}MB" : 'wal_keep_segments = 8';
+    my $wal_min_mb = 2 * $initdb{wal_segment_mb};
+    my $wal_log_hints = $initdb{checksums} ? 'off' : 'on';
+    return <<"END";
+listen_addresses = ''
+fsync = off
+autovacuum = off
+shared_buffers = 16MB
+wal_level = replica
+wal_log_hints = $wal_log_hints
+$wal_kept
+min_wal_size = ${wal_min_mb}MB
+max_wal_senders = 8
+max_prepared_transactions = 8
+hot_standby = on
+wal_retrieve_retry_interval = 100ms
+log_checkpoints = on
+log_line_prefix = '%m [%p] '
+END
+}
+
+sub name    { return $_[0]{name} }
+sub version { return $_[0]{version} }
+sub bindir  { return $_[0]{bindir} }
+sub dir     { return $_[0]{dir} }
+sub data    { return "$_[0]{dir}/data" }
+
+# A path inside the data directory.
+sub path { my ($self, $path) = @_; return $self->data . "/$path" }
+
+# Append to postgresql.conf.
+sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), "$settings\n"); return }
+
+# An empty directory for a tablespace of this cluster; copies of the cluster get one of their own.
+sub tablespace_location
+{
+    my ($self, $name) = @_;
+    my $location = "$self->{dir}/tablespace/$name";
+    mkdir $location or die "could not create $location: $!";
+    return $location;
+}
+
+# How others connect.
+sub conninfo
+{
+    my ($self, $database) = @_;
+    $database //= 'postgres';
+    return "host=$self->{dir} port=5432 user=postgres dbname=$database";
+}
+
+# ---------------------------------------------------------------- the server
+
+# Option settings => { name => value }: on the command line, for this start only.
+sub start
+{
+    my ($self, %option) = @_;
+    my $result = $self->try_start(%option);
+    die "could not start $self->{name}:\n" . $self->log if $result->{status} != 0;
+    return $self;
+}
+
+# The same, but a failure is a result: that of pg_ctl.
+sub try_start
+{
+    my ($self, %option) = @_;
+    my %settings = (unix_socket_directories => $self->{dir}, %{ $option{settings} // {} });
+    my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
+    $self->{starts}++;
+    my $result = run([
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, '-w', '-t', '60',
+        '-o', $arguments, 'start'
+    ]);
+    return $result;
+}
+
+sub log_path { my ($self) = @_; return "$self->{dir}/log.$self->{starts}" }
+
+# The server's log since its last start.
+sub log { my ($self) = @_; return -e $self->log_path ? slurp($self->log_path) : '' }
+
+# Modes as in pg_ctl; 'kill' is what a power cut is to a server: kill -9 of all its processes.
+sub stop
+{
+    my ($self, $mode) = @_;
+    $mode //= 'fast';
+    return $self if !$self->is_running;
+    if ($mode eq 'kill')
+    {
+        $self->kill_all_processes;
+        return $self;
+    }
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, '-w', 'stop' ]);
+    return $self;
+}
+
+sub restart { my ($self) = @_; $self->stop; return $self->start }
+
+sub postmaster_pid
+{
+    my ($self) = @_;
+    my $path = $self->path('postmaster.pid');
+    return 0 if !-e $path;
+    my ($pid) = slurp($path) =~ /\A(\d+)/;
+    return $pid && (readlink("/proc/$pid/cwd") // '') eq $self->data ? $pid : 0;
+}
+
+sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
+
+sub kill_all_processes
+{
+    my ($self) = @_;
+    my $pid = $self->postmaster_pid;
+    my @children = map { m{^/proc/(\d+)/stat$} } grep {
+        my $stat = eval { slurp($_) } // '';
+        $stat =~ /\) \S (\d+)/ && $1 == $pid;
+    } glob('/proc/[0-9]*/stat');
+    kill 'KILL', $pid, @children;
+    wait_until("the processes of $self->{name} are gone",
+        sub { !grep { -e "/proc/$_" && (slurp_or_empty("/proc/$_/stat") !~ /\) Z /) } $pid, @children });
+    return;
+}
+
+sub slurp_or_empty { my ($path) = @_; return eval { slurp($path) } // ') Z ' }
+
+sub promote
+{
+    my ($self) = @_;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', 'promote' ]);
+    wait_until("$self->{name} leaves recovery",
+        sub { $self->query('SELECT pg_is_in_recovery()') eq 'f' });
+    return $self;
+}
+
+# ---------------------------------------------------------------- clients
+
+sub psql
+{
+    my ($self, $sql, $database) = @_;
+    return [ program('psql'), '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $self->conninfo($database), '-f', '-' ];
+}
+
+# Run a script; dies at its first error.  Returns what it printed, without the last newline.
+sub sql
+{
+    my ($self, $sql, $database) = @_;
+    return must_run($self->psql($sql, $database), stdin => "$sql\n");
+}
+
+# The same for a query, by its other name.
+sub query { my ($self, @arguments) = @_; return $self->sql(@arguments) }
+
+# The same, but an error is a result: { status, stdout, stderr }.
+sub try_sql
+{
+    my ($self, $sql, $database) = @_;
+    return run($self->psql($sql, $database), stdin => "$sql\n");
+}
+
+# A psql that stays connected; see RewindTest::Session.
+sub session
+{
+    my ($self, $database) = @_;
+    return RewindTest::Session->new(program('psql'), $self->conninfo($database));
+}
+
+# Names of the databases that can be connected to.
+sub databases
+{
+    my ($self) = @_;
+    return split /\n/, $self->query('SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname');
+}
+
+# ---------------------------------------------------------------- copies and standbys
+
+# A copy of a cluster that is not running, with tablespaces at places of its own.
+sub copy
+{
+    my ($self, $name) = @_;
+    die "$self->{name} is running\n" if $self->is_running;
+    my $copy = (ref $self)->allocate($name, $self->{version}, $self->{bindir});
+    must_run([ 'cp', '-a', $self->data, $copy->data ]);
+    must_run([ 'cp', '-a', "$self->{dir}/tablespace", $copy->dir ]);
+    for my $link (grep { -l } glob($copy->path('pg_tblspc/*')))
+    {
+        my $location = readlink $link;
+        next if $location !~ s{^\Q$self->{dir}\E/}{$copy->{dir}/};
+        unlink $link;
+        symlink($location, $link) or die "could not create $link: $!";
+    }
+    return $copy;
+}
+
+# Make a running cluster a primary with one standby, and start that: the primary stops for a moment.
+sub standby
+{
+    my ($self, $name) = @_;
+    $self->stop;
+    my $standby = $self->copy($name);
+    $self->start;
+    $standby->follow($self)->start;
+    $standby->wait_for_replay_of($self);
+    return $standby;
+}
+
+# Configure as a standby of another cluster, by hand: what -R does.
+sub follow
+{
+    my ($self, $primary) = @_;
+    my $conninfo = $primary->conninfo . " application_name=$self->{name}";
+    if ($self->{version} < 12)
+    {
+        spew($self->path('recovery.conf'),
+            "standby_mode = 'on'\nprimary_conninfo = '$conninfo'\nrecovery_target_timeline = 'latest'\n");
+        return $self;
+    }
+    my $path = $self->path('postgresql.auto.conf');
+    my $settings = -e $path ? slurp($path) : '';
+    $settings =~ s/^primary_conninfo.*\n//mg;
+    spew($path, $settings . "primary_conninfo = '$conninfo'\n");
+    spew($self->path('standby.signal'), '');
+    return $self;
+}
+
+# Where a cluster's own WAL or its replay stands.
+sub lsn
+{
+    my ($self) = @_;
+    return $self->query(
+        'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END');
+}
+
+# Wait until all that the other cluster has now is replayed here.
+sub wait_for_replay_of
+{
+    my ($self, $other) = @_;
+    my $lsn = $other->lsn;
+    wait_until(
+        sub { "$self->{name} replays $lsn of $other->{name}; its log:\n" . $self->log },
+        sub { $self->query("SELECT coalesce(pg_last_wal_replay_lsn() >= '$lsn', false)") eq 't' });
+    return;
+}
+
+# Stop the server and remove all files.
+sub discard
+{
+    my ($self) = @_;
+    $self->stop('immediate');
+    system('rm', '-rf', $self->{dir});
+    @clusters = grep { $_ != $self } @clusters;
+    return;
+}
+
+sub discard_all
+{
+    for my $cluster (reverse my @all = @clusters)
+    {
+        $cluster->discard;
+    }
+    return;
+}
+
+# Whatever ends a test, its servers end as well.
+my $owner_pid = $$;
+$SIG{$_} = sub { exit 1 } for qw(INT TERM HUP);
+
+sub END
+{
+    return if $$ != $owner_pid;
+    my $status = $?;
+    eval { discard_all() };
+    $? = $status;
+}
+
+1;

@@ -1,0 +1,142 @@
+# Run programs and wait for things: what the rest of the harness needs from the operating system.
+
+package RewindTest::Command;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use File::Temp ();
+use POSIX ();
+use Time::HiRes ();
+
+our @EXPORT = qw(run must_run wait_until slurp spew append program work_dir);
+
+# How long anything may take before the test fails.
+use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 90;
+
+# One directory for each test process; its path is short, for the sockets that lie in it.
+my $work_dir;
+my $owner_pid = $$;
+
+sub work_dir
+{
+    $work_dir //= File::Temp::tempdir('t.XXXXX', DIR => $ENV{TMPDIR} // '/tmp');
+    return $work_dir;
+}
+
+sub END
+{
+    return if $$ != $owner_pid || !defined $work_dir;
+    my $status = $?;
+    system('rm', '-rf', $work_dir);
+    $? = $status;
+}
+
+# Run a program without a shell.  Returns { status, signal, stdout, stderr }.
+# Options: stdin => text; env => { NAME => value }; seconds => limit, after which it is killed.
+sub run
+{
+    my ($argv, %option) = @_;
+    my %file = map { $_ => File::Temp->new(DIR => work_dir(), TEMPLATE => "$_.XXXXX") }
+        qw(stdin stdout stderr);
+    spew($file{stdin}->filename, $option{stdin} // '');
+
+    my $pid = fork() // die "could not fork: $!";
+    if ($pid == 0)
+    {
+        open(STDIN, '<', $file{stdin}->filename) or POSIX::_exit(126);
+        open(STDOUT, '>', $file{stdout}->filename) or POSIX::_exit(126);
+        open(STDERR, '>', $file{stderr}->filename) or POSIX::_exit(126);
+        local @ENV{ keys %{ $option{env} // {} } } = values %{ $option{env} // {} };
+        { no warnings 'exec'; exec { $argv->[0] } @$argv; }
+        print STDERR "could not run $argv->[0]: $!\n";
+        POSIX::_exit(127);
+    }
+
+    my $wait_status = wait_for_exit($pid, $option{seconds} // PATIENCE_SECONDS, "@$argv");
+    return {
+        status => $wait_status >> 8,
+        signal => $wait_status & 127,
+        stdout => slurp($file{stdout}->filename),
+        stderr => slurp($file{stderr}->filename),
+    };
+}
+
+sub wait_for_exit
+{
+    my ($pid, $seconds, $what) = @_;
+    my $status;
+    my $in_time = eval {
+        local $SIG{ALRM} = sub { die "alarm\n" };
+        alarm $seconds;
+        waitpid($pid, 0);
+        $status = $?;
+        alarm 0;
+        1;
+    };
+    return $status if $in_time;
+    kill 'KILL', $pid;
+    waitpid($pid, 0);
+    warn "killed after $seconds seconds: $what\n";
+    return $?;
+}
+
+# The same, for programs that have no right to fail.  Returns standard output without its last newline.
+sub must_run
+{
+    my ($argv, %option) = @_;
+    my $result = run($argv, %option);
+    die "failed ($result->{status}): @$argv\n$result->{stdout}$result->{stderr}"
+        if $result->{status} != 0 || $result->{signal} != 0;
+    $result->{stdout} =~ s/\n\z//;
+    return $result->{stdout};
+}
+
+# Call a condition until it is true; dies with the text, or with what a function says, if that takes too long.
+sub wait_until
+{
+    my ($text, $condition) = @_;
+    my $deadline = Time::HiRes::time() + PATIENCE_SECONDS;
+    until ($condition->())
+    {
+        die 'gave up waiting: ' . (ref $text ? $text->() : $text) . "\n" if Time::HiRes::time() > $deadline;
+        Time::HiRes::sleep(0.03);
+    }
+    return;
+}
+
+sub slurp
+{
+    my ($path) = @_;
+    open(my $file, '<:raw', $path) or die "could not open $path: $!";
+    local $/ = undef;
+    return scalar(<$file>) // '';
+}
+
+sub spew
+{
+    my ($path, $content) = @_;
+    open(my $file, '>:raw', $path) or die "could not create $path: $!";
+    print {$file} $content;
+    close($file) or die "could not write $path: $!";
+    return;
+}
+
+sub append
+{
+    my ($path, $content) = @_;
+    open(my $file, '>>:raw', $path) or die "could not open $path: $!";
+    print {$file} $content;
+    close($file) or die "could not write $path: $!";
+    return;
+}
+
+# Debian's PostgreSQL 15 has the clients; psql and pgbench of 15 talk to every server version.
+sub program
+{
+    my ($name) = @_;
+    return ($ENV{PG_CLIENT_BIN} // '/usr/lib/postgresql/15/bin') . "/$name";
+}
+
+1;

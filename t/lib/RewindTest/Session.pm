@@ -1,0 +1,68 @@
+# A psql that stays connected: for open transactions, temporary tables and work in the background.
+#
+#   my $session = $cluster->session;
+#   $session->sql('BEGIN; INSERT INTO t VALUES (1)');
+#   $session->send('SELECT pg_sleep(100)');    # does not wait
+#   $session->end;
+
+package RewindTest::Session;
+
+use strict;
+use warnings;
+
+use IPC::Open2;
+use RewindTest::Command;
+
+my $commands_sent = 0;
+
+sub new
+{
+    my ($class, $psql, $conninfo) = @_;
+    my $pid = open2(my $output, my $input, $psql, '-XAtqn', '-d', $conninfo);
+    my $self = bless { pid => $pid, input => $input, output => $output }, $class;
+    $self->sql('SELECT 1');
+    return $self;
+}
+
+# Run statements and return what they print.
+sub sql
+{
+    my ($self, $sql) = @_;
+    my $end = 'end of command ' . ++$commands_sent;
+    $self->send("$sql;\n\\echo $end");
+    my $printed = '';
+    while (defined(my $line = readline $self->{output}))
+    {
+        last if $line eq "$end\n";
+        $printed .= $line;
+    }
+    $printed =~ s/\n\z//;
+    return $printed;
+}
+
+# Hand statements over and return at once.
+sub send
+{
+    my ($self, $sql) = @_;
+    local $SIG{PIPE} = 'IGNORE';
+    print { $self->{input} } "$sql;\n";
+    $self->{input}->flush;
+    return;
+}
+
+# Disconnect; what is running is cut off.
+sub end
+{
+    my ($self) = @_;
+    return if !$self->{pid};
+    kill 'TERM', $self->{pid};
+    close $self->{input};
+    close $self->{output};
+    waitpid($self->{pid}, 0);
+    $self->{pid} = 0;
+    return;
+}
+
+sub DESTROY { my ($self) = @_; local $?; $self->end; return }
+
+1;
