@@ -1,0 +1,42 @@
+/*
+ * The files of a data directory, sorted by path. Foreign paths are checked here, once.
+ */
+#ifndef PLAN_LISTING_H
+#define PLAN_LISTING_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/source.h"
+#include "cluster/target.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ListedFile
+{
+    const char *path;
+    const char *link_target; /* of a link, else NULL */
+    uint64_t size;
+    FileType type;
+} ListedFile;
+
+typedef struct Listing
+{
+    ListedFile *files; /* ascending by strcmp of path, each path once */
+    size_t count;
+    uint64_t total_size; /* of regular files */
+} Listing;
+
+/* Relative, at most 4096 bytes, no empty parts, no "." or "..", no control characters but what a file system allows in names of users' files. */
+bool path_is_safe(const char *path);
+
+/*
+ * Strings in the arena; files owned by the caller (listing_free). Fails on an unsafe path ("source" sends it), on a duplicate.
+ */
+MUST_CHECK bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error);
+MUST_CHECK bool listing_of_target(Arena *arena, const Target *target, Listing *listing,
+                                  Error *error);
+void listing_free(Listing *listing);
+const ListedFile *listing_find(const Listing *listing, const char *path);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * Two listings and a block map make one action for each file: pure, printable, complete.
+ */
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "format/history.h"
+#include "format/relpath.h"
+#include "format/walpage.h"
+#include "plan/listing.h"
+#include "wal/scan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum Action
+{
+    ACTION_NONE,      /* nothing but the named blocks, if any */
+    ACTION_COPY,      /* the whole file; with compare: only if the content differs */
+    ACTION_COPY_TAIL, /* named blocks, and all from the target's size on */
+    ACTION_TRUNCATE,  /* named blocks, and cut to the source's size */
+    ACTION_CREATE,    /* a directory or a link */
+    ACTION_REMOVE
+} Action;
+
+typedef enum FileKind /* for counting bytes by kind in the report */
+{
+    KIND_RELATION,   /* main fork */
+    KIND_FORK,       /* _fsm, _vm, _init */
+    KIND_WAL,
+    KIND_STATUS,     /* pg_xact, pg_multixact, pg_commit_ts, pg_subtrans */
+    KIND_CONFIGURATION,
+    KIND_OTHER,
+    KIND_COUNT
+} FileKind;
+
+typedef struct PlanEntry
+{
+    const char *path;
+    const char *link_target; /* ACTION_CREATE of a link */
+    uint64_t source_size;
+    uint64_t target_size;
+    const BlockMapRelation *blocks; /* named blocks of the relation, or NULL */
+    BlockNumber first_block;        /* of this relation segment */
+    BlockNumber fetch_all_from;     /* all blocks from here on (truncation or tail), in the relation; BLOCK_NONE */
+    uint8_t action;
+    uint8_t type;
+    uint8_t kind;
+    bool on_target : 1;
+    bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
+    bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
+    bool twophase : 1;
+    /* Set while staging: */
+    bool gone : 1;    /* vanished on the source: remove instead */
+    bool equal : 1;   /* compared equal: nothing to do */
+    bool dropped : 1; /* pg_twophase file that replay makes anew: not copied, removed where it is */
+} PlanEntry;
+
+typedef struct Plan
+{
+    PlanEntry *entries; /* ascending by path */
+    size_t count;
+    uint32_t block_size;
+    uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
+    uint64_t fetch_bytes;
+    uint64_t source_bytes; /* total size of the source directory */
+} Plan;
+
+/* What the plan is made from. */
+typedef struct PlanInput
+{
+    const Version *version;
+    WalShape shape;
+    uint32_t block_size;
+    uint32_t relation_segment_blocks;
+    const Listing *source;
+    const Listing *target;
+    const ScanResult *scan;        /* of the target's WAL */
+    const History *source_history;
+    Lsn divergence;
+    Lsn redo;                      /* where recovery starts */
+    uint64_t start_next_xid;       /* of the checkpoint it starts from */
+} PlanInput;
+
+/*
+ * Decide. Strings come from the listings. Errors: the contract's `file "%s" is of different type in source and target` for files that the server reads;
+ * for others a warning, and they are left alone. Entries are in `plan->entries` (plan_free).
+ */
+MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
+void plan_free(Plan *plan);
+
+/*
+ * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next range at or behind it, merged
+ * where adjacent. False at the end. For ACTION_COPY one range: the whole file.
+ */
+bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
+
+/* The size that a file has after the rewind, as far as the plan knows. */
+uint64_t plan_final_size(const PlanEntry *entry);
+
+/* The original's debug lines: `path (ACTION)` and `  block N`. */
+void plan_print(const Plan *plan);
+const char *action_name(Action action);
+
+/* Does a WAL segment of the target belong to the common history, so that it may stay? */
+bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
+
+#endif
