@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ uint64_t cursor_u64(Cursor *cursor);
 void cursor_skip(Cursor *cursor, size_t size);
 size_t cursor_left(const Cursor *cursor);
 
-/* The next size bytes, or NULL (and failed) if there are fewer. */
+/* The next size bytes, or NULL (and failed) if there are fewer. They live as long as the cursor's. */
 const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 
 /* Put the cursor at an offset from the start; failed if that is behind the end. */
@@ -59,6 +60,7 @@ void buffer_append_u32(Buffer *buffer, uint32_t value);
 void buffer_append_u64(Buffer *buffer, uint64_t value);
 void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
+void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
 /* The content as a string: a NUL is put behind it, not counted in size. Valid until the next change. */
 const char *buffer_string(Buffer *buffer);

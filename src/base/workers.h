@@ -29,10 +29,19 @@ bool stop_requested(void);
 /* Fails with "terminated by signal N" once a stop was requested and stops are not held off. */
 MUST_CHECK bool stop_check(Error *error);
 
-/* Install the handlers. SIGPIPE is ignored. */
+/*
+ * Install the handlers; signals that are ignored at the start stay so. SIGPIPE is ignored. A second
+ * signal kills at once, unless stops are held off.
+ */
 void signals_install(void);
 
 /* From now on stops are held off: stop_check succeeds (after the commit). */
 void signals_hold_off(void);
+
+/*
+ * Put around a call that can last long and cannot look at stop_requested: meanwhile a signal kills
+ * at once, unless stops are held off. Look at stop_check right after the beginning.
+ */
+void signals_blocking_call(bool begins);
 
 #endif

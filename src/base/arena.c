@@ -1,0 +1,160 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdalign.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_SIZE_FIRST 4096
+#define BLOCK_SIZE_MAX (1024 * 1024)
+
+/*
+ * A block is filled from both ends: aligned memory from the front, strings from the back. So that
+ * strings between structs cost no padding.
+ */
+typedef struct Block
+{
+    struct Block *next;
+    size_t front; /* offset of the first free byte, <= back */
+    size_t back;  /* offset behind the last free byte, <= size */
+    size_t size;  /* of bytes */
+    alignas(max_align_t) uint8_t bytes[];
+} Block;
+
+struct Arena
+{
+    Block *first; /* the one that is being filled; NULL while empty */
+    size_t next_block_size;
+    size_t size;
+};
+
+Arena *arena_create(void)
+{
+    Arena *arena = memory_allocate_zeroed(1, sizeof(Arena));
+
+    arena->next_block_size = BLOCK_SIZE_FIRST;
+    return arena;
+}
+
+void arena_destroy(Arena *arena)
+{
+    if (arena == NULL)
+        return;
+    while (arena->first != NULL)
+    {
+        Block *block = arena->first;
+
+        arena->first = block->next;
+        free(block);
+    }
+    free(arena);
+}
+
+static Block *block_create(Arena *arena, size_t size)
+{
+    Block *block;
+
+    if (size > SIZE_MAX - sizeof(Block))
+        out_of_memory();
+    block = memory_allocate(sizeof(Block) + size);
+    block->next = NULL;
+    block->front = 0;
+    block->back = size;
+    block->size = size;
+    arena->size += sizeof(Block) + size;
+    return block;
+}
+
+/* A block with at least size free bytes. */
+static Block *block_with_room(Arena *arena, size_t size)
+{
+    Block *block = arena->first;
+
+    if (block != NULL && size <= block->back - block->front)
+        return block;
+
+    /* A large piece gets its own block, behind the one that is being filled. */
+    if (block != NULL && size > arena->next_block_size / 4)
+    {
+        Block *own = block_create(arena, size);
+
+        own->next = block->next;
+        block->next = own;
+        return own;
+    }
+
+    block = block_create(arena, size > arena->next_block_size ? size : arena->next_block_size);
+    block->next = arena->first;
+    arena->first = block;
+    if (arena->next_block_size < BLOCK_SIZE_MAX)
+        arena->next_block_size *= 2;
+    return block;
+}
+
+void *arena_allocate(Arena *arena, size_t size)
+{
+    const size_t alignment = alignof(max_align_t);
+    Block *block;
+    void *memory;
+
+    if (size > SIZE_MAX - alignment)
+        out_of_memory();
+    size = (size + alignment - 1) / alignment * alignment; /* front stays aligned */
+    if (size == 0)
+        size = alignment;
+    block = block_with_room(arena, size);
+    memory = block->bytes + block->front;
+    block->front += size;
+    memset(memory, 0, size);
+    return memory;
+}
+
+char *arena_strndup(Arena *arena, const char *string, size_t length)
+{
+    Block *block;
+    char *copy;
+
+    length = strnlen(string, length);
+    block = block_with_room(arena, length + 1);
+    block->back -= length + 1;
+    copy = (char *)block->bytes + block->back;
+    memcpy(copy, string, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *arena_strdup(Arena *arena, const char *string)
+{
+    return arena_strndup(arena, string, strlen(string));
+}
+
+char *arena_printf(Arena *arena, const char *format, ...)
+{
+    va_list arguments;
+    Block *block;
+    char *string;
+    int length;
+    size_t size;
+
+    va_start(arguments, format);
+    length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        out_of_memory();
+
+    size = (size_t)length + 1;
+    block = block_with_room(arena, size);
+    block->back -= size;
+    string = (char *)block->bytes + block->back;
+    va_start(arguments, format);
+    vsnprintf(string, size, format, arguments);
+    va_end(arguments);
+    return string;
+}
+
+size_t arena_size(const Arena *arena)
+{
+    return arena->size;
+}

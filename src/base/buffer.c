@@ -1,0 +1,214 @@
+#include "base/buffer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+Cursor cursor_over(const void *bytes, size_t size)
+{
+    return (Cursor){.bytes = bytes, .size = size, .position = 0, .failed = false};
+}
+
+size_t cursor_left(const Cursor *cursor)
+{
+    return cursor->failed ? 0 : cursor->size - cursor->position;
+}
+
+const uint8_t *cursor_bytes(Cursor *cursor, size_t size)
+{
+    const uint8_t *bytes;
+
+    if (cursor->failed || size > cursor_left(cursor))
+    {
+        cursor->failed = true;
+        return NULL;
+    }
+    bytes = cursor->bytes + cursor->position;
+    cursor->position += size;
+    return bytes;
+}
+
+Cursor cursor_take(Cursor *cursor, size_t size)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, size);
+    Cursor taken = cursor_over(bytes, bytes != NULL ? size : 0);
+
+    taken.failed = cursor->failed;
+    return taken;
+}
+
+uint8_t cursor_u8(Cursor *cursor)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, 1);
+
+    return bytes != NULL ? bytes[0] : 0;
+}
+
+uint16_t cursor_u16(Cursor *cursor)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, 2);
+
+    return bytes != NULL ? load_u16(bytes) : 0;
+}
+
+uint32_t cursor_u32(Cursor *cursor)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, 4);
+
+    return bytes != NULL ? load_u32(bytes) : 0;
+}
+
+uint64_t cursor_u64(Cursor *cursor)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, 8);
+
+    return bytes != NULL ? load_u64(bytes) : 0;
+}
+
+void cursor_skip(Cursor *cursor, size_t size)
+{
+    (void)cursor_bytes(cursor, size);
+}
+
+void cursor_seek(Cursor *cursor, size_t offset)
+{
+    if (offset > cursor->size)
+        cursor->failed = true;
+    else if (!cursor->failed)
+        cursor->position = offset;
+}
+
+void buffer_free(Buffer *buffer)
+{
+    free(buffer->bytes);
+    *buffer = (Buffer){0};
+}
+
+void buffer_clear(Buffer *buffer)
+{
+    buffer->size = 0;
+}
+
+void buffer_reserve(Buffer *buffer, size_t capacity)
+{
+    size_t grown;
+
+    if (capacity <= buffer->capacity)
+        return;
+    grown = buffer->capacity < SIZE_MAX / 2 ? buffer->capacity * 2 : SIZE_MAX;
+    if (grown < capacity)
+        grown = capacity;
+    if (grown < 64)
+        grown = 64;
+    buffer->bytes = memory_resize(buffer->bytes, grown);
+    buffer->capacity = grown;
+}
+
+/* Make room for size more bytes and give their place. */
+static uint8_t *buffer_grow(Buffer *buffer, size_t size)
+{
+    if (size > SIZE_MAX - buffer->size)
+        out_of_memory();
+    buffer_reserve(buffer, buffer->size + size);
+    return buffer->bytes + buffer->size;
+}
+
+void buffer_append(Buffer *buffer, const void *bytes, size_t size)
+{
+    if (size == 0)
+        return;
+    memcpy(buffer_grow(buffer, size), bytes, size);
+    buffer->size += size;
+}
+
+void buffer_append_u8(Buffer *buffer, uint8_t value)
+{
+    buffer_append(buffer, &value, 1);
+}
+
+void buffer_append_u16(Buffer *buffer, uint16_t value)
+{
+    uint8_t bytes[2] = {(uint8_t)(value & 0xFF), (uint8_t)(value >> 8)};
+
+    buffer_append(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_append_u32(Buffer *buffer, uint32_t value)
+{
+    uint8_t bytes[4];
+
+    store_u32(bytes, value);
+    buffer_append(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_append_u64(Buffer *buffer, uint64_t value)
+{
+    uint8_t bytes[8];
+
+    store_u64(bytes, value);
+    buffer_append(buffer, bytes, sizeof(bytes));
+}
+
+void buffer_append_string(Buffer *buffer, const char *string)
+{
+    buffer_append(buffer, string, strlen(string));
+}
+
+void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
+{
+    va_list again;
+    int length;
+    size_t size;
+
+    va_copy(again, arguments);
+    length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (length < 0)
+        out_of_memory();
+    size = (size_t)length + 1; /* the NUL is written but not counted */
+    vsnprintf((char *)buffer_grow(buffer, size), size, format, arguments);
+    buffer->size += (size_t)length;
+}
+
+void buffer_printf(Buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vprintf(buffer, format, arguments);
+    va_end(arguments);
+}
+
+const char *buffer_string(Buffer *buffer)
+{
+    *buffer_grow(buffer, 1) = '\0';
+    return (const char *)buffer->bytes;
+}
+
+void store_u32(uint8_t *bytes, uint32_t value)
+{
+    for (int index = 0; index < 4; index++)
+        bytes[index] = (uint8_t)(value >> (8 * index));
+}
+
+void store_u64(uint8_t *bytes, uint64_t value)
+{
+    for (int index = 0; index < 8; index++)
+        bytes[index] = (uint8_t)(value >> (8 * index));
+}
+
+uint16_t load_u16(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] | (unsigned)bytes[1] << 8);
+}
+
+uint32_t load_u32(const uint8_t *bytes)
+{
+    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+           (uint32_t)bytes[3] << 24;
+}
+
+uint64_t load_u64(const uint8_t *bytes)
+{
+    return (uint64_t)load_u32(bytes) | (uint64_t)load_u32(bytes + 4) << 32;
+}

@@ -1,0 +1,357 @@
+#include "base/log.h"
+
+#include "base/buffer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SGR_SIZE 32
+#define KILOBYTE 1024
+
+typedef enum Colour
+{
+    COLOUR_ERROR,
+    COLOUR_WARNING,
+    COLOUR_NOTE,
+    COLOUR_LOCUS,
+    COLOUR_COUNT
+} Colour;
+
+/* What is being counted; times are CLOCK_MONOTONIC in nanoseconds. */
+typedef struct Progress
+{
+    bool active;
+    char participle[32];
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    int64_t begun;
+    int64_t printed; /* 0: not yet */
+    bool unfinished; /* the terminal's cursor stands in a progress line */
+} Progress;
+
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; /* guards progress and the order of lines */
+static const char *program_name = "pg_rewind";
+static bool debug_on;
+static bool progress_on;
+static bool coloured;
+static char sgr[COLOUR_COUNT][SGR_SIZE] = {"01;31", "01;35", "01;36", "01"};
+static Progress progress;
+
+/* Take the colours of PG_COLORS: "error=01;31:warning=01;35:...". What is not named has none. */
+static void read_colours(const char *list)
+{
+    static const char *const names[COLOUR_COUNT] = {"error", "warning", "note", "locus"};
+
+    memset(sgr, 0, sizeof(sgr));
+    while (*list != '\0')
+    {
+        size_t length = strcspn(list, ":");
+
+        for (int colour = 0; colour < COLOUR_COUNT; colour++)
+        {
+            size_t name = strlen(names[colour]);
+
+            if (length > name && strncmp(list, names[colour], name) == 0 && list[name] == '=' &&
+                length - name - 1 < SGR_SIZE)
+            {
+                memcpy(sgr[colour], list + name + 1, length - name - 1);
+                sgr[colour][length - name - 1] = '\0';
+            }
+        }
+        list += length;
+        if (*list == ':')
+            list++;
+    }
+}
+
+void log_init(const char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+    const char *when = getenv("PG_COLOR");
+    const char *colours = getenv("PG_COLORS");
+
+    program_name = slash != NULL ? slash + 1 : argv0;
+    coloured = when != NULL && (strcmp(when, "always") == 0 ||
+                                (strcmp(when, "auto") == 0 && isatty(STDERR_FILENO)));
+    if (coloured && colours != NULL)
+        read_colours(colours);
+}
+
+const char *log_program_name(void)
+{
+    return program_name;
+}
+
+void log_set_debug(bool on)
+{
+    debug_on = on;
+}
+
+bool log_debug_on(void)
+{
+    return debug_on;
+}
+
+void log_set_progress(bool on)
+{
+    progress_on = on;
+}
+
+/* One write for the whole line; what a full pipe or a signal left over follows, errors are ignored.
+ */
+static void write_bytes(const Buffer *line)
+{
+    size_t written = 0;
+
+    while (written < line->size)
+    {
+        ssize_t now = write(STDERR_FILENO, line->bytes + written, line->size - written);
+
+        if (now < 0 && errno == EINTR)
+            continue;
+        if (now <= 0)
+            return;
+        written += (size_t)now;
+    }
+}
+
+static void append_coloured(Buffer *line, Colour colour, const char *text)
+{
+    if (coloured && sgr[colour][0] != '\0')
+        buffer_printf(line, "\033[%sm%s\033[0m", sgr[colour], text);
+    else
+        buffer_append_string(line, text);
+}
+
+static void append_prefix(Buffer *line, Colour colour, const char *label)
+{
+    append_coloured(line, COLOUR_LOCUS, program_name);
+    append_coloured(line, COLOUR_LOCUS, ": ");
+    if (label[0] != '\0')
+        append_coloured(line, colour, label);
+}
+
+/* End the text with exactly one newline, whatever libpq put there. */
+static void end_line(Buffer *line)
+{
+    while (line->size > 0 && line->bytes[line->size - 1] == '\n')
+        line->size--;
+    buffer_append_u8(line, '\n');
+}
+
+static void write_line(const Buffer *line)
+{
+    pthread_mutex_lock(&lock);
+    if (progress.unfinished)
+    {
+        const Buffer newline = {.bytes = (uint8_t[]){'\n'}, .size = 1};
+
+        write_bytes(&newline);
+        progress.unfinished = false;
+    }
+    write_bytes(line);
+    pthread_mutex_unlock(&lock);
+}
+
+static void PRINTF_LIKE(3, 0)
+    log_line(Colour colour, const char *label, const char *format, va_list arguments)
+{
+    Buffer line = {0};
+
+    append_prefix(&line, colour, label);
+    buffer_vprintf(&line, format, arguments);
+    end_line(&line);
+    write_line(&line);
+    buffer_free(&line);
+}
+
+void log_info(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    log_line(COLOUR_NOTE, "", format, arguments);
+    va_end(arguments);
+}
+
+void log_debug(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!debug_on)
+        return;
+    va_start(arguments, format);
+    log_line(COLOUR_NOTE, "", format, arguments);
+    va_end(arguments);
+}
+
+void log_progress_message(const char *format, ...)
+{
+    va_list arguments;
+
+    if (!progress_on)
+        return;
+    va_start(arguments, format);
+    log_line(COLOUR_NOTE, "", format, arguments);
+    va_end(arguments);
+}
+
+void log_warning(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    log_line(COLOUR_WARNING, "warning: ", format, arguments);
+    va_end(arguments);
+}
+
+void log_detail(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    log_line(COLOUR_NOTE, "detail: ", format, arguments);
+    va_end(arguments);
+}
+
+void log_hint(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    log_line(COLOUR_NOTE, "hint: ", format, arguments);
+    va_end(arguments);
+}
+
+/* A labelled line for each line of text. */
+static void append_lines(Buffer *lines, const char *label, const char *text)
+{
+    while (*text != '\0')
+    {
+        size_t length = strcspn(text, "\n");
+
+        append_prefix(lines, COLOUR_NOTE, label);
+        buffer_append(lines, text, length);
+        buffer_append_u8(lines, '\n');
+        text += length;
+        if (*text == '\n')
+            text++;
+    }
+}
+
+void log_error(const Error *error)
+{
+    Buffer lines = {0};
+
+    append_prefix(&lines, COLOUR_ERROR, "error: ");
+    buffer_append_string(&lines, error->message);
+    end_line(&lines);
+    append_lines(&lines, "detail: ", error->detail);
+    append_lines(&lines, "hint: ", error->hint);
+    write_line(&lines);
+    buffer_free(&lines);
+}
+
+static int64_t now_nanoseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* ", 12.3 MB/s, 1:02:03 left" */
+static void append_rate(Buffer *line, double seconds)
+{
+    double rate = (double)progress.done_bytes / seconds;
+    uint64_t left;
+
+    buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
+    if (progress.done_bytes >= progress.total_bytes || rate < 1)
+        return;
+    left = (uint64_t)((double)(progress.total_bytes - progress.done_bytes) / rate);
+    if (left >= 3600)
+        buffer_printf(line, ", %u:%02u:%02u left", (unsigned)(left / 3600),
+                      (unsigned)(left / 60 % 60), (unsigned)(left % 60));
+    else
+        buffer_printf(line, ", %u:%02u left", (unsigned)(left / 60), (unsigned)(left % 60));
+}
+
+/* Print the line; the caller holds the lock. last: this step prints no further one. */
+static void progress_print(bool last, int64_t now)
+{
+    Buffer line = {0};
+    char total[32];
+    uint64_t total_bytes = progress.total_bytes;
+    int percent = 100;
+
+    /* Files may have grown: never more than the whole. */
+    if (progress.done_bytes > total_bytes)
+        total_bytes = progress.done_bytes;
+    if (total_bytes > 0)
+        percent = (int)((double)progress.done_bytes * 100 / (double)total_bytes);
+
+    snprintf(total, sizeof(total), "%llu", (unsigned long long)total_bytes / KILOBYTE);
+    buffer_printf(&line, "%*llu/%s kB (%d%%) %s", (int)strlen(total),
+                  (unsigned long long)progress.done_bytes / KILOBYTE, total, percent,
+                  progress.participle); /* contract */
+    if (isatty(STDERR_FILENO))
+    {
+        if (now > progress.begun)
+            append_rate(&line, (double)(now - progress.begun) / 1e9);
+        buffer_append_string(&line, "\033[K"); /* what an earlier, longer line left */
+        buffer_append_u8(&line, last ? '\n' : '\r');
+        progress.unfinished = !last;
+    }
+    else
+        buffer_append_u8(&line, '\n');
+    write_bytes(&line);
+    buffer_free(&line);
+    progress.printed = now;
+}
+
+void progress_begin(const char *participle, uint64_t total_bytes)
+{
+    pthread_mutex_lock(&lock);
+    progress = (Progress){.active = progress_on, .total_bytes = total_bytes};
+    snprintf(progress.participle, sizeof(progress.participle), "%s", participle);
+    progress.begun = now_nanoseconds();
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_add(uint64_t bytes)
+{
+    int64_t now;
+
+    if (!progress_on)
+        return;
+    pthread_mutex_lock(&lock);
+    progress.done_bytes += bytes;
+    now = now_nanoseconds();
+    if (progress.active && now - progress.printed >= 1000000000)
+        progress_print(false, now);
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_grow(uint64_t bytes)
+{
+    pthread_mutex_lock(&lock);
+    progress.total_bytes += bytes;
+    pthread_mutex_unlock(&lock);
+}
+
+void progress_end(void)
+{
+    pthread_mutex_lock(&lock);
+    if (progress.active)
+        progress_print(true, now_nanoseconds());
+    progress.active = false;
+    pthread_mutex_unlock(&lock);
+}
