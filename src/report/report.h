@@ -1,0 +1,79 @@
+/*
+ * What diverged, what is lost, what was done: one document, also for a dry run and for failures.
+ *
+ * Filled by rewind.c as the run goes on; printed by main.c at the end.
+ */
+#ifndef REPORT_REPORT_H
+#define REPORT_REPORT_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "format/history.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum ReportPhase
+{
+    PHASE_IDENTIFY,
+    PHASE_SCAN,
+    PHASE_PLAN,
+    PHASE_STAGE,
+    PHASE_APPLY,
+    PHASE_COUNT
+} ReportPhase;
+
+typedef struct Report
+{
+    const char *source;           /* description, or NULL when not known yet */
+    const char *target;
+    const Version *version;       /* NULL: not known yet */
+    bool dry_run;
+    bool rewind_needed;
+    bool resumed;                 /* an interrupted run was finished */
+    bool diverged;                /* the following are set */
+    Lsn divergence;
+    Timeline divergence_timeline;
+    Lsn checkpoint;               /* last common checkpoint */
+    Lsn redo;
+    Timeline checkpoint_timeline;
+    const History *source_history;
+    const History *target_history;
+    Lsn source_end;               /* end of WAL of each side */
+    Lsn target_end;
+    bool scanned;                 /* the following are set */
+    uint64_t lost_commits;
+    int64_t first_lost_commit, last_lost_commit; /* microseconds since 2000-01-01 UTC */
+    uint64_t lost_prepared;
+    uint64_t target_wal_bytes;    /* read */
+    bool planned;
+    uint64_t planned_bytes;       /* to be fetched at most, without WAL */
+    uint64_t planned_wal_bytes;
+    uint64_t source_bytes;        /* total size of the source directory */
+    uint64_t fetched_bytes_by_kind[KIND_COUNT];
+    uint64_t fetched_bytes;
+    uint64_t equal_bytes;         /* compared and found equal, not fetched */
+    Lsn min_recovery_point;
+    Timeline min_recovery_timeline;
+    double seconds[PHASE_COUNT];  /* time a phase took */
+} Report;
+
+/* Add a phase's time: call at its begin (start) and end. */
+double report_clock(void);
+
+/* The text document, for people; at most 100 columns. error NULL on success. */
+void report_text(const Report *report, const Error *error, int exit_status, Buffer *text);
+
+/* One JSON object, the same facts. */
+void report_json(const Report *report, const Error *error, int exit_status, Buffer *text);
+
+/*
+ * Both timelines as a small picture, such as
+ *
+ *   source   1 ───●───┬─── 2 ───────▶ 0/5000000     ● last common checkpoint 0/3000060
+ *   target            └─── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
+ */
+void report_picture(const Report *report, Buffer *text);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * The run: one call for each phase of DESIGN.md, top to bottom, and nothing else.
+ */
+#ifndef REWIND_H
+#define REWIND_H
+
+#include "base/error.h"
+#include "report/report.h"
+
+#include <stdbool.h>
+
+typedef struct Options
+{
+    const char *target;            /* -D */
+    const char *source_directory;  /* --source-pgdata, or NULL */
+    const char *source_server;     /* --source-server, or NULL */
+    const char *bindir;            /* -B, or NULL */
+    const char *config_file;       /* --config-file, or NULL */
+    bool restore_target_wal;       /* -c */
+    bool dry_run;                  /* -n */
+    bool progress;                 /* -P */
+    bool write_recovery_conf;      /* -R */
+    bool no_ensure_shutdown;
+    bool syncfs;                   /* --sync-method=syncfs */
+    int jobs;                      /* -j; >= 1 */
+    int retry_timeout_seconds;     /* --retry-timeout; default 60 */
+} Options;
+
+/* Where a run ended, for the exit status and the last line. */
+typedef enum RewindOutcome
+{
+    REWIND_UNTOUCHED, /* failed or nothing to do: the target is as it was */
+    REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
+    REWIND_DONE
+} RewindOutcome;
+
+/* Rewind. report is filled as far as the run came, also on failure. */
+MUST_CHECK bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome,
+                           Error *error);
+
+#endif
