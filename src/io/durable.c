@@ -1,0 +1,62 @@
+#include "io/durable.h"
+
+#include "io/file.h"
+
+#include <string.h>
+
+bool durable_sync_parent(const char *path, Error *error)
+{
+    char parent[PATH_SIZE];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash != NULL ? (size_t)(slash - path) : 0;
+
+    if (slash == NULL)
+        return file_sync_path(".", error);
+    if (length == 0)
+        length = 1; /* the root directory */
+    if (length >= sizeof(parent))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    memcpy(parent, path, length);
+    parent[length] = '\0';
+    return file_sync_path(parent, error);
+}
+
+/* A new file with these bytes, on the disk. */
+static bool write_new_file(const char *path, const void *bytes, size_t size, mode_t mode,
+                           Error *error)
+{
+    int fd = -1;
+    /* Removed first: what is there may be a link that leads elsewhere. */
+    bool ok = file_remove(path, error) && file_create(path, &fd, error) &&
+              file_write_at(fd, path, bytes, size, 0, error) &&
+              file_set_mode(fd, path, mode != 0 ? mode : file_mode(), error) &&
+              file_sync(fd, path, error);
+
+    file_close(fd);
+    return ok;
+}
+
+bool durable_replace(const char *path, const char *temporary_path, const void *bytes, size_t size,
+                     mode_t mode, Error *error)
+{
+    if (!write_new_file(temporary_path, bytes, size, mode, error) ||
+        !file_rename(temporary_path, path, error))
+    {
+        Error ignored; /* the first error is the one to tell */
+
+        (void)!file_remove(temporary_path, &ignored);
+        return false;
+    }
+    return durable_sync_parent(path, error);
+}
+
+bool durable_rename(const char *from, const char *to, Error *error)
+{
+    return file_rename(from, to, error) && durable_sync_parent(to, error) &&
+           durable_sync_parent(from, error);
+}
+
+bool durable_remove(const char *path, Error *error)
+{
+    return file_remove(path, error) && durable_sync_parent(path, error);
+}

@@ -1,0 +1,427 @@
+#include "io/file.h"
+
+#include "base/fault.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static bool group_access_on;
+static bool sync_on = true;
+
+void file_set_modes(bool group_access)
+{
+    group_access_on = group_access;
+    umask(group_access ? 0027 : 0077);
+}
+
+mode_t file_mode(void)
+{
+    return group_access_on ? 0640 : 0600;
+}
+
+mode_t directory_mode(void)
+{
+    return group_access_on ? 0750 : 0700;
+}
+
+/* open, as often as signals interrupt it. */
+static int open_retrying(const char *path, int flags)
+{
+    int fd;
+
+    do
+        fd = open(path, flags | O_CLOEXEC | O_NOCTTY, file_mode());
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
+bool file_open_read(const char *path, int *fd, bool *found, Error *error)
+{
+    /* Non-blocking, so that a fifo does not hold us up; regular files do not care. */
+    *fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+    if (found != NULL)
+        *found = *fd >= 0;
+    if (*fd >= 0 || (found != NULL && errno == ENOENT))
+        return true;
+    return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path); /* contract */
+}
+
+bool file_open_update(const char *path, int *fd, Error *error)
+{
+    *fd = open_retrying(path, O_RDWR);
+    if (*fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
+    return true;
+}
+
+bool file_create(const char *path, int *fd, Error *error)
+{
+    *fd = fault_here("create") ? -1 : open_retrying(path, O_RDWR | O_CREAT | O_TRUNC);
+    if (*fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
+    return true;
+}
+
+bool file_open_or_create(const char *path, int *fd, Error *error)
+{
+    *fd = fault_here("create") ? -1 : open_retrying(path, O_RDWR | O_CREAT);
+    if (*fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
+    return true;
+}
+
+void file_close(int fd)
+{
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
+                  size_t *length, Error *error)
+{
+    *length = 0;
+    while (*length < size)
+    {
+        ssize_t got = pread(fd, (char *)bytes + *length, size - *length, (off_t)(offset + *length));
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(error, ERROR_FAILED, "could not read file \"%s\"", path);
+        if (got == 0)
+            break;
+        *length += (size_t)got;
+    }
+    return true;
+}
+
+bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uint64_t offset,
+                   Error *error)
+{
+    size_t written = 0;
+
+    if (fault_here("write"))
+        return error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", path);
+    while (written < size)
+    {
+        ssize_t put =
+            pwrite(fd, (const char *)bytes + written, size - written, (off_t)(offset + written));
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put == 0)
+            errno = ENOSPC; /* the only reason for writing nothing without saying why */
+        if (put <= 0)
+            return error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", path);
+        written += (size_t)put;
+    }
+    return true;
+}
+
+bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found, Error *error)
+{
+    const size_t before = buffer->size;
+    bool ok = false;
+    int fd;
+
+    assert(limit < SIZE_MAX / 2);
+    if (!file_open_read(path, &fd, found, error))
+        return false;
+    if (fd < 0)
+        return true;
+    for (;;)
+    {
+        const size_t have = buffer->size - before;
+        const size_t piece = limit + 1 - have < 65536 ? limit + 1 - have : 65536;
+        size_t length;
+
+        buffer_reserve(buffer, buffer->size + piece);
+        if (!file_read_at(fd, path, buffer->bytes + buffer->size, piece, have, &length, error))
+            goto done;
+        buffer->size += length;
+        if (buffer->size - before > limit)
+        {
+            error_set(error, ERROR_FAILED, "file \"%s\" is larger than %zu bytes", path, limit);
+            goto done;
+        }
+        if (length < piece)
+            break;
+    }
+    ok = true;
+
+done:
+    file_close(fd);
+    return ok;
+}
+
+bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
+{
+    int result;
+
+    do
+        result = fault_here("truncate") ? -1 : ftruncate(fd, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    if (result != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not truncate file \"%s\" to %llu", path,
+                               (unsigned long long)size);
+    return true;
+}
+
+bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
+{
+    struct stat status;
+    int result = 0;
+
+    if (size > 0)
+    {
+        do
+            result = fault_here("reserve") ? -1 : fallocate(fd, 0, 0, (off_t)size);
+        while (result != 0 && errno == EINTR);
+    }
+    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+    {
+        if (fstat(fd, &status) != 0)
+            return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+        return (uint64_t)status.st_size >= size || file_truncate(fd, path, size, error);
+    }
+    if (result != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not reserve %llu bytes for file \"%s\"",
+                               (unsigned long long)size, path);
+    return true;
+}
+
+bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)
+{
+    if (fault_here("set mode") || fchmod(fd, mode) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not set permissions of file \"%s\"",
+                               path);
+    return true;
+}
+
+/* The result of stat or lstat. */
+static bool stat_result(int result, const char *path, bool *found, Error *error)
+{
+    if (found != NULL)
+        *found = result == 0;
+    if (result == 0 || (found != NULL && (errno == ENOENT || errno == ENOTDIR)))
+        return true;
+    return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+}
+
+bool file_stat(const char *path, struct stat *status, bool *found, Error *error)
+{
+    return stat_result(stat(path, status), path, found, error);
+}
+
+bool file_lstat(const char *path, struct stat *status, bool *found, Error *error)
+{
+    return stat_result(lstat(path, status), path, found, error);
+}
+
+bool file_remove(const char *path, Error *error)
+{
+    if (fault_here("remove") || (unlink(path) != 0 && errno != ENOENT))
+        return error_set_errno(error, ERROR_FAILED, "could not remove file \"%s\"", path);
+    return true;
+}
+
+bool file_remove_directory(const char *path, Error *error)
+{
+    if (fault_here("remove directory") || (rmdir(path) != 0 && errno != ENOENT))
+        return error_set_errno(error, ERROR_FAILED, "could not remove directory \"%s\"", path);
+    return true;
+}
+
+bool file_rename(const char *from, const char *to, Error *error)
+{
+    if (fault_here("rename") || rename(from, to) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not rename file \"%s\" to \"%s\"", from,
+                               to);
+    return true;
+}
+
+bool file_link(const char *from, const char *to, bool *exists, Error *error)
+{
+    int result = fault_here("link") ? -1 : link(from, to);
+
+    if (exists != NULL)
+        *exists = result != 0 && errno == EEXIST;
+    if (result == 0 || (exists != NULL && errno == EEXIST))
+        return true;
+    return error_set_errno(error, ERROR_FAILED, "could not link file \"%s\" to \"%s\"", from, to);
+}
+
+bool file_make_directory(const char *path, Error *error)
+{
+    struct stat status;
+    int number;
+
+    if (!fault_here("make directory") && mkdir(path, directory_mode()) == 0)
+        return true;
+    number = errno;
+    if (number == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return true;
+    errno = number;
+    return error_set_errno(error, ERROR_FAILED, "could not create directory \"%s\"", path);
+}
+
+bool file_make_directories(const char *path, Error *error)
+{
+    char parent[PATH_SIZE];
+    struct stat status;
+    const size_t length = strlen(path);
+
+    if (length >= sizeof(parent))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    memcpy(parent, path, length + 1);
+
+    /* Parents that are there are left alone: they may be where we could not make any. */
+    for (size_t index = 1; index < length; index++)
+    {
+        if (parent[index] != '/')
+            continue;
+        parent[index] = '\0';
+        if (stat(parent, &status) != 0 && !file_make_directory(parent, error))
+            return false;
+        parent[index] = '/';
+    }
+    return file_make_directory(path, error);
+}
+
+bool file_read_link(const char *path, Buffer *buffer, Error *error)
+{
+    char target[PATH_MAX];
+    const ssize_t length = readlink(path, target, sizeof(target));
+
+    if (length < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s\"", path);
+    if ((size_t)length >= sizeof(target))
+        return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
+    buffer_append(buffer, target, (size_t)length);
+    return true;
+}
+
+bool file_make_link(const char *link_target, const char *path, Error *error)
+{
+    char present[PATH_MAX];
+    const ssize_t length = readlink(path, present, sizeof(present));
+
+    if (length >= 0)
+    {
+        if ((size_t)length == strlen(link_target) &&
+            memcmp(present, link_target, (size_t)length) == 0)
+            return true;
+        if (!file_remove(path, error))
+            return false;
+    }
+    if (fault_here("symlink") || symlink(link_target, path) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not create symbolic link at \"%s\"",
+                               path);
+    return true;
+}
+
+void file_set_sync(bool on)
+{
+    sync_on = on;
+}
+
+bool file_sync_enabled(void)
+{
+    return sync_on;
+}
+
+bool file_sync(int fd, const char *path, Error *error)
+{
+    if (!sync_on)
+        return true;
+    /* Never again after a failure: the kernel may have dropped the pages and call it clean. */
+    if (fault_here("sync") || fsync(fd) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not fsync file \"%s\"", path);
+    return true;
+}
+
+bool file_sync_path(const char *path, Error *error)
+{
+    struct stat status;
+    bool ok;
+    int fd;
+
+    if (!sync_on)
+        return true;
+    fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0 && errno == ENOENT)
+        return true;
+    if (fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
+    ok = file_sync(fd, path, error);
+
+    /* Some file systems cannot sync a directory and need not. */
+    if (!ok && (error->error_number == EBADF || error->error_number == EINVAL) &&
+        fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+        ok = true;
+    file_close(fd);
+    return ok;
+}
+
+bool file_sync_file_system(const char *path, Error *error)
+{
+    bool ok = true;
+    int fd;
+
+    if (!sync_on)
+        return true;
+    fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+    if (fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
+    if (fault_here("sync") || syncfs(fd) != 0)
+        ok = error_set_errno(error, ERROR_FAILED,
+                             "could not synchronize file system for file \"%s\"", path);
+    file_close(fd);
+    return ok;
+}
+
+bool file_space_free(const char *path, uint64_t *bytes, Error *error)
+{
+    struct statvfs status;
+
+    if (statvfs(path, &status) != 0)
+        return error_set_errno(error, ERROR_FAILED,
+                               "could not get the free space of the file system of \"%s\"", path);
+    *bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    return true;
+}
+
+bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error)
+{
+    int result;
+
+    do
+        result = flock(fd, LOCK_EX | LOCK_NB);
+    while (result != 0 && errno == EINTR);
+    *locked = result == 0;
+    *supported = true;
+    if (result == 0 || errno == EWOULDBLOCK)
+        return true;
+    *supported = false;
+    if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
+        return true;
+    return error_set_errno(error, ERROR_FAILED, "could not lock file \"%s\"", path);
+}
+
+bool path_join(char *out, size_t size, const char *directory, const char *name, Error *error)
+{
+    const size_t length = strlen(directory);
+    const bool separated = length == 0 || directory[length - 1] == '/';
+    const int written = snprintf(out, size, separated ? "%s%s" : "%s/%s", directory, name);
+
+    if (written < 0 || (size_t)written >= size)
+        return error_set(error, ERROR_FAILED, "path \"%s/%s\" is too long", directory, name);
+    return true;
+}

@@ -1,0 +1,198 @@
+#include "io/process.h"
+
+#include "base/fault.h"
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define OUTPUT_MAX (1024 * 1024)
+#define POLL_MILLISECONDS 200
+#define WAIT_MILLISECONDS_MAX 50
+
+extern char **environ;
+
+/*
+ * Start path with arguments. Its stdin is /dev/null, its stdout stdout_fd, its stderr ours or, if
+ * quiet, /dev/null. Our other descriptors are all O_CLOEXEC.
+ */
+static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid, Error *error)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t defaults;
+    sigset_t mask;
+    int number;
+
+    if (fault_here("run"))
+        return error_set_errno(error, ERROR_FAILED, "could not execute command \"%s\"",
+                               arguments[0]);
+
+    /* Ignored signals would stay so in the child. */
+    sigemptyset(&mask);
+    sigemptyset(&defaults);
+    sigaddset(&defaults, SIGPIPE);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &mask);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, stdout_fd, STDOUT_FILENO);
+    if (quiet)
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+
+    number =
+        posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *)arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    if (number != 0)
+    {
+        errno = number;
+        return error_set_errno(error, ERROR_FAILED, "could not execute command \"%s\"",
+                               arguments[0]);
+    }
+    return true;
+}
+
+/*
+ * Wait for the child. When a stop is requested it is asked to end as well; the error is then the
+ * stop's. Polls, because the signal may arrive in another thread.
+ */
+static bool wait_for(pid_t pid, int *wait_status, Error *error)
+{
+    long milliseconds = 1;
+    bool stopped = false;
+
+    for (;;)
+    {
+        struct timespec pause = {.tv_sec = 0, .tv_nsec = milliseconds * 1000000};
+        const pid_t ended = waitpid(pid, wait_status, WNOHANG);
+
+        if (ended == pid)
+            return !stopped;
+        if (ended < 0 && errno != EINTR)
+            return error_set_errno(error, ERROR_FAILED, "could not wait for child process");
+        if (!stopped && !stop_check(error))
+        {
+            stopped = true;
+            kill(pid, SIGTERM);
+        }
+        nanosleep(&pause, NULL);
+        if (milliseconds < WAIT_MILLISECONDS_MAX)
+            milliseconds *= 2;
+    }
+}
+
+/* Read fd to its end. */
+static bool collect(int fd, const char *command, Buffer *output, Error *error)
+{
+    const size_t before = output->size;
+    char bytes[4096];
+
+    for (;;)
+    {
+        struct pollfd waited = {.fd = fd, .events = POLLIN};
+        ssize_t got;
+
+        if (!stop_check(error))
+            return false;
+        if (poll(&waited, 1, POLL_MILLISECONDS) <= 0)
+            continue;
+        got = read(fd, bytes, sizeof(bytes));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_errno(error, ERROR_FAILED,
+                                   "could not read the output of command \"%s\"", command);
+        if (got == 0)
+            return true;
+        if ((size_t)got > OUTPUT_MAX - (output->size - before))
+            return error_set(error, ERROR_FAILED,
+                             "output of command \"%s\" is larger than %d bytes", command,
+                             OUTPUT_MAX);
+        buffer_append(output, bytes, (size_t)got);
+    }
+}
+
+bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *wait_status,
+                 Error *error)
+{
+    Error wait_error;
+    bool collected;
+    bool waited;
+    int ends[2];
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not create pipe");
+    if (!spawn(arguments, ends[1], quiet, &pid, error))
+    {
+        file_close(ends[0]);
+        file_close(ends[1]);
+        return false;
+    }
+    file_close(ends[1]);
+    collected = collect(ends[0], arguments[0], output, error);
+    file_close(ends[0]);
+    if (!collected)
+        kill(pid, SIGTERM);
+
+    /* Waited for in any case; the first error is the one to tell. */
+    waited = wait_for(pid, wait_status, collected ? error : &wait_error);
+    return collected && waited;
+}
+
+bool process_shell(const char *command, int *wait_status, Error *error)
+{
+    const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
+    pid_t pid;
+
+    return spawn(arguments, STDERR_FILENO, false, &pid, error) && wait_for(pid, wait_status, error);
+}
+
+void process_describe(int wait_status, char *out, size_t size)
+{
+    if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 126)
+        snprintf(out, size, "command not executable");
+    else if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 127)
+        snprintf(out, size, "command not found");
+    else if (WIFEXITED(wait_status))
+        snprintf(out, size, "child process exited with exit code %d", WEXITSTATUS(wait_status));
+    else if (WIFSIGNALED(wait_status))
+        snprintf(out, size, "child process was terminated by signal %d: %s", WTERMSIG(wait_status),
+                 strsignal(WTERMSIG(wait_status)));
+    else
+        snprintf(out, size, "child process exited with unrecognized status %d", wait_status);
+}
+
+bool process_own_directory(char *out, size_t size, Error *error)
+{
+    char path[PATH_MAX];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    char *slash;
+
+    if (length < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not find own program executable");
+    path[length] = '\0';
+    slash = strrchr(path, '/');
+    if (slash == path)
+        slash++;
+    if (slash != NULL)
+        *slash = '\0';
+    if (strlen(path) >= size)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    memcpy(out, path, strlen(path) + 1);
+    return true;
+}
