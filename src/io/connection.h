@@ -19,8 +19,11 @@ typedef struct Connection Connection;
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and, where
  * the user set none, keepalives and tcp_user_timeout. Never prompts. NULL with error on failure (the
- * message is libpq's, one trailing newline stripped). Sends the SETs that the server's version knows: the timeouts 0,
- * default_transaction_read_only on, empty search_path, client_encoding that does not convert.
+ * message is libpq's, one trailing newline stripped): ERROR_FAILED when a server refused us for a
+ * reason that lasts (password, unknown database), else ERROR_RETRY (no answer, starting up, too many
+ * connections), which the first connection of a run may treat as failure. Sends the SETs that the
+ * server's version knows: the timeouts 0, default_transaction_read_only on, empty search_path, a
+ * client_encoding that does not convert.
  */
 MUST_CHECK Connection *connection_open(const char *conninfo, Error *error);
 void connection_close(Connection *connection);
@@ -49,7 +52,9 @@ typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Err
 
 /*
  * Run a statement and hand over each row as it arrives (single-row mode), with bounded memory.
- * column_count is checked. binary asks for binary results (bytea, int8 in network order, text).
+ * column_count (at most 16) is checked. binary asks for binary results (bytea, int8 in network
+ * order, text). An SQL error leaves the connection usable; when row fails, the query is cancelled and
+ * only connection_close may follow.
  */
 MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int count,
                                 const char *const *parameters, bool binary, int column_count,
