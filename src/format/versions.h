@@ -61,6 +61,7 @@ typedef struct Version
     uint16_t wal_overwrite_contrecord_flag; /* XLP_FIRST_IS_OVERWRITE_CONTRECORD */
     uint8_t image_compressed_mask; /* bimg_info bits, any of which says compressed; access/xlogrecord.h */
     uint8_t image_apply;           /* BKPIMAGE_APPLY */
+    bool record_toplevel_xid;      /* fragment 252 in a record (14+) */
     bool custom_rmgrs;             /* resource managers 128..255 (15+) */
     uint8_t rmgr_max;              /* highest built-in resource manager */
     bool xact_special_rel_update;  /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
@@ -69,8 +70,10 @@ typedef struct Version
     uint8_t xact_stats_item_size;  /* dropped statistics item: 12 in 15..17, 16 in 18+, 0: none */
     bool abort_has_dbinfo_origin_gid; /* 11+ */
     uint16_t parameter_wal_level, parameter_wal_log_hints; /* offsets in XLOG PARAMETER_CHANGE */
+    uint16_t end_of_recovery_size; /* XLOG END_OF_RECOVERY: 16, 24 with a wal_level (17+) */
     uint16_t twophase_name_digits; /* digits of a file name in pg_twophase: 8 (10..16) or 16 */
     uint16_t twophase_gid_offset;  /* of the gid in PREPARE's data: 48, 64 or 72 */
+    uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL */
     bool lsn_padded;               /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
     bool conninfo_dbname;          /* -R writes dbname (18+) */

@@ -1,0 +1,201 @@
+#include "format/control.h"
+
+#include "format/crc32c.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* struct ControlFileData, catalog/pg_control.h: what has never moved. The rest: versions.c. */
+#define AT_SYSTEM_IDENTIFIER 0
+#define AT_CONTROL_VERSION 8
+#define AT_CATALOG_VERSION 12
+#define AT_STATE 16
+#define AT_TIME 24
+#define AT_CHECKPOINT 32
+
+#define KILOBYTE 1024u
+#define MEGABYTE (1024u * KILOBYTE)
+#define WAL_SEGMENT_SIZE_MIN MEGABYTE
+#define WAL_SEGMENT_SIZE_MAX (1024u * MEGABYTE)
+#define BLOCK_SIZE_MIN KILOBYTE
+#define BLOCK_SIZE_MAX (32u * KILOBYTE)     /* --with-blocksize */
+#define WAL_BLOCK_SIZE_MAX (64u * KILOBYTE) /* --with-wal-blocksize */
+
+static bool power_of_two_between(uint32_t value, uint32_t least, uint32_t most)
+{
+    return value >= least && value <= most && (value & (value - 1)) == 0;
+}
+
+static bool check_sizes(const Control *control, const char *name, Error *error)
+{
+    if (!power_of_two_between(control->wal_segment_size, WAL_SEGMENT_SIZE_MIN,
+                              WAL_SEGMENT_SIZE_MAX))
+    {
+        error_set(error, ERROR_FAILED, "invalid WAL segment size in control file (%u bytes)",
+                  control->wal_segment_size); /* contract */
+        error_detail(error, "The WAL segment size must be a power of two between 1 MB and 1 GB.");
+        return error_detail(error, "The file is \"%s\".", name);
+    }
+    if (!power_of_two_between(control->block_size, BLOCK_SIZE_MIN, BLOCK_SIZE_MAX))
+        return error_set(error, ERROR_FAILED, "invalid block size in control file \"%s\": %u bytes",
+                         name, control->block_size);
+    if (!power_of_two_between(control->wal_block_size, BLOCK_SIZE_MIN, WAL_BLOCK_SIZE_MAX))
+        return error_set(error, ERROR_FAILED,
+                         "invalid WAL block size in control file \"%s\": %u bytes", name,
+                         control->wal_block_size);
+    if (control->relation_segment_blocks == 0)
+        return error_set(error, ERROR_FAILED,
+                         "invalid relation segment size in control file \"%s\": %u blocks", name,
+                         control->relation_segment_blocks);
+    return true;
+}
+
+/* The caller has checked size and version, so all offsets of the row lie in the file. */
+static bool parse_fields(Control *control, Error *error)
+{
+    const ControlOffsets *offsets = &control->version->control;
+    const uint8_t *bytes = control->bytes;
+
+    control->system_identifier = load_u64(bytes + AT_SYSTEM_IDENTIFIER);
+    control->state = (ControlState) load_u32(bytes + AT_STATE);
+    control->checkpoint_lsn = load_u64(bytes + AT_CHECKPOINT);
+    control->min_recovery_point = load_u64(bytes + offsets->min_recovery_point);
+    control->min_recovery_timeline = load_u32(bytes + offsets->min_recovery_timeline);
+    control->backup_start_point = load_u64(bytes + offsets->backup_start_point);
+    control->backup_end_point = load_u64(bytes + offsets->backup_end_point);
+    control->backup_end_required = bytes[offsets->backup_end_required] != 0;
+    control->wal_level = (int32_t) load_u32(bytes + offsets->wal_level);
+    control->wal_log_hints = bytes[offsets->wal_log_hints] != 0;
+    control->data_checksum_version = load_u32(bytes + offsets->data_checksum_version);
+    control->block_size = load_u32(bytes + offsets->block_size);
+    control->relation_segment_blocks = load_u32(bytes + offsets->relation_segment_blocks);
+    control->wal_block_size = load_u32(bytes + offsets->wal_block_size);
+    control->wal_segment_size = load_u32(bytes + offsets->wal_segment_size);
+    return checkpoint_parse(control->version, bytes + offsets->checkpoint_copy,
+                            control->version->checkpoint.size, &control->checkpoint, error);
+}
+
+bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
+                   bool *crc_wrong, Error *error)
+{
+    *crc_wrong = false;
+    if (size != CONTROL_FILE_SIZE)
+    {
+        error_set(error, ERROR_FAILED, "unexpected control file size %zu, expected %d", size,
+                  CONTROL_FILE_SIZE); /* contract */
+        return error_detail(error, "The file is \"%s\".", name);
+    }
+    memcpy(control->bytes, bytes, CONTROL_FILE_SIZE);
+    control->control_version = load_u32(control->bytes + AT_CONTROL_VERSION);
+    control->catalog_version = load_u32(control->bytes + AT_CATALOG_VERSION);
+    control->version = version_find(control->control_version, control->catalog_version);
+    if (control->version == NULL)
+    {
+        error_set(error, ERROR_FAILED,
+                  "clusters are not compatible with this version of pg_rewind"); /* contract */
+        return error_detail(error, "File \"%s\" has control version %u and catalog version %u.",
+                            name, control->control_version, control->catalog_version);
+    }
+
+    uint16_t crc_offset = control->version->control.crc;
+    if (crc32c(control->bytes, crc_offset) != load_u32(control->bytes + crc_offset))
+    {
+        *crc_wrong = true;
+        error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
+        return error_detail(error, "The file is \"%s\".", name);
+    }
+    return parse_fields(control, error) && check_sizes(control, name, error);
+}
+
+bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
+                      CheckPoint *checkpoint, Error *error)
+{
+    const CheckPointOffsets *offsets = &version->checkpoint;
+    const uint8_t *start = bytes;
+
+    if (size < offsets->size)
+        return error_set(error, ERROR_FAILED,
+                         "checkpoint record has %zu bytes of data, expected at least %u", size,
+                         offsets->size);
+    checkpoint->redo = load_u64(start + offsets->redo);
+    checkpoint->timeline = load_u32(start + offsets->timeline);
+    checkpoint->previous_timeline = load_u32(start + offsets->previous_timeline);
+    checkpoint->full_page_writes = start[offsets->full_page_writes] != 0;
+    if (offsets->next_xid_epoch == OFFSET_NONE)
+        checkpoint->next_xid = load_u64(start + offsets->next_xid);
+    else
+        checkpoint->next_xid = (uint64_t) load_u32(start + offsets->next_xid_epoch) << 32 |
+                               load_u32(start + offsets->next_xid);
+    checkpoint->oldest_xid = load_u32(start + offsets->oldest_xid);
+    checkpoint->oldest_active_xid = load_u32(start + offsets->oldest_active_xid);
+    checkpoint->time = (int64_t) load_u64(start + offsets->time);
+    return true;
+}
+
+Timeline control_timeline(const Control *control)
+{
+    if (control->min_recovery_timeline > control->checkpoint.timeline)
+        return control->min_recovery_timeline;
+    return control->checkpoint.timeline;
+}
+
+const char *control_state_name(ControlState state)
+{
+    static const char *const names[] = {
+        [STATE_STARTUP] = "starting up",
+        [STATE_SHUTDOWNED] = "shut down",
+        [STATE_SHUTDOWNED_IN_RECOVERY] = "shut down in recovery",
+        [STATE_SHUTDOWNING] = "shutting down",
+        [STATE_IN_CRASH_RECOVERY] = "in crash recovery",
+        [STATE_IN_ARCHIVE_RECOVERY] = "in archive recovery",
+        [STATE_IN_PRODUCTION] = "in production",
+    };
+
+    if ((uint32_t) state >= sizeof(names) / sizeof(names[0]))
+        return "unrecognized status code";
+    return names[state];
+}
+
+/* Padding inside the struct is part of the CRC and stays; behind the struct all is zero. */
+static void finish(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
+{
+    const ControlOffsets *offsets = &version->control;
+
+    memset(bytes + offsets->size, 0, (size_t) (CONTROL_FILE_SIZE - offsets->size));
+    store_u32(bytes + offsets->crc, crc32c(bytes, offsets->crc));
+}
+
+void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
+                          int64_t now, uint8_t bytes[CONTROL_FILE_SIZE])
+{
+    const ControlOffsets *offsets = &source->version->control;
+
+    memcpy(bytes, source->bytes, CONTROL_FILE_SIZE);
+    store_u32(bytes + AT_STATE, STATE_IN_ARCHIVE_RECOVERY);
+    store_u64(bytes + offsets->min_recovery_point, min_recovery_point);
+    store_u32(bytes + offsets->min_recovery_timeline, timeline);
+    if (source->version->control_time_is_set)
+        store_u64(bytes + AT_TIME, (uint64_t) now);
+    finish(source->version, bytes);
+}
+
+void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
+                         uint8_t bytes[CONTROL_FILE_SIZE])
+{
+    const Version *version = target->version;
+    const ControlOffsets *offsets = &version->control;
+    Lsn behind_page = wal_end % target->wal_block_size;
+    Lsn boundary = behind_page == 0 ? wal_end : wal_end - behind_page + target->wal_block_size;
+
+    assert(wal_end != LSN_INVALID);
+    memcpy(bytes, target->bytes, CONTROL_FILE_SIZE);
+    store_u32(bytes + AT_STATE, STATE_SHUTDOWNED);
+    store_u64(bytes + AT_CHECKPOINT, boundary);
+    store_u32(bytes + offsets->checkpoint_copy + version->checkpoint.timeline, timeline);
+    store_u64(bytes + offsets->min_recovery_point, LSN_INVALID);
+    store_u32(bytes + offsets->min_recovery_timeline, 0);
+    store_u64(bytes + offsets->backup_start_point, LSN_INVALID);
+    store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
+    bytes[offsets->backup_end_required] = 0;
+    finish(version, bytes);
+}

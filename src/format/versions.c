@@ -1,0 +1,533 @@
+#include "format/versions.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+/*
+ * struct CheckPoint, catalog/pg_control.h. Offsets from its start, which is checkpoint_copy in
+ * pg_control and the first byte of a checkpoint record's data.
+ */
+
+/* 10, 11: the next xid in two halves. */
+#define CHECKPOINT_SINCE_10                                                                        \
+    {                                                                                              \
+        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .wal_level = OFFSET_NONE, .next_xid_epoch = 20, .next_xid = 24, .next_oid = 28,            \
+        .next_multi = 32, .next_multi_offset = 36, .oldest_xid = 40, .time = 56,                   \
+        .oldest_active_xid = 72, .size = 80                                                        \
+    }
+
+/* 12 to 16: nextXid became nextFullXid (13: nextXid again), 64 bits. */
+#define CHECKPOINT_SINCE_12                                                                        \
+    {                                                                                              \
+        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .wal_level = OFFSET_NONE, .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32,   \
+        .next_multi = 36, .next_multi_offset = 40, .oldest_xid = 44, .time = 64,                   \
+        .oldest_active_xid = 80, .size = 88                                                        \
+    }
+
+/* 17, 18: wal_level in what was padding. */
+#define CHECKPOINT_SINCE_17                                                                        \
+    {                                                                                              \
+        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .wal_level = 20, .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32,            \
+        .next_multi = 36, .next_multi_offset = 40, .oldest_xid = 44, .time = 64,                   \
+        .oldest_active_xid = 80, .size = 88                                                        \
+    }
+
+/* 19: logicalDecodingEnabled at 24, nextMultiOffset has 64 bits. */
+#define CHECKPOINT_SINCE_19                                                                        \
+    {                                                                                              \
+        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .wal_level = 20, .next_xid_epoch = OFFSET_NONE, .next_xid = 32, .next_oid = 40,            \
+        .next_multi = 44, .next_multi_offset = 48, .oldest_xid = 56, .time = 72,                   \
+        .oldest_active_xid = 88, .size = 96                                                        \
+    }
+
+/*
+ * struct ControlFileData, catalog/pg_control.h. The fields before checkpoint_copy that we use
+ * (system identifier, versions, state, time, checkpoint) never moved: control.c.
+ */
+
+/* 10: prevCheckPoint at 40. */
+#define CONTROL_SINCE_10                                                                           \
+    {                                                                                              \
+        .checkpoint_copy = 48, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
+        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
+        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
+        .max_worker_processes = 184, .max_wal_senders = OFFSET_NONE, .max_prepared_xacts = 188,    \
+        .max_locks_per_xact = 192, .track_commit_timestamp = 196, .block_size = 216,               \
+        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
+        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
+    }
+
+/* 11: prevCheckPoint is gone, all is 8 less. */
+#define CONTROL_SINCE_11                                                                           \
+    {                                                                                              \
+        .checkpoint_copy = 40, .min_recovery_point = 128, .min_recovery_timeline = 136,            \
+        .backup_start_point = 144, .backup_end_point = 152, .backup_end_required = 160,            \
+        .wal_level = 164, .wal_log_hints = 168, .max_connections = 172,                            \
+        .max_worker_processes = 176, .max_wal_senders = OFFSET_NONE, .max_prepared_xacts = 180,    \
+        .max_locks_per_xact = 184, .track_commit_timestamp = 188, .block_size = 208,               \
+        .relation_segment_blocks = 212, .wal_block_size = 216, .wal_segment_size = 220,            \
+        .data_checksum_version = 244, .crc = 280, .size = 288                                      \
+    }
+
+/* 12 to 17: CheckPoint is 8 more, max_wal_senders. (13 lost float4ByVal, in padding.) */
+#define CONTROL_SINCE_12                                                                           \
+    {                                                                                              \
+        .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
+        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
+        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
+        .max_worker_processes = 184, .max_wal_senders = 188, .max_prepared_xacts = 192,            \
+        .max_locks_per_xact = 196, .track_commit_timestamp = 200, .block_size = 216,               \
+        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
+        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
+    }
+
+/* 18: default_char_signedness at 256 moves the nonce by one, the CRC by four. */
+#define CONTROL_SINCE_18                                                                           \
+    {                                                                                              \
+        .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
+        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
+        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
+        .max_worker_processes = 184, .max_wal_senders = 188, .max_prepared_xacts = 192,            \
+        .max_locks_per_xact = 196, .track_commit_timestamp = 200, .block_size = 216,               \
+        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
+        .data_checksum_version = 252, .crc = 292, .size = 296                                      \
+    }
+
+/* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
+#define CONTROL_SINCE_19                                                                           \
+    {                                                                                              \
+        .checkpoint_copy = 40, .min_recovery_point = 144, .min_recovery_timeline = 152,            \
+        .backup_start_point = 160, .backup_end_point = 168, .backup_end_required = 176,            \
+        .wal_level = 180, .wal_log_hints = 184, .max_connections = 188,                            \
+        .max_worker_processes = 192, .max_wal_senders = 196, .max_prepared_xacts = 200,            \
+        .max_locks_per_xact = 204, .track_commit_timestamp = 208, .block_size = 224,               \
+        .relation_segment_blocks = 228, .wal_block_size = 236, .wal_segment_size = 240,            \
+        .data_checksum_version = 268, .crc = 308, .size = 312                                      \
+    }
+
+/*
+ * Each number stands with the header or source file of that version it comes from. A row is whole
+ * by itself, so that it can be checked from top to bottom; tests/unit/format/test_versions.c proves
+ * it with files of real servers.
+ */
+/* clang-format off */
+static const Version rows[] = {
+    {
+        .major = 10,
+        .control_version = 1002,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 201707211,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD097,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = false,        /* dbcommands_xlog.h */
+        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 0,
+        .abort_has_dbinfo_origin_gid = false,    /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 20,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 48,               /* TwoPhaseFileHeader, the same */
+        .twophase_gid_size_offset = 46,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = false,
+        .excludes_backup_manifest = false,
+        .excludes_ds_store = false,
+        .grantable_file_functions = false,       /* catalog/system_views.sql */
+        .control_time_is_set = false,            /* common/controldata_utils.c */
+        .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_10,
+        .control = CONTROL_SINCE_10,
+    },
+    {
+        .major = 11,
+        .control_version = 1100,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 201809051,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD098,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = false,        /* dbcommands_xlog.h */
+        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 0,
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 20,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 64,               /* TwoPhaseFileHeader, the same */
+        .twophase_gid_size_offset = 46,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = false,
+        .excludes_ds_store = false,
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = false,            /* common/controldata_utils.c */
+        .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_10,
+        .control = CONTROL_SINCE_11,
+    },
+    {
+        .major = 12,
+        .control_version = 1201,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 201909212,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD101,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = false,        /* dbcommands_xlog.h */
+        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 0,
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 64,               /* TwoPhaseFileHeader, the same */
+        .twophase_gid_size_offset = 46,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = false,
+        .excludes_ds_store = false,
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = false,            /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_12,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 13,
+        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202007201,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD106,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = false,        /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 0,
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 64,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 46,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = false,
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = false,            /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_12,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 14,
+        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202107181,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD10D,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = false,        /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 0,
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 64,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 46,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = false,
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = false,            /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_12,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 15,
+        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202209061,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD110,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = true,         /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 54,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = true,               /* the same */
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = true,             /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_12,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 16,
+        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202307071,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD113,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = true,         /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 54,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = false,
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = true,               /* the same */
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = true,             /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = false,
+        .checkpoint = CHECKPOINT_SINCE_12,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 17,
+        .control_version = 1700,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202406281,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD116,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = true,         /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 54,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_dbname = false,
+        .has_wal_summaries = true,               /* backup/walsummary.c */
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = true,               /* the same */
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = true,             /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .checkpoint = CHECKPOINT_SINCE_17,
+        .control = CONTROL_SINCE_12,
+    },
+    {
+        .major = 18,
+        .control_version = 1800,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202506291,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD118,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
+        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = true,         /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 16,              /* xl_xact_stats_item, access/xact.h */
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 54,          /* the same */
+        .lsn_padded = false,
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
+        .has_wal_summaries = true,               /* backup/walsummary.c */
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = true,               /* the same */
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = true,             /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .checkpoint = CHECKPOINT_SINCE_17,
+        .control = CONTROL_SINCE_18,
+    },
+    /* 19rc1. The betas have other numbers and layouts: they get no row. */
+    {
+        .major = 19,
+        .control_version = 1905,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
+        .catalog_version = 202610061,            /* CATALOG_VERSION_NO, catalog/catversion.h */
+        .wal_magic = 0xD122,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+        .wal_page_flags = 0x0007,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
+        .wal_overwrite_contrecord_flag = 0x0004, /* the same; up to 18 XLP_BKP_REMOVABLE */
+        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
+        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
+        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
+        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
+        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
+        .database_create_wal_log = true,         /* dbcommands_xlog.h */
+        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
+        .xact_stats_item_size = 16,              /* xl_xact_stats_item, access/xact.h */
+        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
+        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
+        .parameter_wal_log_hints = 24,           /* the same */
+        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
+        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
+        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
+        .twophase_gid_size_offset = 54,          /* the same */
+        .lsn_padded = true,                      /* access/xlogdefs.h */
+        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
+        .has_wal_summaries = true,               /* backup/walsummary.c */
+        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
+        .excludes_backup_manifest = true,        /* excludeFiles, the same */
+        .excludes_ds_store = true,               /* the same */
+        .grantable_file_functions = true,        /* catalog/system_views.sql */
+        .control_time_is_set = true,             /* common/controldata_utils.c */
+        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .checkpoint = CHECKPOINT_SINCE_19,
+        .control = CONTROL_SINCE_19,
+    },
+};
+/* clang-format on */
+
+#define ROW_COUNT ((int) (sizeof(rows) / sizeof(rows[0])))
+
+const Version *version_find(uint32_t control_version, uint32_t catalog_version)
+{
+    const Version *only = NULL;
+    int same_control = 0;
+
+    for (int i = 0; i < ROW_COUNT; i++)
+    {
+        if (rows[i].control_version != control_version)
+            continue;
+        if (rows[i].catalog_version == catalog_version)
+            return &rows[i];
+        only = &rows[i];
+        same_control++;
+    }
+    return same_control == 1 ? only : NULL;
+}
+
+const Version *version_of_major(int major)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].major == major)
+            return &rows[i];
+    return NULL;
+}
+
+const Version *version_rows(int *count)
+{
+    *count = ROW_COUNT;
+    return rows;
+}
+
+const char *lsn_text(const Version *version, Lsn lsn, char *text)
+{
+    if (version->lsn_padded)
+        snprintf(text, LSN_TEXT_SIZE, "%X/%08X", LSN_ARGS(lsn));
+    else
+        snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
+    return text;
+}

@@ -1,0 +1,158 @@
+#include "format/walpage.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* XLogPageHeaderData and, behind it in the first page of a segment, XLogLongPageHeaderData. */
+#define AT_MAGIC 0
+#define AT_FLAGS 2
+#define AT_TIMELINE 4
+#define AT_ADDRESS 8
+#define AT_REMAINING 16
+#define AT_SYSTEM_IDENTIFIER 24
+#define AT_SEGMENT_SIZE 32
+#define AT_BLOCK_SIZE 36
+
+#define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
+
+/* " in WAL segment at LSN X, offset N": who knows the file's name adds it as a detail. */
+static bool page_error(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
+{
+    char lsn[LSN_TEXT_SIZE];
+
+    return error_set(error, ERROR_FAILED, "%s in WAL page at LSN %s, offset %u", what,
+                     lsn_text(shape->version, page_lsn, lsn),
+                     (unsigned) (page_lsn % shape->segment_size));
+}
+
+static bool check_long_header(const WalShape *shape, const uint8_t *bytes, Lsn page_lsn,
+                              Error *error)
+{
+    uint64_t system_identifier = load_u64(bytes + AT_SYSTEM_IDENTIFIER);
+    char what[160];
+
+    if (system_identifier != shape->system_identifier)
+    {
+        snprintf(what, sizeof(what),
+                 "WAL file is from different database system: WAL file database system identifier "
+                 "is %llu, pg_control database system identifier is %llu",
+                 (unsigned long long) system_identifier,
+                 (unsigned long long) shape->system_identifier);
+        return error_set(error, ERROR_FAILED, "%s", what);
+    }
+    if (load_u32(bytes + AT_SEGMENT_SIZE) != shape->segment_size)
+        return page_error(shape, page_lsn, error, "incorrect segment size");
+    if (load_u32(bytes + AT_BLOCK_SIZE) != shape->block_size)
+        return page_error(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
+    return true;
+}
+
+bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
+                   WalPage *page, Error *error)
+{
+    const uint8_t *start = bytes;
+    uint32_t header_size = wal_header_size_at(shape, page_lsn);
+    char what[96];
+    char lsn[LSN_TEXT_SIZE];
+
+    if (size < header_size)
+        return page_error(shape, page_lsn, error, "incomplete page header");
+
+    uint16_t magic = load_u16(start + AT_MAGIC);
+    if (magic != shape->version->wal_magic)
+    {
+        snprintf(what, sizeof(what), "invalid magic number %04X", magic);
+        return page_error(shape, page_lsn, error, what);
+    }
+    page->flags = load_u16(start + AT_FLAGS);
+    /* A long header stands at the start of a segment, and nowhere else. */
+    bool is_long = (page->flags & WAL_FLAG_LONG_HEADER) != 0;
+    if ((page->flags & ~shape->version->wal_page_flags) != 0 ||
+        is_long != (header_size == WAL_LONG_HEADER_SIZE))
+    {
+        snprintf(what, sizeof(what), "invalid info bits %04X", page->flags);
+        return page_error(shape, page_lsn, error, what);
+    }
+    if (is_long && !check_long_header(shape, start, page_lsn, error))
+        return false;
+    /* Recycled segments hold old pages, valid but for the address. */
+    Lsn address = load_u64(start + AT_ADDRESS);
+    if (address != page_lsn)
+    {
+        snprintf(what, sizeof(what), "unexpected pageaddr %s",
+                 lsn_text(shape->version, address, lsn));
+        return page_error(shape, page_lsn, error, what);
+    }
+    page->timeline = load_u32(start + AT_TIMELINE);
+    page->remaining = load_u32(start + AT_REMAINING);
+    page->header_size = header_size;
+    return true;
+}
+
+uint64_t wal_segment_of(const WalShape *shape, Lsn lsn)
+{
+    return lsn / shape->segment_size;
+}
+
+uint64_t wal_segment_before(const WalShape *shape, Lsn lsn)
+{
+    return (lsn - 1) / shape->segment_size;
+}
+
+Lsn wal_segment_start(const WalShape *shape, uint64_t segment)
+{
+    return segment * shape->segment_size;
+}
+
+uint32_t wal_header_size_at(const WalShape *shape, Lsn page_lsn)
+{
+    return page_lsn % shape->segment_size == 0 ? WAL_LONG_HEADER_SIZE : WAL_SHORT_HEADER_SIZE;
+}
+
+Lsn wal_skip_header(const WalShape *shape, Lsn lsn)
+{
+    return lsn % shape->block_size == 0 ? lsn + wal_header_size_at(shape, lsn) : lsn;
+}
+
+void wal_segment_name(const WalShape *shape, Timeline timeline, uint64_t segment,
+                      char name[WAL_NAME_SIZE])
+{
+    uint64_t of_xlogid = POSITIONS_OF_XLOGID / shape->segment_size;
+
+    snprintf(name, WAL_NAME_SIZE, "%08X%08X%08X", timeline, (unsigned) (segment / of_xlogid),
+             (unsigned) (segment % of_xlogid));
+}
+
+static bool hex_u32(const char *digits, uint32_t *value)
+{
+    *value = 0;
+    for (int i = 0; i < 8; i++)
+    {
+        char digit = digits[i];
+        if (digit >= '0' && digit <= '9')
+            *value = *value << 4 | (uint32_t) (digit - '0');
+        else if (digit >= 'A' && digit <= 'F')
+            *value = *value << 4 | (uint32_t) (digit - 'A' + 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+bool wal_segment_name_parse(const WalShape *shape, const char *name, Timeline *timeline,
+                            uint64_t *segment)
+{
+    uint64_t of_xlogid = POSITIONS_OF_XLOGID / shape->segment_size;
+    uint32_t xlogid;
+    uint32_t rest;
+
+    if (strlen(name) != WAL_NAME_SIZE - 1)
+        return false;
+    if (!hex_u32(name, timeline) || !hex_u32(name + 8, &xlogid) || !hex_u32(name + 16, &rest))
+        return false;
+    /* The last part never reaches the number of segments in an xlogid. */
+    if (rest >= of_xlogid || *timeline == 0)
+        return false;
+    *segment = xlogid * of_xlogid + rest;
+    return true;
+}
