@@ -51,8 +51,8 @@ MUST_CHECK bool archive_open(void *archive, Timeline timeline, uint64_t segment,
 /* Path of the file that archive_open would open now without bringing anything, NULL if none; in arena. */
 const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint64_t segment);
 
-/* Set the error for a missing segment: the contract's line `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`. */
-bool archive_missing_error(const Archive *archive, Timeline timeline, uint64_t segment,
+/* A WalMissing (context is the archive): set the error for a missing segment: the contract's line `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`. */
+bool archive_missing_error(const void *archive, Timeline timeline, uint64_t segment,
                            Error *error);
 
 #endif

@@ -29,7 +29,7 @@ void blockmap_truncate(BlockMap *map, RelationId relation, BlockNumber block);
 /* Its storage was made or dropped at lsn (the greatest one stays). */
 void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 
-/* Take over all that `from` holds; from is emptied. */
+/* Take over all that `from` holds; from is left empty. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
 
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation); /* NULL: not named */
@@ -41,6 +41,9 @@ Lsn blockmap_storage_lsn(const BlockMapRelation *relation);                     
  */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
+
+/* Bytes of memory that it takes. */
+size_t blockmap_memory(const BlockMap *map);
 
 size_t blockmap_relation_count(const BlockMap *map);
 uint64_t blockmap_block_count(const BlockMap *map);

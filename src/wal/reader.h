@@ -21,6 +21,9 @@
 typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
                         Error *error);
 
+/* Sets the error for a segment that is nowhere. Returns false. */
+typedef bool (*WalMissing)(const void *context, Timeline timeline, uint64_t segment, Error *error);
+
 /* The WAL of one cluster along its history. */
 typedef struct WalStream
 {
@@ -30,6 +33,7 @@ typedef struct WalStream
     Lsn limit; /* bytes at and behind it are taken as not there; LSN_INVALID: no limit */
     WalOpen open;
     void *context;
+    WalMissing missing; /* archive_missing_error for an archive; NULL: a message with the segment's name */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */
@@ -50,7 +54,11 @@ typedef struct WalSegmentFacts
     Lsn first_lsn;  /* of the first record that starts here; LSN_INVALID: none does */
     Lsn first_prev; /* its xl_prev */
     Lsn last_lsn;   /* of the last record that starts here and is valid */
-    Lsn next_lsn;   /* where the next record would start (end of the last one, aligned, before skipping a page header) */
+    Lsn next_lsn;   /* where the next record would start (end of the last one, aligned, before skipping a page header);
+                     * the end of the segment when one record from before it fills it all */
+    Lsn invalid_lsn; /* WAL_SEGMENT_INVALID: the byte, page or end of a record that is not as it should be; the limit
+                      * when that is the reason */
+    uint64_t bytes;  /* of the segment that were looked at */
     Timeline missing_timeline;
     uint64_t missing_segment;
     char reason[256];

@@ -1,0 +1,336 @@
+#include "wal/blockmap.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Relations stand in an open-addressing table of pointers. The blocks of one lie in chunks of as many bits as a relation
+ * segment of the usual size has blocks; a chunk is made when a block in it is named, and grows by doubling.
+ */
+#define CHUNK_SHIFT 17
+#define CHUNK_BLOCKS ((size_t) 1 << CHUNK_SHIFT)
+#define WORD_BITS 64
+#define CHUNK_WORDS_MIN 4
+#define TABLE_SIZE_MIN 64 /* a power of two */
+
+typedef struct Chunk
+{
+    uint64_t *words;
+    uint32_t word_count;
+} Chunk;
+
+struct BlockMapRelation
+{
+    RelationId id;
+    BlockNumber truncated_to;
+    Lsn storage_lsn;
+    Chunk *chunks;
+    size_t chunk_count;
+};
+
+struct BlockMap
+{
+    BlockMapRelation **table; /* NULL: empty place; at most half of them are taken */
+    size_t table_size;
+    size_t relation_count;
+    size_t memory; /* of all below this struct */
+};
+
+BlockMap *blockmap_create(void)
+{
+    BlockMap *map = memory_allocate_zeroed(1, sizeof(BlockMap));
+
+    map->table_size = TABLE_SIZE_MIN;
+    map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
+    map->memory = map->table_size * sizeof(BlockMapRelation *);
+    return map;
+}
+
+static void free_relation(BlockMapRelation *relation)
+{
+    for (size_t i = 0; i < relation->chunk_count; i++)
+        free(relation->chunks[i].words);
+    free(relation->chunks);
+    free(relation);
+}
+
+void blockmap_destroy(BlockMap *map)
+{
+    if (map == NULL)
+        return;
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL)
+            free_relation(map->table[i]);
+    free(map->table);
+    free(map);
+}
+
+static size_t hash_of(RelationId id)
+{
+    uint64_t hash = (uint64_t) id.relation * 0x9E3779B97F4A7C15u;
+
+    hash ^= ((uint64_t) id.database << 32 | id.tablespace) * 0xC2B2AE3D27D4EB4Fu;
+    return (size_t) (hash ^ hash >> 29);
+}
+
+static bool equal_ids(RelationId a, RelationId b)
+{
+    return a.relation == b.relation && a.database == b.database && a.tablespace == b.tablespace;
+}
+
+/* The place of id in the table: its own, or the empty one where it belongs. */
+static BlockMapRelation **place_of(const BlockMap *map, RelationId id)
+{
+    size_t mask = map->table_size - 1;
+    size_t i = hash_of(id) & mask;
+
+    while (map->table[i] != NULL && !equal_ids(map->table[i]->id, id))
+        i = (i + 1) & mask;
+    return &map->table[i];
+}
+
+static void grow_table(BlockMap *map)
+{
+    BlockMapRelation **old = map->table;
+    size_t old_size = map->table_size;
+
+    map->table_size = old_size * 2;
+    map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
+    map->memory += old_size * sizeof(BlockMapRelation *);
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i] != NULL)
+            *place_of(map, old[i]->id) = old[i];
+    free(old);
+}
+
+/* Put a relation that the map lacks at its place. */
+static void insert(BlockMap *map, BlockMapRelation **place, BlockMapRelation *relation)
+{
+    *place = relation;
+    map->relation_count++;
+    map->memory += sizeof(BlockMapRelation);
+    if (map->relation_count > map->table_size / 2)
+        grow_table(map);
+}
+
+static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
+{
+    BlockMapRelation **place = place_of(map, id);
+    BlockMapRelation *relation = *place;
+
+    if (relation != NULL)
+        return relation;
+    relation = memory_allocate_zeroed(1, sizeof(BlockMapRelation));
+    relation->id = id;
+    relation->truncated_to = BLOCK_NONE;
+    relation->storage_lsn = LSN_INVALID;
+    insert(map, place, relation);
+    return relation;
+}
+
+/* The chunk of that number with room for word_count words. */
+static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number, size_t word_count)
+{
+    if (number >= relation->chunk_count)
+    {
+        size_t added = number + 1 - relation->chunk_count;
+        relation->chunks = memory_resize(relation->chunks, (number + 1) * sizeof(Chunk));
+        memset(relation->chunks + relation->chunk_count, 0, added * sizeof(Chunk));
+        relation->chunk_count = number + 1;
+        map->memory += added * sizeof(Chunk);
+    }
+    Chunk *chunk = &relation->chunks[number];
+    if (word_count > chunk->word_count)
+    {
+        size_t grown = chunk->word_count == 0 ? CHUNK_WORDS_MIN : chunk->word_count * (size_t) 2;
+        while (grown < word_count)
+            grown *= 2;
+        chunk->words = memory_resize(chunk->words, grown * sizeof(uint64_t));
+        memset(chunk->words + chunk->word_count, 0, (grown - chunk->word_count) * sizeof(uint64_t));
+        map->memory += (grown - chunk->word_count) * sizeof(uint64_t);
+        chunk->word_count = (uint32_t) grown;
+    }
+    return chunk;
+}
+
+void blockmap_add(BlockMap *map, RelationId id, BlockNumber block)
+{
+    BlockMapRelation *relation = get_relation(map, id);
+    size_t number = block >> CHUNK_SHIFT;
+    size_t bit = block & (CHUNK_BLOCKS - 1);
+    size_t word = bit / WORD_BITS;
+    Chunk *chunk;
+
+    if (number < relation->chunk_count && word < relation->chunks[number].word_count)
+        chunk = &relation->chunks[number];
+    else
+        chunk = get_chunk(map, relation, number, word + 1);
+    chunk->words[word] |= (uint64_t) 1 << bit % WORD_BITS;
+}
+
+void blockmap_truncate(BlockMap *map, RelationId id, BlockNumber block)
+{
+    BlockMapRelation *relation = get_relation(map, id);
+
+    if (block < relation->truncated_to)
+        relation->truncated_to = block;
+}
+
+void blockmap_storage_changed(BlockMap *map, RelationId id, Lsn lsn)
+{
+    BlockMapRelation *relation = get_relation(map, id);
+
+    if (lsn > relation->storage_lsn)
+        relation->storage_lsn = lsn;
+}
+
+/* Add what `other` says to `relation`, which map holds. */
+static void merge_relation(BlockMap *map, BlockMapRelation *relation, const BlockMapRelation *other)
+{
+    if (other->truncated_to < relation->truncated_to)
+        relation->truncated_to = other->truncated_to;
+    if (other->storage_lsn > relation->storage_lsn)
+        relation->storage_lsn = other->storage_lsn;
+    for (size_t i = 0; i < other->chunk_count; i++)
+    {
+        const Chunk *from = &other->chunks[i];
+        if (from->word_count == 0)
+            continue;
+        Chunk *chunk = get_chunk(map, relation, i, from->word_count);
+        for (size_t word = 0; word < from->word_count; word++)
+            chunk->words[word] |= from->words[word];
+    }
+}
+
+static size_t relation_memory(const BlockMapRelation *relation)
+{
+    size_t memory = relation->chunk_count * sizeof(Chunk);
+
+    for (size_t i = 0; i < relation->chunk_count; i++)
+        memory += relation->chunks[i].word_count * sizeof(uint64_t);
+    return memory;
+}
+
+void blockmap_merge(BlockMap *map, BlockMap *from)
+{
+    for (size_t i = 0; i < from->table_size; i++)
+    {
+        BlockMapRelation *relation = from->table[i];
+        if (relation == NULL)
+            continue;
+        BlockMapRelation **place = place_of(map, relation->id);
+        if (*place == NULL)
+        {
+            map->memory += relation_memory(relation);
+            insert(map, place, relation);
+        }
+        else
+        {
+            merge_relation(map, *place, relation);
+            free_relation(relation);
+        }
+        from->table[i] = NULL;
+    }
+    from->relation_count = 0;
+    from->memory = from->table_size * sizeof(BlockMapRelation *);
+}
+
+const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId id)
+{
+    return *place_of(map, id);
+}
+
+BlockNumber blockmap_truncated_to(const BlockMapRelation *relation)
+{
+    return relation->truncated_to;
+}
+
+Lsn blockmap_storage_lsn(const BlockMapRelation *relation)
+{
+    return relation->storage_lsn;
+}
+
+/*
+ * The first block at or after `from` and below `end` that is named (wanted) or not named; `end` if there is none.
+ */
+static uint64_t find_block(const BlockMapRelation *relation, uint64_t from, uint64_t end,
+                           bool wanted)
+{
+    while (from < end)
+    {
+        size_t number = (size_t) (from >> CHUNK_SHIFT);
+        size_t word = (size_t) (from & (CHUNK_BLOCKS - 1)) / WORD_BITS;
+
+        if (number >= relation->chunk_count)
+            return wanted ? end : from;
+        const Chunk *chunk = &relation->chunks[number];
+        if (word >= chunk->word_count)
+        {
+            if (!wanted)
+                return from;
+            from = (uint64_t) (number + 1) << CHUNK_SHIFT;
+            continue;
+        }
+        uint64_t bits = wanted ? chunk->words[word] : ~chunk->words[word];
+        bits &= ~(uint64_t) 0 << from % WORD_BITS;
+        from -= from % WORD_BITS;
+        if (bits != 0)
+        {
+            from += (uint64_t) __builtin_ctzll(bits);
+            return from < end ? from : end;
+        }
+        from += WORD_BITS;
+    }
+    return end;
+}
+
+bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
+                       BlockNumber *first, BlockNumber *count)
+{
+    uint64_t begin = find_block(relation, from, end, true);
+
+    if (begin >= end)
+        return false;
+    *first = (BlockNumber) begin;
+    *count = (BlockNumber) (find_block(relation, begin, end, false) - begin);
+    return true;
+}
+
+size_t blockmap_memory(const BlockMap *map)
+{
+    return map->memory;
+}
+
+size_t blockmap_relation_count(const BlockMap *map)
+{
+    return map->relation_count;
+}
+
+static uint64_t relation_block_count(const BlockMapRelation *relation)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < relation->chunk_count; i++)
+        for (size_t word = 0; word < relation->chunks[i].word_count; word++)
+            count += (uint64_t) __builtin_popcountll(relation->chunks[i].words[word]);
+    return count;
+}
+
+uint64_t blockmap_block_count(const BlockMap *map)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL)
+            count += relation_block_count(map->table[i]);
+    return count;
+}
+
+void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context)
+{
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL && !visit(context, map->table[i]->id, map->table[i]))
+            return;
+}

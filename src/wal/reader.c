@@ -1,0 +1,533 @@
+#include "wal/reader.h"
+
+#include "base/buffer.h"
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WINDOW_SIZE ((size_t) 256 * 1024) /* fits a second-level cache; a multiple of every WAL block size */
+#define RECORD_ALIGNMENT 8                /* MAXALIGN */
+#define INFO_OPCODE_MASK 0xF0
+#define XLOG_SWITCH 0x40 /* catalog/pg_control.h */
+
+/*
+ * A page is parsed where it lies in the window; records inside one page are handed out from there.
+ * Only those that cross a page boundary are put together in assembly.
+ */
+typedef struct Reader
+{
+    const WalStream *stream;
+    WalSegmentFacts *facts;
+    uint8_t *window;
+    uint8_t *page;  /* in window: the page at page_lsn; NULL: none */
+    Lsn page_lsn;
+    WalPage header; /* of that page */
+    Lsn window_lsn; /* of window's first byte */
+    size_t window_size;
+    int fd; /* of open_segment; -1: none is open */
+    uint64_t open_segment;
+    char name[WAL_NAME_SIZE];
+    Timeline timeline; /* of the page before in reading order; 0: none yet */
+    Buffer assembly;
+    WalRecord record;
+    Error failure; /* what a parser says about invalid bytes: a fact, not our error */
+} Reader;
+
+typedef enum ReadStatus
+{
+    READ_OK,
+    READ_ABANDONED, /* the record was given up by its writer: facts->next_lsn is where to go on */
+    READ_END,       /* facts say why */
+    READ_FAILED     /* error is set */
+} ReadStatus;
+
+static Lsn align_up(Lsn lsn)
+{
+    return (lsn + (RECORD_ALIGNMENT - 1)) & ~(Lsn) (RECORD_ALIGNMENT - 1);
+}
+
+/* The lsn of the page that holds lsn; block sizes are powers of two. */
+static Lsn page_of(const Reader *reader, Lsn lsn)
+{
+    return lsn & ~((Lsn) reader->stream->shape.block_size - 1);
+}
+
+/* The end at facts->next_lsn, for the reason in reader->failure; invalid_lsn is where the bytes are wrong. */
+static ReadStatus end_invalid(Reader *reader, Lsn invalid_lsn)
+{
+    WalSegmentFacts *facts = reader->facts;
+
+    facts->end = WAL_SEGMENT_INVALID;
+    facts->invalid_lsn = invalid_lsn;
+    snprintf(facts->reason, sizeof(facts->reason), "%.250s", reader->failure.message);
+    return READ_END;
+}
+
+static ReadStatus end_at_limit(Reader *reader)
+{
+    char text[LSN_TEXT_SIZE];
+
+    error_set(&reader->failure, ERROR_FAILED, "end of the WAL to read at %s",
+              lsn_text(reader->stream->shape.version, reader->stream->limit, text));
+    return end_invalid(reader, reader->stream->limit);
+}
+
+/* An end whose reason is "WHAT at LSN". */
+static ReadStatus end_because(Reader *reader, Lsn invalid_lsn, const char *what, Lsn lsn)
+{
+    char text[LSN_TEXT_SIZE];
+
+    error_set(&reader->failure, ERROR_FAILED, "%s at %s", what,
+              lsn_text(reader->stream->shape.version, lsn, text));
+    return end_invalid(reader, invalid_lsn);
+}
+
+static bool is_beyond_limit(const WalStream *stream, Lsn end)
+{
+    return stream->limit != LSN_INVALID && end > stream->limit;
+}
+
+static Timeline segment_timeline(const WalStream *stream, uint64_t segment)
+{
+    Lsn start = wal_segment_start(&stream->shape, segment);
+
+    return history_timeline_of_segment(stream->history, start, start + stream->shape.segment_size);
+}
+
+void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE])
+{
+    wal_segment_name(&stream->shape, segment_timeline(stream, segment), segment, name);
+}
+
+/*
+ * May a page that begins at page_lsn carry this timeline? The one on which a timeline ends keeps
+ * the old number in its header, so ranges are compared by whole pages.
+ */
+static bool timeline_fits(const WalStream *stream, Timeline timeline, Lsn page_lsn)
+{
+    const History *history = stream->history;
+
+    for (size_t i = history->count; i > 0; i--)
+    {
+        const HistoryEntry *entry = &history->entries[i - 1];
+        if (entry->timeline == timeline)
+            return page_lsn + stream->shape.block_size > entry->begin &&
+                   (entry->end == LSN_INVALID || page_lsn < entry->end);
+    }
+    return false;
+}
+
+static ReadStatus open_segment(Reader *reader, uint64_t segment, Error *error)
+{
+    const WalStream *stream = reader->stream;
+    Timeline timeline = segment_timeline(stream, segment);
+    bool found = false;
+
+    if (reader->fd >= 0)
+        file_close(reader->fd);
+    reader->fd = -1;
+    reader->window_size = 0;
+    if (!stream->open(stream->context, timeline, segment, &reader->fd, &found, error))
+    {
+        reader->fd = -1;
+        return READ_FAILED;
+    }
+    if (!found)
+    {
+        reader->fd = -1;
+        reader->facts->end = WAL_SEGMENT_MISSING;
+        reader->facts->missing_timeline = timeline;
+        reader->facts->missing_segment = segment;
+        wal_segment_name(&stream->shape, timeline, segment, reader->name);
+        snprintf(reader->facts->reason, sizeof(reader->facts->reason),
+                 "WAL segment \"%s\" is missing", reader->name);
+        return READ_END;
+    }
+    reader->open_segment = segment;
+    wal_segment_name(&stream->shape, timeline, segment, reader->name);
+    return READ_OK;
+}
+
+/* Fill the window from the page on; behind the end of a short file stand zeros. */
+static bool fill_window(Reader *reader, Lsn page_lsn, Error *error)
+{
+    const WalShape *shape = &reader->stream->shape;
+    uint64_t offset = page_lsn - wal_segment_start(shape, reader->open_segment);
+    size_t wanted = WINDOW_SIZE;
+    size_t length;
+
+    if (wanted > shape->segment_size - offset)
+        wanted = (size_t) (shape->segment_size - offset);
+    reader->window_size = 0;
+    if (!stop_check(error) || !file_read_at(reader->fd, reader->name, reader->window, wanted,
+                                            offset, &length, error))
+        return false;
+    memset(reader->window + length, 0, wanted - length);
+    reader->window_lsn = page_lsn;
+    reader->window_size = wanted;
+    return true;
+}
+
+/* Check the header of the page that reader->page points to. */
+static ReadStatus check_page(Reader *reader, Lsn page_lsn)
+{
+    const WalStream *stream = reader->stream;
+    Error *failure = &reader->failure;
+    char text[LSN_TEXT_SIZE];
+
+    if (!walpage_parse(&stream->shape, reader->page, stream->shape.block_size, page_lsn,
+                       &reader->header, failure))
+        return end_invalid(reader, page_lsn);
+
+    Timeline timeline = reader->header.timeline;
+    lsn_text(stream->shape.version, page_lsn, text);
+    if (timeline < reader->timeline)
+    {
+        error_set(failure, ERROR_FAILED,
+                  "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s", timeline,
+                  reader->timeline, reader->name, text);
+        return end_invalid(reader, page_lsn);
+    }
+    if (!timeline_fits(stream, timeline, page_lsn))
+    {
+        error_set(failure, ERROR_FAILED, "unexpected timeline ID %u in WAL segment %s, LSN %s",
+                  timeline, reader->name, text);
+        return end_invalid(reader, page_lsn);
+    }
+    reader->timeline = timeline;
+    return READ_OK;
+}
+
+/* Make the page at page_lsn the current one, its segment being open. */
+static ReadStatus enter_page(Reader *reader, Lsn page_lsn, Error *error)
+{
+    reader->page = NULL;
+    if (page_lsn < reader->window_lsn ||
+        page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
+    {
+        if (!fill_window(reader, page_lsn, error))
+            return READ_FAILED;
+    }
+    reader->page = reader->window + (page_lsn - reader->window_lsn);
+    reader->page_lsn = page_lsn;
+    ReadStatus status = check_page(reader, page_lsn);
+    if (status != READ_OK)
+        reader->page = NULL;
+    return status;
+}
+
+/*
+ * Make the page at page_lsn the current one. As xlogreader.c does, the first page of a segment is
+ * checked before any other of it is believed.
+ */
+static ReadStatus load_page(Reader *reader, Lsn page_lsn, Error *error)
+{
+    const WalStream *stream = reader->stream;
+    const WalShape *shape = &stream->shape;
+
+    if (reader->page != NULL && reader->page_lsn == page_lsn)
+        return READ_OK;
+    if (is_beyond_limit(stream, page_lsn + wal_header_size_at(shape, page_lsn)))
+        return end_at_limit(reader);
+
+    uint64_t segment = wal_segment_of(shape, page_lsn);
+    if (reader->fd < 0 || reader->open_segment != segment)
+    {
+        Lsn first_page = wal_segment_start(shape, segment);
+        reader->page = NULL;
+        ReadStatus status = open_segment(reader, segment, error);
+        if (status == READ_OK && first_page != page_lsn)
+            status = enter_page(reader, first_page, error);
+        if (status != READ_OK)
+            return status;
+    }
+    return enter_page(reader, page_lsn, error);
+}
+
+/* Check a record's header and its link to the record before, as far as that was read. */
+static ReadStatus check_header(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn)
+{
+    const Version *version = reader->stream->shape.version;
+    const WalSegmentFacts *facts = reader->facts;
+    WalRecordHeader header;
+
+    if (!walrecord_header_parse(version, bytes, size, lsn, &header, &reader->failure))
+        return end_invalid(reader, lsn);
+    if (facts->last_lsn != LSN_INVALID && header.prev != facts->last_lsn)
+    {
+        char prev[LSN_TEXT_SIZE], here[LSN_TEXT_SIZE];
+        error_set(&reader->failure, ERROR_FAILED, "record with incorrect prev-link %s at %s",
+                  lsn_text(version, header.prev, prev), lsn_text(version, lsn, here));
+        return end_invalid(reader, lsn);
+    }
+    return READ_OK;
+}
+
+/* Check and decode the whole record; `end` is that of its bytes, before alignment. */
+static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn, Lsn end)
+{
+    const WalStream *stream = reader->stream;
+    WalRecord *record = &reader->record;
+
+    if (is_beyond_limit(stream, align_up(end)))
+        return end_at_limit(reader);
+    if (!walrecord_parse(stream->shape.version, stream->data_block_size, bytes, size, lsn, record,
+                         &reader->failure))
+        return end_invalid(reader, end - 1);
+    record->end = align_up(end);
+    if (record->rmgr == RM_XLOG && (record->info & INFO_OPCODE_MASK) == XLOG_SWITCH)
+    {
+        record->end = wal_segment_start(
+            &stream->shape, wal_segment_before(&stream->shape, record->end) + 1);
+        if (is_beyond_limit(stream, record->end))
+            return end_at_limit(reader);
+    }
+    return READ_OK;
+}
+
+/*
+ * Put together a record of `total` bytes that starts at lsn on the current page and goes on behind
+ * it. No memory is taken for bytes that have not arrived: total may be anything.
+ */
+static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Error *error)
+{
+    const WalShape *shape = &reader->stream->shape;
+    uint16_t abandoned_flag = shape->version->wal_overwrite_contrecord_flag;
+    Buffer *assembly = &reader->assembly;
+    Lsn page_lsn = reader->page_lsn;
+    size_t offset = (size_t) (lsn - page_lsn);
+    bool header_checked = shape->block_size - offset >= WAL_RECORD_HEADER_SIZE;
+    Lsn end = lsn;
+    ReadStatus status;
+
+    buffer_clear(assembly);
+    buffer_append(assembly, reader->page + offset, shape->block_size - offset);
+    while (assembly->size < total)
+    {
+        page_lsn += shape->block_size;
+        status = load_page(reader, page_lsn, error);
+        if (status != READ_OK)
+            return status;
+        const WalPage *page = &reader->header;
+        if (page->flags & abandoned_flag)
+        {
+            reader->facts->next_lsn = page_lsn;
+            return READ_ABANDONED;
+        }
+        if (!(page->flags & WAL_FLAG_CONTRECORD))
+            return end_because(reader, lsn, "there is no contrecord flag", lsn);
+        if (page->remaining == 0 || page->remaining != total - assembly->size)
+        {
+            char text[LSN_TEXT_SIZE];
+            error_set(&reader->failure, ERROR_FAILED,
+                      "invalid contrecord length %u (expected %llu) at %s", page->remaining,
+                      (unsigned long long) (total - assembly->size),
+                      lsn_text(shape->version, lsn, text));
+            return end_invalid(reader, lsn);
+        }
+        size_t size = shape->block_size - page->header_size;
+        if (size > page->remaining)
+            size = page->remaining;
+        buffer_append(assembly, reader->page + page->header_size, size);
+        end = page_lsn + page->header_size + size;
+        if (!header_checked && assembly->size >= WAL_RECORD_HEADER_SIZE)
+        {
+            status = check_header(reader, assembly->bytes, assembly->size, lsn);
+            if (status != READ_OK)
+                return status;
+            header_checked = true;
+        }
+    }
+    return decode_record(reader, assembly->bytes, total, lsn, end);
+}
+
+/* Read the record at lsn, or behind the page header if that stands there. XLogReadRecord. */
+static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
+{
+    const WalShape *shape = &reader->stream->shape;
+    Lsn page_lsn = page_of(reader, lsn);
+
+    ReadStatus status = load_page(reader, page_lsn, error);
+    if (status != READ_OK)
+        return status;
+    const WalPage *page = &reader->header;
+    if (lsn == page_lsn)
+        lsn += page->header_size;
+    size_t offset = (size_t) (lsn - page_lsn);
+    if (offset < page->header_size || offset % RECORD_ALIGNMENT != 0)
+        return end_because(reader, lsn, "invalid record offset", lsn);
+    if ((page->flags & WAL_FLAG_CONTRECORD) && offset == page->header_size)
+        return end_because(reader, lsn, "contrecord is requested by", lsn);
+
+    const uint8_t *bytes = reader->page + offset;
+    size_t available = shape->block_size - offset;
+    uint32_t total = load_u32(bytes); /* aligned: at least 8 bytes are here */
+    if (available >= WAL_RECORD_HEADER_SIZE)
+    {
+        status = check_header(reader, bytes, available, lsn);
+        if (status != READ_OK)
+            return status;
+    }
+    else if (total < WAL_RECORD_HEADER_SIZE)
+    {
+        char text[LSN_TEXT_SIZE];
+        error_set(&reader->failure, ERROR_FAILED,
+                  "invalid record length at %s: expected at least %u, got %u",
+                  lsn_text(shape->version, lsn, text), WAL_RECORD_HEADER_SIZE, total);
+        return end_invalid(reader, lsn);
+    }
+    if (total <= available)
+        return decode_record(reader, bytes, total, lsn, lsn + total);
+    return assemble_record(reader, lsn, total, error);
+}
+
+/*
+ * Find where the first record of the segment starts: behind what is left of one that began before.
+ * *position is the end of the segment when that fills it. XLogFindNextRecord.
+ */
+static ReadStatus find_first(Reader *reader, Lsn start, Lsn *position, Error *error)
+{
+    const WalShape *shape = &reader->stream->shape;
+    Lsn page_lsn = start;
+
+    ReadStatus status = load_page(reader, page_lsn, error);
+    if (status != READ_OK)
+        return status;
+    const WalPage *page = &reader->header;
+    *position = page_lsn;
+    if (!(page->flags & WAL_FLAG_CONTRECORD))
+        return READ_OK;
+    for (;;)
+    {
+        uint32_t remaining = page->remaining;
+        uint32_t payload = shape->block_size - page->header_size;
+
+        *position = page_lsn + page->header_size + align_up(remaining);
+        if (remaining <= payload)
+            return READ_OK;
+        page_lsn += shape->block_size;
+        *position = page_lsn;
+        if (page_lsn == start + shape->segment_size)
+            return READ_OK;
+        reader->facts->next_lsn = page_lsn;
+        status = load_page(reader, page_lsn, error);
+        if (status != READ_OK)
+            return status;
+        if (page->flags & shape->version->wal_overwrite_contrecord_flag)
+            return READ_OK;
+        if (!(page->flags & WAL_FLAG_CONTRECORD) || page->remaining != remaining - payload)
+            return end_because(reader, page_lsn, "there is no matching contrecord", page_lsn);
+    }
+}
+
+static void note_record(WalSegmentFacts *facts, const WalRecord *record)
+{
+    if (facts->record_count++ == 0)
+    {
+        facts->first_lsn = record->lsn;
+        facts->first_prev = record->prev;
+    }
+    facts->last_lsn = record->lsn;
+    facts->next_lsn = record->end;
+}
+
+static ReadStatus read_segment(Reader *reader, uint64_t segment, Lsn from, WalVisitor visit,
+                               void *context, Error *error)
+{
+    const WalShape *shape = &reader->stream->shape;
+    WalSegmentFacts *facts = reader->facts;
+    Lsn start = wal_segment_start(shape, segment);
+    Lsn position = from;
+    ReadStatus status;
+
+    facts->next_lsn = from != LSN_INVALID ? from : start;
+    if (from == LSN_INVALID)
+    {
+        status = find_first(reader, start, &position, error);
+        if (status != READ_OK)
+            return status;
+        facts->next_lsn = position;
+    }
+    while (facts->next_lsn < start + shape->segment_size)
+    {
+        status = read_record(reader, facts->next_lsn, error);
+        if (status == READ_ABANDONED)
+            continue;
+        if (status != READ_OK)
+            return status;
+        note_record(facts, &reader->record);
+        if (!visit(context, &reader->record, error))
+            return READ_FAILED;
+    }
+    facts->end = WAL_SEGMENT_COMPLETE;
+    return READ_OK;
+}
+
+static uint64_t bytes_seen(const WalShape *shape, Lsn from, const WalSegmentFacts *facts)
+{
+    Lsn start = wal_segment_start(shape, facts->segment);
+    Lsn end = start + shape->segment_size;
+
+    if (from != LSN_INVALID)
+        start = from;
+    if (facts->next_lsn < end)
+        end = facts->next_lsn;
+    return end > start ? end - start : 0;
+}
+
+bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
+                      void *context, WalSegmentFacts *facts, Error *error)
+{
+    Reader *reader = memory_allocate_zeroed(1, sizeof(Reader));
+
+    assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
+    memset(facts, 0, sizeof(*facts));
+    facts->segment = segment;
+    reader->stream = stream;
+    reader->facts = facts;
+    reader->fd = -1;
+    reader->window = memory_allocate(WINDOW_SIZE);
+
+    ReadStatus status = read_segment(reader, segment, from, visit, context, error);
+    facts->bytes = bytes_seen(&stream->shape, from, facts);
+
+    if (reader->fd >= 0)
+        file_close(reader->fd);
+    buffer_free(&reader->assembly);
+    free(reader->window);
+    free(reader);
+    return status != READ_FAILED;
+}
+
+bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid, Error *error)
+{
+    Timeline timeline = segment_timeline(stream, segment);
+    Lsn start = wal_segment_start(&stream->shape, segment);
+    uint8_t bytes[WAL_LONG_HEADER_SIZE];
+    size_t length;
+    WalPage page;
+    Error reason;
+    bool found = false;
+    int fd;
+
+    *valid = false;
+    if (is_beyond_limit(stream, start + WAL_LONG_HEADER_SIZE))
+        return true;
+    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
+        return false;
+    if (!found)
+        return true;
+    char name[WAL_NAME_SIZE];
+    wal_segment_name(&stream->shape, timeline, segment, name);
+    bool read = file_read_at(fd, name, bytes, sizeof(bytes), 0, &length, error);
+    file_close(fd);
+    if (!read)
+        return false;
+    *valid = walpage_parse(&stream->shape, bytes, length, start, &page, &reason) &&
+             timeline_fits(stream, page.timeline, start);
+    return true;
+}
