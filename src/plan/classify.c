@@ -1,0 +1,166 @@
+#include "plan/classify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool has_suffix(const char *text, const char *suffix)
+{
+    size_t text_length = strlen(text);
+    size_t suffix_length = strlen(suffix);
+
+    return text_length >= suffix_length &&
+           memcmp(text + text_length - suffix_length, suffix, suffix_length) == 0;
+}
+
+static bool in_list(const char *text, size_t length, const char *const *list)
+{
+    for (; *list != NULL; list++)
+    {
+        if (strlen(*list) == length && memcmp(text, *list, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Is any part of the path, as a directory or file, named like this (its whole or its beginning)? */
+static bool has_part(const char *path, const char *name, bool prefix_only)
+{
+    size_t length = strlen(name);
+
+    for (const char *part = path;; part++)
+    {
+        if (strncmp(part, name, length) == 0 &&
+            (prefix_only || part[length] == '/' || part[length] == '\0'))
+            return true;
+        part = strchr(part, '/');
+        if (part == NULL)
+            return false;
+    }
+}
+
+/* Directories whose content the server makes anew: excludeDirContents of filemap.c, 11 and later. */
+static const char *const recreated_directories[] = {
+    "pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots",
+    "pg_subtrans", NULL};
+
+static const char *const server_directories[] = {
+    "base",       "global",      "pg_commit_ts", "pg_dynshmem", "pg_logical", "pg_multixact",
+    "pg_notify",  "pg_replslot", "pg_serial",    "pg_snapshots", "pg_stat",   "pg_stat_tmp",
+    "pg_subtrans", "pg_tblspc",  "pg_twophase",  "pg_wal",      "pg_xact",    NULL};
+
+bool path_is_servers(const char *path)
+{
+    const char *slash = strchrnul(path, '/');
+
+    return in_list(path, (size_t) (slash - path), server_directories) ||
+           strcmp(path, "PG_VERSION") == 0;
+}
+
+/* Files that are nobody's business: logs, sockets, what belongs to the file system or to us. */
+static bool is_left(const Version *version, const char *path, const char *base)
+{
+    if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||
+        strcmp(path, "postmaster.pid") == 0 || has_prefix(path, "postmaster.pid.pg_rewind"))
+        return true; /* written by commit and apply, in their order */
+    if (has_part(path, "pg_rewind.work", true) || has_part(path, "lost+found", false))
+        return true;
+    if (has_prefix(path, "log/") || has_prefix(path, "pg_log/") ||
+        strcmp(path, "current_logfiles") == 0)
+        return true;
+    if (base == path && has_suffix(path, ".log"))
+        return true;
+    if (has_prefix(base, ".s.PGSQL."))
+        return true;
+    if (has_prefix(path, "pg_wal/.") || (version->excludes_ds_store && strstr(path, ".DS_Store")))
+        return true;
+    if (!version->exclusion_lists && strcmp(base, "postmaster.opts") == 0)
+        return true;
+    return false;
+}
+
+static bool is_excluded(const Version *version, const char *path, const char *base)
+{
+    const char *slash = strchr(path, '/');
+
+    if (version->exclusion_lists && slash != NULL &&
+        in_list(path, (size_t) (slash - path), recreated_directories))
+        return true;
+    if (has_part(path, "pgsql_tmp", true) || relpath_is_temporary(version, path))
+        return true;
+    if (has_prefix(base, "pg_internal.init") || strcmp(base, "tablespace_map") == 0 ||
+        strcmp(base, "backup_label") == 0 || strcmp(base, "postmaster.pid") == 0 ||
+        strcmp(base, "postmaster.opts") == 0 || strcmp(base, "postgresql.auto.conf.tmp") == 0 ||
+        strcmp(base, "current_logfiles.tmp") == 0)
+        return true;
+    return version->excludes_backup_manifest && strcmp(base, "backup_manifest") == 0;
+}
+
+/* pg_tblspc/N/OTHER_VERSION/...: the place is shared with a cluster of another version. */
+static bool is_foreign_tablespace_directory(const Version *version, const char *path)
+{
+    char own[TABLESPACE_VERSION_SIZE];
+    const char *name;
+    size_t length;
+
+    if (!has_prefix(path, "pg_tblspc/"))
+        return false;
+    name = strchr(path + strlen("pg_tblspc/"), '/');
+    if (name == NULL)
+        return false;
+    name++;
+    length = (size_t) (strchrnul(name, '/') - name);
+    tablespace_version_directory(version, own);
+    return strlen(own) != length || memcmp(own, name, length) != 0;
+}
+
+static PathClass classify_wal(const WalShape *shape, const char *path)
+{
+    const char *name = path + strlen("pg_wal/");
+    Timeline timeline;
+    uint64_t segment;
+
+    if (has_prefix(name, "archive_status/"))
+        return PATH_WAL_STATUS;
+    if (wal_segment_name_parse(shape, name, &timeline, &segment))
+        return PATH_WAL;
+    if (has_suffix(name, ".partial") || has_prefix(name, "xlogtemp.") ||
+        strcmp(name, "RECOVERYXLOG") == 0 || strcmp(name, "RECOVERYHISTORY") == 0)
+        return PATH_WAL_REST;
+    return PATH_ORDINARY;
+}
+
+PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
+                        RelationFile *file, bool *is_relation_file)
+{
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+
+    *is_relation_file = false;
+    if (is_left(version, path, base) || is_foreign_tablespace_directory(version, path))
+        return PATH_LEFT;
+    if (is_excluded(version, path, base))
+        return PATH_EXCLUDED;
+    if (has_prefix(path, "pg_wal/"))
+        return classify_wal(shape, path);
+    *is_relation_file = relpath_parse(version, path, file);
+    return *is_relation_file && file->fork == FORK_MAIN ? PATH_RELATION : PATH_ORDINARY;
+}
+
+FileKind path_kind(const char *path, bool is_relation_file, uint8_t fork)
+{
+    if (is_relation_file)
+        return fork == FORK_MAIN ? KIND_RELATION : KIND_FORK;
+    if (has_prefix(path, "pg_wal/"))
+        return KIND_WAL;
+    if (has_prefix(path, "pg_xact/") || has_prefix(path, "pg_multixact/") ||
+        has_prefix(path, "pg_commit_ts/") || has_prefix(path, "pg_subtrans/"))
+        return KIND_STATUS;
+    if (has_suffix(path, ".conf") || has_suffix(path, ".signal"))
+        return KIND_CONFIGURATION;
+    return KIND_OTHER;
+}

@@ -1,0 +1,114 @@
+#include "plan/listing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_LENGTH_MAX 4096
+
+bool path_is_safe(const char *path)
+{
+    size_t length = strlen(path);
+
+    if (length == 0 || length > PATH_LENGTH_MAX || path[0] == '/')
+        return false;
+    for (const char *part = path;;)
+    {
+        const char *slash = strchrnul(part, '/');
+        size_t size = (size_t) (slash - part);
+
+        if (size == 0 || (size == 1 && part[0] == '.') ||
+            (size == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        if (*slash == '\0')
+            return true;
+        part = slash + 1;
+    }
+}
+
+typedef struct Collector
+{
+    Arena *arena;
+    Listing *listing;
+    size_t capacity;
+} Collector;
+
+static bool collect(void *context, const SourceFile *file, Error *error)
+{
+    Collector *collector = context;
+    Listing *listing = collector->listing;
+    ListedFile *listed;
+
+    if (!path_is_safe(file->path))
+    {
+        error_set(error, ERROR_FAILED, "target file path is unsafe for open: \"%s\"", /* contract */
+                  file->path);
+        return error_detail(error, "The source listed a path that is absolute or leaves the data "
+                                   "directory.");
+    }
+    if (listing->count == collector->capacity)
+    {
+        collector->capacity = collector->capacity == 0 ? 1024 : collector->capacity * 2;
+        listing->files =
+            memory_resize(listing->files, collector->capacity * sizeof(*listing->files));
+    }
+    listed = &listing->files[listing->count++];
+    listed->path = arena_strdup(collector->arena, file->path);
+    listed->link_target =
+        file->link_target != NULL ? arena_strdup(collector->arena, file->link_target) : NULL;
+    listed->size = file->size;
+    listed->type = file->type;
+    if (file->type == FILE_REGULAR)
+        listing->total_size += file->size;
+    return true;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
+}
+
+static bool finish(Listing *listing, const char *side, Error *error)
+{
+    if (listing->count == 0)
+        return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
+    qsort(listing->files, listing->count, sizeof(*listing->files), compare_paths);
+    for (size_t i = 1; i < listing->count; i++)
+    {
+        if (strcmp(listing->files[i - 1].path, listing->files[i].path) == 0)
+            return error_set(error, ERROR_FAILED, "duplicate %s file \"%s\"", side, /* contract */
+                             listing->files[i].path);
+    }
+    return true;
+}
+
+bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error)
+{
+    Collector collector = {.arena = arena, .listing = listing};
+
+    *listing = (Listing){0};
+    return source->operations->list(source, collect, &collector, error) &&
+           finish(listing, "source", error);
+}
+
+bool listing_of_target(Arena *arena, const Target *target, Listing *listing, Error *error)
+{
+    Collector collector = {.arena = arena, .listing = listing};
+
+    *listing = (Listing){0};
+    return target_list(target, collect, &collector, error) && finish(listing, "target", error);
+}
+
+void listing_free(Listing *listing)
+{
+    free(listing->files);
+    *listing = (Listing){0};
+}
+
+const ListedFile *listing_find(const Listing *listing, const char *path)
+{
+    ListedFile wanted = {.path = path};
+
+    if (listing->count == 0)
+        return NULL;
+    return bsearch(&wanted, listing->files, listing->count, sizeof(*listing->files), compare_paths);
+}

@@ -1,0 +1,468 @@
+#include "plan/plan.h"
+
+#include "base/log.h"
+#include "format/history.h"
+#include "plan/classify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEFT_PREFIXES_MAX 1000
+
+/* What is known of a file from both sides while its action is decided. */
+typedef struct Candidate
+{
+    const char *path;
+    const ListedFile *source; /* NULL: not there */
+    const ListedFile *target;
+    PathClass class;
+    RelationFile file;
+    bool is_relation_file;
+} Candidate;
+
+typedef struct Planner
+{
+    const PlanInput *input;
+    Plan *plan;
+    size_t capacity;
+    /* Directories that are left alone because the two sides have different types of file there. */
+    const char *left_prefixes[LEFT_PREFIXES_MAX];
+    size_t left_prefix_count;
+} Planner;
+
+static PlanEntry *add_entry(Planner *planner, const Candidate *candidate, Action action)
+{
+    Plan *plan = planner->plan;
+    const ListedFile *source = candidate->source;
+    const ListedFile *target = candidate->target;
+    PlanEntry *entry;
+
+    if (plan->count == planner->capacity)
+    {
+        planner->capacity = planner->capacity == 0 ? 1024 : planner->capacity * 2;
+        plan->entries = memory_resize(plan->entries, planner->capacity * sizeof(*plan->entries));
+    }
+    entry = &plan->entries[plan->count++];
+    *entry = (PlanEntry){
+        .path = candidate->path,
+        .link_target = source != NULL ? source->link_target : NULL,
+        .source_size = source != NULL ? source->size : 0,
+        .target_size = target != NULL ? target->size : 0,
+        .fetch_all_from = BLOCK_NONE,
+        .action = (uint8_t) action,
+        .type = (uint8_t) (source != NULL ? source->type : target->type),
+        .kind = (uint8_t) path_kind(candidate->path, candidate->is_relation_file,
+                                    candidate->file.fork),
+        .on_target = target != NULL,
+        .wal = candidate->class == PATH_WAL,
+        .twophase = strncmp(candidate->path, "pg_twophase/", 12) == 0,
+    };
+    return entry;
+}
+
+/* --- WAL ------------------------------------------------------------------------------------- */
+
+/* Is the range [begin, end) of a timeline part of the history before the divergence? */
+static bool is_common(const PlanInput *input, Timeline timeline, Lsn begin, Lsn end)
+{
+    const History *history = input->source_history;
+
+    if (end > input->divergence)
+        return false;
+    for (size_t i = 0; i < history->count; i++)
+    {
+        const HistoryEntry *entry = &history->entries[i];
+
+        if (entry->timeline == timeline)
+            return entry->begin < end && (entry->end == LSN_INVALID || entry->end > begin);
+    }
+    return false;
+}
+
+bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
+{
+    return is_common(input, timeline, wal_segment_start(&input->shape, segment),
+                     wal_segment_start(&input->shape, segment + 1));
+}
+
+/* A marker in archive_status stays where the file that it speaks of stays. */
+static bool keeps_status(const PlanInput *input, const char *path)
+{
+    const char *name = path + strlen("pg_wal/archive_status/");
+    const char *dot = strrchr(name, '.');
+    char file[512];
+    Timeline timeline;
+    uint64_t segment;
+
+    if (dot == NULL || (size_t) (dot - name) >= sizeof(file) - sizeof("pg_wal/"))
+        return false;
+    snprintf(file, sizeof(file), "%.*s", (int) (dot - name), name);
+    if (wal_segment_name_parse(&input->shape, file, &timeline, &segment))
+        return plan_keeps_segment(input, timeline, segment);
+    snprintf(file, sizeof(file), "pg_wal/%.*s", (int) (dot - name), name);
+    return listing_find(input->source, file) != NULL && listing_find(input->target, file) != NULL &&
+           strstr(name, ".partial") == NULL;
+}
+
+/* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */
+static bool keeps_summary(const PlanInput *input, const char *path)
+{
+    unsigned timeline, start_high, start_low, end_high, end_low;
+    const char *name = path + strlen("pg_wal/summaries/");
+
+    if (strlen(name) != 48 || sscanf(name, "%8X%8X%8X%8X%8X.summary", &timeline, &start_high,
+                                     &start_low, &end_high, &end_low) != 5)
+        return false;
+    return is_common(input, timeline, (Lsn) start_high << 32 | start_low,
+                     (Lsn) end_high << 32 | end_low);
+}
+
+static void decide_wal(Planner *planner, const Candidate *candidate)
+{
+    const PlanInput *input = planner->input;
+    Timeline timeline;
+    uint64_t segment;
+    bool keep;
+
+    if (candidate->target == NULL || candidate->target->type == FILE_DIRECTORY)
+        return; /* segments that are needed are staged by name, when all else has been fetched */
+    if (candidate->class == PATH_WAL)
+        keep = wal_segment_name_parse(&input->shape, candidate->path + strlen("pg_wal/"), &timeline,
+                                      &segment) &&
+               plan_keeps_segment(input, timeline, segment) &&
+               candidate->target->size == input->shape.segment_size;
+    else if (candidate->class == PATH_WAL_STATUS)
+        keep = keeps_status(input, candidate->path);
+    else
+        keep = false;
+    add_entry(planner, candidate, keep ? ACTION_NONE : ACTION_REMOVE);
+}
+
+/* --- relations ------------------------------------------------------------------------------- */
+
+/* Was the relation's storage, or its whole database's directory, made or dropped by the target after the divergence? */
+static bool storage_is_targets(const PlanInput *input, const RelationId *relation,
+                               const BlockMapRelation *blocks)
+{
+    if (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
+        blockmap_storage_lsn(blocks) >= input->divergence)
+        return true;
+    for (size_t i = 0; i < input->scan->database_count; i++)
+    {
+        const ScanDatabase *database = &input->scan->databases[i];
+
+        if (database->database == relation->database && database->lsn >= input->divergence &&
+            (database->tablespace == relation->tablespace || database->tablespace == 0))
+            return true;
+    }
+    return false;
+}
+
+static bool has_init_fork(const Version *version, const Listing *listing, const RelationFile *file)
+{
+    RelationFile init = {.relation = file->relation, .fork = FORK_INIT};
+    char path[RELPATH_SIZE];
+
+    relpath_make(version, &init, path);
+    return listing_find(listing, path) != NULL;
+}
+
+/* A relation file on both sides: named blocks, what follows a truncation, the tail. */
+static void decide_common_relation(Planner *planner, const Candidate *candidate)
+{
+    const PlanInput *input = planner->input;
+    const RelationFile *file = &candidate->file;
+    const BlockMapRelation *blocks = blockmap_find(input->scan->blocks, file->relation);
+    uint64_t source_size = candidate->source->size;
+    uint64_t target_size = candidate->target->size;
+    BlockNumber first_block = file->segment * input->relation_segment_blocks;
+    PlanEntry *entry;
+
+    if (storage_is_targets(input, &file->relation, blocks) ||
+        has_init_fork(input->version, input->target, file))
+    {
+        /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
+        entry = add_entry(planner, candidate, ACTION_COPY);
+        entry->compare = source_size == target_size;
+        return;
+    }
+    entry = add_entry(planner, candidate,
+                      target_size < source_size   ? ACTION_COPY_TAIL
+                      : target_size > source_size ? ACTION_TRUNCATE
+                                                  : ACTION_NONE);
+    entry->blocks = blocks;
+    entry->first_block = first_block;
+    if (blocks != NULL && blockmap_truncated_to(blocks) != BLOCK_NONE)
+        entry->fetch_all_from = blockmap_truncated_to(blocks);
+    if (target_size < source_size)
+    {
+        BlockNumber tail = first_block + (BlockNumber) (target_size / input->block_size);
+
+        if (tail < entry->fetch_all_from)
+            entry->fetch_all_from = tail;
+    }
+}
+
+static void decide_relation(Planner *planner, const Candidate *candidate)
+{
+    if (candidate->source == NULL)
+        add_entry(planner, candidate, ACTION_REMOVE);
+    else if (has_init_fork(planner->input->version, planner->input->source, &candidate->file))
+        /* Unlogged: the server makes the main fork anew from the init fork. */
+        add_entry(planner, candidate, ACTION_NONE)->source_size =
+            candidate->target != NULL ? candidate->target->size : 0;
+    else if (candidate->target == NULL)
+        add_entry(planner, candidate, ACTION_COPY);
+    else
+        decide_common_relation(planner, candidate);
+}
+
+/* --- all else -------------------------------------------------------------------------------- */
+
+static bool is_below_left(const Planner *planner, const char *path)
+{
+    for (size_t i = 0; i < planner->left_prefix_count; i++)
+    {
+        size_t length = strlen(planner->left_prefixes[i]);
+
+        if (strncmp(path, planner->left_prefixes[i], length) == 0 && path[length] == '/')
+            return true;
+    }
+    return false;
+}
+
+/* The sides have different types of file here. */
+static bool decide_conflict(Planner *planner, const Candidate *candidate, Error *error)
+{
+    bool is_odd = candidate->source->type == FILE_OTHER || candidate->target->type == FILE_OTHER;
+    const char *slash = strchr(candidate->path, '/');
+
+    if (strcmp(candidate->path, "pg_wal") == 0)
+        return true; /* a link on one side, a directory on the other: alike */
+    if (path_is_servers(candidate->path) && !(slash == NULL && candidate->class == PATH_LEFT))
+    {
+        error_set(error, ERROR_FAILED,
+                  "file \"%s\" is of different type in source and target", /* contract */
+                  candidate->path);
+        return error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
+    }
+    if (planner->left_prefix_count == LEFT_PREFIXES_MAX)
+        return error_set(error, ERROR_FAILED, "too many files of different type in source and target");
+    planner->left_prefixes[planner->left_prefix_count++] = candidate->path;
+    log_warning("\"%s\" is %s and is left alone", candidate->path,
+                is_odd ? "no regular file" : "of different type in source and target");
+    return true;
+}
+
+static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
+{
+    const ListedFile *source = candidate->source;
+    const ListedFile *target = candidate->target;
+    PlanEntry *entry;
+
+    if (source->type == FILE_OTHER)
+    {
+        log_warning("\"%s\" in the source is no regular file and is left alone", candidate->path);
+        return;
+    }
+    if (source->type != FILE_REGULAR)
+    {
+        add_entry(planner, candidate, target == NULL ? ACTION_CREATE : ACTION_NONE);
+        return;
+    }
+    entry = add_entry(planner, candidate, ACTION_COPY);
+    entry->compare = target != NULL && source->size == target->size;
+}
+
+static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error *error)
+{
+    const PlanInput *input = planner->input;
+
+    if (candidate->source != NULL && candidate->target != NULL &&
+        candidate->source->type != candidate->target->type)
+        return decide_conflict(planner, candidate, error);
+    if (candidate->source != NULL)
+        decide_ordinary_source(planner, candidate);
+    else if (candidate->target->type == FILE_OTHER)
+        log_warning("\"%s\" is no regular file and is left alone", candidate->path);
+    else if (strncmp(candidate->path, "pg_wal/summaries/", 17) == 0 &&
+             keeps_summary(input, candidate->path))
+        add_entry(planner, candidate, ACTION_NONE);
+    else
+        add_entry(planner, candidate, ACTION_REMOVE);
+    return true;
+}
+
+static bool decide(Planner *planner, Candidate *candidate, Error *error)
+{
+    const PlanInput *input = planner->input;
+    bool regular = (candidate->source == NULL || candidate->source->type == FILE_REGULAR) &&
+                   (candidate->target == NULL || candidate->target->type == FILE_REGULAR);
+
+    if (is_below_left(planner, candidate->path))
+        return true;
+    candidate->class = path_classify(input->version, &input->shape, candidate->path,
+                                     &candidate->file, &candidate->is_relation_file);
+    switch (candidate->class)
+    {
+        case PATH_LEFT:
+            if (candidate->source != NULL)
+                log_debug("entry \"%s\" excluded from source file list", candidate->path);
+            return true;
+        case PATH_EXCLUDED:
+            if (candidate->source != NULL)
+                log_debug("entry \"%s\" excluded from source file list", candidate->path);
+            if (candidate->target != NULL && candidate->target->type != FILE_OTHER)
+                add_entry(planner, candidate, ACTION_REMOVE)->source_size = 0;
+            return true;
+        case PATH_WAL:
+        case PATH_WAL_REST:
+        case PATH_WAL_STATUS:
+            decide_wal(planner, candidate);
+            return true;
+        case PATH_RELATION:
+            if (regular)
+            {
+                decide_relation(planner, candidate);
+                return true;
+            }
+            break;
+        case PATH_ORDINARY:
+            break;
+    }
+    return decide_ordinary(planner, candidate, error);
+}
+
+static void count_bytes(Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        PlanEntry *entry = &plan->entries[i];
+        uint64_t offset = 0, size;
+
+        while (plan_next_range(plan, entry, &offset, &size))
+        {
+            plan->fetch_bytes_by_kind[entry->kind] += size;
+            plan->fetch_bytes += size;
+            offset += size;
+        }
+    }
+}
+
+bool plan_make(const PlanInput *input, Plan *plan, Error *error)
+{
+    Planner planner = {.input = input, .plan = plan};
+    size_t s = 0, t = 0;
+
+    *plan = (Plan){.block_size = input->block_size, .source_bytes = input->source->total_size};
+    while (s < input->source->count || t < input->target->count)
+    {
+        const ListedFile *source = s < input->source->count ? &input->source->files[s] : NULL;
+        const ListedFile *target = t < input->target->count ? &input->target->files[t] : NULL;
+        int order = source == NULL ? 1 : target == NULL ? -1 : strcmp(source->path, target->path);
+        Candidate candidate = {.path = order <= 0 ? source->path : target->path,
+                               .source = order <= 0 ? source : NULL,
+                               .target = order >= 0 ? target : NULL};
+
+        if (!decide(&planner, &candidate, error))
+        {
+            plan_free(plan);
+            return false;
+        }
+        s += order <= 0;
+        t += order >= 0;
+    }
+    count_bytes(plan);
+    return true;
+}
+
+void plan_free(Plan *plan)
+{
+    free(plan->entries);
+    *plan = (Plan){0};
+}
+
+/* The next range of a relation file that stays in place. */
+static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
+                             uint64_t *size)
+{
+    uint64_t block_size = plan->block_size;
+    BlockNumber end = entry->first_block + (BlockNumber) ((entry->source_size + block_size - 1) / block_size);
+    BlockNumber from = entry->first_block + (BlockNumber) (*offset / block_size);
+    BlockNumber first = BLOCK_NONE, count = 0;
+    uint64_t range_end;
+
+    if (from >= end)
+        return false;
+    if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, &first, &count))
+        first = BLOCK_NONE;
+    if (entry->fetch_all_from != BLOCK_NONE)
+    {
+        BlockNumber all_from = entry->fetch_all_from > from ? entry->fetch_all_from : from;
+
+        if (all_from < end && (first == BLOCK_NONE || first + count >= all_from))
+        {
+            first = first == BLOCK_NONE || first > all_from ? all_from : first;
+            count = end - first;
+        }
+    }
+    if (first == BLOCK_NONE)
+        return false;
+    *offset = (uint64_t) (first - entry->first_block) * block_size;
+    range_end = *offset + (uint64_t) count * block_size;
+    *size = (range_end < entry->source_size ? range_end : entry->source_size) - *offset;
+    return true;
+}
+
+bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size)
+{
+    if (entry->type != FILE_REGULAR || entry->gone || entry->equal || entry->dropped)
+        return false;
+    if (entry->action == ACTION_COPY)
+    {
+        if (*offset >= entry->source_size)
+            return false;
+        *size = entry->source_size - *offset;
+        return true;
+    }
+    if (entry->kind != KIND_RELATION ||
+        (entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE))
+        return false;
+    return next_block_range(plan, entry, offset, size);
+}
+
+uint64_t plan_final_size(const PlanEntry *entry)
+{
+    return entry->action == ACTION_REMOVE || entry->gone || entry->dropped ? 0 : entry->source_size;
+}
+
+const char *action_name(Action action)
+{
+    static const char *const names[] = {"NONE",     "COPY",   "COPY_TAIL",
+                                        "TRUNCATE", "CREATE", "REMOVE"};
+
+    return names[action];
+}
+
+void plan_print(const Plan *plan)
+{
+    if (!log_debug_on())
+        return;
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *entry = &plan->entries[i];
+        BlockNumber from = entry->first_block, first, count;
+        BlockNumber end = entry->first_block + (BlockNumber) (entry->source_size / plan->block_size);
+
+        if (entry->action == ACTION_NONE && entry->blocks == NULL)
+            continue;
+        log_debug("%s (%s)", entry->path, action_name((Action) entry->action)); /* contract */
+        while (entry->blocks != NULL && blockmap_next_run(entry->blocks, from, end, &first, &count))
+        {
+            for (BlockNumber block = first; block < first + count; block++)
+                log_debug("  block %u", block - entry->first_block); /* contract */
+            from = first + count;
+        }
+    }
+}
