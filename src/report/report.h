@@ -59,20 +59,28 @@ typedef struct Report
     double seconds[PHASE_COUNT];  /* time a phase took */
 } Report;
 
-/* Add a phase's time: call at its begin (start) and end. */
+/* Seconds of a clock that never goes back: a phase took report_clock() at its end less that at its begin. */
 double report_clock(void);
 
-/* The text document, for people; at most 100 columns. error NULL on success. */
+/*
+ * The text document, for people, appended to text; what the run did not find out is left out. error NULL on success.
+ * Times are local (TZ), with UTC beside them. Only messages and paths can make a line longer than 100 columns.
+ */
 void report_text(const Report *report, const Error *error, int exit_status, Buffer *text);
 
-/* One JSON object, the same facts. */
+/*
+ * One JSON object, the same facts. Every key is always there; null: the run did not come to know it. LSNs are strings as
+ * the server prints them, times ISO 8601 in UTC, sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
+ */
 void report_json(const Report *report, const Error *error, int exit_status, Buffer *text);
 
 /*
  * Both timelines as a small picture, such as
  *
- *   source   1 ───●───┬─── 2 ───────▶ 0/5000000     ● last common checkpoint 0/3000060
- *   target            └─── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
+ *   source   1 ──●──┬── 2 ── 3 ──▶ 0/5000000     ● last common checkpoint 0/3000060
+ *   target          └── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
+ *
+ * Nothing as long as the histories are not known. Of many timelines only the first and the last two are named.
  */
 void report_picture(const Report *report, Buffer *text);
 

@@ -1,0 +1,479 @@
+/*
+ * Options, --help, the report's destination and the exit status. The only file that exits.
+ */
+#include "rewind.h"
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/file.h"
+#include "report/report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * The version line begins as the original's does, for callers that look for "(PostgreSQL)" and a
+ * number behind it: that of the newest server release that this program was tested with.
+ */
+#define TESTED_WITH "18.4"
+
+#define STATUS_DONE 0       /* rewound, or nothing to do */
+#define STATUS_FAILED 1     /* the target is as it was */
+#define STATUS_UNFINISHED 2 /* failed after the commit */
+#define STATUS_IMPOSSIBLE 3 /* never possible for this pair; the target is as it was */
+
+#define JOBS_DEFAULT_MAX 4
+#define JOBS_MAX 64
+#define RETRY_TIMEOUT_DEFAULT_SECONDS 60
+#define RETRY_TIMEOUT_MAX_SECONDS 86400
+
+/* Options that have no letter. */
+enum
+{
+    OPTION_SOURCE_PGDATA = UCHAR_MAX + 1,
+    OPTION_SOURCE_SERVER,
+    OPTION_CONFIG_FILE,
+    OPTION_DEBUG,
+    OPTION_HELP,
+    OPTION_NO_ENSURE_SHUTDOWN,
+    OPTION_REPORT,
+    OPTION_REPORT_FILE,
+    OPTION_RETRY_TIMEOUT,
+    OPTION_SYNC_METHOD
+};
+
+typedef struct OptionRow
+{
+    int letter; /* or one of the numbers above */
+    const char *name;
+    const char *argument; /* its name in the help, NULL: takes none */
+    const char *help;     /* lines of at most 61 characters */
+} OptionRow;
+
+/* In the order of the help: by letter, then by name. */
+static const OptionRow option_rows[] = {
+    {'B', "bindir", "DIRECTORY",
+     "server programs of the target's version, for -c\n"
+     "(default: beside pg_rewind, in PATH, or where\n"
+     "distributions put them)"},
+    {'c', "restore-target-wal", NULL,
+     "use restore_command in target configuration to\n"
+     "retrieve WAL files from archives"},
+    {'D', "target-pgdata", "DIRECTORY", "existing data directory to modify"},
+    {OPTION_SOURCE_PGDATA, "source-pgdata", "DIRECTORY",
+     "source data directory to synchronize with"},
+    {OPTION_SOURCE_SERVER, "source-server", "CONNSTR", "source server to synchronize with"},
+    {'j', "jobs", "NUMBER",
+     "work in this many threads and connections\n"
+     "(1 to 64; default: the processors, at most 4)"},
+    {'n', "dry-run", NULL, "stop before modifying anything"},
+    {'N', "no-sync", NULL,
+     "do not wait for changes to be written\n"
+     "safely to disk"},
+    {'P', "progress", NULL, "write progress messages"},
+    {'R', "write-recovery-conf", NULL,
+     "write configuration for replication\n"
+     "(requires --source-server)"},
+    {OPTION_CONFIG_FILE, "config-file", "FILENAME",
+     "use specified main server configuration\n"
+     "file when running target cluster"},
+    {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
+    {OPTION_NO_ENSURE_SHUTDOWN, "no-ensure-shutdown", NULL,
+     "refuse a target that was not shut down cleanly"},
+    {OPTION_REPORT, "report", "FORMAT",
+     "write what diverged, what is lost and what was\n"
+     "done to standard output, as text or json"},
+    {OPTION_REPORT_FILE, "report-file", "FILENAME",
+     "write that report to a file instead\n"
+     "(as text, unless --report says otherwise)"},
+    {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
+     "how long a lost connection to the source is\n"
+     "tried again (default: 60; 0: not at all)"},
+    {OPTION_SYNC_METHOD, "sync-method", "METHOD",
+     "set method for syncing files to disk\n"
+     "(fsync or syncfs)"},
+    {'V', "version", NULL, "output version information, then exit"},
+    {'?', "help", NULL, "show this help, then exit"},
+};
+
+#define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
+#define HELP_COLUMN 33
+
+typedef enum ReportFormat
+{
+    REPORT_NONE,
+    REPORT_TEXT,
+    REPORT_JSON
+} ReportFormat;
+
+/* All that a command line says. */
+typedef struct Command
+{
+    Options options;
+    bool no_sync;
+    bool help;
+    bool version;
+    ReportFormat report_format;
+    const char *report_file; /* NULL: standard output */
+} Command;
+
+static void print_help_row(const OptionRow *row)
+{
+    char left[64];
+    const char *line = row->help;
+    bool first = true;
+    int length;
+
+    length = row->letter <= UCHAR_MAX ? snprintf(left, sizeof(left), "  -%c, ", row->letter)
+                                      : snprintf(left, sizeof(left), "      ");
+    snprintf(left + length, sizeof(left) - (size_t)length, "--%s%s%s", row->name,
+             row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
+    while (*line != '\0')
+    {
+        int size = (int)strcspn(line, "\n");
+
+        printf("%-*s%.*s\n", HELP_COLUMN, first ? left : "", size, line);
+        first = false;
+        line += size;
+        if (*line == '\n')
+            line++;
+    }
+}
+
+static void print_help(void)
+{
+    const char *name = log_program_name();
+
+    printf("%s resynchronizes a PostgreSQL cluster with another copy of the cluster.\n\n", name);
+    printf("Usage:\n  %s [OPTION]...\n\nOptions:\n", name);
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        print_help_row(&option_rows[i]);
+    printf("\nExit status:\n"
+           "  0  rewound, or nothing to do\n"
+           "  1  failed; the target is unchanged\n"
+           "  2  failed half-way: run the same command again to finish\n"
+           "  3  never possible for this target and source; the target is unchanged\n\n"
+           "This is the standalone pg_rewind for PostgreSQL 10 to 18; see pg_rewind(1).\n"
+           "PostgreSQL home page: <https://www.postgresql.org/>\n");
+}
+
+static void print_version(void)
+{
+    printf("pg_rewind (PostgreSQL) " TESTED_WITH " (standalone " PROJECT_VERSION ")\n");
+}
+
+static bool parse_number(const char *name, const char *value, int minimum, int maximum, int *number,
+                         Error *error)
+{
+    char *end;
+    long parsed;
+
+    errno = 0;
+    parsed = strtol(value, &end, 10);
+    if (end == value || *end != '\0')
+        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+    if (errno == ERANGE || parsed < minimum || parsed > maximum)
+        return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", name, minimum, maximum);
+    *number = (int)parsed;
+    return true;
+}
+
+static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *error)
+{
+    *syncfs_wanted = strcmp(value, "syncfs") == 0;
+    if (*syncfs_wanted || strcmp(value, "fsync") == 0)
+        return true;
+    return error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
+}
+
+static bool parse_report_format(const char *value, ReportFormat *format, Error *error)
+{
+    if (strcmp(value, "text") == 0)
+        *format = REPORT_TEXT;
+    else if (strcmp(value, "json") == 0)
+        *format = REPORT_JSON;
+    else
+    {
+        error_set(error, ERROR_FAILED, "unrecognized report format: %s", value);
+        return error_hint(error, "Valid formats are text and json.");
+    }
+    return true;
+}
+
+/* Take one option; value is NULL unless it has an argument. Of a repeated one the last wins. */
+static bool take_option(Command *command, int letter, const char *value, Error *error)
+{
+    Options *options = &command->options;
+
+    switch (letter)
+    {
+    case 'B':
+        options->bindir = value;
+        return true;
+    case 'c':
+        options->restore_target_wal = true;
+        return true;
+    case 'D':
+        options->target = value;
+        return true;
+    case OPTION_SOURCE_PGDATA:
+        options->source_directory = value;
+        return true;
+    case OPTION_SOURCE_SERVER:
+        options->source_server = value;
+        return true;
+    case 'j':
+        return parse_number("-j/--jobs", value, 1, JOBS_MAX, &options->jobs, error);
+    case 'n':
+        options->dry_run = true;
+        return true;
+    case 'N':
+        command->no_sync = true;
+        return true;
+    case 'P':
+        options->progress = true;
+        log_set_progress(true);
+        return true;
+    case 'R':
+        options->write_recovery_conf = true;
+        return true;
+    case OPTION_CONFIG_FILE:
+        options->config_file = value;
+        return true;
+    case OPTION_DEBUG:
+        log_set_debug(true);
+        return true;
+    case OPTION_NO_ENSURE_SHUTDOWN:
+        options->no_ensure_shutdown = true;
+        return true;
+    case OPTION_REPORT:
+        return parse_report_format(value, &command->report_format, error);
+    case OPTION_REPORT_FILE:
+        command->report_file = value;
+        return true;
+    case OPTION_RETRY_TIMEOUT:
+        return parse_number("--retry-timeout", value, 0, RETRY_TIMEOUT_MAX_SECONDS,
+                            &options->retry_timeout_seconds, error);
+    case OPTION_SYNC_METHOD:
+        return parse_sync_method(value, &options->syncfs, error);
+    case 'V':
+        command->version = true;
+        return true;
+    case OPTION_HELP:
+        command->help = true;
+        return true;
+    default:
+        abort(); /* a row of the table without a case */
+    }
+}
+
+/*
+ * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
+ * is ERROR_USAGE and the message empty. *first_argument: index of what is no option, else argc.
+ */
+static bool parse_options(int argc, char **argv, Command *command, int *first_argument,
+                          Error *error)
+{
+    struct option long_options[OPTION_COUNT + 1] = {{0}};
+    char letters[2 * OPTION_COUNT + 1] = "";
+    size_t length = 0;
+    int letter;
+
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+    {
+        const OptionRow *row = &option_rows[i];
+
+        long_options[i] = (struct option){
+            row->name, row->argument != NULL ? required_argument : no_argument, NULL, row->letter};
+        /* getopt says '?' for what it does not know: -? is for main, --help has a number. */
+        if (row->letter == '?')
+            long_options[i].val = OPTION_HELP;
+        if (row->letter > UCHAR_MAX || row->letter == '?')
+            continue;
+        letters[length++] = (char)row->letter;
+        if (row->argument != NULL)
+            letters[length++] = ':';
+    }
+
+    while (!command->help && !command->version)
+    {
+        letter = getopt_long(argc, argv, letters, long_options, NULL);
+        if (letter == -1)
+            break;
+        if (letter == '?')
+            return error_set(error, ERROR_USAGE, "%s", "");
+        if (!take_option(command, letter, optarg, error))
+            return false;
+    }
+    *first_argument = optind;
+    return true;
+}
+
+static bool check_options(const Options *options, const char *extra_argument, Error *error)
+{
+    if (options->source_server == NULL && options->source_directory == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "no source specified (--source-pgdata or --source-server)"); /* contract */
+    if (options->source_server != NULL && options->source_directory != NULL)
+        return error_set(
+            error, ERROR_USAGE,
+            "only one of --source-pgdata or --source-server can be specified"); /* contract */
+    if (options->target == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "no target data directory specified (--target-pgdata)"); /* contract */
+    if (options->write_recovery_conf && options->source_server == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "no source server information (--source-server) specified for "
+                         "--write-recovery-conf"); /* contract */
+    if (extra_argument != NULL)
+        return error_set(error, ERROR_USAGE,
+                         "too many command-line arguments (first is \"%s\")", /* contract */
+                         extra_argument);
+    if (geteuid() == 0)
+    {
+        error_set(error, ERROR_FAILED, "cannot be executed by \"root\"");        /* contract */
+        return error_hint(error, "You must run %s as the PostgreSQL superuser.", /* contract */
+                          log_program_name());
+    }
+    return true;
+}
+
+static int default_jobs(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (processors < 1)
+        return 1;
+    return processors < JOBS_DEFAULT_MAX ? (int)processors : JOBS_DEFAULT_MAX;
+}
+
+/* What is wrong with the command line; exactly these lines, nothing was looked at yet. */
+static int refuse(const Error *error)
+{
+    if (error->message[0] != '\0')
+        log_error(error);
+    if (error->kind == ERROR_USAGE)
+        log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
+    return STATUS_FAILED;
+}
+
+/*
+ * Where the report goes: NULL when none is wanted. A file is opened before the run, so that a wrong
+ * name is found while nothing has happened. It may be a pipe, hence stdio.
+ */
+static bool open_report(const Command *command, FILE **report_file, Error *error)
+{
+    *report_file = NULL;
+    if (command->report_file != NULL)
+    {
+        *report_file = fopen(command->report_file, "we");
+        if (*report_file == NULL)
+            return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"",
+                                   command->report_file);
+    }
+    else if (command->report_format != REPORT_NONE)
+        *report_file = stdout;
+    return true;
+}
+
+/* The rewind's result stands, whatever becomes of its report. */
+static void write_report(const Command *command, const Report *report, const Error *error,
+                         int status, FILE *report_file)
+{
+    Buffer text = {0};
+    bool written;
+
+    if (report_file == NULL)
+        return;
+    if (command->report_format == REPORT_JSON)
+        report_json(report, error, status, &text);
+    else
+        report_text(report, error, status, &text);
+    written = fwrite(text.bytes, 1, text.size, report_file) == text.size;
+    if (fclose(report_file) != 0 || !written)
+        log_warning("could not write the report: %s", strerror(errno));
+    buffer_free(&text);
+}
+
+/* The last line of a failed run: the state of the target, and what to do next. */
+static void say_what_next(int status, ErrorKind kind)
+{
+    if (status == STATUS_UNFINISHED)
+        log_hint(
+            "The rewind has begun and must be finished before a server can start: run the same "
+            "%s command again; it needs nothing more from the source.",
+            log_program_name());
+    else if (status == STATUS_IMPOSSIBLE)
+        log_hint(
+            "The target is unchanged. It cannot be rewound to this source: replace it by a new "
+            "base backup.");
+    else if (kind == ERROR_RETRY)
+        log_hint("The target is unchanged. Run %s again when the source can be reached.",
+                 log_program_name());
+    else
+        log_hint("The target is unchanged.");
+}
+
+static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
+{
+    if (succeeded)
+        return STATUS_DONE;
+    if (outcome != REWIND_UNTOUCHED)
+        return STATUS_UNFINISHED;
+    return kind == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
+}
+
+static int run(const Command *command, FILE *report_file)
+{
+    static Error error; /* large, as is the report: not for the stack */
+    static Report report;
+    RewindOutcome outcome = REWIND_UNTOUCHED;
+    bool succeeded;
+    int status;
+
+    signals_install();
+    file_set_sync(!command->no_sync);
+    succeeded = rewind_run(&command->options, &report, &outcome, &error);
+    status = exit_status(succeeded, outcome, error.kind);
+    if (!succeeded)
+    {
+        log_error(&error);
+        say_what_next(status, error.kind);
+    }
+    write_report(command, &report, succeeded ? NULL : &error, status, report_file);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static Error error;
+    Command command = {.options = {.jobs = default_jobs(),
+                                   .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS}};
+    FILE *report_file;
+    int first_argument = argc;
+
+    log_init(argv[0]);
+    if (argc > 1 && strcmp(argv[1], "-?") == 0) /* contract: only in the first place */
+        command.help = true;
+    else if (!parse_options(argc, argv, &command, &first_argument, &error))
+        return refuse(&error);
+    if (command.help || command.version)
+    {
+        if (command.help)
+            print_help();
+        else
+            print_version();
+        return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
+    }
+    if (!check_options(&command.options, argv[first_argument], &error) ||
+        !open_report(&command, &report_file, &error))
+        return refuse(&error);
+    return run(&command, report_file);
+}
