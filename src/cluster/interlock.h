@@ -13,6 +13,14 @@
 
 typedef struct Interlock Interlock;
 
+/*
+ * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running: a live process, also
+ * another user's, neither this one nor its parent; with a negative pid only when it may be a single-user backend. *pid without
+ * the sign, 0 when there is none. Fails on an empty file and on a first line that is no number: a server may be starting.
+ */
+MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
+                              Error *error);
+
 /* Lock against other pg_rewinds; a held lock is an error at once. Writes nothing. */
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 
@@ -31,7 +39,10 @@ MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
 /* Back to the negative pid, by rename, before the new pg_control. */
 MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
 
-/* Remove postmaster.pid if it is ours, release the lock, free. NULL is allowed. Errors are logged as warnings. */
+/*
+ * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays), release the lock, free. NULL is
+ * allowed. Errors are logged as warnings.
+ */
 void interlock_release(Interlock *interlock);
 
 #endif

@@ -122,6 +122,15 @@ typedef struct DirectoryIdentity
     uint64_t device, inode;
 } DirectoryIdentity;
 
+/*
+ * For the implementations of a source: read pg_control by read (which appends its bytes) and parse it; a wrong CRC is tried
+ * again a few times, since the server may be writing it. name is for messages.
+ */
+typedef bool (*SourceControlRead)(void *context, Buffer *buffer, Error *error);
+MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const char *name,
+                                    Control *control, Error *error);
+#define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
+
 void source_close(Source *source); /* NULL is allowed */
 
 /* MD5 of local bytes, for comparing with digest. False where the library refuses it (FIPS). */

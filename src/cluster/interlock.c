@@ -1,0 +1,414 @@
+#include "cluster/interlock.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "io/durable.h"
+#include "io/file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PID_FILE "postmaster.pid"
+#define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
+#define PID_FILE_SIZE_MAX (64 * 1024)
+#define PROC_FILE_SIZE_MAX (1024 * 1024)
+#define SHMEM_KEY_LINE 7      /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
+#define CLAIM_ATTEMPTS_MAX 10 /* somebody else may make the file again and again */
+
+/* What postmaster.pid says, as far as we made it. */
+typedef enum PidFileState
+{
+    PID_FILE_NOT_OURS,
+    PID_FILE_CLAIMED,    /* the negative pid */
+    PID_FILE_INTERRUPTED /* `0` and the text */
+} PidFileState;
+
+struct Interlock
+{
+    char directory[PATH_SIZE];
+    char path[PATH_SIZE]; /* of postmaster.pid */
+    char temporary_path[PATH_SIZE];
+    int lock_fd; /* -1: nothing could be locked */
+    PidFileState state;
+    dev_t device; /* of the file that we made; 0 before */
+    ino_t inode;
+    Buffer content;
+};
+
+/* Line number `number`, counting from 1, as a string without its end; empty when there is none. */
+static void line_of(const Buffer *text, int number, char *line, size_t size)
+{
+    size_t position = 0;
+    size_t length = 0;
+
+    for (; number > 1 && position < text->size; position++)
+    {
+        if (text->bytes[position] == '\n')
+            number--;
+    }
+    while (position < text->size && text->bytes[position] != '\n' && length + 1 < size)
+        line[length++] = (char)text->bytes[position++];
+    line[length] = '\0';
+}
+
+/*
+ * A live negative pid is a single-user backend, or belongs to a process that got the number of a
+ * pg_rewind that was killed: common in containers. A backend writes its shared memory key; we never
+ * do.
+ */
+static bool is_single_user_backend(long pid, const Buffer *text)
+{
+    char path[64];
+    char name[64];
+    char key[64];
+    Buffer comm = {0};
+    Error ignored;
+    bool found = false;
+    bool is_backend;
+
+    line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
+    if (key[0] != '\0')
+        return true;
+
+    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+    if (!file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) || !found)
+        is_backend = true; /* cannot be told: assume the worse */
+    else
+    {
+        line_of(&comm, 1, name, sizeof(name));
+        is_backend = strstr(name, "postgres") != NULL;
+    }
+    buffer_free(&comm);
+    return is_backend;
+}
+
+/* As the server decides it (CreateLockFile in utils/init/miscinit.c), but another user's process
+ * counts as alive. */
+static bool names_live_server(long number, const Buffer *text)
+{
+    long pid = labs(number);
+
+    if (pid == 0 || pid == getpid() || pid == getppid())
+        return false;
+    if (kill((pid_t)pid, 0) != 0 && errno != EPERM)
+        return false;
+    return number > 0 || is_single_user_backend(pid, text);
+}
+
+bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
+{
+    char path[PATH_SIZE];
+    char line[64];
+    char *end;
+    long number;
+    Buffer text = {0};
+    bool success = false;
+
+    *running = false;
+    *pid = 0;
+    if (!path_join(path, sizeof(path), directory, PID_FILE, error) ||
+        !file_read_all(path, PID_FILE_SIZE_MAX, &text, found, error))
+        goto done;
+    if (!*found)
+    {
+        success = true;
+        goto done;
+    }
+    if (text.size == 0)
+    {
+        error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
+        error_hint(error, "Either a server is starting, or the file was left by one that crashed "
+                          "while starting. If no server is starting, remove the file.");
+        goto done;
+    }
+
+    line_of(&text, 1, line, sizeof(line));
+    errno = 0;
+    number = strtol(line, &end, 10);
+    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < -INT_MAX)
+    {
+        error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
+        error_hint(error, "No server can start while the file is there. Find out who made it, "
+                          "then remove it.");
+        goto done;
+    }
+    *running = names_live_server(number, &text);
+    *pid = labs(number);
+    success = true;
+
+done:
+    buffer_free(&text);
+    return success;
+}
+
+/* Seconds since 1970 at which this process began: boot time, and field 22 of its stat in ticks. See
+ * proc(5). */
+static time_t process_start_time(void)
+{
+    Buffer text = {0};
+    Error ignored;
+    long ticks_per_second = sysconf(_SC_CLK_TCK);
+    const char *position;
+    long long boot = 0;
+    unsigned long long ticks = 0;
+    bool known = false;
+
+    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    {
+        position = strstr(buffer_string(&text), "\nbtime ");
+        if (position != NULL)
+            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
+    }
+    buffer_clear(&text);
+    if (file_read_all("/proc/self/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    {
+        /* Field 2 is the program's name in parentheses and may hold anything; field 3 follows the
+         * last one. */
+        position = strrchr(buffer_string(&text), ')');
+        for (int field = 2; position != NULL && field < 22; field++)
+            position = strchr(position + 1, ' ');
+        if (position != NULL)
+        {
+            ticks = strtoull(position, NULL, 10);
+            known = boot > 0 && ticks_per_second > 0;
+        }
+    }
+    buffer_free(&text);
+    return known ? (time_t)(boot + (long long)(ticks / (unsigned long long)ticks_per_second))
+                 : time(NULL);
+}
+
+/*
+ * Seven lines as a standalone backend writes them: pid, directory, start time, port, no socket
+ * directory, no listen address, and no shared memory key, which could name somebody else's segment.
+ */
+static void make_claim(const Interlock *interlock, Buffer *content)
+{
+    char absolute[PATH_MAX];
+    const char *directory = realpath(interlock->directory, absolute);
+
+    buffer_clear(content);
+    buffer_printf(content, "-%ld\n%s\n%lld\n5432\n\n\n\n", (long)getpid(),
+                  directory != NULL ? directory : interlock->directory,
+                  (long long)process_start_time());
+}
+
+/* A server prints the whole file, up to about 2 kB. */
+static void make_interrupted_text(Buffer *content)
+{
+    buffer_clear(content);
+    buffer_append_string(
+        content, "0\n"
+                 "pg_rewind was interrupted here: run the same pg_rewind command again to finish.\n"
+                 "Until then this data directory is half rewound and no server can use it.\n"
+                 "Do not remove this file, backup_label or global/pg_control.\n");
+}
+
+/* PG_VERSION is locked where a directory cannot be (NFS); where that fails too, the pid file alone
+ * has to do. */
+static bool lock_version_file(Interlock *interlock, bool *locked, Error *error)
+{
+    char path[PATH_SIZE];
+    bool supported;
+
+    if (!path_join(path, sizeof(path), interlock->directory, "PG_VERSION", error) ||
+        !file_open_update(path, &interlock->lock_fd, error) ||
+        !file_lock(interlock->lock_fd, path, locked, &supported, error))
+        return false;
+    if (!supported)
+    {
+        log_debug("file \"%s\" cannot be locked", path);
+        file_close(interlock->lock_fd);
+        interlock->lock_fd = -1;
+        *locked = true;
+    }
+    return true;
+}
+
+bool interlock_acquire(const char *directory, Interlock **interlock, Error *error)
+{
+    Interlock *self = memory_allocate_zeroed(1, sizeof(*self));
+    bool locked;
+    bool supported;
+
+    self->lock_fd = -1;
+    if (!path_join(self->path, sizeof(self->path), directory, PID_FILE, error) ||
+        !path_join(self->temporary_path, sizeof(self->temporary_path), directory,
+                   PID_FILE_TEMPORARY, error) ||
+        !file_open_read(directory, &self->lock_fd, NULL, error))
+        goto failed;
+    snprintf(self->directory, sizeof(self->directory), "%s", directory);
+
+    if (!file_lock(self->lock_fd, directory, &locked, &supported, error))
+    {
+        /* NFS wants a descriptor that can write, which a directory has not. */
+        if (error->error_number != EBADF)
+            goto failed;
+        supported = false;
+    }
+
+    if (!supported)
+    {
+        file_close(self->lock_fd);
+        self->lock_fd = -1;
+        if (!lock_version_file(self, &locked, error))
+            goto failed;
+    }
+    if (!locked)
+    {
+        error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"",
+                  directory);
+        goto failed;
+    }
+    *interlock = self;
+    return true;
+
+failed:
+    interlock_release(self);
+    return false;
+}
+
+/* The complete file under its temporary name; remembers which one it is. */
+static bool write_temporary(Interlock *interlock, Error *error)
+{
+    struct stat status;
+    int fd = -1;
+    bool success = false;
+
+    /* What a killed run left under this name may be linked at postmaster.pid too: not to be written
+     * into. */
+    if (!file_remove(interlock->temporary_path, error) ||
+        !file_create(interlock->temporary_path, &fd, error))
+        goto done;
+    if (!file_write_at(fd, interlock->temporary_path, interlock->content.bytes,
+                       interlock->content.size, 0, error) ||
+        !file_sync(fd, interlock->temporary_path, error) ||
+        !file_lstat(interlock->temporary_path, &status, NULL, error))
+        goto done;
+    interlock->device = status.st_dev;
+    interlock->inode = status.st_ino;
+    success = true;
+
+done:
+    file_close(fd);
+    return success;
+}
+
+/* Link the temporary file at postmaster.pid, in place of a stale one. */
+static bool link_pid_file(const Interlock *interlock, Error *error)
+{
+    for (int attempt = 1; attempt <= CLAIM_ATTEMPTS_MAX; attempt++)
+    {
+        bool exists;
+        bool found;
+        bool running;
+        long pid;
+
+        if (!file_link(interlock->temporary_path, interlock->path, &exists, error))
+            return false;
+        if (!exists)
+            return true;
+        if (!pid_file_look(interlock->directory, &found, &running, &pid, error))
+            return false;
+        if (running)
+        {
+            error_set(error, ERROR_FAILED, "lock file \"%s\" already exists", interlock->path);
+            return error_hint(error,
+                              "Is another postgres (PID %ld) running in data directory \"%s\"?",
+                              pid, interlock->directory);
+        }
+        /* Only the lock's holder gets here, so it is no other pg_rewind's that is alive. */
+        if (found && !file_remove(interlock->path, error))
+            return false;
+    }
+    return error_set(error, ERROR_FAILED, "could not make lock file \"%s\"", interlock->path);
+}
+
+bool interlock_claim_pid_file(Interlock *interlock, Error *error)
+{
+    Error ignored;
+    bool success;
+
+    make_claim(interlock, &interlock->content);
+    success = write_temporary(interlock, error) && link_pid_file(interlock, error);
+    if (success)
+        interlock->state = PID_FILE_CLAIMED;
+    if (!file_remove(interlock->temporary_path, success ? error : &ignored))
+        return false;
+    return success;
+}
+
+bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
+{
+    struct stat status;
+    Buffer content = {0};
+    bool found = false;
+    bool success = false;
+
+    *ours = false;
+    if (interlock->state == PID_FILE_NOT_OURS)
+        return true;
+    if (!file_lstat(interlock->path, &status, &found, error))
+        return false;
+    if (!found || status.st_dev != interlock->device || status.st_ino != interlock->inode)
+        return true;
+    if (file_read_all(interlock->path, PID_FILE_SIZE_MAX, &content, &found, error))
+    {
+        *ours = found && content.size == interlock->content.size &&
+                memcmp(content.bytes, interlock->content.bytes, content.size) == 0;
+        success = true;
+    }
+    buffer_free(&content);
+    return success;
+}
+
+/* Rename a new postmaster.pid over the one that is there. */
+static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *error)
+{
+    struct stat status;
+
+    if (!durable_replace(interlock->path, interlock->temporary_path, interlock->content.bytes,
+                         interlock->content.size, 0, error) ||
+        !file_lstat(interlock->path, &status, NULL, error))
+        return false;
+    interlock->device = status.st_dev;
+    interlock->inode = status.st_ino;
+    interlock->state = state;
+    return true;
+}
+
+bool interlock_show_interrupted(Interlock *interlock, Error *error)
+{
+    make_interrupted_text(&interlock->content);
+    return replace_pid_file(interlock, PID_FILE_INTERRUPTED, error);
+}
+
+bool interlock_restore_pid_file(Interlock *interlock, Error *error)
+{
+    make_claim(interlock, &interlock->content);
+    return replace_pid_file(interlock, PID_FILE_CLAIMED, error);
+}
+
+void interlock_release(Interlock *interlock)
+{
+    Error error;
+    bool ours = false;
+
+    if (interlock == NULL)
+        return;
+    if (interlock->state == PID_FILE_CLAIMED)
+    {
+        if (!interlock_still_ours(interlock, &ours, &error) ||
+            (ours && !durable_remove(interlock->path, &error)))
+            log_warning("%s", error.message);
+    }
+    file_close(interlock->lock_fd); /* ends the lock */
+    buffer_free(&interlock->content);
+    free(interlock);
+}

@@ -1,0 +1,882 @@
+#include "cluster/source.h"
+
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/connection.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
+#define QUERY_BYTES_MAX ((uint64_t)128 * 1024 * 1024)
+#define PAUSE_MILLISECONDS_MIN 100
+#define PAUSE_MILLISECONDS_MAX 5000
+#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
+
+/* By which a server is known again after its connection was lost, and on a second connection. */
+typedef struct ServerIdentity
+{
+    uint64_t system_identifier;
+    Timeline timeline;
+    int64_t start_time; /* of the postmaster, milliseconds since 1970 */
+} ServerIdentity;
+
+typedef struct ServerSource
+{
+    Source source;
+    char *conninfo;
+    char *description;
+    int retry_timeout_seconds;
+    bool md5_supported;
+    ServerIdentity identity;
+    Connection **connections; /* one for each worker; NULL after it was lost for good */
+    int connection_count;
+} ServerSource;
+
+/* What can be tried again on a new connection. */
+typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
+
+/*
+ * Put words of our own before what the server said, in place of the statement that io/connection
+ * names: the long ones would hide the reason.
+ */
+static void PRINTF_LIKE(2, 3) say_what_failed(Error *error, const char *format, ...)
+{
+    static const char marker[] = "source server: ";
+    char what[1024];
+    char reason[sizeof(error->message)];
+    const char *position = strstr(error->message, marker);
+    va_list arguments;
+
+    if (error->kind != ERROR_FAILED || position == NULL)
+        return;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
+    error_set(error, ERROR_FAILED, "%s: %s", what, reason);
+}
+
+/* One text value that is never NULL. */
+static bool query_text(Connection *connection, Arena *arena, const char *sql, char **value,
+                       Error *error)
+{
+    bool found;
+
+    if (!connection_value(connection, arena, sql, 0, NULL, value, &found, error))
+        return false;
+    if (!found)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    return true;
+}
+
+typedef struct FileRead
+{
+    const char *path;
+    size_t limit;
+    Buffer *buffer;
+    bool found;
+} FileRead;
+
+static bool read_file_once(Connection *connection, void *context, Error *error)
+{
+    FileRead *read = context;
+    const size_t size_before = read->buffer->size;
+    char length[32];
+    const char *const parameters[] = {read->path, length};
+
+    snprintf(length, sizeof(length), "%zu", read->limit + 1);
+    if (!connection_bytes(
+            connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
+            2, parameters, read->buffer, &read->found, error))
+    {
+        say_what_failed(error, "could not fetch remote file \"%s\"", read->path); /* contract */
+        return false;
+    }
+    if (read->buffer->size - size_before > read->limit)
+        return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %zu bytes",
+                         read->path, read->limit);
+    return true;
+}
+
+static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
+{
+    FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
+
+    if (!read_file_once(context, &read, error))
+        return false;
+    if (!read.found)
+        return error_set(error, ERROR_FAILED,
+                         "could not fetch remote file \"%s\": file does not exist", read.path);
+    return true;
+}
+
+static bool read_control_once(Connection *connection, void *context, Error *error)
+{
+    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
+}
+
+static bool identify(Connection *connection, ServerIdentity *identity, Error *error)
+{
+    Control *control = memory_allocate(sizeof(*control));
+    Arena *arena = arena_create();
+    char *start_time;
+    bool success = false;
+
+    if (read_control_once(connection, control, error) &&
+        query_text(connection, arena,
+                   "SELECT (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) "
+                   "* 1000)::pg_catalog.int8::pg_catalog.text",
+                   &start_time, error))
+    {
+        identity->system_identifier = control->system_identifier;
+        identity->timeline = control_timeline(control);
+        identity->start_time = strtoll(start_time, NULL, 10);
+        success = true;
+    }
+    arena_destroy(arena);
+    free(control);
+    return success;
+}
+
+static bool check_same_server(const ServerSource *self, Connection *connection, Error *error)
+{
+    const ServerIdentity *expected = &self->identity;
+    ServerIdentity found;
+
+    if (!identify(connection, &found, error))
+        return false;
+    if (found.system_identifier != expected->system_identifier)
+    {
+        error_set(error, ERROR_FAILED, "new connection leads to a different system");
+        return error_detail(error,
+                            "Its system identifier is %" PRIu64 ", before it was %" PRIu64 ".",
+                            found.system_identifier, expected->system_identifier);
+    }
+    if (found.timeline != expected->timeline)
+    {
+        error_set(error, ERROR_FAILED,
+                  "new connection leads to another server, or the source server was promoted");
+        return error_detail(error, "It is on timeline %u, before it was %u.", found.timeline,
+                            expected->timeline);
+    }
+    if (found.start_time != expected->start_time)
+    {
+        error_set(error, ERROR_FAILED,
+                  "new connection leads to another server, or the source server was restarted");
+        return error_hint(error, "Run the same command again.");
+    }
+    return true;
+}
+
+static double now_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Wait that long, or until the user wants to stop. */
+static bool pause_milliseconds(int milliseconds, Error *error)
+{
+    for (; milliseconds > 0; milliseconds -= PAUSE_MILLISECONDS_MIN)
+    {
+        struct timespec pause = {.tv_nsec = PAUSE_MILLISECONDS_MIN * 1000000L};
+
+        if (!stop_check(error))
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+/* The same server again, or ERROR_RETRY when it could not be reached until the deadline. */
+static bool reconnect(ServerSource *self, int worker, double deadline, Error *error)
+{
+    int milliseconds = PAUSE_MILLISECONDS_MIN;
+
+    connection_close(self->connections[worker]);
+    self->connections[worker] = NULL;
+    for (;;)
+    {
+        Connection *connection = connection_open(self->conninfo, error);
+
+        if (connection != NULL && check_same_server(self, connection, error))
+        {
+            self->connections[worker] = connection;
+            return true;
+        }
+        connection_close(connection);
+        if (error->kind != ERROR_RETRY || now_seconds() >= deadline)
+            return false;
+        if (!pause_milliseconds(milliseconds, error))
+            return false;
+        milliseconds *= 2;
+        if (milliseconds > PAUSE_MILLISECONDS_MAX)
+            milliseconds = PAUSE_MILLISECONDS_MAX;
+    }
+}
+
+/*
+ * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
+ * from a loss and starts anew whenever *progress (may be NULL) has grown since the loss before.
+ */
+static bool attempt_until_timeout(ServerSource *self, int worker, Attempt attempt, void *context,
+                                  const size_t *progress, Error *error)
+{
+    size_t progress_before = 0;
+    double deadline = -1;
+
+    assert(worker >= 0 && worker < self->connection_count);
+    for (;;)
+    {
+        if (self->connections[worker] != NULL)
+        {
+            if (attempt(self->connections[worker], context, error))
+                return true;
+            if (error->kind != ERROR_RETRY)
+                return false;
+        }
+        if (deadline < 0 || (progress != NULL && *progress > progress_before))
+        {
+            deadline = now_seconds() + self->retry_timeout_seconds;
+            if (self->connections[worker] != NULL)
+                log_warning("%s", error->message);
+        }
+        else if (now_seconds() >= deadline ||
+                 !pause_milliseconds(PAUSE_MILLISECONDS_MAX / 10, error))
+            break;
+        progress_before = progress != NULL ? *progress : 0;
+        if (self->retry_timeout_seconds == 0 && self->connections[worker] != NULL)
+            break;
+        if (!reconnect(self, worker, deadline, error))
+            break;
+    }
+    if (error->kind == ERROR_RETRY)
+    {
+        error->kind = ERROR_FAILED;
+        error_detail(error, "The connection was tried again for %d seconds.",
+                     self->retry_timeout_seconds);
+    }
+    return false;
+}
+
+static void server_close(Source *source)
+{
+    ServerSource *self = (ServerSource *)source;
+
+    for (int i = 0; i < self->connection_count; i++)
+        connection_close(self->connections[i]);
+    free(self->connections);
+    free(self->conninfo);
+    free(self->description);
+    free(self);
+}
+
+static bool server_read_control(Source *source, Control *control, Error *error)
+{
+    return attempt_until_timeout((ServerSource *)source, 0, read_control_once, control, NULL,
+                                 error);
+}
+
+static bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
+                             bool *found, Error *error)
+{
+    FileRead read = {.path = path, .limit = limit, .buffer = buffer};
+
+    if (!attempt_until_timeout((ServerSource *)source, 0, read_file_once, &read, NULL, error))
+        return false;
+    *found = read.found;
+    return true;
+}
+
+typedef struct PositionQuery
+{
+    const Control *control;
+    SourcePosition *position;
+} PositionQuery;
+
+/* LSN as a server prints it, and behind a blank possibly a timeline of eight hexadecimal digits. */
+static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error *error)
+{
+    unsigned high;
+    unsigned low;
+
+    *timeline = 0;
+    if (sscanf(text, "%X/%X %8X", &high, &low, timeline) < 2)
+        return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
+                         text);
+    *lsn = (Lsn)high << 32 | low;
+    return true;
+}
+
+/*
+ * At the exact boundary of a segment pg_walfile_name gives the segment before; its timeline is the
+ * one that the server writes on all the same.
+ */
+static bool primary_position(Connection *connection, Arena *arena, const PositionQuery *query,
+                             Error *error)
+{
+    SourcePosition *position = query->position;
+    char *text;
+    Timeline timeline;
+
+    if (!query_text(connection, arena,
+                    "SELECT lsn::pg_catalog.text || ' ' || "
+                    "pg_catalog.substr(pg_catalog.pg_walfile_name(lsn), 1, 8) "
+                    "FROM pg_catalog.pg_current_wal_flush_lsn() AS lsn",
+                    &text, error) ||
+        !parse_position(text, &position->end, &timeline, error))
+        return false;
+    position->in_recovery = false;
+    position->minimum = position->end;
+    position->timeline = control_timeline(query->control);
+    if (timeline > position->timeline)
+        position->timeline = timeline;
+    return true;
+}
+
+static bool standby_position(Connection *connection, Arena *arena, const PositionQuery *query,
+                             Error *error)
+{
+    SourcePosition *position = query->position;
+    char *text;
+    bool found;
+    Lsn end = LSN_INVALID;
+    Timeline unused;
+
+    if (!connection_value(connection, arena,
+                          "SELECT GREATEST(pg_catalog.pg_last_wal_replay_lsn(), "
+                          "pg_catalog.pg_last_wal_receive_lsn())::pg_catalog.text",
+                          0, NULL, &text, &found, error))
+        return false;
+    if (found && !parse_position(text, &end, &unused, error))
+        return false;
+    position->in_recovery = true;
+    position->minimum = query->control->min_recovery_point;
+    position->end = end > position->minimum ? end : position->minimum;
+    position->timeline = control_timeline(query->control);
+    return true;
+}
+
+static bool position_once(Connection *connection, void *context, Error *error)
+{
+    Arena *arena = arena_create();
+    char *text;
+    bool success = false;
+
+    if (query_text(connection, arena,
+                   "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' "
+                   "ELSE 'primary' END",
+                   &text, error))
+        success = strcmp(text, "standby") == 0
+                      ? standby_position(connection, arena, context, error)
+                      : primary_position(connection, arena, context, error);
+    arena_destroy(arena);
+    return success;
+}
+
+static bool server_position(Source *source, const Control *control, SourcePosition *position,
+                            Error *error)
+{
+    PositionQuery query = {.control = control, .position = position};
+
+    return attempt_until_timeout((ServerSource *)source, 0, position_once, &query, NULL, error);
+}
+
+/*
+ * The list is kept until it is complete, so that it can be begun again when the connection is lost.
+ * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
+ */
+static bool list_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    Buffer *list = context;
+    const char *path = columns[0].bytes;
+    const char *location = columns[3].bytes;
+    FileType type;
+    int depth = 1;
+
+    if (path == NULL || columns[1].bytes == NULL || columns[2].bytes == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
+    type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
+    for (const char *position = path; *position != '\0'; position++)
+        depth += *position == '/';
+    if (type == FILE_DIRECTORY && depth >= DEPTH_MAX)
+    {
+        error_set(error, ERROR_FAILED, "directory \"%s\" in source is nested too deep", path);
+        return error_detail(error, "A symbolic link may point to a directory above it.");
+    }
+    if (location == NULL || location[0] != '/')
+        location = ""; /* none, or a tablespace that is a directory in place */
+    else
+        type = FILE_LINK;
+
+    buffer_append_u8(list, (uint8_t)type);
+    buffer_append_u64(list, strtoull(columns[1].bytes, NULL, 10));
+    buffer_append(list, path, strlen(path) + 1);
+    buffer_append(list, location, strlen(location) + 1);
+    return true;
+}
+
+/*
+ * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
+ * has no size. $1: how deep.
+ */
+static const char list_sql[] =
+    "WITH RECURSIVE walk (path, depth, size, is_directory) AS (\n"
+    "  SELECT entry, 1, status.size, status.isdir\n"
+    "  FROM pg_catalog.pg_ls_dir('.', true, false) AS entry,\n"
+    "       LATERAL pg_catalog.pg_stat_file(entry, true) AS status\n"
+    " UNION ALL\n"
+    "  SELECT walk.path || '/' || entry, walk.depth + 1, status.size, status.isdir\n"
+    "  FROM walk,\n"
+    "       LATERAL pg_catalog.pg_ls_dir(walk.path, true, false) AS entry,\n"
+    "       LATERAL pg_catalog.pg_stat_file(walk.path || '/' || entry, true) AS status\n"
+    "  WHERE walk.is_directory AND walk.depth < $1::pg_catalog.int4\n"
+    ")\n"
+    "SELECT walk.path, walk.size, walk.is_directory,\n"
+    "       pg_catalog.pg_tablespace_location(space.oid)\n"
+    "FROM walk LEFT JOIN pg_catalog.pg_tablespace AS space\n"
+    "     ON walk.path = 'pg_tblspc/' || space.oid::pg_catalog.text\n"
+    "WHERE walk.size IS NOT NULL";
+
+static bool list_once(Connection *connection, void *context, Error *error)
+{
+    Buffer *list = context;
+    char depth[16];
+    const char *const parameters[] = {depth};
+
+    snprintf(depth, sizeof(depth), "%d", DEPTH_MAX);
+    buffer_clear(list);
+    if (connection_rows(connection, list_sql, 1, parameters, false, 4, list_row, list, error))
+        return true;
+    say_what_failed(error, "could not fetch file list"); /* contract */
+    return false;
+}
+
+static bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
+{
+    Buffer list = {0};
+    Cursor cursor;
+    bool success = false;
+
+    if (!attempt_until_timeout((ServerSource *)source, 0, list_once, &list, NULL, error))
+        goto done;
+    cursor = cursor_over(list.bytes, list.size);
+    while (cursor_left(&cursor) > 0)
+    {
+        SourceFile file = {.type = (FileType)cursor_u8(&cursor)};
+        const char *location;
+
+        file.size = cursor_u64(&cursor);
+        file.path = (const char *)list.bytes + cursor.position;
+        cursor_skip(&cursor, strlen(file.path) + 1);
+        location = (const char *)list.bytes + cursor.position;
+        cursor_skip(&cursor, strlen(location) + 1);
+        file.link_target = location[0] != '\0' ? location : NULL;
+        if (file.type != FILE_REGULAR)
+            file.size = 0;
+        if (!visit(context, &file, error))
+            goto done;
+    }
+    assert(!cursor.failed);
+    success = true;
+
+done:
+    buffer_free(&list);
+    return success;
+}
+
+static bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
+{
+    ServerSource *self = (ServerSource *)source;
+
+    assert(jobs >= 1);
+    if (self->connection_count < jobs)
+        self->connections =
+            memory_resize(self->connections, (size_t)jobs * sizeof(self->connections[0]));
+    while (self->connection_count < jobs)
+    {
+        Connection *connection = connection_open(self->conninfo, error);
+
+        if (connection == NULL || !check_same_server(self, connection, error))
+        {
+            connection_close(connection);
+            if (!stop_check(error))
+                return false;
+            log_debug("going on with %d connections to the source server: %s",
+                      self->connection_count, error->message);
+            break;
+        }
+        self->connections[self->connection_count++] = connection;
+    }
+    *granted = self->connection_count < jobs ? self->connection_count : jobs;
+    return true;
+}
+
+/* Pieces that are fetched, and how far. */
+typedef struct Fetch
+{
+    const FetchRequest *requests;
+    size_t count;
+    size_t next; /* the request whose answer comes next: all before are delivered */
+    size_t end;  /* behind the last one of the query under way */
+    bool digest; /* MD5 instead of the bytes */
+    FetchDelivery deliver;
+    void *context;
+} Fetch;
+
+static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
+{
+    if (value->size != 32)
+        return false;
+    for (size_t i = 0; i < 32; i++)
+    {
+        const char digit = value->bytes[i];
+        uint8_t number;
+
+        if (digit >= '0' && digit <= '9')
+            number = (uint8_t)(digit - '0');
+        else if (digit >= 'a' && digit <= 'f')
+            number = (uint8_t)(digit - 'a' + 10);
+        else
+            return false;
+        md5[i / 2] = (uint8_t)(i % 2 == 0 ? number << 4 : md5[i / 2] | number);
+    }
+    return true;
+}
+
+/* Is the row the answer to the request? Columns: path, begin, bytes. */
+static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
+{
+    int64_t begin;
+
+    if (columns[0].bytes == NULL || columns[1].bytes == NULL)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected null values in result while fetching remote files");
+    if (columns[0].size != strlen(request->path) ||
+        memcmp(columns[0].bytes, request->path, columns[0].size) != 0)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received data for file \"%.*s\", when requested for \"%s\"",
+                         (int)columns[0].size, columns[0].bytes, request->path);
+    if (columns[1].size != 8)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected result length while fetching remote files");
+    if (!connection_int8(&columns[1], &begin, error))
+        return false;
+    if ((uint64_t)begin != request->offset)
+        return error_set(
+            error, ERROR_FAILED, /* contract */
+            "received data at offset %lld of file \"%s\", when requested for offset %lld",
+            (long long)begin, request->path, (long long)request->offset);
+    return true;
+}
+
+static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    Fetch *fetch = context;
+    const FetchRequest *request = &fetch->requests[fetch->next];
+    const size_t index = fetch->next;
+    const ConnectionValue *piece = &columns[2];
+    uint8_t md5[16];
+
+    if (fetch->next >= fetch->end)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received more data chunks than requested");
+    if (!check_piece(request, columns, error))
+        return false;
+
+    fetch->next++;
+    if (piece->bytes == NULL)
+    {
+        log_debug("received null value for chunk for file \"%s\", file has been deleted",
+                  request->path); /* contract */
+        return fetch->deliver(fetch->context, index, NULL, 0, error);
+    }
+    if (fetch->digest)
+    {
+        if (!hex_digest(piece, md5))
+            return error_set(error, ERROR_FAILED, "received no MD5 digest for file \"%s\"",
+                             request->path);
+        return fetch->deliver(fetch->context, index, md5, sizeof(md5), error);
+    }
+    if (piece->size > request->size)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received more than requested for file \"%s\"", request->path);
+    log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
+              request->path, (long long)request->offset, piece->size);
+    return fetch->deliver(fetch->context, index, (const uint8_t *)piece->bytes, piece->size, error);
+}
+
+/* One query: the next requests, as many as may be. The three parameters are arrays of the same
+ * length. */
+static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
+{
+    Buffer arrays[3] = {{0}};
+    const char *parameters[3];
+    uint64_t bytes = 0;
+    bool success;
+
+    for (int i = 0; i < 3; i++)
+        array_begin(&arrays[i]);
+    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < QUERY_BYTES_MAX;
+         fetch->end++)
+    {
+        const FetchRequest *request = &fetch->requests[fetch->end];
+
+        array_append(&arrays[0], request->path);
+        array_append_int(&arrays[1], (int64_t)request->offset);
+        array_append_int(&arrays[2], request->size);
+        bytes += request->size;
+    }
+    for (int i = 0; i < 3; i++)
+    {
+        array_end(&arrays[i]);
+        parameters[i] = buffer_string(&arrays[i]);
+    }
+    log_debug("getting %zu file chunks", fetch->end - fetch->next); /* contract */
+    success = connection_rows(
+        connection,
+        fetch->digest
+            ? "SELECT path, begin, pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, "
+              "true)) FROM pg_catalog.unnest($1::text[], $2::int8[], $3::int4[]) "
+              "AS x(path, begin, len)"
+            : "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) "
+              "FROM pg_catalog.unnest($1::text[], $2::int8[], $3::int4[]) AS x(path, begin, len)",
+        3, parameters, true, 3, fetch_row, fetch, error);
+    for (int i = 0; i < 3; i++)
+        buffer_free(&arrays[i]);
+    return success;
+}
+
+static bool fetch_once(Connection *connection, void *context, Error *error)
+{
+    Fetch *fetch = context;
+
+    while (fetch->next < fetch->count)
+    {
+        if (!fetch_query(connection, fetch, error))
+        {
+            say_what_failed(error, "could not fetch remote files from source server");
+            return false;
+        }
+        if (fetch->next != fetch->end)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected number of data chunks received");
+    }
+    return true;
+}
+
+static bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                         FetchDelivery deliver, void *context, Error *error)
+{
+    Fetch fetch = {.requests = requests, .count = count, .deliver = deliver, .context = context};
+
+    assert(count <= FETCH_COUNT_MAX);
+    return attempt_until_timeout((ServerSource *)source, worker, fetch_once, &fetch, &fetch.next,
+                                 error);
+}
+
+static bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
+                          FetchDelivery deliver, void *context, bool *supported, Error *error)
+{
+    ServerSource *self = (ServerSource *)source;
+    Fetch fetch = {.requests = requests,
+                   .count = count,
+                   .digest = true,
+                   .deliver = deliver,
+                   .context = context};
+
+    assert(count <= FETCH_COUNT_MAX);
+    *supported = self->md5_supported;
+    if (!self->md5_supported)
+        return true;
+    return attempt_until_timeout(self, worker, fetch_once, &fetch, &fetch.next, error);
+}
+
+static const SourceOperations server_operations = {
+    .close = server_close,
+    .read_control = server_read_control,
+    .position = server_position,
+    .read_file = server_read_file,
+    .list = server_list,
+    .start_workers = server_start_workers,
+    .fetch = server_fetch,
+    .digest = server_digest,
+};
+
+static const char *const functions[] = {
+    "pg_catalog.pg_ls_dir(text, boolean, boolean)",
+    "pg_catalog.pg_stat_file(text, boolean)",
+    "pg_catalog.pg_read_binary_file(text)",
+    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
+};
+
+/* All that are missing are named at once, as the statements that grant them. */
+static bool check_grants(Connection *connection, Arena *arena, Error *error)
+{
+    Buffer grants = {0};
+    char *role;
+    char *database;
+    bool success = false;
+
+    if (!query_text(connection, arena, "SELECT pg_catalog.quote_ident(current_user)", &role,
+                    error) ||
+        !query_text(connection, arena,
+                    "SELECT pg_catalog.quote_ident(pg_catalog.current_database())", &database,
+                    error))
+        goto done;
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+    {
+        const char *const parameters[] = {functions[i]};
+        char *granted;
+        bool found;
+
+        if (!connection_value(connection, arena,
+                              "SELECT pg_catalog.has_function_privilege($1::text, 'EXECUTE')", 1,
+                              parameters, &granted, &found, error))
+            goto done;
+        if (!found || granted[0] != 't')
+            buffer_printf(&grants, "\nGRANT EXECUTE ON FUNCTION %s TO %s;", functions[i], role);
+    }
+    if (grants.size == 0)
+        success = true;
+    else
+    {
+        error_set(error, ERROR_FAILED,
+                  "role %s must be superuser or have the right to read files of the source server",
+                  role);
+        error_hint(error,
+                   "Grants count for one database only. A superuser can give them in "
+                   "database %s:%s",
+                   database, buffer_string(&grants));
+    }
+
+done:
+    buffer_free(&grants);
+    return success;
+}
+
+static bool check_superuser(Connection *connection, Arena *arena, const Version *version,
+                            Error *error)
+{
+    char *superuser;
+
+    if (!query_text(connection, arena, "SELECT pg_catalog.current_setting('is_superuser')",
+                    &superuser, error))
+        return false;
+    if (strcmp(superuser, "on") == 0)
+        return true;
+    error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
+    return error_detail(error, "PostgreSQL %d has no grants for this.", version->major);
+}
+
+/* What the source must allow, be and have set. */
+static bool check_server(Connection *connection, Arena *arena, Error *error)
+{
+    const int number = connection_server_version(connection);
+    const Version *version = version_of_major(SERVER_VERSION_MAJOR(number));
+    char *full_page_writes;
+
+    if (version == NULL)
+    {
+        error_set(error, ERROR_IMPOSSIBLE, /* contract */
+                  "clusters are not compatible with this version of pg_rewind");
+        return error_detail(error, "The source server's version is %d.%d.",
+                            SERVER_VERSION_MAJOR(number), number % 10000);
+    }
+    if (!(version->grantable_file_functions ? check_grants(connection, arena, error)
+                                            : check_superuser(connection, arena, version, error)))
+        return false;
+    if (!query_text(connection, arena, "SELECT pg_catalog.current_setting('full_page_writes')",
+                    &full_page_writes, error))
+        return false;
+    if (strcmp(full_page_writes, "on") != 0)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "\"full_page_writes\" must be enabled in the source server");
+    return true;
+}
+
+/* A library that obeys FIPS 140 refuses MD5. */
+static bool probe_md5(Connection *connection, Arena *arena, bool *supported, Error *error)
+{
+    char *value;
+
+    *supported = query_text(connection, arena, "SELECT pg_catalog.md5('')", &value, error);
+    return *supported || error->kind == ERROR_FAILED;
+}
+
+static bool describe_option(void *context, const char *keyword, const char *value, Error *error)
+{
+    (void)error;
+    if (strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
+        strcmp(keyword, "port") == 0 || strcmp(keyword, "user") == 0)
+        buffer_printf(context, " %s=%s", keyword, value);
+    return true;
+}
+
+static char *copy_string(const char *string)
+{
+    const size_t size = strlen(string) + 1;
+
+    return memcpy(memory_allocate(size), string, size);
+}
+
+static bool describe(ServerSource *self, Error *error)
+{
+    Buffer text = {0};
+    bool success;
+
+    buffer_append_string(&text, "server");
+    success = connection_options(self->connections[0], describe_option, &text, error);
+    if (success)
+        self->description = copy_string(buffer_string(&text));
+    self->source.description = self->description;
+    buffer_free(&text);
+    return success;
+}
+
+bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source **source,
+                        Error *error)
+{
+    Connection *connection = connection_open(conninfo, error);
+    ServerSource *self;
+    Arena *arena;
+    bool success;
+
+    if (connection == NULL)
+        return false;
+    self = memory_allocate_zeroed(1, sizeof(*self));
+    self->source.operations = &server_operations;
+    self->source.is_server = true;
+    self->conninfo = copy_string(conninfo);
+    self->retry_timeout_seconds = retry_timeout_seconds;
+    self->connections = memory_allocate(sizeof(self->connections[0]));
+    self->connections[0] = connection;
+    self->connection_count = 1;
+
+    log_progress_message("connected to server"); /* contract */
+    arena = arena_create();
+    success = describe(self, error) && check_server(connection, arena, error) &&
+              identify(connection, &self->identity, error) &&
+              probe_md5(connection, arena, &self->md5_supported, error);
+    arena_destroy(arena);
+    if (!success)
+    {
+        server_close(&self->source);
+        return false;
+    }
+    *source = &self->source;
+    return true;
+}
+
+struct Connection *source_connection(Source *source)
+{
+    return source->is_server ? ((ServerSource *)source)->connections[0] : NULL;
+}

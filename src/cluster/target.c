@@ -1,0 +1,368 @@
+#include "cluster/target.h"
+
+#include "base/log.h"
+#include "cluster/interlock.h"
+#include "format/backup_label.h"
+#include "format/recovery_conf.h"
+#include "io/dir.h"
+#include "io/file.h"
+#include "io/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LABEL_SIZE_MAX (1024 * 1024)
+#define VERSION_SIZE_MAX 1024
+#define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
+#define GROUP_BITS 0050 /* of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
+
+bool target_open(Arena *arena, const char *directory, Target *target, Error *error)
+{
+    struct stat status;
+    size_t length = strlen(directory);
+    bool found;
+
+    while (length > 1 && directory[length - 1] == '/')
+        length--;
+    *target = (Target){.directory = arena_strndup(arena, directory, length)};
+    if (!file_stat(target->directory, &status, &found, error))
+        return false;
+    if (!found)
+    {
+        errno = ENOENT;
+        return error_set_errno(error, ERROR_FAILED, /* contract */
+                               "could not read permissions of directory \"%s\"", directory);
+    }
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
+
+    target->group_access = (status.st_mode & GROUP_BITS) == GROUP_BITS;
+    file_set_modes(target->group_access);
+    return true;
+}
+
+/* PG_VERSION says the major version too; where they differ, files were mixed up. */
+static bool check_version_file(const Target *target, Error *error)
+{
+    char path[PATH_SIZE];
+    Buffer text = {0};
+    bool success = false;
+
+    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", error) ||
+        !file_read_all(path, VERSION_SIZE_MAX, &text, NULL, error))
+        goto done;
+    if (strtol(buffer_string(&text), NULL, 10) == target->control.version->major)
+        success = true;
+    else
+    {
+        error_set(error, ERROR_FAILED,
+                  "PG_VERSION and pg_control in directory \"%s\" are of different versions",
+                  target->directory);
+        error_detail(error, "PG_VERSION says \"%.*s\", pg_control is of version %d.",
+                     (int)strcspn(buffer_string(&text), "\n"), buffer_string(&text),
+                     target->control.version->major);
+    }
+
+done:
+    buffer_free(&text);
+    return success;
+}
+
+static bool read_label(Target *target, Error *error)
+{
+    char path[PATH_SIZE];
+    Buffer text = {0};
+    bool found;
+    bool success = false;
+    Timeline timeline;
+
+    target->has_backup_label = false;
+    if (!path_join(path, sizeof(path), target->directory, BACKUP_LABEL_PATH, error) ||
+        !file_read_all(path, LABEL_SIZE_MAX, &text, &found, error))
+        goto done;
+    if (found)
+        backup_label_parse(buffer_string(&text), text.size, &target->has_backup_label,
+                           &target->label_redo, &target->label_checkpoint, &timeline);
+    success = true;
+
+done:
+    buffer_free(&text);
+    return success;
+}
+
+static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
+{
+    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
+}
+
+bool target_read(Target *target, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) &&
+           source_control_read(read_control_bytes, path, path, &target->control, error) &&
+           check_version_file(target, error) && read_label(target, error);
+}
+
+bool target_server_running(const Target *target, bool *running, long *pid, Error *error)
+{
+    bool found;
+
+    return pid_file_look(target->directory, &found, running, pid, error);
+}
+
+/* Where the server programs may be: before and behind the major number; behind NULL: no number. */
+typedef struct ProgramPlace
+{
+    const char *before;
+    const char *behind;
+} ProgramPlace;
+
+static const ProgramPlace program_places[] = {
+    {"/usr/lib/postgresql/", "/bin"},   /* Debian, Ubuntu */
+    {"/usr/pgsql-", "/bin"},            /* PostgreSQL's own packages for Red Hat and SUSE */
+    {"/usr/lib/postgresql", "/bin"},    /* SUSE */
+    {"/usr/lib64/postgresql-", "/bin"}, /* Gentoo */
+    {"/usr/libexec/postgresql", ""},    /* Alpine */
+    {"/usr/local/pgsql/bin", NULL},     /* built from source */
+    {"/usr/local/pgsql-", "/bin"},
+    {"/usr/local/bin", NULL}, /* container images */
+    {"/opt/postgresql/", "/bin"},
+    {"/opt/pgsql-", "/bin"},      /* Arch */
+    {"/opt/PostgreSQL/", "/bin"}, /* EnterpriseDB's installer */
+    {"/opt/bitnami/postgresql/bin", NULL},
+    {"/opt/pgpro/std-", "/bin"},
+};
+
+/* Is there a program `postgres` of that major version in the directory? Any minor version will do.
+ */
+static bool try_program(Arena *arena, const char *directory, int major, char **program)
+{
+    static const char prefix[] = "postgres (PostgreSQL) ";
+    char *path = arena_printf(arena, "%s/postgres", directory);
+    const char *const arguments[] = {path, "-V", NULL};
+    Buffer output = {0};
+    Error ignored;
+    int wait_status;
+    bool fits = false;
+
+    if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, &ignored) &&
+        wait_status == 0 && strncmp(buffer_string(&output), prefix, strlen(prefix)) == 0)
+        fits = strtol(buffer_string(&output) + strlen(prefix), NULL, 10) == major;
+    buffer_free(&output);
+    if (fits)
+        *program = path;
+    return fits;
+}
+
+static bool try_path(Arena *arena, int major, char **program)
+{
+    const char *position = getenv("PATH");
+
+    while (position != NULL && *position != '\0')
+    {
+        const size_t length = strcspn(position, ":");
+
+        if (length > 0 &&
+            try_program(arena, arena_strndup(arena, position, length), major, program))
+            return true;
+        position += length;
+        position += *position == ':';
+    }
+    return false;
+}
+
+/* *program is NULL when there is none, which is an error only if the user said where it has to be.
+ */
+static bool find_program(Arena *arena, int major, const char *bindir, char **program, Error *error)
+{
+    char own[PATH_SIZE];
+    Error ignored;
+
+    *program = NULL;
+    if (bindir != NULL)
+    {
+        if (try_program(arena, bindir, major, program))
+            return true;
+        return error_set(error, ERROR_FAILED,
+                         "no program \"postgres\" of version %d was found in directory \"%s\"",
+                         major, bindir);
+    }
+    if ((process_own_directory(own, sizeof(own), &ignored) &&
+         try_program(arena, own, major, program)) ||
+        try_path(arena, major, program))
+        return true;
+    for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
+    {
+        const ProgramPlace *place = &program_places[i];
+        const char *directory = place->before;
+
+        if (place->behind != NULL)
+            directory = arena_printf(arena, "%s%d%s", place->before, major, place->behind);
+        if (try_program(arena, directory, major, program))
+            return true;
+    }
+    return true;
+}
+
+/* postgres -C restore_command: it knows included files and ALTER SYSTEM. */
+static bool ask_program(Arena *arena, const Target *target, const char *program,
+                        const char *config_file, char **command, Error *error)
+{
+    const char *setting =
+        config_file != NULL ? arena_printf(arena, "config_file=%s", config_file) : NULL;
+    const char *const arguments[] = {
+        program, "-D", target->directory, "-C", "restore_command", setting != NULL ? "-c" : NULL,
+        setting, NULL};
+    Buffer output = {0};
+    char described[256];
+    int wait_status;
+    bool success = false;
+
+    if (!process_run(arguments, false, &output, &wait_status, error))
+        goto done;
+    if (wait_status != 0)
+    {
+        process_describe(wait_status, described, sizeof(described));
+        error_set(error, ERROR_FAILED, /* contract */
+                  "could not read \"restore_command\" from target cluster");
+        error_detail(error, "The program \"%s\" failed: %s.", program, described);
+        goto done;
+    }
+    *command = arena_strndup(arena, buffer_string(&output), strcspn(buffer_string(&output), "\n"));
+    success = true;
+
+done:
+    buffer_free(&output);
+    return success;
+}
+
+/* What the file says of restore_command, in place of *command; as it was when the file has none, or
+ * is not there. */
+static bool read_setting(Arena *arena, const char *path, char **command, Error *error)
+{
+    Buffer text = {0};
+    Buffer value = {0};
+    bool found;
+    bool success = false;
+
+    if (!file_read_all(path, CONFIGURATION_SIZE_MAX, &text, &found, error))
+        goto done;
+    if (found && setting_find(buffer_string(&text), text.size, "restore_command", &value))
+        *command = arena_strdup(arena, buffer_string(&value));
+    success = true;
+
+done:
+    buffer_free(&text);
+    buffer_free(&value);
+    return success;
+}
+
+/* Two files in the target; the second one has precedence. first_path: the first is this one,
+ * wherever it is. */
+static bool read_settings(Arena *arena, const Target *target, const char *first,
+                          const char *first_path, const char *second, char **command, Error *error)
+{
+    if (first_path == NULL)
+        first_path = arena_printf(arena, "%s/%s", target->directory, first);
+    return read_setting(arena, first_path, command, error) &&
+           read_setting(arena, arena_printf(arena, "%s/%s", target->directory, second), command,
+                        error);
+}
+
+bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
+                            const char *config_file, char **command, Error *error)
+{
+    const int major = target->control.version->major;
+    char *program = NULL;
+    bool success;
+
+    *command = NULL;
+    if (!target->control.version->has_restore_command_setting)
+    {
+        /* recovery.done: what a standby's configuration became when it was promoted. */
+        success =
+            read_settings(arena, target, "recovery.done", NULL, "recovery.conf", command, error);
+    }
+    else if (!find_program(arena, major, bindir, &program, error))
+        return false;
+    else if (program != NULL)
+        success = ask_program(arena, target, program, config_file, command, error);
+    else
+    {
+        log_warning("no program \"postgres\" of version %d was found: \"restore_command\" is "
+                    "read from the configuration files, but not from files that they include",
+                    major);
+        success = read_settings(arena, target, "postgresql.conf", config_file,
+                                "postgresql.auto.conf", command, error);
+    }
+    if (!success)
+        return false;
+    if (*command == NULL || (*command)[0] == '\0')
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "\"restore_command\" is not set in the target cluster");
+    log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
+    return true;
+}
+
+typedef struct ListWalk
+{
+    SourceFileVisitor visit;
+    void *context;
+} ListWalk;
+
+static bool is_tablespace_path(const char *path)
+{
+    static const char prefix[] = "pg_tblspc/";
+    const char *name = path + strlen(prefix);
+
+    return strncmp(path, prefix, strlen(prefix)) == 0 && name[0] != '\0' &&
+           name[strspn(name, "0123456789")] == '\0';
+}
+
+/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
+ * pg_wal. */
+static bool follow_link(void *context, const char *path)
+{
+    (void)context;
+    return strcmp(path, "pg_wal") == 0 || is_tablespace_path(path);
+}
+
+static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
+{
+    const ListWalk *walk = context;
+    SourceFile file = {.path = entry->path};
+
+    (void)descend;
+    if (entry->link_target != NULL && !(entry->followed && !is_tablespace_path(entry->path)))
+    {
+        file.type = FILE_LINK;
+        file.link_target = entry->link_target;
+    }
+    else if (S_ISDIR(entry->status->st_mode))
+        file.type = FILE_DIRECTORY;
+    else if (S_ISREG(entry->status->st_mode))
+    {
+        file.type = FILE_REGULAR;
+        file.size = (uint64_t)entry->status->st_size;
+    }
+    else
+        file.type = FILE_OTHER;
+    return walk->visit(walk->context, &file, error);
+}
+
+bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
+                         Error *error)
+{
+    ListWalk walk = {.visit = visit, .context = context};
+
+    return dir_walk(directory, visit_entry, follow_link, &walk, error);
+}
+
+bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
+{
+    return data_directory_list(target->directory, visit, context, error);
+}
