@@ -1,0 +1,118 @@
+#include "io/durable.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "io/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static Error error;
+
+static int enter_directory(void **state)
+{
+    static char directory[64];
+
+    strcpy(directory, "/tmp/test_durable_XXXXXX");
+    *state = mkdtemp(directory);
+    return *state == NULL || chdir(directory) != 0;
+}
+
+static int leave_directory(void **state)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    return chdir("/") != 0 || system(command) != 0;
+}
+
+static void assert_content(const char *path, const char *content)
+{
+    Buffer buffer = {0};
+
+    assert_true(file_read_all(path, 100, &buffer, NULL, &error));
+    assert_string_equal(buffer_string(&buffer), content);
+    buffer_free(&buffer);
+}
+
+static void assert_missing(const char *path)
+{
+    struct stat status;
+    bool found;
+
+    assert_true(file_lstat(path, &status, &found, &error));
+    assert_false(found);
+}
+
+static void test_replace(void **state)
+{
+    struct stat status;
+
+    (void)state;
+    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
+    assert_content("a", "one");
+    assert_true(durable_replace("a", "t", "two", 3, 0640, &error));
+    assert_content("a", "two");
+    assert_missing("t");
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0640);
+}
+
+static void test_a_failed_replace_leaves_the_old_file_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_true(file_make_directory("d", &error));
+    assert_false(durable_replace("d", "t", "x", 1, 0, &error)); /* the rename fails */
+    assert_missing("t");
+    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
+    assert_false(durable_replace("a", "no/t", "two", 3, 0, &error));
+    assert_content("a", "one");
+}
+
+static void test_a_link_in_the_place_of_the_temporary_file_is_not_followed(void **state)
+{
+    (void)state;
+    assert_true(durable_replace("victim", "t", "safe", 4, 0, &error));
+    assert_true(file_make_link("victim", "t", &error));
+    assert_true(durable_replace("a", "t", "new", 3, 0, &error));
+    assert_content("victim", "safe");
+    assert_content("a", "new");
+}
+
+static void test_rename_and_remove(void **state)
+{
+    char path[256];
+
+    (void)state;
+    assert_true(durable_replace("a", "t", "one", 3, 0, &error));
+    assert_true(file_make_directory("d", &error));
+    assert_true(durable_rename("a", "d/b", &error));
+    assert_missing("a");
+    assert_content("d/b", "one");
+    assert_true(durable_remove("d/b", &error));
+    assert_true(durable_remove("d/b", &error));
+    assert_missing("d/b");
+    snprintf(path, sizeof(path), "%s/x", (const char *)*state);
+    assert_true(durable_sync_parent(path, &error));
+    assert_true(durable_sync_parent("/x", &error));
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(test_replace),
+        IN_DIRECTORY(test_a_failed_replace_leaves_the_old_file_and_nothing_else),
+        IN_DIRECTORY(test_a_link_in_the_place_of_the_temporary_file_is_not_followed),
+        IN_DIRECTORY(test_rename_and_remove),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,292 @@
+#include "io/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static Error error;
+
+static int enter_directory(void **state)
+{
+    static char directory[64];
+
+    strcpy(directory, "/tmp/test_file_XXXXXX");
+    *state = mkdtemp(directory);
+    file_set_modes(false);
+    file_set_sync(true);
+    return *state == NULL || chdir(directory) != 0;
+}
+
+static int leave_directory(void **state)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    return chdir("/") != 0 || system(command) != 0;
+}
+
+static void make_file(const char *path, const char *content)
+{
+    int fd;
+
+    assert_true(file_create(path, &fd, &error));
+    assert_true(file_write_at(fd, path, content, strlen(content), 0, &error));
+    file_close(fd);
+}
+
+static void test_what_is_written_is_read(void **state)
+{
+    char bytes[16] = "";
+    size_t length;
+    int fd;
+
+    (void)state;
+    assert_true(file_create("a", &fd, &error));
+    assert_true(file_write_at(fd, "a", "hello", 5, 3, &error));
+    assert_true(file_read_at(fd, "a", bytes, 16, 0, &length, &error));
+    assert_int_equal(length, 8);
+    assert_memory_equal(bytes, "\0\0\0hello", 8);
+    assert_true(file_read_at(fd, "a", bytes, 2, 4, &length, &error));
+    assert_int_equal(length, 2);
+    assert_true(file_read_at(fd, "a", bytes, 2, 100, &length, &error));
+    assert_int_equal(length, 0);
+    assert_true(file_sync(fd, "a", &error));
+    file_close(fd);
+
+    assert_true(file_open_or_create("a", &fd, &error)); /* keeps what is there */
+    assert_true(file_read_at(fd, "a", bytes, 16, 3, &length, &error));
+    assert_int_equal(length, 5);
+    file_close(fd);
+    assert_true(file_create("a", &fd, &error)); /* does not */
+    assert_true(file_read_at(fd, "a", bytes, 16, 0, &length, &error));
+    assert_int_equal(length, 0);
+    file_close(fd);
+}
+
+static void test_offsets_beyond_4_gigabytes(void **state)
+{
+    const uint64_t offset = UINT64_C(5) * 1024 * 1024 * 1024;
+    char bytes[4];
+    size_t length;
+    int fd;
+
+    (void)state;
+    assert_true(file_create("a", &fd, &error));
+    assert_true(file_write_at(fd, "a", "end", 3, offset, &error));
+    assert_true(file_read_at(fd, "a", bytes, 4, offset, &length, &error));
+    assert_int_equal(length, 3);
+    file_close(fd);
+}
+
+static void test_a_missing_file_is_an_error_unless_asked_for(void **state)
+{
+    Buffer buffer = {0};
+    struct stat status;
+    bool found = true;
+    int fd;
+
+    (void)state;
+    assert_false(file_open_read("no", &fd, NULL, &error));
+    assert_string_equal(error.message, "could not open file \"no\": No such file or directory");
+    assert_int_equal(fd, -1);
+    assert_true(file_open_read("no", &fd, &found, &error));
+    assert_false(found);
+    assert_false(file_open_update("no", &fd, &error));
+    found = true;
+    assert_true(file_read_all("no", 10, &buffer, &found, &error));
+    assert_false(found);
+    assert_false(file_read_all("no", 10, &buffer, NULL, &error));
+    assert_true(file_stat("no", &status, &found, &error));
+    assert_false(found);
+    assert_false(file_lstat("no", &status, NULL, &error));
+    assert_string_equal(error.message, "could not stat file \"no\": No such file or directory");
+}
+
+static void test_read_all_has_a_limit(void **state)
+{
+    Buffer buffer = {0};
+    bool found;
+
+    (void)state;
+    make_file("a", "0123456789");
+    buffer_append_string(&buffer, "x");
+    assert_true(file_read_all("a", 10, &buffer, &found, &error));
+    assert_true(found);
+    assert_string_equal(buffer_string(&buffer), "x0123456789");
+    assert_false(file_read_all("a", 9, &buffer, NULL, &error));
+    assert_string_equal(error.message, "file \"a\" is larger than 9 bytes");
+    buffer_free(&buffer);
+}
+
+static void test_modes_follow_the_target(void **state)
+{
+    struct stat status;
+
+    (void)state;
+    make_file("a", "");
+    assert_true(file_make_directory("d", &error));
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_true(file_stat("d", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0700);
+    file_set_modes(true);
+    make_file("b", "");
+    assert_true(file_make_directory("e", &error));
+    assert_true(file_stat("b", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0640);
+    assert_true(file_stat("e", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0750);
+}
+
+static void test_truncate_and_reserve(void **state)
+{
+    struct stat status;
+    int fd;
+
+    (void)state;
+    make_file("a", "0123456789");
+    assert_true(file_open_update("a", &fd, &error));
+    assert_true(file_truncate(fd, "a", 4, &error));
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_size, 4);
+    assert_true(file_reserve(fd, "a", 100000, &error));
+    assert_true(file_reserve(fd, "a", 10, &error)); /* never shrinks */
+    assert_true(file_reserve(fd, "a", 0, &error));
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_size, 100000);
+    assert_true(file_set_mode(fd, "a", 0400, &error));
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_mode & 0777, 0400);
+    file_close(fd);
+}
+
+static void test_removing_twice_is_fine(void **state)
+{
+    (void)state;
+    make_file("a", "");
+    assert_true(file_remove("a", &error));
+    assert_true(file_remove("a", &error));
+    assert_true(file_make_directory("d", &error));
+    assert_true(file_make_directory("d", &error));
+    assert_false(file_remove("d", &error));
+    assert_true(file_remove_directory("d", &error));
+    assert_true(file_remove_directory("d", &error));
+}
+
+static void test_directories_with_parents(void **state)
+{
+    (void)state;
+    assert_true(file_make_directories("x/y/z", &error));
+    assert_true(file_make_directories("x/y/z", &error));
+    make_file("x/f", "");
+    assert_false(file_make_directories("x/f/g", &error));
+    assert_false(file_make_directory("x/f", &error));
+    assert_string_equal(error.message, "could not create directory \"x/f\": File exists");
+}
+
+static void test_links(void **state)
+{
+    Buffer buffer = {0};
+    bool exists;
+
+    (void)state;
+    make_file("a", "");
+    assert_true(file_make_link("/somewhere", "l", &error));
+    assert_true(file_make_link("/somewhere", "l", &error));
+    assert_true(file_make_link("/else", "l", &error));
+    assert_true(file_read_link("l", &buffer, &error));
+    assert_string_equal(buffer_string(&buffer), "/else");
+    assert_false(file_make_link("/else", "a", &error)); /* never in the place of a file */
+    assert_false(file_read_link("a", &buffer, &error));
+    assert_true(file_link("a", "b", &exists, &error));
+    assert_false(exists);
+    assert_true(file_link("a", "b", &exists, &error));
+    assert_true(exists);
+    assert_false(file_link("a", "b", NULL, &error));
+    assert_true(file_rename("a", "c", &error));
+    assert_false(file_rename("a", "c", &error));
+    assert_string_equal(error.message,
+                        "could not rename file \"a\" to \"c\": No such file or directory");
+    buffer_free(&buffer);
+}
+
+static void test_sync(void **state)
+{
+    (void)state;
+    make_file("a", "x");
+    assert_true(file_sync_path("a", &error));
+    assert_true(file_sync_path(".", &error));
+    assert_true(file_sync_path("no", &error));
+    assert_true(file_sync_file_system(".", &error));
+    assert_false(file_sync(-1, "a", &error));
+    file_set_sync(false);
+    assert_false(file_sync_enabled());
+    assert_true(file_sync(-1, "a", &error));
+}
+
+static void test_a_lock_is_held_once(void **state)
+{
+    bool locked;
+    bool supported;
+    int first;
+    int second;
+
+    (void)state;
+    assert_true(file_open_or_create("lock", &first, &error));
+    assert_true(file_open_or_create("lock", &second, &error));
+    assert_true(file_lock(first, "lock", &locked, &supported, &error));
+    assert_true(locked && supported);
+    assert_true(file_lock(second, "lock", &locked, &supported, &error));
+    assert_false(locked);
+    file_close(first);
+    assert_true(file_lock(second, "lock", &locked, &supported, &error));
+    assert_true(locked);
+    file_close(second);
+}
+
+static void test_free_space_and_paths(void **state)
+{
+    char path[8];
+    uint64_t bytes = 0;
+
+    (void)state;
+    assert_true(file_space_free(".", &bytes, &error));
+    assert_true(bytes > 0);
+    assert_true(path_join(path, sizeof(path), "ab", "c", &error));
+    assert_string_equal(path, "ab/c");
+    assert_true(path_join(path, sizeof(path), "/", "c", &error));
+    assert_string_equal(path, "/c");
+    assert_true(path_join(path, sizeof(path), "", "c", &error));
+    assert_string_equal(path, "c");
+    assert_true(path_join(path, sizeof(path), "abc", "def", &error));
+    assert_false(path_join(path, sizeof(path), "abcd", "def", &error));
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(test_what_is_written_is_read),
+        IN_DIRECTORY(test_offsets_beyond_4_gigabytes),
+        IN_DIRECTORY(test_a_missing_file_is_an_error_unless_asked_for),
+        IN_DIRECTORY(test_read_all_has_a_limit),
+        IN_DIRECTORY(test_modes_follow_the_target),
+        IN_DIRECTORY(test_truncate_and_reserve),
+        IN_DIRECTORY(test_removing_twice_is_fine),
+        IN_DIRECTORY(test_directories_with_parents),
+        IN_DIRECTORY(test_links),
+        IN_DIRECTORY(test_sync),
+        IN_DIRECTORY(test_a_lock_is_held_once),
+        IN_DIRECTORY(test_free_space_and_paths),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

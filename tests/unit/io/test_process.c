@@ -1,0 +1,172 @@
+#include "io/process.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static Error error;
+
+static void test_output_is_collected(void **state)
+{
+    const char *const arguments[] = {"/bin/echo", "a b", "$HOME", NULL};
+    Buffer output = {0};
+    int status;
+
+    (void)state;
+    assert_true(process_run(arguments, false, &output, &status, &error));
+    assert_int_equal(status, 0);
+    assert_string_equal(buffer_string(&output), "a b $HOME\n");
+    buffer_free(&output);
+}
+
+static void test_stdin_is_empty_and_descriptors_are_not_inherited(void **state)
+{
+    char command[64];
+    const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
+    Buffer output = {0};
+    int status;
+    int fd;
+
+    (void)state;
+    assert_true(file_open_read("/proc/self/exe", &fd, NULL, &error));
+    snprintf(command, sizeof(command), "cat; ls /proc/self/fd/%d || echo none; echo x >&2", fd);
+    assert_true(process_run(arguments, true, &output, &status, &error));
+    assert_string_equal(buffer_string(&output), "none\n");
+    file_close(fd);
+    buffer_free(&output);
+}
+
+static void test_a_program_that_is_not_there(void **state)
+{
+    const char *const arguments[] = {"/no/such/program", NULL};
+    Buffer output = {0};
+    int status;
+
+    (void)state;
+    assert_false(process_run(arguments, false, &output, &status, &error));
+    assert_string_equal(
+        error.message, "could not execute command \"/no/such/program\": No such file or directory");
+}
+
+static void test_output_has_a_limit(void **state)
+{
+    const char *const arguments[] = {"/usr/bin/yes", NULL};
+    Buffer output = {0};
+    int status;
+
+    (void)state;
+    assert_false(process_run(arguments, true, &output, &status, &error));
+    assert_string_equal(error.message,
+                        "output of command \"/usr/bin/yes\" is larger than 1048576 bytes");
+    buffer_free(&output);
+}
+
+static void test_a_shell_writes_to_stderr(void **state)
+{
+    char text[16] = "";
+    int ends[2];
+    int before;
+    int status;
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    before = dup(STDERR_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    assert_true(process_shell("echo out", &status, &error));
+    dup2(before, STDERR_FILENO);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(ends[0], text, sizeof(text) - 1), 4);
+    assert_string_equal(text, "out\n");
+}
+
+static void assert_described(const char *command, const char *expected)
+{
+    char text[128];
+    int status;
+
+    assert_true(process_shell(command, &status, &error));
+    process_describe(status, text, sizeof(text));
+    assert_string_equal(text, expected);
+}
+
+static void test_how_it_ended_is_described(void **state)
+{
+    (void)state;
+    assert_described("exit 3", "child process exited with exit code 3");
+    assert_described("exit 127", "command not found");
+    assert_described("exit 126", "command not executable");
+    assert_described("kill -9 $$", "child process was terminated by signal 9: Killed");
+}
+
+static void test_sigpipe_is_not_ignored_in_a_child(void **state)
+{
+    int status;
+
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    assert_true(process_shell("kill -PIPE $$", &status, &error));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
+    signal(SIGPIPE, SIG_DFL);
+}
+
+/* In a process of its own, because the stop is for the whole process. */
+static void test_a_stop_ends_the_child(void **state)
+{
+    const time_t begin = time(NULL);
+    const pid_t pid = fork();
+    int status;
+
+    (void)state;
+    if (pid == 0)
+    {
+        signals_install();
+        if (process_shell("kill $PPID; exec sleep 30", &status, &error))
+            _exit(1);
+        _exit(strcmp(error.message, "terminated by signal 15") == 0 ? 0 : 2);
+    }
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+    assert_true(time(NULL) - begin < 20);
+}
+
+static void test_own_directory(void **state)
+{
+    char directory[4096];
+    char path[4200];
+
+    (void)state;
+    assert_true(process_own_directory(directory, sizeof(directory), &error));
+    snprintf(path, sizeof(path), "%s/test_process", directory);
+    assert_int_equal(access(path, X_OK), 0);
+    assert_false(process_own_directory(directory, 2, &error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output_is_collected),
+        cmocka_unit_test(test_stdin_is_empty_and_descriptors_are_not_inherited),
+        cmocka_unit_test(test_a_program_that_is_not_there),
+        cmocka_unit_test(test_output_has_a_limit),
+        cmocka_unit_test(test_a_shell_writes_to_stderr),
+        cmocka_unit_test(test_how_it_ended_is_described),
+        cmocka_unit_test(test_sigpipe_is_not_ignored_in_a_child),
+        cmocka_unit_test(test_a_stop_ends_the_child),
+        cmocka_unit_test(test_own_directory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
