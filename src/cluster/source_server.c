@@ -614,6 +614,19 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     return fetch->deliver(fetch->context, index, (const uint8_t *)piece->bytes, piece->size, error);
 }
 
+/* unnest with several arrays cannot be qualified with a schema: hence one for each. */
+#define REQUEST_ROWS                                                                               \
+    "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "                                   \
+    "pg_catalog.unnest($2::pg_catalog.int8[]), pg_catalog.unnest($3::pg_catalog.int4[])) "         \
+    "AS x(path, begin, len)"
+
+static const char fetch_sql[] =
+    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) " REQUEST_ROWS;
+
+static const char digest_sql[] =
+    "SELECT path, begin, "
+    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
+
 /* One query: the next requests, as many as may be. The three parameters are arrays of the same
  * length. */
 static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
@@ -641,15 +654,8 @@ static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
         parameters[i] = buffer_string(&arrays[i]);
     }
     log_debug("getting %zu file chunks", fetch->end - fetch->next); /* contract */
-    success = connection_rows(
-        connection,
-        fetch->digest
-            ? "SELECT path, begin, pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, "
-              "true)) FROM pg_catalog.unnest($1::text[], $2::int8[], $3::int4[]) "
-              "AS x(path, begin, len)"
-            : "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) "
-              "FROM pg_catalog.unnest($1::text[], $2::int8[], $3::int4[]) AS x(path, begin, len)",
-        3, parameters, true, 3, fetch_row, fetch, error);
+    success = connection_rows(connection, fetch->digest ? digest_sql : fetch_sql, 3, parameters,
+                              true, 3, fetch_row, fetch, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
     return success;
