@@ -5,7 +5,7 @@
 #include <time.h>
 
 #define LABEL_COLUMN 2
-#define VALUE_COLUMN 26
+#define VALUE_COLUMN 28
 #define PICTURE_COLUMNS_MAX 100
 #define TIMELINES_SHOWN_MAX 4
 #define MICROSECONDS 1000000
@@ -82,7 +82,10 @@ static double seconds_total(const Report *report)
     return total;
 }
 
-/* Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. */
+/*
+ * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64
+ * bits of microseconds make a year that struct tm could not hold.
+ */
 static time_t unix_time(int64_t timestamp, int *microseconds)
 {
     int64_t seconds = timestamp / MICROSECONDS;
@@ -329,8 +332,8 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
     char universal[40];
 
     tzset(); /* localtime_r need not */
-    if (localtime_r(&seconds, &local) == NULL || gmtime_r(&seconds, &utc) == NULL)
-        return "unknown"; /* a year that struct tm cannot hold */
+    localtime_r(&seconds, &local);
+    gmtime_r(&seconds, &utc);
     strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &local);
     strftime(zone, sizeof(zone), "%Z", &local);
     strftime(universal, sizeof(universal), "%Y-%m-%d %H:%M:%S", &utc);
@@ -368,7 +371,7 @@ static void text_histories(const Report *report, Buffer *text)
     report_picture(report, text);
 }
 
-static void text_lost(const Report *report, Buffer *text)
+static void text_lost(const Report *report, bool done, Buffer *text)
 {
     char time[TIME_TEXT_SIZE];
     char size[SIZE_TEXT_SIZE];
@@ -376,8 +379,7 @@ static void text_lost(const Report *report, Buffer *text)
     if (!report->scanned)
         return;
     buffer_printf(text, "\n%s\n",
-                  report->dry_run ? "To be discarded from the target"
-                                  : "Discarded from the target");
+                  done ? "Discarded from the target" : "To be discarded from the target");
     text_row(text, "committed transactions", "%llu", (unsigned long long)report->lost_commits);
     if (report->lost_commits > 0)
     {
@@ -389,7 +391,7 @@ static void text_lost(const Report *report, Buffer *text)
     text_row(text, "target WAL read", "%s", size_text(report->target_wal_bytes, size));
 }
 
-static void text_fetched(const Report *report, Buffer *text)
+static void text_fetched(const Report *report, bool done, Buffer *text)
 {
     char size[SIZE_TEXT_SIZE];
     char whole[SIZE_TEXT_SIZE];
@@ -414,6 +416,8 @@ static void text_fetched(const Report *report, Buffer *text)
         if (report->equal_bytes > 0)
             text_row(text, "compared and found equal", "%s", size_text(report->equal_bytes, size));
     }
+    if (!done && !report->dry_run)
+        return; /* not all of it yet */
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
              size_text(report->source_bytes, whole),
              report->source_bytes == 0 ? 0.0 : (double)saved * 100 / (double)report->source_bytes);
@@ -430,6 +434,7 @@ static void text_times(const Report *report, Buffer *text)
 
 void report_text(const Report *report, const Error *error, int exit_status, Buffer *text)
 {
+    const bool done = error == NULL && !report->dry_run;
     char lsn[LSN_TEXT_SIZE];
 
     buffer_printf(text, "pg_rewind: %s\n\n", verdict_of(report, error, exit_status).text);
@@ -442,8 +447,8 @@ void report_text(const Report *report, const Error *error, int exit_status, Buff
     if (report->version != NULL)
         text_row(text, "server version", "PostgreSQL %d", report->version->major);
     text_histories(report, text);
-    text_lost(report, text);
-    text_fetched(report, text);
+    text_lost(report, done, text);
+    text_fetched(report, done, text);
     if (report->min_recovery_point != LSN_INVALID)
     {
         buffer_append_string(text, "\nThe target is consistent after replay of\n");
@@ -592,11 +597,12 @@ static void json_time(Json *json, const char *key, bool known, int64_t timestamp
     char date[40];
     char text[64];
 
-    if (!known || gmtime_r(&seconds, &utc) == NULL)
+    if (!known)
     {
         json_null(json, key);
         return;
     }
+    gmtime_r(&seconds, &utc);
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
     snprintf(text, sizeof(text), "%s.%06dZ", date, microseconds);
     json_string(json, key, text);
@@ -604,6 +610,8 @@ static void json_time(Json *json, const char *key, bool known, int64_t timestamp
 
 static void json_history(Json *json, const char *key, const Report *report, const History *history)
 {
+    char lsn[LSN_TEXT_SIZE];
+
     if (history == NULL)
     {
         json_null(json, key);
@@ -616,7 +624,7 @@ static void json_history(Json *json, const char *key, const Report *report, cons
         json_next_line(json);
         json_open(json, '{');
         json_number(json, "timeline", history->entries[i].timeline);
-        json_lsn(json, "begin", report, history->entries[i].begin);
+        json_string(json, "begin", lsn_of(report, history->entries[i].begin, lsn));
         json_lsn(json, "end", report, history->entries[i].end);
         json_close(json, '}');
     }

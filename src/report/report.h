@@ -69,7 +69,7 @@ double report_clock(void);
 void report_text(const Report *report, const Error *error, int exit_status, Buffer *text);
 
 /*
- * One JSON object, the same facts. Every key is always there; null: the run did not come to know it. LSNs are strings as
+ * One JSON object, the same facts. Every key is always there; null: the run did not come to know it, or there is no such thing. LSNs are strings as
  * the server prints them, times ISO 8601 in UTC, sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
  */
 void report_json(const Report *report, const Error *error, int exit_status, Buffer *text);

@@ -1,0 +1,423 @@
+#include "report/report.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
+/* A primary that lived on on timeline 1, and its standby, promoted to 2 at 0/3000148. */
+static HistoryEntry promoted_entries[] = {{1, 0, 0x3000148}, {2, 0x3000148, LSN_INVALID}};
+static HistoryEntry lived_on_entries[] = {{1, 0, LSN_INVALID}};
+static const History promoted = {promoted_entries, LENGTH(promoted_entries)};
+static const History lived_on = {lived_on_entries, LENGTH(lived_on_entries)};
+
+static Report split_brain(void)
+{
+    return (Report){
+        .source = "server at \"/run\"",
+        .target = "/data",
+        .version = version_of_major(15),
+        .rewind_needed = true,
+        .diverged = true,
+        .divergence = 0x3000148,
+        .divergence_timeline = 1,
+        .checkpoint = 0x3000060,
+        .redo = 0x3000028,
+        .checkpoint_timeline = 1,
+        .source_history = &promoted,
+        .target_history = &lived_on,
+        .source_end = 0x5000000,
+        .target_end = 0x4000000,
+        .scanned = true,
+        .lost_commits = 12,
+        .first_lost_commit = 836092800123456, /* 2026-06-30 00:00:00.123456 UTC */
+        .last_lost_commit = 836092900000001,
+        .lost_prepared = 1,
+        .target_wal_bytes = 12345678,
+        .planned = true,
+        .planned_bytes = 100 << 20,
+        .planned_wal_bytes = 28 << 20,
+        .source_bytes = 1 << 30,
+        .fetched_bytes = 64 << 20,
+        .fetched_bytes_by_kind = {[KIND_RELATION] = 48 << 20, [KIND_WAL] = 16 << 20},
+        .equal_bytes = 3333,
+        .min_recovery_point = 0x5000000,
+        .min_recovery_timeline = 2,
+        .seconds = {0.25, 0.5, 0, 4, 5.125},
+    };
+}
+
+static void picture_is(const Report *report, const char *expected)
+{
+    Buffer text = {0};
+
+    report_picture(report, &text);
+    assert_string_equal(buffer_string(&text), expected);
+    buffer_free(&text);
+}
+
+static void test_picture_of_a_promoted_source(void **state)
+{
+    const Report report = split_brain();
+
+    (void)state;
+    picture_is(&report,
+               "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
+               "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
+}
+
+static void test_picture_of_a_promoted_target(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    report.source_history = &lived_on;
+    report.target_history = &promoted;
+    picture_is(&report,
+               "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
+               "  target          └── 2 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
+}
+
+static void test_picture_of_equal_timelines_that_diverge(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    report.source_history = &lived_on;
+    picture_is(&report,
+               "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
+               "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
+}
+
+static void test_picture_of_a_target_that_is_only_behind(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    report.target_end = report.divergence;
+    report.checkpoint = LSN_INVALID;
+    picture_is(&report, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
+                        "  target       └──▶ 0/3000148          ┬ divergence 0/3000148\n");
+}
+
+static void test_picture_without_divergence(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    report.diverged = false;
+    report.source_end = LSN_INVALID;
+    picture_is(&report, "  source   1 ── 2 ──▶\n"
+                        "  target   1 ──▶ 0/4000000\n");
+    report.target_history = NULL;
+    picture_is(&report, "");
+}
+
+static void test_picture_of_switches_on_both_sides(void **state)
+{
+    HistoryEntry source_entries[] = {{1, 0, 0x100}, {3, 0x100, 0x900}, {4, 0x900, 0}};
+    HistoryEntry target_entries[] = {
+        {1, 0, 0x100}, {3, 0x100, 0x800}, {5, 0x800, 0x850}, {6, 0x850, 0}};
+    const History source = {source_entries, LENGTH(source_entries)};
+    const History target = {target_entries, LENGTH(target_entries)};
+    Report report = split_brain();
+
+    (void)state;
+    report.divergence = 0x800;
+    report.checkpoint = 0x80;
+    report.source_history = &source;
+    report.target_history = &target;
+    picture_is(&report,
+               "  source   1 ──●── 3 ──┬── 3 ── 4 ──▶ 0/5000000     ● last common checkpoint 0/80\n"
+               "  target               └── 5 ── 6 ──▶ 0/4000000     ┬ divergence 0/800\n");
+}
+
+static void test_picture_of_many_timelines_fits(void **state)
+{
+    HistoryEntry source_entries[40];
+    HistoryEntry target_entries[40];
+    const History source = {source_entries, 40};
+    const History target = {target_entries, 40};
+    Report report = split_brain();
+
+    (void)state;
+    for (uint32_t i = 0; i < 40; i++)
+    {
+        source_entries[i] = (HistoryEntry){i + 1, i * 0x100, i < 39 ? (i + 1) * 0x100 : 0};
+        target_entries[i] = source_entries[i];
+        if (i >= 20)
+            target_entries[i].timeline = 4000000000 + i;
+    }
+    report.divergence = 0x1400;
+    report.checkpoint = 0x1000;
+    report.checkpoint_timeline = 17;
+    report.source_history = &source;
+    report.target_history = &target;
+    picture_is(
+        &report,
+        "  source   1 ── … ── 16 ── 17 ──●── 18 ── 19 ── 20 ──┬── 21 ── … ── 39 ── 40 ──▶ "
+        "0/5000000\n"
+        "  target                                             └── 4000000020 ── … ── 4000000038 ── "
+        "4000000039 ──▶ 0/4000000\n"
+        "           ● last common checkpoint 0/1000\n"
+        "           ┬ divergence 0/1400\n");
+}
+
+static void text_is(const Report *report, const Error *error, int exit_status, const char *expected)
+{
+    Buffer text = {0};
+
+    report_text(report, error, exit_status, &text);
+    assert_string_equal(buffer_string(&text), expected);
+    buffer_free(&text);
+}
+
+static void text_holds(const Report *report, const Error *error, int exit_status,
+                       const char *expected)
+{
+    Buffer text = {0};
+
+    report_text(report, error, exit_status, &text);
+    if (strstr(buffer_string(&text), expected) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", expected, buffer_string(&text));
+    buffer_free(&text);
+}
+
+static void test_text_of_a_rewind(void **state)
+{
+    const Report report = split_brain();
+
+    (void)state;
+    setenv("TZ", "Europe/Berlin", 1);
+    text_is(
+        &report, NULL, 0,
+        "pg_rewind: the target was rewound\n"
+        "\n"
+        "  source                    server at \"/run\"\n"
+        "  target                    /data\n"
+        "  server version            PostgreSQL 15\n"
+        "  divergence                0/3000148 on timeline 1\n"
+        "  last common checkpoint    0/3000060 on timeline 1, redo from 0/3000028\n"
+        "\n"
+        "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
+        "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n"
+        "\n"
+        "Discarded from the target\n"
+        "  committed transactions    12\n"
+        "  first commit              2026-06-30 02:00:00.123456 CEST (2026-06-30 00:00:00 UTC)\n"
+        "  last commit               2026-06-30 02:01:40.000001 CEST (2026-06-30 00:01:40 UTC)\n"
+        "  prepared transactions     1\n"
+        "  target WAL read           11.8 MB\n"
+        "\n"
+        "Fetched from the source\n"
+        "  tables and indexes        48.0 MB\n"
+        "  WAL                       16.0 MB\n"
+        "  total                     64.0 MB\n"
+        "  compared and found equal  3.3 kB\n"
+        "  saved                     960.0 MB of the source's 1.0 GB (93.8%)\n"
+        "\n"
+        "The target is consistent after replay of\n"
+        "  source WAL up to          0/5000000 on timeline 2\n"
+        "\n"
+        "Time\n"
+        "  identify                  0.25 s\n"
+        "  scan                      0.50 s\n"
+        "  stage                     4.00 s\n"
+        "  apply                     5.12 s\n"
+        "  total                     9.88 s\n");
+}
+
+static void test_text_of_a_dry_run_says_what_would_be(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    report.dry_run = true;
+    text_holds(&report, NULL, 0, "pg_rewind: dry run: the target would be rewound\n");
+    text_holds(&report, NULL, 0, "To be discarded from the target\n");
+    text_holds(&report, NULL, 0,
+               "To be fetched from the source, at most\n"
+               "  files and blocks          100.0 MB\n"
+               "  WAL                       28.0 MB\n"
+               "  saved                     896.0 MB of the source's 1.0 GB (87.5%)\n");
+    report.resumed = true;
+    text_holds(&report, NULL, 0, "dry run: an interrupted rewind would be finished\n");
+}
+
+static void test_text_of_a_failure(void **state)
+{
+    Error error = {0};
+    const Report empty = {0};
+    const Report report = split_brain();
+
+    (void)state;
+    error_set(&error, ERROR_FAILED, "no room on \"%s\"", "/data");
+    error_detail(&error, "10 MB are needed.");
+    error_detail(&error, "5 MB are there.");
+    error_hint(&error, "Make room.");
+    text_is(&empty, &error, 1,
+            "pg_rewind: failed; the target is unchanged\n"
+            "\n"
+            "  error                     no room on \"/data\"\n"
+            "  detail                    10 MB are needed.\n"
+            "                            5 MB are there.\n"
+            "  hint                      Make room.\n"
+            "\n"
+            "Time\n"
+            "  total                     0.00 s\n");
+    text_holds(&report, &error, 1, "To be discarded from the target\n");
+    text_holds(&report, &error, 2, "begun but not finished: run the same command again\n");
+    text_holds(&report, &error, 3, "impossible for this target and source; nothing was changed\n");
+}
+
+static void test_text_of_extreme_times(void **state)
+{
+    Report report = split_brain();
+
+    (void)state;
+    setenv("TZ", "UTC", 1);
+    report.first_lost_commit = -1;
+    text_holds(&report, NULL, 0, "  first commit              1999-12-31 23:59:59.999999 UTC\n");
+    report.last_lost_commit = INT64_MAX;
+    text_holds(&report, NULL, 0, "  last commit               294277-01-09");
+}
+
+static void json_holds(const Report *report, const Error *error, int exit_status,
+                       const char *expected)
+{
+    Buffer text = {0};
+
+    report_json(report, error, exit_status, &text);
+    if (strstr(buffer_string(&text), expected) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", expected, buffer_string(&text));
+    buffer_free(&text);
+}
+
+static void test_json_of_a_rewind(void **state)
+{
+    const Report report = split_brain();
+
+    (void)state;
+    json_holds(&report, NULL, 0,
+               "{\n"
+               "  \"result\": \"rewound\",\n"
+               "  \"exit_status\": 0,\n"
+               "  \"dry_run\": false,\n"
+               "  \"error\": null,\n"
+               "  \"source\": \"server at \\\"/run\\\"\",\n"
+               "  \"target\": \"/data\",\n"
+               "  \"server_version\": 15,\n"
+               "  \"divergence\": {\n"
+               "    \"lsn\": \"0/3000148\",\n"
+               "    \"timeline\": 1\n"
+               "  },\n"
+               "  \"last_common_checkpoint\": {\n"
+               "    \"lsn\": \"0/3000060\",\n"
+               "    \"redo\": \"0/3000028\",\n"
+               "    \"timeline\": 1\n"
+               "  },\n"
+               "  \"source_history\": [\n"
+               "    {\n"
+               "      \"timeline\": 1,\n"
+               "      \"begin\": \"0/0\",\n"
+               "      \"end\": \"0/3000148\"\n"
+               "    },\n"
+               "    {\n"
+               "      \"timeline\": 2,\n"
+               "      \"begin\": \"0/3000148\",\n"
+               "      \"end\": null\n"
+               "    }\n"
+               "  ],\n"
+               "  \"source_end\": \"0/5000000\",\n");
+    json_holds(&report, NULL, 0, "    \"first_commit\": \"2026-06-30T00:00:00.123456Z\",\n");
+    json_holds(&report, NULL, 0, "    \"saved\": 1006632960\n");
+    json_holds(&report, NULL, 0,
+               "    \"apply\": 5.125,\n"
+               "    \"total\": 9.875\n"
+               "  }\n"
+               "}\n");
+}
+
+static void test_json_of_a_failure_that_came_early(void **state)
+{
+    const Report report = {0};
+    Error error = {0};
+
+    (void)state;
+    /* A newline, a control character, UTF-8 that is good, cut off, overlong, and a surrogate. */
+    error_set(&error, ERROR_FAILED,
+              "a\nb\tc \"é\" \\ \xC3 \xC0\x80 \xED\xA0\x80 \xF0\x9F\x98\x80 \xE2\x82");
+    json_holds(&report, &error, 1,
+               "\"message\": \"a\\nb\\u0009c \\\"é\\\" \\\\ \\ufffd \\ufffd\\ufffd "
+               "\\ufffd\\ufffd\\ufffd \xF0\x9F\x98\x80 \\ufffd\\ufffd\",\n");
+    json_holds(&report, &error, 1, "  \"result\": \"failed\",\n  \"exit_status\": 1,\n");
+    json_holds(&report, &error, 1,
+               "  \"source\": null,\n"
+               "  \"target\": null,\n"
+               "  \"server_version\": null,\n"
+               "  \"divergence\": null,\n"
+               "  \"last_common_checkpoint\": null,\n"
+               "  \"source_history\": null,\n"
+               "  \"source_end\": null,\n"
+               "  \"target_history\": null,\n"
+               "  \"target_end\": null,\n"
+               "  \"discarded\": null,\n"
+               "  \"bytes\": null,\n"
+               "  \"min_recovery_point\": null,\n");
+}
+
+static void test_every_end_has_a_result_of_its_own(void **state)
+{
+    Report report = split_brain();
+    const Error error = {.kind = ERROR_FAILED};
+
+    (void)state;
+    json_holds(&report, &error, 2, "\"result\": \"unfinished\"");
+    json_holds(&report, &error, 3, "\"result\": \"impossible\"");
+    report.dry_run = true;
+    json_holds(&report, NULL, 0, "\"result\": \"would_rewind\"");
+    report.resumed = true;
+    json_holds(&report, NULL, 0, "\"result\": \"would_finish\"");
+    report.dry_run = false;
+    json_holds(&report, NULL, 0, "\"result\": \"finished\"");
+    report.resumed = false;
+    report.rewind_needed = false;
+    json_holds(&report, NULL, 0, "\"result\": \"not_required\"");
+}
+
+static void test_the_clock_does_not_go_back(void **state)
+{
+    const double before = report_clock();
+
+    (void)state;
+    assert_true(report_clock() >= before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_picture_of_a_promoted_source),
+        cmocka_unit_test(test_picture_of_a_promoted_target),
+        cmocka_unit_test(test_picture_of_equal_timelines_that_diverge),
+        cmocka_unit_test(test_picture_of_a_target_that_is_only_behind),
+        cmocka_unit_test(test_picture_without_divergence),
+        cmocka_unit_test(test_picture_of_switches_on_both_sides),
+        cmocka_unit_test(test_picture_of_many_timelines_fits),
+        cmocka_unit_test(test_text_of_a_rewind),
+        cmocka_unit_test(test_text_of_a_dry_run_says_what_would_be),
+        cmocka_unit_test(test_text_of_a_failure),
+        cmocka_unit_test(test_text_of_extreme_times),
+        cmocka_unit_test(test_json_of_a_rewind),
+        cmocka_unit_test(test_json_of_a_failure_that_came_early),
+        cmocka_unit_test(test_every_end_has_a_result_of_its_own),
+        cmocka_unit_test(test_the_clock_does_not_go_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
