@@ -1,0 +1,75 @@
+/*
+ * The files of tests/data for the tests of format; see tests/data/README.md.
+ */
+#ifndef TEST_FORMAT_DATA_H
+#define TEST_FORMAT_DATA_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "format/control.h"
+#include "format/crc32c.h"
+#include "format/versions.h"
+
+#define FIRST_MAJOR 10
+#define LAST_MAJOR 18 /* 19 has a row, but no server to make files */
+
+#define CONTROL_IMAGE_SIZE 512
+enum
+{
+    CONTROL_OF_INITDB,
+    CONTROL_IN_PRODUCTION,
+    CONTROL_OF_STANDBY,
+    CONTROL_ON_TIMELINE_3,
+    CONTROL_SHUT_DOWN,
+    CONTROL_IMAGES
+};
+
+/* A file of TEST_DATA, whole, with a NUL behind it. The caller frees it. */
+static inline uint8_t *data_read(int major, const char *suffix, size_t *size)
+{
+    char path[4096];
+    const char *directory = getenv("TEST_DATA");
+
+    snprintf(path, sizeof(path), "%s/%d.%s", directory != NULL ? directory : "tests/data", major,
+             suffix);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        fail_msg("could not open \"%s\"", path);
+    uint8_t *bytes = calloc(1, 1 << 20);
+    *size = fread(bytes, 1, (1 << 20) - 1, file);
+    fclose(file);
+    assert_true(*size > 0);
+    return bytes;
+}
+
+/* One pg_control of its five, as the server had it. */
+static inline void data_control_bytes(int major, int image, uint8_t bytes[CONTROL_FILE_SIZE])
+{
+    size_t size;
+    uint8_t *file = data_read(major, "control", &size);
+
+    assert_int_equal(size, CONTROL_IMAGES * CONTROL_IMAGE_SIZE);
+    memset(bytes, 0, CONTROL_FILE_SIZE);
+    memcpy(bytes, file + image * CONTROL_IMAGE_SIZE, CONTROL_IMAGE_SIZE);
+    free(file);
+}
+
+static inline void data_control(int major, int image, Control *control)
+{
+    uint8_t bytes[CONTROL_FILE_SIZE];
+    bool crc_wrong;
+    Error error;
+
+    data_control_bytes(major, image, bytes);
+    if (!control_parse(bytes, sizeof(bytes), "pg_control", control, &crc_wrong, &error))
+        fail_msg("%d: %s", major, error.message);
+}
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * Each row of version numbers against files of a real server of that version.
+ *
+ * What pg_control holds is compared with what that server's own functions said of it; what WAL
+ * holds with checksums, and with pg_control.
+ */
+#include "data.h"
+
+#include "format/walpage.h"
+#include "format/walrecord.h"
+
+static Lsn lsn_of(const char *text)
+{
+    unsigned high;
+    unsigned low;
+
+    assert_int_equal(sscanf(text, "%X/%X", &high, &low), 2);
+    return (Lsn) high << 32 | low;
+}
+
+static const char *next_word(char **position)
+{
+    const char *word = strtok_r(NULL, " \n", position);
+
+    assert_non_null(word);
+    return word;
+}
+
+static bool next_bool(char **position)
+{
+    const char *word = next_word(position);
+
+    return strcmp(word, "t") == 0 || strcmp(word, "on") == 0;
+}
+
+static unsigned long long next_number(char **position)
+{
+    return strtoull(next_word(position), NULL, 10);
+}
+
+static int32_t wal_level_of(const char *name)
+{
+    return strcmp(name, "minimal") == 0 ? 0 : strcmp(name, "replica") == 0 ? 1 : 2;
+}
+
+/* In the order of facts_query in tests/data/make.sh. */
+static void compare_with_facts(const Control *control, char *line)
+{
+    char *position;
+    const char *state = strtok_r(line, " \n", &position);
+
+    assert_non_null(state);
+    assert_int_equal(control->state, strcmp(state, "production") == 0 ? STATE_IN_PRODUCTION
+                                                                      : STATE_IN_ARCHIVE_RECOVERY);
+    assert_int_equal(control->control_version, next_number(&position));
+    assert_int_equal(control->catalog_version, next_number(&position));
+    assert_true(control->system_identifier == next_number(&position));
+    assert_true(control->checkpoint_lsn == lsn_of(next_word(&position)));
+    assert_true(control->checkpoint.redo == lsn_of(next_word(&position)));
+    assert_int_equal(control->checkpoint.timeline, next_number(&position));
+    assert_int_equal(control->checkpoint.previous_timeline, next_number(&position));
+    assert_int_equal(control->checkpoint.full_page_writes, next_bool(&position));
+    assert_int_equal(control->checkpoint.next_xid >> 32, next_number(&position));
+    assert_int_equal(control->checkpoint.next_xid & 0xFFFFFFFF, next_number(&position));
+    assert_int_equal(control->checkpoint.oldest_xid, next_number(&position));
+    assert_int_equal(control->checkpoint.oldest_active_xid, next_number(&position));
+    assert_int_equal(control->checkpoint.time, next_number(&position));
+    assert_true(control->min_recovery_point == lsn_of(next_word(&position)));
+    assert_int_equal(control->min_recovery_timeline, next_number(&position));
+    assert_true(control->backup_start_point == lsn_of(next_word(&position)));
+    assert_true(control->backup_end_point == lsn_of(next_word(&position)));
+    assert_int_equal(control->backup_end_required, next_bool(&position));
+    assert_int_equal(control->block_size, next_number(&position));
+    assert_int_equal(control->relation_segment_blocks, next_number(&position));
+    assert_int_equal(control->wal_block_size, next_number(&position));
+    assert_int_equal(control->wal_segment_size, next_number(&position));
+    assert_int_equal(control->data_checksum_version, next_number(&position));
+    assert_int_equal(control->wal_level, wal_level_of(next_word(&position)));
+    assert_int_equal(control->wal_log_hints, next_bool(&position));
+}
+
+static void each_number_of_pg_control_is_what_the_server_says(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        size_t size;
+        char *facts = (char *) data_read(major, "facts", &size);
+        char *position;
+        char *line = strtok_r(facts, "\n", &position);
+        for (int image = CONTROL_IN_PRODUCTION; image <= CONTROL_ON_TIMELINE_3; image++)
+        {
+            Control control;
+            assert_non_null(line);
+            data_control(major, image, &control);
+            assert_ptr_equal(control.version, version_of_major(major));
+            compare_with_facts(&control, line);
+            line = strtok_r(NULL, "\n", &position);
+        }
+        assert_null(line);
+        free(facts);
+    }
+}
+
+/* initdb knows neither of the settings that the other files have, and switched checksums on (-k).
+ */
+static void initdb_leaves_a_shut_down_cluster(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        Control control;
+        data_control(major, CONTROL_OF_INITDB, &control);
+        assert_int_equal(control.state, STATE_SHUTDOWNED);
+        assert_int_equal(control.control_version, control.version->control_version);
+        assert_int_equal(control.catalog_version, control.version->catalog_version);
+        assert_false(control.wal_log_hints);
+        assert_int_equal(control.data_checksum_version, 1);
+        assert_int_equal(control.wal_segment_size, (major == 10 ? 16u : 1u) << 20);
+        /* A shutdown checkpoint begins at its own redo position. */
+        assert_true(control.checkpoint.redo == control.checkpoint_lsn);
+    }
+}
+
+/* The struct ends behind the CRC, and where the row says; behind it all is zero. */
+static void pg_control_ends_where_the_row_says(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const ControlOffsets *offsets = &version_of_major(major)->control;
+        for (int image = 0; image < CONTROL_IMAGES; image++)
+        {
+            uint8_t bytes[CONTROL_FILE_SIZE];
+            data_control_bytes(major, image, bytes);
+            assert_int_equal(crc32c(bytes, offsets->crc), load_u32(bytes + offsets->crc));
+            assert_true(offsets->size >= offsets->crc + 4);
+            for (int i = offsets->size; i < CONTROL_IMAGE_SIZE; i++)
+                assert_int_equal(bytes[i], 0);
+        }
+    }
+}
+
+static void wal_pages_carry_the_magic_and_flags_of_the_row(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const Version *version = version_of_major(major);
+        size_t size;
+        uint8_t *pages = data_read(major, "pages", &size);
+        assert_int_equal(size, 2 * 8192);
+        for (int i = 0; i < 2; i++)
+        {
+            uint16_t flags = load_u16(pages + i * 8192 + 2);
+            assert_int_equal(load_u16(pages + i * 8192), version->wal_magic);
+            assert_int_equal(flags & ~version->wal_page_flags, 0);
+            assert_int_equal(flags & version->wal_overwrite_contrecord_flag, 0);
+        }
+        free(pages);
+    }
+}
+
+/*
+ * All records of a version have a right CRC, whole fragments and a payload of the row's layout; and
+ * pg_control's checkpoint is a checkpoint record with the same content.
+ */
+static void records_and_their_payloads_fit_the_row(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const Version *version = version_of_major(major);
+        Control control;
+        size_t size;
+        uint8_t *records = data_read(major, "records", &size);
+        int of_control = 0;
+        unsigned images = 0;
+        unsigned images_applied = 0;
+
+        data_control(major, CONTROL_SHUT_DOWN, &control);
+        for (size_t offset = 0; offset < size;)
+        {
+            WalRecord record;
+            WalEvent event;
+            Error error;
+            Lsn lsn = load_u64(records + offset);
+            uint32_t length = load_u32(records + offset + 8);
+            if (!walrecord_parse(version, control.block_size, records + offset + 8, length, lsn,
+                                 &record, &error) ||
+                !walrecord_event(version, &record, &event, &error))
+                fail_msg("%d: %s", major, error.message);
+            assert_int_not_equal(event.kind, WAL_EVENT_UNKNOWN_RELATION_UPDATE);
+            if (event.kind == WAL_EVENT_CHECKPOINT && lsn == control.checkpoint_lsn)
+            {
+                assert_memory_equal(record.data, control.bytes + version->control.checkpoint_copy,
+                                    version->checkpoint.size);
+                assert_false(event.online);
+                of_control++;
+            }
+            for (int i = 0; i < record.block_count; i++)
+            {
+                images += record.blocks[i].has_image;
+                images_applied += record.blocks[i].image_applies;
+            }
+            offset += 8 + length;
+        }
+        assert_int_equal(of_control, 1);
+        assert_true(images > 5);
+        assert_int_equal(images, images_applied); /* wal_consistency_checking was off */
+        free(records);
+    }
+}
+
+static void rows_are_found_by_their_numbers(void **state)
+{
+    int count;
+    const Version *rows = version_rows(&count);
+
+    (void) state;
+    assert_int_equal(count, 10);
+    for (int i = 0; i < count; i++)
+    {
+        assert_ptr_equal(version_find(rows[i].control_version, rows[i].catalog_version), &rows[i]);
+        assert_ptr_equal(version_of_major(rows[i].major), &rows[i]);
+        if (i > 0)
+            assert_int_equal(rows[i].major, rows[i - 1].major + 1);
+        if (i > 0)
+            assert_true(rows[i].wal_magic > rows[i - 1].wal_magic);
+    }
+    assert_null(version_of_major(9));
+    assert_null(version_of_major(20));
+    /* 1300 is 13 to 16: the catalog version must decide. */
+    assert_null(version_find(1300, 202307072));
+    assert_ptr_equal(version_find(1800, 1), version_of_major(18));
+    assert_null(version_find(1902, 202606281)); /* a beta of 19 */
+    assert_null(version_find(960, 201608131));
+    assert_null(version_find(0, 0));
+}
+
+static void lsns_are_printed_as_their_server_does(void **state)
+{
+    char text[LSN_TEXT_SIZE];
+
+    (void) state;
+    assert_string_equal(lsn_text(version_of_major(18), 0x10A19768u, text), "0/10A19768");
+    assert_string_equal(lsn_text(version_of_major(10), 0x1F00000028u, text), "1F/28");
+    assert_string_equal(lsn_text(version_of_major(19), 0x1F00000028u, text), "1F/00000028");
+    assert_string_equal(lsn_text(version_of_major(19), UINT64_MAX, text), "FFFFFFFF/FFFFFFFF");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_number_of_pg_control_is_what_the_server_says),
+        cmocka_unit_test(initdb_leaves_a_shut_down_cluster),
+        cmocka_unit_test(pg_control_ends_where_the_row_says),
+        cmocka_unit_test(wal_pages_carry_the_magic_and_flags_of_the_row),
+        cmocka_unit_test(records_and_their_payloads_fit_the_row),
+        cmocka_unit_test(rows_are_found_by_their_numbers),
+        cmocka_unit_test(lsns_are_printed_as_their_server_does),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
