@@ -53,13 +53,13 @@ static void PRINTF_LIKE(2, 3) say_what_failed(Error *error, const char *format, 
     const char *position = strstr(error->message, marker);
     va_list arguments;
 
-    if (error->kind != ERROR_FAILED || position == NULL)
+    if (position == NULL)
         return;
     va_start(arguments, format);
     vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
-    error_set(error, ERROR_FAILED, "%s: %s", what, reason);
+    error_set(error, error->kind, "%s: %s", what, reason);
 }
 
 /* One text value that is never NULL. */
@@ -246,23 +246,23 @@ static bool attempt_until_timeout(ServerSource *self, int worker, Attempt attemp
         if (deadline < 0 || (progress != NULL && *progress > progress_before))
         {
             deadline = now_seconds() + self->retry_timeout_seconds;
-            if (self->connections[worker] != NULL)
+            if (self->connections[worker] != NULL && self->retry_timeout_seconds > 0)
                 log_warning("%s", error->message);
         }
         else if (now_seconds() >= deadline ||
                  !pause_milliseconds(PAUSE_MILLISECONDS_MAX / 10, error))
             break;
         progress_before = progress != NULL ? *progress : 0;
-        if (self->retry_timeout_seconds == 0 && self->connections[worker] != NULL)
-            break;
-        if (!reconnect(self, worker, deadline, error))
+        if ((self->retry_timeout_seconds == 0 && self->connections[worker] != NULL) ||
+            !reconnect(self, worker, deadline, error))
             break;
     }
     if (error->kind == ERROR_RETRY)
     {
         error->kind = ERROR_FAILED;
-        error_detail(error, "The connection was tried again for %d seconds.",
-                     self->retry_timeout_seconds);
+        if (self->retry_timeout_seconds > 0)
+            error_detail(error, "The connection was tried again for %d seconds.",
+                         self->retry_timeout_seconds);
     }
     return false;
 }
