@@ -1,0 +1,161 @@
+# The command line is the original's: options, conflicts, order of checks, exact texts, what goes where.
+#
+# No server is needed. Not to be run as root, who is refused (and that is tested here as well).
+
+use strict;
+use warnings;
+use lib 't/lib';
+use Cwd qw(abs_path);
+use RewindTest::Command;
+use Test::More;
+
+my $program = $ENV{PG_REWIND} // 'build/pg_rewind';
+my $nowhere = work_dir() . '/nowhere';
+my @source = ("--source-pgdata=$nowhere.source");
+my @complete = ('-D', $nowhere, @source);
+
+# What is said of a command line that is right, up to the target that is not there.
+my $accepted = qr{^pg_rewind: error: could not read permissions of directory "\Q$nowhere\E": No such file or directory\n};
+my $try = qq(pg_rewind: hint: Try "pg_rewind --help" for more information.\n);
+
+sub pg_rewind
+{
+    my (@arguments) = @_;
+    return run([ $program, @arguments ]);
+}
+
+# Exit status 1, nothing on stdout, exactly this on stderr.
+sub refused
+{
+    my ($name, $expected, @arguments) = @_;
+    my $result = pg_rewind(@arguments);
+    is("$result->{status} $result->{signal} $result->{stdout}", '1 0 ', "$name: exit status 1, empty stdout");
+    is($result->{stderr}, $expected, "$name: said on stderr");
+    return;
+}
+
+sub accepts
+{
+    my ($name, @arguments) = @_;
+    my $result = pg_rewind(@arguments);
+    is("$result->{status} $result->{signal} $result->{stdout}", '1 0 ', "$name: fails for want of a target");
+    like($result->{stderr}, $accepted, "$name: accepted");
+    return;
+}
+
+subtest 'help' => sub {
+    for my $option ('--help', '-?', '--hel')
+    {
+        my $result = pg_rewind($option);
+        is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
+        like($result->{stdout}, qr{^pg_rewind resynchronizes a PostgreSQL cluster with another copy of the cluster\.\n\nUsage:\n  pg_rewind \[OPTION\]\.\.\.\n\nOptions:\n}, "$option: begins as the original's");
+        is(join("\n", grep { length > 95 } split /\n/, $result->{stdout}), '', "$option: no line is longer than 95 columns");
+    }
+    my $help = pg_rewind('--help')->{stdout};
+    my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
+    is("@names",
+        'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress '
+        . 'write-recovery-conf config-file debug no-ensure-shutdown report report-file retry-timeout '
+        . 'sync-method version help',
+        'help names every option, in order');
+    is(scalar(grep { !/^.{31}  \S/ } grep { /^ {2}(?:-|    --)/ } split /\n/, $help), 0, 'texts begin in column 34');
+    is(pg_rewind('-n', '--help')->{stdout}, $help, '--help behind other options');
+    is(pg_rewind('--help', '--nope')->{stdout}, $help, 'what follows --help is not looked at');
+};
+
+subtest 'version' => sub {
+    for my $option ('--version', '-V')
+    {
+        my $result = pg_rewind($option);
+        is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
+        like($result->{stdout}, qr{^pg_rewind \(PostgreSQL\) \d+\.\d+ \(standalone \d+\.\d+\.\d+\)\n\z}, "$option: one line, as callers parse it");
+    }
+};
+
+subtest 'what is missing or does not go together, in the order of checks' => sub {
+    refused('no source', "pg_rewind: error: no source specified (--source-pgdata or --source-server)\n$try");
+    refused('no source and no target', "pg_rewind: error: no source specified (--source-pgdata or --source-server)\n$try", '-n', 'extra');
+    refused('two sources', "pg_rewind: error: only one of --source-pgdata or --source-server can be specified\n$try", @source, '--source-server=x');
+    refused('no target', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", @source, '-R', 'extra');
+    refused('-R without a server', "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
+    refused('extra argument', qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra', 'more');
+    refused('argument behind --', qq(pg_rewind: error: too many command-line arguments (first is "-n")\n$try), @complete, '--', '-n');
+};
+
+subtest 'what getopt refuses: it prints the program as it was called' => sub {
+    refused('unknown option', "$program: unrecognized option '--nope'\n$try", '--nope');
+    refused('unknown letter', "$program: invalid option -- 'x'\n$try", '-x');
+    refused('letter without its argument', "$program: option requires an argument -- 'D'\n$try", '-D');
+    refused('option without its argument', "$program: option '--source-server' requires an argument\n$try", '--source-server');
+    refused('argument too many', "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
+    refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
+    like(pg_rewind('--source')->{stderr}, qr{^\Q$program\E: option '--source' is ambiguous}, 'ambiguous prefix');
+};
+
+subtest 'values' => sub {
+    refused('sync method', "pg_rewind: error: unrecognized sync method: quick\n", '--sync-method=quick');
+    refused('jobs: none', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '-j0');
+    refused('jobs: many', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=65');
+    refused('jobs: huge', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=99999999999999999999');
+    refused('jobs: a word', qq(pg_rewind: error: invalid value "two" for option -j/--jobs\n), '--jobs', 'two');
+    refused('jobs: nothing', qq(pg_rewind: error: invalid value "" for option -j/--jobs\n), '--jobs=');
+    refused('jobs: a number and more', qq(pg_rewind: error: invalid value "2x" for option -j/--jobs\n), '-j2x');
+    refused('retry timeout', "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
+    refused('retry timeout: a unit', qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
+    refused('report', "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n", '--report=xml');
+    refused('report file', qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete, "--report-file=$nowhere/report");
+};
+
+subtest 'forms' => sub {
+    accepts('short, apart', '-D', $nowhere, @source);
+    accepts('short, together', "-D$nowhere", @source);
+    accepts('clustered', '-nPND', $nowhere, @source);
+    accepts('long, apart', '--target-pgdata', $nowhere, '--source-pgdata', "$nowhere.source");
+    accepts('long, with =', "--target-pgdata=$nowhere", @source);
+    accepts('prefixes', "--targ=$nowhere", "--source-p=$nowhere.source", '--dry', '--no-s', '--prog');
+    accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
+    accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
+        "--config-file=$nowhere/postgresql.conf");
+    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 --retry-timeout=0 --sync-method=syncfs));
+};
+
+subtest 'the state of the target is said after the error' => sub {
+    my $result = pg_rewind(@complete);
+    like($result->{stderr}, qr{\npg_rewind: hint: The target is unchanged\.\n\z}, 'last line');
+};
+
+subtest 'reports' => sub {
+    my $text = pg_rewind(@complete, '--report=text');
+    like($text->{stdout}, qr{^pg_rewind: failed; the target is unchanged\n.*could not read permissions}s, 'text on stdout, of a failure too');
+    my $json = pg_rewind(@complete, '--report', 'json');
+    like($json->{stdout}, qr{^\{\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s, 'json on stdout');
+    is($json->{status}, 1, 'the exit status stays');
+
+    my $file = work_dir() . '/report';
+    my $filed = pg_rewind(@complete, '--report-file', $file);
+    is($filed->{stdout}, '', 'report in a file: nothing on stdout');
+    like(slurp($file), qr{^pg_rewind: failed}, 'report in a file: text');
+    pg_rewind(@complete, "--report-file=$file", '--report=json');
+    like(slurp($file), qr{^\{\n  "result": "failed"}, 'report in a file: json');
+    is(pg_rewind('--report=json')->{stdout}, '', 'a wrong command line has no report');
+};
+
+subtest 'the name in messages is the name of the program' => sub {
+    my $link = work_dir() . '/rewind15';
+    symlink(abs_path($program), $link) or die "could not link $link: $!";
+    is(run([$link])->{stderr},
+        "rewind15: error: no source specified (--source-pgdata or --source-server)\n"
+        . qq(rewind15: hint: Try "rewind15 --help" for more information.\n), 'base name of argv[0]');
+};
+
+subtest 'root is refused' => sub {
+    my @as_root = $> == 0 ? () : ('unshare', '--user', '--map-root-user');
+    plan(skip_all => 'cannot become root here') if @as_root && run([ @as_root, 'true' ])->{status} != 0;
+    is(run([ @as_root, $program, @complete ])->{stderr},
+        qq(pg_rewind: error: cannot be executed by "root"\n)
+        . "pg_rewind: hint: You must run pg_rewind as the PostgreSQL superuser.\n", 'with a right command line');
+    like(run([ @as_root, $program ])->{stderr}, qr{no source specified}, 'a wrong one is said first');
+    is(run([ @as_root, $program, '--help' ])->{status}, 0, 'help is given');
+};
+
+done_testing();
