@@ -44,10 +44,10 @@ typedef struct ScanCheckpoint
 } ScanCheckpoint;
 
 /*
- * The last checkpoint record that starts before `before` and at or before `not_after`, whose redo is at or before `redo_not_after`
+ * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID: any), whose redo is at or before `redo_not_after`
  * (LSN_INVALID: any) and whose next xid is at most `next_xid_not_after` in the low 32 bits' circular order (0: any). Reads back as
  * far as needed. A segment that is nowhere is an error: the contract's lines `could not open file ...` and
- * `could not find previous WAL record at %X/%X`; *missing_segment tells which.
+ * `could not find previous WAL record at %X/%X` (as detail; the stream's `missing` makes the first).
  */
 typedef struct ScanCheckpointWanted
 {
@@ -62,7 +62,7 @@ MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *
 /* The record that holds the byte at lsn (a page header belongs to the record before): where it starts. Reads its segment if needed. */
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
-/* A database whose directory was made by file copy, made by WAL, or dropped. */
+/* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of its tablespaces). */
 typedef struct ScanDatabase
 {
     Lsn lsn;
@@ -89,7 +89,7 @@ typedef struct ScanPrepared
 /* What was found from the floor on; lists in the arena given. */
 typedef struct ScanResult
 {
-    BlockMap *blocks;          /* from the floor on; owned by the scan */
+    BlockMap *blocks;          /* from the floor on; owned by the scan. Where much WAL was read, also some from before it */
     uint64_t record_count;     /* from the floor on, except that segments count whole where not cut */
     uint64_t wal_bytes;        /* read */
     /* From the divergence on: */
@@ -102,8 +102,12 @@ typedef struct ScanResult
     ScanTablespace *tablespaces;
     size_t tablespace_count;
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
-    Lsn hints_not_logged_at;   /* a parameter change to or from wal_log_hints off (without checksums it matters), else LSN_INVALID */
-    Lsn wal_minimal_at;        /* a parameter change to or from wal_level minimal */
+    /*
+     * The parameter change after or before which hints may not have been logged (without checksums it matters), else LSN_INVALID: one
+     * to wal_log_hints off; or the first one, unless a full-page image for a hint between the floor and it proves that hints were logged before.
+     */
+    Lsn hints_not_logged_at;
+    Lsn wal_minimal_at; /* likewise for wal_level minimal; a list of running transactions proves that it was not */
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;

@@ -1,0 +1,245 @@
+#include "wal/summary.h"
+
+#include <stdlib.h>
+
+#define OPCODE_MASK 0xF0
+#define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
+#define RMGR_CUSTOM_MIN 128
+#define TRUNCATE_HEAP 1 /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
+
+bool xid_precedes(uint32_t a, uint32_t b)
+{
+    return (int32_t) (a - b) < 0;
+}
+
+static const char *keep_string(Summary *summary, const char *text, size_t size)
+{
+    if (summary->strings == NULL)
+        summary->strings = arena_create();
+    return arena_strndup(summary->strings, text, size);
+}
+
+static void note_blocks(Summary *summary, const WalRecord *record)
+{
+    if (summary->blocks == NULL)
+        return;
+    for (unsigned i = 0; i < record->block_count; i++)
+        if (record->blocks[i].fork == FORK_MAIN)
+            blockmap_add(summary->blocks, record->blocks[i].relation, record->blocks[i].block);
+}
+
+static void note_storage(Summary *summary, RelationId relation, Lsn lsn)
+{
+    if (summary->blocks != NULL)
+        blockmap_storage_changed(summary->blocks, relation, lsn);
+}
+
+static void note_checkpoint(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanCheckpoint item = {.lsn = record->lsn,
+                           .end = record->end,
+                           .online = event->online,
+                           .checkpoint = event->checkpoint};
+
+    buffer_append(&summary->checkpoints, &item, sizeof(item));
+    if (!event->checkpoint.full_page_writes)
+        summary->full_page_writes_off = true;
+}
+
+static void note_lowest_xid(Summary *summary, uint32_t xid)
+{
+    if (xid != 0 && (summary->lowest_committed_xid == 0 ||
+                     xid_precedes(xid, summary->lowest_committed_xid)))
+        summary->lowest_committed_xid = xid;
+}
+
+static void note_commit(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    if (record->lsn < summary->divergence)
+        return;
+    if (summary->commit_count == 0 || event->time < summary->first_commit_time)
+        summary->first_commit_time = event->time;
+    if (summary->commit_count == 0 || event->time > summary->last_commit_time)
+        summary->last_commit_time = event->time;
+    summary->commit_count++;
+    note_lowest_xid(summary, event->xid);
+    for (uint32_t i = 0; i < event->subxid_count; i++)
+        note_lowest_xid(summary, load_u32(event->subxids + (size_t) i * sizeof(uint32_t)));
+}
+
+static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    for (uint32_t i = 0; i < event->dropped_count; i++)
+        note_storage(summary, wal_event_dropped(event, i), record->lsn);
+    if (event->prepared)
+    {
+        SummaryFinished item = {.lsn = record->lsn, .xid = event->xid};
+        buffer_append(&summary->finished, &item, sizeof(item));
+    }
+    if (event->kind == WAL_EVENT_COMMIT)
+        note_commit(summary, record, event);
+}
+
+static void note_prepare(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanPrepared item = {.lsn = record->lsn,
+                         .xid = event->xid,
+                         .gid = keep_string(summary, event->gid, event->gid_size)};
+
+    buffer_append(&summary->prepared, &item, sizeof(item));
+}
+
+static void note_database(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanDatabase item = {.lsn = record->lsn,
+                         .kind = event->kind,
+                         .tablespace = event->tablespace,
+                         .database = event->database,
+                         .source_tablespace = event->source_tablespace,
+                         .source_database = event->source_database};
+
+    if (event->kind != WAL_EVENT_DATABASE_DROP)
+    {
+        buffer_append(&summary->databases, &item, sizeof(item));
+        return;
+    }
+    for (uint32_t i = 0; i < event->list_count; i++)
+    {
+        item.tablespace = wal_event_list_item(event, i);
+        buffer_append(&summary->databases, &item, sizeof(item));
+    }
+}
+
+static void note_tablespace(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanTablespace item = {.lsn = record->lsn, .tablespace = event->tablespace};
+
+    if (event->kind == WAL_EVENT_TABLESPACE_CREATE)
+    {
+        item.created = true;
+        item.path = keep_string(summary, event->path, event->path_size);
+    }
+    buffer_append(&summary->tablespaces, &item, sizeof(item));
+}
+
+static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    SummaryParameters item = {
+        .lsn = record->lsn, .wal_level = event->wal_level, .log_hints = event->flag};
+
+    buffer_append(&summary->parameters, &item, sizeof(item));
+}
+
+static void note_unknown(Summary *summary, const WalRecord *record)
+{
+    if (summary->unknown_lsn != LSN_INVALID)
+        return;
+    summary->unknown_lsn = record->lsn;
+    summary->unknown_rmgr = record->rmgr;
+    summary->unknown_info = record->info;
+}
+
+static void note_event(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    switch (event->kind)
+    {
+    case WAL_EVENT_CHECKPOINT:
+        note_checkpoint(summary, record, event);
+        break;
+    case WAL_EVENT_FPW_CHANGE:
+        if (!event->flag)
+            summary->full_page_writes_off = true;
+        break;
+    case WAL_EVENT_PARAMETER_CHANGE:
+        note_parameters(summary, record, event);
+        break;
+    case WAL_EVENT_COMMIT:
+    case WAL_EVENT_ABORT:
+        note_transaction_end(summary, record, event);
+        break;
+    case WAL_EVENT_PREPARE:
+        note_prepare(summary, record, event);
+        break;
+    case WAL_EVENT_RELATION_CREATE:
+        note_storage(summary, event->relation, record->lsn);
+        break;
+    case WAL_EVENT_RELATION_TRUNCATE:
+        if ((event->flags & TRUNCATE_HEAP) && summary->blocks != NULL)
+            blockmap_truncate(summary->blocks, event->relation, event->block);
+        break;
+    case WAL_EVENT_DATABASE_FILE_COPY:
+    case WAL_EVENT_DATABASE_CREATE:
+    case WAL_EVENT_DATABASE_DROP:
+        note_database(summary, record, event);
+        break;
+    case WAL_EVENT_TABLESPACE_CREATE:
+    case WAL_EVENT_TABLESPACE_DROP:
+        note_tablespace(summary, record, event);
+        break;
+    case WAL_EVENT_RUNNING_XACTS:
+        if (summary->running_xacts_lsn == LSN_INVALID)
+            summary->running_xacts_lsn = record->lsn;
+        break;
+    case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
+        note_unknown(summary, record);
+        break;
+    case WAL_EVENT_NONE:
+    case WAL_EVENT_SWITCH:
+    case WAL_EVENT_END_OF_RECOVERY:
+        break;
+    }
+}
+
+static bool visit_record(void *context, const WalRecord *record, Error *error)
+{
+    Summary *summary = context;
+    WalEvent event;
+
+    if (record->lsn < summary->floor)
+        return true;
+    summary->record_count++;
+    note_blocks(summary, record);
+    if (record->rmgr >= RMGR_CUSTOM_MIN)
+        summary->custom_rmgr_seen = true;
+    /* Hardly any record gets further. */
+    if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))
+        return true;
+    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT &&
+        summary->hint_image_lsn == LSN_INVALID)
+        summary->hint_image_lsn = record->lsn;
+    if (!walrecord_event(summary->stream->shape.version, record, &event, error))
+        return false;
+    note_event(summary, record, &event);
+    return true;
+}
+
+Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn floor,
+                      Lsn divergence, Error *error)
+{
+    Summary *summary = memory_allocate_zeroed(1, sizeof(Summary));
+
+    summary->stream = stream;
+    summary->from = from;
+    summary->floor = floor;
+    summary->divergence = divergence;
+    summary->blocks = blockmap_create();
+    if (wal_read_segment(stream, segment, from, visit_record, summary, &summary->facts, error))
+        return summary;
+    summary_destroy(summary);
+    return NULL;
+}
+
+void summary_destroy(Summary *summary)
+{
+    if (summary == NULL)
+        return;
+    blockmap_destroy(summary->blocks);
+    buffer_free(&summary->checkpoints);
+    buffer_free(&summary->databases);
+    buffer_free(&summary->tablespaces);
+    buffer_free(&summary->prepared);
+    buffer_free(&summary->finished);
+    buffer_free(&summary->parameters);
+    arena_destroy(summary->strings);
+    free(summary);
+}
