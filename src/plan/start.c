@@ -1,5 +1,8 @@
 #include "plan/start.h"
 
+#include "base/arena.h"
+#include "format/relpath.h"
+
 Start start_early(const ScanCheckpoint *common, const Control *source)
 {
     Start start = {
@@ -21,4 +24,83 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
         start.next_xid = source->checkpoint.next_xid;
     }
     return start;
+}
+
+/* Was this database's directory dropped after lsn? */
+static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
+{
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *event = &chain->databases[i];
+
+        if (event->kind == WAL_EVENT_DATABASE_DROP && event->lsn > lsn &&
+            event->database == database && event->tablespace == tablespace)
+            return true;
+    }
+    return false;
+}
+
+typedef struct DatabaseSearch
+{
+    Oid database;
+    bool found;
+} DatabaseSearch;
+
+static bool find_database(void *context, RelationId id, const BlockMapRelation *relation)
+{
+    DatabaseSearch *search = context;
+
+    (void) relation;
+    search->found = search->found || id.database == search->database;
+    return !search->found;
+}
+
+/* Does the WAL from lsn on change a block of the database? */
+static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Lsn lsn,
+                             bool *changed, Error *error)
+{
+    WalScan *scan = scan_create(stream, jobs, lsn);
+    Arena *arena = arena_create();
+    DatabaseSearch search = {.database = database};
+    ScanResult result;
+    Lsn end, last;
+    bool missing, done;
+
+    done = scan_forward(scan, lsn, &end, &last, &missing, NULL, error) &&
+           scan_finish(scan, arena, lsn, lsn, &result, error);
+    if (done)
+        blockmap_each(result.blocks, find_database, &search);
+    *changed = search.found;
+    arena_destroy(arena);
+    scan_destroy(scan);
+    return done;
+}
+
+bool start_check_file_copies(const WalStream *stream, int jobs, const ScanResult *chain,
+                             Error *error)
+{
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *copy = &chain->databases[i];
+        bool dropped, changed = false;
+        char text[LSN_TEXT_SIZE];
+
+        if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY ||
+            is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn))
+            continue;
+        dropped = is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
+        if (!dropped && !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed,
+                                          error))
+            return false;
+        if (!dropped && !changed)
+            continue;
+        error_set(error, ERROR_FAILED, "replay would copy database %u from database %u, which the "
+                                       "source %s since",
+                  copy->database, copy->source_database, dropped ? "has dropped" : "has changed");
+        error_detail(error, "The source copied it as files at %s (CREATE DATABASE, or ALTER DATABASE "
+                            "SET TABLESPACE); the copy on the target would silently differ.",
+                     lsn_text(stream->shape.version, copy->lsn, text));
+        return error_hint(error, "Take a new base backup of the target.");
+    }
+    return true;
 }

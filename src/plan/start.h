@@ -26,4 +26,13 @@ typedef struct Start
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
+/*
+ * Would replay copy the directory of a database that is no longer what it was when the source copied it? CREATE DATABASE by file
+ * copy (and SET TABLESPACE) is replayed by copying the template as it stands in the rewound target: with blocks from a later time
+ * if the source changed it afterwards, or nothing if the source dropped it. chain is the scan of the source's WAL from the start on,
+ * stream the same WAL. Refuses (ERROR_FAILED) where an early start would be wrong.
+ */
+MUST_CHECK bool start_check_file_copies(const WalStream *stream, int jobs, const ScanResult *chain,
+                                        Error *error);
+
 #endif

@@ -26,6 +26,7 @@ struct WalScan
     int jobs;
     Lsn floor_at_most;
     bool begun;
+    bool ended_at_limit;
     uint64_t first_segment;
     Summary **ahead;
     size_t ahead_count;
@@ -360,12 +361,19 @@ bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing, c
     }
     if (!check_damage(scan, &forward_end, error))
         return false;
+    scan->ended_at_limit = !forward_end.missing && scan->stream->limit != LSN_INVALID &&
+                           forward_end.invalid_lsn >= scan->stream->limit;
     *end = scan->next_lsn;
     *last = scan->last_lsn;
     *missing = forward_end.missing;
     if (reason != NULL)
         memcpy(reason, forward_end.reason, sizeof(forward_end.reason));
     return true;
+}
+
+bool scan_ended_at_limit(const WalScan *scan)
+{
+    return scan->ended_at_limit;
 }
 
 /* --- Backward --------------------------------------------------------------------------------------------------- */

@@ -35,6 +35,9 @@ void scan_destroy(WalScan *scan);
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
                              char *reason, Error *error);
 
+/* Did scan_forward end because the next record, valid or not, is not whole before the stream's limit? */
+bool scan_ended_at_limit(const WalScan *scan);
+
 typedef struct ScanCheckpoint
 {
     Lsn lsn;

@@ -1,0 +1,247 @@
+#include "phases/run.h"
+
+#include "base/log.h"
+#include "io/file.h"
+#include "plan/divergence.h"
+
+#include <stdio.h>
+
+typedef struct FetchToFile
+{
+    int fd;
+    const char *path;
+    uint64_t offset;
+    bool gone;
+    bool end;
+} FetchToFile;
+
+static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
+                        Error *error)
+{
+    FetchToFile *file = context;
+
+    (void) index;
+    file->gone = bytes == NULL;
+    file->end = size < FETCH_SIZE_MAX;
+    if (bytes == NULL || !file_write_at(file->fd, file->path, bytes, size, file->offset, error))
+        return bytes == NULL;
+    file->offset += size;
+    return true;
+}
+
+/* Bring a segment of common history from the source for the scan. An ArchiveFetch. */
+static bool fetch_segment(void *context, const char *name, const char *path, bool *found,
+                          Error *error)
+{
+    Run *run = context;
+    char source_path[64];
+    FetchToFile file = {.path = path};
+    bool result = true;
+
+    snprintf(source_path, sizeof(source_path), "pg_wal/%s", name);
+    if (!file_create(path, &file.fd, error))
+        return false;
+    while (result && !file.gone && !file.end && file.offset < run->shape.segment_size)
+    {
+        FetchRequest request = {source_path, file.offset, FETCH_SIZE_MAX};
+
+        result = run->source->operations->fetch(run->source, 0, &request, 1, write_piece, &file,
+                                                error);
+    }
+    file_close(file.fd);
+    *found = result && !file.gone && file.offset == run->shape.segment_size;
+    if (result && !*found)
+        result = file_remove(path, error);
+    return result;
+}
+
+static bool open_in_source_directory(void *context, Timeline timeline, uint64_t segment, int *fd,
+                                     bool *found, Error *error)
+{
+    const Run *run = context;
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+
+    wal_segment_name(&run->shape, timeline, segment, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->source_directory, name);
+    return file_open_read(path, fd, found, error);
+}
+
+static void open_streams(Run *run)
+{
+    char *redo_name = arena_allocate(run->arena, WAL_NAME_SIZE);
+    ArchiveOptions archive = {
+        .shape = run->shape,
+        .data_directory = run->options->target,
+        .wal_directory = arena_printf(run->arena, "%s/pg_wal", run->options->target),
+        .scratch_directory = run->scratch,
+        .restore_command = run->restore_command,
+        .redo_file_name = redo_name,
+        .fetch = fetch_segment,
+        .fetch_context = run,
+    };
+
+    wal_segment_name(&run->shape, run->target.control.checkpoint.timeline,
+                     wal_segment_of(&run->shape, run->target.control.checkpoint.redo), redo_name);
+    run->archive = archive_create(&archive);
+    run->target_stream = (WalStream){.shape = run->shape,
+                                     .data_block_size = run->target.control.block_size,
+                                     .history = &run->target_history,
+                                     .open = archive_open,
+                                     .context = run->archive};
+    run->source_directory_stream = run->target_stream;
+    run->source_directory_stream.history = &run->source_history;
+    run->source_directory_stream.open = open_in_source_directory;
+    run->source_directory_stream.context = run;
+}
+
+/* The end of a stopped source's WAL: of the last record behind its checkpoint. */
+static bool find_source_directory_end(Run *run, Error *error)
+{
+    WalScan *scan;
+    Lsn last;
+    bool missing, result;
+
+    if (run->source->is_server || run->position.in_recovery)
+        return true;
+    scan = scan_create(&run->source_directory_stream, 1, run->source_control.checkpoint_lsn);
+    result = scan_forward(scan, run->source_control.checkpoint_lsn, &run->position.end, &last,
+                          &missing, NULL, error);
+    scan_destroy(scan);
+    if (result && run->position.end == run->source_control.checkpoint_lsn)
+        return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
+    run->position.minimum = run->position.end;
+    return result;
+}
+
+/*
+ * Read the target's WAL to its end, from a record that is known to be there: pg_control's checkpoint, or where the
+ * recovery of an earlier rewind, which never started, was to begin.
+ */
+static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
+{
+    const Control *control = &run->target.control;
+    Lsn from = run->target.has_backup_label ? run->target.label_redo : control->checkpoint_lsn;
+    Lsn floor = run->target.has_backup_label ? run->target.label_redo : control->checkpoint.redo;
+    Lsn last;
+    bool missing;
+    char reason[256], text[LSN_TEXT_SIZE];
+
+    if (latest_divergence != LSN_INVALID && latest_divergence < floor)
+        floor = latest_divergence;
+    from = wal_skip_header(&run->shape, from);
+    run->scan = scan_create(&run->target_stream, run->options->jobs, floor);
+    if (!scan_forward(run->scan, from, &run->target_end, &last, &missing, reason, error))
+        return false;
+    run->report->target_end = run->target_end;
+    if (run->target_end == from && missing)
+        return archive_missing_error(run->archive,
+                                     history_timeline_at(&run->target_history, from),
+                                     wal_segment_of(&run->shape, from), error) ||
+               error_detail(error, "It holds the target's last checkpoint.");
+    if (run->target_end == from || run->target_end < control->min_recovery_point)
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  run_lsn_text(run, run->target_end, text), reason);
+        return error_detail(error, "The target's WAL is damaged or incomplete there: its files hold "
+                                   "later changes.");
+    }
+    return true;
+}
+
+/* The checkpoint that recovery may start from: the target finished it, and every page needs nothing older. */
+static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
+{
+    const Control *control = &run->target.control;
+    ScanCheckpointWanted wanted = {
+        .before = before,
+        .not_after = control->checkpoint_lsn,
+    };
+
+    if (run->target.has_backup_label)
+    {
+        wanted.not_after = run->target.label_checkpoint;
+        wanted.redo_not_after = run->target.label_redo;
+    }
+    else if (control->backup_start_point != LSN_INVALID)
+        wanted.redo_not_after = control->backup_start_point;
+    return scan_find_checkpoint(run->scan, &wanted, &run->common, error);
+}
+
+/*
+ * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from that checkpoint's redo
+ * position to the divergence is the source's, byte by byte.
+ */
+static bool find_divergence(Run *run, Lsn latest, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    run->divergence = latest;
+    for (;;)
+    {
+        Lsn from, lsn = LSN_INVALID;
+        bool differs;
+        uint64_t compared = 0;
+
+        archive_set_common_end(run->archive, run->divergence);
+        if (!find_common_checkpoint(run, run->divergence, error))
+            return false;
+        from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->common.checkpoint.redo));
+        if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from,
+                                run->divergence, &differs, &lsn, &compared, error))
+            return false;
+        log_debug("compared %llu bytes of WAL before %s with the source's",
+                  (unsigned long long) compared, run_lsn_text(run, run->divergence, text));
+        if (!differs)
+            return true;
+        if (!scan_record_at(run->scan, lsn, &run->divergence, error))
+            return false;
+    }
+}
+
+static void report_divergence(Run *run, Timeline timeline)
+{
+    char text[LSN_TEXT_SIZE];
+
+    log_info("servers diverged at WAL location %s on timeline %u", /* contract */
+             run_lsn_text(run, run->divergence, text), timeline);
+    run->report->diverged = true;
+    run->report->divergence = run->divergence;
+    run->report->divergence_timeline = timeline;
+}
+
+/* *needed: the target holds WAL behind the divergence. */
+bool phase_diverge(Run *run, bool *needed, Error *error)
+{
+    size_t common;
+    Lsn latest;
+    bool same_timeline;
+
+    open_streams(run);
+    if (!find_source_directory_end(run, error))
+        return false;
+    run->report->source_end = run->position.end;
+    if (!history_common(&run->source_history, &run->target_history, &common, &latest))
+        return error_set(error, ERROR_IMPOSSIBLE, "could not find common ancestor of the source and "
+                                                  "target cluster's timelines"); /* contract */
+    same_timeline = latest == LSN_INVALID;
+    if (!find_target_end(run, latest, error))
+        return false;
+    if (same_timeline)
+    {
+        /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
+        latest = run->target_end;
+        if (!run->position.in_recovery && run->position.end < latest)
+            latest = run->position.end;
+    }
+    else if (run->target_end < latest)
+        latest = run->target_end;
+    if (!find_divergence(run, latest, error))
+        return false;
+    *needed = run->target_end > run->divergence;
+    if (same_timeline && !*needed)
+        log_info("source and target cluster are on the same timeline"); /* contract */
+    else if (*needed || !same_timeline)
+        report_divergence(run, *needed ? history_timeline_at(&run->target_history, run->divergence - 1)
+                                       : run->target_history.entries[common].timeline);
+    return true;
+}

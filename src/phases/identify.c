@@ -1,0 +1,234 @@
+#include "phases/run.h"
+
+#include "base/log.h"
+#include "io/file.h"
+
+#include <stdio.h>
+
+#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
+
+static bool open_source(Run *run, Error *error)
+{
+    const Options *options = run->options;
+
+    if (options->source_server != NULL)
+    {
+        if (!source_server_open(options->source_server, options->retry_timeout_seconds,
+                                &run->source, error))
+            return false;
+        log_progress_message("connected to server"); /* contract */
+    }
+    else if (!source_directory_open(options->source_directory, &run->source, error))
+        return false;
+    run->report->source = run->source->description;
+    return true;
+}
+
+static bool check_same_system(const Run *run, Error *error)
+{
+    if (run->source_control.system_identifier == run->target.control.system_identifier)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "source and target clusters are from different systems"); /* contract */
+    return error_detail(error, "System identifier of the source is %llu, of the target %llu.",
+                        (unsigned long long) run->source_control.system_identifier,
+                        (unsigned long long) run->target.control.system_identifier);
+}
+
+static bool check_same_version(const Run *run, Error *error)
+{
+    const Control *source = &run->source_control;
+    const Control *target = &run->target.control;
+
+    if (source->control_version == target->control_version &&
+        source->catalog_version == target->catalog_version &&
+        source->block_size == target->block_size &&
+        source->relation_segment_blocks == target->relation_segment_blocks &&
+        source->wal_block_size == target->wal_block_size &&
+        source->wal_segment_size == target->wal_segment_size)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "clusters are not compatible with this version of pg_rewind"); /* contract */
+    return error_detail(error, "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
+                               "catalog version %u) differ in version or block sizes.",
+                        source->version->major, source->catalog_version, target->version->major,
+                        target->catalog_version);
+}
+
+static bool check_hints_logged(const Run *run, Error *error)
+{
+    const Control *target = &run->target.control;
+
+    if (target->data_checksum_version == 0 && !target->wal_log_hints)
+        return error_set(error, ERROR_IMPOSSIBLE, "target server needs to use either data checksums "
+                                                  "or \"wal_log_hints = on\""); /* contract */
+    if (run->source_control.data_checksum_version != target->data_checksum_version)
+    {
+        error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
+        return error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
+    }
+    return true;
+}
+
+static bool check_target_stopped(const Run *run, Error *error)
+{
+    const ControlState state = run->target.control.state;
+    bool running;
+    long pid;
+
+    if (!target_server_running(&run->target, &running, &pid, error))
+        return false;
+    if (running)
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        return error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
+                            run->target.directory);
+    }
+    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md). */
+    if (run->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
+        state != STATE_SHUTDOWNED_IN_RECOVERY)
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        return error_detail(error, "Its state is \"%s\".", control_state_name(state));
+    }
+    return true;
+}
+
+static bool check_source_stopped(const Run *run, Error *error)
+{
+    const ControlState state = run->source_control.state;
+
+    if (run->source->is_server || state == STATE_SHUTDOWNED ||
+        state == STATE_SHUTDOWNED_IN_RECOVERY)
+        return true;
+    return error_set(error, ERROR_FAILED,
+                     "source data directory must be shut down cleanly"); /* contract */
+}
+
+static bool check_not_same_directory(const Run *run, Error *error)
+{
+    struct stat source, target;
+    bool found;
+
+    if (run->source->is_server)
+        return true;
+    if (!file_stat(run->options->source_directory, &source, &found, error) ||
+        !file_stat(run->options->target, &target, &found, error))
+        return false;
+    if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
+        return error_set(error, ERROR_FAILED, "source and target are the same directory");
+    return true;
+}
+
+typedef bool (*Prerequisite)(const Run *run, Error *error);
+
+/* In the original's order; every one that fails is printed, the first one is the run's error. */
+static const Prerequisite prerequisites[] = {
+    check_same_system,    check_same_version,   check_hints_logged,
+    check_target_stopped, check_source_stopped, check_not_same_directory,
+};
+
+static bool check_prerequisites(const Run *run, Error *error)
+{
+    bool passed = true;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        Error next = {0};
+
+        if (prerequisites[i](run, &next))
+            continue;
+        if (passed)
+            *error = next;
+        else
+            log_error(&next);
+        passed = false;
+    }
+    return passed;
+}
+
+static void log_history(const Run *run, const char *title, const History *history)
+{
+    char begin[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+
+    log_debug("%s", title);
+    for (size_t i = 0; i < history->count; i++)
+        log_debug("%u: %s - %s", history->entries[i].timeline, /* contract */
+                  run_lsn_text(run, history->entries[i].begin, begin),
+                  run_lsn_text(run, history->entries[i].end, end));
+}
+
+static bool read_histories(Run *run, Error *error)
+{
+    Timeline source_timeline = run->position.timeline;
+    Timeline target_timeline = control_timeline(&run->target.control);
+    Buffer source_text = {0}, target_text = {0};
+    char name[HISTORY_NAME_SIZE], path[64], target_path[PATH_SIZE];
+    bool found, result = false;
+
+    if (source_timeline > 1)
+    {
+        history_file_name(source_timeline, name);
+        snprintf(path, sizeof(path), "pg_wal/%s", name);
+        if (!run->source->operations->read_file(run->source, path, HISTORY_SIZE_MAX, &source_text,
+                                                &found, error))
+            goto done;
+        if (!found)
+        {
+            error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
+            goto done;
+        }
+    }
+    if (target_timeline > 1)
+    {
+        history_file_name(target_timeline, name);
+        snprintf(target_path, sizeof(target_path), "%s/pg_wal/%s", run->options->target, name);
+        if (!file_read_all(target_path, HISTORY_SIZE_MAX, &target_text, NULL, error))
+            goto done;
+    }
+    result = history_parse(run->arena, source_timeline, (const char *) source_text.bytes,
+                           source_text.size, &run->source_history, error) &&
+             history_parse(run->arena, target_timeline, (const char *) target_text.bytes,
+                           target_text.size, &run->target_history, error);
+    if (result)
+    {
+        log_history(run, "Source timeline history:", &run->source_history); /* contract */
+        log_history(run, "Target timeline history:", &run->target_history); /* contract */
+        run->report->source_history = &run->source_history;
+        run->report->target_history = &run->target_history;
+    }
+
+done:
+    buffer_free(&source_text);
+    buffer_free(&target_text);
+    return result;
+}
+
+bool phase_identify(Run *run, Error *error)
+{
+    const Options *options = run->options;
+    const SourceOperations *source;
+
+    /* The order of the original: callers match the first message. The restore command needs the version, so
+       pg_control is read before; what is wrong with it is said in its turn. */
+    if (!target_read(&run->target, error))
+        return false;
+    if (options->restore_target_wal &&
+        !target_restore_command(run->arena, &run->target, options->bindir, options->config_file,
+                                &run->restore_command, error))
+        return false;
+    if (!open_source(run, error))
+        return false;
+    source = run->source->operations;
+    if (!source->read_control(run->source, &run->source_control, error))
+        return false;
+    run->report->version = run->target.control.version;
+    run->shape = (WalShape){.version = run->target.control.version,
+                            .system_identifier = run->target.control.system_identifier,
+                            .segment_size = run->target.control.wal_segment_size,
+                            .block_size = run->target.control.wal_block_size};
+    return check_prerequisites(run, error) &&
+           source->position(run->source, &run->source_control, &run->position, error) &&
+           read_histories(run, error);
+}
+

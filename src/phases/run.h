@@ -1,0 +1,94 @@
+/*
+ * What a run knows, and its phases: one file each, called in this order by rewind.c.
+ */
+#ifndef PHASES_RUN_H
+#define PHASES_RUN_H
+
+#include "apply/stage.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/interlock.h"
+#include "cluster/source.h"
+#include "cluster/target.h"
+#include "format/history.h"
+#include "plan/listing.h"
+#include "plan/plan.h"
+#include "plan/start.h"
+#include "report/report.h"
+#include "rewind.h"
+#include "wal/archive.h"
+#include "wal/scan.h"
+
+#include <stdbool.h>
+
+#define APPLY_PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
+
+/* All that a run knows. Strings and histories are in the arena. */
+typedef struct Run
+{
+    const Options *options;
+    Report *report;
+    Arena *arena;
+    Interlock *interlock;
+    char *restore_command;
+    char *scratch; /* directory for WAL that is brought for the scan */
+
+    Target target;
+    Source *source;
+    Control source_control;
+    SourcePosition position;
+    WalShape shape;
+    History source_history;
+    History target_history;
+
+    Archive *archive;
+    WalStream target_stream;
+    WalStream source_directory_stream; /* only for a source that is a directory */
+    WalScan *scan;
+    ScanResult scanned;
+    Lsn target_end;
+    Lsn divergence;
+    ScanCheckpoint common; /* the last common checkpoint */
+    Start start;
+
+    Listing source_files;
+    Listing target_files;
+    PlanInput input;
+    Plan plan;
+    Stage *stage;
+    Lsn min_recovery_point;
+    Timeline min_recovery_timeline;
+} Run;
+
+/* An LSN as the target's version prints it; text holds LSN_TEXT_SIZE bytes. */
+const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
+
+/* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more is to be done. */
+MUST_CHECK bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error);
+
+/* 2. Identify: both clusters, all prerequisites, the source's position, both histories. */
+MUST_CHECK bool phase_identify(Run *run, Error *error);
+
+/* 3. Find the divergence and the last common checkpoint. *needed: the target holds WAL behind the divergence. */
+MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
+
+/* 4. Scan the target's WAL from where it names every block that may differ. */
+MUST_CHECK bool phase_scan(Run *run, Error *error);
+
+/* 5. and 6. List both directories, decide, and check all that can be checked before anything is written. */
+MUST_CHECK bool phase_plan(Run *run, Error *error);
+
+/* 7. Stage everything, prove the chain of WAL, write the journal. */
+MUST_CHECK bool phase_stage(Run *run, Error *error);
+
+/* 8. Commit and apply. */
+MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
+
+/* Of use to planning and staging: WAL segments that the rewound target needs. */
+Lsn run_wal_end(const Run *run);                        /* the last position that it must have */
+bool run_keeps_segment(const Run *run, uint64_t segment); /* it has the segment already, and keeps it */
+void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]);
+uint64_t run_wal_bytes_to_stage(const Run *run);
+bool run_missing_wal_error(const char *names, Error *error);
+
+#endif

@@ -1,0 +1,85 @@
+#include "phases/run.h"
+
+#include "base/log.h"
+
+/* Did the target pass the divergence in recovery, where hints are set without being logged? */
+static bool passed_divergence_in_recovery(const Run *run)
+{
+    const ControlState state = run->target.control.state;
+    const History *history = &run->target_history;
+
+    return state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
+           history->entries[history->count - 1].begin > run->divergence;
+}
+
+static bool check_scanned_settings(const Run *run, Error *error)
+{
+    const ScanResult *scanned = &run->scanned;
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->hints_not_logged_at != LSN_INVALID &&
+        run->target.control.data_checksum_version == 0)
+    {
+        error_set(error, ERROR_IMPOSSIBLE, "target server needs to use either data checksums "
+                                           "or \"wal_log_hints = on\""); /* contract */
+        return error_detail(error, "\"wal_log_hints\" was switched at %s, behind the last common "
+                                   "checkpoint: hint bits set without it are in no WAL.",
+                            run_lsn_text(run, scanned->hints_not_logged_at, text));
+    }
+    if (scanned->wal_minimal_at != LSN_INVALID)
+    {
+        error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+        return error_detail(error, "It was switched at %s, behind the last common checkpoint: changes "
+                                   "made with it are in no WAL.",
+                            run_lsn_text(run, scanned->wal_minimal_at, text));
+    }
+    if (scanned->unknown_relation_update_at != LSN_INVALID)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "WAL record modifies a relation, but record type is not recognized: lsn: %s, "
+                         "rmid: %d, rmgr: %s, info: %02X",
+                         run_lsn_text(run, scanned->unknown_relation_update_at, text),
+                         scanned->unknown_rmgr, walrecord_rmgr_name(scanned->unknown_rmgr),
+                         scanned->unknown_info);
+    return true;
+}
+
+bool phase_scan(Run *run, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+    ScanCheckpointWanted wanted = {.before = run->common.lsn + 1, .not_after = run->common.lsn};
+    ScanCheckpoint older;
+
+    run->start = start_early(&run->common, &run->source_control);
+    log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
+             run_lsn_text(run, run->common.lsn, text), run->common.checkpoint.timeline);
+    run->report->checkpoint = run->common.lsn;
+    run->report->redo = run->start.redo;
+    run->report->checkpoint_timeline = run->common.checkpoint.timeline;
+    log_progress_message("reading WAL in target"); /* contract */
+    if (!scan_finish(run->scan, run->arena, run->start.scan_floor, run->divergence, &run->scanned,
+                     error))
+        return false;
+    if (passed_divergence_in_recovery(run) && run->scanned.lowest_committed_xid != 0)
+    {
+        /* Hints for transactions that ended on the target may stand on any page that they touched: scan from before they began. */
+        wanted.next_xid_not_after = run->scanned.lowest_committed_xid;
+        if (!scan_find_checkpoint(run->scan, &wanted, &older, error))
+            return false;
+        if (older.checkpoint.redo < run->start.scan_floor)
+        {
+            run->start.scan_floor = older.checkpoint.redo;
+            if (!scan_finish(run->scan, run->arena, run->start.scan_floor, run->divergence,
+                             &run->scanned, error))
+                return false;
+        }
+    }
+    run->report->scanned = true;
+    run->report->lost_commits = run->scanned.commit_count;
+    run->report->first_lost_commit = run->scanned.first_commit_time;
+    run->report->last_lost_commit = run->scanned.last_commit_time;
+    run->report->target_wal_bytes = run->scanned.wal_bytes;
+    for (size_t i = 0; i < run->scanned.prepared_count; i++)
+        run->report->lost_prepared += run->scanned.prepared[i].lsn >= run->divergence &&
+                                      !run->scanned.prepared[i].finished;
+    return check_scanned_settings(run, error);
+}

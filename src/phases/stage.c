@@ -1,0 +1,253 @@
+#include "phases/run.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "format/backup_label.h"
+#include "io/file.h"
+#include "recovery.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* Stage one segment up to `end`, from the source, or from where the archive brings it. *found false: it is nowhere. */
+static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Error *error)
+{
+    Lsn begin = wal_segment_start(&run->shape, segment);
+    Lsn segment_end = begin + run->shape.segment_size;
+    uint32_t size = (uint32_t) ((end < segment_end ? end : segment_end) - begin);
+    Timeline timeline = history_timeline_of_segment(&run->source_history, begin, segment_end);
+    char name[WAL_NAME_SIZE];
+    const char *path;
+    int fd;
+
+    run_segment_name(run, segment, name);
+    if (!stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size, NULL, found,
+                           error))
+        return false;
+    if (*found)
+        return true;
+    if (!archive_open(run->archive, timeline, segment, &fd, found, error))
+        return false;
+    if (!*found)
+        return true;
+    file_close(fd);
+    path = archive_path(run->archive, run->arena, timeline, segment);
+    /* A file of that name in the target's own pg_wal is of its own history, unless it was kept. */
+    if (path == NULL || strncmp(path, run->scratch, strlen(run->scratch)) != 0)
+    {
+        *found = false;
+        return true;
+    }
+    return stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size, path,
+                             found, error);
+}
+
+static bool add_done_marker(Run *run, const char *name, Error *error)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "pg_wal/archive_status/%s.done", name);
+    return stage_content(run->stage, path, "", 0, error);
+}
+
+/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in. */
+static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error)
+{
+    uint64_t behind = wal_segment_of(&run->shape, end);
+    Buffer missing = {0};
+    bool result = true;
+
+    if (last && end > wal_segment_start(&run->shape, behind))
+        behind++;
+    for (; *next < behind && result; (*next)++)
+    {
+        char name[WAL_NAME_SIZE];
+        bool found = true;
+
+        if (run_keeps_segment(run, *next))
+            continue;
+        run_segment_name(run, *next, name);
+        result = stage_segment(run, *next, end, &found, error);
+        if (result && !found)
+            buffer_printf(&missing, "%s%s", missing.size > 0 ? ", " : "", name);
+        else if (result && end >= wal_segment_start(&run->shape, *next + 1))
+            result = add_done_marker(run, name, error);
+    }
+    if (result && missing.size > 0)
+        result = run_missing_wal_error(buffer_string(&missing), error);
+    buffer_free(&missing);
+    return result;
+}
+
+/* The source's WAL as the rewound target will have it. A WalOpen. */
+static bool open_rewound(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                         Error *error)
+{
+    const Run *run = context;
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    const char *staged;
+
+    wal_segment_name(&run->shape, timeline, segment, name);
+    staged = stage_wal_path(run->stage, name);
+    if (staged != NULL)
+        return file_open_read(staged, fd, found, error);
+    *found = false;
+    if (!run_keeps_segment(run, segment))
+        return true;
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    return file_open_read(path, fd, found, error);
+}
+
+/* pg_twophase files that replay makes anew are not copied, and removed where they stand. */
+static void drop_future_twophase(Run *run, const ScanResult *chain)
+{
+    for (size_t i = 0; i < run->plan.count; i++)
+    {
+        PlanEntry *entry = &run->plan.entries[i];
+        uint64_t xid;
+        bool future;
+
+        if (!entry->twophase || entry->action != ACTION_COPY)
+            continue;
+        xid = strtoull(strrchr(entry->path, '/') + 1, NULL, 16);
+        future = run->shape.version->twophase_name_digits == 16
+                     ? xid >= run->start.next_xid
+                     : (int32_t) ((uint32_t) xid - (uint32_t) run->start.next_xid) >= 0;
+        for (size_t p = 0; p < chain->prepared_count && !future; p++)
+            future = chain->prepared[p].xid == (uint32_t) xid;
+        entry->dropped = future;
+    }
+}
+
+/*
+ * Prove the chain of WAL from the redo position to the end, find the last record that ends there (minRecoveryPoint), and what
+ * replay will do.
+ */
+static bool prove_chain(Run *run, Lsn end, Error *error)
+{
+    WalStream stream = run->target_stream;
+    WalScan *scan;
+    ScanResult chain;
+    Lsn from = wal_skip_header(&run->shape, run->start.redo), last;
+    bool missing, result;
+    char reason[256], text[LSN_TEXT_SIZE];
+
+    stream.history = &run->source_history;
+    stream.limit = end;
+    stream.open = open_rewound;
+    stream.context = run;
+    scan = scan_create(&stream, run->options->jobs, from);
+    result = scan_forward(scan, from, &run->min_recovery_point, &last, &missing, reason, error) &&
+             scan_finish(scan, run->arena, run->start.redo, run->start.redo, &chain, error);
+    if (result && !scan_ended_at_limit(scan) && run->min_recovery_point < end)
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  run_lsn_text(run, run->min_recovery_point, text), reason);
+        result = error_detail(error, "The source's WAL has a hole or damage there; a standby could not "
+                                     "replay it.");
+    }
+    if (result && chain.full_page_writes_off)
+        result = error_set(error, ERROR_FAILED, "\"full_page_writes\" must be enabled in the source "
+                                                "server");
+    if (result)
+        result = start_check_file_copies(&stream, run->options->jobs, &chain, error);
+    if (result)
+        drop_future_twophase(run, &chain);
+    scan_destroy(scan);
+    return result;
+}
+
+/* The source once more, after its last byte was read: still the same, and where it stands. */
+static bool read_source_again(Run *run, Control *control, Error *error)
+{
+    Timeline timeline = run->position.timeline;
+
+    if (!run->source->operations->read_control(run->source, control, error))
+        return false;
+    if (!run->source->is_server)
+    {
+        if (memcmp(control->bytes, run->source_control.bytes, sizeof(control->bytes)) != 0)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "source system was modified while pg_rewind was running");
+        return true;
+    }
+    if (control->system_identifier != run->source_control.system_identifier)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was modified while pg_rewind was running");
+    if (control->state != STATE_IN_PRODUCTION && control->state != STATE_IN_ARCHIVE_RECOVERY)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was in unexpected state at end of rewind");
+    if (!run->source->operations->position(run->source, control, &run->position, error))
+        return false;
+    if (run->position.timeline != timeline)
+    {
+        error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
+        return error_detail(error, "It went from timeline %u to %u.", timeline,
+                            run->position.timeline);
+    }
+    return true;
+}
+
+static bool make_journal_head(Run *run, const Control *source, JournalHead *head, Error *error)
+{
+    uint8_t random[(RUN_ID_SIZE - 1) / 2];
+    char text[LSN_TEXT_SIZE];
+    Buffer label = {0};
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+        return error_set_errno(error, ERROR_FAILED, "could not generate random bytes");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(head->run_id + 2 * i, 3, "%02x", random[i]);
+    head->source = run->source->description;
+    head->divergence = arena_printf(run->arena, "%s on timeline %u",
+                                    run_lsn_text(run, run->divergence, text),
+                                    run->report->divergence_timeline);
+    memcpy(head->old_control, run->target.control.bytes, sizeof(head->old_control));
+    control_make_poison(&run->target.control, run->target_end,
+                        history_timeline_at(&run->target_history, run->target_end), head->poison);
+    control_make_rewound(source, run->min_recovery_point, run->min_recovery_timeline, time(NULL),
+                         head->new_control);
+    if (!backup_label_make(&run->shape, run->start.redo, run->start.checkpoint, run->start.timeline,
+                           time(NULL), &label, error))
+        return false;
+    head->backup_label = arena_strdup(run->arena, buffer_string(&label));
+    head->group_access = run->target.group_access;
+    buffer_free(&label);
+    return true;
+}
+
+bool phase_stage(Run *run, Error *error)
+{
+    uint64_t next_segment = wal_segment_of(&run->shape, run->start.redo);
+    Control source_last;
+    JournalHead head = {0};
+    Lsn end;
+
+    if (!interlock_claim_pid_file(run->interlock, error) ||
+        !stage_create(run->options->target, &run->plan, run->options->jobs, &run->stage, error))
+        return false;
+    /* WAL that is complete comes first, before the source removes it; the rest when no byte of data is younger than its end. */
+    if (!stage_wal(run, &next_segment, run_wal_end(run), false, error) ||
+        !stage_fetch(run->stage, run->source, &run->plan, error) ||
+        !read_source_again(run, &source_last, error))
+        return false;
+    end = run_wal_end(run);
+    if (!stage_wal(run, &next_segment, end, true, error) || !prove_chain(run, end, error))
+        return false;
+    if (run->position.in_recovery)
+        run->min_recovery_point = end;
+    run->min_recovery_timeline =
+        history_timeline_at(&run->source_history, run->min_recovery_point - 1);
+    run->report->min_recovery_point = run->min_recovery_point;
+    run->report->min_recovery_timeline = run->min_recovery_timeline;
+    run->report->source_end = end;
+    log_progress_message("creating backup label and updating control file"); /* contract */
+    if (run->options->write_recovery_conf &&
+        !recovery_stage(run->stage, run->source, run->shape.version, run->options->source_server, error))
+        return false;
+    return make_journal_head(run, &source_last, &head, error) &&
+           stage_finish(run->stage, &run->plan, &head, error);
+}

@@ -1,0 +1,123 @@
+#include "recovery.h"
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "format/recovery_conf.h"
+#include "io/connection.h"
+#include "io/durable.h"
+#include "io/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SETTINGS_PATH "postgresql.auto.conf"
+#define SIGNAL_PATH "standby.signal"
+#define RECOVERY_CONF_PATH "recovery.conf"
+#define SETTINGS_SIZE_MAX (16 * 1024 * 1024)
+
+static bool uses_recovery_conf(const Version *version)
+{
+    return version->recovery_settings == RECOVERY_CONF;
+}
+
+void recovery_claim_files(const Version *version, Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        PlanEntry *entry = &plan->entries[i];
+
+        if (uses_recovery_conf(version) ? strcmp(entry->path, RECOVERY_CONF_PATH) == 0
+                                        : strcmp(entry->path, SETTINGS_PATH) == 0 ||
+                                              strcmp(entry->path, SIGNAL_PATH) == 0)
+            entry->action = ACTION_NONE;
+    }
+}
+
+static bool append_option(void *context, const char *keyword, const char *value, Error *error)
+{
+    (void) error;
+    conninfo_append(context, keyword, value);
+    return true;
+}
+
+/* primary_conninfo for the connection that is open. */
+static bool make_conninfo(Source *source, const Version *version, const char *conninfo,
+                          Buffer *text, Error *error)
+{
+    Arena *arena = arena_create();
+    const char *dbname = connection_explicit_dbname(conninfo, arena);
+    bool result = connection_options(source_connection(source), append_option, text, error);
+
+    if (result && version->conninfo_dbname && dbname != NULL)
+        conninfo_append(text, "dbname", dbname);
+    arena_destroy(arena);
+    return result;
+}
+
+/* Settings are `old` with primary_conninfo in place of what it had. */
+static bool make_settings(Source *source, const Version *version, const char *conninfo,
+                          const Buffer *old, Buffer *settings, Error *error)
+{
+    Buffer primary = {0};
+    bool result = make_conninfo(source, version, conninfo, &primary, error);
+
+    if (result && uses_recovery_conf(version))
+        recovery_conf_make(buffer_string(&primary), settings);
+    else if (result)
+        setting_replace((const char *) old->bytes, old->size, "primary_conninfo",
+                        buffer_string(&primary), settings);
+    buffer_free(&primary);
+    return result;
+}
+
+bool recovery_stage(Stage *stage, Source *source, const Version *version, const char *conninfo,
+                    Error *error)
+{
+    Buffer old = {0}, settings = {0};
+    bool found, result;
+
+    result = source->operations->read_file(source, SETTINGS_PATH, SETTINGS_SIZE_MAX, &old, &found,
+                                           error) &&
+             make_settings(source, version, conninfo, &old, &settings, error);
+    if (result && uses_recovery_conf(version))
+        result = stage_content(stage, RECOVERY_CONF_PATH, settings.bytes, settings.size, error);
+    else if (result)
+        result = stage_content(stage, SETTINGS_PATH, settings.bytes, settings.size, error) &&
+                 stage_content(stage, SIGNAL_PATH, "", 0, error);
+    buffer_free(&old);
+    buffer_free(&settings);
+    return result;
+}
+
+static bool write_file(const char *directory, const char *name, const void *bytes, size_t size,
+                       Error *error)
+{
+    char path[PATH_SIZE], temporary[PATH_SIZE];
+
+    if (!path_join(path, sizeof(path), directory, name, error) ||
+        !path_join(temporary, sizeof(temporary), directory, WORK_DIRECTORY ".conf", error))
+        return false;
+    return durable_replace(path, temporary, bytes, size, 0, error);
+}
+
+bool recovery_write(const char *target_directory, Source *source, const Version *version,
+                    const char *conninfo, Error *error)
+{
+    Buffer old = {0}, settings = {0};
+    char path[PATH_SIZE];
+    bool found, result;
+
+    result = path_join(path, sizeof(path), target_directory, SETTINGS_PATH, error) &&
+             file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error) &&
+             make_settings(source, version, conninfo, &old, &settings, error);
+    if (result && uses_recovery_conf(version))
+        result = write_file(target_directory, RECOVERY_CONF_PATH, settings.bytes, settings.size,
+                            error);
+    else if (result)
+        result = write_file(target_directory, SETTINGS_PATH, settings.bytes, settings.size,
+                            error) &&
+                 write_file(target_directory, SIGNAL_PATH, "", 0, error);
+    buffer_free(&old);
+    buffer_free(&settings);
+    return result;
+}

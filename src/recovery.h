@@ -1,0 +1,24 @@
+/*
+ * -R: what makes the rewound target a standby of the source when it starts.
+ */
+#ifndef RECOVERY_H
+#define RECOVERY_H
+
+#include "apply/stage.h"
+#include "base/error.h"
+#include "cluster/source.h"
+#include "format/versions.h"
+#include "plan/plan.h"
+
+/* The files that -R writes are no longer the plan's. */
+void recovery_claim_files(const Version *version, Plan *plan);
+
+/* Stage standby.signal and the source's postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11). */
+MUST_CHECK bool recovery_stage(Stage *stage, Source *source, const Version *version,
+                               const char *conninfo, Error *error);
+
+/* The same, written into a target that needed no rewind: settings first, each file whole by rename. */
+MUST_CHECK bool recovery_write(const char *target_directory, Source *source, const Version *version,
+                               const char *conninfo, Error *error);
+
+#endif

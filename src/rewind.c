@@ -1,0 +1,112 @@
+#include "rewind.h"
+
+#include "base/log.h"
+#include "io/dir.h"
+#include "phases/run.h"
+#include "recovery.h"
+
+#include <string.h>
+
+/* The time that a phase took, and the clock for the next. */
+static double mark(Run *run, ReportPhase phase, double since)
+{
+    double now = report_clock();
+
+    run->report->seconds[phase] += now - since;
+    return now;
+}
+
+static bool no_rewind_required(Run *run, Error *error)
+{
+    log_info("no rewind required"); /* contract */
+    if (!run->options->write_recovery_conf || run->options->dry_run)
+        return true;
+    return recovery_write(run->options->target, run->source, run->shape.version,
+                          run->options->source_server, error);
+}
+
+static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
+{
+    double clock = report_clock();
+    bool finished, needed = false;
+
+    if (!phase_open(run, &finished, outcome, error))
+        return false;
+    if (finished)
+        return true;
+    if (!phase_identify(run, error))
+        return false;
+    clock = mark(run, PHASE_IDENTIFY, clock);
+    if (!phase_diverge(run, &needed, error))
+        return false;
+    run->report->rewind_needed = needed;
+    if (!needed)
+        return no_rewind_required(run, error);
+    if (!phase_scan(run, error))
+        return false;
+    clock = mark(run, PHASE_SCAN, clock);
+    if (!phase_plan(run, error))
+        return false;
+    clock = mark(run, PHASE_PLAN, clock);
+    if (!run->options->dry_run)
+    {
+        if (!phase_stage(run, error))
+            return false;
+        clock = mark(run, PHASE_STAGE, clock);
+        if (!phase_apply(run, outcome, error))
+            return false;
+        mark(run, PHASE_APPLY, clock);
+    }
+    log_info("Done!"); /* contract */
+    return true;
+}
+
+static void report_staged(Run *run)
+{
+    const StageStatistics *statistics;
+
+    if (run->stage == NULL)
+        return;
+    statistics = stage_statistics(run->stage);
+    memcpy(run->report->fetched_bytes_by_kind, statistics->fetched_bytes_by_kind,
+           sizeof(run->report->fetched_bytes_by_kind));
+    run->report->fetched_bytes = statistics->fetched_bytes;
+    run->report->equal_bytes = statistics->compared_bytes;
+}
+
+/* The arena stays: the report points into it, and the process ends soon. */
+static void clean_up(Run *run, RewindOutcome outcome)
+{
+    Error error = {0};
+
+    if (run->stage != NULL && outcome == REWIND_UNTOUCHED)
+        stage_abandon(run->stage);
+    stage_free(run->stage);
+    if (run->scratch != NULL && !dir_remove_tree(run->scratch, &error))
+        log_warning("%s", error.message);
+    scan_destroy(run->scan);
+    archive_destroy(run->archive);
+    plan_free(&run->plan);
+    listing_free(&run->source_files);
+    listing_free(&run->target_files);
+    source_close(run->source);
+    interlock_release(run->interlock);
+}
+
+bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
+{
+    /* The report outlives the run and points into it. */
+    Run *run = memory_allocate_zeroed(1, sizeof(*run));
+    bool result;
+
+    run->options = options;
+    run->report = report;
+    run->arena = arena_create();
+    *outcome = REWIND_UNTOUCHED;
+    report->target = options->target;
+    report->dry_run = options->dry_run;
+    result = run_phases(run, outcome, error);
+    report_staged(run);
+    clean_up(run, *outcome);
+    return result;
+}
