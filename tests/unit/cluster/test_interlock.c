@@ -1,0 +1,353 @@
+#include "cluster/interlock.h"
+
+#include "directory.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static Error error;
+
+/* A process that does nothing and has this name. */
+static pid_t start_process(const char *name)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0)
+    {
+        prctl(PR_SET_NAME, name);
+        if (write(ends[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    close(ends[0]);
+    close(ends[1]);
+    return pid;
+}
+
+static void end_process(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+/* The pid of a process that has ended. */
+static pid_t dead_pid(void)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    return pid;
+}
+
+static Interlock *acquire(void)
+{
+    Interlock *interlock = NULL;
+
+    assert_true(interlock_acquire(".", &interlock, &error));
+    return interlock;
+}
+
+static void make_pid_file(long number, const char *rest)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text), "%ld\n%s", number, rest);
+    make_text("postmaster.pid", text);
+}
+
+/* Claim succeeds over what is there, and leaves nothing behind. */
+static void check_claimed(void)
+{
+    Interlock *interlock = acquire();
+    bool ours = false;
+
+    if (!interlock_claim_pid_file(interlock, &error))
+        fail_msg("%s", error.message);
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_true(ours);
+    interlock_release(interlock);
+    assert_false(exists("postmaster.pid"));
+    assert_false(exists("postmaster.pid.pg_rewind"));
+}
+
+/* Claim fails with this message and leaves what is there. */
+static void check_refused(const char *message)
+{
+    Interlock *interlock = acquire();
+    char *before = read_text("postmaster.pid");
+    char *after;
+
+    assert_false(interlock_claim_pid_file(interlock, &error));
+    assert_non_null(strstr(error.message, message));
+    interlock_release(interlock);
+    after = read_text("postmaster.pid");
+    assert_non_null(after);
+    assert_string_equal(before, after);
+    assert_false(exists("postmaster.pid.pg_rewind"));
+    free(before);
+    free(after);
+}
+
+static void test_acquiring_writes_nothing(void **state)
+{
+    struct stat before;
+    struct stat after;
+
+    (void)state;
+    assert_int_equal(stat(".", &before), 0);
+    interlock_release(acquire());
+    assert_int_equal(stat(".", &after), 0);
+    assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+}
+
+static void test_a_second_pg_rewind_fails_at_once(void **state)
+{
+    Interlock *interlock = acquire();
+    int status;
+    pid_t pid;
+
+    (void)state;
+    pid = fork();
+    if (pid == 0)
+    {
+        Interlock *second;
+        const bool acquired = interlock_acquire(".", &second, &error);
+
+        _exit(!acquired && strstr(error.message, "another pg_rewind is working on") != NULL ? 0
+                                                                                            : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    interlock_release(interlock);
+    interlock_release(acquire());
+}
+
+static void test_a_killed_pg_rewind_leaves_no_lock(void **state)
+{
+    int ends[2];
+    char byte;
+    pid_t pid;
+    char *text;
+    char first[32];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0)
+    {
+        Interlock *interlock = NULL;
+
+        if (interlock_acquire(".", &interlock, &error) &&
+            interlock_claim_pid_file(interlock, &error) && write(ends[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    end_process(pid);
+    text = read_text("postmaster.pid");
+    snprintf(first, sizeof(first), "-%ld\n", (long)pid);
+    assert_memory_equal(text, first, strlen(first));
+    free(text);
+    close(ends[0]);
+    close(ends[1]);
+    check_claimed();
+}
+
+static void test_the_pid_file_is_a_standalone_backends(void **state)
+{
+    Interlock *interlock = acquire();
+    char directory[PATH_SIZE];
+    char expected[PATH_SIZE + 64];
+    char *text;
+    long long start_time;
+    const char *line;
+
+    (void)state;
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    text = read_text("postmaster.pid");
+    assert_non_null(getcwd(directory, sizeof(directory)));
+    snprintf(expected, sizeof(expected), "-%ld\n%s\n", (long)getpid(), directory);
+    assert_memory_equal(text, expected, strlen(expected));
+    start_time = strtoll(text + strlen(expected), NULL, 10);
+    assert_true(start_time > (long long)time(NULL) - 100 &&
+                start_time <= (long long)time(NULL) + 2);
+    line = strchr(text + strlen(expected), '\n');
+    assert_string_equal(line, "\n5432\n\n\n\n");
+    free(text);
+    interlock_release(interlock);
+}
+
+static void test_stale_files_are_replaced(void **state)
+{
+    static const char rest[] = "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001    123456\n";
+
+    (void)state;
+    check_claimed();
+    make_pid_file(dead_pid(), rest);
+    check_claimed();
+    make_pid_file(-dead_pid(), rest);
+    check_claimed();
+    make_pid_file(0, "pg_rewind was interrupted here\n");
+    check_claimed();
+    make_pid_file(getpid(), rest);
+    check_claimed();
+    make_pid_file(getppid(), rest);
+    check_claimed();
+}
+
+static void test_live_processes_are_respected(void **state)
+{
+    pid_t server = start_process("postgres");
+    pid_t other = start_process("other");
+    bool found;
+    bool running;
+    long pid;
+
+    (void)state;
+    make_pid_file(server, "/data\n1700000000\n");
+    check_refused("already exists");
+    make_pid_file(other, "/data\n1700000000\n");
+    check_refused("already exists");
+    make_pid_file(1, "/data\n1700000000\n"); /* as a rule another user's */
+    check_refused("already exists");
+
+    make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
+    check_refused("already exists");
+    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(found && running);
+    assert_int_equal(pid, server);
+    make_pid_file(-other, "/data\n1700000000\n5432\n\n\n  5432001    123456\n");
+    check_refused("already exists");
+
+    /* No backend's name and no shared memory key: a pg_rewind that was killed, its number in use
+     * again. */
+    make_pid_file(-other, "/data\n1700000000\n5432\n\n\n\n");
+    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(found && !running);
+    check_claimed();
+    end_process(server);
+    end_process(other);
+}
+
+static void test_files_that_say_nothing_are_errors(void **state)
+{
+    (void)state;
+    make_text("postmaster.pid", "");
+    check_refused("is empty");
+    make_text("postmaster.pid", "do not start\n");
+    check_refused("bogus data in lock file");
+    make_text("postmaster.pid", "99999999999999999999\n");
+    check_refused("bogus data in lock file");
+}
+
+static void test_a_foreign_file_is_noticed_and_left(void **state)
+{
+    Interlock *interlock = acquire();
+    bool ours = true;
+
+    (void)state;
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    assert_int_equal(unlink("postmaster.pid"), 0);
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_false(ours);
+    make_pid_file(12345, "/data\n");
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_false(ours);
+    interlock_release(interlock);
+    assert_true(exists("postmaster.pid"));
+}
+
+static void test_the_same_file_with_other_content_is_not_ours(void **state)
+{
+    Interlock *interlock = acquire();
+    bool ours = true;
+
+    (void)state;
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    make_pid_file(12345, "/data\n"); /* in place */
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_false(ours);
+    interlock_release(interlock);
+    assert_true(exists("postmaster.pid"));
+}
+
+static void test_an_interrupted_run_stays_visible(void **state)
+{
+    Interlock *interlock = acquire();
+    char *text;
+    bool ours;
+
+    (void)state;
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    assert_true(interlock_show_interrupted(interlock, &error));
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_true(ours);
+    interlock_release(interlock);
+
+    text = read_text("postmaster.pid");
+    assert_non_null(text);
+    assert_memory_equal(
+        text, "0\npg_rewind was interrupted here: run the same pg_rewind command again", 69);
+    assert_true(strlen(text) < 1024);
+    free(text);
+    check_claimed();
+}
+
+static void test_the_negative_pid_comes_back(void **state)
+{
+    Interlock *interlock = acquire();
+    char *text;
+    bool ours;
+
+    (void)state;
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    assert_true(interlock_show_interrupted(interlock, &error));
+    assert_true(interlock_restore_pid_file(interlock, &error));
+    text = read_text("postmaster.pid");
+    assert_int_equal(text[0], '-');
+    free(text);
+    assert_true(interlock_still_ours(interlock, &ours, &error));
+    assert_true(ours);
+    interlock_release(interlock);
+    assert_false(exists("postmaster.pid"));
+}
+
+static void test_a_missing_directory_is_an_error(void **state)
+{
+    Interlock *interlock;
+
+    (void)state;
+    assert_false(interlock_acquire("missing", &interlock, &error));
+    interlock_release(NULL);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, enter_directory, leave_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_acquiring_writes_nothing),
+        TEST(test_a_second_pg_rewind_fails_at_once),
+        TEST(test_a_killed_pg_rewind_leaves_no_lock),
+        TEST(test_the_pid_file_is_a_standalone_backends),
+        TEST(test_stale_files_are_replaced),
+        TEST(test_live_processes_are_respected),
+        TEST(test_files_that_say_nothing_are_errors),
+        TEST(test_a_foreign_file_is_noticed_and_left),
+        TEST(test_the_same_file_with_other_content_is_not_ours),
+        TEST(test_an_interrupted_run_stays_visible),
+        TEST(test_the_negative_pid_comes_back),
+        TEST(test_a_missing_directory_is_an_error),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,222 @@
+#include "cluster/source.h"
+
+#include "directory.h"
+
+static Error error;
+
+static Source *open_source(void)
+{
+    Source *source = NULL;
+
+    assert_true(source_directory_open("data/", &source, &error));
+    assert_string_equal(source->description, "data");
+    assert_false(source->is_server);
+    assert_null(source_connection(source));
+    return source;
+}
+
+static void test_what_is_no_directory_is_refused(void **state)
+{
+    Source *source;
+
+    (void)state;
+    assert_false(source_directory_open("missing", &source, &error));
+    make_text("file", "");
+    assert_false(source_directory_open("file", &source, &error));
+    assert_string_equal(error.message, "\"file\" is not a directory");
+    source_close(NULL);
+}
+
+static void test_position_of_a_primary(void **state)
+{
+    Source *source;
+    Control control;
+    SourcePosition position;
+
+    (void)state;
+    make_data_directory("data", 15, CONTROL_SHUT_DOWN);
+    source = open_source();
+    assert_true(source->operations->read_control(source, &control, &error));
+    assert_int_equal(control.state, STATE_SHUTDOWNED);
+    assert_true(source->operations->position(source, &control, &position, &error));
+    assert_false(position.in_recovery);
+    assert_int_equal(position.end, LSN_INVALID);
+    assert_int_equal(position.minimum, LSN_INVALID);
+    assert_int_equal(position.timeline, 3);
+    source_close(source);
+}
+
+static void test_position_of_a_standby(void **state)
+{
+    Source *source;
+    Control control;
+    SourcePosition position;
+
+    (void)state;
+    make_data_directory("data", 15, CONTROL_OF_STANDBY);
+    source = open_source();
+    assert_true(source->operations->read_control(source, &control, &error));
+    control.state = STATE_SHUTDOWNED_IN_RECOVERY;
+    assert_true(source->operations->position(source, &control, &position, &error));
+    assert_true(position.in_recovery);
+    assert_true(position.minimum != LSN_INVALID);
+    assert_int_equal(position.minimum, control.min_recovery_point);
+    assert_int_equal(position.timeline, 1);
+    source_close(source);
+}
+
+static void test_files_are_read_whole(void **state)
+{
+    Source *source;
+    Buffer buffer = {0};
+    bool found = false;
+
+    (void)state;
+    make_text("data/pg_wal/00000002.history", "1\t0/3000000\treason\n");
+    source = open_source();
+    assert_true(source->operations->read_file(source, "pg_wal/00000002.history", 100, &buffer,
+                                              &found, &error));
+    assert_true(found);
+    assert_string_equal(buffer_string(&buffer), "1\t0/3000000\treason\n");
+    assert_true(source->operations->read_file(source, "pg_wal/00000003.history", 100, &buffer,
+                                              &found, &error));
+    assert_false(found);
+    assert_false(source->operations->read_file(source, "pg_wal/00000002.history", 5, &buffer,
+                                               &found, &error));
+    buffer_free(&buffer);
+    source_close(source);
+}
+
+static bool collect(void *context, const SourceFile *file, Error *unused)
+{
+    (void)unused;
+    buffer_printf(context, "%s %d\n", file->path, (int)file->type);
+    return true;
+}
+
+static void test_the_list(void **state)
+{
+    Source *source;
+    Buffer list = {0};
+
+    (void)state;
+    make_text("data/global/1262", "abc");
+    source = open_source();
+    assert_true(source->operations->list(source, collect, &list, &error));
+    assert_string_equal(buffer_string(&list), "global 1\nglobal/1262 0\n");
+    buffer_free(&list);
+    source_close(source);
+}
+
+/* What was delivered: index, size and the first byte of each piece. */
+static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t size, Error *fails)
+{
+    Buffer *text = context;
+
+    if (bytes == NULL)
+        buffer_printf(text, "%zu gone\n", index);
+    else if (size == 0)
+        buffer_printf(text, "%zu empty\n", index);
+    else
+        buffer_printf(text, "%zu %zu %c\n", index, size, bytes[0]);
+    if (index == 7)
+        return error_set(fails, ERROR_FAILED, "seven");
+    return true;
+}
+
+static void test_pieces_are_fetched_in_order(void **state)
+{
+    static const FetchRequest requests[] = {
+        {"a", 0, 3},   {"a", 3, 3}, {"a", 100, 3}, {"gone", 0, 5}, {"gone", 5, 5},
+        {"b", 1, 100}, {"a", 1, 1}, {"a", 0, 1},   {"a", 0, 1},
+    };
+    Source *source;
+    Buffer text = {0};
+    int granted = 0;
+
+    (void)state;
+    make_text("data/a", "abcde");
+    make_text("data/b", "uvw");
+    source = open_source();
+    assert_true(source->operations->start_workers(source, 4, &granted, &error));
+    assert_int_equal(granted, 4);
+    assert_true(source->operations->fetch(source, 3, requests, 7, deliver, &text, &error));
+    assert_string_equal(buffer_string(&text),
+                        "0 3 a\n1 2 d\n2 empty\n3 gone\n4 gone\n5 2 v\n6 1 b\n");
+    assert_false(source->operations->fetch(source, 0, requests, 9, deliver, &text, &error));
+    assert_string_equal(error.message, "seven");
+    buffer_free(&text);
+    source_close(source);
+}
+
+typedef struct Digests
+{
+    uint8_t md5[8][16];
+    bool gone[8];
+    size_t count;
+} Digests;
+
+static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, size_t size,
+                           Error *unused)
+{
+    Digests *digests = context;
+
+    (void)unused;
+    assert_int_equal(index, digests->count++);
+    digests->gone[index] = bytes == NULL;
+    if (bytes != NULL)
+    {
+        assert_int_equal(size, 16);
+        memcpy(digests->md5[index], bytes, 16);
+    }
+    return true;
+}
+
+static void test_digests_are_those_of_the_bytes(void **state)
+{
+    static const FetchRequest requests[] = {
+        {"a", 0, 100}, {"gone", 0, 100}, {"a", 1, 2}, {"b", 0, DIGEST_SIZE_MAX}};
+    /* RFC 1321, appendix A.5 */
+    static const uint8_t md5_of_abc[16] = {0x90, 0x01, 0x50, 0x98, 0x3c, 0xd2, 0x4f, 0xb0,
+                                           0xd6, 0x96, 0x3f, 0x7d, 0x28, 0xe1, 0x7f, 0x72};
+    const size_t large_size = DIGEST_SIZE_MAX + 1;
+    uint8_t *large = calloc(1, large_size);
+    uint8_t expected[16];
+    Digests digests = {.count = 0};
+    Source *source;
+    bool supported = false;
+
+    (void)state;
+    make_text("data/a", "abc");
+    make_file("data/b", large, large_size);
+    source = open_source();
+    assert_true(source->operations->digest(source, 0, requests, 4, deliver_digest, &digests,
+                                           &supported, &error));
+    assert_true(supported);
+    assert_int_equal(digests.count, 4);
+    assert_memory_equal(digests.md5[0], md5_of_abc, 16);
+    assert_true(digests.gone[1]);
+    assert_true(digest_bytes("bc", 2, expected));
+    assert_memory_equal(digests.md5[2], expected, 16);
+    assert_true(digest_bytes(large, DIGEST_SIZE_MAX, expected));
+    assert_memory_equal(digests.md5[3], expected, 16);
+    source_close(source);
+    free(large);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, enter_directory, leave_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_what_is_no_directory_is_refused),
+        TEST(test_position_of_a_primary),
+        TEST(test_position_of_a_standby),
+        TEST(test_files_are_read_whole),
+        TEST(test_the_list),
+        TEST(test_pieces_are_fetched_in_order),
+        TEST(test_digests_are_those_of_the_bytes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
