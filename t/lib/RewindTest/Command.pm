@@ -10,7 +10,8 @@ use File::Temp ();
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(run must_run wait_until slurp spew append program work_dir);
+our @EXPORT = qw(run must_run wait_until slurp spew append program work_dir
+    PATIENCE_SECONDS);
 
 # How long anything may take before the test fails.
 use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 90;

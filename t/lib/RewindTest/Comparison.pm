@@ -111,13 +111,16 @@ END
     return;
 }
 
-# Lines of a server's log that say something is wrong, among those that do not.
+# Lines of a server's log that say something is wrong, among those that do not: servers come and go, and replay
+# of DROP DATABASE may find the directory gone, because the source has no such directory any more.
 my $alarming = qr/PANIC|FATAL|ERROR|WARNING|invalid page/;
 my $harmless = qr/
       FATAL:\s+the\ database\ system\ is\ (starting\ up|not\ yet\ accepting\ connections|not\ accepting\ connections)
     | FATAL:\s+terminating\ (connection|walreceiver\ process|background\ worker.*)\ due\ to\ administrator\ command
     | FATAL:\s+could\ not\ receive\ data\ from\ WAL\ stream
     | FATAL:\s+(could\ not\ connect\ to\ the\ primary\ server|streaming\ replication\ receiver.*could\ not\ connect)
+    | WARNING:\s+could\ not\ open\ directory\ "base\/\d+":\ No\ such\ file
+    | WARNING:\s+some\ useless\ files\ may\ be\ left\ behind\ in\ old\ database\ directory
     /x;
 
 # Test the log of a server since its last start.

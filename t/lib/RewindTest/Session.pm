@@ -18,7 +18,7 @@ my $commands_sent = 0;
 sub new
 {
     my ($class, $psql, $conninfo) = @_;
-    my $pid = open2(my $output, my $input, $psql, '-XAtqn', '-d', $conninfo);
+    my $pid = open2(my $output, my $input, 'stdbuf', '-oL', $psql, '-XAtqn', '-d', $conninfo);
     my $self = bless { pid => $pid, input => $input, output => $output }, $class;
     $self->sql('SELECT 1');
     return $self;
@@ -29,13 +29,16 @@ sub sql
 {
     my ($self, $sql) = @_;
     my $end = 'end of command ' . ++$commands_sent;
-    $self->send("$sql;\n\\echo $end");
+    $self->send($sql, "\\echo $end");
     my $printed = '';
+    local $SIG{ALRM} = sub { die "gave up waiting for: $sql\n" };
+    alarm PATIENCE_SECONDS;
     while (defined(my $line = readline $self->{output}))
     {
         last if $line eq "$end\n";
         $printed .= $line;
     }
+    alarm 0;
     $printed =~ s/\n\z//;
     return $printed;
 }
@@ -43,9 +46,9 @@ sub sql
 # Hand statements over and return at once.
 sub send
 {
-    my ($self, $sql) = @_;
+    my ($self, $sql, @backslash_commands) = @_;
     local $SIG{PIPE} = 'IGNORE';
-    print { $self->{input} } "$sql;\n";
+    print { $self->{input} } map { "$_\n" } "$sql;", @backslash_commands;
     $self->{input}->flush;
     return;
 }
