@@ -101,7 +101,7 @@ static bool find_source_directory_end(Run *run, Error *error)
     Lsn last;
     bool missing, result;
 
-    if (run->source->is_server || run->position.in_recovery)
+    if (run->source->is_server)
         return true;
     scan = scan_create(&run->source_directory_stream, 1, run->source_control.checkpoint_lsn);
     result = scan_forward(scan, run->source_control.checkpoint_lsn, &run->position.end, &last,
@@ -109,7 +109,8 @@ static bool find_source_directory_end(Run *run, Error *error)
     scan_destroy(scan);
     if (result && run->position.end == run->source_control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
-    run->position.minimum = run->position.end;
+    if (!run->position.in_recovery)
+        run->position.minimum = run->position.end;
     return result;
 }
 
@@ -178,6 +179,8 @@ static bool find_divergence(Run *run, Lsn latest, Error *error)
     run->divergence = latest;
     for (;;)
     {
+        /* A standby may not have received all that the target has. */
+        Lsn to = run->position.end < run->divergence ? run->position.end : run->divergence;
         Lsn from, lsn = LSN_INVALID;
         bool differs;
         uint64_t compared = 0;
@@ -187,10 +190,10 @@ static bool find_divergence(Run *run, Lsn latest, Error *error)
             return false;
         from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->common.checkpoint.redo));
         if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from,
-                                run->divergence, &differs, &lsn, &compared, error))
+                                to, &differs, &lsn, &compared, error))
             return false;
-        log_debug("compared %llu bytes of WAL before %s with the source's",
-                  (unsigned long long) compared, run_lsn_text(run, run->divergence, text));
+        log_debug("%llu bytes of WAL before %s are equal in source and target",
+                  (unsigned long long) compared, run_lsn_text(run, to, text));
         if (!differs)
             return true;
         if (!scan_record_at(run->scan, lsn, &run->divergence, error))
@@ -230,8 +233,9 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
     {
         /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
         latest = run->target_end;
-        if (!run->position.in_recovery && run->position.end < latest)
-            latest = run->position.end;
+        if (!run->position.in_recovery && run->position.end < latest &&
+            !scan_record_at(run->scan, run->position.end, &latest, error))
+            return false;
     }
     else if (run->target_end < latest)
         latest = run->target_end;
