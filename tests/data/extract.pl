@@ -96,10 +96,17 @@ while (my ($start, $record) = next_record(\$lsn))
 {
     last if !defined $start;
     my ($info, $rmgr) = unpack('x16CC', $record);
-    my $flags = length($record) > 26 ? unpack('x24CC', $record) == 0 ? ord(substr($record, 25)) & 0x50 : '' : '';
+    # With an image of block 0, initialising it, or neither.
+    my $flags = length($record) > 26 && ord(substr($record, 24)) == 0 ? ord(substr($record, 25)) & 0x50 : 0;
     my $key = "$rmgr $info $flags";
-    # A transaction's end has many parts: one record of each length.
-    $key .= ' ' . length($record) if $rmgr == 1 && length($record) < 250;
+    # The end of a transaction has many parts: xinfo says which.
+    if ($rmgr == 1 && $info & 0x80)
+    {
+        my $at = 24;
+        $at += 3 if ord(substr($record, $at)) == 253;
+        $at += ord(substr($record, $at)) == 255 ? 2 : 5;
+        $key .= ' ' . unpack('L<', substr($record, $at + 8));
+    }
     if ($rmgr == 0 && ($info & 0xF0) <= 0x10)
     {
         push @checkpoints, [$start, $record];

@@ -1,0 +1,210 @@
+/*
+ * pg_control: what is refused, and the two files that we make. That fields are read right is shown
+ * by test_versions.c.
+ */
+#include "data.h"
+
+static bool parse(const void *bytes, size_t size, Control *control, bool *crc_wrong, Error *error)
+{
+    memset(error, 0, sizeof(*error));
+    return control_parse(bytes, size, "global/pg_control", control, crc_wrong, error);
+}
+
+static void a_file_of_another_size_is_refused(void **state)
+{
+    uint8_t bytes[CONTROL_FILE_SIZE + 1] = {0};
+    Control control;
+    Error error;
+    bool crc_wrong;
+
+    (void) state;
+    data_control_bytes(15, CONTROL_OF_INITDB, bytes);
+    for (size_t size = 0; size < CONTROL_FILE_SIZE; size += size < 600 ? 1 : 509)
+        assert_false(parse(bytes, size, &control, &crc_wrong, &error));
+    assert_false(parse(bytes, CONTROL_FILE_SIZE + 1, &control, &crc_wrong, &error));
+    assert_string_equal(error.message, "unexpected control file size 8193, expected 8192");
+    assert_false(crc_wrong);
+    assert_true(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
+}
+
+static void every_changed_byte_of_the_struct_is_noticed(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        uint8_t bytes[CONTROL_FILE_SIZE];
+        data_control_bytes(major, CONTROL_OF_STANDBY, bytes);
+        for (int i = 0; i < version_of_major(major)->control.crc + 4; i++)
+        {
+            Control control;
+            Error error;
+            bool crc_wrong;
+            bool in_versions = i >= 8 && i < 16;
+            bytes[i] ^= 0x10;
+            assert_false(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
+            /* A reader of a running server tries again where only the CRC does not fit. */
+            assert_true(crc_wrong || in_versions);
+            if (crc_wrong)
+                assert_string_equal(error.message, "unexpected control file CRC");
+            else
+                assert_string_equal(error.message, "clusters are not compatible with this version "
+                                                   "of pg_rewind");
+            bytes[i] ^= 0x10;
+        }
+    }
+}
+
+/* Write a number into a good file, with a CRC that fits. */
+static void refuse(int major, uint16_t offset, uint32_t value, const char *message)
+{
+    const Version *version = version_of_major(major);
+    uint8_t bytes[CONTROL_FILE_SIZE];
+    Control control;
+    Error error;
+    bool crc_wrong;
+
+    data_control_bytes(major, CONTROL_OF_INITDB, bytes);
+    store_u32(bytes + offset, value);
+    store_u32(bytes + version->control.crc, crc32c(bytes, version->control.crc));
+    assert_false(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
+    assert_false(crc_wrong);
+    assert_string_equal(error.message, message);
+}
+
+static void sizes_that_no_server_accepts_are_refused(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const ControlOffsets *offsets = &version_of_major(major)->control;
+        refuse(major, offsets->wal_segment_size, 0,
+               "invalid WAL segment size in control file (0 bytes)");
+        refuse(major, offsets->wal_segment_size, 1u << 31,
+               "invalid WAL segment size in control file (2147483648 bytes)");
+        refuse(major, offsets->wal_segment_size, 3u << 20,
+               "invalid WAL segment size in control file (3145728 bytes)");
+        refuse(major, offsets->block_size, 512,
+               "invalid block size in control file \"global/pg_control\": 512 bytes");
+        refuse(major, offsets->wal_block_size, 131072,
+               "invalid WAL block size in control file \"global/pg_control\": 131072 bytes");
+        refuse(major, offsets->relation_segment_blocks, 0,
+               "invalid relation segment size in control file \"global/pg_control\": 0 blocks");
+    }
+}
+
+static void a_promotion_shows_first_in_min_recovery_timeline(void **state)
+{
+    Control control;
+
+    (void) state;
+    data_control(13, CONTROL_ON_TIMELINE_3, &control);
+    assert_int_equal(control_timeline(&control), 3);
+    control.min_recovery_timeline = 4;
+    assert_int_equal(control_timeline(&control), 4);
+    control.min_recovery_timeline = 2;
+    assert_int_equal(control_timeline(&control), 3);
+}
+
+static void the_rewound_file_differs_in_the_named_fields_only(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const Version *version = version_of_major(major);
+        const ControlOffsets *offsets = &version->control;
+        uint8_t bytes[CONTROL_FILE_SIZE];
+        Control source;
+        Control made;
+        Error error;
+        bool crc_wrong;
+        data_control(major, CONTROL_ON_TIMELINE_3, &source);
+        control_make_rewound(&source, 0x1234567890u, 7, 1800000000, bytes);
+        assert_true(parse(bytes, CONTROL_FILE_SIZE, &made, &crc_wrong, &error));
+        assert_int_equal(made.state, STATE_IN_ARCHIVE_RECOVERY);
+        assert_true(made.min_recovery_point == 0x1234567890u);
+        assert_int_equal(made.min_recovery_timeline, 7);
+        assert_int_equal(load_u64(bytes + 24) == 1800000000, major >= 15);
+
+        /* With those fields put back, the source's file. */
+        store_u32(bytes + 16, source.state);
+        memcpy(bytes + 24, source.bytes + 24, 8);
+        store_u64(bytes + offsets->min_recovery_point, source.min_recovery_point);
+        store_u32(bytes + offsets->min_recovery_timeline, source.min_recovery_timeline);
+        store_u32(bytes + offsets->crc, crc32c(bytes, offsets->crc));
+        assert_memory_equal(bytes, source.bytes, CONTROL_FILE_SIZE);
+    }
+}
+
+/* Invariant 5: no record can start where the poison says that the checkpoint is. */
+static void the_poison_is_readable_and_points_to_a_page_boundary(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        uint8_t bytes[CONTROL_FILE_SIZE];
+        Control target;
+        Control made;
+        Error error;
+        bool crc_wrong;
+        data_control(major, CONTROL_OF_STANDBY, &target);
+        assert_true(target.min_recovery_point != LSN_INVALID);
+        control_make_poison(&target, 0x5000028, 9, bytes);
+        assert_true(parse(bytes, CONTROL_FILE_SIZE, &made, &crc_wrong, &error));
+        assert_int_equal(made.state, STATE_SHUTDOWNED);
+        assert_true(made.checkpoint_lsn == 0x5002000);
+        assert_int_equal(made.checkpoint.timeline, 9);
+        assert_int_equal(control_timeline(&made), 9);
+        assert_true(made.min_recovery_point == LSN_INVALID);
+        assert_int_equal(made.min_recovery_timeline, 0);
+        assert_true(made.backup_start_point == LSN_INVALID);
+        assert_true(made.backup_end_point == LSN_INVALID);
+        assert_false(made.backup_end_required);
+        assert_true(made.checkpoint.redo == target.checkpoint.redo);
+        assert_true(made.system_identifier == target.system_identifier);
+        control_make_poison(&target, 0x5002000, 9, bytes);
+        assert_true(load_u64(bytes + 32) == 0x5002000);
+    }
+}
+
+static void a_short_checkpoint_is_refused(void **state)
+{
+    uint8_t bytes[96] = {0};
+
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR + 1; major++)
+    {
+        const Version *version = version_of_major(major);
+        CheckPoint checkpoint;
+        Error error;
+        for (size_t size = 0; size < version->checkpoint.size; size++)
+            assert_false(checkpoint_parse(version, bytes, size, &checkpoint, &error));
+        assert_true(
+            checkpoint_parse(version, bytes, version->checkpoint.size, &checkpoint, &error));
+    }
+}
+
+static void states_have_the_names_of_pg_controldata(void **state)
+{
+    (void) state;
+    assert_string_equal(control_state_name(STATE_STARTUP), "starting up");
+    assert_string_equal(control_state_name(STATE_SHUTDOWNED_IN_RECOVERY), "shut down in recovery");
+    assert_string_equal(control_state_name(STATE_IN_PRODUCTION), "in production");
+    assert_string_equal(control_state_name((ControlState) 7), "unrecognized status code");
+    assert_string_equal(control_state_name((ControlState) -1), "unrecognized status code");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_of_another_size_is_refused),
+        cmocka_unit_test(every_changed_byte_of_the_struct_is_noticed),
+        cmocka_unit_test(sizes_that_no_server_accepts_are_refused),
+        cmocka_unit_test(a_promotion_shows_first_in_min_recovery_timeline),
+        cmocka_unit_test(the_rewound_file_differs_in_the_named_fields_only),
+        cmocka_unit_test(the_poison_is_readable_and_points_to_a_page_boundary),
+        cmocka_unit_test(a_short_checkpoint_is_refused),
+        cmocka_unit_test(states_have_the_names_of_pg_controldata),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
