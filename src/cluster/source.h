@@ -78,14 +78,15 @@ typedef struct SourceOperations
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 
-    /* All files. */
+    /* All files, a directory before its content. A server follows links to directories and hides odd files: these appear as
+       regular files of size 0, which must not be fetched (reading a fifo blocks its backend). */
     bool (*list)(Source *source, SourceFileVisitor visit, void *context, Error *error);
 
     /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at least 1. */
     bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
 
-    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout on the same server; nothing
-       is delivered twice. */
+    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout on the same server (system
+       identifier, timeline and start time; another one is an error); nothing is delivered twice. All functions retry so. */
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 
