@@ -40,7 +40,7 @@ static bool take_number(const char **position, uint32_t *number)
 static bool take_fork_and_segment(const char *position, uint8_t *fork, uint32_t *segment)
 {
     *fork = FORK_MAIN;
-    for (uint8_t i = FORK_FSM; i < FORK_COUNT && *position == '_'; i++)
+    for (uint8_t i = FORK_FSM; i < FORK_COUNT && *fork == FORK_MAIN; i++)
         if (take_text(&position, fork_suffixes[i]))
             *fork = i;
     *segment = 0;

@@ -1,0 +1,147 @@
+/* Paths of relation files, both ways. */
+#include "data.h"
+
+#include "format/relpath.h"
+
+static void check_path(int major, const char *path, Oid tablespace, Oid database, Oid relation,
+                       uint8_t fork, uint32_t segment)
+{
+    const Version *version = version_of_major(major);
+    RelationFile file;
+    char made[RELPATH_SIZE];
+
+    assert_true(relpath_parse(version, path, &file));
+    assert_int_equal(file.relation.tablespace, tablespace);
+    assert_int_equal(file.relation.database, database);
+    assert_int_equal(file.relation.relation, relation);
+    assert_int_equal(file.fork, fork);
+    assert_int_equal(file.segment, segment);
+    relpath_make(version, &file, made);
+    assert_string_equal(made, path);
+    assert_false(relpath_is_temporary(version, path));
+}
+
+static void paths_go_both_ways(void **state)
+{
+    (void) state;
+    check_path(15, "global/1262", 1664, 0, 1262, FORK_MAIN, 0);
+    check_path(15, "global/1262_fsm", 1664, 0, 1262, FORK_FSM, 0);
+    check_path(10, "base/1/2619", 1663, 1, 2619, FORK_MAIN, 0);
+    check_path(10, "base/16384/16385_vm", 1663, 16384, 16385, FORK_VM, 0);
+    check_path(10, "base/16384/16385_init", 1663, 16384, 16385, FORK_INIT, 0);
+    check_path(10, "base/16384/16385.1", 1663, 16384, 16385, FORK_MAIN, 1);
+    check_path(10, "base/16384/16385_fsm.131071", 1663, 16384, 16385, FORK_FSM, 131071);
+    check_path(10, "pg_tblspc/16400/PG_10_201707211/16384/16385.2", 16400, 16384, 16385, FORK_MAIN,
+               2);
+    check_path(18, "pg_tblspc/16400/PG_18_202506291/16384/4294967295_vm.1", 16400, 16384,
+               4294967295u, FORK_VM, 1);
+}
+
+static void other_paths_are_no_relation_files(void **state)
+{
+    static const char *const paths[] = {
+        "",
+        "base",
+        "base/1",
+        "base/1/",
+        "base/1/PG_VERSION",
+        "base/1/pg_filenode.map",
+        "base/1/pg_internal.init",
+        "base/1/2619x",
+        "base/1/2619_",
+        "base/1/2619_fs",
+        "base/1/2619_fsm_vm",
+        "base/1/2619.0",
+        "base/1/2619.01",
+        "base/1/2619.",
+        "base/1/2619.1.2",
+        "base/1/02619",
+        "base/1/0",
+        "base/01/2619",
+        "base/1/4294967296",
+        "base/1//2619",
+        "base/1/2619/1",
+        "base/1/t3_16400",
+        "base/pgsql_tmp/1",
+        "global/pg_control",
+        "global/1262/1",
+        "/base/1/2619",
+        "./base/1/2619",
+        "pg_tblspc/16400",
+        "pg_tblspc/16400/1/2",
+        "pg_tblspc/16400/PG_14_202107181/16384/16385", /* of another version, after pg_upgrade */
+        "pg_tblspc/16400/PG_15_202209061x/16384/16385",
+        "pg_tblspc/16400/PG_15_202209061/16384",
+        "pg_wal/000000010000000000000001",
+        "pg_xact/0000",
+    };
+    RelationFile file;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (relpath_parse(version_of_major(15), paths[i], &file))
+            fail_msg("\"%s\" was taken for a relation file", paths[i]);
+}
+
+static void temporary_relations_are_known(void **state)
+{
+    const Version *version = version_of_major(15);
+
+    (void) state;
+    assert_true(relpath_is_temporary(version, "base/16384/t3_16400"));
+    assert_true(relpath_is_temporary(version, "base/16384/t0_16400"));
+    assert_true(relpath_is_temporary(version, "base/16384/t12_16400_fsm.2"));
+    assert_true(relpath_is_temporary(version, "pg_tblspc/16400/PG_15_202209061/16384/t3_16400"));
+    assert_false(relpath_is_temporary(version, "base/16384/t_16400"));
+    assert_false(relpath_is_temporary(version, "base/16384/t3"));
+    assert_false(relpath_is_temporary(version, "base/16384/t3_"));
+    assert_false(relpath_is_temporary(version, "base/16384/t03_1"));
+    assert_false(relpath_is_temporary(version, "base/16384/t3_16400x"));
+    assert_false(relpath_is_temporary(version, "global/t3_16400"));
+}
+
+static void check_database(const char *path, Oid tablespace, Oid database)
+{
+    Oid tablespace_found;
+    Oid database_found;
+
+    assert_true(relpath_database(version_of_major(15), path, &tablespace_found, &database_found));
+    assert_int_equal(tablespace_found, tablespace);
+    assert_int_equal(database_found, database);
+}
+
+static void databases_are_found_in_paths(void **state)
+{
+    const Version *version = version_of_major(15);
+    char path[RELPATH_SIZE];
+    Oid tablespace;
+    Oid database;
+
+    (void) state;
+    check_database("base/16400", 1663, 16400);
+    check_database("base/16400/PG_VERSION", 1663, 16400);
+    check_database("pg_tblspc/16500/PG_15_202209061/16400", 16500, 16400);
+    check_database("pg_tblspc/16500/PG_15_202209061/16400/1_vm", 16500, 16400);
+    assert_false(relpath_database(version, "base/16400x", &tablespace, &database));
+    assert_false(relpath_database(version, "base/pgsql_tmp", &tablespace, &database));
+    assert_false(relpath_database(version, "global/1262", &tablespace, &database));
+    assert_false(relpath_database(version, "pg_tblspc/16500", &tablespace, &database));
+    assert_false(
+        relpath_database(version, "pg_tblspc/16500/PG_16_202307071/1", &tablespace, &database));
+    relpath_database_make(version, TABLESPACE_DEFAULT, 16400, path);
+    assert_string_equal(path, "base/16400");
+    relpath_database_make(version, 16500, 16400, path);
+    assert_string_equal(path, "pg_tblspc/16500/PG_15_202209061/16400");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_go_both_ways),
+        cmocka_unit_test(other_paths_are_no_relation_files),
+        cmocka_unit_test(temporary_relations_are_known),
+        cmocka_unit_test(databases_are_found_in_paths),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
