@@ -95,14 +95,16 @@ sub split_brain
 #
 #   kind => 'server' (default) or 'directory'
 #   options => [ more options ]
+#   program => another pg_rewind
+#   env => { NAME => value }
 sub rewind
 {
     my ($target, $source, %option) = @_;
     my $kind = $option{kind} // 'server';
     my @source = $kind eq 'server' ? ('--source-server', $source->conninfo) : ('--source-pgdata', $source->data);
     return run([
-        $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
-    ]);
+        $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
+    ], env => $option{env});
 }
 
 # Test that it succeeds and keeps stdout empty; returns the result.
@@ -168,7 +170,10 @@ END
 }
 
 # Rewind a copy of the target from the source as a server, and another from its directory, and test both.
-# Options as those of rewinds and rejoins.
+# Options as those of rewinds and rejoins, and:
+#
+#   prepare => sub     given the copy of the target, before it is rewound
+#   rewound => sub     more tests, given the rewound target before it starts, the source, and the result of pg_rewind
 sub rewinds_from_both_kinds
 {
     my ($source, $target, %option) = @_;
@@ -176,8 +181,10 @@ sub rewinds_from_both_kinds
     {
         subtest("source is a $kind", sub {
             my $rewound = $target->copy("from_$kind");
+            $option{prepare}->($rewound) if $option{prepare};
             $source->stop if $kind eq 'directory';
             my $result = rewinds($rewound, $source, kind => $kind, options => $option{options});
+            $option{rewound}->($rewound, $source, $result) if $option{rewound} && $result->{status} == 0;
             $source->start if $kind eq 'directory';
             rejoins($rewound, $source, %option) if $result->{status} == 0;
             $rewound->discard;
