@@ -17,6 +17,7 @@ trap 'exit 130' INT TERM
 
 mkdir "$work/bin" "$work/run"
 cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind" || exit
+cp "$checkout/build/tests/waldump" "$work/bin/waldump" || exit
 cp -r "$checkout/t" "$work/t"
 chmod -R a+rX "$work"
 if [ "$(id -u)" = 0 ]; then
