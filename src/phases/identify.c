@@ -16,7 +16,6 @@ static bool open_source(Run *run, Error *error)
         if (!source_server_open(options->source_server, options->retry_timeout_seconds,
                                 &run->source, error))
             return false;
-        log_progress_message("connected to server"); /* contract */
     }
     else if (!source_directory_open(options->source_directory, &run->source, error))
         return false;
