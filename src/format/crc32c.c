@@ -2,8 +2,33 @@
 
 #include <isa-l/crc.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 /* crc32_iscsi takes an int, and neither inverts at the beginning nor at the end. */
 #define PIECE_MAX ((size_t) 1 << 30)
+
+/*
+ * ISA-L's AVX-512 code (2.30) leaves the upper halves of the vector registers in use. All SSE code
+ * that follows is then slowed down: reading a WAL record took 205 ns instead of 44.
+ */
+#if defined(__x86_64__)
+__attribute__((target("avx"))) static void zero_upper_halves(void)
+{
+    _mm256_zeroupper();
+}
+
+static void leave_vector_code(void)
+{
+    if (__builtin_cpu_supports("avx"))
+        zero_upper_halves();
+}
+#else
+static void leave_vector_code(void)
+{
+}
+#endif
 
 uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size)
 {
@@ -15,7 +40,9 @@ uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size)
         position += PIECE_MAX;
         size -= PIECE_MAX;
     }
-    return crc32_iscsi(position, (int) size, running);
+    running = crc32_iscsi(position, (int) size, running);
+    leave_vector_code();
+    return running;
 }
 
 uint32_t crc32c_finish(uint32_t running)
