@@ -168,13 +168,33 @@ static bool has_init_fork(const Version *version, const Listing *listing, const 
     return listing_find(listing, path) != NULL;
 }
 
+/*
+ * While a relation grows, its segments are listed one after the other: one that was not full yet when it was looked at is full if
+ * the next one is there. Left short, replay would take its end for the relation's and write zeros over the next one.
+ */
+static uint64_t settled_size(const PlanInput *input, const Candidate *candidate)
+{
+    uint64_t full = (uint64_t) input->relation_segment_blocks * input->block_size;
+    RelationFile next = candidate->file;
+    const ListedFile *listed;
+    char path[RELPATH_SIZE];
+
+    next.segment++;
+    relpath_make(input->version, &next, path);
+    if (candidate->source->size >= full)
+        return candidate->source->size;
+    /* Truncation leaves segments of no size behind. */
+    listed = listing_find(input->source, path);
+    return listed != NULL && listed->size > 0 ? full : candidate->source->size;
+}
+
 /* A relation file on both sides: named blocks, what follows a truncation, the tail. */
 static void decide_common_relation(Planner *planner, const Candidate *candidate)
 {
     const PlanInput *input = planner->input;
     const RelationFile *file = &candidate->file;
     const BlockMapRelation *blocks = blockmap_find(input->scan->blocks, file->relation);
-    uint64_t source_size = candidate->source->size;
+    uint64_t source_size = settled_size(input, candidate);
     uint64_t target_size = candidate->target->size;
     BlockNumber first_block = file->segment * input->relation_segment_blocks;
     PlanEntry *entry;
@@ -184,6 +204,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
     {
         /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
         entry = add_entry(planner, candidate, ACTION_COPY);
+        entry->source_size = source_size;
         entry->compare = source_size == target_size;
         return;
     }
@@ -191,6 +212,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
                       target_size < source_size   ? ACTION_COPY_TAIL
                       : target_size > source_size ? ACTION_TRUNCATE
                                                   : ACTION_NONE);
+    entry->source_size = source_size;
     entry->blocks = blocks;
     entry->first_block = first_block;
     if (blocks != NULL && blockmap_truncated_to(blocks) != BLOCK_NONE)
@@ -213,7 +235,8 @@ static void decide_relation(Planner *planner, const Candidate *candidate)
         add_entry(planner, candidate, ACTION_NONE)->source_size =
             candidate->target != NULL ? candidate->target->size : 0;
     else if (candidate->target == NULL)
-        add_entry(planner, candidate, ACTION_COPY);
+        add_entry(planner, candidate, ACTION_COPY)->source_size =
+            settled_size(planner->input, candidate);
     else
         decide_common_relation(planner, candidate);
 }
