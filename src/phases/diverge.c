@@ -87,10 +87,12 @@ static void open_streams(Run *run)
                                      .data_block_size = run->target.control.block_size,
                                      .history = &run->target_history,
                                      .open = archive_open,
+                                     .missing = archive_missing_error,
                                      .context = run->archive};
     run->source_directory_stream = run->target_stream;
     run->source_directory_stream.history = &run->source_history;
     run->source_directory_stream.open = open_in_source_directory;
+    run->source_directory_stream.missing = NULL;
     run->source_directory_stream.context = run;
 }
 

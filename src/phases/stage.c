@@ -138,6 +138,7 @@ static bool prove_chain(Run *run, Lsn end, Error *error)
     stream.history = &run->source_history;
     stream.limit = end;
     stream.open = open_rewound;
+    stream.missing = NULL;
     stream.context = run;
     scan = scan_create(&stream, run->options->jobs, from);
     result = scan_forward(scan, from, &run->min_recovery_point, &last, &missing, reason, error) &&
