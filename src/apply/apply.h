@@ -4,6 +4,7 @@
 #ifndef APPLY_APPLY_H
 #define APPLY_APPLY_H
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "cluster/interlock.h"
 
@@ -11,13 +12,16 @@
 
 typedef enum PendingState
 {
-    PENDING_NONE,  /* no journal, or only leftovers of staging: remove them */
-    PENDING_STALE, /* a journal that never was committed */
+    PENDING_NONE,  /* no journal; leftovers of staging or cleaning up can be there: stage_remove_stale */
+    PENDING_STALE, /* a journal that is not live: never committed, or of a server that has run since; stage_remove_stale */
     PENDING_APPLY, /* committed: must be finished */
     PENDING_CLEANUP /* finished but for cleaning up */
 } PendingState;
 
-/* What an earlier run left in this target. Reads only. description: "rewind to SOURCE, divergence ..." for messages, in arena. */
+/*
+ * What an earlier run left in this target. Reads only. description: "rewind to SOURCE, divergence at ..." for messages, in arena. A journal that
+ * cannot be read is an error only where it can have been committed, else PENDING_STALE without a description.
+ */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
                               const char **description, Error *error);
 
@@ -30,11 +34,12 @@ MUST_CHECK bool apply_commit(const char *target_directory, Interlock *interlock,
 
 /*
  * From the commit (or anywhere after it, in a later process) to the end: poison, pid text, all entries, sync, real backup_label, pid file, new pg_control, cleaning up. What can pass
- * (no space, I/O trouble) is tried again for a while before it is an error. sync_method_syncfs: sync by file system.
+ * (no space, I/O trouble) is tried again for a while before it is an error. What cannot be cleaned up is a warning.
+ * The caller releases the interlock.
  */
 typedef struct ApplyOptions
 {
-    bool syncfs;
+    bool syncfs; /* sync by file system, not by file */
     int jobs;
     int patience_seconds; /* how long a failing step is tried again */
 } ApplyOptions;

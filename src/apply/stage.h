@@ -3,8 +3,8 @@
  *
  * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other file system that holds parts of the target (a
  * tablespace, a pg_wal that is a link): a file is staged on the file system of its destination, so that installing it is a rename.
- * New and wholly replaced files are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind the other, into data files
- * (d0, d1, ... one a worker and file system). A ballast file holds the space by which files will grow, so that the apply does not run out of space.
+ * New and wholly replaced files are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind the other in the
+ * order of the plan, into one data file a file system. A ballast file holds the space by which files will grow, so that the apply does not run out of space.
  */
 #ifndef APPLY_STAGE_H
 #define APPLY_STAGE_H
@@ -38,7 +38,7 @@ typedef struct StageStatistics
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, uint64_t wal_bytes,
                             Error *error);
 
-/* Make the work directories (stale ones are removed first). */
+/* Make the work directories (stale ones are removed first), the missing locations of new tablespaces, the ballast. The plan must live as long as the stage. */
 MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int jobs,
                              Stage **stage, Error *error);
 
@@ -49,7 +49,8 @@ MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *err
 
 /*
  * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file reads as zeros and its
- * space is reserved), or, with local_path, from that file (brought by an archive). *found false when the source does not have it (any more).
+ * space is reserved), or, with local_path, from that file (brought by an archive). *found false when the source does not have it (any more), or not
+ * that much of it. Staging it again replaces it.
  */
 MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const char *name,
                                   uint32_t segment_size, uint32_t size, const char *local_path,
@@ -58,7 +59,10 @@ MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const char *name
 /* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
 const char *stage_wal_path(const Stage *stage, const char *name);
 
-/* A small file made by us (history file, .done marker, settings): content staged for path. */
+/*
+ * A small file made by us (history file, .done marker, settings): content staged for path. It wins over what the plan says about path, as WAL does;
+ * a second one for the same path replaces the first.
+ */
 MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size,
                               Error *error);
 
@@ -71,7 +75,7 @@ const StageStatistics *stage_statistics(const Stage *stage);
 void stage_abandon(Stage *stage);
 void stage_free(Stage *stage); /* memory only; NULL is allowed */
 
-/* Remove the work directories of a run that was killed before its commit. */
+/* Remove the work directories of a run that was killed before its commit or while cleaning up. Refuses while a journal is live. */
 MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
 
 #endif

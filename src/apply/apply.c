@@ -1,0 +1,627 @@
+/*
+ * Carry the journal out.
+ *
+ * Why a kill or a power cut at any instant costs nothing. Everything the journal speaks of was synced before the
+ * journal was, and the journal before the commit. So:
+ *
+ *   before the blocker's rename     neither blocker nor poison is there: the journal is not live, the target is as it was
+ *   after it                        the blocker, or the poison, or both are there until the new pg_control is: the journal is
+ *                                   live, no server starts, and the next run carries out every step once more
+ *   after the new pg_control        all else is on the disk already: only cleaning up is left
+ *
+ * Both renames are synced before the next step begins, so the order on the disk is the order below. Every step may be
+ * repeated from its beginning, as often as runs are killed: installing is done when the staged file is not there any more,
+ * patching writes the same bytes again from data files that stay until the end, removing what is not there succeeds. Removals
+ * come first: what is installed under a removed name (a tablespace's directory taken over by a new one, a file that
+ * becomes a directory) must survive them, also in the second run. A step that fails for a passing reason (no
+ * space, an I/O error) is repeated here, for a caller takes a failing exit as final.
+ */
+#include "apply/apply.h"
+
+#include "apply/commit.h"
+#include "apply/journal.h"
+#include "apply/roots.h"
+#include "apply/stage.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/backup_label.h"
+#include "io/dir.h"
+#include "io/durable.h"
+#include "io/file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
+#define BALLAST "ballast"
+#define COPY_SIZE (1024u * 1024)
+#define SYNC_BATCH 256
+
+/* A finish under way. */
+typedef struct Apply
+{
+    const char *target_directory;
+    Interlock *interlock;
+    const ApplyOptions *options;
+    JournalHead *head;
+    JournalReader *reader;
+    bool patient; /* a warning about waiting has been given */
+    /* While entries are carried out: */
+    char patch_path[PATH_SIZE]; /* as the journal names it; "": none */
+    char patch_local[PATH_SIZE];
+    int patch_fd;
+    uint64_t patch_size;
+    char data_path[PATH_SIZE]; /* the data file that is open */
+    int data_fd;
+    uint8_t *bytes; /* COPY_SIZE */
+} Apply;
+
+static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
+{
+    return target_path(out, PATH_SIZE, apply->target_directory, path, error);
+}
+
+/* ---- Entries ---- */
+
+/* Files without which the data is damaged; the others anybody may remove (standby.signal, *.ready, WAL). */
+static bool holds_data(const char *path)
+{
+    static const char *const beginnings[] = {"base/",         "global/",      "pg_tblspc/",
+                                             "pg_xact/",      "pg_multixact/", "pg_commit_ts/",
+                                             "pg_twophase/",  "pg_logical/"};
+
+    for (size_t index = 0; index < sizeof(beginnings) / sizeof(beginnings[0]); index++)
+    {
+        if (strncmp(path, beginnings[index], strlen(beginnings[index])) == 0)
+            return true;
+    }
+    return strcmp(path, "PG_VERSION") == 0;
+}
+
+static bool missing(const char *local, Error *error)
+{
+    error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
+    error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
+    return error_hint(error, "Take a new base backup of the source.");
+}
+
+static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
+{
+    char staged[PATH_SIZE];
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (!local_path(apply, entry->other, staged, error) ||
+        !local_path(apply, entry->path, path, error) ||
+        !file_lstat(staged, &status, &found, error))
+        return false;
+    if (found)
+        return file_rename(staged, path, error);
+    /* Invariant 3: it has been installed already, by a run that was interrupted. */
+    if (!file_lstat(path, &status, &found, error))
+        return false;
+    if (found)
+        return true;
+    if (holds_data(entry->path))
+        return missing(path, error);
+    log_warning("file \"%s\" was removed by somebody after pg_rewind had brought it", path);
+    return true;
+}
+
+/* Bring the file that is being patched to its size. */
+static bool end_patch(Apply *apply, Error *error)
+{
+    bool ok = true;
+
+    if (apply->patch_fd >= 0)
+        ok = file_truncate(apply->patch_fd, apply->patch_local, apply->patch_size, error);
+    file_close(apply->patch_fd);
+    apply->patch_fd = -1;
+    return ok;
+}
+
+static bool begin_patch(Apply *apply, const JournalEntry *entry, Error *error)
+{
+    struct stat status;
+    bool found;
+
+    if (!local_path(apply, entry->path, apply->patch_local, error) ||
+        !file_lstat(apply->patch_local, &status, &found, error))
+        return false;
+    if (!found)
+        return missing(apply->patch_local, error);
+    apply->patch_size = entry->size;
+    return file_open_update(apply->patch_local, &apply->patch_fd, error);
+}
+
+static bool open_data(Apply *apply, const char *path, Error *error)
+{
+    char local[PATH_SIZE];
+
+    if (apply->data_fd >= 0 && strcmp(apply->data_path, path) == 0)
+        return true;
+    file_close(apply->data_fd);
+    apply->data_fd = -1;
+    if (strlen(path) >= sizeof(apply->data_path))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    memcpy(apply->data_path, path, strlen(path) + 1);
+    return local_path(apply, path, local, error) &&
+           file_open_read(local, &apply->data_fd, NULL, error);
+}
+
+static bool patch_range(Apply *apply, const JournalEntry *entry, Error *error)
+{
+    if (apply->patch_fd < 0 || entry->size > apply->patch_size ||
+        entry->offset > apply->patch_size - entry->size)
+        return error_set(error, ERROR_FAILED, "the journal names a range outside of file \"%s\"",
+                         apply->patch_local);
+    if (!open_data(apply, entry->other, error))
+        return false;
+    for (uint64_t done = 0; done < entry->size;)
+    {
+        const uint64_t left = entry->size - done;
+        const size_t piece = left < COPY_SIZE ? (size_t) left : COPY_SIZE;
+        size_t length;
+
+        if (!file_read_at(apply->data_fd, apply->data_path, apply->bytes, piece,
+                          entry->data_offset + done, &length, error))
+            return false;
+        if (length < piece)
+            return error_set(error, ERROR_FAILED, "file \"%s\" is damaged: it ends early",
+                             apply->data_path);
+        if (!file_write_at(apply->patch_fd, apply->patch_local, apply->bytes, piece,
+                           entry->offset + done, error))
+            return false;
+        done += piece;
+        progress_add(piece);
+    }
+    return true;
+}
+
+/* In the second run a directory may stand where a file was removed in the first. */
+static bool remove_file(const char *path, Error *error)
+{
+    struct stat status;
+    bool found;
+
+    if (!file_lstat(path, &status, &found, error))
+        return false;
+    return !found || S_ISDIR(status.st_mode) || file_remove(path, error);
+}
+
+/* Whatever is left inside (server logs, what belongs to nobody) keeps it. */
+static bool remove_directory(const char *path, Error *error)
+{
+    if (file_remove_directory(path, error))
+        return true;
+    switch (error->error_number)
+    {
+        case ENOTEMPTY:
+        case EEXIST:
+        case ENOTDIR:
+        case EBUSY:
+            log_debug("directory \"%s\" is left: it is not empty, or in use", path);
+            return true;
+        default:
+            return false;
+    }
+}
+
+static bool carry_out_entry(Apply *apply, const JournalEntry *entry, Error *error)
+{
+    char path[PATH_SIZE];
+
+    if (entry->kind == JOURNAL_RANGE)
+        return patch_range(apply, entry, error);
+    if (!end_patch(apply, error) || !local_path(apply, entry->path, path, error))
+        return false;
+    switch (entry->kind)
+    {
+        case JOURNAL_MAKE_DIRECTORY:
+            return file_make_directories(path, error);
+        case JOURNAL_MAKE_LINK:
+            return file_make_link(entry->other, path, error);
+        case JOURNAL_INSTALL:
+            return install(apply, entry, error);
+        case JOURNAL_PATCH:
+            return begin_patch(apply, entry, error);
+        case JOURNAL_REMOVE:
+            return remove_file(path, error);
+        case JOURNAL_REMOVE_DIRECTORY:
+            return remove_directory(path, error);
+        case JOURNAL_WORK_DIRECTORY:
+        case JOURNAL_RANGE:
+            break;
+    }
+    return true;
+}
+
+static bool carry_out_entries(Apply *apply, Error *error)
+{
+    JournalEntry entry;
+    bool end = false;
+    bool ok = true;
+
+    journal_rewind(apply->reader);
+    while (ok && !end)
+    {
+        ok = journal_next(apply->reader, &entry, &end, error);
+        if (ok && !end)
+            ok = carry_out_entry(apply, &entry, error);
+    }
+    ok = ok && end_patch(apply, error);
+    file_close(apply->patch_fd);
+    file_close(apply->data_fd);
+    apply->patch_fd = -1;
+    apply->data_fd = -1;
+    return ok;
+}
+
+/* ---- Syncing what was touched ---- */
+
+/* Paths that wait for being synced, many at once. */
+typedef struct SyncBatch
+{
+    char *paths[SYNC_BATCH];
+    size_t count;
+} SyncBatch;
+
+static bool sync_one(void *context, int worker, size_t item, Error *error)
+{
+    const SyncBatch *batch = context;
+
+    (void) worker;
+    return file_sync_path(batch->paths[item], error);
+}
+
+static bool sync_batch(const Apply *apply, SyncBatch *batch, Error *error)
+{
+    const bool ok = workers_run(apply->options->jobs, batch->count, sync_one, batch, error);
+
+    for (size_t index = 0; index < batch->count; index++)
+        free(batch->paths[index]);
+    batch->count = 0;
+    return ok;
+}
+
+static bool sync_later(const Apply *apply, SyncBatch *batch, const char *path, size_t length,
+                       Error *error)
+{
+    char *copy = memory_allocate(length + 1);
+
+    memcpy(copy, path, length);
+    copy[length] = '\0';
+    batch->paths[batch->count++] = copy;
+    return batch->count < SYNC_BATCH || sync_batch(apply, batch, error);
+}
+
+/* What one entry has touched: the file if it was patched, and its directory (last: the one synced before). */
+static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry *entry,
+                       char last[PATH_SIZE], Error *error)
+{
+    char path[PATH_SIZE];
+    size_t length;
+
+    if (entry->kind == JOURNAL_RANGE || entry->kind == JOURNAL_WORK_DIRECTORY)
+        return true;
+    if (!local_path(apply, entry->path, path, error))
+        return false;
+    if (entry->kind == JOURNAL_PATCH)
+        return sync_later(apply, batch, path, strlen(path), error);
+    if (entry->kind == JOURNAL_MAKE_DIRECTORY &&
+        !sync_later(apply, batch, path, strlen(path), error))
+        return false;
+    length = path_parent_length(path);
+    if (strlen(last) == length && strncmp(last, path, length) == 0)
+        return true;
+    memcpy(last, path, length);
+    last[length] = '\0';
+    return sync_later(apply, batch, path, length, error);
+}
+
+static bool sync_entries(const Apply *apply, Error *error)
+{
+    SyncBatch batch = {.count = 0};
+    char last[PATH_SIZE] = "";
+    JournalEntry entry;
+    bool end = false;
+    bool ok = true;
+    Error ignored;
+
+    journal_rewind(apply->reader);
+    while (ok && !end)
+    {
+        ok = journal_next(apply->reader, &entry, &end, error);
+        if (ok && !end)
+            ok = sync_entry(apply, &batch, &entry, last, error);
+    }
+    if (ok)
+        return sync_batch(apply, &batch, error);
+    (void) !sync_batch(apply, &batch, &ignored); /* frees the paths */
+    return false;
+}
+
+/* Each file system that was touched has a work directory. */
+static bool sync_file_systems(const Apply *apply, Error *error)
+{
+    JournalEntry entry;
+    bool end = false;
+
+    if (!file_sync_file_system(apply->target_directory, error))
+        return false;
+    journal_rewind(apply->reader);
+    while (journal_next(apply->reader, &entry, &end, error))
+    {
+        char path[PATH_SIZE];
+
+        if (end)
+            return true;
+        if (entry.kind == JOURNAL_WORK_DIRECTORY &&
+            (!local_path(apply, entry.path, path, error) || !file_sync_file_system(path, error)))
+            return false;
+    }
+    return false;
+}
+
+/* ---- The steps ---- */
+
+/* Visit the work directory of each file system, PGDATA's last. */
+static bool each_work_directory(Apply *apply, bool (*visit)(const char *path, Error *error),
+                                Error *error)
+{
+    JournalEntry entry;
+    char path[PATH_SIZE];
+    bool end = false;
+
+    journal_rewind(apply->reader);
+    while (!end)
+    {
+        if (!journal_next(apply->reader, &entry, &end, error))
+            return false;
+        if (!end && entry.kind == JOURNAL_WORK_DIRECTORY &&
+            (!local_path(apply, entry.path, path, error) || !visit(path, error)))
+            return false;
+    }
+    return local_path(apply, WORK_DIRECTORY, path, error) && visit(path, error);
+}
+
+static bool remove_ballast_in(const char *work, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return path_join(path, sizeof(path), work, BALLAST, error) && file_remove(path, error);
+}
+
+/* Before the first step that changes pg_control: the blocker is on the disk. */
+static bool sync_blocker(Apply *apply, Error *error)
+{
+    return file_sync_path(apply->target_directory, error);
+}
+
+/* global/ may be a mount of its own: then it has a work directory. */
+static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE_SIZE],
+                            Error *error)
+{
+    char path[PATH_SIZE];
+    char temporary[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (!local_path(apply, "global/" WORK_DIRECTORY, temporary, error) ||
+        !file_stat(temporary, &status, &found, error) ||
+        !local_path(apply,
+                    found ? "global/" WORK_DIRECTORY "/pg_control" : WORK_DIRECTORY "/pg_control",
+                    temporary, error) ||
+        !local_path(apply, CONTROL_PATH, path, error))
+        return false;
+    /* Invariant 4: replaced by rename only. */
+    return durable_replace(path, temporary, bytes, CONTROL_FILE_SIZE, 0, error);
+}
+
+/* A run that was killed may have renamed pg_control without syncing its directory. */
+static bool sync_control(Apply *apply, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return local_path(apply, CONTROL_PATH, path, error) && durable_sync_parent(path, error);
+}
+
+static bool install_poison(Apply *apply, Error *error)
+{
+    bool poisoned;
+
+    if (fault_here("poison"))
+        return error_set_errno(error, ERROR_FAILED, "could not mark \"%s\"", CONTROL_PATH);
+    if (!commit_control_is(apply->target_directory, apply->head->poison, &poisoned, error))
+        return false;
+    /* Invariant 5: from here on no server starts, whatever happens to backup_label. */
+    return poisoned ? sync_control(apply, error)
+                    : replace_control(apply, apply->head->poison, error);
+}
+
+static bool show_interrupted(Apply *apply, Error *error)
+{
+    return interlock_show_interrupted(apply->interlock, error);
+}
+
+static bool remove_ballast(Apply *apply, Error *error)
+{
+    return each_work_directory(apply, remove_ballast_in, error);
+}
+
+/* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
+static bool carry_out(Apply *apply, Error *error)
+{
+    bool ok;
+
+    if (fault_here("apply"))
+        return error_set_errno(error, ERROR_FAILED, "could not apply the journal");
+    progress_begin("applied", journal_bytes(apply->reader));
+    ok = carry_out_entries(apply, error);
+    progress_end();
+    return ok && (apply->options->syncfs ? sync_file_systems(apply, error)
+                                         : sync_entries(apply, error));
+}
+
+static bool install_label(Apply *apply, Error *error)
+{
+    char path[PATH_SIZE];
+    char temporary[PATH_SIZE];
+
+    if (fault_here("label"))
+        return error_set_errno(error, ERROR_FAILED, "could not write \"%s\"", BACKUP_LABEL_PATH);
+    return local_path(apply, BACKUP_LABEL_PATH, path, error) &&
+           local_path(apply, NEW_LABEL_NAME, temporary, error) &&
+           durable_replace(path, temporary, apply->head->backup_label,
+                           strlen(apply->head->backup_label), 0, error);
+}
+
+static bool restore_pid_file(Apply *apply, Error *error)
+{
+    return interlock_restore_pid_file(apply->interlock, error);
+}
+
+static bool install_control(Apply *apply, Error *error)
+{
+    if (fault_here("control"))
+        return error_set_errno(error, ERROR_FAILED, "could not write \"%s\"", CONTROL_PATH);
+    return replace_control(apply, apply->head->new_control, error);
+}
+
+static bool remove_work_directory(const char *path, Error *error)
+{
+    return dir_remove_tree(path, error);
+}
+
+static bool clean_up(Apply *apply, Error *error)
+{
+    if (fault_here("cleanup"))
+        return error_set_errno(error, ERROR_FAILED, "could not clean up");
+    return each_work_directory(apply, remove_work_directory, error) &&
+           file_sync_path(apply->target_directory, error);
+}
+
+/* ---- Patience ---- */
+
+/* Reasons that can pass, or that an administrator can remove while we wait. */
+static bool can_pass(int number)
+{
+    switch (number)
+    {
+        case ENOSPC:
+        case EDQUOT:
+        case EIO:
+        case EAGAIN:
+        case EBUSY:
+        case EINTR:
+        case EMFILE:
+        case ENFILE:
+        case ENOMEM:
+        case ESTALE:
+        case ETIMEDOUT:
+            return true;
+        default:
+            return false;
+    }
+}
+
+/* Do a step, again and again while it fails for a reason that can pass and there is patience left. */
+static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
+{
+    int seconds_waited = 0;
+
+    while (!step(apply, error))
+    {
+        if (!can_pass(error->error_number) || seconds_waited >= apply->options->patience_seconds)
+            return false;
+        if (!apply->patient)
+        {
+            log_warning("%s", error->message);
+            log_detail("The rewind is committed and has to be finished: this is tried again for "
+                       "%d seconds.",
+                       apply->options->patience_seconds);
+            apply->patient = true;
+        }
+        sleep(1);
+        seconds_waited++;
+    }
+    return true;
+}
+
+/* ---- The end of it ---- */
+
+/* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
+static bool finish(Apply *apply, Error *error)
+{
+    return
+        /* Not later: the poison alone would not say whose it is to somebody who opens backup_label. */
+        patiently(apply, sync_blocker, error) &&
+        /* Not later: backup_label may be deleted by anybody at any time. */
+        patiently(apply, install_poison, error) &&
+        /* Not earlier: before the poison the target may yet be started by its owner. */
+        patiently(apply, show_interrupted, error) &&
+        /* Not later: this is the space that the next step needs. */
+        patiently(apply, remove_ballast, error) &&
+        /* Not earlier: Invariant 5. */
+        patiently(apply, carry_out, error) &&
+        /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker together would look
+           to callers as if nothing were left to do. */
+        patiently(apply, install_label, error) &&
+        /* Not later: a stale `0` file would never clear itself. */
+        patiently(apply, restore_pid_file, error) &&
+        /* Last: the poison guards all of the above. */
+        patiently(apply, install_control, error);
+}
+
+/* The rewind is whole: what cannot be removed now is removed by the next run. */
+static void clean_up_or_warn(Apply *apply)
+{
+    Error error;
+
+    if (patiently(apply, clean_up, &error))
+        return;
+    log_warning("%s", error.message);
+    log_detail("The rewind is complete. The directory \"%s/%s\" may be removed.",
+               apply->target_directory, WORK_DIRECTORY);
+}
+
+bool apply_finish(const char *target_directory, Interlock *interlock, const ApplyOptions *options,
+                  Error *error)
+{
+    Arena *arena = arena_create();
+    Apply apply = {.target_directory = target_directory,
+                   .interlock = interlock,
+                   .options = options,
+                   .head = arena_allocate(arena, sizeof(JournalHead)),
+                   .patch_fd = -1,
+                   .data_fd = -1};
+    PendingState state;
+    bool found;
+    bool ok = journal_open(target_directory, arena, &apply.reader, apply.head, &found, error);
+
+    if (ok && !found)
+        ok = error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
+    ok = ok && commit_state(target_directory, apply.head, &state, error);
+    if (ok && state == PENDING_STALE)
+        ok = error_set(error, ERROR_FAILED, "the journal in \"%s\" was never committed",
+                       target_directory);
+    if (ok)
+    {
+        signals_hold_off();
+        file_set_modes(apply.head->group_access);
+        apply.bytes = memory_allocate(COPY_SIZE);
+        /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
+        ok = state == PENDING_CLEANUP ? patiently(&apply, sync_control, error)
+                                      : finish(&apply, error);
+        if (ok)
+            clean_up_or_warn(&apply);
+        free(apply.bytes);
+    }
+    journal_close_reader(apply.reader);
+    arena_destroy(arena);
+    return ok;
+}

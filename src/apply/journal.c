@@ -1,0 +1,513 @@
+/*
+ * The file, little-endian: magic, format, size of the head, head | entries, each with its size before it |
+ * trailer: count of entries, bytes of all ranges, CRC-32C of everything before the CRC.
+ */
+#include "apply/journal.h"
+
+#include "apply/stage.h"
+#include "format/crc32c.h"
+#include "io/durable.h"
+#include "io/file.h"
+#include "plan/listing.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JOURNAL_MAGIC "PGRWJRNL"
+#define MAGIC_SIZE 8
+#define JOURNAL_FORMAT 1
+#define FRONT_SIZE (MAGIC_SIZE + 4 + 4)
+#define TRAILER_SIZE (8 + 8 + 4)
+#define HEAD_SIZE_MAX (1024 * 1024)
+#define STRING_SIZE_MAX 65535
+#define ENTRY_FIXED_SIZE (1 + 3 * 8 + 2 + 2)
+#define ENTRY_SIZE_MAX (ENTRY_FIXED_SIZE + 2 * STRING_SIZE_MAX)
+#define WINDOW_SIZE (4 + ENTRY_SIZE_MAX + 65536)
+#define FLUSH_SIZE 65536
+
+struct JournalWriter
+{
+    char *target_directory;
+    char path[PATH_SIZE]; /* of journal.new */
+    int fd;
+    Buffer buffer; /* not yet written */
+    uint64_t offset;
+    uint32_t crc;
+    uint64_t count;
+    uint64_t range_bytes;
+};
+
+struct JournalReader
+{
+    char path[PATH_SIZE];
+    int fd;
+    uint64_t entries_begin, entries_end; /* offsets into the file */
+    uint64_t offset;                     /* of the next entry */
+    uint64_t count;                      /* as the trailer says */
+    uint64_t range_bytes;
+    uint64_t window_offset; /* what the window holds of the file */
+    size_t window_size;
+    uint8_t *window; /* WINDOW_SIZE bytes */
+    char *strings;   /* path and other of the entry at hand */
+};
+
+/* PGDATA/pg_rewind.work/NAME */
+static bool journal_path(char out[PATH_SIZE], const char *target_directory, const char *name,
+                         Error *error)
+{
+    char work[PATH_SIZE];
+
+    return path_join(work, sizeof(work), target_directory, WORK_DIRECTORY, error) &&
+           path_join(out, PATH_SIZE, work, name, error);
+}
+
+/* ---- Checks, the same before writing and after reading ---- */
+
+static bool path_is_usable(const char *path)
+{
+    return path_is_safe(path[0] == '/' ? path + 1 : path);
+}
+
+/* Is path a work directory, or with inside, a file in one? */
+static bool path_is_work(const char *path, bool inside)
+{
+    const size_t name_length = strlen(WORK_DIRECTORY);
+    const char *end = inside ? strrchr(path, '/') : path + strlen(path);
+
+    if (end == NULL || (size_t) (end - path) < name_length || !path_is_usable(path))
+        return false;
+    return strncmp(end - name_length, WORK_DIRECTORY, name_length) == 0 &&
+           (end - name_length == path || end[-(ptrdiff_t) name_length - 1] == '/');
+}
+
+static bool entry_is_valid(const JournalEntry *entry)
+{
+    const bool has_other = entry->other[0] != '\0';
+
+    switch (entry->kind)
+    {
+        case JOURNAL_MAKE_DIRECTORY:
+        case JOURNAL_REMOVE:
+        case JOURNAL_REMOVE_DIRECTORY:
+        case JOURNAL_PATCH:
+            return path_is_safe(entry->path) && !has_other;
+        case JOURNAL_MAKE_LINK:
+            return path_is_safe(entry->path) && has_other;
+        case JOURNAL_INSTALL:
+            return path_is_safe(entry->path) && path_is_work(entry->other, true);
+        case JOURNAL_RANGE:
+            return entry->path[0] == '\0' && path_is_work(entry->other, true) &&
+                   entry->size <= INT64_MAX && entry->offset <= INT64_MAX - entry->size &&
+                   entry->data_offset <= INT64_MAX - entry->size;
+        case JOURNAL_WORK_DIRECTORY:
+            return path_is_work(entry->path, false) && !has_other;
+    }
+    return false;
+}
+
+/* ---- Writing ---- */
+
+static bool writer_flush(JournalWriter *writer, Error *error)
+{
+    if (!file_write_at(writer->fd, writer->path, writer->buffer.bytes, writer->buffer.size,
+                       writer->offset, error))
+        return false;
+    writer->crc = crc32c_update(writer->crc, writer->buffer.bytes, writer->buffer.size);
+    writer->offset += writer->buffer.size;
+    buffer_clear(&writer->buffer);
+    return true;
+}
+
+static void append_long_string(Buffer *buffer, const char *string)
+{
+    const size_t length = strlen(string);
+
+    buffer_append_u32(buffer, (uint32_t) length);
+    buffer_append(buffer, string, length);
+}
+
+static void append_head(Buffer *buffer, const JournalHead *head)
+{
+    size_t begin;
+
+    buffer_append(buffer, JOURNAL_MAGIC, MAGIC_SIZE);
+    buffer_append_u32(buffer, JOURNAL_FORMAT);
+    buffer_append_u32(buffer, 0); /* the head's size, below */
+    begin = buffer->size;
+    buffer_append(buffer, head->run_id, RUN_ID_SIZE);
+    buffer_append_u8(buffer, head->group_access ? 1 : 0);
+    buffer_append(buffer, head->old_control, CONTROL_FILE_SIZE);
+    buffer_append(buffer, head->poison, CONTROL_FILE_SIZE);
+    buffer_append(buffer, head->new_control, CONTROL_FILE_SIZE);
+    append_long_string(buffer, head->source);
+    append_long_string(buffer, head->divergence);
+    append_long_string(buffer, head->backup_label);
+    store_u32(buffer->bytes + begin - 4, (uint32_t) (buffer->size - begin));
+}
+
+void journal_discard(JournalWriter *writer)
+{
+    if (writer == NULL)
+        return;
+    file_close(writer->fd);
+    buffer_free(&writer->buffer);
+    free(writer->target_directory);
+    free(writer);
+}
+
+bool journal_create(const char *target_directory, const JournalHead *head, JournalWriter **writer,
+                    Error *error)
+{
+    JournalWriter *made = memory_allocate_zeroed(1, sizeof(JournalWriter));
+    const size_t length = strlen(target_directory);
+
+    *writer = NULL;
+    made->fd = -1;
+    made->crc = CRC32C_INIT;
+    made->target_directory = memory_allocate(length + 1);
+    memcpy(made->target_directory, target_directory, length + 1);
+    append_head(&made->buffer, head);
+    if (made->buffer.size - FRONT_SIZE > HEAD_SIZE_MAX)
+    {
+        error_set(error, ERROR_FAILED, "the texts for the journal are too long");
+        goto failed;
+    }
+    if (!journal_path(made->path, target_directory, JOURNAL_NAME ".new", error) ||
+        !file_create(made->path, &made->fd, error))
+        goto failed;
+    *writer = made;
+    return true;
+
+failed:
+    journal_discard(made);
+    return false;
+}
+
+bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error)
+{
+    JournalEntry checked = *entry;
+    size_t path_length;
+    size_t other_length;
+
+    checked.path = entry->path != NULL ? entry->path : "";
+    checked.other = entry->other != NULL ? entry->other : "";
+    path_length = strlen(checked.path);
+    other_length = strlen(checked.other);
+    if (path_length > STRING_SIZE_MAX || other_length > STRING_SIZE_MAX ||
+        !entry_is_valid(&checked))
+        return error_set(error, ERROR_FAILED,
+                         "path \"%s\" or \"%s\" cannot be written to the journal", checked.path,
+                         checked.other);
+
+    buffer_append_u32(&writer->buffer, (uint32_t) (ENTRY_FIXED_SIZE + path_length + other_length));
+    buffer_append_u8(&writer->buffer, (uint8_t) checked.kind);
+    buffer_append_u64(&writer->buffer, checked.offset);
+    buffer_append_u64(&writer->buffer, checked.data_offset);
+    buffer_append_u64(&writer->buffer, checked.size);
+    buffer_append_u16(&writer->buffer, (uint16_t) path_length);
+    buffer_append(&writer->buffer, checked.path, path_length);
+    buffer_append_u16(&writer->buffer, (uint16_t) other_length);
+    buffer_append(&writer->buffer, checked.other, other_length);
+    writer->count++;
+    if (checked.kind == JOURNAL_RANGE)
+        writer->range_bytes += checked.size;
+    return writer->buffer.size < FLUSH_SIZE || writer_flush(writer, error);
+}
+
+/* The trailer; its CRC covers all before itself. */
+static bool write_trailer(JournalWriter *writer, Error *error)
+{
+    buffer_append_u64(&writer->buffer, writer->count);
+    buffer_append_u64(&writer->buffer, writer->range_bytes);
+    if (!writer_flush(writer, error))
+        return false;
+    buffer_append_u32(&writer->buffer, crc32c_finish(writer->crc));
+    return writer_flush(writer, error);
+}
+
+/* What was written is read as it will be read when it matters. */
+static bool read_back(const char *target_directory, uint64_t count, Error *error)
+{
+    Arena *arena = arena_create();
+    JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
+    JournalReader *reader = NULL;
+    bool found;
+    bool ok = journal_open(target_directory, arena, &reader, head, &found, error);
+
+    if (ok && (!found || reader->count != count))
+        ok = error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
+    journal_close_reader(reader);
+    arena_destroy(arena);
+    return ok;
+}
+
+bool journal_close(JournalWriter *writer, Error *error)
+{
+    char path[PATH_SIZE];
+    bool ok = write_trailer(writer, error) && file_sync(writer->fd, writer->path, error) &&
+              journal_path(path, writer->target_directory, JOURNAL_NAME, error) &&
+              durable_rename(writer->path, path, error) &&
+              read_back(writer->target_directory, writer->count, error);
+
+    journal_discard(writer);
+    return ok;
+}
+
+/* ---- Reading ---- */
+
+static bool damaged(const JournalReader *reader, Error *error)
+{
+    error_set(error, ERROR_FAILED, "journal \"%s\" is damaged", reader->path);
+    return error_detail(error, "It was written by pg_rewind to finish a rewind of this directory "
+                               "after an interruption.");
+}
+
+static bool read_exactly(const JournalReader *reader, void *bytes, size_t size, uint64_t offset,
+                         Error *error)
+{
+    size_t length;
+
+    if (!file_read_at(reader->fd, reader->path, bytes, size, offset, &length, error))
+        return false;
+    return length == size || damaged(reader, error);
+}
+
+/* Check size, CRC and the front, and find out where the entries are. */
+static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size, Error *error)
+{
+    uint8_t trailer[TRAILER_SIZE];
+    uint8_t front[FRONT_SIZE];
+    uint32_t crc = CRC32C_INIT;
+    Cursor cursor;
+
+    if (size < FRONT_SIZE + TRAILER_SIZE)
+        return damaged(reader, error);
+    for (uint64_t offset = 0; offset < size - 4;)
+    {
+        const uint64_t left = size - 4 - offset;
+        const size_t piece = left < WINDOW_SIZE ? (size_t) left : WINDOW_SIZE;
+
+        if (!read_exactly(reader, reader->window, piece, offset, error))
+            return false;
+        crc = crc32c_update(crc, reader->window, piece);
+        offset += piece;
+    }
+    if (!read_exactly(reader, trailer, sizeof(trailer), size - TRAILER_SIZE, error) ||
+        !read_exactly(reader, front, sizeof(front), 0, error))
+        return false;
+    cursor = cursor_over(trailer, sizeof(trailer));
+    reader->count = cursor_u64(&cursor);
+    reader->range_bytes = cursor_u64(&cursor);
+    if (cursor_u32(&cursor) != crc32c_finish(crc) || memcmp(front, JOURNAL_MAGIC, MAGIC_SIZE) != 0)
+        return damaged(reader, error);
+
+    cursor = cursor_over(front, sizeof(front));
+    cursor_skip(&cursor, MAGIC_SIZE);
+    if (cursor_u32(&cursor) != JOURNAL_FORMAT)
+    {
+        error_set(error, ERROR_FAILED, "journal \"%s\" was written by another version of pg_rewind",
+                  reader->path);
+        return error_hint(error, "Finish the rewind with the version that began it.");
+    }
+    *head_size = cursor_u32(&cursor);
+    if (*head_size > HEAD_SIZE_MAX || *head_size > size - FRONT_SIZE - TRAILER_SIZE)
+        return damaged(reader, error);
+    reader->entries_begin = FRONT_SIZE + *head_size;
+    reader->entries_end = size - TRAILER_SIZE;
+    return true;
+}
+
+static const char *take_long_string(Cursor *cursor, Arena *arena)
+{
+    const uint32_t length = cursor_u32(cursor);
+    const uint8_t *bytes = cursor_bytes(cursor, length);
+
+    return bytes != NULL ? arena_strndup(arena, (const char *) bytes, length) : "";
+}
+
+static void take_array(Cursor *cursor, void *out, size_t size)
+{
+    const uint8_t *bytes = cursor_bytes(cursor, size);
+
+    if (bytes != NULL)
+        memcpy(out, bytes, size);
+}
+
+static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, JournalHead *head,
+                      Error *error)
+{
+    uint8_t *bytes = memory_allocate(head_size);
+    Cursor cursor = cursor_over(bytes, head_size);
+    bool ok = read_exactly(reader, bytes, head_size, FRONT_SIZE, error);
+
+    if (ok)
+    {
+        *head = (JournalHead){0};
+        take_array(&cursor, head->run_id, RUN_ID_SIZE);
+        head->group_access = cursor_u8(&cursor) != 0;
+        take_array(&cursor, head->old_control, CONTROL_FILE_SIZE);
+        take_array(&cursor, head->poison, CONTROL_FILE_SIZE);
+        take_array(&cursor, head->new_control, CONTROL_FILE_SIZE);
+        head->source = take_long_string(&cursor, arena);
+        head->divergence = take_long_string(&cursor, arena);
+        head->backup_label = take_long_string(&cursor, arena);
+        if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
+            ok = damaged(reader, error);
+    }
+    free(bytes);
+    return ok;
+}
+
+/* Have `size` bytes of the entries at reader->offset in the window, and give them. */
+static bool window_take(JournalReader *reader, size_t size, const uint8_t **bytes, Error *error)
+{
+    if (size > WINDOW_SIZE || size > reader->entries_end - reader->offset)
+        return damaged(reader, error);
+    if (reader->offset < reader->window_offset ||
+        reader->offset - reader->window_offset > reader->window_size ||
+        size > reader->window_size - (size_t) (reader->offset - reader->window_offset))
+    {
+        const uint64_t left = reader->entries_end - reader->offset;
+        const size_t piece = left < WINDOW_SIZE ? (size_t) left : WINDOW_SIZE;
+
+        reader->window_size = 0;
+        if (!read_exactly(reader, reader->window, piece, reader->offset, error))
+            return false;
+        reader->window_offset = reader->offset;
+        reader->window_size = piece;
+    }
+    *bytes = reader->window + (reader->offset - reader->window_offset);
+    return true;
+}
+
+/* A string of at most STRING_SIZE_MAX bytes into out; one with a NUL inside fails the cursor. */
+static size_t take_string(Cursor *cursor, char *out)
+{
+    const uint16_t length = cursor_u16(cursor);
+    const uint8_t *bytes = cursor_bytes(cursor, length);
+
+    if (bytes == NULL || memchr(bytes, '\0', length) != NULL)
+    {
+        cursor->failed = true;
+        out[0] = '\0';
+        return 0;
+    }
+    memcpy(out, bytes, length);
+    out[length] = '\0';
+    return length;
+}
+
+bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *error)
+{
+    const uint8_t *bytes;
+    uint32_t size;
+    size_t path_length;
+    Cursor cursor;
+
+    *end = reader->offset == reader->entries_end;
+    if (*end)
+        return true;
+    if (!window_take(reader, 4, &bytes, error))
+        return false;
+    size = load_u32(bytes);
+    if (size > ENTRY_SIZE_MAX)
+        return damaged(reader, error);
+    if (!window_take(reader, 4 + (size_t) size, &bytes, error))
+        return false;
+
+    cursor = cursor_over(bytes + 4, size);
+    *entry = (JournalEntry){.kind = (JournalKind) cursor_u8(&cursor)};
+    entry->offset = cursor_u64(&cursor);
+    entry->data_offset = cursor_u64(&cursor);
+    entry->size = cursor_u64(&cursor);
+    path_length = take_string(&cursor, reader->strings);
+    entry->path = reader->strings;
+    entry->other = reader->strings + path_length + 1;
+    (void) take_string(&cursor, reader->strings + path_length + 1);
+    if (cursor.failed || cursor_left(&cursor) != 0 || !entry_is_valid(entry))
+        return damaged(reader, error);
+    reader->offset += 4 + (uint64_t) size;
+    return true;
+}
+
+/* Every entry can be read, and they are as many as the trailer says. */
+static bool check_entries(JournalReader *reader, Error *error)
+{
+    JournalEntry entry;
+    uint64_t count = 0;
+    uint64_t range_bytes = 0;
+    bool end = false;
+
+    journal_rewind(reader);
+    while (journal_next(reader, &entry, &end, error))
+    {
+        if (end)
+        {
+            journal_rewind(reader);
+            return (count == reader->count && range_bytes == reader->range_bytes) ||
+                   damaged(reader, error);
+        }
+        count++;
+        if (entry.kind == JOURNAL_RANGE)
+            range_bytes += entry.size;
+    }
+    return false;
+}
+
+bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
+                  JournalHead *head, bool *found, Error *error)
+{
+    JournalReader *made = memory_allocate_zeroed(1, sizeof(JournalReader));
+    struct stat status;
+    uint32_t head_size = 0;
+
+    *reader = NULL;
+    *found = false;
+    made->fd = -1;
+    made->window = memory_allocate(WINDOW_SIZE);
+    made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
+    if (!journal_path(made->path, target_directory, JOURNAL_NAME, error) ||
+        !file_lstat(made->path, &status, found, error))
+        goto failed;
+    if (!*found)
+    {
+        journal_close_reader(made);
+        return true;
+    }
+    if (!S_ISREG(status.st_mode))
+    {
+        (void) damaged(made, error);
+        goto failed;
+    }
+    if (!file_open_read(made->path, &made->fd, NULL, error) ||
+        !check_file(made, (uint64_t) status.st_size, &head_size, error) ||
+        !read_head(made, head_size, arena, head, error) || !check_entries(made, error))
+        goto failed;
+    *reader = made;
+    return true;
+
+failed:
+    journal_close_reader(made);
+    return false;
+}
+
+void journal_rewind(JournalReader *reader)
+{
+    reader->offset = reader->entries_begin;
+}
+
+uint64_t journal_bytes(const JournalReader *reader)
+{
+    return reader->range_bytes;
+}
+
+void journal_close_reader(JournalReader *reader)
+{
+    if (reader == NULL)
+        return;
+    file_close(reader->fd);
+    free(reader->window);
+    free(reader->strings);
+    free(reader);
+}

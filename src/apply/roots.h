@@ -1,0 +1,72 @@
+/*
+ * Where things are staged: one work directory for each mount that holds parts of the target.
+ *
+ * A staged file must be on the mount of its destination, so that a rename installs it. All paths are relative to
+ * PGDATA, or absolute for the location of a new tablespace, whose link does not exist before the apply.
+ */
+#ifndef APPLY_ROOTS_H
+#define APPLY_ROOTS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "io/place.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Root
+{
+    const char *prefix;    /* everything below this directory of the target is staged here; "" for PGDATA */
+    const char *directory; /* that directory; for a new tablespace its location */
+    const char *work;      /* directory/pg_rewind.work */
+    Place place;
+} Root;
+
+/* A tablespace that the target does not have yet. */
+typedef struct NewLocation
+{
+    const char *link; /* pg_tblspc/16400 */
+    const char *path;
+    bool missing; /* the directory is to be made */
+} NewLocation;
+
+/* Everything lives in the arena given. */
+typedef struct Roots
+{
+    const char *target_directory;
+    Root *roots; /* roots[0] is PGDATA's */
+    size_t count;
+    NewLocation *locations;
+    size_t location_count;
+} Roots;
+
+/*
+ * Find them by looking at the directories of everything the plan changes. Locations of new tablespaces are checked by
+ * roots_check_locations only.
+ */
+MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Plan *plan,
+                           Roots *roots, Error *error);
+
+/* Index of the root where path is staged. */
+size_t roots_of(const Roots *roots, const char *path);
+
+/*
+ * Is the location of each new tablespace usable: absent below a directory where it can be made, or a directory that no
+ * other cluster uses? Each problem is logged and counted in *problems.
+ */
+MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problems,
+                                      Error *error);
+
+/* PGDATA/path, or path itself if it is absolute. */
+MUST_CHECK bool target_path(char *out, size_t size, const char *target_directory, const char *path,
+                            Error *error);
+
+/* Does the plan do anything with this entry? Never with our own files and those that mark the commit. */
+bool entry_has_effect(const PlanEntry *entry);
+
+/* The directory part of path: its length, 0 without a slash. */
+size_t path_parent_length(const char *path);
+
+#endif

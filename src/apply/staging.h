@@ -1,0 +1,83 @@
+/*
+ * The inside of a Stage, for the files that bring bytes (fetch.c) and those that account for them (stage.c).
+ */
+#ifndef APPLY_STAGING_H
+#define APPLY_STAGING_H
+
+#include "apply/roots.h"
+#include "apply/stage.h"
+
+#include "io/file.h"
+
+#include <pthread.h>
+
+#define DATA_NAME "data"
+#define BALLAST_NAME "ballast"
+
+/* What staging finds out about an entry of the plan, beside the entry's own marks. */
+enum
+{
+    STAGED_DIFFERS = 1, /* compared, not equal */
+    STAGED_GONE = 2,    /* not there any more on the source */
+    STAGED_PRIVATE = 4  /* cannot be written in place: a copy is patched and replaces it */
+};
+
+#define SIZE_AS_PLANNED UINT64_MAX
+
+/* A staged file that replaces path, beside those that the plan names. */
+typedef struct ExtraFile
+{
+    const char *path;
+    const char *staged; /* relative to PGDATA, or absolute */
+    const char *local;  /* the same, for opening it */
+} ExtraFile;
+
+struct Stage
+{
+    Arena *arena;
+    const char *target_directory;
+    Roots roots;
+    int jobs;
+    int workers; /* that the source has granted; 0: not asked yet */
+    size_t entry_count;
+    uint8_t *state;         /* of each entry, STAGED_ bits */
+    uint64_t *actual_size;  /* of each entry's file where it came out shorter, else SIZE_AS_PLANNED */
+    int *data_fds;          /* of each root, -1: no data file yet */
+    uint64_t *data_size;    /* of each root: bytes laid out in its data file */
+    ExtraFile *extras;      /* ascending by path */
+    size_t extra_count, extra_capacity;
+    uint64_t content_count; /* numbers names of staged content */
+    pthread_mutex_t lock;   /* state, actual_size, statistics while workers run */
+    StageStatistics statistics;
+};
+
+/* Is the file of this entry brought whole, into a file of its own (and did it come, and differ)? */
+bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* Does the file stay in place, to be patched or cut? */
+bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* The same, before it is known whether it is still there: where its blocks lie in the data file depends on nothing else. */
+bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* The path of the file that is staged for entry `index`, as the journal names it. */
+MUST_CHECK bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index,
+                                 char out[PATH_SIZE], Error *error);
+
+/* The size that the file will have. */
+uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* Add or replace a staged file, or forget it. */
+MUST_CHECK bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *error);
+void stage_forget_extra(Stage *stage, const char *path);
+const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
+
+/* WORK/NAME of the root that path belongs to. */
+MUST_CHECK bool stage_name(const Stage *stage, const char *path, const char *name,
+                           char out[PATH_SIZE], Error *error);
+
+/* The journal's name of a file, for opening it. */
+MUST_CHECK bool stage_local(const Stage *stage, const char *staged, char out[PATH_SIZE],
+                            Error *error);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * Where a path is on the disks: which file system and mount, and whether names there may be changed.
+ */
+#ifndef IO_PLACE_H
+#define IO_PLACE_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Place
+{
+    uint64_t device, inode;
+    uint64_t mount; /* 0 where the kernel does not say (before Linux 5.8) */
+    bool is_directory;
+} Place;
+
+/*
+ * Links are followed. Two directories of one device can still refuse a rename between them, when they are mounted
+ * separately (bind mounts, volumes of containers): hence the mount.
+ */
+MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *error);
+
+/* Does a rename from one into the other work? */
+bool place_same_mount(const Place *a, const Place *b);
+
+/* May the effective user make and remove names in this directory? errno says why not. */
+bool place_can_change_names(const char *directory);
+
+#endif
