@@ -14,7 +14,7 @@
 
 #define BACKUP_LABEL_PATH "backup_label"
 
-/* The five lines that the original writes (createBackupLabel in bin/pg_rewind/pg_rewind.c). */
+/* The five lines that the original writes (createBackupLabel in bin/pg_rewind/pg_rewind.c), as the text's new content. */
 MUST_CHECK bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint,
                                   Timeline timeline, time_t now, Buffer *text, Error *error);
 

@@ -28,7 +28,7 @@ void recovery_conf_make(const char *conninfo, Buffer *text);
 
 /*
  * A setting's value from recovery.conf or postgresql.conf syntax (name, optional =, quoted or not, comments; last one wins).
- * value gets the unquoted text.
+ * value gets the unquoted text, and is left alone when there is none. Lines that are no setting are skipped.
  */
 bool setting_find(const char *text, size_t size, const char *name, Buffer *value);
 

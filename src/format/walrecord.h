@@ -70,7 +70,11 @@ typedef struct WalRecord
     uint32_t data_size;
 } WalRecord;
 
-/* The 24 bytes of the header, before length and CRC can be checked. Messages as xlogreader.c. */
+/*
+ * The 24 bytes of the header, before all bytes are there and the CRC can be checked: a length from 24
+ * to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn. Messages as
+ * xlogreader.c of 16 and later.
+ */
 typedef struct WalRecordHeader
 {
     uint32_t total_length;
@@ -109,7 +113,7 @@ typedef enum WalEventKind
     WAL_EVENT_DATABASE_DROP,        /* database; tablespaces in list */
     WAL_EVENT_TABLESPACE_CREATE,    /* tablespace, path */
     WAL_EVENT_TABLESPACE_DROP,      /* tablespace */
-    WAL_EVENT_RUNNING_XACTS,        /* next_xid, oldest_running_xid */
+    WAL_EVENT_RUNNING_XACTS,        /* next_xid, oldest_running_xid; xids in list; flag: not all */
     WAL_EVENT_UNKNOWN_RELATION_UPDATE /* XLR_SPECIAL_REL_UPDATE on a record that we do not know */
 } WalEventKind;
 
@@ -143,7 +147,11 @@ typedef struct WalEvent
     const uint8_t *list;      /* u32 each */
 } WalEvent;
 
-/* Fails when a payload is shorter than its version's layout. Layouts: formats per record in walrecord.c. */
+/*
+ * Fails when a payload is shorter or longer than its version's layout (comments in walrecord.c). For
+ * WAL_EVENT_NONE and WAL_EVENT_UNKNOWN_RELATION_UPDATE only the kind is set; for the others, members
+ * that the kind does not name are zero.
+ */
 MUST_CHECK bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *event,
                                 Error *error);
 RelationId wal_event_dropped(const WalEvent *event, uint32_t index);

@@ -1,0 +1,35 @@
+/* pg_control, as it is and with a CRC that fits, for each version. */
+#include "format/control.h"
+#include "format/crc32c.h"
+
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    static uint8_t whole[CONTROL_FILE_SIZE];
+    static uint8_t made[CONTROL_FILE_SIZE];
+    static Control control;
+    static Error error;
+    const Version *version;
+    bool crc_wrong;
+
+    (void) !control_parse(bytes, size, "fuzz", &control, &crc_wrong, &error);
+    memset(whole, 0, sizeof(whole));
+    memcpy(whole, bytes, size < sizeof(whole) ? size : sizeof(whole));
+    version = version_find(load_u32(whole + 8), load_u32(whole + 12));
+    if (version == NULL)
+        return 0;
+    store_u32(whole + version->control.crc, crc32c(whole, version->control.crc));
+    if (!control_parse(whole, sizeof(whole), "fuzz", &control, &crc_wrong, &error))
+        return 0;
+    (void) control_state_name(control.state);
+    control_make_rewound(&control, 1, control_timeline(&control), 1, made);
+    if (!control_parse(made, sizeof(made), "fuzz", &control, &crc_wrong, &error))
+        __builtin_trap();
+    control_make_poison(&control, 1, 1, made);
+    if (!control_parse(made, sizeof(made), "fuzz", &control, &crc_wrong, &error))
+        __builtin_trap();
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* Configuration files and restore commands of strangers; what we write is what we read. */
+#include "format/recovery_conf.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void write_and_read(const char *string)
+{
+    Buffer text = {0};
+    Buffer value = {0};
+
+    if (strchr(string, '\n') != NULL)
+        return; /* no setting holds one */
+    setting_replace("restore_command = 'old'", 23, "restore_command", string, &text);
+    if (!setting_find((const char *) text.bytes, text.size, "restore_command", &value) ||
+        strcmp(buffer_string(&value), string) != 0)
+        __builtin_trap();
+    buffer_free(&text);
+    buffer_free(&value);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+    static Error error;
+    char *string = malloc(size + 1);
+    Buffer value = {0};
+    Buffer text = {0};
+
+    memcpy(string, bytes, size);
+    string[size] = '\0';
+    (void) setting_find((const char *) bytes, size, "restore_command", &value);
+    setting_replace((const char *) bytes, size, "restore_command", "x", &text);
+    if (!setting_find((const char *) text.bytes, text.size, "restore_command", &value) ||
+        strcmp(buffer_string(&value), "x") != 0)
+        __builtin_trap();
+    (void) !restore_command_expand(string, "F", "P", "R", &text, &error);
+    write_and_read(string);
+    buffer_free(&value);
+    buffer_free(&text);
+    free(string);
+    return 0;
+}
