@@ -16,7 +16,8 @@
 #   PG_REWIND                the program to test
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15             other server programs for a version
-#   PG_REWIND_TEST_KEEP      keep the clusters and their logs
+#   PG_REWIND_TEST_PATIENCE  seconds that anything may take
+#   PG_REWIND_TEST_TRACE     print what took how long
 
 package RewindTest;
 
@@ -183,7 +184,7 @@ sub rewinds_from_both_kinds
             my $rewound = $target->copy("from_$kind");
             $option{prepare}->($rewound) if $option{prepare};
             $source->stop if $kind eq 'directory';
-            my $result = rewinds($rewound, $source, kind => $kind, options => $option{options});
+            my $result = rewinds($rewound, $source, kind => $kind, options => [ '--no-sync', @{ $option{options} // [] } ]);
             $option{rewound}->($rewound, $source, $result) if $option{rewound} && $result->{status} == 0;
             $source->start if $kind eq 'directory';
             rejoins($rewound, $source, %option) if $result->{status} == 0;

@@ -43,6 +43,7 @@ sub run
         qw(stdin stdout stderr);
     spew($file{stdin}->filename, $option{stdin} // '');
 
+    my $began = Time::HiRes::time();
     my $pid = fork() // die "could not fork: $!";
     if ($pid == 0)
     {
@@ -56,6 +57,7 @@ sub run
     }
 
     my $wait_status = wait_for_exit($pid, $option{seconds} // PATIENCE_SECONDS, "@$argv");
+    trace($began, "@$argv");
     return {
         status => $wait_status >> 8,
         signal => $wait_status & 127,
@@ -98,12 +100,22 @@ sub must_run
 sub wait_until
 {
     my ($text, $condition) = @_;
-    my $deadline = Time::HiRes::time() + PATIENCE_SECONDS;
+    my $began = Time::HiRes::time();
+    my $deadline = $began + PATIENCE_SECONDS;
     until ($condition->())
     {
         die 'gave up waiting: ' . (ref $text ? $text->() : $text) . "\n" if Time::HiRes::time() > $deadline;
         Time::HiRes::sleep(0.03);
     }
+    trace($began, 'wait until ' . (ref $text ? 'a condition' : $text));
+    return;
+}
+
+# With PG_REWIND_TEST_TRACE in the environment: what took how long.
+sub trace
+{
+    my ($began, $what) = @_;
+    printf STDERR "%7.3f s  %s\n", Time::HiRes::time() - $began, $what if $ENV{PG_REWIND_TEST_TRACE};
     return;
 }
 

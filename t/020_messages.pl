@@ -1,0 +1,319 @@
+# Each thing that is wrong is said in the original's words, with the right exit status, and the target stays as it was.
+# (Invariants 1, 10. R2, R3, R8 of the contract with callers: stdout empty, one error line, nothing changed.)
+#
+# One pair of clusters; each row breaks a fresh copy of the target, or what the source is, in one way.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use Fcntl ':flock';
+use RewindTest;
+
+my @crc_table = map {
+    my $value = $_;
+    $value = $value & 1 ? ($value >> 1) ^ 0x82F63B78 : $value >> 1 for 1 .. 8;
+    $value;
+} 0 .. 255;
+
+sub crc32c
+{
+    my ($bytes) = @_;
+    my $crc = 0xFFFFFFFF;
+    $crc = $crc_table[ ($crc ^ $_) & 0xFF ] ^ ($crc >> 8) for unpack 'C*', $bytes;
+    return $crc ^ 0xFFFFFFFF;
+}
+
+# Replace bytes at an offset of pg_control, and make its CRC right again: it lies where it is right before.
+sub patch_control
+{
+    my ($cluster, $offset, $bytes) = @_;
+    my $path = $cluster->path('global/pg_control');
+    my $content = slurp($path);
+    my ($crc_offset) = grep { unpack('L<', substr($content, $_, 4)) == crc32c(substr($content, 0, $_)) }
+        map { 4 * $_ } 40 .. 120;
+    die "no CRC found in $path" if !defined $crc_offset;
+    substr($content, $offset, length $bytes) = $bytes;
+    substr($content, $crc_offset, 4) = pack('L<', crc32c(substr($content, 0, $crc_offset)));
+    spew($path, $content);
+    return;
+}
+
+# Everything about the files of a directory that a rewind could change, and that a reader could notice.
+sub state_of
+{
+    my ($directory) = @_;
+    return join '', sort split /^/m, must_run([
+        'find', $directory, '-type', 'd', '-printf', "%P %m\n", '-o', '-printf', "%P %m %s %i %T@ %l\n" ]) . "\n";
+}
+
+# Paths of WAL segments, oldest first.
+sub wal_segments
+{
+    my ($cluster) = @_;
+    return sort grep { m{/[0-9A-F]{24}\z} } glob($cluster->path('pg_wal/*'));
+}
+
+# What a row expects on stderr, whole lines each.
+sub says
+{
+    my ($name, $stderr, @patterns) = @_;
+    for my $pattern (@patterns)
+    {
+        like($stderr, ref $pattern ? $pattern : qr{^pg_rewind: error: \Q$pattern\E$}m, "$name: what is said");
+    }
+    return;
+}
+
+# A row: a name; break => sub, given the copy of the target; options; status (1); says => [ messages ].
+# source => sub, given the copy: the source's options, instead of the running server.
+sub fails
+{
+    my ($name, $source, $target, %row) = @_;
+    my $copy = $target->copy('copy');
+    my $undo = $row{break} ? $row{break}->($copy) : undef;
+    my @source = $row{source} ? $row{source}->($copy) : ('--source-server', $source->conninfo);
+    my $before = state_of($copy->data);
+
+    for my $dry_run ([], ['-n'])
+    {
+        my $result = run([ $ENV{PG_REWIND}, '-D', $copy->data, @source, @{ $row{options} // [] }, @$dry_run ]);
+        my $run = "$name" . (@$dry_run ? ', dry run' : '');
+        is("$result->{status} $result->{signal} $result->{stdout}", ($row{status} // 1) . ' 0 ', "$run: exit status")
+            or diag($result->{stderr});
+        says($run, $result->{stderr}, map { ref $_ ? $_ : s/COPY/$copy->data/er } @{ $row{says} });
+        like($result->{stderr}, qr{\npg_rewind: hint: The target is unchanged\.[^\n]*\n\z}, "$run: the last line");
+        is(state_of($copy->data), $before, "$run: the target is unchanged");
+    }
+    $undo->() if ref $undo eq 'CODE';
+    $copy->discard;
+    return;
+}
+
+sub restore_command
+{
+    my ($cluster, $command) = @_;
+    append($cluster->path($cluster->version < 12 ? 'recovery.conf' : 'postgresql.conf'),
+        "restore_command = '$command'\n") if defined $command;
+    return;
+}
+
+# ---- the rows ----
+
+sub target_is_damaged
+{
+    my ($source, $target) = @_;
+
+    fails('pg_control is missing', $source, $target,
+        break => sub { unlink $_[0]->path('global/pg_control') },
+        says => ['could not open file "COPY/global/pg_control": No such file or directory']);
+    fails('pg_control is short', $source, $target,
+        break => sub { truncate($_[0]->path('global/pg_control'), 100) },
+        says => ['unexpected control file size 100, expected 8192']);
+    fails('pg_control has a wrong CRC', $source, $target,
+        break => sub {
+            my $path = $_[0]->path('global/pg_control');
+            my $content = slurp($path);
+            substr($content, 60, 1) = chr(ord(substr($content, 60, 1)) ^ 1);
+            spew($path, $content);
+        },
+        says => ['unexpected control file CRC']);
+    fails('pg_control is of an unknown version', $source, $target,
+        break => sub { patch_control($_[0], 8, pack('L<', 903)) },
+        says => ['clusters are not compatible with this version of pg_rewind']);
+    fails('PG_VERSION is of another version', $source, $target,
+        break => sub { spew($_[0]->path('PG_VERSION'), "9.6\n") },
+        says => ['PG_VERSION and pg_control in directory "COPY" are of different versions']);
+    fails('a file is a directory', $source, $target,
+        break => sub { unlink $_[0]->path('global/pg_filenode.map'); mkdir $_[0]->path('global/pg_filenode.map') },
+        says => ['file "global/pg_filenode.map" is of different type in source and target']);
+    return;
+}
+
+sub sides_do_not_fit
+{
+    my ($source, $target) = @_;
+
+    fails('another system', $source, $target, status => 3,
+        break => sub { patch_control($_[0], 0, pack('Q<', 7000000000000000001)) },
+        says => ['source and target clusters are from different systems']);
+    fails('same directory', $source, $target,
+        source => sub { ('--source-pgdata', $_[0]->data) },
+        says => ['source and target are the same directory']);
+
+    # A server that runs does not look at the history file of its own timeline.
+    my $history = $source->path('pg_wal/00000002.history');
+    my $right = slurp($history);
+    my $with = sub {
+        my ($content) = @_;
+        return sub { spew($history, $content); return sub { spew($history, $right) } };
+    };
+    fails('no common history', $source, $target, status => 3, break => $with->(''),
+        says => ["could not find common ancestor of the source and target cluster's timelines"]);
+    fails('history file: a word for a number', $source, $target, break => $with->("one\t0/1\n"),
+        says => ["syntax error in history file: one\t0/1", qr{^pg_rewind: detail: Expected a numeric timeline ID\.$}m]);
+    fails('history file: no position', $source, $target, break => $with->("1\tnowhere\n"),
+        says => ["syntax error in history file: 1\tnowhere", qr{^pg_rewind: detail: Expected a write-ahead log switchpoint location\.$}m]);
+    fails('history file: backwards', $source, $target, break => $with->("1\t0/1\n1\t0/2\n"),
+        says => ["invalid data in history file: 1\t0/2", qr{^pg_rewind: detail: Timeline IDs must be in increasing sequence\.$}m]);
+    fails('history file: its own timeline', $source, $target, break => $with->("2\t0/1\n"),
+        says => [qr{^pg_rewind: error: invalid data in history file}m, qr{^pg_rewind: detail: Timeline IDs must be less than child timeline's ID\.$}m]);
+    return;
+}
+
+sub somebody_is_there
+{
+    my ($source, $target) = @_;
+
+    my $running = $target->copy('running')->start;
+    my $result = rewind($running, $source);
+    is("$result->{status} $result->{stdout}", '1 ', 'the target is running: exit status');
+    says('the target is running', $result->{stderr}, 'target server must be shut down cleanly',
+        qr{^pg_rewind: detail: A server \(PID \d+\) is running in "\Q@{[$running->data]}\E"\.$}m);
+    is($running->query('SELECT 1'), '1', 'it goes on running');
+    $running->discard;
+
+    fails('an empty lock file', $source, $target,
+        break => sub { spew($_[0]->path('postmaster.pid'), '') },
+        says => ['lock file "COPY/postmaster.pid" is empty']);
+    fails('a lock file of nobody', $source, $target,
+        break => sub { spew($_[0]->path('postmaster.pid'), "nobody\n") },
+        says => ['bogus data in lock file "COPY/postmaster.pid": "nobody"']);
+    fails('another pg_rewind', $source, $target,
+        break => sub {
+            open(my $lock, '<', $_[0]->data) or die "could not open: $!";
+            flock($lock, LOCK_EX | LOCK_NB) or die "could not lock: $!";
+            return sub { close $lock };
+        },
+        says => ['another pg_rewind is working on directory "COPY"']);
+    fails('the source directory is in use', $source, $target,
+        source => sub { ('--source-pgdata', $source->data) },
+        says => ['source data directory must be shut down cleanly']);
+    fails('unclean, and not to be ensured', $source, $target,
+        break => sub { patch_control($_[0], 16, pack('L<', 6)) },
+        options => ['--no-ensure-shutdown'],
+        says => ['target server must be shut down cleanly', qr{^pg_rewind: detail: Its state is "in production"\.$}m]);
+    return;
+}
+
+sub source_refuses
+{
+    my ($source, $target) = @_;
+    my $nowhere = work_dir() . '/nowhere';
+
+    fails('no server', $source, $target,
+        source => sub { ('--source-server', "host=$nowhere") },
+        options => ['--retry-timeout=0'],
+        says => [qr{^pg_rewind: error: .*"\Q$nowhere\E/\.s\.PGSQL\.5432"}m]);
+    fails('connection string', $source, $target,
+        source => sub { ('--source-server', 'port=5432 nonsense') },
+        says => [qr{^pg_rewind: error: missing "=" after "nonsense" in connection info string}m]);
+    fails('no source directory', $source, $target,
+        source => sub { ('--source-pgdata', $nowhere) },
+        says => [qr{^pg_rewind: error: .*\Q$nowhere\E.*: No such file or directory$}m]);
+
+    $source->sql('CREATE ROLE ordinary LOGIN');
+    fails('a role without rights', $source, $target,
+        source => sub { ('--source-server', $source->conninfo . ' user=ordinary') },
+        says => $source->version >= 11
+            ? [qr{^pg_rewind: error: role .*ordinary.* must be superuser or have the right to read files of the source server$}m,
+               qr{GRANT EXECUTE ON FUNCTION pg_catalog\.pg_read_binary_file\(text, bigint, bigint, boolean\) TO .*ordinary}]
+            : ['must be superuser to read files of the source server']);
+    $source->sql('DROP ROLE ordinary');
+
+    $source->sql("ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf()");
+    wait_until('full_page_writes is off', sub { $source->query('SHOW full_page_writes') eq 'off' });
+    fails('full_page_writes', $source, $target, says => ['"full_page_writes" must be enabled in the source server']);
+    $source->sql("ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()");
+    wait_until('full_page_writes is on', sub { $source->query('SHOW full_page_writes') eq 'on' });
+    return;
+}
+
+sub wal_is_missing
+{
+    my ($source, $target) = @_;
+    my @restore = ('-c', '-B', $target->bindir);
+    my ($before_last, $segment) = map { m{([^/]+)$} } (grep { slurp($_) !~ /\A\0/ } wal_segments($target))[ -2, -1 ];
+    my $lose = sub {
+        my ($copy, $command) = @_;
+        unlink $copy->path("pg_wal/$segment");
+        restore_command($copy, $command);
+    };
+    # What old callers read to fetch the segment themselves.
+    my $missing = qq(could not open file "COPY/pg_wal/$segment": No such file or directory);
+
+    fails('the last segment is missing', $source, $target, break => $lose, says => [$missing]);
+    fails('a segment before the last is missing', $source, $target,
+        break => sub { unlink $_[0]->path("pg_wal/$before_last") },
+        says => [
+            qq(could not open file "COPY/pg_wal/$before_last": No such file or directory),
+            qr{^pg_rewind: (?:error|detail): could not find previous WAL record at [0-9A-F]+/[0-9A-F]+}m
+        ]);
+    fails('the archive has not got it', $source, $target, break => sub { $lose->($_[0], 'false') }, options => \@restore, says => [$missing]);
+    fails('the restore command dies', $source, $target, break => sub { $lose->($_[0], 'kill -9 $$') }, options => \@restore,
+        says => [qr{^pg_rewind: error: "restore_command" failed: child process was terminated by signal 9}m]);
+    fails('the archive holds half of it', $source, $target, break => sub { $lose->($_[0], 'head -c 1000 /dev/zero > %p') }, options => \@restore,
+        says => [qr{^pg_rewind: error: unexpected file size for ".*": 1000 instead of \d+$}m]);
+    fails('no restore command', $source, $target, options => \@restore, says => ['"restore_command" is not set in the target cluster']);
+    fails('restore command with an unknown placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
+        says => ['invalid value for parameter "restore_command": "cp %x %p"', qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
+    fails('restore command that ends in a placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %') },
+        says => ['invalid value for parameter "restore_command": "cp %"', qr{^pg_rewind: detail: String ends unexpectedly after escape character "%"\.$}m]);
+    return;
+}
+
+# What a run says that goes well, as far as callers look for it, and what -P and --debug add.
+sub success_is_said
+{
+    my ($source, $target) = @_;
+    my $lsn = qr{[0-9A-F]+/[0-9A-F]+};
+    my $result = rewind($target, $source, options => ['-n']);
+    is($result->{status}, 0, 'a dry run succeeds') or diag($result->{stderr});
+    like($result->{stderr}, qr{\Apg_rewind: servers diverged at WAL location $lsn on timeline 1\npg_rewind: rewinding from last common checkpoint at $lsn on timeline 1\n(?:.*\n)?pg_rewind: Done!\n\z},
+        'a dry run says what the original says');
+
+    my $more = rewind($target, $source, options => ['-n', '-P', '--debug'])->{stderr};
+    for my $line (qr{connected to server}, qr{reading source file list}, qr{reading target file list}, qr{reading WAL in target},
+        qr{need to copy \d+ MB \(total source directory size is \d+ MB\)}, qr{Source timeline history:}, qr{Target timeline history:},
+        qr{1: 0/0 - $lsn}, qr{PG_VERSION \(COPY\)})
+    {
+        like($more, qr{^pg_rewind: $line$}m, "with -P and --debug: $line");
+    }
+
+    my $text = rewind($target, $source, options => ['-n', '--report=text']);
+    like($text->{stdout}, qr{^pg_rewind: dry run: the target would be rewound\n.*^To be discarded from the target\n  committed transactions    [1-9]}sm,
+        'the report counts what would be lost');
+    my $json = rewind($target, $source, options => ['-n', '--report=json']);
+    like($json->{stdout}, qr{"result": "would_rewind".*"transactions": [1-9].*"first_commit": "20}s, 'the same as JSON');
+
+    $source->stop;
+    my $copy = $source->copy('same');
+    my $before = state_of($copy->data);
+    my $same = rewind($copy, $source, kind => 'directory');
+    is("$same->{status} $same->{stdout}", '0 ', 'source and target on the same timeline: success');
+    like($same->{stderr}, qr{^pg_rewind: source and target cluster are on the same timeline\n(?:.*\n)*pg_rewind: no rewind required\n}m, 'said as the original says it');
+    unlike($same->{stderr}, qr{servers diverged at}, 'not taken for a divergence');
+    is(state_of($copy->data), $before, 'the target is unchanged');
+    $copy->discard;
+    $source->start;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { wal_segment_mb => $version >= 11 ? 1 : 16 },    # less to copy for each row
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT 1 AS a') },
+        source => sub { $_[0]->sql('INSERT INTO t VALUES (2)') },
+        target => sub {
+            my ($old) = @_;
+            $old->sql("INSERT INTO t VALUES ($_); SELECT pg_switch_wal()") for 3, 4;
+            $old->sql('INSERT INTO t SELECT generate_series(5, 1000)');
+        });
+
+    success_is_said($source, $target);
+    target_is_damaged($source, $target);
+    sides_do_not_fit($source, $target);
+    somebody_is_there($source, $target);
+    source_refuses($source, $target);
+    wal_is_missing($source, $target);
+});

@@ -1,0 +1,93 @@
+# Files that no server made, on either side, neither stop a rewind nor let it hang, and lose nothing outside the
+# data directory.  (Both sources; nothing here depends on the server's version.)
+#
+#   in the target                     afterwards
+#   socket, fifo                      left alone
+#   link, dangling or not             gone where the source has no such file, without what it points to
+#   file without write permission     the source's, like any other file
+#   anything else                     as in the source
+
+use strict;
+use warnings;
+use lib 't/lib';
+use IO::Socket::UNIX;
+use POSIX ();
+use RewindTest;
+
+sub make_socket
+{
+    my ($path) = @_;
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path, Listen => 1) or die "$path: $@";
+    close $socket;
+    return;
+}
+
+# What both sides have, each its own.
+sub make_odd_files
+{
+    my ($cluster, $side) = @_;
+    my $outside = $cluster->dir . '/outside';
+    mkdir $outside or die;
+    spew("$outside/file", "outside of $side");
+    mkdir $cluster->path("odd of $side") or die;
+    mkdir $cluster->path("odd of $side/empty directory") or die;
+    mkdir $cluster->path('common') or die;
+    for my $directory ("odd of $side", 'common')
+    {
+        my $path = $cluster->path($directory);
+        mkdir "$path/nested" or die;
+        spew("$path/nested/file with blanks", "$directory, $side");
+        spew("$path/nested/ \$HOME '\"\\;*?.conf", "strange, $side");
+        spew("$path/no bytes", '');
+        make_socket("$path/socket");
+        POSIX::mkfifo("$path/fifo", 0600) or die;
+        symlink('nowhere', "$path/dangling") or die;
+        symlink("$outside/file", "$path/to_file") or die;
+        symlink($outside, "$path/to_directory") or die;
+    }
+    # The same size on both sides, and not.
+    spew($cluster->path('server.key'), "key of $side");
+    spew($cluster->path('server.crt'), "certificate of $side" . '!' x ($side eq 'source' ? 100 : 9000));
+    chmod 0400, $cluster->path('server.key'), $cluster->path('server.crt');
+    return;
+}
+
+sub odd_files_are_right
+{
+    my ($target, $source, $result) = @_;
+    my $own = $target->path('odd of target');
+    my $new = $target->path('odd of source');
+
+    ok(-S "$own/socket", 'a socket of the target is left alone');
+    ok(-p "$own/fifo", 'a fifo of the target is left alone');
+    like($result->{stderr}, qr/^pg_rewind: warning: .*odd of target\/$_" /m, "there is a warning of the $_") for qw(socket fifo);
+    is(join(' ', grep { -l || -e } map { "$own/$_" } qw(dangling to_file to_directory nested empty\ directory), 'no bytes'), '',
+        'all else that only the target had is gone');
+    is(slurp($target->dir . '/outside/file'), 'outside of target', 'a file outside the data directory is as it was');
+
+    is(slurp("$new/nested/file with blanks"), 'odd of source, source', 'a file of an unknown directory is copied');
+    is(slurp("$new/nested/ \$HOME '\"\\;*?.conf"), 'strange, source', 'a file with a strange name is copied');
+    is(-s "$new/no bytes", 0, 'an empty file is copied');
+    ok(-d "$new/empty directory", 'an empty directory is made');
+
+    is(slurp($target->path('common/nested/file with blanks')), 'common, source', 'a common file is copied');
+    ok(-p $target->path('common/fifo'), 'a fifo on both sides is a fifo');
+    ok(-l $target->path('common/dangling'), 'a dangling link on both sides is a link');
+    is(slurp($target->path('server.key')), 'key of source', 'a file without write permission is copied: same size');
+    is(slurp($target->path('server.crt')), slurp($source->path('server.crt')), 'a file without write permission is copied: other size');
+    is((stat $target->path('server.key'))[2] & 07777, 0400, 'it keeps its permissions');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
+        source => sub { my ($source) = @_; $source->sql('INSERT INTO t VALUES (1)') },
+        target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)') });
+    make_odd_files($source, 'source');
+    rewinds_from_both_kinds($source, $target,
+        prepare => sub { my ($copy) = @_; make_odd_files($copy, 'target') },
+        rewound => \&odd_files_are_right,
+        no_promotion => 1);
+});
