@@ -23,6 +23,23 @@ sub crc32c
     return $crc ^ 0xFFFFFFFF;
 }
 
+# The copies of the target share its files: what is changed is made anew.
+sub replace
+{
+    my ($path, $content) = @_;
+    unlink $path;
+    spew($path, $content);
+    return;
+}
+
+sub linked_copy
+{
+    my ($cluster) = @_;
+    my $copy = (ref $cluster)->allocate('copy', $cluster->version, $cluster->bindir);
+    must_run([ 'cp', '-al', $cluster->data, $copy->data ]);
+    return $copy;
+}
+
 # Replace bytes at an offset of pg_control, and make its CRC right again: it lies where it is right before.
 sub patch_control
 {
@@ -34,7 +51,7 @@ sub patch_control
     die "no CRC found in $path" if !defined $crc_offset;
     substr($content, $offset, length $bytes) = $bytes;
     substr($content, $crc_offset, 4) = pack('L<', crc32c(substr($content, 0, $crc_offset)));
-    spew($path, $content);
+    replace($path, $content);
     return;
 }
 
@@ -46,11 +63,15 @@ sub state_of
         'find', $directory, '-type', 'd', '-printf', "%P %m\n", '-o', '-printf', "%P %m %s %i %T@ %l\n" ]) . "\n";
 }
 
-# Paths of WAL segments, oldest first.
-sub wal_segments
+# Small segments where there is a choice: there is less to copy for each row.
+sub wal_segment_mb { return $_[0] >= 11 ? 1 : 16 }
+
+# Number of the segment that holds the last checkpoint record: pg_control knows its position.
+sub last_checkpoint_segment
 {
     my ($cluster) = @_;
-    return sort grep { m{/[0-9A-F]{24}\z} } glob($cluster->path('pg_wal/*'));
+    my $position = unpack('Q<', substr(slurp($cluster->path('global/pg_control')), 32, 8));
+    return int($position / (wal_segment_mb($cluster->version) * 1024 * 1024));
 }
 
 # What a row expects on stderr, whole lines each.
@@ -69,7 +90,7 @@ sub says
 sub fails
 {
     my ($name, $source, $target, %row) = @_;
-    my $copy = $target->copy('copy');
+    my $copy = linked_copy($target);
     my $undo = $row{break} ? $row{break}->($copy) : undef;
     my @source = $row{source} ? $row{source}->($copy) : ('--source-server', $source->conninfo);
     my $before = state_of($copy->data);
@@ -92,8 +113,8 @@ sub fails
 sub restore_command
 {
     my ($cluster, $command) = @_;
-    append($cluster->path($cluster->version < 12 ? 'recovery.conf' : 'postgresql.conf'),
-        "restore_command = '$command'\n") if defined $command;
+    my $path = $cluster->path($cluster->version < 12 ? 'recovery.conf' : 'postgresql.conf');
+    replace($path, (-e $path ? slurp($path) : '') . "restore_command = '$command'\n") if defined $command;
     return;
 }
 
@@ -107,21 +128,21 @@ sub target_is_damaged
         break => sub { unlink $_[0]->path('global/pg_control') },
         says => ['could not open file "COPY/global/pg_control": No such file or directory']);
     fails('pg_control is short', $source, $target,
-        break => sub { truncate($_[0]->path('global/pg_control'), 100) },
+        break => sub { replace($_[0]->path('global/pg_control'), 'x' x 100) },
         says => ['unexpected control file size 100, expected 8192']);
     fails('pg_control has a wrong CRC', $source, $target,
         break => sub {
             my $path = $_[0]->path('global/pg_control');
             my $content = slurp($path);
             substr($content, 60, 1) = chr(ord(substr($content, 60, 1)) ^ 1);
-            spew($path, $content);
+            replace($path, $content);
         },
         says => ['unexpected control file CRC']);
     fails('pg_control is of an unknown version', $source, $target,
         break => sub { patch_control($_[0], 8, pack('L<', 903)) },
         says => ['clusters are not compatible with this version of pg_rewind']);
     fails('PG_VERSION is of another version', $source, $target,
-        break => sub { spew($_[0]->path('PG_VERSION'), "9.6\n") },
+        break => sub { replace($_[0]->path('PG_VERSION'), "9.6\n") },
         says => ['PG_VERSION and pg_control in directory "COPY" are of different versions']);
     fails('a file is a directory', $source, $target,
         break => sub { unlink $_[0]->path('global/pg_filenode.map'); mkdir $_[0]->path('global/pg_filenode.map') },
@@ -173,10 +194,10 @@ sub somebody_is_there
     $running->discard;
 
     fails('an empty lock file', $source, $target,
-        break => sub { spew($_[0]->path('postmaster.pid'), '') },
+        break => sub { replace($_[0]->path('postmaster.pid'), '') },
         says => ['lock file "COPY/postmaster.pid" is empty']);
     fails('a lock file of nobody', $source, $target,
-        break => sub { spew($_[0]->path('postmaster.pid'), "nobody\n") },
+        break => sub { replace($_[0]->path('postmaster.pid'), "nobody\n") },
         says => ['bogus data in lock file "COPY/postmaster.pid": "nobody"']);
     fails('another pg_rewind', $source, $target,
         break => sub {
@@ -232,7 +253,8 @@ sub wal_is_missing
 {
     my ($source, $target) = @_;
     my @restore = ('-c', '-B', $target->bindir);
-    my ($before_last, $segment) = map { m{([^/]+)$} } (grep { slurp($_) !~ /\A\0/ } wal_segments($target))[ -2, -1 ];
+    my $last = last_checkpoint_segment($target);
+    my ($segment, $before_last) = map { sprintf '00000001%08X%08X', 0, $_ } $last, $last - 1;
     my $lose = sub {
         my ($copy, $command) = @_;
         unlink $copy->path("pg_wal/$segment");
@@ -301,7 +323,7 @@ sub success_is_said
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        cluster => { wal_segment_mb => $version >= 11 ? 1 : 16 },    # less to copy for each row
+        cluster => { wal_segment_mb => wal_segment_mb($version) },
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT 1 AS a') },
         source => sub { $_[0]->sql('INSERT INTO t VALUES (2)') },
         target => sub {
