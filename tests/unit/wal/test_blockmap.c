@@ -1,0 +1,201 @@
+#include "wal/blockmap.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static RelationId relation_of(Oid number)
+{
+    return (RelationId){.tablespace = 1663, .database = 5, .relation = number};
+}
+
+/* All runs of a relation as "first+count ...". */
+static const char *runs_of(const BlockMap *map, Oid number, BlockNumber from, BlockNumber end)
+{
+    static char text[1024];
+    const BlockMapRelation *relation = blockmap_find(map, relation_of(number));
+    BlockNumber first;
+    BlockNumber count;
+
+    text[0] = '\0';
+    if (relation == NULL)
+        return "none";
+    while (blockmap_next_run(relation, from, end, &first, &count))
+    {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, "%s%u+%u", used ? " " : "", first, count);
+        from = first + count;
+    }
+    return text;
+}
+
+static void test_runs(void **state)
+{
+    BlockMap *map = blockmap_create();
+
+    (void) state;
+    for (BlockNumber block = 60; block < 200; block++)
+        blockmap_add(map, relation_of(1), block);
+    blockmap_add(map, relation_of(1), 5);
+    blockmap_add(map, relation_of(1), 131071);
+    blockmap_add(map, relation_of(1), 131072);
+    blockmap_add(map, relation_of(1), 131073);
+    blockmap_add(map, relation_of(1), 600000);
+    assert_string_equal(runs_of(map, 1, 0, BLOCK_NONE),
+                        "5+1 60+140 131071+3 600000+1");
+    assert_string_equal(runs_of(map, 1, 100, 131072), "100+100 131071+1");
+    assert_string_equal(runs_of(map, 1, 131072, 262144), "131072+2");
+    assert_string_equal(runs_of(map, 1, 200, 131071), "");
+    assert_string_equal(runs_of(map, 1, 6, 6), "");
+    assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "none");
+    assert_int_equal(blockmap_block_count(map), 1 + 140 + 3 + 1);
+    blockmap_destroy(map);
+}
+
+static void test_the_highest_block(void **state)
+{
+    BlockMap *map = blockmap_create();
+
+    (void) state;
+    blockmap_add(map, relation_of(1), 0xFFFFFFFE);
+    assert_string_equal(runs_of(map, 1, 0, BLOCK_NONE), "4294967294+1");
+    blockmap_destroy(map);
+}
+
+static void test_truncation_and_storage(void **state)
+{
+    BlockMap *map = blockmap_create();
+
+    (void) state;
+    blockmap_add(map, relation_of(1), 3);
+    const BlockMapRelation *relation = blockmap_find(map, relation_of(1));
+    assert_int_equal(blockmap_truncated_to(relation), BLOCK_NONE);
+    assert_int_equal(blockmap_storage_lsn(relation), LSN_INVALID);
+    blockmap_truncate(map, relation_of(1), 10);
+    blockmap_truncate(map, relation_of(1), 20);
+    blockmap_storage_changed(map, relation_of(1), 500);
+    blockmap_storage_changed(map, relation_of(1), 400);
+    assert_int_equal(blockmap_truncated_to(relation), 10);
+    assert_int_equal(blockmap_storage_lsn(relation), 500);
+    blockmap_truncate(map, relation_of(2), 0);
+    assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "");
+    assert_int_equal(blockmap_relation_count(map), 2);
+    blockmap_destroy(map);
+}
+
+static void test_merge(void **state)
+{
+    BlockMap *map = blockmap_create();
+    BlockMap *other = blockmap_create();
+    size_t empty = blockmap_memory(other);
+
+    (void) state;
+    for (Oid number = 0; number < 1000; number++)
+    {
+        blockmap_add(number % 3 ? map : other, relation_of(number), number);
+        blockmap_add(other, relation_of(number), 100000 + number);
+    }
+    blockmap_truncate(map, relation_of(7), 70);
+    blockmap_truncate(other, relation_of(7), 50);
+    blockmap_storage_changed(other, relation_of(7), 9);
+    blockmap_merge(map, other);
+    assert_int_equal(blockmap_relation_count(map), 1000);
+    assert_int_equal(blockmap_block_count(map), 2000);
+    assert_int_equal(blockmap_relation_count(other), 0);
+    assert_int_equal(blockmap_block_count(other), 0);
+    assert_true(blockmap_memory(other) >= empty);
+    assert_string_equal(runs_of(map, 7, 0, BLOCK_NONE), "7+1 100007+1");
+    assert_string_equal(runs_of(map, 9, 0, BLOCK_NONE), "9+1 100009+1");
+    const BlockMapRelation *relation = blockmap_find(map, relation_of(7));
+    assert_int_equal(blockmap_truncated_to(relation), 50);
+    assert_int_equal(blockmap_storage_lsn(relation), 9);
+
+    /* What was emptied can be filled again. */
+    blockmap_add(other, relation_of(7), 8);
+    blockmap_merge(map, other);
+    assert_string_equal(runs_of(map, 7, 0, BLOCK_NONE), "7+2 100007+1");
+    blockmap_destroy(map);
+    blockmap_destroy(other);
+    blockmap_destroy(NULL);
+}
+
+static void test_random_sets(void **state)
+{
+    BlockMap *map = blockmap_create();
+    static bool expected[4][300000];
+    uint64_t total = 0;
+
+    (void) state;
+    srandom(4711);
+    for (int i = 0; i < 20000; i++)
+    {
+        unsigned number = (unsigned) random() % 4;
+        BlockNumber block = (BlockNumber) random() % (number == 0 ? 100 : 300000);
+        total += !expected[number][block];
+        expected[number][block] = true;
+        blockmap_add(map, relation_of(number), block);
+    }
+    assert_int_equal(blockmap_block_count(map), total);
+    for (Oid number = 0; number < 4; number++)
+    {
+        const BlockMapRelation *relation = blockmap_find(map, relation_of(number));
+        BlockNumber position = 0;
+        BlockNumber first;
+        BlockNumber count;
+        while (blockmap_next_run(relation, position, 300000, &first, &count))
+        {
+            for (; position < first; position++)
+                assert_false(expected[number][position]);
+            for (; position < first + count; position++)
+                assert_true(expected[number][position]);
+        }
+        for (; position < 300000; position++)
+            assert_false(expected[number][position]);
+    }
+    blockmap_destroy(map);
+}
+
+static bool count_relation(void *context, RelationId id, const BlockMapRelation *relation)
+{
+    int *left = context;
+
+    (void) id;
+    (void) relation;
+    return --*left > 0;
+}
+
+static void test_each_can_be_stopped(void **state)
+{
+    BlockMap *map = blockmap_create();
+    int left = 1000;
+
+    (void) state;
+    for (Oid number = 1; number <= 200; number++)
+        blockmap_add(map, relation_of(number), 1);
+    blockmap_each(map, count_relation, &left);
+    assert_int_equal(left, 800);
+    left = 3;
+    blockmap_each(map, count_relation, &left);
+    assert_int_equal(left, 0);
+    blockmap_destroy(map);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_the_highest_block),
+        cmocka_unit_test(test_truncation_and_storage),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_random_sets),
+        cmocka_unit_test(test_each_can_be_stopped),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,740 @@
+#include "wal/scan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "wal_writer.h"
+
+#define SEGMENT(n) ((Lsn) (n) * SEGMENT_SIZE)
+#define JOBS 3
+#define LSN_MAX UINT64_MAX
+
+static Error error;
+static Arena *arena;
+static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16400};
+
+static void assert_in(const char *part, const char *text)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, text);
+}
+
+/* --- Records that mean something -------------------------------------------------------------------------------- */
+
+static Lsn write_block(WalWriter *writer, BlockNumber number)
+{
+    BlockReference block = {.relation = table, .block = number};
+
+    return writer_record(writer, 10, 0, 0, &block, "data", 4);
+}
+
+static Lsn write_checkpoint(WalWriter *writer, Lsn redo, uint32_t next_xid)
+{
+    const CheckPointOffsets *at = &writer->shape.version->checkpoint;
+    uint8_t bytes[128] = {0};
+
+    if (redo == LSN_INVALID)
+        redo = wal_skip_header(&writer->shape, writer->position);
+    store_u64(bytes + at->redo, redo);
+    store_u32(bytes + at->timeline, writer->timeline);
+    store_u32(bytes + at->previous_timeline, writer->timeline);
+    bytes[at->full_page_writes] = 1;
+    store_u64(bytes + at->next_xid, next_xid);
+    uint8_t info = redo == wal_skip_header(&writer->shape, writer->position) ? 0x00 : 0x10;
+    return writer_record(writer, RM_XLOG, info, 0, NULL, bytes, at->size);
+}
+
+static Lsn write_commit(WalWriter *writer, uint32_t xid, int64_t time)
+{
+    uint8_t bytes[8];
+
+    store_u64(bytes, (uint64_t) time);
+    return writer_record(writer, RM_XACT, 0x00, xid, NULL, bytes, sizeof(bytes));
+}
+
+/* Ends the prepared transaction and drops the table. */
+static Lsn write_commit_prepared(WalWriter *writer, uint32_t xid, int64_t time)
+{
+    uint8_t bytes[32] = {0};
+
+    store_u64(bytes, (uint64_t) time);
+    store_u32(bytes + 8, 0x14); /* dropped relations, two-phase */
+    store_u32(bytes + 12, 1);
+    store_u32(bytes + 16, table.tablespace);
+    store_u32(bytes + 20, table.database);
+    store_u32(bytes + 24, table.relation + 1);
+    store_u32(bytes + 28, xid);
+    return writer_record(writer, RM_XACT, 0x30 | 0x80, 0, NULL, bytes, sizeof(bytes));
+}
+
+static Lsn write_prepare(WalWriter *writer, uint32_t xid, const char *gid)
+{
+    const Version *version = writer->shape.version;
+    uint8_t bytes[200] = {0};
+    size_t size = strlen(gid) + 1;
+
+    store_u32(bytes + 8, xid);
+    put_u16(bytes + version->twophase_gid_size_offset, (uint16_t) size);
+    memcpy(bytes + version->twophase_gid_offset, gid, size);
+    return writer_record(writer, RM_XACT, 0x10, xid, NULL, bytes,
+                         version->twophase_gid_offset + size);
+}
+
+static Lsn write_parameters(WalWriter *writer, uint32_t wal_level, bool log_hints)
+{
+    const Version *version = writer->shape.version;
+    uint8_t bytes[28] = {0};
+
+    store_u32(bytes + version->parameter_wal_level, wal_level);
+    bytes[version->parameter_wal_log_hints] = log_hints;
+    return writer_record(writer, RM_XLOG, 0x60, 0, NULL, bytes, sizeof(bytes));
+}
+
+static Lsn write_running_xacts(WalWriter *writer)
+{
+    uint8_t bytes[24] = {0};
+
+    return writer_record(writer, RM_STANDBY, 0x10, 0, NULL, bytes, sizeof(bytes));
+}
+
+static Lsn write_hint_image(WalWriter *writer)
+{
+    return writer_record(writer, RM_XLOG, 0xA0, 0, NULL, NULL, 0);
+}
+
+static Lsn write_truncate(WalWriter *writer, BlockNumber block, uint32_t flags)
+{
+    uint8_t bytes[20];
+
+    store_u32(bytes, block);
+    store_u32(bytes + 4, table.tablespace);
+    store_u32(bytes + 8, table.database);
+    store_u32(bytes + 12, table.relation);
+    store_u32(bytes + 16, flags);
+    return writer_record(writer, RM_SMGR, 0x21, 0, NULL, bytes, sizeof(bytes));
+}
+
+static Lsn write_database_copy(WalWriter *writer, Oid database)
+{
+    uint8_t bytes[16];
+
+    store_u32(bytes, database);
+    store_u32(bytes + 4, 1663);
+    store_u32(bytes + 8, 4);
+    store_u32(bytes + 12, 1664);
+    return writer_record(writer, RM_DBASE, 0x01, 0, NULL, bytes, sizeof(bytes));
+}
+
+/* --- Forward ------------------------------------------------------------------------------------------------------ */
+
+typedef struct End
+{
+    Lsn end;
+    Lsn last;
+    bool missing;
+    char reason[256];
+} End;
+
+static WalScan *forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs, End *end)
+{
+    WalScan *scan = scan_create(&writer->stream, jobs, floor_at_most);
+
+    assert_true(scan_forward(scan, from, &end->end, &end->last, &end->missing, end->reason, &error));
+    return scan;
+}
+
+static void forward_fails(const WalWriter *writer, Lsn from)
+{
+    WalScan *scan = scan_create(&writer->stream, JOBS, LSN_MAX);
+    End end;
+
+    assert_false(scan_forward(scan, from, &end.end, &end.last, &end.missing, end.reason, &error));
+    scan_destroy(scan);
+}
+
+/* Records over segments 1 to `last`, and some of the next one. Returns the start of the last record. */
+static Lsn write_much(WalWriter *writer, uint64_t last)
+{
+    Lsn lsn = LSN_INVALID;
+
+    for (size_t i = 0; writer->position < SEGMENT(last + 1) + 3000; i++)
+        lsn = writer_filler(writer, 100 + i * 977 % 15000);
+    return lsn;
+}
+
+static void test_forward_to_the_end(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn last = write_much(writer, 12);
+
+    (void) state;
+    for (int jobs = 1; jobs <= JOBS; jobs++)
+    {
+        End end;
+        WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, jobs, &end);
+        assert_int_equal(end.last, last);
+        assert_int_equal(end.end, writer->position);
+        assert_false(end.missing);
+        assert_in("invalid record length", end.reason);
+        scan_destroy(scan);
+
+        scan = forward(writer, last, LSN_MAX, jobs, &end);
+        assert_int_equal(end.last, last);
+        scan_destroy(scan);
+
+        scan = forward(writer, writer->position, LSN_MAX, jobs, &end);
+        assert_int_equal(end.last, LSN_INVALID);
+        assert_int_equal(end.end, writer->position);
+        scan_destroy(scan);
+    }
+    free(writer);
+}
+
+static void test_forward_to_the_limit(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    write_much(writer, 4);
+    writer->stream.limit = SEGMENT(3);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_true(end.end <= SEGMENT(3) && end.end > SEGMENT(2));
+    assert_false(end.missing);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_a_missing_segment_is_the_end(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    writer_filler(writer, 200);
+    Lsn last = writer_switch(writer);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_true(end.missing);
+    assert_int_equal(end.last, last);
+    assert_int_equal(end.end, SEGMENT(2));
+    scan_destroy(scan);
+
+    /* But not where WAL goes on behind it. */
+    write_much(writer, 3);
+    writer->missing[2] = true;
+    forward_fails(writer, SEGMENT(1) + 40);
+    assert_in("000000010000000000000002", error.message);
+    assert_in("000000010000000000000003", error.detail);
+    free(writer);
+}
+
+static void test_damage_is_no_end(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    write_much(writer, 3);
+    Lsn damaged = SEGMENT(2) + 3 * BLOCK_SIZE + 4000;
+    writer->bytes[damaged] ^= 4;
+    forward_fails(writer, SEGMENT(1) + 40);
+    assert_in("WAL is damaged at 0/2", error.message);
+    assert_in("000000010000000000000002", error.message);
+    assert_in("000000010000000000000003", error.detail);
+    assert_int_equal(error.kind, ERROR_FAILED);
+
+    /* The same bytes with nothing of this WAL behind them are the end. */
+    writer_recycle(writer, 3);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_true(end.end < damaged && end.end > SEGMENT(2));
+    scan_destroy(scan);
+    writer->missing[3] = true;
+    scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_true(end.end < damaged && end.end > SEGMENT(2));
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_a_record_cut_in_the_next_segment_is_no_damage(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    writer_fill_to(writer, SEGMENT(2) - 1000);
+    Lsn cut = writer_filler(writer, 30000);
+    memset(writer->bytes + SEGMENT(2) + BLOCK_SIZE, 0, SEGMENT_SIZE - BLOCK_SIZE);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_int_equal(end.end, cut);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_older_wal_behind_the_end_is_no_damage(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    writer_filler(writer, 200);
+    writer_switch(writer);
+    writer_filler(writer, 200);
+    /* The server restarted before the switch and wrote more. */
+    writer->position = SEGMENT(1);
+    writer->last = LSN_INVALID;
+    Lsn last = LSN_INVALID;
+    while (writer->position < SEGMENT(1) + 4000)
+        last = writer_filler(writer, 104);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_int_equal(end.last, last);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_segments_are_linked(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+
+    (void) state;
+    writer_filler(writer, 200);
+    Lsn last = writer_fill_to(writer, SEGMENT(2));
+    writer->last -= 8;
+    writer_filler(writer, 200);
+    WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_int_equal(end.last, last);
+    assert_int_equal(end.end, SEGMENT(2));
+    assert_in("record with incorrect prev-link", end.reason);
+    scan_destroy(scan);
+
+    writer->position = SEGMENT(2);
+    writer_page(writer, SEGMENT(2), 0, 800); /* says that a record goes on that ended */
+    writer->position += 840;
+    writer->last = last;
+    writer_filler(writer, 200);
+    scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_int_equal(end.end, SEGMENT(2));
+    assert_in("unexpected contrecord", end.reason);
+    scan_destroy(scan);
+    free(writer);
+}
+
+/* --- Backward ----------------------------------------------------------------------------------------------------- */
+
+static void test_checkpoints_are_found_backward(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn checkpoints[6];
+    End end;
+    ScanCheckpoint found;
+
+    (void) state;
+    for (uint32_t i = 0; i < 6; i++)
+    {
+        Lsn redo = writer_filler(writer, 300);
+        checkpoints[i] = write_checkpoint(writer, redo, 1000 + i * 10);
+        for (int k = 0; k < 14; k++)
+            writer_filler(writer, 9000);
+    }
+    for (int jobs = 1; jobs <= JOBS; jobs++)
+    {
+        WalScan *scan = forward(writer, checkpoints[5], checkpoints[5], jobs, &end);
+        ScanCheckpointWanted wanted = {.before = end.end};
+        for (int i = 5; i >= 0; i--)
+        {
+            assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
+            assert_int_equal(found.lsn, checkpoints[i]);
+            assert_true(found.online);
+            assert_int_equal(found.checkpoint.next_xid, 1000 + i * 10);
+            assert_true(found.end > found.lsn && found.checkpoint.redo < found.lsn);
+            wanted.before = found.lsn;
+        }
+        assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
+        assert_in("could not find previous WAL record at 0/0", error.message);
+
+        wanted = (ScanCheckpointWanted){.before = end.end, .not_after = checkpoints[3] + 1};
+        assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
+        assert_int_equal(found.lsn, checkpoints[3]);
+        wanted.redo_not_after = found.checkpoint.redo - 1;
+        assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
+        assert_int_equal(found.lsn, checkpoints[2]);
+        wanted.next_xid_not_after = 1010;
+        assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
+        assert_int_equal(found.lsn, checkpoints[1]);
+        scan_destroy(scan);
+    }
+
+    /* Without reading forward. */
+    WalScan *scan = scan_create(&writer->stream, 2, LSN_INVALID);
+    ScanCheckpointWanted wanted = {.before = checkpoints[4]};
+    assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
+    assert_int_equal(found.lsn, checkpoints[3]);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_wal_that_is_gone_backward(void **state)
+{
+    WalWriter *writer = writer_create();
+    ScanCheckpoint found;
+    End end;
+
+    (void) state;
+    Lsn last = write_much(writer, 5);
+    writer->missing[3] = true;
+    WalScan *scan = forward(writer, last, last, 2, &end);
+    ScanCheckpointWanted wanted = {.before = last};
+    assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
+    assert_in("000000010000000000000003", error.message);
+    assert_in("could not find previous WAL record at 0/3", error.detail);
+    /* It may have come in the meantime. */
+    writer->missing[3] = false;
+    assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
+    assert_in("could not find previous WAL record at 0/0", error.message);
+    scan_destroy(scan);
+
+    writer->bytes[SEGMENT(4) + 5000] ^= 1;
+    scan = forward(writer, last, last, 2, &end);
+    assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
+    assert_in("could not find previous WAL record at 0/", error.message);
+    assert_in(": incorrect resource manager data checksum in record at 0/", error.message);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_the_record_at_a_place(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn start;
+
+    (void) state;
+    Lsn first = writer_fill_to(writer, SEGMENT(2) - 1000);
+    Lsn crossing = writer_filler(writer, 1000 + SEGMENT_SIZE + 500);
+    Lsn second = writer_filler(writer, 100);
+    WalScan *scan = scan_create(&writer->stream, 1, LSN_INVALID);
+    const struct
+    {
+        Lsn lsn;
+        Lsn expected;
+    } rows[] = {{first, first},
+                {first + 500, first},
+                {SEGMENT(1) + BLOCK_SIZE, first},
+                {crossing - 1, first},
+                {crossing, crossing},
+                {SEGMENT(2), crossing},
+                {SEGMENT(2) + 40, crossing},
+                {SEGMENT(3) + 40, crossing},
+                {second - 1, crossing},
+                {second, second},
+                {writer->position - 1, second}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        assert_true(scan_record_at(scan, rows[i].lsn, &start, &error));
+        assert_int_equal(start, rows[i].expected);
+    }
+    assert_false(scan_record_at(scan, writer->position, &start, &error));
+    assert_in("could not read WAL record at", error.message);
+    assert_false(scan_record_at(scan, SEGMENT(7), &start, &error));
+    assert_in("000000010000000000000007", error.message);
+    scan_destroy(scan);
+    free(writer);
+}
+
+/* --- The result --------------------------------------------------------------------------------------------------- */
+
+static bool is_named(const BlockMap *map, BlockNumber block)
+{
+    const BlockMapRelation *relation = blockmap_find(map, table);
+    BlockNumber first;
+    BlockNumber count;
+
+    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
+}
+
+static void finish(WalScan *scan, Lsn floor, Lsn divergence, ScanResult *result)
+{
+    if (!scan_finish(scan, arena, floor, divergence, result, &error))
+        fail_msg("%s", error.message);
+}
+
+static void test_blocks_count_from_the_floor_on(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn lsns[80];
+    End end;
+    ScanResult result;
+
+    (void) state;
+    for (BlockNumber i = 0; i < 80; i++)
+    {
+        lsns[i] = write_block(writer, i);
+        writer_filler(writer, 3000);
+    }
+    for (unsigned floor = 0; floor < 80; floor += 7)
+    {
+        for (unsigned from = 0; from < 80; from += 26)
+        {
+            WalScan *scan = forward(writer, lsns[from], LSN_MAX, 2, &end);
+            finish(scan, lsns[floor], lsns[floor], &result);
+            for (BlockNumber i = 0; i < 80; i++)
+                assert_int_equal(is_named(result.blocks, i), i >= floor);
+            assert_int_equal(result.record_count, (80 - floor) * 2);
+            scan_destroy(scan);
+        }
+    }
+    free(writer);
+}
+
+static void test_a_low_floor_is_exact_where_it_was_announced(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn lsns[80];
+    End end;
+    ScanResult result;
+
+    (void) state;
+    for (BlockNumber i = 0; i < 80; i++)
+    {
+        lsns[i] = write_block(writer, i);
+        writer_filler(writer, 3000);
+    }
+    WalScan *scan = forward(writer, lsns[70], lsns[40], 2, &end);
+    finish(scan, lsns[33], lsns[50], &result);
+    for (BlockNumber i = 0; i < 80; i++)
+        assert_int_equal(is_named(result.blocks, i), i >= 33);
+    /* A second, lower floor is possible. */
+    finish(scan, lsns[10], lsns[50], &result);
+    for (BlockNumber i = 0; i < 80; i++)
+        assert_int_equal(is_named(result.blocks, i), i >= 10);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_commits_count_from_the_divergence_on(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn lsns[60];
+    End end;
+    ScanResult result;
+
+    (void) state;
+    for (uint32_t i = 0; i < 60; i++)
+    {
+        lsns[i] = write_commit(writer, 5000 - i, 1000000 + i);
+        writer_filler(writer, 4000);
+    }
+    for (unsigned divergence = 0; divergence < 60; divergence += 5)
+    {
+        WalScan *scan = forward(writer, lsns[0], lsns[0], 2, &end);
+        finish(scan, lsns[2], lsns[divergence], &result);
+        unsigned first = divergence < 2 ? 2 : divergence;
+        assert_int_equal(result.commit_count, 60 - first);
+        assert_int_equal(result.first_commit_time, 1000000 + first);
+        assert_int_equal(result.last_commit_time, 1000059);
+        assert_int_equal(result.lowest_committed_xid, 5000 - 59);
+        scan_destroy(scan);
+    }
+    /* Behind all commits, in the last one's segment. */
+    WalScan *scan = forward(writer, lsns[0], lsns[0], 2, &end);
+    finish(scan, lsns[2], end.last, &result);
+    assert_int_equal(result.commit_count, 0);
+    assert_int_equal(result.lowest_committed_xid, 0);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_transaction_numbers_are_circular(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+    ScanResult result;
+
+    (void) state;
+    Lsn first = write_commit(writer, 100, 1);
+    write_commit(writer, 0xFFFFFFF0, 2);
+    write_commit(writer, 200, 3);
+    WalScan *scan = forward(writer, first, first, 1, &end);
+    finish(scan, first, first, &result);
+    assert_int_equal(result.lowest_committed_xid, 0xFFFFFFF0);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_lists(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+    ScanResult result;
+    uint8_t tablespace[] = "\x01\x40\x00\x00/some/where";
+
+    (void) state;
+    Lsn begin = write_prepare(writer, 700, "before the floor");
+    write_database_copy(writer, 20000);
+    write_truncate(writer, 3, 7);
+    Lsn floor = writer_filler(writer, 100);
+    Lsn one = write_prepare(writer, 701, "one");
+    writer_fill_to(writer, SEGMENT(3) + 400);
+    Lsn two = write_prepare(writer, 702, "two");
+    Lsn finished = write_commit_prepared(writer, 701, 5);
+    Lsn copied = write_database_copy(writer, 20001);
+    write_truncate(writer, 9, 6); /* not of the heap */
+    writer_record(writer, RM_TBLSPC, 0x00, 0, NULL, tablespace, sizeof(tablespace));
+    writer_record(writer, RM_TBLSPC, 0x10, 0, NULL, tablespace, 4);
+    writer_record(writer, 130, 0, 0, NULL, "x", 1);
+    Lsn unknown = writer_record(writer, 10, 0x41, 0, NULL, "x", 1);
+
+    WalScan *scan = forward(writer, begin, LSN_MAX, 2, &end);
+    finish(scan, floor, floor, &result);
+    assert_int_equal(result.prepared_count, 2);
+    assert_int_equal(result.prepared[0].lsn, one);
+    assert_string_equal(result.prepared[0].gid, "one");
+    assert_true(result.prepared[0].finished);
+    assert_int_equal(result.prepared[1].lsn, two);
+    assert_int_equal(result.prepared[1].xid, 702);
+    assert_false(result.prepared[1].finished);
+    assert_int_equal(result.commit_count, 1);
+    assert_int_equal(result.lowest_committed_xid, 701);
+    assert_int_equal(result.database_count, 1);
+    assert_int_equal(result.databases[0].lsn, copied);
+    assert_int_equal(result.databases[0].kind, WAL_EVENT_DATABASE_FILE_COPY);
+    assert_int_equal(result.databases[0].database, 20001);
+    assert_int_equal(result.databases[0].source_database, 4);
+    assert_int_equal(result.databases[0].source_tablespace, 1664);
+    assert_int_equal(result.tablespace_count, 2);
+    assert_true(result.tablespaces[0].created);
+    assert_string_equal(result.tablespaces[0].path, "/some/where");
+    assert_false(result.tablespaces[1].created);
+    assert_int_equal(result.tablespaces[1].tablespace, 0x4001);
+    assert_true(result.custom_rmgr_seen);
+    assert_int_equal(result.unknown_relation_update_at, unknown);
+    assert_int_equal(result.unknown_rmgr, 10);
+    assert_int_equal(result.unknown_info, 0x41);
+    assert_null(blockmap_find(result.blocks, table));
+    RelationId dropped = table;
+    dropped.relation++;
+    assert_int_equal(blockmap_storage_lsn(blockmap_find(result.blocks, dropped)), finished);
+
+    finish(scan, begin, begin, &result);
+    assert_int_equal(result.prepared_count, 3);
+    assert_int_equal(result.database_count, 2);
+    assert_int_equal(blockmap_truncated_to(blockmap_find(result.blocks, table)), 3);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_full_page_writes(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+    ScanResult result;
+
+    (void) state;
+    Lsn off = writer_record(writer, RM_XLOG, 0x80, 0, NULL, "\0", 1);
+    Lsn on = writer_record(writer, RM_XLOG, 0x80, 0, NULL, "\1", 1);
+    WalScan *scan = forward(writer, off, off, 1, &end);
+    finish(scan, on, on, &result);
+    assert_false(result.full_page_writes_off);
+    finish(scan, off, off, &result);
+    assert_true(result.full_page_writes_off);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_parameter_changes(void **state)
+{
+    const struct
+    {
+        const char *what; /* c C: checkpoint online, shutdown; h: hint image; r: running xacts; 0 1 2: change */
+        int hints_at;     /* index in what; -1: nowhere */
+        int minimal_at;
+    } rows[] = {
+        {"cr", -1, -1},
+        {"crh3", -1, -1},  /* another setting changed */
+        {"cr3", 2, -1},    /* were hints logged before? */
+        {"ch3", -1, 2},    /* was wal_level high enough before? */
+        {"crh2", 3, -1},   /* hints off */
+        {"crh23", 3, -1},
+        {"crh1", -1, 3},   /* minimal */
+        {"crh31", -1, 4},
+        {"C3", -1, -1},    /* down since the floor */
+        {"C2", 1, -1},
+        {"CC3", 2, 2},     /* it ran in between */
+        {"Cc3", 2, 2},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        WalWriter *writer = writer_create();
+        Lsn lsns[8];
+        End end;
+        ScanResult result;
+
+        Lsn before = writer_filler(writer, 100);
+        write_parameters(writer, 0, false); /* before the floor */
+        for (size_t k = 0; rows[i].what[k] != '\0'; k++)
+        {
+            char kind = rows[i].what[k];
+            if (kind == 'c' || kind == 'C')
+                lsns[k] = write_checkpoint(writer, kind == 'c' ? before : LSN_INVALID, 1);
+            else if (kind == 'h')
+                lsns[k] = write_hint_image(writer);
+            else if (kind == 'r')
+                lsns[k] = write_running_xacts(writer);
+            else /* bit 0: hints, bit 1: replica */
+                lsns[k] = write_parameters(writer, (kind - '0') & 2 ? 1 : 0, (kind - '0') & 1);
+        }
+        WalScan *scan = forward(writer, before, before, 1, &end);
+        finish(scan, lsns[0], lsns[0], &result);
+        assert_int_equal(result.hints_not_logged_at,
+                         rows[i].hints_at < 0 ? LSN_INVALID : lsns[rows[i].hints_at]);
+        assert_int_equal(result.wal_minimal_at,
+                         rows[i].minimal_at < 0 ? LSN_INVALID : lsns[rows[i].minimal_at]);
+        scan_destroy(scan);
+        free(writer);
+    }
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    arena = arena_create();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    arena_destroy(arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forward_to_the_end),
+        cmocka_unit_test(test_forward_to_the_limit),
+        cmocka_unit_test(test_a_missing_segment_is_the_end),
+        cmocka_unit_test(test_damage_is_no_end),
+        cmocka_unit_test(test_a_record_cut_in_the_next_segment_is_no_damage),
+        cmocka_unit_test(test_older_wal_behind_the_end_is_no_damage),
+        cmocka_unit_test(test_segments_are_linked),
+        cmocka_unit_test(test_checkpoints_are_found_backward),
+        cmocka_unit_test(test_wal_that_is_gone_backward),
+        cmocka_unit_test(test_the_record_at_a_place),
+        cmocka_unit_test(test_blocks_count_from_the_floor_on),
+        cmocka_unit_test(test_a_low_floor_is_exact_where_it_was_announced),
+        cmocka_unit_test(test_commits_count_from_the_divergence_on),
+        cmocka_unit_test(test_transaction_numbers_are_circular),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_full_page_writes),
+        cmocka_unit_test(test_parameter_changes),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
