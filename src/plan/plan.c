@@ -188,6 +188,15 @@ static uint64_t settled_size(const PlanInput *input, const Candidate *candidate)
     return listed != NULL && listed->size > 0 ? full : candidate->source->size;
 }
 
+/* Can blocks of this file be told by their numbers? Not where no server would have a file of that name or size. */
+static bool has_block_numbers(const PlanInput *input, const Candidate *candidate)
+{
+    uint64_t segment_size = (uint64_t) input->relation_segment_blocks * input->block_size;
+
+    return candidate->file.segment < BLOCK_NONE / input->relation_segment_blocks &&
+           candidate->source->size <= segment_size;
+}
+
 /* A relation file on both sides: named blocks, what follows a truncation, the tail. */
 static void decide_common_relation(Planner *planner, const Candidate *candidate)
 {
@@ -200,7 +209,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
     PlanEntry *entry;
 
     if (storage_is_targets(input, &file->relation, blocks) ||
-        has_init_fork(input->version, input->target, file))
+        has_init_fork(input->version, input->target, file) || !has_block_numbers(input, candidate))
     {
         /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
         entry = add_entry(planner, candidate, ACTION_COPY);
@@ -219,6 +228,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
         entry->fetch_all_from = blockmap_truncated_to(blocks);
     if (target_size < source_size)
     {
+        /* A block that the target has only in part counts as not there. */
         BlockNumber tail = first_block + (BlockNumber) (target_size / input->block_size);
 
         if (tail < entry->fetch_all_from)
@@ -253,6 +263,43 @@ static bool is_below_left(const Planner *planner, const char *path)
             return true;
     }
     return false;
+}
+
+/* The entry of the directory that the first length bytes of path name; NULL: there is none. */
+static PlanEntry *find_directory(Plan *plan, const char *path, size_t length)
+{
+    size_t low = 0, high = plan->count;
+
+    while (low < high)
+    {
+        size_t middle = low + (high - low) / 2;
+        PlanEntry *entry = &plan->entries[middle];
+        int order = strncmp(path, entry->path, length);
+
+        if (order == 0 && entry->path[length] == '\0')
+            return entry;
+        if (order > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* The target's file stays: so must the directories that hold it, also those that the source lacks. */
+static void leave_on_target(Planner *planner, const Candidate *candidate)
+{
+    const char *path = candidate->path;
+
+    if (candidate->target == NULL)
+        return;
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
+    {
+        PlanEntry *entry = find_directory(planner->plan, path, (size_t) (slash - path));
+
+        if (entry != NULL && entry->action == ACTION_REMOVE && entry->type == FILE_DIRECTORY)
+            entry->action = ACTION_NONE;
+    }
 }
 
 /* The sides have different types of file here. */
@@ -308,7 +355,10 @@ static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error 
     if (candidate->source != NULL)
         decide_ordinary_source(planner, candidate);
     else if (candidate->target->type == FILE_OTHER)
+    {
         log_warning("\"%s\" is no regular file and is left alone", candidate->path);
+        leave_on_target(planner, candidate);
+    }
     else if (strncmp(candidate->path, "pg_wal/summaries/", 17) == 0 &&
              keeps_summary(input, candidate->path))
         add_entry(planner, candidate, ACTION_NONE);
@@ -332,12 +382,15 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
         case PATH_LEFT:
             if (candidate->source != NULL)
                 log_debug("entry \"%s\" excluded from source file list", candidate->path);
+            leave_on_target(planner, candidate);
             return true;
         case PATH_EXCLUDED:
             if (candidate->source != NULL)
                 log_debug("entry \"%s\" excluded from source file list", candidate->path);
             if (candidate->target != NULL && candidate->target->type != FILE_OTHER)
                 add_entry(planner, candidate, ACTION_REMOVE)->source_size = 0;
+            else
+                leave_on_target(planner, candidate);
             return true;
         case PATH_WAL:
         case PATH_WAL_REST:
@@ -416,7 +469,7 @@ static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t 
     BlockNumber first = BLOCK_NONE, count = 0;
     uint64_t range_end;
 
-    if (from >= end)
+    if (*offset >= entry->source_size) /* the last block may be incomplete */
         return false;
     if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, &first, &count))
         first = BLOCK_NONE;

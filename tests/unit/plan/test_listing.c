@@ -1,0 +1,196 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "plan/listing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static Error error;
+
+/* A source that lists what it is told to. */
+typedef struct FakeSource
+{
+    Source base;
+    const SourceFile *files;
+    size_t count;
+} FakeSource;
+
+static bool list(Source *source, SourceFileVisitor visit, void *context, Error *fails)
+{
+    const FakeSource *fake = (const FakeSource *)source;
+
+    for (size_t i = 0; i < fake->count; i++)
+        if (!visit(context, &fake->files[i], fails))
+            return false;
+    return true;
+}
+
+static const SourceOperations operations = {.list = list};
+
+static bool list_files(Arena *arena, const SourceFile *files, size_t count, Listing *listing)
+{
+    FakeSource source = {.base = {.operations = &operations}, .files = files, .count = count};
+
+    memset(&error, 0, sizeof(error));
+    return listing_of_source(arena, &source.base, listing, &error);
+}
+
+static void test_safe_paths(void **state)
+{
+    static const char *const safe[] = {
+        "a", "base/5/16384", "..a", "a..", "...", "a/.b", ".hidden", "with space/\xC3\xA4", "a\nb"};
+    static const char *const unsafe[] = {"",     "/",    "/etc/passwd", "..",     "../a", "a/..",
+                                         "a/../b", ".",  "./a",         "a/./b",  "a//b", "a/",
+                                         "a/.",  "base/../../x"};
+    char longest[4098];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++)
+        assert_true(path_is_safe(safe[i]));
+    for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++)
+        assert_false(path_is_safe(unsafe[i]));
+    memset(longest, 'a', sizeof(longest));
+    longest[4097] = '\0';
+    assert_false(path_is_safe(longest));
+    longest[4096] = '\0';
+    assert_true(path_is_safe(longest));
+}
+
+static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
+{
+    char first[] = "pg_wal/b", link[] = "pg_tblspc/1", place[] = "/place";
+    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL},
+                          {"base-not", FILE_REGULAR, 7, NULL},
+                          {"base/1", FILE_REGULAR, 5, NULL},
+                          {"base", FILE_DIRECTORY, 4096, NULL},
+                          {link, FILE_LINK, 99, place}};
+    static const char *const order[] = {"base", "base-not", "base/1", "pg_tblspc/1", "pg_wal/b"};
+    Arena *arena = arena_create();
+    Listing listing;
+
+    (void)state;
+    assert_true(list_files(arena, files, 5, &listing));
+    memset(first, 'x', sizeof(first) - 1);
+    memset(link, 'x', sizeof(link) - 1);
+    memset(place, 'x', sizeof(place) - 1);
+    assert_int_equal(listing.count, 5);
+    assert_int_equal(listing.total_size, 22);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(listing.files[i].path, order[i]);
+    assert_string_equal(listing.files[3].link_target, "/place");
+    assert_int_equal(listing.files[3].type, FILE_LINK);
+    assert_ptr_equal(listing_find(&listing, "base/1"), &listing.files[2]);
+    assert_null(listing_find(&listing, "base/"));
+    listing_free(&listing);
+    assert_null(listing_find(&listing, "base"));
+    arena_destroy(arena);
+}
+
+static void test_bad_listings_are_refused(void **state)
+{
+    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL}, {"../a", FILE_REGULAR, 1, NULL}};
+    const SourceFile twice[] = {
+        {"a", FILE_REGULAR, 1, NULL}, {"b", FILE_REGULAR, 1, NULL}, {"a", FILE_DIRECTORY, 0, NULL}};
+    Arena *arena = arena_create();
+    Listing listing;
+
+    (void)state;
+    assert_false(list_files(arena, unsafe, 2, &listing));
+    assert_string_equal(error.message, "target file path is unsafe for open: \"../a\"");
+    assert_int_equal(error.kind, ERROR_FAILED);
+    listing_free(&listing);
+    assert_false(list_files(arena, twice, 3, &listing));
+    assert_string_equal(error.message, "duplicate source file \"a\"");
+    listing_free(&listing);
+    assert_false(list_files(arena, NULL, 0, &listing));
+    assert_string_equal(error.message, "source file list is empty");
+    listing_free(&listing);
+    arena_destroy(arena);
+}
+
+static void test_many_files(void **state)
+{
+    enum
+    {
+        COUNT = 5000
+    };
+    static SourceFile files[COUNT];
+    static char paths[COUNT][16];
+    Arena *arena = arena_create();
+    Listing listing;
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+    {
+        snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
+        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL};
+    }
+    assert_true(list_files(arena, files, COUNT, &listing));
+    assert_int_equal(listing.count, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        assert_non_null(listing_find(&listing, paths[i]));
+    listing_free(&listing);
+    arena_destroy(arena);
+}
+
+static void make(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fputs("12345", file);
+    fclose(file);
+}
+
+static void test_the_targets_own_directory(void **state)
+{
+    char directory[] = "/tmp/test_listing_XXXXXX", command[64];
+    Target target = {.directory = mkdtemp(directory)};
+    Arena *arena = arena_create();
+    Listing listing;
+
+    (void)state;
+    assert_int_equal(chdir(directory), 0);
+    assert_int_equal(mkdir("base", 0700), 0);
+    assert_int_equal(mkdir("elsewhere", 0700), 0);
+    assert_int_equal(mkdir("pg_tblspc", 0700), 0);
+    make("base/1");
+    make("elsewhere/2");
+    assert_int_equal(symlink("../elsewhere", "pg_tblspc/16500"), 0);
+    assert_int_equal(symlink("elsewhere", "link"), 0);
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    assert_true(listing_of_target(arena, &target, &listing, &error));
+    assert_int_equal(listing_find(&listing, "base")->type, FILE_DIRECTORY);
+    assert_int_equal(listing_find(&listing, "base/1")->size, 5);
+    assert_int_equal(listing_find(&listing, "fifo")->type, FILE_OTHER);
+    assert_int_equal(listing_find(&listing, "link")->type, FILE_LINK);
+    assert_string_equal(listing_find(&listing, "link")->link_target, "elsewhere");
+    assert_null(listing_find(&listing, "link/2"));
+    assert_int_equal(listing_find(&listing, "pg_tblspc/16500")->type, FILE_LINK);
+    assert_non_null(listing_find(&listing, "pg_tblspc/16500/2"));
+    listing_free(&listing);
+    arena_destroy(arena);
+    assert_int_equal(chdir("/"), 0);
+    snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+    assert_int_equal(system(command), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_safe_paths),
+        cmocka_unit_test(test_a_listing_is_sorted_and_owns_its_strings),
+        cmocka_unit_test(test_bad_listings_are_refused),
+        cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_the_targets_own_directory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

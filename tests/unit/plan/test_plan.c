@@ -1,0 +1,727 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK 8192
+#define SEGMENT_BLOCKS 100 /* of a relation, so that tests stay small */
+#define WAL_SEGMENT 0x1000000u
+#define ABSENT (-1)
+#define DIRECTORY (-2)
+#define LINK (-3)
+#define OTHER (-4)
+#define NO_ENTRY (-1)
+
+/* The target left timeline 1 at 0/5000028; before, both sides had timeline 1 from the start. */
+#define DIVERGENCE 0x5000028u
+
+static Error error;
+
+/* What a decision is made from; the listings grow by add(). */
+typedef struct Case
+{
+    PlanInput input;
+    Listing source, target;
+    ListedFile source_files[64], target_files[64];
+    ScanResult scan;
+    ScanDatabase databases[4];
+    History history;
+    HistoryEntry entries[2];
+    Plan plan;
+} Case;
+
+static void begin(Case *c, int major)
+{
+    memset(c, 0, sizeof(*c));
+    c->source.files = c->source_files;
+    c->target.files = c->target_files;
+    c->scan.blocks = blockmap_create();
+    c->scan.databases = c->databases;
+    c->entries[0] = (HistoryEntry){.timeline = 1, .begin = 0, .end = DIVERGENCE};
+    c->entries[1] = (HistoryEntry){.timeline = 2, .begin = DIVERGENCE, .end = LSN_INVALID};
+    c->history = (History){.entries = c->entries, .count = 2};
+    c->input = (PlanInput){
+        .version = version_of_major(major),
+        .shape = {.version = version_of_major(major),
+                  .segment_size = WAL_SEGMENT,
+                  .block_size = BLOCK},
+        .block_size = BLOCK,
+        .relation_segment_blocks = SEGMENT_BLOCKS,
+        .source = &c->source,
+        .target = &c->target,
+        .scan = &c->scan,
+        .source_history = &c->history,
+        .divergence = DIVERGENCE,
+        .redo = 0x3000028,
+        .start_next_xid = 700,
+    };
+}
+
+static void end(Case *c)
+{
+    plan_free(&c->plan);
+    blockmap_destroy(c->scan.blocks);
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const ListedFile *)a)->path, ((const ListedFile *)b)->path);
+}
+
+/* Sizes, or ABSENT, DIRECTORY, LINK, OTHER. */
+static void add(Case *c, const char *path, int64_t source, int64_t target)
+{
+    const int64_t sizes[] = {source, target};
+    Listing *listings[] = {&c->source, &c->target};
+
+    for (int i = 0; i < 2; i++)
+    {
+        Listing *listing = listings[i];
+
+        if (sizes[i] == ABSENT)
+            continue;
+        listing->files[listing->count++] =
+            (ListedFile){.path = path,
+                         .link_target = sizes[i] == LINK ? i == 0 ? "/at/source" : "/at/target" : NULL,
+                         .size = sizes[i] > 0 ? (uint64_t)sizes[i] : 0,
+                         .type = sizes[i] == DIRECTORY ? FILE_DIRECTORY
+                                 : sizes[i] == LINK    ? FILE_LINK
+                                 : sizes[i] == OTHER   ? FILE_OTHER
+                                                       : FILE_REGULAR};
+        qsort(listing->files, listing->count, sizeof(*listing->files), by_path);
+    }
+}
+
+static bool make(Case *c)
+{
+    memset(&error, 0, sizeof(error));
+    return plan_make(&c->input, &c->plan, &error);
+}
+
+static const PlanEntry *find(const Case *c, const char *path)
+{
+    for (size_t i = 0; i < c->plan.count; i++)
+        if (strcmp(c->plan.entries[i].path, path) == 0)
+            return &c->plan.entries[i];
+    return NULL;
+}
+
+static int action_of(const Case *c, const char *path)
+{
+    const PlanEntry *entry = find(c, path);
+
+    return entry == NULL ? NO_ENTRY : entry->action;
+}
+
+/* The ranges fetched of a file, as "offset+size offset+size", in blocks if they are whole blocks ("3b"), else bytes. */
+static const char *ranges_of(const Case *c, const char *path)
+{
+    static char text[512];
+    const PlanEntry *entry = find(c, path);
+    uint64_t offset = 0, size;
+    int ranges = 0;
+
+    text[0] = '\0';
+    while (entry != NULL && plan_next_range(&c->plan, entry, &offset, &size))
+    {
+        size_t length = strlen(text);
+
+        assert_true(++ranges < 20); /* it must come to an end */
+        assert_true(size > 0 && offset + size <= entry->source_size);
+        if (offset % BLOCK == 0 && size % BLOCK == 0)
+            snprintf(text + length, sizeof(text) - length, "%s%" PRIu64 "b+%" PRIu64 "b",
+                     length > 0 ? " " : "", offset / BLOCK, size / BLOCK);
+        else
+            snprintf(text + length, sizeof(text) - length, "%s%" PRIu64 "+%" PRIu64,
+                     length > 0 ? " " : "", offset, size);
+        offset += size;
+    }
+    return text;
+}
+
+static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16384};
+
+static void name_blocks(Case *c, const char *blocks)
+{
+    for (char *next = (char *)blocks; *next != '\0';)
+        blockmap_add(c->scan.blocks, table, (BlockNumber)strtoul(next, &next, 10));
+}
+
+/* --- one relation file ------------------------------------------------------------------------- */
+
+typedef struct RelationRow
+{
+    const char *path;
+    int64_t source, target; /* bytes */
+    const char *named;      /* blocks of the relation that the target's WAL names */
+    int64_t truncated_to;   /* ABSENT: never */
+    int action;
+    const char *ranges;
+} RelationRow;
+
+#define F "base/5/16384"
+#define B BLOCK
+
+static const RelationRow relation_rows[] = {
+    /* equal sizes */
+    {F, 10 * B, 10 * B, "", ABSENT, ACTION_NONE, ""},
+    {F, 10 * B, 10 * B, "0 3 4 9", ABSENT, ACTION_NONE, "0b+1b 3b+2b 9b+1b"},
+    {F, 10 * B, 10 * B, "0 1 2 3 4 5 6 7 8 9", ABSENT, ACTION_NONE, "0b+10b"},
+    {F, 0, 0, "0 1", ABSENT, ACTION_NONE, ""},
+    /* named blocks that the source does not have */
+    {F, 10 * B, 10 * B, "9 10 11 99", ABSENT, ACTION_NONE, "9b+1b"},
+    /* the target is shorter: the tail, merged with what it touches */
+    {F, 10 * B, 6 * B, "", ABSENT, ACTION_COPY_TAIL, "6b+4b"},
+    {F, 10 * B, 6 * B, "1 7", ABSENT, ACTION_COPY_TAIL, "1b+1b 6b+4b"},
+    {F, 10 * B, 6 * B, "4 5 6", ABSENT, ACTION_COPY_TAIL, "4b+6b"},
+    {F, 10 * B, 0, "4 5 6", ABSENT, ACTION_COPY_TAIL, "0b+10b"},
+    /* the target is longer */
+    {F, 6 * B, 10 * B, "", ABSENT, ACTION_TRUNCATE, ""},
+    {F, 6 * B, 10 * B, "5 6 7", ABSENT, ACTION_TRUNCATE, "5b+1b"},
+    {F, 0, 10 * B, "5", ABSENT, ACTION_TRUNCATE, ""},
+    /* the target cut it: all from there on was lost there, whatever it has now */
+    {F, 10 * B, 10 * B, "", 7, ACTION_NONE, "7b+3b"},
+    {F, 10 * B, 10 * B, "2 6 8", 7, ACTION_NONE, "2b+1b 6b+4b"},
+    {F, 10 * B, 10 * B, "", 0, ACTION_NONE, "0b+10b"},
+    {F, 10 * B, 8 * B, "", 5, ACTION_COPY_TAIL, "5b+5b"},
+    {F, 10 * B, 4 * B, "", 5, ACTION_COPY_TAIL, "4b+6b"},
+    {F, 6 * B, 12 * B, "", 5, ACTION_TRUNCATE, "5b+1b"},
+    {F, 6 * B, 12 * B, "", 6, ACTION_TRUNCATE, ""},
+    {F, 6 * B, 12 * B, "", 60, ACTION_TRUNCATE, ""},
+    /* sizes that are no multiple of the block size: a crash while a file grew */
+    {F, 10 * B + 100, 10 * B + 100, "10", ABSENT, ACTION_NONE, "81920+100"},
+    {F, 10 * B + 100, 10 * B + 100, "9 10 11", ABSENT, ACTION_NONE, "73728+8292"},
+    {F, 10 * B, 6 * B + 100, "", ABSENT, ACTION_COPY_TAIL, "6b+4b"},
+    {F, 10 * B + 100, 6 * B + 100, "2", ABSENT, ACTION_COPY_TAIL, "2b+1b 49152+32868"},
+    {F, 10 * B, 9 * B + 8191, "", ABSENT, ACTION_COPY_TAIL, "9b+1b"},
+    {F, 10 * B + 100, 10 * B + 99, "", ABSENT, ACTION_COPY_TAIL, "81920+100"},
+    {F, 10 * B + 99, 10 * B + 100, "10", ABSENT, ACTION_TRUNCATE, "81920+99"},
+    {F, 100, 0, "", ABSENT, ACTION_COPY_TAIL, "0+100"},
+    /* later relation segments: blocks count from the relation's begin */
+    {F ".1", 10 * B, 10 * B, "3 99 100 105 200", ABSENT, ACTION_NONE, "0b+1b 5b+1b"},
+    {F ".1", 10 * B, 6 * B, "3 101", ABSENT, ACTION_COPY_TAIL, "1b+1b 6b+4b"},
+    {F ".1", 10 * B, 10 * B, "", 107, ACTION_NONE, "7b+3b"},
+    {F ".1", 10 * B, 10 * B, "", 7, ACTION_NONE, "0b+10b"},
+    {F ".1", 10 * B, 10 * B, "", 210, ACTION_NONE, ""},
+    {F, 100 * B, 100 * B, "99 100", 100, ACTION_NONE, "99b+1b"},
+    {F ".2", 1 * B, 100 * B, "200 201", ABSENT, ACTION_TRUNCATE, "0b+1b"},
+    /* on one side only */
+    {F, 10 * B, ABSENT, "3", ABSENT, ACTION_COPY, "0b+10b"},
+    {F, 10 * B + 5, ABSENT, "", ABSENT, ACTION_COPY, "0+81925"},
+    {F, 0, ABSENT, "", ABSENT, ACTION_COPY, ""},
+    {F ".1", 10 * B, ABSENT, "103", 100, ACTION_COPY, "0b+10b"},
+    {F, ABSENT, 10 * B, "3", 2, ACTION_REMOVE, ""},
+    {F ".1", ABSENT, 10 * B, "", ABSENT, ACTION_REMOVE, ""},
+    /* a segment larger than any can be, or so far behind that its blocks have no number: whole */
+    {F, 101 * B, 101 * B, "3", ABSENT, ACTION_COPY, "0b+101b"},
+    {F, 10 * B, 101 * B, "3", ABSENT, ACTION_TRUNCATE, "3b+1b"},
+    {F ".42949671", 10 * B, 10 * B, "3", ABSENT, ACTION_NONE, ""},
+    {F ".42949672", 10 * B, 10 * B, "3", ABSENT, ACTION_COPY, "0b+10b"},
+    {F ".4294967295", 10 * B, 10 * B, "3", 1, ACTION_COPY, "0b+10b"},
+};
+
+static void test_blocks_of_a_relation_file(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(relation_rows) / sizeof(relation_rows[0]); i++)
+    {
+        const RelationRow *row = &relation_rows[i];
+        Case c;
+
+        begin(&c, 15);
+        add(&c, row->path, row->source, row->target);
+        name_blocks(&c, row->named);
+        if (row->truncated_to != ABSENT)
+            blockmap_truncate(c.scan.blocks, table, (BlockNumber)row->truncated_to);
+        assert_true(make(&c));
+        if (action_of(&c, row->path) != row->action ||
+            strcmp(ranges_of(&c, row->path), row->ranges) != 0)
+            fail_msg("row %zu (%s): %s %s, not %s %s", i, row->path,
+                     action_name((Action)action_of(&c, row->path)), ranges_of(&c, row->path),
+                     action_name((Action)row->action), row->ranges);
+        assert_int_equal(plan_final_size(find(&c, row->path)),
+                         row->source == ABSENT ? 0 : row->source);
+        end(&c);
+    }
+}
+
+/* The source's first segment was listed before it was full, then the second one came. */
+static void test_a_segment_that_is_followed_is_full(void **state)
+{
+    static const struct
+    {
+        int64_t first, second, target;
+        int action;
+        const char *ranges;
+        uint64_t final_size;
+    } rows[] = {
+        {90 * B, 1 * B, 80 * B, ACTION_COPY_TAIL, "80b+20b", 100 * B},
+        {90 * B, 1 * B, 90 * B, ACTION_COPY_TAIL, "90b+10b", 100 * B},
+        {90 * B, 1 * B, 100 * B, ACTION_NONE, "", 100 * B},
+        {90 * B, 1 * B, ABSENT, ACTION_COPY, "0b+100b", 100 * B},
+        {90 * B, 0, 100 * B, ACTION_TRUNCATE, "", 90 * B}, /* truncation leaves empty segments */
+        {90 * B, ABSENT, 100 * B, ACTION_TRUNCATE, "", 90 * B},
+        {100 * B, 1 * B, 100 * B, ACTION_NONE, "", 100 * B},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+
+        begin(&c, 15);
+        add(&c, "base/5/16384", rows[i].first, rows[i].target);
+        add(&c, "base/5/16384.1", rows[i].second, ABSENT);
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, "base/5/16384"), rows[i].action);
+        assert_string_equal(ranges_of(&c, "base/5/16384"), rows[i].ranges);
+        assert_int_equal(plan_final_size(find(&c, "base/5/16384")), rows[i].final_size);
+        end(&c);
+    }
+}
+
+static void test_bytes_are_counted_by_kind(void **state)
+{
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    add(&c, "base/5/16384", 10 * B, 8 * B);
+    add(&c, "base/5/16384_vm", 3 * B, 3 * B);
+    add(&c, "pg_xact/0000", 2 * B, 2 * B);
+    add(&c, "pg_wal/000000010000000000000004", WAL_SEGMENT, WAL_SEGMENT);
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "postgresql.conf", 1000, 3000);
+    name_blocks(&c, "1");
+    c.source.total_size = 12345;
+    assert_true(make(&c));
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_RELATION], 3 * B);
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_FORK], 3 * B);
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_STATUS], 2 * B);
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_CONFIGURATION], 1000);
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_OTHER], 3);
+    assert_int_equal(c.plan.fetch_bytes_by_kind[KIND_WAL], 0);
+    assert_int_equal(c.plan.fetch_bytes, 8 * B + 1003);
+    assert_int_equal(c.plan.source_bytes, 12345);
+    end(&c);
+}
+
+/* --- relations whose blocks prove nothing --------------------------------------------------------- */
+
+static void test_unlogged_relations(void **state)
+{
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    add(&c, "base/5/1", 10 * B, 20 * B); /* unlogged on both sides */
+    add(&c, "base/5/1_init", 1, 1);
+    add(&c, "base/5/2", 10 * B, ABSENT); /* new on the source */
+    add(&c, "base/5/2_init", 1, ABSENT);
+    add(&c, "base/5/3", 10 * B, 10 * B); /* on the source only */
+    add(&c, "base/5/3_init", 1, ABSENT);
+    add(&c, "base/5/3.1", 10 * B, ABSENT);
+    add(&c, "base/5/4", 100 * B, 100 * B); /* on the target only: its blocks are in no WAL */
+    add(&c, "base/5/4_init", ABSENT, 1);
+    add(&c, "base/5/4.1", 10 * B, 11 * B);
+    add(&c, "base/5/5", ABSENT, 10 * B); /* dropped by the source */
+    add(&c, "base/5/5_init", ABSENT, 1);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "base/5/1"), ACTION_NONE);
+    assert_string_equal(ranges_of(&c, "base/5/1"), "");
+    assert_int_equal(plan_final_size(find(&c, "base/5/1")), 20 * B);
+    assert_int_equal(action_of(&c, "base/5/1_init"), ACTION_COPY);
+    assert_int_equal(action_of(&c, "base/5/2"), ACTION_NONE);
+    assert_string_equal(ranges_of(&c, "base/5/2"), "");
+    assert_int_equal(action_of(&c, "base/5/2_init"), ACTION_COPY);
+    assert_int_equal(action_of(&c, "base/5/3"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "base/5/3.1"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "base/5/4"), ACTION_COPY);
+    assert_true(find(&c, "base/5/4")->compare);
+    assert_int_equal(action_of(&c, "base/5/4.1"), ACTION_COPY);
+    assert_false(find(&c, "base/5/4.1")->compare);
+    assert_int_equal(action_of(&c, "base/5/4_init"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "base/5/5"), ACTION_REMOVE);
+    end(&c);
+}
+
+static void test_storage_made_by_the_target_is_taken_whole(void **state)
+{
+    static const struct
+    {
+        Lsn lsn;
+        int action;
+    } rows[] = {{DIVERGENCE - 1, ACTION_NONE}, {DIVERGENCE, ACTION_COPY}, {DIVERGENCE + 1, ACTION_COPY}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+
+        begin(&c, 15);
+        add(&c, "base/5/16384", 100 * B, 100 * B);
+        add(&c, "base/5/16384.1", 10 * B, 10 * B);
+        add(&c, "base/6/16384", 10 * B, 10 * B);
+        blockmap_storage_changed(c.scan.blocks, table, rows[i].lsn);
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, "base/5/16384"), rows[i].action);
+        assert_int_equal(action_of(&c, "base/5/16384.1"), rows[i].action);
+        assert_int_equal(action_of(&c, "base/6/16384"), ACTION_NONE);
+        end(&c);
+    }
+}
+
+static void test_databases_made_by_the_target_are_taken_whole(void **state)
+{
+    static const struct
+    {
+        ScanDatabase event;
+        int in_default, in_other; /* actions: base/5, pg_tblspc/16500/.../5 */
+    } rows[] = {
+        {{DIVERGENCE, WAL_EVENT_DATABASE_FILE_COPY, 1663, 5, 1663, 1}, ACTION_COPY, ACTION_NONE},
+        {{DIVERGENCE, WAL_EVENT_DATABASE_CREATE, 1663, 5, 0, 0}, ACTION_COPY, ACTION_NONE},
+        {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 1663, 5, 0, 0}, ACTION_COPY, ACTION_NONE},
+        {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 16500, 5, 0, 0}, ACTION_NONE, ACTION_COPY},
+        {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 0, 5, 0, 0}, ACTION_COPY, ACTION_COPY},
+        {{DIVERGENCE - 1, WAL_EVENT_DATABASE_FILE_COPY, 1663, 5, 1663, 1}, ACTION_NONE, ACTION_NONE},
+        {{DIVERGENCE, WAL_EVENT_DATABASE_FILE_COPY, 1663, 6, 1663, 5}, ACTION_NONE, ACTION_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+
+        begin(&c, 15);
+        add(&c, "base/5/16384", 10 * B, 10 * B);
+        add(&c, "pg_tblspc/16500/PG_15_202209061/5/16384", 10 * B, 10 * B);
+        add(&c, "global/1262", 10 * B, 10 * B);
+        c.databases[0] = rows[i].event;
+        c.scan.database_count = 1;
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, "base/5/16384"), rows[i].in_default);
+        assert_int_equal(action_of(&c, "pg_tblspc/16500/PG_15_202209061/5/16384"), rows[i].in_other);
+        assert_int_equal(action_of(&c, "global/1262"), ACTION_NONE);
+        end(&c);
+    }
+}
+
+/* --- files of all classes -------------------------------------------------------------------------- */
+
+typedef struct FileRow
+{
+    const char *path;
+    int64_t source, target;
+    int action; /* NO_ENTRY: not in the plan */
+    int first_major, last_major;
+} FileRow;
+
+#define ALL 10, 99
+
+static const FileRow file_rows[] = {
+    /* ordinary */
+    {"pg_xact/0000", 8192, 8192, ACTION_COPY, ALL},
+    {"pg_xact/0001", 8192, ABSENT, ACTION_COPY, ALL},
+    {"pg_xact/0002", ABSENT, 8192, ACTION_REMOVE, ALL},
+    {"empty", 0, ABSENT, ACTION_COPY, ALL},
+    {"base/5/16384_vm", 8192, 8192, ACTION_COPY, ALL},
+    {"base/5/16384_fsm", ABSENT, 8192, ACTION_REMOVE, ALL},
+    {"standby.signal", ABSENT, 0, ACTION_REMOVE, ALL},
+    {"postgresql.conf", 10, 20, ACTION_COPY, ALL},
+    {"base/6", DIRECTORY, ABSENT, ACTION_CREATE, ALL},
+    {"base/7", ABSENT, DIRECTORY, ACTION_REMOVE, ALL},
+    {"base/8", DIRECTORY, DIRECTORY, ACTION_NONE, ALL},
+    {"pg_tblspc/16500", LINK, ABSENT, ACTION_CREATE, ALL},
+    {"pg_tblspc/16501", LINK, LINK, ACTION_NONE, ALL},
+    {"pg_tblspc/16502", ABSENT, LINK, ACTION_REMOVE, ALL},
+    {"pg_tblspc/16501/PG_9.6_201608131", ABSENT, DIRECTORY, NO_ENTRY, ALL},
+    {"pg_tblspc/16501/PG_9.6_201608131/5/1", 10, 8192, NO_ENTRY, ALL},
+
+    /* ours, or nobody's */
+    {"global/pg_control", 8192, 8192, NO_ENTRY, ALL},
+    {"backup_label", ABSENT, 200, NO_ENTRY, ALL},
+    {"postmaster.pid", 100, 100, NO_ENTRY, ALL},
+    {"log/a.log", 100, 100, NO_ENTRY, ALL},
+    {"log/b.log", ABSENT, 100, NO_ENTRY, ALL},
+    {"postmaster.opts", 100, 100, NO_ENTRY, 10, 10},
+    {".s.PGSQL.5432", ABSENT, OTHER, NO_ENTRY, ALL},
+    {"a-socket", ABSENT, OTHER, NO_ENTRY, ALL},
+    {"b-socket", OTHER, ABSENT, NO_ENTRY, ALL},
+    {"c-socket", OTHER, OTHER, NO_ENTRY, ALL},
+
+    /* made anew by the server */
+    {"postmaster.opts", 100, 100, ACTION_REMOVE, 11, 99},
+    {"pg_replslot", DIRECTORY, DIRECTORY, ACTION_NONE, ALL},
+    {"pg_replslot/a", ABSENT, DIRECTORY, ACTION_REMOVE, 11, 99},
+    {"pg_replslot/a/state", ABSENT, 100, ACTION_REMOVE, 11, 99},
+    {"pg_replslot/b", DIRECTORY, ABSENT, NO_ENTRY, 11, 99},
+    {"pg_replslot/b/state", 100, ABSENT, NO_ENTRY, 11, 99},
+    {"pg_replslot/b/state", 100, ABSENT, ACTION_COPY, 10, 10},
+    {"pg_notify/0000", 8192, 8192, ACTION_REMOVE, 11, 99},
+    {"base/5/pg_internal.init", 8192, 8192, ACTION_REMOVE, ALL},
+    {"base/5/t3_100", 8192, ABSENT, NO_ENTRY, ALL},
+    {"base/5/t4_100", ABSENT, 8192, ACTION_REMOVE, ALL},
+    {"base/pgsql_tmp", DIRECTORY, DIRECTORY, ACTION_REMOVE, ALL},
+    {"base/pgsql_tmp/x", 8192, 8192, ACTION_REMOVE, ALL},
+    {"backup_manifest", 100, 100, ACTION_REMOVE, 13, 99},
+    {"backup_manifest", 100, 100, ACTION_COPY, 10, 12},
+
+    /* WAL: 0/5000028 is the divergence */
+    {"pg_wal", DIRECTORY, DIRECTORY, ACTION_NONE, ALL},
+    {"pg_wal/000000010000000000000001", ABSENT, WAL_SEGMENT, ACTION_NONE, ALL},
+    {"pg_wal/000000010000000000000004", WAL_SEGMENT, WAL_SEGMENT, ACTION_NONE, ALL},
+    {"pg_wal/000000010000000000000003", WAL_SEGMENT, WAL_SEGMENT / 2, ACTION_REMOVE, ALL},
+    {"pg_wal/000000010000000000000005", WAL_SEGMENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/000000010000000000000006", ABSENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/000000020000000000000004", WAL_SEGMENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/000000020000000000000005", WAL_SEGMENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/000000020000000000000006", WAL_SEGMENT, ABSENT, NO_ENTRY, ALL},
+    {"pg_wal/000000030000000000000001", ABSENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/000000010000000000000005.partial", WAL_SEGMENT, ABSENT, NO_ENTRY, ALL},
+    {"pg_wal/000000010000000000000002.partial", ABSENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/xlogtemp.12", ABSENT, WAL_SEGMENT, ACTION_REMOVE, ALL},
+    {"pg_wal/00000002.history", 50, ABSENT, ACTION_COPY, ALL},
+    {"pg_wal/00000003.history", ABSENT, 50, ACTION_REMOVE, ALL},
+    {"pg_wal/00000004.history", 50, 50, ACTION_COPY, ALL},
+    {"pg_wal/archive_status", DIRECTORY, DIRECTORY, ACTION_NONE, ALL},
+    {"pg_wal/archive_status/000000010000000000000004.ready", ABSENT, 0, ACTION_NONE, ALL},
+    {"pg_wal/archive_status/000000010000000000000004.done", 0, 0, ACTION_NONE, ALL},
+    {"pg_wal/archive_status/000000010000000000000005.ready", ABSENT, 0, ACTION_REMOVE, ALL},
+    {"pg_wal/archive_status/000000020000000000000006.ready", 0, ABSENT, NO_ENTRY, ALL},
+    {"pg_wal/archive_status/00000003.history.ready", ABSENT, 0, ACTION_REMOVE, ALL},
+    {"pg_wal/archive_status/00000004.history.ready", 0, 0, ACTION_NONE, ALL},
+    {"pg_wal/archive_status/000000010000000000000005.partial.ready", ABSENT, 0, ACTION_REMOVE, ALL},
+    {"pg_wal/archive_status/odd", ABSENT, 0, ACTION_REMOVE, ALL},
+    {"pg_wal/summaries", DIRECTORY, DIRECTORY, ACTION_NONE, 17, 99},
+    {"pg_wal/summaries/0000000100000000010000280000000003000100.summary", ABSENT, 9, ACTION_NONE, 17, 99},
+    {"pg_wal/summaries/0000000100000000040000280000000005000028.summary", ABSENT, 9, ACTION_NONE, 17, 99},
+    {"pg_wal/summaries/0000000100000000040000280000000005000029.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
+    {"pg_wal/summaries/0000000300000000010000280000000003000100.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
+    {"pg_wal/summaries/0000000200000000050000280000000006000100.summary", 9, 9, ACTION_COPY, 17, 99},
+    {"pg_wal/summaries/temp.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
+};
+
+static const int majors[] = {10, 11, 12, 15, 17, 18};
+
+static void test_an_action_for_each_file(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < sizeof(majors) / sizeof(majors[0]); m++)
+        for (size_t i = 0; i < sizeof(file_rows) / sizeof(file_rows[0]); i++)
+        {
+            const FileRow *row = &file_rows[i];
+            Case c;
+
+            if (majors[m] < row->first_major || majors[m] > row->last_major)
+                continue;
+            begin(&c, majors[m]);
+            add(&c, row->path, row->source, row->target);
+            /* What markers in archive_status speak of. */
+            if (strstr(row->path, "archive_status/00000004.history") != NULL)
+                add(&c, "pg_wal/00000004.history", 50, 50);
+            if (strstr(row->path, "archive_status/00000003.history") != NULL)
+                add(&c, "pg_wal/00000003.history", ABSENT, 50);
+            assert_true(make(&c));
+            if (action_of(&c, row->path) != row->action)
+                fail_msg("%d: \"%s\" (source %d, target %d) has action %d, not %d", majors[m],
+                         row->path, (int)row->source, (int)row->target, action_of(&c, row->path),
+                         row->action);
+            end(&c);
+        }
+}
+
+static void test_equal_sizes_are_compared_first(void **state)
+{
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    add(&c, "a", 10, 10);
+    add(&c, "b", 10, 11);
+    add(&c, "c", 10, ABSENT);
+    add(&c, "pg_twophase/000002BC", 100, ABSENT);
+    add(&c, "pg_tblspc/16500", LINK, ABSENT);
+    assert_true(make(&c));
+    assert_true(find(&c, "a")->compare);
+    assert_false(find(&c, "b")->compare);
+    assert_false(find(&c, "c")->compare);
+    assert_true(find(&c, "pg_twophase/000002BC")->twophase);
+    assert_false(find(&c, "a")->twophase);
+    assert_string_equal(find(&c, "pg_tblspc/16500")->link_target, "/at/source");
+    end(&c);
+}
+
+static void test_entries_are_in_order(void **state)
+{
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    add(&c, "a", 1, ABSENT);
+    add(&c, "a.b", ABSENT, DIRECTORY);
+    add(&c, "a/b", ABSENT, 1);
+    add(&c, "b", 1, 1);
+    add(&c, "c", ABSENT, 1);
+    assert_true(make(&c));
+    assert_int_equal(c.plan.count, 5);
+    for (size_t i = 1; i < c.plan.count; i++)
+        assert_true(strcmp(c.plan.entries[i - 1].path, c.plan.entries[i].path) < 0);
+    end(&c);
+}
+
+static void test_different_types(void **state)
+{
+    static const struct
+    {
+        const char *path;
+        int64_t source, target;
+        bool is_error;
+    } rows[] = {
+        {"base/5/16384", 8192, DIRECTORY, true},
+        {"base/5", DIRECTORY, LINK, true},
+        {"pg_xact/0000", 8192, LINK, true},
+        {"pg_tblspc/16500", DIRECTORY, LINK, true},
+        {"PG_VERSION", 3, OTHER, true},
+        {"pg_wal", LINK, DIRECTORY, false}, /* fine: it is walked into */
+        {"pg_wal", DIRECTORY, LINK, false},
+        {"postgresql.conf", 100, LINK, false}, /* a user's choice, left alone */
+        {"extra", DIRECTORY, 10, false},
+        {"extra", 10, DIRECTORY, false},
+        {"log", DIRECTORY, LINK, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+        char expected[128];
+
+        begin(&c, 15);
+        add(&c, rows[i].path, rows[i].source, rows[i].target);
+        add(&c, "extra/below", 10, ABSENT);
+        add(&c, "extra/on-target", ABSENT, 10);
+        add(&c, "extra-beside", 10, ABSENT);
+        if (rows[i].is_error)
+        {
+            assert_false(make(&c));
+            snprintf(expected, sizeof(expected),
+                     "file \"%s\" is of different type in source and target", rows[i].path);
+            assert_string_equal(error.message, expected);
+            assert_int_equal(c.plan.count, 0);
+        }
+        else
+        {
+            assert_true(make(&c));
+            assert_int_equal(action_of(&c, rows[i].path), NO_ENTRY);
+            if (strcmp(rows[i].path, "extra") == 0)
+            {
+                assert_int_equal(action_of(&c, "extra/below"), NO_ENTRY);
+                assert_int_equal(action_of(&c, "extra/on-target"), NO_ENTRY);
+            }
+            assert_int_equal(action_of(&c, "extra-beside"), ACTION_COPY);
+        }
+        end(&c);
+    }
+}
+
+/* A directory cannot be removed while something stays in it. */
+static void test_directories_of_what_is_left_alone_stay(void **state)
+{
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "log", ABSENT, DIRECTORY);
+    add(&c, "log-old", ABSENT, DIRECTORY);
+    add(&c, "log/a.log", ABSENT, 100);
+    add(&c, "mine", ABSENT, DIRECTORY);
+    add(&c, "mine/deep", ABSENT, DIRECTORY);
+    add(&c, "mine/deep/.s.PGSQL.5432", ABSENT, OTHER);
+    add(&c, "mine/deep/gone", ABSENT, 100);
+    add(&c, "mine/gone", ABSENT, DIRECTORY);
+    add(&c, "mine/gone/too", ABSENT, 100);
+    add(&c, "odd", ABSENT, DIRECTORY);
+    add(&c, "odd/fifo", ABSENT, OTHER);
+    add(&c, "pg_notify/x", ABSENT, DIRECTORY);
+    add(&c, "pg_notify/x/fifo", ABSENT, OTHER);
+    add(&c, "pg_tblspc/16500", ABSENT, LINK);
+    add(&c, "pg_tblspc/16500/PG_9.6_201608131", ABSENT, DIRECTORY);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "log"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "log-old"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "mine"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine/deep"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine/deep/gone"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "mine/gone"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "mine/gone/too"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "odd"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "pg_notify/x"), ACTION_NONE);
+    /* Removing a link does not need its place to be empty. */
+    assert_int_equal(action_of(&c, "pg_tblspc/16500"), ACTION_REMOVE);
+    end(&c);
+}
+
+/* --- WAL that stays ---------------------------------------------------------------------------------- */
+
+static void test_segments_of_the_common_history_stay(void **state)
+{
+    static const struct
+    {
+        Timeline timeline;
+        uint64_t segment;
+        bool keeps;
+    } rows[] = {
+        {1, 1, true},  {1, 4, true},  {1, 5, false}, {1, 6, false}, {2, 4, false},
+        {2, 5, false}, {3, 1, false}, {1, 0, true},
+    };
+    Case c;
+
+    (void)state;
+    begin(&c, 15);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(plan_keeps_segment(&c.input, rows[i].timeline, rows[i].segment),
+                         rows[i].keeps);
+    /* Both were on timeline 2 from 0/3000100 on, and parted on it. */
+    c.entries[0].end = c.entries[1].begin = 0x3000100;
+    assert_true(plan_keeps_segment(&c.input, 1, 2));
+    assert_true(plan_keeps_segment(&c.input, 1, 3));
+    assert_true(plan_keeps_segment(&c.input, 2, 3));
+    assert_false(plan_keeps_segment(&c.input, 1, 4));
+    assert_true(plan_keeps_segment(&c.input, 2, 4));
+    assert_false(plan_keeps_segment(&c.input, 2, 5));
+    assert_false(plan_keeps_segment(&c.input, 2, 2));
+    /* A divergence on a boundary. */
+    c.input.divergence = 0x5000000;
+    assert_true(plan_keeps_segment(&c.input, 2, 4));
+    assert_false(plan_keeps_segment(&c.input, 2, 5));
+    end(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_blocks_of_a_relation_file),
+        cmocka_unit_test(test_a_segment_that_is_followed_is_full),
+        cmocka_unit_test(test_bytes_are_counted_by_kind),
+        cmocka_unit_test(test_unlogged_relations),
+        cmocka_unit_test(test_storage_made_by_the_target_is_taken_whole),
+        cmocka_unit_test(test_databases_made_by_the_target_are_taken_whole),
+        cmocka_unit_test(test_an_action_for_each_file),
+        cmocka_unit_test(test_equal_sizes_are_compared_first),
+        cmocka_unit_test(test_entries_are_in_order),
+        cmocka_unit_test(test_different_types),
+        cmocka_unit_test(test_directories_of_what_is_left_alone_stay),
+        cmocka_unit_test(test_segments_of_the_common_history_stay),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
