@@ -12,8 +12,6 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-my $in_place = 'SET allow_in_place_tablespaces = on; CREATE TABLESPACE';
-
 sub make_table
 {
     my ($cluster, $tablespace, $first) = @_;
@@ -34,7 +32,7 @@ sub make_tablespace
 sub make_in_place
 {
     my ($cluster, $name) = @_;
-    $cluster->sql("$in_place $name LOCATION ''");
+    $cluster->sql("CREATE TABLESPACE $name LOCATION ''");
     make_table($cluster, $name, 0);
     return;
 }
@@ -95,6 +93,7 @@ sub is_refused
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
+        cluster => { settings => 'allow_in_place_tablespaces = on' },
         before => \&build,
         source => sub {
             my ($source) = @_;

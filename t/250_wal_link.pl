@@ -1,4 +1,5 @@
-# pg_wal may be a link on either side, to another file system too; it stays what it was.  (Both sources.)
+# pg_wal may be a link on either side, to another file system too; it stays what it was.  (Both sources
+# for links on both sides, one for each of the others.)
 
 use strict;
 use warnings;
@@ -13,15 +14,6 @@ sub link_wal
     $place //= $cluster->dir . '/wal';
     must_run([ 'mv', $cluster->path('pg_wal'), $place ]);
     symlink($place, $cluster->path('pg_wal')) or die "could not make a link: $!";
-    return;
-}
-
-sub unlink_wal
-{
-    my ($cluster) = @_;
-    my $place = readlink $cluster->path('pg_wal');
-    unlink $cluster->path('pg_wal');
-    must_run([ 'mv', $place, $cluster->path('pg_wal') ]);
     return;
 }
 
@@ -43,16 +35,23 @@ each_version(sub {
         target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)') });
 
     subtest('a link on the target', sub {
-        rewinds_from_both_kinds($source, $target, prepare => \&link_wal, rewound => \&stays_a_link, no_promotion => 1);
+        my $copy = $target->copy('linked');
+        link_wal($copy);
+        rewinds($copy, $source);
+        stays_a_link($copy);
+        rejoins($copy, $source, no_promotion => 1);
+        $copy->discard;
     });
 
     $source->stop;
     link_wal($source);
-    $source->start;
     subtest('a link on the source', sub {
-        rewinds_from_both_kinds($source, $target,
-            rewound => sub { my ($target) = @_; ok(!-l $target->path('pg_wal'), 'pg_wal is the directory it was') },
-            no_promotion => 1);
+        my $copy = $target->copy('not_linked');
+        rewinds($copy, $source, kind => 'directory');
+        ok(!-l $copy->path('pg_wal'), 'pg_wal is the directory it was');
+        $source->start;
+        rejoins($copy, $source, no_promotion => 1);
+        $copy->discard;
     });
 
     # /dev/shm is another file system than the one the tests run in, as a rule.

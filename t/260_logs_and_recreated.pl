@@ -6,12 +6,12 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-# Files that the server makes anew at start: 11 and later know them.
-my @recreated = qw(pg_stat_tmp/global.tmp pg_notify/0001 pg_serial/0001 pg_snapshots/00000003-1 pg_subtrans/0009
-    pg_dynshmem/mmap.1 pg_replslot/slot/state postmaster.opts);
-my @temporary = qw(base/pgsql_tmp/pgsql_tmp123.0 base/1/t9_99999 base/1/t9_99999_fsm base/1/pg_internal.init.77
-    global/pg_internal.init.77 postgresql.auto.conf.tmp tablespace_map);
-my @logs = qw(log/server.log pg_log/server.log server.log current_logfiles);
+# Files that the server makes anew at start: 11 and later know them. %d tells the sides apart.
+my @recreated = qw(pg_stat_tmp/global%d.tmp pg_notify/000%d pg_serial/000%d pg_snapshots/00000003-%d pg_subtrans/009%d
+    pg_dynshmem/mmap.%d postmaster.opts);
+my @temporary = qw(base/pgsql_tmp/pgsql_tmp%d.0 base/1/t9_9999%d base/1/t9_9999%d_fsm base/1/pg_internal.init.%d
+    global/pg_internal.init.%d postgresql.auto.conf.tmp tablespace_map);
+my @logs = qw(log/server%d.log pg_log/server%d.log server%d.log current_logfiles);
 
 sub place_files
 {
@@ -24,8 +24,7 @@ sub place_files
     return;
 }
 
-# The same lists, with names that tell the sides apart.
-sub of_side { my ($side, @paths) = @_; return map { m{^(postm|postg|tablespace_map|current)} ? $_ : m{/slot/} ? s{slot/}{slot_of_$side/}r : s{([^/]+)$}{$1.$side}r } @paths }
+sub of_side { my ($side, @paths) = @_; my $number = $side eq 'source' ? 1 : 2; return map { s/%d/$number/r } @paths }
 
 sub build
 {
@@ -73,8 +72,8 @@ each_version(sub {
         prepare => sub {
             my ($target) = @_;
             place_files($target, 'of target', of_side('target', @recreated, @temporary, @logs));
-            # Each time, for the source's server clears them when it starts. A slot that it cannot read would stop it.
-            place_files($source, 'of source', of_side('source', grep { !/opts$|replslot/ } @recreated, @temporary, @logs));
+            # Each time, for the source's server clears them when it starts.
+            place_files($source, 'of source', of_side('source', grep { !/opts$/ } @recreated, @temporary, @logs));
         },
         rewound => sub {
             my ($rewound, $source) = @_;

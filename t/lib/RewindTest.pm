@@ -95,6 +95,7 @@ sub split_brain
 # Run pg_rewind; returns { status, signal, stdout, stderr }.
 #
 #   kind => 'server' (default) or 'directory'
+#   user => role to connect to the source as
 #   options => [ more options ]
 #   program => another pg_rewind
 #   env => { NAME => value }
@@ -102,7 +103,9 @@ sub rewind
 {
     my ($target, $source, %option) = @_;
     my $kind = $option{kind} // 'server';
-    my @source = $kind eq 'server' ? ('--source-server', $source->conninfo) : ('--source-pgdata', $source->data);
+    my $conninfo = $source->conninfo;
+    $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
+    my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
     return run([
         $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
     ], env => $option{env});
@@ -140,7 +143,9 @@ sub rejoins
         INSERT INTO written_after_rewind VALUES ('$target->{name}')");
     $source->wait_for_replay_of($writer) if $writer != $source;
     $target->wait_for_replay_of($source);
-    pass('the rewound target receives what is written on the source');
+    my $arrived = $target->try_sql("SELECT count(*) FROM written_after_rewind WHERE target = '$target->{name}'");
+    is($arrived->{stdout} . $arrived->{stderr}, "1\n", 'the rewound target receives what is written on the source')
+        or do { diag($target->log); return };
     is_copy_of($target, $source);
     amcheck_finds_nothing($target);
     $option{check}->($target, $source) if $option{check};
