@@ -1,0 +1,273 @@
+/*
+ * A rewind that is killed at any instant, or whose calls fail at any instant, ends after the next run like an undisturbed
+ * one; before the commit nothing has changed. (Invariants 1, 2, 3, 4, 5.)
+ *
+ * The loops over fault points run where they are compiled in: meson setup -Dfaults=true.
+ */
+#include "rewind.h"
+
+static char before[SNAPSHOT_SIZE]; /* as the server sees the target before */
+static char after[SNAPSHOT_SIZE];  /* everything, after an undisturbed run */
+
+static void test_undisturbed(void **state)
+{
+    (void) state;
+    reset_target();
+    assert_int_equal(run_in_child(NULL), 0);
+
+    assert_int_equal(block_letter("target/global/pg_control", 0), 'n');
+    assert_int_equal(block_letter("target/base/5/1000", 2), 'c');
+    assert_int_equal(block_letter("target/base/5/1000", 3), 'D');
+    assert_int_equal(block_letter("target/base/5/1000", 7), 'H');
+    assert_int_equal(block_letter("target/base/5/1001", 1), 'b');
+    assert_int_equal(block_letter("target/base/5/1001", 2), 'C');
+    assert_int_equal(block_letter("target/base/5/1001", 299), 'A' + 299 % 20);
+    assert_int_equal(size_of("target/base/5/1001"), 300 * BLOCK);
+    assert_int_equal(size_of("target/base/5/1002"), 5 * BLOCK);
+    assert_int_equal(block_letter("target/base/5/1002", 1), 'B');
+    assert_int_equal(size_of("target/base/5/1003"), -1);
+    assert_int_equal(size_of("target/base/5/1005"), 0);
+    assert_int_equal(size_of("target/base/5/1009_fsm"), -1);
+    assert_int_equal(size_of("target/base/5/1010"), 3 * BLOCK);
+    assert_int_equal(block_letter("target/base/5/1010", 0), 'A');
+    assert_int_equal(block_letter("target/base/5/1010", 1), 'b');
+    assert_int_equal(size_of("target/base/5/1011"), -1);
+    assert_int_equal(block_letter("target/base/5/1012", 2), 'C');
+    assert_int_equal(size_of("target/base/6"), -1);
+    assert_int_equal(size_of("target/base/8/1"), -1);
+    assert_int_equal(size_of("target/base/8/server.log"), 5);
+    assert_int_equal(size_of("target/pg_wal/000000010000000000000002"), -1);
+    assert_int_equal(size_of("target/pg_wal/000000010000000000000003"), SEGMENT);
+    assert_int_equal(block_letter("target/pg_wal/000000010000000000000003", 64), 'A' + 64 % 20);
+    assert_int_equal(block_letter("target/pg_wal/000000010000000000000003", 65), 0);
+    assert_int_equal(size_of("target/pg_wal/archive_status/000000010000000000000003.done"), 0);
+    assert_int_equal(size_of("target/postgresql.conf"), size_of("source/postgresql.conf"));
+    assert_int_equal(size_of("target/postmaster.pid"), -1);
+    assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
+    shell("cmp -s source/base/5/1004 target/base/5/1004");
+    shell("cmp -s source/base/5/1006 target/base/5/1006");
+    shell("cmp -s source/base/5/1008_vm target/base/5/1008_vm");
+    shell("cmp -s source/pg_wal/000000010000000000000003 target/pg_wal/000000010000000000000004");
+    shell("cmp -s source_location/PG_15/5/1 target/pg_tblspc/16401/PG_15/5/1");
+    shell("test \"$(cat target/standby.signal)\" = new");
+    shell("test \"$(cat target/backup_label)\" = 'the real label'");
+    shell("test \"$(stat -c %%a target/base/5/1004)\" = 640");
+    shell("test ! -L target/pg_tblspc/16400 && test -z \"$(ls old_location)\"");
+    shell("test \"$(ls -A %s/location)\" = PG_15", fixture.space_directory);
+}
+
+/* Done twice is harmless. */
+static void test_second_run(void **state)
+{
+    char again[SNAPSHOT_SIZE];
+
+    (void) state;
+    take_snapshot(false, after);
+    assert_int_equal(run_in_child(NULL), 0);
+    take_snapshot(false, again);
+    assert_string_equal(again, after);
+}
+
+/* Somebody has taken the pid file: the target's own backup_label is back, and all else as it was. */
+static void test_pid_file_taken(void **state)
+{
+    pid_t pid;
+    int status;
+
+    (void) state;
+    reset_target();
+    put_text("target/backup_label", "the target's own\n");
+    pid = fork();
+    if (pid == 0)
+    {
+        Interlock *interlock;
+        Error error;
+        bool committed = true;
+
+        if (!interlock_acquire("target", &interlock, &error) ||
+            !interlock_claim_pid_file(interlock, &error) || unlink("target/postmaster.pid") != 0)
+            _exit(9);
+        _exit(stage_and_commit(interlock, &committed, &error) || committed);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    shell("test \"$(cat target/backup_label)\" = \"the target's own\"");
+    assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
+    assert_int_equal(access(fixture.space_directory, F_OK), 0);
+    shell("test ! -e %s/location", fixture.space_directory);
+}
+
+/* pg_control is not the one that the plan was made with: no commit. */
+static void test_control_changed(void **state)
+{
+    (void) state;
+    reset_target();
+    put_blocks("target/global/pg_control", 'x', 1);
+    assert_int_equal(run_in_child(NULL), 1);
+    assert_int_equal(size_of("target/backup_label"), -1);
+    assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
+    assert_int_equal(block_letter("target/global/pg_control", 0), 'x');
+}
+
+/* The new tablespace's directory is another cluster's: refused, and not touched. */
+static void test_location_taken(void **state)
+{
+    (void) state;
+    reset_target();
+    shell("mkdir -p %s/location/PG_15/5", fixture.space_directory);
+    assert_int_equal(run_in_child(NULL), 1);
+    assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
+    shell("test -d %s/location/PG_15/5", fixture.space_directory);
+    take_snapshot(true, after);
+    assert_string_equal(after, before);
+}
+
+/* A tablespace takes over the directory of one that goes; both hold a file of the same name. */
+static void test_location_taken_over(void **state)
+{
+    (void) state;
+    reset_target();
+    shell("ln -s %s/old_location %s/location", fixture.directory, fixture.space_directory);
+    assert_int_equal(run_in_child(NULL), 0);
+    shell("cmp -s source_location/PG_15/5/1 target/pg_tblspc/16401/PG_15/5/1");
+    assert_int_equal(run_in_child(NULL), 0);
+    shell("cmp -s source_location/PG_15/5/1 target/pg_tblspc/16401/PG_15/5/1");
+    shell("rm %s/location", fixture.space_directory);
+}
+
+#ifdef PG_REWIND_FAULTS
+
+/* Which state is the target in? By the contents, not by apply_pending. */
+static bool is_committed(void)
+{
+    return size_of("target/backup_label") >= 0 ||
+           block_letter("target/global/pg_control", 0) != 'o';
+}
+
+/* pg_control is whole, and one of three. (Invariant 4.) */
+static void check_control(void)
+{
+    const int letter = block_letter("target/global/pg_control", 0);
+
+    assert_int_equal(size_of("target/global/pg_control"), CONTROL_FILE_SIZE);
+    assert_true(letter == 'o' || letter == 'p' || letter == 'n');
+}
+
+/* Between commit and end a blocker or the poison is in place. (Invariant 5.) */
+static void check_guarded(void)
+{
+    char changed[SNAPSHOT_SIZE];
+
+    take_snapshot(true, changed);
+    if (!is_committed())
+        assert_string_equal(changed, before);
+    else if (block_letter("target/global/pg_control", 0) == 'o')
+        shell("grep -q %s target/backup_label", RUN_ID);
+}
+
+/* How many fault points an undisturbed run passes; threads may order them differently each time. */
+static int count_points(void)
+{
+    FILE *log;
+    int count = 0;
+    int byte;
+
+    reset_target();
+    setenv("PG_REWIND_FAULT_LOG", "points", 1);
+    assert_int_equal(run_in_child(NULL), 0);
+    unsetenv("PG_REWIND_FAULT_LOG");
+    take_snapshot(false, after);
+    log = fopen("points", "r");
+    assert_non_null(log);
+    while ((byte = fgetc(log)) != EOF)
+        count += byte == '\n';
+    fclose(log);
+    unlink("points");
+    return count;
+}
+
+/* Disturb one run, kill the next one somewhere, let the third do its work. */
+static void disturb_at(const char *kind, int number)
+{
+    char snapshot[SNAPSHOT_SIZE];
+    char fault[32];
+    int status;
+
+    reset_target();
+    snprintf(fault, sizeof(fault), "%s:%d", kind, number);
+    status = run_in_child(fault);
+    check_control();
+    check_guarded();
+    assert_true(status != 1 || !is_committed());
+    assert_true(status != 2 || is_committed());
+    if (status != 0)
+    {
+        snprintf(fault, sizeof(fault), "kill:%d", number % 41 + 1);
+        (void) run_in_child(fault);
+        check_control();
+        check_guarded();
+    }
+    assert_int_equal(run_in_child(NULL), 0);
+    take_snapshot(false, snapshot);
+    assert_string_equal(snapshot, after);
+}
+
+static void disturb_everywhere(const char *kind)
+{
+    const int count = count_points();
+
+    assert_true(count > 100);
+    for (int number = 1; number <= count; number++)
+        disturb_at(kind, number);
+    print_message("%s: %d fault points\n", kind, count);
+}
+
+static void test_killed_anywhere(void **state)
+{
+    (void) state;
+    disturb_everywhere("kill");
+}
+
+static void test_failing_anywhere(void **state)
+{
+    (void) state;
+    disturb_everywhere("error");
+}
+
+static void test_full_from_anywhere(void **state)
+{
+    (void) state;
+    disturb_everywhere("full");
+}
+
+#endif
+
+static int set_up(void **state)
+{
+    (void) state;
+    make_fixture();
+    take_snapshot(true, before);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    remove_fixture();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_undisturbed),      cmocka_unit_test(test_second_run),
+        cmocka_unit_test(test_pid_file_taken),   cmocka_unit_test(test_control_changed),
+        cmocka_unit_test(test_location_taken),   cmocka_unit_test(test_location_taken_over),
+#ifdef PG_REWIND_FAULTS
+        cmocka_unit_test(test_killed_anywhere),  cmocka_unit_test(test_failing_anywhere),
+        cmocka_unit_test(test_full_from_anywhere),
+#endif
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
