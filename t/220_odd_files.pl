@@ -73,7 +73,7 @@ sub odd_files_are_right
     is(slurp($target->path('common/nested/file with blanks')), 'common, source', 'a common file is copied');
     ok(-p $target->path('common/fifo'), 'a fifo on both sides is a fifo');
     # A server does not tell of a link that dangles.
-    ok(-l $target->path('common/dangling') xor $source->is_running, 'a dangling link on both sides is a link where it can be seen');
+    ok($source->is_running || -l $target->path('common/dangling'), 'a dangling link on both sides is a link where it can be seen');
     is(slurp($target->path('server.key')), 'key of source', 'a file without write permission is copied: same size');
     is(slurp($target->path('server.crt')), slurp($source->path('server.crt')), 'a file without write permission is copied: other size');
     is((stat $target->path('server.key'))[2] & 07777, 0400, 'it keeps its permissions');
