@@ -25,6 +25,7 @@ typedef struct WalScan WalScan;
  */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
 void scan_destroy(WalScan *scan);
+const WalStream *scan_stream(const WalScan *scan);
 
 /*
  * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the stream's limit. *end is where the last valid record ends (== `from`

@@ -206,6 +206,13 @@ static void test_forward_to_the_limit(void **state)
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
     assert_true(end.end <= SEGMENT(3) && end.end > SEGMENT(2));
     assert_false(end.missing);
+    assert_true(scan_ended_at_limit(scan));
+    scan_destroy(scan);
+
+    writer->stream.limit = SEGMENT(6);
+    scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
+    assert_int_equal(end.end, writer->position);
+    assert_false(scan_ended_at_limit(scan));
     scan_destroy(scan);
     free(writer);
 }

@@ -1,0 +1,69 @@
+/*
+ * The segments that a scan has read, without a gap: each is linked to its neighbours by position and xl_prev when it is
+ * taken in. Read in parallel, taken in one by one.
+ */
+#ifndef WAL_CHAIN_H
+#define WAL_CHAIN_H
+
+#include "base/error.h"
+#include "wal/blockmap.h"
+#include "wal/reader.h"
+#include "wal/summary.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `ahead` goes up from first_segment, `behind` down from the one before it. */
+typedef struct Chain
+{
+    const WalStream *stream;
+    int jobs;
+    Lsn floor_at_most;
+    bool begun;
+    uint64_t first_segment;
+    Summary **ahead;
+    size_t ahead_count;
+    Summary **behind;
+    size_t behind_count;
+    Lsn first_lsn;      /* of the first record; LSN_INVALID: there is none */
+    Lsn first_prev;
+    Lsn last_lsn;       /* of the last record */
+    Lsn next_lsn;       /* where one would follow */
+    BlockMap *blocks;   /* of segments whose map was handed over: those that no floor can cut */
+    size_t kept_memory; /* of the other maps */
+    uint64_t bytes_read;
+} Chain;
+
+/* stream lives as long as the chain. */
+Chain *chain_create(const WalStream *stream, int jobs, Lsn floor_at_most);
+void chain_destroy(Chain *chain); /* NULL is allowed */
+
+/* In order: 0 is the lowest segment. */
+size_t chain_count(const Chain *chain);
+Summary *chain_at(const Chain *chain, size_t index);
+
+/* Where reading forward ended. */
+typedef struct ChainEnd
+{
+    bool reached;
+    bool missing;
+    uint64_t missing_segment;
+    Timeline missing_timeline;
+    Lsn invalid_lsn;
+    char reason[256];
+} ChainEnd;
+
+/* Begin the chain at `from` and read to the end of WAL. Fails on damage, as scan_forward. */
+MUST_CHECK bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error);
+
+/* Lengthen the chain at its lower end, by at most `jobs` segments; first complete a segment that was read from its middle. */
+MUST_CHECK bool chain_read_back(Chain *chain, Error *error);
+
+/* Was the lowest segment read from its middle on? */
+bool chain_first_is_partial(const Chain *chain);
+
+/* Set the error for a segment that is nowhere. Returns false. */
+bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
+
+#endif
