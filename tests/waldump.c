@@ -1,5 +1,6 @@
 /*
- * Print the records of a range of WAL segments as our reader sees them, one a line, for comparison with pg_waldump.
+ * Print the records of a range of WAL segments as our reader sees them, one a line, for comparison
+ * with pg_waldump.
  *
  *   waldump DATA_DIRECTORY FIRST_SEGMENT [LAST_SEGMENT]
  *

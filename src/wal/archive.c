@@ -10,8 +10,9 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#define INCOMING "incoming"   /* below the scratch directory: files that are not whole yet */
-#define SHELL_STATUS_MAX 125  /* above: the shell could not run the command, or it died by a signal */
+#define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
+#define SHELL_STATUS_MAX                                                                           \
+    125 /* above: the shell could not run the command, or it died by a signal */
 
 /* A segment that the restore command did not have: it is not asked again. */
 typedef struct Refused
@@ -149,8 +150,9 @@ static bool make_scratch(Archive *archive, Error *error)
 }
 
 /*
- * Where a file is brought to. Its base name is the segment's (restore commands look at it); it moves up into the scratch
- * directory when it is whole, so that what lies there can be used after an interruption.
+ * Where a file is brought to. Its base name is the segment's (restore commands look at it); it
+ * moves up into the scratch directory when it is whole, so that what lies there can be used after
+ * an interruption.
  */
 static bool incoming_path(Archive *archive, const Wanted *wanted, char path[PATH_SIZE],
                           Error *error)
@@ -273,8 +275,8 @@ static bool append_expanded(Buffer *command, const ArchiveOptions *options, cons
 }
 
 /*
- * The command as the server runs it: in the data directory, with a path that holds from there. Only where the scratch directory has a
- * relative path outside the data directory it runs in ours.
+ * The command as the server runs it: in the data directory, with a path that holds from there. Only
+ * where the scratch directory has a relative path outside the data directory it runs in ours.
  */
 static bool build_command(const ArchiveOptions *options, const char *name, const char *path,
                           Buffer *command, Error *error)
@@ -315,8 +317,7 @@ static bool restore(Archive *archive, const Wanted *wanted, int *fd, bool *found
     int wait_status = 0;
 
     *found = false;
-    if (options->restore_command == NULL ||
-        is_refused(archive, wanted->timeline, wanted->segment))
+    if (options->restore_command == NULL || is_refused(archive, wanted->timeline, wanted->segment))
         return true;
     if (!incoming_path(archive, wanted, incoming, error))
         return false;
@@ -330,7 +331,8 @@ static bool restore(Archive *archive, const Wanted *wanted, int *fd, bool *found
     {
         char what[256];
         process_describe(wait_status, what, sizeof(what));
-        return error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s", what); /* contract */
+        return error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s",
+                         what); /* contract */
     }
     if (wait_status == 0 && !check_size(archive, incoming, found, error))
         return false;
@@ -375,8 +377,7 @@ bool archive_open(void *context, Timeline timeline, uint64_t segment, int *fd, b
 const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint64_t segment)
 {
     Wanted wanted = wanted_segment(archive, timeline, segment);
-    const char *directories[] = {archive->options.wal_directory,
-                                 archive->options.scratch_directory,
+    const char *directories[] = {archive->options.wal_directory, archive->options.scratch_directory,
                                  archive->options.archive_directory};
 
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
@@ -401,7 +402,8 @@ bool archive_missing_error(const void *context, Timeline timeline, uint64_t segm
     const Archive *archive = context;
     Wanted wanted = wanted_segment(archive, timeline, segment);
 
-    error_set(error, ERROR_FAILED, "could not open file \"%s/pg_wal/%s\": No such file or directory",
+    error_set(error, ERROR_FAILED,
+              "could not open file \"%s/pg_wal/%s\": No such file or directory",
               archive->options.data_directory, wanted.name); /* contract */
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);

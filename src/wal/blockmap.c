@@ -6,8 +6,9 @@
 #include <string.h>
 
 /*
- * Relations stand in an open-addressing table of pointers. The blocks of one lie in chunks of as many bits as a relation
- * segment of the usual size has blocks; a chunk is made when a block in it is named, and grows by doubling.
+ * Relations stand in an open-addressing table of pointers. The blocks of one lie in chunks of as
+ * many bits as a relation segment of the usual size has blocks; a chunk is made when a block in it
+ * is named, and grows by doubling.
  */
 #define CHUNK_SHIFT 17
 #define CHUNK_BLOCKS ((size_t) 1 << CHUNK_SHIFT)
@@ -253,7 +254,8 @@ Lsn blockmap_storage_lsn(const BlockMapRelation *relation)
 }
 
 /*
- * The first block at or after `from` and below `end` that is named (wanted) or not named; `end` if there is none.
+ * The first block at or after `from` and below `end` that is named (wanted) or not named; `end` if
+ * there is none.
  */
 static uint64_t find_block(const BlockMapRelation *relation, uint64_t from, uint64_t end,
                            bool wanted)

@@ -1,8 +1,9 @@
 /*
- * What WAL says about relations: a set of main-fork blocks for each, truncations, and relations made or dropped.
+ * What WAL says about relations: a set of main-fork blocks for each, truncations, and relations
+ * made or dropped.
  *
- * Memory: one bit for each block up to the highest one named in each relation segment, and a small entry a relation. Not thread-safe: each worker
- * fills a map of its own, and they are merged.
+ * Memory: one bit for each block up to the highest one named in each relation segment, and a small
+ * entry a relation. Not thread-safe: each worker fills a map of its own, and they are merged.
  */
 #ifndef WAL_BLOCKMAP_H
 #define WAL_BLOCKMAP_H
@@ -23,7 +24,8 @@ void blockmap_destroy(BlockMap *map); /* NULL is allowed */
 
 void blockmap_add(BlockMap *map, RelationId relation, BlockNumber block);
 
-/* The relation was cut to `block` blocks: all from there on count as changed. The smallest one stays. */
+/* The relation was cut to `block` blocks: all from there on count as changed. The smallest one
+ * stays. */
 void blockmap_truncate(BlockMap *map, RelationId relation, BlockNumber block);
 
 /* Its storage was made or dropped at lsn (the greatest one stays). */
@@ -32,12 +34,14 @@ void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 /* Take over all that `from` holds; from is left empty. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
 
-const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation); /* NULL: not named */
-BlockNumber blockmap_truncated_to(const BlockMapRelation *relation);             /* BLOCK_NONE: never */
-Lsn blockmap_storage_lsn(const BlockMapRelation *relation);                      /* LSN_INVALID: never */
+const BlockMapRelation *blockmap_find(const BlockMap *map,
+                                      RelationId relation);          /* NULL: not named */
+BlockNumber blockmap_truncated_to(const BlockMapRelation *relation); /* BLOCK_NONE: never */
+Lsn blockmap_storage_lsn(const BlockMapRelation *relation);          /* LSN_INVALID: never */
 
 /*
- * The first run of named blocks within [from, end): *first and *count. False when there is none. Does not look at truncation.
+ * The first run of named blocks within [from, end): *first and *count. False when there is none.
+ * Does not look at truncation.
  */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);

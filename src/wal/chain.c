@@ -51,7 +51,7 @@ size_t chain_count(const Chain *chain)
 Summary *chain_at(const Chain *chain, size_t index)
 {
     return index < chain->behind_count ? chain->behind[chain->behind_count - 1 - index]
-                                      : chain->ahead[index - chain->behind_count];
+                                       : chain->ahead[index - chain->behind_count];
 }
 
 static void append_summary(Summary ***list, size_t *count, Summary *summary)
@@ -77,7 +77,8 @@ static void take_blocks(Chain *chain, Summary *summary)
     summary->blocks = NULL;
 }
 
-/* --- Batches: segments read at the same time ------------------------------------------------------------------- */
+/* --- Batches: segments read at the same time
+ * ------------------------------------------------------------------- */
 
 typedef struct Batch
 {
@@ -157,7 +158,9 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
     return summary;
 }
 
-/* --- Forward ---------------------------------------------------------------------------------------------------- */
+/* --- Forward
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static bool nothing_to_do(void *context, const WalRecord *record, Error *error)
 {
@@ -177,7 +180,8 @@ bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segm
     return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
 }
 
-/* Does WAL that belongs behind `end` begin in this segment? Older WAL, left by a server that restarted at `end`, links to less. */
+/* Does WAL that belongs behind `end` begin in this segment? Older WAL, left by a server that
+ * restarted at `end`, links to less. */
 static bool goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
 {
     WalSegmentFacts facts;
@@ -193,14 +197,15 @@ static bool goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Er
 }
 
 /*
- * Is this the end of WAL, or damage? A segment is whole on disk before the next one is begun, so where the next
- * one begins with its own WAL, bytes before it were valid once. (XLogWrite, xlog.c; walreceiver.c)
+ * Is this the end of WAL, or damage? A segment is whole on disk before the next one is begun, so
+ * where the next one begins with its own WAL, bytes before it were valid once. (XLogWrite, xlog.c;
+ * walreceiver.c)
  */
 static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
 {
     const WalStream *stream = chain->stream;
-    uint64_t broken = end->missing ? end->missing_segment
-                                   : wal_segment_of(&stream->shape, end->invalid_lsn);
+    uint64_t broken =
+        end->missing ? end->missing_segment : wal_segment_of(&stream->shape, end->invalid_lsn);
     char lsn[LSN_TEXT_SIZE];
     char name[WAL_NAME_SIZE];
     char next_name[WAL_NAME_SIZE];
@@ -318,7 +323,9 @@ bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
     return check_damage(chain, end, error);
 }
 
-/* --- Backward --------------------------------------------------------------------------------------------------- */
+/* --- Backward
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 /* Why the record before the chain's first one cannot be read. */
 static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, const char *reason,
@@ -327,9 +334,9 @@ static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, c
     uint64_t lowest = chain->first_segment - chain->behind_count;
     char text[LSN_TEXT_SIZE];
 
-    lsn_shown(chain, chain->first_lsn != LSN_INVALID
-                        ? chain->first_prev
-                        : wal_segment_start(&chain->stream->shape, lowest),
+    lsn_shown(chain,
+              chain->first_lsn != LSN_INVALID ? chain->first_prev
+                                              : wal_segment_start(&chain->stream->shape, lowest),
               text);
     if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
     {
@@ -379,7 +386,8 @@ static void extend_backward(Chain *chain, Summary *summary)
 
 bool chain_first_is_partial(const Chain *chain)
 {
-    return chain->ahead_count > 0 && chain->behind_count == 0 && chain->ahead[0]->from != LSN_INVALID;
+    return chain->ahead_count > 0 && chain->behind_count == 0 &&
+           chain->ahead[0]->from != LSN_INVALID;
 }
 
 /* Read the first segment again, from its beginning: reading forward began in its middle. */
@@ -429,8 +437,8 @@ bool chain_read_back(Chain *chain, Error *error)
     for (size_t i = 0; good && i < batch.count; i++)
     {
         /* The first one must be good; one further back may be asked for later, or never. */
-        if (i > 0 && (batch.summaries[i] == NULL ||
-                      batch.summaries[i]->facts.end != WAL_SEGMENT_COMPLETE))
+        if (i > 0 &&
+            (batch.summaries[i] == NULL || batch.summaries[i]->facts.end != WAL_SEGMENT_COMPLETE))
             break;
         Summary *summary = batch_take(&batch, i, error);
         good = summary != NULL && precedes_chain(chain, &summary->facts, error);

@@ -1,6 +1,6 @@
 /*
- * The segments that a scan has read, without a gap: each is linked to its neighbours by position and xl_prev when it is
- * taken in. Read in parallel, taken in one by one.
+ * The segments that a scan has read, without a gap: each is linked to its neighbours by position
+ * and xl_prev when it is taken in. Read in parallel, taken in one by one.
  */
 #ifndef WAL_CHAIN_H
 #define WAL_CHAIN_H
@@ -26,7 +26,7 @@ typedef struct Chain
     size_t ahead_count;
     Summary **behind;
     size_t behind_count;
-    Lsn first_lsn;      /* of the first record; LSN_INVALID: there is none */
+    Lsn first_lsn; /* of the first record; LSN_INVALID: there is none */
     Lsn first_prev;
     Lsn last_lsn;       /* of the last record */
     Lsn next_lsn;       /* where one would follow */
@@ -57,7 +57,8 @@ typedef struct ChainEnd
 /* Begin the chain at `from` and read to the end of WAL. Fails on damage, as scan_forward. */
 MUST_CHECK bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error);
 
-/* Lengthen the chain at its lower end, by at most `jobs` segments; first complete a segment that was read from its middle. */
+/* Lengthen the chain at its lower end, by at most `jobs` segments; first complete a segment that
+ * was read from its middle. */
 MUST_CHECK bool chain_read_back(Chain *chain, Error *error);
 
 /* Was the lowest segment read from its middle on? */

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_SIZE ((size_t) 256 * 1024) /* fits a second-level cache; a multiple of every WAL block size */
-#define RECORD_ALIGNMENT 8                /* MAXALIGN */
+#define WINDOW_SIZE                                                                                \
+    ((size_t) 256 * 1024)  /* fits a second-level cache; a multiple of every WAL block size */
+#define RECORD_ALIGNMENT 8 /* MAXALIGN */
 #define INFO_OPCODE_MASK 0xF0
 #define XLOG_SWITCH 0x40 /* catalog/pg_control.h */
 
@@ -23,7 +24,7 @@ typedef struct Reader
     const WalStream *stream;
     WalSegmentFacts *facts;
     uint8_t *window;
-    uint8_t *page;  /* in window: the page at page_lsn; NULL: none */
+    uint8_t *page; /* in window: the page at page_lsn; NULL: none */
     Lsn page_lsn;
     WalPage header; /* of that page */
     Lsn window_lsn; /* of window's first byte */
@@ -56,7 +57,8 @@ static Lsn page_of(const Reader *reader, Lsn lsn)
     return lsn & ~((Lsn) reader->stream->shape.block_size - 1);
 }
 
-/* The end at facts->next_lsn, for the reason in reader->failure; invalid_lsn is where the bytes are wrong. */
+/* The end at facts->next_lsn, for the reason in reader->failure; invalid_lsn is where the bytes are
+ * wrong. */
 static ReadStatus end_invalid(Reader *reader, Lsn invalid_lsn)
 {
     WalSegmentFacts *facts = reader->facts;
@@ -163,8 +165,8 @@ static bool fill_window(Reader *reader, Lsn page_lsn, Error *error)
     if (wanted > shape->segment_size - offset)
         wanted = (size_t) (shape->segment_size - offset);
     reader->window_size = 0;
-    if (!stop_check(error) || !file_read_at(reader->fd, reader->name, reader->window, wanted,
-                                            offset, &length, error))
+    if (!stop_check(error) ||
+        !file_read_at(reader->fd, reader->name, reader->window, wanted, offset, &length, error))
         return false;
     memset(reader->window + length, 0, wanted - length);
     reader->window_lsn = page_lsn;
@@ -206,8 +208,7 @@ static ReadStatus check_page(Reader *reader, Lsn page_lsn)
 static ReadStatus enter_page(Reader *reader, Lsn page_lsn, Error *error)
 {
     reader->page = NULL;
-    if (page_lsn < reader->window_lsn ||
-        page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
+    if (page_lsn < reader->window_lsn || page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
     {
         if (!fill_window(reader, page_lsn, error))
             return READ_FAILED;
@@ -281,8 +282,8 @@ static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, size_t siz
     record->end = align_up(end);
     if (record->rmgr == RM_XLOG && (record->info & INFO_OPCODE_MASK) == XLOG_SWITCH)
     {
-        record->end = wal_segment_start(
-            &stream->shape, wal_segment_before(&stream->shape, record->end) + 1);
+        record->end =
+            wal_segment_start(&stream->shape, wal_segment_before(&stream->shape, record->end) + 1);
         if (is_beyond_limit(stream, record->end))
             return end_at_limit(reader);
     }

@@ -1,8 +1,9 @@
 /*
  * Records of one cluster's WAL in order, across pages and segments, one segment at a time.
  *
- * The unit of work is a segment: all records that *start* in it. A worker can read any segment without having read the one
- * before; the links between segments are checked by who puts the pieces together (scan.h).
+ * The unit of work is a segment: all records that *start* in it. A worker can read any segment
+ * without having read the one before; the links between segments are checked by who puts the pieces
+ * together (scan.h).
  */
 #ifndef WAL_READER_H
 #define WAL_READER_H
@@ -16,7 +17,8 @@
 #include <stdint.h>
 
 /*
- * Opens a segment's file for reading; the caller closes fd. *found false when it is nowhere. Called from several threads at once.
+ * Opens a segment's file for reading; the caller closes fd. *found false when it is nowhere. Called
+ * from several threads at once.
  */
 typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
                         Error *error);
@@ -33,7 +35,7 @@ typedef struct WalStream
     Lsn limit; /* bytes at and behind it are taken as not there; LSN_INVALID: no limit */
     WalOpen open;
     void *context;
-    WalMissing missing; /* archive_missing_error for an archive; NULL: a message with the segment's name */
+    WalMissing missing; /* archive_missing_error; NULL: a message with the segment's name */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */
@@ -41,9 +43,11 @@ typedef bool (*WalVisitor)(void *context, const WalRecord *record, Error *error)
 
 typedef enum WalSegmentEnd
 {
-    WAL_SEGMENT_COMPLETE, /* every record that starts in it was read; next_lsn lies in a later segment */
+    WAL_SEGMENT_COMPLETE, /* every record that starts in it was read; next_lsn lies in a later
+                             segment */
     WAL_SEGMENT_INVALID,  /* no valid record at next_lsn: reason says why (xlogreader.c's words) */
-    WAL_SEGMENT_MISSING   /* the segment, or a later one in which a record ends, is nowhere: missing_* */
+    WAL_SEGMENT_MISSING /* the segment, or a later one in which a record ends, is nowhere: missing_*
+                         */
 } WalSegmentEnd;
 
 typedef struct WalSegmentFacts
@@ -51,13 +55,14 @@ typedef struct WalSegmentFacts
     uint64_t segment;
     WalSegmentEnd end;
     uint64_t record_count;
-    Lsn first_lsn;  /* of the first record that starts here; LSN_INVALID: none does */
-    Lsn first_prev; /* its xl_prev */
-    Lsn last_lsn;   /* of the last record that starts here and is valid */
-    Lsn next_lsn;   /* where the next record would start (end of the last one, aligned, before skipping a page header);
-                     * the end of the segment when one record from before it fills it all */
-    Lsn invalid_lsn; /* WAL_SEGMENT_INVALID: the byte, page or end of a record that is not as it should be; the limit
-                      * when that is the reason */
+    Lsn first_lsn;   /* of the first record that starts here; LSN_INVALID: none does */
+    Lsn first_prev;  /* its xl_prev */
+    Lsn last_lsn;    /* of the last record that starts here and is valid */
+    Lsn next_lsn;    /* where the next record would start (end of the last one, aligned, before
+                      * skipping a page header); the end of the segment when one record from
+                      * before it fills it all */
+    Lsn invalid_lsn; /* WAL_SEGMENT_INVALID: the byte, page or end of a record that is not as it
+                      * should be; the limit when that is the reason */
     uint64_t bytes;  /* of the segment that were looked at */
     Timeline missing_timeline;
     uint64_t missing_segment;
@@ -65,10 +70,12 @@ typedef struct WalSegmentFacts
 } WalSegmentFacts;
 
 /*
- * Read the records that start in `segment` at or after `from` (LSN_INVALID: from the first one; else it must be where a record starts,
- * a page boundary counts as the position behind the header). xl_prev links within the segment are checked. A missing segment and
- * invalid bytes are facts, not errors; false only when a file cannot be read, the visitor says so or a stop was requested.
- * Follows XLogReadRecord of access/transam/xlogreader.c, with abandoned records (OVERWRITE_CONTRECORD).
+ * Read the records that start in `segment` at or after `from` (LSN_INVALID: from the first one;
+ * else it must be where a record starts, a page boundary counts as the position behind the header).
+ * xl_prev links within the segment are checked. A missing segment and invalid bytes are facts, not
+ * errors; false only when a file cannot be read, the visitor says so or a stop was requested.
+ * Follows XLogReadRecord of access/transam/xlogreader.c, with abandoned records
+ * (OVERWRITE_CONTRECORD).
  */
 MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from,
                                  WalVisitor visit, void *context, WalSegmentFacts *facts,
@@ -77,7 +84,8 @@ MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn 
 /* Name of the file in which the stream's history keeps a segment. */
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE]);
 
-/* Is the first page of this segment there and valid for this stream? For telling damage from the end of WAL. */
+/* Is the first page of this segment there and valid for this stream? For telling damage from the
+ * end of WAL. */
 MUST_CHECK bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid,
                                          Error *error);
 

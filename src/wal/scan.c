@@ -145,7 +145,8 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
         if (!wal_read_segment(stream, segment, LSN_INVALID, look_at_record, &at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
-        /* Without an end of its own the last record reaches to the next one, or to where it is known to end. */
+        /* Without an end of its own the last record reaches to the next one, or to where it is
+         * known to end. */
         bool read = facts.end == WAL_SEGMENT_COMPLETE || lsn < facts.next_lsn;
         if (at.start != LSN_INVALID && read)
         {
@@ -167,20 +168,23 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
                      lsn_text(stream->shape.version, lsn, text)); /* contract */
 }
 
-/* --- The result ------------------------------------------------------------------------------------------------- */
+/* --- The result
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /* The chain as floor and divergence cut it. */
 typedef struct Cut
 {
     const Chain *chain;
     Lsn floor;
-    Lsn divergence;     /* at or after floor */
-    Summary *at_floor;  /* read again with the floor; NULL: not needed */
+    Lsn divergence;    /* at or after floor */
+    Summary *at_floor; /* read again with the floor; NULL: not needed */
     Summary *at_divergence;
-    size_t first;       /* index of the floor's segment, or of the first one behind it */
+    size_t first; /* index of the floor's segment, or of the first one behind it */
 } Cut;
 
-/* A chain's segment read again with limits, unless the limits leave all of it. NULL and true: not needed. */
+/* A chain's segment read again with limits, unless the limits leave all of it. NULL and true: not
+ * needed. */
 static bool read_cut(Chain *chain, Lsn lsn, Lsn floor, Lsn divergence, Summary **cut, Error *error)
 {
     uint64_t segment = wal_segment_of(&chain->stream->shape, lsn);
@@ -308,7 +312,8 @@ static void sum_flags(const Cut *cut, ScanResult *result)
     }
 }
 
-/* One list of all segments behind another, in the arena. offset is that of the Buffer in Summary. */
+/* One list of all segments behind another, in the arena. offset is that of the Buffer in Summary.
+ */
 static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item_size,
                         size_t *count)
 {
@@ -370,7 +375,8 @@ static void collect_directories(const Cut *cut, Arena *arena, ScanResult *result
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
-/* The first record of a kind that proves a setting, or LSN_INVALID. offset is that of an Lsn in Summary. */
+/* The first record of a kind that proves a setting, or LSN_INVALID. offset is that of an Lsn in
+ * Summary. */
 static Lsn first_proof(const Cut *cut, size_t offset)
 {
     for (size_t i = cut->first; i < chain_count(cut->chain); i++)
@@ -383,7 +389,8 @@ static Lsn first_proof(const Cut *cut, size_t offset)
     return LSN_INVALID;
 }
 
-/* Was the server down from the floor to lsn? The floor is a shutdown checkpoint, and no checkpoint lies between. */
+/* Was the server down from the floor to lsn? The floor is a shutdown checkpoint, and no checkpoint
+ * lies between. */
 static bool was_down_until(const Cut *cut, Lsn lsn)
 {
     bool down = false;
@@ -404,14 +411,15 @@ static bool was_down_until(const Cut *cut, Lsn lsn)
 }
 
 /*
- * A change record holds the new values only. The first one may have changed what it does not show to have been right before; that it was
- * right is known if a record before it proves it, or if the server was down up to it.
+ * A change record holds the new values only. The first one may have changed what it does not show
+ * to have been right before; that it was right is known if a record before it proves it, or if the
+ * server was down up to it.
  */
 static void judge_parameters(const Cut *cut, Arena *arena, ScanResult *result)
 {
     size_t count;
-    SummaryParameters *changes = join_lists(cut, arena, offsetof(Summary, parameters),
-                                            sizeof(SummaryParameters), &count);
+    SummaryParameters *changes =
+        join_lists(cut, arena, offsetof(Summary, parameters), sizeof(SummaryParameters), &count);
 
     if (count == 0)
         return;

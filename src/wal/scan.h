@@ -1,10 +1,11 @@
 /*
- * One pass over a cluster's WAL, either side's, segment by segment in parallel: blocks, checkpoints, commits, file copies,
- * parameter changes.
+ * One pass over a cluster's WAL, either side's, segment by segment in parallel: blocks,
+ * checkpoints, commits, file copies, parameter changes.
  *
- * How it is used on the target: forward from a record known to be valid (pg_control's checkpoint) to the end of WAL; then back,
- * until the checkpoint wanted is found; then finish with the floor that follows from it. Nothing is read twice but at most two segments: those that
- * hold floor and divergence. On the source's staged WAL: forward from the redo position to a limit, and finish.
+ * How it is used on the target: forward from a record known to be valid (pg_control's checkpoint)
+ * to the end of WAL; then back, until the checkpoint wanted is found; then finish with the floor
+ * that follows from it. Nothing is read twice but at most two segments: those that hold floor and
+ * divergence. On the source's staged WAL: forward from the redo position to a limit, and finish.
  */
 #ifndef WAL_SCAN_H
 #define WAL_SCAN_H
@@ -20,23 +21,27 @@
 typedef struct WalScan WalScan;
 
 /*
- * floor_at_most: no later call will set a floor above it, so that segments behind its own can be merged at once. stream lives as
- * long as the scan.
+ * floor_at_most: no later call will set a floor above it, so that segments behind its own can be
+ * merged at once. stream lives as long as the scan.
  */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
 void scan_destroy(WalScan *scan);
 const WalStream *scan_stream(const WalScan *scan);
 
 /*
- * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the stream's limit. *end is where the last valid record ends (== `from`
- * when there is none), *last where it starts. The end is where no valid record follows; *reason (NULL allowed, 256 bytes) says why in xlogreader.c's words. It is
- * an error (ERROR_FAILED, "damage", with the LSN) when the segment after the end begins with a valid page of the stream's history and is linked, so that
- * WAL goes on behind damaged bytes. A missing segment is the end as well; *missing tells.
+ * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the
+ * stream's limit. *end is where the last valid record ends (== `from` when there is none), *last
+ * where it starts. The end is where no valid record follows; *reason (NULL allowed, 256 bytes) says
+ * why in xlogreader.c's words. It is an error (ERROR_FAILED, "damage", with the LSN) when the
+ * segment after the end begins with a valid page of the stream's history and is linked, so that WAL
+ * goes on behind damaged bytes. A missing segment is the end as well, unless
+ * WAL goes on behind it; *missing tells.
  */
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
                              char *reason, Error *error);
 
-/* Did scan_forward end because the next record, valid or not, is not whole before the stream's limit? */
+/* Did scan_forward end because the next record, valid or not, is not whole before the stream's
+ * limit? */
 bool scan_ended_at_limit(const WalScan *scan);
 
 typedef struct ScanCheckpoint
@@ -48,10 +53,12 @@ typedef struct ScanCheckpoint
 } ScanCheckpoint;
 
 /*
- * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID: any), whose redo is at or before `redo_not_after`
- * (LSN_INVALID: any) and whose next xid is at most `next_xid_not_after` in the low 32 bits' circular order (0: any). Reads back as
- * far as needed. A segment that is nowhere is an error: the contract's lines `could not open file ...` and
- * `could not find previous WAL record at %X/%X` (as detail; the stream's `missing` makes the first).
+ * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID:
+ * any), whose redo is at or before `redo_not_after` (LSN_INVALID: any) and whose next xid is at
+ * most `next_xid_not_after` in the low 32 bits' circular order (0: any). Reads back as far as
+ * needed. A segment that is nowhere is an error: the contract's lines `could not open file ...` and
+ * `could not find previous WAL record at %X/%X` (as detail; the stream's `missing` makes the
+ * first).
  */
 typedef struct ScanCheckpointWanted
 {
@@ -63,10 +70,12 @@ typedef struct ScanCheckpointWanted
 MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted,
                                      ScanCheckpoint *found, Error *error);
 
-/* The record that holds the byte at lsn (a page header belongs to the record before): where it starts. Reads its segment if needed. */
+/* The record that holds the byte at lsn (a page header belongs to the record before): where it
+ * starts. Reads its segment if needed. */
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
-/* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of its tablespaces). */
+/* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of
+ * its tablespaces). */
 typedef struct ScanDatabase
 {
     Lsn lsn;
@@ -93,35 +102,40 @@ typedef struct ScanPrepared
 /* What was found from the floor on; lists in the arena given. */
 typedef struct ScanResult
 {
-    BlockMap *blocks;          /* from the floor on; owned by the scan. Where much WAL was read, also some from before it */
-    uint64_t record_count;     /* from the floor on, except that segments count whole where not cut */
-    uint64_t wal_bytes;        /* read */
+    BlockMap *blocks; /* from the floor on; owned by the scan. Where much WAL was read, also some
+                         from before it */
+    uint64_t record_count; /* from the floor on, except that segments count whole where not cut */
+    uint64_t wal_bytes;    /* read */
     /* From the divergence on: */
     uint64_t commit_count;
     int64_t first_commit_time, last_commit_time; /* microseconds since 2000; only if commit_count */
-    ScanPrepared *prepared;    /* from the floor on */
+    ScanPrepared *prepared;                      /* from the floor on */
     size_t prepared_count;
-    ScanDatabase *databases;   /* from the floor on, in order of lsn */
+    ScanDatabase *databases; /* from the floor on, in order of lsn */
     size_t database_count;
     ScanTablespace *tablespaces;
     size_t tablespace_count;
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
-     * The parameter change after or before which hints may not have been logged (without checksums it matters), else LSN_INVALID: one
-     * to wal_log_hints off; or the first one, unless a full-page image for a hint between the floor and it proves that hints were logged before.
+     * The parameter change after or before which hints may not have been logged (without checksums
+     * it matters), else LSN_INVALID: one to wal_log_hints off; or the first one, unless a full-page
+     * image for a hint between the floor and it proves that hints were logged before.
      */
     Lsn hints_not_logged_at;
-    Lsn wal_minimal_at; /* likewise for wal_level minimal; a list of running transactions proves that it was not */
+    Lsn wal_minimal_at; /* likewise for wal_level minimal; a list of running transactions proves
+                           that it was not */
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;
-    uint32_t lowest_committed_xid; /* circularly lowest (sub)xid committed from the divergence on; 0: none */
+    uint32_t lowest_committed_xid; /* circularly lowest (sub)xid committed from the divergence on;
+                                      0: none */
 } ScanResult;
 
 /*
- * Everything from `floor` (a redo position) on: nothing that starts before it counts, commits only from `divergence` on. The WAL from the floor on
- * must have been read by the calls above (else it is read now). Segments are linked: each one's first record must name the
- * last of the one before, else an error.
+ * Everything from `floor` (a redo position) on: nothing that starts before it counts, commits only
+ * from `divergence` on. The WAL from the floor on must have been read by the calls above (else it
+ * is read now). Segments are linked: each one's first record must name the last of the one before,
+ * else an error.
  */
 MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence,
                             ScanResult *result, Error *error);

@@ -48,8 +48,8 @@ static void note_checkpoint(Summary *summary, const WalRecord *record, const Wal
 
 static void note_lowest_xid(Summary *summary, uint32_t xid)
 {
-    if (xid != 0 && (summary->lowest_committed_xid == 0 ||
-                     xid_precedes(xid, summary->lowest_committed_xid)))
+    if (xid != 0 &&
+        (summary->lowest_committed_xid == 0 || xid_precedes(xid, summary->lowest_committed_xid)))
         summary->lowest_committed_xid = xid;
 }
 

@@ -1,5 +1,6 @@
 /*
- * What the records of one segment say: their blocks, and short lists of what else matters. Made by a worker, read by scan.
+ * What the records of one segment say: their blocks, and short lists of what else matters. Made by
+ * a worker, read by scan.
  */
 #ifndef WAL_SUMMARY_H
 #define WAL_SUMMARY_H
@@ -33,33 +34,35 @@ typedef struct SummaryParameters
 typedef struct Summary
 {
     const WalStream *stream;
-    Lsn from;                /* read from there on; LSN_INVALID: the whole segment */
-    Lsn floor;               /* records that start before it were passed over */
-    Lsn divergence;          /* commits that start before it were passed over */
-    WalSegmentFacts facts;   /* of all records, floor or not */
-    uint64_t record_count;   /* from the floor on */
-    BlockMap *blocks;        /* NULL: not wanted, or handed over */
-    Buffer checkpoints;      /* ScanCheckpoint */
-    Buffer databases;        /* ScanDatabase */
-    Buffer tablespaces;      /* ScanTablespace; paths in strings */
-    Buffer prepared;         /* ScanPrepared; gids in strings */
-    Buffer finished;         /* SummaryFinished */
-    Buffer parameters;       /* SummaryParameters */
-    Arena *strings;          /* NULL: none yet */
+    Lsn from;              /* read from there on; LSN_INVALID: the whole segment */
+    Lsn floor;             /* records that start before it were passed over */
+    Lsn divergence;        /* commits that start before it were passed over */
+    WalSegmentFacts facts; /* of all records, floor or not */
+    uint64_t record_count; /* from the floor on */
+    BlockMap *blocks;      /* NULL: not wanted, or handed over */
+    Buffer checkpoints;    /* ScanCheckpoint */
+    Buffer databases;      /* ScanDatabase */
+    Buffer tablespaces;    /* ScanTablespace; paths in strings */
+    Buffer prepared;       /* ScanPrepared; gids in strings */
+    Buffer finished;       /* SummaryFinished */
+    Buffer parameters;     /* SummaryParameters */
+    Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
     int64_t first_commit_time, last_commit_time;
     uint32_t lowest_committed_xid; /* 0: none */
-    Lsn hint_image_lsn;      /* the first full-page image for a hint: hints are logged; LSN_INVALID: none */
-    Lsn running_xacts_lsn;   /* the first list of running transactions: wal_level is not minimal */
+    Lsn hint_image_lsn; /* the first full-page image for a hint: hints are logged; LSN_INVALID: none
+                         */
+    Lsn running_xacts_lsn; /* the first list of running transactions: wal_level is not minimal */
     bool full_page_writes_off;
     bool custom_rmgr_seen;
-    Lsn unknown_lsn;         /* the first record that does something unknown to a relation */
+    Lsn unknown_lsn; /* the first record that does something unknown to a relation */
     uint8_t unknown_rmgr, unknown_info;
 } Summary;
 
 /*
- * Read the records of a segment from `from` (LSN_INVALID: all). As wal_read_segment, bad WAL is a fact, not an error.
- * With floor and divergence LSN_INVALID everything counts. NULL with error set on failure.
+ * Read the records of a segment from `from` (LSN_INVALID: all). As wal_read_segment, bad WAL is a
+ * fact, not an error. With floor and divergence LSN_INVALID everything counts. NULL with error set
+ * on failure.
  */
 MUST_CHECK Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn floor,
                                  Lsn divergence, Error *error);

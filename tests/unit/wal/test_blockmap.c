@@ -47,8 +47,7 @@ static void test_runs(void **state)
     blockmap_add(map, relation_of(1), 131072);
     blockmap_add(map, relation_of(1), 131073);
     blockmap_add(map, relation_of(1), 600000);
-    assert_string_equal(runs_of(map, 1, 0, BLOCK_NONE),
-                        "5+1 60+140 131071+3 600000+1");
+    assert_string_equal(runs_of(map, 1, 0, BLOCK_NONE), "5+1 60+140 131071+3 600000+1");
     assert_string_equal(runs_of(map, 1, 100, 131072), "100+100 131071+1");
     assert_string_equal(runs_of(map, 1, 131072, 262144), "131072+2");
     assert_string_equal(runs_of(map, 1, 200, 131071), "");

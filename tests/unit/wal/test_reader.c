@@ -10,7 +10,7 @@
 
 #include "wal_writer.h"
 
-#define SEGMENT(n) ((Lsn) (n) * SEGMENT_SIZE)
+#define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
 #define RECORDS_MAX 4096
 
 typedef struct Seen
@@ -48,8 +48,8 @@ static const WalSegmentFacts *read_from(const WalWriter *writer, Lsn from, Seen 
 static const WalSegmentFacts *read_segment(const WalWriter *writer, uint64_t segment, Seen *seen)
 {
     seen->count = 0;
-    assert_true(wal_read_segment(&writer->stream, segment, LSN_INVALID, see, seen, &seen->facts,
-                                 &error));
+    assert_true(
+        wal_read_segment(&writer->stream, segment, LSN_INVALID, see, seen, &seen->facts, &error));
     assert_int_equal(seen->facts.record_count, seen->count);
     return &seen->facts;
 }
@@ -340,7 +340,7 @@ static void test_every_changed_byte_ends_the_wal(void **state)
         if (in_page >= 20 && in_page < 24) /* padding */
             continue;
         if (in_page >= 16 && in_page < 20 && lsn < SEGMENT(1) + BLOCK_SIZE)
-            continue; /* length of what is left, where nothing is */
+            continue;        /* length of what is left, where nothing is */
         size_t expected = 0; /* records that end before the changed byte */
         while (in_page >= 40 && expected + 1 < count && lsns[expected + 1] <= lsn)
             expected++;

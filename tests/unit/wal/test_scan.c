@@ -10,7 +10,7 @@
 
 #include "wal_writer.h"
 
-#define SEGMENT(n) ((Lsn) (n) * SEGMENT_SIZE)
+#define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
 #define JOBS 3
 #define LSN_MAX UINT64_MAX
 
@@ -24,7 +24,8 @@ static void assert_in(const char *part, const char *text)
         fail_msg("\"%s\" is not in \"%s\"", part, text);
 }
 
-/* --- Records that mean something -------------------------------------------------------------------------------- */
+/* --- Records that mean something
+ * -------------------------------------------------------------------------------- */
 
 static Lsn write_block(WalWriter *writer, BlockNumber number)
 {
@@ -130,7 +131,9 @@ static Lsn write_database_copy(WalWriter *writer, Oid database)
     return writer_record(writer, RM_DBASE, 0x01, 0, NULL, bytes, sizeof(bytes));
 }
 
-/* --- Forward ------------------------------------------------------------------------------------------------------ */
+/* --- Forward
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 typedef struct End
 {
@@ -144,7 +147,8 @@ static WalScan *forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, in
 {
     WalScan *scan = scan_create(&writer->stream, jobs, floor_at_most);
 
-    assert_true(scan_forward(scan, from, &end->end, &end->last, &end->missing, end->reason, &error));
+    assert_true(
+        scan_forward(scan, from, &end->end, &end->last, &end->missing, end->reason, &error));
     return scan;
 }
 
@@ -157,7 +161,8 @@ static void forward_fails(const WalWriter *writer, Lsn from)
     scan_destroy(scan);
 }
 
-/* Records over segments 1 to `last`, and some of the next one. Returns the start of the last record. */
+/* Records over segments 1 to `last`, and some of the next one. Returns the start of the last
+ * record. */
 static Lsn write_much(WalWriter *writer, uint64_t last)
 {
     Lsn lsn = LSN_INVALID;
@@ -331,7 +336,9 @@ static void test_segments_are_linked(void **state)
     free(writer);
 }
 
-/* --- Backward ----------------------------------------------------------------------------------------------------- */
+/* --- Backward
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 static void test_checkpoints_are_found_backward(void **state)
 {
@@ -452,7 +459,9 @@ static void test_the_record_at_a_place(void **state)
     free(writer);
 }
 
-/* --- The result --------------------------------------------------------------------------------------------------- */
+/* --- The result
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static bool is_named(const BlockMap *map, BlockNumber block)
 {
@@ -656,21 +665,18 @@ static void test_parameter_changes(void **state)
 {
     const struct
     {
-        const char *what; /* c C: checkpoint online, shutdown; h: hint image; r: running xacts; 0 1 2: change */
+        const char *what; /* c C: checkpoint online, shutdown; h: hint image; r: running xacts; 0 1
+                             2: change */
         int hints_at;     /* index in what; -1: nowhere */
         int minimal_at;
     } rows[] = {
-        {"cr", -1, -1},
-        {"crh3", -1, -1},  /* another setting changed */
-        {"cr3", 2, -1},    /* were hints logged before? */
-        {"ch3", -1, 2},    /* was wal_level high enough before? */
-        {"crh2", 3, -1},   /* hints off */
-        {"crh23", 3, -1},
-        {"crh1", -1, 3},   /* minimal */
-        {"crh31", -1, 4},
-        {"C3", -1, -1},    /* down since the floor */
-        {"C2", 1, -1},
-        {"CC3", 2, 2},     /* it ran in between */
+        {"cr", -1, -1},   {"crh3", -1, -1}, /* another setting changed */
+        {"cr3", 2, -1},                     /* were hints logged before? */
+        {"ch3", -1, 2},                     /* was wal_level high enough before? */
+        {"crh2", 3, -1},                    /* hints off */
+        {"crh23", 3, -1}, {"crh1", -1, 3},  /* minimal */
+        {"crh31", -1, 4}, {"C3", -1, -1},   /* down since the floor */
+        {"C2", 1, -1},    {"CC3", 2, 2},    /* it ran in between */
         {"Cc3", 2, 2},
     };
 

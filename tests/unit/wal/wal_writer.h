@@ -1,8 +1,8 @@
 /*
  * Writes WAL into memory, with an encoder of its own, and hands it to a WalStream.
  *
- * Segments are small (64 kB) and there are few of them, so a test can write records longer than one. The
- * layout is that of version 15.
+ * Segments are small (64 kB) and there are few of them, so a test can write records longer than
+ * one. The layout is that of version 15.
  */
 #ifndef TESTS_WAL_WRITER_H
 #define TESTS_WAL_WRITER_H
@@ -53,7 +53,8 @@ static inline bool writer_open(void *context, Timeline timeline, uint64_t segmen
     return true;
 }
 
-/* An empty WAL: the first record will be the first of segment 1. All other segments are missing until they are written to. */
+/* An empty WAL: the first record will be the first of segment 1. All other segments are missing
+ * until they are written to. */
 static inline WalWriter *writer_create(void)
 {
     WalWriter *writer = calloc(1, sizeof(WalWriter));
@@ -114,7 +115,8 @@ static inline Lsn writer_enter(WalWriter *writer, Lsn lsn, uint32_t remaining)
 }
 
 /*
- * Write the first `written` of size bytes of a record; what is behind them is never written. Returns where the record starts.
+ * Write the first `written` of size bytes of a record; what is behind them is never written.
+ * Returns where the record starts.
  */
 static inline Lsn writer_put(WalWriter *writer, const uint8_t *bytes, size_t size, size_t written)
 {
@@ -147,7 +149,8 @@ static inline void encode_record(const WalWriter *writer, uint8_t rmgr, uint8_t 
     buffer_append(record, body->bytes, body->size);
 }
 
-/* Write a record with main data, and with a reference to a block if block is not NULL. Takes over body. */
+/* Write a record with main data, and with a reference to a block if block is not NULL. Takes over
+ * body. */
 static inline Lsn writer_record(WalWriter *writer, uint8_t rmgr, uint8_t info, uint32_t xid,
                                 const BlockReference *block, const void *data, size_t size)
 {
@@ -190,7 +193,8 @@ static inline Lsn writer_filler(WalWriter *writer, size_t size)
     return lsn;
 }
 
-/* One record that ends at lsn: the next one will start there, or behind the page header if that stands there. */
+/* One record that ends at lsn: the next one will start there, or behind the page header if that
+ * stands there. */
 static inline Lsn writer_fill_to(WalWriter *writer, Lsn lsn)
 {
     Lsn start = wal_skip_header(&writer->shape, writer->position);
@@ -203,7 +207,8 @@ static inline Lsn writer_fill_to(WalWriter *writer, Lsn lsn)
     return start;
 }
 
-/* Write a long record, of which only the first pages reach the disk, and go on as a server does after its restart. */
+/* Write a long record, of which only the first pages reach the disk, and go on as a server does
+ * after its restart. */
 static inline Lsn writer_abandon(WalWriter *writer, size_t size, size_t written)
 {
     Buffer body = {0};
