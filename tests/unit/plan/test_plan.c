@@ -60,8 +60,6 @@ static void begin(Case *c, int major)
         .scan = &c->scan,
         .source_history = &c->history,
         .divergence = DIVERGENCE,
-        .redo = 0x3000028,
-        .start_next_xid = 700,
     };
 }
 
