@@ -345,6 +345,14 @@ static bool restore(Archive *archive, const Wanted *wanted, int *fd, bool *found
     return *found || file_remove(incoming, error);
 }
 
+static bool is_own_only(const Archive *archive, uint64_t segment)
+{
+    Lsn known_end = archive->options.known_end;
+
+    return known_end != LSN_INVALID &&
+           wal_segment_start(&archive->options.shape, segment) >= known_end;
+}
+
 bool archive_open(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
                   Error *error)
 {
@@ -356,7 +364,7 @@ bool archive_open(void *context, Timeline timeline, uint64_t segment, int *fd, b
     *found = false;
     if (!open_in(archive, &wanted, options->wal_directory, fd, found, error))
         return false;
-    if (*found)
+    if (*found || is_own_only(archive, segment))
         return true;
 
     /* One at a time: several workers may want the same file. */
@@ -387,7 +395,7 @@ const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint
         int fd;
         Error error;
 
-        if (directories[i] == NULL ||
+        if (directories[i] == NULL || (i > 0 && is_own_only(archive, segment)) ||
             !path_join(path, sizeof(path), directories[i], wanted.name, &error) ||
             !open_if_valid(archive, &wanted, path, &fd, &found, &error) || !found)
             continue;

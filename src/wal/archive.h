@@ -29,7 +29,14 @@ typedef struct ArchiveOptions
     const char *archive_directory; /* --wal-archive, or NULL */
     const char *restore_command;   /* with -c or --restore-command, else NULL */
     const char *redo_file_name;    /* for %r */
-    ArchiveFetch fetch;            /* or NULL */
+    /*
+     * The target is known to have had WAL up to here: the end of pg_control's checkpoint record, or
+     * minRecoveryPoint. Segments that begin at or behind it are looked for in pg_wal only: an
+     * archive may hold WAL that this target, if it fell behind, never had. LSN_INVALID: all are
+     * looked for everywhere.
+     */
+    Lsn known_end;
+    ArchiveFetch fetch; /* or NULL */
     void *fetch_context;
 } ArchiveOptions;
 

@@ -189,6 +189,30 @@ static void test_an_archive_directory(void **state)
     archive_destroy(archive);
 }
 
+static void test_behind_the_known_end_only_pg_wal_counts(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = path_of("archive");
+    wanted.restore_command = "cp ../archive/%f %p";
+    wanted.known_end = 3 * SEGMENT_SIZE;
+    wanted.fetch = fetch;
+    Archive *archive = archive_create(&wanted);
+    Arena *arena = arena_create();
+
+    (void) state;
+    archive_set_common_end(archive, 7 * SEGMENT_SIZE);
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
+    assert_true(is_found(archive, 2));
+    assert_false(is_found(archive, 3));
+    assert_true(is_found(archive, 4));
+    assert_false(is_found(archive, 5));
+    assert_null(archive_path(archive, arena, 1, 3));
+    arena_destroy(arena);
+    archive_destroy(archive);
+}
+
 static void test_a_restore_command(void **state)
 {
     ArchiveOptions wanted = options();
@@ -264,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_common_history_comes_from_the_source, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_an_archive_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_behind_the_known_end_only_pg_wal_counts, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command_that_is_broken, set_up, tear_down),
     };
