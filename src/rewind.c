@@ -42,7 +42,7 @@ static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
     run->report->rewind_needed = needed;
     if (!needed)
         return no_rewind_required(run, error);
-    if (!phase_scan(run, error))
+    if (!phase_scan(run, error) || !phase_start(run, error))
         return false;
     clock = mark(run, PHASE_SCAN, clock);
     if (!phase_plan(run, error))

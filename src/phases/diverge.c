@@ -6,53 +6,11 @@
 
 #include <stdio.h>
 
-typedef struct FetchToFile
-{
-    int fd;
-    const char *path;
-    uint64_t offset;
-    bool gone;
-    bool end;
-} FetchToFile;
-
-static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
-                        Error *error)
-{
-    FetchToFile *file = context;
-
-    (void) index;
-    file->gone = bytes == NULL;
-    file->end = size < FETCH_SIZE_MAX;
-    if (bytes == NULL || !file_write_at(file->fd, file->path, bytes, size, file->offset, error))
-        return bytes == NULL;
-    file->offset += size;
-    return true;
-}
-
 /* Bring a segment of common history from the source for the scan. An ArchiveFetch. */
 static bool fetch_segment(void *context, const char *name, const char *path, bool *found,
                           Error *error)
 {
-    Run *run = context;
-    char source_path[64];
-    FetchToFile file = {.path = path};
-    bool result = true;
-
-    snprintf(source_path, sizeof(source_path), "pg_wal/%s", name);
-    if (!file_create(path, &file.fd, error))
-        return false;
-    while (result && !file.gone && !file.end && file.offset < run->shape.segment_size)
-    {
-        FetchRequest request = {source_path, file.offset, FETCH_SIZE_MAX};
-
-        result = run->source->operations->fetch(run->source, 0, &request, 1, write_piece, &file,
-                                                error);
-    }
-    file_close(file.fd);
-    *found = result && !file.gone && file.offset == run->shape.segment_size;
-    if (result && !*found)
-        result = file_remove(path, error);
-    return result;
+    return run_fetch_segment(context, 0, name, path, found, error);
 }
 
 static bool open_in_source_directory(void *context, Timeline timeline, uint64_t segment, int *fd,

@@ -7,61 +7,30 @@
 
 #include <stdio.h>
 
-/* Is every segment that the rewound target needs somewhere, as far as the listings tell? */
-static bool check_wal_is_there(Run *run, Error *error)
+/* Bytes of WAL that staging will write, but for segments that are here already and only change their name. */
+static uint64_t wal_bytes_to_write(const Run *run)
 {
     uint64_t end = wal_segment_before(&run->shape, run_wal_end(run));
-    Buffer missing = {0};
-    bool result = true;
+    uint64_t brought = wal_segment_of(&run->shape, run->source_wal_brought_end);
+    uint64_t bytes = 0;
 
-    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= end && result;
-         segment++)
-    {
-        char name[WAL_NAME_SIZE], path[64];
-        Lsn begin = wal_segment_start(&run->shape, segment);
-        bool found;
-        int fd;
-
-        run_segment_name(run, segment, name);
-        snprintf(path, sizeof(path), "pg_wal/%s", name);
-        if (listing_find(&run->source_files, path) != NULL || run_keeps_segment(run, segment))
-            continue;
-        result = archive_open(run->archive,
-                              history_timeline_of_segment(&run->source_history, begin,
-                                                          begin + run->shape.segment_size),
-                              segment, &fd, &found, error);
-        if (result && found)
-            file_close(fd);
-        else if (result)
-            buffer_printf(&missing, "%s%s", missing.size > 0 ? ", " : "", name);
-    }
-    if (result && missing.size > 0)
-        result = run_missing_wal_error(buffer_string(&missing), error);
-    buffer_free(&missing);
-    return result;
+    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= end; segment++)
+        bytes += run_keeps_segment(run, segment) || (run->source->is_server && segment < brought)
+                     ? 0
+                     : run->shape.segment_size;
+    return bytes;
 }
 
 static bool make_plan(Run *run, Error *error)
 {
-    const Control *control = &run->target.control;
-
     log_progress_message("reading source file list"); /* contract */
     if (!listing_of_source(run->arena, run->source, &run->source_files, error))
         return false;
     log_progress_message("reading target file list"); /* contract */
     if (!listing_of_target(run->arena, &run->target, &run->target_files, error))
         return false;
-    run->input = (PlanInput){.version = control->version,
-                             .shape = run->shape,
-                             .block_size = control->block_size,
-                             .relation_segment_blocks = control->relation_segment_blocks,
-                             .source = &run->source_files,
-                             .target = &run->target_files,
-                             .scan = &run->scanned,
-                             .source_history = &run->source_history,
-                             .divergence = run->divergence,
-                             .redo = run->start.redo,
-                             .start_next_xid = run->start.next_xid};
+    run->input.source = &run->source_files;
+    run->input.target = &run->target_files;
     if (!plan_make(&run->input, &run->plan, error))
         return false;
     if (run->options->write_recovery_conf)
@@ -80,7 +49,6 @@ bool phase_plan(Run *run, Error *error)
 {
     if (!make_plan(run, error))
         return false;
-    run->report->planned_wal_bytes = run_wal_bytes_to_stage(run);
-    return stage_check(run->options->target, &run->plan, run->report->planned_wal_bytes, error) &&
-           check_wal_is_there(run, error);
+    run->report->planned_wal_bytes = run_wal_end(run) - run->start.redo;
+    return stage_check(run->options->target, &run->plan, wal_bytes_to_write(run), error);
 }

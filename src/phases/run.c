@@ -29,27 +29,20 @@ void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]
 /* Does the target have this segment of the source's history already, and keep it? */
 bool run_keeps_segment(const Run *run, uint64_t segment)
 {
-    char name[WAL_NAME_SIZE], path[64];
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
     Timeline timeline;
     uint64_t number;
-    const ListedFile *file;
+    struct stat status;
+    bool found;
+    Error ignored;
 
     run_segment_name(run, segment, name);
-    snprintf(path, sizeof(path), "pg_wal/%s", name);
-    file = listing_find(&run->target_files, path);
-    return file != NULL && file->size == run->shape.segment_size &&
-           wal_segment_name_parse(&run->shape, name, &timeline, &number) &&
-           plan_keeps_segment(&run->input, timeline, segment);
-}
-
-uint64_t run_wal_bytes_to_stage(const Run *run)
-{
-    uint64_t end = wal_segment_before(&run->shape, run_wal_end(run));
-    uint64_t bytes = 0;
-
-    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= end; segment++)
-        bytes += run_keeps_segment(run, segment) ? 0 : run->shape.segment_size;
-    return bytes;
+    if (!wal_segment_name_parse(&run->shape, name, &timeline, &number) ||
+        !plan_keeps_segment(&run->input, timeline, segment))
+        return false;
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    return file_stat(path, &status, &found, &ignored) && found && S_ISREG(status.st_mode) &&
+           (uint64_t) status.st_size == run->shape.segment_size;
 }
 
 bool run_missing_wal_error(const char *names, Error *error)
@@ -58,4 +51,25 @@ bool run_missing_wal_error(const char *names, Error *error)
     error_detail(error, "Missing: %s.", names);
     return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them "
                              "with --restore-target-wal.");
+}
+
+bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "replay would copy database %u from database %u, which the source "
+                                   "has %s since",
+              unsafe->copy.database, unsafe->copy.source_database,
+              unsafe->dropped ? "dropped" : "changed");
+    return error_detail(error, "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
+                               "SET TABLESPACE); the copy on the target would silently differ.",
+                        run_lsn_text(run, unsafe->copy.lsn, text));
+}
+
+bool run_check_full_page_writes(const ScanResult *chain, Error *error)
+{
+    if (!chain->full_page_writes_off)
+        return true;
+    error_set(error, ERROR_FAILED, "\"full_page_writes\" must be enabled in the source server");
+    return error_detail(error, "It was off in the WAL that the rewound target would replay.");
 }

@@ -11,6 +11,7 @@
 #include "cluster/source.h"
 #include "cluster/target.h"
 #include "format/history.h"
+#include "io/file.h"
 #include "plan/listing.h"
 #include "plan/plan.h"
 #include "plan/start.h"
@@ -50,6 +51,7 @@ typedef struct Run
     Lsn divergence;
     ScanCheckpoint common; /* the last common checkpoint */
     Start start;
+    Lsn source_wal_brought_end; /* the source's WAL was brought here up to this position */
 
     Listing source_files;
     Listing target_files;
@@ -75,6 +77,9 @@ MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
 /* 4. Scan the target's WAL from where it names every block that may differ. */
 MUST_CHECK bool phase_scan(Run *run, Error *error);
 
+/* Then decide where recovery starts: reads the source's WAL from the last common checkpoint on. */
+MUST_CHECK bool phase_start(Run *run, Error *error);
+
 /* 5. and 6. List both directories, decide, and check all that can be checked before anything is written. */
 MUST_CHECK bool phase_plan(Run *run, Error *error);
 
@@ -84,11 +89,41 @@ MUST_CHECK bool phase_stage(Run *run, Error *error);
 /* 8. Commit and apply. */
 MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
 
-/* Of use to planning and staging: WAL segments that the rewound target needs. */
+/* Of use to several phases: WAL segments that the rewound target needs. */
 Lsn run_wal_end(const Run *run);                        /* the last position that it must have */
 bool run_keeps_segment(const Run *run, uint64_t segment); /* it has the segment already, and keeps it */
 void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]);
-uint64_t run_wal_bytes_to_stage(const Run *run);
 bool run_missing_wal_error(const char *names, Error *error);
+
+/* Bring the source's segment NAME to the file path, which is there only when it is whole. Any worker's connection. */
+MUST_CHECK bool run_fetch_segment(Run *run, int worker, const char *name, const char *path,
+                                  bool *found, Error *error);
+
+/* Bring the source's segments of [from, end) to the scratch directory, as far as the source has them. */
+MUST_CHECK bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error);
+
+/*
+ * A file on this machine that holds a segment of the source's history: kept by the target, of the source directory, brought here, or
+ * restored from the archive. *found false: it is nowhere.
+ */
+MUST_CHECK bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE],
+                                        bool *found, Error *error);
+
+/* The same as a WalOpen; the context is the run. */
+MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
+                                        bool *found, Error *error);
+
+/*
+ * Read the source's WAL from `from`, where recovery may start, to `end`: each record is checked, *result tells what they say, *last_end
+ * where the last whole one ends. A hole or damage before the end is an error. *scan is the caller's to destroy on success.
+ */
+MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,
+                                    ScanResult *result, Lsn *last_end, Error *error);
+
+/* The error for a database that replay would copy wrongly; false. */
+bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error);
+
+/* Was full_page_writes on in all WAL that is replayed? Without it torn pages stay torn. */
+MUST_CHECK bool run_check_full_page_writes(const ScanResult *chain, Error *error);
 
 #endif

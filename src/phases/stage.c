@@ -12,37 +12,27 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* Stage one segment up to `end`, from the source, or from where the archive brings it. *found false: it is nowhere. */
+/* Stage one segment up to `end`: what was brought here before, else from the source. *found false: it is nowhere. */
 static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Error *error)
 {
     Lsn begin = wal_segment_start(&run->shape, segment);
     Lsn segment_end = begin + run->shape.segment_size;
     uint32_t size = (uint32_t) ((end < segment_end ? end : segment_end) - begin);
-    Timeline timeline = history_timeline_of_segment(&run->source_history, begin, segment_end);
-    char name[WAL_NAME_SIZE];
-    const char *path;
-    int fd;
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    bool is_here = false;
 
     run_segment_name(run, segment, name);
-    if (!stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size, NULL, found,
-                           error))
+    if (run->source->is_server && segment_end <= run->source_wal_brought_end &&
+        !run_find_source_segment(run, segment, path, &is_here, error))
+        return false;
+    if (!stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size,
+                           is_here ? path : NULL, found, error))
         return false;
     if (*found)
         return true;
-    if (!archive_open(run->archive, timeline, segment, &fd, found, error))
-        return false;
-    if (!*found)
-        return true;
-    file_close(fd);
-    path = archive_path(run->archive, run->arena, timeline, segment);
-    /* A file of that name in the target's own pg_wal is of its own history, unless it was kept. */
-    if (path == NULL || strncmp(path, run->scratch, strlen(run->scratch)) != 0)
-    {
-        *found = false;
-        return true;
-    }
-    return stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size, path,
-                             found, error);
+    return run_find_source_segment(run, segment, path, &is_here, error) &&
+           (!is_here || stage_wal_segment(run->stage, run->source, name, run->shape.segment_size,
+                                          size, path, found, error));
 }
 
 static bool add_done_marker(Run *run, const char *name, Error *error)
@@ -123,38 +113,24 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
 }
 
 /*
- * Prove the chain of WAL from the redo position to the end, find the last record that ends there (minRecoveryPoint), and what
- * replay will do.
+ * Prove the chain of WAL from the redo position to the end with the files that the rewound target will have, find the last record
+ * that ends there (minRecoveryPoint), and what replay will do.
  */
 static bool prove_chain(Run *run, Lsn end, Error *error)
 {
-    WalStream stream = run->target_stream;
-    WalScan *scan;
     ScanResult chain;
-    Lsn from = wal_skip_header(&run->shape, run->start.redo), last;
-    bool missing, result;
-    char reason[256], text[LSN_TEXT_SIZE];
+    WalScan *scan;
+    UnsafeCopy unsafe;
+    bool result;
 
-    stream.history = &run->source_history;
-    stream.limit = end;
-    stream.open = open_rewound;
-    stream.missing = NULL;
-    stream.context = run;
-    scan = scan_create(&stream, run->options->jobs, from);
-    result = scan_forward(scan, from, &run->min_recovery_point, &last, &missing, reason, error) &&
-             scan_finish(scan, run->arena, run->start.redo, run->start.redo, &chain, error);
-    if (result && !scan_ended_at_limit(scan) && run->min_recovery_point < end)
-    {
-        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  run_lsn_text(run, run->min_recovery_point, text), reason);
-        result = error_detail(error, "The source's WAL has a hole or damage there; a standby could not "
-                                     "replay it.");
-    }
-    if (result && chain.full_page_writes_off)
-        result = error_set(error, ERROR_FAILED, "\"full_page_writes\" must be enabled in the source "
-                                                "server");
-    if (result)
-        result = start_check_file_copies(&stream, run->options->jobs, &chain, error);
+    if (!run_scan_source_wal(run, open_rewound, run->start.redo, end, &scan, &chain,
+                             &run->min_recovery_point, error))
+        return false;
+    result = run_check_full_page_writes(&chain, error) &&
+             start_find_unsafe_copy(scan_stream(scan), run->options->jobs, &chain, &unsafe, error);
+    if (result && unsafe.found)
+        result = run_unsafe_copy_error(run, &unsafe, error) ||
+                 error_hint(error, "The copy was made while pg_rewind was running: run it again.");
     if (result)
         drop_future_twophase(run, &chain);
     scan_destroy(scan);

@@ -141,18 +141,18 @@ static void decide_wal(Planner *planner, const Candidate *candidate)
 
 /* --- relations ------------------------------------------------------------------------------- */
 
-/* Was the relation's storage, or its whole database's directory, made or dropped by the target after the divergence? */
+/* Was the relation's storage, or its whole database's directory, made or dropped since the sides were equal? */
 static bool storage_is_targets(const PlanInput *input, const RelationId *relation,
                                const BlockMapRelation *blocks)
 {
     if (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
-        blockmap_storage_lsn(blocks) >= input->divergence)
+        blockmap_storage_lsn(blocks) >= input->whole_from)
         return true;
     for (size_t i = 0; i < input->scan->database_count; i++)
     {
         const ScanDatabase *database = &input->scan->databases[i];
 
-        if (database->database == relation->database && database->lsn >= input->divergence &&
+        if (database->database == relation->database && database->lsn >= input->whole_from &&
             (database->tablespace == relation->tablespace || database->tablespace == 0))
             return true;
     }

@@ -81,8 +81,8 @@ typedef struct PlanInput
     const ScanResult *scan;        /* of the target's WAL */
     const History *source_history;
     Lsn divergence;
-    Lsn redo;                      /* where recovery starts */
-    uint64_t start_next_xid;       /* of the checkpoint it starts from */
+    Lsn whole_from;                /* storage made or dropped from here on is taken whole: the divergence, or for a late
+                                      start the last common checkpoint's redo position */
 } PlanInput;
 
 /*

@@ -76,14 +76,14 @@ static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Ls
     return done;
 }
 
-bool start_check_file_copies(const WalStream *stream, int jobs, const ScanResult *chain,
-                             Error *error)
+bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
+                            UnsafeCopy *unsafe, Error *error)
 {
+    *unsafe = (UnsafeCopy){0};
     for (size_t i = 0; i < chain->database_count; i++)
     {
         const ScanDatabase *copy = &chain->databases[i];
         bool dropped, changed = false;
-        char text[LSN_TEXT_SIZE];
 
         if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY ||
             is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn))
@@ -92,15 +92,22 @@ bool start_check_file_copies(const WalStream *stream, int jobs, const ScanResult
         if (!dropped && !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed,
                                           error))
             return false;
-        if (!dropped && !changed)
-            continue;
-        error_set(error, ERROR_FAILED, "replay would copy database %u from database %u, which the "
-                                       "source %s since",
-                  copy->database, copy->source_database, dropped ? "has dropped" : "has changed");
-        error_detail(error, "The source copied it as files at %s (CREATE DATABASE, or ALTER DATABASE "
-                            "SET TABLESPACE); the copy on the target would silently differ.",
-                     lsn_text(stream->shape.version, copy->lsn, text));
-        return error_hint(error, "Take a new base backup of the target.");
+        if (dropped || changed)
+            *unsafe = (UnsafeCopy){
+                .found = true, .copy = *copy, .last_lsn = copy->lsn, .dropped = dropped};
     }
+    return true;
+}
+
+bool start_late(const Control *source, Lsn divergence, Lsn copy, Start *start)
+{
+    const CheckPoint *checkpoint = &source->checkpoint;
+
+    if (checkpoint->redo < divergence || checkpoint->redo <= copy || !checkpoint->full_page_writes)
+        return false;
+    start->redo = checkpoint->redo;
+    start->checkpoint = source->checkpoint_lsn;
+    start->timeline = checkpoint->timeline;
+    start->next_xid = checkpoint->next_xid;
     return true;
 }

@@ -60,6 +60,7 @@ static void begin(Case *c, int major)
         .scan = &c->scan,
         .source_history = &c->history,
         .divergence = DIVERGENCE,
+        .whole_from = DIVERGENCE,
     };
 }
 
@@ -699,6 +700,7 @@ static void test_segments_of_the_common_history_stay(void **state)
     assert_false(plan_keeps_segment(&c.input, 2, 2));
     /* A divergence on a boundary. */
     c.input.divergence = 0x5000000;
+    c.input.whole_from = 0x5000000;
     assert_true(plan_keeps_segment(&c.input, 2, 4));
     assert_false(plan_keeps_segment(&c.input, 2, 5));
     end(&c);

@@ -1,0 +1,201 @@
+/*
+ * The source's WAL on this machine: read before the plan is made, staged from there afterwards.
+ *
+ * Segments of a server are brought to the scratch directory, as source.NAME, once.
+ */
+#include "phases/run.h"
+
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PIECES_MAX 16 /* of one request */
+
+/* Writes a segment's pieces to a file. */
+typedef struct SegmentFile
+{
+    const FetchRequest *requests;
+    const char *path;
+    int fd;
+    uint64_t size; /* what has come, without a gap */
+} SegmentFile;
+
+static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
+                        Error *error)
+{
+    SegmentFile *file = context;
+    uint64_t offset = file->requests[index].offset;
+
+    if (bytes == NULL || size == 0 || offset != file->size)
+        return true;
+    file->size += size;
+    return file_write_at(file->fd, file->path, bytes, size, offset, error);
+}
+
+bool run_fetch_segment(Run *run, int worker, const char *name, const char *path, bool *found,
+                       Error *error)
+{
+    char source_path[64], temporary[PATH_SIZE];
+    FetchRequest requests[PIECES_MAX];
+    SegmentFile file = {.requests = requests, .path = temporary};
+    uint64_t asked = 0;
+    bool result = true;
+
+    *found = false;
+    snprintf(source_path, sizeof(source_path), "pg_wal/%s", name);
+    if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int) sizeof(temporary))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    if (!file_create(temporary, &file.fd, error))
+        return false;
+    while (result && asked == file.size && asked < run->shape.segment_size)
+    {
+        size_t count = 0;
+
+        for (; count < PIECES_MAX && asked < run->shape.segment_size; asked += FETCH_SIZE_MAX)
+            requests[count++] = (FetchRequest){source_path, asked, FETCH_SIZE_MAX};
+        result = run->source->operations->fetch(run->source, worker, requests, count, write_piece,
+                                                &file, error);
+    }
+    file_close(file.fd);
+    *found = result && file.size == run->shape.segment_size;
+    if (*found)
+        return file_rename(temporary, path, error);
+    return result && file_remove(temporary, error);
+}
+
+/* PGDATA/pg_wal/NAME or the like. */
+static bool segment_path(const Run *run, const char *directory, const char *prefix,
+                         uint64_t segment, char path[PATH_SIZE], Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    run_segment_name(run, segment, name);
+    if (snprintf(path, PATH_SIZE, "%s%s%s", directory, prefix, name) >= PATH_SIZE)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", directory);
+    return true;
+}
+
+static bool exists(const char *path, bool *found, Error *error)
+{
+    struct stat status;
+
+    return file_stat(path, &status, found, error);
+}
+
+typedef struct Bringing
+{
+    Run *run;
+    uint64_t first;
+} Bringing;
+
+static bool bring_segment(void *context, int worker, size_t item, Error *error)
+{
+    const Bringing *bringing = context;
+    Run *run = bringing->run;
+    uint64_t segment = bringing->first + item;
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    bool found;
+
+    if (run_keeps_segment(run, segment))
+        return true;
+    run_segment_name(run, segment, name);
+    return stop_check(error) && segment_path(run, run->scratch, "/source.", segment, path, error) &&
+           run_fetch_segment(run, worker, name, path, &found, error);
+}
+
+bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
+{
+    Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
+    uint64_t last = wal_segment_before(&run->shape, end);
+    int granted;
+
+    if (!run->source->is_server || end <= from)
+        return true;
+    return file_make_directory(run->scratch, error) &&
+           run->source->operations->start_workers(run->source, run->options->jobs, &granted,
+                                                  error) &&
+           workers_run(granted, (size_t) (last - bringing.first) + 1, bring_segment, &bringing,
+                       error);
+}
+
+/* From where restore_command brings it; the target's own pg_wal does not count, that is of its own history. */
+static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
+                            Error *error)
+{
+    Lsn begin = wal_segment_start(&run->shape, segment);
+    Timeline timeline = history_timeline_of_segment(&run->source_history, begin,
+                                                    begin + run->shape.segment_size);
+    const char *brought;
+    int fd;
+
+    if (!archive_open(run->archive, timeline, segment, &fd, found, error))
+        return false;
+    if (!*found)
+        return true;
+    file_close(fd);
+    brought = archive_path(run->archive, run->arena, timeline, segment);
+    *found = brought != NULL && strncmp(brought, run->scratch, strlen(run->scratch)) == 0;
+    if (*found)
+        snprintf(path, PATH_SIZE, "%s", brought);
+    return true;
+}
+
+bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
+                             Error *error)
+{
+    if (run_keeps_segment(run, segment))
+    {
+        *found = true;
+        return segment_path(run, run->options->target, "/pg_wal/", segment, path, error);
+    }
+    if (run->source->is_server
+            ? !segment_path(run, run->scratch, "/source.", segment, path, error)
+            : !segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error))
+        return false;
+    if (!exists(path, found, error))
+        return false;
+    return *found || find_in_archive(run, segment, path, found, error);
+}
+
+bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
+                             bool *found, Error *error)
+{
+    char path[PATH_SIZE];
+
+    (void) timeline; /* the source's history decides, as for every stream */
+    if (!run_find_source_segment(context, segment, path, found, error))
+        return false;
+    return !*found || file_open_read(path, fd, found, error);
+}
+
+bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,
+                         ScanResult *result, Lsn *last_end, Error *error)
+{
+    WalStream *stream = arena_allocate(run->arena, sizeof(*stream));
+    Lsn first = wal_skip_header(&run->shape, from), last;
+    char reason[256], text[LSN_TEXT_SIZE];
+    bool missing;
+
+    *stream = (WalStream){.shape = run->shape,
+                          .data_block_size = run->target.control.block_size,
+                          .history = &run->source_history,
+                          .limit = end,
+                          .open = open,
+                          .context = run};
+    *scan = scan_create(stream, run->options->jobs, first);
+    if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
+        scan_finish(*scan, run->arena, from, from, result, error))
+    {
+        if (*last_end >= end || scan_ended_at_limit(*scan))
+            return true;
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  run_lsn_text(run, *last_end, text), reason);
+        error_detail(error, "The source's WAL has a hole or damage there; a standby could not replay "
+                            "it.");
+    }
+    scan_destroy(*scan);
+    *scan = NULL;
+    return false;
+}
