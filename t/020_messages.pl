@@ -144,6 +144,9 @@ sub target_is_damaged
     fails('PG_VERSION is of another version', $source, $target,
         break => sub { replace($_[0]->path('PG_VERSION'), "9.6\n") },
         says => ['PG_VERSION and pg_control in directory "COPY" are of different versions']);
+    fails('a directory that cannot be written to', $source, $target,
+        break => sub { my $path = $_[0]->path('global'); chmod 0500, $path; return sub { chmod 0700, $path } },
+        says => [qr{^pg_rewind: error: target cannot be rewound as it is: \d+ }m, qr{cannot write to directory ".*/global": Permission denied$}m]);
     fails('a file is a directory', $source, $target,
         break => sub { unlink $_[0]->path('global/pg_filenode.map'); mkdir $_[0]->path('global/pg_filenode.map') },
         says => ['file "global/pg_filenode.map" is of different type in source and target']);
@@ -156,7 +159,9 @@ sub sides_do_not_fit
 
     fails('another system', $source, $target, status => 3,
         break => sub { patch_control($_[0], 0, pack('Q<', 7000000000000000001)) },
-        says => ['source and target clusters are from different systems']);
+        says => ['source and target clusters are from different systems',
+            qr{^pg_rewind: detail: System identifier of the source is \d+, of the target 7000000000000000001\.$}m,
+            qr{^pg_rewind: hint: The target is unchanged\. It cannot be rewound to this source: replace it by a new base backup\.$}m]);
     fails('same directory', $source, $target,
         source => sub { ('--source-pgdata', $_[0]->data) },
         says => ['source and target are the same directory']);
@@ -178,6 +183,20 @@ sub sides_do_not_fit
         says => ["invalid data in history file: 1\t0/2", qr{^pg_rewind: detail: Timeline IDs must be in increasing sequence\.$}m]);
     fails('history file: its own timeline', $source, $target, break => $with->("2\t0/1\n"),
         says => [qr{^pg_rewind: error: invalid data in history file}m, qr{^pg_rewind: detail: Timeline IDs must be less than child timeline's ID\.$}m]);
+    return;
+}
+
+# Odd versions have no checksums in these tests. Where pg_control keeps wal_log_hints a server knows: it writes it.
+sub hints_were_not_logged
+{
+    my ($source, $target) = @_;
+    return if $target->version % 2 == 0;
+    my $off = $target->copy('off');
+    $off->configure('wal_log_hints = off');
+    $off->start->stop;
+    fails('hints were not logged', $source, $off, status => 3,
+        says => ['target server needs to use either data checksums or "wal_log_hints = on"']);
+    $off->discard;
     return;
 }
 
@@ -260,6 +279,15 @@ sub wal_is_missing
         unlink $copy->path("pg_wal/$segment");
         restore_command($copy, $command);
     };
+    fails('a segment before the last is damaged', $source, $target,
+        break => sub {
+            my $path = $_[0]->path("pg_wal/$before_last");
+            my $content = slurp($path);
+            substr($content, 70, 4) = 'oops';
+            replace($path, $content);
+        },
+        says => [qr{^pg_rewind: error: could not find previous WAL record at [0-9A-F]+/[0-9A-F]+: incorrect resource manager data checksum in record at [0-9A-F]+/[0-9A-F]+$}m]);
+
     # What old callers read to fetch the segment themselves.
     my $missing = qq(could not open file "COPY/pg_wal/$segment": No such file or directory);
 
@@ -270,12 +298,22 @@ sub wal_is_missing
             qq(could not open file "COPY/pg_wal/$before_last": No such file or directory),
             qr{^pg_rewind: (?:error|detail): could not find previous WAL record at [0-9A-F]+/[0-9A-F]+}m
         ]);
+    fails('a segment before the last is one that was to be used again', $source, $target,
+        break => sub { my $path = $_[0]->path("pg_wal/$before_last"); replace($path, "\0" x -s $path) },
+        says => [qq(could not open file "COPY/pg_wal/$before_last": No such file or directory)]);
     fails('the archive has not got it', $source, $target, break => sub { $lose->($_[0], 'false') }, options => \@restore, says => [$missing]);
     fails('the restore command dies', $source, $target, break => sub { $lose->($_[0], 'kill -9 $$') }, options => \@restore,
         says => [qr{^pg_rewind: error: "restore_command" failed: child process was terminated by signal 9}m]);
     fails('the archive holds half of it', $source, $target, break => sub { $lose->($_[0], 'head -c 1000 /dev/zero > %p') }, options => \@restore,
         says => [qr{^pg_rewind: error: unexpected file size for ".*": 1000 instead of \d+$}m]);
     fails('no restore command', $source, $target, options => \@restore, says => ['"restore_command" is not set in the target cluster']);
+    fails('no server programs', $source, $target, options => [ '-c', '-B', work_dir() ],
+        says => [qq(no program "postgres" of version @{[ $target->version ]} was found in directory "@{[ work_dir() ]}")])
+        if $target->version >= 12;
+    fails('a configuration that no server reads', $source, $target, options => \@restore,
+        break => sub { my $path = $_[0]->path('postgresql.conf'); replace($path, slurp($path) . "nonsense\n") },
+        says => ['could not read "restore_command" from target cluster', qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
+        if $target->version >= 12;
     fails('restore command with an unknown placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
         says => ['invalid value for parameter "restore_command": "cp %x %p"', qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
     fails('restore command that ends in a placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %') },
@@ -333,6 +371,7 @@ each_version(sub {
         });
 
     success_is_said($source, $target);
+    hints_were_not_logged($source, $target);
     target_is_damaged($source, $target);
     sides_do_not_fit($source, $target);
     somebody_is_there($source, $target);
