@@ -48,8 +48,10 @@ subtest 'help' => sub {
     {
         my $result = pg_rewind($option);
         is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
-        like($result->{stdout}, qr{^pg_rewind resynchronizes a PostgreSQL cluster with another copy of the cluster\.\n\nUsage:\n  pg_rewind \[OPTION\]\.\.\.\n\nOptions:\n}, "$option: begins as the original's");
-        is(join("\n", grep { length > 95 } split /\n/, $result->{stdout}), '', "$option: no line is longer than 95 columns");
+        like($result->{stdout},
+            qr{^pg_rewind resynchronizes a PostgreSQL cluster with another copy of the cluster\.\n\nUsage:\n  pg_rewind \[OPTION\]\.\.\.\n\nOptions:\n}, "$option: begins as the original's");
+        is(scalar(grep { length > 95 } split /\n/, $result->{stdout}), 0,
+            "$option: no line is longer than 95 columns");
     }
     my $help = pg_rewind('--help')->{stdout};
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
@@ -58,7 +60,8 @@ subtest 'help' => sub {
         . 'write-recovery-conf config-file debug no-ensure-shutdown report report-file retry-timeout '
         . 'sync-method version help',
         'help names every option, in order');
-    is(scalar(grep { !/^.{31}  \S/ } grep { /^ {2}(?:-|    --)/ } split /\n/, $help), 0, 'texts begin in column 34');
+    is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ } split /\n/, $help), 0,
+        'texts begin in column 34');
     is(pg_rewind('-n', '--help')->{stdout}, $help, '--help behind other options');
     is(pg_rewind('--help', '--nope')->{stdout}, $help, 'what follows --help is not looked at');
 };
@@ -68,42 +71,64 @@ subtest 'version' => sub {
     {
         my $result = pg_rewind($option);
         is("$result->{status} $result->{stderr}", '0 ', "$option: exit status 0, empty stderr");
-        like($result->{stdout}, qr{^pg_rewind \(PostgreSQL\) \d+\.\d+ \(standalone \d+\.\d+\.\d+\)\n\z}, "$option: one line, as callers parse it");
+        like($result->{stdout},
+            qr{^pg_rewind \(PostgreSQL\) \d+\.\d+ \(standalone \d+\.\d+\.\d+\)\n\z},
+            "$option: one line, as callers parse it");
     }
 };
 
 subtest 'what is missing or does not go together, in the order of checks' => sub {
     refused('no source', "pg_rewind: error: no source specified (--source-pgdata or --source-server)\n$try");
-    refused('no source and no target', "pg_rewind: error: no source specified (--source-pgdata or --source-server)\n$try", '-n', 'extra');
-    refused('two sources', "pg_rewind: error: only one of --source-pgdata or --source-server can be specified\n$try", @source, '--source-server=x');
-    refused('no target', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", @source, '-R', 'extra');
-    refused('-R without a server', "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
-    refused('extra argument', qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra', 'more');
-    refused('argument behind --', qq(pg_rewind: error: too many command-line arguments (first is "-n")\n$try), @complete, '--', '-n');
+    refused('no source and no target',
+        "pg_rewind: error: no source specified (--source-pgdata or --source-server)\n$try", '-n', 'extra');
+    refused('two sources',
+        "pg_rewind: error: only one of --source-pgdata or --source-server can be specified\n$try", @source,
+        '--source-server=x');
+    refused('no target',
+        "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", @source, '-R',
+        'extra');
+    refused('-R without a server',
+        "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
+    refused('extra argument',
+        qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
+        'more');
+    refused('argument behind --',
+        qq(pg_rewind: error: too many command-line arguments (first is "-n")\n$try), @complete, '--', '-n');
 };
 
 subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('unknown option', "$program: unrecognized option '--nope'\n$try", '--nope');
     refused('unknown letter', "$program: invalid option -- 'x'\n$try", '-x');
     refused('letter without its argument', "$program: option requires an argument -- 'D'\n$try", '-D');
-    refused('option without its argument', "$program: option '--source-server' requires an argument\n$try", '--source-server');
-    refused('argument too many', "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
+    refused('option without its argument',
+        "$program: option '--source-server' requires an argument\n$try", '--source-server');
+    refused('argument too many',
+        "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
     refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
-    like(pg_rewind('--source')->{stderr}, qr{^\Q$program\E: option '--source' is ambiguous}, 'ambiguous prefix');
+    like(pg_rewind('--source')->{stderr},
+        qr{^\Q$program\E: option '--source' is ambiguous}, 'ambiguous prefix');
 };
 
 subtest 'values' => sub {
     refused('sync method', "pg_rewind: error: unrecognized sync method: quick\n", '--sync-method=quick');
     refused('jobs: none', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '-j0');
     refused('jobs: many', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=65');
-    refused('jobs: huge', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=99999999999999999999');
-    refused('jobs: a word', qq(pg_rewind: error: invalid value "two" for option -j/--jobs\n), '--jobs', 'two');
+    refused('jobs: huge',
+        "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=99999999999999999999');
+    refused('jobs: a word',
+        qq(pg_rewind: error: invalid value "two" for option -j/--jobs\n), '--jobs', 'two');
     refused('jobs: nothing', qq(pg_rewind: error: invalid value "" for option -j/--jobs\n), '--jobs=');
-    refused('jobs: a number and more', qq(pg_rewind: error: invalid value "2x" for option -j/--jobs\n), '-j2x');
-    refused('retry timeout', "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
-    refused('retry timeout: a unit', qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
-    refused('report', "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n", '--report=xml');
-    refused('report file', qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete, "--report-file=$nowhere/report");
+    refused('jobs: a number and more',
+        qq(pg_rewind: error: invalid value "2x" for option -j/--jobs\n), '-j2x');
+    refused('retry timeout',
+        "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
+    refused('retry timeout: a unit',
+        qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
+    refused('report',
+        "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
+        '--report=xml');
+    refused('report file',
+        qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete, "--report-file=$nowhere/report");
 };
 
 subtest 'forms' => sub {
@@ -126,7 +151,9 @@ subtest 'the state of the target is said after the error' => sub {
 
 subtest 'reports' => sub {
     my $text = pg_rewind(@complete, '--report=text');
-    like($text->{stdout}, qr{^pg_rewind: failed; the target is unchanged\n.*could not read permissions}s, 'text on stdout, of a failure too');
+    like($text->{stdout},
+        qr{^pg_rewind: failed; the target is unchanged\n.*could not read permissions}s,
+        'text on stdout, of a failure too');
     my $json = pg_rewind(@complete, '--report', 'json');
     like($json->{stdout}, qr{^\{\n  "result": "failed",\n  "exit_status": 1,\n.*\n\}\n\z}s, 'json on stdout');
     is($json->{status}, 1, 'the exit status stays');

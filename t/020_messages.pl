@@ -1,5 +1,5 @@
 # Each thing that is wrong is said in the original's words, with the right exit status, and the target stays as it was.
-# (Invariants 1, 10. R2, R3, R8 of the contract with callers: stdout empty, one error line, nothing changed.)
+# (Invariants 1, 10.)
 #
 # One pair of clusters; each row breaks a fresh copy of the target, or what the source is, in one way.
 
@@ -99,10 +99,12 @@ sub fails
     {
         my $result = run([ $ENV{PG_REWIND}, '-D', $copy->data, @source, @{ $row{options} // [] }, @$dry_run ]);
         my $run = "$name" . (@$dry_run ? ', dry run' : '');
-        is("$result->{status} $result->{signal} $result->{stdout}", ($row{status} // 1) . ' 0 ', "$run: exit status")
+        is("$result->{status} $result->{signal} $result->{stdout}",
+            ($row{status} // 1) . ' 0 ', "$run: exit status")
             or diag($result->{stderr});
         says($run, $result->{stderr}, map { ref $_ ? $_ : s/COPY/$copy->data/er } @{ $row{says} });
-        like($result->{stderr}, qr{\npg_rewind: hint: The target is unchanged\.[^\n]*\n\z}, "$run: the last line");
+        like($result->{stderr},
+            qr{\npg_rewind: hint: The target is unchanged\.[^\n]*\n\z}, "$run: the last line");
         is(state_of($copy->data), $before, "$run: the target is unchanged");
     }
     $undo->() if ref $undo eq 'CODE';
@@ -262,7 +264,8 @@ sub source_refuses
 
     $source->sql("ALTER SYSTEM SET full_page_writes = off; SELECT pg_reload_conf()");
     wait_until('full_page_writes is off', sub { $source->query('SHOW full_page_writes') eq 'off' });
-    fails('full_page_writes', $source, $target, says => ['"full_page_writes" must be enabled in the source server']);
+    fails('full_page_writes',
+        $source, $target, says => ['"full_page_writes" must be enabled in the source server']);
     $source->sql("ALTER SYSTEM RESET full_page_writes; SELECT pg_reload_conf()");
     wait_until('full_page_writes is on', sub { $source->query('SHOW full_page_writes') eq 'on' });
     return;
@@ -301,12 +304,17 @@ sub wal_is_missing
     fails('a segment before the last is one that was to be used again', $source, $target,
         break => sub { my $path = $_[0]->path("pg_wal/$before_last"); replace($path, "\0" x -s $path) },
         says => [qq(could not open file "COPY/pg_wal/$before_last": No such file or directory)]);
-    fails('the archive has not got it', $source, $target, break => sub { $lose->($_[0], 'false') }, options => \@restore, says => [$missing]);
-    fails('the restore command dies', $source, $target, break => sub { $lose->($_[0], 'kill -9 $$') }, options => \@restore,
+    fails('the archive has not got it',
+        $source, $target, break => sub { $lose->($_[0], 'false') }, options => \@restore, says => [$missing]);
+    fails('the restore command dies',
+        $source, $target, break => sub { $lose->($_[0], 'kill -9 $$') }, options => \@restore,
         says => [qr{^pg_rewind: error: "restore_command" failed: child process was terminated by signal 9}m]);
-    fails('the archive holds half of it', $source, $target, break => sub { $lose->($_[0], 'head -c 1000 /dev/zero > %p') }, options => \@restore,
+    fails('the archive holds half of it',
+        $source, $target, break => sub { $lose->($_[0],
+        'head -c 1000 /dev/zero > %p') }, options => \@restore,
         says => [qr{^pg_rewind: error: unexpected file size for ".*": 1000 instead of \d+$}m]);
-    fails('no restore command', $source, $target, options => \@restore, says => ['"restore_command" is not set in the target cluster']);
+    fails('no restore command',
+        $source, $target, options => \@restore, says => ['"restore_command" is not set in the target cluster']);
     fails('no server programs', $source, $target, options => [ '-c', '-B', work_dir() ],
         says => [qq(no program "postgres" of version @{[ $target->version ]} was found in directory "@{[ work_dir() ]}")])
         if $target->version >= 12;
@@ -314,9 +322,11 @@ sub wal_is_missing
         break => sub { my $path = $_[0]->path('postgresql.conf'); replace($path, slurp($path) . "nonsense\n") },
         says => ['could not read "restore_command" from target cluster', qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
         if $target->version >= 12;
-    fails('restore command with an unknown placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
+    fails('restore command with an unknown placeholder',
+        $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
         says => ['invalid value for parameter "restore_command": "cp %x %p"', qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
-    fails('restore command that ends in a placeholder', $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %') },
+    fails('restore command that ends in a placeholder',
+        $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %') },
         says => ['invalid value for parameter "restore_command": "cp %"', qr{^pg_rewind: detail: String ends unexpectedly after escape character "%"\.$}m]);
     return;
 }
@@ -328,7 +338,8 @@ sub success_is_said
     my $lsn = qr{[0-9A-F]+/[0-9A-F]+};
     my $result = rewind($target, $source, options => ['-n']);
     is($result->{status}, 0, 'a dry run succeeds') or diag($result->{stderr});
-    like($result->{stderr}, qr{\Apg_rewind: servers diverged at WAL location $lsn on timeline 1\npg_rewind: rewinding from last common checkpoint at $lsn on timeline 1\n(?:.*\n)?pg_rewind: Done!\n\z},
+    like($result->{stderr},
+        qr{\Apg_rewind: servers diverged at WAL location $lsn on timeline 1\npg_rewind: rewinding from last common checkpoint at $lsn on timeline 1\n(?:.*\n)?pg_rewind: Done!\n\z},
         'a dry run says what the original says');
 
     my $more = rewind($target, $source, options => ['-n', '-P', '--debug'])->{stderr};
@@ -340,17 +351,20 @@ sub success_is_said
     }
 
     my $text = rewind($target, $source, options => ['-n', '--report=text']);
-    like($text->{stdout}, qr{^pg_rewind: dry run: the target would be rewound\n.*^To be discarded from the target\n  committed transactions    [1-9]}sm,
+    like($text->{stdout},
+        qr{^pg_rewind: dry run: the target would be rewound\n.*^To be discarded from the target\n  committed transactions    [1-9]}sm,
         'the report counts what would be lost');
     my $json = rewind($target, $source, options => ['-n', '--report=json']);
-    like($json->{stdout}, qr{"result": "would_rewind".*"transactions": [1-9].*"first_commit": "20}s, 'the same as JSON');
+    like($json->{stdout},
+        qr{"result": "would_rewind".*"transactions": [1-9].*"first_commit": "20}s, 'the same as JSON');
 
     $source->stop;
     my $copy = $source->copy('same');
     my $before = state_of($copy->data);
     my $same = rewind($copy, $source, kind => 'directory');
     is("$same->{status} $same->{stdout}", '0 ', 'source and target on the same timeline: success');
-    like($same->{stderr}, qr{^pg_rewind: source and target cluster are on the same timeline\n(?:.*\n)*pg_rewind: no rewind required\n}m, 'said as the original says it');
+    like($same->{stderr},
+        qr{^pg_rewind: source and target cluster are on the same timeline\n(?:.*\n)*pg_rewind: no rewind required\n}m, 'said as the original says it');
     unlike($same->{stderr}, qr{servers diverged at}, 'not taken for a divergence');
     is(state_of($copy->data), $before, 'the target is unchanged');
     $copy->discard;

@@ -40,8 +40,10 @@ sub tells_what_is_lost
     ok($from <= $first && $first < $last && $last <= $to, "$name: the times of the first and of the last one")
         or diag("$from $first $last $to");
     is($report->{divergence}{timeline}, 1, "$name: the timeline of the divergence");
-    is(join(' ', map { $_->{timeline} } @{ $report->{source_history} }), '1 2', "$name: the source's timelines");
-    is($report->{source_history}[1]{begin}, $report->{divergence}{lsn}, "$name: the second one begins at the divergence");
+    is(join(' ',
+        map { $_->{timeline} } @{ $report->{source_history} }), '1 2', "$name: the source's timelines");
+    is($report->{source_history}[1]{begin},
+        $report->{divergence}{lsn}, "$name: the second one begins at the divergence");
     is(join(' ', map { $_->{timeline} } @{ $report->{target_history} }), '1', "$name: the target's timeline");
     ok($report->{bytes}{saved} > 0 && $report->{bytes}{saved} < $report->{bytes}{source}, "$name: what is saved");
     is($report->{server_version}, $source->version, "$name: the version");
@@ -71,14 +73,19 @@ each_version(sub {
     my $copy = $target->copy('text');
     my $file = work_dir() . '/report';
     my $filed = rewind($copy, $source, options => ["--report-file=$file"]);
-    is("$filed->{status} $filed->{stdout}", '0 ', 'a report into a file leaves stdout empty') or diag($filed->{stderr});
+    is("$filed->{status} $filed->{stdout}",
+        '0 ', 'a report into a file leaves stdout empty') or diag($filed->{stderr});
     my $text = slurp($file);
     my $lsn = qr{[0-9A-F]+/[0-9A-F]+};
     like($text, qr{\Apg_rewind: the target was rewound\n}, 'the text says how it ended');
-    like($text, qr{^  source   1 ──●──┬── 2 ──▶ $lsn     ● last common checkpoint $lsn\n  target          └── 1 ──▶ $lsn     ┬ divergence $lsn\n}m,
+    like($text,
+        qr{^  source   1 ──●──┬── 2 ──▶ $lsn     ● last common checkpoint $lsn\n  target          └── 1 ──▶ $lsn     ┬ divergence $lsn\n}m,
         'the text shows both histories');
-    like($text, qr{^Discarded from the target\n  committed transactions    3\n}m, 'the text counts what is lost');
-    is(join("\n", grep { my $line = $_; utf8::decode($line); length $line > 100 } split /\n/, $text), '', 'no line is wider than 100 columns');
+    like($text,
+        qr{^Discarded from the target\n  committed transactions    3\n}m, 'the text counts what is lost');
+    is(join("\n",
+        grep { my $line = $_; utf8::decode($line); length $line > 100 } split /\n/, $text), '',
+        'no line is wider than 100 columns');
     $copy->discard;
 
     my $result = rewind($target, $source, options => ['--report=json']);
