@@ -3,13 +3,20 @@
 MESON_OPTIONS =
 TESTS =
 
-.PHONY: all setup check check-unit check-end-to-end demo install clean
+.PHONY: all with-faults setup check check-unit check-end-to-end demo install clean
 
 all: build/build.ninja
 	@ninja -C build
 
 build/build.ninja:
 	meson setup build $(MESON_OPTIONS)
+
+# The same program with fault points, for the tests that kill it.
+with-faults: build-faults/build.ninja
+	@ninja -C build-faults pg_rewind
+
+build-faults/build.ninja:
+	meson setup build-faults -Dfaults=true $(MESON_OPTIONS)
 
 # Debian packages and server programs; does nothing if they are there.
 setup:
@@ -23,7 +30,7 @@ check: setup
 check-unit: all
 	@meson test -C build --no-rebuild --print-errorlogs
 
-check-end-to-end: all
+check-end-to-end: all with-faults
 	@tests/end_to_end.sh $(TESTS)
 
 demo: setup
@@ -34,4 +41,4 @@ install: all
 	meson install -C build --no-rebuild
 
 clean:
-	rm -rf build
+	rm -rf build build-faults

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
-# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program.
+# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program,
+# and PG_REWIND_WITH_FAULTS its build with fault points.
 #
 # An ordinary user may not be able to read the checkout: program and tests are copied to where he can.
 set -euo pipefail
@@ -15,8 +16,9 @@ clean_up()
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
-mkdir "$work/bin" "$work/run"
+mkdir -p "$work/bin/faults" "$work/run"
 cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind" || exit
+cp "${PG_REWIND_WITH_FAULTS:-$checkout/build-faults/pg_rewind}" "$work/bin/faults/pg_rewind" || [ -n "${PG_REWIND:-}" ]
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]
 cp -r "$checkout/t" "$work/t"
 chmod -R a+rX "$work"
@@ -46,6 +48,7 @@ cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
 as_ordinary_user "${passed[@]}" \
     PG_REWIND="$program" \
+    PG_REWIND_WITH_FAULTS="$work/bin/faults/pg_rewind" \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
     TMPDIR="$work/run" \

@@ -19,6 +19,7 @@ typedef enum FaultKind
     FAULT_NONE,
     FAULT_KILL,
     FAULT_KILL_NAMED,
+    FAULT_STOP_NAMED,
     FAULT_ERROR,
     FAULT_FULL
 } FaultKind;
@@ -56,9 +57,9 @@ static void fault_init(void)
         read_number(FAULT_ERROR, fault + 6);
     else if (fault != NULL && strncmp(fault, "full:", 5) == 0)
         read_number(FAULT_FULL, fault + 5);
-    else if (fault != NULL && strncmp(fault, "kill@", 5) == 0)
+    else if (fault != NULL && (strncmp(fault, "kill@", 5) == 0 || strncmp(fault, "stop@", 5) == 0))
     {
-        fault_kind = FAULT_KILL_NAMED;
+        fault_kind = fault[0] == 'k' ? FAULT_KILL_NAMED : FAULT_STOP_NAMED;
         fault_name = fault + 5;
     }
     else if (fault != NULL && fault[0] != '\0')
@@ -103,6 +104,11 @@ bool fault_here(const char *name)
     if ((fault_kind == FAULT_KILL && points_passed == fault_number) ||
         (fault_kind == FAULT_KILL_NAMED && strcmp(name, fault_name) == 0))
         raise(SIGKILL);
+    if (fault_kind == FAULT_STOP_NAMED && strcmp(name, fault_name) == 0)
+    {
+        fault_kind = FAULT_NONE; /* once */
+        raise(SIGSTOP);
+    }
     if (fault_kind == FAULT_ERROR && points_passed == fault_number)
         number = EIO;
     if (fault_kind == FAULT_FULL && points_passed >= fault_number && takes_space(name))

@@ -3,8 +3,8 @@
  *
  * Compiled to nothing unless -Dfaults=true. PG_REWIND_FAULT=kill:N kills the process at the N-th
  * point (counting from 1), error:N lets it fail with EIO, full:N lets all writes from it on fail with
- * ENOSPC; kill@NAME kills at the first point of that name. PG_REWIND_FAULT_LOG=FILE appends
- * "N NAME" for each point passed.
+ * ENOSPC; kill@NAME kills at the first point of that name, stop@NAME stops the process there (SIGSTOP).
+ * PG_REWIND_FAULT_LOG=FILE appends "N NAME" for each point passed.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

@@ -14,6 +14,7 @@
 # Environment:
 #   PG_VERSIONS              server versions, all by default
 #   PG_REWIND                the program to test
+#   PG_REWIND_WITH_FAULTS    its build with fault points: see src/base/fault.h
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15             other server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
@@ -40,11 +41,13 @@ our @EXPORT = (
 
 my @all_versions = 10 .. 18;
 
-# Run a subtest for each server version, and end the test file.  Options: from => first, to => last version.
+# Run a subtest for each server version, and end the test file.
+# Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version.
 sub each_version
 {
     my ($test, %option) = @_;
-    my @versions = grep { $_ >= ($option{from} // 0) && $_ <= ($option{to} // 99) }
+    my %only = map { $_ => 1 } @{ $option{only} // \@all_versions };
+    my @versions = grep { $only{$_} && $_ >= ($option{from} // 0) && $_ <= ($option{to} // 99) }
         split ' ', $ENV{PG_VERSIONS} // "@all_versions";
     plan(skip_all => 'not for the versions ' . $ENV{PG_VERSIONS}) if !@versions;
     for my $version (@versions)
