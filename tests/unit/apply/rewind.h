@@ -55,10 +55,7 @@ __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
     vsnprintf(command, sizeof(command), format, arguments);
     va_end(arguments);
     if (system(command) != 0)
-    {
-        fprintf(stderr, "failed: %s\n", command);
-        abort();
-    }
+        fail_msg("failed: %s", command);
 }
 
 /* A file of count blocks, each filled with its own letter from `letter` on. */
