@@ -49,6 +49,9 @@ bool phase_plan(Run *run, Error *error)
 {
     if (!make_plan(run, error))
         return false;
-    run->report->planned_wal_bytes = run_wal_end(run) - run->start.redo;
+    /* A segment is staged from its first byte on. */
+    run->report->planned_wal_bytes =
+        run_wal_end(run) -
+        wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
     return stage_check(run->options->target, &run->plan, wal_bytes_to_write(run), error);
 }
