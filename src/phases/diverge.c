@@ -24,8 +24,12 @@ static bool open_in_source_directory(void *context, Timeline timeline, uint64_t 
     return file_open_read(path, fd, found, error);
 }
 
+#define CHECKPOINT_RECORD_SIZE_MAX 256 /* also when it crosses a page */
+
 static void open_streams(Run *run)
 {
+    const Control *control = &run->target.control;
+    Lsn known_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
     char *redo_name = arena_allocate(run->arena, WAL_NAME_SIZE);
     ArchiveOptions archive = {
         .shape = run->shape,
@@ -34,13 +38,19 @@ static void open_streams(Run *run)
         .scratch_directory = run->scratch,
         .restore_command = run->restore_command,
         .redo_file_name = redo_name,
+        .known_end = known_end > control->min_recovery_point ? known_end : control->min_recovery_point,
         .fetch = fetch_segment,
         .fetch_context = run,
     };
 
-    wal_segment_name(&run->shape, run->target.control.checkpoint.timeline,
-                     wal_segment_of(&run->shape, run->target.control.checkpoint.redo), redo_name);
+    wal_segment_name(&run->shape, control->checkpoint.timeline,
+                     wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
     run->archive = archive_create(&archive);
+    /* For segments of the source's history that neither side has: not what the target's pg_wal has under that name. */
+    archive.wal_directory = run->scratch;
+    archive.known_end = LSN_INVALID;
+    archive.fetch = NULL;
+    run->source_archive = archive_create(&archive);
     run->target_stream = (WalStream){.shape = run->shape,
                                      .data_block_size = run->target.control.block_size,
                                      .history = &run->target_history,

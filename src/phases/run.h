@@ -42,7 +42,8 @@ typedef struct Run
     History source_history;
     History target_history;
 
-    Archive *archive;
+    Archive *archive;        /* of the target's WAL */
+    Archive *source_archive; /* of the source's that only the restore command can bring */
     WalStream target_stream;
     WalStream source_directory_stream; /* only for a source that is a directory */
     WalScan *scan;

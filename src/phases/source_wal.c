@@ -9,7 +9,6 @@
 #include "io/file.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define PIECES_MAX 16 /* of one request */
 
@@ -120,7 +119,7 @@ bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
                        error);
 }
 
-/* From where restore_command brings it; the target's own pg_wal does not count, that is of its own history. */
+/* From where restore_command brings it. */
 static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
                             Error *error)
 {
@@ -130,13 +129,13 @@ static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bo
     const char *brought;
     int fd;
 
-    if (!archive_open(run->archive, timeline, segment, &fd, found, error))
+    if (!archive_open(run->source_archive, timeline, segment, &fd, found, error))
         return false;
     if (!*found)
         return true;
     file_close(fd);
-    brought = archive_path(run->archive, run->arena, timeline, segment);
-    *found = brought != NULL && strncmp(brought, run->scratch, strlen(run->scratch)) == 0;
+    brought = archive_path(run->source_archive, run->arena, timeline, segment);
+    *found = brought != NULL;
     if (*found)
         snprintf(path, PATH_SIZE, "%s", brought);
     return true;
