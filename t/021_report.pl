@@ -46,6 +46,7 @@ sub tells_what_is_lost
         $report->{divergence}{lsn}, "$name: the second one begins at the divergence");
     is(join(' ', map { $_->{timeline} } @{ $report->{target_history} }), '1', "$name: the target's timeline");
     ok($report->{bytes}{saved} > 0 && $report->{bytes}{saved} < $report->{bytes}{source}, "$name: what is saved");
+    like($report->{source}, qr{\Q@{[ $source->dir ]}\E}, "$name: the source, by its connection");
     is($report->{server_version}, $source->version, "$name: the version");
     return;
 }

@@ -19,7 +19,7 @@ static bool open_source(Run *run, Error *error)
     }
     else if (!source_directory_open(options->source_directory, &run->source, error))
         return false;
-    run->report->source = run->source->description;
+    run->report->source = arena_strdup(run->arena, run->source->description);
     return true;
 }
 
