@@ -659,6 +659,27 @@ bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t 
     return stage_add_extra(stage, path, staged, error);
 }
 
+bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint32_t segment_size,
+                    bool *taken, Error *error)
+{
+    char path[PATH_SIZE];
+    char staged[PATH_SIZE];
+    char local[PATH_SIZE];
+
+    *taken = false;
+    if (!path_join(path, sizeof(path), "pg_wal", name, error) ||
+        !stage_name(stage, path, name, staged, error) || !stage_local(stage, staged, local, error))
+        return false;
+    if (!file_rename(local_path, local, error))
+        return error->error_number == EXDEV;
+    *taken = true;
+    pthread_mutex_lock(&stage->lock);
+    stage->statistics.fetched_bytes += segment_size;
+    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += segment_size;
+    pthread_mutex_unlock(&stage->lock);
+    return stage_add_extra(stage, path, staged, error);
+}
+
 const char *stage_wal_path(const Stage *stage, const char *name)
 {
     char path[PATH_SIZE];

@@ -56,6 +56,12 @@ MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const char *name
                                   uint32_t segment_size, uint32_t size, const char *local_path,
                                   bool *found, Error *error);
 
+/*
+ * Stage a whole segment that was fetched before, by moving the file. *taken false: it lies on another mount, copy it.
+ */
+MUST_CHECK bool stage_wal_take(Stage *stage, const char *name, const char *local_path,
+                               uint32_t segment_size, bool *taken, Error *error);
+
 /* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
 const char *stage_wal_path(const Stage *stage, const char *name);
 

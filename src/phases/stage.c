@@ -21,10 +21,14 @@ static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Erro
     char name[WAL_NAME_SIZE], path[PATH_SIZE];
     bool is_here = false;
 
+    *found = false;
     run_segment_name(run, segment, name);
     if (run->source->is_server && segment_end <= run->source_wal_brought_end &&
-        !run_find_source_segment(run, segment, path, &is_here, error))
+        (!run_find_source_segment(run, segment, path, &is_here, error) ||
+         (is_here && !stage_wal_take(run->stage, name, path, run->shape.segment_size, found, error))))
         return false;
+    if (*found)
+        return true;
     if (!stage_wal_segment(run->stage, run->source, name, run->shape.segment_size, size,
                            is_here ? path : NULL, found, error))
         return false;
