@@ -3,7 +3,7 @@
 MESON_OPTIONS =
 TESTS =
 
-.PHONY: all with-faults setup check check-unit check-end-to-end demo install clean
+.PHONY: all with-faults setup check check-unit check-end-to-end random demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -32,6 +32,11 @@ check-unit: all
 
 check-end-to-end: all with-faults
 	@tests/end_to_end.sh $(TESTS)
+
+# Split brains thrown by dice: RUNS=200 of them, JOBS=2 at a time, from SEED on; see tests/random.sh.
+random: setup
+	@$(MAKE) --no-print-directory all >/dev/null
+	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" tests/random.sh
 
 demo: setup
 	@$(MAKE) --no-print-directory all >/dev/null

@@ -348,6 +348,9 @@ sub discard
     return;
 }
 
+# Stop all servers, leaving their files for somebody to look at.
+sub stop_all { $_->stop('immediate') for reverse @clusters; return }
+
 sub discard_all
 {
     for my $cluster (reverse my @all = @clusters)

@@ -1,0 +1,31 @@
+# Numbers that look like chance and follow from a seed alone, on every perl.
+#
+#   my $dice = RewindTest::Dice->new('7/source');
+#   $dice->number(6);           # 0 to 5
+#   $dice->pick('a', 'b');      # one of them
+#   $dice->chance(30);          # true in 30 of 100 cases
+
+package RewindTest::Dice;
+
+use strict;
+use warnings;
+
+use Digest::MD5 ();
+
+sub new
+{
+    my ($class, $seed) = @_;
+    return bless { seed => $seed, throws => 0 }, $class;
+}
+
+sub number
+{
+    my ($self, $limit) = @_;
+    return unpack('N', Digest::MD5::md5("$self->{seed}/" . $self->{throws}++)) % $limit;
+}
+
+sub pick { my ($self, @choices) = @_; return $choices[ $self->number(scalar @choices) ] }
+
+sub chance { my ($self, $percent) = @_; return $self->number(100) < $percent }
+
+1;
