@@ -156,7 +156,7 @@ sub start
 {
     my ($self, %option) = @_;
     my $result = $self->try_start(%option);
-    die "could not start $self->{name}:\n" . $self->log if $result->{status} != 0;
+    die "could not start $self->{name}:\n$result->{stdout}$result->{stderr}" . $self->log if $result->{status} != 0;
     return $self;
 }
 

@@ -35,7 +35,8 @@ sub END
 }
 
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.
-# Options: stdin => text; env => { NAME => value }; seconds => limit, after which it is killed.
+# Options: stdin => text; env => { NAME => value }; seconds => limit, after which it
+# and its children are killed.
 sub run
 {
     my ($argv, %option) = @_;
@@ -47,6 +48,7 @@ sub run
     my $pid = fork() // die "could not fork: $!";
     if ($pid == 0)
     {
+        setpgrp(0, 0);
         open(STDIN, '<', $file{stdin}->filename) or POSIX::_exit(126);
         open(STDOUT, '>', $file{stdout}->filename) or POSIX::_exit(126);
         open(STDERR, '>', $file{stderr}->filename) or POSIX::_exit(126);
@@ -79,7 +81,7 @@ sub wait_for_exit
         1;
     };
     return $status if $in_time;
-    kill 'KILL', $pid;
+    kill '-KILL', $pid;
     waitpid($pid, 0);
     warn "killed after $seconds seconds: $what\n";
     return $?;
