@@ -182,12 +182,39 @@ static void report_divergence(Run *run, Timeline timeline)
     run->report->divergence_timeline = timeline;
 }
 
-/* *needed: the target holds WAL behind the divergence. */
+/* How much WAL of the target there is to read, as far as can be told before. */
+static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
+{
+    Lsn end = run->target.control.checkpoint_lsn > run->target.control.min_recovery_point
+                  ? run->target.control.checkpoint_lsn
+                  : run->target.control.min_recovery_point;
+    Lsn begin = run->target.control.checkpoint.redo;
+
+    if (latest_divergence != LSN_INVALID && latest_divergence < begin)
+        begin = latest_divergence;
+    return end > begin ? end - begin : 0;
+}
+
+/* Where the target's WAL ends and where it parts from the source's, given the history files' word. */
+static bool read_target_wal(Run *run, Lsn latest, bool same_timeline, Error *error)
+{
+    if (!find_target_end(run, latest, error))
+        return false;
+    if (!same_timeline)
+        return find_divergence(run, run->target_end < latest ? run->target_end : latest, error);
+    /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
+    latest = run->target_end;
+    if (!run->position.in_recovery && run->position.end < latest &&
+        !scan_record_at(run->scan, run->position.end, &latest, error))
+        return false;
+    return find_divergence(run, latest, error);
+}
+
 bool phase_diverge(Run *run, bool *needed, Error *error)
 {
     size_t common;
     Lsn latest;
-    bool same_timeline;
+    bool same_timeline, result;
 
     open_streams(run);
     if (!find_source_directory_end(run, error))
@@ -197,24 +224,15 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
         return error_set(error, ERROR_IMPOSSIBLE, "could not find common ancestor of the source and "
                                                   "target cluster's timelines"); /* contract */
     same_timeline = latest == LSN_INVALID;
-    if (!find_target_end(run, latest, error))
-        return false;
-    if (same_timeline)
-    {
-        /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
-        latest = run->target_end;
-        if (!run->position.in_recovery && run->position.end < latest &&
-            !scan_record_at(run->scan, run->position.end, &latest, error))
-            return false;
-    }
-    else if (run->target_end < latest)
-        latest = run->target_end;
-    if (!find_divergence(run, latest, error))
+    progress_begin("scanned", wal_to_scan(run, latest));
+    result = read_target_wal(run, latest, same_timeline, error);
+    progress_end();
+    if (!result)
         return false;
     *needed = run->target_end > run->divergence;
     if (same_timeline && !*needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
-    else if (*needed || !same_timeline)
+    else
         report_divergence(run, *needed ? history_timeline_at(&run->target_history, run->divergence - 1)
                                        : run->target_history.entries[common].timeline);
     return true;

@@ -5,6 +5,7 @@
  */
 #include "phases/run.h"
 
+#include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
 
@@ -30,6 +31,7 @@ static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_
     if (bytes == NULL || size == 0 || offset != file->size)
         return true;
     file->size += size;
+    progress_add(size);
     return file_write_at(file->fd, file->path, bytes, size, offset, error);
 }
 
@@ -107,16 +109,22 @@ static bool bring_segment(void *context, int worker, size_t item, Error *error)
 bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 {
     Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
-    uint64_t last = wal_segment_before(&run->shape, end);
+    size_t count = (size_t) (wal_segment_before(&run->shape, end) - bringing.first) + 1;
+    uint64_t bytes = 0;
+    bool result;
     int granted;
 
     if (!run->source->is_server || end <= from)
         return true;
-    return file_make_directory(run->scratch, error) &&
-           run->source->operations->start_workers(run->source, run->options->jobs, &granted,
-                                                  error) &&
-           workers_run(granted, (size_t) (last - bringing.first) + 1, bring_segment, &bringing,
-                       error);
+    for (size_t i = 0; i < count; i++)
+        bytes += run_keeps_segment(run, bringing.first + i) ? 0 : run->shape.segment_size;
+    if (!file_make_directory(run->scratch, error) ||
+        !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
+        return false;
+    progress_begin("copied", bytes);
+    result = workers_run(granted, count, bring_segment, &bringing, error);
+    progress_end();
+    return result;
 }
 
 /* From where restore_command brings it. */
@@ -175,7 +183,7 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
     WalStream *stream = arena_allocate(run->arena, sizeof(*stream));
     Lsn first = wal_skip_header(&run->shape, from), last;
     char reason[256], text[LSN_TEXT_SIZE];
-    bool missing;
+    bool missing, scanned;
 
     *stream = (WalStream){.shape = run->shape,
                           .data_block_size = run->target.control.block_size,
@@ -184,8 +192,11 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
                           .open = open,
                           .context = run};
     *scan = scan_create(stream, run->options->jobs, first);
-    if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
-        scan_finish(*scan, run->arena, from, from, result, error))
+    progress_begin("scanned", end > from ? end - from : 0);
+    scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
+              scan_finish(*scan, run->arena, from, from, result, error);
+    progress_end();
+    if (scanned)
     {
         if (*last_end >= end || scan_ended_at_limit(*scan))
             return true;
