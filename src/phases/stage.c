@@ -76,6 +76,55 @@ static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error
     return result;
 }
 
+/* The older timeline's file of the segment in which it was left: the newest one's has the same bytes up to there. */
+static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
+{
+    uint64_t segment = wal_segment_of(&run->shape, left->end);
+    Lsn begin = wal_segment_start(&run->shape, segment);
+    char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE], path[PATH_SIZE];
+    const char *from;
+    bool found;
+
+    wal_segment_name(&run->shape, left->timeline, segment, name);
+    snprintf(path, sizeof(path), "pg_wal/%s", name);
+    if (plan_keeps_segment(&run->input, left->timeline, segment) &&
+        listing_find(&run->target_files, path) != NULL)
+        return true;
+    run_segment_name(run, segment, newest);
+    from = stage_wal_path(run->stage, newest);
+    if (from == NULL)
+    {
+        snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, newest);
+        from = path;
+    }
+    return stage_wal_segment(run->stage, run->source, name, run->shape.segment_size,
+                             (uint32_t) (left->end - begin), from, &found, error) &&
+           add_done_marker(run, name, error);
+}
+
+/*
+ * Replay reads a segment from its newest timeline's file. But while it is still on an older timeline, the server reads
+ * prepared transactions from that one's file (XlogReadTwoPhaseData), as a standby that followed the switch has it.
+ */
+static bool stage_left_timelines(Run *run, Lsn end, Error *error)
+{
+    const History *history = &run->source_history;
+    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
+
+    for (size_t i = 0; i + 1 < history->count; i++)
+    {
+        const HistoryEntry *left = &history->entries[i];
+        uint64_t segment = wal_segment_of(&run->shape, left->end);
+
+        if (left->end <= from || left->end >= end || left->begin >= left->end ||
+            left->end == wal_segment_start(&run->shape, segment))
+            continue;
+        if (!stage_left_segment(run, left, error))
+            return false;
+    }
+    return true;
+}
+
 /* The source's WAL as the rewound target will have it. A WalOpen. */
 static bool open_rewound(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
                          Error *error)
@@ -216,7 +265,8 @@ bool phase_stage(Run *run, Error *error)
         !read_source_again(run, &source_last, error))
         return false;
     end = run_wal_end(run);
-    if (!stage_wal(run, &next_segment, end, true, error) || !prove_chain(run, end, error))
+    if (!stage_wal(run, &next_segment, end, true, error) ||
+        !stage_left_timelines(run, end, error) || !prove_chain(run, end, error))
         return false;
     if (run->position.in_recovery)
         run->min_recovery_point = end;
