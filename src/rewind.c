@@ -18,10 +18,18 @@ static double mark(Run *run, ReportPhase phase, double since)
 
 static bool no_rewind_required(Run *run, Error *error)
 {
+    bool found, running;
+    long pid;
+
     log_info("no rewind required"); /* contract */
-    if (!run->options->write_recovery_conf || run->options->dry_run)
+    if (run->options->dry_run)
         return true;
-    return recovery_write(run->options->target, run->source, run->shape.version,
+    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at the end. */
+    if (!pid_file_look(run->options->target, &found, &running, &pid, error) ||
+        (found && !running && !interlock_claim_pid_file(run->interlock, error)))
+        return false;
+    return !run->options->write_recovery_conf ||
+           recovery_write(run->options->target, run->source, run->shape.version,
                           run->options->source_server, error);
 }
 

@@ -12,8 +12,8 @@
  * Both renames are synced before the next step begins, so the order on the disk is the order below. Every step may be
  * repeated from its beginning, as often as runs are killed: installing is done when the staged file is not there any more,
  * patching writes the same bytes again from data files that stay until the end, removing what is not there succeeds. Removals
- * come first: what is installed under a removed name (a tablespace's directory taken over by a new one, a file that
- * becomes a directory) must survive them, also in the second run. A step that fails for a passing reason (no
+ * come first: what is installed in the directory of a removed tablespace, taken over by a new one, must survive them, also in
+ * the second run, when the old link is gone. A step that fails for a passing reason (no
  * space, an I/O error) is repeated here, for a caller takes a failing exit as final.
  */
 #include "apply/apply.h"
@@ -182,7 +182,7 @@ static bool patch_range(Apply *apply, const JournalEntry *entry, Error *error)
     return true;
 }
 
-/* In the second run a directory may stand where a file was removed in the first. */
+/* A directory that somebody has put there since is none of our business. */
 static bool remove_file(const char *path, Error *error)
 {
     struct stat status;
@@ -492,9 +492,23 @@ static bool install_control(Apply *apply, Error *error)
     return replace_control(apply, apply->head->new_control, error);
 }
 
+static bool remove_but_journal(void *context, const char *name, Error *error)
+{
+    const char *work = context;
+    char path[PATH_SIZE];
+
+    if (strcmp(name, JOURNAL_NAME) == 0)
+        return true;
+    return path_join(path, sizeof(path), work, name, error) && dir_remove_tree(path, error);
+}
+
+/* The journal goes last: until then the next run sees that the rewind is whole, and needs no source. */
 static bool remove_work_directory(const char *path, Error *error)
 {
-    return dir_remove_tree(path, error);
+    bool found;
+
+    return dir_names(path, remove_but_journal, (void *) path, &found, error) &&
+           dir_remove_tree(path, error);
 }
 
 static bool clean_up(Apply *apply, Error *error)
