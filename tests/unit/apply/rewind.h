@@ -73,7 +73,7 @@ static void put_blocks(const char *path, char letter, int count)
     fclose(file);
 }
 
-static void put_text(const char *path, const char *text)
+static inline void put_text(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");
 
@@ -83,7 +83,7 @@ static void put_text(const char *path, const char *text)
 }
 
 /* The first byte of a block. */
-static int block_letter(const char *path, int number)
+static inline int block_letter(const char *path, int number)
 {
     const int fd = open(path, O_RDONLY);
     char byte = 0;
@@ -94,7 +94,7 @@ static int block_letter(const char *path, int number)
     return byte;
 }
 
-static off_t size_of(const char *path)
+static inline off_t size_of(const char *path)
 {
     struct stat status;
 
@@ -152,7 +152,7 @@ static void make_fixture(void)
     put_text("target/base/8/server.log", "keep\n");
     put_blocks("source/base/7/1", 'A', 1); /* a directory that comes */
     put_text("target/postgresql.conf", "port=1\n"); /* has grown since it was listed */
-    put_text("source/postgresql.conf", "port=2 # longer than listed\n");
+    put_text("source/postgresql.conf", "port=1\nport=2\n"); /* equal as far as it was listed */
     put_text("target/standby.signal", "old"); /* the plan removes it, we make one */
     put_blocks("target/pg_wal/000000010000000000000002", 'a', 128); /* goes */
     put_blocks("target/pg_wal/000000010000000000000003", 'a', 128); /* the plan removes it, it comes */
@@ -171,7 +171,7 @@ static void remove_fixture(void)
 }
 
 /* The target as it was. */
-static void reset_target(void)
+static inline void reset_target(void)
 {
     shell("rm -rf target old_location %s/location && cp -a pristine/target pristine/old_location .",
           fixture.space_directory);
@@ -435,10 +435,18 @@ static int run_rewind(void)
     return ok ? 0 : committed ? 2 : 1;
 }
 
-/* In a child, with a fault ("kill:17") or NULL. The exit status, or minus the signal. */
-static int run_in_child(const char *fault)
+/* Wait for a child: its exit status, or minus the signal. */
+static int wait_for(pid_t pid)
 {
     int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* In a child, with a fault ("kill:17") or NULL. */
+static inline int run_in_child(const char *fault)
+{
     pid_t pid;
 
     fflush(NULL);
@@ -454,8 +462,7 @@ static int run_in_child(const char *fault)
         }
         _exit(run_rewind());
     }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return wait_for(pid);
 }
 
 /* ---- Comparing ---- */
@@ -515,7 +522,7 @@ static int compare_lines(const void *a, const void *b)
  * Every path of the target with type, mode, content or link. With server_only: as a server sees it, so without the work
  * directories and the pid file, and without the location of the new tablespace.
  */
-static void take_snapshot(bool server_only, char snapshot[SNAPSHOT_SIZE])
+static inline void take_snapshot(bool server_only, char snapshot[SNAPSHOT_SIZE])
 {
     taking.server_only = server_only;
     taking.count = 0;
