@@ -1,7 +1,7 @@
 # Meson builds; this is the short way to it.  `make` leaves the program at build/pg_rewind.
 
-MESON_OPTIONS =
-TESTS =
+MESON_OPTIONS ?=
+TESTS ?=
 
 .PHONY: all with-faults setup check check-unit check-end-to-end random demo install clean
 
