@@ -133,6 +133,8 @@ sub rewinds
 #   recovery_written => 1   the recovery configuration is there already: -R
 #   check => sub            more tests, given target and source while they replicate
 #   no_promotion => 1       leave the target running as a standby
+my $letters_sent = 0;
+
 sub rejoins
 {
     my ($target, $source, %option) = @_;
@@ -142,11 +144,12 @@ sub rejoins
     my $start = $target->try_start;
     is($start->{status}, 0, 'the rewound target starts') or do { diag($target->log); return };
 
-    $writer->sql("CREATE TABLE IF NOT EXISTS written_after_rewind (target text);
-        INSERT INTO written_after_rewind VALUES ('$target->{name}')");
+    my $letter = "$target->{name} " . ++$letters_sent;
+    $writer->sql("CREATE TABLE IF NOT EXISTS written_after_rewind (letter text);
+        INSERT INTO written_after_rewind VALUES ('$letter')");
     $source->wait_for_replay_of($writer) if $writer != $source;
     $target->wait_for_replay_of($source);
-    my $arrived = $target->try_sql("SELECT count(*) FROM written_after_rewind WHERE target = '$target->{name}'");
+    my $arrived = $target->try_sql("SELECT count(*) FROM written_after_rewind WHERE letter = '$letter'");
     is($arrived->{stdout} . $arrived->{stderr}, "1\n", 'the rewound target receives what is written on the source')
         or do { diag($target->log); return };
     is_copy_of($target, $source);
