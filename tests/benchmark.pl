@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Time and bytes against the original of version 15, side by side in one run: two copies of one target, one rewound by
-# each program. Run by `make benchmark`; SCALE=100 is pgbench's scale, SECONDS=60 how long both sides write.
+# each program. Run by `make benchmark`; SCALE=100 is pgbench's scale, SECONDS_OF_WRITING=60 how long both sides write.
 #
 # Nothing is asserted but that both end well: a benchmark is no test.
 
@@ -12,7 +12,7 @@ use RewindTest;
 use Time::HiRes 'time';
 
 my $scale = $ENV{SCALE} // 100;
-my $seconds = $ENV{SECONDS} // 60;
+my $seconds = $ENV{SECONDS_OF_WRITING} // 60;
 my $original_bindir = '/usr/lib/postgresql/15/bin';
 $ENV{PG_BINDIR_15} //= $original_bindir;
 
@@ -65,7 +65,7 @@ my $original_bytes = copied_by_original($original->{stderr});
 my $our_target = $target->copy('ours');
 my ($our_seconds, $ours) = timed('pg_rewind', $our_target, $ENV{PG_REWIND}, @source, '--report=json');
 my $report = decode_json($ours->{stdout});
-my $our_bytes = $report->{fetched_bytes} // $report->{fetched}{bytes} // die "no bytes in the report:\n$ours->{stdout}";
+my $our_bytes = $report->{bytes}{fetched} // die "no bytes in the report:\n$ours->{stdout}";
 
 say_line(sprintf('pgbench scale %d, %d s of writing on each side, server 15, source a server', $scale, $seconds));
 say_line(sprintf('%-10s %10s %14s', '', 'seconds', 'bytes'));

@@ -51,3 +51,25 @@ stop_servers_below()
         fi
     done
 }
+
+# Make $work, which an ordinary user can read although the checkout may be closed to him: program and harness are copied
+# there, $work/run is his. Removed at the end, with the servers that still run in it.
+make_work()
+{
+    work=$(mktemp -d "${TMPDIR:-/tmp}/rewind.XXXXXX")
+    trap clean_up_work EXIT
+    trap 'exit 130' INT TERM
+    mkdir "$work/bin" "$work/run"
+    cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind"
+    cp -r "$checkout/t" "$work/t"
+    chmod -R a+rX "$work"
+    if [ "$(id -u)" = 0 ]; then
+        chown "$ordinary_user" "$work/run"
+    fi
+}
+
+clean_up_work()
+{
+    stop_servers_below "$work"
+    rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
+}
