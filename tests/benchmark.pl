@@ -44,7 +44,7 @@ sub copied_by_original
 }
 
 my $target = make_cluster('target', 15, checksums => 1,
-    settings => "fsync = on\nshared_buffers = 256MB\nmax_wal_size = 4GB\nautovacuum = on\n");
+    settings => "fsync = on\nshared_buffers = 256MB\nmax_wal_size = 4GB\nwal_keep_size = 8GB\nautovacuum = on\n");
 $target->start;
 pgbench($target, '-i', '-q', '-s', $scale);
 my $source = $target->standby('source');
