@@ -1,0 +1,149 @@
+# While one pg_rewind works, no second one and no server gets at the target; what a killed one leaves hinders nobody.
+# (Invariant 5. Servers and their messages are alike: the oldest, one between, the newest.)
+#
+#   pg_rewind is held    before it has its lock file    about to commit     then
+#   a second pg_rewind   fails at once                  fails at once      works once the first is killed
+#   a server             starts, the first gives up     is refused         starts once the first is killed
+
+use strict;
+use warnings;
+use lib 't/lib';
+use POSIX ();
+use Time::HiRes ();
+use RewindTest;
+
+my %held;    # by process id
+END { kill 'KILL', keys %held }
+
+# Start pg_rewind, and wait until it has stopped itself at the first fault point of that name.
+sub hold
+{
+    my ($target, $source, $point) = @_;
+    my $errors = $target->dir . '/errors';
+    my $pid = fork() // die;
+    if ($pid == 0)
+    {
+        open(STDERR, '>', $errors);
+        $ENV{PG_REWIND_FAULT} = "stop\@$point";
+        { no warnings 'exec'; exec $ENV{PG_REWIND_WITH_FAULTS}, '-D', $target->data, '--source-server', $source->conninfo; }
+        POSIX::_exit(127);
+    }
+    $held{$pid} = 1;
+    my $stopped = waitpid($pid, POSIX::WUNTRACED());
+    die "pg_rewind ended before it was held:\n" . slurp($errors) if $stopped != $pid || !POSIX::WIFSTOPPED(${^CHILD_ERROR_NATIVE});
+    return { pid => $pid, errors => $errors };
+}
+
+sub go_on
+{
+    my ($held) = @_;
+    kill 'CONT', $held->{pid};
+    waitpid($held->{pid}, 0);
+    my $status = $? >> 8;
+    delete $held{ $held->{pid} };
+    return { status => $status, stderr => slurp($held->{errors}) };
+}
+
+sub end_by_kill
+{
+    my ($held) = @_;
+    kill 'KILL', $held->{pid};
+    waitpid($held->{pid}, 0);
+    delete $held{ $held->{pid} };
+    return;
+}
+
+sub second_rewind_fails_at_once
+{
+    my ($target, $source, $options) = @_;
+    my $begin = Time::HiRes::time();
+    my $second = rewind($target, $source, options => $options);
+    is($second->{status}, 1, "a second pg_rewind @$options fails");
+    like($second->{stderr}, qr/^pg_rewind: error: .*another pg_rewind/m, 'it says why');
+    cmp_ok(Time::HiRes::time() - $begin, '<', 5, 'at once');
+    return;
+}
+
+sub server_is_refused
+{
+    my ($target, $held) = @_;
+    my $pid = $held->{pid};
+    my %starter = (
+        postgres => [ $target->bindir . '/postgres', '-D', $target->data, '-k', $target->dir ],
+        'postgres --single' => [ $target->bindir . '/postgres', '--single', '-D', $target->data, 'postgres' ],
+    );
+    for my $name (sort keys %starter)
+    {
+        my $server = run($starter{$name}, seconds => 20);
+        is($server->{status}, 1, "$name is refused");
+        like($server->{stderr}, qr/FATAL:  lock file "postmaster.pid" already exists/, 'by the lock file');
+        like($server->{stderr}, qr/\(PID $pid\)/, 'which names pg_rewind');
+    }
+    isnt($target->try_start->{status}, 0, 'pg_ctl start is refused');
+    my $stop = run([ $target->bindir . '/pg_ctl', '-D', $target->data, '-m', 'immediate', 'stop' ]);
+    isnt($stop->{status}, 0, 'pg_ctl stop is refused');
+    like(slurp("/proc/$pid/stat"), qr/\) T /, 'and pg_rewind lives');
+    return;
+}
+
+sub is_held_before_lock_file
+{
+    my ($source, $target) = @_;
+    my $held = hold($target, $source, 'query');
+    second_rewind_fails_at_once($target, $source, []);
+    second_rewind_fails_at_once($target, $source, ['--dry-run']);
+
+    is($target->try_start->{status}, 0, 'a server starts') or diag($target->log);
+    my $first = go_on($held);
+    is($first->{status}, 1, 'pg_rewind gives up');
+    like($first->{stderr}, qr/^pg_rewind: error: /m, 'it says why');
+    ok($target->is_running, 'the server lives');
+    is($target->query('SELECT b FROM t'), 'target', 'and reads what it had');
+
+    $target->stop;
+    $held = hold($target, $source, 'query');
+    $target->start;
+    $target->sql("UPDATE t SET b = 'later'");
+    $target->stop;
+    $first = go_on($held);
+    is($first->{status}, 1, 'a server that came and went: pg_rewind gives up');
+    like($first->{stderr}, qr/^pg_rewind: error: /m, 'it says why');
+    is($target->start->query('SELECT b FROM t'), 'later', 'and has harmed nothing');
+    $target->stop;
+    return;
+}
+
+sub is_held_before_commit
+{
+    my ($source, $target) = @_;
+    my $held = hold($target, $source, 'commit');
+    second_rewind_fails_at_once($target, $source, []);
+    server_is_refused($target, $held);
+
+    end_by_kill($held);
+    ok(-e $target->path('postmaster.pid'), 'a killed pg_rewind leaves its lock file');
+    is($target->try_start->{status}, 0, 'but a server starts') or diag($target->log);
+    $target->stop;
+
+    end_by_kill(hold($target, $source, 'commit'));
+    rewinds($target, $source);
+    ok(!-e $target->path('postmaster.pid'), 'no lock file is left');
+    rejoins($target, $source, no_promotion => 1);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { my ($primary) = @_; $primary->sql("CREATE TABLE t (b text); INSERT INTO t VALUES ('before')") },
+        source => sub { my ($source) = @_; $source->sql("UPDATE t SET b = 'source'") },
+        target => sub { my ($target) = @_; $target->sql("UPDATE t SET b = 'target'") });
+    my $copy = $target->copy('copy');
+    subtest('pg_rewind is held before it has a lock file', sub { is_held_before_lock_file($source, $copy) });
+    $copy->discard;
+    subtest('pg_rewind is held when all is staged', sub { is_held_before_commit($source, $target) });
+
+    my $result = rewind($target, $source);
+    is($result->{status}, 1, 'a target whose server runs is refused');
+    ok($target->is_running, 'the server lives');
+}, only => [ 10, 15, 18 ]);
