@@ -74,9 +74,9 @@ sub note_end
     my $choice = choose($seed, %fixed);
     my $log = slurp(log_path($seed));
     my ($end) = $log =~ /^# end: (.*)/m;
-    my $kind = $status != 0 ? 'failed' : $end =~ /^refused: / ? 'refused' : 'rewound';
+    my $kind = $status != 0 ? 'failed' : $end =~ /refused: |^no history/ ? 'refused' : 'rewound';
     $tally{ $choice->{version} }{ $choice->{kind} }{$kind}++;
-    $reasons{$end}++ if $status == 0 && $end ne 'rewound';
+    $reasons{$_}++ for $status == 0 ? grep { $_ ne 'rewound' } split /; then /, $end : ();
     $seconds += $elapsed;
     $done++;
     if ($status == 0)

@@ -42,6 +42,8 @@ sub choose
         switches_before => $dice->pick(0, 0, 1, 2),
         switches_of_source => $dice->pick(0, 0, 0, 1, 2),
         switches_of_target => $dice->pick(0, 0, 0, 1, 2),
+        crash_of_source => $dice->chance(20),
+        crash_of_target => $dice->chance(20),
         load_at_divergence => $dice->chance(40),
         busy_source => $dice->pick(qw(idle load load operations)),
         held_transactions => $dice->chance(50),
@@ -49,6 +51,8 @@ sub choose
         jobs => 1 + $dice->number(4),
         write_recovery_conf => $dice->chance(30),
         dry_run => $dice->chance(40),
+        killed_after_ms => $dice->chance(20) ? 10 + $dice->number(600) : 0,
+        again => $dice->chance(25),
         autovacuum => $dice->chance(25),
         wal_compression => $dice->chance(25),
         archive => $dice->chance(20),
@@ -222,6 +226,18 @@ sub add_standbys
     return \%cluster;
 }
 
+# Kill a server while it is busy, and start it again.
+sub crash
+{
+    my ($cluster) = @_;
+    my $load = start_load($cluster);
+    Time::HiRes::sleep(0.3);
+    $cluster->stop('kill');
+    end_load($load);
+    $cluster->start;
+    return;
+}
+
 # Work on a side after the divergence, with switches of its timeline.
 sub write_apart
 {
@@ -233,6 +249,7 @@ sub write_apart
         work($choice, $cluster, int($operations / ($switches + 1)));
         switch_timeline($cluster);
     }
+    crash($cluster) if $choice->{"crash_of_$side"};
     work($choice, $cluster, $operations - $switches * int($operations / ($switches + 1)));
     return;
 }
@@ -322,6 +339,18 @@ sub refusal
     return;
 }
 
+# A run that does not come to its end.
+sub kill_rewind
+{
+    my ($choice, $target, $source, @options) = @_;
+    my @source = $choice->{kind} eq 'directory' ? ('--source-pgdata', $source->data) : ('--source-server', $source->conninfo);
+    my $pid = in_background('killed', $ENV{PG_REWIND}, '-D', $target->data, @source, @options, '--debug');
+    Time::HiRes::sleep($choice->{killed_after_ms} / 1000);
+    kill 'KILL', $pid;
+    waitpid($pid, 0);
+    return;
+}
+
 sub try_rewind
 {
     my ($choice, $source, $target, $writer) = @_;
@@ -340,6 +369,7 @@ sub try_rewind
         spew(work_dir() . '/dry_run.stderr', $dry->{stderr});
         ok(files_of($target) eq $before, '--dry-run changes nothing');
     }
+    kill_rewind($choice, $target, $source, @options) if $choice->{killed_after_ms};
     my $result = rewind($target, $source, kind => $kind, options => [ @options, '--debug' ]);
     end_load($load);
     waitpid($operations, 0) if $operations;
@@ -349,20 +379,21 @@ sub try_rewind
     return ($result, $with_conf);
 }
 
-# Rewind and test the result.  Returns 'rewound', or why that was rightly refused.
-sub play
+# Rewind, test the result, and promote it.  Returns 'rewound', or why that was rightly refused.
+sub rewind_and_rejoin
 {
-    my ($choice) = @_;
-    %dice = ();
-    $next_object = {};
-    my ($source, $target, $writer) = split_up($choice);
-    $source->stop if $choice->{kind} eq 'directory';
-    must_run([ 'cp', '-a', $target->dir, work_dir() . '/target_before' ]) if $ENV{PG_REWIND_TEST_KEEP};
-
+    my ($choice, $source, $target, $writer) = @_;
+    my $directory = $choice->{kind} eq 'directory';
+    $source->stop if $directory;
+    if ($ENV{PG_REWIND_TEST_KEEP})
+    {
+        must_run([ 'rm', '-rf', work_dir() . '/target_before' ]);
+        must_run([ 'cp', '-a', $target->dir, work_dir() . '/target_before' ]);
+    }
     my ($result, $with_conf) = try_rewind($choice, $source, $target, $writer);
-    my $end = 'rewound';
     my $refusal = refusal($result);
-    if ($refusal && $choice->{kind} ne 'directory')
+    my $end = $refusal ? "refused at first: $refusal" : 'rewound';
+    if ($refusal && !$directory)
     {
         # What its hint says; a standby needs a restartpoint behind it.
         $writer->sql('CHECKPOINT');
@@ -371,21 +402,39 @@ sub play
             $source->wait_for_replay_of($writer);
             $source->sql('CHECKPOINT');
         }
-        ($result, $with_conf) = try_rewind({ %$choice, dry_run => 0, busy_source => 'idle' }, $source, $target, $writer);
-        $end = "refused at first: $refusal";
+        ($result, $with_conf) = try_rewind({ %$choice, dry_run => 0, killed_after_ms => 0, busy_source => 'idle' }, $source, $target, $writer);
         $refusal = refusal($result);
     }
-    if ($refusal)
-    {
-        $source->start if $choice->{kind} eq 'directory';
-        pass("refused: $refusal");
-        return "refused: $refusal";
-    }
+    $source->start if $directory;
+    return "refused: $refusal" if $refusal;
     is($result->{status}, 0, 'pg_rewind succeeds') or diag(tail($result->{stderr}));
     return 'failed' if $result->{status} != 0;
-    $source->start if $choice->{kind} eq 'directory';
+    $end .= ', started late' if $result->{stderr} =~ /recovery starts late/;
     settle($choice, $writer);
     rejoins($target, $source, writer => $writer, recovery_written => $with_conf);
+    return $end;
+}
+
+# Returns how it ended: 'rewound' and the like, or 'refused: ...'.
+sub play
+{
+    my ($choice) = @_;
+    %dice = ();
+    $next_object = {};
+    # Servers have faults of their own: a standby of 13 that dies when the primary before it is promoted in the midst of a record.
+    my ($source, $target, $writer) = eval { split_up($choice) };
+    return 'no history: ' . (split /\n/, $@)[0] =~ s/\d+/N/gr if !defined $source;
+    my $end = rewind_and_rejoin($choice, $source, $target, $writer);
+    if ($choice->{again} && $target->is_running && Test::More->builder->is_passing)
+    {
+        # It has been promoted: the next divergence.
+        $writer->sql('DROP TABLE written_after_rewind');
+        work($choice, $target, 3);
+        work($choice, $writer, 3);
+        stop_target($choice, $target);
+        $source->wait_for_replay_of($writer) if $source != $writer;
+        $end .= '; then ' . rewind_and_rejoin({ %$choice, killed_after_ms => 0 }, $source, $target, $writer);
+    }
     return $end;
 }
 
