@@ -4,23 +4,8 @@
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/rewind-demo.XXXXXX")
-clean_up()
-{
-    stop_servers_below "$work"
-    sleep 0.5
-    rm -rf "$work"
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-mkdir "$work/bin" "$work/run"
-cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind"
-cp -r "$checkout/t/lib" "$checkout/tests/demo.pl" "$work/"
-chmod -R a+rX "$work"
-if [ "$(id -u)" = 0 ]; then
-    chown "$ordinary_user" "$work/run"
-fi
+make_work
+install -m 644 "$checkout/tests/demo.pl" "$work/"
 cd "$work"
-as_ordinary_user PG_REWIND="${PG_REWIND:-$work/bin/pg_rewind}" PG_REWIND_SERVERS="$servers" TMPDIR="$work/run" \
-    perl -Ilib demo.pl "${DEMO_VERSION:-15}"
+as_ordinary_user PG_REWIND="$work/bin/pg_rewind" PG_REWIND_SERVERS="$servers" TMPDIR="$work/run" \
+    perl -It/lib demo.pl "${DEMO_VERSION:-15}"

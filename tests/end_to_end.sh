@@ -2,29 +2,14 @@
 # Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program,
 # and PG_REWIND_WITH_FAULTS its build with fault points.
-#
-# An ordinary user may not be able to read the checkout: program and tests are copied to where he can.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/rewind.XXXXXX")
-clean_up()
-{
-    stop_servers_below "$work"
-    rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
-}
-trap clean_up EXIT
-trap 'exit 130' INT TERM
-
-mkdir -p "$work/bin/faults" "$work/run"
-cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind" || exit
+make_work
+mkdir "$work/bin/faults"
 cp "${PG_REWIND_WITH_FAULTS:-$checkout/build-faults/pg_rewind}" "$work/bin/faults/pg_rewind" || [ -n "${PG_REWIND:-}" ]
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]
-cp -r "$checkout/t" "$work/t"
-chmod -R a+rX "$work"
-if [ "$(id -u)" = 0 ]; then
-    chown "$ordinary_user" "$work/run"
-fi
+chmod -R a+rX "$work/bin"
 
 # The original can look for its companions only beside the place it was installed in.
 program=$work/bin/pg_rewind
