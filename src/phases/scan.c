@@ -1,15 +1,52 @@
 #include "phases/run.h"
 
 #include "base/log.h"
+#include "wal/summary.h"
 
-/* Did the target pass the divergence in recovery, where hints are set without being logged? */
-static bool passed_divergence_in_recovery(const Run *run)
+static Lsn target_timeline_begin(const Run *run)
+{
+    return run->target_history.entries[run->target_history.count - 1].begin;
+}
+
+/* Did the target reach the divergence in recovery, where hints are set without being logged? */
+static bool was_in_recovery_at_divergence(const Run *run)
 {
     const ControlState state = run->target.control.state;
-    const History *history = &run->target_history;
 
     return state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
-           history->entries[history->count - 1].begin > run->divergence;
+           target_timeline_begin(run) >= run->divergence;
+}
+
+/*
+ * The target was promoted at the divergence: what ran then has ended for it, but may be committed on a source that is
+ * the old primary. Until its first checkpoint after the promotion the target takes pages that were changed since its
+ * last restartpoint for logged, however old that is: their hints are in no WAL. The lowest transaction number for
+ * which that may be so; 0: none.
+ */
+static uint32_t lowest_cut_off_xid(const Run *run)
+{
+    const CheckPoint *checkpoint = &run->common.checkpoint;
+
+    if (target_timeline_begin(run) != run->divergence)
+        return 0;
+    if (run->scanned.oldest_running_xid != 0)
+        return run->scanned.oldest_running_xid;
+    return checkpoint->oldest_active_xid != 0 ? checkpoint->oldest_active_xid
+                                              : (uint32_t) checkpoint->next_xid;
+}
+
+/*
+ * Hints for transactions whose end the two sides know differently may stand on any page that these touched. *xid is the
+ * lowest of them, false: there is none. What began after the common checkpoint is scanned anyhow.
+ */
+static bool find_doubtful_xid(const Run *run, uint32_t *xid)
+{
+    uint32_t cut_off = lowest_cut_off_xid(run);
+
+    *xid = was_in_recovery_at_divergence(run) ? run->scanned.lowest_committed_xid : 0;
+    if (cut_off != 0 && (*xid == 0 || xid_precedes(cut_off, *xid)))
+        *xid = cut_off;
+    return *xid != 0 && xid_precedes(*xid, (uint32_t) run->common.checkpoint.next_xid);
 }
 
 static bool check_scanned_settings(const Run *run, Error *error)
@@ -59,10 +96,9 @@ bool phase_scan(Run *run, Error *error)
     if (!scan_finish(run->scan, run->arena, run->start.scan_floor, run->divergence, &run->scanned,
                      error))
         return false;
-    if (passed_divergence_in_recovery(run) && run->scanned.lowest_committed_xid != 0)
+    if (find_doubtful_xid(run, &wanted.next_xid_not_after))
     {
-        /* Hints for transactions that ended on the target may stand on any page that they touched: scan from before they began. */
-        wanted.next_xid_not_after = run->scanned.lowest_committed_xid;
+        /* Scan from before they began. */
         if (!scan_find_checkpoint(run->scan, &wanted, &older, error))
             return false;
         if (older.checkpoint.redo < run->start.scan_floor)

@@ -279,18 +279,41 @@ static void sum_commits(const Cut *cut, ScanResult *result)
     {
         const Summary *summary = from_divergence(cut, i);
 
-        if (summary == NULL || summary->commit_count == 0)
+        if (summary == NULL)
+            continue;
+        uint32_t lowest = summary->lowest_committed_xid;
+        if (lowest != 0 && (result->lowest_committed_xid == 0 ||
+                            xid_precedes(lowest, result->lowest_committed_xid)))
+            result->lowest_committed_xid = lowest;
+        if (summary->commit_count == 0)
             continue;
         if (result->commit_count == 0 || summary->first_commit_time < result->first_commit_time)
             result->first_commit_time = summary->first_commit_time;
         if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
             result->last_commit_time = summary->last_commit_time;
         result->commit_count += summary->commit_count;
-        uint32_t lowest = summary->lowest_committed_xid;
-        if (lowest != 0 && (result->lowest_committed_xid == 0 ||
-                            xid_precedes(lowest, result->lowest_committed_xid)))
-            result->lowest_committed_xid = lowest;
     }
+}
+
+/* The last list of running transactions between floor and divergence. */
+static uint32_t oldest_running(const Cut *cut)
+{
+    uint64_t divergence_segment = wal_segment_of(&cut->chain->stream->shape, cut->divergence);
+    uint32_t oldest = 0;
+
+    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
+    {
+        const Summary *summary = from_divergence(cut, i);
+
+        if (summary == NULL)
+            summary = from_floor(cut, i);
+        else if (summary->facts.segment > divergence_segment ||
+                 summary->divergence != cut->divergence)
+            break; /* its first record is behind the divergence already */
+        if (summary->oldest_running_xid != 0)
+            oldest = summary->oldest_running_xid;
+    }
+    return oldest;
 }
 
 static void sum_flags(const Cut *cut, ScanResult *result)
@@ -458,6 +481,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     merge_blocks(chain, &cut);
     sum_flags(&cut, result);
     sum_commits(&cut, result);
+    result->oldest_running_xid = oldest_running(&cut);
     collect_prepared(&cut, arena, result);
     collect_directories(&cut, arena, result);
     judge_parameters(&cut, arena, result);

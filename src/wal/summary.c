@@ -62,6 +62,16 @@ static void note_commit(Summary *summary, const WalRecord *record, const WalEven
     if (summary->commit_count == 0 || event->time > summary->last_commit_time)
         summary->last_commit_time = event->time;
     summary->commit_count++;
+}
+
+/*
+ * A prepared transaction that is rolled back here may be committed on the other side; any other
+ * that ran at the divergence ends there as it does here, or not at all.
+ */
+static void note_ended_xids(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    if (record->lsn < summary->divergence || (event->kind == WAL_EVENT_ABORT && !event->prepared))
+        return;
     note_lowest_xid(summary, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         note_lowest_xid(summary, load_u32(event->subxids + (size_t) i * sizeof(uint32_t)));
@@ -76,6 +86,7 @@ static void note_transaction_end(Summary *summary, const WalRecord *record, cons
         SummaryFinished item = {.lsn = record->lsn, .xid = event->xid};
         buffer_append(&summary->finished, &item, sizeof(item));
     }
+    note_ended_xids(summary, record, event);
     if (event->kind == WAL_EVENT_COMMIT)
         note_commit(summary, record, event);
 }
@@ -179,6 +190,8 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     case WAL_EVENT_RUNNING_XACTS:
         if (summary->running_xacts_lsn == LSN_INVALID)
             summary->running_xacts_lsn = record->lsn;
+        if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
+            summary->oldest_running_xid = event->oldest_running_xid;
         break;
     case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
         note_unknown(summary, record);

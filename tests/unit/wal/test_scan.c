@@ -103,6 +103,25 @@ static Lsn write_running_xacts(WalWriter *writer)
     return writer_record(writer, RM_STANDBY, 0x10, 0, NULL, bytes, sizeof(bytes));
 }
 
+static Lsn write_running_from(WalWriter *writer, uint32_t oldest)
+{
+    uint8_t bytes[24] = {0};
+
+    store_u32(bytes + 12, oldest + 1);
+    store_u32(bytes + 16, oldest);
+    return writer_record(writer, RM_STANDBY, 0x10, 0, NULL, bytes, sizeof(bytes));
+}
+
+static Lsn write_abort(WalWriter *writer, uint32_t xid, bool prepared)
+{
+    uint8_t bytes[16] = {0};
+
+    store_u32(bytes + 8, prepared ? 0x10 : 0);
+    store_u32(bytes + 12, xid);
+    return writer_record(writer, RM_XACT, (prepared ? 0x40 : 0x20) | 0x80, prepared ? 0 : xid, NULL,
+                         bytes, prepared ? 16 : 12);
+}
+
 static Lsn write_hint_image(WalWriter *writer)
 {
     return writer_record(writer, RM_XLOG, 0xA0, 0, NULL, NULL, 0);
@@ -581,6 +600,51 @@ static void test_transaction_numbers_are_circular(void **state)
     free(writer);
 }
 
+static void test_rolled_back_transactions(void **state)
+{
+    WalWriter *writer = writer_create();
+    End end;
+    ScanResult result;
+
+    (void) state;
+    Lsn first = write_abort(writer, 90, true);
+    Lsn divergence = write_commit(writer, 200, 1);
+    write_abort(writer, 100, false);
+    write_abort(writer, 150, true);
+    WalScan *scan = forward(writer, first, first, 1, &end);
+    finish(scan, first, divergence, &result);
+    /* Only a prepared one can have another end on the other side. */
+    assert_int_equal(result.lowest_committed_xid, 150);
+    assert_int_equal(result.commit_count, 1);
+    scan_destroy(scan);
+    free(writer);
+}
+
+static void test_running_transactions_at_the_divergence(void **state)
+{
+    WalWriter *writer = writer_create();
+    Lsn lsns[60];
+    End end;
+    ScanResult result;
+
+    (void) state;
+    for (uint32_t i = 0; i < 60; i++)
+    {
+        lsns[i] = i % 4 == 0 ? write_running_from(writer, 1000 + i) : writer_filler(writer, 100);
+        writer_filler(writer, 12000);
+    }
+    for (unsigned divergence = 3; divergence < 60; divergence++)
+    {
+        WalScan *scan = forward(writer, lsns[0], lsns[0], 2, &end);
+        uint32_t last = 1000 + (divergence - 1) / 4 * 4;
+
+        finish(scan, lsns[2], lsns[divergence], &result);
+        assert_int_equal(result.oldest_running_xid, last == 1000 ? 0 : last);
+        scan_destroy(scan);
+    }
+    free(writer);
+}
+
 static void test_lists(void **state)
 {
     WalWriter *writer = writer_create();
@@ -744,6 +808,8 @@ int main(void)
         cmocka_unit_test(test_a_low_floor_is_exact_where_it_was_announced),
         cmocka_unit_test(test_commits_count_from_the_divergence_on),
         cmocka_unit_test(test_transaction_numbers_are_circular),
+        cmocka_unit_test(test_rolled_back_transactions),
+        cmocka_unit_test(test_running_transactions_at_the_divergence),
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_full_page_writes),
         cmocka_unit_test(test_parameter_changes),
