@@ -75,5 +75,36 @@ each_version(sub {
         $primary->stop;
         $primary->discard;
         nothing_is_lost_twice($source, $target);
+        RewindTest::Cluster::discard_all();
+    });
+
+    # The other way round: prepared, rolled back where the target comes from, committed on the source.
+    subtest('a prepared transaction ends differently', sub {
+        my $primary = make_cluster('primary', $version)->start;
+        $primary->sql('CREATE TABLE lost (a int, b text)');
+        my $target = $primary->standby('target');
+        my $source = $primary->standby('source');
+        $primary->sql("BEGIN; INSERT INTO lost SELECT g, repeat('x', 100) FROM generate_series(1, 2000) g;"
+            . " PREPARE TRANSACTION 'both'");
+        $primary->sql('CHECKPOINT');
+        $_->wait_for_replay_of($primary) for $target, $source;
+        $target->sql('CHECKPOINT');
+
+        $source->promote;
+        $source->sql('CHECKPOINT');
+        $primary->sql("ROLLBACK PREPARED 'both'");
+        $primary->sql('CREATE TABLE gone (a int); DROP TABLE gone');
+        $target->wait_for_replay_of($primary);
+        is($target->query('SELECT count(*) FROM lost'), '0', 'the standby sees no row and sets hints');
+        $target->sql('CHECKPOINT');
+        $primary->sql('CHECKPOINT');
+        $target->wait_for_replay_of($primary);
+        $target->sql('CHECKPOINT');
+        $target->stop;
+        $primary->stop;
+        $primary->discard;
+        $source->sql("COMMIT PREPARED 'both'");
+        rewinds_from_both_kinds($source, $target,
+            check => sub { is($_[0]->query('SELECT count(*) FROM lost'), '2000', 'no row is lost') });
     });
 });
