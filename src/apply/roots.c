@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "format/control.h"
+#include "format/relpath.h"
 #include "io/dir.h"
 #include "io/file.h"
 
@@ -384,4 +385,31 @@ bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problem
             (*problems)++;
     }
     return true;
+}
+
+bool roots_check_replayed_location(const char *target_directory, const Version *version,
+                                   const char *location, Error *error)
+{
+    const Roots roots = {.target_directory = target_directory};
+    char name[TABLESPACE_VERSION_SIZE];
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+    bool own;
+
+    if (location[0] != '/') /* in the data directory */
+        return true;
+    tablespace_version_directory(version, name);
+    if (!path_join(path, sizeof(path), location, name, error) ||
+        !file_lstat(path, &status, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!is_own_tablespace(&roots, location, &own, error))
+        return false;
+    if (own)
+        return true;
+    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"", path);
+    error_detail(error, "It belongs to another cluster: it may be the source's own.");
+    return error_hint(error, "Two clusters on one host cannot share a tablespace's directory.");
 }

@@ -1,5 +1,7 @@
 #include "phases/run.h"
 
+#include "apply/roots.h"
+
 #include <stdio.h>
 
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text)
@@ -72,4 +74,18 @@ bool run_check_full_page_writes(const ScanResult *chain, Error *error)
         return true;
     error_set(error, ERROR_FAILED, "\"full_page_writes\" must be enabled in the source server");
     return error_detail(error, "It was off in the WAL that the rewound target would replay.");
+}
+
+bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error)
+{
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *tablespace = &chain->tablespaces[i];
+
+        if (tablespace->created &&
+            !roots_check_replayed_location(run->options->target, run->shape.version,
+                                           tablespace->path, error))
+            return false;
+    }
+    return true;
 }

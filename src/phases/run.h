@@ -124,6 +124,9 @@ MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, W
 /* The error for a database that replay would copy wrongly; false. */
 bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error);
 
+/* Does replay leave directories of other clusters alone? */
+MUST_CHECK bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error);
+
 /* Was full_page_writes on in all WAL that is replayed? Without it torn pages stay torn. */
 MUST_CHECK bool run_check_full_page_writes(const ScanResult *chain, Error *error);
 

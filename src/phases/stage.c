@@ -180,6 +180,7 @@ static bool prove_chain(Run *run, Lsn end, Error *error)
                              &run->min_recovery_point, error))
         return false;
     result = run_check_full_page_writes(&chain, error) &&
+             run_check_replayed_tablespaces(run, &chain, error) &&
              start_find_unsafe_copy(scan_stream(scan), run->options->jobs, &chain, &unsafe, error);
     if (result && unsafe.found)
         result = run_unsafe_copy_error(run, &unsafe, error) ||

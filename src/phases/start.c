@@ -84,6 +84,7 @@ static bool check_start(Run *run, Lsn end, UnsafeCopy *unsafe, Error *error)
                              &last_end, error))
         return false;
     result = run_check_full_page_writes(&chain, error) &&
+             run_check_replayed_tablespaces(run, &chain, error) &&
              start_find_unsafe_copy(scan_stream(scan), run->options->jobs, &chain, unsafe, error);
     scan_destroy(scan);
     return result;
