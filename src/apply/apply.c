@@ -568,6 +568,18 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
 
 /* ---- The end of it ---- */
 
+/* The last rename, which ends it. Where it fails the text stands for the blocker, which is gone already. */
+static bool finish_control(Apply *apply, Error *error)
+{
+    Error ignored;
+
+    if (patiently(apply, install_control, error))
+        return true;
+    if (!interlock_show_interrupted(apply->interlock, &ignored))
+        log_debug("%s", ignored.message);
+    return false;
+}
+
 /* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
 static bool finish(Apply *apply, Error *error)
 {
@@ -588,7 +600,7 @@ static bool finish(Apply *apply, Error *error)
         /* Not later: a stale `0` file would never clear itself. */
         patiently(apply, restore_pid_file, error) &&
         /* Last: the poison guards all of the above. */
-        patiently(apply, install_control, error);
+        finish_control(apply, error);
 }
 
 /* The rewind is whole: what cannot be removed now is removed by the next run. */
