@@ -109,7 +109,14 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
                                      history_timeline_at(&run->target_history, from),
                                      wal_segment_of(&run->shape, from), error) ||
                error_detail(error, "It holds the target's last checkpoint.");
-    if (run->target_end == from || run->target_end < control->min_recovery_point)
+    /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be newer than what is here. */
+    if (control->backup_end_required)
+    {
+        error_set(error, ERROR_FAILED, "target is not consistent");
+        return error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
+    }
+    if (run->target_end == from || run->target_end < control->min_recovery_point ||
+        run->target_end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, run->target_end, text), reason);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024)
+#define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
 static bool open_source(Run *run, Error *error)
 {
@@ -104,6 +105,24 @@ static bool check_source_stopped(const Run *run, Error *error)
                      "source data directory must be shut down cleanly"); /* contract */
 }
 
+/* Can the source's files be made consistent by WAL up to where it stands? */
+static bool check_source_complete(const Run *run, Error *error)
+{
+    const Control *source = &run->source_control;
+
+    if (source->backup_start_point != LSN_INVALID)
+    {
+        error_set(error, ERROR_FAILED, "source is not consistent");
+        return error_detail(error, "Its recovery from a backup has not come to the backup's end.");
+    }
+    if (source->wal_level == WAL_LEVEL_MINIMAL)
+    {
+        error_set(error, ERROR_FAILED, "source server runs with \"wal_level = minimal\"");
+        return error_detail(error, "Its WAL does not hold all changes: no standby can follow it.");
+    }
+    return true;
+}
+
 static bool check_not_same_directory(const Run *run, Error *error)
 {
     struct stat source, target;
@@ -124,7 +143,8 @@ typedef bool (*Prerequisite)(const Run *run, Error *error);
 /* In the original's order; every one that fails is printed, the first one is the run's error. */
 static const Prerequisite prerequisites[] = {
     check_same_system,    check_same_version,   check_hints_logged,
-    check_target_stopped, check_source_stopped, check_not_same_directory,
+    check_target_stopped, check_source_stopped, check_source_complete,
+    check_not_same_directory,
 };
 
 static bool check_prerequisites(const Run *run, Error *error)

@@ -76,6 +76,20 @@ bool run_check_full_page_writes(const ScanResult *chain, Error *error)
     return error_detail(error, "It was off in the WAL that the rewound target would replay.");
 }
 
+bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->unknown_relation_update_at == LSN_INVALID)
+        return true;
+    return error_set(error, ERROR_FAILED, /* contract */
+                     "WAL record modifies a relation, but record type is not recognized: lsn: %s, "
+                     "rmid: %d, rmgr: %s, info: %02X",
+                     run_lsn_text(run, scanned->unknown_relation_update_at, text),
+                     scanned->unknown_rmgr, walrecord_rmgr_name(scanned->unknown_rmgr),
+                     scanned->unknown_info);
+}
+
 bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error)
 {
     for (size_t i = 0; i < chain->tablespace_count; i++)

@@ -124,6 +124,9 @@ MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, W
 /* The error for a database that replay would copy wrongly; false. */
 bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error);
 
+/* Is it known of every record which blocks it changes? Where its blocks are fetched they must be. */
+MUST_CHECK bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *error);
+
 /* Does replay leave directories of other clusters alone? */
 MUST_CHECK bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error);
 

@@ -70,14 +70,7 @@ static bool check_scanned_settings(const Run *run, Error *error)
                                    "made with it are in no WAL.",
                             run_lsn_text(run, scanned->wal_minimal_at, text));
     }
-    if (scanned->unknown_relation_update_at != LSN_INVALID)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "WAL record modifies a relation, but record type is not recognized: lsn: %s, "
-                         "rmid: %d, rmgr: %s, info: %02X",
-                         run_lsn_text(run, scanned->unknown_relation_update_at, text),
-                         scanned->unknown_rmgr, walrecord_rmgr_name(scanned->unknown_rmgr),
-                         scanned->unknown_info);
-    return true;
+    return run_check_known_updates(run, scanned, error);
 }
 
 bool phase_scan(Run *run, Error *error)

@@ -39,6 +39,11 @@ static bool take_source_changes(Run *run, Lsn from, Error *error)
     if (!run_scan_source_wal(run, run_open_source_segment, from, run->start.redo, &scan, &result,
                              &end, error))
         return false;
+    if (!run_check_known_updates(run, &result, error))
+    {
+        scan_destroy(scan);
+        return false;
+    }
     blockmap_merge(run->scanned.blocks, result.blocks);
     databases = arena_allocate(run->arena, (run->scanned.database_count + result.database_count + 1) *
                                                sizeof(*databases));
