@@ -48,6 +48,7 @@ each_version(sub {
             $source->sql("ALTER SYSTEM SET archive_command = 'true'");
             $source->sql('SELECT pg_reload_conf()');
             leave_segments($source, 2);
+            $source->sql('INSERT INTO t VALUES (2000)');
         },
         target => sub { my ($target) = @_; leave_segments($target, 3) });
     wait_until('the source archives', sub { !grep { /ready$/ } markers($source) });
@@ -79,7 +80,9 @@ each_version(sub {
             ok(!$file{$oldest}, 'a segment before the redo position is not copied');
             ok($file{$_} && $marker{"$_.ready"} && !$marker{"$_.done"}, "common segment $_ stays, to be archived as before") for @kept;
             my @of_target = grep { /^00000001/ && $_ ge $parted_in } sort(keys %file), sort keys %marker;
-            is("@of_target", '', 'segments of the target\'s own history are gone, with their markers');
+            is("@of_target", "$parted_in $parted_in.done", 'segments of the target\'s own history are gone, with their markers');
+            my $common = slurp($target->path("pg_wal/$parted_in")) =~ s/\0+\z//r;
+            ok(index(slurp($target->path("pg_wal/$first_of_source")), $common) == 0, 'but for the common part of the one in which the histories part');
 
             my @of_source = sort grep { /^00000002[0-9A-F]{16}$/ } keys %file;
             is($of_source[0], $first_of_source, 'the source\'s first segment of its own is there');

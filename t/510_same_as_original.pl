@@ -26,8 +26,8 @@ my @allowed = (
         sub { my ($theirs, $ours) = @_; return !$ours } ],
     [ 'last segment', qr{^pg_wal/[0-9A-F]{24}$}, 'behind the end of the source\'s WAL there are zeros, not what a recycled segment held',
         sub { my ($theirs, $ours, $path, $all_theirs, $all) = @_; return $theirs && $ours && is_alike_to_its_end($theirs, $ours, $all_theirs, $all) } ],
-    [ 'left segment', qr{^pg_wal/[0-9A-F]{24}$}, 'the segment where the histories part: the next timeline has its common part, the rest is lost history: not kept',
-        sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$ours && $all->{ $path =~ s/00000001(\w{16})$/00000002$1/r } } ],
+    [ 'left segment', qr{^pg_wal/00000001[0-9A-F]{16}$}, 'the segment where the histories part keeps their common part, which the next timeline\'s has too, and no lost records',
+        sub { my ($theirs, $ours, $path, undef, $all) = @_; return $theirs && $ours && is_beginning($ours, $all->{ $path =~ s/00000001(\w{16})$/00000002$1/r }) } ],
     [ 'old segment', qr{^pg_wal/[0-9A-F]{24}$}, 'recovery starts behind it: not copied',
         sub { my ($theirs, $ours, $path, undef, $all) = @_; return !$ours && $path lt redo_segment($all) } ],
     [ 'recycled segment', qr{^pg_wal/[0-9A-F]{24}$}, 'it lies behind the end of the source\'s WAL: not copied',
@@ -49,6 +49,13 @@ sub without_time { my ($file) = @_; return $file->{content} =~ s/^START TIME: .*
 # pg_control of 15: time at 24, minimum recovery point at 136, checksum at 288.
 sub without_end { my ($file) = @_; my $bytes = $file->{content}; substr($bytes, $_->[0], $_->[1]) = '' for [ 288, 4 ], [ 136, 8 ], [ 24, 8 ]; return $bytes }
 sub end_of { my ($file) = @_; return unpack('Q<', substr($file->{content}, 136, 8)) }
+
+sub is_beginning
+{
+    my ($file, $other) = @_;
+    my $written = $file->{content} =~ s/\0+\z//r;
+    return $other && length $written && substr($other->{content}, 0, length $written) eq $written;
+}
 
 # Up to the end that both know the bytes are the same; behind it we have zeros.
 sub is_alike_to_its_end
@@ -144,6 +151,7 @@ sub write_together
     $primary->sql('INSERT INTO t SELECT min(a) - 1 FROM t'), $primary->sql('SELECT pg_switch_wal()') for 1 .. 2;
     $primary->sql('CHECKPOINT');
     $primary->sql('INSERT INTO t SELECT min(a) - 1 FROM t'), $primary->sql('SELECT pg_switch_wal()') for 1 .. 2;
+    $primary->sql('INSERT INTO t SELECT min(a) - 1 FROM t');
     return;
 }
 
