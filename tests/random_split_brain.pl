@@ -36,6 +36,7 @@ sub run_one
     note(describe($choice));
     my $end = eval { play($choice) };
     fail("it came to its end: $@") if !defined $end;
+    pass('it came to an end') if defined $end;
     print "# end: $end\n" if defined $end;
     my $passed = Test::More->builder->is_passing;
     save_clusters(keep_dir($option{seed})) if !$passed;
@@ -102,7 +103,7 @@ sub end_those_that_hang
 
 sub print_tally
 {
-    my @kinds = qw(server standby directory);
+    my @kinds = qw(server standby directory standby_directory);
     print "\nversion", (map { sprintf '%20s', $_ } @kinds), "    rewound / refused / failed\n";
     for my $version (sort { $a <=> $b } keys %tally)
     {

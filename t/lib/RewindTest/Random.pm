@@ -33,7 +33,7 @@ sub choose
     my %choice = (
         seed => $seed,
         version => 10 + $dice->number(9),
-        kind => $dice->pick(qw(server server standby directory)),
+        kind => $dice->pick(qw(server server standby directory standby_directory)),
         history => $dice->pick(qw(stopped stopped stopped mistake standby)),
         stop => $dice->pick(qw(fast immediate kill kill)),
         source_checkpoint => $dice->chance(60),
@@ -47,6 +47,8 @@ sub choose
         load_at_divergence => $dice->chance(40),
         busy_source => $dice->pick(qw(idle load load operations)),
         held_transactions => $dice->chance(50),
+        checkpoint_while_held => $dice->chance(60),
+        checkpoint_after => $dice->chance(40),
         target_checkpoint => $dice->chance(50),
         jobs => 1 + $dice->number(4),
         write_recovery_conf => $dice->chance(30),
@@ -57,6 +59,7 @@ sub choose
         wal_compression => $dice->chance(25),
         archive => $dice->chance(20),
         commit_timestamps => $dice->chance(25),
+        short_wal => $dice->chance(15),
         tablespace => $dice->chance(40),
         operations_before => 2 + $dice->number(6),
         operations_of_source => $dice->number(14),
@@ -67,6 +70,9 @@ sub choose
     $choice{switches_of_target} = 0 if $choice{history} eq 'standby';
     return \%choice;
 }
+
+# Is the source a stopped cluster: a primary's directory or a standby's?
+sub is_directory { my ($choice) = @_; return $choice->{kind} =~ /directory/ }
 
 sub describe
 {
@@ -184,7 +190,8 @@ sub switch_timeline
 sub settings
 {
     my ($choice) = @_;
-    my $kept = $choice->{version} >= 13 ? 'wal_keep_size = 2GB' : 'wal_keep_segments = ' . int(2048 / $choice->{wal_segment_mb});
+    my $kept_mb = $choice->{short_wal} ? 4 * $choice->{wal_segment_mb} : 2048;
+    my $kept = $choice->{version} >= 13 ? "wal_keep_size = ${kept_mb}MB" : 'wal_keep_segments = ' . int($kept_mb / $choice->{wal_segment_mb});
     my $settings = "$kept\nmax_replication_slots = 40\nallow_in_place_tablespaces = on\n";
     $settings .= "autovacuum = on\nautovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 10\n" if $choice->{autovacuum};
     $settings .= "wal_compression = on\n" if $choice->{wal_compression};
@@ -274,7 +281,7 @@ sub split_up
     my $primary = first_primary($choice);
     my $history = $choice->{history};
     my %upstream = (s => 'p');
-    $upstream{second} = $history eq 'mistake' ? 'p' : 's' if $choice->{kind} eq 'standby';
+    $upstream{second} = $history eq 'mistake' ? 'p' : 's' if $choice->{kind} =~ /standby/;
     $upstream{t} = 'p' if $history eq 'standby';
     my $cluster = add_standbys($primary, %upstream);
     my ($s, $t) = @$cluster{qw(s t)};
@@ -282,6 +289,7 @@ sub split_up
 
     work($choice, $primary, 2);
     push @held, hold_transaction($primary) if $choice->{held_transactions};
+    $primary->sql('CHECKPOINT') if $choice->{checkpoint_while_held};
     my $load = $choice->{load_at_divergence} ? start_load($primary) : 0;
     Time::HiRes::sleep(0.2) if $load;
     $next_object->{'all before'} = $next_object->{p};
@@ -289,13 +297,12 @@ sub split_up
     my ($source, $target);
     if ($history eq 'standby')
     {
+        $s->wait_for_replay_of($primary) if !$load;
         $s->stop($choice->{source_checkpoint} ? 'fast' : 'immediate');
+        # Hints of such a transaction can reach the target's disk and be in no WAL.
+        $held[0]->sql('COMMIT; CREATE TABLE after_commit AS SELECT 1 AS a; DROP TABLE after_commit') if @held;
         work($choice, $primary, $choice->{operations_of_target});
-        if (@held)
-        {
-            $held[0]->sql('COMMIT; CREATE TABLE after_commit AS SELECT 1 AS a; DROP TABLE after_commit');
-            $primary->sql('CHECKPOINT');
-        }
+        $primary->sql('CHECKPOINT') if $choice->{checkpoint_after};
         $t->wait_for_replay_of($primary);
         $t->sql('SELECT count(*) FROM history; SELECT count(*) FROM accounts');
         $primary->stop('immediate');
@@ -332,9 +339,11 @@ sub files_of
 # Why a rewind was rightly refused, or undef.
 sub refusal
 {
-    my ($result) = @_;
+    my ($choice, $result) = @_;
     return if $result->{status} == 0 || $result->{signal};
     return 'file copy' if $result->{stderr} =~ /replay would copy database/;
+    return 'WAL is gone' if $choice->{short_wal}
+        && $result->{stderr} =~ /the source no longer has WAL|could not open file ".*\/pg_wal\/[0-9A-F]{24}"/;
     return 'source changed' if $result->{stderr} =~ /source system was modified while pg_rewind was running/;
     return;
 }
@@ -343,7 +352,7 @@ sub refusal
 sub kill_rewind
 {
     my ($choice, $target, $source, @options) = @_;
-    my @source = $choice->{kind} eq 'directory' ? ('--source-pgdata', $source->data) : ('--source-server', $source->conninfo);
+    my @source = is_directory($choice) ? ('--source-pgdata', $source->data) : ('--source-server', $source->conninfo);
     my $pid = in_background('killed', $ENV{PG_REWIND}, '-D', $target->data, @source, @options, '--debug');
     Time::HiRes::sleep($choice->{killed_after_ms} / 1000);
     kill 'KILL', $pid;
@@ -354,7 +363,7 @@ sub kill_rewind
 sub try_rewind
 {
     my ($choice, $source, $target, $writer) = @_;
-    my $kind = $choice->{kind} eq 'directory' ? 'directory' : 'server';
+    my $kind = is_directory($choice) ? 'directory' : 'server';
     my $busy = $kind eq 'server' ? $choice->{busy_source} : 'idle';
     my $with_conf = $choice->{write_recovery_conf} && $kind eq 'server';
     my @options = ('-j', $choice->{jobs}, $with_conf ? '-R' : ());
@@ -383,7 +392,7 @@ sub try_rewind
 sub rewind_and_rejoin
 {
     my ($choice, $source, $target, $writer) = @_;
-    my $directory = $choice->{kind} eq 'directory';
+    my $directory = is_directory($choice);
     $source->stop if $directory;
     if ($ENV{PG_REWIND_TEST_KEEP})
     {
@@ -391,9 +400,9 @@ sub rewind_and_rejoin
         must_run([ 'cp', '-a', $target->dir, work_dir() . '/target_before' ]);
     }
     my ($result, $with_conf) = try_rewind($choice, $source, $target, $writer);
-    my $refusal = refusal($result);
+    my $refusal = refusal($choice, $result);
     my $end = $refusal ? "refused at first: $refusal" : 'rewound';
-    if ($refusal && !$directory)
+    if ($refusal && $refusal ne 'WAL is gone' && !$directory)
     {
         # What its hint says; a standby needs a restartpoint behind it.
         $writer->sql('CHECKPOINT');
@@ -403,7 +412,7 @@ sub rewind_and_rejoin
             $source->sql('CHECKPOINT');
         }
         ($result, $with_conf) = try_rewind({ %$choice, dry_run => 0, killed_after_ms => 0, busy_source => 'idle' }, $source, $target, $writer);
-        $refusal = refusal($result);
+        $refusal = refusal($choice, $result);
     }
     $source->start if $directory;
     return "refused: $refusal" if $refusal;
@@ -423,7 +432,7 @@ sub play
     $next_object = {};
     # Servers have faults of their own: a standby of 13 that dies when the primary before it is promoted in the midst of a record.
     my ($source, $target, $writer) = eval { split_up($choice) };
-    return 'no history: ' . (split /\n/, $@)[0] =~ s/\d+/N/gr if !defined $source;
+    return 'no history: ' . ((grep { /PANIC|FATAL|error:|gave up/ } split /\n/, $@)[0] // $@) =~ s/\d+/N/gr if !defined $source;
     my $end = rewind_and_rejoin($choice, $source, $target, $writer);
     if ($choice->{again} && $target->is_running && Test::More->builder->is_passing)
     {

@@ -232,6 +232,14 @@ END
         my ($dice, $n) = @_;
         "COPY history (id, delta) FROM STDIN;\n" . join('', map { "$_\t$n\n" } 1 .. 300) . "\\.\n";
     },
+    # From 16 on this extends a table by many blocks at once, and leaves some of them empty.
+    copy_bulk => sub { my ($dice, $n) = @_; "CREATE TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 " . (5000 + $dice->number(30_000)) . "'" },
+    copy_bulk_more => sub {
+        my ($dice) = @_;
+        "CREATE TABLE IF NOT EXISTS grown (key int);\nDELETE FROM grown WHERE ctid >= '(" . $dice->number(60) . ",1)';\nVACUUM grown;\n"
+            . "COPY grown FROM PROGRAM 'seq 1 " . (2000 + $dice->number(20_000)) . "'";
+    },
+    copy_bulk_unlogged => sub { my ($dice, $n) = @_; "CREATE UNLOGGED TABLE made_$n (key int);\nCOPY made_$n FROM PROGRAM 'seq 1 " . (5000 + $dice->number(30_000)) . "'" },
     copy_frozen => sub {
         my ($dice, $n) = @_;
         "BEGIN;\nCREATE TABLE made_$n (a int, b int);\nCOPY made_$n FROM STDIN WITH (FREEZE);\n" . join('', map { "$_\t$n\n" } 1 .. 500) . "\\.\nCOMMIT";
