@@ -42,8 +42,10 @@ static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
         return false;
     if (finished)
         return true;
-    if (!phase_identify(run, error))
+    if (!phase_identify(run, &finished, error))
         return false;
+    if (finished)
+        return true;
     clock = mark(run, PHASE_IDENTIFY, clock);
     if (!phase_diverge(run, &needed, error))
         return false;

@@ -105,12 +105,16 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
     bool blocked;
     bool poisoned;
     bool finished;
+    bool unchanged;
 
     if (!blocker_is(target_directory, head->run_id, &blocked, error) ||
         !commit_control_is(target_directory, head->poison, &poisoned, error) ||
-        !commit_control_is(target_directory, head->new_control, &finished, error))
+        !commit_control_is(target_directory, head->new_control, &finished, error) ||
+        !commit_control_is(target_directory, head->old_control, &unchanged, error))
         return false;
-    if (blocked || poisoned)
+    /* A blocker above a pg_control that is none of ours: a server got past the pid file in the instant of the commit,
+       and we were killed before the second check could take the blocker back. The plan is of another time. */
+    if (poisoned || (blocked && unchanged))
         *state = PENDING_APPLY;
     else
         *state = finished ? PENDING_CLEANUP : PENDING_STALE;
@@ -203,6 +207,28 @@ static bool take_blocker_back(const char *target_directory, bool had_label, Erro
         !target_path(old, sizeof(old), target_directory, OLD_LABEL_NAME, error))
         return false;
     return had_label ? durable_rename(old, label, error) : durable_remove(label, error);
+}
+
+bool commit_take_back(const char *target_directory, Error *error)
+{
+    Arena *arena = arena_create();
+    JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
+    JournalReader *reader = NULL;
+    char old[PATH_SIZE];
+    struct stat status;
+    bool found;
+    bool blocked = false;
+    bool had_label;
+    bool ok = journal_open(target_directory, arena, &reader, head, &found, error) &&
+              (!found || blocker_is(target_directory, head->run_id, &blocked, error));
+
+    journal_close_reader(reader);
+    if (ok && blocked)
+        ok = target_path(old, sizeof(old), target_directory, OLD_LABEL_NAME, error) &&
+             file_lstat(old, &status, &had_label, error) &&
+             take_blocker_back(target_directory, had_label, error);
+    arena_destroy(arena);
+    return ok;
 }
 
 static bool check_still_ours(Interlock *interlock, Error *error)

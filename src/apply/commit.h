@@ -16,4 +16,9 @@ MUST_CHECK bool commit_control_is(const char *target_directory,
 MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *head,
                              PendingState *state, Error *error);
 
+/*
+ * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or none. For a journal that is not live.
+ */
+MUST_CHECK bool commit_take_back(const char *target_directory, Error *error);
+
 #endif

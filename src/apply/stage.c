@@ -7,6 +7,7 @@
 #include "apply/staging.h"
 
 #include "apply/apply.h"
+#include "apply/commit.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/control.h"
@@ -278,6 +279,11 @@ bool stage_remove_stale(const char *target_directory, Error *error)
     {
         error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
         goto done;
+    }
+    if (state == PENDING_STALE && !commit_take_back(target_directory, error))
+    {
+        /* A journal that cannot be read was never committed: apply_pending has looked. */
+        log_debug("%s", error->message);
     }
     /* The journal first: what follows may be interrupted. */
     ok = work_path(path, target_directory, JOURNAL_NAME, error) && durable_remove(path, error) &&

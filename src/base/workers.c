@@ -151,6 +151,11 @@ void signals_install(void)
     }
 }
 
+void signals_heed_again(void)
+{
+    atomic_store(&stops_held_off, false);
+}
+
 void signals_hold_off(void)
 {
     atomic_store(&stops_held_off, true);

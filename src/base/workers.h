@@ -38,6 +38,9 @@ void signals_install(void);
 /* From now on stops are held off: stop_check succeeds (after the commit). */
 void signals_hold_off(void);
 
+/* The other way round, when an interrupted rewind was finished and a new one begins. */
+void signals_heed_again(void);
+
 /*
  * Put around a call that can last long and cannot look at stop_requested: meanwhile a signal kills
  * at once, unless stops are held off. Look at stop_check right after the beginning.

@@ -223,10 +223,20 @@ done:
     return result;
 }
 
-bool phase_identify(Run *run, Error *error)
+/* After an interrupted rewind was finished a source that is gone is no failure: nothing more was needed from it. */
+static bool go_without_source(Run *run, bool *finished, const Error *error)
+{
+    if (!run->resumed)
+        return false;
+    log_warning("%s", error->message);
+    log_detail("The interrupted rewind is finished. Whether the source has diverged since could not be asked.");
+    *finished = true;
+    return true;
+}
+
+bool phase_identify(Run *run, bool *finished, Error *error)
 {
     const Options *options = run->options;
-    const SourceOperations *source;
 
     /* The order of the original: callers match the first message. The restore command needs the version, so
        pg_control is read before; what is wrong with it is said in its turn. */
@@ -236,18 +246,17 @@ bool phase_identify(Run *run, Error *error)
         !target_restore_command(run->arena, &run->target, options->bindir, options->config_file,
                                 &run->restore_command, error))
         return false;
-    if (!open_source(run, error))
-        return false;
-    source = run->source->operations;
-    if (!source->read_control(run->source, &run->source_control, error))
-        return false;
+    *finished = false;
+    if (!open_source(run, error) ||
+        !run->source->operations->read_control(run->source, &run->source_control, error))
+        return go_without_source(run, finished, error);
     run->report->version = run->target.control.version;
     run->shape = (WalShape){.version = run->target.control.version,
                             .system_identifier = run->target.control.system_identifier,
                             .segment_size = run->target.control.wal_segment_size,
                             .block_size = run->target.control.wal_block_size};
     return check_prerequisites(run, error) &&
-           source->position(run->source, &run->source_control, &run->position, error) &&
+           run->source->operations->position(run->source, &run->source_control, &run->position,
+                                             error) &&
            read_histories(run, error);
 }
-

@@ -8,49 +8,52 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static bool finish_pending(Run *run, RewindOutcome *outcome, Error *error)
+/* Carry out what an earlier run has committed; then the target is like any other, and the lock is free of that run. */
+static bool finish_pending(Run *run, const char *description, RewindOutcome *outcome, Error *error)
 {
+    const char *target = run->options->target;
     ApplyOptions apply = {.syncfs = run->options->syncfs,
                           .jobs = run->options->jobs,
                           .patience_seconds = APPLY_PATIENCE_SECONDS};
 
+    log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
     if (!interlock_claim_pid_file(run->interlock, error) ||
-        !apply_finish(run->options->target, run->interlock, &apply, error))
+        !apply_finish(target, run->interlock, &apply, error))
         return false;
-    *outcome = REWIND_DONE;
-    run->report->resumed = true;
-    return true;
+    log_info("the interrupted rewind is finished");
+    *outcome = REWIND_UNTOUCHED;
+    run->resumed = run->report->resumed = true;
+    interlock_release(run->interlock);
+    run->interlock = NULL;
+    signals_heed_again();
+    return interlock_acquire(target, &run->interlock, error);
 }
 
-/* What an earlier run left is finished or thrown away. *finished: the target is now rewound, nothing more to do. */
+/* What an earlier run left is finished or thrown away. *finished: a dry run, for which there is nothing more to say. */
 static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
 {
     PendingState state;
     const char *description = NULL;
+    bool pending;
 
     *finished = false;
     if (!apply_pending(run->options->target, run->arena, &state, &description, error))
         return false;
-    if (state == PENDING_APPLY || state == PENDING_CLEANUP)
+    pending = state == PENDING_APPLY || state == PENDING_CLEANUP;
+    if (pending && run->options->dry_run)
     {
         *finished = true;
         run->report->rewind_needed = true;
-        if (run->options->dry_run)
-        {
-            log_info("servers diverged at WAL location %s", description); /* contract: callers look for it */
-            log_info("an interrupted rewind is pending; running without --dry-run finishes it");
-            return true;
-        }
-        log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
-        if (!finish_pending(run, outcome, error))
-            return false;
-        log_info("Done!"); /* contract */
+        log_info("servers diverged at WAL location %s", description); /* contract: callers look for it */
+        log_info("an interrupted rewind is pending; running without --dry-run finishes it");
         return true;
     }
     if (run->options->dry_run)
         return true;
+    if (pending && !finish_pending(run, description, outcome, error))
+        return false;
     return stage_remove_stale(run->options->target, error) && dir_remove_tree(run->scratch, error);
 }
 

@@ -34,6 +34,8 @@ typedef struct Run
     char *restore_command;
     char *scratch; /* directory for WAL that is brought for the scan */
 
+    bool resumed;  /* an interrupted rewind was finished first */
+
     Target target;
     Source *source;
     Control source_control;
@@ -66,11 +68,14 @@ typedef struct Run
 /* An LSN as the target's version prints it; text holds LSN_TEXT_SIZE bytes. */
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
 
-/* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more is to be done. */
+/* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more is to be said. */
 MUST_CHECK bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error);
 
-/* 2. Identify: both clusters, all prerequisites, the source's position, both histories. */
-MUST_CHECK bool phase_identify(Run *run, Error *error);
+/*
+ * 2. Identify: both clusters, all prerequisites, the source's position, both histories. *finished: an interrupted rewind was finished,
+ * and the source cannot be asked whether it is still the one to follow: that is a warning.
+ */
+MUST_CHECK bool phase_identify(Run *run, bool *finished, Error *error);
 
 /* 3. Find the divergence and the last common checkpoint. *needed: the target holds WAL behind the divergence. */
 MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
@@ -109,6 +114,9 @@ MUST_CHECK bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error);
  */
 MUST_CHECK bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE],
                                         bool *found, Error *error);
+
+/* Remove the copy of a segment that was brought, if there is one. */
+MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error);
 
 /* The same as a WalOpen; the context is the run. */
 MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,

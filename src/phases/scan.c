@@ -8,12 +8,18 @@ static Lsn target_timeline_begin(const Run *run)
     return run->target_history.entries[run->target_history.count - 1].begin;
 }
 
-/* Did the target reach the divergence in recovery, where hints are set without being logged? */
+/*
+ * Did the target reach the divergence in recovery, where hints are set without being logged? With equal timelines it may have: a
+ * standby that was opened by deleting its signal file shows nothing of it.
+ */
 static bool was_in_recovery_at_divergence(const Run *run)
 {
     const ControlState state = run->target.control.state;
+    const History *source = &run->source_history;
+    const History *target = &run->target_history;
 
-    return state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
+    return source->entries[source->count - 1].timeline == target->entries[target->count - 1].timeline ||
+           state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
            target_timeline_begin(run) >= run->divergence;
 }
 

@@ -149,6 +149,14 @@ static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bo
     return true;
 }
 
+bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return !run->source->is_server || (segment_path(run, run->scratch, "/source.", segment, path, error) &&
+                                       file_remove(path, error));
+}
+
 bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
                              Error *error)
 {

@@ -34,7 +34,9 @@ static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Erro
         return false;
     if (*found)
         return true;
-    return run_find_source_segment(run, segment, path, &is_here, error) &&
+    /* A segment that was not whole when it was brought is no substitute. */
+    return run_forget_brought_segment(run, segment, error) &&
+           run_find_source_segment(run, segment, path, &is_here, error) &&
            (!is_here || stage_wal_segment(run->stage, run->source, name, run->shape.segment_size,
                                           size, path, found, error));
 }
