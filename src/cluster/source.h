@@ -56,7 +56,8 @@ typedef struct SourcePosition
     bool in_recovery;  /* a running standby, or a directory shut down in recovery */
     Lsn end;           /* WAL before it is on the source's disk: flush position of a primary; for a standby or a directory
                           where the scan of its WAL has to stop at the latest (see minimum) */
-    Lsn minimum;       /* a position that recovery must pass: minRecoveryPoint of a standby or of a directory shut down in recovery;
+    Lsn minimum;       /* a position that recovery must pass: how far a standby has replayed (minRecoveryPoint at least); minRecoveryPoint of
+                          a directory shut down in recovery;
                           end of its last checkpoint's WAL is found by scanning for a directory: LSN_INVALID; == end for a primary */
     Timeline timeline; /* the truth, not the checkpoint's */
 } SourcePosition;

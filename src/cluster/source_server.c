@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/history.h"
 #include "io/connection.h"
 
 #include <assert.h>
@@ -342,6 +343,30 @@ static bool primary_position(Connection *connection, Arena *arena, const Positio
     return true;
 }
 
+/*
+ * How far it has replayed, if that is on the timeline of pg_control: a newer history file may mean another one. Directories of
+ * databases are removed and copied by replay at once, minRecoveryPoint does not wait for that.
+ */
+static bool standby_replayed(Connection *connection, Arena *arena, const Control *control,
+                             Lsn *replayed, Error *error)
+{
+    char name[HISTORY_NAME_SIZE];
+    const char *parameters[] = {name};
+    Timeline unused;
+    char *text;
+    bool found;
+
+    *replayed = LSN_INVALID;
+    history_file_name(control_timeline(control), name);
+    if (!connection_value(connection, arena,
+                          "SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_ls_dir('pg_wal') "
+                          "AS name WHERE name ~ '^[0-9A-F]{8}\\.history$' AND name COLLATE \"C\" > $1) "
+                          "THEN pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text END",
+                          1, parameters, &text, &found, error))
+        return false;
+    return !found || parse_position(text, replayed, &unused, error);
+}
+
 static bool standby_position(Connection *connection, Arena *arena, const PositionQuery *query,
                              Error *error)
 {
@@ -349,6 +374,7 @@ static bool standby_position(Connection *connection, Arena *arena, const Positio
     char *text;
     bool found;
     Lsn end = LSN_INVALID;
+    Lsn replayed;
     Timeline unused;
 
     if (!connection_value(connection, arena,
@@ -358,8 +384,12 @@ static bool standby_position(Connection *connection, Arena *arena, const Positio
         return false;
     if (found && !parse_position(text, &end, &unused, error))
         return false;
+    if (!standby_replayed(connection, arena, query->control, &replayed, error))
+        return false;
     position->in_recovery = true;
     position->minimum = query->control->min_recovery_point;
+    if (replayed > position->minimum)
+        position->minimum = replayed;
     position->end = end > position->minimum ? end : position->minimum;
     position->timeline = control_timeline(query->control);
     return true;

@@ -64,22 +64,32 @@ static void open_streams(Run *run)
     run->source_directory_stream.context = run;
 }
 
-/* The end of a stopped source's WAL: of the last record behind its checkpoint. */
+/*
+ * The end of a stopped source's WAL: of the last record behind its checkpoint. Of a stopped standby nobody knows how far it has
+ * replayed. It may have removed or copied directories behind its minRecoveryPoint, which does not wait for that: then
+ * recovery must pass all the WAL that it has.
+ */
 static bool find_source_directory_end(Run *run, Error *error)
 {
+    Lsn floor = run->source_control.checkpoint_lsn;
+    ScanResult behind = {0};
     WalScan *scan;
     Lsn last;
     bool missing, result;
 
     if (run->source->is_server)
         return true;
-    scan = scan_create(&run->source_directory_stream, 1, run->source_control.checkpoint_lsn);
+    if (run->position.in_recovery && run->position.minimum > floor)
+        floor = run->position.minimum;
+    scan = scan_create(&run->source_directory_stream, 1, floor);
     result = scan_forward(scan, run->source_control.checkpoint_lsn, &run->position.end, &last,
-                          &missing, NULL, error);
+                          &missing, NULL, error) &&
+             (!run->position.in_recovery ||
+              scan_finish(scan, run->arena, floor, floor, &behind, error));
     scan_destroy(scan);
     if (result && run->position.end == run->source_control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
-    if (!run->position.in_recovery)
+    if (!run->position.in_recovery || behind.database_count > 0 || behind.tablespace_count > 0)
         run->position.minimum = run->position.end;
     return result;
 }
