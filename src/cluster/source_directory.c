@@ -1,9 +1,13 @@
 #include "cluster/source.h"
 
 #include "cluster/target.h"
+#include "format/history.h"
+#include "format/walpage.h"
+#include "io/dir.h"
 #include "io/file.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,11 +56,71 @@ static bool directory_read_control(Source *source, Control *control, Error *erro
     return source_control_read(read_control_bytes, self, path, control, error);
 }
 
+/* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */
+typedef struct NewerTimelines
+{
+    const Control *control;
+    Buffer histories;
+    Buffer segments;
+} NewerTimelines;
+
+static bool note_timeline(void *context, const char *name, Error *error)
+{
+    NewerTimelines *newer = context;
+    const WalShape shape = {.version = newer->control->version,
+                            .segment_size = newer->control->wal_segment_size,
+                            .block_size = newer->control->wal_block_size};
+    char text[16];
+    Timeline timeline;
+    uint64_t segment;
+    Buffer *list;
+
+    (void)error;
+    if (history_file_name_parse(name, &timeline))
+        list = &newer->histories;
+    else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
+        list = &newer->segments;
+    else
+        return true;
+    snprintf(text, sizeof(text), "%08X ", timeline);
+    if (timeline > control_timeline(newer->control) &&
+        (list->size == 0 || strstr(buffer_string(list), text) == NULL))
+        buffer_printf(list, "%s", text);
+    return true;
+}
+
+static bool standby_timeline(Source *source, const Control *control, Timeline *timeline,
+                             Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *)source;
+    NewerTimelines newer = {.control = control};
+    Buffer both = {0};
+    char path[PATH_SIZE];
+    bool found;
+    bool success = path_join(path, sizeof(path), self->directory, "pg_wal", error) &&
+                   dir_names(path, note_timeline, &newer, &found, error);
+
+    for (size_t i = 0; success && i + 9 <= newer.histories.size; i += 9)
+    {
+        char text[10];
+
+        memcpy(text, newer.histories.bytes + i, 9);
+        text[9] = '\0';
+        if (newer.segments.size > 0 && strstr(buffer_string(&newer.segments), text) != NULL)
+            buffer_printf(&both, "%s", text);
+    }
+    success = success && source_standby_timeline(source, control,
+                                                 both.size > 0 ? buffer_string(&both) : "",
+                                                 LSN_INVALID, timeline, error);
+    buffer_free(&newer.histories);
+    buffer_free(&newer.segments);
+    buffer_free(&both);
+    return success;
+}
+
 static bool directory_position(Source *source, const Control *control, SourcePosition *position,
                                Error *error)
 {
-    (void)source;
-    (void)error;
 
     /* Where its WAL ends is found by reading it: pg_control knows only where the last checkpoint
      * begins. */
@@ -66,9 +130,10 @@ static bool directory_position(Source *source, const Control *control, SourcePos
         .minimum = LSN_INVALID,
         .timeline = control_timeline(control),
     };
-    if (position->in_recovery)
-        position->minimum = control->min_recovery_point;
-    return true;
+    if (!position->in_recovery)
+        return true;
+    position->minimum = control->min_recovery_point;
+    return standby_timeline(source, control, &position->timeline, error);
 }
 
 static bool directory_list(Source *source, SourceFileVisitor visit, void *context, Error *error)

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "format/history.h"
 #include "io/connection.h"
 
 #include <assert.h>
@@ -301,6 +300,9 @@ typedef struct PositionQuery
 {
     const Control *control;
     SourcePosition *position;
+    Arena *arena;
+    Lsn replayed;          /* of a standby */
+    char *newer_timelines; /* of a standby; NULL: none */
 } PositionQuery;
 
 /* LSN as a server prints it, and behind a blank possibly a timeline of eight hexadecimal digits. */
@@ -343,81 +345,81 @@ static bool primary_position(Connection *connection, Arena *arena, const Positio
     return true;
 }
 
+/* Timelines above $1 of which pg_wal holds the history file and a segment. */
+static const char newer_timelines_sql[] =
+    "SELECT pg_catalog.string_agg(timeline, ' ') FROM (\n"
+    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal') AS name\n"
+    "  WHERE name ~ '^[0-9A-F]{24}$'\n"
+    " INTERSECT\n"
+    "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('pg_wal') AS name\n"
+    "  WHERE name ~ '^[0-9A-F]{8}\\.history$') AS both_of_them\n"
+    "WHERE timeline COLLATE \"C\" > $1";
+
 /*
- * How far it has replayed, if that is on the timeline of pg_control: a newer history file may mean another one. Directories of
- * databases are removed and copied by replay at once, minRecoveryPoint does not wait for that.
+ * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are removed and copied by replay
+ * at once, and minRecoveryPoint does not wait for that.
  */
-static bool standby_replayed(Connection *connection, Arena *arena, const Control *control,
-                             Lsn *replayed, Error *error)
-{
-    char name[HISTORY_NAME_SIZE];
-    const char *parameters[] = {name};
-    Timeline unused;
-    char *text;
-    bool found;
-
-    *replayed = LSN_INVALID;
-    history_file_name(control_timeline(control), name);
-    if (!connection_value(connection, arena,
-                          "SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_ls_dir('pg_wal') "
-                          "AS name WHERE name ~ '^[0-9A-F]{8}\\.history$' AND name COLLATE \"C\" > $1) "
-                          "THEN pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text END",
-                          1, parameters, &text, &found, error))
-        return false;
-    return !found || parse_position(text, replayed, &unused, error);
-}
-
-static bool standby_position(Connection *connection, Arena *arena, const PositionQuery *query,
+static bool standby_position(Connection *connection, Arena *arena, PositionQuery *query,
                              Error *error)
 {
     SourcePosition *position = query->position;
-    char *text;
-    bool found;
-    Lsn end = LSN_INVALID;
-    Lsn replayed;
+    char old[9];
+    const char *parameters[] = {old};
+    char *received, *replayed;
     Timeline unused;
+    bool found;
 
+    snprintf(old, sizeof(old), "%08X", control_timeline(query->control));
+    *position = (SourcePosition){.in_recovery = true, .minimum = query->control->min_recovery_point};
+    query->replayed = LSN_INVALID;
     if (!connection_value(connection, arena,
-                          "SELECT GREATEST(pg_catalog.pg_last_wal_replay_lsn(), "
-                          "pg_catalog.pg_last_wal_receive_lsn())::pg_catalog.text",
-                          0, NULL, &text, &found, error))
+                          "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
+                          &replayed, &found, error) ||
+        (found && !parse_position(replayed, &query->replayed, &unused, error)) ||
+        !connection_value(connection, arena,
+                          "SELECT pg_catalog.pg_last_wal_receive_lsn()::pg_catalog.text", 0, NULL,
+                          &received, &found, error) ||
+        (found && !parse_position(received, &position->end, &unused, error)) ||
+        !connection_value(connection, arena, newer_timelines_sql, 1, parameters,
+                          &query->newer_timelines, &found, error))
         return false;
-    if (found && !parse_position(text, &end, &unused, error))
-        return false;
-    if (!standby_replayed(connection, arena, query->control, &replayed, error))
-        return false;
-    position->in_recovery = true;
-    position->minimum = query->control->min_recovery_point;
-    if (replayed > position->minimum)
-        position->minimum = replayed;
-    position->end = end > position->minimum ? end : position->minimum;
-    position->timeline = control_timeline(query->control);
+    if (!found)
+        query->newer_timelines = NULL;
+    if (query->replayed > position->minimum)
+        position->minimum = query->replayed;
+    if (position->minimum > position->end)
+        position->end = position->minimum;
     return true;
 }
 
 static bool position_once(Connection *connection, void *context, Error *error)
 {
-    Arena *arena = arena_create();
+    PositionQuery *query = context;
     char *text;
-    bool success = false;
 
-    if (query_text(connection, arena,
-                   "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' "
-                   "ELSE 'primary' END",
-                   &text, error))
-        success = strcmp(text, "standby") == 0
-                      ? standby_position(connection, arena, context, error)
-                      : primary_position(connection, arena, context, error);
-    arena_destroy(arena);
-    return success;
+    if (!query_text(connection, query->arena,
+                    "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' "
+                    "ELSE 'primary' END",
+                    &text, error))
+        return false;
+    return strcmp(text, "standby") == 0
+               ? standby_position(connection, query->arena, query, error)
+               : primary_position(connection, query->arena, query, error);
 }
 
 static bool server_position(Source *source, const Control *control, SourcePosition *position,
                             Error *error)
 {
-    PositionQuery query = {.control = control, .position = position};
+    PositionQuery query = {.control = control, .position = position, .arena = arena_create()};
+    bool success =
+        attempt_until_timeout((ServerSource *)source, 0, position_once, &query, NULL, error);
 
-    return attempt_until_timeout((ServerSource *)source, 0, position_once, &query, NULL, error);
+    if (success && position->in_recovery)
+        success = source_standby_timeline(source, control,
+                                          query.newer_timelines != NULL ? query.newer_timelines : "",
+                                          query.replayed, &position->timeline, error);
+    arena_destroy(query.arena);
+    return success;
 }
 
 /*
