@@ -153,7 +153,8 @@ sub start_operations
     POSIX::_exit(0);
 }
 
-# Wait until nobody writes any more: only then can two sides be compared.
+# Wait until nobody writes any more: only then can two sides be compared. The checkpoint tells standbys which transactions
+# still run: as long as one takes those of a dead primary for running, amcheck there looks for what vacuum has removed.
 sub settle
 {
     my ($choice, $cluster) = @_;
@@ -162,6 +163,7 @@ sub settle
         $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
             WHERE backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()") == 0
     });
+    $cluster->sql('CHECKPOINT');
     return;
 }
 
