@@ -5,7 +5,7 @@
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
-make_work
+make_work "$(fast_directory)"
 mkdir "$work/bin/faults"
 cp "${PG_REWIND_WITH_FAULTS:-$checkout/build-faults/pg_rewind}" "$work/bin/faults/pg_rewind" || [ -n "${PG_REWIND:-}" ]
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]

@@ -37,14 +37,14 @@ sub bindir_of_version
 #
 # Options, each a fact fixed by initdb but the last:
 #   checksums       data checksums; without them wal_log_hints is on.  Default: even versions have them.
-#   wal_segment_mb  size of a WAL segment; 11 and later.  Default 16.
+#   wal_segment_mb  size of a WAL segment; 11 and later.  Default 1 (copies of clusters are small then).
 #   settings        text appended to postgresql.conf
 sub new
 {
     my ($class, $name, $version, %option) = @_;
     my %initdb = (
         checksums => $option{checksums} // ($version % 2 == 0 ? 1 : 0),
-        wal_segment_mb => $option{wal_segment_mb} // 16,
+        wal_segment_mb => $version < 11 ? 16 : $option{wal_segment_mb} // 1,
     );
     my $self = $class->allocate($name, $version, bindir_of_version($version));
     must_run([ 'cp', '-a', template($version, $self->{bindir}, %initdb), $self->data ]);
@@ -102,11 +102,14 @@ sub settings_for_tests
         : "wal_keep_segments = $segments_kept";
     my $wal_min_mb = 2 * $initdb{wal_segment_mb};
     my $wal_log_hints = $initdb{checksums} ? 'off' : 'on';
+    # A server that is killed leaves its shared memory behind; this is removed with its directory.
+    my $shared_memory = $version >= 12 ? 'mmap' : 'none';
     return <<"END";
 listen_addresses = ''
 fsync = off
 autovacuum = off
 shared_buffers = 16MB
+dynamic_shared_memory_type = $shared_memory
 wal_level = replica
 wal_log_hints = $wal_log_hints
 $wal_kept
