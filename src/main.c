@@ -133,11 +133,11 @@ static void print_help_row(const OptionRow *row)
 
     length = row->letter <= UCHAR_MAX ? snprintf(left, sizeof(left), "  -%c, ", row->letter)
                                       : snprintf(left, sizeof(left), "      ");
-    snprintf(left + length, sizeof(left) - (size_t)length, "--%s%s%s", row->name,
+    snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
              row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
     while (*line != '\0')
     {
-        int size = (int)strcspn(line, "\n");
+        int size = (int) strcspn(line, "\n");
 
         printf("%-*s%.*s\n", HELP_COLUMN, first ? left : "", size, line);
         first = false;
@@ -181,7 +181,7 @@ static bool parse_number(const char *name, const char *value, int minimum, int m
         return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
     if (errno == ERANGE || parsed < minimum || parsed > maximum)
         return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", name, minimum, maximum);
-    *number = (int)parsed;
+    *number = (int) parsed;
     return true;
 }
 
@@ -297,7 +297,7 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
             long_options[i].val = OPTION_HELP;
         if (row->letter > UCHAR_MAX || row->letter == '?')
             continue;
-        letters[length++] = (char)row->letter;
+        letters[length++] = (char) row->letter;
         if (row->argument != NULL)
             letters[length++] = ':';
     }
@@ -351,7 +351,7 @@ static int default_jobs(void)
 
     if (processors < 1)
         return 1;
-    return processors < JOBS_DEFAULT_MAX ? (int)processors : JOBS_DEFAULT_MAX;
+    return processors < JOBS_DEFAULT_MAX ? (int) processors : JOBS_DEFAULT_MAX;
 }
 
 /* What is wrong with the command line; exactly these lines, nothing was looked at yet. */

@@ -26,9 +26,9 @@ void recovery_claim_files(const Version *version, Plan *plan)
     {
         PlanEntry *entry = &plan->entries[i];
 
-        if (uses_recovery_conf(version) ? strcmp(entry->path, RECOVERY_CONF_PATH) == 0
-                                        : strcmp(entry->path, SETTINGS_PATH) == 0 ||
-                                              strcmp(entry->path, SIGNAL_PATH) == 0)
+        if (uses_recovery_conf(version)
+                ? strcmp(entry->path, RECOVERY_CONF_PATH) == 0
+                : strcmp(entry->path, SETTINGS_PATH) == 0 || strcmp(entry->path, SIGNAL_PATH) == 0)
             entry->action = ACTION_NONE;
     }
 }
@@ -111,12 +111,12 @@ bool recovery_write(const char *target_directory, Source *source, const Version 
              file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error) &&
              make_settings(source, version, conninfo, &old, &settings, error);
     if (result && uses_recovery_conf(version))
-        result = write_file(target_directory, RECOVERY_CONF_PATH, settings.bytes, settings.size,
-                            error);
+        result =
+            write_file(target_directory, RECOVERY_CONF_PATH, settings.bytes, settings.size, error);
     else if (result)
-        result = write_file(target_directory, SETTINGS_PATH, settings.bytes, settings.size,
-                            error) &&
-                 write_file(target_directory, SIGNAL_PATH, "", 0, error);
+        result =
+            write_file(target_directory, SETTINGS_PATH, settings.bytes, settings.size, error) &&
+            write_file(target_directory, SIGNAL_PATH, "", 0, error);
     buffer_free(&old);
     buffer_free(&settings);
     return result;

@@ -13,11 +13,13 @@
 /* The files that -R writes are no longer the plan's. */
 void recovery_claim_files(const Version *version, Plan *plan);
 
-/* Stage standby.signal and the source's postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11). */
+/* Stage standby.signal and the source's postgresql.auto.conf with primary_conninfo, or
+ * recovery.conf (10, 11). */
 MUST_CHECK bool recovery_stage(Stage *stage, Source *source, const Version *version,
                                const char *conninfo, Error *error);
 
-/* The same, written into a target that needed no rewind: settings first, each file whole by rename. */
+/* The same, written into a target that needed no rewind: settings first, each file whole by rename.
+ */
 MUST_CHECK bool recovery_write(const char *target_directory, Source *source, const Version *version,
                                const char *conninfo, Error *error);
 

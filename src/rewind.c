@@ -24,7 +24,8 @@ static bool no_rewind_required(Run *run, Error *error)
     log_info("no rewind required"); /* contract */
     if (run->options->dry_run)
         return true;
-    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at the end. */
+    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
+     * the end. */
     if (!pid_file_look(run->options->target, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(run->interlock, error)))
         return false;

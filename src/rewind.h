@@ -11,19 +11,19 @@
 
 typedef struct Options
 {
-    const char *target;            /* -D */
-    const char *source_directory;  /* --source-pgdata, or NULL */
-    const char *source_server;     /* --source-server, or NULL */
-    const char *bindir;            /* -B, or NULL */
-    const char *config_file;       /* --config-file, or NULL */
-    bool restore_target_wal;       /* -c */
-    bool dry_run;                  /* -n */
-    bool progress;                 /* -P */
-    bool write_recovery_conf;      /* -R */
+    const char *target;           /* -D */
+    const char *source_directory; /* --source-pgdata, or NULL */
+    const char *source_server;    /* --source-server, or NULL */
+    const char *bindir;           /* -B, or NULL */
+    const char *config_file;      /* --config-file, or NULL */
+    bool restore_target_wal;      /* -c */
+    bool dry_run;                 /* -n */
+    bool progress;                /* -P */
+    bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
-    bool syncfs;                   /* --sync-method=syncfs */
-    int jobs;                      /* -j; >= 1 */
-    int retry_timeout_seconds;     /* --retry-timeout; default 60 */
+    bool syncfs;               /* --sync-method=syncfs */
+    int jobs;                  /* -j; >= 1 */
+    int retry_timeout_seconds; /* --retry-timeout; default 60 */
 } Options;
 
 /* Where a run ended, for the exit status and the last line. */

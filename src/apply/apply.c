@@ -1,19 +1,21 @@
 /*
  * Carry the journal out.
  *
- * Why a kill or a power cut at any instant costs nothing. Everything the journal speaks of was synced before the
- * journal was, and the journal before the commit. So:
+ * Why a kill or a power cut at any instant costs nothing. Everything the journal speaks of was
+ * synced before the journal was, and the journal before the commit. So:
  *
- *   before the blocker's rename     neither blocker nor poison is there: the journal is not live, the target is as it was
- *   after it                        the blocker, or the poison, or both are there until the new pg_control is: the journal is
- *                                   live, no server starts, and the next run carries out every step once more
- *   after the new pg_control        all else is on the disk already: only cleaning up is left
+ *   before the blocker's rename     neither blocker nor poison is there: the journal is not live,
+ * the target is as it was after it                        the blocker, or the poison, or both are
+ * there until the new pg_control is: the journal is live, no server starts, and the next run
+ * carries out every step once more after the new pg_control        all else is on the disk already:
+ * only cleaning up is left
  *
- * Both renames are synced before the next step begins, so the order on the disk is the order below. Every step may be
- * repeated from its beginning, as often as runs are killed: installing is done when the staged file is not there any more,
- * patching writes the same bytes again from data files that stay until the end, removing what is not there succeeds. Removals
- * come first: what is installed in the directory of a removed tablespace, taken over by a new one, must survive them, also in
- * the second run, when the old link is gone. A step that fails for a passing reason (no
+ * Both renames are synced before the next step begins, so the order on the disk is the order below.
+ * Every step may be repeated from its beginning, as often as runs are killed: installing is done
+ * when the staged file is not there any more, patching writes the same bytes again from data files
+ * that stay until the end, removing what is not there succeeds. Removals come first: what is
+ * installed in the directory of a removed tablespace, taken over by a new one, must survive them,
+ * also in the second run, when the old link is gone. A step that fails for a passing reason (no
  * space, an I/O error) is repeated here, for a caller takes a failing exit as final.
  */
 #include "apply/apply.h"
@@ -66,12 +68,13 @@ static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE]
 
 /* ---- Entries ---- */
 
-/* Files without which the data is damaged; the others anybody may remove (standby.signal, *.ready, WAL). */
+/* Files without which the data is damaged; the others anybody may remove (standby.signal, *.ready,
+ * WAL). */
 static bool holds_data(const char *path)
 {
-    static const char *const beginnings[] = {"base/",         "global/",      "pg_tblspc/",
-                                             "pg_xact/",      "pg_multixact/", "pg_commit_ts/",
-                                             "pg_twophase/",  "pg_logical/"};
+    static const char *const beginnings[] = {"base/",        "global/",       "pg_tblspc/",
+                                             "pg_xact/",     "pg_multixact/", "pg_commit_ts/",
+                                             "pg_twophase/", "pg_logical/"};
 
     for (size_t index = 0; index < sizeof(beginnings) / sizeof(beginnings[0]); index++)
     {
@@ -96,8 +99,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
     bool found;
 
     if (!local_path(apply, entry->other, staged, error) ||
-        !local_path(apply, entry->path, path, error) ||
-        !file_lstat(staged, &status, &found, error))
+        !local_path(apply, entry->path, path, error) || !file_lstat(staged, &status, &found, error))
         return false;
     if (found)
         return file_rename(staged, path, error);
@@ -200,14 +202,14 @@ static bool remove_directory(const char *path, Error *error)
         return true;
     switch (error->error_number)
     {
-        case ENOTEMPTY:
-        case EEXIST:
-        case ENOTDIR:
-        case EBUSY:
-            log_debug("directory \"%s\" is left: it is not empty, or in use", path);
-            return true;
-        default:
-            return false;
+    case ENOTEMPTY:
+    case EEXIST:
+    case ENOTDIR:
+    case EBUSY:
+        log_debug("directory \"%s\" is left: it is not empty, or in use", path);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -221,21 +223,21 @@ static bool carry_out_entry(Apply *apply, const JournalEntry *entry, Error *erro
         return false;
     switch (entry->kind)
     {
-        case JOURNAL_MAKE_DIRECTORY:
-            return file_make_directories(path, error);
-        case JOURNAL_MAKE_LINK:
-            return file_make_link(entry->other, path, error);
-        case JOURNAL_INSTALL:
-            return install(apply, entry, error);
-        case JOURNAL_PATCH:
-            return begin_patch(apply, entry, error);
-        case JOURNAL_REMOVE:
-            return remove_file(path, error);
-        case JOURNAL_REMOVE_DIRECTORY:
-            return remove_directory(path, error);
-        case JOURNAL_WORK_DIRECTORY:
-        case JOURNAL_RANGE:
-            break;
+    case JOURNAL_MAKE_DIRECTORY:
+        return file_make_directories(path, error);
+    case JOURNAL_MAKE_LINK:
+        return file_make_link(entry->other, path, error);
+    case JOURNAL_INSTALL:
+        return install(apply, entry, error);
+    case JOURNAL_PATCH:
+        return begin_patch(apply, entry, error);
+    case JOURNAL_REMOVE:
+        return remove_file(path, error);
+    case JOURNAL_REMOVE_DIRECTORY:
+        return remove_directory(path, error);
+    case JOURNAL_WORK_DIRECTORY:
+    case JOURNAL_RANGE:
+        break;
     }
     return true;
 }
@@ -299,7 +301,8 @@ static bool sync_later(const Apply *apply, SyncBatch *batch, const char *path, s
     return batch->count < SYNC_BATCH || sync_batch(apply, batch, error);
 }
 
-/* What one entry has touched: the file if it was patched, and its directory (last: the one synced before). */
+/* What one entry has touched: the file if it was patched, and its directory (last: the one synced
+ * before). */
 static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry *entry,
                        char last[PATH_SIZE], Error *error)
 {
@@ -463,8 +466,8 @@ static bool carry_out(Apply *apply, Error *error)
     progress_begin("applied", journal_bytes(apply->reader));
     ok = carry_out_entries(apply, error);
     progress_end();
-    return ok && (apply->options->syncfs ? sync_file_systems(apply, error)
-                                         : sync_entries(apply, error));
+    return ok &&
+           (apply->options->syncfs ? sync_file_systems(apply, error) : sync_entries(apply, error));
 }
 
 static bool install_label(Apply *apply, Error *error)
@@ -502,7 +505,8 @@ static bool remove_but_journal(void *context, const char *name, Error *error)
     return path_join(path, sizeof(path), work, name, error) && dir_remove_tree(path, error);
 }
 
-/* The journal goes last: until then the next run sees that the rewind is whole, and needs no source. */
+/* The journal goes last: until then the next run sees that the rewind is whole, and needs no
+ * source. */
 static bool remove_work_directory(const char *path, Error *error)
 {
     bool found;
@@ -526,24 +530,25 @@ static bool can_pass(int number)
 {
     switch (number)
     {
-        case ENOSPC:
-        case EDQUOT:
-        case EIO:
-        case EAGAIN:
-        case EBUSY:
-        case EINTR:
-        case EMFILE:
-        case ENFILE:
-        case ENOMEM:
-        case ESTALE:
-        case ETIMEDOUT:
-            return true;
-        default:
-            return false;
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EAGAIN:
+    case EBUSY:
+    case EINTR:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ESTALE:
+    case ETIMEDOUT:
+        return true;
+    default:
+        return false;
     }
 }
 
-/* Do a step, again and again while it fails for a reason that can pass and there is patience left. */
+/* Do a step, again and again while it fails for a reason that can pass and there is patience left.
+ */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
     int seconds_waited = 0;
@@ -568,7 +573,8 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
 
 /* ---- The end of it ---- */
 
-/* The last rename, which ends it. Where it fails the text stands for the blocker, which is gone already. */
+/* The last rename, which ends it. Where it fails the text stands for the blocker, which is gone
+ * already. */
 static bool finish_control(Apply *apply, Error *error)
 {
     Error ignored;
@@ -584,7 +590,8 @@ static bool finish_control(Apply *apply, Error *error)
 static bool finish(Apply *apply, Error *error)
 {
     return
-        /* Not later: the poison alone would not say whose it is to somebody who opens backup_label. */
+        /* Not later: the poison alone would not say whose it is to somebody who opens backup_label.
+         */
         patiently(apply, sync_blocker, error) &&
         /* Not later: backup_label may be deleted by anybody at any time. */
         patiently(apply, install_poison, error) &&
@@ -594,8 +601,8 @@ static bool finish(Apply *apply, Error *error)
         patiently(apply, remove_ballast, error) &&
         /* Not earlier: Invariant 5. */
         patiently(apply, carry_out, error) &&
-        /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker together would look
-           to callers as if nothing were left to do. */
+        /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker
+           together would look to callers as if nothing were left to do. */
         patiently(apply, install_label, error) &&
         /* Not later: a stale `0` file would never clear itself. */
         patiently(apply, restore_pid_file, error) &&

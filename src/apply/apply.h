@@ -12,30 +12,35 @@
 
 typedef enum PendingState
 {
-    PENDING_NONE,  /* no journal; leftovers of staging or cleaning up can be there: stage_remove_stale */
-    PENDING_STALE, /* a journal that is not live: never committed, or of a server that has run since; stage_remove_stale */
-    PENDING_APPLY, /* committed: must be finished */
+    PENDING_NONE,   /* no journal; leftovers of staging or cleaning up can be there:
+                       stage_remove_stale */
+    PENDING_STALE,  /* a journal that is not live: never committed, or of a server that has run
+                       since; stage_remove_stale */
+    PENDING_APPLY,  /* committed: must be finished */
     PENDING_CLEANUP /* finished but for cleaning up */
 } PendingState;
 
 /*
- * What an earlier run left in this target. Reads only. description: "rewind to SOURCE, divergence at ..." for messages, in arena. A journal that
- * cannot be read is an error only where it can have been committed, else PENDING_STALE without a description.
+ * What an earlier run left in this target. Reads only. description: "rewind to SOURCE, divergence
+ * at ..." for messages, in arena. A journal that cannot be read is an error only where it can have
+ * been committed, else PENDING_STALE without a description.
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
                               const char **description, Error *error);
 
 /*
- * The commit: check pg_control's bytes and the pid file, install the blocker by rename, sync, check the pid file again (not ours: the blocker is taken
- * back and nothing was touched). *committed says whether the rewind must now be finished, also when an error is returned.
+ * The commit: check pg_control's bytes and the pid file, install the blocker by rename, sync, check
+ * the pid file again (not ours: the blocker is taken back and nothing was touched). *committed says
+ * whether the rewind must now be finished, also when an error is returned.
  */
 MUST_CHECK bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed,
                              Error *error);
 
 /*
- * From the commit (or anywhere after it, in a later process) to the end: poison, pid text, all entries, sync, real backup_label, pid file, new pg_control, cleaning up. What can pass
- * (no space, I/O trouble) is tried again for a while before it is an error. What cannot be cleaned up is a warning.
- * The caller releases the interlock.
+ * From the commit (or anywhere after it, in a later process) to the end: poison, pid text, all
+ * entries, sync, real backup_label, pid file, new pg_control, cleaning up. What can pass (no space,
+ * I/O trouble) is tried again for a while before it is an error. What cannot be cleaned up is a
+ * warning. The caller releases the interlock.
  */
 typedef struct ApplyOptions
 {

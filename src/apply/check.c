@@ -1,5 +1,6 @@
 /*
- * stage_check: everything that could fail later is tried before anything is written. Changes nothing.
+ * stage_check: everything that could fail later is tried before anything is written. Changes
+ * nothing.
  */
 #include "apply/roots.h"
 #include "apply/stage.h"
@@ -72,8 +73,8 @@ static bool is_in_place(const PlanEntry *entry)
 }
 
 /*
- * Can a file be written in place, or else replaced? Opening it changes nothing. Mode 0400 is fine (EACCES): it is
- * replaced by rename. Immutable files, read-only mounts and the like are not.
+ * Can a file be written in place, or else replaced? Opening it changes nothing. Mode 0400 is fine
+ * (EACCES): it is replaced by rename. Immutable files, read-only mounts and the like are not.
  */
 static bool check_file(Check *check, const PlanEntry *entry, bool *writable, Error *error)
 {

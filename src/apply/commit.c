@@ -1,8 +1,9 @@
 /*
  * The commit: the one rename that decides, and reading afterwards how it went.
  *
- * A journal is live while the blocker with its id, or its poison, is in place (journal.h lists the states). Before the
- * rename neither can be; after it at least one is, until the new pg_control is installed, see apply.c.
+ * A journal is live while the blocker with its id, or its poison, is in place (journal.h lists the
+ * states). Before the rename neither can be; after it at least one is, until the new pg_control is
+ * installed, see apply.c.
  */
 #include "apply/commit.h"
 
@@ -58,8 +59,8 @@ static bool blocker_is(const char *target_directory, const char *run_id, bool *s
 }
 
 /*
- * Can this target be in the hands of a journal that cannot be read? Only if pg_control looks like a poison (no
- * checkpoint starts on a page boundary), or backup_label like a blocker.
+ * Can this target be in the hands of a journal that cannot be read? Only if pg_control looks like a
+ * poison (no checkpoint starts on a page boundary), or backup_label like a blocker.
  */
 static bool may_be_committed(const char *target_directory)
 {
@@ -100,7 +101,7 @@ done:
 }
 
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
-                     Error *error)
+                  Error *error)
 {
     bool blocked;
     bool poisoned;
@@ -112,8 +113,9 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
         !commit_control_is(target_directory, head->new_control, &finished, error) ||
         !commit_control_is(target_directory, head->old_control, &unchanged, error))
         return false;
-    /* A blocker above a pg_control that is none of ours: a server got past the pid file in the instant of the commit,
-       and we were killed before the second check could take the blocker back. The plan is of another time. */
+    /* A blocker above a pg_control that is none of ours: a server got past the pid file in the
+       instant of the commit, and we were killed before the second check could take the blocker
+       back. The plan is of another time. */
     if (poisoned || (blocked && unchanged))
         *state = PENDING_APPLY;
     else
@@ -141,8 +143,8 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingState *sta
     journal_close_reader(reader);
     if (!found)
         return true;
-    *description = arena_printf(arena, "rewind to %s, divergence at %s", head->source,
-                                head->divergence);
+    *description =
+        arena_printf(arena, "rewind to %s, divergence at %s", head->source, head->divergence);
     return commit_state(target_directory, head, state, error);
 }
 
@@ -170,8 +172,7 @@ static bool keep_old_label(const char *target_directory, bool *kept, Error *erro
         int fd = -1;
 
         ok = file_create(old, &fd, error) &&
-             (buffer.size == 0 ||
-              file_write_at(fd, old, buffer.bytes, buffer.size, 0, error)) &&
+             (buffer.size == 0 || file_write_at(fd, old, buffer.bytes, buffer.size, 0, error)) &&
              file_set_mode(fd, old, status.st_mode & 07777, error) && file_sync(fd, old, error);
         file_close(fd);
     }
@@ -239,7 +240,8 @@ static bool check_still_ours(Interlock *interlock, Error *error)
         return false;
     if (ours)
         return true;
-    error_set(error, ERROR_FAILED, "somebody else has taken the target's lock file \"postmaster.pid\"");
+    error_set(error, ERROR_FAILED,
+              "somebody else has taken the target's lock file \"postmaster.pid\"");
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
@@ -256,7 +258,8 @@ static bool check_control(const char *target_directory, const JournalHead *head,
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
-/* Install the blocker. A failing rename can have happened all the same (network file systems): look. */
+/* Install the blocker. A failing rename can have happened all the same (network file systems):
+ * look. */
 static bool install_blocker(const char *target_directory, const char *blocker, const char *run_id,
                             bool *committed, Error *error)
 {
@@ -289,8 +292,8 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
         !install_blocker(target_directory, blocker, head->run_id, committed, error))
         return false;
 
-    /* Again, after the rename: a server takes the pid file before it reads the label, so one that we do not see now
-       meets the blocker. */
+    /* Again, after the rename: a server takes the pid file before it reads the label, so one that
+       we do not see now meets the blocker. */
     if (check_still_ours(interlock, error) && check_control(target_directory, head, error))
     {
         signals_hold_off();
@@ -303,8 +306,7 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
     return false;
 }
 
-bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed,
-                  Error *error)
+bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed, Error *error)
 {
     Arena *arena = arena_create();
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));

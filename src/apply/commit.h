@@ -17,7 +17,8 @@ MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *he
                              PendingState *state, Error *error);
 
 /*
- * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or none. For a journal that is not live.
+ * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or
+ * none. For a journal that is not live.
  */
 MUST_CHECK bool commit_take_back(const char *target_directory, Error *error);
 

@@ -1,9 +1,9 @@
 /*
  * stage_fetch: compare, then fetch, in as many threads as the source grants.
  *
- * Nothing is held for a whole plan: the threads take batches of pieces from a Walk over the plan, one batch at a time.
- * Blocks of files that stay in place have their place in the root's data file by their order in the plan alone, so
- * that stage_finish finds them by walking once more.
+ * Nothing is held for a whole plan: the threads take batches of pieces from a Walk over the plan,
+ * one batch at a time. Blocks of files that stay in place have their place in the root's data file
+ * by their order in the plan alone, so that stage_finish finds them by walking once more.
  */
 #include "apply/staging.h"
 
@@ -96,7 +96,8 @@ static bool next_range(Walk *walk)
     return false;
 }
 
-/* Small files are asked for as if they were large, so that one that has grown comes whole, in one call. */
+/* Small files are asked for as if they were large, so that one that has grown comes whole, in one
+ * call. */
 static bool may_have_grown(const PlanEntry *entry)
 {
     return entry->kind != KIND_RELATION && entry->kind != KIND_FORK &&
@@ -378,7 +379,8 @@ static bool copy_local(const char *from, const char *to, uint64_t limit, Error *
     return ok;
 }
 
-/* A file that is to be patched but may not be written (mode 0400): a private copy is patched and replaces it. */
+/* A file that is to be patched but may not be written (mode 0400): a private copy is patched and
+ * replaces it. */
 static bool prepare_patched(Stage *stage, const PlanEntry *entry, size_t index, Error *error)
 {
     const size_t root = roots_of(&stage->roots, entry->path);
@@ -474,11 +476,12 @@ static bool mode_of_target(const Stage *stage, const PlanEntry *entry, mode_t *m
     return true;
 }
 
-/* Size and mode of a file that was staged whole. Not earlier: with mode 0400 we could not open it again. */
+/* Size and mode of a file that was staged whole. Not earlier: with mode 0400 we could not open it
+ * again. */
 static bool conclude_whole(const Stage *stage, const PlanEntry *entry, size_t index, Error *error)
 {
-    const bool resized = stage->actual_size[index] != SIZE_AS_PLANNED ||
-                         (stage->state[index] & STAGED_PRIVATE) != 0;
+    const bool resized =
+        stage->actual_size[index] != SIZE_AS_PLANNED || (stage->state[index] & STAGED_PRIVATE) != 0;
     char name[PATH_SIZE];
     char local[PATH_SIZE];
     mode_t mode;
@@ -491,8 +494,7 @@ static bool conclude_whole(const Stage *stage, const PlanEntry *entry, size_t in
         return true;
     ok = stage_entry_name(stage, entry, index, name, error) &&
          stage_local(stage, name, local, error) && file_open_or_create(local, &fd, error) &&
-         (!resized ||
-          file_truncate(fd, local, stage_final_size(stage, entry, index), error)) &&
+         (!resized || file_truncate(fd, local, stage_final_size(stage, entry, index), error)) &&
          file_set_mode(fd, local, mode, error);
     file_close(fd);
     return ok;

@@ -1,6 +1,6 @@
 /*
- * The file, little-endian: magic, format, size of the head, head | entries, each with its size before it |
- * trailer: count of entries, bytes of all ranges, CRC-32C of everything before the CRC.
+ * The file, little-endian: magic, format, size of the head, head | entries, each with its size
+ * before it | trailer: count of entries, bytes of all ranges, CRC-32C of everything before the CRC.
  */
 #include "apply/journal.h"
 
@@ -87,21 +87,21 @@ static bool entry_is_valid(const JournalEntry *entry)
 
     switch (entry->kind)
     {
-        case JOURNAL_MAKE_DIRECTORY:
-        case JOURNAL_REMOVE:
-        case JOURNAL_REMOVE_DIRECTORY:
-        case JOURNAL_PATCH:
-            return path_is_safe(entry->path) && !has_other;
-        case JOURNAL_MAKE_LINK:
-            return path_is_safe(entry->path) && has_other;
-        case JOURNAL_INSTALL:
-            return path_is_safe(entry->path) && path_is_work(entry->other, true);
-        case JOURNAL_RANGE:
-            return entry->path[0] == '\0' && path_is_work(entry->other, true) &&
-                   entry->size <= INT64_MAX && entry->offset <= INT64_MAX - entry->size &&
-                   entry->data_offset <= INT64_MAX - entry->size;
-        case JOURNAL_WORK_DIRECTORY:
-            return path_is_work(entry->path, false) && !has_other;
+    case JOURNAL_MAKE_DIRECTORY:
+    case JOURNAL_REMOVE:
+    case JOURNAL_REMOVE_DIRECTORY:
+    case JOURNAL_PATCH:
+        return path_is_safe(entry->path) && !has_other;
+    case JOURNAL_MAKE_LINK:
+        return path_is_safe(entry->path) && has_other;
+    case JOURNAL_INSTALL:
+        return path_is_safe(entry->path) && path_is_work(entry->other, true);
+    case JOURNAL_RANGE:
+        return entry->path[0] == '\0' && path_is_work(entry->other, true) &&
+               entry->size <= INT64_MAX && entry->offset <= INT64_MAX - entry->size &&
+               entry->data_offset <= INT64_MAX - entry->size;
+    case JOURNAL_WORK_DIRECTORY:
+        return path_is_work(entry->path, false) && !has_other;
     }
     return false;
 }
@@ -236,7 +236,8 @@ static bool read_back(const char *target_directory, uint64_t count, Error *error
     bool ok = journal_open(target_directory, arena, &reader, head, &found, error);
 
     if (ok && (!found || reader->count != count))
-        ok = error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
+        ok =
+            error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
     journal_close_reader(reader);
     arena_destroy(arena);
     return ok;

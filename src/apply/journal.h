@@ -1,12 +1,14 @@
 /*
  * What apply will do, on disk, checksummed: PGDATA/pg_rewind.work/journal.
  *
- * States of a target, and which function leaves each (all in apply.c; the journal file itself never changes once it is written):
+ * States of a target, and which function leaves each (all in apply.c; the journal file itself never
+ * changes once it is written):
  *
  *   no journal              stage_finish writes and syncs it (as journal.new, then a rename)
- *   journal, not live       neither the blocker with its id nor its poison is in place: nothing was changed, it may be thrown away
- *   journal, live           the blocker with its id is backup_label, or pg_control is its poison: apply_finish must carry it out
- *   journal, done           pg_control is its new one: only cleaning up is left
+ *   journal, not live       neither the blocker with its id nor its poison is in place: nothing was
+ * changed, it may be thrown away journal, live           the blocker with its id is backup_label,
+ * or pg_control is its poison: apply_finish must carry it out journal, done           pg_control is
+ * its new one: only cleaning up is left
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H
@@ -23,13 +25,13 @@
 
 typedef struct JournalHead
 {
-    char run_id[RUN_ID_SIZE];                   /* random, hex */
-    const char *source;                         /* description of the source; for messages */
-    const char *divergence;                     /* "0/3000148 on timeline 1", for messages */
-    uint8_t old_control[CONTROL_FILE_SIZE];     /* the target's before the rewind */
+    char run_id[RUN_ID_SIZE];               /* random, hex */
+    const char *source;                     /* description of the source; for messages */
+    const char *divergence;                 /* "0/3000148 on timeline 1", for messages */
+    uint8_t old_control[CONTROL_FILE_SIZE]; /* the target's before the rewind */
     uint8_t poison[CONTROL_FILE_SIZE];
     uint8_t new_control[CONTROL_FILE_SIZE];
-    const char *backup_label;                   /* the real one's text */
+    const char *backup_label; /* the real one's text */
     bool group_access;
 } JournalHead;
 
@@ -38,11 +40,13 @@ typedef enum JournalKind
     JOURNAL_MAKE_DIRECTORY, /* path */
     JOURNAL_MAKE_LINK,      /* path, other: link target */
     JOURNAL_INSTALL,        /* rename other (staged) to path; done when other is not there */
-    JOURNAL_PATCH,          /* path: open for the JOURNAL_RANGE entries that follow; size: final size of the file */
-    JOURNAL_RANGE,          /* bytes [data_offset, + size) of the file other belong at offset of the patched file */
-    JOURNAL_REMOVE,         /* path: a file or link */
+    JOURNAL_PATCH,  /* path: open for the JOURNAL_RANGE entries that follow; size: final size of the
+                       file */
+    JOURNAL_RANGE,  /* bytes [data_offset, + size) of the file other belong at offset of the patched
+                       file */
+    JOURNAL_REMOVE, /* path: a file or link */
     JOURNAL_REMOVE_DIRECTORY, /* path; not empty (server logs stay): left */
-    JOURNAL_WORK_DIRECTORY  /* path: of another file system; removed at the end */
+    JOURNAL_WORK_DIRECTORY    /* path: of another file system; removed at the end */
 } JournalKind;
 
 /* Paths are relative to PGDATA (or absolute for work directories elsewhere). */
@@ -58,17 +62,19 @@ typedef struct JournalWriter JournalWriter;
 MUST_CHECK bool journal_create(const char *target_directory, const JournalHead *head,
                                JournalWriter **writer, Error *error);
 MUST_CHECK bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error);
-/* Write length, count and CRC, sync, rename into place, sync the directory, read back. Frees the writer also on failure. */
+/* Write length, count and CRC, sync, rename into place, sync the directory, read back. Frees the
+ * writer also on failure. */
 MUST_CHECK bool journal_close(JournalWriter *writer, Error *error);
 void journal_discard(JournalWriter *writer);
 
 typedef struct JournalReader JournalReader;
-/* *found false: there is none. A damaged one is an error. The whole file's CRC is checked before anything is returned; memory is bounded. */
+/* *found false: there is none. A damaged one is an error. The whole file's CRC is checked before
+ * anything is returned; memory is bounded. */
 MUST_CHECK bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
                              JournalHead *head, bool *found, Error *error);
 /* Entries in order; *end at the end. Strings live until the next call. */
 MUST_CHECK bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *error);
-void journal_rewind(JournalReader *reader); /* start over */
+void journal_rewind(JournalReader *reader);          /* start over */
 uint64_t journal_bytes(const JournalReader *reader); /* to be written by all ranges, for progress */
 void journal_close_reader(JournalReader *reader);
 

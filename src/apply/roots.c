@@ -277,8 +277,7 @@ static bool is_own_tablespace(const Roots *roots, const char *path, bool *own, E
 }
 
 /* Does the location hold one of the directories that the plan makes in it (PG_15_202209061)? */
-static bool is_occupied(const NewLocation *location, const Plan *plan, bool *occupied,
-                        Error *error)
+static bool is_occupied(const NewLocation *location, const Plan *plan, bool *occupied, Error *error)
 {
     const size_t length = strlen(location->link);
 
@@ -309,7 +308,8 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
     bool own;
 
     *usable = false;
-    if (!place_find(location->path, &place, &found, error) || !is_occupied(location, plan, &occupied, error) ||
+    if (!place_find(location->path, &place, &found, error) ||
+        !is_occupied(location, plan, &occupied, error) ||
         !is_own_tablespace(roots, location->path, &own, error))
         return false;
     if (occupied && !own)
@@ -409,7 +409,8 @@ bool roots_check_replayed_location(const char *target_directory, const Version *
         return false;
     if (own)
         return true;
-    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"", path);
+    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
+              path);
     error_detail(error, "It belongs to another cluster: it may be the source's own.");
     return error_hint(error, "Two clusters on one host cannot share a tablespace's directory.");
 }

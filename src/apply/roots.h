@@ -1,8 +1,9 @@
 /*
  * Where things are staged: one work directory for each mount that holds parts of the target.
  *
- * A staged file must be on the mount of its destination, so that a rename installs it. All paths are relative to
- * PGDATA, or absolute for the location of a new tablespace, whose link does not exist before the apply.
+ * A staged file must be on the mount of its destination, so that a rename installs it. All paths
+ * are relative to PGDATA, or absolute for the location of a new tablespace, whose link does not
+ * exist before the apply.
  */
 #ifndef APPLY_ROOTS_H
 #define APPLY_ROOTS_H
@@ -18,7 +19,8 @@
 
 typedef struct Root
 {
-    const char *prefix;    /* everything below this directory of the target is staged here; "" for PGDATA */
+    const char
+        *prefix; /* everything below this directory of the target is staged here; "" for PGDATA */
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
@@ -43,8 +45,8 @@ typedef struct Roots
 } Roots;
 
 /*
- * Find them by looking at the directories of everything the plan changes. Locations of new tablespaces are checked by
- * roots_check_locations only.
+ * Find them by looking at the directories of everything the plan changes. Locations of new
+ * tablespaces are checked by roots_check_locations only.
  */
 MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Plan *plan,
                            Roots *roots, Error *error);
@@ -53,14 +55,15 @@ MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Pla
 size_t roots_of(const Roots *roots, const char *path);
 
 /*
- * Is the location of each new tablespace usable: absent below a directory where it can be made, or a directory that no
- * other cluster uses? Each problem is logged and counted in *problems.
+ * Is the location of each new tablespace usable: absent below a directory where it can be made, or
+ * a directory that no other cluster uses? Each problem is logged and counted in *problems.
  */
 MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problems,
                                       Error *error);
 
 /*
- * Replay of CREATE TABLESPACE empties the tablespace's directory. Error if one stands at that location which is not the target's own.
+ * Replay of CREATE TABLESPACE empties the tablespace's directory. Error if one stands at that
+ * location which is not the target's own.
  */
 MUST_CHECK bool roots_check_replayed_location(const char *target_directory, const Version *version,
                                               const char *location, Error *error);
@@ -69,7 +72,8 @@ MUST_CHECK bool roots_check_replayed_location(const char *target_directory, cons
 MUST_CHECK bool target_path(char *out, size_t size, const char *target_directory, const char *path,
                             Error *error);
 
-/* Does the plan do anything with this entry? Never with our own files and those that mark the commit. */
+/* Does the plan do anything with this entry? Never with our own files and those that mark the
+ * commit. */
 bool entry_has_effect(const PlanEntry *entry);
 
 /* The directory part of path: its length, 0 without a slash. */

@@ -1,8 +1,9 @@
 /*
  * The work directories: made, accounted for in the journal, removed.
  *
- * PGDATA/pg_rewind.work/places lists the other work directories and the tablespace locations that were made, before
- * they are: a run that was killed is cleaned up from it. Records: 'W' or 'L', path, NUL.
+ * PGDATA/pg_rewind.work/places lists the other work directories and the tablespace locations that
+ * were made, before they are: a run that was killed is cleaned up from it. Records: 'W' or 'L',
+ * path, NUL.
  */
 #include "apply/staging.h"
 
@@ -80,8 +81,8 @@ bool stage_local(const Stage *stage, const char *staged, char out[PATH_SIZE], Er
     return target_path(out, PATH_SIZE, stage->target_directory, staged, error);
 }
 
-bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index,
-                      char out[PATH_SIZE], Error *error)
+bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, char out[PATH_SIZE],
+                      Error *error)
 {
     char name[CONTENT_NAME_SIZE];
 
@@ -131,8 +132,7 @@ bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *
         if (stage->extra_count == stage->extra_capacity)
         {
             stage->extra_capacity = stage->extra_capacity > 0 ? 2 * stage->extra_capacity : 64;
-            stage->extras =
-                memory_resize(stage->extras, stage->extra_capacity * sizeof(ExtraFile));
+            stage->extras = memory_resize(stage->extras, stage->extra_capacity * sizeof(ExtraFile));
         }
         memmove(&stage->extras[index + 1], &stage->extras[index],
                 (stage->extra_count - index) * sizeof(ExtraFile));
@@ -319,10 +319,10 @@ static bool write_places(const Stage *stage, Error *error)
         buffer_append_u8(&places, 'L');
         buffer_append(&places, location->path, strlen(location->path) + 1);
     }
-    ok = work_path(path, stage->target_directory, PLACES_NAME, error) &&
-         work_path(temporary, stage->target_directory, PLACES_NAME ".new", error) &&
-         (places.size == 0 ||
-          durable_replace(path, temporary, places.bytes, places.size, 0, error));
+    ok =
+        work_path(path, stage->target_directory, PLACES_NAME, error) &&
+        work_path(temporary, stage->target_directory, PLACES_NAME ".new", error) &&
+        (places.size == 0 || durable_replace(path, temporary, places.bytes, places.size, 0, error));
     buffer_free(&places);
     return ok;
 }
@@ -487,9 +487,8 @@ static bool add_directories(const Account *account, Error *error)
     for (size_t index = 0; index < account->plan->count; index++)
     {
         const PlanEntry *entry = &account->plan->entries[index];
-        JournalEntry link = {.kind = JOURNAL_MAKE_LINK,
-                             .path = entry->path,
-                             .other = entry->link_target};
+        JournalEntry link = {
+            .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
         if (entry->action != ACTION_CREATE || entry->gone || !entry_has_effect(entry))
             continue;
@@ -540,9 +539,9 @@ static bool add_patch(const Account *account, const PlanEntry *entry, size_t ind
 
     if (!entry->gone)
     {
-        /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment. */
-        if (entry->action == ACTION_NONE &&
-            !plan_next_range(account->plan, entry, &offset, &size))
+        /* Nothing to write, nothing to cut: the entry is there for a block of another relation
+         * segment. */
+        if (entry->action == ACTION_NONE && !plan_next_range(account->plan, entry, &offset, &size))
             return true;
         account->stage->statistics.files_patched++;
         if (!journal_add(account->writer, &patch, error))

@@ -1,10 +1,12 @@
 /*
  * Bring the plan's bytes onto the target's disks without changing anything that a server reads.
  *
- * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other file system that holds parts of the target (a
- * tablespace, a pg_wal that is a link): a file is staged on the file system of its destination, so that installing it is a rename.
- * New and wholly replaced files are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind the other in the
- * order of the plan, into one data file a file system. A ballast file holds the space by which files will grow, so that the apply does not run out of space.
+ * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other file system
+ * that holds parts of the target (a tablespace, a pg_wal that is a link): a file is staged on the
+ * file system of its destination, so that installing it is a rename. New and wholly replaced files
+ * are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind
+ * the other in the order of the plan, into one data file a file system. A ballast file holds the
+ * space by which files will grow, so that the apply does not run out of space.
  */
 #ifndef APPLY_STAGE_H
 #define APPLY_STAGE_H
@@ -31,33 +33,39 @@ typedef struct StageStatistics
 } StageStatistics;
 
 /*
- * Check all that can be checked before anything is written (also for --dry-run, which stops here): each file to be changed can be replaced or written,
- * directories are writable, tablespace locations are usable and not another cluster's (nor the source's own), and the space is there on each file system
- * (said with numbers). wal_bytes: upper bound of WAL to be staged. Every problem is reported (as log lines of the kind error), then one error returned.
+ * Check all that can be checked before anything is written (also for --dry-run, which stops here):
+ * each file to be changed can be replaced or written, directories are writable, tablespace
+ * locations are usable and not another cluster's (nor the source's own), and the space is there on
+ * each file system (said with numbers). wal_bytes: upper bound of WAL to be staged. Every problem
+ * is reported (as log lines of the kind error), then one error returned.
  */
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, uint64_t wal_bytes,
                             Error *error);
 
-/* Make the work directories (stale ones are removed first), the missing locations of new tablespaces, the ballast. The plan must live as long as the stage. */
+/* Make the work directories (stale ones are removed first), the missing locations of new
+ * tablespaces, the ballast. The plan must live as long as the stage. */
 MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int jobs,
                              Stage **stage, Error *error);
 
 /*
- * Compare and fetch everything but WAL. Marks entries gone or equal. Progress is shown. ERROR_RETRY cannot come out of here.
+ * Compare and fetch everything but WAL. Marks entries gone or equal. Progress is shown. ERROR_RETRY
+ * cannot come out of here.
  */
 MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error);
 
 /*
- * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file reads as zeros and its
- * space is reserved), or, with local_path, from that file (brought by an archive). *found false when the source does not have it (any more), or not
- * that much of it. Staging it again replaces it.
+ * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file
+ * reads as zeros and its space is reserved), or, with local_path, from that file (brought by an
+ * archive). *found false when the source does not have it (any more), or not that much of it.
+ * Staging it again replaces it.
  */
 MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const char *name,
                                   uint32_t segment_size, uint32_t size, const char *local_path,
                                   bool *found, Error *error);
 
 /*
- * Stage a whole segment that was fetched before, by moving the file. *taken false: it lies on another mount, copy it.
+ * Stage a whole segment that was fetched before, by moving the file. *taken false: it lies on
+ * another mount, copy it.
  */
 MUST_CHECK bool stage_wal_take(Stage *stage, const char *name, const char *local_path,
                                uint32_t segment_size, bool *taken, Error *error);
@@ -66,13 +74,15 @@ MUST_CHECK bool stage_wal_take(Stage *stage, const char *name, const char *local
 const char *stage_wal_path(const Stage *stage, const char *name);
 
 /*
- * A small file made by us (history file, .done marker, settings): content staged for path. It wins over what the plan says about path, as WAL does;
- * a second one for the same path replaces the first.
+ * A small file made by us (history file, .done marker, settings): content staged for path. It wins
+ * over what the plan says about path, as WAL does; a second one for the same path replaces the
+ * first.
  */
 MUST_CHECK bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size,
                               Error *error);
 
-/* Write the journal of all that was staged and of the plan's other actions; sync everything staged, work directories and journal. */
+/* Write the journal of all that was staged and of the plan's other actions; sync everything staged,
+ * work directories and journal. */
 MUST_CHECK bool stage_finish(Stage *stage, const Plan *plan, const JournalHead *head, Error *error);
 
 const StageStatistics *stage_statistics(const Stage *stage);
@@ -81,7 +91,8 @@ const StageStatistics *stage_statistics(const Stage *stage);
 void stage_abandon(Stage *stage);
 void stage_free(Stage *stage); /* memory only; NULL is allowed */
 
-/* Remove the work directories of a run that was killed before its commit or while cleaning up. Refuses while a journal is live. */
+/* Remove the work directories of a run that was killed before its commit or while cleaning up.
+ * Refuses while a journal is live. */
 MUST_CHECK bool stage_remove_stale(const char *target_directory, Error *error);
 
 #endif

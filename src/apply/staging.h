@@ -1,5 +1,6 @@
 /*
- * The inside of a Stage, for the files that bring bytes (fetch.c) and those that account for them (stage.c).
+ * The inside of a Stage, for the files that bring bytes (fetch.c) and those that account for them
+ * (stage.c).
  */
 #ifndef APPLY_STAGING_H
 #define APPLY_STAGING_H
@@ -40,11 +41,12 @@ struct Stage
     int jobs;
     int workers; /* that the source has granted; 0: not asked yet */
     size_t entry_count;
-    uint8_t *state;         /* of each entry, STAGED_ bits */
-    uint64_t *actual_size;  /* of each entry's file where it came out shorter, else SIZE_AS_PLANNED */
-    int *data_fds;          /* of each root, -1: no data file yet */
-    uint64_t *data_size;    /* of each root: bytes laid out in its data file */
-    ExtraFile *extras;      /* ascending by path */
+    uint8_t *state; /* of each entry, STAGED_ bits */
+    uint64_t
+        *actual_size;    /* of each entry's file where it came out shorter, else SIZE_AS_PLANNED */
+    int *data_fds;       /* of each root, -1: no data file yet */
+    uint64_t *data_size; /* of each root: bytes laid out in its data file */
+    ExtraFile *extras;   /* ascending by path */
     size_t extra_count, extra_capacity;
     uint64_t content_count; /* numbers names of staged content */
     pthread_mutex_t lock;   /* state, actual_size, statistics while workers run */
@@ -57,7 +59,8 @@ bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
 /* Does the file stay in place, to be patched or cut? */
 bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index);
 
-/* The same, before it is known whether it is still there: where its blocks lie in the data file depends on nothing else. */
+/* The same, before it is known whether it is still there: where its blocks lie in the data file
+ * depends on nothing else. */
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index);
 
 /* The path of the file that is staged for entry `index`, as the journal names it. */

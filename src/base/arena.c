@@ -119,7 +119,7 @@ char *arena_strndup(Arena *arena, const char *string, size_t length)
     length = strnlen(string, length);
     block = block_with_room(arena, length + 1);
     block->back -= length + 1;
-    copy = (char *)block->bytes + block->back;
+    copy = (char *) block->bytes + block->back;
     memcpy(copy, string, length);
     copy[length] = '\0';
     return copy;
@@ -144,10 +144,10 @@ char *arena_printf(Arena *arena, const char *format, ...)
     if (length < 0)
         out_of_memory();
 
-    size = (size_t)length + 1;
+    size = (size_t) length + 1;
     block = block_with_room(arena, size);
     block->back -= size;
-    string = (char *)block->bytes + block->back;
+    string = (char *) block->bytes + block->back;
     va_start(arguments, format);
     vsnprintf(string, size, format, arguments);
     va_end(arguments);

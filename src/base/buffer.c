@@ -67,7 +67,7 @@ uint64_t cursor_u64(Cursor *cursor)
 
 void cursor_skip(Cursor *cursor, size_t size)
 {
-    (void)cursor_bytes(cursor, size);
+    (void) cursor_bytes(cursor, size);
 }
 
 void cursor_seek(Cursor *cursor, size_t offset)
@@ -128,7 +128,7 @@ void buffer_append_u8(Buffer *buffer, uint8_t value)
 
 void buffer_append_u16(Buffer *buffer, uint16_t value)
 {
-    uint8_t bytes[2] = {(uint8_t)(value & 0xFF), (uint8_t)(value >> 8)};
+    uint8_t bytes[2] = {(uint8_t) (value & 0xFF), (uint8_t) (value >> 8)};
 
     buffer_append(buffer, bytes, sizeof(bytes));
 }
@@ -165,9 +165,9 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     va_end(again);
     if (length < 0)
         out_of_memory();
-    size = (size_t)length + 1; /* the NUL is written but not counted */
-    vsnprintf((char *)buffer_grow(buffer, size), size, format, arguments);
-    buffer->size += (size_t)length;
+    size = (size_t) length + 1; /* the NUL is written but not counted */
+    vsnprintf((char *) buffer_grow(buffer, size), size, format, arguments);
+    buffer->size += (size_t) length;
 }
 
 void buffer_printf(Buffer *buffer, const char *format, ...)
@@ -182,33 +182,33 @@ void buffer_printf(Buffer *buffer, const char *format, ...)
 const char *buffer_string(Buffer *buffer)
 {
     *buffer_grow(buffer, 1) = '\0';
-    return (const char *)buffer->bytes;
+    return (const char *) buffer->bytes;
 }
 
 void store_u32(uint8_t *bytes, uint32_t value)
 {
     for (int index = 0; index < 4; index++)
-        bytes[index] = (uint8_t)(value >> (8 * index));
+        bytes[index] = (uint8_t) (value >> (8 * index));
 }
 
 void store_u64(uint8_t *bytes, uint64_t value)
 {
     for (int index = 0; index < 8; index++)
-        bytes[index] = (uint8_t)(value >> (8 * index));
+        bytes[index] = (uint8_t) (value >> (8 * index));
 }
 
 uint16_t load_u16(const uint8_t *bytes)
 {
-    return (uint16_t)(bytes[0] | (unsigned)bytes[1] << 8);
+    return (uint16_t) (bytes[0] | (unsigned) bytes[1] << 8);
 }
 
 uint32_t load_u32(const uint8_t *bytes)
 {
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
-           (uint32_t)bytes[3] << 24;
+    return (uint32_t) bytes[0] | (uint32_t) bytes[1] << 8 | (uint32_t) bytes[2] << 16 |
+           (uint32_t) bytes[3] << 24;
 }
 
 uint64_t load_u64(const uint8_t *bytes)
 {
-    return (uint64_t)load_u32(bytes) | (uint64_t)load_u32(bytes + 4) << 32;
+    return (uint64_t) load_u32(bytes) | (uint64_t) load_u32(bytes + 4) << 32;
 }

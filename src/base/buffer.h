@@ -36,7 +36,8 @@ uint64_t cursor_u64(Cursor *cursor);
 void cursor_skip(Cursor *cursor, size_t size);
 size_t cursor_left(const Cursor *cursor);
 
-/* The next size bytes, or NULL (and failed) if there are fewer. They live as long as the cursor's. */
+/* The next size bytes, or NULL (and failed) if there are fewer. They live as long as the cursor's.
+ */
 const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 
 /* Put the cursor at an offset from the start; failed if that is behind the end. */
@@ -62,7 +63,8 @@ void buffer_append_string(Buffer *buffer, const char *string); /* without the fi
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
-/* The content as a string: a NUL is put behind it, not counted in size. Valid until the next change. */
+/* The content as a string: a NUL is put behind it, not counted in size. Valid until the next
+ * change. */
 const char *buffer_string(Buffer *buffer);
 
 /* Little-endian numbers in place, for patching. The caller checks that they fit. */

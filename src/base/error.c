@@ -85,7 +85,7 @@ void out_of_memory(void)
     int length = snprintf(line, sizeof(line), "%.200s: error: out of memory\n", log_program_name());
 
     /* Nothing that allocates, and no exit handlers: other threads are still at work. */
-    if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
+    if (length > 0 && write(STDERR_FILENO, line, (size_t) length) < 0)
         _exit(1);
     _exit(1);
 }

@@ -38,7 +38,8 @@ bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIK
 /* As error_set, with ": " and the text of errno (read at once) behind the message. */
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Add a line of detail or of hint, sentences both. Several details are joined by newlines. False. */
+/* Add a line of detail or of hint, sentences both. Several details are joined by newlines. False.
+ */
 bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 bool error_hint(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 

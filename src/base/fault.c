@@ -85,9 +85,9 @@ static void log_point(const char *name)
 {
     char line[128];
     int length =
-        snprintf(line, sizeof(line), "%llu %.80s\n", (unsigned long long)points_passed, name);
+        snprintf(line, sizeof(line), "%llu %.80s\n", (unsigned long long) points_passed, name);
 
-    if (length > 0 && write(log_fd, line, (size_t)length) < 0)
+    if (length > 0 && write(log_fd, line, (size_t) length) < 0)
         log_fd = -1;
 }
 

@@ -118,7 +118,7 @@ static void write_bytes(const Buffer *line)
             continue;
         if (now <= 0)
             return;
-        written += (size_t)now;
+        written += (size_t) now;
     }
 }
 
@@ -264,24 +264,24 @@ static int64_t now_nanoseconds(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* ", 12.3 MB/s, 1:02:03 left" */
 static void append_rate(Buffer *line, double seconds)
 {
-    double rate = (double)progress.done_bytes / seconds;
+    double rate = (double) progress.done_bytes / seconds;
     uint64_t left;
 
     buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
     if (progress.done_bytes >= progress.total_bytes || rate < 1)
         return;
-    left = (uint64_t)((double)(progress.total_bytes - progress.done_bytes) / rate);
+    left = (uint64_t) ((double) (progress.total_bytes - progress.done_bytes) / rate);
     if (left >= 3600)
-        buffer_printf(line, ", %u:%02u:%02u left", (unsigned)(left / 3600),
-                      (unsigned)(left / 60 % 60), (unsigned)(left % 60));
+        buffer_printf(line, ", %u:%02u:%02u left", (unsigned) (left / 3600),
+                      (unsigned) (left / 60 % 60), (unsigned) (left % 60));
     else
-        buffer_printf(line, ", %u:%02u left", (unsigned)(left / 60), (unsigned)(left % 60));
+        buffer_printf(line, ", %u:%02u left", (unsigned) (left / 60), (unsigned) (left % 60));
 }
 
 /* Print the line; the caller holds the lock. last: this step prints no further one. */
@@ -296,16 +296,16 @@ static void progress_print(bool last, int64_t now)
     if (progress.done_bytes > total_bytes)
         total_bytes = progress.done_bytes;
     if (total_bytes > 0)
-        percent = (int)((double)progress.done_bytes * 100 / (double)total_bytes);
+        percent = (int) ((double) progress.done_bytes * 100 / (double) total_bytes);
 
-    snprintf(total, sizeof(total), "%llu", (unsigned long long)total_bytes / KILOBYTE);
-    buffer_printf(&line, "%*llu/%s kB (%d%%) %s", (int)strlen(total),
-                  (unsigned long long)progress.done_bytes / KILOBYTE, total, percent,
+    snprintf(total, sizeof(total), "%llu", (unsigned long long) total_bytes / KILOBYTE);
+    buffer_printf(&line, "%*llu/%s kB (%d%%) %s", (int) strlen(total),
+                  (unsigned long long) progress.done_bytes / KILOBYTE, total, percent,
                   progress.participle); /* contract */
     if (isatty(STDERR_FILENO))
     {
         if (now > progress.begun)
-            append_rate(&line, (double)(now - progress.begun) / 1e9);
+            append_rate(&line, (double) (now - progress.begun) / 1e9);
         buffer_append_string(&line, "\033[K"); /* what an earlier, longer line left */
         buffer_append_u8(&line, last ? '\n' : '\r');
         progress.unfinished = !last;

@@ -36,7 +36,8 @@ void log_error(const Error *error);
  * On a pipe the line is the original's, at most once a second and once at the end:
  * "%*s/%s kB (%d%%) copied" with a newline (for the fetch; other steps name themselves instead of
  * "copied": "scanned", "applied", "synced"). On a terminal one line is rewritten in place with
- * percentage, rate and time left. Nothing without -P. A log line first ends an unfinished progress line.
+ * percentage, rate and time left. Nothing without -P. A log line first ends an unfinished progress
+ * line.
  */
 void progress_begin(const char *participle, uint64_t total_bytes);
 void progress_add(uint64_t bytes);

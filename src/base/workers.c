@@ -80,10 +80,10 @@ bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
 
     if (jobs < 1)
         jobs = 1;
-    if ((size_t)jobs > count)
-        jobs = count > 0 ? (int)count : 1;
+    if ((size_t) jobs > count)
+        jobs = count > 0 ? (int) count : 1;
     pthread_mutex_init(&run.lock, NULL);
-    workers = memory_allocate_zeroed((size_t)jobs, sizeof(Worker));
+    workers = memory_allocate_zeroed((size_t) jobs, sizeof(Worker));
     workers[0] = (Worker){.run = &run, .number = 0};
 
     /* The caller's thread is the first worker. Where the system gives no more threads, fewer do. */
@@ -111,7 +111,7 @@ bool stop_check(Error *error)
 {
     if (!stop_requested())
         return true;
-    return error_set(error, ERROR_FAILED, "terminated by signal %d", (int)stop_signal);
+    return error_set(error, ERROR_FAILED, "terminated by signal %d", (int) stop_signal);
 }
 
 static void handle_stop(int number)

@@ -53,7 +53,7 @@ static void line_of(const Buffer *text, int number, char *line, size_t size)
             number--;
     }
     while (position < text->size && text->bytes[position] != '\n' && length + 1 < size)
-        line[length++] = (char)text->bytes[position++];
+        line[length++] = (char) text->bytes[position++];
     line[length] = '\0';
 }
 
@@ -96,7 +96,7 @@ static bool names_live_server(long number, const Buffer *text)
 
     if (pid == 0 || pid == getpid() || pid == getppid())
         return false;
-    if (kill((pid_t)pid, 0) != 0 && errno != EPERM)
+    if (kill((pid_t) pid, 0) != 0 && errno != EPERM)
         return false;
     return number > 0 || is_single_user_backend(pid, text);
 }
@@ -180,7 +180,7 @@ static time_t process_start_time(void)
         }
     }
     buffer_free(&text);
-    return known ? (time_t)(boot + (long long)(ticks / (unsigned long long)ticks_per_second))
+    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
                  : time(NULL);
 }
 
@@ -194,9 +194,9 @@ static void make_claim(const Interlock *interlock, Buffer *content)
     const char *directory = realpath(interlock->directory, absolute);
 
     buffer_clear(content);
-    buffer_printf(content, "-%ld\n%s\n%lld\n5432\n\n\n\n", (long)getpid(),
+    buffer_printf(content, "-%ld\n%s\n%lld\n5432\n\n\n\n", (long) getpid(),
                   directory != NULL ? directory : interlock->directory,
-                  (long long)process_start_time());
+                  (long long) process_start_time());
 }
 
 /* A server prints the whole file, up to about 2 kB. */

@@ -1,8 +1,9 @@
 /*
  * Keep a second pg_rewind and a server out of the target while we work.
  *
- * Between two pg_rewinds: flock on the data directory (on PG_VERSION where directories cannot be locked). Against servers: postmaster.pid names
- * our process as a standalone backend would. What each stops, and what gets past it: DESIGN.md, "Keeping others out".
+ * Between two pg_rewinds: flock on the data directory (on PG_VERSION where directories cannot be
+ * locked). Against servers: postmaster.pid names our process as a standalone backend would. What
+ * each stops, and what gets past it: DESIGN.md, "Keeping others out".
  */
 #ifndef CLUSTER_INTERLOCK_H
 #define CLUSTER_INTERLOCK_H
@@ -14,9 +15,10 @@
 typedef struct Interlock Interlock;
 
 /*
- * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running: a live process, also
- * another user's, neither this one nor its parent; with a negative pid only when it may be a single-user backend. *pid without
- * the sign, 0 when there is none. Fails on an empty file and on a first line that is no number: a server may be starting.
+ * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
+ * a live process, also another user's, neither this one nor its parent; with a negative pid only
+ * when it may be a single-user backend. *pid without the sign, 0 when there is none. Fails on an
+ * empty file and on a first line that is no number: a server may be starting.
  */
 MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                               Error *error);
@@ -25,23 +27,25 @@ MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running,
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 
 /*
- * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What may stand there: nothing, a stale file (its
- * process is dead, or a pg_rewind's: negative pid or our `0` text; whoever holds the lock may replace it). A live server is an error.
+ * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
+ * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
+ * our `0` text; whoever holds the lock may replace it). A live server is an error.
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 
 /* Is postmaster.pid still the one that we made (inode and content)? */
 MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
 
-/* After the commit: replace postmaster.pid by `0` and a text that every server prints: run the same command again. By rename. */
+/* After the commit: replace postmaster.pid by `0` and a text that every server prints: run the same
+ * command again. By rename. */
 MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
 
 /* Back to the negative pid, by rename, before the new pg_control. */
 MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
 
 /*
- * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays), release the lock, free. NULL is
- * allowed. Errors are logged as warnings.
+ * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays), release
+ * the lock, free. NULL is allowed. Errors are logged as warnings.
  */
 void interlock_release(Interlock *interlock);
 

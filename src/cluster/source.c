@@ -53,12 +53,14 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
     result = source->operations->read_file(source, path, HISTORY_SIZE_MAX, &text, is_on, error);
     if (result && *is_on)
     {
-        result = history_parse(arena, timeline, (const char *) text.bytes, text.size, &history, error);
+        result =
+            history_parse(arena, timeline, (const char *) text.bytes, text.size, &history, error);
         *is_on = false;
         for (size_t i = 0; result && i + 1 < history.count; i++)
             *is_on = *is_on || (history.entries[i].timeline == old &&
                                 history.entries[i].end >= control->min_recovery_point);
-        if (result && replayed != LSN_INVALID && history.entries[history.count - 1].begin > replayed)
+        if (result && replayed != LSN_INVALID &&
+            history.entries[history.count - 1].begin > replayed)
             *is_on = false;
     }
     buffer_free(&text);

@@ -1,8 +1,10 @@
 /*
- * What a source can do: a running server (source_server) or a stopped data directory (source_directory).
+ * What a source can do: a running server (source_server) or a stopped data directory
+ * (source_directory).
  *
- * Nothing is ever written on the source. Paths are relative to the source's data directory. Functions that take a worker may
- * be called by several workers at once, each with its own number; all others only by the main thread.
+ * Nothing is ever written on the source. Paths are relative to the source's data directory.
+ * Functions that take a worker may be called by several workers at once, each with its own number;
+ * all others only by the main thread.
  */
 #ifndef CLUSTER_SOURCE_H
 #define CLUSTER_SOURCE_H
@@ -19,7 +21,8 @@ typedef enum FileType
 {
     FILE_REGULAR,
     FILE_DIRECTORY,
-    FILE_LINK, /* a symbolic link that is not walked into; a tablespace's link is one, with its content listed below it */
+    FILE_LINK, /* a symbolic link that is not walked into; a tablespace's link is one, with its
+                  content listed below it */
     FILE_OTHER /* socket, fifo, device: never touched */
 } FileType;
 
@@ -44,8 +47,8 @@ typedef struct FetchRequest
 #define FETCH_COUNT_MAX 1000
 
 /*
- * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than asked for: the file ends there. Bytes live
- * during the call.
+ * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than
+ * asked for: the file ends there. Bytes live during the call.
  */
 typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
                               Error *error);
@@ -53,12 +56,13 @@ typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes,
 /* Where the source stands now. */
 typedef struct SourcePosition
 {
-    bool in_recovery;  /* a running standby, or a directory shut down in recovery */
-    Lsn end;           /* WAL before it is on the source's disk: flush position of a primary; for a standby or a directory
-                          where the scan of its WAL has to stop at the latest (see minimum) */
-    Lsn minimum;       /* a position that recovery must pass: how far a standby has replayed (minRecoveryPoint at least); minRecoveryPoint of
-                          a directory shut down in recovery;
-                          end of its last checkpoint's WAL is found by scanning for a directory: LSN_INVALID; == end for a primary */
+    bool in_recovery; /* a running standby, or a directory shut down in recovery */
+    Lsn end; /* WAL before it is on the source's disk: flush position of a primary; for a standby or
+                a directory where the scan of its WAL has to stop at the latest (see minimum) */
+    Lsn minimum;       /* a position that recovery must pass: how far a standby has replayed
+                          (minRecoveryPoint at least); minRecoveryPoint of       a directory shut down in
+                          recovery;       end of its last checkpoint's WAL is found by scanning for a directory:
+                          LSN_INVALID; == end for a primary */
     Timeline timeline; /* the truth, not the checkpoint's */
 } SourcePosition;
 
@@ -79,19 +83,23 @@ typedef struct SourceOperations
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 
-    /* All files, a directory before its content. A server follows links to directories and hides odd files: these appear as
-       regular files of size 0, which must not be fetched (reading a fifo blocks its backend). */
+    /* All files, a directory before its content. A server follows links to directories and hides
+       odd files: these appear as regular files of size 0, which must not be fetched (reading a fifo
+       blocks its backend). */
     bool (*list)(Source *source, SourceFileVisitor visit, void *context, Error *error);
 
-    /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at least 1. */
+    /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
+     * least 1. */
     bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
 
-    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout on the same server (system
-       identifier, timeline and start time; another one is an error); nothing is delivered twice. All functions retry so. */
+    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout
+       on the same server (system identifier, timeline and start time; another one is an error);
+       nothing is delivered twice. All functions retry so. */
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 
-    /* MD5 of each piece (16 bytes, delivered like fetch); pieces are at most DIGEST_SIZE_MAX. *supported false: the source cannot (FIPS). */
+    /* MD5 of each piece (16 bytes, delivered like fetch); pieces are at most DIGEST_SIZE_MAX.
+     * *supported false: the source cannot (FIPS). */
     bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error);
 } SourceOperations;
@@ -105,28 +113,32 @@ struct Source
 };
 
 /*
- * Connect (--source-server). Checks the granted functions (all that are missing are named at once, as GRANT statements), full_page_writes (contract's
- * words), then is ready. retry_timeout in seconds.
+ * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
+ * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in
+ * seconds.
  */
-MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
-                                   Source **source, Error *error);
+MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source **source,
+                                   Error *error);
 
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;
 struct Connection *source_connection(Source *source);
 
-/* Open a stopped data directory (--source-pgdata). Whether it is stopped is checked with the prerequisites. */
+/* Open a stopped data directory (--source-pgdata). Whether it is stopped is checked with the
+ * prerequisites. */
 MUST_CHECK bool source_directory_open(const char *path, Source **source, Error *error);
 
-/* Device and inode of the directories of a source on this machine (data directory, tablespaces, pg_wal), for refusing a target that shares one. */
+/* Device and inode of the directories of a source on this machine (data directory, tablespaces,
+ * pg_wal), for refusing a target that shares one. */
 typedef struct DirectoryIdentity
 {
     uint64_t device, inode;
 } DirectoryIdentity;
 
 /*
- * For the implementations of a source: read pg_control by read (which appends its bytes) and parse it; a wrong CRC is tried
- * again a few times, since the server may be writing it. name is for messages.
+ * For the implementations of a source: read pg_control by read (which appends its bytes) and parse
+ * it; a wrong CRC is tried again a few times, since the server may be writing it. name is for
+ * messages.
  */
 typedef bool (*SourceControlRead)(void *context, Buffer *buffer, Error *error);
 MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const char *name,
@@ -136,10 +148,12 @@ MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const
 void source_close(Source *source); /* NULL is allowed */
 
 /*
- * For the implementations of a source: the timeline that a standby is really on. Following its primary to a new timeline is in pg_control
- * only after the next restartpoint or page written. newer: timelines above pg_control's, of which pg_wal holds both the history file and a segment, as
- * eight hexadecimal digits each, separated by blanks. The last of them is taken that came out of pg_control's, and that begins at or before
- * `replayed` (LSN_INVALID: how far it has replayed is not known); else pg_control's own.
+ * For the implementations of a source: the timeline that a standby is really on. Following its
+ * primary to a new timeline is in pg_control only after the next restartpoint or page written.
+ * newer: timelines above pg_control's, of which pg_wal holds both the history file and a segment,
+ * as eight hexadecimal digits each, separated by blanks. The last of them is taken that came out of
+ * pg_control's, and that begins at or before `replayed` (LSN_INVALID: how far it has replayed is
+ * not known); else pg_control's own.
  */
 MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, const char *newer,
                                         Lsn replayed, Timeline *timeline, Error *error);

@@ -19,7 +19,7 @@ typedef struct DirectorySource
 
 static void directory_close(Source *source)
 {
-    DirectorySource *self = (DirectorySource *)source;
+    DirectorySource *self = (DirectorySource *) source;
 
     free(self->directory);
     free(self);
@@ -28,7 +28,7 @@ static void directory_close(Source *source)
 static bool directory_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
                                 bool *found, Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *)source;
+    const DirectorySource *self = (const DirectorySource *) source;
     char full[PATH_SIZE];
 
     if (!path_join(full, sizeof(full), self->directory, path, error))
@@ -48,7 +48,7 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
 
 static bool directory_read_control(Source *source, Control *control, Error *error)
 {
-    DirectorySource *self = (DirectorySource *)source;
+    DirectorySource *self = (DirectorySource *) source;
     char path[PATH_SIZE];
 
     if (!path_join(path, sizeof(path), self->directory, CONTROL_PATH, error))
@@ -75,7 +75,7 @@ static bool note_timeline(void *context, const char *name, Error *error)
     uint64_t segment;
     Buffer *list;
 
-    (void)error;
+    (void) error;
     if (history_file_name_parse(name, &timeline))
         list = &newer->histories;
     else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
@@ -92,7 +92,7 @@ static bool note_timeline(void *context, const char *name, Error *error)
 static bool standby_timeline(Source *source, const Control *control, Timeline *timeline,
                              Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *)source;
+    const DirectorySource *self = (const DirectorySource *) source;
     NewerTimelines newer = {.control = control};
     Buffer both = {0};
     char path[PATH_SIZE];
@@ -109,9 +109,9 @@ static bool standby_timeline(Source *source, const Control *control, Timeline *t
         if (newer.segments.size > 0 && strstr(buffer_string(&newer.segments), text) != NULL)
             buffer_printf(&both, "%s", text);
     }
-    success = success && source_standby_timeline(source, control,
-                                                 both.size > 0 ? buffer_string(&both) : "",
-                                                 LSN_INVALID, timeline, error);
+    success = success &&
+              source_standby_timeline(source, control, both.size > 0 ? buffer_string(&both) : "",
+                                      LSN_INVALID, timeline, error);
     buffer_free(&newer.histories);
     buffer_free(&newer.segments);
     buffer_free(&both);
@@ -138,15 +138,15 @@ static bool directory_position(Source *source, const Control *control, SourcePos
 
 static bool directory_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *)source;
+    const DirectorySource *self = (const DirectorySource *) source;
 
     return data_directory_list(self->directory, visit, context, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
 {
-    (void)source;
-    (void)error;
+    (void) source;
+    (void) error;
     *granted = jobs;
     return true;
 }
@@ -206,17 +206,17 @@ done:
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
-    (void)worker;
-    return read_pieces((const DirectorySource *)source, requests, count, FETCH_SIZE_MAX, false,
+    (void) worker;
+    return read_pieces((const DirectorySource *) source, requests, count, FETCH_SIZE_MAX, false,
                        deliver, context, NULL, error);
 }
 
 static bool directory_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                              FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
-    (void)worker;
+    (void) worker;
     *supported = true;
-    return read_pieces((const DirectorySource *)source, requests, count, DIGEST_SIZE_MAX, true,
+    return read_pieces((const DirectorySource *) source, requests, count, DIGEST_SIZE_MAX, true,
                        deliver, context, supported, error);
 }
 

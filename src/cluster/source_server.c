@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
-#define QUERY_BYTES_MAX ((uint64_t)128 * 1024 * 1024)
+#define QUERY_BYTES_MAX ((uint64_t) 128 * 1024 * 1024)
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 5000
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
@@ -179,7 +179,7 @@ static double now_seconds(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
 /* Wait that long, or until the user wants to stop. */
@@ -269,7 +269,7 @@ static bool attempt_until_timeout(ServerSource *self, int worker, Attempt attemp
 
 static void server_close(Source *source)
 {
-    ServerSource *self = (ServerSource *)source;
+    ServerSource *self = (ServerSource *) source;
 
     for (int i = 0; i < self->connection_count; i++)
         connection_close(self->connections[i]);
@@ -281,7 +281,7 @@ static void server_close(Source *source)
 
 static bool server_read_control(Source *source, Control *control, Error *error)
 {
-    return attempt_until_timeout((ServerSource *)source, 0, read_control_once, control, NULL,
+    return attempt_until_timeout((ServerSource *) source, 0, read_control_once, control, NULL,
                                  error);
 }
 
@@ -290,7 +290,7 @@ static bool server_read_file(Source *source, const char *path, size_t limit, Buf
 {
     FileRead read = {.path = path, .limit = limit, .buffer = buffer};
 
-    if (!attempt_until_timeout((ServerSource *)source, 0, read_file_once, &read, NULL, error))
+    if (!attempt_until_timeout((ServerSource *) source, 0, read_file_once, &read, NULL, error))
         return false;
     *found = read.found;
     return true;
@@ -315,7 +315,7 @@ static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error
     if (sscanf(text, "%X/%X %8X", &high, &low, timeline) < 2)
         return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
                          text);
-    *lsn = (Lsn)high << 32 | low;
+    *lsn = (Lsn) high << 32 | low;
     return true;
 }
 
@@ -348,7 +348,8 @@ static bool primary_position(Connection *connection, Arena *arena, const Positio
 /* Timelines above $1 of which pg_wal holds the history file and a segment. */
 static const char newer_timelines_sql[] =
     "SELECT pg_catalog.string_agg(timeline, ' ') FROM (\n"
-    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal') AS name\n"
+    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal') AS "
+    "name\n"
     "  WHERE name ~ '^[0-9A-F]{24}$'\n"
     " INTERSECT\n"
     "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('pg_wal') AS name\n"
@@ -356,8 +357,8 @@ static const char newer_timelines_sql[] =
     "WHERE timeline COLLATE \"C\" > $1";
 
 /*
- * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are removed and copied by replay
- * at once, and minRecoveryPoint does not wait for that.
+ * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are
+ * removed and copied by replay at once, and minRecoveryPoint does not wait for that.
  */
 static bool standby_position(Connection *connection, Arena *arena, PositionQuery *query,
                              Error *error)
@@ -370,7 +371,8 @@ static bool standby_position(Connection *connection, Arena *arena, PositionQuery
     bool found;
 
     snprintf(old, sizeof(old), "%08X", control_timeline(query->control));
-    *position = (SourcePosition){.in_recovery = true, .minimum = query->control->min_recovery_point};
+    *position =
+        (SourcePosition){.in_recovery = true, .minimum = query->control->min_recovery_point};
     query->replayed = LSN_INVALID;
     if (!connection_value(connection, arena,
                           "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
@@ -402,9 +404,8 @@ static bool position_once(Connection *connection, void *context, Error *error)
                     "ELSE 'primary' END",
                     &text, error))
         return false;
-    return strcmp(text, "standby") == 0
-               ? standby_position(connection, query->arena, query, error)
-               : primary_position(connection, query->arena, query, error);
+    return strcmp(text, "standby") == 0 ? standby_position(connection, query->arena, query, error)
+                                        : primary_position(connection, query->arena, query, error);
 }
 
 static bool server_position(Source *source, const Control *control, SourcePosition *position,
@@ -412,12 +413,12 @@ static bool server_position(Source *source, const Control *control, SourcePositi
 {
     PositionQuery query = {.control = control, .position = position, .arena = arena_create()};
     bool success =
-        attempt_until_timeout((ServerSource *)source, 0, position_once, &query, NULL, error);
+        attempt_until_timeout((ServerSource *) source, 0, position_once, &query, NULL, error);
 
     if (success && position->in_recovery)
-        success = source_standby_timeline(source, control,
-                                          query.newer_timelines != NULL ? query.newer_timelines : "",
-                                          query.replayed, &position->timeline, error);
+        success = source_standby_timeline(
+            source, control, query.newer_timelines != NULL ? query.newer_timelines : "",
+            query.replayed, &position->timeline, error);
     arena_destroy(query.arena);
     return success;
 }
@@ -449,7 +450,7 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     else
         type = FILE_LINK;
 
-    buffer_append_u8(list, (uint8_t)type);
+    buffer_append_u8(list, (uint8_t) type);
     buffer_append_u64(list, strtoull(columns[1].bytes, NULL, 10));
     buffer_append(list, path, strlen(path) + 1);
     buffer_append(list, location, strlen(location) + 1);
@@ -498,18 +499,18 @@ static bool server_list(Source *source, SourceFileVisitor visit, void *context, 
     Cursor cursor;
     bool success = false;
 
-    if (!attempt_until_timeout((ServerSource *)source, 0, list_once, &list, NULL, error))
+    if (!attempt_until_timeout((ServerSource *) source, 0, list_once, &list, NULL, error))
         goto done;
     cursor = cursor_over(list.bytes, list.size);
     while (cursor_left(&cursor) > 0)
     {
-        SourceFile file = {.type = (FileType)cursor_u8(&cursor)};
+        SourceFile file = {.type = (FileType) cursor_u8(&cursor)};
         const char *location;
 
         file.size = cursor_u64(&cursor);
-        file.path = (const char *)list.bytes + cursor.position;
+        file.path = (const char *) list.bytes + cursor.position;
         cursor_skip(&cursor, strlen(file.path) + 1);
-        location = (const char *)list.bytes + cursor.position;
+        location = (const char *) list.bytes + cursor.position;
         cursor_skip(&cursor, strlen(location) + 1);
         file.link_target = location[0] != '\0' ? location : NULL;
         if (file.type != FILE_REGULAR)
@@ -527,12 +528,12 @@ done:
 
 static bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
 {
-    ServerSource *self = (ServerSource *)source;
+    ServerSource *self = (ServerSource *) source;
 
     assert(jobs >= 1);
     if (self->connection_count < jobs)
         self->connections =
-            memory_resize(self->connections, (size_t)jobs * sizeof(self->connections[0]));
+            memory_resize(self->connections, (size_t) jobs * sizeof(self->connections[0]));
     while (self->connection_count < jobs)
     {
         Connection *connection = connection_open(self->conninfo, error);
@@ -574,12 +575,12 @@ static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
         uint8_t number;
 
         if (digit >= '0' && digit <= '9')
-            number = (uint8_t)(digit - '0');
+            number = (uint8_t) (digit - '0');
         else if (digit >= 'a' && digit <= 'f')
-            number = (uint8_t)(digit - 'a' + 10);
+            number = (uint8_t) (digit - 'a' + 10);
         else
             return false;
-        md5[i / 2] = (uint8_t)(i % 2 == 0 ? number << 4 : md5[i / 2] | number);
+        md5[i / 2] = (uint8_t) (i % 2 == 0 ? number << 4 : md5[i / 2] | number);
     }
     return true;
 }
@@ -596,17 +597,17 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
         memcmp(columns[0].bytes, request->path, columns[0].size) != 0)
         return error_set(error, ERROR_FAILED, /* contract */
                          "received data for file \"%.*s\", when requested for \"%s\"",
-                         (int)columns[0].size, columns[0].bytes, request->path);
+                         (int) columns[0].size, columns[0].bytes, request->path);
     if (columns[1].size != 8)
         return error_set(error, ERROR_FAILED, /* contract */
                          "unexpected result length while fetching remote files");
     if (!connection_int8(&columns[1], &begin, error))
         return false;
-    if ((uint64_t)begin != request->offset)
+    if ((uint64_t) begin != request->offset)
         return error_set(
             error, ERROR_FAILED, /* contract */
             "received data at offset %lld of file \"%s\", when requested for offset %lld",
-            (long long)begin, request->path, (long long)request->offset);
+            (long long) begin, request->path, (long long) request->offset);
     return true;
 }
 
@@ -642,8 +643,9 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
         return error_set(error, ERROR_FAILED, /* contract */
                          "received more than requested for file \"%s\"", request->path);
     log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
-              request->path, (long long)request->offset, piece->size);
-    return fetch->deliver(fetch->context, index, (const uint8_t *)piece->bytes, piece->size, error);
+              request->path, (long long) request->offset, piece->size);
+    return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
+                          error);
 }
 
 /* unnest with several arrays cannot be qualified with a schema: hence one for each. */
@@ -676,7 +678,7 @@ static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
         const FetchRequest *request = &fetch->requests[fetch->end];
 
         array_append(&arrays[0], request->path);
-        array_append_int(&arrays[1], (int64_t)request->offset);
+        array_append_int(&arrays[1], (int64_t) request->offset);
         array_append_int(&arrays[2], request->size);
         bytes += request->size;
     }
@@ -717,14 +719,14 @@ static bool server_fetch(Source *source, int worker, const FetchRequest *request
     Fetch fetch = {.requests = requests, .count = count, .deliver = deliver, .context = context};
 
     assert(count <= FETCH_COUNT_MAX);
-    return attempt_until_timeout((ServerSource *)source, worker, fetch_once, &fetch, &fetch.next,
+    return attempt_until_timeout((ServerSource *) source, worker, fetch_once, &fetch, &fetch.next,
                                  error);
 }
 
 static bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                           FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
-    ServerSource *self = (ServerSource *)source;
+    ServerSource *self = (ServerSource *) source;
     Fetch fetch = {.requests = requests,
                    .count = count,
                    .digest = true,
@@ -852,7 +854,7 @@ static bool probe_md5(Connection *connection, Arena *arena, bool *supported, Err
 
 static bool describe_option(void *context, const char *keyword, const char *value, Error *error)
 {
-    (void)error;
+    (void) error;
     if (strcmp(keyword, "host") == 0 || strcmp(keyword, "hostaddr") == 0 ||
         strcmp(keyword, "port") == 0 || strcmp(keyword, "user") == 0)
         buffer_printf(context, " %s=%s", keyword, value);
@@ -916,5 +918,5 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source 
 
 struct Connection *source_connection(Source *source)
 {
-    return source->is_server ? ((ServerSource *)source)->connections[0] : NULL;
+    return source->is_server ? ((ServerSource *) source)->connections[0] : NULL;
 }

@@ -62,7 +62,7 @@ static bool check_version_file(const Target *target, Error *error)
                   "PG_VERSION and pg_control in directory \"%s\" are of different versions",
                   target->directory);
         error_detail(error, "PG_VERSION says \"%.*s\", pg_control is of version %d.",
-                     (int)strcspn(buffer_string(&text), "\n"), buffer_string(&text),
+                     (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text),
                      target->control.version->major);
     }
 
@@ -327,7 +327,7 @@ static bool is_tablespace_path(const char *path)
  * pg_wal. */
 static bool follow_link(void *context, const char *path)
 {
-    (void)context;
+    (void) context;
     return strcmp(path, "pg_wal") == 0 || is_tablespace_path(path);
 }
 
@@ -336,7 +336,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     const ListWalk *walk = context;
     SourceFile file = {.path = entry->path};
 
-    (void)descend;
+    (void) descend;
     if (entry->link_target != NULL && !(entry->followed && !is_tablespace_path(entry->path)))
     {
         file.type = FILE_LINK;
@@ -347,7 +347,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     else if (S_ISREG(entry->status->st_mode))
     {
         file.type = FILE_REGULAR;
-        file.size = (uint64_t)entry->status->st_size;
+        file.size = (uint64_t) entry->status->st_size;
     }
     else
         file.type = FILE_OTHER;

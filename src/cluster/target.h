@@ -22,21 +22,23 @@ typedef struct Target
 } Target;
 
 /*
- * Look at PGDATA's permissions and set modes and umask from them. Errors: the contract's `could not read permissions of directory "%s": %m`.
+ * Look at PGDATA's permissions and set modes and umask from them. Errors: the contract's `could not
+ * read permissions of directory "%s": %m`.
  */
 MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target, Error *error);
 
 /* Read pg_control, PG_VERSION (must fit it) and backup_label. */
 MUST_CHECK bool target_read(Target *target, Error *error);
 
-/* Is a server running on it? By postmaster.pid (pid_file_look in interlock.h, also for errors). *pid for the message. */
-MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid,
-                                      Error *error);
+/* Is a server running on it? By postmaster.pid (pid_file_look in interlock.h, also for errors).
+ * *pid for the message. */
+MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
 
 /*
- * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor version of the target's major one,
- * in bindir, or if that is NULL beside pg_rewind, in PATH, in the places of distributions; where there is none, with a warning,
- * from postgresql.conf and postgresql.auto.conf without what they include. Before 12 from recovery.conf, else recovery.done.
+ * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor
+ * version of the target's major one, in bindir, or if that is NULL beside pg_rewind, in PATH, in
+ * the places of distributions; where there is none, with a warning, from postgresql.conf and
+ * postgresql.auto.conf without what they include. Before 12 from recovery.conf, else recovery.done.
  * config_file NULL: the default. Not set: the contract's error.
  */
 MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,

@@ -14,17 +14,20 @@
 
 #define BACKUP_LABEL_PATH "backup_label"
 
-/* The five lines that the original writes (createBackupLabel in bin/pg_rewind/pg_rewind.c), as the text's new content. */
+/* The five lines that the original writes (createBackupLabel in bin/pg_rewind/pg_rewind.c), as the
+ * text's new content. */
 MUST_CHECK bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint,
                                   Timeline timeline, time_t now, Buffer *text, Error *error);
 
-/* A text that no server accepts (read_backup_label: "invalid data in file"), for the person who opens it. Carries run_id. */
+/* A text that no server accepts (read_backup_label: "invalid data in file"), for the person who
+ * opens it. Carries run_id. */
 void backup_label_make_blocker(const char *run_id, Buffer *text);
 
 /* Does this file hold the blocker of that run? */
 bool backup_label_is_blocker(const char *text, size_t size, const char *run_id);
 
-/* START WAL LOCATION and CHECKPOINT LOCATION of a label as the server reads it; *valid false for foreign text. */
+/* START WAL LOCATION and CHECKPOINT LOCATION of a label as the server reads it; *valid false for
+ * foreign text. */
 void backup_label_parse(const char *text, size_t size, bool *valid, Lsn *redo, Lsn *checkpoint,
                         Timeline *timeline);
 

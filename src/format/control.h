@@ -59,14 +59,15 @@ typedef struct Control
     uint32_t block_size;
     uint32_t relation_segment_blocks;
     uint32_t wal_block_size;
-    uint32_t wal_segment_size; /* bytes, a power of two, 1 MB to 1 GB */
+    uint32_t wal_segment_size;        /* bytes, a power of two, 1 MB to 1 GB */
     uint8_t bytes[CONTROL_FILE_SIZE]; /* the file as read */
 } Control;
 
 /*
- * Read pg_control's bytes. name is for messages. Fails on a wrong size ("unexpected control file size"),
- * an unknown version ("clusters are not compatible ..."), a wrong CRC ("unexpected control file CRC", *crc_wrong
- * set so that a reader of a running server may try again), sizes that no server accepts.
+ * Read pg_control's bytes. name is for messages. Fails on a wrong size ("unexpected control file
+ * size"), an unknown version ("clusters are not compatible ..."), a wrong CRC ("unexpected control
+ * file CRC", *crc_wrong set so that a reader of a running server may try again), sizes that no
+ * server accepts.
  */
 MUST_CHECK bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
                               bool *crc_wrong, Error *error);
@@ -76,8 +77,9 @@ MUST_CHECK bool checkpoint_parse(const Version *version, const void *bytes, size
                                  CheckPoint *checkpoint, Error *error);
 
 /*
- * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's. A promotion
- * writes END_OF_RECOVERY's timeline there first (CreateEndOfRecoveryRecord in xlog.c, since 9.3).
+ * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's.
+ * A promotion writes END_OF_RECOVERY's timeline there first (CreateEndOfRecoveryRecord in xlog.c,
+ * since 9.3).
  */
 Timeline control_timeline(const Control *control);
 
@@ -86,15 +88,17 @@ const char *control_state_name(ControlState state);
 
 /*
  * The pg_control of the rewound target: the source's bytes with state "in archive recovery",
- * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, zeros behind.
+ * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, zeros
+ * behind.
  */
 void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
                           int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);
 
 /*
- * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up to a WAL
- * page boundary (where no record can start), checkpoint timeline `timeline`, no recovery or backup positions. No server starts
- * from it, with or without a backup_label; every reader reads it. (keeping others out; xlog.c, "invalid checkpoint location")
+ * The poison: the target's own bytes with state "shut down", checkpoint location wal_end rounded up
+ * to a WAL page boundary (where no record can start), checkpoint timeline `timeline`, no recovery
+ * or backup positions. No server starts from it, with or without a backup_label; every reader reads
+ * it. (keeping others out; xlog.c, "invalid checkpoint location")
  */
 void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
                          uint8_t bytes[CONTROL_FILE_SIZE]);

@@ -9,7 +9,8 @@
 
 #define CRC32C_INIT 0xFFFFFFFFu
 
-/* Go on with a running value (begin with CRC32C_INIT); end with crc32c_finish. ISA-L dispatches to the CPU. */
+/* Go on with a running value (begin with CRC32C_INIT); end with crc32c_finish. ISA-L dispatches to
+ * the CPU. */
 uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size);
 uint32_t crc32c_finish(uint32_t running);
 uint32_t crc32c(const void *bytes, size_t size); /* of one piece, init to finish */

@@ -30,9 +30,9 @@ void history_file_name(Timeline timeline, char name[HISTORY_NAME_SIZE]);
 bool history_file_name_parse(const char *name, Timeline *timeline);
 
 /*
- * Parse the history file of `timeline` (text of size bytes; NULL for timeline 1, which has none). Lines of any length; at
- * most 100000 entries. Errors as rewind_parseTimeLineHistory of bin/pg_rewind/timeline.c words them;
- * switch points that go backwards are refused besides.
+ * Parse the history file of `timeline` (text of size bytes; NULL for timeline 1, which has none).
+ * Lines of any length; at most 100000 entries. Errors as rewind_parseTimeLineHistory of
+ * bin/pg_rewind/timeline.c words them; switch points that go backwards are refused besides.
  */
 MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size,
                               History *history, Error *error);
@@ -41,12 +41,14 @@ MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text,
 size_t history_entry_at(const History *history, Lsn lsn);
 Timeline history_timeline_at(const History *history, Lsn lsn);
 
-/* The timeline in whose file recovery reads a segment: the last entry that begins before segment_end. */
+/* The timeline in whose file recovery reads a segment: the last entry that begins before
+ * segment_end. */
 Timeline history_timeline_of_segment(const History *history, Lsn segment_start, Lsn segment_end);
 
 /*
- * The last entry that both have in common (same timeline and begin), by index, and where it ends on the one that leaves it
- * first (LSN_INVALID: both are still on it). False when not even the first is common.
+ * The last entry that both have in common (same timeline and begin), by index, and where it ends on
+ * the one that leaves it first (LSN_INVALID: both are still on it). False when not even the first
+ * is common.
  */
 bool history_common(const History *a, const History *b, size_t *index, Lsn *end);
 

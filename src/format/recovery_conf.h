@@ -17,27 +17,28 @@ void conninfo_append(Buffer *conninfo, const char *keyword, const char *value);
 void setting_append(Buffer *text, const char *name, const char *value);
 
 /*
- * New content of postgresql.auto.conf: old content, without earlier lines of that setting that stand alone, and the setting
- * behind it. A final newline is added where missing.
+ * New content of postgresql.auto.conf: old content, without earlier lines of that setting that
+ * stand alone, and the setting behind it. A final newline is added where missing.
  */
 void setting_replace(const char *old, size_t old_size, const char *name, const char *value,
                      Buffer *text);
 
-/* recovery.conf of 10 and 11: standby_mode, primary_conninfo, recovery_target_timeline = 'latest'. */
+/* recovery.conf of 10 and 11: standby_mode, primary_conninfo, recovery_target_timeline = 'latest'.
+ */
 void recovery_conf_make(const char *conninfo, Buffer *text);
 
 /*
- * A setting's value from recovery.conf or postgresql.conf syntax (name, optional =, quoted or not, comments; last one wins).
- * value gets the unquoted text, and is left alone when there is none. Lines that are no setting are skipped.
+ * A setting's value from recovery.conf or postgresql.conf syntax (name, optional =, quoted or not,
+ * comments; last one wins). value gets the unquoted text, and is left alone when there is none.
+ * Lines that are no setting are skipped.
  */
 bool setting_find(const char *text, size_t size, const char *name, Buffer *value);
 
 /*
- * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's redo, %% expanded. Anything else
- * behind % is an error worded as in PostgreSQL 16 (percentrepl.c).
+ * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's
+ * redo, %% expanded. Anything else behind % is an error worded as in PostgreSQL 16 (percentrepl.c).
  */
-MUST_CHECK bool restore_command_expand(const char *command, const char *file_name,
-                                       const char *path, const char *redo_file_name,
-                                       Buffer *expanded, Error *error);
+MUST_CHECK bool restore_command_expand(const char *command, const char *file_name, const char *path,
+                                       const char *redo_file_name, Buffer *expanded, Error *error);
 
 #endif

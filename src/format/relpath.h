@@ -22,7 +22,8 @@ typedef struct RelationFile
     uint32_t segment; /* 0, or N of the suffix .N */
 } RelationFile;
 
-/* A data file of any fork of a permanent relation of this version; false for all else (also temporary ones). */
+/* A data file of any fork of a permanent relation of this version; false for all else (also
+ * temporary ones). */
 bool relpath_parse(const Version *version, const char *path, RelationFile *file);
 
 /* The path of such a file, relative to the data directory. */
@@ -31,7 +32,8 @@ void relpath_make(const Version *version, const RelationFile *file, char path[RE
 /* A temporary relation's file, t3_16400 with fork or segment. */
 bool relpath_is_temporary(const Version *version, const char *path);
 
-/* base/16400 or pg_tblspc/16500/PG_15_202209061/16400, also as the beginning of a longer path: which database? */
+/* base/16400 or pg_tblspc/16500/PG_15_202209061/16400, also as the beginning of a longer path:
+ * which database? */
 bool relpath_database(const Version *version, const char *path, Oid *tablespace, Oid *database);
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,
                            char path[RELPATH_SIZE]);

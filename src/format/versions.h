@@ -17,7 +17,8 @@ typedef uint32_t Oid;
 
 #define LSN_INVALID ((Lsn) 0)
 
-/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19); LSN_FORMAT is for detail lines of ours. */
+/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19); LSN_FORMAT is for detail
+ * lines of ours. */
 #define LSN_ARGS(lsn) ((unsigned) ((lsn) >> 32)), ((unsigned) (lsn))
 
 /* An LSN as the row's server prints it; text holds at least LSN_TEXT_SIZE bytes. Returns text. */
@@ -53,45 +54,49 @@ typedef struct ControlOffsets
 
 typedef struct Version
 {
-    int major;                     /* for names of directories and programs only */
-    uint32_t control_version;      /* pg_control_version, catalog/pg_control.h */
-    uint32_t catalog_version;      /* catalog_version_no of the release, catalog/catversion.h */
-    uint16_t wal_magic;            /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-    uint16_t wal_page_flags;       /* XLP_ALL_FLAGS */
+    int major;                /* for names of directories and programs only */
+    uint32_t control_version; /* pg_control_version, catalog/pg_control.h */
+    uint32_t catalog_version; /* catalog_version_no of the release, catalog/catversion.h */
+    uint16_t wal_magic;       /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
+    uint16_t wal_page_flags;  /* XLP_ALL_FLAGS */
     uint16_t wal_overwrite_contrecord_flag; /* XLP_FIRST_IS_OVERWRITE_CONTRECORD */
-    uint8_t image_compressed_mask; /* bimg_info bits, any of which says compressed; access/xlogrecord.h */
-    uint8_t image_apply;           /* BKPIMAGE_APPLY */
-    bool record_toplevel_xid;      /* fragment 252 in a record (14+) */
-    bool custom_rmgrs;             /* resource managers 128..255 (15+) */
-    uint8_t rmgr_max;              /* highest built-in resource manager */
-    bool xact_special_rel_update;  /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
-    bool database_create_wal_log;  /* DBASE opcode 0x10 is CREATE_WAL_LOG, 0x20 DROP (15+) */
-    bool database_drop_counted;    /* DBASE DROP is {db, n, tablespaces} (13+), else {db, tablespace} */
-    uint8_t xact_stats_item_size;  /* dropped statistics item: 12 in 15..17, 16 in 18+, 0: none */
-    bool abort_has_dbinfo_origin_gid; /* 11+ */
+    uint8_t image_compressed_mask;          /* bimg_info bits, any of which says compressed;
+                                               access/xlogrecord.h */
+    uint8_t image_apply;                    /* BKPIMAGE_APPLY */
+    bool record_toplevel_xid;               /* fragment 252 in a record (14+) */
+    bool custom_rmgrs;                      /* resource managers 128..255 (15+) */
+    uint8_t rmgr_max;                       /* highest built-in resource manager */
+    bool xact_special_rel_update; /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
+    bool database_create_wal_log; /* DBASE opcode 0x10 is CREATE_WAL_LOG, 0x20 DROP (15+) */
+    bool
+        database_drop_counted; /* DBASE DROP is {db, n, tablespaces} (13+), else {db, tablespace} */
+    uint8_t xact_stats_item_size; /* dropped statistics item: 12 in 15..17, 16 in 18+, 0: none */
+    bool abort_has_dbinfo_origin_gid;                      /* 11+ */
     uint16_t parameter_wal_level, parameter_wal_log_hints; /* offsets in XLOG PARAMETER_CHANGE */
-    uint16_t end_of_recovery_size; /* XLOG END_OF_RECOVERY: 16, 24 with a wal_level (17+) */
-    uint16_t twophase_name_digits; /* digits of a file name in pg_twophase: 8 (10..16) or 16 */
-    uint16_t twophase_gid_offset;  /* of the gid in PREPARE's data: 48, 64 or 72 */
+    uint16_t end_of_recovery_size;     /* XLOG END_OF_RECOVERY: 16, 24 with a wal_level (17+) */
+    uint16_t twophase_name_digits;     /* digits of a file name in pg_twophase: 8 (10..16) or 16 */
+    uint16_t twophase_gid_offset;      /* of the gid in PREPARE's data: 48, 64 or 72 */
     uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL */
-    bool lsn_padded;               /* LSNs are printed %X/%08X (19) */
+    bool lsn_padded;                   /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool conninfo_dbname;          /* -R writes dbname (18+) */
-    bool has_wal_summaries;        /* pg_wal/summaries (17+) */
-    bool exclusion_lists;          /* contents of pg_replslot etc. are left out (11+); 10 copies them */
+    bool conninfo_dbname;   /* -R writes dbname (18+) */
+    bool has_wal_summaries; /* pg_wal/summaries (17+) */
+    bool exclusion_lists;   /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */
     bool grantable_file_functions; /* 11+; before, superuser only */
     bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
-    bool has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
-    bool has_transaction_timeout;  /* 17+ */
+    bool
+        has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
+    bool has_transaction_timeout;    /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;
 
 /*
  * The row for a pg_control: by control version and, where that is ambiguous (1300 is 13 to 16), by
- * catalog version. NULL when no row has the control version, or the catalog version does not decide.
+ * catalog version. NULL when no row has the control version, or the catalog version does not
+ * decide.
  */
 const Version *version_find(uint32_t control_version, uint32_t catalog_version);
 

@@ -35,21 +35,24 @@ typedef struct WalPage
 } WalPage;
 
 /*
- * Read one page header and check it: magic, flags, address, and in a long header system identifier, segment and
- * block size. page_lsn is the LSN of the page's first byte; bytes hold at least WAL_LONG_HEADER_SIZE (or the whole page).
- * Messages as xlogreader.c of 16 and later, but with the page's LSN only: who knows the file's name
- * adds it. A long header that is not at the start of a segment is refused, though servers do not look.
- * Layout: XLogPageHeaderData, XLogLongPageHeaderData in access/xlog_internal.h, alike in 9.3 to 19.
+ * Read one page header and check it: magic, flags, address, and in a long header system identifier,
+ * segment and block size. page_lsn is the LSN of the page's first byte; bytes hold at least
+ * WAL_LONG_HEADER_SIZE (or the whole page). Messages as xlogreader.c of 16 and later, but with the
+ * page's LSN only: who knows the file's name adds it. A long header that is not at the start of a
+ * segment is refused, though servers do not look. Layout: XLogPageHeaderData,
+ * XLogLongPageHeaderData in access/xlog_internal.h, alike in 9.3 to 19.
  */
 MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
                               WalPage *page, Error *error);
 
-uint64_t wal_segment_of(const WalShape *shape, Lsn lsn);            /* number of the segment that holds lsn */
-uint64_t wal_segment_before(const WalShape *shape, Lsn lsn);        /* the one that holds lsn - 1 */
+uint64_t wal_segment_of(const WalShape *shape, Lsn lsn); /* number of the segment that holds lsn */
+uint64_t wal_segment_before(const WalShape *shape, Lsn lsn); /* the one that holds lsn - 1 */
 Lsn wal_segment_start(const WalShape *shape, uint64_t segment);
-uint32_t wal_header_size_at(const WalShape *shape, Lsn page_lsn);   /* 40 at the start of a segment, else 24 */
+uint32_t wal_header_size_at(const WalShape *shape,
+                            Lsn page_lsn); /* 40 at the start of a segment, else 24 */
 
-/* The first position at or after lsn where a record may start: behind the header if lsn is a page boundary. */
+/* The first position at or after lsn where a record may start: behind the header if lsn is a page
+ * boundary. */
 Lsn wal_skip_header(const WalShape *shape, Lsn lsn);
 
 /* Segment file names: 24 upper-case hex digits of timeline and number. */

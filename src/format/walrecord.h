@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WAL_RECORD_HEADER_SIZE 24 /* SizeOfXLogRecord, access/xlogrecord.h, 9.5 to 19 */
-#define WAL_RECORD_BLOCKS_MAX 33  /* XLR_MAX_BLOCK_ID + 1 */
+#define WAL_RECORD_HEADER_SIZE 24       /* SizeOfXLogRecord, access/xlogrecord.h, 9.5 to 19 */
+#define WAL_RECORD_BLOCKS_MAX 33        /* XLR_MAX_BLOCK_ID + 1 */
 #define WAL_RECORD_SIZE_MAX 0x3FFFFFFFu /* what any reader can allocate (MaxAllocSize) */
 
 #define FORK_MAIN 0
@@ -71,9 +71,9 @@ typedef struct WalRecord
 } WalRecord;
 
 /*
- * The 24 bytes of the header, before all bytes are there and the CRC can be checked: a length from 24
- * to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn. Messages as
- * xlogreader.c of 16 and later.
+ * The 24 bytes of the header, before all bytes are there and the CRC can be checked: a length from
+ * 24 to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn.
+ * Messages as xlogreader.c of 16 and later.
  */
 typedef struct WalRecordHeader
 {
@@ -88,8 +88,9 @@ MUST_CHECK bool walrecord_header_parse(const Version *version, const uint8_t *by
                                        Lsn lsn, WalRecordHeader *header, Error *error);
 
 /*
- * Parse a whole record of `size` == total_length bytes at lsn: header, CRC, block headers, data. Fails on a CRC that
- * is wrong and on anything that DecodeXLogRecord of the version refuses; block_size is that of data pages.
+ * Parse a whole record of `size` == total_length bytes at lsn: header, CRC, block headers, data.
+ * Fails on a CRC that is wrong and on anything that DecodeXLogRecord of the version refuses;
+ * block_size is that of data pages.
  */
 MUST_CHECK bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes,
                                 size_t size, Lsn lsn, WalRecord *record, Error *error);
@@ -98,22 +99,23 @@ MUST_CHECK bool walrecord_parse(const Version *version, uint32_t block_size, con
 typedef enum WalEventKind
 {
     WAL_EVENT_NONE,
-    WAL_EVENT_CHECKPOINT,           /* shutdown or online: checkpoint is set, online says which */
-    WAL_EVENT_SWITCH,               /* the rest of the segment is empty */
-    WAL_EVENT_END_OF_RECOVERY,      /* timeline is the new one; time */
-    WAL_EVENT_FPW_CHANGE,           /* flag: full_page_writes now */
-    WAL_EVENT_PARAMETER_CHANGE,     /* wal_level, flag: wal_log_hints */
-    WAL_EVENT_COMMIT,               /* xid (of the prepared transaction for COMMIT PREPARED), time; relations dropped */
-    WAL_EVENT_ABORT,                /* likewise */
-    WAL_EVENT_PREPARE,              /* xid, time, gid */
-    WAL_EVENT_RELATION_CREATE,      /* relation, fork */
-    WAL_EVENT_RELATION_TRUNCATE,    /* relation, block: the first one gone, flags: 1 heap 2 vm 4 fsm */
-    WAL_EVENT_DATABASE_FILE_COPY,   /* database, tablespace, source_database, source_tablespace */
-    WAL_EVENT_DATABASE_CREATE,      /* by WAL: database, tablespace */
-    WAL_EVENT_DATABASE_DROP,        /* database; tablespaces in list */
-    WAL_EVENT_TABLESPACE_CREATE,    /* tablespace, path */
-    WAL_EVENT_TABLESPACE_DROP,      /* tablespace */
-    WAL_EVENT_RUNNING_XACTS,        /* next_xid, oldest_running_xid; xids in list; flag: not all */
+    WAL_EVENT_CHECKPOINT,       /* shutdown or online: checkpoint is set, online says which */
+    WAL_EVENT_SWITCH,           /* the rest of the segment is empty */
+    WAL_EVENT_END_OF_RECOVERY,  /* timeline is the new one; time */
+    WAL_EVENT_FPW_CHANGE,       /* flag: full_page_writes now */
+    WAL_EVENT_PARAMETER_CHANGE, /* wal_level, flag: wal_log_hints */
+    WAL_EVENT_COMMIT,  /* xid (of the prepared transaction for COMMIT PREPARED), time; relations
+                          dropped */
+    WAL_EVENT_ABORT,   /* likewise */
+    WAL_EVENT_PREPARE, /* xid, time, gid */
+    WAL_EVENT_RELATION_CREATE,   /* relation, fork */
+    WAL_EVENT_RELATION_TRUNCATE, /* relation, block: the first one gone, flags: 1 heap 2 vm 4 fsm */
+    WAL_EVENT_DATABASE_FILE_COPY, /* database, tablespace, source_database, source_tablespace */
+    WAL_EVENT_DATABASE_CREATE,    /* by WAL: database, tablespace */
+    WAL_EVENT_DATABASE_DROP,      /* database; tablespaces in list */
+    WAL_EVENT_TABLESPACE_CREATE,  /* tablespace, path */
+    WAL_EVENT_TABLESPACE_DROP,    /* tablespace */
+    WAL_EVENT_RUNNING_XACTS,      /* next_xid, oldest_running_xid; xids in list; flag: not all */
     WAL_EVENT_UNKNOWN_RELATION_UPDATE /* XLR_SPECIAL_REL_UPDATE on a record that we do not know */
 } WalEventKind;
 
@@ -134,23 +136,23 @@ typedef struct WalEvent
     BlockNumber block;
     uint32_t flags;
     Oid database, tablespace, source_database, source_tablespace;
-    const char *path;         /* not NUL-terminated; path_size bytes */
+    const char *path; /* not NUL-terminated; path_size bytes */
     size_t path_size;
-    const char *gid;          /* likewise */
+    const char *gid; /* likewise */
     size_t gid_size;
     uint32_t next_xid, oldest_running_xid;
     uint32_t subxid_count;
-    const uint8_t *subxids;   /* u32 each */
+    const uint8_t *subxids; /* u32 each */
     uint32_t dropped_count;
-    const uint8_t *dropped;   /* relations dropped at commit or abort, 12 bytes each */
+    const uint8_t *dropped; /* relations dropped at commit or abort, 12 bytes each */
     uint32_t list_count;
-    const uint8_t *list;      /* u32 each */
+    const uint8_t *list; /* u32 each */
 } WalEvent;
 
 /*
- * Fails when a payload is shorter or longer than its version's layout (comments in walrecord.c). For
- * WAL_EVENT_NONE and WAL_EVENT_UNKNOWN_RELATION_UPDATE only the kind is set; for the others, members
- * that the kind does not name are zero.
+ * Fails when a payload is shorter or longer than its version's layout (comments in walrecord.c).
+ * For WAL_EVENT_NONE and WAL_EVENT_UNKNOWN_RELATION_UPDATE only the kind is set; for the others,
+ * members that the kind does not name are zero.
  */
 MUST_CHECK bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *event,
                                 Error *error);

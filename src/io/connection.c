@@ -207,7 +207,7 @@ static ErrorKind connect_failure_kind(PGconn *failed, const ParameterList *list)
 
 static void ignore_notice(void *argument, const PGresult *result)
 {
-    (void)argument;
+    (void) argument;
     if (log_debug_on())
     {
         char message[1024];
@@ -487,7 +487,7 @@ bool connection_bytes(Connection *connection, const char *sql, int count,
     if (ok && (PQfformat(result, 0) != 1 || PQftype(result, 0) != BYTEA_OID))
         ok = error_set(error, ERROR_FAILED, "unexpected result format from query");
     if (ok && *found)
-        buffer_append(buffer, PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0));
+        buffer_append(buffer, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
     PQclear(result);
     return ok;
 }
@@ -510,7 +510,7 @@ static bool hand_over_rows(const PGresult *result, bool binary, int column_count
             const bool is_null = PQgetisnull(result, number, column);
 
             values[column].bytes = is_null ? NULL : PQgetvalue(result, number, column);
-            values[column].size = is_null ? 0 : (size_t)PQgetlength(result, number, column);
+            values[column].size = is_null ? 0 : (size_t) PQgetlength(result, number, column);
         }
         if (!row(context, values, error))
             return false;
@@ -584,8 +584,8 @@ bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error
                          "unexpected result length from source server: %zu bytes, expected 4 or 8",
                          value->size);
     for (size_t index = 0; index < value->size; index++)
-        bits = bits << 8 | (uint8_t)value->bytes[index];
-    *number = value->size == 4 ? (int32_t)(uint32_t)bits : (int64_t)bits;
+        bits = bits << 8 | (uint8_t) value->bytes[index];
+    *number = value->size == 4 ? (int32_t) (uint32_t) bits : (int64_t) bits;
     return true;
 }
 
@@ -615,7 +615,7 @@ void array_append(Buffer *literal, const char *value)
     {
         if (*value == '"' || *value == '\\')
             buffer_append_u8(literal, '\\');
-        buffer_append_u8(literal, (uint8_t)*value);
+        buffer_append_u8(literal, (uint8_t) *value);
     }
     buffer_append_u8(literal, '"');
 }
@@ -623,7 +623,7 @@ void array_append(Buffer *literal, const char *value)
 void array_append_int(Buffer *literal, int64_t value)
 {
     array_separate(literal);
-    buffer_printf(literal, "%lld", (long long)value);
+    buffer_printf(literal, "%lld", (long long) value);
 }
 
 void connection_cancel(Connection *connection)
@@ -631,7 +631,7 @@ void connection_cancel(Connection *connection)
     char message[256];
 
     if (connection->cancel != NULL)
-        (void)PQcancel(connection->cancel, message, sizeof(message));
+        (void) PQcancel(connection->cancel, message, sizeof(message));
 }
 
 /* Did connection_open add this option? */

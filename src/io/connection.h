@@ -17,13 +17,13 @@
 typedef struct Connection Connection;
 
 /*
- * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and, where
- * the user set none, keepalives and tcp_user_timeout. Never prompts. NULL with error on failure (the
- * message is libpq's, one trailing newline stripped): ERROR_FAILED when a server refused us for a
- * reason that lasts (password, unknown database), else ERROR_RETRY (no answer, starting up, too many
- * connections), which the first connection of a run may treat as failure. Sends the SETs that the
- * server's version knows: the timeouts 0, default_transaction_read_only on, empty search_path, a
- * client_encoding that does not convert.
+ * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
+ * where the user set none, keepalives and tcp_user_timeout. Never prompts. NULL with error on
+ * failure (the message is libpq's, one trailing newline stripped): ERROR_FAILED when a server
+ * refused us for a reason that lasts (password, unknown database), else ERROR_RETRY (no answer,
+ * starting up, too many connections), which the first connection of a run may treat as failure.
+ * Sends the SETs that the server's version knows: the timeouts 0, default_transaction_read_only on,
+ * empty search_path, a client_encoding that does not convert.
  */
 MUST_CHECK Connection *connection_open(const char *conninfo, Error *error);
 void connection_close(Connection *connection);
@@ -31,7 +31,8 @@ void connection_close(Connection *connection);
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
 
-/* A statement with text parameters ("$1"), read as one text value; NULL value: *found false. Arena owns it. */
+/* A statement with text parameters ("$1"), read as one text value; NULL value: *found false. Arena
+ * owns it. */
 MUST_CHECK bool connection_value(Connection *connection, Arena *arena, const char *sql, int count,
                                  const char *const *parameters, char **value, bool *found,
                                  Error *error);
@@ -53,8 +54,8 @@ typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Err
 /*
  * Run a statement and hand over each row as it arrives (single-row mode), with bounded memory.
  * column_count (at most 16) is checked. binary asks for binary results (bytea, int8 in network
- * order, text). An SQL error leaves the connection usable; when row fails, the query is cancelled and
- * only connection_close may follow.
+ * order, text). An SQL error leaves the connection usable; when row fails, the query is cancelled
+ * and only connection_close may follow.
  */
 MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int count,
                                 const char *const *parameters, bool binary, int column_count,
@@ -73,8 +74,9 @@ void array_end(Buffer *literal);
 void connection_cancel(Connection *connection);
 
 /*
- * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without replication,
- * dbname, fallback_application_name, the keepalives that we added, and without options that equal libpq's compiled default.
+ * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without
+ * replication, dbname, fallback_application_name, the keepalives that we added, and without options
+ * that equal libpq's compiled default.
  */
 typedef bool (*ConnectionOption)(void *context, const char *keyword, const char *value,
                                  Error *error);

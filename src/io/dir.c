@@ -151,11 +151,11 @@ static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Er
         goto done;
     for (size_t position = 0; position < names.size;)
     {
-        const char *name = (const char *)names.bytes + position;
+        const char *name = (const char *) names.bytes + position;
         const int length = snprintf(walk->path + path_length, PATH_SIZE - path_length, "%s%s",
                                     path_length > 0 ? "/" : "", name);
 
-        if (length < 0 || (size_t)length >= PATH_SIZE - path_length)
+        if (length < 0 || (size_t) length >= PATH_SIZE - path_length)
         {
             error_set(error, ERROR_FAILED, "path \"%s\" is too long", walk->path);
             goto done;
@@ -201,7 +201,7 @@ bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *foun
     file_close(fd);
     for (size_t position = 0; ok && position < names.size;)
     {
-        const char *name = (const char *)names.bytes + position;
+        const char *name = (const char *) names.bytes + position;
 
         ok = visit(context, name, error);
         position += strlen(name) + 1;

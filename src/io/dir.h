@@ -12,26 +12,29 @@
 
 typedef struct DirEntry
 {
-    const char *path;        /* relative to the root of the walk, "base/1/1259"; valid during the call */
+    const char *path; /* relative to the root of the walk, "base/1/1259"; valid during the call */
     const struct stat *status; /* lstat's; where a link was followed, stat's of what it points to */
-    const char *link_target; /* for a link, else NULL */
-    bool followed;           /* a link to a directory that is walked into */
+    const char *link_target;   /* for a link, else NULL */
+    bool followed;             /* a link to a directory that is walked into */
 } DirEntry;
 
-/* Return false to stop the walk with error set. *descend (preset: true) says whether to go into a directory. */
+/* Return false to stop the walk with error set. *descend (preset: true) says whether to go into a
+ * directory. */
 typedef bool (*DirVisitor)(void *context, const DirEntry *entry, bool *descend, Error *error);
 
 /* Should the link to a directory at this relative path be walked into (pg_wal, pg_tblspc/16400)? */
 typedef bool (*DirFollow)(void *context, const char *path);
 
 /*
- * Visit everything below root, a directory before its content, in no particular order. What vanishes
- * meanwhile is passed over. follow may be NULL. Depth is limited to 64, paths to PATH_SIZE.
+ * Visit everything below root, a directory before its content, in no particular order. What
+ * vanishes meanwhile is passed over. follow may be NULL. Depth is limited to 64, paths to
+ * PATH_SIZE.
  */
 MUST_CHECK bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context,
                          Error *error);
 
-/* Names in one directory, without . and ..; missing directory: *found false, no error if found given. */
+/* Names in one directory, without . and ..; missing directory: *found false, no error if found
+ * given. */
 typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
 MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found,
                           Error *error);

@@ -8,7 +8,7 @@ bool durable_sync_parent(const char *path, Error *error)
 {
     char parent[PATH_SIZE];
     const char *slash = strrchr(path, '/');
-    size_t length = slash != NULL ? (size_t)(slash - path) : 0;
+    size_t length = slash != NULL ? (size_t) (slash - path) : 0;
 
     if (slash == NULL)
         return file_sync_path(".", error);
@@ -44,7 +44,7 @@ bool durable_replace(const char *path, const char *temporary_path, const void *b
     {
         Error ignored; /* the first error is the one to tell */
 
-        (void)!file_remove(temporary_path, &ignored);
+        (void) !file_remove(temporary_path, &ignored);
         return false;
     }
     return durable_sync_parent(path, error);

@@ -80,7 +80,7 @@ bool file_open_or_create(const char *path, int *fd, Error *error)
 void file_close(int fd)
 {
     if (fd >= 0)
-        (void)close(fd);
+        (void) close(fd);
 }
 
 bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
@@ -89,7 +89,8 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     *length = 0;
     while (*length < size)
     {
-        ssize_t got = pread(fd, (char *)bytes + *length, size - *length, (off_t)(offset + *length));
+        ssize_t got =
+            pread(fd, (char *) bytes + *length, size - *length, (off_t) (offset + *length));
 
         if (got < 0 && errno == EINTR)
             continue;
@@ -97,7 +98,7 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
             return error_set_errno(error, ERROR_FAILED, "could not read file \"%s\"", path);
         if (got == 0)
             break;
-        *length += (size_t)got;
+        *length += (size_t) got;
     }
     return true;
 }
@@ -112,7 +113,7 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
     while (written < size)
     {
         ssize_t put =
-            pwrite(fd, (const char *)bytes + written, size - written, (off_t)(offset + written));
+            pwrite(fd, (const char *) bytes + written, size - written, (off_t) (offset + written));
 
         if (put < 0 && errno == EINTR)
             continue;
@@ -120,7 +121,7 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
             errno = ENOSPC; /* the only reason for writing nothing without saying why */
         if (put <= 0)
             return error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", path);
-        written += (size_t)put;
+        written += (size_t) put;
     }
     return true;
 }
@@ -166,11 +167,11 @@ bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
     int result;
 
     do
-        result = fault_here("truncate") ? -1 : ftruncate(fd, (off_t)size);
+        result = fault_here("truncate") ? -1 : ftruncate(fd, (off_t) size);
     while (result != 0 && errno == EINTR);
     if (result != 0)
         return error_set_errno(error, ERROR_FAILED, "could not truncate file \"%s\" to %llu", path,
-                               (unsigned long long)size);
+                               (unsigned long long) size);
     return true;
 }
 
@@ -182,18 +183,18 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
     if (size > 0)
     {
         do
-            result = fault_here("reserve") ? -1 : fallocate(fd, 0, 0, (off_t)size);
+            result = fault_here("reserve") ? -1 : fallocate(fd, 0, 0, (off_t) size);
         while (result != 0 && errno == EINTR);
     }
     if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
     {
         if (fstat(fd, &status) != 0)
             return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
-        return (uint64_t)status.st_size >= size || file_truncate(fd, path, size, error);
+        return (uint64_t) status.st_size >= size || file_truncate(fd, path, size, error);
     }
     if (result != 0)
         return error_set_errno(error, ERROR_FAILED, "could not reserve %llu bytes for file \"%s\"",
-                               (unsigned long long)size, path);
+                               (unsigned long long) size, path);
     return true;
 }
 
@@ -302,9 +303,9 @@ bool file_read_link(const char *path, Buffer *buffer, Error *error)
 
     if (length < 0)
         return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s\"", path);
-    if ((size_t)length >= sizeof(target))
+    if ((size_t) length >= sizeof(target))
         return error_set(error, ERROR_FAILED, "symbolic link \"%s\" target is too long", path);
-    buffer_append(buffer, target, (size_t)length);
+    buffer_append(buffer, target, (size_t) length);
     return true;
 }
 
@@ -315,8 +316,8 @@ bool file_make_link(const char *link_target, const char *path, Error *error)
 
     if (length >= 0)
     {
-        if ((size_t)length == strlen(link_target) &&
-            memcmp(present, link_target, (size_t)length) == 0)
+        if ((size_t) length == strlen(link_target) &&
+            memcmp(present, link_target, (size_t) length) == 0)
             return true;
         if (!file_remove(path, error))
             return false;
@@ -394,7 +395,7 @@ bool file_space_free(const char *path, uint64_t *bytes, Error *error)
     if (statvfs(path, &status) != 0)
         return error_set_errno(error, ERROR_FAILED,
                                "could not get the free space of the file system of \"%s\"", path);
-    *bytes = (uint64_t)status.f_bavail * status.f_frsize;
+    *bytes = (uint64_t) status.f_bavail * status.f_frsize;
     return true;
 }
 
@@ -421,7 +422,7 @@ bool path_join(char *out, size_t size, const char *directory, const char *name, 
     const bool separated = length == 0 || directory[length - 1] == '/';
     const int written = snprintf(out, size, separated ? "%s%s" : "%s/%s", directory, name);
 
-    if (written < 0 || (size_t)written >= size)
+    if (written < 0 || (size_t) written >= size)
         return error_set(error, ERROR_FAILED, "path \"%s/%s\" is too long", directory, name);
     return true;
 }

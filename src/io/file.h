@@ -2,8 +2,8 @@
  * Open, read, write, sync, rename, remove: no other file makes these calls.
  *
  * All paths are as given, relative ones to the working directory; messages name them as given
- * ("could not open file \"%s\": %m" and the like, the original's wording). EINTR is handled, short reads
- * and writes are continued. Each call that changes a disk passes a fault point.
+ * ("could not open file \"%s\": %m" and the like, the original's wording). EINTR is handled, short
+ * reads and writes are continued. Each call that changes a disk passes a fault point.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H
@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Modes for new files and directories, from the permissions of the target (0600/0700 or 0640/0750). */
+/* Modes for new files and directories, from the permissions of the target (0600/0700 or 0640/0750).
+ */
 void file_set_modes(bool group_access);
 mode_t file_mode(void);
 mode_t directory_mode(void);
@@ -49,11 +50,13 @@ MUST_CHECK bool file_read_all(const char *path, size_t limit, Buffer *buffer, bo
 
 MUST_CHECK bool file_truncate(int fd, const char *path, uint64_t size, Error *error);
 
-/* Reserve disk space for [0, size) and extend the file to size; file systems without fallocate: ftruncate. */
+/* Reserve disk space for [0, size) and extend the file to size; file systems without fallocate:
+ * ftruncate. */
 MUST_CHECK bool file_reserve(int fd, const char *path, uint64_t size, Error *error);
 
 MUST_CHECK bool file_set_mode(int fd, const char *path, mode_t mode, Error *error);
-MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found, Error *error);  /* follows links */
+MUST_CHECK bool file_stat(const char *path, struct stat *status, bool *found,
+                          Error *error); /* follows links */
 MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, Error *error);
 
 /* Removing something that is not there succeeds. */
@@ -61,7 +64,8 @@ MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
-MUST_CHECK bool file_link(const char *from, const char *to, bool *exists, Error *error); /* hard link */
+MUST_CHECK bool file_link(const char *from, const char *to, bool *exists,
+                          Error *error); /* hard link */
 
 /* Make a directory with directory_mode(); one that is there already is fine. */
 MUST_CHECK bool file_make_directory(const char *path, Error *error);
@@ -77,13 +81,16 @@ MUST_CHECK bool file_read_link(const char *path, Buffer *buffer, Error *error);
 void file_set_sync(bool on);
 bool file_sync_enabled(void);
 MUST_CHECK bool file_sync(int fd, const char *path, Error *error);
-MUST_CHECK bool file_sync_path(const char *path, Error *error);      /* a file or a directory; missing: fine */
-MUST_CHECK bool file_sync_file_system(const char *path, Error *error); /* syncfs of the file system that holds path */
+MUST_CHECK bool file_sync_path(const char *path,
+                               Error *error); /* a file or a directory; missing: fine */
+MUST_CHECK bool file_sync_file_system(const char *path,
+                                      Error *error); /* syncfs of the file system that holds path */
 
 /* Bytes that an ordinary user may still write on the file system that holds path. */
 MUST_CHECK bool file_space_free(const char *path, uint64_t *bytes, Error *error);
 
-/* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported false. */
+/* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported
+ * false. */
 MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
 
 /* "a/b" from "a" and "b" into out, of size bytes; an over-long result is an error. */

@@ -1,5 +1,6 @@
 /*
- * Where a path is on the disks: which file system and mount, and whether names there may be changed.
+ * Where a path is on the disks: which file system and mount, and whether names there may be
+ * changed.
  */
 #ifndef IO_PLACE_H
 #define IO_PLACE_H
@@ -17,8 +18,8 @@ typedef struct Place
 } Place;
 
 /*
- * Links are followed. Two directories of one device can still refuse a rename between them, when they are mounted
- * separately (bind mounts, volumes of containers): hence the mount.
+ * Links are followed. Two directories of one device can still refuse a rename between them, when
+ * they are mounted separately (bind mounts, volumes of containers): hence the mount.
  */
 MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *error);
 

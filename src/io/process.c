@@ -54,7 +54,7 @@ static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 
     number =
-        posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *)arguments, environ);
+        posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *) arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     if (number != 0)
@@ -118,11 +118,11 @@ static bool collect(int fd, const char *command, Buffer *output, Error *error)
                                    "could not read the output of command \"%s\"", command);
         if (got == 0)
             return true;
-        if ((size_t)got > OUTPUT_MAX - (output->size - before))
+        if ((size_t) got > OUTPUT_MAX - (output->size - before))
             return error_set(error, ERROR_FAILED,
                              "output of command \"%s\" is larger than %d bytes", command,
                              OUTPUT_MAX);
-        buffer_append(output, bytes, (size_t)got);
+        buffer_append(output, bytes, (size_t) got);
     }
 }
 

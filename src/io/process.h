@@ -1,7 +1,9 @@
 /*
- * Run a program and collect its output (postgres -C, postgres -V), or a shell command (restore_command).
+ * Run a program and collect its output (postgres -C, postgres -V), or a shell command
+ * (restore_command).
  *
- * A child's stdin is /dev/null, its stdout is collected or goes to stderr: our own stdout stays clean.
+ * A child's stdin is /dev/null, its stdout is collected or goes to stderr: our own stdout stays
+ * clean.
  */
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
@@ -11,7 +13,8 @@
 
 #include <stdbool.h>
 
-/* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to ours or /dev/null. */
+/* Run arguments[0] (NULL-terminated list, no shell); stdout into output (at most 1 MiB), stderr to
+ * ours or /dev/null. */
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 

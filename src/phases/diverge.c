@@ -38,7 +38,8 @@ static void open_streams(Run *run)
         .scratch_directory = run->scratch,
         .restore_command = run->restore_command,
         .redo_file_name = redo_name,
-        .known_end = known_end > control->min_recovery_point ? known_end : control->min_recovery_point,
+        .known_end =
+            known_end > control->min_recovery_point ? known_end : control->min_recovery_point,
         .fetch = fetch_segment,
         .fetch_context = run,
     };
@@ -46,7 +47,8 @@ static void open_streams(Run *run)
     wal_segment_name(&run->shape, control->checkpoint.timeline,
                      wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
     run->archive = archive_create(&archive);
-    /* For segments of the source's history that neither side has: not what the target's pg_wal has under that name. */
+    /* For segments of the source's history that neither side has: not what the target's pg_wal has
+     * under that name. */
     archive.wal_directory = run->scratch;
     archive.known_end = LSN_INVALID;
     archive.fetch = NULL;
@@ -65,9 +67,9 @@ static void open_streams(Run *run)
 }
 
 /*
- * The end of a stopped source's WAL: of the last record behind its checkpoint. Of a stopped standby nobody knows how far it has
- * replayed. It may have removed or copied directories behind its minRecoveryPoint, which does not wait for that: then
- * recovery must pass all the WAL that it has.
+ * The end of a stopped source's WAL: of the last record behind its checkpoint. Of a stopped standby
+ * nobody knows how far it has replayed. It may have removed or copied directories behind its
+ * minRecoveryPoint, which does not wait for that: then recovery must pass all the WAL that it has.
  */
 static bool find_source_directory_end(Run *run, Error *error)
 {
@@ -82,10 +84,10 @@ static bool find_source_directory_end(Run *run, Error *error)
     if (run->position.in_recovery && run->position.minimum > floor)
         floor = run->position.minimum;
     scan = scan_create(&run->source_directory_stream, 1, floor);
-    result = scan_forward(scan, run->source_control.checkpoint_lsn, &run->position.end, &last,
-                          &missing, NULL, error) &&
-             (!run->position.in_recovery ||
-              scan_finish(scan, run->arena, floor, floor, &behind, error));
+    result =
+        scan_forward(scan, run->source_control.checkpoint_lsn, &run->position.end, &last, &missing,
+                     NULL, error) &&
+        (!run->position.in_recovery || scan_finish(scan, run->arena, floor, floor, &behind, error));
     scan_destroy(scan);
     if (result && run->position.end == run->source_control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
@@ -95,8 +97,8 @@ static bool find_source_directory_end(Run *run, Error *error)
 }
 
 /*
- * Read the target's WAL to its end, from a record that is known to be there: pg_control's checkpoint, or where the
- * recovery of an earlier rewind, which never started, was to begin.
+ * Read the target's WAL to its end, from a record that is known to be there: pg_control's
+ * checkpoint, or where the recovery of an earlier rewind, which never started, was to begin.
  */
 static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
 {
@@ -115,28 +117,31 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
         return false;
     run->report->target_end = run->target_end;
     if (run->target_end == from && missing)
-        return archive_missing_error(run->archive,
-                                     history_timeline_at(&run->target_history, from),
+        return archive_missing_error(run->archive, history_timeline_at(&run->target_history, from),
                                      wal_segment_of(&run->shape, from), error) ||
                error_detail(error, "It holds the target's last checkpoint.");
-    /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be newer than what is here. */
+    /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
+     * newer than what is here. */
     if (control->backup_end_required)
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
-        return error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
+        return error_detail(error,
+                            "Its recovery from a base backup has not come to the backup's end.");
     }
     if (run->target_end == from || run->target_end < control->min_recovery_point ||
         run->target_end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, run->target_end, text), reason);
-        return error_detail(error, "The target's WAL is damaged or incomplete there: its files hold "
-                                   "later changes.");
+        return error_detail(error,
+                            "The target's WAL is damaged or incomplete there: its files hold "
+                            "later changes.");
     }
     return true;
 }
 
-/* The checkpoint that recovery may start from: the target finished it, and every page needs nothing older. */
+/* The checkpoint that recovery may start from: the target finished it, and every page needs nothing
+ * older. */
 static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
 {
     const Control *control = &run->target.control;
@@ -156,8 +161,8 @@ static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
 }
 
 /*
- * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from that checkpoint's redo
- * position to the divergence is the source's, byte by byte.
+ * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
+ * that checkpoint's redo position to the divergence is the source's, byte by byte.
  */
 static bool find_divergence(Run *run, Lsn latest, Error *error)
 {
@@ -175,9 +180,10 @@ static bool find_divergence(Run *run, Lsn latest, Error *error)
         archive_set_common_end(run->archive, run->divergence);
         if (!find_common_checkpoint(run, run->divergence, error))
             return false;
-        from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->common.checkpoint.redo));
-        if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from,
-                                to, &differs, &lsn, &compared, error))
+        from = wal_segment_start(&run->shape,
+                                 wal_segment_of(&run->shape, run->common.checkpoint.redo));
+        if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from, to,
+                                &differs, &lsn, &compared, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
                   (unsigned long long) compared, run_lsn_text(run, to, text));
@@ -212,7 +218,8 @@ static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
     return end > begin ? end - begin : 0;
 }
 
-/* Where the target's WAL ends and where it parts from the source's, given the history files' word. */
+/* Where the target's WAL ends and where it parts from the source's, given the history files' word.
+ */
 static bool read_target_wal(Run *run, Lsn latest, bool same_timeline, Error *error)
 {
     if (!find_target_end(run, latest, error))
@@ -238,8 +245,9 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
         return false;
     run->report->source_end = run->position.end;
     if (!history_common(&run->source_history, &run->target_history, &common, &latest))
-        return error_set(error, ERROR_IMPOSSIBLE, "could not find common ancestor of the source and "
-                                                  "target cluster's timelines"); /* contract */
+        return error_set(error, ERROR_IMPOSSIBLE,
+                         "could not find common ancestor of the source and "
+                         "target cluster's timelines"); /* contract */
     same_timeline = latest == LSN_INVALID;
     progress_begin("scanned", wal_to_scan(run, latest));
     result = read_target_wal(run, latest, same_timeline, error);
@@ -250,7 +258,8 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
     if (same_timeline && !*needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
     else
-        report_divergence(run, *needed ? history_timeline_at(&run->target_history, run->divergence - 1)
-                                       : run->target_history.entries[common].timeline);
+        report_divergence(run, *needed
+                                   ? history_timeline_at(&run->target_history, run->divergence - 1)
+                                   : run->target_history.entries[common].timeline);
     return true;
 }

@@ -49,8 +49,9 @@ static bool check_same_version(const Run *run, Error *error)
         return true;
     error_set(error, ERROR_IMPOSSIBLE,
               "clusters are not compatible with this version of pg_rewind"); /* contract */
-    return error_detail(error, "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
-                               "catalog version %u) differ in version or block sizes.",
+    return error_detail(error,
+                        "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
+                        "catalog version %u) differ in version or block sizes.",
                         source->version->major, source->catalog_version, target->version->major,
                         target->catalog_version);
 }
@@ -60,12 +61,14 @@ static bool check_hints_logged(const Run *run, Error *error)
     const Control *target = &run->target.control;
 
     if (target->data_checksum_version == 0 && !target->wal_log_hints)
-        return error_set(error, ERROR_IMPOSSIBLE, "target server needs to use either data checksums "
-                                                  "or \"wal_log_hints = on\""); /* contract */
+        return error_set(error, ERROR_IMPOSSIBLE,
+                         "target server needs to use either data checksums "
+                         "or \"wal_log_hints = on\""); /* contract */
     if (run->source_control.data_checksum_version != target->data_checksum_version)
     {
         error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
-        return error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
+        return error_detail(error,
+                            "Enabling or disabling them rewrites files without writing WAL.");
     }
     return true;
 }
@@ -84,7 +87,8 @@ static bool check_target_stopped(const Run *run, Error *error)
         return error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
                             run->target.directory);
     }
-    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md). */
+    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
+     */
     if (run->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {
@@ -142,9 +146,8 @@ typedef bool (*Prerequisite)(const Run *run, Error *error);
 
 /* In the original's order; every one that fails is printed, the first one is the run's error. */
 static const Prerequisite prerequisites[] = {
-    check_same_system,    check_same_version,   check_hints_logged,
-    check_target_stopped, check_source_stopped, check_source_complete,
-    check_not_same_directory,
+    check_same_system,    check_same_version,    check_hints_logged,       check_target_stopped,
+    check_source_stopped, check_source_complete, check_not_same_directory,
 };
 
 static bool check_prerequisites(const Run *run, Error *error)
@@ -194,7 +197,8 @@ static bool read_histories(Run *run, Error *error)
             goto done;
         if (!found)
         {
-            error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
+            error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file",
+                      path);
             goto done;
         }
     }
@@ -223,13 +227,15 @@ done:
     return result;
 }
 
-/* After an interrupted rewind was finished a source that is gone is no failure: nothing more was needed from it. */
+/* After an interrupted rewind was finished a source that is gone is no failure: nothing more was
+ * needed from it. */
 static bool go_without_source(Run *run, bool *finished, const Error *error)
 {
     if (!run->resumed)
         return false;
     log_warning("%s", error->message);
-    log_detail("The interrupted rewind is finished. Whether the source has diverged since could not be asked.");
+    log_detail("The interrupted rewind is finished. Whether the source has diverged since could "
+               "not be asked.");
     *finished = true;
     return true;
 }
@@ -238,8 +244,8 @@ bool phase_identify(Run *run, bool *finished, Error *error)
 {
     const Options *options = run->options;
 
-    /* The order of the original: callers match the first message. The restore command needs the version, so
-       pg_control is read before; what is wrong with it is said in its turn. */
+    /* The order of the original: callers match the first message. The restore command needs the
+       version, so pg_control is read before; what is wrong with it is said in its turn. */
     if (!target_read(&run->target, error))
         return false;
     if (options->restore_target_wal &&

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Carry out what an earlier run has committed; then the target is like any other, and the lock is free of that run. */
+/* Carry out what an earlier run has committed; then the target is like any other, and the lock is
+ * free of that run. */
 static bool finish_pending(Run *run, const char *description, RewindOutcome *outcome, Error *error)
 {
     const char *target = run->options->target;
@@ -31,7 +32,8 @@ static bool finish_pending(Run *run, const char *description, RewindOutcome *out
     return interlock_acquire(target, &run->interlock, error);
 }
 
-/* What an earlier run left is finished or thrown away. *finished: a dry run, for which there is nothing more to say. */
+/* What an earlier run left is finished or thrown away. *finished: a dry run, for which there is
+ * nothing more to say. */
 static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
 {
     PendingState state;
@@ -46,7 +48,8 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     {
         *finished = true;
         run->report->rewind_needed = true;
-        log_info("servers diverged at WAL location %s", description); /* contract: callers look for it */
+        log_info("servers diverged at WAL location %s",
+                 description); /* contract: callers look for it */
         log_info("an interrupted rewind is pending; running without --dry-run finishes it");
         return true;
     }
@@ -70,8 +73,9 @@ static bool open_target(Run *run, Error *error)
         return true;
     }
     /* A dry run writes nothing in the target. */
-    run->scratch = arena_printf(run->arena, "%s/pg_rewind.%ld.wal",
-                                getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (long) getpid());
+    run->scratch =
+        arena_printf(run->arena, "%s/pg_rewind.%ld.wal",
+                     getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (long) getpid());
     return true;
 }
 

@@ -7,7 +7,8 @@
 
 #include <stdio.h>
 
-/* Bytes of WAL that staging will write, but for segments that are here already and only change their name. */
+/* Bytes of WAL that staging will write, but for segments that are here already and only change
+ * their name. */
 static uint64_t wal_bytes_to_write(const Run *run)
 {
     uint64_t end = wal_segment_before(&run->shape, run_wal_end(run));
@@ -39,9 +40,10 @@ static bool make_plan(Run *run, Error *error)
     run->report->planned = true;
     run->report->planned_bytes = run->plan.fetch_bytes;
     run->report->source_bytes = run->plan.source_bytes;
-    log_progress_message("need to copy %lu MB (total source directory size is %lu MB)", /* contract */
-                         (unsigned long) (run->plan.fetch_bytes / (1024 * 1024)),
-                         (unsigned long) (run->plan.source_bytes / (1024 * 1024)));
+    log_progress_message(
+        "need to copy %lu MB (total source directory size is %lu MB)", /* contract */
+        (unsigned long) (run->plan.fetch_bytes / (1024 * 1024)),
+        (unsigned long) (run->plan.source_bytes / (1024 * 1024)));
     return true;
 }
 

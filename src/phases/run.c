@@ -14,7 +14,8 @@ Lsn run_wal_end(const Run *run)
 {
     if (!run->position.in_recovery)
         return run->position.end;
-    /* The target's own pages may be as new as the divergence, whatever the standby has on its disk. */
+    /* The target's own pages may be as new as the divergence, whatever the standby has on its disk.
+     */
     return run->position.minimum > run->divergence ? run->position.minimum : run->divergence;
 }
 
@@ -22,10 +23,10 @@ void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]
 {
     Lsn begin = wal_segment_start(&run->shape, segment);
 
-    wal_segment_name(&run->shape,
-                     history_timeline_of_segment(&run->source_history, begin,
-                                                 begin + run->shape.segment_size),
-                     segment, name);
+    wal_segment_name(
+        &run->shape,
+        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size),
+        segment, name);
 }
 
 /* Does the target have this segment of the source's history already, and keep it? */
@@ -59,12 +60,14 @@ bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *erro
 {
     char text[LSN_TEXT_SIZE];
 
-    error_set(error, ERROR_FAILED, "replay would copy database %u from database %u, which the source "
-                                   "has %s since",
+    error_set(error, ERROR_FAILED,
+              "replay would copy database %u from database %u, which the source "
+              "has %s since",
               unsafe->copy.database, unsafe->copy.source_database,
               unsafe->dropped ? "dropped" : "changed");
-    return error_detail(error, "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
-                               "SET TABLESPACE); the copy on the target would silently differ.",
+    return error_detail(error,
+                        "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
+                        "SET TABLESPACE); the copy on the target would silently differ.",
                         run_lsn_text(run, unsafe->copy.lsn, text));
 }
 

@@ -34,7 +34,7 @@ typedef struct Run
     char *restore_command;
     char *scratch; /* directory for WAL that is brought for the scan */
 
-    bool resumed;  /* an interrupted rewind was finished first */
+    bool resumed; /* an interrupted rewind was finished first */
 
     Target target;
     Source *source;
@@ -68,16 +68,19 @@ typedef struct Run
 /* An LSN as the target's version prints it; text holds LSN_TEXT_SIZE bytes. */
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
 
-/* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more is to be said. */
+/* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more
+ * is to be said. */
 MUST_CHECK bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error);
 
 /*
- * 2. Identify: both clusters, all prerequisites, the source's position, both histories. *finished: an interrupted rewind was finished,
- * and the source cannot be asked whether it is still the one to follow: that is a warning.
+ * 2. Identify: both clusters, all prerequisites, the source's position, both histories. *finished:
+ * an interrupted rewind was finished, and the source cannot be asked whether it is still the one to
+ * follow: that is a warning.
  */
 MUST_CHECK bool phase_identify(Run *run, bool *finished, Error *error);
 
-/* 3. Find the divergence and the last common checkpoint. *needed: the target holds WAL behind the divergence. */
+/* 3. Find the divergence and the last common checkpoint. *needed: the target holds WAL behind the
+ * divergence. */
 MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
 
 /* 4. Scan the target's WAL from where it names every block that may differ. */
@@ -86,7 +89,8 @@ MUST_CHECK bool phase_scan(Run *run, Error *error);
 /* Then decide where recovery starts: reads the source's WAL from the last common checkpoint on. */
 MUST_CHECK bool phase_start(Run *run, Error *error);
 
-/* 5. and 6. List both directories, decide, and check all that can be checked before anything is written. */
+/* 5. and 6. List both directories, decide, and check all that can be checked before anything is
+ * written. */
 MUST_CHECK bool phase_plan(Run *run, Error *error);
 
 /* 7. Stage everything, prove the chain of WAL, write the journal. */
@@ -96,21 +100,24 @@ MUST_CHECK bool phase_stage(Run *run, Error *error);
 MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
 
 /* Of use to several phases: WAL segments that the rewound target needs. */
-Lsn run_wal_end(const Run *run);                        /* the last position that it must have */
-bool run_keeps_segment(const Run *run, uint64_t segment); /* it has the segment already, and keeps it */
+Lsn run_wal_end(const Run *run); /* the last position that it must have */
+bool run_keeps_segment(const Run *run,
+                       uint64_t segment); /* it has the segment already, and keeps it */
 void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]);
 bool run_missing_wal_error(const char *names, Error *error);
 
-/* Bring the source's segment NAME to the file path, which is there only when it is whole. Any worker's connection. */
+/* Bring the source's segment NAME to the file path, which is there only when it is whole. Any
+ * worker's connection. */
 MUST_CHECK bool run_fetch_segment(Run *run, int worker, const char *name, const char *path,
                                   bool *found, Error *error);
 
-/* Bring the source's segments of [from, end) to the scratch directory, as far as the source has them. */
+/* Bring the source's segments of [from, end) to the scratch directory, as far as the source has
+ * them. */
 MUST_CHECK bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error);
 
 /*
- * A file on this machine that holds a segment of the source's history: kept by the target, of the source directory, brought here, or
- * restored from the archive. *found false: it is nowhere.
+ * A file on this machine that holds a segment of the source's history: kept by the target, of the
+ * source directory, brought here, or restored from the archive. *found false: it is nowhere.
  */
 MUST_CHECK bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE],
                                         bool *found, Error *error);
@@ -123,8 +130,9 @@ MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64
                                         bool *found, Error *error);
 
 /*
- * Read the source's WAL from `from`, where recovery may start, to `end`: each record is checked, *result tells what they say, *last_end
- * where the last whole one ends. A hole or damage before the end is an error. *scan is the caller's to destroy on success.
+ * Read the source's WAL from `from`, where recovery may start, to `end`: each record is checked,
+ * *result tells what they say, *last_end where the last whole one ends. A hole or damage before the
+ * end is an error. *scan is the caller's to destroy on success.
  */
 MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,
                                     ScanResult *result, Lsn *last_end, Error *error);
@@ -132,11 +140,13 @@ MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, W
 /* The error for a database that replay would copy wrongly; false. */
 bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error);
 
-/* Is it known of every record which blocks it changes? Where its blocks are fetched they must be. */
+/* Is it known of every record which blocks it changes? Where its blocks are fetched they must be.
+ */
 MUST_CHECK bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *error);
 
 /* Does replay leave directories of other clusters alone? */
-MUST_CHECK bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error);
+MUST_CHECK bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain,
+                                               Error *error);
 
 /* Was full_page_writes on in all WAL that is replayed? Without it torn pages stay torn. */
 MUST_CHECK bool run_check_full_page_writes(const ScanResult *chain, Error *error);

@@ -9,8 +9,9 @@ static Lsn target_timeline_begin(const Run *run)
 }
 
 /*
- * Did the target reach the divergence in recovery, where hints are set without being logged? With equal timelines it may have: a
- * standby that was opened by deleting its signal file shows nothing of it.
+ * Did the target reach the divergence in recovery, where hints are set without being logged? With
+ * equal timelines it may have: a standby that was opened by deleting its signal file shows nothing
+ * of it.
  */
 static bool was_in_recovery_at_divergence(const Run *run)
 {
@@ -18,16 +19,17 @@ static bool was_in_recovery_at_divergence(const Run *run)
     const History *source = &run->source_history;
     const History *target = &run->target_history;
 
-    return source->entries[source->count - 1].timeline == target->entries[target->count - 1].timeline ||
+    return source->entries[source->count - 1].timeline ==
+               target->entries[target->count - 1].timeline ||
            state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
            target_timeline_begin(run) >= run->divergence;
 }
 
 /*
- * The target was promoted at the divergence: what ran then has ended for it, but may be committed on a source that is
- * the old primary. Until its first checkpoint after the promotion the target takes pages that were changed since its
- * last restartpoint for logged, however old that is: their hints are in no WAL. The lowest transaction number for
- * which that may be so; 0: none.
+ * The target was promoted at the divergence: what ran then has ended for it, but may be committed
+ * on a source that is the old primary. Until its first checkpoint after the promotion the target
+ * takes pages that were changed since its last restartpoint for logged, however old that is: their
+ * hints are in no WAL. The lowest transaction number for which that may be so; 0: none.
  */
 static uint32_t lowest_cut_off_xid(const Run *run)
 {
@@ -42,8 +44,9 @@ static uint32_t lowest_cut_off_xid(const Run *run)
 }
 
 /*
- * Hints for transactions whose end the two sides know differently may stand on any page that these touched. *xid is the
- * lowest of them, false: there is none. What began after the common checkpoint is scanned anyhow.
+ * Hints for transactions whose end the two sides know differently may stand on any page that these
+ * touched. *xid is the lowest of them, false: there is none. What began after the common checkpoint
+ * is scanned anyhow.
  */
 static bool find_doubtful_xid(const Run *run, uint32_t *xid)
 {
@@ -63,17 +66,20 @@ static bool check_scanned_settings(const Run *run, Error *error)
     if (scanned->hints_not_logged_at != LSN_INVALID &&
         run->target.control.data_checksum_version == 0)
     {
-        error_set(error, ERROR_IMPOSSIBLE, "target server needs to use either data checksums "
-                                           "or \"wal_log_hints = on\""); /* contract */
-        return error_detail(error, "\"wal_log_hints\" was switched at %s, behind the last common "
-                                   "checkpoint: hint bits set without it are in no WAL.",
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "target server needs to use either data checksums "
+                  "or \"wal_log_hints = on\""); /* contract */
+        return error_detail(error,
+                            "\"wal_log_hints\" was switched at %s, behind the last common "
+                            "checkpoint: hint bits set without it are in no WAL.",
                             run_lsn_text(run, scanned->hints_not_logged_at, text));
     }
     if (scanned->wal_minimal_at != LSN_INVALID)
     {
         error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
-        return error_detail(error, "It was switched at %s, behind the last common checkpoint: changes "
-                                   "made with it are in no WAL.",
+        return error_detail(error,
+                            "It was switched at %s, behind the last common checkpoint: changes "
+                            "made with it are in no WAL.",
                             run_lsn_text(run, scanned->wal_minimal_at, text));
     }
     return run_check_known_updates(run, scanned, error);
@@ -114,8 +120,8 @@ bool phase_scan(Run *run, Error *error)
     run->report->last_lost_commit = run->scanned.last_commit_time;
     run->report->target_wal_bytes = run->scanned.wal_bytes;
     for (size_t i = 0; i < run->scanned.prepared_count; i++)
-        run->report->lost_prepared += run->scanned.prepared[i].lsn >= run->divergence &&
-                                      !run->scanned.prepared[i].finished;
+        run->report->lost_prepared +=
+            run->scanned.prepared[i].lsn >= run->divergence && !run->scanned.prepared[i].finished;
     run->input = (PlanInput){.version = run->shape.version,
                              .shape = run->shape,
                              .block_size = run->target.control.block_size,

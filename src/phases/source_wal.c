@@ -132,8 +132,8 @@ static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bo
                             Error *error)
 {
     Lsn begin = wal_segment_start(&run->shape, segment);
-    Timeline timeline = history_timeline_of_segment(&run->source_history, begin,
-                                                    begin + run->shape.segment_size);
+    Timeline timeline =
+        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size);
     const char *brought;
     int fd;
 
@@ -153,8 +153,9 @@ bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
 {
     char path[PATH_SIZE];
 
-    return !run->source->is_server || (segment_path(run, run->scratch, "/source.", segment, path, error) &&
-                                       file_remove(path, error));
+    return !run->source->is_server ||
+           (segment_path(run, run->scratch, "/source.", segment, path, error) &&
+            file_remove(path, error));
 }
 
 bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
@@ -210,8 +211,9 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
             return true;
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, *last_end, text), reason);
-        error_detail(error, "The source's WAL has a hole or damage there; a standby could not replay "
-                            "it.");
+        error_detail(error,
+                     "The source's WAL has a hole or damage there; a standby could not replay "
+                     "it.");
     }
     scan_destroy(*scan);
     *scan = NULL;

@@ -12,7 +12,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-/* Stage one segment up to `end`: what was brought here before, else from the source. *found false: it is nowhere. */
+/* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
+ * it is nowhere. */
 static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Error *error)
 {
     Lsn begin = wal_segment_start(&run->shape, segment);
@@ -25,7 +26,8 @@ static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Erro
     run_segment_name(run, segment, name);
     if (run->source->is_server && segment_end <= run->source_wal_brought_end &&
         (!run_find_source_segment(run, segment, path, &is_here, error) ||
-         (is_here && !stage_wal_take(run->stage, name, path, run->shape.segment_size, found, error))))
+         (is_here &&
+          !stage_wal_take(run->stage, name, path, run->shape.segment_size, found, error))))
         return false;
     if (*found)
         return true;
@@ -49,7 +51,8 @@ static bool add_done_marker(Run *run, const char *name, Error *error)
     return stage_content(run->stage, path, "", 0, error);
 }
 
-/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in. */
+/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
+ */
 static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error)
 {
     uint64_t behind = wal_segment_of(&run->shape, end);
@@ -78,7 +81,8 @@ static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error
     return result;
 }
 
-/* The older timeline's file of the segment in which it was left: the newest one's has the same bytes up to there. */
+/* The older timeline's file of the segment in which it was left: the newest one's has the same
+ * bytes up to there. */
 static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
 {
     uint64_t segment = wal_segment_of(&run->shape, left->end);
@@ -105,8 +109,9 @@ static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
 }
 
 /*
- * Replay reads a segment from its newest timeline's file. But while it is still on an older timeline, the server reads
- * prepared transactions from that one's file (XlogReadTwoPhaseData), as a standby that followed the switch has it.
+ * Replay reads a segment from its newest timeline's file. But while it is still on an older
+ * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
+ * a standby that followed the switch has it.
  */
 static bool stage_left_timelines(Run *run, Lsn end, Error *error)
 {
@@ -168,8 +173,8 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
 }
 
 /*
- * Prove the chain of WAL from the redo position to the end with the files that the rewound target will have, find the last record
- * that ends there (minRecoveryPoint), and what replay will do.
+ * Prove the chain of WAL from the redo position to the end with the files that the rewound target
+ * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  */
 static bool prove_chain(Run *run, Lsn end, Error *error)
 {
@@ -235,9 +240,9 @@ static bool make_journal_head(Run *run, const Control *source, JournalHead *head
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(head->run_id + 2 * i, 3, "%02x", random[i]);
     head->source = run->source->description;
-    head->divergence = arena_printf(run->arena, "%s on timeline %u",
-                                    run_lsn_text(run, run->divergence, text),
-                                    run->report->divergence_timeline);
+    head->divergence =
+        arena_printf(run->arena, "%s on timeline %u", run_lsn_text(run, run->divergence, text),
+                     run->report->divergence_timeline);
     memcpy(head->old_control, run->target.control.bytes, sizeof(head->old_control));
     control_make_poison(&run->target.control, run->target_end,
                         history_timeline_at(&run->target_history, run->target_end), head->poison);
@@ -262,7 +267,8 @@ bool phase_stage(Run *run, Error *error)
     if (!interlock_claim_pid_file(run->interlock, error) ||
         !stage_create(run->options->target, &run->plan, run->options->jobs, &run->stage, error))
         return false;
-    /* WAL that is complete comes first, before the source removes it; the rest when no byte of data is younger than its end. */
+    /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
+     * is younger than its end. */
     if (!stage_wal(run, &next_segment, run_wal_end(run), false, error) ||
         !stage_fetch(run->stage, run->source, &run->plan, error) ||
         !read_source_again(run, &source_last, error))
@@ -280,7 +286,8 @@ bool phase_stage(Run *run, Error *error)
     run->report->source_end = end;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
-        !recovery_stage(run->stage, run->source, run->shape.version, run->options->source_server, error))
+        !recovery_stage(run->stage, run->source, run->shape.version, run->options->source_server,
+                        error))
         return false;
     return make_journal_head(run, &source_last, &head, error) &&
            stage_finish(run->stage, &run->plan, &head, error);

@@ -28,7 +28,8 @@ static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
     return result;
 }
 
-/* What the source touched before a late start is no longer rebuilt by replay: it counts like what the target touched. */
+/* What the source touched before a late start is no longer rebuilt by replay: it counts like what
+ * the target touched. */
 static bool take_source_changes(Run *run, Lsn from, Error *error)
 {
     ScanResult result;
@@ -45,11 +46,10 @@ static bool take_source_changes(Run *run, Lsn from, Error *error)
         return false;
     }
     blockmap_merge(run->scanned.blocks, result.blocks);
-    databases = arena_allocate(run->arena, (run->scanned.database_count + result.database_count + 1) *
-                                               sizeof(*databases));
+    databases = arena_allocate(
+        run->arena, (run->scanned.database_count + result.database_count + 1) * sizeof(*databases));
     if (run->scanned.database_count > 0)
-        memcpy(databases, run->scanned.databases,
-               run->scanned.database_count * sizeof(*databases));
+        memcpy(databases, run->scanned.databases, run->scanned.database_count * sizeof(*databases));
     if (result.database_count > 0)
         memcpy(databases + run->scanned.database_count, result.databases,
                result.database_count * sizeof(*databases));
@@ -71,7 +71,8 @@ static bool start_later(Run *run, const UnsafeCopy *unsafe, Error *error)
         run_unsafe_copy_error(run, unsafe, error);
         return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.");
     }
-    log_debug("recovery starts late, at the source's checkpoint %s: replay would copy database %u wrongly",
+    log_debug("recovery starts late, at the source's checkpoint %s: replay would copy database %u "
+              "wrongly",
               run_lsn_text(run, run->start.checkpoint, text), unsafe->copy.database);
     run->report->redo = run->start.redo;
     return take_source_changes(run, floor, error);

@@ -43,15 +43,16 @@ static bool has_part(const char *path, const char *name, bool prefix_only)
     }
 }
 
-/* Directories whose content the server makes anew: excludeDirContents of filemap.c, 11 and later. */
-static const char *const recreated_directories[] = {
-    "pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots",
-    "pg_subtrans", NULL};
+/* Directories whose content the server makes anew: excludeDirContents of filemap.c, 11 and later.
+ */
+static const char *const recreated_directories[] = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
+                                                    "pg_notify",   "pg_serial",   "pg_snapshots",
+                                                    "pg_subtrans", NULL};
 
 static const char *const server_directories[] = {
-    "base",       "global",      "pg_commit_ts", "pg_dynshmem", "pg_logical", "pg_multixact",
-    "pg_notify",  "pg_replslot", "pg_serial",    "pg_snapshots", "pg_stat",   "pg_stat_tmp",
-    "pg_subtrans", "pg_tblspc",  "pg_twophase",  "pg_wal",      "pg_xact",    NULL};
+    "base",        "global",      "pg_commit_ts", "pg_dynshmem",  "pg_logical", "pg_multixact",
+    "pg_notify",   "pg_replslot", "pg_serial",    "pg_snapshots", "pg_stat",    "pg_stat_tmp",
+    "pg_subtrans", "pg_tblspc",   "pg_twophase",  "pg_wal",       "pg_xact",    NULL};
 
 bool path_is_servers(const char *path)
 {

@@ -22,13 +22,15 @@ typedef enum PathClass
 } PathClass;
 
 /*
- * Classify a relative path. *file is set for PATH_RELATION and for relation files of other forks (PATH_ORDINARY with
- * *is_relation_file). The rules and where they come from: DESIGN.md, "What is fetched"; formats 9.2 for the originals' lists.
+ * Classify a relative path. *file is set for PATH_RELATION and for relation files of other forks
+ * (PATH_ORDINARY with *is_relation_file). The rules and where they come from: DESIGN.md, "What is
+ * fetched"; formats 9.2 for the originals' lists.
  */
 PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
                         RelationFile *file, bool *is_relation_file);
 
-/* Is this a file or directory that the server itself needs, so that another type in its place is an error? */
+/* Is this a file or directory that the server itself needs, so that another type in its place is an
+ * error? */
 bool path_is_servers(const char *path);
 
 FileKind path_kind(const char *path, bool is_relation_file, uint8_t fork);

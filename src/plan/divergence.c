@@ -13,7 +13,7 @@ typedef struct Piece
     uint8_t digest[16];
     const uint8_t *local;
     size_t local_size;
-    bool there;       /* the source has it */
+    bool there; /* the source has it */
     bool equal;
     size_t first_difference;
 } Piece;
@@ -60,8 +60,8 @@ static bool compare_piece(Source *source, const char *path, uint64_t offset, Pie
     uint8_t digest[16];
     bool supported = digest_bytes(piece->local, piece->local_size, digest);
 
-    if (supported && !source->operations->digest(source, 0, &request, 1, take_digest, piece,
-                                                 &supported, error))
+    if (supported &&
+        !source->operations->digest(source, 0, &request, 1, take_digest, piece, &supported, error))
         return false;
     if (supported && (!piece->there || memcmp(digest, piece->digest, sizeof(digest)) == 0))
     {
@@ -123,8 +123,7 @@ bool divergence_compare(const WalStream *target, Source *source, const History *
     *differs = false;
     for (Lsn at = from; at < to && !*differs && result;)
     {
-        Lsn segment_end =
-            wal_segment_start(&target->shape, wal_segment_of(&target->shape, at) + 1);
+        Lsn segment_end = wal_segment_start(&target->shape, wal_segment_of(&target->shape, at) + 1);
         Lsn end = segment_end < to ? segment_end : to;
 
         result = compare_segment(target, source, source_history, at, end, bytes, differs, lsn,

@@ -27,11 +27,13 @@ typedef struct Listing
     uint64_t total_size; /* of regular files */
 } Listing;
 
-/* Relative, at most 4096 bytes, no empty parts, no "." or "..", no control characters but what a file system allows in names of users' files. */
+/* Relative, at most 4096 bytes, no empty parts, no "." or "..", no control characters but what a
+ * file system allows in names of users' files. */
 bool path_is_safe(const char *path);
 
 /*
- * Strings in the arena; files owned by the caller (listing_free). Fails on an unsafe path ("source" sends it), on a duplicate.
+ * Strings in the arena; files owned by the caller (listing_free). Fails on an unsafe path ("source"
+ * sends it), on a duplicate.
  */
 MUST_CHECK bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error);
 MUST_CHECK bool listing_of_target(Arena *arena, const Target *target, Listing *listing,

@@ -52,8 +52,8 @@ static PlanEntry *add_entry(Planner *planner, const Candidate *candidate, Action
         .fetch_all_from = BLOCK_NONE,
         .action = (uint8_t) action,
         .type = (uint8_t) (source != NULL ? source->type : target->type),
-        .kind = (uint8_t) path_kind(candidate->path, candidate->is_relation_file,
-                                    candidate->file.fork),
+        .kind =
+            (uint8_t) path_kind(candidate->path, candidate->is_relation_file, candidate->file.fork),
         .on_target = target != NULL,
         .wal = candidate->class == PATH_WAL,
         .twophase = strncmp(candidate->path, "pg_twophase/", 12) == 0,
@@ -141,7 +141,8 @@ static void decide_wal(Planner *planner, const Candidate *candidate)
 
 /* --- relations ------------------------------------------------------------------------------- */
 
-/* Was the relation's storage, or its whole database's directory, made or dropped since the sides were equal? */
+/* Was the relation's storage, or its whole database's directory, made or dropped since the sides
+ * were equal? */
 static bool storage_is_targets(const PlanInput *input, const RelationId *relation,
                                const BlockMapRelation *blocks)
 {
@@ -169,8 +170,9 @@ static bool has_init_fork(const Version *version, const Listing *listing, const 
 }
 
 /*
- * While a relation grows, its segments are listed one after the other: one that was not full yet when it was looked at is full if
- * the next one is there. Left short, replay would take its end for the relation's and write zeros over the next one.
+ * While a relation grows, its segments are listed one after the other: one that was not full yet
+ * when it was looked at is full if the next one is there. Left short, replay would take its end for
+ * the relation's and write zeros over the next one.
  */
 static uint64_t settled_size(const PlanInput *input, const Candidate *candidate)
 {
@@ -188,7 +190,8 @@ static uint64_t settled_size(const PlanInput *input, const Candidate *candidate)
     return listed != NULL && listed->size > 0 ? full : candidate->source->size;
 }
 
-/* Can blocks of this file be told by their numbers? Not where no server would have a file of that name or size. */
+/* Can blocks of this file be told by their numbers? Not where no server would have a file of that
+ * name or size. */
 static bool has_block_numbers(const PlanInput *input, const Candidate *candidate)
 {
     uint64_t segment_size = (uint64_t) input->relation_segment_blocks * input->block_size;
@@ -286,7 +289,8 @@ static PlanEntry *find_directory(Plan *plan, const char *path, size_t length)
     return NULL;
 }
 
-/* The target's file stays: so must the directories that hold it, also those that the source lacks. */
+/* The target's file stays: so must the directories that hold it, also those that the source lacks.
+ */
 static void leave_on_target(Planner *planner, const Candidate *candidate)
 {
     const char *path = candidate->path;
@@ -318,7 +322,8 @@ static bool decide_conflict(Planner *planner, const Candidate *candidate, Error 
         return error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
     }
     if (planner->left_prefix_count == LEFT_PREFIXES_MAX)
-        return error_set(error, ERROR_FAILED, "too many files of different type in source and target");
+        return error_set(error, ERROR_FAILED,
+                         "too many files of different type in source and target");
     planner->left_prefixes[planner->left_prefix_count++] = candidate->path;
     log_warning("\"%s\" is %s and is left alone", candidate->path,
                 is_odd ? "no regular file" : "of different type in source and target");
@@ -379,33 +384,33 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
                                      &candidate->file, &candidate->is_relation_file);
     switch (candidate->class)
     {
-        case PATH_LEFT:
-            if (candidate->source != NULL)
-                log_debug("entry \"%s\" excluded from source file list", candidate->path);
+    case PATH_LEFT:
+        if (candidate->source != NULL)
+            log_debug("entry \"%s\" excluded from source file list", candidate->path);
+        leave_on_target(planner, candidate);
+        return true;
+    case PATH_EXCLUDED:
+        if (candidate->source != NULL)
+            log_debug("entry \"%s\" excluded from source file list", candidate->path);
+        if (candidate->target != NULL && candidate->target->type != FILE_OTHER)
+            add_entry(planner, candidate, ACTION_REMOVE)->source_size = 0;
+        else
             leave_on_target(planner, candidate);
+        return true;
+    case PATH_WAL:
+    case PATH_WAL_REST:
+    case PATH_WAL_STATUS:
+        decide_wal(planner, candidate);
+        return true;
+    case PATH_RELATION:
+        if (regular)
+        {
+            decide_relation(planner, candidate);
             return true;
-        case PATH_EXCLUDED:
-            if (candidate->source != NULL)
-                log_debug("entry \"%s\" excluded from source file list", candidate->path);
-            if (candidate->target != NULL && candidate->target->type != FILE_OTHER)
-                add_entry(planner, candidate, ACTION_REMOVE)->source_size = 0;
-            else
-                leave_on_target(planner, candidate);
-            return true;
-        case PATH_WAL:
-        case PATH_WAL_REST:
-        case PATH_WAL_STATUS:
-            decide_wal(planner, candidate);
-            return true;
-        case PATH_RELATION:
-            if (regular)
-            {
-                decide_relation(planner, candidate);
-                return true;
-            }
-            break;
-        case PATH_ORDINARY:
-            break;
+        }
+        break;
+    case PATH_ORDINARY:
+        break;
     }
     return decide_ordinary(planner, candidate, error);
 }
@@ -464,7 +469,8 @@ static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t 
                              uint64_t *size)
 {
     uint64_t block_size = plan->block_size;
-    BlockNumber end = entry->first_block + (BlockNumber) ((entry->source_size + block_size - 1) / block_size);
+    BlockNumber end =
+        entry->first_block + (BlockNumber) ((entry->source_size + block_size - 1) / block_size);
     BlockNumber from = entry->first_block + (BlockNumber) (*offset / block_size);
     BlockNumber first = BLOCK_NONE, count = 0;
     uint64_t range_end;
@@ -529,7 +535,8 @@ void plan_print(const Plan *plan)
     {
         const PlanEntry *entry = &plan->entries[i];
         BlockNumber from = entry->first_block, first, count;
-        BlockNumber end = entry->first_block + (BlockNumber) (entry->source_size / plan->block_size);
+        BlockNumber end =
+            entry->first_block + (BlockNumber) (entry->source_size / plan->block_size);
 
         if (entry->action == ACTION_NONE && entry->blocks == NULL)
             continue;

@@ -28,10 +28,10 @@ typedef enum Action
 
 typedef enum FileKind /* for counting bytes by kind in the report */
 {
-    KIND_RELATION,   /* main fork */
-    KIND_FORK,       /* _fsm, _vm, _init */
+    KIND_RELATION, /* main fork */
+    KIND_FORK,     /* _fsm, _vm, _init */
     KIND_WAL,
-    KIND_STATUS,     /* pg_xact, pg_multixact, pg_commit_ts, pg_subtrans */
+    KIND_STATUS, /* pg_xact, pg_multixact, pg_commit_ts, pg_subtrans */
     KIND_CONFIGURATION,
     KIND_OTHER,
     KIND_COUNT
@@ -45,7 +45,8 @@ typedef struct PlanEntry
     uint64_t target_size;
     const BlockMapRelation *blocks; /* named blocks of the relation, or NULL */
     BlockNumber first_block;        /* of this relation segment */
-    BlockNumber fetch_all_from;     /* all blocks from here on (truncation or tail), in the relation; BLOCK_NONE */
+    BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
+                                   BLOCK_NONE */
     uint8_t action;
     uint8_t type;
     uint8_t kind;
@@ -78,23 +79,25 @@ typedef struct PlanInput
     uint32_t relation_segment_blocks;
     const Listing *source;
     const Listing *target;
-    const ScanResult *scan;        /* of the target's WAL */
+    const ScanResult *scan; /* of the target's WAL */
     const History *source_history;
     Lsn divergence;
-    Lsn whole_from;                /* storage made or dropped from here on is taken whole: the divergence, or for a late
-                                      start the last common checkpoint's redo position */
+    Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
+                       late start the last common checkpoint's redo position */
 } PlanInput;
 
 /*
- * Decide. Strings come from the listings. Errors: the contract's `file "%s" is of different type in source and target` for files that the server reads;
- * for others a warning, and they are left alone. Entries are in `plan->entries` (plan_free).
+ * Decide. Strings come from the listings. Errors: the contract's `file "%s" is of different type in
+ * source and target` for files that the server reads; for others a warning, and they are left
+ * alone. Entries are in `plan->entries` (plan_free).
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);
 
 /*
- * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next range at or behind it, merged
- * where adjacent. False at the end. For ACTION_COPY one range: the whole file.
+ * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next
+ * range at or behind it, merged where adjacent. False at the end. For ACTION_COPY one range: the
+ * whole file.
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
 

@@ -10,12 +10,14 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
         .checkpoint = common->lsn,
         .timeline = common->checkpoint.timeline,
         .next_xid = common->checkpoint.next_xid,
-        /* Hints set after a page's full-page image are not logged again before the next redo position, so pages
-           named since this redo position may hold hints from after the divergence. */
+        /* Hints set after a page's full-page image are not logged again before the next redo
+           position, so pages named since this redo position may hold hints from after the
+           divergence. */
         .scan_floor = common->checkpoint.redo,
     };
 
-    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint lags behind, also one just promoted. */
+    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint
+     * lags behind, also one just promoted. */
     if (source->checkpoint.redo < start.redo)
     {
         start.redo = source->checkpoint.redo;
@@ -88,9 +90,10 @@ bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult 
         if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY ||
             is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn))
             continue;
-        dropped = is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
-        if (!dropped && !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed,
-                                          error))
+        dropped =
+            is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
+        if (!dropped &&
+            !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed, error))
             return false;
         if (dropped || changed)
             *unsafe = (UnsafeCopy){

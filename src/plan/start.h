@@ -1,9 +1,10 @@
 /*
  * Where recovery of the rewound target starts.
  *
- * Early: at the last common checkpoint (or the source's own when that is older: a standby whose restartpoint lags). Late: at the source's
- * last checkpoint, as the recovery of a base backup would; then whatever the source's WAL up to there touches is fetched as well.
- * Early by default; late where replay from the early start would copy a database wrongly.
+ * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
+ * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
+ * would; then whatever the source's WAL up to there touches is fetched as well. Early by default;
+ * late where replay from the early start would copy a database wrongly.
  */
 #ifndef PLAN_START_H
 #define PLAN_START_H
@@ -19,11 +20,12 @@ typedef struct Start
     Lsn checkpoint;    /* where its record starts */
     Timeline timeline; /* of the checkpoint */
     uint64_t next_xid;
-    Lsn scan_floor;    /* the target's WAL from here on names every block that may differ */
+    Lsn scan_floor; /* the target's WAL from here on names every block that may differ */
 } Start;
 
 /*
- * The start for this divergence. common is the last common checkpoint, a record of the target's that it finished itself.
+ * The start for this divergence. common is the last common checkpoint, a record of the target's
+ * that it finished itself.
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
@@ -32,22 +34,23 @@ typedef struct UnsafeCopy
 {
     bool found;
     ScanDatabase copy;
-    Lsn last_lsn;  /* of the last such copy: a start behind it is right */
-    bool dropped;  /* the template is gone; else it was changed */
+    Lsn last_lsn; /* of the last such copy: a start behind it is right */
+    bool dropped; /* the template is gone; else it was changed */
 } UnsafeCopy;
 
 /*
- * Would replay copy the directory of a database that is no longer what it was when the source copied it? CREATE DATABASE by file
- * copy (and SET TABLESPACE) is replayed by copying the template as it stands in the rewound target: with blocks from a later time
- * if the source changed it afterwards, or nothing if the source dropped it. chain is the scan of the source's WAL from the start on,
- * stream the same WAL.
+ * Would replay copy the directory of a database that is no longer what it was when the source
+ * copied it? CREATE DATABASE by file copy (and SET TABLESPACE) is replayed by copying the template
+ * as it stands in the rewound target: with blocks from a later time if the source changed it
+ * afterwards, or nothing if the source dropped it. chain is the scan of the source's WAL from the
+ * start on, stream the same WAL.
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
 /*
- * The late start, at the checkpoint in the source's pg_control, if it is one: behind the divergence and behind `copy`, with full_page_writes.
- * start->scan_floor stays.
+ * The late start, at the checkpoint in the source's pg_control, if it is one: behind the divergence
+ * and behind `copy`, with full_page_writes. start->scan_floor stays.
  */
 bool start_late(const Control *source, Lsn divergence, Lsn copy, Start *start);
 

@@ -37,7 +37,7 @@ double report_clock(void)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
 }
 
 static Verdict verdict_of(const Report *report, const Error *error, int exit_status)
@@ -96,8 +96,8 @@ static time_t unix_time(int64_t timestamp, int *microseconds)
         rest += MICROSECONDS;
         seconds--;
     }
-    *microseconds = (int)rest;
-    return (time_t)(seconds + EPOCH_2000_SECONDS);
+    *microseconds = (int) rest;
+    return (time_t) (seconds + EPOCH_2000_SECONDS);
 }
 
 /* As the server prints it; a report of an early failure knows no version yet. */
@@ -117,7 +117,7 @@ static int columns_of(const char *utf8)
     int columns = 0;
 
     for (; *utf8 != '\0'; utf8++)
-        columns += ((unsigned char)*utf8 & 0xC0) != 0x80;
+        columns += ((unsigned char) *utf8 & 0xC0) != 0x80;
     return columns;
 }
 
@@ -281,7 +281,7 @@ static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const ch
 
     append_spaces(text, LABEL_COLUMN);
     buffer_append_string(text, label);
-    append_spaces(text, VALUE_COLUMN - LABEL_COLUMN - (int)strlen(label));
+    append_spaces(text, VALUE_COLUMN - LABEL_COLUMN - (int) strlen(label));
     va_start(arguments, format);
     buffer_vprintf(text, format, arguments);
     va_end(arguments);
@@ -295,7 +295,7 @@ static void text_lines(Buffer *text, const char *label, const char *value)
     {
         size_t length = strcspn(value, "\n");
 
-        text_row(text, label, "%.*s", (int)length, value);
+        text_row(text, label, "%.*s", (int) length, value);
         label = "";
         value += length;
         if (*value == '\n')
@@ -307,7 +307,7 @@ static void text_lines(Buffer *text, const char *label, const char *value)
 static const char *size_text(uint64_t bytes, char out[SIZE_TEXT_SIZE])
 {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
-    double value = (double)bytes;
+    double value = (double) bytes;
     size_t unit = 0;
 
     while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]))
@@ -380,14 +380,14 @@ static void text_lost(const Report *report, bool done, Buffer *text)
         return;
     buffer_printf(text, "\n%s\n",
                   done ? "Discarded from the target" : "To be discarded from the target");
-    text_row(text, "committed transactions", "%llu", (unsigned long long)report->lost_commits);
+    text_row(text, "committed transactions", "%llu", (unsigned long long) report->lost_commits);
     if (report->lost_commits > 0)
     {
         text_row(text, "first commit", "%s", time_text(report->first_lost_commit, time));
         text_row(text, "last commit", "%s", time_text(report->last_lost_commit, time));
     }
     if (report->lost_prepared > 0)
-        text_row(text, "prepared transactions", "%llu", (unsigned long long)report->lost_prepared);
+        text_row(text, "prepared transactions", "%llu", (unsigned long long) report->lost_prepared);
     text_row(text, "target WAL read", "%s", size_text(report->target_wal_bytes, size));
 }
 
@@ -420,7 +420,8 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
         return; /* not all of it yet */
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
              size_text(report->source_bytes, whole),
-             report->source_bytes == 0 ? 0.0 : (double)saved * 100 / (double)report->source_bytes);
+             report->source_bytes == 0 ? 0.0
+                                       : (double) saved * 100 / (double) report->source_bytes);
 }
 
 static void text_times(const Report *report, Buffer *text)
@@ -491,7 +492,7 @@ static size_t utf8_length(const unsigned char *bytes)
  */
 static void json_append_string(Buffer *text, const char *string)
 {
-    const unsigned char *bytes = (const unsigned char *)string;
+    const unsigned char *bytes = (const unsigned char *) string;
 
     if (string == NULL)
     {
@@ -535,7 +536,7 @@ static void json_key(Json *json, const char *key)
 
 static void json_open(Json *json, char bracket)
 {
-    buffer_append_u8(json->text, (uint8_t)bracket);
+    buffer_append_u8(json->text, (uint8_t) bracket);
     json->level++;
     json->first = true;
 }
@@ -548,7 +549,7 @@ static void json_close(Json *json, char bracket)
         buffer_append_u8(json->text, '\n');
         append_spaces(json->text, 2 * json->level);
     }
-    buffer_append_u8(json->text, (uint8_t)bracket);
+    buffer_append_u8(json->text, (uint8_t) bracket);
     json->first = false;
 }
 
@@ -566,7 +567,7 @@ static void json_null(Json *json, const char *key)
 static void json_number(Json *json, const char *key, uint64_t value)
 {
     json_key(json, key);
-    buffer_printf(json->text, "%llu", (unsigned long long)value);
+    buffer_printf(json->text, "%llu", (unsigned long long) value);
 }
 
 static void json_bool(Json *json, const char *key, bool value)
@@ -728,13 +729,13 @@ void report_json(const Report *report, const Error *error, int exit_status, Buff
 
     json_open(&json, '{');
     json_string(&json, "result", verdict_of(report, error, exit_status).key);
-    json_number(&json, "exit_status", (uint64_t)exit_status);
+    json_number(&json, "exit_status", (uint64_t) exit_status);
     json_bool(&json, "dry_run", report->dry_run);
     json_error(&json, error);
     json_string(&json, "source", report->source);
     json_string(&json, "target", report->target);
     if (report->version != NULL)
-        json_number(&json, "server_version", (uint64_t)report->version->major);
+        json_number(&json, "server_version", (uint64_t) report->version->major);
     else
         json_null(&json, "server_version");
     json_divergence(&json, report);

@@ -26,51 +26,54 @@ typedef enum ReportPhase
 
 typedef struct Report
 {
-    const char *source;           /* description, or NULL when not known yet */
+    const char *source; /* description, or NULL when not known yet */
     const char *target;
-    const Version *version;       /* NULL: not known yet */
+    const Version *version; /* NULL: not known yet */
     bool dry_run;
     bool rewind_needed;
-    bool resumed;                 /* an interrupted run was finished */
-    bool diverged;                /* the following are set */
+    bool resumed;  /* an interrupted run was finished */
+    bool diverged; /* the following are set */
     Lsn divergence;
     Timeline divergence_timeline;
-    Lsn checkpoint;               /* last common checkpoint */
+    Lsn checkpoint; /* last common checkpoint */
     Lsn redo;
     Timeline checkpoint_timeline;
     const History *source_history;
     const History *target_history;
-    Lsn source_end;               /* end of WAL of each side */
+    Lsn source_end; /* end of WAL of each side */
     Lsn target_end;
-    bool scanned;                 /* the following are set */
+    bool scanned; /* the following are set */
     uint64_t lost_commits;
     int64_t first_lost_commit, last_lost_commit; /* microseconds since 2000-01-01 UTC */
     uint64_t lost_prepared;
-    uint64_t target_wal_bytes;    /* read */
+    uint64_t target_wal_bytes; /* read */
     bool planned;
-    uint64_t planned_bytes;       /* to be fetched at most, without WAL */
+    uint64_t planned_bytes; /* to be fetched at most, without WAL */
     uint64_t planned_wal_bytes;
-    uint64_t source_bytes;        /* total size of the source directory */
+    uint64_t source_bytes; /* total size of the source directory */
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
-    uint64_t equal_bytes;         /* compared and found equal, not fetched */
+    uint64_t equal_bytes; /* compared and found equal, not fetched */
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
-    double seconds[PHASE_COUNT];  /* time a phase took */
+    double seconds[PHASE_COUNT]; /* time a phase took */
 } Report;
 
-/* Seconds of a clock that never goes back: a phase took report_clock() at its end less that at its begin. */
+/* Seconds of a clock that never goes back: a phase took report_clock() at its end less that at its
+ * begin. */
 double report_clock(void);
 
 /*
- * The text document, for people, appended to text; what the run did not find out is left out. error NULL on success.
- * Times are local (TZ), with UTC beside them. Only messages and paths can make a line longer than 100 columns.
+ * The text document, for people, appended to text; what the run did not find out is left out. error
+ * NULL on success. Times are local (TZ), with UTC beside them. Only messages and paths can make a
+ * line longer than 100 columns.
  */
 void report_text(const Report *report, const Error *error, int exit_status, Buffer *text);
 
 /*
- * One JSON object, the same facts. Every key is always there; null: the run did not come to know it, or there is no such thing. LSNs are strings as
- * the server prints them, times ISO 8601 in UTC, sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
+ * One JSON object, the same facts. Every key is always there; null: the run did not come to know
+ * it, or there is no such thing. LSNs are strings as the server prints them, times ISO 8601 in UTC,
+ * sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
  */
 void report_json(const Report *report, const Error *error, int exit_status, Buffer *text);
 
@@ -80,7 +83,8 @@ void report_json(const Report *report, const Error *error, int exit_status, Buff
  *   source   1 ──●──┬── 2 ── 3 ──▶ 0/5000000     ● last common checkpoint 0/3000060
  *   target          └── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
  *
- * Nothing as long as the histories are not known. Of many timelines only the first and the last two are named.
+ * Nothing as long as the histories are not known. Of many timelines only the first and the last two
+ * are named.
  */
 void report_picture(const Report *report, Buffer *text);
 

@@ -1,6 +1,7 @@
 /*
- * A small rewind for tests: a target and a source directory with a file of each kind, the plan that joins them, a source
- * that reads the directory, and what pg_rewind does with them from the first look to the end.
+ * A small rewind for tests: a target and a source directory with a file of each kind, the plan that
+ * joins them, a source that reads the directory, and what pg_rewind does with them from the first
+ * look to the end.
  *
  * Everything that passes fault points runs in a child process, so that it can be killed.
  */
@@ -38,7 +39,7 @@
 
 typedef struct Fixture
 {
-    char directory[64];      /* holds target, source, pristine */
+    char directory[64];       /* holds target, source, pristine */
     char space_directory[64]; /* on another file system, where there is one: holds location */
 } Fixture;
 
@@ -120,7 +121,8 @@ static void make_fixture(void)
     strcpy(fixture.space_directory, second);
     assert_int_equal(chdir(fixture.directory), 0);
 
-    shell("mkdir -p target/base/5 target/base/6 target/base/8 target/global target/pg_wal/archive_status "
+    shell("mkdir -p target/base/5 target/base/6 target/base/8 target/global "
+          "target/pg_wal/archive_status "
           "target/pg_tblspc old_location/PG_15/5 source/base/5 source/base/7 source/global "
           "source/pg_wal source/pg_tblspc");
     put_text("target/PG_VERSION", "15\n");
@@ -135,8 +137,8 @@ static void make_fixture(void)
     put_blocks("target/base/5/1004", 'a', 3); /* replaced, keeps its mode */
     put_blocks("source/base/5/1004", 'A', 4);
     shell("chmod 0640 target/base/5/1004");
-    put_text("source/base/5/1005", "");         /* new and empty */
-    put_blocks("source/base/5/1006", 'A', 400); /* new, several pieces */
+    put_text("source/base/5/1005", "");          /* new and empty */
+    put_blocks("source/base/5/1006", 'A', 400);  /* new, several pieces */
     put_blocks("target/base/5/1007_vm", 'a', 2); /* equal */
     put_blocks("source/base/5/1007_vm", 'a', 2);
     put_blocks("target/base/5/1008_vm", 'a', 2); /* differs */
@@ -150,12 +152,13 @@ static void make_fixture(void)
     put_blocks("target/base/6/1", 'a', 1); /* a directory that goes */
     put_blocks("target/base/8/1", 'a', 1); /* one that stays, for something in it is not ours */
     put_text("target/base/8/server.log", "keep\n");
-    put_blocks("source/base/7/1", 'A', 1); /* a directory that comes */
-    put_text("target/postgresql.conf", "port=1\n"); /* has grown since it was listed */
+    put_blocks("source/base/7/1", 'A', 1);                  /* a directory that comes */
+    put_text("target/postgresql.conf", "port=1\n");         /* has grown since it was listed */
     put_text("source/postgresql.conf", "port=1\nport=2\n"); /* equal as far as it was listed */
-    put_text("target/standby.signal", "old"); /* the plan removes it, we make one */
+    put_text("target/standby.signal", "old");               /* the plan removes it, we make one */
     put_blocks("target/pg_wal/000000010000000000000002", 'a', 128); /* goes */
-    put_blocks("target/pg_wal/000000010000000000000003", 'a', 128); /* the plan removes it, it comes */
+    put_blocks("target/pg_wal/000000010000000000000003", 'a',
+               128); /* the plan removes it, it comes */
     put_blocks("source/pg_wal/000000010000000000000003", 'A', 128);
     put_blocks("old_location/PG_15/5/1", 'a', 1); /* a tablespace that goes */
     shell("ln -s %s/old_location target/pg_tblspc/16400", fixture.directory);
@@ -395,8 +398,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
 
     if (ok)
     {
-        ok = stage_all(stage, &plan, error) &&
-             apply_commit("target", interlock, committed, error);
+        ok = stage_all(stage, &plan, error) && apply_commit("target", interlock, committed, error);
         if (!ok && !*committed)
             stage_abandon(stage);
     }
@@ -519,8 +521,8 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /*
- * Every path of the target with type, mode, content or link. With server_only: as a server sees it, so without the work
- * directories and the pid file, and without the location of the new tablespace.
+ * Every path of the target with type, mode, content or link. With server_only: as a server sees it,
+ * so without the work directories and the pid file, and without the location of the new tablespace.
  */
 static inline void take_snapshot(bool server_only, char snapshot[SNAPSHOT_SIZE])
 {
@@ -529,8 +531,8 @@ static inline void take_snapshot(bool server_only, char snapshot[SNAPSHOT_SIZE])
     assert_int_equal(nftw("target", take_file, 16, FTW_PHYS | FTW_ACTIONRETVAL), 0);
     assert_int_equal(nftw("old_location", take_file, 16, FTW_PHYS | FTW_ACTIONRETVAL), 0);
     if (!server_only)
-        assert_int_equal(
-            nftw(fixture.space_directory, take_file, 16, FTW_PHYS | FTW_ACTIONRETVAL), 0);
+        assert_int_equal(nftw(fixture.space_directory, take_file, 16, FTW_PHYS | FTW_ACTIONRETVAL),
+                         0);
     qsort(taking.lines, taking.count, sizeof(taking.lines[0]), compare_lines);
     snapshot[0] = '\0';
     for (size_t index = 0, length = 0; index < taking.count; index++)

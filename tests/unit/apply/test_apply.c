@@ -1,6 +1,6 @@
 /*
- * A rewind that is killed at any instant, or whose calls fail at any instant, ends after the next run like an undisturbed
- * one; before the commit nothing has changed. (Invariants 1, 2, 3, 4, 5.)
+ * A rewind that is killed at any instant, or whose calls fail at any instant, ends after the next
+ * run like an undisturbed one; before the commit nothing has changed. (Invariants 1, 2, 3, 4, 5.)
  *
  * The loops over fault points run where they are compiled in: meson setup -Dfaults=true.
  */
@@ -121,7 +121,8 @@ static void check_taken_back(void (*happens)(void), bool has_label)
     shell("test ! -e %s/location", fixture.space_directory);
 }
 
-/* A server may have come between the checks and the rename: the commit is taken back. (Invariant 1.) */
+/* A server may have come between the checks and the rename: the commit is taken back.
+ * (Invariant 1.) */
 static void test_commit_taken_back(void **state)
 {
     (void) state;
@@ -293,11 +294,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_undisturbed),      cmocka_unit_test(test_second_run),
-        cmocka_unit_test(test_commit_taken_back), cmocka_unit_test(test_control_changed),
-        cmocka_unit_test(test_location_taken),   cmocka_unit_test(test_location_taken_over),
+        cmocka_unit_test(test_undisturbed),        cmocka_unit_test(test_second_run),
+        cmocka_unit_test(test_commit_taken_back),  cmocka_unit_test(test_control_changed),
+        cmocka_unit_test(test_location_taken),     cmocka_unit_test(test_location_taken_over),
 #ifdef PG_REWIND_FAULTS
-        cmocka_unit_test(test_killed_anywhere),  cmocka_unit_test(test_failing_anywhere),
+        cmocka_unit_test(test_killed_anywhere),    cmocka_unit_test(test_failing_anywhere),
         cmocka_unit_test(test_full_from_anywhere),
 #endif
     };

@@ -219,7 +219,7 @@ static void test_every_changed_byte(void **state)
     size = read_file(bytes, sizeof(bytes));
     fd = open(journal_path, O_WRONLY);
     assert_true(fd >= 0);
-    for (size_t index = 0; index < size; index += index > 100 && index < size - 800 ? 61 : 1)
+    for (size_t index = 0; index<size; index += index> 100 && index < size - 800 ? 61 : 1)
     {
         const uint8_t changed = bytes[index] ^ (uint8_t) (1u << index % 8);
 
@@ -261,9 +261,12 @@ static void test_unsafe_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_many_entries),
-        cmocka_unit_test(test_missing),          cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_every_changed_byte), cmocka_unit_test(test_unsafe_entries),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_many_entries),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_every_changed_byte),
+        cmocka_unit_test(test_unsafe_entries),
     };
     char directory[] = "/tmp/test_journal.XXXXXX";
     int failed;

@@ -1,5 +1,6 @@
 /*
- * What is checked before anything is written, and what staging leaves behind when it is given up. (Invariants 1, 9.)
+ * What is checked before anything is written, and what staging leaves behind when it is given up.
+ * (Invariants 1, 9.)
  */
 #include "rewind.h"
 
@@ -31,7 +32,8 @@ static void test_read_only_files(void **state)
 {
     (void) state;
     reset_target();
-    shell("chmod 0400 target/base/5/1000 target/base/5/1002 target/base/5/1004 target/postgresql.conf");
+    shell("chmod 0400 target/base/5/1000 target/base/5/1002 target/base/5/1004 "
+          "target/postgresql.conf");
     assert_int_equal(run_as_nobody(), 0);
     assert_int_equal(block_letter("target/base/5/1000", 3), 'D');
     assert_int_equal(block_letter("target/base/5/1000", 4), 'e');
@@ -92,7 +94,8 @@ static void test_location_without_parent(void **state)
     blockmap_destroy(map);
 }
 
-/* Given up before the commit: nothing is left, in no place. A second stage takes over what a first one left. */
+/* Given up before the commit: nothing is left, in no place. A second stage takes over what a first
+ * one left. */
 static void test_abandon(void **state)
 {
     BlockMap *map = blockmap_create();
@@ -130,8 +133,8 @@ static void test_foreign_places(void **state)
     put_text("precious/file", "x");
     file = fopen("target/pg_rewind.work/places", "w");
     assert_non_null(file);
-    fprintf(file, "W%s/precious%cW../precious%cW%s/precious/../empty%cX/%cL../empty%cW/%cW", fixture.directory,
-            0, 0, fixture.directory, 0, 0, 0, 0);
+    fprintf(file, "W%s/precious%cW../precious%cW%s/precious/../empty%cX/%cL../empty%cW/%cW",
+            fixture.directory, 0, 0, fixture.directory, 0, 0, 0, 0);
     fclose(file);
     assert_true(stage_remove_stale("target", &error));
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
@@ -185,12 +188,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read_only_files),
-        cmocka_unit_test(test_read_only_directory),
-        cmocka_unit_test(test_space),
-        cmocka_unit_test(test_location_without_parent),
-        cmocka_unit_test(test_abandon),
-        cmocka_unit_test(test_foreign_places),
+        cmocka_unit_test(test_read_only_files), cmocka_unit_test(test_read_only_directory),
+        cmocka_unit_test(test_space),           cmocka_unit_test(test_location_without_parent),
+        cmocka_unit_test(test_abandon),         cmocka_unit_test(test_foreign_places),
         cmocka_unit_test(test_damaged_journal),
     };
 

@@ -13,7 +13,7 @@ static void test_numbers_are_little_endian(void **state)
     Buffer buffer = {0};
     Cursor cursor;
 
-    (void)state;
+    (void) state;
     buffer_append_u8(&buffer, 0x01);
     buffer_append_u16(&buffer, 0x0302);
     buffer_append_u32(&buffer, 0x07060504);
@@ -37,7 +37,7 @@ static void test_a_failed_cursor_gives_zeros_and_stays_failed(void **state)
     const uint8_t bytes[] = {1, 2, 3};
     Cursor cursor = cursor_over(bytes, sizeof(bytes));
 
-    (void)state;
+    (void) state;
     assert_int_equal(cursor_u32(&cursor), 0);
     assert_true(cursor.failed);
     assert_int_equal(cursor_u8(&cursor), 0);
@@ -52,7 +52,7 @@ static void test_a_huge_size_does_not_wrap(void **state)
     const uint8_t bytes[] = {1, 2, 3};
     Cursor cursor = cursor_over(bytes, sizeof(bytes));
 
-    (void)state;
+    (void) state;
     cursor_skip(&cursor, 2);
     cursor_skip(&cursor, SIZE_MAX);
     assert_true(cursor.failed);
@@ -64,7 +64,7 @@ static void test_take_is_bounded_and_skipped(void **state)
     Cursor cursor = cursor_over(bytes, sizeof(bytes));
     Cursor inner = cursor_take(&cursor, 2);
 
-    (void)state;
+    (void) state;
     assert_int_equal(cursor_u8(&inner), 1);
     assert_int_equal(cursor_u16(&inner), 0);
     assert_true(inner.failed);
@@ -80,7 +80,7 @@ static void test_seek(void **state)
     const uint8_t bytes[] = {1, 2, 3};
     Cursor cursor = cursor_over(bytes, sizeof(bytes));
 
-    (void)state;
+    (void) state;
     cursor_seek(&cursor, 2);
     assert_int_equal(cursor_u8(&cursor), 3);
     cursor_seek(&cursor, 3);
@@ -93,7 +93,7 @@ static void test_buffer_grows_and_formats(void **state)
 {
     Buffer buffer = {0};
 
-    (void)state;
+    (void) state;
     assert_string_equal(buffer_string(&buffer), "");
     for (int number = 0; number < 1000; number++)
         buffer_printf(&buffer, "%d,", number % 10);
@@ -112,7 +112,7 @@ static void test_load_undoes_store(void **state)
 {
     uint8_t bytes[8];
 
-    (void)state;
+    (void) state;
     store_u32(bytes, 0xFEDCBA98);
     assert_true(load_u32(bytes) == 0xFEDCBA98);
     assert_int_equal(load_u16(bytes), 0xBA98);

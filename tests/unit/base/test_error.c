@@ -13,7 +13,7 @@ static void test_message_kind_and_false(void **state)
 {
     Error error = {.hint = "old", .detail = "old", .error_number = 5};
 
-    (void)state;
+    (void) state;
     assert_false(error_set(&error, ERROR_IMPOSSIBLE, "no %s at %d", "record", 7));
     assert_int_equal(error.kind, ERROR_IMPOSSIBLE);
     assert_string_equal(error.message, "no record at 7");
@@ -26,7 +26,7 @@ static void test_errno_is_read_at_once_and_named(void **state)
 {
     Error error;
 
-    (void)state;
+    (void) state;
     errno = ENOENT;
     assert_false(error_set_errno(&error, ERROR_FAILED, "could not open file \"%s\"", "a"));
     assert_string_equal(error.message, "could not open file \"a\": No such file or directory");
@@ -37,7 +37,7 @@ static void test_details_are_joined_by_newlines(void **state)
 {
     Error error;
 
-    (void)state;
+    (void) state;
     error_set(&error, ERROR_FAILED, "x");
     assert_false(error_detail(&error, "One is %d.", 1));
     assert_false(error_detail(&error, "Two is %d.", 2));
@@ -51,7 +51,7 @@ static void test_what_does_not_fit_is_cut_off(void **state)
     static char path[8192];
     Error error;
 
-    (void)state;
+    (void) state;
     memset(path, 'x', sizeof(path) - 1);
     error_set(&error, ERROR_FAILED, "%s", path);
     assert_int_equal(strlen(error.message), sizeof(error.message) - 1);

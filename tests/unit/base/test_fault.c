@@ -49,7 +49,7 @@ static bool killed(int status)
 
 static void test_faults_strike_where_they_are_told(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(killed(pass_points("kill:1")));
     assert_true(killed(pass_points("kill:3")));
     assert_int_equal(pass_points("kill:4"), 0);
@@ -67,7 +67,7 @@ static void test_the_log_names_the_points(void **state)
     char text[128] = "";
     const int fd = mkstemp(path);
 
-    (void)state;
+    (void) state;
     assert_true(fd >= 0);
     setenv("PG_REWIND_FAULT_LOG", path, 1);
     pass_points("kill:2");
@@ -82,7 +82,7 @@ static void test_the_log_names_the_points(void **state)
 
 static void test_without_the_option_nothing_fails(void **state)
 {
-    (void)state;
+    (void) state;
     assert_int_equal(pass_points("kill:1"), 0);
     assert_int_equal(pass_points("error:1"), 0);
 }

@@ -40,7 +40,7 @@ static const char *capture_end(void)
 
 static void test_lines_have_the_prefixes_of_15(void **state)
 {
-    (void)state;
+    (void) state;
     capture_begin();
     log_info("servers diverged at WAL location %s", "0/1");
     log_warning("two");
@@ -56,7 +56,7 @@ static void test_an_error_has_its_detail_and_hint(void **state)
 {
     Error error;
 
-    (void)state;
+    (void) state;
     error_set(&error, ERROR_FAILED, "first\n\tsecond\n");
     error_detail(&error, "One.");
     error_detail(&error, "Two.");
@@ -72,7 +72,7 @@ static void test_an_error_has_its_detail_and_hint(void **state)
 
 static void test_debug_and_progress_messages_are_off_by_default(void **state)
 {
-    (void)state;
+    (void) state;
     capture_begin();
     log_debug("no");
     log_progress_message("no");
@@ -87,7 +87,7 @@ static void test_debug_and_progress_messages_are_off_by_default(void **state)
 
 static void test_progress_has_the_original_form_on_a_pipe(void **state)
 {
-    (void)state;
+    (void) state;
     log_set_progress(true);
     capture_begin();
     progress_begin("copied", 100 * 1024);
@@ -103,7 +103,7 @@ static void test_progress_is_printed_once_a_second(void **state)
 {
     const struct timespec pause = {.tv_sec = 1, .tv_nsec = 50000000};
 
-    (void)state;
+    (void) state;
     log_set_progress(true);
     capture_begin();
     progress_begin("scanned", 1024);
@@ -119,7 +119,7 @@ static void test_progress_is_printed_once_a_second(void **state)
 
 static void test_progress_is_silent_without_the_option_and_never_above_the_whole(void **state)
 {
-    (void)state;
+    (void) state;
     capture_begin();
     progress_begin("copied", 10);
     progress_add(10);
@@ -139,7 +139,7 @@ static void test_colours_are_those_of_the_environment(void **state)
 {
     Error error;
 
-    (void)state;
+    (void) state;
     error_set(&error, ERROR_FAILED, "x");
     setenv("PG_COLOR", "always", 1);
     setenv("PG_COLORS", "error=31:warning=", 1);

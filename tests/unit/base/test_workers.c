@@ -40,7 +40,7 @@ static void test_each_item_is_done_once(void **state)
 {
     static const int jobs[] = {1, 2, 7};
 
-    (void)state;
+    (void) state;
     for (size_t index = 0; index < 3; index++)
     {
         Items *items = calloc(1, sizeof(Items));
@@ -60,7 +60,7 @@ static void test_no_items_and_odd_numbers_of_jobs(void **state)
     Items *items = calloc(1, sizeof(Items));
     Error error;
 
-    (void)state;
+    (void) state;
     items->jobs = 1;
     items->fail_from = ITEMS;
     assert_true(workers_run(4, 0, work_item, items, &error));
@@ -74,7 +74,7 @@ static void test_the_first_error_stops_the_rest(void **state)
 {
     static const int jobs[] = {1, 4};
 
-    (void)state;
+    (void) state;
     for (size_t index = 0; index < 2; index++)
     {
         Items *items = calloc(1, sizeof(Items));
@@ -111,9 +111,9 @@ static int in_child(void (*body)(void))
 
 static bool stop_at_five(void *context, int worker, size_t item, Error *error)
 {
-    (void)context;
-    (void)worker;
-    (void)error;
+    (void) context;
+    (void) worker;
+    (void) error;
     if (item == 5)
         raise(SIGTERM);
     return true;
@@ -163,7 +163,7 @@ static void other_end_closed(void)
 
 static void test_a_stop_is_an_error_until_it_is_held_off(void **state)
 {
-    (void)state;
+    (void) state;
     assert_int_equal(in_child(stopped_once), 0);
 }
 
@@ -171,7 +171,7 @@ static void test_a_second_signal_kills(void **state)
 {
     const int status = in_child(stopped_twice);
 
-    (void)state;
+    (void) state;
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
@@ -179,13 +179,13 @@ static void test_a_signal_in_a_blocking_call_kills(void **state)
 {
     const int status = in_child(stopped_in_blocking_call);
 
-    (void)state;
+    (void) state;
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
 }
 
 static void test_a_closed_pipe_is_no_signal(void **state)
 {
-    (void)state;
+    (void) state;
     assert_int_equal(in_child(other_end_closed), 0);
 }
 

@@ -33,7 +33,7 @@ static inline int leave_directory(void **state)
 {
     char command[128];
 
-    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *) *state);
     return chdir("/") != 0 || system(command) != 0;
 }
 
@@ -73,7 +73,7 @@ static inline char *read_text(const char *path)
     if (!found)
         return NULL;
     buffer_append_u8(&buffer, 0);
-    return (char *)buffer.bytes;
+    return (char *) buffer.bytes;
 }
 
 static inline bool exists(const char *path)

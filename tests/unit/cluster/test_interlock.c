@@ -102,7 +102,7 @@ static void test_acquiring_writes_nothing(void **state)
     struct stat before;
     struct stat after;
 
-    (void)state;
+    (void) state;
     assert_int_equal(stat(".", &before), 0);
     interlock_release(acquire());
     assert_int_equal(stat(".", &after), 0);
@@ -115,7 +115,7 @@ static void test_a_second_pg_rewind_fails_at_once(void **state)
     int status;
     pid_t pid;
 
-    (void)state;
+    (void) state;
     pid = fork();
     if (pid == 0)
     {
@@ -139,7 +139,7 @@ static void test_a_killed_pg_rewind_leaves_no_lock(void **state)
     char *text;
     char first[32];
 
-    (void)state;
+    (void) state;
     assert_int_equal(pipe(ends), 0);
     pid = fork();
     if (pid == 0)
@@ -154,7 +154,7 @@ static void test_a_killed_pg_rewind_leaves_no_lock(void **state)
     assert_int_equal(read(ends[0], &byte, 1), 1);
     end_process(pid);
     text = read_text("postmaster.pid");
-    snprintf(first, sizeof(first), "-%ld\n", (long)pid);
+    snprintf(first, sizeof(first), "-%ld\n", (long) pid);
     assert_memory_equal(text, first, strlen(first));
     free(text);
     close(ends[0]);
@@ -171,15 +171,15 @@ static void test_the_pid_file_is_a_standalone_backends(void **state)
     long long start_time;
     const char *line;
 
-    (void)state;
+    (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
     text = read_text("postmaster.pid");
     assert_non_null(getcwd(directory, sizeof(directory)));
-    snprintf(expected, sizeof(expected), "-%ld\n%s\n", (long)getpid(), directory);
+    snprintf(expected, sizeof(expected), "-%ld\n%s\n", (long) getpid(), directory);
     assert_memory_equal(text, expected, strlen(expected));
     start_time = strtoll(text + strlen(expected), NULL, 10);
-    assert_true(start_time > (long long)time(NULL) - 100 &&
-                start_time <= (long long)time(NULL) + 2);
+    assert_true(start_time > (long long) time(NULL) - 100 &&
+                start_time <= (long long) time(NULL) + 2);
     line = strchr(text + strlen(expected), '\n');
     assert_string_equal(line, "\n5432\n\n\n\n");
     free(text);
@@ -190,7 +190,7 @@ static void test_stale_files_are_replaced(void **state)
 {
     static const char rest[] = "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001    123456\n";
 
-    (void)state;
+    (void) state;
     check_claimed();
     make_pid_file(dead_pid(), rest);
     check_claimed();
@@ -212,7 +212,7 @@ static void test_live_processes_are_respected(void **state)
     bool running;
     long pid;
 
-    (void)state;
+    (void) state;
     make_pid_file(server, "/data\n1700000000\n");
     check_refused("already exists");
     make_pid_file(other, "/data\n1700000000\n");
@@ -240,7 +240,7 @@ static void test_live_processes_are_respected(void **state)
 
 static void test_files_that_say_nothing_are_errors(void **state)
 {
-    (void)state;
+    (void) state;
     make_text("postmaster.pid", "");
     check_refused("is empty");
     make_text("postmaster.pid", "do not start\n");
@@ -254,7 +254,7 @@ static void test_a_foreign_file_is_noticed_and_left(void **state)
     Interlock *interlock = acquire();
     bool ours = true;
 
-    (void)state;
+    (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
     assert_int_equal(unlink("postmaster.pid"), 0);
     assert_true(interlock_still_ours(interlock, &ours, &error));
@@ -271,7 +271,7 @@ static void test_the_same_file_with_other_content_is_not_ours(void **state)
     Interlock *interlock = acquire();
     bool ours = true;
 
-    (void)state;
+    (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
     make_pid_file(12345, "/data\n"); /* in place */
     assert_true(interlock_still_ours(interlock, &ours, &error));
@@ -286,7 +286,7 @@ static void test_an_interrupted_run_stays_visible(void **state)
     char *text;
     bool ours;
 
-    (void)state;
+    (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
     assert_true(interlock_show_interrupted(interlock, &error));
     assert_true(interlock_still_ours(interlock, &ours, &error));
@@ -308,7 +308,7 @@ static void test_the_negative_pid_comes_back(void **state)
     char *text;
     bool ours;
 
-    (void)state;
+    (void) state;
     assert_true(interlock_claim_pid_file(interlock, &error));
     assert_true(interlock_show_interrupted(interlock, &error));
     assert_true(interlock_restore_pid_file(interlock, &error));
@@ -325,7 +325,7 @@ static void test_a_missing_directory_is_an_error(void **state)
 {
     Interlock *interlock;
 
-    (void)state;
+    (void) state;
     assert_false(interlock_acquire("missing", &interlock, &error));
     interlock_release(NULL);
 }

@@ -27,7 +27,7 @@ static void test_a_torn_control_file_is_read_again(void **state)
     TornControl torn = {.torn = 3};
     Control control;
 
-    (void)state;
+    (void) state;
     make_data_directory("data", 15, CONTROL_IN_PRODUCTION);
     assert_true(source_control_read(read_torn, &torn, "pg_control", &control, &error));
     assert_int_equal(torn.reads, 4);
@@ -39,7 +39,7 @@ static void test_a_damaged_control_file_is_an_error_in_the_end(void **state)
     TornControl torn = {.torn = 1000};
     Control control;
 
-    (void)state;
+    (void) state;
     make_data_directory("data", 15, CONTROL_IN_PRODUCTION);
     assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
     assert_non_null(strstr(error.message, "unexpected control file CRC"));
@@ -51,7 +51,7 @@ static void test_other_errors_end_it_at_once(void **state)
     TornControl torn = {.torn = 0};
     Control control;
 
-    (void)state;
+    (void) state;
     assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
     assert_int_equal(torn.reads, 0);
     make_text("data/global/pg_control", "short");
@@ -66,7 +66,7 @@ static void test_md5(void **state)
                                                0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42, 0x7e};
     uint8_t md5[16];
 
-    (void)state;
+    (void) state;
     assert_true(digest_bytes("", 0, md5));
     assert_memory_equal(md5, md5_of_nothing, 16);
 }

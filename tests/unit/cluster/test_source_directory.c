@@ -19,7 +19,7 @@ static void test_what_is_no_directory_is_refused(void **state)
 {
     Source *source;
 
-    (void)state;
+    (void) state;
     assert_false(source_directory_open("missing", &source, &error));
     make_text("file", "");
     assert_false(source_directory_open("file", &source, &error));
@@ -33,7 +33,7 @@ static void test_position_of_a_primary(void **state)
     Control control;
     SourcePosition position;
 
-    (void)state;
+    (void) state;
     make_data_directory("data", 15, CONTROL_SHUT_DOWN);
     source = open_source();
     assert_true(source->operations->read_control(source, &control, &error));
@@ -52,7 +52,7 @@ static void test_position_of_a_standby(void **state)
     Control control;
     SourcePosition position;
 
-    (void)state;
+    (void) state;
     make_data_directory("data", 15, CONTROL_OF_STANDBY);
     source = open_source();
     assert_true(source->operations->read_control(source, &control, &error));
@@ -71,7 +71,7 @@ static void test_files_are_read_whole(void **state)
     Buffer buffer = {0};
     bool found = false;
 
-    (void)state;
+    (void) state;
     make_text("data/pg_wal/00000002.history", "1\t0/3000000\treason\n");
     source = open_source();
     assert_true(source->operations->read_file(source, "pg_wal/00000002.history", 100, &buffer,
@@ -89,8 +89,8 @@ static void test_files_are_read_whole(void **state)
 
 static bool collect(void *context, const SourceFile *file, Error *unused)
 {
-    (void)unused;
-    buffer_printf(context, "%s %d\n", file->path, (int)file->type);
+    (void) unused;
+    buffer_printf(context, "%s %d\n", file->path, (int) file->type);
     return true;
 }
 
@@ -99,7 +99,7 @@ static void test_the_list(void **state)
     Source *source;
     Buffer list = {0};
 
-    (void)state;
+    (void) state;
     make_text("data/global/1262", "abc");
     source = open_source();
     assert_true(source->operations->list(source, collect, &list, &error));
@@ -134,7 +134,7 @@ static void test_pieces_are_fetched_in_order(void **state)
     Buffer text = {0};
     int granted = 0;
 
-    (void)state;
+    (void) state;
     make_text("data/a", "abcde");
     make_text("data/b", "uvw");
     source = open_source();
@@ -161,7 +161,7 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
 {
     Digests *digests = context;
 
-    (void)unused;
+    (void) unused;
     assert_int_equal(index, digests->count++);
     digests->gone[index] = bytes == NULL;
     if (bytes != NULL)
@@ -186,7 +186,7 @@ static void test_digests_are_those_of_the_bytes(void **state)
     Source *source;
     bool supported = false;
 
-    (void)state;
+    (void) state;
     make_text("data/a", "abc");
     make_file("data/b", large, large_size);
     source = open_source();

@@ -38,7 +38,7 @@ static void test_modes_follow_the_directory(void **state)
 {
     Target target;
 
-    (void)state;
+    (void) state;
     assert_int_equal(mkdir("data", 0700), 0);
     assert_true(target_open(arena, "data//", &target, &error));
     assert_string_equal(target.directory, "data");
@@ -61,7 +61,7 @@ static void test_modes_follow_the_directory(void **state)
 
 static void test_every_version_is_read(void **state)
 {
-    (void)state;
+    (void) state;
     for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
     {
         const Target *target = make_target(major);
@@ -76,7 +76,7 @@ static void test_backup_label_is_read(void **state)
 {
     Target *target = make_target(15);
 
-    (void)state;
+    (void) state;
     make_text("data/backup_label", "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
                                    "CHECKPOINT LOCATION: 0/2000060\n"
                                    "BACKUP METHOD: streamed\n");
@@ -94,7 +94,7 @@ static void test_mixed_up_versions_are_refused(void **state)
 {
     Target *target = make_target(15);
 
-    (void)state;
+    (void) state;
     make_text("data/PG_VERSION", "14\n");
     assert_false(target_read(target, &error));
     assert_string_equal(error.detail, "PG_VERSION says \"14\", pg_control is of version 15.");
@@ -108,7 +108,7 @@ static void test_a_damaged_control_file_is_refused(void **state)
 {
     Target *target = make_target(15);
 
-    (void)state;
+    (void) state;
     make_text("data/global/pg_control", "short");
     assert_false(target_read(target, &error));
     assert_non_null(strstr(error.message, "unexpected control file size 5, expected 8192"));
@@ -123,7 +123,7 @@ static void test_a_running_server_is_seen(void **state)
     bool running = true;
     long pid;
 
-    (void)state;
+    (void) state;
     assert_true(target_server_running(target, &running, &pid, &error));
     assert_false(running);
     make_text("data/postmaster.pid", "1\n/data\n1700000000\n");
@@ -159,7 +159,7 @@ static void test_the_program_is_asked(void **state)
     const Target *target = make_target(15);
     char *command;
 
-    (void)state;
+    (void) state;
     make_program("bin", "15.1 (Debian 15.1-1)");
     assert_true(target_restore_command(arena, target, "bin", NULL, &command, &error));
     assert_string_equal(command, "-D data -C restore_command");
@@ -178,7 +178,7 @@ static void test_the_program_is_found_in_path(void **state)
     char path[PATH_SIZE + 64];
     char old[PATH_SIZE];
 
-    (void)state;
+    (void) state;
     make_program("wrong", "14.9");
     make_program("also_wrong", "150.1");
     make_program("right", "15beta1");
@@ -199,7 +199,7 @@ static void test_recovery_conf_of_old_versions(void **state)
     const Target *target = make_target(11);
     char *command;
 
-    (void)state;
+    (void) state;
     assert_false(target_restore_command(arena, target, NULL, NULL, &command, &error));
     assert_string_equal(error.message, "\"restore_command\" is not set in the target cluster");
     make_text("data/recovery.done", "restore_command = 'cp /old/%f %p'\n");
@@ -214,10 +214,10 @@ static bool collect(void *context, const SourceFile *file, Error *unused)
 {
     Buffer *text = context;
 
-    (void)unused;
+    (void) unused;
     buffer_printf(text, "%c %s", "fdlo"[file->type], file -> path);
     if (file->type == FILE_REGULAR)
-        buffer_printf(text, " %llu", (unsigned long long)file->size);
+        buffer_printf(text, " %llu", (unsigned long long) file->size);
     if (file->link_target != NULL)
         buffer_printf(text, " -> %s", file->link_target);
     buffer_append_u8(text, '\n');
@@ -245,7 +245,7 @@ static void test_the_walk_follows_the_servers_links_only(void **state)
     Buffer list = {0};
     const Target *target = make_target(15);
 
-    (void)state;
+    (void) state;
     make_text("data/base/1", "abc");
     make_text("wal/000000010000000000000001", "ab");
     make_text("space/PG_15/2", "a");

@@ -15,7 +15,7 @@ static void test_array_literal(void **state)
 {
     Buffer literal = {0};
 
-    (void)state;
+    (void) state;
     array_begin(&literal);
     array_end(&literal);
     assert_string_equal(buffer_string(&literal), "{}");
@@ -47,7 +47,7 @@ static void test_numbers_in_network_order(void **state)
     const ConnectionValue null = {.bytes = NULL, .size = 0};
     int64_t number;
 
-    (void)state;
+    (void) state;
     assert_true(connection_int8(&eight, &number, &error));
     assert_true(number == 0x0102030405060708);
     assert_true(connection_int8(&four, &number, &error));
@@ -58,7 +58,7 @@ static void test_numbers_in_network_order(void **state)
 
 static void test_a_string_that_libpq_refuses(void **state)
 {
-    (void)state;
+    (void) state;
     assert_null(connection_open("nonsense", &error));
     assert_int_equal(error.kind, ERROR_FAILED);
     assert_string_equal(error.message,
@@ -70,7 +70,7 @@ static void test_a_string_that_libpq_refuses(void **state)
 
 static void test_no_answer_may_be_one_later(void **state)
 {
-    (void)state;
+    (void) state;
     assert_null(connection_open("host=/no/such/directory port=1 user=x", &error));
     assert_int_equal(error.kind, ERROR_RETRY);
     assert_null(strchr(error.message + strlen(error.message) - 1, '\n'));
@@ -80,7 +80,7 @@ static void test_explicit_dbname(void **state)
 {
     Arena *arena = arena_create();
 
-    (void)state;
+    (void) state;
     unsetenv("PGDATABASE");
     unsetenv("PGSERVICE");
     assert_string_equal(connection_explicit_dbname("host=a dbname=b", arena), "b");

@@ -41,7 +41,7 @@ static int leave_directory(void **state)
 {
     char command[128];
 
-    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *) *state);
     return chdir("/") != 0 || system(command) != 0;
 }
 
@@ -76,7 +76,7 @@ static bool see(void *context, const DirEntry *entry, bool *descend, Error *fail
 
 static bool follow_pg_wal(void *context, const char *path)
 {
-    (void)context;
+    (void) context;
     return strcmp(path, "pg_wal") == 0 || strcmp(path, "file_link") == 0;
 }
 
@@ -104,7 +104,7 @@ static void make_tree(void)
 
 static void test_walk_sees_all_and_follows_only_what_it_is_told(void **state)
 {
-    (void)state;
+    (void) state;
     make_tree();
     assert_true(dir_walk("r", see, follow_pg_wal, &seen, &error));
     assert_true(was_seen("base d"));
@@ -123,7 +123,7 @@ static void test_walk_sees_all_and_follows_only_what_it_is_told(void **state)
 
 static void test_a_directory_comes_before_its_content(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(file_make_directories("r/a", &error));
     make_file("r/a/b");
     assert_true(dir_walk("r", see, NULL, &seen, &error));
@@ -134,7 +134,7 @@ static void test_a_directory_comes_before_its_content(void **state)
 
 static void test_the_visitor_decides(void **state)
 {
-    (void)state;
+    (void) state;
     make_tree();
     seen.not_into = "base";
     assert_true(dir_walk("r", see, NULL, &seen, &error));
@@ -149,16 +149,16 @@ static void test_the_visitor_decides(void **state)
 
 static bool remove_next(void *context, const DirEntry *entry, bool *descend, Error *failure)
 {
-    (void)context;
-    (void)entry;
-    (void)descend;
-    (void)failure;
+    (void) context;
+    (void) entry;
+    (void) descend;
+    (void) failure;
     return dir_remove_tree("r/a", failure) && dir_remove_tree("r/b", failure);
 }
 
 static void test_what_vanishes_is_passed_over(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(file_make_directories("r/a/c", &error));
     assert_true(file_make_directories("r/b/c", &error));
     assert_true(dir_walk("r", remove_next, NULL, NULL, &error));
@@ -166,10 +166,10 @@ static void test_what_vanishes_is_passed_over(void **state)
 
 static bool count_entries(void *context, const DirEntry *entry, bool *descend, Error *failure)
 {
-    (void)entry;
-    (void)descend;
-    (void)failure;
-    *(int *)context += 1;
+    (void) entry;
+    (void) descend;
+    (void) failure;
+    *(int *) context += 1;
     return true;
 }
 
@@ -178,7 +178,7 @@ static void test_a_tree_too_deep_is_an_error(void **state)
     char path[512] = "r";
     int count = 0;
 
-    (void)state;
+    (void) state;
     for (int depth = 0; depth < 64; depth++)
         strcat(path, "/d");
     assert_true(file_make_directories(path, &error));
@@ -193,7 +193,7 @@ static void test_long_paths(void **state)
     char name[251];
     int count = 0;
 
-    (void)state;
+    (void) state;
     memset(name, 'n', sizeof(name) - 1);
     name[250] = '\0';
     for (int depth = 0; depth < 20; depth++) /* 5000 bytes: more than one system call takes */
@@ -207,7 +207,7 @@ static void test_long_paths(void **state)
 
 static bool note_name(void *context, const char *name, Error *failure)
 {
-    (void)failure;
+    (void) failure;
     strcat(context, name);
     return true;
 }
@@ -217,7 +217,7 @@ static void test_names(void **state)
     char names[64] = "";
     bool found;
 
-    (void)state;
+    (void) state;
     assert_true(file_make_directories("d/x", &error));
     assert_true(dir_names("d", note_name, names, &found, &error));
     assert_true(found);
@@ -232,7 +232,7 @@ static void test_remove_tree_does_not_leave_it_through_a_link(void **state)
     struct stat status;
     bool found;
 
-    (void)state;
+    (void) state;
     make_tree();
     assert_true(dir_remove_tree("r", &error));
     assert_true(dir_remove_tree("r", &error));

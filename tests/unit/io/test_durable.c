@@ -28,7 +28,7 @@ static int leave_directory(void **state)
 {
     char command[128];
 
-    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *) *state);
     return chdir("/") != 0 || system(command) != 0;
 }
 
@@ -54,7 +54,7 @@ static void test_replace(void **state)
 {
     struct stat status;
 
-    (void)state;
+    (void) state;
     assert_true(durable_replace("a", "t", "one", 3, 0, &error));
     assert_content("a", "one");
     assert_true(durable_replace("a", "t", "two", 3, 0640, &error));
@@ -66,7 +66,7 @@ static void test_replace(void **state)
 
 static void test_a_failed_replace_leaves_the_old_file_and_nothing_else(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(file_make_directory("d", &error));
     assert_false(durable_replace("d", "t", "x", 1, 0, &error)); /* the rename fails */
     assert_missing("t");
@@ -77,7 +77,7 @@ static void test_a_failed_replace_leaves_the_old_file_and_nothing_else(void **st
 
 static void test_a_link_in_the_place_of_the_temporary_file_is_not_followed(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(durable_replace("victim", "t", "safe", 4, 0, &error));
     assert_true(file_make_link("victim", "t", &error));
     assert_true(durable_replace("a", "t", "new", 3, 0, &error));
@@ -89,7 +89,7 @@ static void test_rename_and_remove(void **state)
 {
     char path[256];
 
-    (void)state;
+    (void) state;
     assert_true(durable_replace("a", "t", "one", 3, 0, &error));
     assert_true(file_make_directory("d", &error));
     assert_true(durable_rename("a", "d/b", &error));
@@ -98,7 +98,7 @@ static void test_rename_and_remove(void **state)
     assert_true(durable_remove("d/b", &error));
     assert_true(durable_remove("d/b", &error));
     assert_missing("d/b");
-    snprintf(path, sizeof(path), "%s/x", (const char *)*state);
+    snprintf(path, sizeof(path), "%s/x", (const char *) *state);
     assert_true(durable_sync_parent(path, &error));
     assert_true(durable_sync_parent("/x", &error));
 }

@@ -28,7 +28,7 @@ static int leave_directory(void **state)
 {
     char command[128];
 
-    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *)*state);
+    snprintf(command, sizeof(command), "rm -rf '%s'", (const char *) *state);
     return chdir("/") != 0 || system(command) != 0;
 }
 
@@ -47,7 +47,7 @@ static void test_what_is_written_is_read(void **state)
     size_t length;
     int fd;
 
-    (void)state;
+    (void) state;
     assert_true(file_create("a", &fd, &error));
     assert_true(file_write_at(fd, "a", "hello", 5, 3, &error));
     assert_true(file_read_at(fd, "a", bytes, 16, 0, &length, &error));
@@ -77,7 +77,7 @@ static void test_offsets_beyond_4_gigabytes(void **state)
     size_t length;
     int fd;
 
-    (void)state;
+    (void) state;
     assert_true(file_create("a", &fd, &error));
     assert_true(file_write_at(fd, "a", "end", 3, offset, &error));
     assert_true(file_read_at(fd, "a", bytes, 4, offset, &length, &error));
@@ -92,7 +92,7 @@ static void test_a_missing_file_is_an_error_unless_asked_for(void **state)
     bool found = true;
     int fd;
 
-    (void)state;
+    (void) state;
     assert_false(file_open_read("no", &fd, NULL, &error));
     assert_string_equal(error.message, "could not open file \"no\": No such file or directory");
     assert_int_equal(fd, -1);
@@ -114,7 +114,7 @@ static void test_read_all_has_a_limit(void **state)
     Buffer buffer = {0};
     bool found;
 
-    (void)state;
+    (void) state;
     make_file("a", "0123456789");
     buffer_append_string(&buffer, "x");
     assert_true(file_read_all("a", 10, &buffer, &found, &error));
@@ -129,7 +129,7 @@ static void test_modes_follow_the_target(void **state)
 {
     struct stat status;
 
-    (void)state;
+    (void) state;
     make_file("a", "");
     assert_true(file_make_directory("d", &error));
     assert_true(file_stat("a", &status, NULL, &error));
@@ -150,7 +150,7 @@ static void test_truncate_and_reserve(void **state)
     struct stat status;
     int fd;
 
-    (void)state;
+    (void) state;
     make_file("a", "0123456789");
     assert_true(file_open_update("a", &fd, &error));
     assert_true(file_truncate(fd, "a", 4, &error));
@@ -169,7 +169,7 @@ static void test_truncate_and_reserve(void **state)
 
 static void test_removing_twice_is_fine(void **state)
 {
-    (void)state;
+    (void) state;
     make_file("a", "");
     assert_true(file_remove("a", &error));
     assert_true(file_remove("a", &error));
@@ -182,7 +182,7 @@ static void test_removing_twice_is_fine(void **state)
 
 static void test_directories_with_parents(void **state)
 {
-    (void)state;
+    (void) state;
     assert_true(file_make_directories("x/y/z", &error));
     assert_true(file_make_directories("x/y/z", &error));
     make_file("x/f", "");
@@ -196,7 +196,7 @@ static void test_links(void **state)
     Buffer buffer = {0};
     bool exists;
 
-    (void)state;
+    (void) state;
     make_file("a", "");
     assert_true(file_make_link("/somewhere", "l", &error));
     assert_true(file_make_link("/somewhere", "l", &error));
@@ -219,7 +219,7 @@ static void test_links(void **state)
 
 static void test_sync(void **state)
 {
-    (void)state;
+    (void) state;
     make_file("a", "x");
     assert_true(file_sync_path("a", &error));
     assert_true(file_sync_path(".", &error));
@@ -238,7 +238,7 @@ static void test_a_lock_is_held_once(void **state)
     int first;
     int second;
 
-    (void)state;
+    (void) state;
     assert_true(file_open_or_create("lock", &first, &error));
     assert_true(file_open_or_create("lock", &second, &error));
     assert_true(file_lock(first, "lock", &locked, &supported, &error));
@@ -256,7 +256,7 @@ static void test_free_space_and_paths(void **state)
     char path[8];
     uint64_t bytes = 0;
 
-    (void)state;
+    (void) state;
     assert_true(file_space_free(".", &bytes, &error));
     assert_true(bytes > 0);
     assert_true(path_join(path, sizeof(path), "ab", "c", &error));

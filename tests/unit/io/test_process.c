@@ -25,7 +25,7 @@ static void test_output_is_collected(void **state)
     Buffer output = {0};
     int status;
 
-    (void)state;
+    (void) state;
     assert_true(process_run(arguments, false, &output, &status, &error));
     assert_int_equal(status, 0);
     assert_string_equal(buffer_string(&output), "a b $HOME\n");
@@ -40,7 +40,7 @@ static void test_stdin_is_empty_and_descriptors_are_not_inherited(void **state)
     int status;
     int fd;
 
-    (void)state;
+    (void) state;
     assert_true(file_open_read("/proc/self/exe", &fd, NULL, &error));
     snprintf(command, sizeof(command), "cat; ls /proc/self/fd/%d || echo none; echo x >&2", fd);
     assert_true(process_run(arguments, true, &output, &status, &error));
@@ -55,7 +55,7 @@ static void test_a_program_that_is_not_there(void **state)
     Buffer output = {0};
     int status;
 
-    (void)state;
+    (void) state;
     assert_false(process_run(arguments, false, &output, &status, &error));
     assert_string_equal(
         error.message, "could not execute command \"/no/such/program\": No such file or directory");
@@ -67,7 +67,7 @@ static void test_output_has_a_limit(void **state)
     Buffer output = {0};
     int status;
 
-    (void)state;
+    (void) state;
     assert_false(process_run(arguments, true, &output, &status, &error));
     assert_string_equal(error.message,
                         "output of command \"/usr/bin/yes\" is larger than 1048576 bytes");
@@ -81,7 +81,7 @@ static void test_a_shell_writes_to_stderr(void **state)
     int before;
     int status;
 
-    (void)state;
+    (void) state;
     assert_int_equal(pipe(ends), 0);
     before = dup(STDERR_FILENO);
     dup2(ends[1], STDERR_FILENO);
@@ -104,7 +104,7 @@ static void assert_described(const char *command, const char *expected)
 
 static void test_how_it_ended_is_described(void **state)
 {
-    (void)state;
+    (void) state;
     assert_described("exit 3", "child process exited with exit code 3");
     assert_described("exit 127", "command not found");
     assert_described("exit 126", "command not executable");
@@ -115,7 +115,7 @@ static void test_sigpipe_is_not_ignored_in_a_child(void **state)
 {
     int status;
 
-    (void)state;
+    (void) state;
     signal(SIGPIPE, SIG_IGN);
     assert_true(process_shell("kill -PIPE $$", &status, &error));
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE);
@@ -129,7 +129,7 @@ static void test_a_stop_ends_the_child(void **state)
     const pid_t pid = fork();
     int status;
 
-    (void)state;
+    (void) state;
     if (pid == 0)
     {
         signals_install();
@@ -147,7 +147,7 @@ static void test_own_directory(void **state)
     char directory[4096];
     char path[4200];
 
-    (void)state;
+    (void) state;
     assert_true(process_own_directory(directory, sizeof(directory), &error));
     snprintf(path, sizeof(path), "%s/test_process", directory);
     assert_int_equal(access(path, X_OK), 0);

@@ -145,7 +145,7 @@ static void test_each_path_is_of_its_class(void **state)
     int version_count;
     const Version *versions = version_rows(&version_count);
 
-    (void)state;
+    (void) state;
     for (int v = 0; v < version_count; v++)
     {
         const Version *version = &versions[v];
@@ -166,7 +166,7 @@ static void test_each_path_is_of_its_class(void **state)
             if (version->major < row->first_major || version->major > row->last_major)
                 continue;
             if (place != NULL)
-                snprintf(path, sizeof(path), "%.*s%s%s", (int)(place - row->path), row->path,
+                snprintf(path, sizeof(path), "%.*s%s%s", (int) (place - row->path), row->path,
                          directory, place + 2);
             else
                 snprintf(path, sizeof(path), "%s", row->path);
@@ -187,9 +187,9 @@ static void test_relation_files_are_taken_apart(void **state)
     RelationFile file;
     bool is_relation_file;
 
-    (void)state;
-    assert_int_equal(
-        path_classify(version, &shape, "base/5/16384.3", &file, &is_relation_file), PATH_RELATION);
+    (void) state;
+    assert_int_equal(path_classify(version, &shape, "base/5/16384.3", &file, &is_relation_file),
+                     PATH_RELATION);
     assert_true(is_relation_file);
     assert_int_equal(file.relation.tablespace, TABLESPACE_DEFAULT);
     assert_int_equal(file.relation.database, 5);
@@ -206,13 +206,12 @@ static void test_relation_files_are_taken_apart(void **state)
 
 static void test_the_servers_files(void **state)
 {
-    static const char *const servers[] = {"base",         "base/5/16384", "global/1262",
-                                          "pg_wal/x",     "pg_xact",      "PG_VERSION",
-                                          "pg_tblspc/16500"};
+    static const char *const servers[] = {"base",    "base/5/16384", "global/1262",    "pg_wal/x",
+                                          "pg_xact", "PG_VERSION",   "pg_tblspc/16500"};
     static const char *const others[] = {"postgresql.conf", "basement", "server.crt", "log",
                                          "log/base"};
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
         assert_true(path_is_servers(servers[i]));
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
@@ -221,7 +220,7 @@ static void test_the_servers_files(void **state)
 
 static void test_kinds_for_the_report(void **state)
 {
-    (void)state;
+    (void) state;
     assert_int_equal(path_kind("base/5/16384", true, FORK_MAIN), KIND_RELATION);
     assert_int_equal(path_kind("base/5/16384_vm", true, FORK_VM), KIND_FORK);
     assert_int_equal(path_kind("pg_wal/00000002.history", false, 0), KIND_WAL);

@@ -43,9 +43,9 @@ static bool open_segment(void *context, Timeline timeline, uint64_t segment, int
 {
     const Side *side = context;
 
-    (void)fails;
-    *found = segment < SEGMENT_COUNT && side->sizes[segment] > 0 &&
-             side->timelines[segment] == timeline;
+    (void) fails;
+    *found =
+        segment < SEGMENT_COUNT && side->sizes[segment] > 0 && side->timelines[segment] == timeline;
     if (!*found)
         return true;
     *fd = memfd_create("segment", MFD_CLOEXEC);
@@ -78,8 +78,8 @@ static const uint8_t *bytes_of(const FetchRequest *request, size_t *size)
 static bool fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *fails)
 {
-    (void)source;
-    (void)worker;
+    (void) source;
+    (void) worker;
     if (pair.is_broken)
         return error_set(fails, ERROR_FAILED, "the source is broken");
     for (size_t i = 0; i < count; i++)
@@ -97,8 +97,8 @@ static bool fetch(Source *source, int worker, const FetchRequest *requests, size
 static bool digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *fails)
 {
-    (void)source;
-    (void)worker;
+    (void) source;
+    (void) worker;
     if (pair.is_broken)
         return error_set(fails, ERROR_FAILED, "the source is broken");
     *supported = pair.has_digests;
@@ -126,7 +126,7 @@ static void fill(Side *side)
         side->sizes[i] = SEGMENT_SIZE;
         side->timelines[i] = 1;
         for (size_t at = 0; at < SEGMENT_SIZE; at++)
-            side->segments[i][at] = (uint8_t)(at * 31 + i * 7 + (at >> 9));
+            side->segments[i][at] = (uint8_t) (at * 31 + i * 7 + (at >> 9));
     }
     side->entries[0] = (HistoryEntry){.timeline = 1};
     side->history = (History){.entries = side->entries, .count = 1};
@@ -134,7 +134,7 @@ static void fill(Side *side)
 
 static int make_pair(void **state)
 {
-    (void)state;
+    (void) state;
     memset(&pair, 0, sizeof(pair));
     memset(&error, 0, sizeof(error));
     fill(&pair.target);
@@ -153,7 +153,7 @@ static int make_pair(void **state)
 
 static int free_pair(void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < SEGMENT_COUNT; i++)
     {
         free(pair.target.segments[i]);
@@ -168,7 +168,8 @@ static void spoil(Lsn lsn)
     pair.source.segments[lsn / SEGMENT_SIZE][lsn % SEGMENT_SIZE] ^= 0x40;
 }
 
-/* Compare [from, to) and expect the first difference at lsn, or none (LSN_INVALID), after so many equal bytes. */
+/* Compare [from, to) and expect the first difference at lsn, or none (LSN_INVALID), after so many
+ * equal bytes. */
 static void expect(Lsn from, Lsn to, Lsn lsn, uint64_t compared)
 {
     uint64_t found_compared = 0;
@@ -188,7 +189,7 @@ static void expect(Lsn from, Lsn to, Lsn lsn, uint64_t compared)
 
 static void test_equal_wal(void **state)
 {
-    (void)state;
+    (void) state;
     expect(S, 3 * S, LSN_INVALID, 2 * S);
     assert_int_equal(pair.digested, 2 * S);
     assert_int_equal(pair.fetched, 0); /* digests are enough */
@@ -200,9 +201,8 @@ static void test_equal_wal(void **state)
 
 static void test_the_first_byte_that_differs(void **state)
 {
-    static const Lsn places[] = {S,           S + 1,           S + FETCH_SIZE_MAX - 1,
-                                 S + FETCH_SIZE_MAX, 2 * S - 1, 2 * S,
-                                 2 * S + 12345, 3 * S - 1};
+    static const Lsn places[] = {S,         S + 1, S + FETCH_SIZE_MAX - 1, S + FETCH_SIZE_MAX,
+                                 2 * S - 1, 2 * S, 2 * S + 12345,          3 * S - 1};
 
     for (int with_digests = 0; with_digests < 2; with_digests++)
         for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
@@ -222,7 +222,7 @@ static void test_the_first_byte_that_differs(void **state)
 
 static void test_the_earliest_of_several(void **state)
 {
-    (void)state;
+    (void) state;
     spoil(2 * S + 5);
     spoil(S + 3 * FETCH_SIZE_MAX + 17);
     spoil(S + 3 * FETCH_SIZE_MAX + 16);
@@ -232,7 +232,7 @@ static void test_the_earliest_of_several(void **state)
 /* Hidden by a missing segment, a difference proves nothing; one behind it is found. */
 static void test_missing_segments_are_passed_over(void **state)
 {
-    (void)state;
+    (void) state;
     pair.source.sizes[1] = 0;
     spoil(2 * S + 5);
     expect(S, 3 * S, 2 * S + 5, 0);
@@ -268,10 +268,11 @@ static void test_short_segments_count_as_far_as_they_go(void **state)
     }
 }
 
-/* Each side's file is that of its own history: the switch to timeline 2 is in segment 2 on the source. */
+/* Each side's file is that of its own history: the switch to timeline 2 is in segment 2 on the
+ * source. */
 static void test_each_side_has_its_own_timelines(void **state)
 {
-    (void)state;
+    (void) state;
     pair.source.entries[0].end = 2 * S + 100;
     pair.source.entries[1] = (HistoryEntry){.timeline = 2, .begin = 2 * S + 100};
     pair.source.history.count = 2;
@@ -296,7 +297,7 @@ static void test_a_source_that_fails(void **state)
     uint64_t compared = 0;
     Lsn lsn;
 
-    (void)state;
+    (void) state;
     pair.is_broken = true;
     assert_false(divergence_compare(&pair.stream, &pair.source_base, &pair.source.history, S, 2 * S,
                                     &differs, &lsn, &compared, &error));

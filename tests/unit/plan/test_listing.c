@@ -24,7 +24,7 @@ typedef struct FakeSource
 
 static bool list(Source *source, SourceFileVisitor visit, void *context, Error *fails)
 {
-    const FakeSource *fake = (const FakeSource *)source;
+    const FakeSource *fake = (const FakeSource *) source;
 
     for (size_t i = 0; i < fake->count; i++)
         if (!visit(context, &fake->files[i], fails))
@@ -46,12 +46,12 @@ static void test_safe_paths(void **state)
 {
     static const char *const safe[] = {
         "a", "base/5/16384", "..a", "a..", "...", "a/.b", ".hidden", "with space/\xC3\xA4", "a\nb"};
-    static const char *const unsafe[] = {"",     "/",    "/etc/passwd", "..",     "../a", "a/..",
-                                         "a/../b", ".",  "./a",         "a/./b",  "a//b", "a/",
-                                         "a/.",  "base/../../x"};
+    static const char *const unsafe[] = {"",     "/",      "/etc/passwd", "..",          "../a",
+                                         "a/..", "a/../b", ".",           "./a",         "a/./b",
+                                         "a//b", "a/",     "a/.",         "base/../../x"};
     char longest[4098];
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(safe) / sizeof(safe[0]); i++)
         assert_true(path_is_safe(safe[i]));
     for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++)
@@ -75,7 +75,7 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
     Arena *arena = arena_create();
     Listing listing;
 
-    (void)state;
+    (void) state;
     assert_true(list_files(arena, files, 5, &listing));
     memset(first, 'x', sizeof(first) - 1);
     memset(link, 'x', sizeof(link) - 1);
@@ -101,7 +101,7 @@ static void test_bad_listings_are_refused(void **state)
     Arena *arena = arena_create();
     Listing listing;
 
-    (void)state;
+    (void) state;
     assert_false(list_files(arena, unsafe, 2, &listing));
     assert_string_equal(error.message, "target file path is unsafe for open: \"../a\"");
     assert_int_equal(error.kind, ERROR_FAILED);
@@ -126,7 +126,7 @@ static void test_many_files(void **state)
     Arena *arena = arena_create();
     Listing listing;
 
-    (void)state;
+    (void) state;
     for (int i = 0; i < COUNT; i++)
     {
         snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
@@ -156,7 +156,7 @@ static void test_the_targets_own_directory(void **state)
     Arena *arena = arena_create();
     Listing listing;
 
-    (void)state;
+    (void) state;
     assert_int_equal(chdir(directory), 0);
     assert_int_equal(mkdir("base", 0700), 0);
     assert_int_equal(mkdir("elsewhere", 0700), 0);

@@ -72,7 +72,7 @@ static void end(Case *c)
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(((const ListedFile *)a)->path, ((const ListedFile *)b)->path);
+    return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
 }
 
 /* Sizes, or ABSENT, DIRECTORY, LINK, OTHER. */
@@ -87,14 +87,14 @@ static void add(Case *c, const char *path, int64_t source, int64_t target)
 
         if (sizes[i] == ABSENT)
             continue;
-        listing->files[listing->count++] =
-            (ListedFile){.path = path,
-                         .link_target = sizes[i] == LINK ? i == 0 ? "/at/source" : "/at/target" : NULL,
-                         .size = sizes[i] > 0 ? (uint64_t)sizes[i] : 0,
-                         .type = sizes[i] == DIRECTORY ? FILE_DIRECTORY
-                                 : sizes[i] == LINK    ? FILE_LINK
-                                 : sizes[i] == OTHER   ? FILE_OTHER
-                                                       : FILE_REGULAR};
+        listing->files[listing->count++] = (ListedFile){
+            .path = path,
+            .link_target = sizes[i] == LINK ? i == 0 ? "/at/source" : "/at/target" : NULL,
+            .size = sizes[i] > 0 ? (uint64_t) sizes[i] : 0,
+            .type = sizes[i] == DIRECTORY ? FILE_DIRECTORY
+                    : sizes[i] == LINK    ? FILE_LINK
+                    : sizes[i] == OTHER   ? FILE_OTHER
+                                          : FILE_REGULAR};
         qsort(listing->files, listing->count, sizeof(*listing->files), by_path);
     }
 }
@@ -120,7 +120,8 @@ static int action_of(const Case *c, const char *path)
     return entry == NULL ? NO_ENTRY : entry->action;
 }
 
-/* The ranges fetched of a file, as "offset+size offset+size", in blocks if they are whole blocks ("3b"), else bytes. */
+/* The ranges fetched of a file, as "offset+size offset+size", in blocks if they are whole blocks
+ * ("3b"), else bytes. */
 static const char *ranges_of(const Case *c, const char *path)
 {
     static char text[512];
@@ -150,11 +151,12 @@ static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 
 
 static void name_blocks(Case *c, const char *blocks)
 {
-    for (char *next = (char *)blocks; *next != '\0';)
-        blockmap_add(c->scan.blocks, table, (BlockNumber)strtoul(next, &next, 10));
+    for (char *next = (char *) blocks; *next != '\0';)
+        blockmap_add(c->scan.blocks, table, (BlockNumber) strtoul(next, &next, 10));
 }
 
-/* --- one relation file ------------------------------------------------------------------------- */
+/* --- one relation file -------------------------------------------------------------------------
+ */
 
 typedef struct RelationRow
 {
@@ -229,7 +231,7 @@ static const RelationRow relation_rows[] = {
 
 static void test_blocks_of_a_relation_file(void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(relation_rows) / sizeof(relation_rows[0]); i++)
     {
         const RelationRow *row = &relation_rows[i];
@@ -239,13 +241,13 @@ static void test_blocks_of_a_relation_file(void **state)
         add(&c, row->path, row->source, row->target);
         name_blocks(&c, row->named);
         if (row->truncated_to != ABSENT)
-            blockmap_truncate(c.scan.blocks, table, (BlockNumber)row->truncated_to);
+            blockmap_truncate(c.scan.blocks, table, (BlockNumber) row->truncated_to);
         assert_true(make(&c));
         if (action_of(&c, row->path) != row->action ||
             strcmp(ranges_of(&c, row->path), row->ranges) != 0)
             fail_msg("row %zu (%s): %s %s, not %s %s", i, row->path,
-                     action_name((Action)action_of(&c, row->path)), ranges_of(&c, row->path),
-                     action_name((Action)row->action), row->ranges);
+                     action_name((Action) action_of(&c, row->path)), ranges_of(&c, row->path),
+                     action_name((Action) row->action), row->ranges);
         assert_int_equal(plan_final_size(find(&c, row->path)),
                          row->source == ABSENT ? 0 : row->source);
         end(&c);
@@ -271,7 +273,7 @@ static void test_a_segment_that_is_followed_is_full(void **state)
         {100 * B, 1 * B, 100 * B, ACTION_NONE, "", 100 * B},
     };
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         Case c;
@@ -291,7 +293,7 @@ static void test_bytes_are_counted_by_kind(void **state)
 {
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     add(&c, "base/5/16384", 10 * B, 8 * B);
     add(&c, "base/5/16384_vm", 3 * B, 3 * B);
@@ -313,13 +315,14 @@ static void test_bytes_are_counted_by_kind(void **state)
     end(&c);
 }
 
-/* --- relations whose blocks prove nothing --------------------------------------------------------- */
+/* --- relations whose blocks prove nothing
+ * --------------------------------------------------------- */
 
 static void test_unlogged_relations(void **state)
 {
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     add(&c, "base/5/1", 10 * B, 20 * B); /* unlogged on both sides */
     add(&c, "base/5/1_init", 1, 1);
@@ -358,9 +361,10 @@ static void test_storage_made_by_the_target_is_taken_whole(void **state)
     {
         Lsn lsn;
         int action;
-    } rows[] = {{DIVERGENCE - 1, ACTION_NONE}, {DIVERGENCE, ACTION_COPY}, {DIVERGENCE + 1, ACTION_COPY}};
+    } rows[] = {
+        {DIVERGENCE - 1, ACTION_NONE}, {DIVERGENCE, ACTION_COPY}, {DIVERGENCE + 1, ACTION_COPY}};
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         Case c;
@@ -390,11 +394,13 @@ static void test_databases_made_by_the_target_are_taken_whole(void **state)
         {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 1663, 5, 0, 0}, ACTION_COPY, ACTION_NONE},
         {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 16500, 5, 0, 0}, ACTION_NONE, ACTION_COPY},
         {{DIVERGENCE, WAL_EVENT_DATABASE_DROP, 0, 5, 0, 0}, ACTION_COPY, ACTION_COPY},
-        {{DIVERGENCE - 1, WAL_EVENT_DATABASE_FILE_COPY, 1663, 5, 1663, 1}, ACTION_NONE, ACTION_NONE},
+        {{DIVERGENCE - 1, WAL_EVENT_DATABASE_FILE_COPY, 1663, 5, 1663, 1},
+         ACTION_NONE,
+         ACTION_NONE},
         {{DIVERGENCE, WAL_EVENT_DATABASE_FILE_COPY, 1663, 6, 1663, 5}, ACTION_NONE, ACTION_NONE},
     };
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         Case c;
@@ -407,13 +413,15 @@ static void test_databases_made_by_the_target_are_taken_whole(void **state)
         c.scan.database_count = 1;
         assert_true(make(&c));
         assert_int_equal(action_of(&c, "base/5/16384"), rows[i].in_default);
-        assert_int_equal(action_of(&c, "pg_tblspc/16500/PG_15_202209061/5/16384"), rows[i].in_other);
+        assert_int_equal(action_of(&c, "pg_tblspc/16500/PG_15_202209061/5/16384"),
+                         rows[i].in_other);
         assert_int_equal(action_of(&c, "global/1262"), ACTION_NONE);
         end(&c);
     }
 }
 
-/* --- files of all classes -------------------------------------------------------------------------- */
+/* --- files of all classes
+ * -------------------------------------------------------------------------- */
 
 typedef struct FileRow
 {
@@ -500,11 +508,16 @@ static const FileRow file_rows[] = {
     {"pg_wal/archive_status/000000010000000000000005.partial.ready", ABSENT, 0, ACTION_REMOVE, ALL},
     {"pg_wal/archive_status/odd", ABSENT, 0, ACTION_REMOVE, ALL},
     {"pg_wal/summaries", DIRECTORY, DIRECTORY, ACTION_NONE, 17, 99},
-    {"pg_wal/summaries/0000000100000000010000280000000003000100.summary", ABSENT, 9, ACTION_NONE, 17, 99},
-    {"pg_wal/summaries/0000000100000000040000280000000005000028.summary", ABSENT, 9, ACTION_NONE, 17, 99},
-    {"pg_wal/summaries/0000000100000000040000280000000005000029.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
-    {"pg_wal/summaries/0000000300000000010000280000000003000100.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
-    {"pg_wal/summaries/0000000200000000050000280000000006000100.summary", 9, 9, ACTION_COPY, 17, 99},
+    {"pg_wal/summaries/0000000100000000010000280000000003000100.summary", ABSENT, 9, ACTION_NONE,
+     17, 99},
+    {"pg_wal/summaries/0000000100000000040000280000000005000028.summary", ABSENT, 9, ACTION_NONE,
+     17, 99},
+    {"pg_wal/summaries/0000000100000000040000280000000005000029.summary", ABSENT, 9, ACTION_REMOVE,
+     17, 99},
+    {"pg_wal/summaries/0000000300000000010000280000000003000100.summary", ABSENT, 9, ACTION_REMOVE,
+     17, 99},
+    {"pg_wal/summaries/0000000200000000050000280000000006000100.summary", 9, 9, ACTION_COPY, 17,
+     99},
     {"pg_wal/summaries/temp.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
 };
 
@@ -512,7 +525,7 @@ static const int majors[] = {10, 11, 12, 15, 17, 18};
 
 static void test_an_action_for_each_file(void **state)
 {
-    (void)state;
+    (void) state;
     for (size_t m = 0; m < sizeof(majors) / sizeof(majors[0]); m++)
         for (size_t i = 0; i < sizeof(file_rows) / sizeof(file_rows[0]); i++)
         {
@@ -531,7 +544,7 @@ static void test_an_action_for_each_file(void **state)
             assert_true(make(&c));
             if (action_of(&c, row->path) != row->action)
                 fail_msg("%d: \"%s\" (source %d, target %d) has action %d, not %d", majors[m],
-                         row->path, (int)row->source, (int)row->target, action_of(&c, row->path),
+                         row->path, (int) row->source, (int) row->target, action_of(&c, row->path),
                          row->action);
             end(&c);
         }
@@ -541,7 +554,7 @@ static void test_equal_sizes_are_compared_first(void **state)
 {
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     add(&c, "a", 10, 10);
     add(&c, "b", 10, 11);
@@ -562,7 +575,7 @@ static void test_entries_are_in_order(void **state)
 {
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     add(&c, "a", 1, ABSENT);
     add(&c, "a.b", ABSENT, DIRECTORY);
@@ -597,7 +610,7 @@ static void test_different_types(void **state)
         {"log", DIRECTORY, LINK, false},
     };
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         Case c;
@@ -636,7 +649,7 @@ static void test_directories_of_what_is_left_alone_stay(void **state)
 {
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     add(&c, "PG_VERSION", 3, 3);
     add(&c, "log", ABSENT, DIRECTORY);
@@ -669,7 +682,8 @@ static void test_directories_of_what_is_left_alone_stay(void **state)
     end(&c);
 }
 
-/* --- WAL that stays ---------------------------------------------------------------------------------- */
+/* --- WAL that stays
+ * ---------------------------------------------------------------------------------- */
 
 static void test_segments_of_the_common_history_stay(void **state)
 {
@@ -679,12 +693,12 @@ static void test_segments_of_the_common_history_stay(void **state)
         uint64_t segment;
         bool keeps;
     } rows[] = {
-        {1, 1, true},  {1, 4, true},  {1, 5, false}, {1, 6, false}, {2, 4, false},
-        {2, 5, false}, {3, 1, false}, {1, 0, true},
+        {1, 1, true},  {1, 4, true},  {1, 5, false}, {1, 6, false},
+        {2, 4, false}, {2, 5, false}, {3, 1, false}, {1, 0, true},
     };
     Case c;
 
-    (void)state;
+    (void) state;
     begin(&c, 15);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         assert_int_equal(plan_keeps_segment(&c.input, rows[i].timeline, rows[i].segment),

@@ -12,9 +12,8 @@ static Error error;
 
 static ScanCheckpoint common_checkpoint(Lsn redo)
 {
-    return (ScanCheckpoint){
-        .lsn = redo + 0x100,
-        .checkpoint = {.redo = redo, .timeline = 3, .next_xid = 700}};
+    return (ScanCheckpoint){.lsn = redo + 0x100,
+                            .checkpoint = {.redo = redo, .timeline = 3, .next_xid = 700}};
 }
 
 static Control source_control(Lsn redo, Timeline timeline)
@@ -28,7 +27,7 @@ static void test_recovery_starts_at_the_last_common_checkpoint(void **state)
     const ScanCheckpoint common = common_checkpoint(0x5000028);
     const Lsn redos[] = {0x5000028, 0x5000030, 0x9000028};
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(redos) / sizeof(redos[0]); i++)
     {
         const Control source = source_control(redos[i], 4);
@@ -42,14 +41,15 @@ static void test_recovery_starts_at_the_last_common_checkpoint(void **state)
     }
 }
 
-/* What the source's files lack must be replayed; what the target changed before is common and stays unnamed. */
+/* What the source's files lack must be replayed; what the target changed before is common and stays
+ * unnamed. */
 static void test_an_older_restartpoint_of_the_source_is_where_recovery_starts(void **state)
 {
     const ScanCheckpoint common = common_checkpoint(0x5000028);
     const Control source = source_control(0x4000028, 2);
     Start start = start_early(&common, &source);
 
-    (void)state;
+    (void) state;
     assert_int_equal(start.redo, 0x4000028);
     assert_int_equal(start.checkpoint, 0x4000228);
     assert_int_equal(start.timeline, 2);
@@ -107,8 +107,9 @@ static void write_create_by_wal(WalWriter *writer)
 }
 
 /*
- * Each letter is a record: c copies the template, t changes the template, o changes another database, n the new one,
- * w creates the new one by WAL, T drops the template, N the new database, m the template in another tablespace, | goes to the next segment.
+ * Each letter is a record: c copies the template, t changes the template, o changes another
+ * database, n the new one, w creates the new one by WAL, T drops the template, N the new database,
+ * m the template in another tablespace, | goes to the next segment.
  */
 static void write_records(WalWriter *writer, const char *letters)
 {
@@ -116,16 +117,35 @@ static void write_records(WalWriter *writer, const char *letters)
     for (const char *letter = letters; *letter != '\0'; letter++)
         switch (*letter)
         {
-            case 'c': write_copy(writer); break;
-            case 't': write_block(writer, TEMPLATE); break;
-            case 'o': write_block(writer, OTHER); break;
-            case 'n': write_block(writer, COPY); break;
-            case 'w': write_create_by_wal(writer); break;
-            case 'T': write_drop(writer, TEMPLATE, 1663); break;
-            case 'N': write_drop(writer, COPY, 1663); break;
-            case 'm': write_drop(writer, TEMPLATE, 1700); break;
-            case '|': writer_switch(writer); break;
-            default: fail();
+        case 'c':
+            write_copy(writer);
+            break;
+        case 't':
+            write_block(writer, TEMPLATE);
+            break;
+        case 'o':
+            write_block(writer, OTHER);
+            break;
+        case 'n':
+            write_block(writer, COPY);
+            break;
+        case 'w':
+            write_create_by_wal(writer);
+            break;
+        case 'T':
+            write_drop(writer, TEMPLATE, 1663);
+            break;
+        case 'N':
+            write_drop(writer, COPY, 1663);
+            break;
+        case 'm':
+            write_drop(writer, TEMPLATE, 1700);
+            break;
+        case '|':
+            writer_switch(writer);
+            break;
+        default:
+            fail();
         }
     writer_filler(writer, 100);
 }
@@ -160,26 +180,18 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
         const char *records;
         bool found, dropped;
     } rows[] = {
-        {"", false, false},
-        {"tto", false, false},
-        {"c", false, false},
+        {"", false, false},        {"tto", false, false}, {"c", false, false},
         {"tc", false, false}, /* replayed before the copy as on the source */
-        {"t|c|n|o", false, false},
-        {"con", false, false},
-        {"ct", true, false},
-        {"co|o|t", true, false},
-        {"cT", true, true},
-        {"c|oT", true, true},
+        {"t|c|n|o", false, false}, {"con", false, false}, {"ct", true, false},
+        {"co|o|t", true, false},   {"cT", true, true},    {"c|oT", true, true},
         {"cm", false, false},  /* the template has a directory less, not the one that was copied */
         {"ctN", false, false}, /* the copy is gone in the end */
-        {"cTN", false, false},
-        {"cNct", true, false},
-        {"Tc", false, false},
+        {"cTN", false, false},     {"cNct", true, false}, {"Tc", false, false},
         {"wt", false, false}, /* made by WAL */
         {"wT", false, false},
     };
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         UnsafeCopy unsafe = find_unsafe_copy(rows[i].records);
@@ -212,7 +224,7 @@ static void test_a_late_start(void **state)
         {0x4000000, 0x5000000, 0x3800000, true, false},
     };
 
-    (void)state;
+    (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
         const ScanCheckpoint common = common_checkpoint(0x3000028);

@@ -66,7 +66,7 @@ static void test_picture_of_a_promoted_source(void **state)
 {
     const Report report = split_brain();
 
-    (void)state;
+    (void) state;
     picture_is(&report,
                "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
@@ -76,7 +76,7 @@ static void test_picture_of_a_promoted_target(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.source_history = &lived_on;
     report.target_history = &promoted;
     picture_is(&report,
@@ -88,7 +88,7 @@ static void test_picture_of_equal_timelines_that_diverge(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.source_history = &lived_on;
     picture_is(&report,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
@@ -99,7 +99,7 @@ static void test_picture_of_a_target_that_is_only_behind(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.target_end = report.divergence;
     report.checkpoint = LSN_INVALID;
     picture_is(&report, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
@@ -110,7 +110,7 @@ static void test_picture_without_divergence(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.diverged = false;
     report.source_end = LSN_INVALID;
     picture_is(&report, "  source   1 ── 2 ──▶\n"
@@ -128,7 +128,7 @@ static void test_picture_of_switches_on_both_sides(void **state)
     const History target = {target_entries, LENGTH(target_entries)};
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.divergence = 0x800;
     report.checkpoint = 0x80;
     report.source_history = &source;
@@ -146,7 +146,7 @@ static void test_picture_of_many_timelines_fits(void **state)
     const History target = {target_entries, 40};
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     for (uint32_t i = 0; i < 40; i++)
     {
         source_entries[i] = (HistoryEntry){i + 1, i * 0x100, i < 39 ? (i + 1) * 0x100 : 0};
@@ -193,7 +193,7 @@ static void test_text_of_a_rewind(void **state)
 {
     const Report report = split_brain();
 
-    (void)state;
+    (void) state;
     setenv("TZ", "Europe/Berlin", 1);
     text_is(
         &report, NULL, 0,
@@ -237,7 +237,7 @@ static void test_text_of_a_dry_run_says_what_would_be(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     report.dry_run = true;
     text_holds(&report, NULL, 0, "pg_rewind: dry run: the target would be rewound\n");
     text_holds(&report, NULL, 0, "To be discarded from the target\n");
@@ -256,7 +256,7 @@ static void test_text_of_a_failure(void **state)
     const Report empty = {0};
     const Report report = split_brain();
 
-    (void)state;
+    (void) state;
     error_set(&error, ERROR_FAILED, "no room on \"%s\"", "/data");
     error_detail(&error, "10 MB are needed.");
     error_detail(&error, "5 MB are there.");
@@ -280,7 +280,7 @@ static void test_text_of_extreme_times(void **state)
 {
     Report report = split_brain();
 
-    (void)state;
+    (void) state;
     setenv("TZ", "UTC", 1);
     report.first_lost_commit = -1;
     text_holds(&report, NULL, 0, "  first commit              1999-12-31 23:59:59.999999 UTC\n");
@@ -303,7 +303,7 @@ static void test_json_of_a_rewind(void **state)
 {
     const Report report = split_brain();
 
-    (void)state;
+    (void) state;
     json_holds(&report, NULL, 0,
                "{\n"
                "  \"result\": \"rewound\",\n"
@@ -349,7 +349,7 @@ static void test_json_of_a_failure_that_came_early(void **state)
     const Report report = {0};
     Error error = {0};
 
-    (void)state;
+    (void) state;
     /* A newline, a control character, UTF-8 that is good, cut off, overlong, and a surrogate. */
     error_set(&error, ERROR_FAILED,
               "a\nb\tc \"é\" \\ \xC3 \xC0\x80 \xED\xA0\x80 \xF0\x9F\x98\x80 \xE2\x82");
@@ -377,7 +377,7 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     Report report = split_brain();
     const Error error = {.kind = ERROR_FAILED};
 
-    (void)state;
+    (void) state;
     json_holds(&report, &error, 2, "\"result\": \"unfinished\"");
     json_holds(&report, &error, 3, "\"result\": \"impossible\"");
     report.dry_run = true;
@@ -395,7 +395,7 @@ static void test_the_clock_does_not_go_back(void **state)
 {
     const double before = report_clock();
 
-    (void)state;
+    (void) state;
     assert_true(report_clock() >= before);
 }
 
