@@ -57,12 +57,16 @@ typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes,
 typedef struct SourcePosition
 {
     bool in_recovery; /* a running standby, or a directory shut down in recovery */
-    Lsn end; /* WAL before it is on the source's disk: flush position of a primary; for a standby or
-                a directory where the scan of its WAL has to stop at the latest (see minimum) */
-    Lsn minimum;       /* a position that recovery must pass: how far a standby has replayed
-                          (minRecoveryPoint at least); minRecoveryPoint of       a directory shut down in
-                          recovery;       end of its last checkpoint's WAL is found by scanning for a directory:
-                          LSN_INVALID; == end for a primary */
+
+    /* WAL before it is on the source's disk: the flush position of a primary, what a standby has
+       received. For a directory LSN_INVALID: the caller finds it by reading. */
+    Lsn end;
+
+    /* A position that recovery must pass: how far a standby has replayed (minRecoveryPoint at
+       least), a directory's minRecoveryPoint. For a primary the same as end, for a directory that
+       was a primary LSN_INVALID. */
+    Lsn minimum;
+
     Timeline timeline; /* the truth, not the checkpoint's */
 } SourcePosition;
 
