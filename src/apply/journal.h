@@ -1,14 +1,15 @@
 /*
  * What apply will do, on disk, checksummed: PGDATA/pg_rewind.work/journal.
  *
- * States of a target, and which function leaves each (all in apply.c; the journal file itself never
- * changes once it is written):
+ * States of a target, and which function leaves each (all in apply.c and commit.c; the journal file
+ * itself never changes once it is written):
  *
- *   no journal              stage_finish writes and syncs it (as journal.new, then a rename)
- *   journal, not live       neither the blocker with its id nor its poison is in place: nothing was
- * changed, it may be thrown away journal, live           the blocker with its id is backup_label,
- * or pg_control is its poison: apply_finish must carry it out journal, done           pg_control is
- * its new one: only cleaning up is left
+ * - No journal: stage_finish writes and syncs it (as journal.new, then a rename).
+ * - A journal that is not live: neither the blocker with its id nor its poison is in place. Nothing
+ *   was changed, it may be thrown away.
+ * - A live one: the blocker with its id is backup_label, or pg_control is its poison. apply_finish
+ *   must carry it out.
+ * - A done one: pg_control is its new one. Only cleaning up is left.
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H
