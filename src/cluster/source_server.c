@@ -1,4 +1,4 @@
-#include "cluster/source.h"
+#include "cluster/source_server.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -13,39 +13,15 @@
 #include <time.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
-#define QUERY_BYTES_MAX ((uint64_t) 128 * 1024 * 1024)
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 5000
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
-/* By which a server is known again after its connection was lost, and on a second connection. */
-typedef struct ServerIdentity
-{
-    uint64_t system_identifier;
-    Timeline timeline;
-    int64_t start_time; /* of the postmaster, milliseconds since 1970 */
-} ServerIdentity;
-
-typedef struct ServerSource
-{
-    Source source;
-    char *conninfo;
-    char *description;
-    int retry_timeout_seconds;
-    bool md5_supported;
-    ServerIdentity identity;
-    Connection **connections; /* one for each worker; NULL after it was lost for good */
-    int connection_count;
-} ServerSource;
-
-/* What can be tried again on a new connection. */
-typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /*
  * Put words of our own before what the server said, in place of the statement that io/connection
  * names: the long ones would hide the reason.
  */
-static void PRINTF_LIKE(2, 3) say_what_failed(Error *error, const char *format, ...)
+void server_say_what_failed(Error *error, const char *format, ...)
 {
     static const char marker[] = "source server: ";
     char what[1024];
@@ -95,7 +71,8 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
             connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
             2, parameters, read->buffer, &read->found, error))
     {
-        say_what_failed(error, "could not fetch remote file \"%s\"", read->path); /* contract */
+        server_say_what_failed(error, "could not fetch remote file \"%s\"",
+                               read->path); /* contract */
         return false;
     }
     if (read->buffer->size - size_before > read->limit)
@@ -223,12 +200,8 @@ static bool reconnect(ServerSource *self, int worker, double deadline, Error *er
     }
 }
 
-/*
- * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
- * from a loss and starts anew whenever *progress (may be NULL) has grown since the loss before.
- */
-static bool attempt_until_timeout(ServerSource *self, int worker, Attempt attempt, void *context,
-                                  const size_t *progress, Error *error)
+bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
+                    const size_t *progress, Error *error)
 {
     size_t progress_before = 0;
     double deadline = -1;
@@ -281,8 +254,7 @@ static void server_close(Source *source)
 
 static bool server_read_control(Source *source, Control *control, Error *error)
 {
-    return attempt_until_timeout((ServerSource *) source, 0, read_control_once, control, NULL,
-                                 error);
+    return server_attempt((ServerSource *) source, 0, read_control_once, control, NULL, error);
 }
 
 static bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
@@ -290,7 +262,7 @@ static bool server_read_file(Source *source, const char *path, size_t limit, Buf
 {
     FileRead read = {.path = path, .limit = limit, .buffer = buffer};
 
-    if (!attempt_until_timeout((ServerSource *) source, 0, read_file_once, &read, NULL, error))
+    if (!server_attempt((ServerSource *) source, 0, read_file_once, &read, NULL, error))
         return false;
     *found = read.found;
     return true;
@@ -412,8 +384,7 @@ static bool server_position(Source *source, const Control *control, SourcePositi
                             Error *error)
 {
     PositionQuery query = {.control = control, .position = position, .arena = arena_create()};
-    bool success =
-        attempt_until_timeout((ServerSource *) source, 0, position_once, &query, NULL, error);
+    bool success = server_attempt((ServerSource *) source, 0, position_once, &query, NULL, error);
 
     if (success && position->in_recovery)
         success = source_standby_timeline(
@@ -489,7 +460,7 @@ static bool list_once(Connection *connection, void *context, Error *error)
     buffer_clear(list);
     if (connection_rows(connection, list_sql, 1, parameters, false, 4, list_row, list, error))
         return true;
-    say_what_failed(error, "could not fetch file list"); /* contract */
+    server_say_what_failed(error, "could not fetch file list"); /* contract */
     return false;
 }
 
@@ -499,7 +470,7 @@ static bool server_list(Source *source, SourceFileVisitor visit, void *context, 
     Cursor cursor;
     bool success = false;
 
-    if (!attempt_until_timeout((ServerSource *) source, 0, list_once, &list, NULL, error))
+    if (!server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error))
         goto done;
     cursor = cursor_over(list.bytes, list.size);
     while (cursor_left(&cursor) > 0)
@@ -551,193 +522,6 @@ static bool server_start_workers(Source *source, int jobs, int *granted, Error *
     }
     *granted = self->connection_count < jobs ? self->connection_count : jobs;
     return true;
-}
-
-/* Pieces that are fetched, and how far. */
-typedef struct Fetch
-{
-    const FetchRequest *requests;
-    size_t count;
-    size_t next; /* the request whose answer comes next: all before are delivered */
-    size_t end;  /* behind the last one of the query under way */
-    bool digest; /* MD5 instead of the bytes */
-    FetchDelivery deliver;
-    void *context;
-} Fetch;
-
-static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
-{
-    if (value->size != 32)
-        return false;
-    for (size_t i = 0; i < 32; i++)
-    {
-        const char digit = value->bytes[i];
-        uint8_t number;
-
-        if (digit >= '0' && digit <= '9')
-            number = (uint8_t) (digit - '0');
-        else if (digit >= 'a' && digit <= 'f')
-            number = (uint8_t) (digit - 'a' + 10);
-        else
-            return false;
-        md5[i / 2] = (uint8_t) (i % 2 == 0 ? number << 4 : md5[i / 2] | number);
-    }
-    return true;
-}
-
-/* Is the row the answer to the request? Columns: path, begin, bytes. */
-static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
-{
-    int64_t begin;
-
-    if (columns[0].bytes == NULL || columns[1].bytes == NULL)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "unexpected null values in result while fetching remote files");
-    if (columns[0].size != strlen(request->path) ||
-        memcmp(columns[0].bytes, request->path, columns[0].size) != 0)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "received data for file \"%.*s\", when requested for \"%s\"",
-                         (int) columns[0].size, columns[0].bytes, request->path);
-    if (columns[1].size != 8)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "unexpected result length while fetching remote files");
-    if (!connection_int8(&columns[1], &begin, error))
-        return false;
-    if ((uint64_t) begin != request->offset)
-        return error_set(
-            error, ERROR_FAILED, /* contract */
-            "received data at offset %lld of file \"%s\", when requested for offset %lld",
-            (long long) begin, request->path, (long long) request->offset);
-    return true;
-}
-
-static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
-{
-    Fetch *fetch = context;
-    const FetchRequest *request = &fetch->requests[fetch->next];
-    const size_t index = fetch->next;
-    const ConnectionValue *piece = &columns[2];
-    uint8_t md5[16];
-
-    if (fetch->next >= fetch->end)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "received more data chunks than requested");
-    if (!check_piece(request, columns, error))
-        return false;
-
-    fetch->next++;
-    if (piece->bytes == NULL)
-    {
-        log_debug("received null value for chunk for file \"%s\", file has been deleted",
-                  request->path); /* contract */
-        return fetch->deliver(fetch->context, index, NULL, 0, error);
-    }
-    if (fetch->digest)
-    {
-        if (!hex_digest(piece, md5))
-            return error_set(error, ERROR_FAILED, "received no MD5 digest for file \"%s\"",
-                             request->path);
-        return fetch->deliver(fetch->context, index, md5, sizeof(md5), error);
-    }
-    if (piece->size > request->size)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "received more than requested for file \"%s\"", request->path);
-    log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
-              request->path, (long long) request->offset, piece->size);
-    return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
-                          error);
-}
-
-/* unnest with several arrays cannot be qualified with a schema: hence one for each. */
-#define REQUEST_ROWS                                                                               \
-    "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "                                   \
-    "pg_catalog.unnest($2::pg_catalog.int8[]), pg_catalog.unnest($3::pg_catalog.int4[])) "         \
-    "AS x(path, begin, len)"
-
-static const char fetch_sql[] =
-    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) " REQUEST_ROWS;
-
-static const char digest_sql[] =
-    "SELECT path, begin, "
-    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
-
-/* One query: the next requests, as many as may be. The three parameters are arrays of the same
- * length. */
-static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
-{
-    Buffer arrays[3] = {{0}};
-    const char *parameters[3];
-    uint64_t bytes = 0;
-    bool success;
-
-    for (int i = 0; i < 3; i++)
-        array_begin(&arrays[i]);
-    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < QUERY_BYTES_MAX;
-         fetch->end++)
-    {
-        const FetchRequest *request = &fetch->requests[fetch->end];
-
-        array_append(&arrays[0], request->path);
-        array_append_int(&arrays[1], (int64_t) request->offset);
-        array_append_int(&arrays[2], request->size);
-        bytes += request->size;
-    }
-    for (int i = 0; i < 3; i++)
-    {
-        array_end(&arrays[i]);
-        parameters[i] = buffer_string(&arrays[i]);
-    }
-    log_debug("getting %zu file chunks", fetch->end - fetch->next); /* contract */
-    success = connection_rows(connection, fetch->digest ? digest_sql : fetch_sql, 3, parameters,
-                              true, 3, fetch_row, fetch, error);
-    for (int i = 0; i < 3; i++)
-        buffer_free(&arrays[i]);
-    return success;
-}
-
-static bool fetch_once(Connection *connection, void *context, Error *error)
-{
-    Fetch *fetch = context;
-
-    while (fetch->next < fetch->count)
-    {
-        if (!fetch_query(connection, fetch, error))
-        {
-            say_what_failed(error, "could not fetch remote files from source server");
-            return false;
-        }
-        if (fetch->next != fetch->end)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "unexpected number of data chunks received");
-    }
-    return true;
-}
-
-static bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                         FetchDelivery deliver, void *context, Error *error)
-{
-    Fetch fetch = {.requests = requests, .count = count, .deliver = deliver, .context = context};
-
-    assert(count <= FETCH_COUNT_MAX);
-    return attempt_until_timeout((ServerSource *) source, worker, fetch_once, &fetch, &fetch.next,
-                                 error);
-}
-
-static bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                          FetchDelivery deliver, void *context, bool *supported, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-    Fetch fetch = {.requests = requests,
-                   .count = count,
-                   .digest = true,
-                   .deliver = deliver,
-                   .context = context};
-
-    assert(count <= FETCH_COUNT_MAX);
-    *supported = self->md5_supported;
-    if (!self->md5_supported)
-        return true;
-    return attempt_until_timeout(self, worker, fetch_once, &fetch, &fetch.next, error);
 }
 
 static const SourceOperations server_operations = {

@@ -1,0 +1,195 @@
+#include "cluster/source_server.h"
+
+#include "base/log.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define QUERY_BYTES_MAX ((uint64_t) 128 * 1024 * 1024)
+
+/* Pieces that are fetched, and how far. */
+typedef struct Fetch
+{
+    const FetchRequest *requests;
+    size_t count;
+    size_t next; /* the request whose answer comes next: all before are delivered */
+    size_t end;  /* behind the last one of the query under way */
+    bool digest; /* MD5 instead of the bytes */
+    FetchDelivery deliver;
+    void *context;
+} Fetch;
+
+static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
+{
+    if (value->size != 32)
+        return false;
+    for (size_t i = 0; i < 32; i++)
+    {
+        const char digit = value->bytes[i];
+        uint8_t number;
+
+        if (digit >= '0' && digit <= '9')
+            number = (uint8_t) (digit - '0');
+        else if (digit >= 'a' && digit <= 'f')
+            number = (uint8_t) (digit - 'a' + 10);
+        else
+            return false;
+        md5[i / 2] = (uint8_t) (i % 2 == 0 ? number << 4 : md5[i / 2] | number);
+    }
+    return true;
+}
+
+/* Is the row the answer to the request? Columns: path, begin, bytes. */
+static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
+{
+    int64_t begin;
+
+    if (columns[0].bytes == NULL || columns[1].bytes == NULL)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected null values in result while fetching remote files");
+    if (columns[0].size != strlen(request->path) ||
+        memcmp(columns[0].bytes, request->path, columns[0].size) != 0)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received data for file \"%.*s\", when requested for \"%s\"",
+                         (int) columns[0].size, columns[0].bytes, request->path);
+    if (columns[1].size != 8)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected result length while fetching remote files");
+    if (!connection_int8(&columns[1], &begin, error))
+        return false;
+    if ((uint64_t) begin != request->offset)
+        return error_set(
+            error, ERROR_FAILED, /* contract */
+            "received data at offset %lld of file \"%s\", when requested for offset %lld",
+            (long long) begin, request->path, (long long) request->offset);
+    return true;
+}
+
+static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    Fetch *fetch = context;
+    const FetchRequest *request = &fetch->requests[fetch->next];
+    const size_t index = fetch->next;
+    const ConnectionValue *piece = &columns[2];
+    uint8_t md5[16];
+
+    if (fetch->next >= fetch->end)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received more data chunks than requested");
+    if (!check_piece(request, columns, error))
+        return false;
+
+    fetch->next++;
+    if (piece->bytes == NULL)
+    {
+        log_debug("received null value for chunk for file \"%s\", file has been deleted",
+                  request->path); /* contract */
+        return fetch->deliver(fetch->context, index, NULL, 0, error);
+    }
+    if (fetch->digest)
+    {
+        if (!hex_digest(piece, md5))
+            return error_set(error, ERROR_FAILED, "received no MD5 digest for file \"%s\"",
+                             request->path);
+        return fetch->deliver(fetch->context, index, md5, sizeof(md5), error);
+    }
+    if (piece->size > request->size)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received more than requested for file \"%s\"", request->path);
+    log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
+              request->path, (long long) request->offset, piece->size);
+    return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
+                          error);
+}
+
+/* unnest with several arrays cannot be qualified with a schema: hence one for each. */
+#define REQUEST_ROWS                                                                               \
+    "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "                                   \
+    "pg_catalog.unnest($2::pg_catalog.int8[]), pg_catalog.unnest($3::pg_catalog.int4[])) "         \
+    "AS x(path, begin, len)"
+
+static const char fetch_sql[] =
+    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) " REQUEST_ROWS;
+
+static const char digest_sql[] =
+    "SELECT path, begin, "
+    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
+
+/* One query: the next requests, as many as may be. The three parameters are arrays of the same
+ * length. */
+static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
+{
+    Buffer arrays[3] = {{0}};
+    const char *parameters[3];
+    uint64_t bytes = 0;
+    bool success;
+
+    for (int i = 0; i < 3; i++)
+        array_begin(&arrays[i]);
+    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < QUERY_BYTES_MAX;
+         fetch->end++)
+    {
+        const FetchRequest *request = &fetch->requests[fetch->end];
+
+        array_append(&arrays[0], request->path);
+        array_append_int(&arrays[1], (int64_t) request->offset);
+        array_append_int(&arrays[2], request->size);
+        bytes += request->size;
+    }
+    for (int i = 0; i < 3; i++)
+    {
+        array_end(&arrays[i]);
+        parameters[i] = buffer_string(&arrays[i]);
+    }
+    log_debug("getting %zu file chunks", fetch->end - fetch->next); /* contract */
+    success = connection_rows(connection, fetch->digest ? digest_sql : fetch_sql, 3, parameters,
+                              true, 3, fetch_row, fetch, error);
+    for (int i = 0; i < 3; i++)
+        buffer_free(&arrays[i]);
+    return success;
+}
+
+static bool fetch_once(Connection *connection, void *context, Error *error)
+{
+    Fetch *fetch = context;
+
+    while (fetch->next < fetch->count)
+    {
+        if (!fetch_query(connection, fetch, error))
+        {
+            server_say_what_failed(error, "could not fetch remote files from source server");
+            return false;
+        }
+        if (fetch->next != fetch->end)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected number of data chunks received");
+    }
+    return true;
+}
+
+bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                  FetchDelivery deliver, void *context, Error *error)
+{
+    Fetch fetch = {.requests = requests, .count = count, .deliver = deliver, .context = context};
+
+    assert(count <= FETCH_COUNT_MAX);
+    return server_attempt((ServerSource *) source, worker, fetch_once, &fetch, &fetch.next, error);
+}
+
+bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
+                   FetchDelivery deliver, void *context, bool *supported, Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+    Fetch fetch = {.requests = requests,
+                   .count = count,
+                   .digest = true,
+                   .deliver = deliver,
+                   .context = context};
+
+    assert(count <= FETCH_COUNT_MAX);
+    *supported = self->md5_supported;
+    if (!self->md5_supported)
+        return true;
+    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
+}
