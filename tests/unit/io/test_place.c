@@ -1,0 +1,190 @@
+#include "io/place.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOBODY 65534
+
+static Error error;
+
+static int enter_directory(void **state)
+{
+    static char directory[64];
+
+    strcpy(directory, "/tmp/test_place_XXXXXX");
+    *state = mkdtemp(directory);
+    return *state == NULL || chdir(directory) != 0;
+}
+
+static int leave_directory(void **state)
+{
+    char command[128];
+
+    snprintf(command, sizeof(command), "chmod -R u+rwx '%s' && rm -rf '%s'", (const char *) *state,
+             (const char *) *state);
+    return chdir("/") != 0 || system(command) != 0;
+}
+
+static Place place_of(const char *path)
+{
+    Place place;
+    bool found;
+
+    if (!place_find(path, &place, &found, &error))
+        fail_msg("%s", error.message);
+    assert_true(found);
+    return place;
+}
+
+static void make_file(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    fclose(file);
+}
+
+static void test_files_and_directories(void **state)
+{
+    (void) state;
+    assert_int_equal(mkdir("d", 0700), 0);
+    make_file("f");
+
+    const Place here = place_of(".");
+    const Place directory = place_of("d");
+    const Place file = place_of("f");
+    struct stat status;
+    assert_int_equal(stat("f", &status), 0);
+    assert_true(file.device == status.st_dev && file.inode == status.st_ino);
+    assert_false(file.is_directory);
+    assert_true(directory.is_directory);
+    assert_true(directory.inode != file.inode);
+    assert_true(place_same_mount(&here, &directory));
+    assert_true(place_same_mount(&file, &directory));
+}
+
+static void test_another_mount(void **state)
+{
+    const Place here = place_of(".");
+    const Place proc = place_of("/proc");
+
+    (void) state;
+    assert_false(place_same_mount(&here, &proc));
+    /* The same file system mounted twice. */
+    Place again = here;
+    again.mount++;
+    assert_false(place_same_mount(&here, &again));
+}
+
+static void test_links_are_followed(void **state)
+{
+    (void) state;
+    assert_int_equal(mkdir("d", 0700), 0);
+    assert_int_equal(symlink("d", "near"), 0);
+    assert_int_equal(symlink("/proc", "far"), 0);
+
+    const Place directory = place_of("d");
+    const Place near = place_of("near");
+    const Place far = place_of("far");
+    const Place proc = place_of("/proc");
+    assert_true(near.is_directory && near.inode == directory.inode);
+    assert_true(place_same_mount(&far, &proc));
+    assert_false(place_same_mount(&far, &near));
+}
+
+static void test_missing(void **state)
+{
+    static const char *const missing[] = {"none", "none/below", "file/below", "dangling"};
+
+    (void) state;
+    make_file("file");
+    assert_int_equal(symlink("none", "dangling"), 0);
+    for (size_t i = 0; i < sizeof(missing) / sizeof(missing[0]); i++)
+    {
+        Place place;
+        bool found = true;
+        assert_true(place_find(missing[i], &place, &found, &error));
+        assert_false(found);
+    }
+}
+
+/* Whether it is there cannot be said. */
+static void test_a_link_to_itself_is_an_error(void **state)
+{
+    Place place;
+    bool found;
+
+    (void) state;
+    assert_int_equal(symlink("loop", "loop"), 0);
+    assert_false(place_find("loop", &place, &found, &error));
+    assert_int_equal(error.error_number, ELOOP);
+    assert_non_null(strstr(error.message, "\"loop\""));
+}
+
+/* Exit status 0: the answers are right for somebody whom permissions bind. */
+static int ask_as_nobody(void)
+{
+    /* Only the effective user counts: the real one stays. */
+    if (geteuid() == 0 && setresuid((uid_t) -1, NOBODY, (uid_t) -1) != 0)
+        return 9;
+    if (!place_can_change_names("open"))
+        return 1;
+    errno = 0;
+    if (place_can_change_names("read_only") || errno != EACCES)
+        return 2;
+    errno = 0;
+    if (place_can_change_names("no_search") || errno != EACCES)
+        return 3;
+    return 0;
+}
+
+static void test_changing_names(void **state)
+{
+    static const char *const names[] = {"open", "read_only", "no_search"};
+    static const mode_t modes[] = {0700, 0500, 0600};
+    int status;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+    {
+        assert_int_equal(mkdir(names[i], 0700), 0);
+        assert_int_equal(chmod(names[i], modes[i]), 0);
+        if (geteuid() == 0)
+            assert_int_equal(chown(names[i], NOBODY, (gid_t) -1), 0);
+    }
+    assert_int_equal(chmod(".", 0755), 0);
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0)
+        _exit(ask_as_nobody());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+
+    assert_false(place_can_change_names("none"));
+    assert_int_equal(errno, ENOENT);
+}
+
+#define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_DIRECTORY(test_files_and_directories),        IN_DIRECTORY(test_another_mount),
+        IN_DIRECTORY(test_links_are_followed),           IN_DIRECTORY(test_missing),
+        IN_DIRECTORY(test_a_link_to_itself_is_an_error), IN_DIRECTORY(test_changing_names),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
