@@ -467,6 +467,45 @@ static inline int run_in_child(const char *fault)
     return wait_for(pid);
 }
 
+/* ---- What is said on stderr ---- */
+
+static int kept_stderr = -1;
+
+/* From here on into the file "said" of the working directory. */
+static inline void begin_said(void)
+{
+    const int fd = open("said", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+    assert_true(fd >= 0);
+    kept_stderr = dup(STDERR_FILENO);
+    assert_true(kept_stderr >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    close(fd);
+}
+
+/* The end of it; the caller frees. */
+static inline char *end_said(void)
+{
+    Buffer buffer = {0};
+    Error error;
+
+    assert_true(dup2(kept_stderr, STDERR_FILENO) >= 0);
+    close(kept_stderr);
+    if (!file_read_all("said", SNAPSHOT_SIZE, &buffer, NULL, &error))
+        fail_msg("%s", error.message);
+    buffer_append_u8(&buffer, 0);
+    return (char *) buffer.bytes;
+}
+
+/* How often part is in text. */
+static inline int count_in(const char *text, const char *part)
+{
+    int count = 0;
+
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+        count++;
+    return count;
+}
+
 /* ---- Comparing ---- */
 
 /* The snapshot being taken. */
