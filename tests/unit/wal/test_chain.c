@@ -1,0 +1,370 @@
+#include "wal/chain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "wal_writer.h"
+
+#define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
+#define BEGIN (SEGMENT(1) + 40) /* of the first record */
+#define LSN_MAX UINT64_MAX
+
+static Error error;
+static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16400};
+
+static void assert_in(const char *part, const char *text)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, text);
+}
+
+/* A record for block number `segment` at the beginning of each segment from 1 to last, and fillers
+ * behind. */
+static void write_segments(WalWriter *writer, BlockNumber last)
+{
+    for (BlockNumber segment = 1; segment <= last; segment++)
+    {
+        BlockReference block = {.relation = table, .block = segment};
+
+        writer_record(writer, 10, 0, 0, &block, "data", 4);
+        while (writer->position < SEGMENT(segment) + SEGMENT_SIZE - 9000)
+            writer_filler(writer, 4000);
+        if (segment < last)
+            writer_fill_to(writer, SEGMENT(segment + 1));
+    }
+}
+
+static Chain *read_forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs,
+                           ChainEnd *end)
+{
+    Chain *chain = chain_create(&writer->stream, jobs, floor_at_most);
+
+    if (!chain_read_forward(chain, from, end, &error))
+        fail_msg("%s", error.message);
+    return chain;
+}
+
+static void forward_fails(const WalWriter *writer)
+{
+    Chain *chain = chain_create(&writer->stream, 2, LSN_MAX);
+    ChainEnd end;
+
+    assert_false(chain_read_forward(chain, BEGIN, &end, &error));
+    chain_destroy(chain);
+}
+
+/* The segments are those from first to last, in order. */
+static void check_segments(const Chain *chain, uint64_t first, uint64_t last)
+{
+    assert_int_equal(chain_count(chain), last - first + 1);
+    for (size_t i = 0; i < chain_count(chain); i++)
+        assert_int_equal(chain_at(chain, i)->facts.segment, first + i);
+}
+
+static bool has_block(const BlockMap *map, BlockNumber block)
+{
+    const BlockMapRelation *relation = blockmap_find(map, table);
+    BlockNumber first;
+    BlockNumber count;
+
+    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
+}
+
+/* ---- Growing ---- */
+
+static void test_both_ways(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_segments(writer, 9);
+    const Lsn last = writer_filler(writer, 100);
+    for (int jobs = 1; jobs <= 3; jobs++)
+    {
+        ChainEnd end;
+        Chain *chain = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, jobs, &end);
+
+        check_segments(chain, 6, 9);
+        assert_true(end.reached && !end.missing);
+        assert_int_equal(end.invalid_lsn, writer->position);
+        assert_int_equal(chain->first_lsn, SEGMENT(6) + 40);
+        assert_int_equal(chain->last_lsn, last);
+        assert_int_equal(chain->next_lsn, writer->position);
+        assert_true(chain->bytes_read > 3 * SEGMENT_SIZE);
+
+        /* The first one was read from `from` on, though that is its beginning. */
+        assert_true(chain_first_is_partial(chain));
+        assert_true(chain_read_back(chain, &error));
+        assert_false(chain_first_is_partial(chain));
+        check_segments(chain, 6, 9);
+        assert_true(chain_read_back(chain, &error));
+        check_segments(chain, 6 - (uint64_t) jobs, 9);
+        while (chain_count(chain) < 9)
+            assert_true(chain_read_back(chain, &error));
+        check_segments(chain, 1, 9);
+        assert_int_equal(chain->first_lsn, BEGIN);
+        assert_int_equal(chain->first_prev, LSN_INVALID);
+        assert_int_equal(chain->last_lsn, last);
+        assert_false(chain_read_back(chain, &error));
+        assert_string_equal(error.message, "could not find previous WAL record at 0/0");
+        chain_destroy(chain);
+    }
+    chain_destroy(NULL);
+    free(writer);
+}
+
+/* A segment's middle is completed before the chain goes on below. */
+static void test_partial_segment(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 3);
+    const Lsn from = writer_filler(writer, 100);
+    Chain *chain = read_forward(writer, from, LSN_MAX, 2, &end);
+    check_segments(chain, 3, 3);
+    assert_int_equal(chain_at(chain, 0)->record_count, 1);
+    assert_false(has_block(chain_at(chain, 0)->blocks, 3));
+    assert_true(chain_read_back(chain, &error));
+    check_segments(chain, 3, 3);
+    assert_true(chain_at(chain, 0)->record_count > 10);
+    assert_true(has_block(chain_at(chain, 0)->blocks, 3));
+    assert_int_equal(chain->first_lsn, SEGMENT(3) + 40);
+    assert_int_equal(chain->last_lsn, from);
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* Segments that a record fills from end to end hold none that starts, and are no gap. */
+static void test_a_long_record(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    writer_filler(writer, 300);
+    const Lsn record = writer_filler(writer, 3 * SEGMENT_SIZE);
+    const Lsn last = writer_filler(writer, 300);
+    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    check_segments(chain, 1, 4);
+    assert_int_equal(chain_at(chain, 1)->record_count, 0);
+    assert_int_equal(chain->last_lsn, last);
+    chain_destroy(chain);
+
+    chain = read_forward(writer, last, LSN_MAX, 1, &end);
+    while (chain_count(chain) < 4)
+        assert_true(chain_read_back(chain, &error));
+    assert_true(chain->first_lsn < record);
+    check_segments(chain, 1, 4);
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* Maps of segments that no floor can cut go into the whole at once. */
+static void test_maps_are_handed_over(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 6);
+    Chain *chain = read_forward(writer, SEGMENT(3) + 40, SEGMENT(4) + 1000, 2, &end);
+    while (chain_count(chain) < 6)
+        assert_true(chain_read_back(chain, &error));
+    for (BlockNumber segment = 1; segment <= 6; segment++)
+    {
+        const Summary *summary = chain_at(chain, segment - 1);
+
+        assert_int_equal(has_block(chain->blocks, segment), segment > 4);
+        assert_int_equal(summary->blocks != NULL, segment <= 4);
+        if (summary->blocks != NULL)
+            assert_true(has_block(summary->blocks, segment));
+    }
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* ---- Links ---- */
+
+/* The record before is not the one that the first of the chain names. */
+static void test_a_wrong_link_backward(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    writer_filler(writer, 300);
+    writer_fill_to(writer, SEGMENT(2));
+    writer->last -= 8;
+    writer_filler(writer, 300);
+    const Lsn from = writer_filler(writer, 300);
+    Chain *chain = read_forward(writer, from, LSN_MAX, 2, &end);
+    assert_true(chain_read_back(chain, &error)); /* the rest of segment 2 */
+    assert_false(chain_read_back(chain, &error));
+    assert_in("could not find previous WAL record at 0/1", error.message);
+    assert_in(": the last record before it starts at 0/1", error.message);
+    check_segments(chain, 2, 2);
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* Of a batch that reaches too far back only the lower end is lost. */
+static void test_missing_further_back(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 6);
+    writer->missing[3] = true;
+    Chain *chain = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, 3, &end);
+    assert_true(chain_read_back(chain, &error));
+    assert_true(chain_read_back(chain, &error));
+    check_segments(chain, 4, 6);
+    assert_false(chain_read_back(chain, &error));
+    assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
+    assert_in("could not find previous WAL record at 0/3", error.detail);
+    check_segments(chain, 4, 6);
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* ---- End or damage ---- */
+
+static void test_the_end_in_numbers(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 3);
+    const Lsn damaged = writer_filler(writer, 300);
+    writer->bytes[damaged + 50] ^= 1;
+    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.reached && !end.missing);
+    assert_int_equal(chain->next_lsn, damaged);
+    assert_int_equal(wal_segment_of(&writer->shape, end.invalid_lsn), 3);
+    assert_in("incorrect resource manager data checksum", end.reason);
+    chain_destroy(chain);
+
+    writer->missing[3] = true;
+    chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.reached && end.missing);
+    assert_int_equal(end.missing_segment, 3);
+    assert_int_equal(end.missing_timeline, 1);
+    assert_int_equal(chain->next_lsn, SEGMENT(3));
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* WAL goes on in a segment that one record fills: the bytes before it were valid once. */
+static void test_damage_before_a_long_record(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_segments(writer, 2);
+    const Lsn damaged = writer_filler(writer, 300);
+    writer_filler(writer, 2 * SEGMENT_SIZE);
+    writer->bytes[damaged + 50] ^= 1;
+    forward_fails(writer);
+    assert_in("WAL is damaged at 0/2", error.message);
+    assert_in("\"000000010000000000000002\": incorrect resource manager data", error.message);
+    assert_string_equal(error.detail, "The WAL goes on in segment \"000000010000000000000003\".");
+    free(writer);
+}
+
+/* What is behind the limit does not count, whatever follows. */
+static void test_damage_behind_the_limit(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 4);
+    writer->bytes[SEGMENT(2) + 5000] ^= 1;
+    forward_fails(writer);
+    writer->stream.limit = SEGMENT(2) + 300;
+    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.reached && !end.missing);
+    assert_true(end.invalid_lsn >= writer->stream.limit);
+    check_segments(chain, 1, 2);
+    chain_destroy(chain);
+    free(writer);
+}
+
+/* ---- Segments that cannot be had ---- */
+
+static bool say_missing(const void *context, Timeline timeline, uint64_t segment, Error *failure)
+{
+    (void) context;
+    return error_set(failure, ERROR_FAILED, "nowhere: %u %u", timeline, (unsigned) segment);
+}
+
+static void test_words_for_a_missing_segment(void **state)
+{
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    write_segments(writer, 3);
+    assert_false(wal_missing_error(&writer->stream, 2, 0x105, &error));
+    assert_in("WAL segment \"0000000200000000", error.message);
+    writer->missing[2] = true;
+    writer->stream.missing = say_missing;
+    forward_fails(writer);
+    assert_string_equal(error.message, "nowhere: 1 2");
+    assert_in("000000010000000000000003", error.detail);
+    free(writer);
+}
+
+static uint64_t fails_from; /* segment */
+
+static bool open_some(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                      Error *failure)
+{
+    if (segment >= fails_from)
+        return error_set(failure, ERROR_FAILED, "could not open %u", (unsigned) segment);
+    return writer_open(context, timeline, segment, fd, found, failure);
+}
+
+/* Read at the same time, and of no interest. */
+static void test_errors_behind_the_end(void **state)
+{
+    WalWriter *writer = writer_create();
+    ChainEnd end;
+
+    (void) state;
+    write_segments(writer, 3);
+    writer->stream.open = open_some;
+    fails_from = 5; /* 4 is looked at: does WAL go on there? */
+    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 3, &end);
+    check_segments(chain, 1, 3);
+    chain_destroy(chain);
+    fails_from = 3;
+    forward_fails(writer);
+    assert_string_equal(error.message, "could not open 3");
+    free(writer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_both_ways),
+        cmocka_unit_test(test_partial_segment),
+        cmocka_unit_test(test_a_long_record),
+        cmocka_unit_test(test_maps_are_handed_over),
+        cmocka_unit_test(test_a_wrong_link_backward),
+        cmocka_unit_test(test_missing_further_back),
+        cmocka_unit_test(test_the_end_in_numbers),
+        cmocka_unit_test(test_damage_before_a_long_record),
+        cmocka_unit_test(test_damage_behind_the_limit),
+        cmocka_unit_test(test_words_for_a_missing_segment),
+        cmocka_unit_test(test_errors_behind_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
