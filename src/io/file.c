@@ -419,7 +419,7 @@ bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *e
 bool path_join(char *out, size_t size, const char *directory, const char *name, Error *error)
 {
     const size_t length = strlen(directory);
-    const bool separated = length == 0 || directory[length - 1] == '/';
+    const bool separated = length == 0 || directory[length - 1] == '/' || name[0] == '\0';
     const int written = snprintf(out, size, separated ? "%s%s" : "%s/%s", directory, name);
 
     if (written < 0 || (size_t) written >= size)
