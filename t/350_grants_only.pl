@@ -29,6 +29,12 @@ each_version(sub {
     isnt($powerless->{status}, 0, 'a role without the grants is refused');
     like($powerless->{stderr}, qr/pg_rewind: error: /, 'and told so');
 
+    my $standby = $source->standby('standby');
+    my $from_standby = $target->copy('from_standby');
+    rewinds($from_standby, $standby, user => 'rewinder', options => ['--no-sync']);
+    rejoins($from_standby, $standby, writer => $source);
+    $_->discard for $from_standby, $standby;
+
     my $result = rewinds($target, $source, user => 'rewinder', options => ['--no-sync']);
     rejoins($target, $source) if $result->{status} == 0;
 }, from => 11);

@@ -132,13 +132,6 @@ struct Connection *source_connection(Source *source);
  * prerequisites. */
 MUST_CHECK bool source_directory_open(const char *path, Source **source, Error *error);
 
-/* Device and inode of the directories of a source on this machine (data directory, tablespaces,
- * pg_wal), for refusing a target that shares one. */
-typedef struct DirectoryIdentity
-{
-    uint64_t device, inode;
-} DirectoryIdentity;
-
 /*
  * For the implementations of a source: read pg_control by read (which appends its bytes) and parse
  * it; a wrong CRC is tried again a few times, since the server may be writing it. name is for
