@@ -304,7 +304,8 @@ static void progress_print(bool last, int64_t now)
                   progress.participle); /* contract */
     if (isatty(STDERR_FILENO))
     {
-        if (now > progress.begun)
+        /* A rate over less than half a second says nothing. */
+        if (now - progress.begun > 500000000)
             append_rate(&line, (double) (now - progress.begun) / 1e9);
         buffer_append_string(&line, "\033[K"); /* what an earlier, longer line left */
         buffer_append_u8(&line, last ? '\n' : '\r');

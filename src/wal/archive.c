@@ -415,5 +415,8 @@ bool archive_missing_error(const void *context, Timeline timeline, uint64_t segm
               archive->options.data_directory, wanted.name); /* contract */
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
-    return false;
+    return archive->options.restore_command != NULL
+               ? false
+               : error_hint(error, "Put the file there, or let pg_rewind fetch it with the target's "
+                                   "\"restore_command\": --restore-target-wal.");
 }
