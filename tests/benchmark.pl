@@ -73,3 +73,7 @@ say_line(sprintf('%-10s %10.2f %14d', 'original', $original_seconds, $original_b
 say_line(sprintf('%-10s %10.2f %14d', 'pg_rewind', $our_seconds, $our_bytes));
 say_line(sprintf('%-10s %10.2f %14.2f  (original / pg_rewind)', 'ratio', $original_seconds / $our_seconds,
     $original_bytes / $our_bytes));
+say_line('pg_rewind by phase, in seconds: ',
+    join ', ', map { "$_ $report->{seconds}{$_}" } qw(identify scan plan stage apply));
+say_line('bytes by kind: ',
+    join ', ', map { "$_ $report->{bytes}{fetched_by_kind}{$_}" } sort keys %{ $report->{bytes}{fetched_by_kind} });

@@ -164,7 +164,7 @@ static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
  * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
  * that checkpoint's redo position to the divergence is the source's, byte by byte.
  */
-static bool find_divergence(Run *run, Lsn latest, Error *error)
+static bool find_divergence(Run *run, Lsn latest, uint64_t *compared, Error *error)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -175,18 +175,18 @@ static bool find_divergence(Run *run, Lsn latest, Error *error)
         Lsn to = run->position.end < run->divergence ? run->position.end : run->divergence;
         Lsn from, lsn = LSN_INVALID;
         bool differs;
-        uint64_t compared = 0;
 
+        *compared = 0;
         archive_set_common_end(run->archive, run->divergence);
         if (!find_common_checkpoint(run, run->divergence, error))
             return false;
         from = wal_segment_start(&run->shape,
                                  wal_segment_of(&run->shape, run->common.checkpoint.redo));
         if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from, to,
-                                &differs, &lsn, &compared, error))
+                                &differs, &lsn, compared, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
-                  (unsigned long long) compared, run_lsn_text(run, to, text));
+                  (unsigned long long) *compared, run_lsn_text(run, to, text));
         if (!differs)
             return true;
         if (!scan_record_at(run->scan, lsn, &run->divergence, error))
@@ -222,16 +222,27 @@ static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
  */
 static bool read_target_wal(Run *run, Lsn latest, bool same_timeline, Error *error)
 {
+    uint64_t compared = 0;
+
     if (!find_target_end(run, latest, error))
         return false;
     if (!same_timeline)
-        return find_divergence(run, run->target_end < latest ? run->target_end : latest, error);
+        return find_divergence(run, run->target_end < latest ? run->target_end : latest, &compared,
+                               error);
     /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
     latest = run->target_end;
     if (!run->position.in_recovery && run->position.end < latest &&
         !scan_record_at(run->scan, run->position.end, &latest, error))
         return false;
-    return find_divergence(run, latest, error);
+    if (!find_divergence(run, latest, &compared, error))
+        return false;
+    if (compared == 0)
+    {
+        log_warning("the source no longer has any of the target's last WAL: that both are on one "
+                    "timeline is taken for proof that it is the same one");
+        log_detail("Two servers that were promoted apart from each other can have equal numbers.");
+    }
+    return true;
 }
 
 bool phase_diverge(Run *run, bool *needed, Error *error)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define PIECES_MAX 16 /* of one request */
+#define MEGABYTE 1048576
 
 /* Writes a segment's pieces to a file. */
 typedef struct SegmentFile
@@ -106,6 +107,22 @@ static bool bring_segment(void *context, int worker, size_t item, Error *error)
            run_fetch_segment(run, worker, name, path, &found, error);
 }
 
+static bool check_space(const Run *run, uint64_t bytes, Error *error)
+{
+    uint64_t free_bytes;
+
+    if (!file_space_free(run->scratch, &free_bytes, error))
+        return false;
+    if (bytes <= free_bytes)
+        return true;
+    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
+    error_detail(error, "%llu MB of the source's WAL are to be brought there, %llu MB are free.",
+                 (unsigned long long) ((bytes + MEGABYTE - 1) / MEGABYTE),
+                 (unsigned long long) (free_bytes / MEGABYTE));
+    return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
+                                                   : "Make space and run pg_rewind again.");
+}
+
 bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 {
     Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
@@ -118,7 +135,7 @@ bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
         return true;
     for (size_t i = 0; i < count; i++)
         bytes += run_keeps_segment(run, bringing.first + i) ? 0 : run->shape.segment_size;
-    if (!file_make_directory(run->scratch, error) ||
+    if (!file_make_directory(run->scratch, error) || !check_space(run, bytes, error) ||
         !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
         return false;
     progress_begin("copied", bytes);
