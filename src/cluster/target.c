@@ -86,6 +86,9 @@ static bool read_label(Target *target, Error *error)
     if (found)
         backup_label_parse(buffer_string(&text), text.size, &target->has_backup_label,
                            &target->label_redo, &target->label_checkpoint, &timeline);
+    target->label_of_base_backup =
+        target->has_backup_label &&
+        strstr(buffer_string(&text), "\nBACKUP METHOD: streamed\n") != NULL;
     success = true;
 
 done:

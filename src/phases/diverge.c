@@ -122,11 +122,11 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
                error_detail(error, "It holds the target's last checkpoint.");
     /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
      * newer than what is here. */
-    if (control->backup_end_required)
+    if (control->backup_end_required || run->target.label_of_base_backup)
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
-        return error_detail(error,
-                            "Its recovery from a base backup has not come to the backup's end.");
+        error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
+        return error_hint(error, "Take a new base backup of the source.");
     }
     if (run->target_end == from || run->target_end < control->min_recovery_point ||
         run->target_end < control->backup_end_point)
