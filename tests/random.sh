@@ -6,8 +6,8 @@ set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
 keep=${KEEP:-$checkout/build/random}
-work=$(mktemp -d "${TMPDIR:-/tmp}/rewind.XXXXXX")
-clean_up()
+make_work "$(fast_directory)"
+keep_what_failed()
 {
     stop_servers_below "$work"
     if [ -n "$(ls -A "$work/run/failed" 2>/dev/null)" ]; then
@@ -15,19 +15,12 @@ clean_up()
         cp -a "$work/run/failed/." "$keep/"
         echo "what failed is in $keep"
     fi
-    rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
+    clean_up_work
 }
-trap clean_up EXIT
-trap 'exit 130' INT TERM
+trap keep_what_failed EXIT
 
-mkdir "$work/bin" "$work/run" "$work/run/failed"
-cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind" || exit
-cp -r "$checkout/t" "$work/t"
-cp "$checkout/tests/random_split_brain.pl" "$work"
-chmod -R a+rX "$work"
-if [ "$(id -u)" = 0 ]; then
-    chown -R "$ordinary_user" "$work/run"
-fi
+install -m 644 "$checkout/tests/random_split_brain.pl" "$work/"
+as_ordinary_user mkdir "$work/run/failed"
 
 cd "$work/run"
 # shellcheck disable=SC2086 # RANDOM_OPTIONS is a list
