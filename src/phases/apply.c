@@ -4,11 +4,19 @@
 #include "base/log.h"
 #include "base/workers.h"
 
+#define PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
+
+bool run_finish_apply(Run *run, Error *error)
+{
+    const ApplyOptions options = {.syncfs = run->options->syncfs,
+                                  .jobs = run->options->jobs,
+                                  .patience_seconds = PATIENCE_SECONDS};
+
+    return apply_finish(run->options->target, run->interlock, &options, error);
+}
+
 bool phase_apply(Run *run, RewindOutcome *outcome, Error *error)
 {
-    ApplyOptions apply = {.syncfs = run->options->syncfs,
-                          .jobs = run->options->jobs,
-                          .patience_seconds = APPLY_PATIENCE_SECONDS};
     bool committed = false, result;
 
     if (!stop_check(error))
@@ -20,7 +28,7 @@ bool phase_apply(Run *run, RewindOutcome *outcome, Error *error)
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
-    if (!apply_finish(run->options->target, run->interlock, &apply, error))
+    if (!run_finish_apply(run, error))
         return false;
     *outcome = REWIND_DONE;
     return true;

@@ -13,15 +13,11 @@
 static bool finish_pending(Run *run, const char *description, RewindOutcome *outcome, Error *error)
 {
     const char *target = run->options->target;
-    ApplyOptions apply = {.syncfs = run->options->syncfs,
-                          .jobs = run->options->jobs,
-                          .patience_seconds = APPLY_PATIENCE_SECONDS};
 
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
-    if (!interlock_claim_pid_file(run->interlock, error) ||
-        !apply_finish(target, run->interlock, &apply, error))
+    if (!interlock_claim_pid_file(run->interlock, error) || !run_finish_apply(run, error))
         return false;
     log_info("the interrupted rewind is finished");
     *outcome = REWIND_UNTOUCHED;

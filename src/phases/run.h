@@ -22,8 +22,6 @@
 
 #include <stdbool.h>
 
-#define APPLY_PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
-
 /* All that a run knows. Strings and histories are in the arena. */
 typedef struct Run
 {
@@ -98,6 +96,10 @@ MUST_CHECK bool phase_stage(Run *run, Error *error);
 
 /* 8. Commit and apply. */
 MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
+
+/* Its second half: carry out the journal that is committed, of this run or of an interrupted one.
+ */
+MUST_CHECK bool run_finish_apply(Run *run, Error *error);
 
 /* Of use to several phases: WAL segments that the rewound target needs. */
 Lsn run_wal_end(const Run *run); /* the last position that it must have */
