@@ -403,7 +403,7 @@ static void write_report(const Command *command, const Report *report, const Err
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, ErrorKind kind)
+static void say_what_next(int status, ErrorKind kind, bool resumed)
 {
     if (status == STATUS_UNFINISHED)
         log_hint(
@@ -414,6 +414,8 @@ static void say_what_next(int status, ErrorKind kind)
         log_hint(
             "The target is unchanged. It cannot be rewound to this source: replace it by a new "
             "base backup.");
+    else if (resumed)
+        log_hint("The interrupted rewind is finished. Nothing was changed in the target since.");
     else if (kind == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
                  log_program_name());
@@ -438,14 +440,13 @@ static int run(const Command *command, FILE *report_file)
     bool succeeded;
     int status;
 
-    signals_install();
     file_set_sync(!command->no_sync);
     succeeded = rewind_run(&command->options, &report, &outcome, &error);
     status = exit_status(succeeded, outcome, error.kind);
     if (!succeeded)
     {
         log_error(&error);
-        say_what_next(status, error.kind);
+        say_what_next(status, error.kind, report.resumed);
     }
     write_report(command, &report, succeeded ? NULL : &error, status, report_file);
     return status;
@@ -459,7 +460,10 @@ int main(int argc, char **argv)
     FILE *report_file;
     int first_argument = argc;
 
+    if (!file_open_standard())
+        return STATUS_FAILED; /* there is nowhere to say so */
     log_init(argv[0]);
+    signals_install();
     if (argc > 1 && strcmp(argv[1], "-?") == 0) /* contract: only in the first place */
         command.help = true;
     else if (!parse_options(argc, argv, &command, &first_argument, &error))

@@ -35,6 +35,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
@@ -64,6 +65,16 @@ typedef struct Apply
 static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
 {
     return target_path(out, PATH_SIZE, apply->target_directory, path, error);
+}
+
+/* Who wants us to stop is told that it is too late for that. */
+static void tell_of_signals(void)
+{
+    const int number = stop_held_off();
+
+    if (number != 0)
+        log_warning("signal %d came too late: the rewind is committed and is being finished",
+                    number);
 }
 
 /* ---- Entries ---- */
@@ -251,6 +262,7 @@ static bool carry_out_entries(Apply *apply, Error *error)
     journal_rewind(apply->reader);
     while (ok && !end)
     {
+        tell_of_signals();
         ok = journal_next(apply->reader, &entry, &end, error);
         if (ok && !end)
             ok = carry_out_entry(apply, &entry, error);
@@ -547,15 +559,25 @@ static bool can_pass(int number)
     }
 }
 
+static time_t monotonic_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
+
 /* Do a step, again and again while it fails for a reason that can pass and there is patience left.
  */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
-    int seconds_waited = 0;
+    /* By the clock: signals cut sleeps short. */
+    const time_t end = monotonic_seconds() + apply->options->patience_seconds;
 
     while (!step(apply, error))
     {
-        if (!can_pass(error->error_number) || seconds_waited >= apply->options->patience_seconds)
+        tell_of_signals();
+        if (!can_pass(error->error_number) || monotonic_seconds() >= end)
             return false;
         if (!apply->patient)
         {
@@ -566,8 +588,8 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
             apply->patient = true;
         }
         sleep(1);
-        seconds_waited++;
     }
+    tell_of_signals();
     return true;
 }
 

@@ -1,8 +1,11 @@
 #include "base/log.h"
 
 #include "base/buffer.h"
+#include "base/workers.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +16,7 @@
 
 #define SGR_SIZE 32
 #define KILOBYTE 1024
+#define POLL_MILLISECONDS 200
 
 typedef enum Colour
 {
@@ -104,15 +108,35 @@ void log_set_progress(bool on)
     progress_on = on;
 }
 
-/* One write for the whole line; what a full pipe or a signal left over follows, errors are ignored.
+/*
+ * Wait until somebody takes what we write. False: he does not (a full pipe, a stopped terminal),
+ * and a signal has come: nobody shall wait for a message then.
  */
+static bool is_writable(void)
+{
+    struct pollfd waited = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    for (;;)
+    {
+        const int ready = poll(&waited, 1, POLL_MILLISECONDS);
+
+        if (ready > 0 || (ready < 0 && errno != EINTR))
+            return true;
+        if (stop_signalled())
+            return false;
+    }
+}
+
+/* One write for a line, as far as a pipe takes it at once; errors are ignored. */
 static void write_bytes(const Buffer *line)
 {
     size_t written = 0;
 
-    while (written < line->size)
+    while (written < line->size && is_writable())
     {
-        ssize_t now = write(STDERR_FILENO, line->bytes + written, line->size - written);
+        const size_t left = line->size - written;
+        const ssize_t now =
+            write(STDERR_FILENO, line->bytes + written, left < PIPE_BUF ? left : PIPE_BUF);
 
         if (now < 0 && errno == EINTR)
             continue;

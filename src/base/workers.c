@@ -10,6 +10,7 @@
 /* Read by the handler, so lock-free atomics or sig_atomic_t. */
 static volatile sig_atomic_t stop_signal;
 static atomic_bool stops_held_off;
+static atomic_int late_signal; /* came while stops were held off, and nobody was told yet */
 static atomic_int calls_blocking;
 
 /* What the threads of one workers_run share. */
@@ -107,6 +108,16 @@ bool stop_requested(void)
     return stop_signal != 0 && !atomic_load(&stops_held_off);
 }
 
+bool stop_signalled(void)
+{
+    return stop_signal != 0;
+}
+
+int stop_held_off(void)
+{
+    return atomic_exchange(&late_signal, 0);
+}
+
 bool stop_check(Error *error)
 {
     if (!stop_requested())
@@ -126,6 +137,8 @@ static void handle_stop(int number)
         raise(number);
     }
     stop_signal = number;
+    if (atomic_load(&stops_held_off))
+        atomic_store(&late_signal, number);
 }
 
 void signals_install(void)
@@ -158,7 +171,9 @@ void signals_heed_again(void)
 
 void signals_hold_off(void)
 {
-    atomic_store(&stops_held_off, true);
+    /* A signal that nobody has looked at until now comes too late as well. */
+    if (!atomic_exchange(&stops_held_off, true) && stop_signal != 0)
+        atomic_store(&late_signal, stop_signal);
 }
 
 void signals_blocking_call(bool begins)

@@ -35,6 +35,12 @@ MUST_CHECK bool stop_check(Error *error);
  */
 void signals_install(void);
 
+/* Has a signal come that asks for a stop, whether or not stops are held off? */
+bool stop_signalled(void);
+
+/* The number of a signal that came while stops were held off, once; 0: none has come since. */
+int stop_held_off(void);
+
 /* From now on stops are held off: stop_check succeeds (after the commit). */
 void signals_hold_off(void);
 

@@ -31,6 +31,20 @@ mode_t directory_mode(void)
     return group_access_on ? 0750 : 0700;
 }
 
+bool file_open_standard(void)
+{
+    /* Reading and writing where nobody is fails, but for messages and what children say. */
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
+
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    {
+        /* The lowest free number is given away: this one. */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd] | O_NOCTTY) != fd)
+            return false;
+    }
+    return true;
+}
+
 /* open, as often as signals interrupt it. */
 static int open_retrying(const char *path, int flags)
 {

@@ -15,6 +15,12 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+/*
+ * Open /dev/null in place of a closed stdin, stdout or stderr: else the next file that is opened
+ * gets its number, and messages are written into it. Call it before anything is opened.
+ */
+MUST_CHECK bool file_open_standard(void);
+
 /* Modes for new files and directories, from the permissions of the target (0600/0700 or 0640/0750).
  */
 void file_set_modes(bool group_access);

@@ -25,7 +25,8 @@ static bool finish_pending(Run *run, const char *description, RewindOutcome *out
     interlock_release(run->interlock);
     run->interlock = NULL;
     signals_heed_again();
-    return interlock_acquire(target, &run->interlock, error);
+    /* Who wanted us to stop meanwhile does not want another rewind to begin. */
+    return interlock_acquire(target, &run->interlock, error) && stop_check(error);
 }
 
 /* What an earlier run left is finished or thrown away. *finished: a dry run, for which there is

@@ -167,6 +167,31 @@ static void test_a_stop_is_an_error_until_it_is_held_off(void **state)
     assert_int_equal(in_child(stopped_once), 0);
 }
 
+static void stopped_too_late(void)
+{
+    signals_install();
+    if (stop_signalled() || stop_held_off() != 0)
+        _exit(1);
+    raise(SIGHUP); /* nobody has looked at it when stops are held off */
+    signals_hold_off();
+    signals_hold_off();
+    if (!stop_signalled() || stop_held_off() != SIGHUP || stop_held_off() != 0)
+        _exit(2);
+    raise(SIGTERM);
+    raise(SIGINT);
+    if (stop_held_off() != SIGINT || stop_held_off() != 0)
+        _exit(3);
+    signals_heed_again();
+    if (!stop_requested() || stop_held_off() != 0)
+        _exit(4);
+}
+
+static void test_a_signal_that_comes_too_late_is_told_once(void **state)
+{
+    (void) state;
+    assert_int_equal(in_child(stopped_too_late), 0);
+}
+
 static void test_a_second_signal_kills(void **state)
 {
     const int status = in_child(stopped_twice);
@@ -196,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_no_items_and_odd_numbers_of_jobs),
         cmocka_unit_test(test_the_first_error_stops_the_rest),
         cmocka_unit_test(test_a_stop_is_an_error_until_it_is_held_off),
+        cmocka_unit_test(test_a_signal_that_comes_too_late_is_told_once),
         cmocka_unit_test(test_a_second_signal_kills),
         cmocka_unit_test(test_a_signal_in_a_blocking_call_kills),
         cmocka_unit_test(test_a_closed_pipe_is_no_signal),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static Error error;
@@ -269,6 +270,33 @@ static void test_free_space_and_paths(void **state)
     assert_false(path_join(path, sizeof(path), "abcd", "def", &error));
 }
 
+/* 0: what is opened next is no standard stream, and only stderr takes something. */
+static int check_standard(void)
+{
+    int fd;
+
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+    if (!file_open_standard() || !file_create("a", &fd, &error) || fd <= STDERR_FILENO)
+        return 1;
+    if (write(STDOUT_FILENO, "a", 1) != -1 || write(STDERR_FILENO, "a", 1) != 1)
+        return 2;
+    return file_open_standard() ? 0 : 3; /* nothing left to do */
+}
+
+static void test_closed_standard_streams_are_not_given_away(void **state)
+{
+    const pid_t pid = fork();
+    int status;
+
+    (void) state;
+    if (pid == 0)
+        _exit(check_standard());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 int main(void)
@@ -286,6 +314,7 @@ int main(void)
         IN_DIRECTORY(test_sync),
         IN_DIRECTORY(test_a_lock_is_held_once),
         IN_DIRECTORY(test_free_space_and_paths),
+        IN_DIRECTORY(test_closed_standard_streams_are_not_given_away),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

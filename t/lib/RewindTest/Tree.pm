@@ -1,0 +1,76 @@
+# Every file of a cluster, to be compared byte by byte with what it was, or with another cluster's.
+
+package RewindTest::Tree;
+
+use strict;
+use warnings;
+
+use Digest::MD5 ();
+use Exporter 'import';
+use File::Find ();
+use RewindTest::Command;
+use Test::More;
+
+our @EXPORT = qw(tree rewound_tree is_same_tree nothing_is_left);
+
+# path => type, permissions, content, time of change; the path relative to the cluster's directory. postmaster.opts is left
+# out: every server that tries to start writes it.
+sub tree
+{
+    my ($cluster) = @_;
+    my $dir = $cluster->dir;
+    my %tree;
+    my $visit = sub {
+        my $path = substr($_, length($dir) + 1);
+        return if $path eq 'data/postmaster.opts';
+        my ($mode, $changed) = (lstat)[2, 9];
+        if (-l _) { $tree{$path} = 'link ' . readlink =~ s/^\Q$dir\E//r }
+        elsif (-d _) { $tree{$path} = sprintf('directory %o', $mode) }
+        elsif (-f _) { $tree{$path} = sprintf('file %o %s %s', $mode, md5($_), $changed) }
+        else { $tree{$path} = sprintf('other %o', $mode) }
+    };
+    File::Find::find({ no_chdir => 1, wanted => $visit }, "$dir/data", "$dir/tablespace");
+    return \%tree;
+}
+
+# What may not be read has no content here.
+sub md5
+{
+    my ($path) = @_;
+    my $content = eval { slurp($path) };
+    return defined $content ? Digest::MD5::md5_hex($content) : '-' x 32;
+}
+
+# The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control with
+# its checksum.
+sub rewound_tree
+{
+    my ($cluster) = @_;
+    my $tree = tree($cluster);
+    s/(?<=[-0-9a-f]{32}) \d+$// for values %$tree;
+    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr;
+    my $control = slurp($cluster->path('global/pg_control'));
+    # Its fields but the time, up to the checksum of the version that has the fewest.
+    $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex(substr($control, 0, 24) . substr($control, 32, 208));
+    return $tree;
+}
+
+# Test that two trees are the same; says which files are not.
+sub is_same_tree
+{
+    my ($found, $expected, $name) = @_;
+    my %path = (%$found, %$expected);
+    my @different = grep { ($found->{$_} // 'nothing') ne ($expected->{$_} // 'nothing') } sort keys %path;
+    return is(join("\n", map { "$_: " . ($found->{$_} // 'nothing') . ', expected ' . ($expected->{$_} // 'nothing') } @different),
+        '', $name);
+}
+
+# Test that nothing of ours is left in a target, nor below its tablespaces.
+sub nothing_is_left
+{
+    my ($cluster) = @_;
+    my @left = grep { m{(?:^|/)(?:pg_rewind|postmaster\.pid)} } sort keys %{ tree($cluster) };
+    return is("@left", '', 'nothing of pg_rewind is left');
+}
+
+1;
