@@ -8,6 +8,7 @@ set -euo pipefail
 make_work "$(fast_directory)"
 mkdir "$work/bin/faults"
 cp "${PG_REWIND_WITH_FAULTS:-$checkout/build-faults/pg_rewind}" "$work/bin/faults/pg_rewind" || [ -n "${PG_REWIND:-}" ]
+cp "${PG_REWIND_FAULTS:-$checkout/build/tests/faults.so}" "$work/bin/faults.so"
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]
 chmod -R a+rX "$work/bin"
 
@@ -34,6 +35,7 @@ cd "$work"
 as_ordinary_user "${passed[@]}" \
     PG_REWIND="$program" \
     PG_REWIND_WITH_FAULTS="$work/bin/faults/pg_rewind" \
+    PG_REWIND_FAULTS="$work/bin/faults.so" \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
     TMPDIR="$work/run" \

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #define PLACES_NAME "places"
+#define README_NAME "README"
 #define PLACES_SIZE_MAX (16u * 1024 * 1024)
 #define CONTENT_NAME_SIZE 32
 
@@ -327,13 +328,32 @@ static bool write_places(const Stage *stage, Error *error)
     return ok;
 }
 
+/*
+ * For who finds the directory. Between the real backup_label and the new pg_control it is the only
+ * place that says what to do: neither label nor pid file does, and the server's own words about
+ * pg_control cannot.
+ */
+static bool write_readme(const Stage *stage, Error *error)
+{
+    static const char text[] =
+        "pg_rewind keeps here what it needs to finish.\n"
+        "If no pg_rewind is running, it was interrupted: run the same pg_rewind command again.\n"
+        "Do not remove this directory, backup_label or global/pg_control.\n";
+    char path[PATH_SIZE];
+    char temporary[PATH_SIZE];
+
+    return work_path(path, stage->target_directory, README_NAME, error) &&
+           work_path(temporary, stage->target_directory, README_NAME ".new", error) &&
+           durable_replace(path, temporary, text, strlen(text), 0, error);
+}
+
 static bool make_directories(const Stage *stage, Error *error)
 {
     char path[PATH_SIZE];
 
     /* What is to be made elsewhere is written down before it is made. */
     if (!stage_local(stage, WORK_DIRECTORY, path, error) || !file_make_directory(path, error) ||
-        !write_places(stage, error) || !file_sync_path(stage->target_directory, error))
+        !write_readme(stage, error) || !write_places(stage, error) || !file_sync_path(stage->target_directory, error))
         return false;
     for (size_t index = 0; index < stage->roots.location_count; index++)
     {

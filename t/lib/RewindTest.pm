@@ -15,6 +15,7 @@
 #   PG_VERSIONS              server versions, all by default
 #   PG_REWIND                the program to test
 #   PG_REWIND_WITH_FAULTS    its build with fault points: see src/base/fault.h
+#   PG_REWIND_FAULTS         the library that interrupts it: see tests/faults/faults.c
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15             other server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
@@ -102,6 +103,8 @@ sub split_brain
 #   options => [ more options ]
 #   program => another pg_rewind
 #   env => { NAME => value }
+#   fault => what is to happen to it: see tests/faults/faults.c; '' for nothing but what env asks for
+#   seconds => limit
 sub rewind
 {
     my ($target, $source, %option) = @_;
@@ -109,9 +112,10 @@ sub rewind
     my $conninfo = $source->conninfo;
     $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
+    my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
     return run([
         $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
-    ], env => $option{env});
+    ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
 }
 
 # Test that it succeeds and keeps stdout empty; returns the result.

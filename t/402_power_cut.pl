@@ -1,0 +1,101 @@
+# A power cut at any time costs nothing either: whatever of the unsynced changes the disk holds, the same command finishes the
+# rewind, or the target is as it was.  (Invariants 1 to 5. What is synced when depends neither on the version nor on the source.)
+#
+#   changes of a run    1 2 3 | sync | 4 5 commit | sync | 6 7 ...     the power fails after any of them
+#   the disk holds      all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as zeros
+#
+# A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a killed one
+# left.  PG_REWIND_TEST_POINTS=N tries N of them, =all every one; PG_REWIND_TEST_SEED repeats a choice.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Interrupted;
+use RewindTest::PowerCut;
+
+my $points = $ENV{PG_REWIND_TEST_POINTS} // 24;
+my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
+
+sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
+
+# Subsets of what is pending.
+sub subsets
+{
+    my ($thorough, @pending) = @_;
+    my %all = map { $_ => 1 } @pending;
+    my @writes = grep { /write/ } @pending;
+    my @subsets = ({});
+    push @subsets, map { my %kept = %all; delete $kept{$_}; \%kept } pick($thorough ? 8 : 1, @pending);
+    push @subsets, map { { $_ => 1 } } pick($thorough ? 3 : 1, @pending);
+    push @subsets, map { { map { $_ => 1 } grep { rand() < 0.5 } @pending } } 1 .. ($thorough ? 2 : 1);
+    push @subsets, map { { %all, $_ => qw(begin end zeros) [ int(rand(3)) ] } } pick($thorough ? 2 : 1, @writes);
+    return @subsets;
+}
+
+# The states to try, as [ number of changes, subset ]: thoroughly from shortly before the commit on, more coarsely before.
+sub states
+{
+    my ($recording, $first, $commit) = @_;
+    my @states;
+    for my $number ($first .. $recording->count)
+    {
+        my $thorough = $number >= $commit - 4;
+        next if !$thorough && $number % 3 != 0;
+        push @states, map { [ $number, $_ ] } subsets($thorough, $recording->moment($number)->pending);
+    }
+    return $points eq 'all' ? @states : sort { $a->[0] <=> $b->[0] } pick($points, @states);
+}
+
+my (%tried, %phases);
+
+sub try_state
+{
+    my ($pair, $recording, $number, $kept) = @_;
+    my $moment = $recording->moment($number);
+    my @pending = $moment->pending;
+    my $digest = $moment->restore($pair->reset->target->dir, $kept);
+    return if $tried{$digest}++;
+    my $text = keys %$kept <= @pending / 2 ? 'held only ' . join(' ', map { "$_=$kept->{$_}" } sort keys %$kept)
+        : 'did not hold ' . join(' ', map { $kept->{$_} ? "$_=$kept->{$_}" : $_ } grep { ($kept->{$_} // '') ne '1' } @pending);
+    subtest(sprintf('the power failed after change %d of %d; of %d pending the disk %s', $number, $recording->count, scalar @pending, $text), sub {
+        $phases{ $pair->judge }++;
+    });
+    return;
+}
+
+sub try_states
+{
+    my ($pair, $recording, $first, $commit) = @_;
+    try_state($pair, $recording, @$_) for states($recording, $first, $commit);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    diag("seed $seed") if $points ne 'all';
+    srand($seed);
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory');
+    my $record = work_dir() . '/record';
+    my @place = (base => $pair->snapshot, root => $pair->target->dir);
+    my $calls = $pair->calls(env => { PG_REWIND_FAULT_RECORD => $record });
+
+    my $recording = RewindTest::PowerCut->new($record, @place);
+    my $commit = $recording->find('rename', qr{/backup_label$});
+    subtest('while a run works', sub { try_states($pair, $recording, 1, $commit) });
+
+    # Killed in the midst of applying, before the poison, and while cleaning up; then run again.
+    my $last = @$calls;
+    my $committing = RewindTest::Interrupted::commit_number($calls);
+    for my $number ($committing + 1, int(($committing + $last) / 2), $last - 3)
+    {
+        my $resumed = work_dir() . "/record.$number";
+        $pair->reset->attempt(fault => "kill:$number", env => { PG_REWIND_FAULT_RECORD => $resumed });
+        my $first = 1 + RewindTest::PowerCut->new($resumed, @place)->count;
+        is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $resumed })->{status}, 0, "a run killed at $number is finished");
+        my $again = RewindTest::PowerCut->new($resumed, @place);
+        subtest("while a run works that finishes one killed before call $number", sub { try_states($pair, $again, $first, $first) });
+    }
+    note(sprintf('%d states: %s', scalar keys %tried, join ', ', map { "$phases{$_} $_" } sort keys %phases));
+    cmp_ok($phases{$_} // 0, '>', 0, "some states are of the phase '$_'") for qw(before after done);
+}, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

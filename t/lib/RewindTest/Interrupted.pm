@@ -1,0 +1,322 @@
+# A pair of clusters on which one rewind is interrupted again and again, and the judge of what that left.
+#
+#   my $pair = RewindTest::Interrupted->new($version, kind => 'server');
+#   my $calls = $pair->calls;                        # of an undisturbed run: [ { call => 'rename', path => ... }, ... ]
+#   $pair->reset;                                    # the target as it was
+#   my $result = $pair->attempt(fault => 'kill:17');
+#   my $phase = $pair->judge;                        # 'before' the commit, 'after' it, or 'done'
+#
+# The judge looks at the directory alone, so it does not matter what has left it in that state:
+#
+#   before   all bytes outside the work directories are the target's own; its old server starts
+#   after    no server starts, with or without postmaster.pid and backup_label, and the reader is told what to do;
+#            the same command finishes it without source and archive
+#   done     only cleaning up was left
+#   always   pg_control is whole; the same command ends with exit status 0 and the directory of an undisturbed run
+
+package RewindTest::Interrupted;
+
+use strict;
+use warnings;
+
+use Digest::MD5;
+use File::Find ();
+use RewindTest;
+
+# Options: kind => 'server' or 'directory'; jobs => 1.
+sub new
+{
+    my ($class, $version, %option) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub {
+            my ($primary) = @_;
+            my $location = $primary->tablespace_location('space');
+            $primary->sql("CREATE TABLESPACE space LOCATION '$location'");
+            $primary->sql("CREATE TABLE t (a int, b text); INSERT INTO t SELECT i, 'before' FROM generate_series(1, 1000) i;
+                CREATE TABLE in_space TABLESPACE space AS SELECT * FROM t; CREATE TABLE shrinks AS SELECT * FROM t");
+            append($primary->path('pg_hba.conf'), "# before\n");
+        },
+        source => sub {
+            my ($source) = @_;
+            $source->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 3000) i;
+                CREATE TABLE made_on_source AS SELECT * FROM t; DELETE FROM in_space; INSERT INTO shrinks TABLE shrinks;
+                CREATE TABLE made_in_space (a int) TABLESPACE space; CHECKPOINT");
+            append($source->path('pg_hba.conf'), "# source\n");
+            mkdir $source->path($_) or die for qw(only_on_source only_on_source/inner);
+            spew($source->path("only_on_source/$_"), "text\n") for qw(file inner/file);
+        },
+        target => sub {
+            my ($target) = @_;
+            $target->sql("INSERT INTO t SELECT i, 'target' FROM generate_series(1, 1000) i;
+                CREATE TABLE made_on_target AS SELECT * FROM t; UPDATE in_space SET b = 'target'; DELETE FROM shrinks");
+            $target->sql('VACUUM shrinks');
+            append($target->path('pg_hba.conf'), "# target\n");
+            mkdir $target->path($_) or die for qw(only_on_target only_on_target/inner);
+            spew($target->path("only_on_target/$_"), "text\n") for qw(file inner/file);
+        });
+    my $kind = $option{kind} // 'server';
+    if ($kind eq 'directory') { $source->stop }
+    else { $source->sql('SELECT 1; CHECKPOINT') }
+    my $self = bless {
+        kind => $kind, jobs => $option{jobs} // 1, source => $source, original => $target, seen => {}, starts => 0,
+        control => slurp($target->path('global/pg_control')), state => $target->copy('state'),
+    }, $class;
+    # Copies of the tablespace are told by their own place, which a tree does not show.
+    $self->{tree} = tree($self->{state});
+    must_run([ 'cp', '-a', $self->{state}->dir, $self->snapshot ]);
+    return $self;
+}
+
+sub discard
+{
+    my ($self) = @_;
+    $_->discard for @$self{qw(state original source)};
+    must_run([ 'rm', '-rf', $self->snapshot ]);
+    return;
+}
+
+sub target   { return $_[0]{state} }
+sub source   { return $_[0]{source} }
+sub snapshot { return $_[0]{state}->dir . '.snapshot' }
+
+# The target as it was before anything.
+sub reset
+{
+    my ($self) = @_;
+    my $dir = $self->{state}->dir;
+    must_run([ 'rm', '-rf', $dir ]);
+    must_run([ 'cp', '-a', $self->snapshot, $dir ]);
+    return $self;
+}
+
+# The same command each time.  Options: fault, jobs, options => [ more ], env => { more }, seconds => limit.
+sub attempt
+{
+    my ($self, %option) = @_;
+    return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => $option{env} // {},
+        seconds => $option{seconds}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $option{options} // [] } ]);
+}
+
+# The calls of an undisturbed run that change something, in order, after which the reference for judge is taken.
+# Option env as in attempt; changes => 0 gives the calls that change nothing.
+sub calls
+{
+    my ($self, %option) = @_;
+    my $log = work_dir() . '/calls';
+    unlink $log;
+    $self->reset;
+    my $result = $self->attempt(env => { PG_REWIND_FAULT_LOG => $log, %{ $option{env} // {} } }, fault => '');
+    is($result->{status}, 0, 'an undisturbed run succeeds') or die $result->{stderr};
+    $self->{rewound} = rewound_tree($self->{state});
+    $self->{end} = $self->source_end;
+    my $prefix = $option{changes} // 1 ? '' : 'r';
+    return [ map { /^$prefix\d+ ((?:set )?\S+) (.*)/ ? { call => $1, path => $2 } : () } split /\n/, slurp($log) ];
+}
+
+sub source_end { my ($self) = @_; return $self->{kind} eq 'server' ? $self->{source}->lsn : '' }
+
+# Index, counting from 1, of the call that commits.
+sub commit_number
+{
+    my ($calls) = @_;
+    my ($number) = grep { $calls->[ $_ - 1 ]{call} eq 'rename' && $calls->[ $_ - 1 ]{path} =~ m{/backup_label$} } 1 .. @$calls;
+    return $number // die 'there is no commit';
+}
+
+# ---------------------------------------------------------------- looking
+
+# Every file of a cluster: path => type, permissions, content, time of change.  What is ours is left out, and
+# postmaster.opts: every server that tries to start writes it.
+sub tree
+{
+    my ($cluster) = @_;
+    my $dir = $cluster->dir;
+    my %tree;
+    my $visit = sub {
+        my $path = substr($_, length($dir) + 1);
+        if ($path =~ m{(^|/)(pg_rewind\.work(\.\w+)?|postmaster\.(pid|opts)(\.pg_rewind)?)$}) { $File::Find::prune = 1; return }
+        my ($mode, $changed) = (lstat)[2, 9];
+        if (-l _) { $tree{$path} = 'link ' . readlink }
+        elsif (-d _) { $tree{$path} = sprintf('directory %o', $mode) }
+        else { $tree{$path} = sprintf('file %o %s %s', $mode, Digest::MD5::md5_hex(slurp($_)), $changed) }
+    };
+    File::Find::find({ no_chdir => 1, wanted => $visit }, "$dir/data", "$dir/tablespace");
+    return \%tree;
+}
+
+# The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control.
+sub rewound_tree
+{
+    my ($cluster) = @_;
+    my $tree = tree($cluster);
+    s/(?<=[0-9a-f]{32}) \d+$// for values %$tree;
+    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr if -e $cluster->path('backup_label');
+    my $control = slurp($cluster->path('global/pg_control'));
+    substr($control, $_->[0], $_->[1]) = '' for [ crc_offset($control) // 0, 4 ], [ 24, 8 ];
+    $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex($control);
+    return $tree;
+}
+
+my @crc_table = map { my $crc = $_; $crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8; $crc } 0 .. 255;
+
+sub crc32c
+{
+    my ($bytes) = @_;
+    my $crc = 0xFFFFFFFF;
+    $crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 255] for unpack 'C*', $bytes;
+    return $crc ^ 0xFFFFFFFF;
+}
+
+# Where a pg_control of any version has its checksum, behind all fields; undef if there is none that is right.
+my $known_offset;
+sub crc_offset
+{
+    my ($control) = @_;
+    for my $offset ($known_offset // (), map { 4 * $_ } 60 .. 80)
+    {
+        next if unpack('V', substr($control, $offset, 4)) != crc32c(substr($control, 0, $offset));
+        return $known_offset = $offset;
+    }
+    return;
+}
+
+# Which paths of two trees differ, a line for each; '' if none does.
+sub difference
+{
+    my ($found, $expected) = @_;
+    my %path = (%$found, %$expected);
+    return join '', map { "$_: " . ($found->{$_} // 'nothing') . ', expected ' . ($expected->{$_} // 'nothing') . "\n" }
+        grep { ($found->{$_} // 'nothing') ne ($expected->{$_} // 'nothing') } sort keys %path;
+}
+
+# ---------------------------------------------------------------- judging
+
+# Start a server that is expected to give up at once; returns exit status and what it said.
+sub try_server
+{
+    my ($self, @options) = @_;
+    my $target = $self->{state};
+    return run([ $target->bindir . '/postgres', @options, '-D', $target->data, '-c', 'logging_collector=off',
+        $options[0] ? 'postgres' : ('-k', $target->dir) ], stdin => "SELECT 1;\n", seconds => 20);
+}
+
+# Returns what the servers said.
+sub no_server_starts
+{
+    my ($self, $how) = @_;
+    my $words = '';
+    for my $options ([], ['--single'])
+    {
+        my $server = $self->try_server(@$options);
+        is($server->{status}, 1, "no server starts $how (@$options)") or diag($server->{stderr});
+        $words .= $server->{stderr};
+    }
+    return $words;
+}
+
+sub control_is_whole
+{
+    my ($self) = @_;
+    my $target = $self->{state};
+    my $control = slurp($target->path('global/pg_control'));
+    ok(length $control == 8192 && defined crc_offset($control), 'pg_control is whole');
+    if ($target->version == 15)
+    {
+        my $shown = run([ program('pg_controldata'), $target->data ]);
+        ok($shown->{status} == 0 && $shown->{stderr} eq '' && $shown->{stdout} !~ /WARNING/, 'pg_controldata reads it')
+            or diag($shown->{stdout}, $shown->{stderr});
+    }
+    return $control;
+}
+
+# The old server of an untouched target, in a copy.  Each shape of what a run can leave beside it is started once.
+sub old_server_starts
+{
+    my ($self) = @_;
+    my $target = $self->{state};
+    my $shape = join ' ', map { glob $target->path($_) } qw(postmaster.pid* pg_rewind.work* pg_rewind.work*/journal* pg_rewind.work/backup*);
+    return if $self->{seen}{$shape}++;
+    my $copy = $target->copy('old_server');
+    is($copy->try_start->{status}, 0, 'the old server starts') or do { diag($copy->log); $copy->discard; return };
+    is($copy->query('SELECT count(*), min(b), max(b) FROM t'), '2000|before|target', 'and reads what it had');
+    log_is_clean($copy);
+    $copy->discard;
+    return;
+}
+
+sub state_of
+{
+    my ($self, $control) = @_;
+    my $label = $self->{state}->path('backup_label');
+    my $text = -e $label ? slurp($label) : '';
+    my $poisoned = $control ne $self->{control};
+    return 'done' if $poisoned && ord(substr($control, 16, 1)) == 5;    # "in archive recovery": the new one
+    return $poisoned || ($text ne '' && $text !~ /^START WAL/) ? 'after' : 'before';
+}
+
+sub hide { my ($path) = @_; rename($path, "$path.hidden") or die "$path: $!"; return }
+sub show { my ($path) = @_; rename("$path.hidden", $path) or die "$path: $!"; return }
+
+# Look at what an interruption has left, run the same command again, and look at that.
+# Options: again => fault for the run that finishes, which is followed by an undisturbed one.
+sub judge
+{
+    my ($self, %option) = @_;
+    my $target = $self->{state};
+    my $control = $self->control_is_whole;
+    my $phase = $self->state_of($control);
+    my $pending = -e $target->path('pg_rewind.work/journal');
+    my $way_to_source = $self->{kind} eq 'server' ? "$self->{source}{dir}/.s.PGSQL.5432" : $self->{source}->data;
+
+    if ($phase eq 'before')
+    {
+        is(difference(tree($target), $self->{tree}), '', 'before the commit the target is as it was');
+        $self->old_server_starts;
+    }
+    elsif ($phase eq 'after')
+    {
+        ok($pending, 'there is a journal');
+        my $says_it_itself = -e $target->path('postmaster.pid') && slurp($target->path('postmaster.pid')) =~ /\A0\n/;
+        my $words = $self->no_server_starts('after the commit');
+        $words .= slurp($target->path('pg_rewind.work/README')) if !$says_it_itself;
+        like($words, qr/run the same pg_rewind command again/, 'and the reader is told what to do');
+        # Whoever removes files by hand costs nothing either; every other time nobody does.
+        if ($control ne $self->{control} && $self->{removals}++ % 2 == 0)
+        {
+            unlink $target->path('postmaster.pid');
+            $self->no_server_starts('without postmaster.pid either');
+            unlink $target->path('backup_label');
+            $self->no_server_starts('without backup_label either');
+        }
+    }
+    $self->refresh_reference if $phase ne 'after';
+    hide($way_to_source) if $pending && $phase ne 'before';
+    if (defined $option{again})
+    {
+        my $again = $self->attempt(fault => $option{again});
+        $self->control_is_whole;
+    }
+    my $last = $self->attempt;
+    show($way_to_source) if $pending && $phase ne 'before';
+    is($last->{status}, 0, 'the same command again ends with exit status 0') or diag($last->{stderr});
+    is($last->{stdout}, '', 'and nothing on stdout');
+    is(difference(rewound_tree($target), $self->{rewound}), '', 'and the directory is that of an undisturbed run');
+    ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid postmaster.pid.pg_rewind);
+    ok(!-e "$target->{dir}/tablespace/space/pg_rewind.work", 'nor anything in the tablespace');
+    return $phase;
+}
+
+# The source has written WAL of its own accord: what an undisturbed run gives is another directory now.
+sub refresh_reference
+{
+    my ($self) = @_;
+    return if $self->source_end eq $self->{end};
+    my $dir = $self->{state}->dir;
+    rename($dir, "$dir.aside") or die;
+    $self->calls;
+    must_run([ 'rm', '-rf', $dir ]);
+    rename("$dir.aside", $dir) or die;
+    return;
+}
+
+1;

@@ -1,0 +1,298 @@
+# What a disk may hold after a power cut: the states that a recording of all changes allows.
+#
+#   my $recording = RewindTest::PowerCut->new($record, base => $snapshot, root => $dir);
+#   my $moment = $recording->moment(117);             # the power fails after 117 changes
+#   my @units = $moment->pending;                     # changes that nothing has synced
+#   $moment->restore($dir, { $units[3] => 1 });       # the disk holds only this one of them
+#
+# The record is made by tests/faults/faults.c: what was written, renamed, linked, truncated, removed and synced.  A file's
+# bytes, size and mode are safe once the file is synced, a name once its directory is.  Of what is not safe the disk
+# holds any subset, in any order; a write may be there in part, or as zeros of the right length.  Two things no file system
+# in use does are left out: a rename never loses both names of a file, and a name never goes back to an older value
+# than one that was synced.
+#
+# The record's paths are below root; base holds what was there, all of it safe, before the record began.
+
+package RewindTest::PowerCut;
+
+use strict;
+use warnings;
+
+use Digest::MD5;
+use RewindTest::Command;
+
+sub new
+{
+    my ($class, $record, %option) = @_;
+    my @changes = map { [ split /\t/, $_, -1 ] } split /\n/, slurp($record);
+    return bless { %option, changes => \@changes, data => "$record.data" }, $class;
+}
+
+# How many changes there are, and the number of the first one, counting from 1, of a kind with these fields.
+sub count { my ($self) = @_; return scalar @{ $self->{changes} } }
+
+sub find
+{
+    my ($self, $kind, $pattern) = @_;
+    my ($number) = grep { my ($is, @fields) = @{ $self->{changes}[ $_ - 1 ] }; $is eq $kind && "@fields" =~ $pattern } 1 .. $self->count;
+    return $number // die "there is no $kind $pattern";
+}
+
+# ---------------------------------------------------------------- the disk at a moment
+
+sub moment
+{
+    my ($self, $count) = @_;
+    my $moment = bless { %$self, nodes => [], handle => {} }, 'RewindTest::PowerCut::Moment';
+    $moment->{top} = $moment->add_node(type => 'directory', base => '');
+    for my $number (1 .. $count)
+    {
+        my ($kind, @fields) = @{ $self->{changes}[ $number - 1 ] };
+        $moment->{number} = $number;
+        $moment->can("change_$kind")->($moment, @fields);
+    }
+    return $moment;
+}
+
+package RewindTest::PowerCut::Moment;
+
+use RewindTest::Command;
+
+# A node is a file, directory or link: base, its path in base, if it was there at the beginning; safe and pending changes of
+# its bytes; of a directory the names whose nodes are known, each with its safe node and the pending ones.
+sub add_node
+{
+    my ($self, %node) = @_;
+    push @{ $self->{nodes} }, { id => scalar @{ $self->{nodes} }, safe => [], pending => [], names => {}, %node };
+    return $self->{nodes}[-1];
+}
+
+# A name in a directory, which is looked up in base when it is met first.
+sub name
+{
+    my ($self, $directory, $name) = @_;
+    return $directory->{names}{$name} if $directory->{names}{$name};
+    my $node;
+    if (defined $directory->{base})
+    {
+        my $base = length $directory->{base} ? "$directory->{base}/$name" : $name;
+        my $path = "$self->{base}/$base";
+        $node = $self->add_node(type => -l $path ? 'link' : -d _ ? 'directory' : 'file', base => $base) if -l $path || -e _;
+    }
+    return $directory->{names}{$name} = { name => $name, original => $node, safe => $node, pending => [] };
+}
+
+sub current { my ($name) = @_; return @{ $name->{pending} } ? $name->{pending}[-1]{node} : $name->{safe} }
+
+# The name at a path, undef for a path outside of root.
+sub find
+{
+    my ($self, $path) = @_;
+    return if index($path, "$self->{root}/") != 0;
+    my @parts = split m{/}, substr($path, length($self->{root}) + 1);
+    my $last = pop @parts;
+    my $node = $self->{top};
+    for my $part (@parts)
+    {
+        $node = current($self->name($node, $part)) // die "there is no directory of $path at change $self->{number}\n";
+    }
+    return $self->name($node, $last);
+}
+
+sub set_name
+{
+    my ($self, $path, $node, $needs) = @_;
+    my $name = $self->find($path) // return;
+    push @{ $name->{pending} }, { unit => "$self->{number}.name" . ($needs ? '.gone' : ''), node => $node, needs => $needs };
+    return $name->{pending}[-1];
+}
+
+sub change_begin { my ($self) = @_; $self->{handle} = {}; return }
+
+sub change_open
+{
+    my ($self, $handle, $path, $how, $mode) = @_;
+    my $name = $self->find($path);
+    if ($how eq 'created' && $name)
+    {
+        $self->set_name($path, $self->add_node(type => 'file', mode => $mode));
+    }
+    $self->{handle}{$handle} = $name ? current($name) : undef;
+    $self->change_bytes($handle, 'truncate', 0) if $how eq 'truncated';
+    return;
+}
+
+sub change_bytes
+{
+    my ($self, $handle, @change) = @_;
+    my $node = $self->{handle}{$handle} // return;
+    push @{ $node->{pending} }, { unit => "$self->{number}.$change[0]", change => \@change };
+    return;
+}
+
+sub change_write    { my ($self, $handle, @fields) = @_; $self->change_bytes($handle, 'write', @fields); return }
+sub change_truncate { my ($self, $handle, $size)   = @_; $self->change_bytes($handle, 'truncate', $size); return }
+sub change_reserve  { my ($self, $handle, $size)   = @_; $self->change_bytes($handle, 'reserve', $size); return }
+sub change_chmod    { my ($self, $handle, $mode)   = @_; $self->change_bytes($handle, 'chmod', $mode); return }
+
+sub sync_node
+{
+    my ($node) = @_;
+    push @{ $node->{safe} }, map { $_->{change} } @{ $node->{pending} };
+    $node->{pending} = [];
+    for my $name (values %{ $node->{names} })
+    {
+        $name->{safe} = current($name);
+        $name->{pending} = [];
+    }
+    return;
+}
+
+sub change_sync   { my ($self, $handle) = @_; sync_node($self->{handle}{$handle}) if $self->{handle}{$handle}; return }
+sub change_syncfs { my ($self) = @_; sync_node($_) for @{ $self->{nodes} }; return }
+
+sub change_rename
+{
+    my ($self, $from, $to) = @_;
+    my $node = current($self->find($from) // return);
+    my $there = $self->set_name($to, $node);
+    $self->set_name($from, undef, { name => $self->find($to), change => $there });
+    return;
+}
+
+sub change_link    { my ($self, $from, $to) = @_; $self->set_name($to, current($self->find($from))); return }
+sub change_unlink  { my ($self, $path) = @_; $self->set_name($path, undef); return }
+sub change_rmdir   { my ($self, $path) = @_; $self->set_name($path, undef); return }
+sub change_mkdir   { my ($self, $path, $mode) = @_; $self->set_name($path, $self->add_node(type => 'directory', mode => $mode)); return }
+sub change_symlink { my ($self, $target, $path) = @_; $self->set_name($path, $self->add_node(type => 'link', target => $target)); return }
+
+# ---------------------------------------------------------------- what is not safe
+
+# Names of the changes that nothing has synced: "117.write", "118.name", "119.name.gone" ...
+sub pending
+{
+    my ($self) = @_;
+    my %seen;
+    return grep { !$seen{$_}++ } map { my $node = $_; map { $_->{unit} } @{ $node->{pending} }, map { @{ $_->{pending} } } values %{ $node->{names} } }
+        @{ $self->{nodes} };
+}
+
+# Which of a name's nodes the disk holds: index into pending, -1 for the safe one.
+sub chosen
+{
+    my ($name, $kept) = @_;
+    for my $index (reverse 0 .. $#{ $name->{pending} })
+    {
+        my $change = $name->{pending}[$index];
+        next if !$kept->{ $change->{unit} };
+        my $needs = $change->{needs};
+        return $index if !$needs;
+        my ($other) = grep { $needs->{name}{pending}[$_] == $needs->{change} } 0 .. $#{ $needs->{name}{pending} };
+        return $index if !defined $other || chosen($needs->{name}, $kept) >= $other;
+    }
+    return -1;
+}
+
+# Make directory, which is a copy of base, what the disk holds if of the pending changes it holds those with a true value in $kept;
+# for a write this may be 'begin', 'end' or 'zeros' as well.  Returns a digest of it: equal ones are equal states.
+sub restore
+{
+    my ($self, $directory, $kept) = @_;
+    local $self->{digest} = Digest::MD5->new;
+    local $self->{made} = {};
+    open(local $self->{bytes}, '<:raw', $self->{data}) or die "could not open $self->{data}: $!";
+    $self->restore_names($self->{top}, $directory, $kept);
+    return $self->{digest}->hexdigest;
+}
+
+sub restore_names
+{
+    my ($self, $node, $path, $kept) = @_;
+    for my $text (sort keys %{ $node->{names} })
+    {
+        my $name = $node->{names}{$text};
+        my $index = chosen($name, $kept);
+        my $there = $index < 0 ? $name->{safe} : $name->{pending}[$index]{node};
+        my $is_original = defined $there && defined $name->{original} && $there == $name->{original};
+        $self->{digest}->add("$path/$text ", $there ? $there->{type} : 'nothing', $is_original ? ' original' : '', "\n");
+        must_run([ 'rm', '-rf', "$path/$text" ]) if !$is_original && $name->{original};
+        $self->restore_node($there, "$path/$text", $is_original, $kept) if $there;
+    }
+    return;
+}
+
+sub restore_node
+{
+    my ($self, $node, $path, $is_original, $kept) = @_;
+    if ($node->{type} eq 'directory')
+    {
+        die "a directory was renamed\n" if !$is_original && defined $node->{base};
+        if (!$is_original)
+        {
+            mkdir $path or die "$path: $!";
+            chmod oct($node->{mode}), $path;
+        }
+        $self->restore_names($node, $path, $kept);
+    }
+    elsif ($node->{type} eq 'link')
+    {
+        my $target = $node->{target} // readlink "$self->{base}/$node->{base}";
+        $is_original or symlink($target, $path) or die "$path: $!";
+    }
+    elsif ($self->{made}{ $node->{id} })
+    {
+        unlink $path;
+        link($self->{made}{ $node->{id} }, $path) or die "$path: $!";
+    }
+    else
+    {
+        my @changes = (@{ $node->{safe} }, map { changed($_, $kept) } @{ $node->{pending} });
+        $self->restore_file($node, $path, $is_original, @changes) if @changes || !$is_original;
+        $self->{made}{ $node->{id} } = $path;
+    }
+    return;
+}
+
+# What the disk holds of a pending change.
+sub changed
+{
+    my ($pending, $kept) = @_;
+    my $how = $kept->{ $pending->{unit} };
+    my ($kind, $offset, $size, $data) = @{ $pending->{change} };
+    return if !$how;
+    return $pending->{change} if $kind ne 'write' || $how eq '1';
+    my $half = int($size / 2 / 512) * 512;
+    return [ 'write', $offset, $half, $data ] if $how eq 'begin';
+    return [ 'write', $offset + $half, $size - $half, $data + $half ] if $how eq 'end';
+    return [ 'extend', $offset + $size ];
+}
+
+sub restore_file
+{
+    my ($self, $node, $path, $is_original, @changes) = @_;
+    if (!$is_original && defined $node->{base})
+    {
+        must_run([ 'cp', '-a', "$self->{base}/$node->{base}", $path ]);
+    }
+    open(my $file, -e $path ? '+<:raw' : '+>:raw', $path) or die "$path: $!";
+    chmod oct($node->{mode}), $path if !defined $node->{base};
+    for my $change (@changes)
+    {
+        my ($kind, @fields) = @$change;
+        if ($kind eq 'write')
+        {
+            seek($self->{bytes}, $fields[2], 0);
+            read($self->{bytes}, my $bytes, $fields[1]) == $fields[1] or die 'the record is cut off';
+            sysseek($file, $fields[0], 0);
+            syswrite($file, $bytes) == $fields[1] or die "$path: $!";
+        }
+        elsif ($kind eq 'truncate') { truncate($file, $fields[0]) or die "$path: $!" }
+        elsif ($kind eq 'chmod')    { chmod oct($fields[0]), $path or die "$path: $!" }
+        else                        { truncate($file, $fields[0]) if -s $file < $fields[0] }    # reserve, extend
+    }
+    close($file) or die "$path: $!";
+    $self->{digest}->add(sprintf('%o ', (stat $path)[2]), Digest::MD5::md5_hex(slurp($path)), "\n");
+    return;
+}
+
+1;

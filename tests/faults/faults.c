@@ -1,0 +1,705 @@
+/*
+ * A library to be preloaded: it counts the system calls of a program, and kills the program, fails
+ * a call, cuts reads and writes short, or writes down what was done to the disks.
+ *
+ * PG_REWIND_FAULT=
+ *     kill:WHERE           SIGKILL before the call
+ *     stop:WHERE           SIGSTOP before the call, once
+ *     fail:WHERE:ERRNO     the call fails with ERRNO (ENOSPC, EIO ...); a write writes half of its
+ *                          bytes before it does
+ *     short:SEED           reads and writes, of files and sockets, are cut short or interrupted at
+ *                          random
+ * WHERE is N, the N-th call that changes something (a file, or what a peer is told); rN, the N-th
+ * other call; N+, all calls that need space from the N-th on; or CALL@PATTERN, the first such call
+ * whose path matches (rename: the new path), as in rename@*\/backup_label.
+ *
+ * PG_REWIND_FAULT_LOG=FILE: a line for each call counted, "N CALL PATH"; r before the number of
+ * calls that change nothing.
+ *
+ * PG_REWIND_FAULT_RECORD=FILE, and FILE.data: all that was done to files, after it was done, for
+ * the test that thinks of power cuts: lines with tabs between fields, paths absolute and without
+ * links. A handle is an open file. Fields that are sizes and offsets are decimal, modes octal.
+ *
+ *     open HANDLE PATH created|truncated|opened MODE     mkdir PATH MODE      rename FROM TO
+ *     write HANDLE OFFSET SIZE OFFSET-IN-DATA            rmdir PATH           link FROM TO
+ *     truncate HANDLE SIZE      reserve HANDLE SIZE      unlink PATH          symlink TARGET PATH
+ *     chmod HANDLE MODE         sync HANDLE              syncfs HANDLE              begin: a new process
+ *
+ * Children of the program run without this library.
+ */
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define FD_MAX 4096
+
+/* The function of the C library that ours stands for. */
+#define REAL(result, name, ...)                                                                    \
+    static result (*real)(__VA_ARGS__);                                                            \
+    if (real == NULL)                                                                              \
+    *(void **) &real = dlsym(RTLD_NEXT, #name)
+
+typedef enum Action
+{
+    ACTION_NONE,
+    ACTION_KILL,
+    ACTION_STOP,
+    ACTION_FAIL
+} Action;
+
+typedef enum Class
+{
+    CHANGES,
+    TAKES_SPACE, /* a change that a full disk can refuse */
+    READS
+} Class;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static Action action;
+static uint64_t where_number; /* 0: by name */
+static bool where_reads, where_onwards;
+static char where_call[32];
+static char where_pattern[PATH_MAX];
+static int fail_errno;
+static bool short_on;
+static uint64_t short_state;
+static uint64_t change_count, read_count;
+static int log_fd = -1, record_fd = -1, data_fd = -1;
+static uint64_t data_size, handle_count;
+static char *fd_path[FD_MAX];
+static uint64_t fd_handle[FD_MAX];
+
+static void put_line(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- What is asked for ---- */
+
+static void refuse(const char *what)
+{
+    fprintf(stderr, "invalid %s\n", what);
+    _exit(1);
+}
+
+static int errno_of(const char *name)
+{
+    static const struct
+    {
+        const char *name;
+        int number;
+    } numbers[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT}, {"EMFILE", EMFILE},
+                   {"EINTR", EINTR},   {"EPERM", EPERM}, {"EACCES", EACCES}, {"EROFS", EROFS},
+                   {"ENOMEM", ENOMEM}};
+
+    for (size_t index = 0; index < sizeof(numbers) / sizeof(numbers[0]); index++)
+        if (strcmp(name, numbers[index].name) == 0)
+            return numbers[index].number;
+    refuse("error in PG_REWIND_FAULT");
+    return 0;
+}
+
+static void parse_where(char *where)
+{
+    char *at = strchr(where, '@');
+    char *end;
+
+    if (at != NULL)
+    {
+        *at = '\0';
+        snprintf(where_call, sizeof(where_call), "%s", where);
+        snprintf(where_pattern, sizeof(where_pattern), "%s", at + 1);
+        return;
+    }
+    where_reads = where[0] == 'r';
+    where_number = strtoull(where + (where_reads ? 1 : 0), &end, 10);
+    where_onwards = *end == '+';
+    if (where_number == 0 || *(end + (where_onwards ? 1 : 0)) != '\0')
+        refuse("number in PG_REWIND_FAULT");
+}
+
+static void parse_fault(const char *text)
+{
+    char copy[PATH_MAX];
+    char *where, *number;
+
+    snprintf(copy, sizeof(copy), "%s", text);
+    where = strchr(copy, ':');
+    if (where == NULL)
+        refuse("PG_REWIND_FAULT");
+    *where++ = '\0';
+    if (strcmp(copy, "short") == 0)
+    {
+        short_on = true;
+        short_state = strtoull(where, NULL, 10) * 2654435769u + 1;
+        return;
+    }
+    if (strcmp(copy, "kill") == 0)
+        action = ACTION_KILL;
+    else if (strcmp(copy, "stop") == 0)
+        action = ACTION_STOP;
+    else if (strcmp(copy, "fail") == 0)
+        action = ACTION_FAIL;
+    else
+        refuse("action in PG_REWIND_FAULT");
+    if (action == ACTION_FAIL)
+    {
+        number = strrchr(where, ':');
+        if (number == NULL)
+            refuse("PG_REWIND_FAULT without an error");
+        *number = '\0';
+        fail_errno = errno_of(number + 1);
+    }
+    parse_where(where);
+}
+
+static int open_log(const char *path)
+{
+    REAL(int, open, const char *, int, ...);
+    int fd = real(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+
+    /* Out of the way: the program's own descriptors are as without us. */
+    if (fd < 0 || (fd = fcntl(fd, F_DUPFD_CLOEXEC, FD_MAX / 4)) < 0)
+        refuse("path of a log");
+    return fd;
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *fault = getenv("PG_REWIND_FAULT");
+    const char *log = getenv("PG_REWIND_FAULT_LOG");
+    const char *record = getenv("PG_REWIND_FAULT_RECORD");
+    char path[PATH_MAX];
+
+    if (fault != NULL && fault[0] != '\0')
+        parse_fault(fault);
+    if (log != NULL)
+        log_fd = open_log(log);
+    if (record != NULL)
+    {
+        record_fd = open_log(record);
+        snprintf(path, sizeof(path), "%s.data", record);
+        data_fd = open_log(path);
+        data_size = (uint64_t) lseek(data_fd, 0, SEEK_END);
+        put_line(record_fd, "begin\n");
+    }
+    unsetenv("LD_PRELOAD");
+}
+
+/* ---- Counting ---- */
+
+static void put(int fd, const void *bytes, size_t size)
+{
+    REAL(ssize_t, write, int, const void *, size_t);
+
+    for (size_t written = 0; written < size;)
+    {
+        const ssize_t now = real(fd, (const char *) bytes + written, size - written);
+
+        if (now <= 0)
+            _exit(1);
+        written += (size_t) now;
+    }
+}
+
+static void put_line(int fd, const char *format, ...)
+{
+    char line[3 * PATH_MAX];
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(line, sizeof(line), format, arguments);
+    va_end(arguments);
+    if (length > 0)
+        put(fd, line, (size_t) length);
+}
+
+static bool is_meant(const char *call, const char *path, bool reads, bool takes_space,
+                     uint64_t number)
+{
+    if (action == ACTION_NONE)
+        return false;
+    if (where_number == 0)
+        return strcmp(call, where_call) == 0 && fnmatch(where_pattern, path, 0) == 0;
+    if (where_reads != reads)
+        return false;
+    return where_onwards ? number >= where_number && takes_space : number == where_number;
+}
+
+/* Count a call and let it be struck. True: it is to fail, errno is set. */
+static bool strike(const char *call, const char *path, Class class)
+{
+    const bool reads = class == READS;
+    bool fails = false;
+    uint64_t number;
+
+    if (path == NULL)
+        path = "";
+    pthread_mutex_lock(&lock);
+    number = reads ? ++read_count : ++change_count;
+    if (log_fd >= 0)
+        put_line(log_fd, "%s%llu %s %s\n", reads ? "r" : "", (unsigned long long) number, call,
+                 path);
+    if (is_meant(call, path, reads, class == TAKES_SPACE, number))
+    {
+        if (action == ACTION_KILL)
+            raise(SIGKILL);
+        if (action == ACTION_STOP)
+            raise(SIGSTOP);
+        fails = action == ACTION_FAIL;
+        if (where_number == 0)
+            action = ACTION_NONE; /* once */
+    }
+    pthread_mutex_unlock(&lock);
+    if (fails)
+        errno = fail_errno;
+    return fails;
+}
+
+static uint64_t dice(uint64_t sides)
+{
+    uint64_t value;
+
+    pthread_mutex_lock(&lock);
+    short_state ^= short_state << 13;
+    short_state ^= short_state >> 7;
+    short_state ^= short_state << 17;
+    value = short_state % sides;
+    pthread_mutex_unlock(&lock);
+    return value;
+}
+
+/* How much of a read or write is done. False: it is interrupted. */
+static bool cut_short(size_t *size)
+{
+    if (!short_on)
+        return true;
+    if (dice(8) == 0)
+    {
+        errno = EINTR;
+        return false;
+    }
+    if (*size > 1 && dice(2) == 0)
+        *size = 1 + dice(*size);
+    return true;
+}
+
+/* ---- Descriptors ---- */
+
+static const char *path_of(int fd)
+{
+    return fd >= 0 && fd < FD_MAX && fd_path[fd] != NULL ? fd_path[fd] : "";
+}
+
+/* Of the file by which the program speaks to people or peers, which is none of a cluster. */
+static bool is_file(int fd)
+{
+    return fd >= 0 && fd < FD_MAX && fd_handle[fd] != 0;
+}
+
+/* path with its directory as it really is. out has PATH_MAX bytes. */
+static const char *canonical(int directory_fd, const char *path, char *out)
+{
+    char joined[2 * PATH_MAX], directory[PATH_MAX];
+    char *slash;
+
+    if (record_fd < 0)
+        return path;
+    snprintf(joined, sizeof(joined), "%s%s%s", directory_fd == AT_FDCWD ? "" : path_of(directory_fd),
+             directory_fd == AT_FDCWD ? "" : "/", path);
+    slash = strrchr(joined, '/');
+    if (slash == NULL || slash[1] == '\0' || strcmp(slash, "/.") == 0)
+        return realpath(joined, out) != NULL ? out : path;
+    *slash = '\0';
+    if (realpath(joined[0] != '\0' ? joined : "/", directory) == NULL)
+        return path;
+    if (strlen(directory) + 1 + strlen(slash + 1) >= PATH_MAX)
+        return path;
+    strcat(strcat(strcpy(out, directory), "/"), slash + 1);
+    return out;
+}
+
+static void note_open(int fd, int directory_fd, const char *path, const char *how)
+{
+    char absolute[PATH_MAX];
+    struct stat status;
+    REAL(int, fstat, int, struct stat *);
+
+    if (fd < 0 || fd >= FD_MAX)
+        return;
+    path = canonical(directory_fd, path, absolute);
+    pthread_mutex_lock(&lock);
+    free(fd_path[fd]);
+    fd_path[fd] = strdup(path);
+    fd_handle[fd] = ++handle_count;
+    if (record_fd >= 0)
+        put_line(record_fd, "open\t%llu\t%s\t%s\t%o\n", (unsigned long long) fd_handle[fd], path,
+                 how, real(fd, &status) == 0 ? status.st_mode & 07777 : 0);
+    pthread_mutex_unlock(&lock);
+}
+
+#define RECORD(...)                                                                                \
+    do                                                                                             \
+    {                                                                                              \
+        if (record_fd >= 0)                                                                        \
+        {                                                                                          \
+            pthread_mutex_lock(&lock);                                                             \
+            put_line(record_fd, __VA_ARGS__);                                                      \
+            pthread_mutex_unlock(&lock);                                                           \
+        }                                                                                          \
+    } while (false)
+
+static unsigned long long handle_of(int fd)
+{
+    return is_file(fd) ? fd_handle[fd] : 0;
+}
+
+/* ---- Calls that change something ---- */
+
+static int open_file(int directory_fd, const char *path, int flags, mode_t mode)
+{
+    const bool changes = (flags & (O_CREAT | O_TRUNC)) != 0;
+    const char *how = "opened";
+    struct stat status;
+    int fd;
+    REAL(int, openat, int, const char *, int, ...);
+
+    if (strike(changes ? "create" : "open", path, changes ? TAKES_SPACE : READS))
+        return -1;
+    if (short_on && dice(16) == 0)
+    {
+        errno = EINTR;
+        return -1;
+    }
+    if ((flags & O_TRUNC) != 0)
+        how = "truncated";
+    if ((flags & O_CREAT) != 0 && fstatat(directory_fd, path, &status, 0) != 0)
+        how = "created";
+    fd = real(directory_fd, path, flags, mode);
+    note_open(fd, directory_fd, path, how);
+    return fd;
+}
+
+#define OPEN_FUNCTION(name)                                                                        \
+    int name(const char *path, int flags, ...)                                                     \
+    {                                                                                              \
+        va_list arguments;                                                                         \
+        mode_t mode;                                                                               \
+        va_start(arguments, flags);                                                                \
+        mode = va_arg(arguments, mode_t);                                                          \
+        va_end(arguments);                                                                         \
+        return open_file(AT_FDCWD, path, flags, mode);                                             \
+    }
+OPEN_FUNCTION(open)
+OPEN_FUNCTION(open64)
+
+#define OPENAT_FUNCTION(name)                                                                      \
+    int name(int directory_fd, const char *path, int flags, ...)                                   \
+    {                                                                                              \
+        va_list arguments;                                                                         \
+        mode_t mode;                                                                               \
+        va_start(arguments, flags);                                                                \
+        mode = va_arg(arguments, mode_t);                                                          \
+        va_end(arguments);                                                                         \
+        return open_file(directory_fd, path, flags, mode);                                         \
+    }
+OPENAT_FUNCTION(openat)
+OPENAT_FUNCTION(openat64)
+
+int close(int fd)
+{
+    REAL(int, close, int);
+
+    if (fd >= 0 && fd < FD_MAX)
+        fd_handle[fd] = 0;
+    return real(fd);
+}
+
+static void record_write(int fd, const void *bytes, size_t size, off_t offset)
+{
+    if (record_fd < 0)
+        return;
+    pthread_mutex_lock(&lock);
+    put_line(record_fd, "write\t%llu\t%lld\t%zu\t%llu\n", handle_of(fd), (long long) offset, size,
+             (unsigned long long) data_size);
+    put(data_fd, bytes, size);
+    data_size += size;
+    pthread_mutex_unlock(&lock);
+}
+
+static ssize_t write_at(int fd, const void *bytes, size_t size, off_t offset)
+{
+    ssize_t written;
+    REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+
+    if (strike("write", path_of(fd), TAKES_SPACE))
+    {
+        const int number = errno;
+
+        written = real(fd, bytes, size / 2, offset);
+        if (written > 0)
+            record_write(fd, bytes, (size_t) written, offset);
+        errno = number;
+        return -1;
+    }
+    if (!cut_short(&size))
+        return -1;
+    written = real(fd, bytes, size, offset);
+    if (written > 0)
+        record_write(fd, bytes, (size_t) written, offset);
+    return written;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+    return write_at(fd, bytes, size, offset);
+}
+
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
+{
+    return write_at(fd, bytes, size, offset);
+}
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    REAL(ssize_t, write, int, const void *, size_t);
+
+    /* Nothing of a cluster is written without an offset. */
+    if (is_file(fd))
+    {
+        put_line(STDERR_FILENO, "write to \"%s\" without an offset\n", path_of(fd));
+        _exit(1);
+    }
+    if (!cut_short(&size))
+        return -1;
+    return real(fd, bytes, size);
+}
+
+/* A call that takes one descriptor and is recorded with one number, or none. */
+#define FD_FUNCTION(name, call, class, parameters, arguments, record)                              \
+    int name parameters                                                                            \
+    {                                                                                              \
+        int result;                                                                                \
+        REAL(int, name, FD_TYPES_##name);                                                          \
+        if (strike(call, path_of(fd), class))                                                      \
+            return -1;                                                                             \
+        result = real arguments;                                                                   \
+        if (result == 0)                                                                           \
+            record;                                                                                \
+        return result;                                                                             \
+    }
+#define FD_TYPES_ftruncate int, off_t
+#define FD_TYPES_ftruncate64 int, off64_t
+#define FD_TYPES_fallocate int, int, off_t, off_t
+#define FD_TYPES_fallocate64 int, int, off64_t, off64_t
+#define FD_TYPES_fchmod int, mode_t
+#define FD_TYPES_fsync int
+#define FD_TYPES_fdatasync int
+#define FD_TYPES_syncfs int
+
+FD_FUNCTION(ftruncate, "truncate", TAKES_SPACE, (int fd, off_t size), (fd, size),
+            RECORD("truncate\t%llu\t%lld\n", handle_of(fd), (long long) size))
+FD_FUNCTION(ftruncate64, "truncate", TAKES_SPACE, (int fd, off64_t size), (fd, size),
+            RECORD("truncate\t%llu\t%lld\n", handle_of(fd), (long long) size))
+FD_FUNCTION(fallocate, "reserve", TAKES_SPACE, (int fd, int mode, off_t offset, off_t size),
+            (fd, mode, offset, size),
+            RECORD("reserve\t%llu\t%lld\n", handle_of(fd), (long long) (offset + size)))
+FD_FUNCTION(fallocate64, "reserve", TAKES_SPACE, (int fd, int mode, off64_t offset, off64_t size),
+            (fd, mode, offset, size),
+            RECORD("reserve\t%llu\t%lld\n", handle_of(fd), (long long) (offset + size)))
+FD_FUNCTION(fchmod, "set mode", CHANGES, (int fd, mode_t mode), (fd, mode),
+            RECORD("chmod\t%llu\t%o\n", handle_of(fd), mode))
+FD_FUNCTION(fsync, "sync", CHANGES, (int fd), (fd), RECORD("sync\t%llu\n", handle_of(fd)))
+FD_FUNCTION(fdatasync, "sync", CHANGES, (int fd), (fd), RECORD("sync\t%llu\n", handle_of(fd)))
+FD_FUNCTION(syncfs, "sync", CHANGES, (int fd), (fd), RECORD("syncfs\t%llu\n", handle_of(fd)))
+
+/* A call that takes two paths, the second of which it makes. */
+static int change_paths(const char *call, int (*real)(const char *, const char *),
+                        const char *from, const char *to, Class class)
+{
+    char first[PATH_MAX], second[PATH_MAX];
+    const bool is_symlink = strcmp(call, "symlink") == 0;
+    int result;
+
+    if (strike(call, to, class))
+        return -1;
+    if (!is_symlink)
+        from = canonical(AT_FDCWD, from, first);
+    to = canonical(AT_FDCWD, to, second);
+    result = real(from, to);
+    if (result == 0)
+        RECORD("%s\t%s\t%s\n", call, from, to);
+    return result;
+}
+
+int rename(const char *from, const char *to)
+{
+    REAL(int, rename, const char *, const char *);
+    return change_paths("rename", real, from, to, TAKES_SPACE);
+}
+
+int link(const char *from, const char *to)
+{
+    REAL(int, link, const char *, const char *);
+    return change_paths("link", real, from, to, TAKES_SPACE);
+}
+
+int symlink(const char *from, const char *to)
+{
+    REAL(int, symlink, const char *, const char *);
+    return change_paths("symlink", real, from, to, TAKES_SPACE);
+}
+
+static int remove_path(const char *call, int (*real)(const char *), const char *path)
+{
+    char absolute[PATH_MAX];
+    int result;
+
+    if (strike(call, path, CHANGES))
+        return -1;
+    path = canonical(AT_FDCWD, path, absolute);
+    result = real(path);
+    if (result == 0)
+        RECORD("%s\t%s\n", call, path);
+    return result;
+}
+
+int unlink(const char *path)
+{
+    REAL(int, unlink, const char *);
+    return remove_path("unlink", real, path);
+}
+
+int rmdir(const char *path)
+{
+    REAL(int, rmdir, const char *);
+    return remove_path("rmdir", real, path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    char absolute[PATH_MAX];
+    struct stat status;
+    int result;
+    REAL(int, mkdir, const char *, mode_t);
+
+    if (strike("mkdir", path, TAKES_SPACE))
+        return -1;
+    path = canonical(AT_FDCWD, path, absolute);
+    result = real(path, mode);
+    if (result == 0)
+        RECORD("mkdir\t%s\t%o\n", path,
+               fstatat(AT_FDCWD, path, &status, 0) == 0 ? status.st_mode & 07777 : mode);
+    return result;
+}
+
+int posix_spawn(pid_t *restrict pid, const char *restrict path,
+                const posix_spawn_file_actions_t *restrict actions,
+                const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
+                char *const environment[restrict])
+{
+    REAL(int, posix_spawn, pid_t *, const char *, const posix_spawn_file_actions_t *,
+         const posix_spawnattr_t *, char *const[], char *const[]);
+
+    if (strike("run", path, CHANGES))
+        return errno;
+    return real(pid, path, actions, attributes, arguments, environment);
+}
+
+/* What the source is told. */
+ssize_t send(int fd, const void *bytes, size_t size, int flags)
+{
+    REAL(ssize_t, send, int, const void *, size_t, int);
+
+    if (strike("send", "", CHANGES) || !cut_short(&size))
+        return -1;
+    return real(fd, bytes, size, flags);
+}
+
+int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    REAL(int, connect, int, const struct sockaddr *, socklen_t);
+
+    if (strike("connect", "", CHANGES))
+        return -1;
+    return real(fd, address, size);
+}
+
+/* ---- Calls that change nothing ---- */
+
+static ssize_t read_at(int fd, void *bytes, size_t size, off_t offset)
+{
+    REAL(ssize_t, pread, int, void *, size_t, off_t);
+
+    if (strike("read", path_of(fd), READS) || !cut_short(&size))
+        return -1;
+    return real(fd, bytes, size, offset);
+}
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
+{
+    return read_at(fd, bytes, size, offset);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t size, off64_t offset)
+{
+    return read_at(fd, bytes, size, offset);
+}
+
+ssize_t recv(int fd, void *bytes, size_t size, int flags)
+{
+    REAL(ssize_t, recv, int, void *, size_t, int);
+
+    if (strike("recv", "", READS) || !cut_short(&size))
+        return -1;
+    return real(fd, bytes, size, flags);
+}
+
+#define READ_FUNCTION(type, failure, name, call, path, parameters, arguments, ...)                 \
+    type name parameters                                                                           \
+    {                                                                                              \
+        REAL(type, name, __VA_ARGS__);                                                             \
+        if (strike(call, path, READS))                                                             \
+            return failure;                                                                        \
+        return real arguments;                                                                     \
+    }
+
+READ_FUNCTION(int, -1, stat, "stat", path, (const char *path, struct stat *status), (path, status),
+              const char *, struct stat *)
+READ_FUNCTION(int, -1, stat64, "stat", path, (const char *path, struct stat64 *status),
+              (path, status), const char *, struct stat64 *)
+READ_FUNCTION(int, -1, lstat, "stat", path, (const char *path, struct stat *status), (path, status),
+              const char *, struct stat *)
+READ_FUNCTION(int, -1, lstat64, "stat", path, (const char *path, struct stat64 *status),
+              (path, status), const char *, struct stat64 *)
+READ_FUNCTION(int, -1, fstat64, "stat", path_of(fd), (int fd, struct stat64 *status), (fd, status),
+              int, struct stat64 *)
+READ_FUNCTION(int, -1, fstatat64, "stat", path,
+              (int fd, const char *path, struct stat64 *status, int flags),
+              (fd, path, status, flags), int, const char *, struct stat64 *, int)
+READ_FUNCTION(int, -1, statvfs64, "statvfs", path, (const char *path, struct statvfs64 *status),
+              (path, status), const char *, struct statvfs64 *)
+READ_FUNCTION(DIR *, NULL, fdopendir, "fdopendir", path_of(fd), (int fd), (fd), int)
+READ_FUNCTION(struct dirent64 *, NULL, readdir64, "readdir", "", (DIR * directory), (directory),
+              DIR *)
+READ_FUNCTION(ssize_t, -1, readlink, "readlink", path,
+              (const char *restrict path, char *restrict target, size_t size),
+              (path, target, size), const char *, char *, size_t)
+READ_FUNCTION(ssize_t, -1, readlinkat, "readlink", path,
+              (int fd, const char *restrict path, char *restrict target, size_t size),
+              (fd, path, target, size), int, const char *, char *, size_t)
