@@ -27,12 +27,21 @@ if [ ${#tests[@]} -eq 0 ]; then
     tests=(t/*.pl)
 fi
 
+# Root can make small file systems and the like for tests that need them.
+passed_to_tests=()
+if [ "$(id -u)" = 0 ]; then
+    "$checkout/tests/privileged.sh" "$work" "$work/run" "$ordinary_user" &
+    servant=$!
+    passed_to_tests+=(PG_REWIND_PRIVILEGED="$work/run/privileged")
+    trap 'stop_servers_below "$work"; kill $servant; wait $servant || true; clean_up_work' EXIT
+fi
+
 # Variables that the harness reads; t/lib/RewindTest.pm lists them.
 mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9]+|PG_REWIND_TEST_[A-Z]+)=' || true)
 
 cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
-as_ordinary_user "${passed[@]}" \
+as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND="$program" \
     PG_REWIND_WITH_FAULTS="$work/bin/faults/pg_rewind" \
     PG_REWIND_FAULTS="$work/bin/faults.so" \

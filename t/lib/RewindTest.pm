@@ -19,6 +19,8 @@
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15             other server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
+#   PG_REWIND_TEST_SEED      of tests that throw dice
+#   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
 
 package RewindTest;

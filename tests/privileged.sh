@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Do for tests, which run as an ordinary user, what only root may: a few fixed commands, below one directory, all undone at the end.
+#
+#   tests/privileged.sh WORK RUN USER     serve until the parent ends or SIGTERM comes
+#
+# RUN is the directory where tests may have something done to files, WORK one of root's around it. A request is one line
+# in the fifo RUN/privileged/requests: a number, a command, its arguments; none with blanks. The answer is in the file
+# RUN/privileged/NUMBER: "ok", perhaps with a word of how, or the error. t/lib/RewindTest/Privileged.pm is the other end.
+#
+#   make-file-system MEGABYTES DIRECTORY   a small file system of its own: ext4 on a loop device, or else a tmpfs
+#   remove-file-system DIRECTORY
+#   make-immutable FILE                    by its attribute, or else by a read-only mount
+#   make-mutable FILE
+#   change-owner USER FILE
+set -euo pipefail
+
+work=$1
+run=$(realpath "$2")
+user=$3
+answers=$run/privileged
+parent=$PPID
+declare -A immutable=() # path => how
+mounted=()
+
+# The path, if it is one below RUN and no link leads out of it.
+checked()
+{
+    local path
+
+    path=$(realpath -e "$1") || return
+    case $path in
+        "$run"/*) echo "$path" ;;
+        *)
+            echo "\"$path\" is not below \"$run\"" >&2
+            return 1
+            ;;
+    esac
+}
+
+make_file_system()
+{
+    local megabytes=$1 directory image how
+
+    directory=$(checked "$2") || return
+    case $megabytes in
+        '' | *[!0-9]*) echo "\"$megabytes\" is no size" >&2; return 1 ;;
+    esac
+    image=$(mktemp "$work/image.XXXXXX")
+    truncate -s "${megabytes}M" "$image"
+    if mkfs.ext4 -q -F -m 0 -b 4096 -O ^has_journal -E "root_owner=$(id -u "$user"):$(id -g "$user")" "$image" >&2 &&
+        mount -o loop,nosuid,nodev "$image" "$directory" >&2; then
+        how=ext4
+    elif mount -t tmpfs -o "size=${megabytes}m,mode=0700,uid=$user,nosuid,nodev" tmpfs "$directory" >&2; then
+        how=tmpfs
+    else
+        return 1
+    fi
+    rm -f "$image" # lives on while it is mounted
+    rmdir "$directory/lost+found" 2>/dev/null || true
+    mounted+=("$directory")
+    echo "ok $how"
+}
+
+remove_file_system()
+{
+    local directory place
+
+    directory=$(checked "$1") || return
+    umount "$directory" || return
+    for place in "${!mounted[@]}"; do
+        if [ "${mounted[$place]}" = "$directory" ]; then
+            unset "mounted[$place]"
+        fi
+    done
+    echo ok
+}
+
+make_immutable()
+{
+    local path
+
+    path=$(checked "$1") || return
+    if chattr +i "$path" >&2; then
+        immutable[$path]=attribute
+    elif mount --bind "$path" "$path" >&2 && mount -o remount,bind,ro "$path" >&2; then
+        immutable[$path]=mount
+    else
+        return 1
+    fi
+    echo "ok ${immutable[$path]}"
+}
+
+make_mutable()
+{
+    local path
+
+    path=$(checked "$1") || return
+    case ${immutable[$path]:-} in
+        attribute) chattr -i "$path" ;;
+        mount) umount "$path" ;;
+        *) echo "\"$path\" was not made immutable" >&2; return 1 ;;
+    esac
+    unset "immutable[$path]"
+    echo ok
+}
+
+change_owner()
+{
+    local path
+
+    path=$(checked "$2") || return
+    chown -h -- "$1" "$path" && echo ok
+}
+
+undo_all()
+{
+    local path place
+
+    trap - EXIT
+    for path in "${!immutable[@]}"; do
+        chattr -i "$path" 2>/dev/null || umount "$path" 2>/dev/null || true
+    done
+    for place in "${mounted[@]}"; do
+        umount "$place" 2>/dev/null || umount -l "$place" || true
+    done
+}
+
+# Not in a subshell: what was done has to be remembered.
+answer()
+{
+    local number=$1 command=$2
+    shift 2
+
+    case $number in
+        *[!0-9]*) return ;;
+    esac
+    case "$command $#" in
+        'make-file-system 2') make_file_system "$@" ;;
+        'remove-file-system 1') remove_file_system "$@" ;;
+        'make-immutable 1') make_immutable "$@" ;;
+        'make-mutable 1') make_mutable "$@" ;;
+        'change-owner 2') change_owner "$@" ;;
+        *) echo "no such command: $command" >&2 ;;
+    esac >"$work/answer" 2>&1 || true
+    # Written by root where others may write: by a name that nobody can have put there before.
+    mv "$work/answer" "$answers/$number"
+    chmod a+r "$answers/$number"
+}
+
+mkdir "$answers"
+mkfifo -m 0600 "$answers/requests"
+chown -R "$user" "$answers"
+exec 3<>"$answers/requests"
+trap undo_all EXIT
+trap 'exit 0' INT TERM HUP
+while kill -0 "$parent" 2>/dev/null; do
+    if read -r -t 1 -u 3 -a words; then
+        [ ${#words[@]} -lt 2 ] || answer "${words[@]}"
+    fi
+done
