@@ -1,0 +1,275 @@
+# A proxy before a server, controlled by the test: what a network, a pooler or a virtual address does to a connection.
+#
+#   my $proxy = RewindTest::Proxy->new('proxy', $source);
+#   $proxy->after(500_000, 'hang');              # forward half a megabyte of the server's answers, then nothing
+#   my $running = start_rewind($target, $proxy); # of RewindTest::Background; rewind() works as well
+#   $proxy->wait_for('hang');
+#   $source->restart;
+#   $proxy->pass;
+#
+# What can be asked for, at once or after so many bytes that came from the server:
+#
+#   pass     forward everything (also what was held back by hang)
+#   hang     keep all connections open, accept new ones, and forward nothing
+#   cut      close all connections; new ones work
+#   refuse   close all connections, and new ones as soon as they come
+#
+# $proxy->switch_to($cluster) sends later connections to another server.
+# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; filter => sub changes what passes:
+# given the number of the connection (from 1), 'server' or 'client' (who speaks), and the bytes that came, it returns
+# the bytes to forward, and may keep some back for the next call. It runs in the process of the proxy.
+
+package RewindTest::Proxy;
+
+use strict;
+use warnings;
+
+use Errno qw(EAGAIN EINTR);
+use IO::Socket::INET;
+use IO::Socket::UNIX;
+use POSIX ();
+use RewindTest::Command;
+use Socket qw(AF_UNIX SOCK_STREAM PF_UNSPEC);
+
+use constant BUFFER_SIZE => 65536;
+
+my %running;    # process ids
+my $owner_pid = $$;
+END { if ($$ == $owner_pid) { local $?; kill 'KILL', keys %running; waitpid($_, 0) for keys %running } }
+
+sub new
+{
+    my ($class, $name, $cluster, %option) = @_;
+    my $dir = work_dir() . "/$name";
+    mkdir $dir or die "could not create $dir: $!";
+    my $listener = $option{tcp}
+        ? IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 64, ReuseAddr => 1)
+        : IO::Socket::UNIX->new(Local => "$dir/.s.PGSQL.5432", Listen => 64);
+    die "could not listen: $!" if !$listener;
+    my ($host, $port) = $option{tcp} ? ('127.0.0.1', $listener->sockport) : ($dir, 5432);
+
+    socketpair(my $ours, my $its, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die "socketpair: $!";
+    $ours->autoflush(1);
+    my $pid = fork() // die "could not fork: $!";
+    if ($pid == 0)
+    {
+        close $ours;
+        $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
+        $SIG{PIPE} = 'IGNORE';
+        my $served = eval { serve($listener, $its, socket_of($cluster), $option{filter}); 1 };
+        print STDERR "proxy: $@" if !$served;
+        POSIX::_exit(0);
+    }
+    close $its;
+    close $listener;
+    $running{$pid} = 1;
+    return bless { dir => $dir, host => $host, port => $port, pid => $pid, control => $ours }, $class;
+}
+
+sub socket_of { my ($cluster) = @_; return $cluster->dir . '/.s.PGSQL.5432' }
+
+# As of a cluster: how others connect.
+sub conninfo
+{
+    my ($self, $database) = @_;
+    $database //= 'postgres';
+    return "host=$self->{host} port=$self->{port} user=postgres dbname=$database";
+}
+
+sub pass { my ($self) = @_; $self->command('pass'); return $self }
+sub hang { my ($self) = @_; $self->command('hang'); return $self }
+sub cut { my ($self) = @_; $self->command('cut'); return $self }
+sub refuse { my ($self) = @_; $self->command('refuse'); return $self }
+
+sub after
+{
+    my ($self, $bytes, $action) = @_;
+    $self->command("after $bytes $action");
+    return $self;
+}
+
+sub switch_to
+{
+    my ($self, $cluster) = @_;
+    $self->command('switch ' . socket_of($cluster));
+    return $self;
+}
+
+# { last => what was done last, bytes => forwarded from servers so far, made => connections so far, open => now }
+sub status
+{
+    my ($self) = @_;
+    my %status;
+    @status{qw(last bytes made open)} = split ' ', $self->command('status');
+    return \%status;
+}
+
+# Wait until that was done, or die when it is not (a rewind that needs fewer bytes).
+sub wait_for
+{
+    my ($self, $action) = @_;
+    wait_until("the proxy comes to $action", sub { $self->status->{last} eq $action });
+    return;
+}
+
+sub end
+{
+    my ($self) = @_;
+    return if !delete $running{ $self->{pid} };
+    kill 'KILL', $self->{pid};
+    waitpid($self->{pid}, 0);
+    system('rm', '-rf', $self->{dir});
+    return;
+}
+
+sub DESTROY { my ($self) = @_; local $?; $self->end if $$ == $owner_pid; return }
+
+sub command
+{
+    my ($self, $command) = @_;
+    print { $self->{control} } "$command\n";
+    my $answer = readline $self->{control};
+    die "the proxy does not answer to: $command\n" if !defined $answer;
+    chomp $answer;
+    die "$answer\n" if $answer =~ /^no /;
+    return $answer;
+}
+
+# ---------------------------------------------------------------- the process
+
+my ($backend, $filter, $mode, $last, $bytes, $made, $limit, $limit_action, @open);
+
+sub serve
+{
+    my ($listener, $control, $first_backend, $first_filter) = @_;
+    ($backend, $filter, $mode, $last, $bytes, $made, @open) = ($first_backend, $first_filter, 'pass', 'pass', 0, 0);
+    $listener->blocking(0);
+    for (;;)
+    {
+        my ($read, $write) = ('', '');
+        vec($read, fileno $_, 1) = 1 for $control, $listener;
+        for my $pair ($mode eq 'hang' ? () : @open)
+        {
+            for my $end (@$pair)
+            {
+                vec($read, fileno $end->{socket}, 1) = 1 if length $end->{other}{pending} < BUFFER_SIZE && !$end->{ended};
+                vec($write, fileno $end->{socket}, 1) = 1 if length $end->{pending};
+            }
+        }
+        next if select($read, $write, undef, undef) < 0;
+        if (vec($read, fileno $control, 1))
+        {
+            obey($control) or return;
+            next;
+        }
+        admit($listener) if vec($read, fileno $listener, 1);
+        next if $mode eq 'hang';
+        for my $end (map { @$_ } @open)
+        {
+            # Whatever was done to one connection may have closed or stopped the others.
+            take($end) if $end->{other} && $mode ne 'hang' && vec($read, fileno $end->{socket}, 1);
+            give($end) if $end->{other} && $mode ne 'hang' && vec($write, fileno $end->{socket}, 1);
+        }
+        # An end that has gone takes the other with it, once that has got all that is left.
+        drop(grep { my $pair = $_; grep { $_->{ended} && !length $_->{other}{pending} } @$pair } @open);
+    }
+    return;
+}
+
+# One command of the test.
+sub obey
+{
+    my ($control) = @_;
+    my $got = sysread($control, my $line, 4096);
+    return 0 if !$got;
+    chomp $line;
+    my ($verb, @words) = split ' ', $line;
+    my $answer = 'done';
+    if ($verb eq 'status') { $answer = join ' ', $last, $bytes, $made, scalar @open }
+    elsif ($verb eq 'switch') { $backend = $words[0] }
+    elsif ($verb eq 'after') { ($limit, $limit_action) = ($bytes + $words[0], $words[1]) }
+    elsif ($verb =~ /^(?:pass|hang|cut|refuse)$/) { $limit = undef; act($verb) }
+    else { $answer = "no command: $line" }
+    syswrite($control, "$answer\n");
+    return 1;
+}
+
+sub act
+{
+    my ($action) = @_;
+    $last = $action;
+    $mode = $action eq 'cut' ? 'pass' : $action;
+    drop(@open) if $action eq 'cut' || $action eq 'refuse';
+    return;
+}
+
+# Close pairs of connections.
+sub drop
+{
+    my %dropped = map { $_ => 1 } @_;
+    for my $end (map { @$_ } @_)
+    {
+        close $end->{socket};
+        $end->{pending} = '';
+        delete $end->{other};    # the two point to each other
+    }
+    @open = grep { !$dropped{$_} } @open;
+    return;
+}
+
+sub admit
+{
+    my ($listener) = @_;
+    my $client = $listener->accept or return;
+    $made++;
+    return if $mode eq 'refuse';
+    my $server = IO::Socket::UNIX->new(Peer => $backend) or return;
+    my @pair = (
+        { socket => $client, name => 'client', number => $made, pending => '', ended => 0 },
+        { socket => $server, name => 'server', number => $made, pending => '', ended => 0 },
+    );
+    $pair[0]{other} = $pair[1];
+    $pair[1]{other} = $pair[0];
+    $_->{socket}->blocking(0) for @pair;
+    push @open, \@pair;
+    return;
+}
+
+# Read what an end says, and put it where the other finds it.
+sub take
+{
+    my ($end) = @_;
+    my $got = sysread($end->{socket}, my $chunk, BUFFER_SIZE);
+    return if !defined $got && ($! == EAGAIN || $! == EINTR);
+    if (!$got) { $end->{ended} = 1; return }
+    $chunk = $filter->($end->{number}, $end->{name}, $chunk) if $filter;
+    $end->{other}{pending} .= $chunk;
+    return;
+}
+
+# Write to an end what waits for it; answers of servers only up to the limit.
+sub give
+{
+    my ($end) = @_;
+    my $size = length $end->{pending};
+    my $counts = $end->{name} eq 'client';
+    $size = $limit - $bytes if $counts && defined $limit && $bytes + $size > $limit;
+    my $written = syswrite($end->{socket}, $end->{pending}, $size);
+    if (!defined $written)
+    {
+        return if $! == EAGAIN || $! == EINTR;
+        $end->{pending} = '';
+        $end->{ended} = 1;
+        return;
+    }
+    substr($end->{pending}, 0, $written) = '';
+    $bytes += $written if $counts;
+    if (defined $limit && $bytes >= $limit)
+    {
+        $limit = undef;
+        act($limit_action);
+    }
+    return;
+}
+
+1;
