@@ -28,6 +28,18 @@ static bool is_vanished(int number)
     return number == ENOENT || number == ENOTDIR || number == ELOOP;
 }
 
+/* Open a directory, as often as signals interrupt it. */
+static int open_directory(int parent_fd, const char *name, bool follow)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
+    int fd;
+
+    do
+        fd = openat(parent_fd, name, follow ? flags : flags | O_NOFOLLOW);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 /*
  * Collect the names in the directory open as fd, each with its NUL, without . and .. Reads all
  * before anything is done with them, so that entries may be removed meanwhile. fd stays open.
@@ -62,14 +74,13 @@ static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Er
 static bool descend(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
                     Error *error)
 {
-    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
     int fd;
     bool ok;
 
     if (depth >= DEPTH_MAX)
         return error_set(error, ERROR_FAILED, "directory \"%s/%s\" is nested more than %d deep",
                          walk->root, walk->path, DEPTH_MAX);
-    fd = openat(parent_fd, name, followed ? flags : flags | O_NOFOLLOW);
+    fd = open_directory(parent_fd, name, followed);
     if (fd < 0 && is_vanished(errno))
         return true;
     if (fd < 0)
@@ -175,7 +186,7 @@ done:
 bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context, Error *error)
 {
     Walk walk = {.root = root, .visit = visit, .follow = follow, .context = context};
-    const int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open_directory(AT_FDCWD, root, true);
     bool ok;
 
     if (fd < 0)
@@ -188,7 +199,7 @@ bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *contex
 bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found, Error *error)
 {
     Buffer names = {0};
-    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open_directory(AT_FDCWD, path, true);
     bool ok;
 
     if (found != NULL)

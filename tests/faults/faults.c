@@ -626,14 +626,23 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
     REAL(ssize_t, send, int, const void *, size_t, int);
 
-    if (strike("send", "", CHANGES) || !cut_short(&size))
+    if (strike("send", "", CHANGES))
+    {
+        /* A connection that cannot be written to is lost: a peer that goes on waiting there is not. */
+        const int number = errno;
+
+        shutdown(fd, SHUT_RDWR);
+        errno = number;
+        return -1;
+    }
+    if (!cut_short(&size))
         return -1;
     return real(fd, bytes, size, flags);
 }
 
-int connect(int fd, const struct sockaddr *address, socklen_t size)
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t size)
 {
-    REAL(int, connect, int, const struct sockaddr *, socklen_t);
+    REAL(int, connect, int, __CONST_SOCKADDR_ARG, socklen_t);
 
     if (strike("connect", "", CHANGES))
         return -1;

@@ -289,7 +289,7 @@ sub judge
             $self->no_server_starts('without backup_label either');
         }
     }
-    $self->refresh_reference if $phase ne 'after';
+    $self->refresh_reference if $phase eq 'before';
     hide($way_to_source) if $pending && $phase ne 'before';
     if (defined $option{again})
     {
@@ -300,7 +300,10 @@ sub judge
     show($way_to_source) if $pending && $phase ne 'before';
     is($last->{status}, 0, 'the same command again ends with exit status 0') or diag($last->{stderr});
     is($last->{stdout}, '', 'and nothing on stdout');
-    is(difference(rewound_tree($target), $self->{rewound}), '', 'and the directory is that of an undisturbed run');
+    my $difference = difference(rewound_tree($target), $self->{rewound});
+    # A running source may have written WAL of its own accord: then these differ.
+    $difference =~ s{^data/(pg_wal/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
+    is($difference, '', 'and the directory is that of an undisturbed run');
     ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid postmaster.pid.pg_rewind);
     ok(!-e "$target->{dir}/tablespace/space/pg_rewind.work", 'nor anything in the tablespace');
     return $phase;

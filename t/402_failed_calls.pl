@@ -1,0 +1,139 @@
+# Whatever system call fails, and for whatever reason, the result is never wrong: the run succeeds all the same, or the target
+# is as it was (exit status 1), or the same command finishes it (2).  (Invariants 1 to 5. Alike for all versions.)
+#
+#   one call fails        with ENOSPC, EIO, EDQUOT, EMFILE, EINTR; a write that fails has written half of its bytes
+#   the disk stays full   from one call on
+#   calls do less         reads and writes, of files and of the connection, are cut short and interrupted at random
+#
+# PG_REWIND_TEST_POINTS=all tries every call that changes something with each error, and of the others each kind.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Interrupted;
+
+my $points = $ENV{PG_REWIND_TEST_POINTS} // 16;
+my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
+my @errors = qw(ENOSPC EIO EDQUOT EMFILE EINTR);
+my %text = (ENOSPC => 'No space left on device', EIO => 'Input/output error', EDQUOT => 'Disk quota exceeded',
+    EMFILE => 'Too many open files', EINTR => 'Interrupted system call');
+
+sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
+
+# Does what the run says fit what it left?
+my %statuses;
+sub judge_result
+{
+    my ($pair, $result, $error) = @_;
+    $statuses{ $result->{status} }++;
+    is($result->{signal}, 0, 'it ends by itself');
+    my $phase = $pair->judge;
+    if ($result->{status} == 0)
+    {
+        is($phase, 'done', 'it has succeeded');
+        return;
+    }
+    like($result->{stderr}, qr/^pg_rewind: error: /m, 'it says what failed');
+    if ($result->{status} == 1)
+    {
+        is($phase, 'before', 'it has failed before the commit');
+        like($result->{stderr}, qr/unchanged/, 'and says that the target is unchanged');
+    }
+    else
+    {
+        is($result->{status}, 2, 'or it has failed after the commit');
+        isnt($phase, 'before', 'as it says');
+        like($result->{stderr}, qr/run the same pg_rewind command again/, 'and says what to do');
+    }
+    return;
+}
+
+sub one_fails
+{
+    my ($pair, $where, $call, $error) = @_;
+    subtest("$error at call $where, $call->{call} $call->{path}", sub {
+        my $result = $pair->reset->attempt(fault => "fail:$where:$error");
+        judge_result($pair, $result, $error);
+        like($result->{stderr}, qr/\Q$text{$error}\E/, 'the reason is told')
+            if $result->{status} != 0 && $call->{call} !~ /^(recv|send|connect)$/;
+    });
+    return;
+}
+
+sub calls_that_change_something
+{
+    my ($pair, $calls) = @_;
+    my @all = map { my $number = $_; map { [ $number, $_ ] } @errors } 1 .. @$calls;
+    one_fails($pair, $_->[0], $calls->[ $_->[0] - 1 ], $_->[1]) for $points eq 'all' ? @all : pick($points, @all);
+    return;
+}
+
+# Of calls that change nothing there are thousands alike: the first and the last, and one between, of those that differ in numbers only.
+sub other_calls
+{
+    my ($pair) = @_;
+    my $calls = $pair->calls(changes => 0);
+    my %alike;
+    for my $number (1 .. @$calls)
+    {
+        my $call = $calls->[ $number - 1 ];
+        push @{ $alike{ "$call->{call} $call->{path}" =~ s/[0-9A-F]+/N/gr } }, $number;
+    }
+    my %number = map { $_ => 1 } map { ($_->[0], $_->[-1], $_->[ rand @$_ ]) } values %alike;
+    my @all = map { my $number = $_; map { [ $number, $_ ] } qw(EIO EMFILE EINTR) } sort { $a <=> $b } keys %number;
+    one_fails($pair, "r$_->[0]", $calls->[ $_->[0] - 1 ], $_->[1]) for $points eq 'all' ? @all : pick($points, @all);
+    return;
+}
+
+# After the commit a full disk is waited for: then it is killed, as an impatient administrator would.
+sub disk_stays_full
+{
+    my ($pair, $calls) = @_;
+    my $commit = RewindTest::Interrupted::commit_number($calls);
+    for my $number ($points eq 'all' ? (1 .. @$calls) : (pick(2, 1 .. $commit), $commit + 5))
+    {
+        next if $number > $commit && $number % 10 != 0 && $points eq 'all';
+        subtest("the disk is full from call $number on, the commit being $commit", sub {
+            my $result = $pair->reset->attempt(fault => "fail:$number+:ENOSPC", seconds => $number > $commit ? 3 : 60);
+            return judge_result($pair, $result, 'ENOSPC') if $result->{signal} == 0;
+            cmp_ok($number, '>', $commit, 'it waits only after the commit');
+            like($result->{stderr}, qr/No space left on device/, 'it says for what');
+            like($result->{stderr}, qr/tried again/, 'and that it waits');
+            isnt($pair->judge, 'before', 'the rewind is committed');
+        });
+    }
+    return;
+}
+
+sub calls_do_less
+{
+    my ($pair) = @_;
+    for my $attempt (1 .. ($points eq 'all' ? 40 : 3))
+    {
+        my $dice = $seed + $attempt;
+        subtest("reads and writes are cut short and interrupted by dice $dice", sub {
+            my $result = $pair->reset->attempt(fault => "short:$dice");
+            is($result->{status}, 0, 'it succeeds') or diag($result->{stderr});
+            is($pair->judge, 'done', 'and the result is right');
+        });
+    }
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    diag("seed $seed") if $points ne 'all';
+    srand($seed);
+    for my $kind ($points eq 'all' ? qw(server directory) : 'server')
+    {
+        my $pair = RewindTest::Interrupted->new($version, kind => $kind);
+        my $calls = $pair->calls;
+        subtest("a call that changes something fails, source is a $kind", sub { calls_that_change_something($pair, $calls) });
+        subtest("another call fails, source is a $kind", sub { other_calls($pair) });
+        subtest("the disk stays full, source is a $kind", sub { disk_stays_full($pair, $calls) });
+        subtest("calls do less than asked for, source is a $kind", sub { calls_do_less($pair) });
+        $pair->discard;
+    }
+    note('exit statuses: ', join ', ', map { "$statuses{$_} times $_" } sort keys %statuses);
+}, only => [ $ENV{PG_REWIND_TEST_VERSION} // 17 ]);
