@@ -288,6 +288,9 @@ static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error
         return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
                          text);
     *lsn = (Lsn) high << 32 | low;
+    if (*lsn > LSN_HIGHEST)
+        return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
+                         text);
     return true;
 }
 
@@ -320,11 +323,13 @@ static bool primary_position(Connection *connection, Arena *arena, const Positio
 /* Timelines above $1 of which pg_wal holds the history file and a segment. */
 static const char newer_timelines_sql[] =
     "SELECT pg_catalog.string_agg(timeline, ' ') FROM (\n"
-    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal', true, false) AS "
+    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal', true, "
+    "false) AS "
     "name\n"
     "  WHERE name ~ '^[0-9A-F]{24}$'\n"
     " INTERSECT\n"
-    "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('pg_wal', true, false) AS name\n"
+    "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('pg_wal', true, false) AS "
+    "name\n"
     "  WHERE name ~ '^[0-9A-F]{8}\\.history$') AS both_of_them\n"
     "WHERE timeline COLLATE \"C\" > $1";
 

@@ -138,5 +138,6 @@ void backup_label_parse(const char *text, size_t size, bool *valid, Lsn *redo, L
     expect(&reader, ")\nCHECKPOINT LOCATION: ");
     *checkpoint = take_lsn(&reader);
     expect(&reader, "\n");
-    *valid = !reader.failed && start_timeline_agrees(reader, *timeline);
+    *valid = !reader.failed && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST &&
+             start_timeline_agrees(reader, *timeline);
 }

@@ -50,6 +50,20 @@ static bool check_sizes(const Control *control, const char *name, Error *error)
     return true;
 }
 
+static bool check_positions(const Control *control, const char *name, Error *error)
+{
+    const Lsn positions[] = {control->checkpoint_lsn, control->checkpoint.redo,
+                             control->min_recovery_point, control->backup_start_point,
+                             control->backup_end_point};
+    char text[LSN_TEXT_SIZE];
+
+    for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++)
+        if (positions[i] > LSN_HIGHEST)
+            return error_set(error, ERROR_FAILED, "invalid WAL location in control file \"%s\": %s",
+                             name, lsn_text(control->version, positions[i], text));
+    return true;
+}
+
 /* The caller has checked size and version, so all offsets of the row lie in the file. */
 static bool parse_fields(Control *control, Error *error)
 {
@@ -104,7 +118,8 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
         return error_detail(error, "The file is \"%s\".", name);
     }
-    return parse_fields(control, error) && check_sizes(control, name, error);
+    return parse_fields(control, error) && check_sizes(control, name, error) &&
+           check_positions(control, name, error);
 }
 
 bool checkpoint_parse(const Version *version, const void *bytes, size_t size,

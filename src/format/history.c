@@ -118,6 +118,9 @@ static bool add_line(Line line, History *history, Error *error)
     if (!take_lsn(&line, &switch_point))
         return bad_line(&whole, error, "syntax error",
                         "Expected a write-ahead log switchpoint location.");
+    /* 0 stands for no end, in the last entry only. */
+    if (switch_point == LSN_INVALID || switch_point > LSN_HIGHEST)
+        return bad_line(&whole, error, "invalid data", "No timeline ends there.");
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
         return bad_line(&whole, error, "invalid data",
                         "Timeline IDs must be in increasing sequence.");

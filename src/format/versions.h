@@ -17,6 +17,9 @@ typedef uint32_t Oid;
 
 #define LSN_INVALID ((Lsn) 0)
 
+/* No server gets there; a foreign LSN beyond it is refused, so that segments can be added to it. */
+#define LSN_HIGHEST ((Lsn) INT64_MAX)
+
 /* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19); LSN_FORMAT is for detail
  * lines of ours. */
 #define LSN_ARGS(lsn) ((unsigned) ((lsn) >> 32)), ((unsigned) (lsn))

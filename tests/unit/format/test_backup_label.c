@@ -68,6 +68,8 @@ static void foreign_texts_are_not_valid(void **state)
         LINE_1 "CHECKPOINT LOCATION: 0/A166F0", /* the server wants the newline */
         LINE_1 "CHECKPOINT LOCATION: A166F0\n",
         LINE_1 LINE_1 LINE_2,
+        LINE_1 "CHECKPOINT LOCATION: 80000000/0\n", /* beyond LSN_HIGHEST */
+        "START WAL LOCATION: FFFFFFFF/A166B8 (file 00000001000000000000000A)\n" LINE_2,
         LINE_1 LINE_2 "LABEL: x\nSTART TIMELINE: 2\n",
         LINE_1 LINE_2 "START TIMELINE: one\n",
     };

@@ -92,6 +92,39 @@ static void sizes_that_no_server_accepts_are_refused(void **state)
     }
 }
 
+/* Beyond LSN_HIGHEST, where arithmetic on segments would wrap. */
+static void positions_that_no_server_reaches_are_refused(void **state)
+{
+    (void) state;
+    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    {
+        const Version *version = version_of_major(major);
+        const uint16_t redo =
+            (uint16_t) (version->control.checkpoint_copy + version->checkpoint.redo);
+        const uint16_t fields[] = {32, redo, version->control.min_recovery_point,
+                                   version->control.backup_start_point,
+                                   version->control.backup_end_point};
+        const char *shown = version->lsn_padded ? "80000000/00000000" : "80000000/0";
+        uint8_t bytes[CONTROL_FILE_SIZE];
+        char message[128];
+
+        for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        {
+            Control control;
+            Error error;
+            bool crc_wrong;
+
+            data_control_bytes(major, CONTROL_OF_INITDB, bytes);
+            store_u64(bytes + fields[i], LSN_HIGHEST + 1);
+            store_u32(bytes + version->control.crc, crc32c(bytes, version->control.crc));
+            snprintf(message, sizeof(message),
+                     "invalid WAL location in control file \"global/pg_control\": %s", shown);
+            assert_false(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
+            assert_string_equal(error.message, message);
+        }
+    }
+}
+
 static void a_promotion_shows_first_in_min_recovery_timeline(void **state)
 {
     Control control;
@@ -199,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_file_of_another_size_is_refused),
         cmocka_unit_test(every_changed_byte_of_the_struct_is_noticed),
         cmocka_unit_test(sizes_that_no_server_accepts_are_refused),
+        cmocka_unit_test(positions_that_no_server_reaches_are_refused),
         cmocka_unit_test(a_promotion_shows_first_in_min_recovery_timeline),
         cmocka_unit_test(the_rewound_file_differs_in_the_named_fields_only),
         cmocka_unit_test(the_poison_is_readable_and_points_to_a_page_boundary),

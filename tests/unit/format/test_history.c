@@ -163,6 +163,17 @@ static void bad_lines_are_refused_in_the_words_of_the_original(void **state)
            "Switch points must not go backwards.");
 }
 
+/* 0 would be taken for no end, and segments are added to switch points. */
+static void switch_points_that_no_server_writes_are_refused(void **state)
+{
+    static const char *const nowhere = "No timeline ends there.";
+    Fixture *fixture = *state;
+
+    refuse(fixture, 3, "1\t0/0\n", "invalid data in history file: 1\t0/0", nowhere);
+    refuse(fixture, 3, "1\t80000000/0\n", "invalid data in history file: 1\t80000000/0", nowhere);
+    assert_true(parse(fixture, 3, "1\t7FFFFFFF/FFFFFFFF\n"));
+}
+
 static void too_many_timelines_are_refused(void **state)
 {
     Fixture *fixture = *state;
@@ -268,6 +279,7 @@ int main(void)
         TEST(comments_blanks_and_both_lsn_forms_are_read),
         TEST(lines_may_be_of_any_length),
         TEST(bad_lines_are_refused_in_the_words_of_the_original),
+        TEST(switch_points_that_no_server_writes_are_refused),
         TEST(too_many_timelines_are_refused),
         TEST(positions_are_found),
         TEST(the_last_common_timeline_is_found),
