@@ -48,7 +48,7 @@ struct JournalReader
     uint64_t range_bytes;
     uint64_t window_offset; /* what the window holds of the file */
     size_t window_size;
-    uint8_t *window; /* WINDOW_SIZE bytes */
+    uint8_t *window; /* WINDOW_SIZE bytes, or as many as the file has */
     char *strings;   /* path and other of the entry at hand */
 };
 
@@ -461,13 +461,12 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
 {
     JournalReader *made = memory_allocate_zeroed(1, sizeof(JournalReader));
     struct stat status;
+    uint64_t size;
     uint32_t head_size = 0;
 
     *reader = NULL;
     *found = false;
     made->fd = -1;
-    made->window = memory_allocate(WINDOW_SIZE);
-    made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
     if (!journal_path(made->path, target_directory, JOURNAL_NAME, error) ||
         !file_lstat(made->path, &status, found, error))
         goto failed;
@@ -481,8 +480,11 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
         (void) damaged(made, error);
         goto failed;
     }
+    size = (uint64_t) status.st_size;
+    made->window = memory_allocate(size < WINDOW_SIZE ? (size_t) size : WINDOW_SIZE);
+    made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
     if (!file_open_read(made->path, &made->fd, NULL, error) ||
-        !check_file(made, (uint64_t) status.st_size, &head_size, error) ||
+        !check_file(made, size, &head_size, error) ||
         !read_head(made, head_size, arena, head, error) || !check_entries(made, error))
         goto failed;
     *reader = made;

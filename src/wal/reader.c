@@ -491,7 +491,8 @@ bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVi
     reader->stream = stream;
     reader->facts = facts;
     reader->fd = -1;
-    reader->window = memory_allocate(WINDOW_SIZE);
+    reader->window = memory_allocate(
+        stream->shape.segment_size < WINDOW_SIZE ? stream->shape.segment_size : WINDOW_SIZE);
 
     ReadStatus status = read_segment(reader, segment, from, visit, context, error);
     facts->bytes = bytes_seen(&stream->shape, from, facts);
