@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all with-faults setup check check-unit check-end-to-end random benchmark demo install clean
+.PHONY: all with-faults setup check check-unit check-end-to-end random fuzz benchmark demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -37,6 +37,11 @@ check-end-to-end: all with-faults
 random: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" tests/random.sh
+
+# Each fuzz target for a minute, or TARGETS="journal wal_scan" for SECONDS=600; two at a time.
+fuzz:
+	@tests/setup.sh fuzz
+	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 # Time and bytes against the original of version 15; SCALE=100 is pgbench's.
 benchmark: setup

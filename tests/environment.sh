@@ -10,6 +10,9 @@ packages=(
     postgresql-common postgresql-15 postgresql-client-15
 )
 
+# What fuzzing needs besides.
+fuzz_packages=(clang libclang-rt-14-dev)
+
 server_versions=(10 11 12 13 14 15 16 17 18)
 
 # Where the server programs lie: kept between runs, outside the checkout.

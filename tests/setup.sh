@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
+# tests/setup.sh fuzz: also what fuzzing needs.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -93,5 +94,6 @@ install_servers()
     exec 9>&-
 }
 
+[ "${1:-}" != fuzz ] || packages+=("${fuzz_packages[@]}")
 install_packages
 install_servers
