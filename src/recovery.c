@@ -29,7 +29,10 @@ void recovery_claim_files(const Version *version, Plan *plan)
         if (uses_recovery_conf(version)
                 ? strcmp(entry->path, RECOVERY_CONF_PATH) == 0
                 : strcmp(entry->path, SETTINGS_PATH) == 0 || strcmp(entry->path, SIGNAL_PATH) == 0)
+        {
             entry->action = ACTION_NONE;
+            entry->claimed = true;
+        }
     }
 }
 

@@ -33,7 +33,7 @@ if [ "$(id -u)" = 0 ]; then
     "$checkout/tests/privileged.sh" "$work" "$work/run" "$ordinary_user" &
     servant=$!
     passed_to_tests+=(PG_REWIND_PRIVILEGED="$work/run/privileged")
-    trap 'stop_servers_below "$work"; kill $servant; wait $servant || true; clean_up_work' EXIT
+    trap 'stop_servers_below "$work"; kill $servant || true; wait $servant || true; clean_up_work' EXIT
 fi
 
 # Variables that the harness reads; t/lib/RewindTest.pm lists them.

@@ -8,7 +8,8 @@
 # RUN/privileged/NUMBER: "ok", perhaps with a word of how, or the error. t/lib/RewindTest/Privileged.pm is the other end.
 #
 #   make-file-system MEGABYTES DIRECTORY   a small file system of its own: ext4 on a loop device, or else a tmpfs
-#   remove-file-system DIRECTORY
+#   mount FILE PLACE                       one file over another, as containers do
+#   unmount PLACE                          either of them
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
 #   make-mutable FILE
 #   change-owner USER FILE
@@ -61,14 +62,23 @@ make_file_system()
     echo "ok $how"
 }
 
-remove_file_system()
+mount_file()
 {
-    local directory place
+    local file path
 
-    directory=$(checked "$1") || return
-    umount "$directory" || return
+    file=$(checked "$1") && path=$(checked "$2") && mount --bind "$file" "$path" || return
+    mounted+=("$path")
+    echo ok
+}
+
+unmount()
+{
+    local path place
+
+    path=$(checked "$1") || return
+    umount "$path" || return
     for place in "${!mounted[@]}"; do
-        if [ "${mounted[$place]}" = "$directory" ]; then
+        if [ "${mounted[$place]}" = "$path" ]; then
             unset "mounted[$place]"
         fi
     done
@@ -136,15 +146,16 @@ answer()
     esac
     case "$command $#" in
         'make-file-system 2') make_file_system "$@" ;;
-        'remove-file-system 1') remove_file_system "$@" ;;
+        'mount 2') mount_file "$@" ;;
+        'unmount 1') unmount "$@" ;;
         'make-immutable 1') make_immutable "$@" ;;
         'make-mutable 1') make_mutable "$@" ;;
         'change-owner 2') change_owner "$@" ;;
         *) echo "no such command: $command" >&2 ;;
     esac >"$work/answer" 2>&1 || true
-    # Written by root where others may write: by a name that nobody can have put there before.
-    mv "$work/answer" "$answers/$number"
-    chmod a+r "$answers/$number"
+    # Complete when it appears: the other end reads and removes it at once.
+    chmod a+r "$work/answer"
+    mv -f "$work/answer" "$answers/$number"
 }
 
 mkdir "$answers"

@@ -2,24 +2,39 @@
  * stage_check: everything that could fail later is tried before anything is written. Changes
  * nothing.
  */
-#include "apply/roots.h"
-#include "apply/stage.h"
+#include "apply/space.h"
+#include "apply/staging.h"
+
 #include "base/log.h"
+#include "format/backup_label.h"
+#include "format/control.h"
 #include "io/file.h"
+#include "plan/classify.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SPACE_MARGIN (1024u * 1024) /* directories, journal and the like */
+#define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
+#define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
+#define FILES_MARGIN 64
 #define MEGABYTE (1024u * 1024)
+
+/* Directories in which we make names, whatever the plan says. */
+static const char *const always_written[] = {"", "global", "pg_wal", "pg_wal/archive_status"};
+
+#define ALWAYS_WRITTEN_COUNT (sizeof(always_written) / sizeof(always_written[0]))
 
 /* What is needed on each root. */
 typedef struct Check
 {
-    const Plan *plan;
+    Plan *plan;
     Roots roots;
-    uint64_t *needed; /* bytes, of each root */
+    FileSpace *space;    /* of each root */
+    StagedSpace *staged; /* of each root */
+    uint64_t *reserved;  /* of each root, bytes */
     size_t problems;
 } Check;
 
@@ -29,6 +44,29 @@ static void problem_found(Check *check, const Error *problem)
     check->problems++;
 }
 
+/* ---- What cannot be planned ---- */
+
+static void report_conflicts(Check *check)
+{
+    for (size_t index = 0; index < check->plan->conflict_count; index++)
+    {
+        const PlanConflict *conflict = &check->plan->conflicts[index];
+        Error problem;
+
+        if (conflict->unreadable)
+            error_set(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",
+                      check->roots.target_directory, conflict->path);
+        else
+        {
+            error_set(&problem, ERROR_FAILED,
+                      "file \"%s\" is of different type in source and target", /* contract */
+                      conflict->path);
+            error_hint(&problem, "Make it the same type on both sides and run pg_rewind again.");
+        }
+        problem_found(check, &problem);
+    }
+}
+
 /* ---- Directories ---- */
 
 /* Names in it are made, replaced or removed. One that is not there yet is made by us. */
@@ -36,6 +74,7 @@ static bool check_directory(Check *check, const char *path, size_t length, Error
 {
     char directory[PATH_SIZE];
     char local[PATH_SIZE];
+    Obstacle obstacle;
     Error problem;
 
     if (length >= sizeof(directory))
@@ -44,21 +83,56 @@ static bool check_directory(Check *check, const char *path, size_t length, Error
     directory[length] = '\0';
     if (!target_path(local, sizeof(local), check->roots.target_directory, directory, error))
         return false;
-    if (place_can_change_names(local) || errno == ENOENT)
+    obstacle = place_obstacle(local);
+    if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
+        error_set(&problem, ERROR_FAILED, "cannot write to directory \"%s\": %s", local,
+                  obstacle_text(obstacle));
+    else if (place_can_change_names(local) || errno == ENOENT)
         return true;
-    error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
+    else
+        error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
     problem_found(check, &problem);
     return true;
 }
 
-/* Where staged files go. */
-static bool check_work_directories(Check *check, Error *error)
+static bool is_always_written(const char *path, size_t length)
+{
+    for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
+    {
+        if (strlen(always_written[index]) == length &&
+            strncmp(path, always_written[index], length) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_root(const Check *check, const char *path, size_t length)
 {
     for (size_t root = 0; root < check->roots.count; root++)
     {
         const char *directory = check->roots.roots[root].directory;
 
-        if (directory[0] != '/' && !check_directory(check, directory, strlen(directory), error))
+        if (strlen(directory) == length && strncmp(path, directory, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Those that are always written, and those where staged files go. Each once. */
+static bool check_own_directories(Check *check, Error *error)
+{
+    for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
+    {
+        if (!check_directory(check, always_written[index], strlen(always_written[index]), error))
+            return false;
+    }
+    for (size_t root = 0; root < check->roots.count; root++)
+    {
+        const char *directory = check->roots.roots[root].directory;
+
+        /* Locations of new tablespaces are checked by themselves. */
+        if (directory[0] != '/' && !is_always_written(directory, strlen(directory)) &&
+            !check_directory(check, directory, strlen(directory), error))
             return false;
     }
     return true;
@@ -72,28 +146,77 @@ static bool is_in_place(const PlanEntry *entry)
            entry->action == ACTION_TRUNCATE;
 }
 
-/*
- * Can a file be written in place, or else replaced? Opening it changes nothing. Mode 0400 is fine
- * (EACCES): it is replaced by rename. Immutable files, read-only mounts and the like are not.
- */
-static bool check_file(Check *check, const PlanEntry *entry, bool *writable, Error *error)
+bool stage_file_use(const char *local, FileUse *use, Error *error)
 {
-    char local[PATH_SIZE];
-    Error problem;
+    struct stat status;
+    bool found;
     int fd = -1;
 
-    *writable = true;
-    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
-        return false;
-    if (file_open_update(local, &fd, &problem))
+    *use = FILE_USE_PATCH;
+    if (file_open_update(local, &fd, error))
     {
         file_close(fd);
+        if (!file_lstat(local, &status, &found, error))
+            return false;
+        /* A backup made of links (cp -al) must not be changed with the target. */
+        if (found && status.st_nlink > 1)
+            *use = FILE_USE_COPY;
         return true;
     }
-    *writable = false;
-    if (problem.error_number == ENOENT || (problem.error_number == EACCES))
-        return true;
+    if (error->error_number == ENOENT)
+        *use = FILE_USE_GONE;
+    else if (error->error_number == EACCES && place_can_be_read(local))
+        *use = FILE_USE_COPY; /* mode 0400 */
+    else
+        return false;
+    return true;
+}
+
+/* Replacing or removing a name asks for nothing but a directory that can be written. */
+static void check_replaced(Check *check, const char *local)
+{
+    const Obstacle obstacle = place_obstacle(local);
+    Error problem;
+
+    if (obstacle == OBSTACLE_NONE)
+        return;
+    error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": %s", local, obstacle_text(obstacle));
     problem_found(check, &problem);
+}
+
+/* Can the file be patched, or else replaced? */
+static bool check_file(Check *check, const PlanEntry *entry, FileUse *use, Error *error)
+{
+    char local[PATH_SIZE];
+    struct stat status;
+    Error problem;
+    bool found;
+
+    *use = FILE_USE_PATCH;
+    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
+        return false;
+    if (!is_in_place(entry) || entry->wal || entry->claimed)
+    {
+        if (!file_lstat(local, &status, &found, error))
+            return false;
+        if (found && S_ISDIR(status.st_mode))
+        {
+            error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
+            problem_found(check, &problem);
+        }
+        else
+            check_replaced(check, local);
+        return true;
+    }
+    if (!stage_file_use(local, use, &problem))
+    {
+        if (place_obstacle(local) != OBSTACLE_NONE)
+            check_replaced(check, local);
+        else
+            problem_found(check, &problem);
+    }
+    else if (*use == FILE_USE_COPY)
+        check_replaced(check, local);
     return true;
 }
 
@@ -115,37 +238,73 @@ static bool check_created(Check *check, const PlanEntry *entry, Error *error)
     return true;
 }
 
-static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
+/* What is mounted stays, when all else in the directory goes. */
+static bool check_removed_directory(Check *check, const PlanEntry *entry, Error *error)
 {
-    uint64_t offset = 0;
-    uint64_t bytes = 0;
-    uint64_t size;
+    char local[PATH_SIZE];
+    Obstacle obstacle;
+    Error problem;
 
-    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
-        bytes += size;
-    return bytes;
+    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
+        return false;
+    obstacle = place_obstacle(local);
+    if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
+    {
+        error_set(&problem, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
+                  obstacle_text(obstacle));
+        problem_found(check, &problem);
+    }
+    return true;
+}
+
+/* Written at the commit and at the end, whatever the plan says. */
+static bool check_reserved(Check *check, Error *error)
+{
+    static const char *const paths[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
+
+    for (size_t index = 0; index < sizeof(paths) / sizeof(paths[0]); index++)
+    {
+        char local[PATH_SIZE];
+
+        if (!target_path(local, sizeof(local), check->roots.target_directory, paths[index], error))
+            return false;
+        check_replaced(check, local);
+    }
+    return true;
 }
 
 static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
 {
     const size_t root = roots_of(&check->roots, entry->path);
-    bool writable = true;
+    FileUse use = FILE_USE_PATCH;
 
     if (entry->action == ACTION_CREATE)
         return check_created(check, entry, error);
-    if (entry->type == FILE_REGULAR && entry->on_target &&
-        !check_file(check, entry, &writable, error))
+    if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE &&
+        !check_removed_directory(check, entry, error))
         return false;
-    if (entry->wal)
-        return true; /* counted by wal_bytes */
-    check->needed[root] += bytes_to_fetch(check->plan, entry);
-    if (is_in_place(entry))
-    {
-        if (entry->source_size > entry->target_size)
-            check->needed[root] += entry->source_size - entry->target_size;
-        if (!writable)
-            check->needed[root] += entry->source_size; /* a private copy */
-    }
+    if (entry->type == FILE_REGULAR && entry->on_target && !check_file(check, entry, &use, error))
+        return false;
+    space_add_staged(check->plan, entry, use == FILE_USE_COPY, check->roots.roots[root].unit,
+                     &check->staged[root]);
+    check->staged[0].bytes += space_of_journal(check->plan, entry, &check->roots.roots[root]);
+    return true;
+}
+
+/* A file that somebody has mounted, that no server needs, and that we would have to replace. */
+static bool leave_if_mounted(Check *check, PlanEntry *entry, Error *error)
+{
+    char local[PATH_SIZE];
+
+    if (entry->type != FILE_REGULAR || !entry->on_target || is_in_place(entry) ||
+        path_is_servers(entry->path))
+        return true;
+    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
+        return false;
+    if (place_obstacle(local) != OBSTACLE_MOUNTED)
+        return true;
+    log_warning("\"%s\" is mounted there and is left alone", entry->path);
+    entry->action = ACTION_NONE;
     return true;
 }
 
@@ -156,14 +315,17 @@ static bool check_entries(Check *check, Error *error)
 
     for (size_t index = 0; index < check->plan->count; index++)
     {
-        const PlanEntry *entry = &check->plan->entries[index];
+        PlanEntry *entry = &check->plan->entries[index];
         const size_t length = path_parent_length(entry->path);
 
-        if (!entry_has_effect(entry))
+        if (!leave_if_mounted(check, entry, error))
+            return false;
+        if (!entry_has_effect(entry) && !entry->claimed)
             continue;
         if (length != last_length || strncmp(entry->path, last, length) != 0)
         {
-            if (!check_directory(check, entry->path, length, error))
+            if (!is_always_written(entry->path, length) && !is_root(check, entry->path, length) &&
+                !check_directory(check, entry->path, length, error))
                 return false;
             last = entry->path;
             last_length = length;
@@ -176,74 +338,110 @@ static bool check_entries(Check *check, Error *error)
 
 /* ---- Space ---- */
 
-/* A directory of the root's file system that is there: a new tablespace's may be absent. */
-static bool space_of_root(const Check *check, const Root *root, uint64_t *bytes, Error *error)
+static void count_wal(Check *check, const WalSpace *wal)
 {
-    char local[PATH_SIZE];
-    Place place;
-    bool found;
+    const size_t root = roots_of(&check->roots, "pg_wal/x");
 
-    if (!target_path(local, sizeof(local), check->roots.target_directory, root->directory, error) ||
-        !place_find(local, &place, &found, error))
-        return false;
-    if (!found)
+    check->staged[root].bytes += wal->written_bytes;
+    if (!wal->is_brought)
+        check->staged[0].bytes += wal->brought_bytes;
+    if (root != 0)
+        check->staged[root].bytes += wal->brought_bytes;
+}
+
+static void PRINTF_LIKE(4, 5)
+    report_lack(Check *check, const Root *root, const char *what, const char *format, ...)
+{
+    char detail[256];
+    va_list arguments;
+    Error problem;
+
+    va_start(arguments, format);
+    vsnprintf(detail, sizeof(detail), format, arguments);
+    va_end(arguments);
+    error_set(&problem, ERROR_FAILED, "not enough %s on the file system of \"%s%s%s\"", what,
+              root->directory[0] == '/' ? "" : check->roots.target_directory,
+              root->directory[0] == '/' || root->directory[0] == '\0' ? "" : "/", root->directory);
+    error_detail(&problem, "%s", detail);
+    problem_found(check, &problem);
+}
+
+/* Of all roots on the file system of the first one. */
+static void check_file_system(Check *check, size_t first)
+{
+    const Root *root = &check->roots.roots[first];
+    const FileSpace *space = &check->space[first];
+    uint64_t files = FILES_MARGIN;
+    uint64_t staged = 0;
+    uint64_t reserved = 0;
+    uint64_t needed;
+
+    for (size_t other = first; other < check->roots.count; other++)
     {
-        const size_t length = path_parent_length(local);
-
-        local[length > 0 ? length : 1] = '\0';
+        if (check->roots.roots[other].place.device != root->place.device)
+            continue;
+        staged += check->staged[other].bytes;
+        files += check->staged[other].files;
+        reserved += check->reserved[other];
     }
-    return file_space_free(local, bytes, error);
+    needed = staged + reserved;
+    needed += SPACE_MARGIN + needed / SPACE_MARGIN_PART;
+    if (needed > space->free_bytes)
+        report_lack(check, root, "space",
+                    "Up to %llu MB are needed, %llu MB are free.\n"
+                    "%llu MB are to be brought, and files will grow by %llu MB.",
+                    (unsigned long long) ((needed + MEGABYTE - 1) / MEGABYTE),
+                    (unsigned long long) (space->free_bytes / MEGABYTE),
+                    (unsigned long long) ((staged + MEGABYTE - 1) / MEGABYTE),
+                    (unsigned long long) ((reserved + MEGABYTE - 1) / MEGABYTE));
+    if (files > space->free_files)
+        report_lack(check, root, "room for files", "Up to %llu files are to be made, %llu can be.",
+                    (unsigned long long) files, (unsigned long long) space->free_files);
 }
 
 /* Roots of one device share its space. */
-static bool check_space(Check *check, Error *error)
+static bool check_space(Check *check, const WalSpace *wal, Error *error)
 {
+    if (!space_to_reserve(&check->roots, check->plan, check->reserved, error))
+        return false;
+    count_wal(check, wal);
     for (size_t root = 0; root < check->roots.count; root++)
     {
-        const Root *first = &check->roots.roots[root];
-        uint64_t needed = SPACE_MARGIN;
-        uint64_t available;
         bool counted = false;
-        Error problem;
 
-        for (size_t other = 0; other < check->roots.count; other++)
-        {
-            if (check->roots.roots[other].place.device != first->place.device)
-                continue;
-            counted = counted || other < root;
-            needed += check->needed[other];
-        }
-        if (counted)
-            continue;
-        if (!space_of_root(check, first, &available, error))
-            return false;
-        if (available >= needed)
-            continue;
-        error_set(&problem, ERROR_FAILED, "not enough space on the file system of \"%s%s%s\"",
-                  first->directory[0] == '/' ? "" : check->roots.target_directory,
-                  first->directory[0] == '/' || first->directory[0] == '\0' ? "" : "/",
-                  first->directory);
-        error_detail(&problem, "Up to %llu MB are needed, %llu MB are free.",
-                     (unsigned long long) ((needed + MEGABYTE - 1) / MEGABYTE),
-                     (unsigned long long) (available / MEGABYTE));
-        problem_found(check, &problem);
+        for (size_t other = 0; other < root; other++)
+            counted = counted || check->roots.roots[other].place.device ==
+                                     check->roots.roots[root].place.device;
+        if (!counted)
+            check_file_system(check, root);
     }
     return true;
 }
 
-bool stage_check(const char *target_directory, const Plan *plan, uint64_t wal_bytes, Error *error)
+static bool measure_roots(Check *check, Error *error)
+{
+    const size_t count = check->roots.count;
+
+    check->space = memory_allocate_zeroed(count, sizeof(FileSpace));
+    check->staged = memory_allocate_zeroed(count, sizeof(StagedSpace));
+    check->reserved = memory_allocate_zeroed(count, sizeof(uint64_t));
+    return space_measure(&check->roots, check->space, error);
+}
+
+bool stage_check(const char *target_directory, Plan *plan, const WalSpace *wal, Error *error)
 {
     Arena *arena = arena_create();
     Check check = {.plan = plan};
-    bool ok = roots_find(arena, target_directory, plan, &check.roots, error);
+    bool ok = roots_find(arena, target_directory, plan, &check.roots, error) &&
+              measure_roots(&check, error);
 
     if (ok)
     {
-        check.needed = memory_allocate_zeroed(check.roots.count, sizeof(uint64_t));
-        check.needed[roots_of(&check.roots, "pg_wal/x")] += wal_bytes;
-        ok = check_work_directories(&check, error) && check_entries(&check, error) &&
+        report_conflicts(&check);
+        ok = check_own_directories(&check, error) && check_reserved(&check, error) &&
+             check_entries(&check, error) &&
              roots_check_locations(&check.roots, plan, &check.problems, error) &&
-             check_space(&check, error);
+             check_space(&check, wal, error);
     }
     if (ok && check.problems > 0)
     {
@@ -251,7 +449,9 @@ bool stage_check(const char *target_directory, const Plan *plan, uint64_t wal_by
                        check.problems, check.problems == 1 ? "problem" : "problems");
         error_detail(error, "Nothing was changed in the target.");
     }
-    free(check.needed);
+    free(check.space);
+    free(check.staged);
+    free(check.reserved);
     arena_destroy(arena);
     return ok;
 }

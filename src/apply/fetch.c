@@ -248,8 +248,11 @@ static bool compare_piece(Batch *batch, const Piece *piece, const uint8_t *md5, 
         batch->fd = -1;
         batch->open_index = piece->index;
         if (!target_path(batch->path, sizeof(batch->path), walk->stage->target_directory,
-                         walk->plan->entries[piece->index].path, error) ||
-            !file_open_read(batch->path, &batch->fd, &found, error))
+                         walk->plan->entries[piece->index].path, error))
+            return false;
+        /* What we may not read is replaced unseen. */
+        if (!file_open_read(batch->path, &batch->fd, &found, error) &&
+            error->error_number != EACCES)
             return false;
     }
     if (batch->fd < 0)
@@ -369,38 +372,40 @@ static bool copy_local(const char *from, const char *to, uint64_t limit, Error *
     size_t length = COPY_SIZE;
     bool ok = file_open_read(from, &from_fd, NULL, error) && file_create(to, &to_fd, error);
 
-    for (uint64_t offset = 0; ok && offset < limit && length == COPY_SIZE; offset += length)
+    for (uint64_t offset = 0; ok && offset < limit && length > 0; offset += length)
+    {
+        const uint64_t left = limit - offset;
+
         ok = stop_check(error) &&
-             file_read_at(from_fd, from, bytes, COPY_SIZE, offset, &length, error) &&
+             file_read_at(from_fd, from, bytes, left < COPY_SIZE ? (size_t) left : COPY_SIZE,
+                          offset, &length, error) &&
              (length == 0 || file_write_at(to_fd, to, bytes, length, offset, error));
+    }
     file_close(from_fd);
     file_close(to_fd);
     free(bytes);
     return ok;
 }
 
-/* A file that is to be patched but may not be written (mode 0400): a private copy is patched and
- * replaces it. */
+/* A file that is to be patched, or a private copy of it, which will replace it. */
 static bool prepare_patched(Stage *stage, const PlanEntry *entry, size_t index, Error *error)
 {
     const size_t root = roots_of(&stage->roots, entry->path);
     char target[PATH_SIZE];
     char name[PATH_SIZE];
     char local[PATH_SIZE];
-    int fd = -1;
+    FileUse use;
 
-    if (!target_path(target, sizeof(target), stage->target_directory, entry->path, error))
+    if (!target_path(target, sizeof(target), stage->target_directory, entry->path, error) ||
+        !stage_file_use(target, &use, error) || use == FILE_USE_GONE)
         return false;
-    if (!file_open_update(target, &fd, error))
+    if (use == FILE_USE_COPY)
     {
-        if (error->error_number != EACCES)
-            return false;
         stage->state[index] |= STAGED_PRIVATE;
         return stage_entry_name(stage, entry, index, name, error) &&
                stage_local(stage, name, local, error) &&
                copy_local(target, local, entry->source_size, error);
     }
-    file_close(fd);
     if (stage->data_fds[root] >= 0)
         return true;
     return path_join(name, sizeof(name), stage->roots.roots[root].work, DATA_NAME, error) &&
@@ -471,8 +476,9 @@ static bool mode_of_target(const Stage *stage, const PlanEntry *entry, mode_t *m
     if (!target_path(target, sizeof(target), stage->target_directory, entry->path, error) ||
         !file_lstat(target, &status, &found, error))
         return false;
+    /* One that we could not read ourselves could not be synced. */
     if (found && S_ISREG(status.st_mode))
-        *mode = status.st_mode & 07777;
+        *mode = (status.st_mode & 07777) | S_IRUSR;
     return true;
 }
 

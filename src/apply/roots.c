@@ -93,6 +93,7 @@ static void add_root(Arena *arena, Roots *roots, const char *prefix, const char 
     else
         root->work = arena_printf(arena, "%s/%s", directory, WORK_DIRECTORY);
     root->place = *place;
+    root->unit = 1;
 }
 
 static NewLocation *add_location(Arena *arena, Roots *roots, const PlanEntry *entry)

@@ -24,6 +24,7 @@ typedef struct Root
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
+    uint64_t unit; /* of allocation there, in bytes; 1: not asked yet */
 } Root;
 
 /* A tablespace that the target does not have yet. */

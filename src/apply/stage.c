@@ -9,6 +9,7 @@
 
 #include "apply/apply.h"
 #include "apply/commit.h"
+#include "apply/space.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/control.h"
@@ -178,7 +179,8 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
     ok = file_create(local, &fd, error) &&
          (size == 0 || file_write_at(fd, local, bytes, size, 0, error)) &&
          file_set_mode(fd, local,
-                       found && S_ISREG(status.st_mode) ? status.st_mode & 07777 : file_mode(),
+                       found && S_ISREG(status.st_mode) ? (status.st_mode & 07777) | S_IRUSR
+                                                        : file_mode(),
                        error);
     file_close(fd);
     return ok && stage_add_extra(stage, path, staged, error);
@@ -353,7 +355,8 @@ static bool make_directories(const Stage *stage, Error *error)
 
     /* What is to be made elsewhere is written down before it is made. */
     if (!stage_local(stage, WORK_DIRECTORY, path, error) || !file_make_directory(path, error) ||
-        !write_readme(stage, error) || !write_places(stage, error) || !file_sync_path(stage->target_directory, error))
+        !write_readme(stage, error) || !write_places(stage, error) ||
+        !file_sync_path(stage->target_directory, error))
         return false;
     for (size_t index = 0; index < stage->roots.location_count; index++)
     {
@@ -372,20 +375,14 @@ static bool make_directories(const Stage *stage, Error *error)
     return true;
 }
 
-/* Reserve the space by which files in place will grow, so that it is there after the commit. */
-static bool make_ballast(const Stage *stage, const Plan *plan, Error *error)
+/* Reserve the space that the apply will allocate, so that it is there after the commit. */
+static bool make_ballast(Stage *stage, const Plan *plan, Error *error)
 {
     uint64_t *growth = memory_allocate_zeroed(stage->roots.count, sizeof(uint64_t));
-    bool ok = true;
+    FileSpace *space = memory_allocate_zeroed(stage->roots.count, sizeof(FileSpace));
+    bool ok = space_measure(&stage->roots, space, error) &&
+              space_to_reserve(&stage->roots, plan, growth, error);
 
-    for (size_t index = 0; index < plan->count; index++)
-    {
-        const PlanEntry *entry = &plan->entries[index];
-
-        if (stage_is_laid_out(stage, entry, index) && plan_final_size(entry) > entry->target_size)
-            growth[roots_of(&stage->roots, entry->path)] +=
-                plan_final_size(entry) - entry->target_size;
-    }
     for (size_t root = 0; ok && root < stage->roots.count; root++)
     {
         char name[PATH_SIZE];
@@ -400,6 +397,7 @@ static bool make_ballast(const Stage *stage, const Plan *plan, Error *error)
         file_close(fd);
     }
     free(growth);
+    free(space);
     return ok;
 }
 
@@ -573,7 +571,16 @@ static bool add_patch(const Account *account, const PlanEntry *entry, size_t ind
 static bool add_install(const Account *account, const char *path, const char *staged, Error *error)
 {
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
+    char local[PATH_SIZE];
+    Obstacle obstacle;
 
+    /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
+    if (!stage_local(account->stage, path, local, error))
+        return false;
+    obstacle = place_obstacle(local);
+    if (obstacle != OBSTACLE_NONE)
+        return error_set(error, ERROR_FAILED, "cannot replace \"%s\": %s", local,
+                         obstacle_text(obstacle));
     account->stage->statistics.files_staged++;
     return journal_add(account->writer, &install, error);
 }

@@ -32,14 +32,26 @@ typedef struct StageStatistics
     uint64_t files_staged, files_patched, files_removed;
 } StageStatistics;
 
+/* The WAL that staging brings, at most. */
+typedef struct WalSpace
+{
+    uint64_t written_bytes; /* to where pg_wal is */
+    uint64_t
+        brought_bytes; /* to PGDATA first; moved from there, or copied if pg_wal is elsewhere */
+    bool is_brought;   /* that is done already (not so in a dry run) */
+} WalSpace;
+
 /*
  * Check all that can be checked before anything is written (also for --dry-run, which stops here):
- * each file to be changed can be replaced or written, directories are writable, tablespace
- * locations are usable and not another cluster's (nor the source's own), and the space is there on
- * each file system (said with numbers). wal_bytes: upper bound of WAL to be staged. Every problem
- * is reported (as log lines of the kind error), then one error returned.
+ * the plan has no conflicts, each file to be changed can be replaced or written, directories are
+ * writable, tablespace locations are usable and not another cluster's (nor the source's own), and
+ * the space is there on each file system (said with numbers). Every problem is reported (as log
+ * lines of the kind error), then one error returned.
+ *
+ * Files that no server needs and that are mounted (by a container, say) are the business of whoever
+ * mounted them: they are taken out of the plan, with a warning.
  */
-MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, uint64_t wal_bytes,
+MUST_CHECK bool stage_check(const char *target_directory, Plan *plan, const WalSpace *wal,
                             Error *error);
 
 /* Make the work directories (stale ones are removed first), the missing locations of new

@@ -75,6 +75,18 @@ MUST_CHECK bool stage_add_extra(Stage *stage, const char *path, const char *stag
 void stage_forget_extra(Stage *stage, const char *path);
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path);
 
+/* How a file that stays in place can be changed. */
+typedef enum FileUse
+{
+    FILE_USE_PATCH,
+    FILE_USE_COPY, /* it may not be written, or has other names that must not see the change: a copy
+                      is patched and replaces it */
+    FILE_USE_GONE
+} FileUse;
+
+/* Opens the file, which changes nothing. An error where neither is possible. */
+MUST_CHECK bool stage_file_use(const char *local, FileUse *use, Error *error);
+
 /* WORK/NAME of the root that path belongs to. */
 MUST_CHECK bool stage_name(const Stage *stage, const char *path, const char *name,
                            char out[PATH_SIZE], Error *error);

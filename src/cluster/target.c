@@ -6,6 +6,7 @@
 #include "format/recovery_conf.h"
 #include "io/dir.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "io/process.h"
 
 #include <errno.h>
@@ -313,6 +314,8 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
 
 typedef struct ListWalk
 {
+    const char *directory;
+    bool tolerant; /* a directory that cannot be read is no error, but marked */
     SourceFileVisitor visit;
     void *context;
 } ListWalk;
@@ -334,12 +337,18 @@ static bool follow_link(void *context, const char *path)
     return strcmp(path, "pg_wal") == 0 || is_tablespace_path(path);
 }
 
+static bool is_lost_and_found(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
+}
+
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
     SourceFile file = {.path = entry->path};
 
-    (void) descend;
     if (entry->link_target != NULL && !(entry->followed && !is_tablespace_path(entry->path)))
     {
         file.type = FILE_LINK;
@@ -354,18 +363,32 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     }
     else
         file.type = FILE_OTHER;
+    if (is_lost_and_found(entry->path))
+        *descend = false; /* the file system's own, and only root's to read */
+    else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
+    {
+        char path[PATH_SIZE];
+
+        if (!path_join(path, sizeof(path), walk->directory, entry->path, error))
+            return false;
+        file.unreadable = !place_can_be_read(path);
+        *descend = !file.unreadable;
+    }
     return walk->visit(walk->context, &file, error);
 }
 
 bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
                          Error *error)
 {
-    ListWalk walk = {.visit = visit, .context = context};
+    ListWalk walk = {.directory = directory, .visit = visit, .context = context};
 
     return dir_walk(directory, visit_entry, follow_link, &walk, error);
 }
 
 bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
 {
-    return data_directory_list(target->directory, visit, context, error);
+    ListWalk walk = {
+        .directory = target->directory, .tolerant = true, .visit = visit, .context = context};
+
+    return dir_walk(target->directory, visit_entry, follow_link, &walk, error);
 }

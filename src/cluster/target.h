@@ -45,7 +45,8 @@ MUST_CHECK bool target_server_running(const Target *target, bool *running, long 
 MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
                                        const char *config_file, char **command, Error *error);
 
-/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. */
+/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
+ * directory that cannot be read is marked, and passed over. */
 MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
                             Error *error);
 

@@ -402,14 +402,16 @@ bool file_sync_file_system(const char *path, Error *error)
     return ok;
 }
 
-bool file_space_free(const char *path, uint64_t *bytes, Error *error)
+bool file_space(const char *path, FileSpace *space, Error *error)
 {
     struct statvfs status;
 
     if (statvfs(path, &status) != 0)
         return error_set_errno(error, ERROR_FAILED,
                                "could not get the free space of the file system of \"%s\"", path);
-    *bytes = (uint64_t) status.f_bavail * status.f_frsize;
+    space->unit = status.f_frsize > 0 ? status.f_frsize : 1;
+    space->free_bytes = (uint64_t) status.f_bavail * space->unit;
+    space->free_files = status.f_files > 0 ? status.f_favail : UINT64_MAX;
     return true;
 }
 

@@ -92,8 +92,16 @@ MUST_CHECK bool file_sync_path(const char *path,
 MUST_CHECK bool file_sync_file_system(const char *path,
                                       Error *error); /* syncfs of the file system that holds path */
 
-/* Bytes that an ordinary user may still write on the file system that holds path. */
-MUST_CHECK bool file_space_free(const char *path, uint64_t *bytes, Error *error);
+/* What an ordinary user may still use of a file system. */
+typedef struct FileSpace
+{
+    uint64_t free_bytes;
+    uint64_t free_files; /* UINT64_MAX where there is no limit */
+    uint64_t unit;       /* of allocation, in bytes */
+} FileSpace;
+
+/* Of the one that holds path. */
+MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
 
 /* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported
  * false. */

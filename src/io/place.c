@@ -47,7 +47,43 @@ bool place_same_mount(const Place *a, const Place *b)
     return a->device == b->device && a->mount == b->mount;
 }
 
+Obstacle place_obstacle(const char *path)
+{
+    struct statx status;
+
+    if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status) != 0)
+        return OBSTACLE_NONE;
+    if ((status.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+        return OBSTACLE_IMMUTABLE;
+    if ((status.stx_attributes & STATX_ATTR_APPEND) != 0)
+        return OBSTACLE_APPEND_ONLY;
+    if ((status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0)
+        return OBSTACLE_MOUNTED;
+    return OBSTACLE_NONE;
+}
+
+const char *obstacle_text(Obstacle obstacle)
+{
+    static const char *const texts[] = {
+        [OBSTACLE_NONE] = "",
+        [OBSTACLE_IMMUTABLE] = "it is immutable",
+        [OBSTACLE_APPEND_ONLY] = "it may only be appended to",
+        [OBSTACLE_MOUNTED] = "it is mounted there",
+    };
+
+    return texts[obstacle];
+}
+
 bool place_can_change_names(const char *directory)
 {
     return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+bool place_can_be_read(const char *path)
+{
+    struct stat status;
+
+    if (stat(path, &status) != 0)
+        return errno == ENOENT; /* vanished: nothing to read */
+    return faccessat(AT_FDCWD, path, S_ISDIR(status.st_mode) ? R_OK | X_OK : R_OK, AT_EACCESS) == 0;
 }

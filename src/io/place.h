@@ -26,7 +26,25 @@ MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *e
 /* Does a rename from one into the other work? */
 bool place_same_mount(const Place *a, const Place *b);
 
+/* What keeps anybody from replacing or removing something, whatever its permissions. */
+typedef enum Obstacle
+{
+    OBSTACLE_NONE,
+    OBSTACLE_IMMUTABLE,
+    OBSTACLE_APPEND_ONLY,
+    OBSTACLE_MOUNTED /* something is mounted there */
+} Obstacle;
+
+/* Links are not followed. None where there is nothing, or where the kernel does not say. */
+Obstacle place_obstacle(const char *path);
+
+/* "it is immutable" */
+const char *obstacle_text(Obstacle obstacle);
+
 /* May the effective user make and remove names in this directory? errno says why not. */
 bool place_can_change_names(const char *directory);
+
+/* Can the effective user read a file, or list a directory and go into it? errno says why not. */
+bool place_can_be_read(const char *path);
 
 #endif

@@ -7,19 +7,30 @@
 
 #include <stdio.h>
 
-/* Bytes of WAL that staging will write, but for segments that are here already and only change
- * their name. */
-static uint64_t wal_bytes_to_write(const Run *run)
+/* As much as staging will bring, if the source writes no more. */
+static WalSpace wal_to_stage(const Run *run)
 {
-    uint64_t end = wal_segment_before(&run->shape, run_wal_end(run));
-    uint64_t brought = wal_segment_of(&run->shape, run->source_wal_brought_end);
-    uint64_t bytes = 0;
+    const Lsn end = run_wal_end(run);
+    const uint64_t last = wal_segment_before(&run->shape, end);
+    const uint64_t brought = wal_segment_of(&run->shape, run->source_wal_brought_end);
+    WalSpace wal = {.is_brought = !run->options->dry_run};
 
-    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= end; segment++)
-        bytes += run_keeps_segment(run, segment) || (run->source->is_server && segment < brought)
-                     ? 0
-                     : run->shape.segment_size;
-    return bytes;
+    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= last;
+         segment++)
+    {
+        if (run_keeps_segment(run, segment))
+            continue;
+        if (run->source->is_server && segment < brought)
+            wal.brought_bytes += run->shape.segment_size;
+        else
+            wal.written_bytes += run->shape.segment_size;
+    }
+    for (size_t i = 0; i + 1 < run->source_history.count; i++)
+    {
+        if (run_stages_left_segment(run, &run->source_history.entries[i], end))
+            wal.written_bytes += run->shape.segment_size;
+    }
+    return wal;
 }
 
 static bool make_plan(Run *run, Error *error)
@@ -49,11 +60,14 @@ static bool make_plan(Run *run, Error *error)
 
 bool phase_plan(Run *run, Error *error)
 {
+    WalSpace wal;
+
     if (!make_plan(run, error))
         return false;
+    wal = wal_to_stage(run);
     /* A segment is staged from its first byte on. */
     run->report->planned_wal_bytes =
         run_wal_end(run) -
         wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
-    return stage_check(run->options->target, &run->plan, wal_bytes_to_write(run), error);
+    return stage_check(run->options->target, &run->plan, &wal, error);
 }

@@ -48,6 +48,15 @@ bool run_keeps_segment(const Run *run, uint64_t segment)
            (uint64_t) status.st_size == run->shape.segment_size;
 }
 
+bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end)
+{
+    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
+    uint64_t segment = wal_segment_of(&run->shape, left->end);
+
+    return left->end > from && left->end < end && left->begin < left->end &&
+           left->end != wal_segment_start(&run->shape, segment);
+}
+
 bool run_missing_wal_error(const char *names, Error *error)
 {
     error_set(error, ERROR_FAILED, "the source no longer has WAL that the rewound target needs");

@@ -106,6 +106,10 @@ Lsn run_wal_end(const Run *run); /* the last position that it must have */
 bool run_keeps_segment(const Run *run,
                        uint64_t segment); /* it has the segment already, and keeps it */
 void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]);
+
+/* Is a timeline left inside of a segment that the rewound target needs, and of the older one too?
+ */
+bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end);
 bool run_missing_wal_error(const char *names, Error *error);
 
 /* Bring the source's segment NAME to the file path, which is there only when it is whole. Any

@@ -109,16 +109,16 @@ static bool bring_segment(void *context, int worker, size_t item, Error *error)
 
 static bool check_space(const Run *run, uint64_t bytes, Error *error)
 {
-    uint64_t free_bytes;
+    FileSpace space;
 
-    if (!file_space_free(run->scratch, &free_bytes, error))
+    if (!file_space(run->scratch, &space, error))
         return false;
-    if (bytes <= free_bytes)
+    if (bytes <= space.free_bytes)
         return true;
     error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
     error_detail(error, "%llu MB of the source's WAL are to be brought there, %llu MB are free.",
                  (unsigned long long) ((bytes + MEGABYTE - 1) / MEGABYTE),
-                 (unsigned long long) (free_bytes / MEGABYTE));
+                 (unsigned long long) (space.free_bytes / MEGABYTE));
     return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
                                                    : "Make space and run pg_rewind again.");
 }

@@ -116,17 +116,12 @@ static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
 static bool stage_left_timelines(Run *run, Lsn end, Error *error)
 {
     const History *history = &run->source_history;
-    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
 
     for (size_t i = 0; i + 1 < history->count; i++)
     {
         const HistoryEntry *left = &history->entries[i];
-        uint64_t segment = wal_segment_of(&run->shape, left->end);
 
-        if (left->end <= from || left->end >= end || left->begin >= left->end ||
-            left->end == wal_segment_start(&run->shape, segment))
-            continue;
-        if (!stage_left_segment(run, left, error))
+        if (run_stages_left_segment(run, left, end) && !stage_left_segment(run, left, error))
             return false;
     }
     return true;

@@ -57,6 +57,7 @@ static bool collect(void *context, const SourceFile *file, Error *error)
         file->link_target != NULL ? arena_strdup(collector->arena, file->link_target) : NULL;
     listed->size = file->size;
     listed->type = file->type;
+    listed->unreadable = file->unreadable;
     if (file->type == FILE_REGULAR)
         listing->total_size += file->size;
     return true;

@@ -18,6 +18,7 @@ typedef struct ListedFile
     const char *link_target; /* of a link, else NULL */
     uint64_t size;
     FileType type;
+    bool unreadable; /* a directory of the target: what it holds is not known */
 } ListedFile;
 
 typedef struct Listing

@@ -306,6 +306,26 @@ static void leave_on_target(Planner *planner, const Candidate *candidate)
     }
 }
 
+/* What is below path is not looked at. */
+static bool leave_below(Planner *planner, const char *path, Error *error)
+{
+    if (planner->left_prefix_count == LEFT_PREFIXES_MAX)
+        return error_set(error, ERROR_FAILED,
+                         "too many files of different type in source and target");
+    planner->left_prefixes[planner->left_prefix_count++] = path;
+    return true;
+}
+
+static bool add_conflict(Planner *planner, const char *path, bool unreadable, Error *error)
+{
+    Plan *plan = planner->plan;
+
+    plan->conflicts =
+        memory_resize(plan->conflicts, (plan->conflict_count + 1) * sizeof(*plan->conflicts));
+    plan->conflicts[plan->conflict_count++] = (PlanConflict){path, unreadable};
+    return leave_below(planner, path, error);
+}
+
 /* The sides have different types of file here. */
 static bool decide_conflict(Planner *planner, const Candidate *candidate, Error *error)
 {
@@ -315,19 +335,10 @@ static bool decide_conflict(Planner *planner, const Candidate *candidate, Error 
     if (strcmp(candidate->path, "pg_wal") == 0)
         return true; /* a link on one side, a directory on the other: alike */
     if (path_is_servers(candidate->path) && !(slash == NULL && candidate->class == PATH_LEFT))
-    {
-        error_set(error, ERROR_FAILED,
-                  "file \"%s\" is of different type in source and target", /* contract */
-                  candidate->path);
-        return error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
-    }
-    if (planner->left_prefix_count == LEFT_PREFIXES_MAX)
-        return error_set(error, ERROR_FAILED,
-                         "too many files of different type in source and target");
-    planner->left_prefixes[planner->left_prefix_count++] = candidate->path;
+        return add_conflict(planner, candidate->path, false, error);
     log_warning("\"%s\" is %s and is left alone", candidate->path,
                 is_odd ? "no regular file" : "of different type in source and target");
-    return true;
+    return leave_below(planner, candidate->path, error);
 }
 
 static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
@@ -372,6 +383,21 @@ static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error 
     return true;
 }
 
+/* Is all in this directory left alone, so that it does not matter what it is? */
+static bool content_is_left(const Planner *planner, const Candidate *candidate)
+{
+    char *inside = memory_allocate(strlen(candidate->path) + 3);
+    RelationFile file;
+    bool is_relation_file;
+    PathClass class;
+
+    sprintf(inside, "%s/x", candidate->path);
+    class = path_classify(planner->input->version, &planner->input->shape, inside, &file,
+                          &is_relation_file);
+    free(inside);
+    return class == PATH_LEFT;
+}
+
 static bool decide(Planner *planner, Candidate *candidate, Error *error)
 {
     const PlanInput *input = planner->input;
@@ -382,6 +408,9 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
         return true;
     candidate->class = path_classify(input->version, &input->shape, candidate->path,
                                      &candidate->file, &candidate->is_relation_file);
+    if (candidate->target != NULL && candidate->target->unreadable &&
+        !content_is_left(planner, candidate))
+        return add_conflict(planner, candidate->path, true, error);
     switch (candidate->class)
     {
     case PATH_LEFT:
@@ -461,6 +490,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
 void plan_free(Plan *plan)
 {
     free(plan->entries);
+    free(plan->conflicts);
     *plan = (Plan){0};
 }
 

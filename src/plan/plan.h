@@ -57,13 +57,23 @@ typedef struct PlanEntry
     /* Set while staging: */
     bool gone : 1;    /* vanished on the source: remove instead */
     bool equal : 1;   /* compared equal: nothing to do */
+    bool claimed : 1; /* we make its new content: nothing is done with the source's */
     bool dropped : 1; /* pg_twophase file that replay makes anew: not copied, removed where it is */
 } PlanEntry;
+
+/* What no plan can be made for. Not below a path that is one already. */
+typedef struct PlanConflict
+{
+    const char *path;
+    bool unreadable; /* a directory of the target; else of different type in source and target */
+} PlanConflict;
 
 typedef struct Plan
 {
     PlanEntry *entries; /* ascending by path */
     size_t count;
+    PlanConflict *conflicts;
+    size_t conflict_count;
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
@@ -87,9 +97,9 @@ typedef struct PlanInput
 } PlanInput;
 
 /*
- * Decide. Strings come from the listings. Errors: the contract's `file "%s" is of different type in
- * source and target` for files that the server reads; for others a warning, and they are left
- * alone. Entries are in `plan->entries` (plan_free).
+ * Decide. Strings come from the listings. Files that the server reads and that are of different
+ * type in source and target are conflicts: such a plan cannot be carried out; of others a warning
+ * is given, and they are left alone. Entries are in `plan->entries` (plan_free).
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);

@@ -29,6 +29,7 @@ sub tree
         elsif (-f _) { $tree{$path} = sprintf('file %o %s %s', $mode, md5($_), $changed) }
         else { $tree{$path} = sprintf('other %o', $mode) }
     };
+    no warnings 'File::Find';    # of directories that may not be read
     File::Find::find({ no_chdir => 1, wanted => $visit }, "$dir/data", "$dir/tablespace");
     return \%tree;
 }

@@ -12,11 +12,13 @@ static Error error;
 static char *said; /* by the check before */
 
 /* Check; keep what was said. */
-static bool check(const Plan *plan, uint64_t wal_bytes)
+static bool check(Plan *plan, uint64_t wal_bytes)
 {
+    const WalSpace wal = {.written_bytes = wal_bytes, .is_brought = true};
+
     free(said);
     begin_said();
-    const bool ok = stage_check("target", plan, wal_bytes, &error);
+    const bool ok = stage_check("target", plan, &wal, &error);
     said = end_said();
     return ok;
 }
@@ -62,7 +64,7 @@ static int check_read_only(void)
                                   {FILE_ENTRY("base/6/1", ACTION_REMOVE, 0, 1)},
                                   {FILE_ENTRY("base/7/1", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("base/8/1", ACTION_NONE, 1, 1)}};
-    const Plan plan = {.entries = entries, .count = 6, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 6, .block_size = BLOCK};
 
     if (check(&plan, 0) || strcmp(error.detail, "Nothing was changed in the target.") != 0)
         return 1;
@@ -95,7 +97,7 @@ static void test_something_else_is_there(void **state)
         {OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)},
         {OTHER_ENTRY("pg_tblspc/16400", ACTION_CREATE, FILE_LINK, true)} /* the same */
     };
-    const Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
 
     (void) state;
     assert_true(check(&plan, 0));
@@ -111,19 +113,39 @@ static void test_unwritable_file(void **state)
 {
     static PlanEntry entries[] = {{FILE_ENTRY("base/5/1003", ACTION_REMOVE, 0, 3)},
                                   {FILE_ENTRY("base/5/1004", ACTION_COPY, 4, 3)}};
-    const Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
 
     (void) state;
     shell("rm target/base/5/1003 target/base/5/1004 && mkdir target/base/5/1004");
     assert_false(check(&plan, 0)); /* one that has vanished is no problem */
-    assert_said("\"target/base/5/1004\": Is a directory");
+    assert_said("cannot replace \"target/base/5/1004\": it is a directory");
     assert_string_equal(error.message, "target cannot be rewound as it is: 1 problem");
+}
+
+/* What no plan can be made for is said with all else. */
+static void test_conflicts(void **state)
+{
+    static PlanConflict conflicts[] = {{"base/5", false}, {"base/6", true}};
+    static PlanEntry entries[] = {{OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)}};
+    Plan plan = {.entries = entries,
+                 .count = 1,
+                 .conflicts = conflicts,
+                 .conflict_count = 2,
+                 .block_size = BLOCK};
+
+    (void) state;
+    put_text("target/base/7", "");
+    assert_false(check(&plan, 0));
+    assert_said("file \"base/5\" is of different type in source and target\n");
+    assert_said("cannot read directory \"target/base/6\"\n");
+    assert_said("cannot create \"target/base/7\": something else is there");
+    assert_string_equal(error.message, "target cannot be rewound as it is: 3 problems");
 }
 
 /* ---- Space ---- */
 
-#define MUCH (UINT64_C(1) << 60) /* bytes */
-#define MUCH_MEGABYTES (UINT64_C(1) << 40)
+#define MUCH (UINT64_C(1) << 60)                                   /* bytes */
+#define MUCH_MEGABYTES ((UINT64_C(1) << 40) + (UINT64_C(1) << 32)) /* and what it needs itself */
 
 /* From 3 to 4 MB: one to be fetched, and one by which it grows. */
 static PlanEntry growing[] = {
@@ -132,7 +154,7 @@ static PlanEntry growing[] = {
 /* How much is said to be needed, in MB, beside the WAL; above 200: the message is not right. */
 static int needed_beside_wal(void)
 {
-    const Plan plan = {.entries = growing, .count = 1, .block_size = BLOCK};
+    Plan plan = {.entries = growing, .count = 1, .block_size = BLOCK};
     unsigned long long needed;
     unsigned long long available;
     const char *detail;
@@ -144,17 +166,23 @@ static int needed_beside_wal(void)
     if (detail == NULL ||
         sscanf(detail, "Up to %llu MB are needed, %llu MB are free.\n", &needed, &available) != 2)
         return 202;
-    return available < MUCH_MEGABYTES ? (int) (needed - MUCH_MEGABYTES) : 203;
+    return available < MUCH_MEGABYTES && needed - MUCH_MEGABYTES < 200
+               ? (int) (needed - MUCH_MEGABYTES)
+               : 203;
 }
 
-/* One more for journal and directories; with mode 0400 also a private copy of the file. */
+/* One more for directories, and the journal begins another; with mode 0400, or with another name, a
+ * copy of the file is patched. */
 static void test_space_is_said_with_numbers(void **state)
 {
     (void) state;
     shell("truncate -s 3M target/base/5/1003");
-    assert_int_equal(as_nobody(needed_beside_wal), 3);
+    assert_int_equal(as_nobody(needed_beside_wal), 4);
     shell("chmod 0400 target/base/5/1003");
     assert_int_equal(as_nobody(needed_beside_wal), 7);
+    shell("chmod 0600 target/base/5/1003 && ln target/base/5/1003 other_name");
+    assert_int_equal(as_nobody(needed_beside_wal), 7);
+    shell("rm other_name");
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
 }
 
@@ -166,12 +194,13 @@ static void test_space_of_another_file_system(void **state)
          .link_target = "/proc/location"},
         {FILE_ENTRY("pg_tblspc/16401/PG_15/5/1", ACTION_COPY, 4 * MEGABYTE_BLOCKS, 0)},
         {FILE_ENTRY("pg_tblspc/16401/PG_15/5/2", ACTION_COPY, 1, 0)}};
-    const Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
 
     (void) state;
     assert_false(check(&plan, 0));
     assert_said("not enough space on the file system of \"/proc/location\"\n");
     assert_said("Up to 6 MB are needed, 0 MB are free.\n");
+    assert_said("5 MB are to be brought, and files will grow by 1 MB.\n");
     assert_int_equal(count_in(said, "not enough space"), 1);
 }
 
@@ -205,6 +234,7 @@ int main(void)
         FRESH(test_read_only_directories),
         FRESH(test_something_else_is_there),
         FRESH(test_unwritable_file),
+        FRESH(test_conflicts),
         FRESH(test_space_is_said_with_numbers),
         FRESH(test_space_of_another_file_system),
     };

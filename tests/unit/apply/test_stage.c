@@ -71,8 +71,8 @@ static void test_space(void **state)
 
     (void) state;
     reset_target();
-    assert_true(stage_check("target", &plan, 0, &error));
-    assert_false(stage_check("target", &plan, UINT64_C(1) << 60, &error));
+    assert_true(stage_check("target", &plan, &(WalSpace){0}, &error));
+    assert_false(stage_check("target", &plan, &(WalSpace){UINT64_C(1) << 60, 0, true}, &error));
     assert_string_equal(error.message, "target cannot be rewound as it is: 1 problem");
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
     blockmap_destroy(map);
@@ -88,9 +88,9 @@ static void test_location_without_parent(void **state)
     (void) state;
     reset_target();
     plan_entry("pg_tblspc/16401")->link_target = "/nowhere/at/all";
-    assert_false(stage_check("target", &plan, 0, &error));
+    assert_false(stage_check("target", &plan, &(WalSpace){0}, &error));
     plan_entry("pg_tblspc/16401")->link_target = "relative";
-    assert_false(stage_check("target", &plan, 0, &error));
+    assert_false(stage_check("target", &plan, &(WalSpace){0}, &error));
     blockmap_destroy(map);
 }
 

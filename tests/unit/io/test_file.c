@@ -255,11 +255,14 @@ static void test_a_lock_is_held_once(void **state)
 static void test_free_space_and_paths(void **state)
 {
     char path[8];
-    uint64_t bytes = 0;
+    FileSpace space = {0};
 
     (void) state;
-    assert_true(file_space_free(".", &bytes, &error));
-    assert_true(bytes > 0);
+    assert_true(file_space(".", &space, &error));
+    assert_true(space.free_bytes > 0 && space.free_files > 0 && space.unit > 0);
+    assert_true(file_space("/proc", &space, &error)); /* no limit on files that nobody makes */
+    assert_true(space.free_bytes == 0 && space.free_files == UINT64_MAX);
+    assert_false(file_space("no", &space, &error));
     assert_true(path_join(path, sizeof(path), "ab", "c", &error));
     assert_string_equal(path, "ab/c");
     assert_true(path_join(path, sizeof(path), "/", "c", &error));

@@ -66,11 +66,11 @@ static void test_safe_paths(void **state)
 static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 {
     char first[] = "pg_wal/b", link[] = "pg_tblspc/1", place[] = "/place";
-    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL},
-                          {"base-not", FILE_REGULAR, 7, NULL},
-                          {"base/1", FILE_REGULAR, 5, NULL},
-                          {"base", FILE_DIRECTORY, 4096, NULL},
-                          {link, FILE_LINK, 99, place}};
+    SourceFile files[] = {{first, FILE_REGULAR, 10, NULL, false},
+                          {"base-not", FILE_REGULAR, 7, NULL, false},
+                          {"base/1", FILE_REGULAR, 5, NULL, false},
+                          {"base", FILE_DIRECTORY, 4096, NULL, false},
+                          {link, FILE_LINK, 99, place, false}};
     static const char *const order[] = {"base", "base-not", "base/1", "pg_tblspc/1", "pg_wal/b"};
     Arena *arena = arena_create();
     Listing listing;
@@ -95,9 +95,11 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
 
 static void test_bad_listings_are_refused(void **state)
 {
-    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL}, {"../a", FILE_REGULAR, 1, NULL}};
-    const SourceFile twice[] = {
-        {"a", FILE_REGULAR, 1, NULL}, {"b", FILE_REGULAR, 1, NULL}, {"a", FILE_DIRECTORY, 0, NULL}};
+    const SourceFile unsafe[] = {{"a", FILE_REGULAR, 1, NULL, false},
+                                 {"../a", FILE_REGULAR, 1, NULL, false}};
+    const SourceFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false},
+                                {"b", FILE_REGULAR, 1, NULL, false},
+                                {"a", FILE_DIRECTORY, 0, NULL, false}};
     Arena *arena = arena_create();
     Listing listing;
 
@@ -130,7 +132,7 @@ static void test_many_files(void **state)
     for (int i = 0; i < COUNT; i++)
     {
         snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
-        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL};
+        files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false};
     }
     assert_true(list_files(arena, files, COUNT, &listing));
     assert_int_equal(listing.count, COUNT);
