@@ -5,7 +5,7 @@
 #   the disk holds      all that was synced, and of the rest: nothing; all but one; only one; any; writes in part, or as zeros
 #
 # A recording of one run gives the states (t/lib/RewindTest/PowerCut.pm), another that of a run that finishes what a killed one
-# left.  PG_REWIND_TEST_POINTS=N tries N of them, =all every one; PG_REWIND_TEST_SEED repeats a choice.
+# left.  PG_REWIND_TEST_POINTS=N tries N of each, =all thousands; PG_REWIND_TEST_SEED repeats a choice.
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use RewindTest;
 use RewindTest::Interrupted;
 use RewindTest::PowerCut;
 
-my $points = $ENV{PG_REWIND_TEST_POINTS} // 24;
+my $points = $ENV{PG_REWIND_TEST_POINTS} // 12;
 my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
 
 sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
@@ -37,14 +37,16 @@ sub subsets
 sub states
 {
     my ($recording, $first, $commit) = @_;
-    my @states;
-    for my $number ($first .. $recording->count)
+    my $thorough = $commit - 4 > $first ? $commit - 4 : $first;
+    if ($points ne 'all')
     {
-        my $thorough = $number >= $commit - 4;
-        next if !$thorough && $number % 3 != 0;
-        push @states, map { [ $number, $_ ] } subsets($thorough, $recording->moment($number)->pending);
+        my $before = $thorough > $first ? int($points / 3) : 0;
+        my @numbers = ((map { $first + int(rand($thorough - $first)) } 1 .. $before),
+            map { $thorough + int(rand($recording->count - $thorough + 1)) } $before + 1 .. $points);
+        return map { my $number = $_; [ $number, pick(1, subsets(0, $recording->moment($number)->pending)) ] } sort { $a <=> $b } @numbers;
     }
-    return $points eq 'all' ? @states : sort { $a->[0] <=> $b->[0] } pick($points, @states);
+    return map { my $number = $_; map { [ $number, $_ ] } subsets($number >= $thorough, $recording->moment($number)->pending) }
+        grep { $_ >= $thorough || $_ % 5 == 0 } $first .. $recording->count;
 }
 
 my (%tried, %phases);

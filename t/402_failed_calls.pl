@@ -86,6 +86,40 @@ sub other_calls
     return;
 }
 
+# A run that finishes what a killed one left does not call the target unchanged.
+sub calls_of_a_resumed_run
+{
+    my ($pair, $calls) = @_;
+    my $commit = RewindTest::Interrupted::commit_number($calls);
+    my $killed_at = int(($commit + 1 + @$calls) / 2);
+    for my $changes (1, 0)
+    {
+        my $log = work_dir() . '/resumed';
+        unlink $log;
+        $pair->reset->attempt(fault => "kill:$killed_at");
+        $pair->attempt(fault => '', env => { PG_REWIND_FAULT_LOG => $log });
+        my $prefix = $changes ? '' : 'r';
+        my @places = map { /^($prefix\d+) (.*)/ ? [ $1, $2 ] : () } split /\n/, slurp($log);
+        my @all = map { my $place = $_; map { [ @$place, $_ ] } qw(EIO EMFILE) } @places;
+        for my $try ($points eq 'all' ? @all : pick($points / 4, @all))
+        {
+            my ($where, $what, $error) = @$try;
+            subtest("$error in the run that finishes one killed before call $killed_at, at $where $what", sub {
+                $pair->reset->attempt(fault => "kill:$killed_at");
+                my $result = $pair->attempt(fault => "fail:$where:$error");
+                $statuses{ $result->{status} }++;
+                my $phase = $pair->judge;
+                return is($phase, 'done', 'it has succeeded') if $result->{status} == 0;
+                return like($result->{stderr}, qr/The interrupted rewind is finished/, 'it has finished that and failed later') if $result->{status} == 1;
+                is($result->{status}, 2, 'or it fails with exit status 2') or diag($result->{stderr});
+                like($result->{stderr}, qr/run the same pg_rewind command again/, 'and says what to do');
+                unlike($result->{stderr}, qr/unchanged/, 'and nothing wrong');
+            });
+        }
+    }
+    return;
+}
+
 # After the commit a full disk is waited for: then it is killed, as an impatient administrator would.
 sub disk_stays_full
 {
@@ -131,6 +165,7 @@ each_version(sub {
         my $calls = $pair->calls;
         subtest("a call that changes something fails, source is a $kind", sub { calls_that_change_something($pair, $calls) });
         subtest("another call fails, source is a $kind", sub { other_calls($pair) });
+        subtest("a call of a resumed run fails, source is a $kind", sub { calls_of_a_resumed_run($pair, $calls) });
         subtest("the disk stays full, source is a $kind", sub { disk_stays_full($pair, $calls) });
         subtest("calls do less than asked for, source is a $kind", sub { calls_do_less($pair) });
         $pair->discard;

@@ -49,8 +49,10 @@ typedef struct Apply
     const char *target_directory;
     Interlock *interlock;
     const ApplyOptions *options;
+    Arena *arena;
     JournalHead *head;
     JournalReader *reader;
+    PendingState state;
     bool patient; /* a warning about waiting has been given */
     /* While entries are carried out: */
     char patch_path[PATH_SIZE]; /* as the journal names it; "": none */
@@ -235,7 +237,9 @@ static bool carry_out_entry(Apply *apply, const JournalEntry *entry, Error *erro
     switch (entry->kind)
     {
     case JOURNAL_MAKE_DIRECTORY:
-        return file_make_directories(path, error);
+        /* Synced at once: a file that is renamed into a directory whose own name is not yet on the
+           disk could be lost under both of its names. */
+        return file_make_directories(path, error) && durable_sync_parent(path, error);
     case JOURNAL_MAKE_LINK:
         return file_make_link(entry->other, path, error);
     case JOURNAL_INSTALL:
@@ -644,6 +648,49 @@ static void clean_up_or_warn(Apply *apply)
                apply->target_directory, WORK_DIRECTORY);
 }
 
+/* The journal, and what it has come to. */
+static bool open_journal(Apply *apply, Error *error)
+{
+    bool found;
+
+    journal_close_reader(apply->reader);
+    apply->reader = NULL;
+    if (!journal_open(apply->target_directory, apply->arena, &apply->reader, apply->head, &found,
+                      error))
+        return false;
+    if (!found)
+        return error_set(error, ERROR_FAILED, "there is no journal in \"%s\"",
+                         apply->target_directory);
+    return commit_state(apply->target_directory, apply->head, &apply->state, error);
+}
+
+/* The run that commits has it already; one that finishes what another left does not. */
+static bool claim_pid_file(Apply *apply, Error *error)
+{
+    return interlock_has_pid_file(apply->interlock) ||
+           interlock_claim_pid_file(apply->interlock, error);
+}
+
+static bool finish_or_sync(Apply *apply, Error *error)
+{
+    bool ok;
+
+    if (apply->state == PENDING_STALE)
+        return error_set(error, ERROR_FAILED, "the journal in \"%s\" was never committed",
+                         apply->target_directory);
+    signals_hold_off();
+    file_set_modes(apply->head->group_access);
+    apply->bytes = memory_allocate(COPY_SIZE);
+    /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
+    ok = patiently(apply, claim_pid_file, error) &&
+         (apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
+                                          : finish(apply, error));
+    if (ok)
+        clean_up_or_warn(apply);
+    free(apply->bytes);
+    return ok;
+}
+
 bool apply_finish(const char *target_directory, Interlock *interlock, const ApplyOptions *options,
                   Error *error)
 {
@@ -651,31 +698,12 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Appl
     Apply apply = {.target_directory = target_directory,
                    .interlock = interlock,
                    .options = options,
+                   .arena = arena,
                    .head = arena_allocate(arena, sizeof(JournalHead)),
                    .patch_fd = -1,
                    .data_fd = -1};
-    PendingState state;
-    bool found;
-    bool ok = journal_open(target_directory, arena, &apply.reader, apply.head, &found, error);
+    const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);
 
-    if (ok && !found)
-        ok = error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
-    ok = ok && commit_state(target_directory, apply.head, &state, error);
-    if (ok && state == PENDING_STALE)
-        ok = error_set(error, ERROR_FAILED, "the journal in \"%s\" was never committed",
-                       target_directory);
-    if (ok)
-    {
-        signals_hold_off();
-        file_set_modes(apply.head->group_access);
-        apply.bytes = memory_allocate(COPY_SIZE);
-        /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
-        ok = state == PENDING_CLEANUP ? patiently(&apply, sync_control, error)
-                                      : finish(&apply, error);
-        if (ok)
-            clean_up_or_warn(&apply);
-        free(apply.bytes);
-    }
     journal_close_reader(apply.reader);
     arena_destroy(arena);
     return ok;

@@ -29,6 +29,12 @@ MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, Pendin
                               const char **description, Error *error);
 
 /*
+ * For a run that failed before apply_pending could tell: is there a journal, and are pg_control or
+ * backup_label none of a server's? What cannot be looked at counts as a yes.
+ */
+bool apply_may_be_pending(const char *target_directory);
+
+/*
  * The commit: check pg_control's bytes and the pid file, install the blocker by rename, sync, check
  * the pid file again (not ours: the blocker is taken back and nothing was touched). *committed says
  * whether the rewind must now be finished, also when an error is returned.

@@ -100,6 +100,20 @@ done:
     return suspicious;
 }
 
+bool apply_may_be_pending(const char *target_directory)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+    Error ignored;
+
+    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME,
+                     &ignored) ||
+        !file_lstat(path, &status, &found, &ignored))
+        return true;
+    return found && may_be_committed(target_directory);
+}
+
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
                   Error *error)
 {

@@ -344,6 +344,16 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     return success;
 }
 
+bool interlock_remove_leftover(const Interlock *interlock, Error *error)
+{
+    return file_remove(interlock->temporary_path, error);
+}
+
+bool interlock_has_pid_file(const Interlock *interlock)
+{
+    return interlock->state != PID_FILE_NOT_OURS;
+}
+
 bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
 {
     struct stat status;

@@ -33,6 +33,12 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 
+/* Remove what a killed run left of making postmaster.pid, beside it. */
+MUST_CHECK bool interlock_remove_leftover(const Interlock *interlock, Error *error);
+
+/* Has this run made postmaster.pid, whatever has become of it since? */
+bool interlock_has_pid_file(const Interlock *interlock);
+
 /* Is postmaster.pid still the one that we made (inode and content)? */
 MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
 

@@ -17,7 +17,7 @@ static bool finish_pending(Run *run, const char *description, RewindOutcome *out
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
-    if (!interlock_claim_pid_file(run->interlock, error) || !run_finish_apply(run, error))
+    if (!run_finish_apply(run, error))
         return false;
     log_info("the interrupted rewind is finished");
     *outcome = REWIND_UNTOUCHED;
@@ -54,15 +54,15 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
         return true;
     if (pending && !finish_pending(run, description, outcome, error))
         return false;
-    return stage_remove_stale(run->options->target, error) && dir_remove_tree(run->scratch, error);
+    return interlock_remove_leftover(run->interlock, error) &&
+           stage_remove_stale(run->options->target, error) && dir_remove_tree(run->scratch, error);
 }
 
-static bool open_target(Run *run, Error *error)
+static bool lock_target(Run *run, Error *error)
 {
     const char *target = run->options->target;
 
-    if (!target_open(run->arena, target, &run->target, error) ||
-        !interlock_acquire(target, &run->interlock, error))
+    if (!interlock_acquire(target, &run->interlock, error))
         return false;
     if (!run->options->dry_run)
     {
@@ -78,5 +78,15 @@ static bool open_target(Run *run, Error *error)
 
 bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
 {
-    return open_target(run, error) && handle_pending(run, finished, outcome, error);
+    const char *target = run->options->target;
+
+    if (target_open(run->arena, target, &run->target, error) && lock_target(run, error) &&
+        handle_pending(run, finished, outcome, error))
+        return true;
+    if (run->interlock == NULL && error->error_number == 0)
+        return false; /* whoever has the lock answers for the target's state */
+    /* "The target is unchanged" would not be true of one that waits for being finished. */
+    if (*outcome == REWIND_UNTOUCHED && !run->resumed && apply_may_be_pending(target))
+        *outcome = REWIND_COMMITTED;
+    return false;
 }
