@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/relpath.h"
 #include "io/connection.h"
 
 #include <assert.h>
@@ -399,6 +400,17 @@ static bool server_position(Source *source, const Control *control, SourcePositi
     return success;
 }
 
+/* Decimal digits, as many as an int8 has. */
+static bool parse_size(const char *text, uint64_t *size)
+{
+    const size_t length = text != NULL ? strspn(text, "0123456789") : 0;
+
+    if (length == 0 || length > 19 || text[length] != '\0')
+        return false;
+    *size = strtoull(text, NULL, 10);
+    return true;
+}
+
 /*
  * The list is kept until it is complete, so that it can be begun again when the connection is lost.
  * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
@@ -408,10 +420,12 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     Buffer *list = context;
     const char *path = columns[0].bytes;
     const char *location = columns[3].bytes;
+    uint64_t size;
     FileType type;
     int depth = 1;
 
-    if (path == NULL || columns[1].bytes == NULL || columns[2].bytes == NULL)
+    if (path == NULL || columns[2].bytes == NULL || !parse_size(columns[1].bytes, &size) ||
+        (location != NULL && !relpath_is_tablespace(path)))
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
     type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
     for (const char *position = path; *position != '\0'; position++)
@@ -427,7 +441,7 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
         type = FILE_LINK;
 
     buffer_append_u8(list, (uint8_t) type);
-    buffer_append_u64(list, strtoull(columns[1].bytes, NULL, 10));
+    buffer_append_u64(list, size);
     buffer_append(list, path, strlen(path) + 1);
     buffer_append(list, location, strlen(location) + 1);
     return true;

@@ -4,6 +4,7 @@
 #include "cluster/interlock.h"
 #include "format/backup_label.h"
 #include "format/recovery_conf.h"
+#include "format/relpath.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -320,21 +321,12 @@ typedef struct ListWalk
     void *context;
 } ListWalk;
 
-static bool is_tablespace_path(const char *path)
-{
-    static const char prefix[] = "pg_tblspc/";
-    const char *name = path + strlen(prefix);
-
-    return strncmp(path, prefix, strlen(prefix)) == 0 && name[0] != '\0' &&
-           name[strspn(name, "0123456789")] == '\0';
-}
-
 /* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
  * pg_wal. */
 static bool follow_link(void *context, const char *path)
 {
     (void) context;
-    return strcmp(path, "pg_wal") == 0 || is_tablespace_path(path);
+    return strcmp(path, "pg_wal") == 0 || relpath_is_tablespace(path);
 }
 
 static bool is_lost_and_found(const char *path)
@@ -349,7 +341,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     const ListWalk *walk = context;
     SourceFile file = {.path = entry->path};
 
-    if (entry->link_target != NULL && !(entry->followed && !is_tablespace_path(entry->path)))
+    if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
     {
         file.type = FILE_LINK;
         file.link_target = entry->link_target;

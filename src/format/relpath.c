@@ -128,6 +128,13 @@ bool relpath_is_temporary(const Version *version, const char *path)
            take_fork_and_segment(path, &fork, &segment);
 }
 
+bool relpath_is_tablespace(const char *path)
+{
+    Oid tablespace;
+
+    return take_text(&path, "pg_tblspc/") && take_number(&path, &tablespace) && *path == '\0';
+}
+
 bool relpath_database(const Version *version, const char *path, Oid *tablespace, Oid *database)
 {
     return take_database(version, &path, tablespace, database);

@@ -38,6 +38,9 @@ bool relpath_database(const Version *version, const char *path, Oid *tablespace,
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,
                            char path[RELPATH_SIZE]);
 
+/* Is it the link of a tablespace, "pg_tblspc/16400"? */
+bool relpath_is_tablespace(const char *path);
+
 /* PG_15_202209061 */
 #define TABLESPACE_VERSION_SIZE 40
 void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE]);

@@ -1,9 +1,12 @@
 #include "plan/listing.h"
 
+#include "format/relpath.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define PATH_LENGTH_MAX 4096
+#define TOTAL_SIZE_MAX ((uint64_t) 1 << 60) /* so that nobody's sum of sizes wraps */
 
 bool path_is_safe(const char *path)
 {
@@ -58,14 +61,58 @@ static bool collect(void *context, const SourceFile *file, Error *error)
     listed->size = file->size;
     listed->type = file->type;
     listed->unreadable = file->unreadable;
-    if (file->type == FILE_REGULAR)
-        listing->total_size += file->size;
+    if (file->type != FILE_REGULAR)
+        return true;
+    if (file->size > TOTAL_SIZE_MAX - listing->total_size)
+        return error_set(error, ERROR_FAILED, "file \"%s\" cannot be %llu bytes long", file->path,
+                         (unsigned long long) file->size);
+    listing->total_size += file->size;
     return true;
 }
 
 static int compare_paths(const void *a, const void *b)
 {
     return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
+}
+
+/* What lies below a link, or below nothing, would be written to where nobody has looked. Only the
+ * link of a tablespace is gone through. */
+static bool check_parent(const Listing *listing, const char *path, size_t length, const char *side,
+                         Error *error)
+{
+    char parent[PATH_LENGTH_MAX + 1];
+    const ListedFile *found;
+
+    memcpy(parent, path, length);
+    parent[length] = '\0';
+    found = listing_find(listing, parent);
+    if (found != NULL && (found->type == FILE_DIRECTORY ||
+                          (found->type == FILE_LINK && relpath_is_tablespace(parent))))
+        return true;
+    return error_set(error, ERROR_FAILED, "%s file \"%s\" is in no directory that was listed", side,
+                     path);
+}
+
+/* The files are sorted, so most are in the same directory as the one before. */
+static bool check_parents(const Listing *listing, const char *side, Error *error)
+{
+    const char *last = "";
+    size_t last_length = 0;
+
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        const char *path = listing->files[i].path;
+        const char *slash = strrchr(path, '/');
+        const size_t length = slash != NULL ? (size_t) (slash - path) : 0;
+
+        if (length == 0 || (length == last_length && memcmp(path, last, length) == 0))
+            continue;
+        if (!check_parent(listing, path, length, side, error))
+            return false;
+        last = path;
+        last_length = length;
+    }
+    return true;
 }
 
 static bool finish(Listing *listing, const char *side, Error *error)
@@ -79,7 +126,7 @@ static bool finish(Listing *listing, const char *side, Error *error)
             return error_set(error, ERROR_FAILED, "duplicate %s file \"%s\"", side, /* contract */
                              listing->files[i].path);
     }
-    return true;
+    return check_parents(listing, side, error);
 }
 
 bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error)

@@ -44,11 +44,15 @@ compile_source()
 link_target()
 {
     local wrapped=(open pread close lstat stat fstat unlink rmdir kill nanosleep clock_gettime poll write fsync)
-    local own=$checkout/tests/fuzz/fuzz_$1.c used=()
+    local own=$checkout/tests/fuzz/fuzz_$1.c
+    local used=()
 
     compile "$own" "fuzz_$1"
     if grep -q 'include "memory_files.h"' "$own"; then
         used=("$scratch/objects/tests_fuzz_memory_files.c.o" "${wrapped[@]/#/-Wl,--wrap=}")
+    fi
+    if grep -q 'include "fake_libpq.h"' "$own"; then
+        used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o")
     fi
     clang -fsanitize=fuzzer,address,undefined -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
         "$scratch/project.a" -lisal -lcrypto -lpthread

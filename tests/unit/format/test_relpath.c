@@ -134,6 +134,20 @@ static void databases_are_found_in_paths(void **state)
     assert_string_equal(path, "pg_tblspc/16500/PG_15_202209061/16400");
 }
 
+static void links_of_tablespaces_are_known(void **state)
+{
+    static const char *const others[] = {
+        "pg_tblspc",    "pg_tblspc/",          "pg_tblspc/16500/PG", "pg_tblspc/x",
+        "pg_tblspc/1x", "pg_tblspc/0",         "a/pg_tblspc/1",      "pg_tblspc/../1",
+        "pg_wal",       "pg_tblspc/4294967296"};
+
+    (void) state;
+    assert_true(relpath_is_tablespace("pg_tblspc/16500"));
+    assert_true(relpath_is_tablespace("pg_tblspc/4294967295"));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_false(relpath_is_tablespace(others[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +155,7 @@ int main(void)
         cmocka_unit_test(other_paths_are_no_relation_files),
         cmocka_unit_test(temporary_relations_are_known),
         cmocka_unit_test(databases_are_found_in_paths),
+        cmocka_unit_test(links_of_tablespaces_are_known),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,22 +70,26 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
                           {"base-not", FILE_REGULAR, 7, NULL, false},
                           {"base/1", FILE_REGULAR, 5, NULL, false},
                           {"base", FILE_DIRECTORY, 4096, NULL, false},
-                          {link, FILE_LINK, 99, place, false}};
-    static const char *const order[] = {"base", "base-not", "base/1", "pg_tblspc/1", "pg_wal/b"};
+                          {link, FILE_LINK, 99, place, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false}};
+    static const char *const order[] = {"base",        "base-not",       "base/1", "pg_tblspc",
+                                        "pg_tblspc/1", "pg_tblspc/1/PG", "pg_wal", "pg_wal/b"};
     Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
-    assert_true(list_files(arena, files, 5, &listing));
+    assert_true(list_files(arena, files, 8, &listing));
     memset(first, 'x', sizeof(first) - 1);
     memset(link, 'x', sizeof(link) - 1);
     memset(place, 'x', sizeof(place) - 1);
-    assert_int_equal(listing.count, 5);
+    assert_int_equal(listing.count, 8);
     assert_int_equal(listing.total_size, 22);
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 8; i++)
         assert_string_equal(listing.files[i].path, order[i]);
-    assert_string_equal(listing.files[3].link_target, "/place");
-    assert_int_equal(listing.files[3].type, FILE_LINK);
+    assert_string_equal(listing.files[4].link_target, "/place");
+    assert_int_equal(listing.files[4].type, FILE_LINK);
     assert_ptr_equal(listing_find(&listing, "base/1"), &listing.files[2]);
     assert_null(listing_find(&listing, "base/"));
     listing_free(&listing);
@@ -117,13 +121,74 @@ static void test_bad_listings_are_refused(void **state)
     arena_destroy(arena);
 }
 
+/* What is not in a directory of the listing would be written somewhere else: through a link, to
+ * wherever it leads. */
+static void test_all_is_in_directories(void **state)
+{
+    static const struct
+    {
+        SourceFile above;
+        const char *below;
+    } rows[] = {
+        {{"base", FILE_DIRECTORY, 0, NULL, false}, "bas/1"},
+        {{"base", FILE_REGULAR, 1, NULL, false}, "base/1"},
+        {{"base", FILE_OTHER, 0, NULL, false}, "base/1"},
+        {{"link", FILE_LINK, 0, "/etc", false}, "link/passwd"},
+        {{"pg_tblspc", FILE_LINK, 0, "/etc", false}, "pg_tblspc/1"},
+        {{"pg_tblspc/x", FILE_LINK, 0, "/etc", false}, "pg_tblspc/x/passwd"},
+        {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false}, "pg_tblspc/16400/PG/passwd"},
+    };
+    Arena *arena = arena_create();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        const SourceFile files[] = {rows[i].above,
+                                    {rows[i].below, FILE_REGULAR, 1, NULL, false},
+                                    {"pg_tblspc/16400", FILE_LINK, 0, "/space", false},
+                                    {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false}};
+        const size_t count = strcmp(rows[i].above.path, "pg_tblspc") == 0 ? 2 : 4;
+        char message[128];
+        Listing listing;
+
+        assert_false(list_files(arena, files, count, &listing));
+        snprintf(message, sizeof(message), "source file \"%s\" is in no directory that was listed",
+                 rows[i].below);
+        assert_string_equal(error.message, message);
+        assert_int_equal(error.kind, ERROR_FAILED);
+        listing_free(&listing);
+    }
+    arena_destroy(arena);
+}
+
+/* More than an exabyte in all: sums of such sizes would wrap. */
+static void test_sizes_that_no_disk_holds(void **state)
+{
+    SourceFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 59, NULL, false},
+                          {"b", FILE_REGULAR, (uint64_t) 1 << 59, NULL, false}};
+    Arena *arena = arena_create();
+    Listing listing;
+
+    (void) state;
+    assert_true(list_files(arena, files, 2, &listing));
+    listing_free(&listing);
+    files[1].size++;
+    assert_false(list_files(arena, files, 2, &listing));
+    assert_string_equal(error.message, "file \"b\" cannot be 576460752303423489 bytes long");
+    listing_free(&listing);
+    files[1].size = UINT64_MAX;
+    assert_false(list_files(arena, files, 2, &listing));
+    listing_free(&listing);
+    arena_destroy(arena);
+}
+
 static void test_many_files(void **state)
 {
     enum
     {
         COUNT = 5000
     };
-    static SourceFile files[COUNT];
+    static SourceFile files[COUNT + 1];
     static char paths[COUNT][16];
     Arena *arena = arena_create();
     Listing listing;
@@ -134,8 +199,9 @@ static void test_many_files(void **state)
         snprintf(paths[i], sizeof(paths[i]), "base/%d", (i * 7919) % COUNT);
         files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false};
     }
-    assert_true(list_files(arena, files, COUNT, &listing));
-    assert_int_equal(listing.count, COUNT);
+    files[COUNT] = (SourceFile){"base", FILE_DIRECTORY, 0, NULL, false};
+    assert_true(list_files(arena, files, COUNT + 1, &listing));
+    assert_int_equal(listing.count, COUNT + 1);
     for (int i = 0; i < COUNT; i++)
         assert_non_null(listing_find(&listing, paths[i]));
     listing_free(&listing);
@@ -190,6 +256,8 @@ int main(void)
         cmocka_unit_test(test_safe_paths),
         cmocka_unit_test(test_a_listing_is_sorted_and_owns_its_strings),
         cmocka_unit_test(test_bad_listings_are_refused),
+        cmocka_unit_test(test_all_is_in_directories),
+        cmocka_unit_test(test_sizes_that_no_disk_holds),
         cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_the_targets_own_directory),
     };

@@ -1,0 +1,390 @@
+#include "fake_libpq.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SOCKET 1000063 /* of memory_files.c's: poll says that it is ready */
+
+struct pg_conn
+{
+    bool bad;
+    bool single_rows;
+    bool sent;
+    int row;    /* that comes next */
+    bool ended; /* the last result has been given */
+};
+
+struct pg_result
+{
+    ExecStatusType status;
+    int columns;
+    int rows;
+    int format;
+    unsigned type;
+    char sqlstate[6];
+    FakeValue *values; /* copies, each of its own and with a NUL behind it */
+};
+
+static FakeServer server;
+static int server_version;
+static FakeAnswer answer;
+
+void fake_libpq_start(FakeServer new_server, int version)
+{
+    server = new_server;
+    server_version = version;
+}
+
+char *fake_keep(FakeAnswer *kept_in, const void *bytes, size_t size)
+{
+    char *kept = kept_in->kept + kept_in->kept_size;
+
+    if (size >= sizeof(kept_in->kept) - kept_in->kept_size)
+        return NULL;
+    if (size > 0)
+        memcpy(kept, bytes, size);
+    kept[size] = '\0';
+    kept_in->kept_size += size + 1;
+    return kept;
+}
+
+/* ---- Connections ---- */
+
+static const PQconninfoOption option_rows[] = {
+    {.keyword = "service"},
+    {.keyword = "host", .val = "source"},
+    {.keyword = "port", .val = "5432"},
+    {.keyword = "user", .val = "rewind"},
+    {.keyword = "dbname", .val = "postgres"},
+    {.keyword = "connect_timeout"},
+    {.keyword = "keepalives"},
+    {.keyword = "keepalives_idle"},
+    {.keyword = "keepalives_interval"},
+    {.keyword = "keepalives_count"},
+    {.keyword = "tcp_user_timeout"},
+    {.keyword = "fallback_application_name"},
+    {.keyword = NULL},
+};
+
+static PQconninfoOption *copy_options(void)
+{
+    PQconninfoOption *copy = malloc(sizeof(option_rows));
+
+    memcpy(copy, option_rows, sizeof(option_rows));
+    return copy;
+}
+
+PQconninfoOption *PQconninfoParse(const char *conninfo, char **message)
+{
+    (void) conninfo;
+    (void) message;
+    return copy_options();
+}
+
+PQconninfoOption *PQconninfo(PGconn *connection)
+{
+    (void) connection;
+    return copy_options();
+}
+
+PQconninfoOption *PQconndefaults(void)
+{
+    return copy_options();
+}
+
+void PQconninfoFree(PQconninfoOption *options)
+{
+    free(options);
+}
+
+void PQfreemem(void *memory)
+{
+    free(memory);
+}
+
+PGconn *PQconnectdbParams(const char *const *keywords, const char *const *values, int expand)
+{
+    (void) keywords;
+    (void) values;
+    (void) expand;
+    return calloc(1, sizeof(PGconn));
+}
+
+PGconn *PQconnectStartParams(const char *const *keywords, const char *const *values, int expand)
+{
+    return PQconnectdbParams(keywords, values, expand);
+}
+
+PostgresPollingStatusType PQconnectPoll(PGconn *connection)
+{
+    (void) connection;
+    return PGRES_POLLING_OK;
+}
+
+void PQfinish(PGconn *connection)
+{
+    free(connection);
+}
+
+ConnStatusType PQstatus(const PGconn *connection)
+{
+    return connection->bad ? CONNECTION_BAD : CONNECTION_OK;
+}
+
+int PQconnectionNeedsPassword(const PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
+int PQserverVersion(const PGconn *connection)
+{
+    (void) connection;
+    return server_version;
+}
+
+const char *PQparameterStatus(const PGconn *connection, const char *name)
+{
+    (void) connection;
+    (void) name;
+    return "UTF8";
+}
+
+int PQsocket(const PGconn *connection)
+{
+    (void) connection;
+    return SOCKET;
+}
+
+int PQsslInUse(PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
+int PQsetnonblocking(PGconn *connection, int on)
+{
+    (void) connection;
+    (void) on;
+    return 0;
+}
+
+int PQflush(PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
+char *PQerrorMessage(const PGconn *connection)
+{
+    (void) connection;
+    return (char *) "no such luck\n";
+}
+
+PGVerbosity PQsetErrorVerbosity(PGconn *connection, PGVerbosity verbosity)
+{
+    (void) connection;
+    return verbosity;
+}
+
+PQnoticeReceiver PQsetNoticeReceiver(PGconn *connection, PQnoticeReceiver receiver, void *argument)
+{
+    (void) connection;
+    (void) argument;
+    return receiver;
+}
+
+PGcancel *PQgetCancel(PGconn *connection)
+{
+    (void) connection;
+    return NULL;
+}
+
+void PQfreeCancel(PGcancel *cancel)
+{
+    (void) cancel;
+}
+
+int PQcancel(PGcancel *cancel, char *message, int size)
+{
+    (void) cancel;
+    (void) message;
+    (void) size;
+    return 1;
+}
+
+/* ---- Queries ---- */
+
+int PQsendQueryParams(PGconn *connection, const char *sql, int count, const Oid *types,
+                      const char *const *parameters, const int *lengths, const int *formats,
+                      int format)
+{
+    (void) types;
+    (void) lengths;
+    (void) formats;
+    if (connection->bad)
+        return 0;
+    connection->sent = true;
+    connection->single_rows = false;
+    connection->row = 0;
+    connection->ended = false;
+    answer.columns = 1;
+    answer.rows = 0;
+    answer.format = format;
+    answer.type = format == 1 ? 17 : 25;
+    answer.sqlstate = NULL;
+    answer.lost = false;
+    answer.kept_size = 0;
+    server(sql, count, parameters, format == 1, &answer);
+    return 1;
+}
+
+int PQsendQuery(PGconn *connection, const char *sql)
+{
+    return PQsendQueryParams(connection, sql, 0, NULL, NULL, NULL, NULL, 0);
+}
+
+int PQsetSingleRowMode(PGconn *connection)
+{
+    connection->single_rows = true;
+    return 1;
+}
+
+int PQisBusy(PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
+int PQconsumeInput(PGconn *connection)
+{
+    return !connection->bad;
+}
+
+static PGresult *make_result(ExecStatusType status, int first_row, int rows)
+{
+    PGresult *result = calloc(1, sizeof(PGresult));
+
+    *result = (PGresult){.status = status,
+                         .columns = answer.columns,
+                         .rows = rows,
+                         .format = answer.format,
+                         .type = answer.type};
+    result->values = calloc((size_t) (rows * answer.columns) + 1, sizeof(FakeValue));
+    for (int row = 0; row < rows; row++)
+    {
+        for (int column = 0; column < answer.columns; column++)
+        {
+            const FakeValue *value = &answer.values[first_row + row][column];
+            char *copy = malloc(value->size + 1);
+
+            if (value->bytes != NULL)
+                memcpy(copy, value->bytes, value->size);
+            copy[value->size] = '\0';
+            result->values[row * answer.columns + column] =
+                (FakeValue){.bytes = copy, .size = value->bytes != NULL ? value->size : SIZE_MAX};
+        }
+    }
+    return result;
+}
+
+/* What comes behind the rows. */
+static PGresult *last_result(PGconn *connection, int first_row, int rows)
+{
+    PGresult *result;
+
+    connection->ended = true;
+    if (!answer.lost && answer.sqlstate == NULL)
+        return make_result(PGRES_TUPLES_OK, first_row, rows);
+    result = make_result(PGRES_FATAL_ERROR, 0, 0);
+    connection->bad = connection->bad || answer.lost;
+    if (!answer.lost)
+        strncpy(result->sqlstate, answer.sqlstate, 5);
+    return result;
+}
+
+PGresult *PQgetResult(PGconn *connection)
+{
+    if (!connection->sent || connection->ended)
+        return NULL;
+    if (!connection->single_rows)
+        return last_result(connection, 0, answer.rows);
+    if (connection->row < answer.rows)
+        return make_result(PGRES_SINGLE_TUPLE, connection->row++, 1);
+    return last_result(connection, 0, 0);
+}
+
+ExecStatusType PQresultStatus(const PGresult *result)
+{
+    return result != NULL ? result->status : PGRES_FATAL_ERROR;
+}
+
+char *PQresultErrorMessage(const PGresult *result)
+{
+    (void) result;
+    return (char *) "ERROR:  no such luck\n";
+}
+
+char *PQresultErrorField(const PGresult *result, int field)
+{
+    if (field != PG_DIAG_SQLSTATE)
+        return (char *) "ERROR";
+    return result != NULL && result->sqlstate[0] != '\0' ? (char *) result->sqlstate : NULL;
+}
+
+void PQclear(PGresult *result)
+{
+    if (result == NULL)
+        return;
+    for (int i = 0; i < result->rows * result->columns; i++)
+        free((char *) result->values[i].bytes);
+    free(result->values);
+    free(result);
+}
+
+int PQnfields(const PGresult *result)
+{
+    return result->columns;
+}
+
+int PQntuples(const PGresult *result)
+{
+    return result->rows;
+}
+
+int PQfformat(const PGresult *result, int column)
+{
+    (void) column;
+    return result->format;
+}
+
+Oid PQftype(const PGresult *result, int column)
+{
+    (void) column;
+    return result->type;
+}
+
+static const FakeValue *value_at(const PGresult *result, int row, int column)
+{
+    if (row < 0 || row >= result->rows || column < 0 || column >= result->columns)
+        __builtin_trap();
+    return &result->values[row * result->columns + column];
+}
+
+int PQgetisnull(const PGresult *result, int row, int column)
+{
+    return value_at(result, row, column)->size == SIZE_MAX;
+}
+
+char *PQgetvalue(const PGresult *result, int row, int column)
+{
+    return (char *) value_at(result, row, column)->bytes;
+}
+
+int PQgetlength(const PGresult *result, int row, int column)
+{
+    const size_t size = value_at(result, row, column)->size;
+
+    return size == SIZE_MAX ? 0 : (int) size;
+}
