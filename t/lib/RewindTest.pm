@@ -20,6 +20,7 @@
 #   PG_BINDIR_15             other server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
 #   PG_REWIND_TEST_SEED      of tests that throw dice
+#   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
 
