@@ -3,20 +3,13 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all with-faults setup check check-unit check-end-to-end random fuzz benchmark demo install clean
+.PHONY: all setup check check-unit check-end-to-end random fuzz benchmark demo install clean
 
 all: build/build.ninja
 	@ninja -C build
 
 build/build.ninja:
 	meson setup build $(MESON_OPTIONS)
-
-# The same program with fault points, for the tests that kill it.
-with-faults: build-faults/build.ninja
-	@ninja -C build-faults pg_rewind
-
-build-faults/build.ninja:
-	meson setup build-faults -Dfaults=true $(MESON_OPTIONS)
 
 # Debian packages and server programs; does nothing if they are there.
 setup:
@@ -30,7 +23,7 @@ check: setup
 check-unit: all
 	@meson test -C build --no-rebuild --print-errorlogs
 
-check-end-to-end: all with-faults
+check-end-to-end: all
 	@tests/end_to_end.sh $(TESTS)
 
 # Split brains thrown by dice: RUNS=200 of them, JOBS=2 at a time, from SEED on; see tests/random.sh.
@@ -56,4 +49,4 @@ install: all
 	meson install -C build --no-rebuild
 
 clean:
-	rm -rf build build-faults
+	rm -rf build

@@ -1,13 +1,10 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
-# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program,
-# and PG_REWIND_WITH_FAULTS its build with fault points.
+# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
 make_work "$(fast_directory)"
-mkdir "$work/bin/faults"
-cp "${PG_REWIND_WITH_FAULTS:-$checkout/build-faults/pg_rewind}" "$work/bin/faults/pg_rewind" || [ -n "${PG_REWIND:-}" ]
 cp "${PG_REWIND_FAULTS:-$checkout/build/tests/faults.so}" "$work/bin/faults.so"
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]
 chmod -R a+rX "$work/bin"
@@ -43,7 +40,6 @@ cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
 as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND="$program" \
-    PG_REWIND_WITH_FAULTS="$work/bin/faults/pg_rewind" \
     PG_REWIND_FAULTS="$work/bin/faults.so" \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \

@@ -24,7 +24,6 @@
 #include "apply/journal.h"
 #include "apply/roots.h"
 #include "apply/stage.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
@@ -453,8 +452,6 @@ static bool install_poison(Apply *apply, Error *error)
 {
     bool poisoned;
 
-    if (fault_here("poison"))
-        return error_set_errno(error, ERROR_FAILED, "could not mark \"%s\"", CONTROL_PATH);
     if (!commit_control_is(apply->target_directory, apply->head->poison, &poisoned, error))
         return false;
     /* Invariant 5: from here on no server starts, whatever happens to backup_label. */
@@ -477,8 +474,6 @@ static bool carry_out(Apply *apply, Error *error)
 {
     bool ok;
 
-    if (fault_here("apply"))
-        return error_set_errno(error, ERROR_FAILED, "could not apply the journal");
     progress_begin("applied", journal_bytes(apply->reader));
     ok = carry_out_entries(apply, error);
     progress_end();
@@ -491,8 +486,6 @@ static bool install_label(Apply *apply, Error *error)
     char path[PATH_SIZE];
     char temporary[PATH_SIZE];
 
-    if (fault_here("label"))
-        return error_set_errno(error, ERROR_FAILED, "could not write \"%s\"", BACKUP_LABEL_PATH);
     return local_path(apply, BACKUP_LABEL_PATH, path, error) &&
            local_path(apply, NEW_LABEL_NAME, temporary, error) &&
            durable_replace(path, temporary, apply->head->backup_label,
@@ -506,8 +499,6 @@ static bool restore_pid_file(Apply *apply, Error *error)
 
 static bool install_control(Apply *apply, Error *error)
 {
-    if (fault_here("control"))
-        return error_set_errno(error, ERROR_FAILED, "could not write \"%s\"", CONTROL_PATH);
     return replace_control(apply, apply->head->new_control, error);
 }
 
@@ -533,8 +524,6 @@ static bool remove_work_directory(const char *path, Error *error)
 
 static bool clean_up(Apply *apply, Error *error)
 {
-    if (fault_here("cleanup"))
-        return error_set_errno(error, ERROR_FAILED, "could not clean up");
     return each_work_directory(apply, remove_work_directory, error) &&
            file_sync_path(apply->target_directory, error);
 }

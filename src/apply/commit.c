@@ -9,7 +9,6 @@
 
 #include "apply/roots.h"
 #include "apply/stage.h"
-#include "base/fault.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/durable.h"
@@ -282,8 +281,6 @@ static bool install_blocker(const char *target_directory, const char *blocker, c
 
     if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error))
         return false;
-    if (fault_here("commit"))
-        return error_set_errno(error, ERROR_FAILED, "could not commit");
     /* Invariant 1: nothing the server reads has changed until this rename. */
     if (file_rename(blocker, label, error))
     {

@@ -1,6 +1,5 @@
 #include "io/connection.h"
 
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/workers.h"
 
@@ -271,11 +270,6 @@ static bool send_query(Connection *connection, const char *sql, int count,
 
     if (connection->unusable)
         return error_set(error, ERROR_RETRY, "connection to the source server was lost");
-    if (fault_here("query"))
-    {
-        abandon(connection);
-        return error_set_errno(error, ERROR_RETRY, "could not send query");
-    }
     if (!PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary))
     {
         connection->unusable = true;
@@ -374,8 +368,6 @@ static bool connect_to_server(Connection *connection, const ParameterList *list,
 {
     char message[4096];
 
-    if (fault_here("connect"))
-        return error_set_errno(error, ERROR_RETRY, "could not connect to the source server");
     signals_blocking_call(true);
     if (!stop_check(error))
     {
@@ -559,10 +551,7 @@ bool connection_rows(Connection *connection, const char *sql, int count,
             drain(connection);
             return false;
         }
-        if (fault_here("row"))
-            ok = error_set_errno(error, ERROR_RETRY, "could not receive data from source server");
-        else
-            ok = hand_over_rows(result, binary, column_count, row, context, error);
+        ok = hand_over_rows(result, binary, column_count, row, context, error);
         PQclear(result);
         if (!ok)
         {

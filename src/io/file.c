@@ -1,7 +1,5 @@
 #include "io/file.h"
 
-#include "base/fault.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +75,7 @@ bool file_open_update(const char *path, int *fd, Error *error)
 
 bool file_create(const char *path, int *fd, Error *error)
 {
-    *fd = fault_here("create") ? -1 : open_retrying(path, O_RDWR | O_CREAT | O_TRUNC);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_TRUNC);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
@@ -85,7 +83,7 @@ bool file_create(const char *path, int *fd, Error *error)
 
 bool file_open_or_create(const char *path, int *fd, Error *error)
 {
-    *fd = fault_here("create") ? -1 : open_retrying(path, O_RDWR | O_CREAT);
+    *fd = open_retrying(path, O_RDWR | O_CREAT);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
@@ -122,8 +120,6 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
 {
     size_t written = 0;
 
-    if (fault_here("write"))
-        return error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", path);
     while (written < size)
     {
         ssize_t put =
@@ -181,7 +177,7 @@ bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
     int result;
 
     do
-        result = fault_here("truncate") ? -1 : ftruncate(fd, (off_t) size);
+        result = ftruncate(fd, (off_t) size);
     while (result != 0 && errno == EINTR);
     if (result != 0)
         return error_set_errno(error, ERROR_FAILED, "could not truncate file \"%s\" to %llu", path,
@@ -197,7 +193,7 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
     if (size > 0)
     {
         do
-            result = fault_here("reserve") ? -1 : fallocate(fd, 0, 0, (off_t) size);
+            result = fallocate(fd, 0, 0, (off_t) size);
         while (result != 0 && errno == EINTR);
     }
     if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
@@ -214,7 +210,7 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
 
 bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)
 {
-    if (fault_here("set mode") || fchmod(fd, mode) != 0)
+    if (fchmod(fd, mode) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not set permissions of file \"%s\"",
                                path);
     return true;
@@ -242,21 +238,21 @@ bool file_lstat(const char *path, struct stat *status, bool *found, Error *error
 
 bool file_remove(const char *path, Error *error)
 {
-    if (fault_here("remove") || (unlink(path) != 0 && errno != ENOENT))
+    if (unlink(path) != 0 && errno != ENOENT)
         return error_set_errno(error, ERROR_FAILED, "could not remove file \"%s\"", path);
     return true;
 }
 
 bool file_remove_directory(const char *path, Error *error)
 {
-    if (fault_here("remove directory") || (rmdir(path) != 0 && errno != ENOENT))
+    if (rmdir(path) != 0 && errno != ENOENT)
         return error_set_errno(error, ERROR_FAILED, "could not remove directory \"%s\"", path);
     return true;
 }
 
 bool file_rename(const char *from, const char *to, Error *error)
 {
-    if (fault_here("rename") || rename(from, to) != 0)
+    if (rename(from, to) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not rename file \"%s\" to \"%s\"", from,
                                to);
     return true;
@@ -264,7 +260,7 @@ bool file_rename(const char *from, const char *to, Error *error)
 
 bool file_link(const char *from, const char *to, bool *exists, Error *error)
 {
-    int result = fault_here("link") ? -1 : link(from, to);
+    const int result = link(from, to);
 
     if (exists != NULL)
         *exists = result != 0 && errno == EEXIST;
@@ -278,7 +274,7 @@ bool file_make_directory(const char *path, Error *error)
     struct stat status;
     int number;
 
-    if (!fault_here("make directory") && mkdir(path, directory_mode()) == 0)
+    if (mkdir(path, directory_mode()) == 0)
         return true;
     number = errno;
     if (number == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
@@ -336,7 +332,7 @@ bool file_make_link(const char *link_target, const char *path, Error *error)
         if (!file_remove(path, error))
             return false;
     }
-    if (fault_here("symlink") || symlink(link_target, path) != 0)
+    if (symlink(link_target, path) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not create symbolic link at \"%s\"",
                                path);
     return true;
@@ -357,7 +353,7 @@ bool file_sync(int fd, const char *path, Error *error)
     if (!sync_on)
         return true;
     /* Never again after a failure: the kernel may have dropped the pages and call it clean. */
-    if (fault_here("sync") || fsync(fd) != 0)
+    if (fsync(fd) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not fsync file \"%s\"", path);
     return true;
 }
@@ -395,7 +391,7 @@ bool file_sync_file_system(const char *path, Error *error)
     fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
-    if (fault_here("sync") || syncfs(fd) != 0)
+    if (syncfs(fd) != 0)
         ok = error_set_errno(error, ERROR_FAILED,
                              "could not synchronize file system for file \"%s\"", path);
     file_close(fd);

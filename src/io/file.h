@@ -3,7 +3,7 @@
  *
  * All paths are as given, relative ones to the working directory; messages name them as given
  * ("could not open file \"%s\": %m" and the like, the original's wording). EINTR is handled, short
- * reads and writes are continued. Each call that changes a disk passes a fault point.
+ * reads and writes are continued.
  */
 #ifndef IO_FILE_H
 #define IO_FILE_H

@@ -14,7 +14,6 @@
 # Environment:
 #   PG_VERSIONS              server versions, all by default
 #   PG_REWIND                the program to test
-#   PG_REWIND_WITH_FAULTS    its build with fault points: see src/base/fault.h
 #   PG_REWIND_FAULTS         the library that interrupts it: see tests/faults/faults.c
 #   PG_REWIND_SERVERS        where tests/setup.sh put the servers
 #   PG_BINDIR_15             other server programs for a version

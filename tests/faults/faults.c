@@ -1,17 +1,19 @@
 /*
  * A library to be preloaded: it counts the system calls of a program, and kills the program, fails
- * a call, cuts reads and writes short, or writes down what was done to the disks.
+ * a call, cuts reads and writes short, or writes down what was done to the disks. A unit test links
+ * it instead, and says what is to happen by faults.h.
  *
  * PG_REWIND_FAULT=
  *     kill:WHERE           SIGKILL before the call
- *     stop:WHERE           SIGSTOP before the call, once
+ *     stop:WHERE           SIGSTOP before the call
  *     fail:WHERE:ERRNO     the call fails with ERRNO (ENOSPC, EIO ...); a write writes half of its
  *                          bytes before it does
  *     short:SEED           reads and writes, of files and sockets, are cut short or interrupted at
  *                          random
  * WHERE is N, the N-th call that changes something (a file, or what a peer is told); rN, the N-th
  * other call; N+, all calls that need space from the N-th on; or CALL@PATTERN, the first such call
- * whose path matches (rename: the new path), as in rename@*\/backup_label.
+ * whose path matches (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first
+ * call that matches OTHER after the first that matches ONE. But for N+ it happens once.
  *
  * PG_REWIND_FAULT_LOG=FILE: a line for each call counted, "N CALL PATH"; r before the number of
  * calls that change nothing.
@@ -23,10 +25,12 @@
  *     open HANDLE PATH created|truncated|opened MODE     mkdir PATH MODE      rename FROM TO
  *     write HANDLE OFFSET SIZE OFFSET-IN-DATA            rmdir PATH           link FROM TO
  *     truncate HANDLE SIZE      reserve HANDLE SIZE      unlink PATH          symlink TARGET PATH
- *     chmod HANDLE MODE         sync HANDLE              syncfs HANDLE              begin: a new process
+ *     chmod HANDLE MODE         sync HANDLE              syncfs HANDLE        begin: a new process
  *
  * Children of the program run without this library.
  */
+#include "faults.h"
+
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -77,6 +81,7 @@ static uint64_t where_number; /* 0: by name */
 static bool where_reads, where_onwards;
 static char where_call[32];
 static char where_pattern[PATH_MAX];
+static char where_then[PATH_MAX];
 static int fail_errno;
 static bool short_on;
 static uint64_t short_state;
@@ -102,9 +107,9 @@ static int errno_of(const char *name)
     {
         const char *name;
         int number;
-    } numbers[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT}, {"EMFILE", EMFILE},
-                   {"EINTR", EINTR},   {"EPERM", EPERM}, {"EACCES", EACCES}, {"EROFS", EROFS},
-                   {"ENOMEM", ENOMEM}};
+    } numbers[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO},     {"EDQUOT", EDQUOT},
+                   {"EMFILE", EMFILE}, {"EINTR", EINTR}, {"EPERM", EPERM},
+                   {"EACCES", EACCES}, {"EROFS", EROFS}, {"ENOMEM", ENOMEM}};
 
     for (size_t index = 0; index < sizeof(numbers) / sizeof(numbers[0]); index++)
         if (strcmp(name, numbers[index].name) == 0)
@@ -116,8 +121,12 @@ static int errno_of(const char *name)
 static void parse_where(char *where)
 {
     char *at = strchr(where, '@');
+    char *then = strchr(where, ';');
     char *end;
 
+    if (then != NULL)
+        *then++ = '\0';
+    snprintf(where_then, sizeof(where_then), "%s", then != NULL ? then : "");
     if (at != NULL)
     {
         *at = '\0';
@@ -167,6 +176,22 @@ static void parse_fault(const char *text)
     parse_where(where);
 }
 
+void faults_set(const char *fault)
+{
+    action = ACTION_NONE;
+    where_number = 0;
+    short_on = false;
+    change_count = 0;
+    read_count = 0;
+    if (fault != NULL && fault[0] != '\0')
+        parse_fault(fault);
+}
+
+uint64_t faults_count(void)
+{
+    return change_count;
+}
+
 static int open_log(const char *path)
 {
     REAL(int, open, const char *, int, ...);
@@ -180,13 +205,11 @@ static int open_log(const char *path)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *fault = getenv("PG_REWIND_FAULT");
     const char *log = getenv("PG_REWIND_FAULT_LOG");
     const char *record = getenv("PG_REWIND_FAULT_RECORD");
     char path[PATH_MAX];
 
-    if (fault != NULL && fault[0] != '\0')
-        parse_fault(fault);
+    faults_set(getenv("PG_REWIND_FAULT"));
     if (log != NULL)
         log_fd = open_log(log);
     if (record != NULL)
@@ -235,7 +258,17 @@ static bool is_meant(const char *call, const char *path, bool reads, bool takes_
     if (action == ACTION_NONE)
         return false;
     if (where_number == 0)
-        return strcmp(call, where_call) == 0 && fnmatch(where_pattern, path, 0) == 0;
+    {
+        char then[PATH_MAX];
+
+        if (strcmp(call, where_call) != 0 || fnmatch(where_pattern, path, 0) != 0)
+            return false;
+        if (where_then[0] == '\0')
+            return true;
+        strcpy(then, where_then);
+        parse_where(then);
+        return false;
+    }
     if (where_reads != reads)
         return false;
     return where_onwards ? number >= where_number && takes_space : number == where_number;
@@ -262,7 +295,7 @@ static bool strike(const char *call, const char *path, Class class)
         if (action == ACTION_STOP)
             raise(SIGSTOP);
         fails = action == ACTION_FAIL;
-        if (where_number == 0)
+        if (!where_onwards)
             action = ACTION_NONE; /* once */
     }
     pthread_mutex_unlock(&lock);
@@ -320,7 +353,8 @@ static const char *canonical(int directory_fd, const char *path, char *out)
 
     if (record_fd < 0)
         return path;
-    snprintf(joined, sizeof(joined), "%s%s%s", directory_fd == AT_FDCWD ? "" : path_of(directory_fd),
+    snprintf(joined, sizeof(joined), "%s%s%s",
+             directory_fd == AT_FDCWD ? "" : path_of(directory_fd),
              directory_fd == AT_FDCWD ? "" : "/", path);
     slash = strrchr(joined, '/');
     if (slash == NULL || slash[1] == '\0' || strcmp(slash, "/.") == 0)
@@ -340,8 +374,8 @@ static void note_open(int fd, int directory_fd, const char *path, const char *ho
     struct stat status;
     REAL(int, fstat, int, struct stat *);
 
-    if (fd < 0 || fd >= FD_MAX)
-        return;
+    if (fd < 0 || fd >= FD_MAX || real(fd, &status) != 0 || S_ISCHR(status.st_mode))
+        return; /* /dev/null is no file of a cluster */
     path = canonical(directory_fd, path, absolute);
     pthread_mutex_lock(&lock);
     free(fd_path[fd]);
@@ -349,7 +383,7 @@ static void note_open(int fd, int directory_fd, const char *path, const char *ho
     fd_handle[fd] = ++handle_count;
     if (record_fd >= 0)
         put_line(record_fd, "open\t%llu\t%s\t%s\t%o\n", (unsigned long long) fd_handle[fd], path,
-                 how, real(fd, &status) == 0 ? status.st_mode & 07777 : 0);
+                 how, status.st_mode & 07777);
     pthread_mutex_unlock(&lock);
 }
 
@@ -529,8 +563,8 @@ FD_FUNCTION(fdatasync, "sync", CHANGES, (int fd), (fd), RECORD("sync\t%llu\n", h
 FD_FUNCTION(syncfs, "sync", CHANGES, (int fd), (fd), RECORD("syncfs\t%llu\n", handle_of(fd)))
 
 /* A call that takes two paths, the second of which it makes. */
-static int change_paths(const char *call, int (*real)(const char *, const char *),
-                        const char *from, const char *to, Class class)
+static int change_paths(const char *call, int (*real)(const char *, const char *), const char *from,
+                        const char *to, Class class)
 {
     char first[PATH_MAX], second[PATH_MAX];
     const bool is_symlink = strcmp(call, "symlink") == 0;
@@ -628,7 +662,8 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 
     if (strike("send", "", CHANGES))
     {
-        /* A connection that cannot be written to is lost: a peer that goes on waiting there is not. */
+        /* A connection that cannot be written to is lost: a peer that goes on waiting there is not.
+         */
         const int number = errno;
 
         shutdown(fd, SHUT_RDWR);
@@ -707,8 +742,8 @@ READ_FUNCTION(DIR *, NULL, fdopendir, "fdopendir", path_of(fd), (int fd), (fd), 
 READ_FUNCTION(struct dirent64 *, NULL, readdir64, "readdir", "", (DIR * directory), (directory),
               DIR *)
 READ_FUNCTION(ssize_t, -1, readlink, "readlink", path,
-              (const char *restrict path, char *restrict target, size_t size),
-              (path, target, size), const char *, char *, size_t)
+              (const char *restrict path, char *restrict target, size_t size), (path, target, size),
+              const char *, char *, size_t)
 READ_FUNCTION(ssize_t, -1, readlinkat, "readlink", path,
               (int fd, const char *restrict path, char *restrict target, size_t size),
               (fd, path, target, size), int, const char *, char *, size_t)

@@ -1,4 +1,4 @@
-# Hold a pg_rewind at a fault point, do something meanwhile, and let it go on.
+# Hold a pg_rewind before one of its system calls, do something meanwhile, and let it go on.
 
 package RewindTest::Held;
 
@@ -14,17 +14,35 @@ our @EXPORT = qw(hold go_on end_by_kill);
 my %held;    # by process id
 END { kill 'KILL', keys %held }
 
-# Start pg_rewind, and wait until it has stopped itself at the first fault point of that name.
+# Steps of a run, and the call that begins each, as tests/faults/faults.c takes it.
+my $commit = 'rename@*/backup_label';
+my $label = 'create@*/pg_rewind.work/backup_label';
+my $control = "$label;rename\@*/global/pg_control";
+my %call = (
+    query => 'send@;send@',                # the first, after the one by which libpq introduces itself
+    link => 'link@*/postmaster.pid',       # the lock file
+    commit => $commit,
+    poison => 'rename@*/global/pg_control',
+    apply => 'unlink@*/ballast',           # the last step before the journal is carried out
+    label => $label,
+    control => $control,
+    cleanup => "$control;unlink\@*/pg_rewind.work/*",
+);
+
+# Start pg_rewind, and wait until it has stopped itself: before that step, or the first call of that name (create, write,
+# sync ...), or where faults.c says (a number, CALL@PATTERN).
 sub hold
 {
     my ($target, $source, $point) = @_;
+    my $where = $call{$point} // ($point =~ /@|^r?\d/ ? $point : "$point\@*");
     my $errors = $target->dir . '/errors';
     my $pid = fork() // die;
     if ($pid == 0)
     {
         open(STDERR, '>', $errors);
-        $ENV{PG_REWIND_FAULT} = "stop\@$point";
-        { no warnings 'exec'; exec $ENV{PG_REWIND_WITH_FAULTS}, '-D', $target->data, '--source-server', $source->conninfo; }
+        $ENV{LD_PRELOAD} = $ENV{PG_REWIND_FAULTS};
+        $ENV{PG_REWIND_FAULT} = "stop:$where";
+        { no warnings 'exec'; exec $ENV{PG_REWIND}, '-D', $target->data, '--source-server', $source->conninfo; }
         POSIX::_exit(127);
     }
     $held{$pid} = 1;

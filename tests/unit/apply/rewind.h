@@ -3,7 +3,7 @@
  * joins them, a source that reads the directory, and what pg_rewind does with them from the first
  * look to the end.
  *
- * Everything that passes fault points runs in a child process, so that it can be killed.
+ * All of that runs in a child process, so that it can be killed.
  */
 #ifndef TEST_APPLY_REWIND_H
 #define TEST_APPLY_REWIND_H
@@ -45,7 +45,7 @@ typedef struct Fixture
 
 static Fixture fixture;
 
-/* ---- Files, without passing fault points ---- */
+/* ---- Files ---- */
 
 __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
@@ -408,7 +408,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
 }
 
 /* What the program does; 0, 1 or 2 as its exit status. */
-static int run_rewind(void)
+static inline int run_rewind(void)
 {
     const ApplyOptions options = {.jobs = 2, .patience_seconds = 0};
     Arena *arena = arena_create();
@@ -438,33 +438,12 @@ static int run_rewind(void)
 }
 
 /* Wait for a child: its exit status, or minus the signal. */
-static int wait_for(pid_t pid)
+static inline int wait_for(pid_t pid)
 {
     int status;
 
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-/* In a child, with a fault ("kill:17") or NULL. */
-static inline int run_in_child(const char *fault)
-{
-    pid_t pid;
-
-    fflush(NULL);
-    pid = fork();
-    if (pid == 0)
-    {
-        const int null = open("/dev/null", O_WRONLY);
-
-        if (fault != NULL)
-        {
-            setenv("PG_REWIND_FAULT", fault, 1);
-            dup2(null, STDERR_FILENO);
-        }
-        _exit(run_rewind());
-    }
-    return wait_for(pid);
 }
 
 /* ---- What is said on stderr ---- */
@@ -518,16 +497,18 @@ static struct
 
 static uint64_t hash_file(const char *path)
 {
-    static uint8_t bytes[65536];
+    static uint64_t words[8192];
     const int fd = open(path, O_RDONLY);
-    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a */
+    uint64_t hash = 0xCBF29CE484222325u; /* FNV-1a, by words */
     ssize_t length;
 
     assert_true(fd >= 0);
-    while ((length = read(fd, bytes, sizeof(bytes))) > 0)
+    while ((length = read(fd, words, sizeof(words))) > 0)
     {
-        for (ssize_t index = 0; index < length; index++)
-            hash = (hash ^ bytes[index]) * 0x100000001B3u;
+        memset((uint8_t *) words + length, 0, sizeof(words) - (size_t) length);
+        for (ssize_t index = 0; index < (length + 7) / 8; index++)
+            hash = ((hash ^ words[index]) * 0x100000001B3u) ^ (hash >> 32);
+        hash ^= (uint64_t) length;
     }
     close(fd);
     return hash;

@@ -1,13 +1,43 @@
 /*
  * A rewind that is killed at any instant, or whose calls fail at any instant, ends after the next
  * run like an undisturbed one; before the commit nothing has changed. (Invariants 1, 2, 3, 4, 5.)
- *
- * The loops over fault points run where they are compiled in: meson setup -Dfaults=true.
  */
 #include "rewind.h"
 
+#include "../../faults/faults.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+
 static char before[SNAPSHOT_SIZE]; /* as the server sees the target before */
 static char after[SNAPSHOT_SIZE];  /* everything, after an undisturbed run */
+static uint64_t *calls; /* that change something: of the last child that ended by itself */
+
+static pid_t start_child(const char *fault)
+{
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0)
+    {
+        int status;
+
+        if (fault != NULL)
+            dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        faults_set(fault);
+        status = run_rewind();
+        *calls = faults_count();
+        _exit(status);
+    }
+    return pid;
+}
+
+/* In a child, with a fault ("kill:17") or NULL: its exit status, or minus the signal. */
+static int run_in_child(const char *fault)
+{
+    return wait_for(start_child(fault));
+}
 
 static void test_undisturbed(void **state)
 {
@@ -68,24 +98,6 @@ static void test_second_run(void **state)
     assert_string_equal(again, after);
 }
 
-/* Set: what happens in the instant after the commit's rename. */
-static void (*after_commit)(void);
-
-/* The C library's, with a view. */
-int rename(const char *from, const char *to)
-{
-    const int result = renameat(AT_FDCWD, from, AT_FDCWD, to);
-
-    if (result == 0 && after_commit != NULL && strcmp(to, "target/" BACKUP_LABEL_PATH) == 0)
-    {
-        void (*happens)(void) = after_commit;
-
-        after_commit = NULL;
-        happens();
-    }
-    return result;
-}
-
 static void lose_pid_file(void)
 {
     unlink("target/postmaster.pid");
@@ -96,22 +108,24 @@ static void change_control(void)
     put_blocks("target/global/pg_control", 'x', 1);
 }
 
-/* The target is as it was, but for what `happens` did; with its own backup_label, or without. */
+/*
+ * `happens` after the last check before the commit, and the next sees it. The target is as it was,
+ * but for that; with its own backup_label, or without.
+ */
 static void check_taken_back(void (*happens)(void), bool has_label)
 {
     pid_t pid;
+    int status;
 
     reset_target();
     if (has_label)
         put_text("target/backup_label", "the target's own\n");
-    fflush(NULL);
-    pid = fork();
-    if (pid == 0)
-    {
-        after_commit = happens;
-        _exit(run_rewind() == 1 && after_commit == NULL ? 0 : 1);
-    }
-    assert_int_equal(wait_for(pid), 0);
+    pid = start_child("stop:rename@target/" BACKUP_LABEL_PATH);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    happens();
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(wait_for(pid), 1);
     if (has_label)
         shell("test \"$(cat target/backup_label)\" = \"the target's own\"");
     else
@@ -169,8 +183,6 @@ static void test_location_taken_over(void **state)
     shell("rm %s/location", fixture.space_directory);
 }
 
-#ifdef PG_REWIND_FAULTS
-
 /* Which state is the target in? By the contents, not by apply_pending. */
 static bool is_committed(void)
 {
@@ -199,36 +211,24 @@ static void check_guarded(void)
         shell("grep -q %s target/backup_label", RUN_ID);
 }
 
-/* How many fault points an undisturbed run passes; threads may order them differently each time. */
-static int count_points(void)
+/* How many calls an undisturbed run makes; threads may order them differently each time. */
+static int count_calls(void)
 {
-    FILE *log;
-    int count = 0;
-    int byte;
-
     reset_target();
-    setenv("PG_REWIND_FAULT_LOG", "points", 1);
     assert_int_equal(run_in_child(NULL), 0);
-    unsetenv("PG_REWIND_FAULT_LOG");
     take_snapshot(false, after);
-    log = fopen("points", "r");
-    assert_non_null(log);
-    while ((byte = fgetc(log)) != EOF)
-        count += byte == '\n';
-    fclose(log);
-    unlink("points");
-    return count;
+    return (int) *calls;
 }
 
 /* Disturb one run, kill the next one somewhere, let the third do its work. */
-static void disturb_at(const char *kind, int number)
+static void disturb_at(const char *action, int number, const char *how)
 {
     char snapshot[SNAPSHOT_SIZE];
     char fault[32];
     int status;
 
     reset_target();
-    snprintf(fault, sizeof(fault), "%s:%d", kind, number);
+    snprintf(fault, sizeof(fault), "%s:%d%s", action, number, how);
     status = run_in_child(fault);
     check_control();
     check_guarded();
@@ -246,39 +246,39 @@ static void disturb_at(const char *kind, int number)
     assert_string_equal(snapshot, after);
 }
 
-static void disturb_everywhere(const char *kind, int step)
+static void disturb_everywhere(const char *action, const char *how, int step)
 {
-    const int count = count_points();
+    const int count = count_calls();
 
     assert_true(count > 100);
     for (int number = 1; number <= count; number += step)
-        disturb_at(kind, number);
-    print_message("%s: %d fault points\n", kind, count);
+        disturb_at(action, number, how);
+    print_message("%s%s: %d calls\n", action, how, count);
 }
 
 static void test_killed_anywhere(void **state)
 {
     (void) state;
-    disturb_everywhere("kill", 1);
+    disturb_everywhere("kill", "", 1);
 }
 
 static void test_failing_anywhere(void **state)
 {
     (void) state;
-    disturb_everywhere("error", 2);
+    disturb_everywhere("fail", ":EIO", 2);
 }
 
 static void test_full_from_anywhere(void **state)
 {
     (void) state;
-    disturb_everywhere("full", 5);
+    disturb_everywhere("fail", "+:ENOSPC", 5);
 }
-
-#endif
 
 static int set_up(void **state)
 {
     (void) state;
+    calls = mmap(NULL, sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(calls != MAP_FAILED);
     make_fixture();
     take_snapshot(true, before);
     return 0;
@@ -297,10 +297,8 @@ int main(void)
         cmocka_unit_test(test_undisturbed),        cmocka_unit_test(test_second_run),
         cmocka_unit_test(test_commit_taken_back),  cmocka_unit_test(test_control_changed),
         cmocka_unit_test(test_location_taken),     cmocka_unit_test(test_location_taken_over),
-#ifdef PG_REWIND_FAULTS
         cmocka_unit_test(test_killed_anywhere),    cmocka_unit_test(test_failing_anywhere),
         cmocka_unit_test(test_full_from_anywhere),
-#endif
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
