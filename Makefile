@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end random fuzz benchmark demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture random fuzz benchmark demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -26,6 +26,17 @@ check-unit: all
 check-end-to-end: all
 	@tests/end_to_end.sh $(TESTS)
 
+# Tests under sanitizers and valgrind: a sample, or WHAT=all.
+sanitizers: setup
+	@tests/setup.sh thorough
+	@tests/sanitizers.sh $(or $(WHAT),sample)
+
+# All that may interrupt or mislead a rewind, for hours; PARTS="kill power" makes it less: see tests/torture.sh.
+torture: setup
+	@tests/setup.sh thorough
+	@$(MAKE) --no-print-directory all >/dev/null
+	@tests/torture.sh $(PARTS)
+
 # Split brains thrown by dice: RUNS=200 of them, JOBS=2 at a time, from SEED on; see tests/random.sh.
 random: setup
 	@$(MAKE) --no-print-directory all >/dev/null
@@ -33,7 +44,7 @@ random: setup
 
 # Each fuzz target for a minute, or TARGETS="journal wal_scan" for SECONDS=600; two at a time.
 fuzz:
-	@tests/setup.sh fuzz
+	@tests/setup.sh thorough
 	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 # Time and bytes against the original of version 15; SCALE=100 is pgbench's.
@@ -49,4 +60,4 @@ install: all
 	meson install -C build --no-rebuild
 
 clean:
-	rm -rf build
+	rm -rf build build-address build-thread

@@ -4,6 +4,7 @@
 #include "rewind.h"
 
 #include "base/buffer.h"
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -449,6 +450,7 @@ static int run(const Command *command, FILE *report_file)
         say_what_next(status, error.kind, report.resumed);
     }
     write_report(command, &report, succeeded ? NULL : &error, status, report_file);
+    arena_destroy(report.arena);
     return status;
 }
 

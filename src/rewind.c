@@ -85,7 +85,7 @@ static void report_staged(Run *run)
     run->report->equal_bytes = statistics->compared_bytes;
 }
 
-/* The arena stays: the report points into it, and the process ends soon. */
+/* The arena stays: the report points into it. */
 static void clean_up(Run *run, RewindOutcome outcome)
 {
     Error error = {0};
@@ -107,13 +107,13 @@ static void clean_up(Run *run, RewindOutcome outcome)
 
 bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
 {
-    /* The report outlives the run and points into it. */
-    Run *run = memory_allocate_zeroed(1, sizeof(*run));
+    Arena *arena = arena_create();
+    Run *run = arena_allocate(arena, sizeof(*run)); /* the report points into it */
     bool result;
 
     run->options = options;
     run->report = report;
-    run->arena = arena_create();
+    run->arena = report->arena = arena;
     *outcome = REWIND_UNTOUCHED;
     report->target = options->target;
     report->dry_run = options->dry_run;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
-# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program.
+# PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
+# What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -14,6 +15,16 @@ program=$work/bin/pg_rewind
 case ${PG_REWIND:-} in
     /usr/lib/postgresql/*) program=$PG_REWIND ;;
 esac
+
+if [ -n "${VALGRIND:-}" ]; then
+    mkdir "$work/bin/checked"
+    mv "$work/bin/pg_rewind" "$work/bin/checked/"
+    printf '#!/bin/sh\nexec valgrind -q --leak-check=full --log-file=%s %s "$@"\n' \
+        "$work/run/findings.%p" "$work/bin/checked/pg_rewind" >"$work/bin/pg_rewind"
+    chmod a+rx "$work/bin/checked" "$work/bin/pg_rewind"
+fi
+# A sanitizer's library wants to be loaded before any other.
+sanitizer=$(ldd "$program" 2>/dev/null | awk '$1 ~ /^lib[at]san/ { print $3 ":" }' || true)
 
 tests=()
 for test in "$@"; do
@@ -40,8 +51,18 @@ cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
 as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND="$program" \
-    PG_REWIND_FAULTS="$work/bin/faults.so" \
+    PG_REWIND_FAULTS="$sanitizer$work/bin/faults.so" \
+    ASAN_OPTIONS="log_path=$work/run/findings" \
+    UBSAN_OPTIONS="log_path=$work/run/findings:print_stacktrace=1" \
+    TSAN_OPTIONS="log_path=$work/run/findings" \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
     TMPDIR="$work/run" \
-    prove ${PROVE:--j4 --timer} -It/lib "${tests[@]}"
+    prove ${PROVE:--j4 --timer} -It/lib "${tests[@]}" || status=$?
+
+findings=$(find "$work/run" -maxdepth 1 -name 'findings.*' -size +0 -exec cat {} +)
+if [ -n "$findings" ]; then
+    echo "$findings" | head -n 200 >&2
+    exit 1
+fi
+exit "${status:-0}"

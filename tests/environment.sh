@@ -10,8 +10,8 @@ packages=(
     postgresql-common postgresql-15 postgresql-client-15
 )
 
-# What fuzzing needs besides.
-fuzz_packages=(clang libclang-rt-14-dev)
+# What fuzzing and other thorough tests need besides.
+thorough_packages=(clang libclang-rt-14-dev valgrind)
 
 server_versions=(10 11 12 13 14 15 16 17 18)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
-# tests/setup.sh fuzz: also what fuzzing needs.
+# tests/setup.sh thorough: also what fuzzing, sanitizers and valgrind need.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -94,6 +94,6 @@ install_servers()
     exec 9>&-
 }
 
-[ "${1:-}" != fuzz ] || packages+=("${fuzz_packages[@]}")
+[ "${1:-}" != thorough ] || packages+=("${thorough_packages[@]}")
 install_packages
 install_servers

@@ -6,6 +6,7 @@
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "format/history.h"
@@ -26,6 +27,7 @@ typedef enum ReportPhase
 
 typedef struct Report
 {
+    Arena *arena; /* holds what the pointers point into; whoever asked for the report frees it */
     const char *source; /* description, or NULL when not known yet */
     const char *target;
     const Version *version; /* NULL: not known yet */

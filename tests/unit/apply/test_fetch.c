@@ -11,7 +11,7 @@ static Error error;
 
 static struct
 {
-    int requests; /* for bytes */
+    _Atomic int requests; /* for bytes; several workers count */
     bool no_digests;
     bool lost;      /* the connection, for good */
     bool talkative; /* a byte more than was asked for */

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Everything that may interrupt or mislead a rewind, as thoroughly as it gets: hours. tests/torture.sh [PART...], all parts by default:
+#
+#   kill        a kill before every call that changes something; three versions, both kinds of source
+#   power       thousands of states that a power cut may leave
+#   fail        every such call failed with five errors, of the others each kind; full disks; short reads and writes
+#   space       a real small disk that another process fills at any time
+#   lies        a source whose answers are nonsense
+#   fuzz        10 million executions of each fuzz target
+#   sanitizers  all tests under the address, undefined behaviour and thread sanitizers, and valgrind
+#   random      200 split brains thrown by dice
+#
+# Each part prints its own counts. PG_REWIND_TEST_SEED=N repeats the choices of a run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# One process for each version, two at a time.
+each_version()
+{
+    local versions=$1 test=$2
+
+    # shellcheck disable=SC2086 # a list
+    printf '%s\n' $versions | xargs -P 2 -I{} env PG_REWIND_TEST_POINTS=all PG_REWIND_TEST_VERSION={} PG_VERSIONS={} \
+        PROVE="-v -j1" tests/end_to_end.sh "$test" | grep -E '^ *(not ok|# )|^(ok|Result|Files)'
+}
+
+[ $# -gt 0 ] || set -- kill power fail space lies fuzz sanitizers random
+for part in "$@"; do
+    echo "==> torture: $part"
+    case $part in
+        kill) each_version "10 15 18" t/400_killed_at_every_call.pl ;;
+        power) each_version "16" t/401_power_cut.pl ;;
+        fail) each_version "17" t/402_failed_calls.pl ;;
+        space) each_version "15" t/450_space.pl ;;
+        lies) each_version "18" t/480_nonsense.pl ;;
+        fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
+        sanitizers) tests/sanitizers.sh all ;;
+        random) RUNS=200 JOBS=2 tests/random.sh ;;
+        *)
+            echo "there is no part $part" >&2
+            exit 2
+            ;;
+    esac
+done
