@@ -538,8 +538,6 @@ bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
              conclude_fetch(stage, plan, error);
     }
     progress_end();
-    if (!ok && error->kind == ERROR_RETRY)
-        error->kind = ERROR_FAILED; /* the source has tried for as long as it was told to */
     return ok;
 }
 
@@ -653,11 +651,7 @@ bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t 
          file_set_mode(segment.fd, local, file_mode(), error);
     file_close(segment.fd);
     if (!ok)
-    {
-        if (error->kind == ERROR_RETRY)
-            error->kind = ERROR_FAILED;
         return false;
-    }
     if (segment.missing)
     {
         stage_forget_extra(stage, path);

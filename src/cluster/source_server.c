@@ -1,21 +1,16 @@
 #include "cluster/source_server.h"
 
 #include "base/log.h"
-#include "base/workers.h"
 #include "format/relpath.h"
 #include "io/connection.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
-#define PAUSE_MILLISECONDS_MIN 100
-#define PAUSE_MILLISECONDS_MAX 5000
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
 
 /*
@@ -40,7 +35,7 @@ void server_say_what_failed(Error *error, const char *format, ...)
 }
 
 /* One text value that is never NULL. */
-static bool query_text(Connection *connection, Arena *arena, const char *sql, char **value,
+bool server_query_text(Connection *connection, Arena *arena, const char *sql, char **value,
                        Error *error)
 {
     bool found;
@@ -94,160 +89,21 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
     return true;
 }
 
-static bool read_control_once(Connection *connection, void *context, Error *error)
+bool server_read_control_once(Connection *connection, void *context, Error *error)
 {
     return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
-}
-
-static bool identify(Connection *connection, ServerIdentity *identity, Error *error)
-{
-    Control *control = memory_allocate(sizeof(*control));
-    Arena *arena = arena_create();
-    char *start_time;
-    bool success = false;
-
-    if (read_control_once(connection, control, error) &&
-        query_text(connection, arena,
-                   "SELECT (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) "
-                   "* 1000)::pg_catalog.int8::pg_catalog.text",
-                   &start_time, error))
-    {
-        identity->system_identifier = control->system_identifier;
-        identity->timeline = control_timeline(control);
-        identity->start_time = strtoll(start_time, NULL, 10);
-        success = true;
-    }
-    arena_destroy(arena);
-    free(control);
-    return success;
-}
-
-static bool check_same_server(const ServerSource *self, Connection *connection, Error *error)
-{
-    const ServerIdentity *expected = &self->identity;
-    ServerIdentity found;
-
-    if (!identify(connection, &found, error))
-        return false;
-    if (found.system_identifier != expected->system_identifier)
-    {
-        error_set(error, ERROR_FAILED, "new connection leads to a different system");
-        return error_detail(error,
-                            "Its system identifier is %" PRIu64 ", before it was %" PRIu64 ".",
-                            found.system_identifier, expected->system_identifier);
-    }
-    if (found.timeline != expected->timeline)
-    {
-        error_set(error, ERROR_FAILED,
-                  "new connection leads to another server, or the source server was promoted");
-        return error_detail(error, "It is on timeline %u, before it was %u.", found.timeline,
-                            expected->timeline);
-    }
-    if (found.start_time != expected->start_time)
-    {
-        error_set(error, ERROR_FAILED,
-                  "new connection leads to another server, or the source server was restarted");
-        return error_hint(error, "Run the same command again.");
-    }
-    return true;
-}
-
-static double now_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
-/* Wait that long, or until the user wants to stop. */
-static bool pause_milliseconds(int milliseconds, Error *error)
-{
-    for (; milliseconds > 0; milliseconds -= PAUSE_MILLISECONDS_MIN)
-    {
-        struct timespec pause = {.tv_nsec = PAUSE_MILLISECONDS_MIN * 1000000L};
-
-        if (!stop_check(error))
-            return false;
-        nanosleep(&pause, NULL);
-    }
-    return true;
-}
-
-/* The same server again, or ERROR_RETRY when it could not be reached until the deadline. */
-static bool reconnect(ServerSource *self, int worker, double deadline, Error *error)
-{
-    int milliseconds = PAUSE_MILLISECONDS_MIN;
-
-    connection_close(self->connections[worker]);
-    self->connections[worker] = NULL;
-    for (;;)
-    {
-        Connection *connection = connection_open(self->conninfo, error);
-
-        if (connection != NULL && check_same_server(self, connection, error))
-        {
-            self->connections[worker] = connection;
-            return true;
-        }
-        connection_close(connection);
-        if (error->kind != ERROR_RETRY || now_seconds() >= deadline)
-            return false;
-        if (!pause_milliseconds(milliseconds, error))
-            return false;
-        milliseconds *= 2;
-        if (milliseconds > PAUSE_MILLISECONDS_MAX)
-            milliseconds = PAUSE_MILLISECONDS_MAX;
-    }
-}
-
-bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
-                    const size_t *progress, Error *error)
-{
-    size_t progress_before = 0;
-    double deadline = -1;
-
-    assert(worker >= 0 && worker < self->connection_count);
-    for (;;)
-    {
-        if (self->connections[worker] != NULL)
-        {
-            if (attempt(self->connections[worker], context, error))
-                return true;
-            if (error->kind != ERROR_RETRY)
-                return false;
-        }
-        if (deadline < 0 || (progress != NULL && *progress > progress_before))
-        {
-            deadline = now_seconds() + self->retry_timeout_seconds;
-            if (self->connections[worker] != NULL && self->retry_timeout_seconds > 0)
-                log_warning("%s", error->message);
-        }
-        else if (now_seconds() >= deadline ||
-                 !pause_milliseconds(PAUSE_MILLISECONDS_MAX / 10, error))
-            break;
-        progress_before = progress != NULL ? *progress : 0;
-        if ((self->retry_timeout_seconds == 0 && self->connections[worker] != NULL) ||
-            !reconnect(self, worker, deadline, error))
-            break;
-    }
-    if (error->kind == ERROR_RETRY)
-    {
-        error->kind = ERROR_FAILED;
-        if (self->retry_timeout_seconds > 0)
-            error_detail(error, "The connection was tried again for %d seconds.",
-                         self->retry_timeout_seconds);
-    }
-    return false;
 }
 
 static void server_close(Source *source)
 {
     ServerSource *self = (ServerSource *) source;
 
-    for (int i = 0; i < self->connection_count; i++)
-        connection_close(self->connections[i]);
-    free(self->connections);
+    for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
+    {
+        connection_close(self->connections[i].connection);
+        pthread_mutex_destroy(&self->connections[i].lock);
+    }
+    pthread_mutex_destroy(&self->lock);
     free(self->conninfo);
     free(self->description);
     free(self);
@@ -255,7 +111,8 @@ static void server_close(Source *source)
 
 static bool server_read_control(Source *source, Control *control, Error *error)
 {
-    return server_attempt((ServerSource *) source, 0, read_control_once, control, NULL, error);
+    return server_attempt((ServerSource *) source, 0, server_read_control_once, control, NULL,
+                          error);
 }
 
 static bool server_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
@@ -271,6 +128,7 @@ static bool server_read_file(Source *source, const char *path, size_t limit, Buf
 
 typedef struct PositionQuery
 {
+    ServerSource *server;
     const Control *control;
     SourcePosition *position;
     Arena *arena;
@@ -302,16 +160,18 @@ static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error
 static bool primary_position(Connection *connection, Arena *arena, const PositionQuery *query,
                              Error *error)
 {
+    const Lsn seen = server_position_seen(query->server);
     SourcePosition *position = query->position;
     char *text;
     Timeline timeline;
 
-    if (!query_text(connection, arena,
-                    "SELECT lsn::pg_catalog.text || ' ' || "
-                    "pg_catalog.substr(pg_catalog.pg_walfile_name(lsn), 1, 8) "
-                    "FROM pg_catalog.pg_current_wal_flush_lsn() AS lsn",
-                    &text, error) ||
-        !parse_position(text, &position->end, &timeline, error))
+    if (!server_query_text(connection, arena,
+                           "SELECT lsn::pg_catalog.text || ' ' || "
+                           "pg_catalog.substr(pg_catalog.pg_walfile_name(lsn), 1, 8) "
+                           "FROM pg_catalog.pg_current_wal_flush_lsn() AS lsn",
+                           &text, error) ||
+        !parse_position(text, &position->end, &timeline, error) ||
+        !server_check_position(query->server, seen, position->end, error))
         return false;
     position->in_recovery = false;
     position->minimum = position->end;
@@ -335,6 +195,21 @@ static const char newer_timelines_sql[] =
     "WHERE timeline COLLATE \"C\" > $1";
 
 /*
+ * A standby that was restarted has replayed all that it had before once it has asked its primary
+ * for WAL again: it does so when it has read to the end of its own.
+ */
+static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
+{
+    if (streams)
+        self->streams = true;
+    if (streams || !(self->streams || self->restarted))
+        return true;
+    error_set(error, ERROR_RETRY,
+              "source server has not yet replayed again what it had before it was restarted");
+    return error_detail(error, "It is a standby that does not stream from a primary now.");
+}
+
+/*
  * Recovery must pass what it has replayed, not only minRecoveryPoint: directories of databases are
  * removed and copied by replay at once, and minRecoveryPoint does not wait for that.
  */
@@ -353,13 +228,14 @@ static bool standby_position(Connection *connection, Arena *arena, PositionQuery
         (SourcePosition){.in_recovery = true, .minimum = query->control->min_recovery_point};
     query->replayed = LSN_INVALID;
     if (!connection_value(connection, arena,
-                          "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
-                          &replayed, &found, error) ||
-        (found && !parse_position(replayed, &query->replayed, &unused, error)) ||
-        !connection_value(connection, arena,
                           "SELECT pg_catalog.pg_last_wal_receive_lsn()::pg_catalog.text", 0, NULL,
                           &received, &found, error) ||
         (found && !parse_position(received, &position->end, &unused, error)) ||
+        !check_replayed_again(query->server, found, error) ||
+        !connection_value(connection, arena,
+                          "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
+                          &replayed, &found, error) ||
+        (found && !parse_position(replayed, &query->replayed, &unused, error)) ||
         !connection_value(connection, arena, newer_timelines_sql, 1, parameters,
                           &query->newer_timelines, &found, error))
         return false;
@@ -377,10 +253,10 @@ static bool position_once(Connection *connection, void *context, Error *error)
     PositionQuery *query = context;
     char *text;
 
-    if (!query_text(connection, query->arena,
-                    "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' "
-                    "ELSE 'primary' END",
-                    &text, error))
+    if (!server_query_text(connection, query->arena,
+                           "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN 'standby' "
+                           "ELSE 'primary' END",
+                           &text, error))
         return false;
     return strcmp(text, "standby") == 0 ? standby_position(connection, query->arena, query, error)
                                         : primary_position(connection, query->arena, query, error);
@@ -389,8 +265,10 @@ static bool position_once(Connection *connection, void *context, Error *error)
 static bool server_position(Source *source, const Control *control, SourcePosition *position,
                             Error *error)
 {
-    PositionQuery query = {.control = control, .position = position, .arena = arena_create()};
-    bool success = server_attempt((ServerSource *) source, 0, position_once, &query, NULL, error);
+    ServerSource *self = (ServerSource *) source;
+    PositionQuery query = {
+        .server = self, .control = control, .position = position, .arena = arena_create()};
+    bool success = server_attempt(self, 0, position_once, &query, NULL, error);
 
     if (success && position->in_recovery)
         success = source_standby_timeline(
@@ -516,33 +394,6 @@ done:
     return success;
 }
 
-static bool server_start_workers(Source *source, int jobs, int *granted, Error *error)
-{
-    ServerSource *self = (ServerSource *) source;
-
-    assert(jobs >= 1);
-    if (self->connection_count < jobs)
-        self->connections =
-            memory_resize(self->connections, (size_t) jobs * sizeof(self->connections[0]));
-    while (self->connection_count < jobs)
-    {
-        Connection *connection = connection_open(self->conninfo, error);
-
-        if (connection == NULL || !check_same_server(self, connection, error))
-        {
-            connection_close(connection);
-            if (!stop_check(error))
-                return false;
-            log_debug("going on with %d connections to the source server: %s",
-                      self->connection_count, error->message);
-            break;
-        }
-        self->connections[self->connection_count++] = connection;
-    }
-    *granted = self->connection_count < jobs ? self->connection_count : jobs;
-    return true;
-}
-
 static const SourceOperations server_operations = {
     .close = server_close,
     .read_control = server_read_control,
@@ -569,11 +420,11 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
     char *database;
     bool success = false;
 
-    if (!query_text(connection, arena, "SELECT pg_catalog.quote_ident(current_user)", &role,
-                    error) ||
-        !query_text(connection, arena,
-                    "SELECT pg_catalog.quote_ident(pg_catalog.current_database())", &database,
-                    error))
+    if (!server_query_text(connection, arena, "SELECT pg_catalog.quote_ident(current_user)", &role,
+                           error) ||
+        !server_query_text(connection, arena,
+                           "SELECT pg_catalog.quote_ident(pg_catalog.current_database())",
+                           &database, error))
         goto done;
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
     {
@@ -611,8 +462,8 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
 {
     char *superuser;
 
-    if (!query_text(connection, arena, "SELECT pg_catalog.current_setting('is_superuser')",
-                    &superuser, error))
+    if (!server_query_text(connection, arena, "SELECT pg_catalog.current_setting('is_superuser')",
+                           &superuser, error))
         return false;
     if (strcmp(superuser, "on") == 0)
         return true;
@@ -637,8 +488,9 @@ static bool check_server(Connection *connection, Arena *arena, Error *error)
     if (!(version->grantable_file_functions ? check_grants(connection, arena, error)
                                             : check_superuser(connection, arena, version, error)))
         return false;
-    if (!query_text(connection, arena, "SELECT pg_catalog.current_setting('full_page_writes')",
-                    &full_page_writes, error))
+    if (!server_query_text(connection, arena,
+                           "SELECT pg_catalog.current_setting('full_page_writes')",
+                           &full_page_writes, error))
         return false;
     if (strcmp(full_page_writes, "on") != 0)
         return error_set(error, ERROR_FAILED, /* contract */
@@ -647,12 +499,17 @@ static bool check_server(Connection *connection, Arena *arena, Error *error)
 }
 
 /* A library that obeys FIPS 140 refuses MD5. */
-static bool probe_md5(Connection *connection, Arena *arena, bool *supported, Error *error)
+static bool probe_md5_once(Connection *connection, void *context, Error *error)
 {
     char *value;
 
-    *supported = query_text(connection, arena, "SELECT pg_catalog.md5('')", &value, error);
-    return *supported || error->kind == ERROR_FAILED;
+    return server_query_text(connection, context, "SELECT pg_catalog.md5('')", &value, error);
+}
+
+static bool probe_md5(ServerSource *self, Arena *arena, Error *error)
+{
+    self->md5_supported = server_attempt(self, 0, probe_md5_once, arena, NULL, error);
+    return self->md5_supported || error->kind == ERROR_FAILED;
 }
 
 static bool describe_option(void *context, const char *keyword, const char *value, Error *error)
@@ -677,7 +534,7 @@ static bool describe(ServerSource *self, Error *error)
     bool success;
 
     buffer_append_string(&text, "server");
-    success = connection_options(self->connections[0], describe_option, &text, error);
+    success = connection_options(self->connections[0].connection, describe_option, &text, error);
     if (success)
         self->description = copy_string(buffer_string(&text));
     self->source.description = self->description;
@@ -685,30 +542,81 @@ static bool describe(ServerSource *self, Error *error)
     return success;
 }
 
+/* The first connection: what the source must be, and what it is known by from now on. */
+static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *again, Error *error)
+{
+    ServerConnection *first = &self->connections[0];
+    ConnectionRefusal refusal;
+    bool success;
+
+    first->connection =
+        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+    *again = first->connection != NULL || refusal != REFUSAL_NONE;
+    if (first->connection == NULL)
+        return false;
+    if (self->description == NULL)
+        log_progress_message("connected to server"); /* contract */
+    success = (self->description != NULL || describe(self, error)) &&
+              connection_begin(first->connection, first->instance, error) &&
+              check_server(first->connection, arena, error) &&
+              server_identify(first->connection, &self->identity, error);
+    if (success)
+    {
+        connection_end(first->connection);
+        memcpy(self->first_instance, first->instance, sizeof(first->instance));
+        self->position_seen = self->identity.position;
+        first->alive = true;
+        return true;
+    }
+    connection_close(first->connection);
+    first->connection = NULL;
+    return false;
+}
+
+/*
+ * A server that answers, but cannot take us now (starting up, shutting down, too many connections)
+ * is tried again like one that was lost. Nobody there is an error at once.
+ */
+static bool open_first(ServerSource *self, Arena *arena, Error *error)
+{
+    const double deadline = server_clock() + self->retry_timeout_seconds;
+    double seconds = 0; /* the first time as long as the user's string says */
+    int pause = 0;
+    bool again;
+
+    while (!open_once(self, seconds, arena, &again, error))
+    {
+        if (error->kind != ERROR_RETRY || !again || server_clock() >= deadline)
+            return false;
+        pause = server_longer_pause(pause);
+        if (seconds <= 0)
+            log_warning("%s", error->message);
+        if (!server_pause(pause, error))
+            return false;
+        seconds = deadline - server_clock();
+        if (seconds < 1)
+            seconds = 1;
+    }
+    return true;
+}
+
 bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source **source,
                         Error *error)
 {
-    Connection *connection = connection_open(conninfo, error);
-    ServerSource *self;
-    Arena *arena;
+    ServerSource *self = memory_allocate_zeroed(1, sizeof(*self));
+    Arena *arena = arena_create();
     bool success;
 
-    if (connection == NULL)
-        return false;
-    self = memory_allocate_zeroed(1, sizeof(*self));
     self->source.operations = &server_operations;
     self->source.is_server = true;
     self->conninfo = copy_string(conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
-    self->connections = memory_allocate(sizeof(self->connections[0]));
-    self->connections[0] = connection;
     self->connection_count = 1;
+    pthread_mutex_init(&self->lock, NULL);
+    for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
+        pthread_mutex_init(&self->connections[i].lock, NULL);
 
-    log_progress_message("connected to server"); /* contract */
-    arena = arena_create();
-    success = describe(self, error) && check_server(connection, arena, error) &&
-              identify(connection, &self->identity, error) &&
-              probe_md5(connection, arena, &self->md5_supported, error);
+    success = open_first(self, arena, error) && probe_md5(self, arena, error);
     arena_destroy(arena);
     if (!success)
     {
@@ -721,5 +629,12 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source 
 
 struct Connection *source_connection(Source *source)
 {
-    return source->is_server ? ((ServerSource *) source)->connections[0] : NULL;
+    const ServerSource *self = (const ServerSource *) source;
+
+    if (!source->is_server)
+        return NULL;
+    for (int i = 0; i < self->connection_count; i++)
+        if (self->connections[i].connection != NULL)
+            return self->connections[i].connection;
+    return NULL;
 }

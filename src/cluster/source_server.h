@@ -1,6 +1,6 @@
 /*
- * The inside of a source that is a server: what it asks (source_server.c) and how it fetches
- * (source_server_fetch.c).
+ * The inside of a source that is a server: what it asks (source_server.c), how it fetches
+ * (source_server_fetch.c), and what happens when connections are lost (source_server_connect.c).
  */
 #ifndef CLUSTER_SOURCE_SERVER_H
 #define CLUSTER_SOURCE_SERVER_H
@@ -8,17 +8,34 @@
 #include "cluster/source.h"
 #include "io/connection.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* By which a server is known again after its connection was lost, and on a second connection. */
+#define SERVER_CONNECTIONS_MAX 64 /* --jobs has the same limit */
+
+/* By which a source is known again on another connection; why, see check_same_server. */
 typedef struct ServerIdentity
 {
     uint64_t system_identifier;
     Timeline timeline;
-    int64_t start_time; /* of the postmaster, milliseconds since 1970 */
+    bool in_recovery;
+    uint32_t data_checksum_version;
+    char directory[64]; /* when two of its files were made that never change */
+    Lsn position;       /* WAL is flushed up to here; of a standby LSN_INVALID */
 } ServerIdentity;
+
+/* A worker's connection. */
+typedef struct ServerConnection
+{
+    pthread_mutex_t lock;                    /* held by who uses it */
+    Connection *connection;                  /* NULL when it was lost */
+    char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
+    atomic_bool too_many;                    /* why it could not be opened again */
+    atomic_bool alive;                       /* it worked when it was used last */
+} ServerConnection;
 
 typedef struct ServerSource
 {
@@ -28,19 +45,56 @@ typedef struct ServerSource
     int retry_timeout_seconds;
     bool md5_supported;
     ServerIdentity identity;
-    Connection **connections; /* one for each worker; NULL after it was lost for good */
+    bool streams;          /* a standby that has asked its primary for WAL */
+    atomic_bool restarted; /* another server process than the first has answered */
+    ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
+    char first_instance[CONNECTION_INSTANCE_SIZE];
+    pthread_mutex_t lock; /* guards what follows */
+    Lsn position_seen;    /* the highest flush position of a primary */
 } ServerSource;
 
-/* What can be tried again on a new connection. */
+/* What can be tried again on a new connection; in a transaction. */
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
- * from a loss and starts anew whenever *progress (may be NULL) has grown since the loss before.
+ * from the last word of the server before a loss, and starts anew whenever *progress (may be NULL)
+ * has grown since the loss before. Where the server has too many connections to give a lost one
+ * back, the worker shares another one's.
+ * ERROR_RETRY: all are lost.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                const size_t *progress, Error *error);
+
+/* What a source is known by, as this connection shows it. */
+MUST_CHECK bool server_identify(Connection *connection, ServerIdentity *identity, Error *error);
+
+/*
+ * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error
+ * if position is less than seen, which was asked for before the position was.
+ */
+Lsn server_position_seen(ServerSource *self);
+MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
+
+/* SourceOperations' start_workers. */
+bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
+
+/* Wait that long, or until the user wants to stop. */
+MUST_CHECK bool server_pause(int milliseconds, Error *error);
+
+/* The pause after this one: 0, then from the least, doubled up to the most. */
+int server_longer_pause(int milliseconds);
+
+/* Seconds of a clock that only goes forward. */
+double server_clock(void);
+
+/* One text value that is never NULL. */
+MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
+                                  char **value, Error *error);
+
+/* An attempt: pg_control; context is a Control. */
+bool server_read_control_once(Connection *connection, void *context, Error *error);
 
 /* Put words of our own before what the server said; see source_server.c. */
 void server_say_what_failed(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define QUERY_BYTES_MAX ((uint64_t) 128 * 1024 * 1024)
+#define DIGEST_QUERY_BYTES_MAX ((uint64_t) 16 * 1024 * 1024) /* the server sends them together */
 
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
@@ -122,13 +123,13 @@ static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     Buffer arrays[3] = {{0}};
     const char *parameters[3];
+    const uint64_t bytes_max = fetch->digest ? DIGEST_QUERY_BYTES_MAX : QUERY_BYTES_MAX;
     uint64_t bytes = 0;
     bool success;
 
     for (int i = 0; i < 3; i++)
         array_begin(&arrays[i]);
-    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < QUERY_BYTES_MAX;
-         fetch->end++)
+    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < bytes_max; fetch->end++)
     {
         const FetchRequest *request = &fetch->requests[fetch->end];
 

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "io/connect.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,198 +11,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define COLUMNS_MAX 16
-#define ADDED_MAX 8
 #define POLL_MILLISECONDS 200
-#define PROBE_SECONDS 5
 #define BYTEA_OID 17 /* catalog/pg_type.dat */
 
 struct Connection
 {
     PGconn *pg;
-    PGcancel *cancel; /* made at the start: another thread may use it */
-    bool unusable;    /* a query was left in the middle */
-    bool keepalives_added;
-    bool user_timeout_added;
+    bool unusable; /* lost, or a query was left in the middle */
+    AddedParameters added;
+    int silence_milliseconds_max; /* longer ones count as lost */
+    int silent_milliseconds;      /* what we have waited since the last byte came */
+    char begin_sql[1024];         /* see connection_begin */
 };
 
-/* A setting that the connection gets unless the user chose otherwise. */
-typedef struct Parameter
-{
-    const char *keyword;
-    const char *value;
-} Parameter;
-
-/*
- * A source that is gone without a word is noticed after about a minute (the system's default is two
- * hours). Any choice of the user's in this group leaves the whole group to him.
- */
-static const Parameter keepalive_parameters[] = {
-    {"keepalives_idle", "30"}, {"keepalives_interval", "10"}, {"keepalives_count", "3"}};
-
-/* Keywords and values for PQconnectdbParams; they point into the parsed options and to literals. */
-typedef struct ParameterList
-{
-    const char **keywords;
-    const char **values;
-    size_t count;
-} ParameterList;
-
-/* Copy a message of libpq's into out without the newline at its end. */
-static const char *trimmed(const char *message, char *out, size_t size)
-{
-    size_t length;
-
-    snprintf(out, size, "%s", message != NULL ? message : "");
-    length = strlen(out);
-    while (length > 0 && out[length - 1] == '\n')
-        out[--length] = '\0';
-    return out;
-}
-
-static const PQconninfoOption *find_option(const PQconninfoOption *options, const char *keyword)
-{
-    for (; options->keyword != NULL; options++)
-        if (strcmp(options->keyword, keyword) == 0)
-            return options;
-    return NULL;
-}
-
-/* Does the string or the environment choose this option? Options that libpq lacks count as chosen.
- */
-static bool is_chosen(const PQconninfoOption *options, const char *keyword)
-{
-    const PQconninfoOption *option = find_option(options, keyword);
-
-    return option == NULL || option->val != NULL ||
-           (option->envvar != NULL && getenv(option->envvar) != NULL);
-}
-
-static void add_parameter(ParameterList *list, const char *keyword, const char *value)
-{
-    list->keywords[list->count] = keyword;
-    list->values[list->count] = value;
-    list->count++;
-}
-
-/* What the string sets, and our own defaults. Ends with NULL. */
-static void collect_parameters(Connection *connection, const PQconninfoOption *options,
-                               ParameterList *list)
-{
-    /* What a service file chooses is not known here; ours would go before it. */
-    const bool has_service = is_chosen(options, "service");
-    size_t count = 0;
-
-    while (options[count].keyword != NULL)
-        count++;
-    list->keywords = memory_allocate_zeroed(count + ADDED_MAX, sizeof(char *));
-    list->values = memory_allocate_zeroed(count + ADDED_MAX, sizeof(char *));
-    list->count = 0;
-    for (size_t index = 0; index < count; index++)
-        if (options[index].val != NULL)
-            add_parameter(list, options[index].keyword, options[index].val);
-
-    if (!is_chosen(options, "fallback_application_name"))
-        add_parameter(list, "fallback_application_name", "pg_rewind");
-    connection->keepalives_added = !has_service && !is_chosen(options, "keepalives") &&
-                                   !is_chosen(options, "keepalives_idle") &&
-                                   !is_chosen(options, "keepalives_interval") &&
-                                   !is_chosen(options, "keepalives_count");
-    if (connection->keepalives_added)
-        for (size_t index = 0; index < 3; index++)
-            add_parameter(list, keepalive_parameters[index].keyword,
-                          keepalive_parameters[index].value);
-    connection->user_timeout_added = !has_service && !is_chosen(options, "tcp_user_timeout");
-    if (connection->user_timeout_added)
-        add_parameter(list, "tcp_user_timeout", "60000"); /* milliseconds */
-}
-
-/* May the same request work later, after an error with this SQLSTATE? */
-static bool is_passing(const char *sqlstate)
-{
-    static const char *const states[] = {
-        "08000", "08001", "08003", "08004", "08006", /* connection exceptions, but 08P01 */
-        "53300",                                     /* too_many_connections */
-        "57P01", "57P02", "57P03", "57P05",          /* shutting down, crashed, starting up, idle */
-        "40001"                                      /* conflict with recovery, on a standby */
-    };
-
-    for (size_t index = 0; index < sizeof(states) / sizeof(states[0]); index++)
-        if (strcmp(sqlstate, states[index]) == 0)
-            return true;
-    return false;
-}
-
 /* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
- * gone. */
+ * gone. After FATAL it is as well: libpq may not have seen its end yet. */
 static ErrorKind result_kind(const Connection *connection, const PGresult *result)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
-    if (PQstatus(connection->pg) != CONNECTION_OK || sqlstate == NULL || is_passing(sqlstate))
+    if (severity == NULL)
+        severity = PQresultErrorField(result, PG_DIAG_SEVERITY); /* poolers send only this */
+    if (PQstatus(connection->pg) != CONNECTION_OK || sqlstate == NULL ||
+        connect_is_passing(sqlstate) || (severity != NULL && strcmp(severity, "FATAL") == 0))
         return ERROR_RETRY;
     return ERROR_FAILED;
-}
-
-/* Find the SQLSTATE in a verbose message, "FATAL:  53300: sorry, ...", in any language. */
-static bool message_sqlstate(const char *message, char sqlstate[6])
-{
-    static const char characters[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-    for (const char *at = strstr(message, ":  "); at != NULL; at = strstr(at + 1, ":  "))
-    {
-        if (strspn(at + 3, characters) == 5 && at[8] == ':')
-        {
-            memcpy(sqlstate, at + 3, 5);
-            sqlstate[5] = '\0';
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
-static bool probe_connects(PGconn *pg)
-{
-    const time_t end = time(NULL) + PROBE_SECONDS;
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-    while (status != PGRES_POLLING_OK && status != PGRES_POLLING_FAILED)
-    {
-        struct pollfd waited = {.fd = PQsocket(pg),
-                                .events = status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN};
-
-        if (stop_requested() || time(NULL) >= end)
-            return false;
-        if (poll(&waited, 1, POLL_MILLISECONDS) > 0)
-            status = PQconnectPoll(pg);
-    }
-    return status == PGRES_POLLING_OK;
-}
-
-/*
- * Why did connecting fail? libpq has no SQLSTATE for that, so look at one more attempt, whose
- * messages are verbose. No answer from a server counts as passing.
- */
-static ErrorKind connect_failure_kind(PGconn *failed, const ParameterList *list)
-{
-    ErrorKind kind = ERROR_RETRY;
-    char sqlstate[6];
-    PGconn *pg;
-
-    if (PQconnectionNeedsPassword(failed))
-        return ERROR_FAILED;
-    pg = PQconnectStartParams(list->keywords, list->values, 0);
-    if (pg == NULL)
-        out_of_memory();
-    PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
-    if (PQstatus(pg) != CONNECTION_BAD && !probe_connects(pg) &&
-        message_sqlstate(PQerrorMessage(pg), sqlstate) && !is_passing(sqlstate))
-        kind = ERROR_FAILED;
-    PQfinish(pg);
-    return kind;
 }
 
 static void ignore_notice(void *argument, const PGresult *result)
@@ -211,15 +48,73 @@ static void ignore_notice(void *argument, const PGresult *result)
     {
         char message[1024];
 
-        log_debug("%s", trimmed(PQresultErrorMessage(result), message, sizeof(message)));
+        log_debug("%s", connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
     }
 }
 
-/* Cut the query that is under way; the connection is of no use from here on. */
+/*
+ * Leave the query that is under way: the connection is of no use from here on. The server is not
+ * asked to cancel it, which would need a new connection and could block; it ends at the next row,
+ * when it finds the connection closed.
+ */
 static void abandon(Connection *connection)
 {
-    connection_cancel(connection);
     connection->unusable = true;
+}
+
+static bool lost(Connection *connection, Error *error)
+{
+    char message[2048];
+
+    connection->unusable = true;
+    return error_set(error, ERROR_RETRY, "connection to the source server was lost: %s",
+                     connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
+}
+
+/* What TLS has unpacked already cannot be waited for at the socket: hence once more. */
+static bool read_what_came(Connection *connection)
+{
+    return PQconsumeInput(connection->pg) &&
+           (!PQsslInUse(connection->pg) || PQconsumeInput(connection->pg));
+}
+
+/*
+ * Wait a moment for the server to take or to send something. Silence is counted while we wait, not
+ * by the clock: a process that was stopped for an hour has lost nothing.
+ */
+static bool wait_for_server(Connection *connection, Error *error)
+{
+    struct pollfd waited = {.fd = PQsocket(connection->pg), .events = POLLIN};
+    const int left = connection->silence_milliseconds_max - connection->silent_milliseconds;
+    const int milliseconds = left < POLL_MILLISECONDS ? left : POLL_MILLISECONDS;
+    const int unsent = PQflush(connection->pg);
+    int ready;
+
+    if (unsent < 0)
+        return lost(connection, error);
+    if (unsent > 0)
+        waited.events |= POLLOUT;
+    if (!stop_check(error))
+    {
+        abandon(connection);
+        return false;
+    }
+    ready = poll(&waited, 1, milliseconds);
+    if (ready < 0)
+        return true; /* a signal */
+    if (ready > 0)
+        connection->silent_milliseconds = 0;
+    else
+        connection->silent_milliseconds += milliseconds;
+    if (!read_what_came(connection))
+        return lost(connection, error);
+    if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
+        !PQisBusy(connection->pg))
+        return true;
+    abandon(connection);
+    return error_set(error, ERROR_RETRY,
+                     "connection to the source server was lost: no answer within %g s",
+                     connection->silence_milliseconds_max / 1e3);
 }
 
 /*
@@ -228,26 +123,10 @@ static void abandon(Connection *connection)
  */
 static bool next_result(Connection *connection, PGresult **result, Error *error)
 {
-    char message[2048];
-
+    connection->silent_milliseconds = 0;
     while (PQisBusy(connection->pg))
-    {
-        struct pollfd waited = {.fd = PQsocket(connection->pg), .events = POLLIN};
-
-        if (!stop_check(error))
-        {
-            abandon(connection);
+        if (!wait_for_server(connection, error))
             return false;
-        }
-        if (poll(&waited, 1, POLL_MILLISECONDS) == 0)
-            continue;
-        if (!PQconsumeInput(connection->pg))
-        {
-            connection->unusable = true;
-            return error_set(error, ERROR_RETRY, "connection to the source server was lost: %s",
-                             trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
-        }
-    }
     *result = PQgetResult(connection->pg);
     return true;
 }
@@ -260,178 +139,7 @@ static bool query_failed(const Connection *connection, const PGresult *result, c
 
     return error_set(error, result_kind(connection, result),
                      "error running query (%s) %s source server: %s", sql, place,
-                     trimmed(PQresultErrorMessage(result), message, sizeof(message)));
-}
-
-static bool send_query(Connection *connection, const char *sql, int count,
-                       const char *const *parameters, bool binary, Error *error)
-{
-    char message[2048];
-
-    if (connection->unusable)
-        return error_set(error, ERROR_RETRY, "connection to the source server was lost");
-    if (!PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary))
-    {
-        connection->unusable = true;
-        return error_set(error, ERROR_RETRY, "could not send query: %s",
-                         trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
-    }
-    return true;
-}
-
-/* Run a statement and give its last result, which is not an error. The caller frees it. */
-static bool run_query(Connection *connection, const char *sql, int count,
-                      const char *const *parameters, bool binary, const char *place,
-                      PGresult **result, Error *error)
-{
-    ExecStatusType status;
-    PGresult *next;
-
-    *result = NULL;
-    if (!send_query(connection, sql, count, parameters, binary, error))
-        return false;
-    for (;;)
-    {
-        if (!next_result(connection, &next, error))
-        {
-            PQclear(*result);
-            return false;
-        }
-        if (next == NULL)
-            break;
-        PQclear(*result);
-        *result = next;
-    }
-    status = PQresultStatus(*result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        return true;
-    query_failed(connection, *result, sql, place, error);
-    if (PQstatus(connection->pg) != CONNECTION_OK)
-        connection->unusable = true;
-    PQclear(*result);
-    return false;
-}
-
-static bool run_command(Connection *connection, const char *sql, Error *error)
-{
-    PGresult *result;
-
-    if (!run_query(connection, sql, 0, NULL, false, "in", &result, error))
-    {
-        if (error->kind == ERROR_FAILED)
-            error_hint(error, "If there is a connection pooler between pg_rewind and the source "
-                              "server, connect to the server itself.");
-        return false;
-    }
-    PQclear(result);
-    return true;
-}
-
-/* File names arrive as the bytes that they are. */
-static bool set_encoding(Connection *connection, Error *error)
-{
-    const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
-    char sql[128];
-
-    snprintf(sql, sizeof(sql), "SET client_encoding = '%.60s'",
-             encoding != NULL && strchr(encoding, '\'') == NULL ? encoding : "SQL_ASCII");
-    return run_command(connection, sql, error);
-}
-
-/* The SETs; each only where the server knows it. */
-static bool prepare_session(Connection *connection, Error *error)
-{
-    static const struct
-    {
-        int since; /* server version */
-        const char *sql;
-    } commands[] = {
-        {0, "SET statement_timeout = 0"},
-        {0, "SET lock_timeout = 0"},
-        {90600, "SET idle_in_transaction_session_timeout = 0"},
-        {140000, "SET idle_session_timeout = 0"},
-        {170000, "SET transaction_timeout = 0"},
-        {0, "SET default_transaction_read_only = on"},
-        {0, "SELECT pg_catalog.set_config('search_path', '', false)"},
-    };
-    const int version = PQserverVersion(connection->pg);
-
-    for (size_t index = 0; index < sizeof(commands) / sizeof(commands[0]); index++)
-        if (version >= commands[index].since &&
-            !run_command(connection, commands[index].sql, error))
-            return false;
-    return set_encoding(connection, error);
-}
-
-/* Connect; libpq handles host lists and timeouts, and does not look at our stop flag. */
-static bool connect_to_server(Connection *connection, const ParameterList *list, Error *error)
-{
-    char message[4096];
-
-    signals_blocking_call(true);
-    if (!stop_check(error))
-    {
-        signals_blocking_call(false);
-        return false;
-    }
-    connection->pg = PQconnectdbParams(list->keywords, list->values, 0);
-    signals_blocking_call(false);
-    if (connection->pg == NULL)
-        out_of_memory();
-    if (PQstatus(connection->pg) == CONNECTION_OK)
-    {
-        PQsetNoticeReceiver(connection->pg, ignore_notice, NULL);
-        connection->cancel = PQgetCancel(connection->pg);
-        return true;
-    }
-
-    error_set(error, connect_failure_kind(connection->pg, list), "%s", /* contract */
-              trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
-    if (PQconnectionNeedsPassword(connection->pg))
-        error_hint(error, "Put the password into a password file (PGPASSFILE, ~/.pgpass) or into "
-                          "PGPASSWORD: pg_rewind does not ask for it.");
-    return false;
-}
-
-Connection *connection_open(const char *conninfo, Error *error)
-{
-    char *parse_message = NULL;
-    char message[2048];
-    PQconninfoOption *options = PQconninfoParse(conninfo, &parse_message);
-    ParameterList list;
-    Connection *connection;
-    bool ok;
-
-    if (options == NULL)
-    {
-        error_set(error, ERROR_FAILED, "%s", trimmed(parse_message, message, sizeof(message)));
-        PQfreemem(parse_message);
-        return NULL;
-    }
-    connection = memory_allocate_zeroed(1, sizeof(Connection));
-    collect_parameters(connection, options, &list);
-    ok = connect_to_server(connection, &list, error) && prepare_session(connection, error);
-    free(list.keywords);
-    free(list.values);
-    PQconninfoFree(options);
-    if (ok)
-        return connection;
-    connection_close(connection);
-    return NULL;
-}
-
-void connection_close(Connection *connection)
-{
-    if (connection == NULL)
-        return;
-    PQfreeCancel(connection->cancel);
-    PQfinish(connection->pg);
-    free(connection);
-}
-
-int connection_server_version(const Connection *connection)
-{
-    return PQserverVersion(connection->pg);
+                     connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
 }
 
 /* Is the result one column and at most one row? *found: there is a row and its value is not NULL.
@@ -449,6 +157,170 @@ static bool check_one_value(const PGresult *result, const char *sql, bool *found
     return true;
 }
 
+static bool is_usable(const Connection *connection, Error *error)
+{
+    return !connection->unusable ||
+           error_set(error, ERROR_RETRY, "connection to the source server was lost");
+}
+
+static bool could_not_send(Connection *connection, Error *error)
+{
+    char message[2048];
+
+    connection->unusable = true;
+    return error_set(error, ERROR_RETRY, "could not send query: %s",
+                     connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
+}
+
+static bool send_query(Connection *connection, const char *sql, int count,
+                       const char *const *parameters, bool binary, Error *error)
+{
+    if (!is_usable(connection, error))
+        return false;
+    return PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary) ||
+           could_not_send(connection, error);
+}
+
+/* Take the last result of what was sent, which is not an error. The caller frees it. */
+static bool last_result(Connection *connection, const char *sql, const char *place,
+                        PGresult **result, Error *error)
+{
+    ExecStatusType status = PGRES_COMMAND_OK;
+    PGresult *next;
+
+    *result = NULL;
+    for (;;)
+    {
+        if (!next_result(connection, &next, error))
+        {
+            PQclear(*result);
+            return false;
+        }
+        if (next == NULL)
+            break;
+        PQclear(*result);
+        *result = next;
+    }
+    if (*result != NULL)
+        status = PQresultStatus(*result);
+    if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
+        return true;
+    query_failed(connection, *result, sql, place, error);
+    if (PQstatus(connection->pg) != CONNECTION_OK)
+        connection->unusable = true;
+    PQclear(*result);
+    return false;
+}
+
+static bool run_query(Connection *connection, const char *sql, int count,
+                      const char *const *parameters, bool binary, PGresult **result, Error *error)
+{
+    return send_query(connection, sql, count, parameters, binary, error) &&
+           last_result(connection, sql, "on", result, error);
+}
+
+/*
+ * What each transaction begins with. All is local to it: through a pooler the next client gets this
+ * server connection as it was. The timeouts come first, they count for what follows.
+ */
+static void make_begin_sql(Connection *connection)
+{
+    /* File names arrive as the bytes that they are. */
+    const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
+
+    if (encoding == NULL || strchr(encoding, '\'') != NULL)
+        encoding = "SQL_ASCII";
+    snprintf(connection->begin_sql, sizeof(connection->begin_sql),
+             "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; "
+             "SET LOCAL statement_timeout = 0; "
+             "SET LOCAL lock_timeout = 0; "
+             "SET LOCAL idle_in_transaction_session_timeout = 0; "
+             "%s"
+             "SET LOCAL search_path = ''; "
+             "SET LOCAL client_encoding = '%.60s'; "
+             "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
+             "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
+             "::pg_catalog.int8::pg_catalog.text",
+             PQserverVersion(connection->pg) >= 170000 ? "SET LOCAL transaction_timeout = 0; " : "",
+             encoding);
+}
+
+bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
+{
+    PGresult *result;
+    bool found;
+    bool ok;
+
+    if (!is_usable(connection, error))
+        return false;
+    if (!PQsendQuery(connection->pg, connection->begin_sql))
+        return could_not_send(connection, error);
+    if (!last_result(connection, "BEGIN", "in", &result, error))
+        return false;
+    ok = check_one_value(result, connection->begin_sql, &found, error);
+    snprintf(instance, CONNECTION_INSTANCE_SIZE, "%s", ok && found ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    return ok;
+}
+
+void connection_end(Connection *connection)
+{
+    PGresult *result;
+    Error ignored;
+
+    /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
+    if (connection->unusable)
+        return;
+    if (!PQsendQuery(connection->pg, "ROLLBACK"))
+        connection->unusable = true;
+    else if (last_result(connection, "ROLLBACK", "in", &result, &ignored))
+        PQclear(result);
+    else
+        connection->unusable = true;
+}
+
+Connection *connection_open(const char *conninfo, int retry_timeout_seconds, double seconds,
+                            ConnectionRefusal *refusal, Error *error)
+{
+    AddedParameters added = {0};
+    Connection *connection;
+    PGconn *pg;
+
+    *refusal = REFUSAL_NONE;
+    if (!stop_check(error))
+        return NULL;
+    pg = connect_to_server(conninfo, retry_timeout_seconds, seconds, &added, refusal, error);
+    if (pg == NULL)
+        return NULL;
+    connection = memory_allocate_zeroed(1, sizeof(Connection));
+    *connection = (Connection){.pg = pg,
+                               .added = added,
+                               .silence_milliseconds_max =
+                                   connect_silence_milliseconds(retry_timeout_seconds)};
+    PQsetNoticeReceiver(pg, ignore_notice, NULL);
+    PQsetnonblocking(pg, 1); /* sending may hang as well */
+    make_begin_sql(connection);
+    return connection;
+}
+
+void connection_close(Connection *connection)
+{
+    if (connection == NULL)
+        return;
+    PQfinish(connection->pg);
+    free(connection);
+}
+
+double connection_silent_seconds(const Connection *connection)
+{
+    return connection->silent_milliseconds / 1e3;
+}
+
+int connection_server_version(const Connection *connection)
+{
+    return PQserverVersion(connection->pg);
+}
+
 bool connection_value(Connection *connection, Arena *arena, const char *sql, int count,
                       const char *const *parameters, char **value, bool *found, Error *error)
 {
@@ -457,7 +329,7 @@ bool connection_value(Connection *connection, Arena *arena, const char *sql, int
 
     *value = NULL;
     *found = false;
-    if (!run_query(connection, sql, count, parameters, false, "on", &result, error))
+    if (!run_query(connection, sql, count, parameters, false, &result, error))
         return false;
     ok = check_one_value(result, sql, found, error);
     if (ok && *found)
@@ -473,7 +345,7 @@ bool connection_bytes(Connection *connection, const char *sql, int count,
     bool ok;
 
     *found = false;
-    if (!run_query(connection, sql, count, parameters, true, "on", &result, error))
+    if (!run_query(connection, sql, count, parameters, true, &result, error))
         return false;
     ok = check_one_value(result, sql, found, error);
     if (ok && (PQfformat(result, 0) != 1 || PQftype(result, 0) != BYTEA_OID))
@@ -615,25 +487,6 @@ void array_append_int(Buffer *literal, int64_t value)
     buffer_printf(literal, "%lld", (long long) value);
 }
 
-void connection_cancel(Connection *connection)
-{
-    char message[256];
-
-    if (connection->cancel != NULL)
-        (void) PQcancel(connection->cancel, message, sizeof(message));
-}
-
-/* Did connection_open add this option? */
-static bool is_added(const Connection *connection, const char *keyword)
-{
-    if (connection->user_timeout_added && strcmp(keyword, "tcp_user_timeout") == 0)
-        return true;
-    for (size_t index = 0; connection->keepalives_added && index < 3; index++)
-        if (strcmp(keyword, keepalive_parameters[index].keyword) == 0)
-            return true;
-    return false;
-}
-
 bool connection_options(Connection *connection, ConnectionOption visit, void *context, Error *error)
 {
     PQconninfoOption *options = PQconninfo(connection->pg);
@@ -647,7 +500,7 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
             strcmp(option->keyword, "replication") == 0 || strcmp(option->keyword, "dbname") == 0 ||
             strcmp(option->keyword, "fallback_application_name") == 0 ||
             (option->compiled != NULL && strcmp(option->val, option->compiled) == 0) ||
-            is_added(connection, option->keyword))
+            connect_is_added(&connection->added, option->keyword))
             continue;
         ok = visit(context, option->keyword, option->val, error);
     }
@@ -658,7 +511,8 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
 /* The dbname among options, or NULL. Frees the options. */
 static char *take_dbname(PQconninfoOption *options, Arena *arena)
 {
-    const PQconninfoOption *option = options != NULL ? find_option(options, "dbname") : NULL;
+    const PQconninfoOption *option =
+        options != NULL ? connect_find_option(options, "dbname") : NULL;
     char *dbname = NULL;
 
     if (option != NULL && option->val != NULL && option->val[0] != '\0')

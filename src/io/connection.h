@@ -1,8 +1,10 @@
 /*
- * One libpq connection to the source: settings, queries, rows.
+ * One libpq connection to the source: transactions, queries, rows.
  *
- * Works through poolers: only unnamed statements, nothing relies on session state but the SETs at
- * its start. A lost connection is ERROR_RETRY, an SQL error ERROR_FAILED.
+ * Works through poolers, also where each transaction may meet another server connection: only
+ * unnamed statements, no session state, and every setting is local to its transaction. A lost
+ * connection is ERROR_RETRY, an SQL error ERROR_FAILED. A server that says nothing for half
+ * of the retry timeout counts as lost.
  */
 #ifndef IO_CONNECTION_H
 #define IO_CONNECTION_H
@@ -16,20 +18,47 @@
 
 typedef struct Connection Connection;
 
+/* Why a server that is there did not take a connection that it may take later. */
+typedef enum ConnectionRefusal
+{
+    REFUSAL_NONE,      /* another reason, or none */
+    REFUSAL_NOT_READY, /* it is starting up or shutting down */
+    REFUSAL_TOO_MANY   /* there are too many connections */
+} ConnectionRefusal;
+
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
- * where the user set none, keepalives and tcp_user_timeout. Never prompts. NULL with error on
- * failure (the message is libpq's, one trailing newline stripped): ERROR_FAILED when a server
+ * where the user set none, keepalives, tcp_user_timeout and connect_timeout that fit the retry
+ * timeout. It may take `seconds` in all (0: as long as libpq tries). Never prompts. NULL with error
+ * on failure (the message is libpq's, one trailing newline stripped): ERROR_FAILED when a server
  * refused us for a reason that lasts (password, unknown database), else ERROR_RETRY (no answer,
  * starting up, too many connections), which the first connection of a run may treat as failure.
- * Sends the SETs that the server's version knows: the timeouts 0, default_transaction_read_only on,
- * empty search_path, a client_encoding that does not convert.
+ * *refusal then tells whether a server answered that it cannot take us now.
  */
-MUST_CHECK Connection *connection_open(const char *conninfo, Error *error);
+MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_seconds,
+                                       double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
 
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
+
+/* How long the server had said nothing when the last wait for it ended. */
+double connection_silent_seconds(const Connection *connection);
+
+/*
+ * Begin a transaction; all statements belong into one, and nothing outside is relied on. It only
+ * reads, has no timeouts, an empty search_path and a client_encoding that does not convert.
+ *
+ * instance tells which server process answers: the same text as before means that there was no
+ * restart and no other server in between, also where a pooler or proxy made one connection out of
+ * several.
+ */
+#define CONNECTION_INSTANCE_SIZE 64
+MUST_CHECK bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE],
+                                 Error *error);
+
+/* End it, also after an error in it. */
+void connection_end(Connection *connection);
 
 /* A statement with text parameters ("$1"), read as one text value; NULL value: *found false. Arena
  * owns it. */
@@ -54,8 +83,8 @@ typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Err
 /*
  * Run a statement and hand over each row as it arrives (single-row mode), with bounded memory.
  * column_count (at most 16) is checked. binary asks for binary results (bytea, int8 in network
- * order, text). An SQL error leaves the connection usable; when row fails, the query is cancelled
- * and only connection_close may follow.
+ * order, text). An SQL error leaves the connection usable; when row fails, the query is left in
+ * the middle, and only connection_close may follow.
  */
 MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int count,
                                 const char *const *parameters, bool binary, int column_count,
@@ -70,12 +99,9 @@ void array_append_int(Buffer *literal, int64_t value);
 void array_begin(Buffer *literal);
 void array_end(Buffer *literal);
 
-/* Stop what other threads are doing on it: cancel request, best effort. */
-void connection_cancel(Connection *connection);
-
 /*
  * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without
- * replication, dbname, fallback_application_name, the keepalives that we added, and without options
+ * replication, dbname, fallback_application_name, the timeouts that we added, and without options
  * that equal libpq's compiled default.
  */
 typedef bool (*ConnectionOption)(void *context, const char *keyword, const char *value,

@@ -58,20 +58,24 @@ static void test_numbers_in_network_order(void **state)
 
 static void test_a_string_that_libpq_refuses(void **state)
 {
+    ConnectionRefusal refusal;
+
     (void) state;
-    assert_null(connection_open("nonsense", &error));
+    assert_null(connection_open("nonsense", 1, 0, &refusal, &error));
     assert_int_equal(error.kind, ERROR_FAILED);
     assert_string_equal(error.message,
                         "missing \"=\" after \"nonsense\" in connection info string");
-    assert_null(connection_open("nosuchoption=1", &error));
+    assert_null(connection_open("nosuchoption=1", 1, 0, &refusal, &error));
     assert_string_equal(error.message, "invalid connection option \"nosuchoption\"");
     connection_close(NULL);
 }
 
 static void test_no_answer_may_be_one_later(void **state)
 {
+    ConnectionRefusal refusal;
+
     (void) state;
-    assert_null(connection_open("host=/no/such/directory port=1 user=x", &error));
+    assert_null(connection_open("host=/no/such/directory port=1 user=x", 1, 0, &refusal, &error));
     assert_int_equal(error.kind, ERROR_RETRY);
     assert_null(strchr(error.message + strlen(error.message) - 1, '\n'));
 }
