@@ -183,6 +183,14 @@ int server_longer_pause(int milliseconds)
     return milliseconds < PAUSE_MILLISECONDS_MAX / 2 ? 2 * milliseconds : PAUSE_MILLISECONDS_MAX;
 }
 
+/* How long one attempt to connect may take while nothing is lost yet. */
+static double reconnect_seconds(const ServerSource *self)
+{
+    return self->retry_timeout_seconds > 0 && self->retry_timeout_seconds < RECONNECT_SECONDS
+               ? self->retry_timeout_seconds
+               : RECONNECT_SECONDS;
+}
+
 /* Begin a transaction, and look who answers if that is another server process than last time. */
 static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, Error *error)
 {
@@ -200,7 +208,7 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
-/* Open the connection if there is none, and begin; a failure closes it. */
+/* Open the connection if there is none, and begin. */
 static bool get_ready(ServerSource *self, ServerConnection *connection, double seconds,
                       Error *error)
 {
@@ -229,12 +237,15 @@ typedef struct Retry
 } Retry;
 
 /*
- * What died while nothing was asked of it is replaced at once, even if nothing is to be retried:
- * with an idle_session_timeout, or a firewall that forgets.
+ * What was closed while nothing was asked of it is replaced at once, even if nothing is to be
+ * retried: there is an idle_session_timeout, or a pooler that tidies up.
  */
-static bool replaces_idle(Retry *retry, bool died_idle)
+static bool replaces_idle(const ServerSource *self, const ServerConnection *connection,
+                          Retry *retry, bool died_idle)
 {
-    const bool replaces = died_idle && !retry->replaced && retry->deadline < 0;
+    const bool replaces = died_idle && !retry->replaced && retry->deadline < 0 &&
+                          (self->retry_timeout_seconds == 0 ||
+                           connection_silent_seconds(connection->connection) <= 0);
 
     retry->replaced = replaces;
     return replaces;
@@ -296,7 +307,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
     {
         const bool had_connection = connection->connection != NULL;
         const double seconds =
-            retry.deadline < 0 ? RECONNECT_SECONDS : retry.deadline - server_clock();
+            retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - server_clock();
         bool success = false;
         bool ready = get_ready(self, connection, seconds > 1 ? seconds : 1, error);
 
@@ -309,7 +320,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
             return true;
         if (error->kind != ERROR_RETRY)
             return false;
-        if (replaces_idle(&retry, had_connection && !ready))
+        if (replaces_idle(self, connection, &retry, had_connection && !ready))
             lose(connection);
         else
         {
@@ -358,7 +369,7 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
 {
     ServerConnection *connection = &self->connections[self->connection_count];
 
-    *granted = get_ready(self, connection, RECONNECT_SECONDS, error);
+    *granted = get_ready(self, connection, reconnect_seconds(self), error);
     if (*granted)
     {
         connection_end(connection->connection);

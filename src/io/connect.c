@@ -71,6 +71,14 @@ const PQconninfoOption *connect_find_option(const PQconninfoOption *options, con
     return NULL;
 }
 
+static double seconds_since(const struct timespec *begin)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double) (now.tv_sec - begin->tv_sec) + (double) (now.tv_nsec - begin->tv_nsec) / 1e9;
+}
+
 /* ---- What libpq is told ---- */
 
 /* Does the string or the environment choose this option? Options that libpq lacks count as chosen.
@@ -254,16 +262,30 @@ static bool probe_connects(PGconn *pg)
     return status == PGRES_POLLING_OK;
 }
 
+/* May it have failed because nobody answered for the connect_timeout? */
+static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
+{
+    const ParameterList *list = &attempt->list;
+    double timeout = 0;
+
+    for (size_t index = 0; index < list->count; index++)
+        if (strcmp(list->keywords[index], "connect_timeout") == 0)
+            timeout = atoi(list->values[index]);
+    return timeout > 0 && seconds >= timeout;
+}
+
 /*
  * Why did connecting fail? libpq has no SQLSTATE for that, so look at one more attempt, whose
  * messages are verbose. No answer from a server counts as passing.
  */
-static void find_reason(ConnectAttempt *attempt)
+static void find_reason(ConnectAttempt *attempt, double seconds)
 {
     char sqlstate[6];
     PGconn *pg;
 
     attempt->kind = ERROR_RETRY;
+    if (may_have_timed_out(attempt, seconds))
+        return;
     if (PQconnectionNeedsPassword(attempt->pg))
     {
         attempt->kind = ERROR_FAILED;
@@ -318,13 +340,15 @@ static void free_attempt(ConnectAttempt *attempt)
 static void *run_attempt(void *argument)
 {
     ConnectAttempt *attempt = argument;
+    struct timespec begin;
     bool abandoned;
 
+    clock_gettime(CLOCK_MONOTONIC, &begin);
     attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 0);
     if (attempt->pg == NULL)
         out_of_memory();
     if (PQstatus(attempt->pg) != CONNECTION_OK)
-        find_reason(attempt);
+        find_reason(attempt, seconds_since(&begin));
     pthread_mutex_lock(&attempt->lock);
     attempt->is_over = true;
     abandoned = attempt->abandoned;
@@ -346,14 +370,6 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
     started = pthread_create(thread, NULL, run_attempt, attempt) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
-}
-
-static double seconds_since(const struct timespec *begin)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) (now.tv_sec - begin->tv_sec) + (double) (now.tv_nsec - begin->tv_nsec) / 1e9;
 }
 
 /* Wait for the thread's end; false with error when a stop or the end of the time comes before. */

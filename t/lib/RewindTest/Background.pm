@@ -21,6 +21,7 @@ sub start_rewind
 {
     my ($target, $source, %option) = @_;
     my $errors = $target->dir . '/errors';
+    pipe(my $end, my $held) or die "could not make a pipe: $!";
     my $pid = fork() // die "could not fork: $!";
     if ($pid == 0)
     {
@@ -33,6 +34,8 @@ sub start_rewind
         POSIX::_exit(127);
     }
     $running{$pid} = 1;
+    close $held;
+    readline $end;    # ends when the program runs: exec closes the other end
     return { pid => $pid, errors => $errors, began => Time::HiRes::time() };
 }
 

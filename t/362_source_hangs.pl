@@ -1,0 +1,127 @@
+# A network that swallows everything, without a reset, ends the run in time, and so does a signal meanwhile.
+# (Invariant 1. The same on all versions; the source is a server.)
+#
+#   connecting    no answer at all, no answer to the first byte
+#   a query       no answer; the kernel of the other side still confirms what arrives, so keepalives do not notice
+
+use strict;
+use warnings;
+use lib 't/lib';
+use IO::Socket::INET;
+use RewindTest;
+use RewindTest::Background;
+use RewindTest::Proxy;
+use RewindTest::Tree;
+use Time::HiRes ();
+
+my ($target, $before);
+
+# Test that it ends with status 1 within so many seconds since then, and nothing has happened.
+sub ends_within
+{
+    my ($run, $since, $seconds, $message) = @_;
+    my $result = end_of_rewind($run);
+    my $took = Time::HiRes::time() - $since;
+    is($result->{status}, 1, 'exit status 1') or diag($result->{stderr});
+    cmp_ok($took, '<', $seconds, "it ends within $seconds seconds") or diag($result->{stderr});
+    like($result->{stderr}, $message, 'it says why');
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\./m, 'and that the target is unchanged');
+    is_same_tree(tree($target), $before, 'the target is as it was');
+    return;
+}
+
+# A port where nobody ever accepts: the queue of those who wait is full, and the kernel drops what comes.
+sub deaf_port
+{
+    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die "could not listen: $!";
+    my @waiting;
+    for (1 .. 8)
+    {
+        my $client = IO::Socket::INET->new(Proto => 'tcp', Blocking => 0) // die;
+        socket($client, Socket::PF_INET, Socket::SOCK_STREAM, 0) or die;
+        $client->blocking(0);
+        connect($client, Socket::pack_sockaddr_in($listener->sockport, Socket::inet_aton('127.0.0.1')));
+        push @waiting, $client;
+    }
+    return ($listener, @waiting);
+}
+
+each_version(sub {
+    my ($version) = @_;
+    (my $source, $target) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, repeat('common', 20) AS v FROM generate_series(1, 20000) i") },
+        source => sub { $_[0]->sql("UPDATE t SET v = 'source' WHERE i % 3 = 0; CREATE TABLE s AS SELECT 1 AS a") },
+        target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT * FROM t") });
+    $before = tree($target);
+    my ($deaf, @waiting) = deaf_port();
+    my $nowhere = 'host=127.0.0.1 port=' . $deaf->sockport . ' user=postgres dbname=postgres';
+    my $proxy = RewindTest::Proxy->new('proxy', $source, tcp => 1);
+
+    {
+        my $copy = $target->copy('undisturbed');
+        rewinds($copy, $proxy, options => ['--no-sync']);
+        $copy->discard;
+    }
+    my $bytes = $proxy->status->{bytes};
+
+    subtest('nobody answers when it connects', sub {
+        my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => ['--retry-timeout=4']);
+        ends_within($run, $run->{began}, 12, qr/timeout expired/);
+        $run = start_rewind($target, $proxy, conninfo => "$nowhere connect_timeout=3", options => ['--retry-timeout=60']);
+        ends_within($run, $run->{began}, 13, qr/timeout expired/);
+    });
+    subtest('a second host answers', sub {
+        my $copy = $target->copy('second_host');
+        my $both = 'host=127.0.0.1,127.0.0.1 user=postgres dbname=postgres port=' . join ',', $deaf->sockport, $proxy->{port};
+        my $result = end_of_rewind(start_rewind($copy, $proxy, conninfo => $both, options => ['--retry-timeout=4', '--jobs=1', '-R' ]));
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        my $written = slurp($copy->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'));
+        like($written, qr/primary_conninfo.*127\.0\.0\.1,127\.0\.0\.1/, 'both hosts are written for the standby');
+        unlike($written, qr/timeout|keepalives/, 'the timeouts of pg_rewind are not');
+        $copy->discard;
+    });
+    subtest('a signal comes while it connects', sub {
+        my $run = start_rewind($target, $proxy, conninfo => $nowhere);
+        wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });
+        my $since = Time::HiRes::time();
+        kill 'TERM', $run->{pid};
+        ends_within($run, $since, 3, qr/^pg_rewind: error: terminated by signal 15$/m);
+    });
+
+    for my $part (0.001, 0.1, 0.5, 0.9)
+    {
+        subtest("no answer after a $part part of the bytes", sub {
+            $proxy->after(int($bytes * $part), 'hang');
+            my $run = start_rewind($target, $proxy, options => ['--retry-timeout=2']);
+            $proxy->wait_for('hang');
+            ends_within($run, Time::HiRes::time(), 7, qr/no answer|timeout expired/);
+            $proxy->pass;
+            wait_until('the proxy has no connection', sub { $proxy->status->{open} == 0 });
+        });
+    }
+    subtest('a signal comes while there is no answer to a query', sub {
+        for my $signal ('TERM', 'INT')
+        {
+            $proxy->after(int($bytes / 2), 'hang');
+            my $run = start_rewind($target, $proxy);
+            $proxy->wait_for('hang');
+            my $since = Time::HiRes::time();
+            kill $signal, $run->{pid};
+            ends_within($run, $since, 3, qr/^pg_rewind: error: terminated by signal \d+$/m);
+            $proxy->pass;
+        }
+    });
+    subtest('a short silence', sub {
+        my $copy = $target->copy('silence');
+        $proxy->after(int($bytes / 2), 'hang');
+        my $run = start_rewind($copy, $proxy, options => ['--retry-timeout=3']);
+        $proxy->wait_for('hang');
+        wait_until('it has given up waiting', sub { slurp($run->{errors}) =~ /no answer within 1\.5 s/ });
+        $proxy->cut;
+        my $result = end_of_rewind($run);
+        is($result->{status}, 0, 'pg_rewind goes on') or diag($result->{stderr});
+        rejoins($copy, $source);
+        $copy->discard;
+    });
+    is($target->try_start->{status}, 0, 'the old server starts');
+}, only => [ 11, 18 ]);
