@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 
+#define MISSING_NAMES_SIZE_MAX 1000
+
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text)
 {
     return lsn_text(run->shape.version, lsn, text);
@@ -63,6 +65,15 @@ bool run_missing_wal_error(const char *names, Error *error)
     error_detail(error, "Missing: %s.", names);
     return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them "
                              "with --restore-target-wal.");
+}
+
+/* A source that says that its WAL ends far behind what it has would have us name millions. */
+bool run_add_missing(Buffer *names, const char *name)
+{
+    const bool enough = names->size > MISSING_NAMES_SIZE_MAX;
+
+    buffer_printf(names, "%s%s", names->size > 0 ? ", " : "", enough ? "..." : name);
+    return !enough;
 }
 
 bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error)

@@ -6,6 +6,7 @@
 
 #include "apply/stage.h"
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "cluster/interlock.h"
 #include "cluster/source.h"
@@ -111,6 +112,9 @@ void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]
  */
 bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end);
 bool run_missing_wal_error(const char *names, Error *error);
+
+/* Add a segment to the names for that. False: they are many enough, look for no more. */
+bool run_add_missing(Buffer *names, const char *name);
 
 /* Bring the source's segment NAME to the file path, which is there only when it is whole. Any
  * worker's connection. */

@@ -107,17 +107,24 @@ static bool bring_segment(void *context, int worker, size_t item, Error *error)
            run_fetch_segment(run, worker, name, path, &found, error);
 }
 
-static bool check_space(const Run *run, uint64_t bytes, Error *error)
+/* Is there room for what is to be brought? *bytes is how much that is. Where the source says that
+ * its WAL ends is not believed: nothing is counted any more when it is too much. */
+static bool check_space(const Run *run, uint64_t first, uint64_t count, uint64_t *bytes,
+                        Error *error)
 {
     FileSpace space;
 
+    *bytes = 0;
     if (!file_space(run->scratch, &space, error))
         return false;
-    if (bytes <= space.free_bytes)
+    for (uint64_t i = 0; i < count && *bytes <= space.free_bytes; i++)
+        *bytes += run_keeps_segment(run, first + i) ? 0 : run->shape.segment_size;
+    if (*bytes <= space.free_bytes)
         return true;
     error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
-    error_detail(error, "%llu MB of the source's WAL are to be brought there, %llu MB are free.",
-                 (unsigned long long) ((bytes + MEGABYTE - 1) / MEGABYTE),
+    error_detail(error,
+                 "At least %llu MB of the source's WAL are to be brought there, %llu MB are free.",
+                 (unsigned long long) ((*bytes + MEGABYTE - 1) / MEGABYTE),
                  (unsigned long long) (space.free_bytes / MEGABYTE));
     return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
                                                    : "Make space and run pg_rewind again.");
@@ -127,15 +134,14 @@ bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 {
     Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
     size_t count = (size_t) (wal_segment_before(&run->shape, end) - bringing.first) + 1;
-    uint64_t bytes = 0;
+    uint64_t bytes;
     bool result;
     int granted;
 
     if (!run->source->is_server || end <= from)
         return true;
-    for (size_t i = 0; i < count; i++)
-        bytes += run_keeps_segment(run, bringing.first + i) ? 0 : run->shape.segment_size;
-    if (!file_make_directory(run->scratch, error) || !check_space(run, bytes, error) ||
+    if (!file_make_directory(run->scratch, error) ||
+        !check_space(run, bringing.first, count, &bytes, error) ||
         !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
         return false;
     progress_begin("copied", bytes);

@@ -70,9 +70,9 @@ static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error
             continue;
         run_segment_name(run, *next, name);
         result = stage_segment(run, *next, end, &found, error);
-        if (result && !found)
-            buffer_printf(&missing, "%s%s", missing.size > 0 ? ", " : "", name);
-        else if (result && end >= wal_segment_start(&run->shape, *next + 1))
+        if (result && !found && !run_add_missing(&missing, name))
+            break;
+        if (result && found && end >= wal_segment_start(&run->shape, *next + 1))
             result = add_done_marker(run, name, error);
     }
     if (result && missing.size > 0)

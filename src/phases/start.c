@@ -19,8 +19,8 @@ static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
 
         run_segment_name(run, segment, name);
         result = run_find_source_segment(run, segment, path, &found, error);
-        if (result && !found)
-            buffer_printf(&missing, "%s%s", missing.size > 0 ? ", " : "", name);
+        if (result && !found && !run_add_missing(&missing, name))
+            break;
     }
     if (result && missing.size > 0)
         result = run_missing_wal_error(buffer_string(&missing), error);

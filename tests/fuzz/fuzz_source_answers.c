@@ -3,9 +3,10 @@
  * than asked for, a listing of paths that stay in the data directory, a plan of ranges inside of
  * the files.
  *
- * The input begins with three bytes: version; primary or standby (lowest bit); how many queries are
- * answered as a server would. Later ones are, too, but for what the next bytes say: kind of twist
- * (0: none), and then what the twist needs. No more bytes: no more twists.
+ * The input begins with three bytes: version; primary or standby (lowest bit), and what is asked
+ * (the next two); how many queries are answered as a server would. Later ones are, too, but for
+ * what the next bytes say: kind of twist (0: none), and then what the twist needs. No more bytes:
+ * no more twists.
  */
 #include "cluster/source.h"
 #include "format/crc32c.h"
@@ -217,6 +218,13 @@ static void repeat_row(FakeAnswer *answer, int row)
     answer->rows++;
 }
 
+static void add_column(FakeAnswer *answer)
+{
+    for (int row = 0; row < answer->rows; row++)
+        answer->values[row][answer->columns] = answer->values[row][0];
+    answer->columns++;
+}
+
 /* A value of other bytes, once or many times over. */
 static void replace_value(FakeAnswer *answer, FakeValue *value)
 {
@@ -258,7 +266,7 @@ static void twist_one(FakeAnswer *answer, uint8_t twist)
         break;
     case 5:
         if (answer->columns < FAKE_COLUMNS_MAX)
-            answer->columns++;
+            add_column(answer);
         break;
     case 6:
         if (row >= 0)
@@ -289,7 +297,6 @@ static void answer_query(const char *sql, int count, const char *const *paramete
 {
     (void) count;
     (void) binary;
-    memset(answer->values, 0, sizeof(answer->values));
     answer_rightly(sql, parameters, answer);
     if (untouched-- > 0)
         return;
@@ -449,18 +456,43 @@ static void make_plan(const Listing *listing)
     blockmap_destroy(scanned.blocks);
 }
 
-static void use_source(Source *source, Arena *arena)
+static void fetch_pieces(Source *source, bool digest)
+{
+    static Error error;
+    Delivered delivered = {.digest = digest};
+    bool supported = true;
+    int granted;
+
+    if (!source->operations->start_workers(source, 1, &granted, &error))
+        return;
+    if (digest ? source->operations->digest(source, 0, requests, REQUEST_COUNT, look_at_piece,
+                                            &delivered, &supported, &error)
+               : source->operations->fetch(source, 0, requests, REQUEST_COUNT, look_at_piece,
+                                           &delivered, &error))
+        if (supported && delivered.next != REQUEST_COUNT)
+            __builtin_trap();
+}
+
+static void list_files(Source *source, Arena *arena)
+{
+    static Error error;
+    Listing listing;
+
+    if (listing_of_source(arena, source, &listing, &error))
+    {
+        check_listing(&listing);
+        make_plan(&listing);
+    }
+    listing_free(&listing);
+}
+
+static void ask_position(Source *source)
 {
     static Control control;
     static Error error;
     SourcePosition position;
-    Listing listing;
-    Delivered pieces = {.digest = false};
-    Delivered digests = {.digest = true};
     Buffer history = {0};
     bool found;
-    bool supported;
-    int granted;
 
     if (source->operations->read_control(source, &control, &error) &&
         source->operations->position(source, &control, &position, &error) &&
@@ -471,22 +503,6 @@ static void use_source(Source *source, Arena *arena)
         history.size > 1000)
         __builtin_trap();
     buffer_free(&history);
-    if (listing_of_source(arena, source, &listing, &error))
-    {
-        check_listing(&listing);
-        make_plan(&listing);
-    }
-    listing_free(&listing);
-    if (!source->operations->start_workers(source, 1, &granted, &error))
-        return;
-    if (source->operations->fetch(source, 0, requests, REQUEST_COUNT, look_at_piece, &pieces,
-                                  &error) &&
-        pieces.next != REQUEST_COUNT)
-        __builtin_trap();
-    if (source->operations->digest(source, 0, requests, REQUEST_COUNT, look_at_piece, &digests,
-                                   &supported, &error) &&
-        supported && digests.next != REQUEST_COUNT)
-        __builtin_trap();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -494,17 +510,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static Error error;
     Arena *arena = arena_create();
     Source *source = NULL;
+    uint8_t questions;
     int count;
     const Version *rows = version_rows(&count);
 
     memory_files_clear();
     input = cursor_over(bytes, size);
     version = &rows[cursor_u8(&input) % count];
-    is_standby = cursor_u8(&input) % 2 == 1;
+    questions = cursor_u8(&input);
+    is_standby = questions % 2 == 1;
     untouched = cursor_u8(&input) % 64;
     fake_libpq_start(answer_query, version->major * 10000 + 1);
     if (source_server_open("host=source", 60, &source, &error))
-        use_source(source, arena);
+    {
+        switch (questions / 2 % 4)
+        {
+        case 0:
+            list_files(source, arena);
+            break;
+        case 1:
+            fetch_pieces(source, false);
+            break;
+        case 2:
+            fetch_pieces(source, true);
+            break;
+        default:
+            ask_position(source);
+        }
+    }
     source_close(source);
     arena_destroy(arena);
     return 0;

@@ -1,0 +1,151 @@
+# A source that answers nonsense can never write outside of the target, and what it says either makes a rewind or changes
+# nothing. (Invariants 1 and 9. The lies do not depend on the version.)
+#
+#   pg_rewind ──▶ liar ──▶ source        dice choose which rows of its answers the liar changes, and how
+#
+# PG_REWIND_TEST_LIES=500 tells more of them, PG_REWIND_TEST_SEED the first.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use File::Find ();
+use RewindTest;
+use RewindTest::Liar;
+use RewindTest::Proxy;
+
+my $lies = $ENV{PG_REWIND_TEST_LIES} // 40;
+my $first_seed = $ENV{PG_REWIND_TEST_SEED} // 1;
+
+# path => what shows that anything about it has changed: only looking does not change it.
+sub state_of
+{
+    my (@directories) = @_;
+    my %state;
+    my $visit = sub {
+        my ($inode, $mode, $links, $size, $changed) = (lstat)[1, 2, 3, 7, 10];
+        $state{$_} = -d _ ? "directory $inode $mode" : "$inode $mode $links $size $changed";
+    };
+    File::Find::find({ no_chdir => 1, wanted => $visit }, @directories);
+    return \%state;
+}
+
+sub changes
+{
+    my ($before, $after) = @_;
+    my %path = (%$before, %$after);
+    return join ', ', grep { ($before->{$_} // '') ne ($after->{$_} // '') } sort keys %path;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $original) = split_brain($version,
+        cluster => { settings => 'wal_keep_size = 8MB' },
+        before => sub {
+            my ($primary) = @_;
+            my $location = $primary->tablespace_location('space');
+            $primary->sql("CREATE TABLESPACE space LOCATION '$location'");
+            $primary->sql("CREATE TABLE t TABLESPACE space AS SELECT i, 'common' AS v FROM generate_series(1, 2000) i");
+        },
+        source => sub { $_[0]->sql("UPDATE t SET v = 'source'; CREATE TABLE s AS SELECT 1 AS a") },
+        target => sub { $_[0]->sql("UPDATE t SET v = 'target' WHERE i < 100; CREATE TABLE u AS SELECT 1 AS a") });
+    my $outside = work_dir() . '/outside';
+    mkdir $outside or die "could not create $outside: $!";
+    spew("$outside/kept", 'keep');
+    symlink($outside, $original->path('link_out')) or die "could not create a link: $!";
+
+    my ($target, $before);
+
+    # A lie that is told in each row, what the query and the row look like, and what pg_rewind says of it.
+    my @chosen = (
+        [ 'a path out of the target', qr/tablespace_location/, qr{^PG_VERSION$},
+            sub { [ '../../outside/kept', @_[ 1 .. 3 ] ] }, qr{target file path is unsafe for open: "\.\./\.\./outside/kept"} ],
+        [ 'an absolute path', qr/tablespace_location/, qr{^PG_VERSION$},
+            sub { [ "$outside/kept", @_[ 1 .. 3 ] ] }, qr/target file path is unsafe for open/ ],
+        [ 'a link that is no tablespace', qr/tablespace_location/, qr{^base$},
+            sub { \@_, [ 'base/liar', 4096, 't', $outside ], [ 'base/liar/kept', 4, 'f', undef ] }, qr/unexpected result set while fetching file list/ ],
+        [ 'a file behind a link of the target', qr/tablespace_location/, qr{^base$},
+            sub { \@_, [ 'link_out/kept', 4, 'f', undef ] }, qr{source file "link_out/kept" is in no directory that was listed} ],
+        [ 'a size below zero', qr/tablespace_location/, qr{^PG_VERSION$},
+            sub { [ $_[0], -1, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
+        [ 'a size of exabytes', qr/tablespace_location/, qr{^PG_VERSION$},
+            sub { [ $_[0], '9223372036854775807', @_[ 2, 3 ] ] }, qr/file "PG_VERSION" cannot be 9223372036854775807 bytes long/ ],
+        [ 'NULL for a size', qr/tablespace_location/, qr{^PG_VERSION$},
+            sub { [ $_[0], undef, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
+        [ 'another file than was asked for', qr/ROWS FROM/, qr{^base/},
+            sub { [ '../../outside/kept', @_[ 1, 2 ] ] }, qr{received data for file "\.\./\.\./outside/kept", when requested for "base/} ],
+        [ 'another place of the file', qr/binary_file\(path, begin, len, true\) FROM ROWS/, qr{^base/},
+            sub { [ $_[0], pack('q>', 3 << 30), $_[2] ] }, qr/received data at offset 3221225472 of file "base/ ],
+        [ 'more than was asked for', qr/binary_file\(path, begin, len, true\) FROM ROWS/, qr{^base/},
+            sub { [ @_[ 0, 1 ], 'x' x (2 << 20) ] }, qr/received more than requested for file "base/ ],
+        [ 'more pieces than were asked for', qr/binary_file\(path, begin, len, true\) FROM ROWS/, qr{^},
+            sub { \@_, \@_ }, qr/received data for file|received data at offset|received more data chunks than requested/ ],
+        [ 'no pieces', qr/binary_file\(path, begin, len, true\) FROM ROWS/, qr{^}, sub { }, qr/unexpected number of data chunks received/ ],
+        [ 'a position behind all WAL', qr/pg_walfile_name/, qr{^}, sub { ['FFFFFFFF/FFFFFFFF 00000002'] }, qr{unrecognized result "FFFFFFFF/FFFFFFFF} ],
+        [ 'a position far behind', qr/pg_walfile_name/, qr{^}, sub { ['7FFFFFFF/FFFFFFFF 00000002'] }, qr/not enough space on the file system/ ],
+    );
+    for my $chosen (@chosen)
+    {
+        my ($what, $query, $first, $lie, $message) = @$chosen;
+        my $copy = $original->copy('chosen');
+        my $before = state_of($copy->dir, $outside);
+        my $proxy = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
+            my ($sql, $row) = @_;
+            return $sql =~ $query && ($row->[0] // '') =~ $first ? $lie->(@$row) : $row;
+        }));
+        my $result = rewind($copy, $proxy, options => ['--retry-timeout=2'], seconds => 30);
+        $proxy->end;
+        is($result->{status}, 1, "$what: exit status 1") or diag($result->{stderr});
+        like($result->{stderr}, $message, "$what: it is said");
+        is(changes($before, state_of($copy->dir, $outside)), '', "$what: nothing has changed");
+        $copy->discard;
+    }
+
+    # The position is asked for once more when all has been fetched.
+    my $asked = 0;
+    my $copy = $original->copy('chosen');
+    my $copy_before = state_of($copy->dir, $outside);
+    my $proxy = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
+        my ($sql, $row) = @_;
+        return $sql =~ /pg_walfile_name/ && $asked++ ? ['7FFFFFFF/FFFFFFFF 00000002'] : $row;
+    }));
+    my $result = rewind($copy, $proxy, seconds => 30);
+    $proxy->end;
+    is($result->{status}, 1, 'a position far behind, at the end: exit status 1') or diag($result->{stderr});
+    like($result->{stderr}, qr/Missing: .*, \.\.\./, 'the first segments that are missing are named');
+    is(changes($copy_before, state_of($copy->dir, $outside)), '', 'nothing has changed');
+    $copy->discard;
+
+    my $around = state_of($outside);
+    my %ended;
+    for my $seed ($first_seed .. $first_seed + $lies - 1)
+    {
+        if (!$target)
+        {
+            $target = $original->copy("target.$seed");
+            $before = state_of($target->dir);
+        }
+        my $log = work_dir() . "/lies.$seed";
+        my $proxy = RewindTest::Proxy->new('liar', $source,
+            filter => RewindTest::Liar::filter($seed, outside => $outside, log => $log));
+        my $result = rewind($target, $proxy, options => [ '--retry-timeout=2', '--jobs=2' ], seconds => 60);
+        $proxy->end;
+        my $told = -e $log ? slurp($log) : 'nothing';
+        my $report = "seed $seed, exit status $result->{status}, signal $result->{signal}\nlies: " . substr($told, 0, 2000)
+            . "\n" . substr($result->{stderr}, -2000);
+        my $ended_well = $result->{signal} == 0 && grep { $_ == $result->{status} } 0, 1, 3;
+        ok($ended_well, "lie $seed: it ends with exit status 0, 1 or 3") or diag($report);
+        my $outside_changed = changes($around, state_of($outside));
+        is($outside_changed, '', "lie $seed: nothing outside of the target has changed") or diag($report);
+        $ended{ $told eq 'nothing' ? 'no lie' : $result->{status} }++;
+        if ($result->{status} != 0)
+        {
+            my $changed = changes($before, state_of($target->dir));
+            is($changed, '', "lie $seed: the target is untouched") or diag($report);
+            next if $changed eq '' && $ended_well;
+        }
+        $target->discard;
+        $target = undef;
+    }
+    note(join ', ', map { "$_: $ended{$_}" } sort keys %ended);
+    cmp_ok($ended{1} // 0, '>', $lies / 5, 'many lies were noticed') if $lies >= 20;
+}, only => [15]);
