@@ -269,7 +269,8 @@ each_version(sub {
             my $location = $primary->tablespace_location('space');
             $primary->sql("CREATE TABLESPACE space LOCATION '$location';
                 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i;
-                CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse (v text); CREATE TABLE linked AS TABLE t");
+                CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse (v text); ALTER TABLE sparse ALTER v SET STORAGE PLAIN;
+                CREATE TABLE linked AS TABLE t");
             ($sparse, $linked) = map { $primary->query("SELECT pg_relation_filepath('$_')") } qw(sparse linked);
             $primary->stop;
             truncate($primary->path($sparse), 4 * $megabyte) or die;    # new pages, all of them holes

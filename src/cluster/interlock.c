@@ -18,6 +18,8 @@
 #define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 #define PID_FILE_SIZE_MAX (64 * 1024)
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
+#define START_TIME_LINE 3
+#define CLOCK_TOLERANCE_SECONDS 3
 #define SHMEM_KEY_LINE 7      /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
 #define CLAIM_ATTEMPTS_MAX 10 /* somebody else may make the file again and again */
 
@@ -58,9 +60,65 @@ static void line_of(const Buffer *text, int number, char *line, size_t size)
 }
 
 /*
+ * Seconds since 1970 at which a process began: boot time, and field 22 of its stat in ticks, see
+ * proc(5). 0: not known. process is its number, or "self".
+ */
+static time_t start_time_of(const char *process)
+{
+    char path[64];
+    Buffer text = {0};
+    Error ignored;
+    long ticks_per_second = sysconf(_SC_CLK_TCK);
+    const char *position;
+    long long boot = 0;
+    unsigned long long ticks = 0;
+    bool known = false;
+
+    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    {
+        position = strstr(buffer_string(&text), "\nbtime ");
+        if (position != NULL)
+            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
+    }
+    buffer_clear(&text);
+    snprintf(path, sizeof(path), "/proc/%s/stat", process);
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    {
+        /* Field 2 is the program's name in parentheses and may hold anything; field 3 follows the
+         * last one. */
+        position = strrchr(buffer_string(&text), ')');
+        for (int field = 2; position != NULL && field < 22; field++)
+            position = strchr(position + 1, ' ');
+        if (position != NULL)
+        {
+            ticks = strtoull(position, NULL, 10);
+            known = boot > 0 && ticks_per_second > 0;
+        }
+    }
+    buffer_free(&text);
+    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
+                 : 0;
+}
+
+/* Did the process begin after the lock file that names it was written? */
+static bool is_younger(long pid, const Buffer *text)
+{
+    char line[64];
+    char process[32];
+    time_t start;
+
+    line_of(text, START_TIME_LINE, line, sizeof(line));
+    snprintf(process, sizeof(process), "%ld", pid);
+    start = start_time_of(process);
+    return start != 0 && strtoll(line, NULL, 10) > 0 &&
+           (long long) start > strtoll(line, NULL, 10) + CLOCK_TOLERANCE_SECONDS;
+}
+
+/*
  * A live negative pid is a single-user backend, or belongs to a process that got the number of a
- * pg_rewind that was killed: common in containers. A backend writes its shared memory key; we never
- * do.
+ * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
+ * after the file; we never do. What is left is a backend that is just starting, or a pid that was
+ * given to another cluster's.
  */
 static bool is_single_user_backend(long pid, const Buffer *text)
 {
@@ -82,7 +140,7 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     else
     {
         line_of(&comm, 1, name, sizeof(name));
-        is_backend = strstr(name, "postgres") != NULL;
+        is_backend = strstr(name, "postgres") != NULL && !is_younger(pid, text);
     }
     buffer_free(&comm);
     return is_backend;
@@ -147,43 +205,6 @@ done:
     return success;
 }
 
-/* Seconds since 1970 at which this process began: boot time, and field 22 of its stat in ticks. See
- * proc(5). */
-static time_t process_start_time(void)
-{
-    Buffer text = {0};
-    Error ignored;
-    long ticks_per_second = sysconf(_SC_CLK_TCK);
-    const char *position;
-    long long boot = 0;
-    unsigned long long ticks = 0;
-    bool known = false;
-
-    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
-    {
-        position = strstr(buffer_string(&text), "\nbtime ");
-        if (position != NULL)
-            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
-    }
-    buffer_clear(&text);
-    if (file_read_all("/proc/self/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
-    {
-        /* Field 2 is the program's name in parentheses and may hold anything; field 3 follows the
-         * last one. */
-        position = strrchr(buffer_string(&text), ')');
-        for (int field = 2; position != NULL && field < 22; field++)
-            position = strchr(position + 1, ' ');
-        if (position != NULL)
-        {
-            ticks = strtoull(position, NULL, 10);
-            known = boot > 0 && ticks_per_second > 0;
-        }
-    }
-    buffer_free(&text);
-    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
-                 : time(NULL);
-}
-
 /*
  * Seven lines as a standalone backend writes them: pid, directory, start time, port, no socket
  * directory, no listen address, and no shared memory key, which could name somebody else's segment.
@@ -192,11 +213,12 @@ static void make_claim(const Interlock *interlock, Buffer *content)
 {
     char absolute[PATH_MAX];
     const char *directory = realpath(interlock->directory, absolute);
+    const time_t start = start_time_of("self");
 
     buffer_clear(content);
     buffer_printf(content, "-%ld\n%s\n%lld\n5432\n\n\n\n", (long) getpid(),
                   directory != NULL ? directory : interlock->directory,
-                  (long long) process_start_time());
+                  (long long) (start != 0 ? start : time(NULL)));
 }
 
 /* A server prints the whole file, up to about 2 kB. */

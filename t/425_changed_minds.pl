@@ -1,0 +1,82 @@
+# Who changes his mind about the source gets what he asked for last: a rewind that was finished, begun, or interrupted towards one source
+# is followed by one towards another. (Invariants 2 and 3. Both sources; three versions.)
+#
+#   first source    1 ───●────┬──── 2 ────┬──── 2 ───▶
+#   second source             │           └──── 3 ───▶
+#   target                    └──── 1 ──▶
+#
+#   towards the first source            then towards the second
+#   rewound, never started              rewound again
+#   killed before the commit            rewound
+#   killed after the commit             the first is finished, without the first source; then rewound again
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Held;
+use RewindTest::Tree;
+
+my ($first, $second, $target);
+
+sub ends_at_second
+{
+    my ($copy, $kind) = @_;
+    $second->stop if $kind eq 'directory';
+    my $result = rewinds($copy, $second, kind => $kind);
+    $second->start if $kind eq 'directory';
+    like($result->{stderr}, qr/servers diverged at WAL location \S+ on timeline \d/, 'it has to be rewound');
+    like($result->{stderr}, qr/^pg_rewind: Done!$/m, 'and is');
+    nothing_is_left($copy);
+    rejoins($copy, $second, no_promotion => 1);
+    $copy->discard;
+    return $result;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    ($first, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 5000) g; CREATE TABLE d (a int)') },
+        source => sub { $_[0]->sql('UPDATE t SET v = 1 WHERE g % 2 = 0; CREATE TABLE first AS TABLE t') },
+        target => sub { $_[0]->sql('UPDATE t SET v = 2 WHERE g % 3 = 0; CREATE TABLE u AS SELECT 1 AS a; DROP TABLE d') });
+    $second = $first->standby('second');
+    $second->wait_for_replay_of($first);
+    $second->promote;
+    $second->sql('UPDATE t SET v = 3 WHERE g % 5 = 0; CREATE TABLE second AS SELECT 2 AS a; CHECKPOINT');
+    $first->sql('UPDATE t SET v = 4 WHERE g % 7 = 0; CREATE TABLE later AS TABLE t; DELETE FROM first WHERE g % 3 = 0');
+
+    my %towards_first = (
+        'rewound to the first source, never started' => sub { rewinds($_[0], $first) },
+        'killed before the commit' => sub { end_by_kill(hold($_[0], $first, 'commit')) },
+        'killed after the commit' => sub { end_by_kill(hold($_[0], $first, 'apply')) },
+    );
+    for my $how (sort keys %towards_first)
+    {
+        for my $kind ($how =~ /never/ ? qw(directory server) : $how =~ /after/ ? 'directory' : 'server')
+        {
+            subtest("$how; then the second as a $kind", sub {
+                my $copy = $target->copy('copy');
+                $towards_first{$how}->($copy);
+                my $away = $first->dir . '/.s.PGSQL.5432';
+                rename($away, "$away.away") or die;
+                my $result = ends_at_second($copy, $kind);
+                rename("$away.away", $away) or die;
+                like($result->{stderr}, qr/the interrupted rewind is finished/, 'the first rewind was finished') if $how =~ /after/;
+                unlike($result->{stderr}, qr/interrupted/, 'nothing was to be finished') if $how !~ /after/;
+            });
+        }
+    }
+
+    subtest('the first source as a directory moves on', sub {
+        my $copy = $target->copy('copy');
+        $first->stop;
+        rewinds($copy, $first, kind => 'directory');
+        $first->start->sql('UPDATE t SET v = 5 WHERE g % 11 = 0');
+        $first->stop;
+        my $again = rewinds($copy, $first, kind => 'directory');
+        like($again->{stderr}, qr/no rewind required/, 'it can be followed');
+        $first->start;
+        rejoins($copy, $first, no_promotion => 1);
+        $copy->discard;
+    });
+}, only => [ 10, 15, 18 ]);
