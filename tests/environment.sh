@@ -7,7 +7,7 @@ packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libpq-dev libssl-dev libisal-dev uthash-dev libcmocka-dev
     perl util-linux mount e2fsprogs nodejs
-    postgresql-common postgresql-15 postgresql-client-15
+    postgresql-common postgresql-15 postgresql-client-15 pgbouncer
 )
 
 # What fuzzing and other thorough tests need besides.

@@ -543,7 +543,7 @@ static bool describe(ServerSource *self, Error *error)
 }
 
 /* The first connection: what the source must be, and what it is known by from now on. */
-static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *again, Error *error)
+static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *answers, Error *error)
 {
     ServerConnection *first = &self->connections[0];
     ConnectionRefusal refusal;
@@ -551,7 +551,7 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *ag
 
     first->connection =
         connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
-    *again = first->connection != NULL || refusal != REFUSAL_NONE;
+    *answers = first->connection != NULL || refusal != REFUSAL_NONE;
     if (first->connection == NULL)
         return false;
     if (self->description == NULL)
@@ -575,18 +575,21 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *ag
 
 /*
  * A server that answers, but cannot take us now (starting up, shutting down, too many connections)
- * is tried again like one that was lost. Nobody there is an error at once.
+ * is tried again like one that was lost, also if it is gone for a while then. Nobody there from the
+ * beginning is an error at once.
  */
 static bool open_first(ServerSource *self, Arena *arena, Error *error)
 {
     const double deadline = server_clock() + self->retry_timeout_seconds;
     double seconds = 0; /* the first time as long as the user's string says */
     int pause = 0;
-    bool again;
+    bool answered = false;
+    bool answers;
 
-    while (!open_once(self, seconds, arena, &again, error))
+    while (!open_once(self, seconds, arena, &answers, error))
     {
-        if (error->kind != ERROR_RETRY || !again || server_clock() >= deadline)
+        answered = answered || answers;
+        if (error->kind != ERROR_RETRY || !answered || server_clock() >= deadline)
             return false;
         pause = server_longer_pause(pause);
         if (seconds <= 0)

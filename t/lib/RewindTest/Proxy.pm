@@ -15,7 +15,8 @@
 #   refuse   close all connections, and new ones as soon as they come
 #
 # $proxy->switch_to($cluster) sends later connections to another server.
-# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; filter => sub changes what passes:
+# Options of new: tcp => 1 listens on 127.0.0.1 instead of a Unix-domain socket; socket => path of the server's, where there is no
+# cluster; filter => sub changes what passes:
 # given the number of the connection (from 1), 'server' or 'client' (who speaks), and the bytes that came, it returns
 # the bytes to forward, and may keep some back for the next call. It runs in the process of the proxy.
 
@@ -56,7 +57,7 @@ sub new
         close $ours;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
         $SIG{PIPE} = 'IGNORE';
-        my $served = eval { serve($listener, $its, socket_of($cluster), $option{filter}); 1 };
+        my $served = eval { serve($listener, $its, $option{socket} // socket_of($cluster), $option{filter}); 1 };
         print STDERR "proxy: $@" if !$served;
         POSIX::_exit(0);
     }
