@@ -71,6 +71,8 @@ each_version(sub {
             sub { [ $_[0], '9223372036854775807', @_[ 2, 3 ] ] }, qr/file "PG_VERSION" cannot be 9223372036854775807 bytes long/ ],
         [ 'NULL for a size', qr/tablespace_location/, qr{^PG_VERSION$},
             sub { [ $_[0], undef, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
+        [ 'nothing but PG_VERSION', qr/tablespace_location/, qr{^(?!PG_VERSION$)}, sub { }, qr/source file list lacks "base"/ ],
+        [ 'no WAL', qr/tablespace_location/, qr{^pg_wal}, sub { }, qr/source file list lacks "pg_wal"/ ],
         [ 'another file than was asked for', qr/ROWS FROM/, qr{^base/},
             sub { [ '../../outside/kept', @_[ 1, 2 ] ] }, qr{received data for file "\.\./\.\./outside/kept", when requested for "base/} ],
         [ 'another place of the file', qr/binary_file\(path, begin, len, true\) FROM ROWS/, qr{^base/},
@@ -99,6 +101,17 @@ each_version(sub {
         is(changes($before, state_of($copy->dir, $outside)), '', "$what: nothing has changed");
         $copy->discard;
     }
+
+    # Directories that are to be filled are made anew where the source does not have them.
+    my $without = $original->copy('without');
+    my $forgetful = RewindTest::Proxy->new('liar', $source, filter => RewindTest::Liar::chosen(sub {
+        my ($sql, $row) = @_;
+        return $sql =~ /tablespace_location/ && $row->[0] =~ m{^pg_wal/archive_status} ? () : $row;
+    }));
+    rewinds($without, $forgetful);
+    $forgetful->end;
+    rejoins($without, $source);
+    $without->discard;
 
     # The position is asked for once more when all has been fetched.
     my $asked = 0;

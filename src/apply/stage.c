@@ -612,8 +612,9 @@ static bool add_files(const Account *account, Error *error)
     return true;
 }
 
-/* Directories that the extra files need and that neither the target nor the plan has. */
-static bool add_missing_parents(const Account *account, Error *error)
+/* Directories of the extra files: neither the target nor the plan may have them, or the plan
+ * removes them. One that is there stays as it is. */
+static bool add_parents(const Account *account, Error *error)
 {
     const Stage *stage = account->stage;
     char last[PATH_SIZE] = "";
@@ -621,19 +622,14 @@ static bool add_missing_parents(const Account *account, Error *error)
     for (size_t index = 0; index < stage->extra_count; index++)
     {
         char parent[PATH_SIZE];
-        char local[PATH_SIZE];
-        struct stat status;
-        bool found;
         const size_t length = path_parent_length(stage->extras[index].path);
 
         memcpy(parent, stage->extras[index].path, length);
         parent[length] = '\0';
-        if (strcmp(parent, last) == 0)
+        if (length == 0 || strcmp(parent, last) == 0)
             continue;
         memcpy(last, parent, length + 1);
-        if (!stage_local(stage, parent, local, error) ||
-            !file_stat(local, &status, &found, error) ||
-            (!found && !add_path(account, JOURNAL_MAKE_DIRECTORY, parent, error)))
+        if (!add_path(account, JOURNAL_MAKE_DIRECTORY, parent, error))
             return false;
     }
     return true;
@@ -649,7 +645,7 @@ static bool write_journal(Stage *stage, const Plan *plan, const JournalHead *hea
     for (size_t root = 1; ok && root < stage->roots.count; root++)
         ok = add_path(&account, JOURNAL_WORK_DIRECTORY, stage->roots.roots[root].work, error);
     ok = ok && add_removals(&account, error) && add_directories(&account, error) &&
-         add_missing_parents(&account, error) && add_files(&account, error);
+         add_parents(&account, error) && add_files(&account, error);
     free(account.next_data);
     if (!ok)
     {

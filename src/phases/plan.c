@@ -36,7 +36,8 @@ static WalSpace wal_to_stage(const Run *run)
 static bool make_plan(Run *run, Error *error)
 {
     log_progress_message("reading source file list"); /* contract */
-    if (!listing_of_source(run->arena, run->source, &run->source_files, error))
+    if (!listing_of_source(run->arena, run->source, &run->source_files, error) ||
+        !listing_check_complete(&run->source_files, error))
         return false;
     log_progress_message("reading target file list"); /* contract */
     if (!listing_of_target(run->arena, &run->target, &run->target_files, error))

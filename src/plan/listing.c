@@ -138,6 +138,24 @@ bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *er
            finish(listing, "source", error);
 }
 
+bool listing_check_complete(const Listing *listing, Error *error)
+{
+    static const char *const directories[] = {"base",      "global", "pg_multixact",
+                                              "pg_tblspc", "pg_wal", "pg_xact"};
+    const ListedFile *version = listing_find(listing, "PG_VERSION");
+
+    if (version == NULL || version->type != FILE_REGULAR)
+        return error_set(error, ERROR_FAILED, "source file list lacks \"PG_VERSION\"");
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+    {
+        const ListedFile *found = listing_find(listing, directories[i]);
+
+        if (found == NULL || found->type != FILE_DIRECTORY)
+            return error_set(error, ERROR_FAILED, "source file list lacks \"%s\"", directories[i]);
+    }
+    return true;
+}
+
 bool listing_of_target(Arena *arena, const Target *target, Listing *listing, Error *error)
 {
     Collector collector = {.arena = arena, .listing = listing};

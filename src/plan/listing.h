@@ -40,6 +40,8 @@ bool path_is_safe(const char *path);
 MUST_CHECK bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error);
 MUST_CHECK bool listing_of_target(Arena *arena, const Target *target, Listing *listing,
                                   Error *error);
+/* Does the source's listing have what every data directory has? What it lacks would be removed. */
+MUST_CHECK bool listing_check_complete(const Listing *listing, Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
 

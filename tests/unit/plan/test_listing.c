@@ -161,6 +161,42 @@ static void test_all_is_in_directories(void **state)
     arena_destroy(arena);
 }
 
+static void test_what_every_source_has(void **state)
+{
+    SourceFile files[] = {{"PG_VERSION", FILE_REGULAR, 3, NULL, false},
+                          {"base", FILE_DIRECTORY, 0, NULL, false},
+                          {"global", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_multixact", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_wal", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_xact", FILE_DIRECTORY, 0, NULL, false}};
+    Arena *arena = arena_create();
+    Listing listing;
+    char message[64];
+
+    (void) state;
+    assert_true(list_files(arena, files, 7, &listing));
+    assert_true(listing_check_complete(&listing, &error));
+    listing_free(&listing);
+    for (int i = 0; i < 7; i++)
+    {
+        const char *name = files[i].path;
+
+        files[i].path = "other";
+        assert_true(list_files(arena, files, 7, &listing));
+        assert_false(listing_check_complete(&listing, &error));
+        snprintf(message, sizeof(message), "source file list lacks \"%s\"", name);
+        assert_string_equal(error.message, message);
+        listing_free(&listing);
+        files[i].path = name;
+    }
+    files[1].type = FILE_REGULAR;
+    assert_true(list_files(arena, files, 7, &listing));
+    assert_false(listing_check_complete(&listing, &error));
+    listing_free(&listing);
+    arena_destroy(arena);
+}
+
 /* More than an exabyte in all: sums of such sizes would wrap. */
 static void test_sizes_that_no_disk_holds(void **state)
 {
@@ -257,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_a_listing_is_sorted_and_owns_its_strings),
         cmocka_unit_test(test_bad_listings_are_refused),
         cmocka_unit_test(test_all_is_in_directories),
+        cmocka_unit_test(test_what_every_source_has),
         cmocka_unit_test(test_sizes_that_no_disk_holds),
         cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_the_targets_own_directory),
