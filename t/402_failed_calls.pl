@@ -86,6 +86,39 @@ sub other_calls
     return;
 }
 
+# The kernel may have dropped what it could not write and call it clean: before the next sync of a file all of it is written again.
+# (Directories cannot be written again. File systems with a journal take no further change once they have failed to write it.)
+sub syncs_of_files
+{
+    my ($pair, $calls) = @_;
+    my $commit = RewindTest::Interrupted::commit_number($calls);
+    my $log = work_dir() . '/synced';
+    my %file = map { $_->{path} => 1 } grep { $_->{call} =~ /^(create|write|truncate)$/ } @$calls;
+    my @syncs = grep { $calls->[ $_ - 1 ]{call} eq 'sync' && $file{ $calls->[ $_ - 1 ]{path} } } 1 .. @$calls;
+    my %failed;
+    for my $number ($points eq 'all' ? @syncs : (pick(2, grep { $_ < $commit } @syncs), pick(3, grep { $_ > $commit } @syncs)))
+    {
+        my $path = $calls->[ $number - 1 ]{path};
+        subtest("sync of $path fails, call $number, the commit being $commit", sub {
+            unlink $log;
+            my $result = $pair->reset->attempt(fault => "fail:$number:EIO", env => { PG_REWIND_FAULT_LOG => $log });
+            my @later = grep { /^\d/ } split /\n/, slurp($log);
+            splice(@later, 0, $number);
+            my $written = 0;
+            for (@later)
+            {
+                $written = 1 if /^\d+ (write|truncate|create) \Q$path\E$/;
+                return ok($written, 'it is written again before it is synced again') if /^\d+ sync \Q$path\E$/;
+            }
+            is($result->{status}, 1, 'it is not synced again, and the run fails');
+            $failed{$number < $commit}++;
+        });
+    }
+    cmp_ok($failed{1} // 0, '>', 0, 'before the commit such runs fail');
+    is($failed{''}, undef, 'after the commit none does');
+    return;
+}
+
 # A run that finishes what a killed one left does not call the target unchanged.
 sub calls_of_a_resumed_run
 {
@@ -164,6 +197,7 @@ each_version(sub {
         my $pair = RewindTest::Interrupted->new($version, kind => $kind);
         my $calls = $pair->calls;
         subtest("a call that changes something fails, source is a $kind", sub { calls_that_change_something($pair, $calls) });
+        subtest("a sync fails, source is a $kind", sub { syncs_of_files($pair, $calls) });
         subtest("another call fails, source is a $kind", sub { other_calls($pair) });
         subtest("a call of a resumed run fails, source is a $kind", sub { calls_of_a_resumed_run($pair, $calls) });
         subtest("the disk stays full, source is a $kind", sub { disk_stays_full($pair, $calls) });

@@ -32,7 +32,7 @@ for part in "$@"; do
         power) each_version "16" t/401_power_cut.pl ;;
         fail) each_version "17" t/402_failed_calls.pl ;;
         space) each_version "15" t/450_space.pl ;;
-        lies) each_version "18" t/480_nonsense.pl ;;
+        lies) each_version "18" t/380_lying_source.pl ;;
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
         random) RUNS=200 JOBS=2 tests/random.sh ;;
