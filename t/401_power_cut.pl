@@ -74,14 +74,14 @@ sub try_states
     return;
 }
 
-each_version(sub {
-    my ($version) = @_;
-    diag("seed $seed") if $points ne 'all';
-    srand($seed);
-    my $pair = RewindTest::Interrupted->new($version, kind => 'directory');
+sub power_cuts
+{
+    my ($version, @options) = @_;
+    my $pair = RewindTest::Interrupted->new($version, kind => 'directory', options => \@options);
     my $record = work_dir() . '/record';
     my @place = (base => $pair->snapshot, root => $pair->target->dir);
     my $calls = $pair->calls(env => { PG_REWIND_FAULT_RECORD => $record });
+    %tried = ();
 
     my $recording = RewindTest::PowerCut->new($record, @place);
     my $commit = $recording->find('rename', qr{/backup_label$});
@@ -93,12 +93,26 @@ each_version(sub {
     for my $number ($committing + 1, int(($committing + $last) / 2), $last - 3)
     {
         my $resumed = work_dir() . "/record.$number";
+        unlink $resumed, "$resumed.data";
         $pair->reset->attempt(fault => "kill:$number", env => { PG_REWIND_FAULT_RECORD => $resumed });
         my $first = 1 + RewindTest::PowerCut->new($resumed, @place)->count;
         is($pair->attempt(fault => '', env => { PG_REWIND_FAULT_RECORD => $resumed })->{status}, 0, "a run killed at $number is finished");
         my $again = RewindTest::PowerCut->new($resumed, @place);
         subtest("while a run works that finishes one killed before call $number", sub { try_states($pair, $again, $first, $first) });
     }
-    note(sprintf('%d states: %s', scalar keys %tried, join ', ', map { "$phases{$_} $_" } sort keys %phases));
+    $pair->discard;
+    diag(sprintf('%d states: %s', scalar keys %tried, join ', ', map { "$phases{$_} $_" } sort keys %phases)) if $points eq 'all';
     cmp_ok($phases{$_} // 0, '>', 0, "some states are of the phase '$_'") for qw(before after done);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    diag("seed $seed") if $points ne 'all';
+    srand($seed);
+    my @methods = (fsync => $version >= 14 ? 'syncfs' : ());
+    for my $method ($points eq 'all' ? @methods : pick(1, @methods))
+    {
+        subtest("syncing by $method", sub { power_cuts($version, $method eq 'syncfs' ? ('--sync-method', $method) : ()) });
+    }
 }, only => [ $ENV{PG_REWIND_TEST_VERSION} // 16 ]);

@@ -23,7 +23,7 @@ use Digest::MD5;
 use File::Find ();
 use RewindTest;
 
-# Options: kind => 'server' or 'directory'; jobs => 1.
+# Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ].
 sub new
 {
     my ($class, $version, %option) = @_;
@@ -58,7 +58,7 @@ sub new
     if ($kind eq 'directory') { $source->stop }
     else { $source->sql('SELECT 1; CHECKPOINT') }
     my $self = bless {
-        kind => $kind, jobs => $option{jobs} // 1, source => $source, original => $target, seen => {}, starts => 0,
+        kind => $kind, jobs => $option{jobs} // 1, options => $option{options} // [], source => $source, original => $target, seen => {}, starts => 0,
         control => slurp($target->path('global/pg_control')), state => $target->copy('state'),
     }, $class;
     # Copies of the tablespace are told by their own place, which a tree does not show.
@@ -94,7 +94,7 @@ sub attempt
 {
     my ($self, %option) = @_;
     return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => $option{env} // {},
-        seconds => $option{seconds}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $option{options} // [] } ]);
+        seconds => $option{seconds}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} }, @{ $option{options} // [] } ]);
 }
 
 # The calls of an undisturbed run that change something, in order, after which the reference for judge is taken.
@@ -107,7 +107,7 @@ sub calls
     do
     {
         $self->{end} = $self->source_end;
-        unlink $log, grep { defined } @{ $option{env} // {} }{qw(PG_REWIND_FAULT_RECORD)};
+        unlink $log, map { ($_, "$_.data") } grep { defined } $option{env}{PG_REWIND_FAULT_RECORD};
         $self->reset;
         my $result = $self->attempt(env => { PG_REWIND_FAULT_LOG => $log, %{ $option{env} // {} } }, fault => '');
         is($result->{status}, 0, 'an undisturbed run succeeds') or die $result->{stderr};
