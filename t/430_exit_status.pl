@@ -28,6 +28,15 @@ each_version(sub {
         $copy->discard;
     });
 
+    subtest('a data directory that may not be entered', sub {
+        chmod 0000, $target->data or die "could not change $target->{dir}: $!";
+        my $result = rewind($target, $source);
+        chmod 0700, $target->data or die "could not change $target->{dir}: $!";
+        is($result->{status}, 1, 'exit status 1');
+        like($result->{stderr}, qr/Permission denied/, 'it says why');
+        unlike($result->{stderr}, qr/must be finished/, 'and does not think of a rewind that has begun');
+    });
+
     subtest('a directory cannot be written after the commit', sub {
         my $oid = $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'});
         my $directory = $target->path("base/$oid");    # files are made and removed there

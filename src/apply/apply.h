@@ -30,7 +30,7 @@ MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, Pendin
 
 /*
  * For a run that failed before apply_pending could tell: is there a journal, and are pg_control or
- * backup_label none of a server's? What cannot be looked at counts as a yes.
+ * backup_label none of a server's? An I/O error counts as a yes.
  */
 bool apply_may_be_pending(const char *target_directory);
 

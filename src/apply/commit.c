@@ -14,6 +14,7 @@
 #include "io/durable.h"
 #include "io/file.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,9 +108,11 @@ bool apply_may_be_pending(const char *target_directory)
     Error ignored;
 
     if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME,
-                     &ignored) ||
-        !file_lstat(path, &status, &found, &ignored))
-        return true;
+                     &ignored))
+        return false;
+    /* Where we may not look we have not been. */
+    if (!file_lstat(path, &status, &found, &ignored))
+        return ignored.error_number == EIO;
     return found && may_be_committed(target_directory);
 }
 
