@@ -1,5 +1,6 @@
 #include "fake_libpq.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +31,45 @@ static FakeServer server;
 static int server_version;
 static FakeAnswer answer;
 
+/* What the linker puts in the place of pthread_create and so on. */
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*function)(void *), void *argument);
+int __real_pthread_join(pthread_t thread, void **result);
+int __real_pthread_detach(pthread_t thread);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*function)(void *), void *argument);
+int __wrap_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_detach(pthread_t thread);
+
 void fake_libpq_start(FakeServer new_server, int version)
 {
     server = new_server;
     server_version = version;
+}
+
+void fake_libpq_end(void)
+{
+    server = NULL;
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*function)(void *), void *argument)
+{
+    if (server == NULL)
+        return __real_pthread_create(thread, attributes, function, argument);
+    memset(thread, 0, sizeof(*thread));
+    (void) function(argument);
+    return 0;
+}
+
+int __wrap_pthread_join(pthread_t thread, void **result)
+{
+    return server == NULL ? __real_pthread_join(thread, result) : 0;
+}
+
+int __wrap_pthread_detach(pthread_t thread)
+{
+    return server == NULL ? __real_pthread_detach(thread) : 0;
 }
 
 char *fake_keep(FakeAnswer *kept_in, const void *bytes, size_t size)

@@ -39,6 +39,10 @@ typedef void (*FakeServer)(const char *sql, int count, const char *const *parame
 /* All connections from now on lead to this one; version as PQserverVersion. */
 void fake_libpq_start(FakeServer server, int version);
 
+/* Until here threads do not run beside their makers: they have come to their end when they are
+ * made. */
+void fake_libpq_end(void);
+
 /* Bytes in the answer that live as long as it; NULL when there is no room. */
 char *fake_keep(FakeAnswer *answer, const void *bytes, size_t size);
 

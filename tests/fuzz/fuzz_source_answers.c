@@ -174,7 +174,6 @@ static const struct
     {"pg_walfile_name", "0/3000148 00000001"},
     {"string_agg", "00000002 00000003"},
     {"_lsn()::", "0/3000148"},
-    {"'PG_VERSION'", "false 1700000000/1700000001 0/3000148"},
     {"pg_postmaster_start_time", "1700000000000"},
 };
 
@@ -182,6 +181,9 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
 {
     if (strstr(sql, "'standby'") != NULL)
         answer_text(answer, is_standby ? "standby" : "primary");
+    else if (strstr(sql, "'PG_VERSION'") != NULL)
+        answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
+                                       : "false 1700000000/1700000001 0/3000148");
     else if (strstr(sql, "pg_tablespace_location") != NULL)
         answer_list(answer);
     else if (strstr(sql, "ROWS FROM") != NULL)
@@ -539,6 +541,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         }
     }
     source_close(source);
+    fake_libpq_end();
     arena_destroy(arena);
     return 0;
 }

@@ -52,7 +52,7 @@ link_target()
         used=("$scratch/objects/tests_fuzz_memory_files.c.o" "${wrapped[@]/#/-Wl,--wrap=}")
     fi
     if grep -q 'include "fake_libpq.h"' "$own"; then
-        used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o")
+        used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o" -Wl,--wrap=pthread_{create,join,detach})
     fi
     clang -fsanitize=fuzzer,address,undefined -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
         "$scratch/project.a" -lisal -lcrypto -lpthread
@@ -67,7 +67,7 @@ run_target()
     case $target in
         control) length=600 ;;
         walpage) length=64 ;;
-        wal_scan) length=3000 ;;
+        wal_scan) length=1500 ;;
         *) length=1500 ;;
     esac
     [ -z "${EXECUTIONS:-}" ] || limit=(-runs="$EXECUTIONS")
