@@ -71,23 +71,23 @@ static Wanted wanted_segment(const Archive *archive, Timeline timeline, uint64_t
     return wanted;
 }
 
-/* Does the file begin with the page that the segment begins with? A recycled one does not. */
+/* Does the file begin with the page that the segment begins with? A recycled one does not. *reason
+ * says why. */
 static bool check_first_page(const Archive *archive, const Wanted *wanted, int fd, const char *path,
-                             bool *valid, Error *error)
+                             bool *valid, Error *reason, Error *error)
 {
     const WalShape *shape = &archive->options.shape;
     uint8_t bytes[WAL_LONG_HEADER_SIZE];
     size_t length;
     WalPage page;
-    Error reason;
 
     *valid = false;
     if (!file_read_at(fd, path, bytes, sizeof(bytes), 0, &length, error))
         return false;
     *valid = walpage_parse(shape, bytes, length, wal_segment_start(shape, wanted->segment), &page,
-                           &reason);
+                           reason);
     if (!*valid)
-        log_debug("file \"%s\" does not hold this segment: %s", path, reason.message);
+        log_debug("file \"%s\" does not hold this segment: %s", path, reason->message);
     return true;
 }
 
@@ -96,13 +96,14 @@ static bool open_if_valid(const Archive *archive, const Wanted *wanted, const ch
                           bool *found, Error *error)
 {
     bool valid = false;
+    Error reason;
 
     *fd = -1;
     if (!file_open_read(path, fd, found, error))
         return false;
     if (!*found)
         return true;
-    bool read = check_first_page(archive, wanted, *fd, path, &valid, error);
+    bool read = check_first_page(archive, wanted, *fd, path, &valid, &reason, error);
     *found = read && valid;
     if (!*found)
     {
@@ -405,18 +406,47 @@ const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint
     return NULL;
 }
 
+/* Is the file in pg_wal all the same, but with a first page that is not this segment's? */
+static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reason)
+{
+    char path[PATH_SIZE];
+    Error ignored;
+    bool found = false;
+    bool valid = true;
+    int fd = -1;
+
+    if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) ||
+        !file_open_read(path, &fd, &found, &ignored) || !found)
+        return false;
+    if (!check_first_page(archive, wanted, fd, path, &valid, reason, &ignored))
+        valid = true;
+    file_close(fd);
+    return !valid;
+}
+
 bool archive_missing_error(const void *context, Timeline timeline, uint64_t segment, Error *error)
 {
     const Archive *archive = context;
     Wanted wanted = wanted_segment(archive, timeline, segment);
 
-    error_set(error, ERROR_FAILED,
-              "could not open file \"%s/pg_wal/%s\": No such file or directory",
-              archive->options.data_directory, wanted.name); /* contract */
+    const WalShape *shape = &archive->options.shape;
+    char text[LSN_TEXT_SIZE];
+    Error reason;
+
+    /* WAL that is asked for by what comes before or behind it: no recycled segment stands there. */
+    if (is_damaged(archive, &wanted, &reason))
+        error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
+                  lsn_text(shape->version, wal_segment_start(shape, segment), text), wanted.name,
+                  reason.message);
+    else
+        error_set(error, ERROR_FAILED,
+                  "could not open file \"%s/pg_wal/%s\": No such file or directory",
+                  archive->options.data_directory, wanted.name); /* contract */
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
     return archive->options.restore_command != NULL
                ? false
-               : error_hint(error, "Put the file there, or let pg_rewind fetch it with the target's "
-                                   "\"restore_command\": --restore-target-wal.");
+               : error_hint(error,
+                            "Put the file there, or let pg_rewind fetch it with the target's "
+                            "\"restore_command\": --restore-target-wal.");
 }

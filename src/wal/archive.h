@@ -64,7 +64,8 @@ MUST_CHECK bool archive_open(void *archive, Timeline timeline, uint64_t segment,
 const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint64_t segment);
 
 /* A WalMissing (context is the archive): set the error for a missing segment: the contract's line
- * `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`. */
+ * `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`; or that WAL is damaged,
+ * where the file is there and does not begin as it should. */
 bool archive_missing_error(const void *archive, Timeline timeline, uint64_t segment, Error *error);
 
 #endif

@@ -146,6 +146,28 @@ static void test_a_recycled_file_is_not_there(void **state)
     archive_destroy(archive);
 }
 
+/* Needed, and not what it should be: that is damage, and not "No such file". */
+static void test_a_damaged_first_page_is_named(void **state)
+{
+    ArchiveOptions wanted = options();
+    Archive *archive = archive_create(&wanted);
+    int fd;
+
+    (void) state;
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    fd = open(path_of("data/pg_wal/" NAME(1)), O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    assert_int_equal(close(fd), 0);
+    assert_false(is_found(archive, 1));
+    assert_false(archive_missing_error(archive, 1, 1, &error));
+    assert_string_equal(error.message,
+                        "WAL is damaged at 0/10000 in segment \"" NAME(
+                            1) "\": "
+                               "invalid magic number D178 in WAL page at LSN 0/10000, "
+                               "offset 0");
+    archive_destroy(archive);
+}
+
 static void test_common_history_comes_from_the_source(void **state)
 {
     ArchiveOptions wanted = options();
@@ -285,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_recycled_file_is_not_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_damaged_first_page_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_common_history_comes_from_the_source, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_an_archive_directory, set_up, tear_down),
