@@ -116,6 +116,10 @@ each_version(sub {
     fails('the source is promoted', $to_standby, deed => sub { $standby->promote; $to_standby->cut },
         says => [ qr/or the source server was promoted$/m ]);
 
+    fails('the source is restarted with too little WAL', $proxy,
+        deed => sub { $source->stop->start(settings => { wal_level => 'minimal', max_wal_senders => 0 }); $proxy->cut },
+        says => [ qr/^pg_rewind: error: source server was restarted with "wal_level = minimal"$/m ],
+        then => sub { $source->restart });
     fails('the source goes back to an older state of its own', $proxy,
         deed => sub { go_back($source, $saved); $proxy->cut },
         says => [ qr/^pg_rewind: error: source server has lost WAL, or is another server$/m ]);

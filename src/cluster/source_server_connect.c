@@ -13,6 +13,7 @@
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
+#define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
 /* One line: recovery or not, the directory's witnesses, flush position. */
 static const char identity_sql[] =
@@ -44,6 +45,7 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
             identity->system_identifier = control->system_identifier;
             identity->timeline = control_timeline(control);
             identity->data_checksum_version = control->data_checksum_version;
+            identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
             identity->in_recovery = recovery[0] == 't';
             identity->position = (Lsn) high << 32 | low;
         }
@@ -104,6 +106,9 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
     if (found->data_checksum_version != expected->data_checksum_version)
         return error_set(error, ERROR_FAILED,
                          "data checksums of the source server were switched on or off");
+    if (found->wal_minimal && !expected->wal_minimal)
+        return error_set(error, ERROR_FAILED,
+                         "source server was restarted with \"wal_level = minimal\"");
     return true;
 }
 
@@ -139,8 +144,8 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
  * the same system identifier on the same timeline (the times at which two files of the directory
  * were last changed, which nobody ever changes, are other ones in any copy); a promotion, or a
  * primary that has become a standby; a directory put back to an older state (its WAL ends earlier);
- * checksums switched while it was stopped. A restart with other settings that matter is seen in the
- * chain (full_page_writes, wal_level).
+ * checksums switched while it was stopped, wal_level = minimal. full_page_writes is looked for in
+ * the chain.
  *
  * Not seen: a server with fsync = off whose machine loses power and which has, when we reach it
  * again, written more new WAL than it had lost. Such a cluster is broken itself.

@@ -227,6 +227,7 @@ static void make_begin_sql(Connection *connection)
 {
     /* File names arrive as the bytes that they are. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
+    const int version = PQserverVersion(connection->pg);
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
         encoding = "SQL_ASCII";
@@ -235,13 +236,14 @@ static void make_begin_sql(Connection *connection)
              "SET LOCAL statement_timeout = 0; "
              "SET LOCAL lock_timeout = 0; "
              "SET LOCAL idle_in_transaction_session_timeout = 0; "
-             "%s"
+             "%s%s"
              "SET LOCAL search_path = ''; "
              "SET LOCAL client_encoding = '%.60s'; "
              "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
              "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
              "::pg_catalog.int8::pg_catalog.text",
-             PQserverVersion(connection->pg) >= 170000 ? "SET LOCAL transaction_timeout = 0; " : "",
+             version >= 170000 ? "SET LOCAL transaction_timeout = 0; " : "",
+             version >= 110000 ? "SET LOCAL jit = off; " : "", /* slow for one listing */
              encoding);
 }
 
