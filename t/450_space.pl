@@ -22,7 +22,7 @@ skip_unless_privileged();
 
 my $fills = $ENV{PG_REWIND_TEST_FILLS} // 8;    # of each file system
 my $megabyte = 1024 * 1024;
-my ($source, $target);
+my ($source, $target, $sparse, $linked);
 my %mount = (all => '', tablespace => '/tablespace', pg_wal => '/wal');
 
 # A copy of the target of which that part is on a file system of its own.
@@ -36,6 +36,8 @@ sub make_small
         must_run([ 'mv', $copy->path('pg_wal'), $copy->dir . '/wal/pg_wal' ]);
         symlink($copy->dir . '/wal/pg_wal', $copy->path('pg_wal')) or die;
     }
+    # One more name for a file that is patched: it needs a copy.
+    link($copy->path($linked), $copy->dir . '/linked') or die;
     my $small = { part => $part, copy => $copy, mount => $copy->dir . $mount{$part}, pristine => work_dir() . '/pristine' };
     must_run([ 'cp', '-a', $copy->dir, $small->{pristine} ]);
     must_run([ 'find', $small->{mount}, '-mindepth', 1, '-delete' ]);
@@ -230,7 +232,7 @@ sub disk_is_filled
 sub disk_is_full_after_commit
 {
     my ($small) = @_;
-    for my $point (qw(poison apply label control))
+    for my $point (qw(poison apply label))
     {
         reset_small($small);
         my $held = hold($small->{copy}, $source, $point);
@@ -261,7 +263,6 @@ each_version(sub {
     my $seed = $ENV{PG_REWIND_TEST_SEED} // time;
     diag("the disk is filled at random: PG_REWIND_TEST_SEED=$seed");
     my $dice = RewindTest::Dice->new($seed);
-    my ($sparse, $linked);
     ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 4 },
         before => sub {
@@ -270,24 +271,23 @@ each_version(sub {
             $primary->sql("CREATE TABLESPACE space LOCATION '$location';
                 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i;
                 CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse (v text); ALTER TABLE sparse ALTER v SET STORAGE PLAIN;
-                CREATE TABLE linked AS TABLE t");
+                CREATE TABLE linked AS SELECT i, 'common' AS v FROM generate_series(1, 100000) i");
             ($sparse, $linked) = map { $primary->query("SELECT pg_relation_filepath('$_')") } qw(sparse linked);
             $primary->stop;
-            truncate($primary->path($sparse), 4 * $megabyte) or die;    # new pages, all of them holes
+            truncate($primary->path($sparse), 16 * $megabyte) or die;    # new pages, all of them holes
             $primary->start;
         },
         source => sub { $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 100000) i;
-            INSERT INTO in_space SELECT i, 'source' FROM generate_series(1, 100000) i; CREATE TABLE s TABLESPACE space AS TABLE t;
-            UPDATE linked SET v = 'source'") },
+            INSERT INTO in_space SELECT i, 'source' FROM generate_series(1, 100000) i; CREATE TABLE s TABLESPACE space AS TABLE t") },
         target => sub {
             my ($target) = @_;
-            $target->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target' WHERE i % 3 = 0; UPDATE linked SET v = 'target';
-                VACUUM sparse; INSERT INTO sparse SELECT repeat(md5(i::text), 100) FROM generate_series(1, 1000) i; CHECKPOINT");
+            $target->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target' WHERE i % 3 = 0; UPDATE linked SET v = 'target' WHERE i = 77;
+                VACUUM sparse; INSERT INTO sparse SELECT repeat(md5(i::text), 100) FROM generate_series(1, 4000) i; CHECKPOINT");
         });
     # The target's blocks are fetched, and lie in holes again: as if it had crashed before it wrote them.
     $target->stop;
     truncate($target->path($sparse), 0) or die;
-    truncate($target->path($sparse), 4 * $megabyte) or die;
+    truncate($target->path($sparse), 16 * $megabyte) or die;
 
     my $small = make_small('all');
     subtest('the disk is full after the commit', sub { disk_is_full_after_commit($small) });

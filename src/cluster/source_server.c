@@ -1,6 +1,7 @@
 #include "cluster/source_server.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 #include "format/relpath.h"
 #include "io/connection.h"
 
@@ -289,6 +290,13 @@ static bool parse_size(const char *text, uint64_t *size)
     return true;
 }
 
+/* A server with this encoding takes no path that is invalid in it as a parameter. */
+typedef struct FileList
+{
+    Buffer rows;
+    bool is_utf8;
+} FileList;
+
 /*
  * The list is kept until it is complete, so that it can be begun again when the connection is lost.
  * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
@@ -349,13 +357,23 @@ static const char list_sql[] =
 
 static bool list_once(Connection *connection, void *context, Error *error)
 {
-    Buffer *list = context;
+    FileList *list = context;
+    Arena *arena = arena_create();
+    char *encoding;
     char depth[16];
     const char *const parameters[] = {depth};
+    bool ok =
+        server_query_text(connection, arena, "SELECT pg_catalog.current_setting('server_encoding')",
+                          &encoding, error);
 
+    list->is_utf8 = ok && strcmp(encoding, "UTF8") == 0;
+    arena_destroy(arena);
+    if (!ok)
+        return false;
     snprintf(depth, sizeof(depth), "%d", DEPTH_MAX);
-    buffer_clear(list);
-    if (connection_rows(connection, list_sql, 1, parameters, false, 4, list_row, list, error))
+    buffer_clear(&list->rows);
+    if (connection_rows(connection, list_sql, 1, parameters, false, 4, list_row, &list->rows,
+                        error))
         return true;
     server_say_what_failed(error, "could not fetch file list"); /* contract */
     return false;
@@ -363,26 +381,27 @@ static bool list_once(Connection *connection, void *context, Error *error)
 
 static bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
 {
-    Buffer list = {0};
+    FileList list = {0};
     Cursor cursor;
     bool success = false;
 
     if (!server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error))
         goto done;
-    cursor = cursor_over(list.bytes, list.size);
+    cursor = cursor_over(list.rows.bytes, list.rows.size);
     while (cursor_left(&cursor) > 0)
     {
         SourceFile file = {.type = (FileType) cursor_u8(&cursor)};
         const char *location;
 
         file.size = cursor_u64(&cursor);
-        file.path = (const char *) list.bytes + cursor.position;
+        file.path = (const char *) list.rows.bytes + cursor.position;
         cursor_skip(&cursor, strlen(file.path) + 1);
-        location = (const char *) list.bytes + cursor.position;
+        location = (const char *) list.rows.bytes + cursor.position;
         cursor_skip(&cursor, strlen(location) + 1);
         file.link_target = location[0] != '\0' ? location : NULL;
         if (file.type != FILE_REGULAR)
             file.size = 0;
+        file.unreadable = list.is_utf8 && !utf8_is_valid(file.path);
         if (!visit(context, &file, error))
             goto done;
     }
@@ -390,7 +409,7 @@ static bool server_list(Source *source, SourceFileVisitor visit, void *context, 
     success = true;
 
 done:
-    buffer_free(&list);
+    buffer_free(&list.rows);
     return success;
 }
 

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define DIRECTORY_LENGTH_MAX 4000 /* of the 4096 that the kernel takes */
 #define LABEL_SIZE_MAX (1024 * 1024)
 #define VERSION_SIZE_MAX 1024
 #define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
@@ -30,6 +31,13 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
     while (length > 1 && directory[length - 1] == '/')
         length--;
     *target = (Target){.directory = arena_strndup(arena, directory, length)};
+    if (length > DIRECTORY_LENGTH_MAX)
+    {
+        error_set(error, ERROR_FAILED, "path of directory \"%s\" is too long", target->directory);
+        return error_detail(error,
+                            "It has %zu bytes; at most %d leave room for the names of files in it.",
+                            length, DIRECTORY_LENGTH_MAX);
+    }
     if (!file_stat(target->directory, &status, &found, error))
         return false;
     if (!found)

@@ -18,7 +18,8 @@ typedef struct ListedFile
     const char *link_target; /* of a link, else NULL */
     uint64_t size;
     FileType type;
-    bool unreadable; /* a directory of the target: what it holds is not known */
+    bool unreadable; /* a directory of the target, whose content is not known; on the source, what
+                        cannot be asked for */
 } ListedFile;
 
 typedef struct Listing
@@ -34,8 +35,8 @@ bool path_is_safe(const char *path);
 
 /*
  * Strings in the arena; files owned by the caller (listing_free). Fails on an unsafe path ("source"
- * sends it), on a duplicate, on a file that is in no directory of the listing (nor in a tablespace),
- * on sizes that no disk holds.
+ * sends it), on a duplicate, on a file that is in no directory of the listing (nor in a
+ * tablespace), on sizes that no disk holds.
  */
 MUST_CHECK bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error);
 MUST_CHECK bool listing_of_target(Arena *arena, const Target *target, Listing *listing,

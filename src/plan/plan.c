@@ -411,6 +411,14 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
     if (candidate->target != NULL && candidate->target->unreadable &&
         !content_is_left(planner, candidate))
         return add_conflict(planner, candidate->path, true, error);
+    if (candidate->source != NULL && candidate->source->unreadable && candidate->class != PATH_LEFT)
+    {
+        log_warning("\"%s\" cannot be fetched and is left alone: its name is not valid in the "
+                    "source's encoding",
+                    candidate->path);
+        leave_on_target(planner, candidate);
+        return leave_below(planner, candidate->path, error);
+    }
     switch (candidate->class)
     {
     case PATH_LEFT:

@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include "base/utf8.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -468,25 +469,6 @@ typedef struct Json
     int level;
     bool first; /* nothing stands in the innermost object yet */
 } Json;
-
-/* Length of the UTF-8 character at bytes, 0 if it is none. Overlong forms and surrogates are none.
- */
-static size_t utf8_length(const unsigned char *bytes)
-{
-    size_t length = bytes[0] < 0x80                       ? 1
-                    : bytes[0] >= 0xC2 && bytes[0] < 0xE0 ? 2
-                    : bytes[0] >= 0xE0 && bytes[0] < 0xF0 ? 3
-                    : bytes[0] >= 0xF0 && bytes[0] < 0xF5 ? 4
-                                                          : 0;
-
-    for (size_t i = 1; i < length; i++)
-        if ((bytes[i] & 0xC0) != 0x80)
-            return 0; /* also at the final NUL */
-    if ((bytes[0] == 0xE0 && bytes[1] < 0xA0) || (bytes[0] == 0xED && bytes[1] > 0x9F) ||
-        (bytes[0] == 0xF0 && bytes[1] < 0x90) || (bytes[0] == 0xF4 && bytes[1] > 0x8F))
-        return 0;
-    return length;
-}
 
 /* A string, NULL as null. Paths and messages may hold any bytes: what is not UTF-8 becomes U+FFFD.
  */
