@@ -41,7 +41,7 @@ sub make_small
     my $small = { part => $part, copy => $copy, mount => $copy->dir . $mount{$part}, pristine => work_dir() . '/pristine' };
     must_run([ 'cp', '-a', $copy->dir, $small->{pristine} ]);
     must_run([ 'find', $small->{mount}, '-mindepth', 1, '-delete' ]);
-    $small->{type} = privileged('make-file-system', 160, $small->{mount});
+    $small->{type} = privileged('make-file-system', 240, $small->{mount});
     return reset_small($small);
 }
 
