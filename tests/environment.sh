@@ -6,7 +6,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libpq-dev libssl-dev libisal-dev uthash-dev libcmocka-dev
-    perl util-linux mount e2fsprogs nodejs
+    perl util-linux mount e2fsprogs nodejs strace
     postgresql-common postgresql-15 postgresql-client-15 pgbouncer
 )
 

@@ -353,11 +353,12 @@ static const char *canonical(int directory_fd, const char *path, char *out)
 
     if (record_fd < 0)
         return path;
-    snprintf(joined, sizeof(joined), "%s%s%s",
-             directory_fd == AT_FDCWD ? "" : path_of(directory_fd),
-             directory_fd == AT_FDCWD ? "" : "/", path);
+    if (directory_fd != AT_FDCWD)
+        snprintf(joined, sizeof(joined), "%s/%s", path_of(directory_fd), path);
+    else
+        snprintf(joined, sizeof(joined), "%s%s", strchr(path, '/') != NULL ? "" : "./", path);
     slash = strrchr(joined, '/');
-    if (slash == NULL || slash[1] == '\0' || strcmp(slash, "/.") == 0)
+    if (slash[1] == '\0' || strcmp(slash, "/.") == 0)
         return realpath(joined, out) != NULL ? out : path;
     *slash = '\0';
     if (realpath(joined[0] != '\0' ? joined : "/", directory) == NULL)
