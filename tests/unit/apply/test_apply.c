@@ -265,13 +265,13 @@ static void test_killed_anywhere(void **state)
 static void test_failing_anywhere(void **state)
 {
     (void) state;
-    disturb_everywhere("fail", ":EIO", 2);
+    disturb_everywhere("fail", ":EIO", 3);
 }
 
 static void test_full_from_anywhere(void **state)
 {
     (void) state;
-    disturb_everywhere("fail", "+:ENOSPC", 5);
+    disturb_everywhere("fail", "+:ENOSPC", 7);
 }
 
 static int set_up(void **state)
