@@ -8,7 +8,8 @@
 # a power cut, in any order within a segment. There the end may come early, as it does for the server's own recovery. Where a
 # later segment goes on, or pg_control of a server that was stopped knows of a later record, it may not.
 #
-# PG_REWIND_TEST_FLIPS=1000 flips more bits, of targets of all versions from 11 on; PG_REWIND_TEST_SEED chooses others.
+# PG_REWIND_TEST_FLIPS=1000 flips more bits (PG_REWIND_TEST_POINTS=all as many), of targets of all versions from 11 on;
+# PG_REWIND_TEST_SEED chooses others.
 
 use strict;
 use warnings;
@@ -20,7 +21,8 @@ use File::Basename qw(dirname);
 use constant PAGE => 8192;
 use constant SEGMENT => 1024 * 1024;
 
-my $flips = $ENV{PG_REWIND_TEST_FLIPS} // 80;
+my $all = ($ENV{PG_REWIND_TEST_POINTS} // '') eq 'all';
+my $flips = $ENV{PG_REWIND_TEST_FLIPS} // ($all ? 1000 : 40);
 my $waldump = $ENV{WALDUMP} // dirname($ENV{PG_REWIND} // 'build/pg_rewind') . '/waldump';
 
 sub number_of { my ($high, $low) = split m{/}, $_[0]; return hex($high) * 2**32 + hex($low) }
@@ -167,4 +169,4 @@ each_version(sub {
     subtest('a target that was killed', sub { try_flips($killed, $source, 1, "$version killed $seed") });
     $target->start->stop;
     subtest('a target that was stopped', sub { try_flips($target, $source, 0, "$version stopped $seed") });
-}, $ENV{PG_REWIND_TEST_FLIPS} ? (from => 11) : (only => [ 11, 18 ]));
+}, $all || $ENV{PG_REWIND_TEST_FLIPS} ? (from => 11) : (only => [ 11, 18 ]));

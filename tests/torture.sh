@@ -6,6 +6,7 @@
 #   fail        every such call failed with five errors, of the others each kind; full disks; short reads and writes
 #   space       a real small disk that another process fills at any time
 #   lies        a source whose answers are nonsense
+#   flips       thousands of bits flipped in the target's WAL
 #   fuzz        10 million executions of each fuzz target
 #   sanitizers  all tests under the address, undefined behaviour and thread sanitizers, and valgrind
 #   random      200 split brains thrown by dice
@@ -24,7 +25,7 @@ each_version()
         PROVE="-v -j1" tests/end_to_end.sh "$test" | grep -E '^ *(not ok|# )|^(ok|Result|Files)'
 }
 
-[ $# -gt 0 ] || set -- kill power fail space lies fuzz sanitizers random
+[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers random
 for part in "$@"; do
     echo "==> torture: $part"
     case $part in
@@ -33,6 +34,7 @@ for part in "$@"; do
         fail) each_version "17" t/402_failed_calls.pl ;;
         space) each_version "15" t/450_space.pl ;;
         lies) each_version "18" t/380_lying_source.pl ;;
+        flips) each_version "11 15 18" t/335_flipped_bits.pl ;;
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
         random) RUNS=200 JOBS=2 tests/random.sh ;;

@@ -24,7 +24,7 @@ struct pg_result
     int format;
     unsigned type;
     char sqlstate[6];
-    FakeValue *values; /* copies, each of its own and with a NUL behind it */
+    FakeValue values[]; /* their bytes are behind them */
 };
 
 static FakeServer server;
@@ -298,29 +298,33 @@ int PQconsumeInput(PGconn *connection)
     return !connection->bad;
 }
 
+/* All values lie in one piece of memory, of just their size, each with a NUL behind it. */
 static PGresult *make_result(ExecStatusType status, int first_row, int rows)
 {
-    PGresult *result = calloc(1, sizeof(PGresult));
+    const int count = rows * answer.columns;
+    PGresult *result;
+    size_t size = 0;
+    char *bytes;
 
+    for (int i = 0; i < count; i++)
+        size += answer.values[first_row + i / answer.columns][i % answer.columns].size + 1;
+    result = malloc(sizeof(PGresult) + (size_t) count * sizeof(FakeValue) + size);
     *result = (PGresult){.status = status,
                          .columns = answer.columns,
                          .rows = rows,
                          .format = answer.format,
                          .type = answer.type};
-    result->values = calloc((size_t) (rows * answer.columns) + 1, sizeof(FakeValue));
-    for (int row = 0; row < rows; row++)
+    bytes = (char *) (result->values + count);
+    for (int i = 0; i < count; i++)
     {
-        for (int column = 0; column < answer.columns; column++)
-        {
-            const FakeValue *value = &answer.values[first_row + row][column];
-            char *copy = malloc(value->size + 1);
+        const FakeValue *value = &answer.values[first_row + i / answer.columns][i % answer.columns];
 
-            if (value->bytes != NULL)
-                memcpy(copy, value->bytes, value->size);
-            copy[value->size] = '\0';
-            result->values[row * answer.columns + column] =
-                (FakeValue){.bytes = copy, .size = value->bytes != NULL ? value->size : SIZE_MAX};
-        }
+        result->values[i] =
+            (FakeValue){.bytes = bytes, .size = value->bytes != NULL ? value->size : SIZE_MAX};
+        if (value->bytes != NULL)
+            memcpy(bytes, value->bytes, value->size);
+        bytes[value->size] = '\0';
+        bytes += value->size + 1;
     }
     return result;
 }
@@ -371,11 +375,6 @@ char *PQresultErrorField(const PGresult *result, int field)
 
 void PQclear(PGresult *result)
 {
-    if (result == NULL)
-        return;
-    for (int i = 0; i < result->rows * result->columns; i++)
-        free((char *) result->values[i].bytes);
-    free(result->values);
     free(result);
 }
 

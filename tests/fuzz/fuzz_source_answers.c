@@ -160,46 +160,91 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
     }
 }
 
-/* Words of a query, and what is answered; the first that fits. */
+typedef enum Query
+{
+    QUERY_TEXT,
+    QUERY_STANDBY,
+    QUERY_IDENTITY,
+    QUERY_LIST,
+    QUERY_PIECES,
+    QUERY_DIGESTS,
+    QUERY_FILE
+} Query;
+
+/* Words of a query, and what it is; the first row that fits. */
 static const struct
 {
     const char *words;
-    const char *answer;
-} texts[] = {
-    {"has_function_privilege", "t"},
-    {"quote_ident", "rewind"},
-    {"'is_superuser'", "on"},
-    {"'full_page_writes'", "on"},
-    {"md5('')", "d41d8cd98f00b204e9800998ecf8427e"},
-    {"pg_walfile_name", "0/3000148 00000001"},
-    {"string_agg", "00000002 00000003"},
-    {"_lsn()::", "0/3000148"},
-    {"pg_postmaster_start_time", "1700000000000"},
+    Query query;
+    const char *text;
+} rows_of_queries[] = {
+    {"'standby'", QUERY_STANDBY, NULL},
+    {"'PG_VERSION'", QUERY_IDENTITY, NULL},
+    {"pg_tablespace_location", QUERY_LIST, NULL},
+    {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
+    {"ROWS FROM", QUERY_PIECES, NULL},
+    {"pg_read_binary_file($1", QUERY_FILE, NULL},
+    {"has_function_privilege", QUERY_TEXT, "t"},
+    {"quote_ident", QUERY_TEXT, "rewind"},
+    {"'is_superuser'", QUERY_TEXT, "on"},
+    {"'full_page_writes'", QUERY_TEXT, "on"},
+    {"md5('')", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
+    {"pg_walfile_name", QUERY_TEXT, "0/3000148 00000001"},
+    {"string_agg", QUERY_TEXT, "00000002 00000003"},
+    {"_lsn()::", QUERY_TEXT, "0/3000148"},
+    {"pg_postmaster_start_time", QUERY_TEXT, "false 1700000000000"},
+    {"", QUERY_TEXT, ""},
 };
+
+/* Which row. Queries are literals: one that was looked at is known again by its place. */
+static size_t row_of_query(const char *sql)
+{
+    static const char *seen[64];
+    static size_t row_seen[64];
+    static size_t seen_count;
+    size_t row = 0;
+
+    for (size_t i = 0; i < seen_count; i++)
+        if (seen[i] == sql)
+            return row_seen[i];
+    while (strstr(sql, rows_of_queries[row].words) == NULL)
+        row++;
+    /* What a transaction begins with is no literal. */
+    if (seen_count < sizeof(seen) / sizeof(seen[0]) && strncmp(sql, "BEGIN", 5) != 0)
+    {
+        seen[seen_count] = sql;
+        row_seen[seen_count++] = row;
+    }
+    return row;
+}
 
 static void answer_rightly(const char *sql, const char *const *parameters, FakeAnswer *answer)
 {
-    if (strstr(sql, "'standby'") != NULL)
+    const size_t row = row_of_query(sql);
+
+    switch (rows_of_queries[row].query)
+    {
+    case QUERY_STANDBY:
         answer_text(answer, is_standby ? "standby" : "primary");
-    else if (strstr(sql, "'PG_VERSION'") != NULL)
+        break;
+    case QUERY_IDENTITY:
         answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
                                        : "false 1700000000/1700000001 0/3000148");
-    else if (strstr(sql, "pg_tablespace_location") != NULL)
+        break;
+    case QUERY_LIST:
         answer_list(answer);
-    else if (strstr(sql, "ROWS FROM") != NULL)
-        answer_pieces(answer, strstr(sql, "md5") != NULL);
-    else if (strstr(sql, "pg_read_binary_file($1") != NULL)
+        break;
+    case QUERY_PIECES:
+        answer_pieces(answer, false);
+        break;
+    case QUERY_DIGESTS:
+        answer_pieces(answer, true);
+        break;
+    case QUERY_FILE:
         answer_file(answer, parameters[0]);
-    else
-    {
-        for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        {
-            if (strstr(sql, texts[i].words) == NULL)
-                continue;
-            answer_text(answer, texts[i].answer);
-            return;
-        }
-        answer_text(answer, "");
+        break;
+    case QUERY_TEXT:
+        answer_text(answer, rows_of_queries[row].text);
     }
 }
 

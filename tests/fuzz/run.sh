@@ -5,6 +5,7 @@
 # A target begins with the inputs in tests/fuzz/corpus/TARGET, found here before or taken from real servers.
 # An input that makes one fail is left in the current directory: it goes into tests/fuzz/corpus/TARGET with the fix.
 # EXECUTIONS=N runs each until it has made N executions instead. KEEP=DIR keeps the programs and what they found.
+# SANITIZERS=undefined leaves the address sanitizer out: three times as quick.
 set -euo pipefail
 
 checkout=$(cd "$(dirname "$0")/../.." && pwd)
@@ -24,11 +25,12 @@ else
     trap 'rm -rf "$scratch"' EXIT
 fi
 mkdir -p "$scratch/objects"
-export checkout scratch seconds
+sanitizers=${SANITIZERS:-address,undefined}
+export checkout scratch seconds sanitizers
 
 compile()
 {
-    clang -std=c11 -D_GNU_SOURCE -g -O2 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+    clang -std=c11 -D_GNU_SOURCE -g -O2 -fno-omit-frame-pointer "-fsanitize=fuzzer-no-link,$sanitizers" \
         -fno-sanitize-recover=all -I "$checkout/src" -I "$checkout/tests/fuzz" -I/usr/include/postgresql \
         -c "$1" -o "$scratch/objects/$2.o"
 }
@@ -54,7 +56,7 @@ link_target()
     if grep -q 'include "fake_libpq.h"' "$own"; then
         used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o" -Wl,--wrap=pthread_{create,join,detach})
     fi
-    clang -fsanitize=fuzzer,address,undefined -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
+    clang "-fsanitize=fuzzer,$sanitizers" -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
         "$scratch/project.a" -lisal -lcrypto -lpthread
 }
 
