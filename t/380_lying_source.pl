@@ -41,7 +41,6 @@ sub changes
 each_version(sub {
     my ($version) = @_;
     my ($source, $original) = split_brain($version,
-        cluster => { settings => 'wal_keep_size = 8MB' },
         before => sub {
             my ($primary) = @_;
             my $location = $primary->tablespace_location('space');
