@@ -50,7 +50,7 @@ each_version(sub {
         source => sub { $_[0]->sql("UPDATE t SET v = 'source'; CREATE TABLE s AS SELECT 1 AS a") },
         target => sub { $_[0]->sql("UPDATE t SET v = 'target' WHERE i < 100; CREATE TABLE u AS SELECT 1 AS a") });
     my $outside = work_dir() . '/outside';
-    mkdir $outside or die "could not create $outside: $!";
+    -d $outside or mkdir $outside or die "could not create $outside: $!";
     spew("$outside/kept", 'keep');
     symlink($outside, $original->path('link_out')) or die "could not create a link: $!";
 
