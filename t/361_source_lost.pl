@@ -113,6 +113,11 @@ each_version(sub {
         deed => sub { $to_standby->switch_to($twin); $to_standby->cut },
         says => [ qr/^pg_rewind: error: new connection leads to another server$/m, qr/^pg_rewind: detail: Its data directory is another one\.$/m ]);
     $to_standby->switch_to($standby);
+    # Restarted it begins before what it had replayed, and nobody knows whether it has come as far again.
+    fails('the source is a standby that has lost its primary', $to_standby,
+        deed => sub { $standby->stop('immediate')->start(settings => { primary_conninfo => "''" }); $to_standby->cut },
+        says => [ qr/^pg_rewind: error: source server has not yet replayed again what it had before it was restarted$/m ],
+        then => sub { $standby->restart }) if $version >= 12;
     fails('the source is promoted', $to_standby, deed => sub { $standby->promote; $to_standby->cut },
         says => [ qr/or the source server was promoted$/m ]);
 

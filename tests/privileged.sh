@@ -13,6 +13,11 @@
 #   make-immutable FILE                    by its attribute, or else by a read-only mount
 #   make-mutable FILE
 #   change-owner USER FILE
+#   make-network SOCKET                    a network of its own where the server of that socket listens, on port 5432: ok ADDRESS,
+#                                          with _ for dots
+#   drop-packets                           all that goes there disappears without a word
+#   pass-packets
+#   remove-network
 set -euo pipefail
 
 work=$1
@@ -22,6 +27,8 @@ answers=$run/privileged
 parent=$PPID
 declare -A immutable=() # path => how
 mounted=()
+network= # the namespace, while there is one
+relay=
 
 # The path, if it is one below RUN and no link leads out of it.
 checked()
@@ -122,11 +129,54 @@ change_owner()
     chown -h -- "$1" "$path" && echo ok
 }
 
+# A network namespace with one address, which a pair of devices connects with ours. A server's socket in the file
+# system is the same in it, so a relay leads there.
+make_network()
+{
+    local socket near address mac
+
+    [ -z "$network" ] || { echo "there is a network already" >&2; return 1; }
+    socket=$(checked "$1") || return
+    network=rewind$$
+    near=198.18.$(($$ / 64 % 256)).$(($$ % 64 * 4 + 1)) # of the range for tests of networks
+    address=198.18.$(($$ / 64 % 256)).$(($$ % 64 * 4 + 2))
+    ip netns add "$network" >&2 &&
+        ip link add "near$$" type veth peer name "far$$" netns "$network" >&2 &&
+        ip addr add "$near/30" dev "near$$" && ip link set "near$$" up &&
+        ip -n "$network" addr add "$address/30" dev "far$$" && ip -n "$network" link set "far$$" up || return
+    # Who is asked for by name and does not answer would be reported as unreachable.
+    mac=$(ip netns exec "$network" cat "/sys/class/net/far$$/address")
+    ip neigh replace "$address" lladdr "$mac" dev "near$$" nud permanent >&2 || return
+    ip netns exec "$network" setpriv --reuid="$user" --regid="$user" --clear-groups \
+        perl -I"$work/t/lib" -MIO::Socket::INET -MRewindTest::Proxy -e '
+            my $listener = IO::Socket::INET->new(LocalAddr => $ARGV[0], LocalPort => 5432, Listen => 64) or die "could not listen: $!";
+            pipe(my $control, my $held) or die;
+            RewindTest::Proxy::serve($listener, $control, $ARGV[1])' "$address" "$socket" >/dev/null 2>&1 &
+    relay=$!
+    echo "ok ${address//./_}"
+}
+
+remove_network()
+{
+    [ -n "$network" ] || return
+    [ -z "$relay" ] || kill "$relay" 2>/dev/null || true
+    ip link del "near$$" >&2 || true
+    ip netns del "$network" >&2
+    network=
+    relay=
+    echo ok
+}
+
+# An address that nobody has gets no answer, not even that there is nobody.
+drop_packets() { ip -n "$network" addr flush dev "far$$" >&2 && echo ok; }
+pass_packets() { ip -n "$network" addr add "198.18.$(($$ / 64 % 256)).$(($$ % 64 * 4 + 2))/30" dev "far$$" >&2 && echo ok; }
+
 undo_all()
 {
     local path place
 
     trap - EXIT
+    [ -z "$network" ] || remove_network >/dev/null 2>&1 || true
     for path in "${!immutable[@]}"; do
         chattr -i "$path" 2>/dev/null || umount "$path" 2>/dev/null || true
     done
@@ -151,6 +201,10 @@ answer()
         'make-immutable 1') make_immutable "$@" ;;
         'make-mutable 1') make_mutable "$@" ;;
         'change-owner 2') change_owner "$@" ;;
+        'make-network 1') make_network "$@" ;;
+        'drop-packets 0') drop_packets ;;
+        'pass-packets 0') pass_packets ;;
+        'remove-network 0') remove_network ;;
         *) echo "no such command: $command" >&2 ;;
     esac >"$work/answer" 2>&1 || true
     # Complete when it appears: the other end reads and removes it at once.

@@ -56,7 +56,6 @@ sub new
     {
         close $ours;
         $SIG{$_} = 'DEFAULT' for qw(INT TERM HUP);
-        $SIG{PIPE} = 'IGNORE';
         my $served = eval { serve($listener, $its, $option{socket} // socket_of($cluster), $option{filter}); 1 };
         print STDERR "proxy: $@" if !$served;
         POSIX::_exit(0);
@@ -145,6 +144,7 @@ sub serve
     my ($listener, $control, $first_backend, $first_filter) = @_;
     ($backend, $filter, $mode, $last, $bytes, $made, @open) = ($first_backend, $first_filter, 'pass', 'pass', 0, 0);
     $listener->blocking(0);
+    local $SIG{PIPE} = 'IGNORE';
     for (;;)
     {
         my ($read, $write) = ('', '');
