@@ -233,6 +233,11 @@ sub broken_message
         substr($message, 7, 4) = pack('N', $size);
         return ("first column of $size bytes", $message);
     }
+    if ($dice->chance(50))
+    {
+        substr($message, 1, 4) = pack('N', $size);
+        return ("message of $size bytes", $message);
+    }
     return ('type of message ' . chr($size % 128), chr($size % 128) . substr($message, 1));
 }
 
