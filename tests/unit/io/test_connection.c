@@ -6,8 +6,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 static Error error;
 
@@ -80,6 +87,147 @@ static void test_no_answer_may_be_one_later(void **state)
     assert_null(strchr(error.message + strlen(error.message) - 1, '\n'));
 }
 
+/* ---- A server of few words ---- */
+
+/* What it says to each connection, one after the other; then it keeps the connection open. */
+typedef struct Speaker
+{
+    int listener;
+    const char *bytes;
+    size_t size;
+    char conninfo[128];
+    pthread_t thread;
+} Speaker;
+
+#define SPEAKER_CONNECTIONS 4 /* connections after that are not even accepted */
+
+static void *speak(void *argument)
+{
+    Speaker *speaker = argument;
+    char startup[1024];
+    int open[SPEAKER_CONNECTIONS];
+    int count = 0;
+
+    while (count < SPEAKER_CONNECTIONS &&
+           (open[count] = accept(speaker->listener, NULL, NULL)) >= 0)
+    {
+        if (speaker->size > 0 && read(open[count], startup, sizeof(startup)) > 0)
+            assert_true(write(open[count], speaker->bytes, speaker->size) ==
+                        (ssize_t) speaker->size);
+        count++;
+    }
+    while (count > 0)
+        close(open[--count]);
+    return NULL;
+}
+
+static void start_speaker(Speaker *speaker, const char *bytes, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+
+    *speaker = (Speaker){.bytes = bytes, .size = size};
+    speaker->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(speaker->listener, (struct sockaddr *) &address, sizeof(address)), 0);
+    assert_int_equal(listen(speaker->listener, 8), 0);
+    assert_int_equal(getsockname(speaker->listener, (struct sockaddr *) &address, &length), 0);
+    snprintf(speaker->conninfo, sizeof(speaker->conninfo),
+             "host=127.0.0.1 port=%d user=x sslmode=disable gssencmode=disable",
+             ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&speaker->thread, NULL, speak, speaker), 0);
+}
+
+static void stop_speaker(Speaker *speaker)
+{
+    shutdown(speaker->listener, SHUT_RDWR);
+    pthread_join(speaker->thread, NULL);
+    close(speaker->listener);
+}
+
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double) time.tv_sec + (double) time.tv_nsec / 1e9;
+}
+
+#define LENGTH(string) (sizeof(string) - 1)
+
+static void test_a_server_that_is_full_or_not_ready(void **state)
+{
+    static const char full[] = "E\0\0\0\x24SFATAL\0VFATAL\0C53300\0Mtoo many\0\0";
+    static const char starting[] = "E\0\0\0\x24SFATAL\0VFATAL\0C57P03\0Mstarting\0\0";
+    static const char unknown[] = "E\0\0\0\x23SFATAL\0VFATAL\0C3D000\0Munknown\0\0";
+    const struct
+    {
+        const char *bytes;
+        size_t size;
+        ErrorKind kind;
+        ConnectionRefusal refusal;
+    } cases[] = {{full, LENGTH(full), ERROR_RETRY, REFUSAL_TOO_MANY},
+                 {starting, LENGTH(starting), ERROR_RETRY, REFUSAL_NOT_READY},
+                 {unknown, LENGTH(unknown), ERROR_FAILED, REFUSAL_NONE}};
+
+    (void) state;
+    for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]); index++)
+    {
+        ConnectionRefusal refusal = REFUSAL_NONE;
+        Speaker speaker;
+
+        start_speaker(&speaker, cases[index].bytes, cases[index].size);
+        assert_null(connection_open(speaker.conninfo, 4, 0, &refusal, &error));
+        assert_int_equal(error.kind, cases[index].kind);
+        assert_int_equal(refusal, cases[index].refusal);
+        stop_speaker(&speaker);
+    }
+}
+
+static void test_a_server_that_says_nothing_when_connecting(void **state)
+{
+    ConnectionRefusal refusal;
+    Speaker speaker;
+    double begin = now();
+
+    (void) state;
+    start_speaker(&speaker, NULL, 0);
+    assert_null(connection_open(speaker.conninfo, 60, 0.5, &refusal, &error));
+    assert_int_equal(error.kind, ERROR_RETRY);
+    assert_string_equal(error.message, "could not connect to the source server: no answer");
+    assert_true(now() - begin < 3);
+    stop_speaker(&speaker);
+}
+
+static void test_a_server_that_says_nothing_to_a_query(void **state)
+{
+    static const char ready[] = "R\0\0\0\x08\0\0\0\0" /* AuthenticationOk */
+                                "S\0\0\0\x18server_version\0"
+                                "15.1\0"
+                                "Z\0\0\0\x05I";
+    char instance[CONNECTION_INSTANCE_SIZE];
+    ConnectionRefusal refusal;
+    Connection *connection;
+    Speaker speaker;
+    double begin;
+
+    (void) state;
+    start_speaker(&speaker, ready, LENGTH(ready));
+    connection = connection_open(speaker.conninfo, 1, 0, &refusal, &error);
+    assert_non_null(connection);
+    begin = now();
+    assert_false(connection_begin(connection, instance, &error));
+    assert_int_equal(error.kind, ERROR_RETRY);
+    assert_string_equal(error.message,
+                        "connection to the source server was lost: no answer within 0.5 s");
+    assert_true(now() - begin >= 0.4 && now() - begin < 3);
+    assert_true(connection_silent_seconds(connection) >= 0.5);
+    /* It is of no use any more, which is said at once. */
+    assert_false(connection_begin(connection, instance, &error));
+    assert_int_equal(error.kind, ERROR_RETRY);
+    connection_close(connection);
+    stop_speaker(&speaker);
+}
+
 static void test_explicit_dbname(void **state)
 {
     Arena *arena = arena_create();
@@ -104,6 +252,9 @@ int main(void)
         cmocka_unit_test(test_numbers_in_network_order),
         cmocka_unit_test(test_a_string_that_libpq_refuses),
         cmocka_unit_test(test_no_answer_may_be_one_later),
+        cmocka_unit_test(test_a_server_that_is_full_or_not_ready),
+        cmocka_unit_test(test_a_server_that_says_nothing_when_connecting),
+        cmocka_unit_test(test_a_server_that_says_nothing_to_a_query),
         cmocka_unit_test(test_explicit_dbname),
     };
 
