@@ -19,6 +19,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Privileged;
 use RewindTest::Tree;
 
@@ -99,6 +100,34 @@ sub all_problems_are_listed
         privileged('unmount', $path->($file{compared}));
         must_run([ 'find', $copy->data, '-type', 'd', '-exec', 'chmod', '0700', '{}', ';' ]);
         $source->stop;
+    });
+    return;
+}
+
+# What becomes immutable while pg_rewind works is found before the commit, if it is not too late.
+sub problems_may_come_late
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $before = tree($copy);
+        my $path = $copy->path('pg_hba.conf');
+        with_source_started(sub {
+            my $held = hold($copy, $source, 'link');
+            privileged('make-immutable', $path);
+            my $result = go_on($held);
+            is($result->{status}, 1, 'a file becomes immutable: pg_rewind fails');
+            like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\S+\/pg_hba\.conf": it is immutable$/m, 'it says why');
+            is_same_tree(tree($copy), $before, 'nothing was changed');
+            privileged('make-mutable', $path);
+
+            $held = hold($copy, $source, 'apply');
+            privileged('make-immutable', $path);
+            $result = go_on($held);
+            is($result->{status}, 2, 'the same after the commit: half-way');
+            privileged('make-mutable', $path);
+            rewinds($copy, $source);
+            rejoins($copy, $source, no_promotion => 1);
+        });
     });
     return;
 }
@@ -238,4 +267,5 @@ each_version(sub {
     subtest('other names keep their content', \&other_names_keep_their_content);
     subtest('what is elsewhere is left alone', \&what_is_elsewhere_is_left_alone);
     subtest('modes are those of the directory', \&modes_are_those_of_the_directory);
+    subtest('problems may come late', \&problems_may_come_late);
 }, only => [15]);

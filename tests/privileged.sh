@@ -218,8 +218,14 @@ chown -R "$user" "$answers"
 exec 3<>"$answers/requests"
 trap undo_all EXIT
 trap 'exit 0' INT TERM HUP
+line=
 while kill -0 "$parent" 2>/dev/null; do
-    if read -r -t 1 -u 3 -a words; then
+    # When the second is over in the middle of a line, the other half comes next time.
+    if read -r -t 1 -u 3 part; then
+        read -r -a words <<<"$line$part"
+        line=
         [ ${#words[@]} -lt 2 ] || answer "${words[@]}"
+    else
+        line+=$part
     fi
 done
