@@ -208,6 +208,7 @@ static void test_live_processes_are_respected(void **state)
 {
     pid_t server = start_process("postgres");
     pid_t other = start_process("other");
+    char lines[64];
     bool found;
     bool running;
     long pid;
@@ -220,13 +221,20 @@ static void test_live_processes_are_respected(void **state)
     make_pid_file(1, "/data\n1700000000\n"); /* as a rule another user's */
     check_refused("already exists");
 
-    make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
+    snprintf(lines, sizeof(lines), "/data\n%lld\n5432\n\n\n\n", (long long) time(NULL));
+    make_pid_file(-server, lines);
     check_refused("already exists");
     assert_true(pid_file_look(".", &found, &running, &pid, &error));
     assert_true(found && running);
     assert_int_equal(pid, server);
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n  5432001    123456\n");
     check_refused("already exists");
+
+    /* A server, but it began after the file was written: it only got the number. */
+    make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
+    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(found && !running);
+    check_claimed();
 
     /* No backend's name and no shared memory key: a pg_rewind that was killed, its number in use
      * again. */
