@@ -229,6 +229,22 @@ sub disk_is_filled
     return;
 }
 
+# The source's WAL is brought before all else is known: that has a check of its own.
+sub lack_for_wal_is_said
+{
+    my ($small) = @_;
+    reset_small($small);
+    leave_free($small, 100_000);
+    my $before = tree($small->{copy});
+    my $result = rewind($small->{copy}, $source);
+    is($result->{status}, 1, 'no space for the WAL of a server: pg_rewind fails');
+    like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m, 'it says where');
+    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL are to be brought there, 0 MB are free\.$}m, 'and how much');
+    is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
+    unlink filler($small);
+    return;
+}
+
 # After the commit, for certain: the disk is full at a known step, and somebody makes room while it waits.
 sub disk_is_full_after_commit
 {
@@ -294,6 +310,7 @@ each_version(sub {
     truncate($target->path($sparse), 24 * $megabyte) or die;
 
     my $small = make_small('all');
+    subtest('no space for the WAL of a server', sub { lack_for_wal_is_said($small) });
     subtest('the disk is full after the commit', sub { disk_is_full_after_commit($small) });
     discard_small($small);
 
