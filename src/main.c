@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "io/connection.h"
 #include "io/file.h"
 #include "report/report.h"
 
@@ -461,6 +462,7 @@ int main(int argc, char **argv)
                                    .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS}};
     FILE *report_file;
     int first_argument = argc;
+    int status;
 
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
@@ -481,5 +483,11 @@ int main(int argc, char **argv)
     if (!check_options(&command.options, argv[first_argument], &error) ||
         !open_report(&command, &report_file, &error))
         return refuse(&error);
-    return run(&command, report_file);
+    status = run(&command, report_file);
+    if (connection_attempts_go_on())
+    {
+        fflush(NULL);
+        _exit(status);
+    }
+    return status;
 }

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Read by the handler, so lock-free atomics or sig_atomic_t. */
-static volatile sig_atomic_t stop_signal;
+/* Read by the handler and by all threads: lock-free atomics. */
+static atomic_int stop_signal;
 static atomic_bool stops_held_off;
 static atomic_int late_signal; /* came while stops were held off, and nobody was told yet */
-static atomic_int calls_blocking;
 
 /* What the threads of one workers_run share. */
 typedef struct Run
@@ -122,16 +121,14 @@ bool stop_check(Error *error)
 {
     if (!stop_requested())
         return true;
-    return error_set(error, ERROR_FAILED, "terminated by signal %d", (int) stop_signal);
+    return error_set(error, ERROR_FAILED, "terminated by signal %d", atomic_load(&stop_signal));
 }
 
 static void handle_stop(int number)
 {
-    /*
-     * A second signal, or one during a call that cannot look at the flag, ends the process as if
-     * there were no handler: every instant is safe to die at.
-     */
-    if (!atomic_load(&stops_held_off) && (stop_signal != 0 || atomic_load(&calls_blocking) > 0))
+    /* A second signal ends the process as if there were no handler: every instant is safe to die
+     * at. */
+    if (!atomic_load(&stops_held_off) && stop_signal != 0)
     {
         signal(number, SIG_DFL);
         raise(number);
@@ -174,9 +171,4 @@ void signals_hold_off(void)
     /* A signal that nobody has looked at until now comes too late as well. */
     if (!atomic_exchange(&stops_held_off, true) && stop_signal != 0)
         atomic_store(&late_signal, stop_signal);
-}
-
-void signals_blocking_call(bool begins)
-{
-    atomic_fetch_add(&calls_blocking, begins ? 1 : -1);
 }

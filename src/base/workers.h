@@ -47,10 +47,4 @@ void signals_hold_off(void);
 /* The other way round, when an interrupted rewind was finished and a new one begins. */
 void signals_heed_again(void);
 
-/*
- * Put around a call that can last long and cannot look at stop_requested: meanwhile a signal kills
- * at once, unless stops are held off. Look at stop_check right after the beginning.
- */
-void signals_blocking_call(bool begins);
-
 #endif

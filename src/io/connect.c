@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,14 @@ typedef struct ConnectAttempt
     bool is_over;
     bool abandoned; /* nobody waits any more */
 } ConnectAttempt;
+
+/* Attempts that were given up and have not come to their end. */
+static atomic_int abandoned_count;
+
+bool connection_attempts_go_on(void)
+{
+    return abandoned_count > 0;
+}
 
 const char *connect_trimmed(const char *message, char *out, size_t size)
 {
@@ -355,7 +364,10 @@ static void *run_attempt(void *argument)
     pthread_cond_signal(&attempt->ended);
     pthread_mutex_unlock(&attempt->lock);
     if (abandoned)
+    {
         free_attempt(attempt);
+        abandoned_count--;
+    }
     return NULL;
 }
 
@@ -399,6 +411,7 @@ static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *err
             (void) pthread_cond_timedwait(&attempt->ended, &attempt->lock, &until);
     }
     attempt->abandoned = !attempt->is_over;
+    abandoned_count += attempt->abandoned ? 1 : 0;
     result = attempt->is_over;
     pthread_mutex_unlock(&attempt->lock);
     return result;

@@ -39,6 +39,12 @@ MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_s
                                        double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
 
+/*
+ * Does an attempt to connect that was given up go on in its thread? Then only _exit may end the
+ * process: what libraries do at exit() would take from the thread what it uses.
+ */
+bool connection_attempts_go_on(void);
+
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
 

@@ -141,15 +141,6 @@ static void stopped_twice(void)
     raise(SIGTERM);
 }
 
-static void stopped_in_blocking_call(void)
-{
-    signals_install();
-    signals_blocking_call(true);
-    signals_blocking_call(true);
-    signals_blocking_call(false);
-    raise(SIGINT);
-}
-
 static void other_end_closed(void)
 {
     int ends[2];
@@ -200,14 +191,6 @@ static void test_a_second_signal_kills(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-static void test_a_signal_in_a_blocking_call_kills(void **state)
-{
-    const int status = in_child(stopped_in_blocking_call);
-
-    (void) state;
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
-}
-
 static void test_a_closed_pipe_is_no_signal(void **state)
 {
     (void) state;
@@ -223,7 +206,6 @@ int main(void)
         cmocka_unit_test(test_a_stop_is_an_error_until_it_is_held_off),
         cmocka_unit_test(test_a_signal_that_comes_too_late_is_told_once),
         cmocka_unit_test(test_a_second_signal_kills),
-        cmocka_unit_test(test_a_signal_in_a_blocking_call_kills),
         cmocka_unit_test(test_a_closed_pipe_is_no_signal),
     };
 
