@@ -51,13 +51,14 @@ sub survives
         $proxy->after($bytes, 'hang');
         my $run = start_rewind($copy, $proxy, options => [ '--retry-timeout=20', '--jobs', $n % 2 ? 1 : 4 ]);
         $proxy->wait_for('hang');
+        my $made = $proxy->status->{made};
         $writer->sql('CHECKPOINT') if $n % 3 == 0;
         write_on($writer, $n);
         $deed->($source);
         $proxy->pass;
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: warning: .*\npg_rewind: detail: It is tried again for 20 seconds\.$/ms, 'and has lost something');
+        cmp_ok($proxy->status->{made}, '>', $made, 'and has connected again');
         if ($result->{status} == 0 && $judge) { rejoins($copy, $source, writer => $writer) }
         $writer->sql("ROLLBACK PREPARED 'prepared $n'");
         $copy->discard;
@@ -88,4 +89,4 @@ each_version(sub {
         });
         $proxy->end;
     }
-}, only => [ 10, 15, 18 ]);
+}, only => [ 10, 18 ]);

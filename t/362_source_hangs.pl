@@ -66,9 +66,9 @@ each_version(sub {
 
     subtest('nobody answers when it connects', sub {
         my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => ['--retry-timeout=4']);
-        ends_within($run, $run->{began}, 12, qr/timeout expired|timed out/);
+        ends_within($run, $run->{began}, 15, qr/timeout expired|timed out/);
         $run = start_rewind($target, $proxy, conninfo => "$nowhere connect_timeout=3", options => ['--retry-timeout=60']);
-        ends_within($run, $run->{began}, 13, qr/timeout expired|timed out/);
+        ends_within($run, $run->{began}, 16, qr/timeout expired|timed out/);
     });
     subtest('a second host answers', sub {
         my $copy = $target->copy('second_host');
@@ -85,7 +85,7 @@ each_version(sub {
         wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });
         my $since = Time::HiRes::time();
         kill 'TERM', $run->{pid};
-        ends_within($run, $since, 3, qr/^pg_rewind: error: terminated by signal 15$/m);
+        ends_within($run, $since, 5, qr/^pg_rewind: error: terminated by signal 15$/m);
     });
 
     for my $part (0.001, 0.1, 0.5, 0.9)
@@ -94,7 +94,7 @@ each_version(sub {
             $proxy->after(int($bytes * $part), 'hang');
             my $run = start_rewind($target, $proxy, options => ['--retry-timeout=2']);
             $proxy->wait_for('hang');
-            ends_within($run, Time::HiRes::time(), 7, qr/no answer|timeout expired|timed out/);
+            ends_within($run, Time::HiRes::time(), 12, qr/no answer|timeout expired|timed out/);
             $proxy->pass;
             wait_until('the proxy has no connection', sub { $proxy->status->{open} == 0 });
         });
@@ -107,7 +107,7 @@ each_version(sub {
             $proxy->wait_for('hang');
             my $since = Time::HiRes::time();
             kill $signal, $run->{pid};
-            ends_within($run, $since, 3, qr/^pg_rewind: error: terminated by signal \d+$/m);
+            ends_within($run, $since, 5, qr/^pg_rewind: error: terminated by signal \d+$/m);
             $proxy->pass;
         }
     });

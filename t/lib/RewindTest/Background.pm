@@ -58,13 +58,13 @@ sub note_end
     return;
 }
 
-# Wait for it. Returns { status, signal, stderr, seconds }.
+# Wait for it. Returns { status, signal, stderr, seconds }; the status of one that was killed is not 0.
 sub end_of_rewind
 {
     my ($run) = @_;
     wait_until(sub { "pg_rewind ends; it has said:\n" . slurp($run->{errors}) }, sub { has_ended($run) });
     return {
-        status => $run->{wait_status} >> 8,
+        status => $run->{wait_status} & 127 ? 128 + ($run->{wait_status} & 127) : $run->{wait_status} >> 8,
         signal => $run->{wait_status} & 127,
         stderr => slurp($run->{errors}),
         seconds => $run->{seconds},
