@@ -23,7 +23,7 @@ typedef struct ServerIdentity
     Timeline timeline;
     bool in_recovery;
     uint32_t data_checksum_version;
-    bool wal_minimal; /* wal_level */
+    bool wal_minimal;   /* wal_level */
     char directory[64]; /* when two of its files were made that never change */
     Lsn position;       /* WAL is flushed up to here; of a standby LSN_INVALID */
 } ServerIdentity;
