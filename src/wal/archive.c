@@ -406,11 +406,19 @@ const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint
     return NULL;
 }
 
-/* Is the file in pg_wal all the same, but with a first page that is not this segment's? */
+/*
+ * Is the file in pg_wal all the same, and its first page damaged? Then its second page is this
+ * segment's. In a recycled file it is not, nor in one that was made in advance.
+ */
 static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reason)
 {
+    const WalShape *shape = &archive->options.shape;
+    const Lsn second = wal_segment_start(shape, wanted->segment) + shape->block_size;
+    uint8_t bytes[WAL_LONG_HEADER_SIZE];
     char path[PATH_SIZE];
     Error ignored;
+    WalPage page;
+    size_t length;
     bool found = false;
     bool valid = true;
     int fd = -1;
@@ -418,10 +426,11 @@ static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reas
     if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) ||
         !file_open_read(path, &fd, &found, &ignored) || !found)
         return false;
-    if (!check_first_page(archive, wanted, fd, path, &valid, reason, &ignored))
+    if (!check_first_page(archive, wanted, fd, path, &valid, reason, &ignored) ||
+        !file_read_at(fd, path, bytes, sizeof(bytes), shape->block_size, &length, &ignored))
         valid = true;
     file_close(fd);
-    return !valid;
+    return !valid && walpage_parse(shape, bytes, length, second, &page, &ignored);
 }
 
 bool archive_missing_error(const void *context, Timeline timeline, uint64_t segment, Error *error)
@@ -433,7 +442,6 @@ bool archive_missing_error(const void *context, Timeline timeline, uint64_t segm
     char text[LSN_TEXT_SIZE];
     Error reason;
 
-    /* WAL that is asked for by what comes before or behind it: no recycled segment stands there. */
     if (is_damaged(archive, &wanted, &reason))
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_text(shape->version, wal_segment_start(shape, segment), text), wanted.name,

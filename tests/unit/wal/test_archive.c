@@ -154,6 +154,7 @@ static void test_a_damaged_first_page_is_named(void **state)
     int fd;
 
     (void) state;
+    writer_page(writer, SEGMENT_SIZE + BLOCK_SIZE, 0, 0);
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     fd = open(path_of("data/pg_wal/" NAME(1)), O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 0), 1);
@@ -165,6 +166,11 @@ static void test_a_damaged_first_page_is_named(void **state)
                             1) "\": "
                                "invalid magic number D178 in WAL page at LSN 0/10000, "
                                "offset 0");
+
+    /* Without a second page of the segment's it is a file for later use. */
+    put_segment("data/pg_wal/" NAME(1), 2, SEGMENT_SIZE);
+    assert_false(archive_missing_error(archive, 1, 1, &error));
+    assert_non_null(strstr(error.message, "No such file or directory"));
     archive_destroy(archive);
 }
 
