@@ -201,6 +201,16 @@ END
     return;
 }
 
+# The original takes the insert position for the end of WAL, we take what is flushed: let that be the same. Records of hint bits
+# are in no hurry to be flushed.
+sub flush_wal
+{
+    my ($source) = @_;
+    $source->query('SELECT txid_current()');
+    wait_until('all WAL is flushed', sub { $source->query('SELECT pg_current_wal_flush_lsn() = pg_current_wal_insert_lsn()') eq 't' });
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -218,6 +228,7 @@ each_version(sub {
     $source->sql('CHECKPOINT');
     # The first look at a catalog may set hint bits, which are logged: let nothing of that be new to either program.
     rewind($target, $source, options => ['--dry-run'], program => $_) for $original, $ENV{PG_REWIND};
+    flush_wal($source);
     place_files($source, 'source');
     place_files($target, 'target');
     my @segments = sort map { m{([0-9A-F]{24})$} } glob($target->path('pg_wal/*'));
