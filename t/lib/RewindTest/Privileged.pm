@@ -22,8 +22,8 @@ sub is_privileged { return defined $ENV{PG_REWIND_PRIVILEGED} }
 sub skip_unless_privileged
 {
     return if is_privileged();
-    diag("$0 is SKIPPED: it needs small file systems and files of other users, which only root can make");
-    plan(skip_all => 'not run by root: no small file systems, no files of other users');
+    diag("$0 is SKIPPED: it needs small file systems, networks and files of other users, which only root can make, and not in every container");
+    plan(skip_all => 'not run by root who may mount: no small file systems, no networks, no files of other users');
     return;
 }
 
