@@ -160,6 +160,7 @@ static void test_a_stop_is_an_error_until_it_is_held_off(void **state)
 
 static void stopped_too_late(void)
 {
+    signal(SIGHUP, SIG_DFL); /* nohup has it ignored, and then it stays so */
     signals_install();
     if (stop_signalled() || stop_held_off() != 0)
         _exit(1);
