@@ -53,6 +53,7 @@
 #include <unistd.h>
 
 #define FD_MAX 4096
+#define LOG_FD_MIN 200 /* below any limit that a system sets */
 
 /* The function of the C library that ours stands for. */
 #define REAL(result, name, ...)                                                                    \
@@ -198,7 +199,7 @@ static int open_log(const char *path)
     int fd = real(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 
     /* Out of the way: the program's own descriptors are as without us. */
-    if (fd < 0 || (fd = fcntl(fd, F_DUPFD_CLOEXEC, FD_MAX / 4)) < 0)
+    if (fd < 0 || (fd = fcntl(fd, F_DUPFD_CLOEXEC, LOG_FD_MIN)) < 0)
         refuse("path of a log");
     return fd;
 }
