@@ -104,12 +104,13 @@ sub calls
     my ($self, %option) = @_;
     my $log = work_dir() . '/calls';
     my $changes = $option{changes} // 1;
+    my %env = (PG_REWIND_FAULT_LOG => $log, %{ $option{env} // {} });
     do
     {
         $self->{end} = $self->source_end;
-        unlink $log, map { ($_, "$_.data") } grep { defined } $option{env}{PG_REWIND_FAULT_RECORD};
+        unlink map { ($_, "$_.data") } values %env;
         $self->reset;
-        my $result = $self->attempt(env => { PG_REWIND_FAULT_LOG => $log, %{ $option{env} // {} } }, fault => '');
+        my $result = $self->attempt(env => \%env, fault => '');
         is($result->{status}, 0, 'an undisturbed run succeeds') or die $result->{stderr};
         $self->{rewound} = rewound_tree($self->{state});
     } while ($self->source_end ne $self->{end});
