@@ -60,8 +60,8 @@ MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int
                              Stage **stage, Error *error);
 
 /*
- * Compare and fetch everything but WAL. Marks entries gone or equal. Progress is shown. ERROR_RETRY:
- * the source is lost, and was tried again for as long as it should be.
+ * Compare and fetch everything but WAL. Marks entries gone or equal. Progress is shown.
+ * ERROR_RETRY: the source is lost, and was tried again for as long as it should be.
  */
 MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error);
 
