@@ -54,8 +54,11 @@ static void report_conflicts(Check *check)
         Error problem;
 
         if (conflict->unreadable)
-            error_set(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",
-                      check->roots.target_directory, conflict->path);
+        {
+            errno = EACCES;
+            error_set_errno(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",
+                            check->roots.target_directory, conflict->path);
+        }
         else
         {
             error_set(&problem, ERROR_FAILED,

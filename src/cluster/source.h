@@ -32,7 +32,7 @@ typedef struct SourceFile
     FileType type;
     uint64_t size;           /* of a regular file */
     const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
-    bool unreadable; /* a directory of the target that cannot be looked into; on the source, a name
+    bool unreadable; /* a directory of the target that may not be looked into; on the source, a name
                         that its server does not take */
 } SourceFile;
 

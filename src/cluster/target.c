@@ -371,7 +371,10 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
 
         if (!path_join(path, sizeof(path), walk->directory, entry->path, error))
             return false;
+        errno = 0;
         file.unreadable = !place_can_be_read(path);
+        if (file.unreadable && errno != EACCES)
+            return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
         *descend = !file.unreadable;
     }
     return walk->visit(walk->context, &file, error);

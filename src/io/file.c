@@ -272,14 +272,15 @@ bool file_link(const char *from, const char *to, bool *exists, Error *error)
 bool file_make_directory(const char *path, Error *error)
 {
     struct stat status;
-    int number;
 
     if (mkdir(path, directory_mode()) == 0)
         return true;
-    number = errno;
-    if (number == EEXIST && stat(path, &status) == 0 && S_ISDIR(status.st_mode))
-        return true;
-    errno = number;
+    if (errno == EEXIST && stat(path, &status) == 0)
+    {
+        if (S_ISDIR(status.st_mode))
+            return true;
+        errno = EEXIST;
+    }
     return error_set_errno(error, ERROR_FAILED, "could not create directory \"%s\"", path);
 }
 

@@ -296,14 +296,21 @@ sub judge
         }
     }
     $self->refresh_reference if $phase eq 'before';
-    hide($way_to_source) if $pending && $phase ne 'before';
+    my $hidden = $pending && $phase ne 'before';
+    hide($way_to_source) if $hidden;
     if (defined $option{again})
     {
         my $again = $self->attempt(fault => $option{again});
         $self->control_is_whole;
+        # Without a journal nothing is left to be finished, and whether there is anything to rewind only the source knows.
+        if ($hidden && !-e $target->path('pg_rewind.work/journal'))
+        {
+            show($way_to_source);
+            $hidden = 0;
+        }
     }
     my $last = $self->attempt;
-    show($way_to_source) if $pending && $phase ne 'before';
+    show($way_to_source) if $hidden;
     is($last->{status}, 0, 'the same command again ends with exit status 0') or diag($last->{stderr});
     is($last->{stdout}, '', 'and nothing on stdout');
     my $difference = difference(rewound_tree($target), $self->{rewound});

@@ -137,7 +137,7 @@ static void test_conflicts(void **state)
     put_text("target/base/7", "");
     assert_false(check(&plan, 0));
     assert_said("file \"base/5\" is of different type in source and target\n");
-    assert_said("cannot read directory \"target/base/6\"\n");
+    assert_said("cannot read directory \"target/base/6\": Permission denied\n");
     assert_said("cannot create \"target/base/7\": something else is there");
     assert_string_equal(error.message, "target cannot be rewound as it is: 3 problems");
 }
