@@ -86,6 +86,7 @@ static char where_then[PATH_MAX];
 static int fail_errno;
 static bool short_on;
 static uint64_t short_state;
+static bool begun;
 static uint64_t change_count, read_count;
 static int log_fd = -1, record_fd = -1, data_fd = -1;
 static uint64_t data_size, handle_count;
@@ -222,6 +223,7 @@ __attribute__((constructor)) static void begin(void)
         put_line(record_fd, "begin\n");
     }
     unsetenv("LD_PRELOAD");
+    begun = true;
 }
 
 /* ---- Counting ---- */
@@ -282,6 +284,8 @@ static bool strike(const char *call, const char *path, Class class)
     bool fails = false;
     uint64_t number;
 
+    if (!begun)
+        return false; /* a sanitizer's library, which is loaded first, looks around */
     if (path == NULL)
         path = "";
     pthread_mutex_lock(&lock);
