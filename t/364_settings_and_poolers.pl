@@ -22,7 +22,7 @@ my %harmful = (
 );
 
 my %bouncers;    # process ids
-END { kill 'QUIT', keys %bouncers }
+END { kill 'KILL', keys %bouncers }
 
 # A pgbouncer before a cluster or proxy; returns { conninfo, pid }.
 sub start_pgbouncer
@@ -56,7 +56,8 @@ TEXT
 sub stop_pgbouncer
 {
     my ($bouncer) = @_;
-    kill 'QUIT', $bouncer->{pid};
+    kill 'KILL', $bouncer->{pid};    # it holds nothing that would have to be saved
+    wait_until('pgbouncer is gone', sub { !kill(0, $bouncer->{pid}) });
     delete $bouncers{ $bouncer->{pid} };
     system('rm', '-rf', $bouncer->{dir});
     return;
