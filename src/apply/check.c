@@ -143,12 +143,6 @@ static bool check_own_directories(Check *check, Error *error)
 
 /* ---- Files ---- */
 
-static bool is_in_place(const PlanEntry *entry)
-{
-    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
-           entry->action == ACTION_TRUNCATE;
-}
-
 bool stage_file_use(const char *local, FileUse *use, Error *error)
 {
     struct stat status;
@@ -198,7 +192,7 @@ static bool check_file(Check *check, const PlanEntry *entry, FileUse *use, Error
     *use = FILE_USE_PATCH;
     if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
         return false;
-    if (!is_in_place(entry) || entry->wal || entry->claimed)
+    if (!plan_stays_in_place(entry) || entry->wal || entry->claimed)
     {
         if (!file_lstat(local, &status, &found, error))
             return false;
@@ -299,7 +293,7 @@ static bool leave_if_mounted(Check *check, PlanEntry *entry, Error *error)
 {
     char local[PATH_SIZE];
 
-    if (entry->type != FILE_REGULAR || !entry->on_target || is_in_place(entry) ||
+    if (entry->type != FILE_REGULAR || !entry->on_target || plan_stays_in_place(entry) ||
         path_is_servers(entry->path))
         return true;
     if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))

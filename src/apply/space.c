@@ -41,12 +41,6 @@ bool space_measure(Roots *roots, FileSpace *space, Error *error)
     return true;
 }
 
-static bool stays_in_place(const PlanEntry *entry)
-{
-    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
-           entry->action == ACTION_TRUNCATE;
-}
-
 void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
                       StagedSpace *staged)
 {
@@ -74,7 +68,7 @@ uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *
 
     if (entry->link_target != NULL)
         bytes += strlen(entry->link_target);
-    if (!stays_in_place(entry) || entry->wal)
+    if (!plan_stays_in_place(entry) || entry->wal)
         return bytes;
     for (; plan_next_range(plan, entry, &offset, &size); offset += size)
         bytes += JOURNAL_ENTRY_SPACE + of_staged;
@@ -140,7 +134,7 @@ bool space_to_reserve(const Roots *roots, const Plan *plan, uint64_t *bytes, Err
 
         if (!entry_has_effect(entry) || entry->action == ACTION_REMOVE || entry->wal)
             continue;
-        if (entry->type == FILE_REGULAR && entry->on_target && stays_in_place(entry) &&
+        if (entry->type == FILE_REGULAR && entry->on_target && plan_stays_in_place(entry) &&
             !growth_of_file(roots, plan, entry, unit, &growth, error))
             return false;
         if (entry->action == ACTION_CREATE)

@@ -34,8 +34,7 @@ bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index)
     if (entry->wal || entry->type != FILE_REGULAR || !entry->on_target || entry->dropped ||
         !entry_has_effect(entry) || (stage->state[index] & STAGED_PRIVATE) != 0)
         return false;
-    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
-           entry->action == ACTION_TRUNCATE;
+    return plan_stays_in_place(entry);
 }
 
 bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)

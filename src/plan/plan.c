@@ -552,6 +552,12 @@ bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
     return next_block_range(plan, entry, offset, size);
 }
 
+bool plan_stays_in_place(const PlanEntry *entry)
+{
+    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
+           entry->action == ACTION_TRUNCATE;
+}
+
 uint64_t plan_final_size(const PlanEntry *entry)
 {
     return entry->action == ACTION_REMOVE || entry->gone || entry->dropped ? 0 : entry->source_size;

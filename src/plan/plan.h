@@ -111,6 +111,9 @@ void plan_free(Plan *plan);
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
 
+/* Does the action leave the file where it is, to be patched, extended or cut? */
+bool plan_stays_in_place(const PlanEntry *entry);
+
 /* The size that a file has after the rewind, as far as the plan knows. */
 uint64_t plan_final_size(const PlanEntry *entry);
 
