@@ -1,5 +1,6 @@
 #include "rewind.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "io/dir.h"
 #include "phases/run.h"
@@ -10,7 +11,7 @@
 /* The time that a phase took, and the clock for the next. */
 static double mark(Run *run, ReportPhase phase, double since)
 {
-    double now = report_clock();
+    double now = clock_seconds();
 
     run->report->seconds[phase] += now - since;
     return now;
@@ -36,7 +37,7 @@ static bool no_rewind_required(Run *run, Error *error)
 
 static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
 {
-    double clock = report_clock();
+    double clock = clock_seconds();
     bool finished, needed = false;
 
     if (!phase_open(run, &finished, outcome, error))

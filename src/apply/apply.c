@@ -24,6 +24,7 @@
 #include "apply/journal.h"
 #include "apply/roots.h"
 #include "apply/stage.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
@@ -34,7 +35,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
@@ -552,25 +552,17 @@ static bool can_pass(int number)
     }
 }
 
-static time_t monotonic_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
-
 /* Do a step, again and again while it fails for a reason that can pass and there is patience left.
  */
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
     /* By the clock: signals cut sleeps short. */
-    const time_t end = monotonic_seconds() + apply->options->patience_seconds;
+    const double end = clock_seconds() + apply->options->patience_seconds;
 
     while (!step(apply, error))
     {
         tell_of_signals();
-        if (!can_pass(error->error_number) || monotonic_seconds() >= end)
+        if (!can_pass(error->error_number) || clock_seconds() >= end)
             return false;
         if (!apply->patient)
         {

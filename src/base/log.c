@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/workers.h"
 
 #include <errno.h>
@@ -283,14 +284,6 @@ void log_error(const Error *error)
     buffer_free(&lines);
 }
 
-static int64_t now_nanoseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* ", 12.3 MB/s, 1:02:03 left" */
 static void append_rate(Buffer *line, double seconds)
 {
@@ -347,7 +340,7 @@ void progress_begin(const char *participle, uint64_t total_bytes)
     pthread_mutex_lock(&lock);
     progress = (Progress){.active = progress_on, .total_bytes = total_bytes};
     snprintf(progress.participle, sizeof(progress.participle), "%s", participle);
-    progress.begun = now_nanoseconds();
+    progress.begun = clock_nanoseconds();
     pthread_mutex_unlock(&lock);
 }
 
@@ -359,7 +352,7 @@ void progress_add(uint64_t bytes)
         return;
     pthread_mutex_lock(&lock);
     progress.done_bytes += bytes;
-    now = now_nanoseconds();
+    now = clock_nanoseconds();
     if (progress.active && now - progress.printed >= 1000000000)
         progress_print(false, now);
     pthread_mutex_unlock(&lock);
@@ -376,7 +369,7 @@ void progress_end(void)
 {
     pthread_mutex_lock(&lock);
     if (progress.active)
-        progress_print(true, now_nanoseconds());
+        progress_print(true, clock_nanoseconds());
     progress.active = false;
     pthread_mutex_unlock(&lock);
 }

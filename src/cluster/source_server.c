@@ -1,5 +1,6 @@
 #include "cluster/source_server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "format/relpath.h"
@@ -599,7 +600,7 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
  */
 static bool open_first(ServerSource *self, Arena *arena, Error *error)
 {
-    const double deadline = server_clock() + self->retry_timeout_seconds;
+    const double deadline = clock_seconds() + self->retry_timeout_seconds;
     double seconds = 0; /* the first time as long as the user's string says */
     int pause = 0;
     bool answered = false;
@@ -608,14 +609,14 @@ static bool open_first(ServerSource *self, Arena *arena, Error *error)
     while (!open_once(self, seconds, arena, &answers, error))
     {
         answered = answered || answers;
-        if (error->kind != ERROR_RETRY || !answered || server_clock() >= deadline)
+        if (error->kind != ERROR_RETRY || !answered || clock_seconds() >= deadline)
             return false;
         pause = server_longer_pause(pause);
         if (seconds <= 0)
             log_warning("%s", error->message);
         if (!server_pause(pause, error))
             return false;
-        seconds = deadline - server_clock();
+        seconds = deadline - clock_seconds();
         if (seconds < 1)
             seconds = 1;
     }

@@ -87,9 +87,6 @@ MUST_CHECK bool server_pause(int milliseconds, Error *error);
 /* The pause after this one: 0, then from the least, doubled up to the most. */
 int server_longer_pause(int milliseconds);
 
-/* Seconds of a clock that only goes forward. */
-double server_clock(void);
-
 /* One text value that is never NULL. */
 MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
                                   char **value, Error *error);

@@ -1,5 +1,6 @@
 #include "cluster/source_server.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
 
@@ -160,14 +161,6 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
            (found.in_recovery || server_check_position(self, seen, found.position, error));
 }
 
-double server_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 bool server_pause(int milliseconds, Error *error)
 {
     for (; milliseconds > 0; milliseconds -= PAUSE_MILLISECONDS_MIN)
@@ -279,11 +272,11 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     {
         log_warning("%s", error->message);
         log_detail("It is tried again for %d seconds.", self->retry_timeout_seconds);
-        retry->deadline = server_clock() - silent + self->retry_timeout_seconds;
+        retry->deadline = clock_seconds() - silent + self->retry_timeout_seconds;
         retry->pause = 0;
     }
     retry->progress = progress;
-    left = retry->deadline - server_clock();
+    left = retry->deadline - clock_seconds();
     if (left <= 0)
         return false;
     if (!server_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
@@ -312,7 +305,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
     {
         const bool had_connection = connection->connection != NULL;
         const double seconds =
-            retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - server_clock();
+            retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - clock_seconds();
         bool success = false;
         bool ready = get_ready(self, connection, seconds > 1 ? seconds : 1, error);
 

@@ -1,5 +1,6 @@
 #include "io/connect.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
 
@@ -78,14 +79,6 @@ const PQconninfoOption *connect_find_option(const PQconninfoOption *options, con
         if (strcmp(options->keyword, keyword) == 0)
             return options;
     return NULL;
-}
-
-static double seconds_since(const struct timespec *begin)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) (now.tv_sec - begin->tv_sec) + (double) (now.tv_nsec - begin->tv_nsec) / 1e9;
 }
 
 /* ---- What libpq is told ---- */
@@ -349,15 +342,14 @@ static void free_attempt(ConnectAttempt *attempt)
 static void *run_attempt(void *argument)
 {
     ConnectAttempt *attempt = argument;
-    struct timespec begin;
+    const double begin = clock_seconds();
     bool abandoned;
 
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 0);
     if (attempt->pg == NULL)
         out_of_memory();
     if (PQstatus(attempt->pg) != CONNECTION_OK)
-        find_reason(attempt, seconds_since(&begin));
+        find_reason(attempt, clock_seconds() - begin);
     pthread_mutex_lock(&attempt->lock);
     attempt->is_over = true;
     abandoned = attempt->abandoned;
@@ -387,17 +379,16 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 /* Wait for the thread's end; false with error when a stop or the end of the time comes before. */
 static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *error)
 {
-    struct timespec begin;
+    const double begin = clock_seconds();
     bool result = true;
 
-    clock_gettime(CLOCK_MONOTONIC, &begin);
     pthread_mutex_lock(&attempt->lock);
     while (!attempt->is_over && result)
     {
         struct timespec until;
 
         result = stop_check(error);
-        if (result && seconds > 0 && seconds_since(&begin) >= seconds)
+        if (result && seconds > 0 && clock_seconds() - begin >= seconds)
             result =
                 error_set(error, ERROR_RETRY, "could not connect to the source server: no answer");
         clock_gettime(CLOCK_MONOTONIC, &until);

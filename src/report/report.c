@@ -33,14 +33,6 @@ typedef struct Verdict
     const char *text;
 } Verdict;
 
-double report_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 static Verdict verdict_of(const Report *report, const Error *error, int exit_status)
 {
     if (error != NULL && exit_status == 2)

@@ -61,10 +61,6 @@ typedef struct Report
     double seconds[PHASE_COUNT]; /* time a phase took */
 } Report;
 
-/* Seconds of a clock that never goes back: a phase took report_clock() at its end less that at its
- * begin. */
-double report_clock(void);
-
 /*
  * The text document, for people, appended to text; what the run did not find out is left out. error
  * NULL on success. Times are local (TZ), with UTC beside them. Only messages and paths can make a

@@ -391,14 +391,6 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     json_holds(&report, NULL, 0, "\"result\": \"not_required\"");
 }
 
-static void test_the_clock_does_not_go_back(void **state)
-{
-    const double before = report_clock();
-
-    (void) state;
-    assert_true(report_clock() >= before);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,7 +408,6 @@ int main(void)
         cmocka_unit_test(test_json_of_a_rewind),
         cmocka_unit_test(test_json_of_a_failure_that_came_early),
         cmocka_unit_test(test_every_end_has_a_result_of_its_own),
-        cmocka_unit_test(test_the_clock_does_not_go_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
