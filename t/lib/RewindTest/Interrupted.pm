@@ -19,9 +19,8 @@ package RewindTest::Interrupted;
 use strict;
 use warnings;
 
-use Digest::MD5;
-use File::Find ();
 use RewindTest;
+use RewindTest::Tree;
 
 # Options: kind => 'server' or 'directory'; jobs => 1; options => [ of pg_rewind ].
 sub new
@@ -62,7 +61,7 @@ sub new
         control => slurp($target->path('global/pg_control')), state => $target->copy('state'),
     }, $class;
     # Copies of the tablespace are told by their own place, which a tree does not show.
-    $self->{tree} = tree($self->{state});
+    $self->{tree} = without_ours(tree($self->{state}));
     must_run([ 'cp', '-a', $self->{state}->dir, $self->snapshot ]);
     return $self;
 }
@@ -112,7 +111,7 @@ sub calls
         $self->reset;
         my $result = $self->attempt(env => \%env, fault => '');
         is($result->{status}, 0, 'an undisturbed run succeeds') or die $result->{stderr};
-        $self->{rewound} = rewound_tree($self->{state});
+        $self->{rewound} = without_ours(rewound_tree($self->{state}));
     } while ($self->source_end ne $self->{end});
     my $number = $changes ? qr/\d+/ : qr/r\d+/;
     return [ map { /^$number ((?:set )?\S+) (.*)/ ? { call => $1, path => $2 } : () } split /\n/, slurp($log) ];
@@ -131,68 +130,12 @@ sub commit_number
 
 # ---------------------------------------------------------------- looking
 
-# Every file of a cluster: path => type, permissions, content, time of change.  What is ours is left out, and
-# postmaster.opts: every server that tries to start writes it.
-sub tree
+# A tree without what is ours.
+sub without_ours
 {
-    my ($cluster) = @_;
-    my $dir = $cluster->dir;
-    my %tree;
-    my $visit = sub {
-        my $path = substr($_, length($dir) + 1);
-        if ($path =~ m{(^|/)(pg_rewind\.work(\.\w+)?|postmaster\.(pid|opts)(\.pg_rewind)?)$}) { $File::Find::prune = 1; return }
-        my ($mode, $changed) = (lstat)[2, 9];
-        if (-l _) { $tree{$path} = 'link ' . readlink }
-        elsif (-d _) { $tree{$path} = sprintf('directory %o', $mode) }
-        else { $tree{$path} = sprintf('file %o %s %s', $mode, Digest::MD5::md5_hex(slurp($_)), $changed) }
-    };
-    File::Find::find({ no_chdir => 1, wanted => $visit }, "$dir/data", "$dir/tablespace");
-    return \%tree;
-}
-
-# The same after a rewind: what differs from run to run is left out, the times of files, and of label and pg_control.
-sub rewound_tree
-{
-    my ($cluster) = @_;
-    my $tree = tree($cluster);
-    s/(?<=[0-9a-f]{32}) \d+$// for values %$tree;
-    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr if -e $cluster->path('backup_label');
-    my $control = slurp($cluster->path('global/pg_control'));
-    substr($control, $_->[0], $_->[1]) = '' for [ crc_offset($control) // 0, 4 ], [ 24, 8 ];
-    $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex($control);
+    my ($tree) = @_;
+    delete @$tree{ grep { m{(^|/)(pg_rewind\.work(\.\w+)?|postmaster\.pid(\.pg_rewind)?)(/|$)} } keys %$tree };
     return $tree;
-}
-
-my @crc_table = map { my $crc = $_; $crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8; $crc } 0 .. 255;
-
-sub crc32c
-{
-    my ($bytes) = @_;
-    my $crc = 0xFFFFFFFF;
-    $crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 255] for unpack 'C*', $bytes;
-    return $crc ^ 0xFFFFFFFF;
-}
-
-# Where a pg_control of any version has its checksum, behind all fields; undef if there is none that is right.
-my $known_offset;
-sub crc_offset
-{
-    my ($control) = @_;
-    for my $offset ($known_offset // (), map { 4 * $_ } 60 .. 80)
-    {
-        next if unpack('V', substr($control, $offset, 4)) != crc32c(substr($control, 0, $offset));
-        return $known_offset = $offset;
-    }
-    return;
-}
-
-# Which paths of two trees differ, a line for each; '' if none does.
-sub difference
-{
-    my ($found, $expected) = @_;
-    my %path = (%$found, %$expected);
-    return join '', map { "$_: " . ($found->{$_} // 'nothing') . ', expected ' . ($expected->{$_} // 'nothing') . "\n" }
-        grep { ($found->{$_} // 'nothing') ne ($expected->{$_} // 'nothing') } sort keys %path;
 }
 
 # ---------------------------------------------------------------- judging
@@ -276,7 +219,7 @@ sub judge
 
     if ($phase eq 'before')
     {
-        is(difference(tree($target), $self->{tree}), '', 'before the commit the target is as it was');
+        is(difference(without_ours(tree($target)), $self->{tree}), '', 'before the commit the target is as it was');
         $self->old_server_starts;
     }
     elsif ($phase eq 'after')
@@ -313,7 +256,7 @@ sub judge
     show($way_to_source) if $hidden;
     is($last->{status}, 0, 'the same command again ends with exit status 0') or diag($last->{stderr});
     is($last->{stdout}, '', 'and nothing on stdout');
-    my $difference = difference(rewound_tree($target), $self->{rewound});
+    my $difference = difference(without_ours(rewound_tree($target)), $self->{rewound});
     # A running source may have written WAL of its own accord: then these differ.
     $difference =~ s{^data/(pg_wal/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
     is($difference, '', 'and the directory is that of an undisturbed run');

@@ -11,7 +11,7 @@ use File::Find ();
 use RewindTest::Command;
 use Test::More;
 
-our @EXPORT = qw(tree rewound_tree is_same_tree nothing_is_left);
+our @EXPORT = qw(tree rewound_tree difference is_same_tree nothing_is_left crc_offset);
 
 # path => type, permissions, content, time of change; the path relative to the cluster's directory. postmaster.opts is left
 # out: every server that tries to start writes it.
@@ -49,21 +49,50 @@ sub rewound_tree
     my ($cluster) = @_;
     my $tree = tree($cluster);
     s/(?<=[-0-9a-f]{32}) \d+$// for values %$tree;
-    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr;
+    $tree->{'data/backup_label'} = slurp($cluster->path('backup_label')) =~ s/^START TIME.*$//mr if -e $cluster->path('backup_label');
     my $control = slurp($cluster->path('global/pg_control'));
-    # Its fields but the time, up to the checksum of the version that has the fewest.
-    $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex(substr($control, 0, 24) . substr($control, 32, 208));
+    substr($control, $_->[0], $_->[1]) = '' for [ crc_offset($control) // 0, 4 ], [ 24, 8 ];
+    $tree->{'data/global/pg_control'} = Digest::MD5::md5_hex($control);
     return $tree;
+}
+
+my @crc_table = map { my $crc = $_; $crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8; $crc } 0 .. 255;
+
+sub crc32c
+{
+    my ($bytes) = @_;
+    my $crc = 0xFFFFFFFF;
+    $crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 255] for unpack 'C*', $bytes;
+    return $crc ^ 0xFFFFFFFF;
+}
+
+# Where a pg_control of any version has its checksum, behind all fields; undef if there is none that is right.
+my $known_offset;
+sub crc_offset
+{
+    my ($control) = @_;
+    for my $offset ($known_offset // (), map { 4 * $_ } 60 .. 80)
+    {
+        next if unpack('V', substr($control, $offset, 4)) != crc32c(substr($control, 0, $offset));
+        return $known_offset = $offset;
+    }
+    return;
+}
+
+# Which paths of two trees differ, a line for each; '' if none does.
+sub difference
+{
+    my ($found, $expected) = @_;
+    my %path = (%$found, %$expected);
+    return join '', map { "$_: " . ($found->{$_} // 'nothing') . ', expected ' . ($expected->{$_} // 'nothing') . "\n" }
+        grep { ($found->{$_} // 'nothing') ne ($expected->{$_} // 'nothing') } sort keys %path;
 }
 
 # Test that two trees are the same; says which files are not.
 sub is_same_tree
 {
     my ($found, $expected, $name) = @_;
-    my %path = (%$found, %$expected);
-    my @different = grep { ($found->{$_} // 'nothing') ne ($expected->{$_} // 'nothing') } sort keys %path;
-    return is(join("\n", map { "$_: " . ($found->{$_} // 'nothing') . ', expected ' . ($expected->{$_} // 'nothing') } @different),
-        '', $name);
+    return is(difference($found, $expected), '', $name);
 }
 
 # Test that nothing of ours is left in a target, nor below its tablespaces.
