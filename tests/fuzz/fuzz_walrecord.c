@@ -7,6 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+static volatile uint32_t bytes_seen; /* that nobody leaves the reads out */
+
 static void look_at_lists(const WalEvent *event)
 {
     uint32_t sum = 0;
@@ -21,9 +23,7 @@ static void look_at_lists(const WalEvent *event)
         sum += (uint32_t) event->gid[i];
     for (size_t i = 0; i < event->path_size; i++)
         sum += (uint32_t) event->path[i];
-    /* Keep the reads. */
-    if (sum == 0x12345678)
-        abort();
+    bytes_seen = sum;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
