@@ -44,6 +44,7 @@ enum
     OPTION_CONFIG_FILE,
     OPTION_DEBUG,
     OPTION_HELP,
+    OPTION_LATE_START,
     OPTION_NO_ENSURE_SHUTDOWN,
     OPTION_REPORT,
     OPTION_REPORT_FILE,
@@ -83,10 +84,16 @@ static const OptionRow option_rows[] = {
     {'R', "write-recovery-conf", NULL,
      "write configuration for replication\n"
      "(requires --source-server)"},
+    {'T', "tablespace-mapping", "OLD=NEW",
+     "put a tablespace that is new to the target into\n"
+     "directory NEW, which on the source is in OLD"},
     {OPTION_CONFIG_FILE, "config-file", "FILENAME",
      "use specified main server configuration\n"
      "file when running target cluster"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
+    {OPTION_LATE_START, "late-start", NULL,
+     "recover from the source's last checkpoint if\n"
+     "possible: more is copied, less replayed"},
     {OPTION_NO_ENSURE_SHUTDOWN, "no-ensure-shutdown", NULL,
      "refuse a target that was not shut down cleanly"},
     {OPTION_REPORT, "report", "FORMAT",
@@ -137,6 +144,11 @@ static void print_help_row(const OptionRow *row)
                                       : snprintf(left, sizeof(left), "      ");
     snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
              row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
+    if (strlen(left) > HELP_COLUMN - 2)
+    {
+        puts(left);
+        first = false;
+    }
     while (*line != '\0')
     {
         int size = (int) strcspn(line, "\n");
@@ -246,11 +258,16 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case 'R':
         options->write_recovery_conf = true;
         return true;
+    case 'T':
+        return tablespace_mapping_add(&options->tablespaces, value, error);
     case OPTION_CONFIG_FILE:
         options->config_file = value;
         return true;
     case OPTION_DEBUG:
         log_set_debug(true);
+        return true;
+    case OPTION_LATE_START:
+        options->late_start = true;
         return true;
     case OPTION_NO_ENSURE_SHUTDOWN:
         options->no_ensure_shutdown = true;

@@ -6,7 +6,7 @@
 #include "phases/run.h"
 #include "recovery.h"
 
-#include <string.h>
+#define PLAN_ATTEMPTS_MAX 4 /* a copy meanwhile, and another */
 
 /* The time that a phase took, and the clock for the next. */
 static double mark(Run *run, ReportPhase phase, double since)
@@ -35,6 +35,37 @@ static bool no_rewind_required(Run *run, Error *error)
                           run->options->source_server, error);
 }
 
+/*
+ * Scan to stage. While the source copies databases, a plan may be out of date when it is carried
+ * out; a new one starts behind the copy.
+ */
+static bool prepare(Run *run, Error *error)
+{
+    double clock = clock_seconds();
+    bool obsolete = false;
+
+    if (!phase_scan(run, error))
+        return false;
+    for (int attempt = 1;; attempt++)
+    {
+        if (!phase_start(run, error))
+            return false;
+        clock = mark(run, PHASE_SCAN, clock);
+        if (!phase_plan(run, error))
+            return false;
+        clock = mark(run, PHASE_PLAN, clock);
+        if (run->options->dry_run)
+            return true;
+        if (!phase_stage(run, attempt == PLAN_ATTEMPTS_MAX, &obsolete, error))
+            return false;
+        clock = mark(run, PHASE_STAGE, clock);
+        if (!obsolete)
+            return true;
+        if (!run_begin_again(run, error))
+            return false;
+    }
+}
+
 static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
 {
     double clock = clock_seconds();
@@ -51,39 +82,21 @@ static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
     clock = mark(run, PHASE_IDENTIFY, clock);
     if (!phase_diverge(run, &needed, error))
         return false;
+    mark(run, PHASE_SCAN, clock);
     run->report->rewind_needed = needed;
     if (!needed)
         return no_rewind_required(run, error);
-    if (!phase_scan(run, error) || !phase_start(run, error))
+    if (!prepare(run, error))
         return false;
-    clock = mark(run, PHASE_SCAN, clock);
-    if (!phase_plan(run, error))
-        return false;
-    clock = mark(run, PHASE_PLAN, clock);
     if (!run->options->dry_run)
     {
-        if (!phase_stage(run, error))
-            return false;
-        clock = mark(run, PHASE_STAGE, clock);
+        clock = clock_seconds();
         if (!phase_apply(run, outcome, error))
             return false;
         mark(run, PHASE_APPLY, clock);
     }
     log_info("Done!"); /* contract */
     return true;
-}
-
-static void report_staged(Run *run)
-{
-    const StageStatistics *statistics;
-
-    if (run->stage == NULL)
-        return;
-    statistics = stage_statistics(run->stage);
-    memcpy(run->report->fetched_bytes_by_kind, statistics->fetched_bytes_by_kind,
-           sizeof(run->report->fetched_bytes_by_kind));
-    run->report->fetched_bytes = statistics->fetched_bytes;
-    run->report->equal_bytes = statistics->compared_bytes;
 }
 
 /* The arena stays: the report points into it. */
@@ -119,7 +132,7 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     report->target = options->target;
     report->dry_run = options->dry_run;
     result = run_phases(run, outcome, error);
-    report_staged(run);
+    run_report_staged(run);
     clean_up(run, *outcome);
     return result;
 }

@@ -5,6 +5,7 @@
 #define REWIND_H
 
 #include "base/error.h"
+#include "plan/tablespaces.h"
 #include "report/report.h"
 
 #include <stdbool.h>
@@ -21,9 +22,11 @@ typedef struct Options
     bool progress;                /* -P */
     bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
-    bool syncfs;               /* --sync-method=syncfs */
-    int jobs;                  /* -j; >= 1 */
-    int retry_timeout_seconds; /* --retry-timeout; default 60 */
+    bool late_start;                /* --late-start */
+    TablespaceMappings tablespaces; /* -T */
+    bool syncfs;                    /* --sync-method=syncfs */
+    int jobs;                       /* -j; >= 1 */
+    int retry_timeout_seconds;      /* --retry-timeout; default 60 */
 } Options;
 
 /* Where a run ended, for the exit status and the last line. */

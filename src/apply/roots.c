@@ -320,7 +320,8 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
                   location->path, location->link);
         error_detail(&problem, "The tablespace is new to the target, and its directory is there "
                                "already: it may be the source's own.");
-        error_hint(&problem, "Two clusters on one host cannot share a tablespace's directory.");
+        error_hint(&problem, "Two clusters on one host cannot share a tablespace's directory: give "
+                             "the target its own with --tablespace-mapping.");
         log_error(&problem);
         return true;
     }
@@ -413,5 +414,6 @@ bool roots_check_replayed_location(const char *target_directory, const Version *
     error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
               path);
     error_detail(error, "It belongs to another cluster: it may be the source's own.");
-    return error_hint(error, "Two clusters on one host cannot share a tablespace's directory.");
+    return error_hint(error, "Two clusters on one host cannot share a tablespace's directory: give "
+                             "the target its own with --tablespace-mapping.");
 }

@@ -70,6 +70,9 @@ typedef struct SourcePosition
     Lsn minimum;
 
     Timeline timeline; /* the truth, not the checkpoint's */
+
+    bool streams; /* a running standby whose `end` is known: all that it has begun to replay lies
+                     before it */
 } SourcePosition;
 
 typedef struct Source Source;

@@ -233,7 +233,7 @@ static bool standby_position(Connection *connection, Arena *arena, PositionQuery
                           "SELECT pg_catalog.pg_last_wal_receive_lsn()::pg_catalog.text", 0, NULL,
                           &received, &found, error) ||
         (found && !parse_position(received, &position->end, &unused, error)) ||
-        !check_replayed_again(query->server, found, error) ||
+        !check_replayed_again(query->server, position->streams = found, error) ||
         !connection_value(connection, arena,
                           "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
                           &replayed, &found, error) ||

@@ -15,7 +15,7 @@ static WalSpace wal_to_stage(const Run *run)
     const uint64_t brought = wal_segment_of(&run->shape, run->source_wal_brought_end);
     WalSpace wal = {.is_brought = !run->options->dry_run};
 
-    for (uint64_t segment = wal_segment_of(&run->shape, run->start.redo); segment <= last;
+    for (uint64_t segment = wal_segment_of(&run->shape, run->early.redo); segment <= last;
          segment++)
     {
         if (run_keeps_segment(run, segment))
@@ -39,6 +39,7 @@ static bool make_plan(Run *run, Error *error)
     if (!listing_of_source(run->arena, run->source, &run->source_files, error) ||
         !listing_check_complete(&run->source_files, error))
         return false;
+    tablespaces_map(&run->options->tablespaces, &run->source_files);
     log_progress_message("reading target file list"); /* contract */
     if (!listing_of_target(run->arena, &run->target, &run->target_files, error))
         return false;
@@ -69,6 +70,6 @@ bool phase_plan(Run *run, Error *error)
     /* A segment is staged from its first byte on. */
     run->report->planned_wal_bytes =
         run_wal_end(run) -
-        wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
+        wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
     return stage_check(run->options->target, &run->plan, &wal, error);
 }

@@ -52,7 +52,7 @@ bool run_keeps_segment(const Run *run, uint64_t segment)
 
 bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end)
 {
-    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->start.redo));
+    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
     uint64_t segment = wal_segment_of(&run->shape, left->end);
 
     return left->end > from && left->end < end && left->begin < left->end &&
@@ -76,29 +76,6 @@ bool run_add_missing(Buffer *names, const char *name)
     return !enough;
 }
 
-bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error)
-{
-    char text[LSN_TEXT_SIZE];
-
-    error_set(error, ERROR_FAILED,
-              "replay would copy database %u from database %u, which the source "
-              "has %s since",
-              unsafe->copy.database, unsafe->copy.source_database,
-              unsafe->dropped ? "dropped" : "changed");
-    return error_detail(error,
-                        "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
-                        "SET TABLESPACE); the copy on the target would silently differ.",
-                        run_lsn_text(run, unsafe->copy.lsn, text));
-}
-
-bool run_check_full_page_writes(const ScanResult *chain, Error *error)
-{
-    if (!chain->full_page_writes_off)
-        return true;
-    error_set(error, ERROR_FAILED, "\"full_page_writes\" must be enabled in the source server");
-    return error_detail(error, "It was off in the WAL that the rewound target would replay.");
-}
-
 bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *error)
 {
     char text[LSN_TEXT_SIZE];
@@ -113,16 +90,15 @@ bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *e
                      scanned->unknown_info);
 }
 
-bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain, Error *error)
+void run_report_staged(Run *run)
 {
-    for (size_t i = 0; i < chain->tablespace_count; i++)
-    {
-        const ScanTablespace *tablespace = &chain->tablespaces[i];
+    const StageStatistics *statistics;
 
-        if (tablespace->created &&
-            !roots_check_replayed_location(run->options->target, run->shape.version,
-                                           tablespace->path, error))
-            return false;
-    }
-    return true;
+    if (run->stage == NULL)
+        return;
+    statistics = stage_statistics(run->stage);
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        run->report->fetched_bytes_by_kind[kind] += statistics->fetched_bytes_by_kind[kind];
+    run->report->fetched_bytes += statistics->fetched_bytes;
+    run->report->equal_bytes += statistics->compared_bytes;
 }

@@ -52,7 +52,9 @@ typedef struct Run
     Lsn target_end;
     Lsn divergence;
     ScanCheckpoint common; /* the last common checkpoint */
-    Start start;
+    Start early;           /* where recovery can start at the earliest; WAL is staged from there */
+    Start start;           /* where it does */
+    bool copies_are_replayed;   /* files of databases, from a start before the copies */
     Lsn source_wal_brought_end; /* the source's WAL was brought here up to this position */
 
     Listing source_files;
@@ -85,15 +87,28 @@ MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
 /* 4. Scan the target's WAL from where it names every block that may differ. */
 MUST_CHECK bool phase_scan(Run *run, Error *error);
 
-/* Then decide where recovery starts: reads the source's WAL from the last common checkpoint on. */
+/*
+ * Then decide where recovery starts: reads the source's WAL from the last common checkpoint on. May
+ * be called again, after run_begin_again.
+ */
 MUST_CHECK bool phase_start(Run *run, Error *error);
 
 /* 5. and 6. List both directories, decide, and check all that can be checked before anything is
  * written. */
 MUST_CHECK bool phase_plan(Run *run, Error *error);
 
-/* 7. Stage everything, prove the chain of WAL, write the journal. */
-MUST_CHECK bool phase_stage(Run *run, Error *error);
+/*
+ * 7. Stage everything, prove the chain of WAL, write the journal. *obsolete: nothing was written,
+ * since the source has done something meanwhile that recovery from this start would replay wrongly;
+ * `final` makes an error of that.
+ */
+MUST_CHECK bool phase_stage(Run *run, bool final, bool *obsolete, Error *error);
+
+/* Throw away what was staged and planned, and look at the source as it is now. */
+MUST_CHECK bool run_begin_again(Run *run, Error *error);
+
+/* Add what was staged to the report. */
+void run_report_staged(Run *run);
 
 /* 8. Commit and apply. */
 MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
@@ -147,18 +162,26 @@ MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64
 MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,
                                     ScanResult *result, Lsn *last_end, Error *error);
 
-/* The error for a database that replay would copy wrongly; false. */
-bool run_unsafe_copy_error(const Run *run, const UnsafeCopy *unsafe, Error *error);
-
 /* Is it known of every record which blocks it changes? Where its blocks are fetched they must be.
  */
 MUST_CHECK bool run_check_known_updates(const Run *run, const ScanResult *scanned, Error *error);
 
-/* Does replay leave directories of other clusters alone? */
-MUST_CHECK bool run_check_replayed_tablespaces(const Run *run, const ScanResult *chain,
-                                               Error *error);
+/*
+ * What replay from a start may do wrongly: copy a database that is not what it was, make a
+ * tablespace where it must not be, leave torn pages (full_page_writes off). A start behind it is
+ * right.
+ */
+typedef struct Hazard
+{
+    bool found;
+    bool checkpoint_follows; /* a primary makes a checkpoint at once, unasked */
+    bool harmless;           /* there are copies, of a standby, and each comes out right */
+    Lsn lsn;                 /* a start must lie behind this record; LSN_INVALID: not known */
+    Error error;             /* what is to be said when there is no such start */
+} Hazard;
 
-/* Was full_page_writes on in all WAL that is replayed? Without it torn pages stay torn. */
-MUST_CHECK bool run_check_full_page_writes(const ScanResult *chain, Error *error);
+/* Look for one in the source's WAL from the start on: `chain` is the scan of all of `stream`. */
+MUST_CHECK bool run_find_hazard(const Run *run, const WalStream *stream, const ScanResult *chain,
+                                Hazard *hazard, Error *error);
 
 #endif

@@ -91,14 +91,14 @@ bool phase_scan(Run *run, Error *error)
     ScanCheckpointWanted wanted = {.before = run->common.lsn + 1, .not_after = run->common.lsn};
     ScanCheckpoint older;
 
-    run->start = start_early(&run->common, &run->source_control);
+    run->early = start_early(&run->common, &run->source_control);
     log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
              run_lsn_text(run, run->common.lsn, text), run->common.checkpoint.timeline);
     run->report->checkpoint = run->common.lsn;
-    run->report->redo = run->start.redo;
+    run->report->redo = run->early.redo;
     run->report->checkpoint_timeline = run->common.checkpoint.timeline;
     log_progress_message("reading WAL in target"); /* contract */
-    if (!scan_finish(run->scan, run->arena, run->start.scan_floor, run->divergence, &run->scanned,
+    if (!scan_finish(run->scan, run->arena, run->early.scan_floor, run->divergence, &run->scanned,
                      error))
         return false;
     if (find_doubtful_xid(run, &wanted.next_xid_not_after))
@@ -106,10 +106,10 @@ bool phase_scan(Run *run, Error *error)
         /* Scan from before they began. */
         if (!scan_find_checkpoint(run->scan, &wanted, &older, error))
             return false;
-        if (older.checkpoint.redo < run->start.scan_floor)
+        if (older.checkpoint.redo < run->early.scan_floor)
         {
-            run->start.scan_floor = older.checkpoint.redo;
-            if (!scan_finish(run->scan, run->arena, run->start.scan_floor, run->divergence,
+            run->early.scan_floor = older.checkpoint.redo;
+            if (!scan_finish(run->scan, run->arena, run->early.scan_floor, run->divergence,
                              &run->scanned, error))
                 return false;
         }

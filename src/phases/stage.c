@@ -1,7 +1,9 @@
 #include "phases/run.h"
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/file.h"
 #include "recovery.h"
@@ -11,6 +13,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+
+#define POLL_NANOSECONDS 100000000 /* between two looks at a standby's position */
 
 /* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
  * it is nowhere. */
@@ -171,22 +175,16 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  */
-static bool prove_chain(Run *run, Lsn end, Error *error)
+static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
 {
     ScanResult chain;
     WalScan *scan;
-    UnsafeCopy unsafe;
     bool result;
 
     if (!run_scan_source_wal(run, open_rewound, run->start.redo, end, &scan, &chain,
                              &run->min_recovery_point, error))
         return false;
-    result = run_check_full_page_writes(&chain, error) &&
-             run_check_replayed_tablespaces(run, &chain, error) &&
-             start_find_unsafe_copy(scan_stream(scan), run->options->jobs, &chain, &unsafe, error);
-    if (result && unsafe.found)
-        result = run_unsafe_copy_error(run, &unsafe, error) ||
-                 error_hint(error, "The copy was made while pg_rewind was running: run it again.");
+    result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
     if (result)
         drop_future_twophase(run, &chain);
     scan_destroy(scan);
@@ -224,6 +222,34 @@ static bool read_source_again(Run *run, Control *control, Error *error)
     return true;
 }
 
+/*
+ * Files that a standby was removing when the last byte was fetched belong to a record that it had
+ * by then: once that is replayed, the position tells of it.
+ */
+static bool wait_for_replay(Run *run, const Control *control, Error *error)
+{
+    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
+    const Lsn received = run->position.end;
+    char text[LSN_TEXT_SIZE];
+
+    while (run->position.minimum < received)
+    {
+        if (clock_seconds() > deadline)
+        {
+            error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
+                      run_lsn_text(run, received, text));
+            return error_detail(error, "It is a standby, and databases were copied in the WAL that "
+                                       "the rewound target would replay.");
+        }
+        nanosleep(&pause, NULL);
+        if (!stop_check(error) ||
+            !run->source->operations->position(run->source, control, &run->position, error))
+            return false;
+    }
+    return true;
+}
+
 static bool make_journal_head(Run *run, const Control *source, JournalHead *head, Error *error)
 {
     uint8_t random[(RUN_ID_SIZE - 1) / 2];
@@ -252,26 +278,46 @@ static bool make_journal_head(Run *run, const Control *source, JournalHead *head
     return true;
 }
 
-bool phase_stage(Run *run, Error *error)
+/* Stage all that the plan needs, and the source's WAL up to *end, behind everything fetched. */
+static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
 {
-    uint64_t next_segment = wal_segment_of(&run->shape, run->start.redo);
-    Control source_last;
-    JournalHead head = {0};
-    Lsn end;
+    /* Also of a late start, where recovery could start early: a second rewind may need it. */
+    uint64_t next_segment = wal_segment_of(&run->shape, run->early.redo);
 
-    if (!interlock_claim_pid_file(run->interlock, error) ||
+    if ((!interlock_has_pid_file(run->interlock) &&
+         !interlock_claim_pid_file(run->interlock, error)) ||
         !stage_create(run->options->target, &run->plan, run->options->jobs, &run->stage, error))
         return false;
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
     if (!stage_wal(run, &next_segment, run_wal_end(run), false, error) ||
         !stage_fetch(run->stage, run->source, &run->plan, error) ||
-        !read_source_again(run, &source_last, error))
+        !read_source_again(run, source_last, error) ||
+        (run->copies_are_replayed && run->source->is_server &&
+         !wait_for_replay(run, source_last, error)))
         return false;
-    end = run_wal_end(run);
-    if (!stage_wal(run, &next_segment, end, true, error) ||
-        !stage_left_timelines(run, end, error) || !prove_chain(run, end, error))
+    *end = run_wal_end(run);
+    return stage_wal(run, &next_segment, *end, true, error) &&
+           stage_left_timelines(run, *end, error);
+}
+
+bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
+{
+    static Hazard hazard; /* large */
+    Control source_last;
+    JournalHead head = {0};
+    Lsn end;
+
+    if (!stage_all(run, &source_last, &end, error) || !prove_chain(run, end, &hazard, error))
         return false;
+    *obsolete = hazard.found && !(hazard.harmless && run->copies_are_replayed);
+    if (*obsolete && !final)
+        return true;
+    if (*obsolete)
+    {
+        *error = hazard.error;
+        return error_hint(error, "The source did so while pg_rewind was running: run it again.");
+    }
     if (run->position.in_recovery)
         run->min_recovery_point = end;
     run->min_recovery_timeline =

@@ -1,9 +1,15 @@
 #include "phases/run.h"
 
+#include "apply/roots.h"
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/workers.h"
 
 #include <string.h>
+#include <time.h>
+
+#define POLL_NANOSECONDS 100000000 /* between two looks at the source's pg_control */
 
 /* All of the source's WAL that an early start needs must be somewhere. */
 static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
@@ -28,17 +34,118 @@ static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
     return result;
 }
 
-/* What the source touched before a late start is no longer rebuilt by replay: it counts like what
- * the target touched. */
-static bool take_source_changes(Run *run, Lsn from, Error *error)
+/* ---- What replay would do wrongly: each says why, and where a start is past it ---- */
+
+/*
+ * A primary has removed a template's files before its WAL says so: every copy is in doubt. A
+ * standby removes them when it replays that, and phase_stage waits until what it has begun to
+ * replay has ended.
+ */
+static bool find_copies(const Run *run, const WalStream *stream, const ScanResult *chain,
+                        Hazard *hazard, Error *error)
+{
+    const ScanDatabase *copy = start_last_copy(chain);
+    UnsafeCopy unsafe = {0};
+    char text[LSN_TEXT_SIZE];
+
+    if (copy == NULL)
+        return true;
+    if (run->position.in_recovery &&
+        !start_find_unsafe_copy(stream, run->options->jobs, chain, &unsafe, error))
+        return false;
+    hazard->found = true;
+    hazard->harmless = run->position.in_recovery && !unsafe.found &&
+                       (run->position.streams || !run->source->is_server);
+    hazard->checkpoint_follows = !run->position.in_recovery;
+    hazard->lsn = copy->lsn;
+    if (unsafe.found)
+        copy = &unsafe.copy;
+    error_set(&hazard->error, ERROR_FAILED, "replay would copy database %u from database %u%s",
+              copy->database, copy->source_database,
+              !unsafe.found    ? " as it stands in the rewound target"
+              : unsafe.dropped ? ", which the source has dropped since"
+                               : ", which the source has changed since");
+    error_detail(&hazard->error,
+                 "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
+                 "SET TABLESPACE); the copy on the target could silently differ.",
+                 run_lsn_text(run, copy->lsn, text));
+    return true;
+}
+
+/* Is there no harm in replaying this? Else *problem says why. */
+static bool may_make_tablespace(const Run *run, const ScanTablespace *tablespace, Error *problem)
+{
+    const char *mapped = tablespace_mapped(&run->options->tablespaces, tablespace->path);
+
+    if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
+        return roots_check_replayed_location(run->options->target, run->shape.version,
+                                             tablespace->path, problem);
+    return error_set(problem, ERROR_FAILED,
+                     "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"",
+                     tablespace->path, mapped);
+}
+
+static void find_tablespaces(const Run *run, const ScanResult *chain, Hazard *hazard)
+{
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *tablespace = &chain->tablespaces[i];
+
+        if (!tablespace->created || may_make_tablespace(run, tablespace, &hazard->error))
+            continue;
+        hazard->found = true;
+        hazard->harmless = hazard->checkpoint_follows = false;
+        if (tablespace->lsn > hazard->lsn)
+            hazard->lsn = tablespace->lsn;
+    }
+}
+
+bool run_find_hazard(const Run *run, const WalStream *stream, const ScanResult *chain,
+                     Hazard *hazard, Error *error)
+{
+    *hazard = (Hazard){0};
+    if (!find_copies(run, stream, chain, hazard, error))
+        return false;
+    find_tablespaces(run, chain, hazard);
+    if (!chain->full_page_writes_off)
+        return true;
+    hazard->found = true;
+    hazard->harmless = hazard->checkpoint_follows = false;
+    error_set(&hazard->error, ERROR_FAILED,
+              "\"full_page_writes\" must be enabled in the source server"); /* contract */
+    error_detail(&hazard->error, "It was off in the WAL that the rewound target would replay.");
+    return true;
+}
+
+/* Read the WAL that would be replayed from the start. */
+static bool look_ahead(Run *run, Lsn end, Hazard *hazard, Error *error)
+{
+    ScanResult chain;
+    WalScan *scan;
+    Lsn last_end;
+    bool result;
+
+    if (!run_scan_source_wal(run, run_open_source_segment, run->start.redo, end, &scan, &chain,
+                             &last_end, error))
+        return false;
+    result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
+    scan_destroy(scan);
+    return result;
+}
+
+/*
+ * What the source touched before a late start is no longer rebuilt by replay: it counts like what
+ * the target touched. Before the early start there is nothing that only the source has.
+ */
+static bool take_source_changes(Run *run, Error *error)
 {
     ScanResult result;
     ScanDatabase *databases;
     WalScan *scan;
     Lsn end;
 
-    if (!run_scan_source_wal(run, run_open_source_segment, from, run->start.redo, &scan, &result,
-                             &end, error))
+    if (!run_scan_source_wal(run, run_open_source_segment, run->early.redo, run->start.redo, &scan,
+                             &result, &end, error))
         return false;
     if (!run_check_known_updates(run, &result, error))
     {
@@ -55,60 +162,116 @@ static bool take_source_changes(Run *run, Lsn from, Error *error)
                result.database_count * sizeof(*databases));
     run->scanned.databases = databases;
     run->scanned.database_count += result.database_count;
-    run->input.whole_from = from;
+    run->input.whole_from = run->early.redo;
     scan_destroy(scan);
     return true;
 }
 
-static bool start_later(Run *run, const UnsafeCopy *unsafe, Error *error)
+static bool start_later(Run *run, Error *error)
 {
-    Lsn early = run->start.redo;
-    Lsn floor = early < run->start.scan_floor ? early : run->start.scan_floor;
     char text[LSN_TEXT_SIZE];
 
-    if (!start_late(&run->source_control, run->divergence, unsafe->last_lsn, &run->start))
-    {
-        run_unsafe_copy_error(run, unsafe, error);
-        return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.");
-    }
-    log_debug("recovery starts late, at the source's checkpoint %s: replay would copy database %u "
-              "wrongly",
-              run_lsn_text(run, run->start.checkpoint, text), unsafe->copy.database);
+    log_debug("recovery starts late, at the source's checkpoint %s",
+              run_lsn_text(run, run->start.checkpoint, text));
     run->report->redo = run->start.redo;
-    return take_source_changes(run, floor, error);
+    return take_source_changes(run, error);
 }
 
-/* Read the WAL that would be replayed: is the start right for it? */
-static bool check_start(Run *run, Lsn end, UnsafeCopy *unsafe, Error *error)
+static bool give_up(const Hazard *hazard, Error *error)
 {
-    ScanResult chain;
-    WalScan *scan;
-    Lsn last_end;
-    bool result;
+    *error = hazard->error;
+    return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.");
+}
 
-    if (!run_scan_source_wal(run, run_open_source_segment, run->start.redo, end, &scan, &chain,
-                             &last_end, error))
+/* The source as it is now: pg_control before the position, which is then at or behind its
+ * checkpoint. */
+static bool look_again(Run *run, Error *error)
+{
+    return run->source->operations->read_control(run->source, &run->source_control, error) &&
+           run->source->operations->position(run->source, &run->source_control, &run->position,
+                                             error);
+}
+
+/* A primary that has copied a database makes a checkpoint at once: wait for that. */
+static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
+{
+    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
+
+    *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
+    if (*there || !hazard->checkpoint_follows || run->position.in_recovery ||
+        !run->source->is_server)
+        return true;
+    while (!*there && clock_seconds() < deadline)
+    {
+        nanosleep(&pause, NULL);
+        if (!stop_check(error) || !look_again(run, error))
+            return false;
+        *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
+    }
+    return true;
+}
+
+/* The WAL to be replayed, all of it, on this machine. */
+static bool bring_wal(Run *run, Lsn *end, Error *error)
+{
+    *end = run_wal_end(run);
+    if (!run_bring_source_wal(run, run->early.redo, *end, error) ||
+        !check_wal_is_there(run, run->early.redo, *end, error))
         return false;
-    result = run_check_full_page_writes(&chain, error) &&
-             run_check_replayed_tablespaces(run, &chain, error) &&
-             start_find_unsafe_copy(scan_stream(scan), run->options->jobs, &chain, unsafe, error);
-    scan_destroy(scan);
-    return result;
+    run->source_wal_brought_end = *end;
+    return true;
+}
+
+/* Is there a start behind the hazard, or none needed? *late tells which. */
+static bool find_way_past(Run *run, const Hazard *hazard, bool *late, Error *error)
+{
+    if (!wait_for_late_start(run, hazard, late, error))
+        return false;
+    if (*late)
+        return true;
+    run->copies_are_replayed = hazard->harmless;
+    return hazard->harmless || give_up(hazard, error);
 }
 
 bool phase_start(Run *run, Error *error)
 {
-    Lsn end = run_wal_end(run);
-    UnsafeCopy unsafe;
+    static Hazard hazard; /* large */
+    bool late;
+    Lsn end;
 
-    if (!run_bring_source_wal(run, run->start.redo, end, error) ||
-        !check_wal_is_there(run, run->start.redo, end, error))
+    run->start = run->early;
+    run->input.whole_from = run->divergence;
+    run->copies_are_replayed = false;
+    if (!bring_wal(run, &end, error))
         return false;
-    run->source_wal_brought_end = end;
-    if (!check_start(run, end, &unsafe, error))
-        return false;
-    if (!unsafe.found)
+    late = run->options->late_start &&
+           start_late(&run->source_control, run->divergence, LSN_INVALID, &run->start);
+    if (!late)
+    {
+        if (!look_ahead(run, end, &hazard, error) ||
+            (hazard.found && !find_way_past(run, &hazard, &late, error)))
+            return false;
+    }
+    if (!late)
         return true;
-    return start_later(run, &unsafe, error) && check_start(run, end, &unsafe, error) &&
-           (!unsafe.found || run_unsafe_copy_error(run, &unsafe, error));
+    /* That checkpoint may be behind what was brought. */
+    if ((run_wal_end(run) > end && !bring_wal(run, &end, error)) || !start_later(run, error) ||
+        !look_ahead(run, end, &hazard, error))
+        return false;
+    run->copies_are_replayed = hazard.found && hazard.harmless;
+    return !hazard.found || hazard.harmless || give_up(&hazard, error);
+}
+
+bool run_begin_again(Run *run, Error *error)
+{
+    log_info("the source has copied a database or made a tablespace meanwhile: beginning again");
+    run_report_staged(run);
+    stage_abandon(run->stage);
+    stage_free(run->stage);
+    run->stage = NULL;
+    plan_free(&run->plan);
+    listing_free(&run->source_files);
+    listing_free(&run->target_files);
+    return look_again(run, error);
 }

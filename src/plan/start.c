@@ -28,6 +28,16 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
     return start;
 }
 
+const ScanDatabase *start_last_copy(const ScanResult *chain)
+{
+    for (size_t i = chain->database_count; i-- > 0;)
+    {
+        if (chain->databases[i].kind == WAL_EVENT_DATABASE_FILE_COPY)
+            return &chain->databases[i];
+    }
+    return NULL;
+}
+
 /* Was this database's directory dropped after lsn? */
 static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
 {
@@ -87,26 +97,27 @@ bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult 
         const ScanDatabase *copy = &chain->databases[i];
         bool dropped, changed = false;
 
-        if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY ||
-            is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn))
+        if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY)
             continue;
+        /* Minor versions from before August 2022 cannot even replay the copy of a template that is
+           not there, also if the copy is dropped soon after. */
         dropped =
             is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
-        if (!dropped &&
+        if (!dropped && !is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn) &&
             !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed, error))
             return false;
         if (dropped || changed)
-            *unsafe = (UnsafeCopy){
-                .found = true, .copy = *copy, .last_lsn = copy->lsn, .dropped = dropped};
+            *unsafe = (UnsafeCopy){.found = true, .copy = *copy, .dropped = dropped};
     }
     return true;
 }
 
-bool start_late(const Control *source, Lsn divergence, Lsn copy, Start *start)
+bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start)
 {
     const CheckPoint *checkpoint = &source->checkpoint;
 
-    if (checkpoint->redo < divergence || checkpoint->redo <= copy || !checkpoint->full_page_writes)
+    if (checkpoint->redo < divergence || checkpoint->redo <= behind ||
+        !checkpoint->full_page_writes)
         return false;
     start->redo = checkpoint->redo;
     start->checkpoint = source->checkpoint_lsn;

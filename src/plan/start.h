@@ -29,29 +29,36 @@ typedef struct Start
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
+/*
+ * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
+ * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL: there is
+ * none.
+ */
+const ScanDatabase *start_last_copy(const ScanResult *chain);
+
 /* A database whose replayed copy would not be what the source has. */
 typedef struct UnsafeCopy
 {
     bool found;
     ScanDatabase copy;
-    Lsn last_lsn; /* of the last such copy: a start behind it is right */
     bool dropped; /* the template is gone; else it was changed */
 } UnsafeCopy;
 
 /*
  * Would replay copy the directory of a database that is no longer what it was when the source
- * copied it? CREATE DATABASE by file copy (and SET TABLESPACE) is replayed by copying the template
- * as it stands in the rewound target: with blocks from a later time if the source changed it
- * afterwards, or nothing if the source dropped it. chain is the scan of the source's WAL from the
- * start on, stream the same WAL.
+ * copied it: with blocks from a later time if the source changed the template afterwards, or
+ * nothing if it was dropped? chain is the scan of the source's WAL from the start on, stream the
+ * same WAL. A primary removes a directory before it logs that: only of a standby, which has removed
+ * nothing that this WAL does not tell, is the answer the whole truth.
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
 /*
- * The late start, at the checkpoint in the source's pg_control, if it is one: behind the divergence
- * and behind `copy`, with full_page_writes. start->scan_floor stays.
+ * The late start, at the checkpoint in the source's pg_control, if it is one: at or behind the
+ * divergence, behind the record at `behind` (LSN_INVALID: none), with full_page_writes.
+ * start->scan_floor stays.
  */
-bool start_late(const Control *source, Lsn divergence, Lsn copy, Start *start);
+bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start);
 
 #endif

@@ -19,6 +19,7 @@
 #   PG_BINDIR_15             other server programs for a version
 #   PG_REWIND_TEST_PATIENCE  seconds that anything may take
 #   PG_REWIND_TEST_SEED      of tests that throw dice
+#   PG_REWIND_TEST_OPTIONS   more options for each run of the program, as --late-start
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
@@ -115,8 +116,9 @@ sub rewind
     $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
     my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
+    my @always = $option{program} ? () : split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // '';
     return run([
-        $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @{ $option{options} // [] }
+        $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @always, @{ $option{options} // [] }
     ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
 }
 

@@ -33,7 +33,7 @@ my %call = (
 # sync ...), or where faults.c says (a number, CALL@PATTERN).
 sub hold
 {
-    my ($target, $source, $point) = @_;
+    my ($target, $source, $point, @options) = @_;
     my $where = $call{$point} // ($point =~ /@|^r?\d/ ? $point : "$point\@*");
     my $errors = $target->dir . '/errors';
     my $pid = fork() // die;
@@ -42,7 +42,7 @@ sub hold
         open(STDERR, '>', $errors);
         $ENV{LD_PRELOAD} = $ENV{PG_REWIND_FAULTS};
         $ENV{PG_REWIND_FAULT} = "stop:$where";
-        { no warnings 'exec'; exec $ENV{PG_REWIND}, '-D', $target->data, '--source-server', $source->conninfo; }
+        { no warnings 'exec'; exec $ENV{PG_REWIND}, '-D', $target->data, '--source-server', $source->conninfo, @options; }
         POSIX::_exit(127);
     }
     $held{$pid} = 1;

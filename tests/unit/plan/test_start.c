@@ -186,8 +186,8 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
         {"co|o|t", true, false},   {"cT", true, true},    {"c|oT", true, true},
         {"cm", false, false},  /* the template has a directory less, not the one that was copied */
         {"ctN", false, false}, /* the copy is gone in the end */
-        {"cTN", false, false},     {"cNct", true, false}, {"Tc", false, false},
-        {"wt", false, false}, /* made by WAL */
+        {"cTN", true, true},   /* some servers could not replay even that */
+        {"cNct", true, false},     {"Tc", false, false},  {"wt", false, false}, /* made by WAL */
         {"wT", false, false},
     };
 
@@ -202,9 +202,24 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
             continue;
         assert_int_equal(unsafe.copy.database, COPY);
         assert_int_equal(unsafe.copy.source_database, TEMPLATE);
-        assert_int_equal(unsafe.last_lsn, unsafe.copy.lsn);
         assert_int_equal(unsafe.dropped, rows[i].dropped);
     }
+}
+
+static void test_the_last_copy_is_found(void **state)
+{
+    const ScanDatabase databases[] = {
+        {.lsn = 10, .kind = WAL_EVENT_DATABASE_DROP},
+        {.lsn = 20, .kind = WAL_EVENT_DATABASE_FILE_COPY},
+        {.lsn = 30, .kind = WAL_EVENT_DATABASE_FILE_COPY},
+        {.lsn = 40, .kind = WAL_EVENT_DATABASE_CREATE},
+    };
+    ScanResult chain = {.databases = (ScanDatabase *) databases, .database_count = 4};
+
+    (void) state;
+    assert_ptr_equal(start_last_copy(&chain), &databases[2]);
+    chain.database_count = 1;
+    assert_null(start_last_copy(&chain));
 }
 
 /* A late start lies behind the divergence and behind the last such copy. */
@@ -248,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_recovery_starts_at_the_last_common_checkpoint),
         cmocka_unit_test(test_an_older_restartpoint_of_the_source_is_where_recovery_starts),
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
+        cmocka_unit_test(test_the_last_copy_is_found),
         cmocka_unit_test(test_a_late_start),
     };
 

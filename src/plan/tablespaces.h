@@ -1,0 +1,43 @@
+/*
+ * Where tablespaces that are new to the target get their place: -T/--tablespace-mapping=OLD=NEW, as
+ * in pg_basebackup.
+ */
+#ifndef PLAN_TABLESPACES_H
+#define PLAN_TABLESPACES_H
+
+#include "base/error.h"
+#include "plan/listing.h"
+
+#include <stddef.h>
+
+typedef struct TablespaceMapping
+{
+    const char *from; /* the location on the source */
+    const char *to;   /* the one on the target; both absolute, without a slash at the end */
+} TablespaceMapping;
+
+typedef struct TablespaceMappings
+{
+    TablespaceMapping *mappings;
+    size_t count;
+} TablespaceMappings;
+
+/*
+ * Add what the command line says: OLD=NEW, in which "\=" is a "=" that belongs to a name. Memory is
+ * never freed: it is the command line's. Errors in pg_basebackup's words: another form, two "=", a
+ * path that is not absolute; and an OLD that was given before.
+ */
+MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text,
+                                       Error *error);
+
+/* Where the tablespace at `location` on the source goes; NULL: nothing is said of it. */
+const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
+
+/*
+ * Let the links of the source's listing point where the target shall have them; those that the
+ * target has already stay as they are. Warns of a mapping for a location that is no tablespace of
+ * the source.
+ */
+void tablespaces_map(const TablespaceMappings *mappings, Listing *source);
+
+#endif

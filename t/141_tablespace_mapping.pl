@@ -1,0 +1,104 @@
+# Two clusters on one host: a tablespace that is new to the target gets a place of its own, and nothing is written to the
+# source's.  (No write reaches the source's directories. Both sources.)
+#
+#   tablespace            divergence   CREATE TABLESPACE   on the target
+#   kept                  │            before it           where it was
+#   made_on_source        │            in the WAL          where --tablespace-mapping says; recovery starts behind it
+#   made_meanwhile        │            while staging       likewise: the plan is made again
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Held;
+
+sub make_tablespace
+{
+    my ($cluster, $name) = @_;
+    my $location = $cluster->tablespace_location($name);
+    $cluster->sql("CREATE TABLESPACE $name LOCATION '$location'");
+    $cluster->sql("CREATE TABLE in_$name TABLESPACE $name AS SELECT i FROM generate_series(1, 3000) i; CREATE INDEX ON in_$name (i)");
+    return;
+}
+
+# Everything below a place: names, sizes and what is in the files.
+sub content_of { my ($place) = @_; return must_run([ 'sh', '-c', 'cd "$1" && find . -type f -exec md5sum {} + | sort -k 2; find . | sort', '-', $place ]) }
+
+sub place_of
+{
+    my ($cluster, $name, $from) = @_;
+    return readlink($cluster->path('pg_tblspc/' . $from->query("SELECT oid FROM pg_tablespace WHERE spcname = '$name'"))) // 'none';
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { make_tablespace($_[0], 'kept') },
+        source => sub {
+            my ($source) = @_;
+            $source->sql('INSERT INTO in_kept SELECT generate_series(1, 2000)');
+            make_tablespace($source, 'made_on_source');
+        },
+        target => sub { $_[0]->sql('DELETE FROM in_kept WHERE i % 3 = 0') });
+    my $place = "$source->{dir}/tablespace/made_on_source";
+
+    subtest('without a checkpoint behind it', sub {
+        my $copy = $target->copy('early');
+        my $before = content_of($place);
+        my $result = rewind($copy, $source, options => [ '-T', "$place=$copy->{dir}/tablespace/made_on_source" ]);
+        is($result->{status}, 1, 'replay would use the source\'s place: refused');
+        like($result->{stderr}, qr/^pg_rewind: error: replay of CREATE TABLESPACE would use "\Q$place\E" instead of "\Q$copy->{dir}\E/m, 'with both places');
+        like($result->{stderr}, qr/^pg_rewind: hint: Run CHECKPOINT on the source, then pg_rewind again\.$/m, 'and what to do');
+        is(content_of($place), $before, 'the source\'s tablespace is as it was');
+        $copy->discard;
+    });
+
+    $source->sql('CHECKPOINT');
+    for my $kind (qw(server directory))
+    {
+        subtest("source is a $kind", sub {
+            my $copy = $target->copy("from_$kind");
+            my @mapping = ("--tablespace-mapping=$place/=$copy->{dir}/tablespace/own place", "--tablespace-mapping=/nowhere=/elsewhere",
+                "-T$source->{dir}/tablespace/kept=$copy->{dir}/not used");
+            $source->stop if $kind eq 'directory';
+            my $before = content_of($source->dir . '/tablespace');
+            my $dry = rewind($copy, $source, kind => $kind, options => [ @mapping, '--dry-run' ]);
+            is($dry->{status}, 0, 'a dry run passes') or diag($dry->{stderr});
+            my $result = rewinds($copy, $source, kind => $kind, options => \@mapping);
+            like($result->{stderr}, qr/^pg_rewind: warning: the source has no tablespace at "\/nowhere": this mapping has no effect$/m,
+                'a mapping of nothing is told');
+            is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
+            $source->start if $kind eq 'directory';
+            is(place_of($copy, 'made_on_source', $source), "$copy->{dir}/tablespace/own place", 'the new tablespace is where it was mapped');
+            is(place_of($copy, 'kept', $source), "$copy->{dir}/tablespace/kept", 'the one that the target had stays where it was');
+            rejoins($copy, $source);
+            is($source->query('SELECT count(*) FROM in_made_on_source'), 3000, 'the source reads its table');
+            $copy->discard;
+        });
+    }
+
+    subtest('a place that is the source\'s own', sub {
+        my $copy = $target->copy('occupied');
+        symlink("$source->{dir}/tablespace", "$copy->{dir}/detour");
+        my $result = rewind($copy, $source, options => [ '-T', "$place=$copy->{dir}/detour/made_on_source" ]);
+        is($result->{status}, 1, 'is refused, whatever its name');
+        like($result->{stderr}, qr/detour\/made_on_source" of the tablespace "pg_tblspc\/\d+" belongs to another cluster/, 'with the reason');
+        $copy->discard;
+    });
+
+    subtest('made while pg_rewind works', sub {
+        my $copy = $target->copy('meanwhile');
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*',
+            '-T', "$place=$copy->{dir}/tablespace/own", '-T', "$source->{dir}/tablespace/made_meanwhile=$copy->{dir}/tablespace/meanwhile");
+        make_tablespace($source, 'made_meanwhile');
+        $source->sql('CHECKPOINT');
+        my $before = content_of($source->dir . '/tablespace');
+        my $result = go_on($held);
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        like($result->{stderr}, qr/^pg_rewind: the source has copied a database or made a tablespace meanwhile: beginning again$/m, 'with a new plan');
+        is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
+        is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile", 'the newest tablespace is where it was mapped');
+        rejoins($copy, $source);
+        $copy->discard;
+    });
+}, only => [ 10, 15, 18 ]);
