@@ -73,6 +73,15 @@ static bool check_hints_logged(const Run *run, Error *error)
     return true;
 }
 
+/* That it is minimal now; whether it was meanwhile is told by its WAL. */
+static bool check_target_logged(const Run *run, Error *error)
+{
+    if (run->target.control.wal_level != WAL_LEVEL_MINIMAL)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+    return error_detail(error, "Changes made with it are in no WAL.");
+}
+
 static bool check_target_stopped(const Run *run, Error *error)
 {
     const ControlState state = run->target.control.state;
@@ -146,8 +155,8 @@ typedef bool (*Prerequisite)(const Run *run, Error *error);
 
 /* In the original's order; every one that fails is printed, the first one is the run's error. */
 static const Prerequisite prerequisites[] = {
-    check_same_system,    check_same_version,    check_hints_logged,       check_target_stopped,
-    check_source_stopped, check_source_complete, check_not_same_directory,
+    check_same_system,    check_same_version,   check_hints_logged,    check_target_logged,
+    check_target_stopped, check_source_stopped, check_source_complete, check_not_same_directory,
 };
 
 static bool check_prerequisites(const Run *run, Error *error)

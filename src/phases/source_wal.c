@@ -209,6 +209,21 @@ bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment,
     return !*found || file_open_read(path, fd, found, error);
 }
 
+/* What both sides have in common cannot have been minimal: the target's level is checked as well.
+ */
+static bool check_wal_level(const Run *run, const ScanResult *scanned, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->minimal_record_at == LSN_INVALID)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "source server ran with \"wal_level = minimal\"");
+    return error_detail(error,
+                        "It was switched at %s, in the WAL that the rewound target would replay: "
+                        "changes made with it are in no WAL.",
+                        run_lsn_text(run, scanned->minimal_record_at, text));
+}
+
 bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,
                          ScanResult *result, Lsn *last_end, Error *error)
 {
@@ -228,10 +243,13 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
     scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
               scan_finish(*scan, run->arena, from, from, result, error);
     progress_end();
-    if (scanned)
+    if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
     {
-        if (*last_end >= end || scan_ended_at_limit(*scan))
+        if (check_wal_level(run, result, error))
             return true;
+    }
+    else if (scanned)
+    {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, *last_end, text), reason);
         error_detail(error,

@@ -460,6 +460,8 @@ static void judge_parameters(const Cut *cut, Arena *arena, ScanResult *result)
             result->hints_not_logged_at = changes[i].lsn;
         if (result->wal_minimal_at == LSN_INVALID && changes[i].wal_level == 0)
             result->wal_minimal_at = changes[i].lsn;
+        if (result->minimal_record_at == LSN_INVALID && changes[i].wal_level == 0)
+            result->minimal_record_at = changes[i].lsn;
     }
 }
 

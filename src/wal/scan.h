@@ -122,8 +122,9 @@ typedef struct ScanResult
      * image for a hint between the floor and it proves that hints were logged before.
      */
     Lsn hints_not_logged_at;
-    Lsn wal_minimal_at; /* likewise for wal_level minimal; a list of running transactions proves
-                           that it was not */
+    Lsn wal_minimal_at;    /* likewise for wal_level minimal; a list of running transactions proves
+                              that it was not */
+    Lsn minimal_record_at; /* the first change record that says so itself, or LSN_INVALID */
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;

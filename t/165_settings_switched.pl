@@ -1,0 +1,169 @@
+# A target that ran without logging hint bits, or with wal_level minimal, is refused also when the setting was put
+# right before it was stopped: the WAL tells.  Switched on before the divergence, all is well.
+# (Hints must have been logged the whole time. What is checked does not depend on the source's kind.)
+#
+#   source       ┌──── 2 ────────────────────────────▶
+#   target   1 ──┴── off, commit, hints set ── on ──▶      2,000 rows of a lost transaction would become visible
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+my %without_hints = (checksums => 0, settings => 'wal_log_hints = off');
+
+sub set
+{
+    my ($server, $setting, $value) = @_;
+    $server->sql("ALTER SYSTEM SET $setting = $value");
+    $server->restart;
+    return;
+}
+
+sub is_refused
+{
+    my ($target, $source, $message) = @_;
+    my $result = rewind($target, $source);
+    is($result->{status}, 3, 'it is refused for ever') or diag($result->{stderr});
+    like($result->{stderr}, $message, 'with the reason');
+    ok(!-e $target->path('pg_rewind.work'), 'nothing is left in the target');
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
+# Loses the rows of a transaction that began before the divergence; their hints are not logged.
+sub lose_a_transaction
+{
+    my ($target, $session) = @_;
+    $session->sql('COMMIT');
+    $session->end;
+    $target->sql('SELECT count(*) FROM lost');
+    $target->sql('CHECKPOINT');
+    return;
+}
+
+sub open_a_transaction
+{
+    my ($primary) = @_;
+    my $session = $primary->session;
+    $session->sql("BEGIN; INSERT INTO lost SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i");
+    $primary->sql('CHECKPOINT');
+    return $session;
+}
+
+sub hints_were_off
+{
+    my ($version, $switch) = @_;
+    my $session;
+    my ($source, $target) = split_brain($version,
+        cluster => \%without_hints,
+        before => sub { $_[0]->sql('CREATE TABLE lost (a int, b text)') },
+        together => sub { $session = open_a_transaction($_[0]) },
+        target => sub { lose_a_transaction($_[0], $session); $switch->($_[0]) });
+    return ($source, $target);
+}
+
+# Minimal, also with a table that is in no WAL, and back.
+sub be_minimal
+{
+    my ($server, $way_back) = @_;
+    my %minimal = (wal_level => 'minimal', max_wal_senders => 0);
+    $server->stop->start(settings => \%minimal);
+    $server->sql('CREATE TABLE in_no_wal (a int)');
+    $server->sql("BEGIN; TRUNCATE in_no_wal; INSERT INTO in_no_wal SELECT generate_series(1, 3000); COMMIT");
+    $server->restart if $way_back;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $hints = qr/error: target server needs to use either data checksums or "wal_log_hints = on"$/m;
+    my $minimal = qr/error: target server ran with "wal_level = minimal"$/m;
+
+    subtest('wal_log_hints is off', sub {
+        is_refused(reverse(hints_were_off($version, sub { })), $hints);
+    });
+    subtest('wal_log_hints was switched on after the divergence', sub {
+        is_refused(reverse(hints_were_off($version, sub { set($_[0], 'wal_log_hints', 'on') })), $hints);
+    });
+    subtest('wal_log_hints was switched on, and logged a hint since', sub {
+        is_refused(reverse(hints_were_off($version, sub {
+            set($_[0], 'wal_log_hints', 'on');
+            $_[0]->sql('CREATE TABLE new AS SELECT generate_series(1, 1000) AS a; CHECKPOINT; SELECT count(*) FROM new');
+        })), $hints);
+    });
+
+    # Recovery starts at the checkpoint with which the server went down to be switched.
+    subtest('wal_log_hints was switched on before the divergence', sub {
+        my $session;
+        my ($source, $target) = split_brain($version,
+            cluster => \%without_hints,
+            before => sub { $_[0]->sql('CREATE TABLE lost (a int, b text)') },
+            together => sub {
+                my ($primary, $standby) = @_;
+                $_->sql('ALTER SYSTEM SET wal_log_hints = on') for $primary;
+                $primary->restart;
+                $session = $primary->session;
+                $session->sql("BEGIN; INSERT INTO lost SELECT i, repeat('x', 100) FROM generate_series(1, 2000) i");
+            },
+            target => sub { lose_a_transaction($_[0], $session) });
+        rewinds($target, $source, options => ['-N']);
+        rejoins($target, $source, check => sub { is($_[0]->query('SELECT count(*) FROM lost'), 0, 'no lost row shows') });
+        RewindTest::Cluster::discard_all();
+    });
+
+    # The same kind of record, but nothing in it that matters. A checkpoint, or a server's writer every 15 seconds,
+    # writes down before it what proves the level.
+    subtest('other settings were changed on both sides', sub {
+        my ($source, $target) = split_brain($version,
+            cluster => { checksums => 1 },
+            source => sub { set($_[0], 'max_connections', 90) },
+            target => sub { $_[0]->sql('CHECKPOINT'); set($_[0], 'max_connections', 80) });
+        rewinds($target, $source, options => ['-N']);
+        rejoins($target, $source);
+        RewindTest::Cluster::discard_all();
+    });
+
+    for my $way_back (0, 1)
+    {
+        subtest($way_back ? 'wal_level was minimal, and is not any more' : 'wal_level is minimal', sub {
+            my ($source, $target) = split_brain($version, cluster => { checksums => 1 }, target => sub { be_minimal($_[0], $way_back) });
+            is_refused($target, $source, $minimal);
+        });
+    }
+
+    # A copied volume: nothing was ever replicated, so nothing in WAL needs to say so.
+    subtest('wal_level of the target always was minimal', sub {
+        my $target = make_cluster('target', $version, checksums => 1, settings => "wal_level = minimal\nmax_wal_senders = 0")->start;
+        $target->sql('CREATE TABLE in_no_wal (a int)');
+        my $source = $target->stop->copy('source');
+        $source->configure('wal_level = replica');
+        $source->start->sql('CREATE TABLE t (a int)');
+        $target->start->sql('BEGIN; TRUNCATE in_no_wal; INSERT INTO in_no_wal SELECT generate_series(1, 3000); COMMIT');
+        is_refused($target->stop, $source, $minimal);
+    });
+
+    # Nothing that was not in WAL reaches a standby of that source either.
+    subtest('wal_level of the source was minimal, and is not any more', sub {
+        my ($source, $target) = split_brain($version,
+            source => sub { be_minimal($_[0], 1) },
+            target => sub { $_[0]->sql('CREATE TABLE lost (a int)') });
+        for my $kind (qw(server directory))
+        {
+            $source->stop if $kind eq 'directory';
+            my $result = rewind($target->copy("from_$kind"), $source, kind => $kind);
+            is($result->{status}, 3, "a $kind is refused") or diag($result->{stderr});
+            like($result->{stderr}, qr/error: source server ran with "wal_level = minimal"$/m, 'with the reason');
+        }
+        RewindTest::Cluster::discard_all();
+    });
+    subtest('wal_level of the source is minimal', sub {
+        my ($source, $target) = split_brain($version,
+            source => sub { be_minimal($_[0], 0) },
+            target => sub { $_[0]->sql('CREATE TABLE lost (a int)') });
+        $source->stop;
+        my $result = rewind($target, $source, kind => 'directory');
+        is($result->{status}, 1, 'it is refused') or diag($result->{stderr});
+        like($result->{stderr}, qr/error: source server runs with "wal_level = minimal"$/m, 'with the reason');
+    });
+}, only => [ 10, 15, 18 ]);

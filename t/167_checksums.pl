@@ -1,0 +1,90 @@
+# Data checksums of one side only are refused, half enabled ones are none.  (Both sources. What pg_checksums leaves
+# does not depend on the version; there is one of 15.)
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+sub pg_checksums
+{
+    my ($cluster, $option) = @_;
+    must_run([ program('pg_checksums'), $option, '-N', '-D', $cluster->data ]);
+    return;
+}
+
+# As pg_checksums leaves a cluster when it is killed: every other relation file is rewritten, pg_control is not.
+sub enable_half
+{
+    my ($cluster) = @_;
+    my $enabled = $cluster->copy('enabled');
+    pg_checksums($enabled, '--enable');
+    my @files = grep { m{/\d+$} } map { glob($enabled->path($_)) } 'base/*/*', 'global/*';
+    my $count = 0;
+    for my $file (@files)
+    {
+        next if $count++ % 2;
+        my $path = $file =~ s/^\Q$enabled->{dir}\E/$cluster->{dir}/r;
+        must_run([ 'cp', $file, $path ]);
+    }
+    $enabled->discard;
+    return;
+}
+
+sub diverge
+{
+    my ($version, $checksums) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { checksums => $checksums, settings => 'wal_log_hints = on' },
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a') },
+        source => sub { $_[0]->sql('DELETE FROM t WHERE a % 2 = 0') },
+        target => sub { $_[0]->sql('DELETE FROM t WHERE a % 3 = 0') });
+    return ($source, $target);
+}
+
+sub is_refused
+{
+    my ($source, $target) = @_;
+    for my $kind (qw(directory server))
+    {
+        $source->start if $kind eq 'server';
+        my $result = rewind($target, $source, kind => $kind);
+        is($result->{status}, 3, "a $kind as source is refused") or diag($result->{stderr});
+        like($result->{stderr}, qr/error: source and target differ in data checksums$/m, 'with the reason');
+    }
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+
+    for my $side (qw(source target))
+    {
+        for my $option (qw(enable disable))
+        {
+            subtest("${option}d on the $side only", sub {
+                my ($source, $target) = diverge($version, $option eq 'disable');
+                $source->stop;
+                pg_checksums($side eq 'source' ? $source : $target, "--$option");
+                is_refused($source, $target);
+                RewindTest::Cluster::discard_all();
+            });
+        }
+        subtest("half enabled on the $side", sub {
+            my ($source, $target) = diverge($version, 0);
+            $source->stop;
+            enable_half($side eq 'source' ? $source : $target);
+            $source->start;
+            rewinds_from_both_kinds($source, $target);
+            RewindTest::Cluster::discard_all();
+        });
+    }
+
+    subtest('enabled on both sides', sub {
+        my ($source, $target) = diverge($version, 0);
+        $source->stop;
+        pg_checksums($_, '--enable') for $source, $target;
+        $source->start;
+        rewinds_from_both_kinds($source, $target);
+    });
+}, only => [15]);
