@@ -111,6 +111,7 @@ static void clean_up(Run *run, RewindOutcome outcome)
         log_warning("%s", error.message);
     scan_destroy(run->scan);
     archive_destroy(run->archive);
+    archive_destroy(run->target_wal);
     archive_destroy(run->source_archive);
     plan_free(&run->plan);
     listing_free(&run->source_files);

@@ -1,6 +1,7 @@
 #include "phases/run.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "io/file.h"
 #include "plan/divergence.h"
 
@@ -47,11 +48,16 @@ static void open_streams(Run *run)
     wal_segment_name(&run->shape, control->checkpoint.timeline,
                      wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
     run->archive = archive_create(&archive);
+    archive.fetch = NULL;
+    archive.scratch_directory = NULL;
+    archive.restore_command = NULL;
+    run->target_wal = archive_create(&archive);
+    archive.scratch_directory = run->scratch;
+    archive.restore_command = run->restore_command;
     /* For segments of the source's history that neither side has: not what the target's pg_wal has
      * under that name. */
     archive.wal_directory = run->scratch;
     archive.known_end = LSN_INVALID;
-    archive.fetch = NULL;
     run->source_archive = archive_create(&archive);
     run->target_stream = (WalStream){.shape = run->shape,
                                      .data_block_size = run->target.control.block_size,
@@ -160,38 +166,166 @@ static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
     return scan_find_checkpoint(run->scan, &wanted, &run->common, error);
 }
 
+/* A search for the divergence, and what it rests on. */
+typedef struct Search
+{
+    bool moved; /* bytes have shown it to be earlier than histories and positions say */
+    Lsn to;     /* compared up to here: a standby may not have received more */
+    WalComparison comparison; /* of the bytes before the divergence */
+} Search;
+
 /*
  * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
- * that checkpoint's redo position to the divergence is the source's, byte by byte.
+ * that checkpoint's redo position to the divergence is the source's, byte by byte, where both have
+ * it.
  */
-static bool find_divergence(Run *run, Lsn latest, uint64_t *compared, Error *error)
+static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
 {
+    const WalStream own = {.shape = run->shape,
+                           .history = &run->target_history,
+                           .open = archive_open,
+                           .context = run->target_wal};
+    const WalStream archive = {.open = archive_open, .context = run->source_archive};
+    const WalSides sides = {.target = &own,
+                            .source = run->source,
+                            .source_history = &run->source_history,
+                            .archive = &archive};
+    WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
 
     run->divergence = latest;
-    for (;;)
+    for (*search = (Search){0};; search->moved = true)
     {
-        /* A standby may not have received all that the target has. */
-        Lsn to = run->position.end < run->divergence ? run->position.end : run->divergence;
-        Lsn from, lsn = LSN_INVALID;
-        bool differs;
+        Lsn from;
 
-        *compared = 0;
+        search->to = run->position.end < run->divergence ? run->position.end : run->divergence;
         archive_set_common_end(run->archive, run->divergence);
         if (!find_common_checkpoint(run, run->divergence, error))
             return false;
         from = wal_segment_start(&run->shape,
                                  wal_segment_of(&run->shape, run->common.checkpoint.redo));
-        if (!divergence_compare(&run->target_stream, run->source, &run->source_history, from, to,
-                                &differs, &lsn, compared, error))
+        if (!divergence_compare(&sides, from, search->to, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
-                  (unsigned long long) *compared, run_lsn_text(run, to, text));
-        if (!differs)
+                  (unsigned long long) (comparison->lsn - comparison->equal_from),
+                  run_lsn_text(run, comparison->lsn, text));
+        if (!comparison->differs)
             return true;
-        if (!scan_record_at(run->scan, lsn, &run->divergence, error))
+        if (!scan_record_at(run->scan, comparison->lsn, &run->divergence, error))
             return false;
     }
+}
+
+/* ---- What proves that the bytes before the divergence are one history ---- */
+
+/* Does a transaction end in [from, to) of the target's WAL? Its record holds the time. */
+static bool has_commit(Run *run, Lsn from, Lsn to, bool *found, Error *error)
+{
+    WalStream stream = run->target_stream;
+    ScanResult result;
+    WalScan *scan;
+    Lsn first, end, last;
+    bool missing, scanned;
+
+    *found = false;
+    stream.limit = to;
+    if (!scan_record_at(run->scan, from, &first, error))
+        return false;
+    scan = scan_create(&stream, 1, first);
+    scanned = scan_forward(scan, first, &end, &last, &missing, NULL, error) &&
+              scan_finish(scan, run->arena, from, from, &result, error);
+    *found = scanned && result.commit_count > 0;
+    scan_destroy(scan);
+    return scanned;
+}
+
+/*
+ * Two servers that went apart can write equal bytes for a while, but not equal times: a checkpoint
+ * or the end of a transaction must be among what was compared.
+ */
+static bool is_proof(Run *run, const Search *search, bool *proof, Error *error)
+{
+    const Lsn from = search->comparison.equal_from;
+    const ScanCheckpointWanted last = {.before = search->to};
+    ScanCheckpoint checkpoint;
+
+    *proof = false;
+    if (from >= search->to)
+        return true;
+    if (!scan_find_checkpoint(run->scan, &last, &checkpoint, error))
+        return false;
+    *proof = checkpoint.lsn >= from && checkpoint.end <= search->to;
+    return *proof || has_commit(run, from, search->to, proof, error);
+}
+
+/*
+ * An archive may hold what the target itself has archived. It speaks for the source if the source's
+ * own WAL goes on where it ends.
+ */
+static bool archive_leads_to_source(Run *run, bool *leads, Error *error)
+{
+    ScanResult result;
+    WalScan *scan;
+    Lsn end;
+    Error why = {0};
+
+    *leads = false;
+    if (run->position.end <= run->divergence)
+        return true;
+    if (!run_bring_source_wal(run, run->divergence, run->position.end, error))
+        return false;
+    if (!run_scan_source_wal(run, run_open_source_segment, run->divergence, run->position.end,
+                             &scan, &result, &end, &why))
+    {
+        if (!stop_check(error))
+            return false;
+        log_debug("%s", why.message);
+        return true;
+    }
+    scan_destroy(scan);
+    *leads = true;
+    return true;
+}
+
+static bool no_proof(const Run *run, const Search *search, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+    const char *lsn = run_lsn_text(run, search->comparison.lsn, text);
+
+    if (search->moved)
+        error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
+                  lsn);
+    else
+        error_set(error, ERROR_FAILED,
+                  "could not prove that source and target have the same history before %s", lsn);
+    error_detail(error,
+                 "Two servers that were promoted apart can have equal timelines; their WAL would "
+                 "tell, but source and target no longer both have enough of it.");
+    return error_hint(error,
+                      "Let pg_rewind find it with --wal-archive or --restore-command, or take "
+                      "a new base backup.");
+}
+
+/*
+ * What the history files say holds where the source left the target's timeline and the target went
+ * on: a chain of WAL with all its links leads there. Elsewhere the bytes must speak.
+ */
+static bool check_proof(Run *run, const Search *search, bool same_timeline, bool needed,
+                        Error *error)
+{
+    const WalComparison *comparison = &search->comparison;
+    bool proven = true;
+
+    if (needed && (search->moved || same_timeline))
+        proven = comparison->equal_from <= run->common.lsn;
+    else if (!needed)
+    {
+        if (!is_proof(run, search, &proven, error))
+            return false;
+        if (proven && comparison->archive_used && !archive_leads_to_source(run, &proven, error))
+            return false;
+    }
+    return proven || no_proof(run, search, error);
 }
 
 static void report_divergence(Run *run, Timeline timeline)
@@ -220,35 +354,26 @@ static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
 
 /* Where the target's WAL ends and where it parts from the source's, given the history files' word.
  */
-static bool read_target_wal(Run *run, Lsn latest, bool same_timeline, Error *error)
+static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
 {
-    uint64_t compared = 0;
+    const bool same_timeline = latest == LSN_INVALID;
 
     if (!find_target_end(run, latest, error))
         return false;
-    if (!same_timeline)
-        return find_divergence(run, run->target_end < latest ? run->target_end : latest, &compared,
-                               error);
+    if (same_timeline || run->target_end < latest)
+        latest = run->target_end;
     /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
-    latest = run->target_end;
-    if (!run->position.in_recovery && run->position.end < latest &&
+    if (same_timeline && !run->position.in_recovery && run->position.end < latest &&
         !scan_record_at(run->scan, run->position.end, &latest, error))
         return false;
-    if (!find_divergence(run, latest, &compared, error))
-        return false;
-    if (compared == 0)
-    {
-        log_warning("the source no longer has any of the target's last WAL: that both are on one "
-                    "timeline is taken for proof that it is the same one");
-        log_detail("Two servers that were promoted apart from each other can have equal numbers.");
-    }
-    return true;
+    return find_divergence(run, latest, search, error);
 }
 
 bool phase_diverge(Run *run, bool *needed, Error *error)
 {
     size_t common;
     Lsn latest;
+    Search search;
     bool same_timeline, result;
 
     open_streams(run);
@@ -261,11 +386,13 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
                          "target cluster's timelines"); /* contract */
     same_timeline = latest == LSN_INVALID;
     progress_begin("scanned", wal_to_scan(run, latest));
-    result = read_target_wal(run, latest, same_timeline, error);
+    result = read_target_wal(run, latest, &search, error);
     progress_end();
     if (!result)
         return false;
     *needed = run->target_end > run->divergence;
+    if (!check_proof(run, &search, same_timeline, *needed, error))
+        return false;
     if (same_timeline && !*needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
     else

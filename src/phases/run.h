@@ -45,6 +45,7 @@ typedef struct Run
 
     Archive *archive;        /* of the target's WAL */
     Archive *source_archive; /* of the source's that only the restore command can bring */
+    Archive *target_wal;     /* what the target's own pg_wal holds, nothing else */
     WalStream target_stream;
     WalStream source_directory_stream; /* only for a source that is a directory */
     WalScan *scan;

@@ -15,14 +15,29 @@
 
 #include <stdbool.h>
 
+/* Where both sides' WAL is. */
+typedef struct WalSides
+{
+    const WalStream *target; /* what the target itself has written or received */
+    Source *source;
+    const History *source_history;
+    const WalStream *archive; /* asked for what the source no longer has; NULL: there is none */
+} WalSides;
+
+typedef struct WalComparison
+{
+    bool differs;
+    Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
+    /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
+    Lsn equal_from;
+    bool archive_used; /* the source's part of those bytes is not all from its own pg_wal */
+} WalComparison;
+
 /*
- * The first byte of the target's WAL in [from, to) that is not the source's: *lsn, and *differs.
- * The two are compared by digests, then by the bytes of the piece that differs. A segment that the
- * source (or the target) does not have proves nothing and is passed over; *compared counts the
- * bytes that were found equal.
+ * Compare the target's WAL in [from, to) with the source's: by digests, then by the bytes of the
+ * piece that differs. A segment that either does not have proves nothing and is passed over.
  */
-MUST_CHECK bool divergence_compare(const WalStream *target, Source *source,
-                                   const History *source_history, Lsn from, Lsn to, bool *differs,
-                                   Lsn *lsn, uint64_t *compared, Error *error);
+MUST_CHECK bool divergence_compare(const WalSides *sides, Lsn from, Lsn to,
+                                   WalComparison *comparison, Error *error);
 
 #endif

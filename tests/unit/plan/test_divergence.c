@@ -32,7 +32,9 @@ typedef struct Pair
     Side target, source;
     Source source_base;
     WalStream stream;
-    bool has_digests, is_broken;
+    WalStream archive_stream; /* of the side `archive` */
+    Side archive;
+    bool has_digests, is_broken, has_archive, archive_expected;
     uint64_t digested, fetched;
 } Pair;
 
@@ -139,6 +141,7 @@ static int make_pair(void **state)
     memset(&error, 0, sizeof(error));
     fill(&pair.target);
     fill(&pair.source);
+    fill(&pair.archive);
     pair.has_digests = true;
     pair.source_base = (Source){.operations = &operations};
     pair.stream = (WalStream){.shape = {.version = version_of_major(15),
@@ -148,6 +151,8 @@ static int make_pair(void **state)
                               .history = &pair.target.history,
                               .open = open_segment,
                               .context = &pair.target};
+    pair.archive_stream = pair.stream;
+    pair.archive_stream.context = &pair.archive;
     return 0;
 }
 
@@ -158,6 +163,7 @@ static int free_pair(void **state)
     {
         free(pair.target.segments[i]);
         free(pair.source.segments[i]);
+        free(pair.archive.segments[i]);
     }
     return 0;
 }
@@ -168,21 +174,26 @@ static void spoil(Lsn lsn)
     pair.source.segments[lsn / SEGMENT_SIZE][lsn % SEGMENT_SIZE] ^= 0x40;
 }
 
+static WalSides sides(void)
+{
+    return (WalSides){.target = &pair.stream,
+                      .source = &pair.source_base,
+                      .source_history = &pair.source.history,
+                      .archive = pair.has_archive ? &pair.archive_stream : NULL};
+}
+
 /* Compare [from, to) and expect the first difference at lsn, or none (LSN_INVALID), after so many
  * equal bytes. */
-static void expect(Lsn from, Lsn to, Lsn lsn, uint64_t compared)
+static void expect(Lsn from, Lsn to, Lsn lsn, uint64_t equal)
 {
-    uint64_t found_compared = 0;
-    Lsn found = LSN_INVALID;
-    bool differs;
+    const WalSides both = sides();
+    WalComparison comparison;
 
-    assert_true(divergence_compare(&pair.stream, &pair.source_base, &pair.source.history, from, to,
-                                   &differs, &found, &found_compared, &error));
-    assert_int_equal(differs, lsn != LSN_INVALID);
-    if (differs)
-        assert_int_equal(found, lsn);
-    else
-        assert_int_equal(found_compared, compared);
+    assert_true(divergence_compare(&both, from, to, &comparison, &error));
+    assert_int_equal(comparison.differs, lsn != LSN_INVALID);
+    assert_int_equal(comparison.lsn, lsn != LSN_INVALID ? lsn : to);
+    assert_int_equal(comparison.lsn - comparison.equal_from, equal);
+    assert_int_equal(comparison.archive_used, pair.archive_expected);
 }
 
 #define S SEGMENT_SIZE
@@ -210,7 +221,7 @@ static void test_the_first_byte_that_differs(void **state)
             pair.has_digests = with_digests == 1;
             spoil(places[i]);
             spoil(3 * S + 5); /* never looked at */
-            expect(S, 3 * S, places[i], 0);
+            expect(S, 3 * S, places[i], places[i] - S);
             expect(places[i], 3 * S, places[i], 0);
             expect(S, places[i], LSN_INVALID, places[i] - S);
             if (places[i] + 1 < 3 * S)
@@ -226,7 +237,7 @@ static void test_the_earliest_of_several(void **state)
     spoil(2 * S + 5);
     spoil(S + 3 * FETCH_SIZE_MAX + 17);
     spoil(S + 3 * FETCH_SIZE_MAX + 16);
-    expect(S, 3 * S, S + 3 * FETCH_SIZE_MAX + 16, 0);
+    expect(S, 3 * S, S + 3 * FETCH_SIZE_MAX + 16, 3 * FETCH_SIZE_MAX + 16);
 }
 
 /* Hidden by a missing segment, a difference proves nothing; one behind it is found. */
@@ -235,14 +246,15 @@ static void test_missing_segments_are_passed_over(void **state)
     (void) state;
     pair.source.sizes[1] = 0;
     spoil(2 * S + 5);
-    expect(S, 3 * S, 2 * S + 5, 0);
+    expect(S, 3 * S, 2 * S + 5, 5);
     expect(S, 2 * S, LSN_INVALID, 0);
-    expect(0, 2 * S, LSN_INVALID, S);
+    expect(0, 2 * S, LSN_INVALID, 0);
+    expect(0, 2 * S + 4, LSN_INVALID, 4);
     pair.source.sizes[1] = SEGMENT_SIZE;
     pair.target.sizes[1] = 0;
     spoil(S + 7);
     expect(S, 2 * S, LSN_INVALID, 0);
-    expect(S, 3 * S, 2 * S + 5, 0);
+    expect(S, 3 * S, 2 * S + 5, 5);
 }
 
 static void test_short_segments_count_as_far_as_they_go(void **state)
@@ -252,20 +264,43 @@ static void test_short_segments_count_as_far_as_they_go(void **state)
         pair.has_digests = with_digests == 1;
         pair.source.sizes[1] = 1000;
         spoil(S + 1000);
-        expect(S, 2 * S, LSN_INVALID, pair.has_digests ? FETCH_SIZE_MAX : FETCH_SIZE_MAX);
+        expect(S, 2 * S, LSN_INVALID, 0);
+        expect(S, S + 1000, LSN_INVALID, 1000);
         spoil(S + 999);
-        expect(S, 2 * S, S + 999, 0);
+        expect(S, 2 * S, S + 999, 999);
         spoil(S + 999);
         pair.source.sizes[1] = SEGMENT_SIZE;
         pair.target.sizes[1] = 1001;
-        expect(S, 3 * S, S + 1000, 0);
+        expect(S, 3 * S, S + 1000, 1000);
         spoil(S + 1000);
-        expect(S, 2 * S, LSN_INVALID, 1001);
+        expect(S, 2 * S, LSN_INVALID, 0);
+        expect(S, S + 1001, LSN_INVALID, 1001);
         spoil(2 * S);
         expect(S, 3 * S, 2 * S, 0);
         free_pair(state);
         make_pair(state);
     }
+}
+
+/* An archive has what the source no longer has, and is not asked for anything else. */
+static void test_what_the_source_lacks_is_asked_of_an_archive(void **state)
+{
+    (void) state;
+    pair.has_archive = true;
+    expect(S, 3 * S, LSN_INVALID, 2 * S);
+    pair.source.sizes[1] = 0;
+    pair.archive_expected = true;
+    expect(S, 3 * S, LSN_INVALID, 2 * S);
+    pair.archive.segments[1][7] ^= 1;
+    expect(S, 3 * S, S + 7, 7);
+    pair.archive.sizes[1] = 0;
+    pair.archive_expected = false;
+    expect(S, 3 * S, LSN_INVALID, S);
+    pair.archive.sizes[1] = pair.source.sizes[1] = SEGMENT_SIZE;
+    expect(S, 3 * S, LSN_INVALID, 2 * S);
+    pair.source.sizes[2] = 0;
+    pair.archive_expected = true;
+    expect(S, 3 * S, LSN_INVALID, 2 * S);
 }
 
 /* Each side's file is that of its own history: the switch to timeline 2 is in segment 2 on the
@@ -279,7 +314,7 @@ static void test_each_side_has_its_own_timelines(void **state)
     pair.source.timelines[2] = pair.source.timelines[3] = 2;
     expect(S, 2 * S + 100, LSN_INVALID, S + 100);
     spoil(2 * S + 50);
-    expect(S, 2 * S + 100, 2 * S + 50, 0);
+    expect(S, 2 * S + 100, 2 * S + 50, S + 50);
     /* The other way round. */
     pair.source.history.count = 1;
     pair.source.entries[0].end = LSN_INVALID;
@@ -288,19 +323,17 @@ static void test_each_side_has_its_own_timelines(void **state)
     pair.target.entries[1] = (HistoryEntry){.timeline = 3, .begin = 2 * S + 100};
     pair.target.history.count = 2;
     pair.target.timelines[2] = pair.target.timelines[3] = 3;
-    expect(S, 2 * S + 100, 2 * S + 50, 0);
+    expect(S, 2 * S + 100, 2 * S + 50, S + 50);
 }
 
 static void test_a_source_that_fails(void **state)
 {
-    bool differs;
-    uint64_t compared = 0;
-    Lsn lsn;
+    const WalSides both = sides();
+    WalComparison comparison;
 
     (void) state;
     pair.is_broken = true;
-    assert_false(divergence_compare(&pair.stream, &pair.source_base, &pair.source.history, S, 2 * S,
-                                    &differs, &lsn, &compared, &error));
+    assert_false(divergence_compare(&both, S, 2 * S, &comparison, &error));
     assert_string_equal(error.message, "the source is broken");
 }
 
@@ -314,6 +347,7 @@ int main(void)
         TEST(test_the_earliest_of_several),
         TEST(test_missing_segments_are_passed_over),
         TEST(test_short_segments_count_as_far_as_they_go),
+        TEST(test_what_the_source_lacks_is_asked_of_an_archive),
         TEST(test_each_side_has_its_own_timelines),
         TEST(test_a_source_that_fails),
     };
