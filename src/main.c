@@ -48,8 +48,10 @@ enum
     OPTION_NO_ENSURE_SHUTDOWN,
     OPTION_REPORT,
     OPTION_REPORT_FILE,
+    OPTION_RESTORE_COMMAND,
     OPTION_RETRY_TIMEOUT,
-    OPTION_SYNC_METHOD
+    OPTION_SYNC_METHOD,
+    OPTION_WAL_ARCHIVE
 };
 
 typedef struct OptionRow
@@ -102,12 +104,18 @@ static const OptionRow option_rows[] = {
     {OPTION_REPORT_FILE, "report-file", "FILENAME",
      "write that report to a file instead\n"
      "(as text, unless --report says otherwise)"},
+    {OPTION_RESTORE_COMMAND, "restore-command", "COMMAND",
+     "retrieve WAL files from archives with this\n"
+     "command (instead of the configured one)"},
     {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
      "how long a lost connection to the source is\n"
      "tried again (default: 60; 0: not at all)"},
     {OPTION_SYNC_METHOD, "sync-method", "METHOD",
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
+    {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
+     "look for WAL files that are missing here\n"
+     "(plain, .gz, .zst, .lz4, .partial)"},
     {'V', "version", NULL, "output version information, then exit"},
     {'?', "help", NULL, "show this help, then exit"},
 };
@@ -199,6 +207,12 @@ static bool parse_number(const char *name, const char *value, int minimum, int m
     return true;
 }
 
+static bool check_not_empty(const char *name, const char *value, Error *error)
+{
+    return value[0] != '\0' ||
+           error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+}
+
 static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *error)
 {
     *syncfs_wanted = strcmp(value, "syncfs") == 0;
@@ -277,11 +291,17 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case OPTION_REPORT_FILE:
         command->report_file = value;
         return true;
+    case OPTION_RESTORE_COMMAND:
+        options->restore_command = value;
+        return check_not_empty("--restore-command", value, error);
     case OPTION_RETRY_TIMEOUT:
         return parse_number("--retry-timeout", value, 0, RETRY_TIMEOUT_MAX_SECONDS,
                             &options->retry_timeout_seconds, error);
     case OPTION_SYNC_METHOD:
         return parse_sync_method(value, &options->syncfs, error);
+    case OPTION_WAL_ARCHIVE:
+        options->wal_archive = value;
+        return check_not_empty("--wal-archive", value, error);
     case 'V':
         command->version = true;
         return true;

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "io/dir.h"
 #include "phases/run.h"
 #include "recovery.h"
 
@@ -107,7 +106,7 @@ static void clean_up(Run *run, RewindOutcome outcome)
     if (run->stage != NULL && outcome == REWIND_UNTOUCHED)
         stage_abandon(run->stage);
     stage_free(run->stage);
-    if (run->scratch != NULL && !dir_remove_tree(run->scratch, &error))
+    if (run->scratch != NULL && !run_remove_scratch(run, &error))
         log_warning("%s", error.message);
     scan_destroy(run->scan);
     archive_destroy(run->archive);

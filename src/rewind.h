@@ -17,6 +17,8 @@ typedef struct Options
     const char *source_server;    /* --source-server, or NULL */
     const char *bindir;           /* -B, or NULL */
     const char *config_file;      /* --config-file, or NULL */
+    const char *wal_archive;      /* --wal-archive, or NULL */
+    const char *restore_command;  /* --restore-command, or NULL */
     bool restore_target_wal;      /* -c */
     bool dry_run;                 /* -n */
     bool progress;                /* -P */

@@ -57,8 +57,8 @@ subtest 'help' => sub {
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress '
-        . 'write-recovery-conf tablespace-mapping config-file debug late-start no-ensure-shutdown report report-file retry-timeout '
-        . 'sync-method version help',
+        . 'write-recovery-conf tablespace-mapping config-file debug late-start no-ensure-shutdown report report-file '
+        . 'restore-command retry-timeout sync-method wal-archive version help',
         'help names every option, in order');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the one option that is longer');
@@ -124,6 +124,8 @@ subtest 'values' => sub {
         "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
     refused('retry timeout: a unit',
         qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
+    refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n), '--restore-command=');
+    refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive', '');
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--report=xml');

@@ -5,8 +5,8 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Debian 12 packages: to build, to run unit tests, to run servers and their clients.
 packages=(
     gcc libc6-dev meson ninja-build pkg-config
-    libpq-dev libssl-dev libisal-dev uthash-dev libcmocka-dev
-    perl util-linux mount e2fsprogs nodejs strace
+    libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev uthash-dev libcmocka-dev
+    perl util-linux mount e2fsprogs nodejs strace zstd lz4
     postgresql-common postgresql-15 postgresql-client-15 pgbouncer
 )
 

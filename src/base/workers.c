@@ -6,6 +6,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#define PAUSE_STEP_MILLISECONDS 100
 
 /* Read by the handler and by all threads: lock-free atomics. */
 static atomic_int stop_signal;
@@ -122,6 +125,19 @@ bool stop_check(Error *error)
     if (!stop_requested())
         return true;
     return error_set(error, ERROR_FAILED, "terminated by signal %d", atomic_load(&stop_signal));
+}
+
+bool stop_pause(int milliseconds, Error *error)
+{
+    for (; milliseconds > 0; milliseconds -= PAUSE_STEP_MILLISECONDS)
+    {
+        struct timespec pause = {.tv_nsec = PAUSE_STEP_MILLISECONDS * 1000000L};
+
+        if (!stop_check(error))
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return stop_check(error);
 }
 
 static void handle_stop(int number)

@@ -29,6 +29,9 @@ bool stop_requested(void);
 /* Fails with "terminated by signal N" once a stop was requested and stops are not held off. */
 MUST_CHECK bool stop_check(Error *error);
 
+/* Wait that long; fails like stop_check as soon as a stop is requested. */
+MUST_CHECK bool stop_pause(int milliseconds, Error *error);
+
 /*
  * Install the handlers; signals that are ignored at the start stay so. SIGPIPE is ignored. A second
  * signal kills at once, unless stops are held off.

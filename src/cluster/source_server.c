@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "base/workers.h"
 #include "format/relpath.h"
 #include "io/connection.h"
 
@@ -614,7 +615,7 @@ static bool open_first(ServerSource *self, Arena *arena, Error *error)
         pause = server_longer_pause(pause);
         if (seconds <= 0)
             log_warning("%s", error->message);
-        if (!server_pause(pause, error))
+        if (!stop_pause(pause, error))
             return false;
         seconds = deadline - clock_seconds();
         if (seconds < 1)

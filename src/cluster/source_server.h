@@ -81,9 +81,6 @@ MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position
 /* SourceOperations' start_workers. */
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
-/* Wait that long, or until the user wants to stop. */
-MUST_CHECK bool server_pause(int milliseconds, Error *error);
-
 /* The pause after this one: 0, then from the least, doubled up to the most. */
 int server_longer_pause(int milliseconds);
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
@@ -161,19 +160,6 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
            (found.in_recovery || server_check_position(self, seen, found.position, error));
 }
 
-bool server_pause(int milliseconds, Error *error)
-{
-    for (; milliseconds > 0; milliseconds -= PAUSE_MILLISECONDS_MIN)
-    {
-        struct timespec pause = {.tv_nsec = PAUSE_MILLISECONDS_MIN * 1000000L};
-
-        if (!stop_check(error))
-            return false;
-        nanosleep(&pause, NULL);
-    }
-    return true;
-}
-
 int server_longer_pause(int milliseconds)
 {
     if (milliseconds == 0)
@@ -279,7 +265,7 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     left = retry->deadline - clock_seconds();
     if (left <= 0)
         return false;
-    if (!server_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
+    if (!stop_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
         return false;
     retry->pause = server_longer_pause(retry->pause);
     return true;

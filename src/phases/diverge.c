@@ -7,13 +7,6 @@
 
 #include <stdio.h>
 
-/* Bring a segment of common history from the source for the scan. An ArchiveFetch. */
-static bool fetch_segment(void *context, const char *name, const char *path, bool *found,
-                          Error *error)
-{
-    return run_fetch_segment(context, 0, name, path, found, error);
-}
-
 static bool open_in_source_directory(void *context, Timeline timeline, uint64_t segment, int *fd,
                                      bool *found, Error *error)
 {
@@ -25,40 +18,8 @@ static bool open_in_source_directory(void *context, Timeline timeline, uint64_t 
     return file_open_read(path, fd, found, error);
 }
 
-#define CHECKPOINT_RECORD_SIZE_MAX 256 /* also when it crosses a page */
-
 static void open_streams(Run *run)
 {
-    const Control *control = &run->target.control;
-    Lsn known_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
-    char *redo_name = arena_allocate(run->arena, WAL_NAME_SIZE);
-    ArchiveOptions archive = {
-        .shape = run->shape,
-        .data_directory = run->options->target,
-        .wal_directory = arena_printf(run->arena, "%s/pg_wal", run->options->target),
-        .scratch_directory = run->scratch,
-        .restore_command = run->restore_command,
-        .redo_file_name = redo_name,
-        .known_end =
-            known_end > control->min_recovery_point ? known_end : control->min_recovery_point,
-        .fetch = fetch_segment,
-        .fetch_context = run,
-    };
-
-    wal_segment_name(&run->shape, control->checkpoint.timeline,
-                     wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
-    run->archive = archive_create(&archive);
-    archive.fetch = NULL;
-    archive.scratch_directory = NULL;
-    archive.restore_command = NULL;
-    run->target_wal = archive_create(&archive);
-    archive.scratch_directory = run->scratch;
-    archive.restore_command = run->restore_command;
-    /* For segments of the source's history that neither side has: not what the target's pg_wal has
-     * under that name. */
-    archive.wal_directory = run->scratch;
-    archive.known_end = LSN_INVALID;
-    run->source_archive = archive_create(&archive);
     run->target_stream = (WalStream){.shape = run->shape,
                                      .data_block_size = run->target.control.block_size,
                                      .history = &run->target_history,
@@ -125,7 +86,8 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
     if (run->target_end == from && missing)
         return archive_missing_error(run->archive, history_timeline_at(&run->target_history, from),
                                      wal_segment_of(&run->shape, from), error) ||
-               error_detail(error, "It holds the target's last checkpoint.");
+               error_detail(error, "The target's last checkpoint is in the one that could not be "
+                                   "opened.");
     /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
      * newer than what is here. */
     if (control->backup_end_required || run->target.label_of_base_backup)
@@ -358,6 +320,8 @@ static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
 {
     const bool same_timeline = latest == LSN_INVALID;
 
+    archive_set_needed_from(run->archive,
+                            latest != LSN_INVALID ? latest : run->target.control.checkpoint.redo);
     if (!find_target_end(run, latest, error))
         return false;
     if (same_timeline || run->target_end < latest)

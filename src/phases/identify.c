@@ -189,12 +189,26 @@ static void log_history(const Run *run, const char *title, const History *histor
                   run_lsn_text(run, history->entries[i].end, end));
 }
 
+/* A history file that is gone is looked for where missing WAL is. */
+static bool read_target_history(Run *run, Timeline timeline, Buffer *text, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], path[PATH_SIZE];
+    bool found;
+
+    history_file_name(timeline, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    if (!file_read_all(path, HISTORY_SIZE_MAX, text, &found, error) ||
+        (!found && !archive_read(run->archive, name, HISTORY_SIZE_MAX, text, &found, error)))
+        return false;
+    return found || file_read_all(path, HISTORY_SIZE_MAX, text, NULL, error); /* its error */
+}
+
 static bool read_histories(Run *run, Error *error)
 {
     Timeline source_timeline = run->position.timeline;
     Timeline target_timeline = control_timeline(&run->target.control);
     Buffer source_text = {0}, target_text = {0};
-    char name[HISTORY_NAME_SIZE], path[64], target_path[PATH_SIZE];
+    char name[HISTORY_NAME_SIZE], path[64];
     bool found, result = false;
 
     if (source_timeline > 1)
@@ -211,13 +225,8 @@ static bool read_histories(Run *run, Error *error)
             goto done;
         }
     }
-    if (target_timeline > 1)
-    {
-        history_file_name(target_timeline, name);
-        snprintf(target_path, sizeof(target_path), "%s/pg_wal/%s", run->options->target, name);
-        if (!file_read_all(target_path, HISTORY_SIZE_MAX, &target_text, NULL, error))
-            goto done;
-    }
+    if (target_timeline > 1 && !read_target_history(run, target_timeline, &target_text, error))
+        goto done;
     result = history_parse(run->arena, source_timeline, (const char *) source_text.bytes,
                            source_text.size, &run->source_history, error) &&
              history_parse(run->arena, target_timeline, (const char *) target_text.bytes,
@@ -257,9 +266,11 @@ bool phase_identify(Run *run, bool *finished, Error *error)
        version, so pg_control is read before; what is wrong with it is said in its turn. */
     if (!target_read(&run->target, error))
         return false;
-    if (options->restore_target_wal &&
-        !target_restore_command(run->arena, &run->target, options->bindir, options->config_file,
-                                &run->restore_command, error))
+    if (options->restore_command != NULL)
+        run->restore_command = arena_strdup(run->arena, options->restore_command);
+    else if (options->restore_target_wal &&
+             !target_restore_command(run->arena, &run->target, options->bindir,
+                                     options->config_file, &run->restore_command, error))
         return false;
     *finished = false;
     if (!open_source(run, error) ||
@@ -273,5 +284,5 @@ bool phase_identify(Run *run, bool *finished, Error *error)
     return check_prerequisites(run, error) &&
            run->source->operations->position(run->source, &run->source_control, &run->position,
                                              error) &&
-           read_histories(run, error);
+           run_open_archives(run, error) && read_histories(run, error);
 }

@@ -3,7 +3,6 @@
 #include "apply/apply.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "io/dir.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -55,7 +54,7 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     if (pending && !finish_pending(run, description, outcome, error))
         return false;
     return interlock_remove_leftover(run->interlock, error) &&
-           stage_remove_stale(run->options->target, error) && dir_remove_tree(run->scratch, error);
+           stage_remove_stale(run->options->target, error) && run_remove_scratch(run, error);
 }
 
 static bool lock_target(Run *run, Error *error)

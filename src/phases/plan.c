@@ -7,8 +7,19 @@
 
 #include <stdio.h>
 
+/* Is the segment a file that staging only has to move? */
+static bool is_brought(Run *run, uint64_t segment)
+{
+    char path[PATH_SIZE];
+    bool found;
+    Error ignored;
+
+    return run_find_source_segment(run, segment, path, &found, &ignored) && found &&
+           run_may_take(run, path);
+}
+
 /* As much as staging will bring, if the source writes no more. */
-static WalSpace wal_to_stage(const Run *run)
+static WalSpace wal_to_stage(Run *run)
 {
     const Lsn end = run_wal_end(run);
     const uint64_t last = wal_segment_before(&run->shape, end);
@@ -20,7 +31,7 @@ static WalSpace wal_to_stage(const Run *run)
     {
         if (run_keeps_segment(run, segment))
             continue;
-        if (run->source->is_server && segment < brought)
+        if (segment < brought && is_brought(run, segment))
             wal.brought_bytes += run->shape.segment_size;
         else
             wal.written_bytes += run->shape.segment_size;

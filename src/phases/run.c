@@ -63,8 +63,9 @@ bool run_missing_wal_error(const char *names, Error *error)
 {
     error_set(error, ERROR_FAILED, "the source no longer has WAL that the rewound target needs");
     error_detail(error, "Missing: %s.", names);
-    return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them "
-                             "with --restore-target-wal.");
+    return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them: "
+                             "--wal-archive, --restore-command, or --restore-target-wal for the "
+                             "target's own \"restore_command\".");
 }
 
 /* A source that says that its WAL ends far behind what it has would have us name millions. */

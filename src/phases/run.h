@@ -44,7 +44,7 @@ typedef struct Run
     History target_history;
 
     Archive *archive;        /* of the target's WAL */
-    Archive *source_archive; /* of the source's that only the restore command can bring */
+    Archive *source_archive; /* of the source's that it no longer has */
     Archive *target_wal;     /* what the target's own pg_wal holds, nothing else */
     WalStream target_stream;
     WalStream source_directory_stream; /* only for a source that is a directory */
@@ -118,6 +118,15 @@ MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
  */
 MUST_CHECK bool run_finish_apply(Run *run, Error *error);
 
+/* Make run->archive and run->source_archive, before the histories are known. */
+MUST_CHECK bool run_open_archives(Run *run, Error *error);
+
+/*
+ * Remove what was brought. A restore command that fetches in advance may have left a process behind
+ * that still writes there: it is tried again for some seconds.
+ */
+MUST_CHECK bool run_remove_scratch(const Run *run, Error *error);
+
 /* Of use to several phases: WAL segments that the rewound target needs. */
 Lsn run_wal_end(const Run *run); /* the last position that it must have */
 bool run_keeps_segment(const Run *run,
@@ -147,6 +156,10 @@ MUST_CHECK bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error);
  */
 MUST_CHECK bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE],
                                         bool *found, Error *error);
+
+/* Is that a file that was brought here, so that it can be moved to where it is wanted? Others are
+ * an archive's, or a cluster's. */
+bool run_may_take(const Run *run, const char *path);
 
 /* Remove the copy of a segment that was brought, if there is one. */
 MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error);

@@ -10,6 +10,7 @@
 #include "io/file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define PIECES_MAX 16 /* of one request */
 #define MEGABYTE 1048576
@@ -150,26 +151,23 @@ bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
     return result;
 }
 
-/* From where restore_command brings it. */
+/* From where an archive has it. */
 static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
                             Error *error)
 {
     Lsn begin = wal_segment_start(&run->shape, segment);
-    Timeline timeline =
-        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size);
-    const char *brought;
-    int fd;
 
-    if (!archive_open(run->source_archive, timeline, segment, &fd, found, error))
-        return false;
-    if (!*found)
-        return true;
-    file_close(fd);
-    brought = archive_path(run->source_archive, run->arena, timeline, segment);
-    *found = brought != NULL;
-    if (*found)
-        snprintf(path, PATH_SIZE, "%s", brought);
-    return true;
+    return archive_find(
+        run->source_archive,
+        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size),
+        segment, path, found, error);
+}
+
+bool run_may_take(const Run *run, const char *path)
+{
+    size_t length = strlen(run->scratch);
+
+    return strncmp(path, run->scratch, length) == 0 && path[length] == '/';
 }
 
 bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)

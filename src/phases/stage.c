@@ -28,10 +28,12 @@ static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Erro
 
     *found = false;
     run_segment_name(run, segment, name);
-    if (run->source->is_server && segment_end <= run->source_wal_brought_end &&
-        (!run_find_source_segment(run, segment, path, &is_here, error) ||
-         (is_here &&
-          !stage_wal_take(run->stage, name, path, run->shape.segment_size, found, error))))
+    if (segment_end <= run->source_wal_brought_end &&
+        !run_find_source_segment(run, segment, path, &is_here, error))
+        return false;
+    is_here = is_here && (run->source->is_server || run_may_take(run, path));
+    if (is_here && run_may_take(run, path) &&
+        !stage_wal_take(run->stage, name, path, run->shape.segment_size, found, error))
         return false;
     if (*found)
         return true;

@@ -1,18 +1,23 @@
 #include "wal/archive.h"
 
-#include "base/buffer.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "io/file.h"
-#include "io/process.h"
+#include "wal/compressed.h"
+#include "wal/reader.h"
+#include "wal/restore.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <unistd.h>
 
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
-#define SHELL_STATUS_MAX                                                                           \
-    125 /* above: the shell could not run the command, or it died by a signal */
+#define PARTIAL ".partial"
+#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
+#define MISSING_NAMES_SIZE_MAX 1000
+#define MISSING_LOOKED_FOR_MAX 100 /* where looking may cost a file's transfer */
 
 /* A segment that the restore command did not have: it is not asked again. */
 typedef struct Refused
@@ -24,8 +29,10 @@ typedef struct Refused
 struct Archive
 {
     ArchiveOptions options;
-    pthread_mutex_t lock; /* over bringing files, and all below */
+    RestoreCommand restore; /* its command: NULL if there is none */
+    pthread_mutex_t lock;   /* over bringing files, and all below */
     Lsn common_end;
+    Lsn needed_from;
     Refused *refused;
     size_t refused_count;
     bool scratch_made;
@@ -38,11 +45,22 @@ typedef struct Wanted
     char name[WAL_NAME_SIZE];
 } Wanted;
 
+/* A segment's file. */
+typedef struct Opened
+{
+    int fd; /* -1: not found */
+    char path[PATH_SIZE];
+} Opened;
+
 Archive *archive_create(const ArchiveOptions *options)
 {
     Archive *archive = memory_allocate_zeroed(1, sizeof(Archive));
 
     archive->options = *options;
+    archive->restore = (RestoreCommand){.command = options->restore_command,
+                                        .data_directory = options->data_directory,
+                                        .redo_file_name = options->redo_file_name,
+                                        .retry_timeout_seconds = options->retry_timeout_seconds};
     pthread_mutex_init(&archive->lock, NULL);
     return archive;
 }
@@ -63,6 +81,11 @@ void archive_set_common_end(Archive *archive, Lsn lsn)
     pthread_mutex_unlock(&archive->lock);
 }
 
+void archive_set_needed_from(Archive *archive, Lsn lsn)
+{
+    archive->needed_from = lsn;
+}
+
 static Wanted wanted_segment(const Archive *archive, Timeline timeline, uint64_t segment)
 {
     Wanted wanted = {.timeline = timeline, .segment = segment};
@@ -71,10 +94,9 @@ static Wanted wanted_segment(const Archive *archive, Timeline timeline, uint64_t
     return wanted;
 }
 
-/* Does the file begin with the page that the segment begins with? A recycled one does not. *reason
- * says why. */
-static bool check_first_page(const Archive *archive, const Wanted *wanted, int fd, const char *path,
-                             bool *valid, Error *reason, Error *error)
+/* Does the page at `offset` belong there? In a recycled file it does not. *reason says why. */
+static bool check_page(const Archive *archive, const Wanted *wanted, int fd, const char *path,
+                       uint64_t offset, bool *valid, Error *reason, Error *error)
 {
     const WalShape *shape = &archive->options.shape;
     uint8_t bytes[WAL_LONG_HEADER_SIZE];
@@ -82,44 +104,59 @@ static bool check_first_page(const Archive *archive, const Wanted *wanted, int f
     WalPage page;
 
     *valid = false;
-    if (!file_read_at(fd, path, bytes, sizeof(bytes), 0, &length, error))
+    if (!file_read_at(fd, path, bytes, sizeof(bytes), offset, &length, error))
         return false;
-    *valid = walpage_parse(shape, bytes, length, wal_segment_start(shape, wanted->segment), &page,
-                           reason);
-    if (!*valid)
-        log_debug("file \"%s\" does not hold this segment: %s", path, reason->message);
+    *valid = walpage_parse(shape, bytes, length, wal_segment_start(shape, wanted->segment) + offset,
+                           &page, reason);
     return true;
 }
 
-/* Open path if it holds the segment. */
-static bool open_if_valid(const Archive *archive, const Wanted *wanted, const char *path, int *fd,
-                          bool *found, Error *error)
+static void close_opened(Opened *opened)
 {
-    bool valid = false;
-    Error reason;
-
-    *fd = -1;
-    if (!file_open_read(path, fd, found, error))
-        return false;
-    if (!*found)
-        return true;
-    bool read = check_first_page(archive, wanted, *fd, path, &valid, &reason, error);
-    *found = read && valid;
-    if (!*found)
-    {
-        file_close(*fd);
-        *fd = -1;
-    }
-    return read;
+    file_close(opened->fd);
+    opened->fd = -1;
 }
 
-static bool open_in(const Archive *archive, const Wanted *wanted, const char *directory, int *fd,
-                    bool *found, Error *error)
+/* Open path if it holds the segment. */
+static bool open_if_valid(const Archive *archive, const Wanted *wanted, const char *path,
+                          Opened *opened, Error *error)
+{
+    bool found, valid = false;
+    Error reason;
+
+    if (!file_open_read(path, &opened->fd, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!check_page(archive, wanted, opened->fd, path, 0, &valid, &reason, error))
+    {
+        close_opened(opened);
+        return false;
+    }
+    if (valid)
+        snprintf(opened->path, sizeof(opened->path), "%s", path);
+    else
+    {
+        log_debug("file \"%s\" does not hold this segment: %s", path, reason.message);
+        close_opened(opened);
+    }
+    return true;
+}
+
+static bool open_in(const Archive *archive, const Wanted *wanted, const char *directory,
+                    Opened *opened, Error *error)
 {
     char path[PATH_SIZE];
 
     return path_join(path, sizeof(path), directory, wanted->name, error) &&
-           open_if_valid(archive, wanted, path, fd, found, error);
+           open_if_valid(archive, wanted, path, opened, error);
+}
+
+static bool size_error(const Archive *archive, const char *path, uint64_t size, Error *error)
+{
+    return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
+                     path, (long long) size,
+                     (long long) archive->options.shape.segment_size); /* contract */
 }
 
 /* A file from an archive has the size of a segment; another one is a sign of something broken. */
@@ -129,12 +166,13 @@ static bool check_size(const Archive *archive, const char *path, bool *found, Er
 
     if (!file_stat(path, &status, found, error))
         return false;
-    if (!*found || status.st_size == (off_t) archive->options.shape.segment_size)
-        return true;
-    return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
-                     path, (long long) status.st_size,
-                     (long long) archive->options.shape.segment_size); /* contract */
+    return !*found || status.st_size == (off_t) archive->options.shape.segment_size ||
+           size_error(archive, path, (uint64_t) status.st_size, error);
 }
+
+/* --- The scratch directory
+ * --------------------------------------------------------------------------------------
+ */
 
 static bool make_scratch(Archive *archive, Error *error)
 {
@@ -152,146 +190,300 @@ static bool make_scratch(Archive *archive, Error *error)
 
 /*
  * Where a file is brought to. Its base name is the segment's (restore commands look at it); it
- * moves up into the scratch directory when it is whole, so that what lies there can be used after
- * an interruption.
+ * moves up into the scratch directory when it is whole, so that what lies there can be used.
  */
-static bool incoming_path(Archive *archive, const Wanted *wanted, char path[PATH_SIZE],
-                          Error *error)
+static bool incoming_path(Archive *archive, const char *name, char path[PATH_SIZE], Error *error)
 {
     char directory[PATH_SIZE];
 
     return make_scratch(archive, error) &&
            path_join(directory, sizeof(directory), archive->options.scratch_directory, INCOMING,
                      error) &&
-           path_join(path, PATH_SIZE, directory, wanted->name, error) && file_remove(path, error);
+           path_join(path, PATH_SIZE, directory, name, error) && file_remove(path, error);
+}
+
+/* Remove what was brought and is of no use; its error was said before. False. */
+static bool drop(const char *path)
+{
+    Error error;
+
+    if (!file_remove(path, &error))
+        log_warning("%s", error.message);
+    return false;
+}
+
+/* Write the content of the file `from` to the file `to`, which is not there after a failure. */
+static bool expand_to(Compression compression, const char *from, const char *to, uint64_t limit,
+                      uint64_t *size, Error *error)
+{
+    int from_fd = -1, to_fd = -1;
+    bool result = file_open_read(from, &from_fd, NULL, error) && file_create(to, &to_fd, error) &&
+                  compressed_expand(compression, from_fd, from, to_fd, to, limit, size, error);
+
+    file_close(to_fd);
+    file_close(from_fd);
+    return result || drop(to);
+}
+
+/*
+ * A restore command may have made a link to the archive's own file. What is brought can become a
+ * file of the target's pg_wal, which a server overwrites some day: it must be our own.
+ */
+static bool make_own(const Archive *archive, const char *incoming, Error *error)
+{
+    char copy[PATH_SIZE];
+    struct stat status;
+    uint64_t size;
+    bool found;
+
+    if (!file_lstat(incoming, &status, &found, error))
+        return false;
+    if (!found || (S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == geteuid()))
+        return true;
+    return path_join(copy, sizeof(copy), archive->options.scratch_directory, INCOMING "/copy",
+                     error) &&
+           expand_to(COMPRESSION_NONE, incoming, copy, archive->options.shape.segment_size, &size,
+                     error) &&
+           file_rename(copy, incoming, error);
 }
 
 /* Take over what was brought, if it is the segment, and open it. */
 static bool accept_incoming(const Archive *archive, const Wanted *wanted, const char *incoming,
-                            int *fd, bool *found, Error *error)
+                            Opened *opened, Error *error)
 {
     char path[PATH_SIZE];
 
-    if (!open_if_valid(archive, wanted, incoming, fd, found, error))
+    if (!make_own(archive, incoming, error) ||
+        !open_if_valid(archive, wanted, incoming, opened, error))
         return false;
-    if (!*found)
+    if (opened->fd < 0)
         return file_remove(incoming, error);
     if (path_join(path, sizeof(path), archive->options.scratch_directory, wanted->name, error) &&
+        file_set_mode(opened->fd, incoming, file_mode(), error) &&
         file_rename(incoming, path, error))
+    {
+        snprintf(opened->path, sizeof(opened->path), "%s", path);
         return true;
-    file_close(*fd);
-    *fd = -1;
+    }
+    close_opened(opened);
     return false;
 }
 
-static bool bring_from_source(Archive *archive, const Wanted *wanted, int *fd, bool *found,
-                              Error *error)
+/* --- The source
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static bool bring_from_source(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
 {
     const ArchiveOptions *options = &archive->options;
     Lsn end = wal_segment_start(&options->shape, wanted->segment) + options->shape.segment_size;
     char incoming[PATH_SIZE];
+    bool found;
 
-    *found = false;
     if (options->fetch == NULL || end > archive->common_end)
         return true;
-    if (!incoming_path(archive, wanted, incoming, error) ||
-        !options->fetch(options->fetch_context, wanted->name, incoming, found, error))
+    if (!incoming_path(archive, wanted->name, incoming, error) ||
+        !options->fetch(options->fetch_context, wanted->name, incoming, &found, error))
         return false;
-    if (!*found)
+    if (!found)
         return true;
     log_debug("using file \"%s\" of the source", wanted->name);
-    return accept_incoming(archive, wanted, incoming, fd, found, error);
+    return accept_incoming(archive, wanted, incoming, opened, error);
 }
 
-static bool open_in_archive(const Archive *archive, const Wanted *wanted, int *fd, bool *found,
-                            Error *error)
+/* --- The archive's directory
+ * ------------------------------------------------------------------------------------
+ */
+
+/* The file NAME[.partial][.gz] and so on of the archive. */
+static bool find_form(const Archive *archive, const char *name, const char *partial,
+                      Compression compression, char path[PATH_SIZE], bool *found, uint64_t *size,
+                      Error *error)
 {
-    const char *directory = archive->options.archive_directory;
+    char file_name[FILE_NAME_SIZE];
+    struct stat status;
+
+    snprintf(file_name, sizeof(file_name), "%s%s%s", name, partial,
+             compression_suffix(compression));
+    if (!path_join(path, PATH_SIZE, archive->options.archive_directory, file_name, error) ||
+        !file_stat(path, &status, found, error))
+        return false;
+    if (*found && !S_ISREG(status.st_mode))
+        return error_set(error, ERROR_FAILED, "\"%s\" is not a regular file", path);
+    *size = *found ? (uint64_t) status.st_size : 0;
+    return true;
+}
+
+/* A compressed file comes to the scratch directory first. Its content has the size of a segment. */
+static bool bring_expanded(Archive *archive, const Wanted *wanted, Compression compression,
+                           const char *path, Opened *opened, Error *error)
+{
+    const uint32_t segment_size = archive->options.shape.segment_size;
+    char incoming[PATH_SIZE];
+    uint64_t size;
+
+    if (!incoming_path(archive, wanted->name, incoming, error) ||
+        !expand_to(compression, path, incoming, segment_size, &size, error))
+        return false;
+    if (size != segment_size)
+        return size_error(archive, path, size, error) || drop(incoming);
+    log_debug("using file \"%s\"", path);
+    return accept_incoming(archive, wanted, incoming, opened, error);
+}
+
+static bool open_form(Archive *archive, const Wanted *wanted, Compression compression,
+                      const char *path, uint64_t size, Opened *opened, Error *error)
+{
+    if (compression != COMPRESSION_NONE)
+        return bring_expanded(archive, wanted, compression, path, opened, error);
+    return size == archive->options.shape.segment_size
+               ? open_if_valid(archive, wanted, path, opened, error)
+               : size_error(archive, path, size, error);
+}
+
+static bool open_in_archive(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
+{
     char path[PATH_SIZE];
 
-    *found = false;
-    if (directory == NULL)
+    if (archive->options.archive_directory == NULL)
         return true;
-    if (!path_join(path, sizeof(path), directory, wanted->name, error) ||
-        !check_size(archive, path, found, error))
-        return false;
-    return !*found || open_if_valid(archive, wanted, path, fd, found, error);
-}
-
-/* 'text' for a shell. */
-static void append_quoted(Buffer *command, const char *text)
-{
-    buffer_append_u8(command, '\'');
-    for (; *text != '\0'; text++)
+    for (Compression compression = 0; compression < COMPRESSION_COUNT && opened->fd < 0;
+         compression++)
     {
-        if (*text == '\'')
-            buffer_append_string(command, "'\\''");
-        else
-            buffer_append_u8(command, (uint8_t) *text);
-    }
-    buffer_append_u8(command, '\'');
-}
+        uint64_t size;
+        bool found;
 
-/* The part of path below directory, or NULL. */
-static const char *below(const char *directory, const char *path)
-{
-    size_t size = strlen(directory);
-
-    while (size > 1 && directory[size - 1] == '/')
-        size--;
-    return strncmp(path, directory, size) == 0 && path[size] == '/' ? path + size + 1 : NULL;
-}
-
-/* Put values for %f, %p, %r and %%; others are errors, as in replace_percent_placeholders of 16. */
-static bool append_expanded(Buffer *command, const ArchiveOptions *options, const char *name,
-                            const char *path, Error *error)
-{
-    for (const char *c = options->restore_command; *c != '\0'; c++)
-    {
-        if (*c != '%')
-        {
-            buffer_append_u8(command, (uint8_t) *c);
-            continue;
-        }
-        c++;
-        if (*c == 'f')
-            buffer_append_string(command, name);
-        else if (*c == 'p')
-            buffer_append_string(command, path);
-        else if (*c == 'r' && options->redo_file_name != NULL)
-            buffer_append_string(command, options->redo_file_name);
-        else if (*c == '%')
-            buffer_append_u8(command, '%');
-        else
-        {
-            error_set(error, ERROR_FAILED, "invalid value for parameter \"%s\": \"%s\"",
-                      "restore_command", options->restore_command);
-            if (*c == '\0')
-                return error_detail(error,
-                                    "String ends unexpectedly after escape character \"%%\".");
-            return error_detail(error, "String contains unexpected placeholder \"%%%c\".", *c);
-        }
+        if (!find_form(archive, wanted->name, "", compression, path, &found, &size, error))
+            return false;
+        if (found && !open_form(archive, wanted, compression, path, size, opened, error))
+            return false;
     }
     return true;
 }
 
-/*
- * The command as the server runs it: in the data directory, with a path that holds from there. Only
- * where the scratch directory has a relative path outside the data directory it runs in ours.
- */
-static bool build_command(const ArchiveOptions *options, const char *name, const char *path,
-                          Buffer *command, Error *error)
+/* A segment's file as all the WAL there is: a WalOpen. */
+typedef struct Alone
 {
-    const char *relative = below(options->data_directory, path);
+    const Wanted *wanted;
+    const char *path;
+} Alone;
 
-    if (relative != NULL || path[0] == '/')
-    {
-        buffer_append_string(command, "cd ");
-        append_quoted(command, options->data_directory);
-        buffer_append_string(command, " || exit 126\n");
-    }
-    return append_expanded(command, options, name, relative != NULL ? relative : path, error);
+static bool open_alone(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                       Error *error)
+{
+    const Alone *alone = context;
+
+    (void) timeline;
+    *fd = -1;
+    *found = false;
+    return segment != alone->wanted->segment || file_open_read(alone->path, fd, found, error);
 }
+
+static bool pass_over(void *context, const WalRecord *record, Error *error)
+{
+    (void) context;
+    (void) record;
+    (void) error;
+    return true;
+}
+
+/* May what this .partial file holds be taken for the segment? (archive.h has the reasons.) */
+static bool check_partial(const Archive *archive, const Wanted *wanted, const char *path,
+                          bool *good, Error *error)
+{
+    const ArchiveOptions *options = &archive->options;
+    Alone alone = {.wanted = wanted, .path = path};
+    WalStream stream = {.shape = options->shape,
+                        .data_block_size = options->data_block_size,
+                        .history = options->history,
+                        .open = open_alone,
+                        .context = &alone};
+    WalSegmentFacts facts;
+
+    *good = options->last_needed != LSN_INVALID &&
+            wanted->segment >= wal_segment_of(&options->shape, options->last_needed);
+    if (*good)
+        return true;
+    if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, pass_over, NULL, &facts, error))
+        return false;
+    /* Its last record may end in the next one. */
+    *good = facts.end == WAL_SEGMENT_COMPLETE ||
+            (facts.end == WAL_SEGMENT_MISSING && facts.missing_segment != wanted->segment);
+    return true;
+}
+
+/* Open it if it holds the segment, or enough of it. */
+static bool open_partial(const Archive *archive, const Wanted *wanted, const char *path,
+                         Opened *opened, Error *error)
+{
+    bool good = false;
+    bool result = open_if_valid(archive, wanted, path, opened, error) &&
+                  (opened->fd < 0 || check_partial(archive, wanted, path, &good, error));
+
+    if (!good)
+        close_opened(opened);
+    return result;
+}
+
+/* It keeps its ending in the scratch directory: whoever else looks there may ask for all of it. */
+static bool bring_partial(Archive *archive, const Wanted *wanted, Compression compression,
+                          const char *path, Opened *opened, Error *error)
+{
+    char incoming[PATH_SIZE], name[FILE_NAME_SIZE], own[PATH_SIZE];
+    uint64_t size;
+
+    snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
+    return incoming_path(archive, name, incoming, error) &&
+           expand_to(compression, path, incoming, archive->options.shape.segment_size, &size,
+                     error) &&
+           path_join(own, sizeof(own), archive->options.scratch_directory, name, error) &&
+           file_rename(incoming, own, error) && open_partial(archive, wanted, own, opened, error);
+}
+
+static bool open_partial_form(Archive *archive, const Wanted *wanted, Compression compression,
+                              const char *path, uint64_t size, Opened *opened, Error *error)
+{
+    bool opened_well;
+
+    if (compression != COMPRESSION_NONE)
+        opened_well = bring_partial(archive, wanted, compression, path, opened, error);
+    else if (size > archive->options.shape.segment_size)
+        opened_well = size_error(archive, path, size, error);
+    else
+        opened_well = open_partial(archive, wanted, path, opened, error);
+    if (opened_well && opened->fd >= 0)
+        log_debug("using file \"%s\"", path);
+    return opened_well;
+}
+
+static bool open_partial_in_archive(Archive *archive, const Wanted *wanted, Opened *opened,
+                                    Error *error)
+{
+    char name[FILE_NAME_SIZE], path[PATH_SIZE];
+
+    if (archive->options.archive_directory == NULL || archive->options.scratch_directory == NULL)
+        return true;
+    /* One that was brought before. */
+    snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
+    if (!path_join(path, sizeof(path), archive->options.scratch_directory, name, error) ||
+        !open_partial(archive, wanted, path, opened, error))
+        return false;
+    for (Compression compression = 0; compression < COMPRESSION_COUNT && opened->fd < 0;
+         compression++)
+    {
+        uint64_t size;
+        bool found;
+
+        if (!find_form(archive, wanted->name, PARTIAL, compression, path, &found, &size, error) ||
+            (found && !open_partial_form(archive, wanted, compression, path, size, opened, error)))
+            return false;
+    }
+    return true;
+}
+
+/* --- The restore command
+ * ----------------------------------------------------------------------------------------
+ */
 
 static bool is_refused(const Archive *archive, Timeline timeline, uint64_t segment)
 {
@@ -310,41 +502,31 @@ static void refuse(Archive *archive, const Wanted *wanted)
         (Refused){.timeline = wanted->timeline, .segment = wanted->segment};
 }
 
-static bool restore(Archive *archive, const Wanted *wanted, int *fd, bool *found, Error *error)
+static bool restore_segment(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
 {
-    const ArchiveOptions *options = &archive->options;
     char incoming[PATH_SIZE];
-    Buffer command = {0};
-    int wait_status = 0;
+    bool found;
 
-    *found = false;
-    if (options->restore_command == NULL || is_refused(archive, wanted->timeline, wanted->segment))
+    if (archive->restore.command == NULL || is_refused(archive, wanted->timeline, wanted->segment))
         return true;
-    if (!incoming_path(archive, wanted, incoming, error))
+    if (!incoming_path(archive, wanted->name, incoming, error))
         return false;
-    bool ran = build_command(options, wanted->name, incoming, &command, error) &&
-               process_shell(buffer_string(&command), &wait_status, error);
-    buffer_free(&command);
-    if (!ran)
-        return false;
-    if (WIFSIGNALED(wait_status) ||
-        (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) > SHELL_STATUS_MAX))
+    if (!restore_run(&archive->restore, wanted->name, incoming, &found, error) ||
+        (found && (!check_size(archive, incoming, &found, error) ||
+                   !accept_incoming(archive, wanted, incoming, opened, error))))
+        return drop(incoming);
+    if (opened->fd >= 0)
     {
-        char what[256];
-        process_describe(wait_status, what, sizeof(what));
-        return error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s",
-                         what); /* contract */
-    }
-    if (wait_status == 0 && !check_size(archive, incoming, found, error))
-        return false;
-    if (*found && !accept_incoming(archive, wanted, incoming, fd, found, error))
-        return false;
-    if (*found)
         log_debug("using file \"%s\" restored from archive", wanted->name); /* contract */
-    else
-        refuse(archive, wanted);
-    return *found || file_remove(incoming, error);
+        return true;
+    }
+    refuse(archive, wanted);
+    return file_remove(incoming, error);
 }
+
+/* --- All places
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_own_only(const Archive *archive, uint64_t segment)
 {
@@ -354,57 +536,103 @@ static bool is_own_only(const Archive *archive, uint64_t segment)
            wal_segment_start(&archive->options.shape, segment) >= known_end;
 }
 
-bool archive_open(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                  Error *error)
+static bool open_anywhere(Archive *archive, Timeline timeline, uint64_t segment, Opened *opened,
+                          Error *error)
 {
-    Archive *archive = context;
     const ArchiveOptions *options = &archive->options;
     Wanted wanted = wanted_segment(archive, timeline, segment);
 
-    *fd = -1;
-    *found = false;
-    if (!open_in(archive, &wanted, options->wal_directory, fd, found, error))
+    opened->fd = -1;
+    if (!open_in(archive, &wanted, options->wal_directory, opened, error))
         return false;
-    if (*found || is_own_only(archive, segment))
+    if (opened->fd >= 0 || is_own_only(archive, segment))
         return true;
 
     /* One at a time: several workers may want the same file. */
     pthread_mutex_lock(&archive->lock);
     bool good = true;
     if (options->scratch_directory != NULL)
-        good = open_in(archive, &wanted, options->scratch_directory, fd, found, error);
-    if (good && !*found)
-        good = bring_from_source(archive, &wanted, fd, found, error);
-    if (good && !*found)
-        good = open_in_archive(archive, &wanted, fd, found, error);
-    if (good && !*found)
-        good = restore(archive, &wanted, fd, found, error);
+        good = open_in(archive, &wanted, options->scratch_directory, opened, error);
+    if (good && opened->fd < 0)
+        good = bring_from_source(archive, &wanted, opened, error);
+    if (good && opened->fd < 0)
+        good = open_in_archive(archive, &wanted, opened, error);
+    if (good && opened->fd < 0)
+        good = restore_segment(archive, &wanted, opened, error);
+    if (good && opened->fd < 0)
+        good = open_partial_in_archive(archive, &wanted, opened, error);
     pthread_mutex_unlock(&archive->lock);
     return good;
 }
 
-const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint64_t segment)
+bool archive_open(void *archive, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                  Error *error)
 {
-    Wanted wanted = wanted_segment(archive, timeline, segment);
-    const char *directories[] = {archive->options.wal_directory, archive->options.scratch_directory,
-                                 archive->options.archive_directory};
+    Opened opened;
+    bool result = open_anywhere(archive, timeline, segment, &opened, error);
 
-    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+    *fd = opened.fd;
+    *found = opened.fd >= 0;
+    return result;
+}
+
+bool archive_find(Archive *archive, Timeline timeline, uint64_t segment, char *path, bool *found,
+                  Error *error)
+{
+    Opened opened;
+    bool result = open_anywhere(archive, timeline, segment, &opened, error);
+
+    *found = opened.fd >= 0;
+    if (*found)
+        snprintf(path, PATH_SIZE, "%s", opened.path);
+    close_opened(&opened);
+    return result;
+}
+
+/* Bring it from the first place that has it. */
+static bool bring_file(Archive *archive, const char *name, const char *incoming, size_t limit,
+                       bool *found, Error *error)
+{
+    uint64_t size;
+
+    *found = false;
+    for (Compression compression = 0;
+         compression < COMPRESSION_COUNT && archive->options.archive_directory != NULL;
+         compression++)
     {
         char path[PATH_SIZE];
-        bool found = false;
-        int fd;
-        Error error;
 
-        if (directories[i] == NULL || (i > 0 && is_own_only(archive, segment)) ||
-            !path_join(path, sizeof(path), directories[i], wanted.name, &error) ||
-            !open_if_valid(archive, &wanted, path, &fd, &found, &error) || !found)
-            continue;
-        file_close(fd);
-        return arena_strdup(arena, path);
+        if (!find_form(archive, name, "", compression, path, found, &size, error))
+            return false;
+        if (*found)
+            return expand_to(compression, path, incoming, limit, &size, error);
     }
-    return NULL;
+    return archive->restore.command == NULL ||
+           restore_run(&archive->restore, name, incoming, found, error);
 }
+
+bool archive_read(Archive *archive, const char *name, size_t limit, Buffer *buffer, bool *found,
+                  Error *error)
+{
+    char incoming[PATH_SIZE];
+
+    *found = false;
+    if (archive->options.archive_directory == NULL && archive->restore.command == NULL)
+        return true;
+    pthread_mutex_lock(&archive->lock);
+    bool result = incoming_path(archive, name, incoming, error) &&
+                  bring_file(archive, name, incoming, limit, found, error) &&
+                  (!*found || file_read_all(incoming, limit, buffer, found, error)) &&
+                  file_remove(incoming, error);
+    pthread_mutex_unlock(&archive->lock);
+    if (result && *found)
+        log_debug("using file \"%s\" restored from archive", name); /* contract */
+    return result;
+}
+
+/* --- What is missing
+ * --------------------------------------------------------------------------------------------
+ */
 
 /*
  * Is the file in pg_wal all the same, and its first page damaged? Then its second page is this
@@ -412,37 +640,106 @@ const char *archive_path(Archive *archive, Arena *arena, Timeline timeline, uint
  */
 static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reason)
 {
-    const WalShape *shape = &archive->options.shape;
-    const Lsn second = wal_segment_start(shape, wanted->segment) + shape->block_size;
-    uint8_t bytes[WAL_LONG_HEADER_SIZE];
     char path[PATH_SIZE];
     Error ignored;
-    WalPage page;
-    size_t length;
-    bool found = false;
-    bool valid = true;
+    bool found = false, first = true, second = false;
     int fd = -1;
 
     if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) ||
         !file_open_read(path, &fd, &found, &ignored) || !found)
         return false;
-    if (!check_first_page(archive, wanted, fd, path, &valid, reason, &ignored) ||
-        !file_read_at(fd, path, bytes, sizeof(bytes), shape->block_size, &length, &ignored))
-        valid = true;
+    if (!check_page(archive, wanted, fd, path, 0, &first, reason, &ignored) ||
+        !check_page(archive, wanted, fd, path, archive->options.shape.block_size, &second, &ignored,
+                    &ignored))
+        first = true;
     file_close(fd);
-    return !valid && walpage_parse(shape, bytes, length, second, &page, &ignored);
+    return !first && second;
 }
 
-bool archive_missing_error(const void *context, Timeline timeline, uint64_t segment, Error *error)
+/* Is this segment anywhere? What is brought to answer that is thrown away: the run is over. */
+static bool is_somewhere(Archive *archive, Timeline timeline, uint64_t segment, int *looked_for,
+                         bool *found, Error *error)
 {
-    const Archive *archive = context;
+    char path[PATH_SIZE], brought[PATH_SIZE];
     Wanted wanted = wanted_segment(archive, timeline, segment);
+    Opened opened;
 
+    if (!open_in(archive, &wanted, archive->options.wal_directory, &opened, error))
+        return false;
+    *found = opened.fd >= 0;
+    close_opened(&opened);
+    if (*found)
+        return true;
+    (*looked_for)++;
+    return archive_find(archive, timeline, segment, path, found, error) &&
+           (archive->options.scratch_directory == NULL ||
+            (path_join(brought, sizeof(brought), archive->options.scratch_directory, wanted.name,
+                       error) &&
+             file_remove(brought, error)));
+}
+
+static Timeline timeline_of(const Archive *archive, const Wanted *wanted, uint64_t segment)
+{
+    const ArchiveOptions *options = &archive->options;
+
+    return segment == wanted->segment
+               ? wanted->timeline
+               : history_timeline_of_segment(options->history,
+                                             wal_segment_start(&options->shape, segment),
+                                             wal_segment_start(&options->shape, segment + 1));
+}
+
+/*
+ * All segments that are nowhere, from the first that is known to be needed to the last that the
+ * target is known to have had. Which checkpoint is the last common one is not known yet: if the
+ * first of these is missing, it may lie before.
+ */
+static void list_missing(Archive *archive, const Wanted *wanted, Error *error)
+{
     const WalShape *shape = &archive->options.shape;
+    uint64_t first = wanted->segment, last = wanted->segment;
+    bool lowest_missing = false, found = true;
+    int looked_for = 0;
+    Buffer names = {0};
+    Error ignored;
+
+    if (archive->needed_from != 0 && wal_segment_of(shape, archive->needed_from) < first)
+        first = wal_segment_of(shape, archive->needed_from);
+    if (archive->options.known_end != LSN_INVALID &&
+        wal_segment_before(shape, archive->options.known_end) > last)
+        last = wal_segment_before(shape, archive->options.known_end);
+    for (uint64_t segment = first; segment <= last; segment++)
+    {
+        Wanted other = wanted_segment(archive, timeline_of(archive, wanted, segment), segment);
+
+        if (names.size > MISSING_NAMES_SIZE_MAX || looked_for > MISSING_LOOKED_FOR_MAX ||
+            (segment != wanted->segment &&
+             (!stop_check(&ignored) ||
+              !is_somewhere(archive, other.timeline, segment, &looked_for, &found, &ignored))))
+        {
+            buffer_printf(&names, "%s...", names.size > 0 ? ", " : "");
+            break;
+        }
+        if (segment != wanted->segment && found)
+            continue;
+        buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "", other.name);
+        lowest_missing = lowest_missing || segment == first;
+    }
+    error_detail(error, "Missing: %s.%s", buffer_string(&names),
+                 lowest_missing ? " Older ones may be needed as well." : "");
+    buffer_free(&names);
+}
+
+bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, Error *error)
+{
+    Archive *archive = context;
+    const WalShape *shape = &archive->options.shape;
+    Wanted wanted = wanted_segment(archive, timeline, segment);
     char text[LSN_TEXT_SIZE];
     Error reason;
+    bool damaged = is_damaged(archive, &wanted, &reason);
 
-    if (is_damaged(archive, &wanted, &reason))
+    if (damaged)
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_text(shape->version, wal_segment_start(shape, segment), text), wanted.name,
                   reason.message);
@@ -452,9 +749,11 @@ bool archive_missing_error(const void *context, Timeline timeline, uint64_t segm
                   archive->options.data_directory, wanted.name); /* contract */
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
+    if (!damaged)
+        list_missing(archive, &wanted, error);
     return archive->options.restore_command != NULL
                ? false
-               : error_hint(error,
-                            "Put the file there, or let pg_rewind fetch it with the target's "
-                            "\"restore_command\": --restore-target-wal.");
+               : error_hint(error, "Put the files there, or let pg_rewind fetch them: "
+                                   "--wal-archive, --restore-command, or --restore-target-wal "
+                                   "for the target's own \"restore_command\".");
 }

@@ -24,7 +24,7 @@ typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int 
                         Error *error);
 
 /* Sets the error for a segment that is nowhere. Returns false. */
-typedef bool (*WalMissing)(const void *context, Timeline timeline, uint64_t segment, Error *error);
+typedef bool (*WalMissing)(void *context, Timeline timeline, uint64_t segment, Error *error);
 
 /* The WAL of one cluster along its history. */
 typedef struct WalStream

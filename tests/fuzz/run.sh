@@ -57,7 +57,7 @@ link_target()
         used+=("$scratch/objects/tests_fuzz_fake_libpq.c.o" -Wl,--wrap=pthread_{create,join,detach})
     fi
     clang "-fsanitize=fuzzer,$sanitizers" -o "$scratch/$1" "$scratch/objects/fuzz_$1.o" "${used[@]}" \
-        "$scratch/project.a" -lisal -lcrypto -lpthread
+        "$scratch/project.a" -lisal -lcrypto -lz -lzstd -llz4 -lpthread
 }
 
 run_target()

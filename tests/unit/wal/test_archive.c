@@ -8,6 +8,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,15 +89,24 @@ static bool fetch(void *context, const char *name, const char *path, bool *found
     return true;
 }
 
+static const char *archive_directory(void)
+{
+    static char path[256];
+
+    snprintf(path, sizeof(path), "%s", path_of("archive"));
+    return path;
+}
+
 static ArchiveOptions options(void)
 {
-    static char paths[4][256];
+    static char paths[3][256];
 
     snprintf(paths[0], sizeof(paths[0]), "%s", path_of("data"));
     snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
     snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
-    snprintf(paths[3], sizeof(paths[3]), "%s", path_of("archive"));
     return (ArchiveOptions){.shape = writer->shape,
+                            .data_block_size = BLOCK_SIZE,
+                            .history = &writer->history,
                             .data_directory = paths[0],
                             .wal_directory = paths[1],
                             .scratch_directory = paths[2],
@@ -118,11 +129,21 @@ static bool is_found(Archive *archive, uint64_t segment)
     return found;
 }
 
+/* Where archive_find finds it, or NULL. */
+static const char *path_found(Archive *archive, uint64_t segment)
+{
+    static char path[PATH_SIZE];
+    bool found;
+
+    if (!archive_find(archive, 1, segment, path, &found, &error))
+        fail_msg("%s", error.message);
+    return found ? path : NULL;
+}
+
 static void test_a_recycled_file_is_not_there(void **state)
 {
     ArchiveOptions wanted = options();
     Archive *archive = archive_create(&wanted);
-    Arena *arena = arena_create();
 
     (void) state;
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
@@ -132,8 +153,8 @@ static void test_a_recycled_file_is_not_there(void **state)
     assert_false(is_found(archive, 2));
     assert_false(is_found(archive, 3));
     assert_false(is_found(archive, 4));
-    assert_string_equal(archive_path(archive, arena, 1, 1), path_of("data/pg_wal/" NAME(1)));
-    assert_null(archive_path(archive, arena, 1, 2));
+    assert_string_equal(path_found(archive, 1), path_of("data/pg_wal/" NAME(1)));
+    assert_null(path_found(archive, 2));
     assert_false(exists("data/scratch"));
 
     assert_false(archive_missing_error(archive, 1, 4, &error));
@@ -141,8 +162,7 @@ static void test_a_recycled_file_is_not_there(void **state)
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
     assert_string_equal(error.message, expected);
-    assert_string_equal(error.detail, "");
-    arena_destroy(arena);
+    assert_string_equal(error.detail, "Missing: " NAME(4) ". Older ones may be needed as well.");
     archive_destroy(archive);
 }
 
@@ -200,7 +220,7 @@ static void test_common_history_comes_from_the_source(void **state)
 static void test_an_archive_directory(void **state)
 {
     ArchiveOptions wanted = options();
-    wanted.archive_directory = path_of("archive");
+    wanted.archive_directory = archive_directory();
     Archive *archive = archive_create(&wanted);
     bool found;
     int fd;
@@ -220,12 +240,11 @@ static void test_an_archive_directory(void **state)
 static void test_behind_the_known_end_only_pg_wal_counts(void **state)
 {
     ArchiveOptions wanted = options();
-    wanted.archive_directory = path_of("archive");
+    wanted.archive_directory = archive_directory();
     wanted.restore_command = "cp ../archive/%f %p";
     wanted.known_end = 3 * SEGMENT_SIZE;
     wanted.fetch = fetch;
     Archive *archive = archive_create(&wanted);
-    Arena *arena = arena_create();
 
     (void) state;
     archive_set_common_end(archive, 7 * SEGMENT_SIZE);
@@ -236,8 +255,6 @@ static void test_behind_the_known_end_only_pg_wal_counts(void **state)
     assert_false(is_found(archive, 3));
     assert_true(is_found(archive, 4));
     assert_false(is_found(archive, 5));
-    assert_null(archive_path(archive, arena, 1, 3));
-    arena_destroy(arena);
     archive_destroy(archive);
 }
 
@@ -265,7 +282,11 @@ static void test_a_restore_command(void **state)
     assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
     assert_non_null(strstr(error.message, "\": 1000 instead of 65536"));
     assert_false(archive_missing_error(archive, 1, 4, &error));
-    assert_string_equal(error.detail, "could not restore file \"" NAME(4) "\" from archive");
+    assert_string_equal(error.detail,
+                        "could not restore file \"" NAME(
+                            4) "\" from archive\n"
+                               "Missing: " NAME(4) ". Older ones may be needed as well.");
+    assert_string_equal(error.hint, "");
 
     Buffer log = {0};
     assert_true(file_read_all(path_of("data/log"), 1000, &log, NULL, &error));
@@ -309,6 +330,260 @@ static void test_a_restore_command_that_is_broken(void **state)
     }
 }
 
+static void run_shell(const char *format, ...)
+{
+    char command[1024];
+    int length = snprintf(command, sizeof(command), "cd %s && ", root);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(command + length, sizeof(command) - (size_t) length, format, arguments);
+    va_end(arguments);
+    assert_int_equal(system(command), 0);
+}
+
+static bool fails_to_open(Archive *archive, uint64_t segment)
+{
+    bool found;
+    int fd;
+
+    return !archive_open(archive, 1, segment, &fd, &found, &error);
+}
+
+static void test_each_form_of_a_file_in_an_archive(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    for (uint64_t segment = 1; segment < 5; segment++)
+    {
+        char name[64];
+        snprintf(name, sizeof(name), "archive/00000001000000000000000%d", (int) segment);
+        put_segment(name, segment, SEGMENT_SIZE);
+    }
+    run_shell("cd archive && gzip " NAME(2) " && zstd -q --rm " NAME(3) " && lz4 -qc " NAME(
+        4) " > " NAME(4) ".lz4 && rm " NAME(4));
+    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1)));
+    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3)));
+    assert_string_equal(path_found(archive, 4), path_of("data/scratch/" NAME(4)));
+    run_shell("gzip -dc archive/" NAME(2) ".gz | cmp - data/scratch/" NAME(2));
+    run_shell("zstd -dqc archive/" NAME(3) ".zst | cmp - data/scratch/" NAME(3));
+    run_shell("lz4 -dc archive/" NAME(4) ".lz4 2>/dev/null | cmp - data/scratch/" NAME(4));
+    assert_true(is_found(archive, 3));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    archive_destroy(archive);
+}
+
+static void test_a_wrong_file_in_an_archive(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    /* Another segment's content is passed over, also in favour of another form. */
+    put_segment("archive/" NAME(1), 5, SEGMENT_SIZE);
+    run_shell("gzip archive/" NAME(1));
+    assert_false(is_found(archive, 1));
+    put_segment("archive/" NAME(1), 1, SEGMENT_SIZE);
+    run_shell("zstd -q --rm archive/" NAME(1));
+    assert_true(is_found(archive, 1));
+
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    run_shell("cd archive && gzip " NAME(2) " && truncate -s -9 " NAME(2) ".gz");
+    assert_true(fails_to_open(archive, 2));
+    assert_non_null(strstr(error.message, "/archive/" NAME(2) ".gz\" ends early"));
+
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    run_shell(
+        "cd archive && cat " NAME(3) " " NAME(3) " | lz4 -qc > " NAME(3) ".lz4 && rm " NAME(3));
+    assert_true(fails_to_open(archive, 3));
+    assert_non_null(
+        strstr(error.message, "/archive/" NAME(3) ".lz4\" holds more than 65536 bytes"));
+
+    put_segment("archive/" NAME(4), 4, 1000);
+    run_shell("zstd -q --rm archive/" NAME(4));
+    assert_true(fails_to_open(archive, 4));
+    assert_non_null(strstr(error.message, "unexpected file size for \""));
+    assert_non_null(strstr(error.message, ".zst\": 1000 instead of 65536"));
+
+    run_shell("mkfifo archive/" NAME(5) ".gz");
+    assert_true(fails_to_open(archive, 5));
+    assert_non_null(strstr(error.message, ".gz\" is not a regular file"));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    run_shell("test \"$(ls data/scratch)\" = \"%s\"", NAME(1) "\nincoming");
+    archive_destroy(archive);
+}
+
+/* A segment with records up to its end, and one in which WAL ends. */
+static void test_a_partial_file_is_the_last_resort(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(1) ".partial", 1, SEGMENT_SIZE);
+    put_segment("archive/" NAME(2) ".partial", 2, SEGMENT_SIZE);
+    put_segment("archive/other." NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3) ".partial", 3, SEGMENT_SIZE);
+    run_shell("gzip archive/" NAME(3) ".partial");
+    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1) ".partial"));
+    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3) ".partial"));
+    assert_true(is_found(archive, 3));
+
+    /* Its records end early. */
+    run_shell("cd archive && truncate -s 100 " NAME(1) ".partial && truncate -s 65536 " NAME(
+        1) ".partial && cp " NAME(1) ".partial " NAME(4) ".partial");
+    assert_false(is_found(archive, 1));
+    put_segment("archive/" NAME(4) ".partial", 4, 100);
+    assert_false(is_found(archive, 4));
+    run_shell("gzip archive/" NAME(4) ".partial");
+    assert_false(is_found(archive, 4));
+    archive_destroy(archive);
+
+    wanted.last_needed = 4 * SEGMENT_SIZE + 200;
+    archive = archive_create(&wanted);
+    assert_false(is_found(archive, 1));
+    assert_true(is_found(archive, 4));
+    run_shell("cd archive && rm " NAME(4) "* && head -c 70000 /dev/zero > " NAME(4) ".partial");
+    assert_true(is_found(archive, 4)); /* was brought before */
+    run_shell("rm data/scratch/" NAME(4) ".partial");
+    assert_true(fails_to_open(archive, 4));
+    assert_non_null(strstr(error.message, ".partial\": 70000 instead of 65536"));
+    archive_destroy(archive);
+}
+
+/* Else a server would overwrite the archive's file some day. */
+static void test_what_was_brought_is_our_own(void **state)
+{
+    static const char *const commands[] = {"ln ../archive/%f %p", "ln -s $PWD/../archive/%f %p",
+                                           "cp ../archive/%f %p; chmod 0444 %p"};
+
+    (void) state;
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+    {
+        ArchiveOptions wanted = options();
+        wanted.restore_command = commands[i];
+        Archive *archive = archive_create(&wanted);
+        struct stat status;
+
+        assert_true(is_found(archive, 2));
+        assert_int_equal(lstat(path_of("data/scratch/" NAME(2)), &status), 0);
+        assert_true(S_ISREG(status.st_mode));
+        assert_int_equal(status.st_nlink, 1);
+        assert_int_equal(status.st_mode & 0777, 0600);
+        run_shell("cmp archive/" NAME(2) " data/scratch/" NAME(2) " && rm -r data/scratch");
+        archive_destroy(archive);
+    }
+}
+
+/* Tools that fetch in advance have directories and temporary names of their own. */
+static void test_a_command_may_write_beside_its_file(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.restore_command =
+        "d=$(dirname %p); mkdir -p $d/.wal-g/prefetch/running && echo half > $d/" NAME(
+            4) " && echo half > $d/.wal-g/prefetch/running/%f && "
+               "cp ../archive/%f %p.tmp && mv %p.tmp %p";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("archive/" NAME(4), 4, SEGMENT_SIZE);
+    assert_true(is_found(archive, 3));
+    assert_true(is_found(archive, 4));
+    run_shell("cmp archive/" NAME(4) " data/scratch/" NAME(4));
+    assert_false(exists("data/pg_wal/.wal-g"));
+    archive_destroy(archive);
+}
+
+static void test_a_half_restored_file_is_not_taken(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.restore_command = "cp ../archive/%f %p; exit 1";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    assert_false(is_found(archive, 3));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    archive_destroy(archive);
+}
+
+/* From the first that is known to be needed to the last that the target had. */
+static void test_all_that_is_missing_is_listed(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    wanted.known_end = 7 * SEGMENT_SIZE;
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    archive_set_needed_from(archive, SEGMENT_SIZE + 100);
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
+    assert_false(archive_missing_error(archive, 1, 4, &error));
+    assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
+    assert_string_equal(error.detail, "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
+    assert_false(exists("data/scratch/" NAME(5)));
+
+    /* One that was asked for outside of that counts as well. */
+    archive_set_needed_from(archive, 6 * SEGMENT_SIZE);
+    assert_false(archive_missing_error(archive, 1, 7, &error));
+    assert_string_equal(error.detail,
+                        "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
+    archive_destroy(archive);
+
+    wanted.restore_command = NULL;
+    wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
+    archive = archive_create(&wanted);
+    assert_false(archive_missing_error(archive, 1, 2, &error));
+    assert_true(strlen(error.detail) < 1200);
+    assert_non_null(strstr(error.detail, ", ..."));
+    assert_non_null(
+        strstr(error.hint, "--wal-archive, --restore-command, or --restore-target-wal"));
+    archive_destroy(archive);
+}
+
+static void test_another_file_is_read(void **state)
+{
+    ArchiveOptions wanted = options();
+    Archive *archive = archive_create(&wanted);
+    Buffer text = {0};
+    bool found;
+
+    (void) state;
+    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_false(found);
+    archive_destroy(archive);
+
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    archive = archive_create(&wanted);
+    run_shell("echo two > archive/00000002.history && zstd -q --rm archive/00000002.history && "
+              "echo three > archive/other.00000003.history");
+    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_true(found);
+    assert_true(archive_read(archive, "00000003.history", 1000, &text, &found, &error));
+    assert_true(found);
+    assert_string_equal(buffer_string(&text), "two\nthree\n");
+    assert_true(archive_read(archive, "00000004.history", 1000, &text, &found, &error));
+    assert_false(found);
+    assert_false(archive_read(archive, "00000002.history", 3, &text, &found, &error));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    buffer_free(&text);
+    archive_destroy(archive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +596,15 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_restore_command_that_is_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_each_form_of_a_file_in_an_archive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_wrong_file_in_an_archive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_partial_file_is_the_last_resort, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_brought_is_our_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_command_may_write_beside_its_file, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_half_restored_file_is_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_that_is_missing_is_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_file_is_read, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -299,7 +299,7 @@ static void test_damage_behind_the_limit(void **state)
 
 /* ---- Segments that cannot be had ---- */
 
-static bool say_missing(const void *context, Timeline timeline, uint64_t segment, Error *failure)
+static bool say_missing(void *context, Timeline timeline, uint64_t segment, Error *failure)
 {
     (void) context;
     return error_set(failure, ERROR_FAILED, "nowhere: %u %u", timeline, (unsigned) segment);
