@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture random fuzz benchmark demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture chaos fuzz benchmark demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -37,10 +37,10 @@ torture: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@tests/torture.sh $(PARTS)
 
-# Split brains thrown by dice: RUNS=200 of them, JOBS=2 at a time, from SEED on; see tests/random.sh.
-random: setup
+# Histories thrown by dice: RUNS=200 of them, JOBS=2 at a time, of VERSIONS="10 18", from SEED on; see tests/chaos.sh.
+chaos: setup
 	@$(MAKE) --no-print-directory all >/dev/null
-	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" tests/random.sh
+	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" VERSIONS="$(VERSIONS)" KEEP="$(KEEP)" tests/chaos.sh
 
 # Each fuzz target for a minute, or TARGETS="journal wal_scan" for SECONDS=600; two at a time.
 fuzz:

@@ -9,7 +9,7 @@
 #   flips       thousands of bits flipped in the target's WAL
 #   fuzz        10 million executions of each fuzz target
 #   sanitizers  all tests under the address, undefined behaviour and thread sanitizers, and valgrind
-#   random      200 split brains thrown by dice
+#   chaos       200 split brains thrown by dice
 #
 # Each part prints its own counts. PG_REWIND_TEST_SEED=N repeats the choices of a run.
 set -euo pipefail
@@ -25,7 +25,7 @@ each_version()
         PROVE="-v -j1" tests/end_to_end.sh "$test" | grep -E '^ *(not ok|# )|^(ok|Result|Files)'
 }
 
-[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers random
+[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos
 for part in "$@"; do
     echo "==> torture: $part"
     case $part in
@@ -37,7 +37,7 @@ for part in "$@"; do
         flips) each_version "11 15 18" t/335_flipped_bits.pl ;;
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
-        random) RUNS=200 JOBS=2 tests/random.sh ;;
+        chaos) RUNS=200 JOBS=2 tests/chaos.sh ;;
         *)
             echo "there is no part $part" >&2
             exit 2

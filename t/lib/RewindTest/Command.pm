@@ -59,7 +59,7 @@ sub run
     }
 
     my $wait_status = wait_for_exit($pid, $option{seconds} // PATIENCE_SECONDS, "@$argv");
-    trace($began, "@$argv");
+    trace($began, "@$argv" . (defined $option{stdin} ? ' <<< ' . substr($option{stdin} =~ s/\s+/ /gr, 0, 60) : ''));
     return {
         status => $wait_status >> 8,
         signal => $wait_status & 127,

@@ -12,18 +12,26 @@ our @EXPORT = qw(
     is_copy_of amcheck_finds_nothing log_is_clean prepared_transactions
 );
 
+# Tables of which hardly ever a row is written are left out of a quick comparison: of catalogs only these are in it.
+my $changing_catalogs = join ', ', map { "'pg_$_'" } qw(
+    class attribute type depend index database authid tablespace largeobject statistic constraint sequence db_role_setting
+    attrdef shdepend namespace inherits enum);
+my $changing = "AND (relname IN ($changing_catalogs) OR relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace))";
+
 # One line for each table of a database: name, rows, a sum over all rows with their place and inserting
 # transaction, for a standby has them in the same place.  Catalogs and large objects are tables as well.
 # Unlogged and temporary tables are none of a standby's business.
-my $fingerprint_of_tables = <<'END';
-SELECT format($$
-SELECT %L, count(*),
-       sum(('x' || substr(md5("the row".ctid::text || "the row".xmin::text || "the row"::text), 1, 12))::bit(48)::bigint)
-FROM %s "the row" $$, oid::regclass, oid::regclass)
+sub fingerprint_of_tables
+{
+    my ($is_quick) = @_;
+    return <<"END";
+SELECT string_agg(format(\$\$
+SELECT %L, count(*), sum(hashtext("the row".ctid::text || "the row".xmin::text || "the row"::text)) FROM %s "the row" \$\$,
+    oid::regclass, oid::regclass), ' UNION ALL ' ORDER BY oid)
 FROM pg_class
-WHERE relkind IN ('r', 'm') AND relpersistence = 'p'
-ORDER BY oid \gexec
+WHERE relkind IN ('r', 'm') AND relpersistence = 'p' @{[ $is_quick ? $changing : '' ]} \\gexec
 END
+}
 
 # Sequences are logged some values ahead: the standby may be anywhere from the last value to that. A target that was the
 # primary may even be behind a source that was its standby: what it took of the logged values is in no WAL.
@@ -35,34 +43,66 @@ WHERE relpersistence = 'p'
 ORDER BY seqrelid \gexec
 END
 
+# Run scripts in each of the databases, by one psql.  Returns what it says on stderr, and { "database 0" => [ lines that the
+# first script printed in it ], ... }
+sub run_in_databases
+{
+    my ($cluster, $databases, @scripts) = @_;
+    my $all = "\\unset ON_ERROR_STOP\n";
+    for my $database (@$databases)
+    {
+        $all .= "\\c $database\n" . join '', map { "\\echo ==== $database $_\n$scripts[$_]\n" } 0 .. $#scripts;
+    }
+    my $result = $cluster->try_sql($all);
+    my (%printed, $part);
+    for my $line (split /\n/, $result->{stdout})
+    {
+        if ($line =~ /^==== (.*)/)
+        {
+            $part = $1;
+            $printed{$part} = [];
+        }
+        elsif ($line ne '')
+        {
+            push @{ $printed{$part} }, $line;
+        }
+    }
+    return ($result->{stderr}, \%printed);
+}
+
 # Test that every table of every database is equal on both sides, both being in the same state of replay.
+# Option quick => 1: leave out catalogs that are hardly ever written.
 sub is_copy_of
 {
-    my ($standby, $primary) = @_;
+    my ($standby, $primary, %option) = @_;
     my @databases = $primary->databases;
-    is_deeply([ $standby->databases ], \@databases, 'both sides have the same databases');
+    my @scripts = (fingerprint_of_tables($option{quick}), $sequences);
+    is_deeply([ $standby->databases ], \@databases, 'both sides have the same databases') or return;
+    my ($source_errors, $source) = run_in_databases($primary, \@databases, @scripts);
+    my ($target_errors, $target) = run_in_databases($standby, \@databases, @scripts);
+    is($source_errors, '', 'every table of the source can be read');
+    is($target_errors, '', 'every table of the target can be read');
     for my $database (@databases)
     {
-        my @expected = split /\n/, $primary->query($fingerprint_of_tables, $database);
-        my $result = $standby->try_sql($fingerprint_of_tables, $database);
-        is($result->{stderr}, '', "every table of $database can be read");
-        my @found = split /\n/, $result->{stdout};
+        my @expected = @{ $source->{"$database 0"} // [] };
+        my @found = @{ $target->{"$database 0"} // [] };
         my %found = map { $_ => 1 } @found;
         my %expected = map { $_ => 1 } @expected;
         my @different = ((map { "source $_" } grep { !$found{$_} } @expected),
             map { "target $_" } grep { !$expected{$_} } @found);
+        ok(@expected > 10, "tables of $database were read");
         is(join("\n", @different), '', "every table of $database is equal: " . @expected . ' tables');
-        sequences_agree($standby, $primary, $database);
+        sequences_agree($database, $target->{"$database 1"}, $source->{"$database 1"});
     }
     return;
 }
 
 sub sequences_agree
 {
-    my ($standby, $primary, $database) = @_;
-    my %found = map { /^([^|]*)\|(.*)/ ? ($1 => [ split /\|/, $2 ]) : () } split /\n/, $standby->query($sequences, $database);
+    my ($database, $standby, $primary) = @_;
+    my %found = map { /^([^|]*)\|(.*)/ ? ($1 => [ split /\|/, $2 ]) : () } @{ $standby // [] };
     my @wrong;
-    for my $line (split /\n/, $primary->query($sequences, $database))
+    for my $line (@{ $primary // [] })
     {
         my ($name, $last, $logged, $is_called) = split /\|/, $line;
         my ($least, $most) = $last < $logged ? ($last, $logged) : ($logged, $last);
@@ -77,38 +117,41 @@ sub sequences_agree
 }
 
 # Test all indexes and tables of all databases with the checks that the server's version has.
+# Option quick => 1: of databases other than postgres only what initdb has not made.
 sub amcheck_finds_nothing
 {
-    my ($cluster) = @_;
+    my ($cluster, %option) = @_;
     my $version = $cluster->version;
+    my $which = $option{quick} ? "AND (current_database() = 'postgres' OR pg_class.oid >= 16384)" : '';
     my $heapallindexed = $version >= 11 ? ', true' : '';
     my %check = (
         'btree indexes' => <<"END",
 SELECT bt_index_check(indexrelid$heapallindexed)
 FROM pg_index JOIN pg_class ON indexrelid = pg_class.oid JOIN pg_am ON relam = pg_am.oid
-WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready
+WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready $which;
 END
     );
     my $heap_kinds = $version >= 17 ? "'r', 'm', 't', 'S'" : "'r', 'm', 't'";
     $check{'heaps'} = <<"END" if $version >= 14;
 SELECT pg_class.oid::regclass, found.*
 FROM pg_class, LATERAL verify_heapam(pg_class.oid, check_toast => true) found
-WHERE relkind IN ($heap_kinds) AND relpersistence = 'p'
+WHERE relkind IN ($heap_kinds) AND relpersistence = 'p' $which;
 END
-    $check{'gin indexes'} = <<'END' if $version >= 18;
+    $check{'gin indexes'} = <<"END" if $version >= 18;
 SELECT gin_index_check(indexrelid)
 FROM pg_index JOIN pg_class ON indexrelid = pg_class.oid JOIN pg_am ON relam = pg_am.oid
-WHERE amname = 'gin' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready
+WHERE amname = 'gin' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready $which;
 END
-    for my $database ($cluster->databases)
+    my @names = sort keys %check;
+    my @scripts = map {
+        "SELECT count(*) > 0 AS is_there FROM pg_extension WHERE extname = 'amcheck' \\gset\n\\if :is_there\n$check{$_}\n\\endif"
+    } @names;
+    my ($errors, $printed) = run_in_databases($cluster, [ $cluster->databases ], @scripts);
+    is($errors, '', 'amcheck meets no error');
+    for my $part (sort keys %$printed)
     {
-        next if $cluster->query("SELECT count(*) FROM pg_extension WHERE extname = 'amcheck'", $database) == 0;
-        for my $name (sort keys %check)
-        {
-            my $result = $cluster->try_sql($check{$name}, $database);
-            $result->{stdout} =~ s/^\n+//;
-            is($result->{stderr} . $result->{stdout}, '', "amcheck finds nothing in the $name of $database");
-        }
+        my ($database, $number) = split / /, $part;
+        is(join("\n", @{ $printed->{$part} }), '', "amcheck finds nothing in the $names[$number] of $database");
     }
     return;
 }

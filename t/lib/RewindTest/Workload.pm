@@ -1,4 +1,4 @@
-# What people do with a database, one operation at a time: what RewindTest::Random throws its dice for.
+# What people do with a database, one operation at a time: what RewindTest::Chaos throws its dice for.
 #
 # An operation may fail (its table may be gone, a lock may be taken): that is part of the disorder.
 
@@ -205,7 +205,34 @@ END
     create_database => sub { my ($dice, $n) = @_; "CREATE DATABASE made_$n TEMPLATE " . $dice->pick(qw(template1 mould)) },
     create_database_by_files => sub {
         my ($dice, $n, $version) = @_;
-        "CREATE DATABASE made_$n TEMPLATE mould" . ($version >= 15 ? ' STRATEGY file_copy' : '');
+        "CREATE DATABASE made_$n TEMPLATE mould" . by_files($version);
+    },
+    create_database_in_place => sub { my ($dice, $n) = @_; "CREATE DATABASE made_$n TEMPLATE mould TABLESPACE place" },
+    copy_and_change => sub {
+        my ($dice, $n, $version) = @_;
+        "CREATE DATABASE made_$n TEMPLATE mould" . by_files($version)
+            . ";\n\\c mould\nINSERT INTO t SELECT generate_series(1, 300);\nUPDATE t SET key = -key WHERE key % 3 = 1;\n\\c postgres\n";
+    },
+    copy_and_drop_template => sub {
+        my ($dice, $n, $version) = @_;
+        "CREATE DATABASE mould_$n TEMPLATE mould" . $dice->pick('', by_files($version))
+            . ";\nCREATE DATABASE made_$n TEMPLATE mould_$n" . by_files($version) . ";\nDROP DATABASE mould_$n";
+    },
+    recreate_database => sub {
+        my ($dice, $n, $version) = @_;
+        "DROP DATABASE IF EXISTS other;\nCREATE DATABASE other TEMPLATE mould" . $dice->pick('', by_files($version));
+    },
+    create_and_drop_database => sub { my ($dice, $n, $version) = @_; "CREATE DATABASE brief_$n TEMPLATE mould" . $dice->pick('', by_files($version)) . ";\nDROP DATABASE brief_$n" },
+    move_database_back => sub { my ($dice) = @_; 'ALTER DATABASE other SET TABLESPACE ' . $dice->pick(qw(pg_default place)) },
+    swap => sub {
+        my ($dice, $n) = @_;
+        my $kind = $dice->pick('', 'UNLOGGED');
+        "DROP TABLE IF EXISTS swap;\nCREATE $kind TABLE swap AS " . rows($n, 1 + $dice->number(900)) . ";\nCREATE INDEX ON swap (i)";
+    },
+    swap_persistence => sub { my ($dice) = @_; 'ALTER TABLE swap SET ' . $dice->pick('LOGGED', 'UNLOGGED') },
+    prepare_and_checkpoint => sub {
+        my ($dice, $n) = @_;
+        "BEGIN;\nINSERT INTO history (id, delta) SELECT i, $n FROM generate_series(1, 50) i;\nPREPARE TRANSACTION 'kept_$n';\nCHECKPOINT";
     },
     write_to_mould => sub { my ($dice, $n) = @_; [ 'mould', 'INSERT INTO t SELECT generate_series(1, 500); DELETE FROM t WHERE key % 7 = ' . $dice->number(7) ] },
     write_to_other => sub { my ($dice, $n) = @_; [ 'other', "UPDATE t SET key = key + $n WHERE key % 5 = " . $dice->number(5) . "; CREATE TABLE made_$n AS SELECT * FROM t" ] },
@@ -262,6 +289,8 @@ END
 );
 
 sub table { my ($dice) = @_; return 't' . $dice->number($table_count) }
+
+sub by_files { my ($version) = @_; return $version >= 15 ? ' STRATEGY file_copy' : '' }
 
 sub finish_prepared
 {

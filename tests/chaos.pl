@@ -1,10 +1,11 @@
 #!/usr/bin/perl
-# Split brains thrown by dice, rewound and compared: run by tests/random.sh, see there.
+# Histories thrown by dice, rewound and compared: run by tests/chaos.sh, see there.
 #
 #   --runs=N           how many; the seeds are SEED, SEED + 1, ...
 #   --seed=SEED        the first seed; by default one that was not there before
+#   --versions="A B"   server versions, taken in turn
 #   --jobs=N           how many at a time; default 2
-#   --set NAME=VALUE   fix a choice of t/lib/RewindTest/Random.pm, version or kind for example
+#   --set NAME=VALUE   fix a choice of t/lib/RewindTest/Chaos.pm, kind for example
 #   --keep=DIR         where the clusters of failed runs go; default: below the current directory
 #   --one              run the seed in this process: what the others are started with
 
@@ -14,30 +15,31 @@ use warnings;
 use Getopt::Long;
 use POSIX ':sys_wait_h';
 use RewindTest;
-use RewindTest::Random;
+use RewindTest::Chaos;
 use Time::HiRes qw(time sleep);
 
 use constant RUN_SECONDS_MAX => 300;
 
-my %option = (runs => 20, seed => time % 1_000_000 * 1000, jobs => 2, keep => 'failed');
+my %option = (runs => 20, seed => time % 1_000_000 * 1000, jobs => 2, keep => 'failed', versions => join ' ', 10 .. 18);
 my %fixed;
-GetOptions(\%option, 'runs=i', 'seed=i', 'jobs=i', 'keep=s', 'one', 'set=s%' => sub { $fixed{ $_[1] } = $_[2] })
+GetOptions(\%option, 'runs=i', 'seed=i', 'jobs=i', 'keep=s', 'versions=s', 'one', 'set=s%' => sub { $fixed{ $_[1] } = $_[2] })
     or exit 1;
 $option{seed} = int $option{seed};
+my @versions = split ' ', $option{versions};
 
 sub keep_dir { my ($seed) = @_; return "$option{keep}/$seed" }
 sub log_path { my ($seed) = @_; return "$option{keep}/$seed.log" }
+sub choice_of { my ($seed) = @_; return choose($seed, version => $versions[ $seed % @versions ], %fixed) }
 
 # ---------------------------------------------------------------- one run
 
 sub run_one
 {
-    my $choice = choose($option{seed}, %fixed);
+    my $choice = choice_of($option{seed});
     note(describe($choice));
-    my $end = eval { play($choice) };
-    fail("it came to its end: $@") if !defined $end;
-    pass('it came to an end') if defined $end;
-    print "# end: $end\n" if defined $end;
+    my @ends = eval { play($choice) };
+    ok(scalar @ends, 'it came to its end') or diag($@);
+    print '# end: ', join('; then ', @ends), "\n";
     my $passed = Test::More->builder->is_passing;
     save_clusters(keep_dir($option{seed})) if !$passed;
     done_testing();
@@ -48,7 +50,7 @@ sub run_one
 
 my %running;    # pid => { seed, begin }
 my %tally;      # version, kind => { rewound, refused, failed }
-my %reasons;    # of refusals
+my %ends;
 my ($seconds, $failed, $done) = (0, 0, 0);
 
 sub start_run
@@ -60,9 +62,22 @@ sub start_run
         open(STDOUT, '>', log_path($seed)) or die "could not create " . log_path($seed) . ": $!";
         open(STDERR, '>&', \*STDOUT);
         exec $^X, (map { "-I$_" } grep { !ref } @INC[ 0 .. 0 ]), $0, '--one', "--seed=$seed", "--keep=$option{keep}",
-            map { ('--set', "$_=$fixed{$_}") } sort keys %fixed;
+            "--versions=$option{versions}", map { ('--set', "$_=$fixed{$_}") } sort keys %fixed;
     }
     $running{$pid} = { seed => $seed, begin => time };
+    return;
+}
+
+sub count_ends
+{
+    my ($choice, @ends) = @_;
+    for my $round (0 .. $#ends)
+    {
+        my $end = $ends[$round];
+        my $kind = $end =~ /refused \(|^no history/ ? 'refused' : 'rewound';
+        $tally{ $choice->{version} }{ $choice->{rounds}[$round]{kind} }{$kind}++;
+        $ends{$end}++;
+    }
     return;
 }
 
@@ -72,20 +87,21 @@ sub note_end
     my $run = delete $running{$pid} // return;
     my $seed = $run->{seed};
     my $elapsed = time - $run->{begin};
-    my $choice = choose($seed, %fixed);
+    my $choice = choice_of($seed);
     my $log = slurp(log_path($seed));
-    my ($end) = $log =~ /^# end: (.*)/m;
-    my $kind = $status != 0 ? 'failed' : $end =~ /refused: |^no history/ ? 'refused' : 'rewound';
-    $tally{ $choice->{version} }{ $choice->{kind} }{$kind}++;
-    $reasons{$_}++ for $status == 0 ? grep { $_ ne 'rewound' } split /; then /, $end : ();
+    my @ends = split /; then /, ($log =~ /^# end: (.*)/m)[0] // 'nothing';
+    append("$option{keep}/results", join("\t", $seed, $choice->{version}, $status == 0 ? 'ok' : 'FAILED', sprintf('%.1f', $elapsed),
+        join('; then ', @ends)) . "\n");
     $seconds += $elapsed;
     $done++;
     if ($status == 0)
     {
+        count_ends($choice, @ends);
         unlink log_path($seed);
         return;
     }
     $failed++;
+    $tally{ $choice->{version} }{ $choice->{rounds}[$#ends]{kind} }{failed}++;
     my @lines = grep { /^not ok|^#\s+(Failed|got|expected|pg_rewind:|source|target|gave up)|killed after/ } split /\n/, $log;
     splice @lines, 12 if @lines > 12;
     printf "FAILED after %.0f s: %s\n%s\n    see %s\n", $elapsed, describe($choice), join("\n", map { '    ' . substr($_, 0, 300) } @lines), log_path($seed);
@@ -103,7 +119,7 @@ sub end_those_that_hang
 
 sub print_tally
 {
-    my @kinds = qw(server standby directory standby_directory);
+    my @kinds = qw(server standby cascade directory standby_directory);
     print "\nversion", (map { sprintf '%20s', $_ } @kinds), "    rewound / refused / failed\n";
     for my $version (sort { $a <=> $b } keys %tally)
     {
@@ -111,7 +127,7 @@ sub print_tally
         printf '%20s', join(' / ', map { $_ // 0 } @{ $tally{$version}{$_} // {} }{qw(rewound refused failed)}) for @kinds;
         print "\n";
     }
-    print "$_: $reasons{$_}\n" for sort keys %reasons;
+    print "$ends{$_}: $_\n" for sort { $ends{$b} <=> $ends{$a} || $a cmp $b } keys %ends;
     printf "%d runs, %d failed, %.1f s each\n", $done, $failed, $done ? $seconds / $done : 0;
     return;
 }

@@ -1,0 +1,19 @@
+# Histories and work on both sides thrown by dice, one for each version; `make chaos` throws more.
+# (Invariants 1, 7. Sources of all kinds.)
+#
+# PG_REWIND_TEST_SEED=N throws others.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Chaos;
+
+my $seed = $ENV{PG_REWIND_TEST_SEED} // 20_000;
+
+each_version(sub {
+    my ($version) = @_;
+    my $choice = choose($seed + $version, version => $version);
+    note(describe($choice));
+    note('it was: ' . join '; then ', play($choice));
+});

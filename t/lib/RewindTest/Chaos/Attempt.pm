@@ -1,0 +1,279 @@
+# The rewind in a round of RewindTest::Chaos: with options, kills and work on the source as the dice say, and what is true
+# after it: refused, the target is as it was; done, it is a standby equal to its source.
+
+package RewindTest::Chaos::Attempt;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use RewindTest;
+use RewindTest::Chaos::Field;
+
+our @EXPORT = qw(attempt);
+
+# ---------------------------------------------------------------- options
+
+my $help;
+
+sub knows
+{
+    my ($option) = @_;
+    $help //= must_run([ $ENV{PG_REWIND}, '--help' ]);
+    return $help =~ /\Q$option\E\b/;
+}
+
+sub is_directory { my ($round) = @_; return $round->{kind} =~ /directory/ }
+
+# Where a target finds WAL that neither side has any more.
+sub options_for_missing_wal
+{
+    my ($run, $round, $target) = @_;
+    my $choice = $run->{choice};
+    my $archive = archive_of($choice, $target) // return;
+    my $command = $choice->{archive} eq 'own_gzip' ? "gunzip -c $archive/%f.gz > %p" : "cp $archive/%f %p";
+    my $how = $round->{missing_wal};
+    return "--wal-archive=$archive" if $how eq 'wal_archive' && knows('--wal-archive');
+    return "--restore-command=$command" if $how eq 'restore_command' && knows('--restore-command');
+    return if $how ne 'configured';
+    append($target->path($target->version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'), "restore_command = '$command'\n");
+    return ('-c', '-B', $target->bindir);
+}
+
+sub options
+{
+    my ($run, $round, $source, $target) = @_;
+    my @options = ('--debug', '-j', $round->{jobs}, options_for_missing_wal($run, $round, $target));
+    push @options, '-R' if $round->{write_recovery_conf} && !is_directory($round);
+    push @options, '--no-sync' if $round->{sync} eq 'no';
+    push @options, '--sync-method=syncfs' if $round->{sync} eq 'syncfs';
+    push @options, '--late-start' if $round->{late_start} && knows('--late-start');
+    push @options, '-T', $source->dir . '/tablespace=' . $target->dir . '/tablespace' if knows('--tablespace-mapping');
+    return @options;
+}
+
+# ---------------------------------------------------------------- refusals
+
+# What may be refused, and what must be true for it.
+my @refusals = (
+    [ 'copied database' => qr/replay would copy database/ ],
+    [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_wal\/[0-9A-F]{24}"|could not find WAL|missing/,
+        sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
+    [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
+    [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
+    [ 'tablespace' => qr/tablespace/, sub { $_[1]{kind} eq 'none' } ],
+);
+
+# Why a rewind was rightly refused, or undef.
+sub refusal
+{
+    my ($run, $round, $result) = @_;
+    return if $result->{status} == 0 || $result->{signal};
+    my ($error) = $result->{stderr} =~ /^(pg_rewind: (?:error|fatal): .*)/ms;
+    for my $refusal (@refusals)
+    {
+        my ($name, $message, $condition) = @$refusal;
+        return $name if ($error // '') =~ $message && (!$condition || $condition->($run, $round));
+    }
+    return;
+}
+
+# Names, sizes and times of all files; not of the data directory itself, in which pg_rewind works, nor of what a killed server left.
+sub files_of
+{
+    my ($cluster) = @_;
+    return must_run([ 'find', $cluster->data, $cluster->dir . '/tablespace', '-mindepth', 1, '!', '-name', 'postmaster.pid',
+        '-printf', '%P %y %s %m %T@ %l\n' ]);
+}
+
+sub differences
+{
+    my ($before, $after) = @_;
+    my %before = map { $_ => 1 } split /\n/, $before;
+    my %after = map { $_ => 1 } split /\n/, $after;
+    return join "\n", (map { "- $_" } grep { !$after{$_} } sort keys %before), map { "+ $_" } grep { !$before{$_} } sort keys %after;
+}
+
+# ---------------------------------------------------------------- one rewind
+
+# Segments that the target has not archived yet.
+sub waiting_for_archiver
+{
+    my ($cluster) = @_;
+    return grep { -e $cluster->path("pg_wal/$_") } map { m{/([0-9A-F]{24})\.ready$} } glob($cluster->path('pg_wal/archive_status/*.ready'));
+}
+
+# Those of common history must still be there, and wait.
+sub still_waiting
+{
+    my ($run, $cluster, $result, @segments) = @_;
+    my ($high, $low, $timeline) = $result->{stderr} =~ m{servers diverged at WAL location ([0-9A-F]+)/([0-9A-F]+) on timeline (\d+)} or return;
+    my $size = $run->{choice}{wal_segment_mb} * 1024 * 1024;
+    my $divergence = hex($high) * 2**32 + hex $low;
+    my @lost = grep {
+        my ($of, $number, $part) = map { hex } /^(.{8})(.{8})(.{8})$/;
+        $of <= $timeline && $number * 2**32 + ($part + 1) * $size <= $divergence
+            && !(-e $cluster->path("pg_wal/$_") && -e $cluster->path("pg_wal/archive_status/$_.ready"));
+    } @segments;
+    is("@lost", '', 'segments that were not archived yet still wait');
+    return;
+}
+
+# A run that does not come to its end.
+sub kill_rewind
+{
+    my ($round, $target, $source, @options) = @_;
+    my @source = is_directory($round) ? ('--source-pgdata', $source->data) : ('--source-server', $source->conninfo);
+    my $where = ($round->{kill} eq 'other' ? 'r' : '') . $round->{killed_at};
+    my $pid = in_background('killed', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$where" },
+        $ENV{PG_REWIND}, '-D', $target->data, @source, @options);
+    waitpid($pid, 0);
+    return;
+}
+
+sub start_disturbance
+{
+    my ($run, $round, $writer) = @_;
+    my $busy = is_directory($round) ? 'idle' : $round->{busy_source};
+    return start_load($writer) if $busy eq 'load';
+    return start_operations($run, $writer) if $busy eq 'operations';
+    return start_copies($run, $writer) if $busy eq 'copies';
+    return 0;
+}
+
+# Rewind, and test what holds however it ends.  Returns the result.
+sub rewind_once
+{
+    my ($run, $round, $source, $target, $writer) = @_;
+    my $kind = is_directory($round) ? 'directory' : 'server';
+    my @options = options($run, $round, $source, $target);
+    my $before = files_of($target);
+    my @waiting = waiting_for_archiver($target);
+    my $disturbance = start_disturbance($run, $round, $writer);
+    my $is_idle = !$disturbance && $kind ne 'directory' ? $round->{busy_source} eq 'idle' : 1;
+
+    my $dry;
+    if ($round->{dry_run})
+    {
+        $dry = rewind($target, $source, kind => $kind, options => [ @options, '--dry-run' ]);
+        spew(work_dir() . '/dry_run.stderr', $dry->{stderr});
+        is(differences($before, files_of($target)), '', '--dry-run changes nothing');
+    }
+    if ($round->{kill})
+    {
+        kill_rewind($round, $target, $source, @options) for 0 .. $round->{killed_again};
+    }
+    my $result = rewind($target, $source, kind => $kind, options => \@options);
+    $round->{busy_source} eq 'load' ? end_load($disturbance) : waitpid($disturbance, 0) if $disturbance;
+    append(work_dir() . '/rewind.stderr', "==== round $run->{round}\n$result->{stderr}");
+    is($dry->{status}, $result->{status}, '--dry-run predicts how it ends') if $dry && $is_idle && !$round->{kill};
+    is($result->{stdout}, '', 'pg_rewind prints nothing on stdout');
+    is(differences($before, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1 || $result->{status} == 3;
+    still_waiting($run, $target, $result, @waiting) if $result->{status} == 0 && !$round->{kill};
+    return $result;
+}
+
+# What the hint of a refusal says; a standby needs a restartpoint behind it.
+sub make_checkpoints
+{
+    my ($source, $writer) = @_;
+    $writer->sql('CHECKPOINT');
+    return if $source == $writer;
+    $source->wait_for_replay_of($writer);
+    $source->sql('CHECKPOINT');
+    return;
+}
+
+# Rewind; after a refusal once more, when its reason may be gone.  Returns how it ended.
+sub rewind_until_done
+{
+    my ($run, $round, $source, $target, $writer) = @_;
+    $source->stop if is_directory($round);
+    my $result = rewind_once($run, $round, $source, $target, $writer);
+    $source->start if is_directory($round);
+    my $refusal = refusal($run, $round, $result);
+    my $end = $refusal ? " at last ($refusal)" : '';
+    if ($refusal && $refusal =~ /database|changed/ && !is_directory($round))
+    {
+        make_checkpoints($source, $writer);
+        $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target, $writer);
+        $refusal = refusal($run, $round, $result);
+    }
+    return "refused ($refusal)" if $refusal;
+    is($result->{status}, 0, 'pg_rewind succeeds') or do { diag(tail($result->{stderr})); return 'failed' };
+    return 'unneeded' if $result->{stderr} =~ /no rewind required/;
+    $round->{started_late} ||= $result->{stderr} =~ /recovery starts late/;
+    return 'rewound' . ($result->{stderr} =~ /recovery starts late/ ? ' late' : '') . " from $round->{kind}$end";
+}
+
+# ---------------------------------------------------------------- the round
+
+# A target that was rewound and never started is rewound again, to where its source is now, or to another source.
+sub rewind_again
+{
+    my ($run, $round, $sides) = @_;
+    my ($source, $target, $writer, $other) = @$sides{qw(source target writer other)};
+    work($run, $writer, 3);
+    my %again = (%$round, kill => '', dry_run => 0);
+    if ($other && $round->{second_kind} eq 'other')
+    {
+        $source = $other;
+        $again{kind} = is_directory($round) ? 'directory' : 'server';
+        $sides->{source} = $source;
+    }
+    $source->wait_for_replay_of($writer) if $source != $writer;
+    my $end = rewind_until_done($run, \%again, $source, $target, $writer);
+    return $end eq 'unneeded' ? ' and again' : "; again $end";
+}
+
+# One that was refused still starts as what it was.
+sub starts_as_before
+{
+    my ($target) = @_;
+    my $start = $target->try_start;
+    is($start->{status}, 0, 'a refused target starts as before') or diag($target->log);
+    $target->stop;
+    return;
+}
+
+sub prepared_can_be_resolved
+{
+    my ($cluster) = @_;
+    my $end = 0;
+    for my $line (split /\n/, $cluster->query('SELECT gid, database FROM pg_prepared_xacts ORDER BY 1'))
+    {
+        my ($gid, $database) = split /\|/, $line;
+        my $how = $end++ % 2 ? 'ROLLBACK' : 'COMMIT';
+        is($cluster->try_sql("$how PREPARED '$gid'", $database)->{stderr}, '', "$how PREPARED $gid");
+    }
+    return;
+}
+
+# Rewind the target of a round, and see it follow.  Returns how it ended.
+sub attempt
+{
+    my ($run, $round, $sides, $is_last) = @_;
+    my $target = $sides->{target};
+    if ($ENV{PG_REWIND_TEST_KEEP})
+    {
+        must_run([ 'rm', '-rf', work_dir() . '/target_before' ]);
+        must_run([ 'cp', '-a', $target->dir, work_dir() . '/target_before' ]);
+    }
+    my $end = rewind_until_done($run, $round, @$sides{qw(source target writer)});
+    starts_as_before($target) if $end =~ /^refused/ && $round->{start_refused};
+    return $end if $end !~ /^rewound|^unneeded/;
+    $end .= rewind_again($run, $round, $sides) if $round->{rewound_twice};
+    return $end if $end =~ /again (refused|failed)/;
+
+    my $writer = $sides->{writer};
+    settle($run, $writer);
+    my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/ && !$round->{rewound_twice};
+    rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last,
+        quick => !$run->{choice}{compare_all});
+    prepared_can_be_resolved($target) if $is_last && $target->is_running;
+    return $end;
+}
+
+sub tail { my ($text) = @_; my @lines = grep { !/debug:/ } split /\n/, $text; return join "\n", @lines[ (@lines > 8 ? -8 : -@lines) .. -1 ] }
+
+1;
