@@ -326,8 +326,10 @@ static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
         return false;
     if (same_timeline || run->target_end < latest)
         latest = run->target_end;
-    /* A primary's end of WAL is the truth: what the target has behind it is not the source's. */
-    if (same_timeline && !run->position.in_recovery && run->position.end < latest &&
+    /* What the target has behind the end of a source's WAL is not the source's. Only a standby on
+     * the target's own timeline may not have received yet what its primary shares with the target.
+     */
+    if (!(same_timeline && run->position.in_recovery) && run->position.end < latest &&
         !scan_record_at(run->scan, run->position.end, &latest, error))
         return false;
     return find_divergence(run, latest, search, error);

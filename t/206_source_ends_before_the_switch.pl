@@ -1,0 +1,37 @@
+# A source whose WAL ends before the target's timeline begins has nothing in common with the target behind its end, whatever the
+# history files say. (Equal timeline numbers prove nothing. All kinds of sources.)
+#
+# The source is a standby that was opened without a promotion, so it is on timeline 1 like the WAL that the target wrote since.
+#
+#   source   1 ──┬─ 1 ─▶
+#   target       └─ 1 ──────┬── 2 ──▶
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+each_version(sub {
+    my ($version) = @_;
+    my $target = make_cluster('target', $version)->start;
+    $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
+    my $source = $target->standby('source');
+    $source->stop;
+    unlink $source->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
+    $source->start;
+    my $second = $source->standby('second');
+
+    $source->sql('UPDATE t SET v = 1 WHERE g < 10');
+    $target->sql('UPDATE t SET v = 2; CREATE TABLE u AS SELECT g FROM generate_series(1, 20000) g; DROP TABLE t');
+    my $nowhere = bless { %$target, dir => '/nonexistent' }, ref $target;
+    $target->stop;
+    $target->follow($nowhere)->start->promote->sql('INSERT INTO u VALUES (0)');
+    $target->stop;
+
+    my $from_standby = $target->copy('from_standby');
+    $second->wait_for_replay_of($source);
+    rewinds($from_standby, $second);
+    rejoins($from_standby, $second, writer => $source);
+    $_->discard for $from_standby, $second;
+    rewinds_from_both_kinds($source, $target);
+}, only => [ 10, 15, 18 ]);
