@@ -13,11 +13,10 @@ use RewindTest;
 sub set_and_reload
 {
     my ($server, $value) = @_;
+    my $lsn = $server->lsn;
     $server->sql("ALTER SYSTEM SET full_page_writes = $value");
     $server->sql('SELECT pg_reload_conf()');
-    wait_until("full_page_writes is $value", sub { $server->query('SHOW full_page_writes') eq $value });
-    # The checkpointer writes down what it was told before it makes one.
-    $server->sql('CHECKPOINT') if $value eq 'off';
+    wait_until("the checkpointer writes down that full_page_writes is $value", sub { $server->lsn ne $lsn });
     return;
 }
 

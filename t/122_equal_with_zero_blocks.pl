@@ -1,0 +1,93 @@
+# A relation of the source has blocks that are all zero and in no WAL: a crash came between the file's growth and the WAL
+# of what filled it (since 16, COPY grows files ahead as well).  What the target has under the same number is in no WAL
+# either, so nothing would overwrite it, and it would be taken for the source's rows: an index whose build was cut off, an
+# unlogged table.  (Storage with equal names. Both sources.)
+#
+#   file on the source   rows ... ....          . all zero
+#   file on the target   xxxxxxxxxxxxx          x logged when the build ends, or never
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+sub zero_blocks
+{
+    my ($cluster, $path) = @_;
+    my $bytes = slurp($cluster->path($path));
+    return scalar grep { substr($bytes, $_ * 8192, 8192) !~ /[^\0]/ } 0 .. length($bytes) / 8192 - 1;
+}
+
+sub make_table_with_zero_blocks
+{
+    my ($source) = @_;
+    $source->sql('CREATE TABLE with_zeros (a int); INSERT INTO with_zeros SELECT generate_series(1, 3000)');
+    my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
+    $source->sql('CHECKPOINT');
+    my $session = $source->session;
+    $session->sql('BEGIN; INSERT INTO with_zeros SELECT generate_series(1, 20000)');
+    $source->stop('kill')->start;
+    $session->end;
+    isnt(zero_blocks($source, $path), 0, 'the source has blocks that are all zero');
+    return $path;
+}
+
+# Stopped by a lock at the last row; the pages that it has made by then are on disk.
+sub cut_off_an_index_build
+{
+    my ($target) = @_;
+    my ($holder, $builder) = map { $target->session } 1 .. 2;
+    $holder->sql('SELECT pg_advisory_lock(1)');
+    $builder->send('CREATE INDEX ON t USING spgist (place(a))');
+    wait_until('the build waits', sub { $target->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") > 0 });
+    $target->sql('CHECKPOINT');
+    $target->stop('kill');
+    $_->end for $holder, $builder;
+    return;
+}
+
+my $place = <<'END';
+CREATE FUNCTION place(a int) RETURNS point IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+    IF a = 40000 THEN PERFORM pg_advisory_xact_lock(1); END IF;
+    RETURN point(a, a % 77);
+END $$;
+CREATE TABLE t AS SELECT generate_series(1, 40000) AS a;
+END
+
+my %of_target = (
+    'an index whose build was cut off' => \&cut_off_an_index_build,
+    'an unlogged table' => sub {
+        my ($target) = @_;
+        $target->sql('CREATE UNLOGGED TABLE of_target (a int)');
+        $target->sql('INSERT INTO of_target SELECT generate_series(-90000, 0)');
+        $target->sql('CHECKPOINT');
+        $target->stop;
+    },
+);
+
+each_version(sub {
+    my ($version) = @_;
+    for my $what (sort keys %of_target)
+    {
+        next if $what =~ /index/ && $version < 12;    # before, a build logged each step
+        subtest($what, sub {
+            my $path;
+            my ($source, $target) = split_brain($version,
+                # WAL that nobody waits for stays in memory.
+                cluster => { settings => "wal_writer_delay = 10s\nwal_buffers = 16MB" },
+                before => sub { $_[0]->sql($place) },
+                source => sub { $path = make_table_with_zero_blocks($_[0]) },
+                target => sub {
+                    my ($target) = @_;
+                    # After a crash, as after a promotion, object ids go on where the last WAL record about them says.
+                    $target->stop('immediate')->start;
+                    $of_target{$what}->($target);
+                });
+            ok(-e $target->path($path), 'the target has a file under the same number');
+            is(zero_blocks($target, $path), 0, 'without a block that is all zero');
+            rewinds_from_both_kinds($source, $target, no_promotion => 1);
+            RewindTest::Cluster::discard_all();
+        });
+    }
+}, only => [ 10, 15, 18 ]);

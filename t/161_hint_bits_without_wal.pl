@@ -1,0 +1,138 @@
+# Hints that the target set without WAL, on pages that nothing names after the last common checkpoint's record, do not
+# survive: the scan begins at its redo position, and goes back to where the transactions in doubt began.
+# (Hint bits; where the scan of the target begins. Both sources.)
+#
+#   source   1 ── begin, insert ──●────●────●──┬── 2 ─────────▶      ● checkpoints, none of them finished by the target
+#   target                                     └── 1 ── commit ──▶     before the last one; it is a standby all the time, or
+#                                                                      is promoted when it has seen the commit
+#
+#   source   1 ── begin, insert ──●──┬── 1 ── commit ──▶              cut off by the promotion: for the target the
+#   target                           └── 2 ── hints ──▶               transaction has failed
+#
+#   source   1 ── redo ── insert ── ● ──┬── 2 ─────────▶              the page's image lies between redo position and
+#   target                              └── 1 ── commit, hints ──▶    checkpoint record
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+sub insert_in_open_transaction
+{
+    my ($primary) = @_;
+    my $session = $primary->session;
+    $session->sql("BEGIN; INSERT INTO doubtful SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g");
+    $session->sql("SAVEPOINT s; INSERT INTO doubtful SELECT g, repeat('x', 100) FROM generate_series(1001, 2000) g; RELEASE s");
+    return $session;
+}
+
+sub rows_are
+{
+    my ($source, $target, $rows, $what) = @_;
+    rewinds_from_both_kinds($source, $target, no_promotion => 1,
+        check => sub { is($_[0]->query('SELECT count(*) FROM doubtful'), $rows, $what) });
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
+# A target that passes the divergence in recovery.  Options: promoted => 1.
+sub passed_in_recovery
+{
+    my ($version, %option) = @_;
+    my $primary = make_cluster('primary', $version)->start;
+    $primary->sql('CREATE TABLE doubtful (a int, b text); CREATE TABLE other (a int)');
+    my $target = $primary->standby('target');
+    my $source = $primary->standby('source');
+    my $session = insert_in_open_transaction($primary);
+    $primary->sql("INSERT INTO other VALUES ($_)"), $primary->sql('CHECKPOINT') for 1 .. 3;
+    # No CHECKPOINT on the target here: hints reach the disk only with pages that are still to be written.
+    $_->wait_for_replay_of($primary) for $target, $source;
+
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    $session->sql('COMMIT');
+    $session->end;
+    $primary->sql('CREATE TABLE gone (a int); DROP TABLE gone');
+    $target->wait_for_replay_of($primary);
+    is($target->query('SELECT count(*) FROM doubtful'), '2000', 'the standby sees the rows and sets hints');
+    $target->sql('CHECKPOINT');
+    if ($option{promoted})
+    {
+        $target->promote;
+        $target->sql('INSERT INTO other VALUES (100); CHECKPOINT');
+    }
+    $target->stop;
+    $primary->stop('immediate');
+    $primary->discard;
+    return ($source, $target);
+}
+
+# Until a promoted server makes its first checkpoint it takes pages for logged that were changed since its last restartpoint.
+sub cut_off_by_promotion
+{
+    my ($version) = @_;
+    my $source = make_cluster('source', $version)->start;
+    $source->sql('CREATE TABLE doubtful (a int, b text)');
+    my $target = $source->standby('target');
+    my $session = insert_in_open_transaction($source);
+    $source->sql('CHECKPOINT');
+    $target->wait_for_replay_of($source);
+
+    my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    kill 'STOP', $checkpointer;
+    $target->promote;
+    is($target->query('SELECT count(*) FROM doubtful'), 0, 'the promoted server takes the transaction for failed and sets hints');
+    kill 'CONT', $checkpointer;
+    $target->sql('CHECKPOINT');
+    $target->stop;
+    $session->sql('COMMIT');
+    $session->end;
+    return ($source, $target);
+}
+
+# A backup that is in no hurry begins with a checkpoint that takes its time.
+sub imaged_during_checkpoint
+{
+    my ($version) = @_;
+    my $session;
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\nbgwriter_lru_maxpages = 0" },
+        before => sub { $_[0]->sql('CREATE TABLE doubtful (a int, b text); CREATE TABLE other (a int, b text)') },
+        together => sub {
+            my ($primary) = @_;
+            my $backup = $primary->session;
+            $primary->sql(q{INSERT INTO other SELECT g, repeat('x', 1000) FROM generate_series(1, 150) g});
+            my $checkpoints = () = $primary->log =~ /checkpoint starting/g;
+            $backup->send($version >= 15 ? "SELECT pg_backup_start('b', false)" : "SELECT pg_start_backup('b', false, false)");
+            wait_until('the checkpoint has begun', sub { $checkpoints < (() = $primary->log =~ /checkpoint starting/g) });
+            $session = insert_in_open_transaction($primary);
+            my $inserted_at = $primary->query('SELECT pg_current_wal_insert_lsn()');
+            $backup->sql('SELECT 1');
+            $backup->end;
+            is($primary->query("SELECT redo_lsn < '$inserted_at' AND checkpoint_lsn >= '$inserted_at' FROM pg_control_checkpoint()"),
+                't', 'the rows were inserted during the checkpoint');
+        },
+        target => sub {
+            my ($target) = @_;
+            $session->sql('COMMIT');
+            $session->end;
+            $target->sql('SELECT count(*) FROM doubtful; CHECKPOINT');
+        });
+    return ($source, $target);
+}
+
+each_version(sub {
+    my ($version) = @_;
+    subtest('a standby that replayed three checkpoints since the transaction began', sub {
+        rows_are(passed_in_recovery($version), 0, 'no row of the lost transaction is visible');
+    });
+    subtest('the same, promoted later', sub {
+        rows_are(passed_in_recovery($version, promoted => 1), 0, 'no row of the lost transaction is visible');
+    });
+    subtest('cut off by the promotion of the target', sub {
+        rows_are(cut_off_by_promotion($version), 2000, 'no row is lost');
+    });
+    subtest('inserted while a checkpoint was made', sub {
+        rows_are(imaged_during_checkpoint($version), 0, 'no row of the lost transaction is visible');
+    });
+}, only => [ 10, 15, 18 ]);
