@@ -97,7 +97,7 @@ sub fails
 
     for my $dry_run ([], ['-n'])
     {
-        my $result = run([ $ENV{PG_REWIND}, '-D', $copy->data, @source, @{ $row{options} // [] }, @$dry_run ]);
+        my $result = run([ rewind_argv($copy->data, @source), @{ $row{options} // [] }, @$dry_run ]);
         my $run = "$name" . (@$dry_run ? ', dry run' : '');
         is("$result->{status} $result->{signal} $result->{stdout}",
             ($row{status} // 1) . ' 0 ', "$run: exit status")

@@ -73,7 +73,7 @@ sub is_configured_by_R_however_often
 {
     my ($source, $target) = @_;
     my $conninfo = $source->conninfo . ' application_name=rewound ' . quoted_password();
-    my @command = ($ENV{PG_REWIND}, '-D', $target->data, '--source-server', $conninfo, '-R');
+    my @command = rewind_argv($target->data, '--source-server', $conninfo, '-R');
 
     my $tried = run([ @command, '--dry-run' ]);
     is($tried->{status}, 0, '--dry-run succeeds') or diag($tried->{stderr});

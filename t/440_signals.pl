@@ -42,7 +42,7 @@ sub begin
     my $pid = fork() // die;
     return $pid if $pid;
     $prepare->();
-    { no warnings 'exec'; exec $ENV{PG_REWIND}, '-D', $copy->data, '--source-pgdata', $source->data, @options; }
+    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-pgdata', $source->data, @options); }
     POSIX::_exit(127);
 }
 

@@ -82,14 +82,14 @@ sub paths_may_be_long
         must_run([ 'mv', $copy->data, $long ]);
         if ($kind eq 'server')
         {
-            $result = run([ $ENV{PG_REWIND}, '-D', $long, '--source-server', $source->conninfo ]);
+            $result = run([ rewind_argv($long, '--source-server', $source->conninfo) ]);
         }
         else
         {
             # The source has a long path as well.
             my $from = long_directory(4000, 2);
             must_run([ 'mv', $source->data, $from ]);
-            $result = run([ $ENV{PG_REWIND}, '-D', $long, '--source-pgdata', $from ]);
+            $result = run([ rewind_argv($long, '--source-pgdata', $from) ]);
             must_run([ 'mv', $from, $source->data ]);
         }
         must_run([ 'mv', $long, $copy->data ]);

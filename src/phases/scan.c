@@ -122,13 +122,5 @@ bool phase_scan(Run *run, Error *error)
     for (size_t i = 0; i < run->scanned.prepared_count; i++)
         run->report->lost_prepared +=
             run->scanned.prepared[i].lsn >= run->divergence && !run->scanned.prepared[i].finished;
-    run->input = (PlanInput){.version = run->shape.version,
-                             .shape = run->shape,
-                             .block_size = run->target.control.block_size,
-                             .relation_segment_blocks = run->target.control.relation_segment_blocks,
-                             .scan = &run->scanned,
-                             .source_history = &run->source_history,
-                             .divergence = run->divergence,
-                             .whole_from = run->divergence};
     return check_scanned_settings(run, error);
 }

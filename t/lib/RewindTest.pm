@@ -116,10 +116,8 @@ sub rewind
     $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
     my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
-    my @always = $option{program} ? () : split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // '';
-    return run([
-        $option{program} // $ENV{PG_REWIND} // 'build/pg_rewind', '-D', $target->data, @source, @always, @{ $option{options} // [] }
-    ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
+    my @arguments = (@source, @{ $option{options} // [] });
+    return run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
 }
 
 # Test that it succeeds and keeps stdout empty; returns the result.

@@ -10,7 +10,7 @@ use File::Temp ();
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(run must_run wait_until slurp spew append program work_dir
+our @EXPORT = qw(rewind_argv run must_run wait_until slurp spew append program work_dir
     PATIENCE_SECONDS);
 
 # How long anything may take before the test fails.
@@ -32,6 +32,13 @@ sub END
     my $status = $?;
     system('rm', '-rf', $work_dir);
     $? = $status;
+}
+
+# The command for a rewind of a data directory. PG_REWIND_TEST_OPTIONS are for all runs, as --late-start.
+sub rewind_argv
+{
+    my ($directory, @arguments) = @_;
+    return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''), @arguments);
 }
 
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.

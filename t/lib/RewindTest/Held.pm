@@ -42,7 +42,7 @@ sub hold
         open(STDERR, '>', $errors);
         $ENV{LD_PRELOAD} = $ENV{PG_REWIND_FAULTS};
         $ENV{PG_REWIND_FAULT} = "stop:$where";
-        { no warnings 'exec'; exec $ENV{PG_REWIND}, '-D', $target->data, '--source-server', $source->conninfo, @options; }
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($target->data, '--source-server', $source->conninfo, @options); }
         POSIX::_exit(127);
     }
     $held{$pid} = 1;
