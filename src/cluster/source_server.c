@@ -277,6 +277,12 @@ static bool server_position(Source *source, const Control *control, SourcePositi
         success = source_standby_timeline(
             source, control, query.newer_timelines != NULL ? query.newer_timelines : "",
             query.replayed, &position->timeline, error);
+    if (success && position->in_recovery)
+    {
+        pthread_mutex_lock(&self->lock);
+        self->timeline_replayed = position->timeline;
+        pthread_mutex_unlock(&self->lock);
+    }
     arena_destroy(query.arena);
     return success;
 }

@@ -53,6 +53,8 @@ typedef struct ServerSource
     char first_instance[CONNECTION_INSTANCE_SIZE];
     pthread_mutex_t lock; /* guards what follows */
     Lsn position_seen;    /* the highest flush position of a primary */
+    Timeline
+        timeline_replayed; /* of a standby: pg_control may come to it later; 0: not known yet */
 } ServerSource;
 
 /* What can be tried again on a new connection; in a transaction. */

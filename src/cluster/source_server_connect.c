@@ -80,8 +80,19 @@ bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *er
     return true;
 }
 
+/* A standby's pg_control says by and by on which timeline it has long been. */
+static bool is_same_role(const ServerIdentity *expected, const ServerIdentity *found,
+                         Timeline replayed)
+{
+    if (found->in_recovery != expected->in_recovery)
+        return false;
+    return found->timeline == expected->timeline ||
+           (found->in_recovery && found->timeline > expected->timeline &&
+            found->timeline <= replayed);
+}
+
 static bool compare_identities(const ServerIdentity *expected, const ServerIdentity *found,
-                               Error *error)
+                               Timeline replayed, Error *error)
 {
     if (found->system_identifier != expected->system_identifier)
     {
@@ -90,7 +101,7 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
                             "Its system identifier is %" PRIu64 ", before it was %" PRIu64 ".",
                             found->system_identifier, expected->system_identifier);
     }
-    if (found->timeline != expected->timeline || found->in_recovery != expected->in_recovery)
+    if (!is_same_role(expected, found, replayed))
     {
         error_set(error, ERROR_FAILED,
                   "new connection leads to another server, or the source server was promoted");
@@ -154,9 +165,13 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
 {
     const Lsn seen = server_position_seen(self); /* before: others may see a later one meanwhile */
     ServerIdentity found;
+    Timeline replayed;
 
+    pthread_mutex_lock(&self->lock);
+    replayed = self->timeline_replayed;
+    pthread_mutex_unlock(&self->lock);
     return server_identify(connection, &found, error) &&
-           compare_identities(&self->identity, &found, error) &&
+           compare_identities(&self->identity, &found, replayed, error) &&
            (found.in_recovery || server_check_position(self, seen, found.position, error));
 }
 
