@@ -4,6 +4,7 @@
 #include "phases/run.h"
 
 #include "base/workers.h"
+#include "format/recovery_conf.h"
 #include "io/dir.h"
 
 #include <errno.h>
@@ -19,13 +20,17 @@ static bool fetch_segment(void *context, const char *name, const char *path, boo
     return run_fetch_segment(context, 0, name, path, found, error);
 }
 
-/* From where on the target needs no more WAL, see ArchiveOptions. */
-static Lsn last_needed(const Run *run)
+/* What ArchiveOptions says of the end of a cluster's WAL, by its pg_control. */
+static Lsn known_end(const Control *control)
 {
-    const Control *control = &run->target.control;
+    Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
 
-    if (run->target.has_backup_label)
-        return LSN_INVALID;
+    return checkpoint_end > control->min_recovery_point ? checkpoint_end
+                                                        : control->min_recovery_point;
+}
+
+static Lsn last_needed(const Control *control)
+{
     if (control->state == STATE_SHUTDOWNED)
         return control->checkpoint_lsn;
     /* Pages of a standby are not newer than its minRecoveryPoint. */
@@ -33,6 +38,17 @@ static Lsn last_needed(const Run *run)
         control->min_recovery_point > control->checkpoint_lsn)
         return control->min_recovery_point - 1;
     return LSN_INVALID;
+}
+
+/* Is the command one that can be run? The configured one is only looked at when it is needed. */
+static bool check_command(const Options *options, Error *error)
+{
+    Buffer ignored = {0};
+    bool result = options->restore_command == NULL ||
+                  restore_command_expand(options->restore_command, "", "", "", &ignored, error);
+
+    buffer_free(&ignored);
+    return result;
 }
 
 static bool look_at_nothing(void *context, const char *name, Error *error)
@@ -56,7 +72,6 @@ static Archive *open_own_wal(ArchiveOptions options)
 bool run_open_archives(Run *run, Error *error)
 {
     const Control *control = &run->target.control;
-    Lsn known_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
     char *redo_name = arena_allocate(run->arena, WAL_NAME_SIZE);
     ArchiveOptions archive = {
         .shape = run->shape,
@@ -69,15 +84,15 @@ bool run_open_archives(Run *run, Error *error)
         .restore_command = run->restore_command,
         .redo_file_name = redo_name,
         .retry_timeout_seconds = run->options->retry_timeout_seconds,
-        .known_end =
-            known_end > control->min_recovery_point ? known_end : control->min_recovery_point,
-        .last_needed = last_needed(run),
+        .known_end = known_end(control),
+        .last_needed = run->target.has_backup_label ? LSN_INVALID : last_needed(control),
         .fetch = fetch_segment,
         .fetch_context = run,
     };
 
-    if (archive.archive_directory != NULL &&
-        !dir_names(archive.archive_directory, look_at_nothing, NULL, NULL, error))
+    if (!check_command(run->options, error) ||
+        (archive.archive_directory != NULL &&
+         !dir_names(archive.archive_directory, look_at_nothing, NULL, NULL, error)))
         return false;
     wal_segment_name(&run->shape, control->checkpoint.timeline,
                      wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
@@ -87,8 +102,9 @@ bool run_open_archives(Run *run, Error *error)
      * under that name. */
     archive.wal_directory = run->scratch;
     archive.history = &run->source_history;
-    archive.known_end = LSN_INVALID;
-    archive.last_needed = LSN_INVALID;
+    /* A server says where its WAL ends, and has that segment. */
+    archive.known_end = run->source->is_server ? LSN_INVALID : known_end(&run->source_control);
+    archive.last_needed = run->source->is_server ? LSN_INVALID : last_needed(&run->source_control);
     archive.fetch = NULL;
     run->source_archive = archive_create(&archive);
     return true;

@@ -15,7 +15,8 @@ static bool open_in_source_directory(void *context, Timeline timeline, uint64_t 
 
     wal_segment_name(&run->shape, timeline, segment, name);
     snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->source_directory, name);
-    return file_open_read(path, fd, found, error);
+    return file_open_read(path, fd, found, error) &&
+           (*found || archive_open(run->source_archive, timeline, segment, fd, found, error));
 }
 
 static void open_streams(Run *run)
