@@ -270,16 +270,16 @@ static bool no_proof(const Run *run, const Search *search, Error *error)
 }
 
 /*
- * What the history files say holds where the source left the target's timeline and the target went
- * on: a chain of WAL with all its links leads there. Elsewhere the bytes must speak.
+ * `latest` is what the history files say, LSN_INVALID: nothing. It holds where the source left the
+ * target's timeline and the target went on: a chain of WAL with all its links leads there.
+ * Elsewhere the bytes must speak.
  */
-static bool check_proof(Run *run, const Search *search, bool same_timeline, bool needed,
-                        Error *error)
+static bool check_proof(Run *run, const Search *search, Lsn latest, bool needed, Error *error)
 {
     const WalComparison *comparison = &search->comparison;
     bool proven = true;
 
-    if (needed && (search->moved || same_timeline))
+    if (needed && run->divergence != latest)
         proven = comparison->equal_from <= run->common.lsn;
     else if (!needed)
     {
@@ -366,7 +366,7 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
                              .source_history = &run->source_history,
                              .divergence = run->divergence,
                              .whole_from = run->divergence};
-    if (!check_proof(run, &search, same_timeline, *needed, error))
+    if (!check_proof(run, &search, latest, *needed, error))
         return false;
     if (same_timeline && !*needed)
         log_info("source and target cluster are on the same timeline"); /* contract */
