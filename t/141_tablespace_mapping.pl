@@ -86,6 +86,29 @@ each_version(sub {
         $copy->discard;
     });
 
+    subtest('a target that was copied with its links', sub {
+        my $copy = $target->copy('with_links');
+        my ($link) = grep { readlink($_) eq "$copy->{dir}/tablespace/kept" } glob($copy->path('pg_tblspc/*'));
+        unlink $link;
+        symlink("$source->{dir}/tablespace/kept", $link) or die;
+        for my $kind (qw(server directory))
+        {
+            $source->stop if $kind eq 'directory';
+            my $result = rewind($copy, $source, kind => $kind);
+            is($result->{status}, 1, "is refused, the source is a $kind");
+            like($result->{stderr}, qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m, 'with its directory');
+            like($result->{stderr}, qr/^pg_rewind: detail: It is "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E" too\.$/m, 'and whose it is');
+            $source->start if $kind eq 'directory';
+        }
+        unlink $link;
+        symlink("$copy->{dir}/tablespace/kept", $link) or die;
+        must_run([ 'rm', '-rf', $copy->path('pg_wal') ]);
+        symlink($source->path('pg_wal'), $copy->path('pg_wal')) or die;
+        my $result = rewind($copy, $source);
+        like($result->{stderr}, qr/^pg_rewind: error: directory "\Q@{[ $copy->path('pg_wal') ]}\E" of the target belongs to another cluster$/m, 'pg_wal likewise');
+        $copy->discard;
+    });
+
     subtest('made while pg_rewind works', sub {
         my $copy = $target->copy('meanwhile');
         my $held = hold($copy, $source, 'create@*/pg_rewind.work/*',

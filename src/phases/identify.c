@@ -1,6 +1,7 @@
 #include "phases/run.h"
 
 #include "base/log.h"
+#include "cluster/neighbours.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -151,12 +152,18 @@ static bool check_not_same_directory(const Run *run, Error *error)
     return true;
 }
 
+static bool check_own_directories(const Run *run, Error *error)
+{
+    return neighbours_check(run->options->target, run->options->source_directory, error);
+}
+
 typedef bool (*Prerequisite)(const Run *run, Error *error);
 
 /* In the original's order; every one that fails is printed, the first one is the run's error. */
 static const Prerequisite prerequisites[] = {
-    check_same_system,    check_same_version,   check_hints_logged,    check_target_logged,
-    check_target_stopped, check_source_stopped, check_source_complete, check_not_same_directory,
+    check_same_system,     check_same_version,       check_hints_logged,
+    check_target_logged,   check_target_stopped,     check_source_stopped,
+    check_source_complete, check_not_same_directory, check_own_directories,
 };
 
 static bool check_prerequisites(const Run *run, Error *error)
