@@ -161,6 +161,10 @@ void source_close(Source *source); /* NULL is allowed */
 MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, const char *newer,
                                         Lsn replayed, Timeline *timeline, Error *error);
 
+/* The same for the data directory of a stopped standby. */
+MUST_CHECK bool directory_standby_timeline(const char *directory, const Control *control,
+                                           Timeline *timeline, Error *error);
+
 /* MD5 of local bytes, for comparing with digest. False where the library refuses it (FIPS). */
 bool digest_bytes(const void *bytes, size_t size, uint8_t md5[16]);
 

@@ -231,6 +231,19 @@ static const SourceOperations directory_operations = {
     .digest = directory_digest,
 };
 
+bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,
+                                Error *error)
+{
+    Source *source;
+    bool success;
+
+    if (!source_directory_open(directory, &source, error))
+        return false;
+    success = standby_timeline(source, control, timeline, error);
+    source_close(source);
+    return success;
+}
+
 bool source_directory_open(const char *path, Source **source, Error *error)
 {
     DirectorySource *self;

@@ -111,13 +111,25 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
     return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
 }
 
+/* A standby goes on with all the WAL that it has, also where pg_control does not know it yet. */
+static bool find_timeline(Target *target, Error *error)
+{
+    const ControlState state = target->control.state;
+
+    target->timeline = control_timeline(&target->control);
+    return (state != STATE_SHUTDOWNED_IN_RECOVERY && state != STATE_IN_ARCHIVE_RECOVERY) ||
+           directory_standby_timeline(target->directory, &target->control, &target->timeline,
+                                      error);
+}
+
 bool target_read(Target *target, Error *error)
 {
     char path[PATH_SIZE];
 
     return path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) &&
            source_control_read(read_control_bytes, path, path, &target->control, error) &&
-           check_version_file(target, error) && read_label(target, error);
+           check_version_file(target, error) && read_label(target, error) &&
+           find_timeline(target, error);
 }
 
 bool target_server_running(const Target *target, bool *running, long *pid, Error *error)

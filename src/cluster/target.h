@@ -16,6 +16,7 @@ typedef struct Target
     const char *directory; /* as given with -D, without slashes at the end */
     bool group_access;     /* PGDATA is 0750: modes and umask follow */
     Control control;
+    Timeline timeline;     /* pg_control's, or a later one that this standby has WAL of */
     bool has_backup_label; /* a valid one */
     Lsn label_redo;
     Lsn label_checkpoint;

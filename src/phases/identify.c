@@ -213,7 +213,7 @@ static bool read_target_history(Run *run, Timeline timeline, Buffer *text, Error
 static bool read_histories(Run *run, Error *error)
 {
     Timeline source_timeline = run->position.timeline;
-    Timeline target_timeline = control_timeline(&run->target.control);
+    Timeline target_timeline = run->target.timeline;
     Buffer source_text = {0}, target_text = {0};
     char name[HISTORY_NAME_SIZE], path[64];
     bool found, result = false;
