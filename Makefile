@@ -42,6 +42,11 @@ chaos: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" VERSIONS="$(VERSIONS)" KEEP="$(KEEP)" tests/chaos.sh
 
+# Is each guard noticed when it is taken out? All of tests/guards, or GUARDS="wal_log_hints_off ready_kept".
+guards: setup
+	@$(MAKE) --no-print-directory all >/dev/null
+	@tests/guards.sh $(GUARDS)
+
 # Each fuzz target for a minute, or TARGETS="journal wal_scan" for SECONDS=600; two at a time.
 fuzz:
 	@tests/setup.sh thorough

@@ -48,7 +48,7 @@ each_version(sub {
             # After a crash, as after a promotion, object ids go on where the last WAL record about them says.
             $target->stop('immediate')->start;
             $on_target = write_apart($target, 'target', 1);
-            $target->sql("DELETE FROM t WHERE g % 5 = 0; INSERT INTO t SELECT g, 'target' FROM generate_series(1, 9000) g", 'd1');
+            $target->sql("INSERT INTO t SELECT g, 'target' FROM generate_series(1, 10) g", 'd1');
         });
     is($on_target, $on_source, 'both sides handed out the same numbers');
     rewinds_from_both_kinds($source, $target, check => sub {

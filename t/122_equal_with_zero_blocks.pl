@@ -11,16 +11,19 @@ use warnings;
 
 use RewindTest;
 
+# Numbers of the file's blocks that are all zero.
 sub zero_blocks
 {
     my ($cluster, $path) = @_;
     my $bytes = slurp($cluster->path($path));
-    return scalar grep { substr($bytes, $_ * 8192, 8192) !~ /[^\0]/ } 0 .. length($bytes) / 8192 - 1;
+    return grep { substr($bytes, $_ * 8192, 8192) !~ /[^\0]/ } 0 .. length($bytes) / 8192 - 1;
 }
 
 sub make_table_with_zero_blocks
 {
     my ($source) = @_;
+    # WAL that nobody waits for stays in memory.
+    $source->stop->start(settings => { wal_writer_delay => '10s', wal_buffers => '16MB' });
     $source->sql('CREATE TABLE with_zeros (a int); INSERT INTO with_zeros SELECT generate_series(1, 3000)');
     my $path = $source->query(q{SELECT pg_relation_filepath('with_zeros')});
     $source->sql('CHECKPOINT');
@@ -28,7 +31,6 @@ sub make_table_with_zero_blocks
     $session->sql('BEGIN; INSERT INTO with_zeros SELECT generate_series(1, 20000)');
     $source->stop('kill')->start;
     $session->end;
-    isnt(zero_blocks($source, $path), 0, 'the source has blocks that are all zero');
     return $path;
 }
 
@@ -39,8 +41,10 @@ sub cut_off_an_index_build
     my ($holder, $builder) = map { $target->session } 1 .. 2;
     $holder->sql('SELECT pg_advisory_lock(1)');
     $builder->send('CREATE INDEX ON t USING spgist (place(a))');
-    wait_until('the build waits', sub { $target->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") > 0 });
+    my $pid;
+    wait_until('the build waits', sub { $pid = $target->query("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") });
     $target->sql('CHECKPOINT');
+    kill 'STOP', $pid;    # it would remove the file when it sees the others die
     $target->stop('kill');
     $_->end for $holder, $builder;
     return;
@@ -70,12 +74,10 @@ each_version(sub {
     my ($version) = @_;
     for my $what (sort keys %of_target)
     {
-        next if $what =~ /index/ && $version < 12;    # before, a build logged each step
+        next if $what =~ /index/ && $version < 12;    # up to 11 a build logs each step
         subtest($what, sub {
             my $path;
             my ($source, $target) = split_brain($version,
-                # WAL that nobody waits for stays in memory.
-                cluster => { settings => "wal_writer_delay = 10s\nwal_buffers = 16MB" },
                 before => sub { $_[0]->sql($place) },
                 source => sub { $path = make_table_with_zero_blocks($_[0]) },
                 target => sub {
@@ -85,7 +87,10 @@ each_version(sub {
                     $of_target{$what}->($target);
                 });
             ok(-e $target->path($path), 'the target has a file under the same number');
-            is(zero_blocks($target, $path), 0, 'without a block that is all zero');
+            my %zero_on_target = map { $_ => 1 } zero_blocks($target, $path);
+            my $blocks_of_target = (-s $target->path($path)) / 8192;
+            ok(scalar(grep { $_ < $blocks_of_target && !$zero_on_target{$_} } zero_blocks($source, $path)),
+                'and there blocks that are all zero on the source');
             rewinds_from_both_kinds($source, $target, no_promotion => 1);
             RewindTest::Cluster::discard_all();
         });

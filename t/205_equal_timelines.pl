@@ -1,13 +1,42 @@
 # Two servers that each made a timeline 2 have different histories, also when their history files are equal.
-# (Equal timeline numbers prove nothing. Both sources.)
+# So have a cluster and a copy of its files that runs on by itself. (Equal timeline numbers prove nothing. Both sources.)
 #
-#   source   1 ───●────┬──── 2 ─────────▶
-#   target             └──── 2 ─────▶
+#   source   1 ───●────┬──── 2 ─────────▶        1 ──┬─────▶
+#   target             └──── 2 ─────▶                └──▶
 
 use strict;
 use warnings;
 
 use RewindTest;
+
+# Segments full of nothing, so that old WAL goes.
+sub leave_segments
+{
+    my ($server, $count) = @_;
+    $server->sql("INSERT INTO t VALUES (-$_); SELECT pg_switch_wal(); CHECKPOINT") for 1 .. $count;
+    return;
+}
+
+# Two clusters of one system identifier and one timeline, which nobody replicated.
+sub copied_volume
+{
+    my ($version, %option) = @_;
+    my $few_segments = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
+    my $target = make_cluster('target', $version)->start;
+    $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
+    my $source = $target->stop->copy('source');
+    my %cluster = (source => $source, target => $target);
+    $cluster{$_}->configure($few_segments) for @{ $option{forget} // [] };
+    $_->start for $source, $target;
+    # Alike, but for what is in them: records of both begin at the same places.
+    $source->sql('UPDATE t SET g = 100000 + g WHERE g % 3 = 0');
+    $target->sql('UPDATE t SET g = 200000 + g WHERE g % 3 = 0');
+    $_->sql('SELECT pg_switch_wal(); CHECKPOINT') for $source, $target;
+    leave_segments($_, 6) for $source, $target;
+    $target->sql('CREATE TABLE u (a int)');
+    $target->stop;
+    return ($source, $target);
+}
 
 each_version(sub {
     my ($version) = @_;
@@ -43,4 +72,32 @@ each_version(sub {
         rewinds_from_both_kinds($source, $target,
             rewound => sub { like($_[2]{stderr}, qr/servers diverged at WAL location/, 'the divergence is found') });
     });
+    return if !grep { $_ == $version } 11, 15, 18;
+    RewindTest::Cluster::discard_all();
+
+    subtest('a copied volume', sub {
+        my ($source, $target) = copied_volume($version);
+        rewinds_from_both_kinds($source, $target,
+            rewound => sub { like($_[2]{stderr}, qr/servers diverged at WAL location/, 'the divergence is found') });
+        RewindTest::Cluster::discard_all();
+    });
+
+    # Where they parted is in no WAL of the source, of the target, or of either.
+    for my $forgetful (['source'], ['target'], [ 'source', 'target' ])
+    {
+        subtest("a copied volume, whose parting is in no WAL of the @$forgetful", sub {
+            my ($source, $target) = copied_volume($version, forget => $forgetful);
+            for my $kind (qw(server directory))
+            {
+                $source->stop if $kind eq 'directory';
+                my $copy = $target->copy("from_$kind");
+                my $result = rewind($copy, $source, kind => $kind);
+                isnt($result->{status}, 0, "a $kind is refused");
+                like($result->{stderr}, qr/error: could not find where source and target diverged|detail: could not find previous WAL record/,
+                    'for want of proof');
+                ok(!-e $copy->path('pg_rewind.work'), 'nothing is left in the target');
+            }
+            RewindTest::Cluster::discard_all();
+        });
+    }
 });
