@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture chaos fuzz benchmark demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos fuzz benchmark demo install clean
 
 all: build/build.ninja
 	@ninja -C build

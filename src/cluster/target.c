@@ -98,7 +98,7 @@ static bool read_label(Target *target, Error *error)
                            &target->label_redo, &target->label_checkpoint, &timeline);
     target->label_of_base_backup =
         target->has_backup_label &&
-        strstr(buffer_string(&text), "\nBACKUP METHOD: streamed\n") != NULL;
+        strstr(buffer_string(&text), "\nBACKUP METHOD: pg_rewind\n") == NULL;
     success = true;
 
 done:

@@ -20,7 +20,7 @@ typedef struct Target
     bool has_backup_label; /* a valid one */
     Lsn label_redo;
     Lsn label_checkpoint;
-    bool label_of_base_backup; /* its end is known to the WAL alone */
+    bool label_of_base_backup; /* also of an exclusive one: its end is known to the WAL alone */
 } Target;
 
 /*

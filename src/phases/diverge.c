@@ -91,7 +91,8 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
                                    "opened.");
     /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
      * newer than what is here. */
-    if (control->backup_end_required || run->target.label_of_base_backup)
+    if (control->backup_end_required || run->target.label_of_base_backup ||
+        (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
         error_detail(error, "Its recovery from a base backup has not come to the backup's end.");

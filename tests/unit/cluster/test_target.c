@@ -84,6 +84,14 @@ static void test_backup_label_is_read(void **state)
     assert_true(target->has_backup_label);
     assert_int_equal(target->label_redo, 0x2000028);
     assert_int_equal(target->label_checkpoint, 0x2000060);
+    assert_true(target->label_of_base_backup);
+
+    make_text("data/backup_label", "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n"
+                                   "CHECKPOINT LOCATION: 0/2000060\n"
+                                   "BACKUP METHOD: pg_rewind\n");
+    assert_true(target_read(target, &error));
+    assert_true(target->has_backup_label);
+    assert_false(target->label_of_base_backup);
 
     make_text("data/backup_label", "something else\n");
     assert_true(target_read(target, &error));
