@@ -11,8 +11,36 @@ use warnings;
 
 use RewindTest;
 
+# The target's own last checkpoint lies behind all that the source has: only what is before that can be compared.
+sub target_is_far_ahead
+{
+    my ($version) = @_;
+    my $target = make_cluster('target', $version)->start;
+    $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
+    my $opened = $target->standby('opened');
+    $opened->stop;
+    unlink $opened->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
+    $opened->start;
+    my $source = $opened->standby('source');
+    $opened->sql('UPDATE t SET v = 1 WHERE g < 10');
+    for (1 .. 3)
+    {
+        $target->sql('UPDATE t SET v = 2');
+        $target->sql('SELECT pg_switch_wal()');
+    }
+    $target->sql('CHECKPOINT');
+    $target->stop;
+    $source->wait_for_replay_of($opened);
+    my $result = rewinds($target, $source);
+    like($result->{stderr}, qr/servers diverged at WAL location/, 'the divergence is found');
+    rejoins($target, $source, writer => $opened);
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
+    subtest('both on one timeline, the target far ahead', sub { target_is_far_ahead($version) });
     my $target = make_cluster('target', $version)->start;
     $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
     my $source = $target->standby('source');

@@ -163,8 +163,8 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
         Lsn from;
 
         search->to = run->position.end < run->divergence ? run->position.end : run->divergence;
-        archive_set_common_end(run->archive, run->divergence);
-        if (!find_common_checkpoint(run, run->divergence, error))
+        archive_set_common_end(run->archive, search->to);
+        if (!find_common_checkpoint(run, search->to, error))
             return false;
         from = wal_segment_start(&run->shape,
                                  wal_segment_of(&run->shape, run->common.checkpoint.redo));
