@@ -1,10 +1,11 @@
-# A source whose WAL ends before the target's timeline begins has nothing in common with the target behind its end, whatever the
-# history files say. (Equal timeline numbers prove nothing. All kinds of sources.)
+# What the target has behind the end of a source's WAL is nothing that they have in common, whatever the history files say.
+# (Equal timeline numbers prove nothing. All kinds of sources.)
 #
-# The source is a standby that was opened without a promotion, so it is on timeline 1 like the WAL that the target wrote since.
+# The source is a standby that was opened without a promotion, so it is on timeline 1 like the WAL that the target wrote since;
+# its WAL ends before the target's last checkpoint, and before the target's switch.
 #
 #   source   1 ──┬─ 1 ─▶
-#   target       └─ 1 ──────┬── 2 ──▶
+#   target       └─ 1 ───●──┬── 2 ──▶
 
 use strict;
 use warnings;
@@ -51,8 +52,16 @@ each_version(sub {
 
     $source->sql('UPDATE t SET v = 1 WHERE g < 10');
     $target->sql('UPDATE t SET v = 2; CREATE TABLE u AS SELECT g FROM generate_series(1, 20000) g; DROP TABLE t');
-    my $nowhere = bless { %$target, dir => '/nonexistent' }, ref $target;
     $target->stop;
+
+    # A standby as source may receive more; but not what differs from what it has.
+    $second->wait_for_replay_of($source);
+    my $same_timeline = $target->copy('same_timeline');
+    rewinds($same_timeline, $second);
+    rejoins($same_timeline, $second, writer => $source, no_promotion => 1);
+    $same_timeline->discard;
+
+    my $nowhere = bless { %$target, dir => '/nonexistent' }, ref $target;
     $target->follow($nowhere)->start->promote->sql('INSERT INTO u VALUES (0)');
     $target->stop;
 

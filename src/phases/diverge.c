@@ -328,13 +328,15 @@ static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
         return false;
     if (same_timeline || run->target_end < latest)
         latest = run->target_end;
-    /* What the target has behind the end of a source's WAL is not the source's. Only a standby on
-     * the target's own timeline may not have received yet what its primary shares with the target.
-     */
-    if (!(same_timeline && run->position.in_recovery) && run->position.end < latest &&
-        !scan_record_at(run->scan, run->position.end, &latest, error))
+    /* What the target has behind the end of a source's WAL is not the source's. */
+    if (run->position.end < latest && !scan_record_at(run->scan, run->position.end, &latest, error))
         return false;
-    return find_divergence(run, latest, search, error);
+    if (!find_divergence(run, latest, search, error))
+        return false;
+    /* But a standby on the target's own timeline may still receive what the target has. */
+    if (same_timeline && run->position.in_recovery && !search->moved)
+        run->divergence = run->target_end;
+    return true;
 }
 
 bool phase_diverge(Run *run, bool *needed, Error *error)
