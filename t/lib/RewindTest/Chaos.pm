@@ -44,7 +44,8 @@ sub choose_run
         short_wal => $dice->chance(15),
         large => $dice->chance(10),
         compare_all => $dice->chance(5),
-        round_count => $dice->pick(1, 1, 1, 1, 2, 2, 3),
+        keep_target => 0,
+        round_count => $dice->pick(1, 1, 1, 1, 1, 2, 2, 3),
     );
     $choice{wal_segment_mb} = 16 if $choice{version} == 10;
     return %choice;
@@ -79,7 +80,7 @@ sub choose_round
         load_at_divergence => $dice->chance(20),
         load_at_stop => $dice->chance(30),
         busy_source => $dice->pick(qw(idle idle load operations copies)),
-        trouble => $dice->pick((0) x 24, qw(full_page_writes_off hints_late wal_level_minimal)),
+        trouble => $dice->pick((0) x 57, qw(full_page_writes_off hints_late wal_level_minimal)),
         jobs => 1 + $dice->number(4),
         write_recovery_conf => $dice->chance(30),
         dry_run => $dice->chance(25),

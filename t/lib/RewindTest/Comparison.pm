@@ -9,7 +9,7 @@ use Exporter 'import';
 use Test::More;
 
 our @EXPORT = qw(
-    is_copy_of amcheck_finds_nothing log_is_clean prepared_transactions
+    is_copy_of log_is_clean prepared_transactions
 );
 
 # Tables of which hardly ever a row is written are left out of a quick comparison: of catalogs only these are in it, and in
@@ -72,18 +72,21 @@ sub run_in_databases
     return ($result->{stderr}, \%printed);
 }
 
-# Test that every table of every database is equal on both sides, both being in the same state of replay.
+# Test that every table of every database is equal on both sides, both being in the same state of replay, and that amcheck finds
+# nothing on the standby.
 # Option quick => 1: leave out catalogs that are hardly ever written.
 sub is_copy_of
 {
     my ($standby, $primary, %option) = @_;
     my @databases = $primary->databases;
     my @scripts = (fingerprint_of_tables($option{quick}), $sequences);
+    my %amcheck = amcheck_scripts($standby->version, $option{quick});
+    my @checks = sort keys %amcheck;
     is_deeply([ $standby->databases ], \@databases, 'both sides have the same databases') or return;
     my ($source_errors, $source) = run_in_databases($primary, \@databases, @scripts);
-    my ($target_errors, $target) = run_in_databases($standby, \@databases, @scripts);
+    my ($target_errors, $target) = run_in_databases($standby, \@databases, @scripts, @amcheck{@checks});
     is($source_errors, '', 'every table of the source can be read');
-    is($target_errors, '', 'every table of the target can be read');
+    is($target_errors, '', 'every table of the target can be read, amcheck meets no error');
     for my $database (@databases)
     {
         my @expected = @{ $source->{"$database 0"} // [] };
@@ -95,6 +98,11 @@ sub is_copy_of
         ok(scalar @expected, "tables of $database were read");
         is(join("\n", @different), '', "every table of $database is equal: " . @expected . ' tables');
         sequences_agree($database, $target->{"$database 1"}, $source->{"$database 1"});
+        for my $number (0 .. $#checks)
+        {
+            is(join("\n", @{ $target->{ "$database " . ($number + 2) } // ['no result'] }), '',
+                "amcheck finds nothing in the $checks[$number] of $database");
+        }
     }
     return;
 }
@@ -118,14 +126,12 @@ sub sequences_agree
     return;
 }
 
-# Test all indexes and tables of all databases with the checks that the server's version has.
-# Option quick => 1: only what work changes, and of databases other than postgres only what initdb has not made.
-sub amcheck_finds_nothing
+# Scripts that test indexes and tables of a database with the checks that the server's version has: name => SQL.
+sub amcheck_scripts
 {
-    my ($cluster, %option) = @_;
-    my $version = $cluster->version;
+    my ($version, $is_quick) = @_;
     my $changing_oids = "ARRAY[$changing_catalogs]::regclass[]";
-    my $which = $option{quick}
+    my $which = $is_quick
         ? "AND (pg_class.oid >= 16384 OR current_database() = 'postgres' AND (pg_class.oid = ANY ($changing_oids) OR pg_class.oid IN
             (SELECT indexrelid FROM pg_index WHERE indrelid = ANY ($changing_oids))))"
         : '';
@@ -148,18 +154,9 @@ SELECT gin_index_check(indexrelid)
 FROM pg_index JOIN pg_class ON indexrelid = pg_class.oid JOIN pg_am ON relam = pg_am.oid
 WHERE amname = 'gin' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready $which;
 END
-    my @names = sort keys %check;
-    my @scripts = map {
-        "SELECT count(*) > 0 AS is_there FROM pg_extension WHERE extname = 'amcheck' \\gset\n\\if :is_there\n$check{$_}\n\\endif"
-    } @names;
-    my ($errors, $printed) = run_in_databases($cluster, [ $cluster->databases ], @scripts);
-    is($errors, '', 'amcheck meets no error');
-    for my $part (sort keys %$printed)
-    {
-        my ($database, $number) = split / /, $part;
-        is(join("\n", @{ $printed->{$part} }), '', "amcheck finds nothing in the $names[$number] of $database");
-    }
-    return;
+    return map {
+        $_ => "SELECT count(*) > 0 AS is_there FROM pg_extension WHERE extname = 'amcheck' \\gset\n\\if :is_there\n$check{$_}\n\\endif"
+    } keys %check;
 }
 
 # Lines of a server's log that say something is wrong, among those that do not: servers come and go, and replay

@@ -36,8 +36,20 @@ sub options_for_missing_wal
     return "--wal-archive=$archive" if $how eq 'wal_archive' && knows('--wal-archive');
     return "--restore-command=$command" if $how eq 'restore_command' && knows('--restore-command');
     return if $how ne 'configured';
-    append($target->path($target->version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'), "restore_command = '$command'\n");
+    configure_restore_command($target, $command);
     return ('-c', '-B', $target->bindir);
+}
+
+# Its servers shall do without: an archive may hold WAL of a lost history with the same timeline.
+sub configure_restore_command
+{
+    my ($cluster, $command) = @_;
+    my $path = $cluster->path($cluster->version < 12 ? 'recovery.conf' : 'postgresql.auto.conf');
+    my $settings = -e $path ? slurp($path) : '';
+    $settings =~ s/^restore_command.*\n//mg;
+    $settings .= "restore_command = '$command'\n" if defined $command;
+    spew($path, $settings) if $settings ne '';
+    return;
 }
 
 sub options
@@ -160,6 +172,9 @@ sub rewind_once
     if ($round->{kill})
     {
         kill_rewind($round, $target, $source, @options) for 0 .. $round->{killed_again};
+        # One that was not killed may have replaced the configuration.
+        options_for_missing_wal($run, $round, $target);
+        $before = files_of($target);
     }
     my $result = rewind($target, $source, kind => $kind, options => \@options);
     $round->{busy_source} eq 'load' ? end_load($disturbance) : waitpid($disturbance, 0) if $disturbance;
@@ -252,16 +267,18 @@ sub attempt
 {
     my ($run, $round, $sides, $is_last) = @_;
     my $target = $sides->{target};
-    if ($ENV{PG_REWIND_TEST_KEEP})
+    if ($run->{choice}{keep_target})
     {
         must_run([ 'rm', '-rf', work_dir() . '/target_before' ]);
         must_run([ 'cp', '-a', $target->dir, work_dir() . '/target_before' ]);
     }
     my $end = rewind_until_done($run, $round, @$sides{qw(source target writer)});
+    configure_restore_command($target);
     starts_as_before($target) if $end =~ /^refused/ && $round->{start_refused};
     return $end if $end !~ /^rewound|^unneeded/;
     $end .= rewind_again($run, $round, $sides) if $round->{rewound_twice};
     return $end if $end =~ /again (refused|failed)/;
+    configure_restore_command($target);
 
     my $writer = $sides->{writer};
     settle($run, $writer);
