@@ -207,9 +207,8 @@ static bool has_commit(Run *run, Lsn from, Lsn to, bool *found, Error *error)
  * Two servers that went apart can write equal bytes for a while, but not equal times: a checkpoint
  * or the end of a transaction must be among what was compared.
  */
-static bool is_proof(Run *run, const Search *search, bool *proof, Error *error)
+static bool is_proof(Run *run, const Search *search, Lsn from, bool *proof, Error *error)
 {
-    const Lsn from = search->comparison.equal_from;
     const ScanCheckpointWanted last = {.before = search->to};
     ScanCheckpoint checkpoint;
 
@@ -284,9 +283,12 @@ static bool check_proof(Run *run, const Search *search, Lsn latest, bool needed,
         proven = comparison->equal_from <= run->common.lsn;
     else if (!needed)
     {
-        if (!is_proof(run, search, &proven, error))
+        if (!is_proof(run, search, comparison->own_from, &proven, error))
             return false;
-        if (proven && comparison->archive_used && !archive_leads_to_source(run, &proven, error))
+        /* What the source itself has does not suffice. */
+        if (!proven && comparison->own_from > comparison->equal_from &&
+            (!is_proof(run, search, comparison->equal_from, &proven, error) ||
+             (proven && !archive_leads_to_source(run, &proven, error))))
             return false;
     }
     return proven || no_proof(run, search, error);

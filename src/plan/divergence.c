@@ -102,19 +102,16 @@ static void add_piece(WalComparison *comparison, Lsn at, Lsn end, const Piece *p
 {
     if (piece->compared == 0)
     {
-        comparison->equal_from = end;
-        comparison->archive_used = false;
+        comparison->equal_from = comparison->own_from = end;
         return;
     }
-    comparison->archive_used = comparison->archive_used || from_archive;
     comparison->differs = piece->equal < piece->compared;
     if (comparison->differs)
         comparison->lsn = at + piece->equal;
     else if (at + piece->compared < end)
-    {
         comparison->equal_from = end;
-        comparison->archive_used = false;
-    }
+    if (from_archive || comparison->equal_from == end)
+        comparison->own_from = comparison->differs ? comparison->lsn : end;
 }
 
 static bool compare_pieces(const WalSides *sides, Segment *segment, Lsn from, Lsn to,
@@ -161,8 +158,7 @@ static bool compare_segment(const WalSides *sides, Lsn from, Lsn to, uint8_t *by
         return false;
     if (!found)
     {
-        comparison->equal_from = to;
-        comparison->archive_used = false;
+        comparison->equal_from = comparison->own_from = to;
         return true;
     }
     wal_segment_name(&target->shape, segment.source_timeline, segment.number, segment.name);
@@ -181,6 +177,7 @@ bool divergence_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *
     bool result = true;
 
     *comparison = (WalComparison){.lsn = to, .equal_from = from < to ? from : to};
+    comparison->own_from = comparison->equal_from;
     for (Lsn at = from; at < to && !comparison->differs && result;)
     {
         Lsn segment_end = wal_segment_start(shape, wal_segment_of(shape, at) + 1);

@@ -30,7 +30,8 @@ typedef struct WalComparison
     Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
     /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
     Lsn equal_from;
-    bool archive_used; /* the source's part of those bytes is not all from its own pg_wal */
+    Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, before that
+                     with an archive's */
 } WalComparison;
 
 /*

@@ -35,6 +35,7 @@ typedef struct Pair
     WalStream archive_stream; /* of the side `archive` */
     Side archive;
     bool has_digests, is_broken, has_archive, archive_expected;
+    uint64_t own_expected; /* with an archive: behind what came from there */
     uint64_t digested, fetched;
 } Pair;
 
@@ -193,7 +194,8 @@ static void expect(Lsn from, Lsn to, Lsn lsn, uint64_t equal)
     assert_int_equal(comparison.differs, lsn != LSN_INVALID);
     assert_int_equal(comparison.lsn, lsn != LSN_INVALID ? lsn : to);
     assert_int_equal(comparison.lsn - comparison.equal_from, equal);
-    assert_int_equal(comparison.archive_used, pair.archive_expected);
+    assert_int_equal(comparison.lsn - comparison.own_from,
+                     pair.archive_expected ? pair.own_expected : equal);
 }
 
 #define S SEGMENT_SIZE
@@ -290,8 +292,10 @@ static void test_what_the_source_lacks_is_asked_of_an_archive(void **state)
     expect(S, 3 * S, LSN_INVALID, 2 * S);
     pair.source.sizes[1] = 0;
     pair.archive_expected = true;
+    pair.own_expected = S;
     expect(S, 3 * S, LSN_INVALID, 2 * S);
     pair.archive.segments[1][7] ^= 1;
+    pair.own_expected = 0;
     expect(S, 3 * S, S + 7, 7);
     pair.archive.sizes[1] = 0;
     pair.archive_expected = false;
