@@ -24,11 +24,11 @@ sub segments_full_of
     } 1 .. 6;
 }
 
-# Move segments to a new archive; each is [ segment, endings of its name ].
+# Move segments to an archive of that cluster's version; each is [ segment, endings of its name ].
 sub make_archive
 {
     my ($cluster, $name, @files) = @_;
-    my $archive = work_dir() . "/$name";
+    my $archive = work_dir() . "/$name." . $cluster->version;
     mkdir $archive;
     for (@files)
     {
@@ -62,6 +62,7 @@ sub rewinds_and_rejoins
     is_same_tree(tree($target), $before, 'a dry run finds all, and writes nothing in the target');
     rewinds($target, $source, %option);
     nothing_is_left($target);
+    like(rewinds($target, $source, %option)->{stderr}, qr/: no rewind required\n/, 'a second run has nothing to do') if !$directory;
     if ($directory) { must_run([ 'mv', $archive, $lost ]); $source->start }
     rejoins($target, $source);
     return;
@@ -153,7 +154,7 @@ each_version(sub {
         must_run([ 'sh', '-c', "cd $theirs && gzip -dc $theirs[1].gz > $archive/$theirs[1] && zstd -qdc $theirs[2].zst > $archive/$theirs[2] &&
             lz4 -qdc $theirs[3].lz4 > $archive/$theirs[3] && cp $theirs[4].partial $archive/$theirs[4]" ]);
         my $before = contents($archive);
-        my $script = work_dir() . '/command.sh';
+        my $script = work_dir() . "/command.sh.$version";
         spew($script, <<"END");
 echo \$1 >> $script.asked
 [ \$(wc -l < $script.asked) -gt 2 ] || kill -9 \$\$
@@ -165,7 +166,7 @@ ln -s $archive/\$1 \$2.tmp && mv \$2.tmp \$2
 END
         my $asked = sub { my %times; $times{$_}++ for split /\n/, slurp("$script.asked"); return \%times };
         my @options = ('-N', '-c', "--restore-command=sh $script %f %p");
-        my $scratch = work_dir() . '/scratch';
+        my $scratch = work_dir() . "/scratch.$version";
         mkdir $scratch;
         my $first = rewind($copy, $source, options => [ @options, '-n' ], env => { TMPDIR => $scratch });
         is($first->{status}, 0, 'a dry run succeeds') or diag($first->{stderr});
@@ -209,4 +210,4 @@ END
         like(refuses($source, $target, options => ['-N']), qr/could not open file "\Q$path\E": No such file or directory/, 'it is needed');
         rewinds_and_rejoins($source, $target, options => [ '-N', "--wal-archive=$theirs" ]);
     });
-}, only => [ 10, 15, 18 ]);
+}, only => [ 10, 18 ]);
