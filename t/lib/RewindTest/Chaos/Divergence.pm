@@ -73,7 +73,7 @@ sub write_apart
         work($run, $cluster, int($operations / ($switches + 1)));
         switch_timeline($cluster);
     }
-    crash($cluster, 1) if $round->{"crash_of_$side"};
+    crash($run, $cluster, 1) if $round->{"crash_of_$side"};
     make_trouble($run, $round, $cluster, $side);
     work($run, $cluster, $operations - $switches * int($operations / ($switches + 1)));
     return;
@@ -122,6 +122,7 @@ sub part_with_t_ahead
 {
     my ($run, $round, $node, $held) = @_;
     my ($p, $s, $t) = @$node{qw(p s t)};
+    make_safe_to_crash($run, $s) if !$round->{source_checkpoint};
     $s->stop($round->{source_checkpoint} ? 'fast' : 'immediate');
     # Hints of such a transaction can reach the target's disk and be in no WAL.
     $held->sql('COMMIT; CREATE TABLE after_commit AS SELECT 1 AS a; DROP TABLE after_commit') if $held;
@@ -143,7 +144,7 @@ sub part_alive
     my ($run, $round, $node, $target) = @_;
     my ($p, $s) = @$node{qw(p s)};
     # Afterwards both count OIDs from the same number.
-    crash($p) if $round->{crash_at_divergence};
+    crash($run, $p) if $round->{crash_at_divergence};
     $s->wait_for_replay_of($p) if $round->{crash_at_divergence};
     $round->{history} =~ /opened/ ? open_without_promotion($s) : $s->promote;
     write_apart($run, $round, $target, 'target');

@@ -19,7 +19,7 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
     begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies settle
-    switch_timeline open_without_promotion crash restart_with archive_of
+    switch_timeline open_without_promotion make_safe_to_crash crash restart_with archive_of
 );
 
 # ---------------------------------------------------------------- the first primary
@@ -156,6 +156,7 @@ sub work
     my $first = $run->{next_object}{$name} //= $run->{next_object}{common} // 1;
     $run->{next_object}{$name} += $count;
     my @names = random_operations($dice, $count);
+    $run->{copies} ||= grep { /database|copy_and/ } @names;
     run_operations($cluster, $dice, $first, work_dir() . '/operations.log', @names);
     return;
 }
@@ -271,10 +272,20 @@ sub open_without_promotion
     return;
 }
 
+# A server that starts recovery before the copy of a database copies it once more: as the template is by then. So one that is to
+# crash in recovery, or soon after its promotion, has made a checkpoint first.
+sub make_safe_to_crash
+{
+    my ($run, $cluster) = @_;
+    $cluster->sql('CHECKPOINT') if $run->{copies};
+    return;
+}
+
 # Kill a server and start it again.  Its OIDs go on from the next that WAL has set aside, like those of a promoted standby.
 sub crash
 {
-    my ($cluster, $with_load) = @_;
+    my ($run, $cluster, $with_load) = @_;
+    make_safe_to_crash($run, $cluster);
     my $load = $with_load ? start_load($cluster) : 0;
     $cluster->stop('kill');
     end_load($load);
