@@ -33,7 +33,6 @@ sub choose_run
     my %choice = (
         seed => $seed,
         version => 10 + $seed % 9,
-        schema => $dice->number(2),
         wal_segment_mb => $dice->pick((1) x 8, 16),
         checksums => $dice->chance(50),
         shared_buffers => $dice->pick(qw(1MB 4MB 4MB 16MB)),

@@ -11,6 +11,7 @@ use warnings;
 use Exporter 'import';
 use Fcntl ':flock';
 use POSIX ();
+use RewindTest::Chaos::Cluster;
 use RewindTest::Cluster;
 use RewindTest::Command;
 use RewindTest::Dice;
@@ -59,11 +60,11 @@ sub template
     my ($choice) = @_;
     my $version = $choice->{version};
     my $dir = ($ENV{TMPDIR} // work_dir()) . '/templates';
-    my $template = "$dir/chaos-" . join '-', @$choice{qw(version checksums wal_segment_mb schema)};
+    my $template = "$dir/chaos-" . join '-', @$choice{qw(version checksums wal_segment_mb)};
     my $self = bless {
         name => 'template', version => $version, dir => $template, starts => 0,
         bindir => RewindTest::Cluster::bindir_of_version($version)
-    }, 'RewindTest::Cluster';
+    }, 'RewindTest::Chaos::Cluster';
 
     mkdir $dir;
     open(my $lock, '>', "$template.lock") or die "could not create $template.lock: $!";
@@ -73,7 +74,7 @@ sub template
     my $new = RewindTest::Cluster->new('template', $version,
         settings => "max_replication_slots = 40\nallow_in_place_tablespaces = on\n",
         map { $_ => $choice->{$_} } qw(checksums wal_segment_mb))->start;
-    build_schema($new, RewindTest::Dice->new("schema $choice->{schema}"));
+    build_schema($new, RewindTest::Dice->new("schema $choice->{checksums}"));
     $new->sql("CREATE TABLESPACE place LOCATION '" . $new->tablespace_location('place')
             . "'; CREATE TABLE in_place TABLESPACE place AS SELECT generate_series(1, 2000) AS key");
     $new->stop;
@@ -254,7 +255,7 @@ sub settle
 sub switch_timeline
 {
     my ($cluster) = @_;
-    my $nowhere = bless { %$cluster, dir => '/nonexistent' }, ref $cluster;
+    my $nowhere = bless { %$cluster, dir => '/nonexistent', session => undef }, ref $cluster;
     $cluster->stop;
     $cluster->follow($nowhere);
     $cluster->start->promote;
