@@ -80,6 +80,8 @@ sub choose_round
         load_at_stop => $dice->chance(30),
         busy_source => $dice->pick(qw(idle idle load operations copies)),
         trouble => $dice->pick((0) x 57, qw(full_page_writes_off hints_late wal_level_minimal)),
+        tablespace_of_source => $dice->chance(12),
+        tablespace_of_target => $dice->chance(12),
         jobs => 1 + $dice->number(4),
         write_recovery_conf => $dice->chance(30),
         dry_run => $dice->chance(25),
@@ -94,6 +96,9 @@ sub choose_round
         start_refused => $dice->chance(30),
     );
     $choice{load_at_stop} = 0 if $choice{stop} ne 'kill';
+    # A standby on the same host would want the same place.
+    $choice{tablespace_of_source} = 0 if $choice{kind} =~ /standby|cascade/;
+    $choice{tablespace_of_target} = 0 if $choice{history} eq 'ahead';
     return \%choice;
 }
 

@@ -60,6 +60,8 @@ sub options
     push @options, '--no-sync' if $round->{sync} eq 'no';
     push @options, '--sync-method=syncfs' if $round->{sync} eq 'syncfs';
     push @options, '--late-start' if $round->{late_start} && knows('--late-start');
+    my $place = $round->{place_of_source};
+    push @options, '-T', "$place=" . $target->dir . '/tablespace/' . $place =~ s{.*/}{}r if defined $place;
     return @options;
 }
 
@@ -72,7 +74,7 @@ my @refusals = (
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
-    [ 'tablespace' => qr/tablespace/, sub { $_[1]{kind} eq 'none' } ],
+    [ 'tablespace' => qr/replay of CREATE TABLESPACE would use/, sub { $_[1]{tablespace_of_source} } ],
 );
 
 # Why a rewind was rightly refused, or undef.
@@ -206,7 +208,7 @@ sub rewind_until_done
     $source->start if is_directory($round);
     my $refusal = refusal($run, $round, $result);
     my $end = $refusal ? " at last ($refusal)" : '';
-    if ($refusal && $refusal =~ /database|changed/ && !is_directory($round))
+    if ($refusal && $refusal =~ /database|changed|tablespace/ && !is_directory($round))
     {
         make_checkpoints($source, $writer);
         $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target, $writer);

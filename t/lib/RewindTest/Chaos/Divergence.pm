@@ -75,8 +75,19 @@ sub write_apart
     }
     crash($run, $cluster, 1) if $round->{"crash_of_$side"};
     make_trouble($run, $round, $cluster, $side);
+    $round->{"place_of_$side"} = make_tablespace($cluster, "made_by_${side}_$run->{round}") if $round->{"tablespace_of_$side"};
     work($run, $cluster, $operations - $switches * int($operations / ($switches + 1)));
     return;
+}
+
+# A tablespace with a directory of its own, in that of the cluster.
+sub make_tablespace
+{
+    my ($cluster, $name) = @_;
+    my $place = $cluster->tablespace_location($name);
+    $cluster->sql("CREATE TABLESPACE $name LOCATION '$place'");
+    $cluster->sql("CREATE TABLE in_$name TABLESPACE $name AS SELECT generate_series(1, 500) AS key");
+    return $place;
 }
 
 # Settings that take away what a rewind relies on.
