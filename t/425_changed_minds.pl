@@ -43,10 +43,12 @@ each_version(sub {
     $second->wait_for_replay_of($first);
     $second->promote;
     $second->sql('UPDATE t SET v = 3 WHERE g % 5 = 0; CREATE TABLE second AS SELECT 2 AS a; CHECKPOINT');
-    $first->sql('UPDATE t SET v = 4 WHERE g % 7 = 0; CREATE TABLE later AS TABLE t; DELETE FROM first WHERE g % 3 = 0');
+    $first->sql('UPDATE t SET v = 4 WHERE g % 7 = 0; CREATE TABLE later AS TABLE t; DELETE FROM first WHERE g % 3 = 0; CHECKPOINT');
 
     my %towards_first = (
         'rewound to the first source, never started' => sub { rewinds($_[0], $first) },
+        # Its recovery would begin behind the point where the second source parted from the first.
+        'rewound late to the first source, never started' => sub { rewinds($_[0], $first, options => ['--late-start']) },
         'killed before the commit' => sub { end_by_kill(hold($_[0], $first, 'commit')) },
         'killed after the commit' => sub { end_by_kill(hold($_[0], $first, 'apply')) },
     );
