@@ -1,5 +1,5 @@
-# A checkpoint record in the target's WAL does not mean that the target's pages are as new: recovery starts at one that the target
-# itself finished, or where its own recovery was to begin.  (Where recovery starts. Both sources.)
+# A checkpoint record in WAL does not mean that the pages are as new: recovery starts at one that the target itself finished, or
+# where its own recovery was to begin, and no later than at the source's own.  (Where recovery starts. Both sources.)
 #
 #   source       1 ──●── update ──●──┬── 2 ──▶      ● checkpoints; the target made no restartpoint at the second, was
 #   target                           └── 1 ──✕        killed, and has never written the pages
@@ -7,6 +7,9 @@
 #   source       1 ──●──┬─ 2 ── update ──●──┬── 2 ──▶     the target was rewound to it, and never started
 #   second              │                   └── 3 ──▶     then it is rewound to this one
 #   target              └─ 1 ──▶
+#
+#   source       1 ──●── update ──●──┬── 2 ──▶      a standby, killed and started again, that made no restartpoint
+#   target                           └── 1 ──▶
 
 use strict;
 use warnings;
@@ -51,5 +54,23 @@ each_version(sub {
         $source->stop;
         rewinds_from_both_kinds($second, $target, no_promotion => 1,
             rewound => sub { like($_[2]{stderr}, qr/servers diverged at WAL location/, 'it had passed the second divergence') });
+    });
+
+    subtest('a source that made no restartpoint', sub {
+        RewindTest::Cluster::discard_all();
+        my $target = make_cluster('target', $version)->start;
+        make_table($target);
+        my $primary = $target->standby('primary');
+        my $source = $target->standby('source');
+        change($target);
+        $_->wait_for_replay_of($target) for $primary, $source;
+        $primary->promote;
+        $primary->sql('CHECKPOINT; CREATE TABLE kept AS SELECT 1 AS a');
+        $source->stop('kill');
+        $source->follow($primary)->start->wait_for_replay_of($primary);
+        $target->sql('UPDATE t SET b = 2');
+        $target->stop;
+        rewinds($target, $source, options => ['-N']);
+        rejoins($target, $source, writer => $primary, no_promotion => 1);
     });
 }, only => [ 10, 15, 18 ]);
