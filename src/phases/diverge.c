@@ -134,7 +134,7 @@ static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
 typedef struct Search
 {
     bool moved; /* bytes have shown it to be earlier than histories and positions say */
-    Lsn to;     /* compared up to here: a standby may not have received more */
+    Lsn to;     /* compared up to here */
     WalComparison comparison; /* of the bytes before the divergence */
 } Search;
 
@@ -162,7 +162,7 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
     {
         Lsn from;
 
-        search->to = run->position.end < run->divergence ? run->position.end : run->divergence;
+        search->to = run->divergence;
         archive_set_common_end(run->archive, search->to);
         if (!find_common_checkpoint(run, search->to, error))
             return false;
