@@ -233,15 +233,16 @@ static bool follows_chain(const Chain *chain, const WalSegmentFacts *facts, char
     char prev[LSN_TEXT_SIZE];
     char here[LSN_TEXT_SIZE];
 
-    if (facts->record_count == 0)
+    if (facts->begin_lsn == LSN_INVALID)
         return true;
-    if (facts->first_lsn != wal_skip_header(&chain->stream->shape, chain->next_lsn))
+    if (facts->begin_lsn != wal_skip_header(&chain->stream->shape, chain->next_lsn))
     {
         snprintf(reason, 256, "unexpected contrecord before %s",
-                 lsn_shown(chain, facts->first_lsn, here));
+                 lsn_shown(chain, facts->begin_lsn, here));
         return false;
     }
-    if (chain->last_lsn == LSN_INVALID || facts->first_prev == chain->last_lsn)
+    if (facts->record_count == 0 || chain->last_lsn == LSN_INVALID ||
+        facts->first_prev == chain->last_lsn)
         return true;
     snprintf(reason, 256, "record with incorrect prev-link %s at %s",
              lsn_shown(chain, facts->first_prev, prev), lsn_shown(chain, facts->first_lsn, here));
@@ -254,6 +255,11 @@ static void extend_forward(Chain *chain, Summary *summary)
 
     append_summary(&chain->ahead, &chain->ahead_count, summary);
     take_blocks(chain, summary);
+    if (facts->begin_lsn == LSN_INVALID)
+        return;
+    if (chain->begin_lsn == LSN_INVALID)
+        chain->begin_lsn = facts->begin_lsn;
+    chain->next_lsn = facts->next_lsn;
     if (facts->record_count == 0)
         return;
     if (chain->first_lsn == LSN_INVALID)
@@ -262,7 +268,6 @@ static void extend_forward(Chain *chain, Summary *summary)
         chain->first_prev = facts->first_prev;
     }
     chain->last_lsn = facts->last_lsn;
-    chain->next_lsn = facts->next_lsn;
 }
 
 /* Take in a batch, in order, up to where the WAL ends. */
@@ -357,10 +362,11 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
 
     if (facts->end != WAL_SEGMENT_COMPLETE)
         return no_record_before(chain, facts, facts->reason, error);
-    if (facts->record_count == 0 || chain->first_lsn == LSN_INVALID)
+    if (facts->begin_lsn == LSN_INVALID || chain->begin_lsn == LSN_INVALID)
         return true;
-    if (facts->last_lsn == chain->first_prev &&
-        wal_skip_header(&chain->stream->shape, facts->next_lsn) == chain->first_lsn)
+    if ((facts->record_count == 0 || chain->first_lsn == LSN_INVALID ||
+         facts->last_lsn == chain->first_prev) &&
+        wal_skip_header(&chain->stream->shape, facts->next_lsn) == chain->begin_lsn)
         return true;
     snprintf(reason, sizeof(reason), "the last record before it starts at %s",
              lsn_shown(chain, facts->last_lsn, text));
@@ -373,13 +379,15 @@ static void extend_backward(Chain *chain, Summary *summary)
 
     append_summary(&chain->behind, &chain->behind_count, summary);
     take_blocks(chain, summary);
+    if (facts->begin_lsn == LSN_INVALID)
+        return;
+    if (chain->begin_lsn == LSN_INVALID)
+        chain->next_lsn = facts->next_lsn;
+    chain->begin_lsn = facts->begin_lsn;
     if (facts->record_count == 0)
         return;
     if (chain->last_lsn == LSN_INVALID)
-    {
         chain->last_lsn = facts->last_lsn;
-        chain->next_lsn = facts->next_lsn;
-    }
     chain->first_lsn = facts->first_lsn;
     chain->first_prev = facts->first_prev;
 }
@@ -412,6 +420,8 @@ static bool complete_first(Chain *chain, Error *error)
     summary_destroy(partial);
     chain->ahead[0] = whole;
     take_blocks(chain, whole);
+    if (whole->facts.begin_lsn != LSN_INVALID)
+        chain->begin_lsn = whole->facts.begin_lsn;
     if (whole->facts.record_count > 0)
     {
         chain->first_lsn = whole->facts.first_lsn;

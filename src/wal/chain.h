@@ -26,6 +26,7 @@ typedef struct Chain
     size_t ahead_count;
     Summary **behind;
     size_t behind_count;
+    Lsn begin_lsn; /* of the first record, also one given up by its writer; LSN_INVALID: none */
     Lsn first_lsn; /* of the first record; LSN_INVALID: there is none */
     Lsn first_prev;
     Lsn last_lsn;       /* of the last record */

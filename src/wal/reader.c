@@ -455,11 +455,14 @@ static ReadStatus read_segment(Reader *reader, uint64_t segment, Lsn from, WalVi
     }
     while (facts->next_lsn < start + shape->segment_size)
     {
+        position = wal_skip_header(shape, facts->next_lsn);
         status = read_record(reader, facts->next_lsn, error);
+        if (status != READ_OK && status != READ_ABANDONED)
+            return status;
+        if (facts->begin_lsn == LSN_INVALID)
+            facts->begin_lsn = position;
         if (status == READ_ABANDONED)
             continue;
-        if (status != READ_OK)
-            return status;
         note_record(facts, &reader->record);
         if (!visit(context, &reader->record, error))
             return READ_FAILED;

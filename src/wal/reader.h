@@ -55,6 +55,8 @@ typedef struct WalSegmentFacts
     uint64_t segment;
     WalSegmentEnd end;
     uint64_t record_count;
+    Lsn begin_lsn;   /* of the first record that starts here, also one that its writer gave up;
+                      * LSN_INVALID: none does */
     Lsn first_lsn;   /* of the first record that starts here; LSN_INVALID: none does */
     Lsn first_prev;  /* its xl_prev */
     Lsn last_lsn;    /* of the last record that starts here and is valid */

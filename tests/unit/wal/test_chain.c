@@ -165,6 +165,47 @@ static void test_a_long_record(void **state)
 }
 
 /* Maps of segments that no floor can cut go into the whole at once. */
+/* The record that its writer gave up is the first one of a segment: behind the end of another, or
+ * at its very beginning; or nothing else begins in that segment. */
+static void test_a_segment_begins_with_a_record_given_up(void **state)
+{
+    static const struct
+    {
+        Lsn end_before;
+        size_t written;
+        uint64_t last;
+    } cases[] = {{SEGMENT(2) + 3000, 20000, 2},
+                 {SEGMENT(2), 20000, 2},
+                 {SEGMENT(3) - 5000, 5000, 3},
+                 {SEGMENT(3) - 5000, 9000, 3}};
+    WalWriter *writer = writer_create();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+    {
+        writer->position = SEGMENT(1);
+        writer->last = 0;
+        writer_filler(writer, 4000);
+        writer_fill_to(writer, cases[i].end_before);
+        writer_abandon(writer, 50000, cases[i].written);
+        const Lsn last = writer_filler(writer, 100);
+
+        ChainEnd end;
+        Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+        assert_int_equal(chain->last_lsn, last);
+        assert_int_equal(end.invalid_lsn, writer->position);
+        check_segments(chain, 1, cases[i].last);
+        chain_destroy(chain);
+
+        chain = read_forward(writer, wal_skip_header(&writer->shape, last), LSN_MAX, 2, &end);
+        while (chain_count(chain) < cases[i].last)
+            assert_true(chain_read_back(chain, &error));
+        assert_int_equal(chain->first_lsn, BEGIN);
+        chain_destroy(chain);
+    }
+    free(writer);
+}
+
 static void test_maps_are_handed_over(void **state)
 {
     WalWriter *writer = writer_create();
@@ -356,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_both_ways),
         cmocka_unit_test(test_partial_segment),
         cmocka_unit_test(test_a_long_record),
+        cmocka_unit_test(test_a_segment_begins_with_a_record_given_up),
         cmocka_unit_test(test_maps_are_handed_over),
         cmocka_unit_test(test_a_wrong_link_backward),
         cmocka_unit_test(test_missing_further_back),
