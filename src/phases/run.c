@@ -3,6 +3,7 @@
 #include "apply/roots.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define MISSING_NAMES_SIZE_MAX 1000
 
@@ -102,4 +103,34 @@ void run_report_staged(Run *run)
         run->report->fetched_bytes_by_kind[kind] += statistics->fetched_bytes_by_kind[kind];
     run->report->fetched_bytes += statistics->fetched_bytes;
     run->report->equal_bytes += statistics->compared_bytes;
+}
+
+bool run_read_source_again(Run *run, Control *control, Error *error)
+{
+    Timeline timeline = run->position.timeline;
+
+    if (!run->source->operations->read_control(run->source, control, error))
+        return false;
+    if (!run->source->is_server)
+    {
+        if (memcmp(control->bytes, run->source_control.bytes, sizeof(control->bytes)) != 0)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "source system was modified while pg_rewind was running");
+        return true;
+    }
+    if (control->system_identifier != run->source_control.system_identifier)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was modified while pg_rewind was running");
+    if (control->state != STATE_IN_PRODUCTION && control->state != STATE_IN_ARCHIVE_RECOVERY)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was in unexpected state at end of rewind");
+    if (!run->source->operations->position(run->source, control, &run->position, error))
+        return false;
+    if (run->position.timeline != timeline)
+    {
+        error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
+        return error_detail(error, "It went from timeline %u to %u.", timeline,
+                            run->position.timeline);
+    }
+    return true;
 }

@@ -108,6 +108,10 @@ MUST_CHECK bool phase_stage(Run *run, bool final, bool *obsolete, Error *error);
 /* Throw away what was staged and planned, and look at the source as it is now. */
 MUST_CHECK bool run_begin_again(Run *run, Error *error);
 
+/* The source once more: its pg_control, then its position. An error if it is not the same any more.
+ */
+MUST_CHECK bool run_read_source_again(Run *run, Control *control, Error *error);
+
 /* Add what was staged to the report. */
 void run_report_staged(Run *run);
 

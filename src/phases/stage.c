@@ -193,37 +193,6 @@ static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
     return result;
 }
 
-/* The source once more, after its last byte was read: still the same, and where it stands. */
-static bool read_source_again(Run *run, Control *control, Error *error)
-{
-    Timeline timeline = run->position.timeline;
-
-    if (!run->source->operations->read_control(run->source, control, error))
-        return false;
-    if (!run->source->is_server)
-    {
-        if (memcmp(control->bytes, run->source_control.bytes, sizeof(control->bytes)) != 0)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "source system was modified while pg_rewind was running");
-        return true;
-    }
-    if (control->system_identifier != run->source_control.system_identifier)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "source system was modified while pg_rewind was running");
-    if (control->state != STATE_IN_PRODUCTION && control->state != STATE_IN_ARCHIVE_RECOVERY)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "source system was in unexpected state at end of rewind");
-    if (!run->source->operations->position(run->source, control, &run->position, error))
-        return false;
-    if (run->position.timeline != timeline)
-    {
-        error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
-        return error_detail(error, "It went from timeline %u to %u.", timeline,
-                            run->position.timeline);
-    }
-    return true;
-}
-
 /*
  * Files that a standby was removing when the last byte was fetched belong to a record that it had
  * by then: once that is replayed, the position tells of it.
@@ -294,7 +263,7 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
      * is younger than its end. */
     if (!stage_wal(run, &next_segment, run_wal_end(run), false, error) ||
         !stage_fetch(run->stage, run->source, &run->plan, error) ||
-        !read_source_again(run, source_last, error) ||
+        !run_read_source_again(run, source_last, error) ||
         (run->copies_are_replayed && run->source->is_server &&
          !wait_for_replay(run, source_last, error)))
         return false;

@@ -183,13 +183,15 @@ static bool give_up(const Hazard *hazard, Error *error)
     return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.");
 }
 
-/* The source as it is now: pg_control before the position, which is then at or behind its
- * checkpoint. */
+/* The source as it is now; its position is then at or behind its checkpoint. */
 static bool look_again(Run *run, Error *error)
 {
-    return run->source->operations->read_control(run->source, &run->source_control, error) &&
-           run->source->operations->position(run->source, &run->source_control, &run->position,
-                                             error);
+    Control control;
+
+    if (!run_read_source_again(run, &control, error))
+        return false;
+    run->source_control = control;
+    return true;
 }
 
 /* A primary that has copied a database makes a checkpoint at once: wait for that. */
