@@ -184,7 +184,7 @@ sub rewind_once
     is($dry->{status}, $result->{status}, '--dry-run predicts how it ends') if $dry && !$disturbance && !$round->{kill};
     is($result->{stdout}, '', 'pg_rewind prints nothing on stdout');
     # What a killed run left is gone as well.
-    is(differences($before =~ s/^(\S*/)?pg_rewind\.work\S* .*\n//mgr, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1 || $result->{status} == 3;
+    is(differences($before =~ s{^(\S*/)?pg_rewind\.work\S* .*\n}{}mgr, files_of($target)), '', 'refused, and nothing is changed') if $result->{status} == 1 || $result->{status} == 3;
     still_waiting($run, $target, $result, @waiting) if $result->{status} == 0 && !$round->{kill};
     return $result;
 }
