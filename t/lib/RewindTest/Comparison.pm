@@ -166,6 +166,7 @@ my $alarming = qr/PANIC|FATAL|ERROR|WARNING|invalid page/;
 my $harmless = qr/
       FATAL:\s+the\ database\ system\ is\ (starting\ up|not\ yet\ accepting\ connections|not\ accepting\ connections)
     | FATAL:\s+terminating\ (connection|walreceiver\ process|background\ worker.*)\ due\ to\ administrator\ command
+    | FATAL:\s+archive\ command\ failed\ with\ exit\ code\ 126
     | FATAL:\s+could\ not\ receive\ data\ from\ WAL\ stream
     | FATAL:\s+(could\ not\ connect\ to\ the\ primary\ server|streaming\ replication\ receiver.*could\ not\ connect)
     | WARNING:\s+could\ not\ open\ directory\ "(base|pg_tblspc\/\d+\/PG_\d+_\d+)\/\d+":\ No\ such\ file

@@ -47,12 +47,17 @@ sub try_start
     my ($self, %option) = @_;
     return $self->SUPER::try_start(%option) if %option;
     $self->{starts}++;
+    my $began = Time::HiRes::time();
     my $server = $self->launch;
-    my $deadline = Time::HiRes::time() + PATIENCE_SECONDS;
+    my $deadline = $began + PATIENCE_SECONDS;
     while (-e "/proc/$server" && Time::HiRes::time() < $deadline)
     {
         my @lines = split /\n/, eval { slurp($self->path('postmaster.pid')) } // '';
-        return { status => 0, stdout => '', stderr => '' } if @lines >= 8 && $lines[0] eq $server && $lines[7] =~ /^(ready|standby)/;
+        if (@lines >= 8 && $lines[0] eq $server && $lines[7] =~ /^(ready|standby)/)
+        {
+            RewindTest::Command::trace($began, "start $self->{name}");
+            return { status => 0, stdout => '', stderr => '' };
+        }
         wait_a_little();
     }
     return { status => 1, stdout => '', stderr => "the server did not start\n" };
@@ -67,12 +72,14 @@ sub stop
     return $self->SUPER::stop($mode) if !$signal;
     my $pid = $self->postmaster_pid or return $self;
     kill $signal, $pid;
-    my $deadline = Time::HiRes::time() + PATIENCE_SECONDS;
+    my $began = Time::HiRes::time();
+    my $deadline = $began + PATIENCE_SECONDS;
     while (-e "/proc/$pid")
     {
         die "gave up waiting: $self->{name} stops; its log:\n" . $self->log if Time::HiRes::time() > $deadline;
         wait_a_little();
     }
+    RewindTest::Command::trace($began, "stop " . ($mode // "fast") . " $self->{name} $pid");
     return $self;
 }
 

@@ -34,9 +34,9 @@ sub settings
     $settings .= "autovacuum = on\nautovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 10\n" if $choice->{autovacuum};
     $settings .= "wal_compression = on\n" if $choice->{wal_compression};
     $settings .= "track_commit_timestamp = on\n" if $choice->{commit_timestamps};
-    # A server runs this in its data directory.
+    # A server runs this in its data directory. What ends with more than 125 is not tried again for a while, nor waited for.
     my %command = (
-        stuck => 'false',
+        stuck => 'exit 126',
         own => 'cp %p ../archive/%f',
         own_gzip => 'gzip -c %p > ../archive/%f.gz',
         shared => 'test -f ../../archive/%f || (cp %p ../../archive/%f.new && mv ../../archive/%f.new ../../archive/%f)',
