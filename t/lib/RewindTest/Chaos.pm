@@ -74,6 +74,7 @@ sub choose_round
         crash_of_target => $dice->chance(10),
         held_transactions => $dice->chance(40),
         prepared => $dice->pick(0, 0, 0, 1, 2),
+        prepared_after => $dice->chance(60),
         checkpoint_while_held => $dice->chance(60),
         checkpoint_after => $dice->chance(40),
         load_at_divergence => $dice->chance(20),

@@ -174,9 +174,10 @@ sub diverge
         switch_timeline($p);
         work($run, $p, 1);
     }
-    prepare_transactions($run, $p, $round->{prepared});
+    prepare_transactions($run, $p, $round->{prepared}) if !$round->{prepared_after};
     my $held = $round->{held_transactions} && !($round->{crash_at_divergence} && $round->{history} !~ /ahead/) ? hold_transaction($p) : undef;
     $p->sql('CHECKPOINT') if $round->{checkpoint_while_held};
+    prepare_transactions($run, $p, $round->{prepared}) if $round->{prepared_after};
     my $load = $round->{load_at_divergence} ? start_load($p) : 0;
     $s->wait_for_replay_of($p) if !$load;
     $run->{next_object}{common} = $run->{next_object}{ $p->name } // 1;
