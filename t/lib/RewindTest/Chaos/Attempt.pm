@@ -74,6 +74,8 @@ my @refusals = (
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
+    # One in place and one elsewhere, with one number.
+    [ 'tablespace in place' => qr/target cannot be rewound as it is/, sub { $_[2] =~ /file "pg_tblspc\/\d+" is of different type/ } ],
     [ 'tablespace' => qr/replay of CREATE TABLESPACE would use/, sub { $_[1]{tablespace_of_source} } ],
 );
 
@@ -86,7 +88,7 @@ sub refusal
     for my $refusal (@refusals)
     {
         my ($name, $message, $condition) = @$refusal;
-        return $name if ($error // '') =~ $message && (!$condition || $condition->($run, $round));
+        return $name if ($error // '') =~ $message && (!$condition || $condition->($run, $round, $result->{stderr}));
     }
     return;
 }
@@ -209,7 +211,7 @@ sub rewind_until_done
     $source->start if is_directory($round);
     my $refusal = refusal($run, $round, $result);
     my $end = $refusal ? " at last ($refusal)" : '';
-    if ($refusal && $refusal =~ /database|changed|tablespace/ && !is_directory($round))
+    if ($refusal && $refusal =~ /database|changed|tablespace$/ && !is_directory($round))
     {
         make_checkpoints($source, $writer);
         $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target, $writer);
