@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use File::stat;
 use RewindTest;
 
 sub pg_checksums
@@ -86,5 +87,31 @@ each_version(sub {
         pg_checksums($_, '--enable') for $source, $target;
         $source->start;
         rewinds_from_both_kinds($source, $target);
+    });
+    RewindTest::Cluster::discard_all();
+
+    # Who was told that source and target differ may do that. What the target wrote before is in no WAL: rows of a lost
+    # transaction stay visible.
+    subtest('enabled on both sides, when hints had not been logged', sub {
+        my $session;
+        my ($source, $target) = split_brain($version,
+            cluster => { checksums => 0, settings => 'wal_log_hints = off' },
+            before => sub { $_[0]->sql('CREATE TABLE lost (a int)') },
+            together => sub {
+                $session = $_[0]->session;
+                $session->sql('BEGIN; INSERT INTO lost SELECT generate_series(1, 2000)');
+                $_[0]->sql('CHECKPOINT');
+            },
+            target => sub { $session->sql('COMMIT'); $session->end; $_[0]->sql('SELECT count(*) FROM lost; CHECKPOINT') });
+        $source->stop;
+        sleep(1) while stat($target->path('global/pg_control'))->mtime >= time;
+        pg_checksums($_, '--enable') for $source, $target;
+        for my $kind (qw(directory server))
+        {
+            $source->start if $kind eq 'server';
+            my $result = rewind($target, $source, kind => $kind);
+            is($result->{status}, 1, "a $kind as source is refused") or diag($result->{stderr});
+            like($result->{stderr}, qr/error: data checksums of the target seem to have been enabled after it was shut down$/m, 'with the reason');
+        }
     });
 }, only => [15]);

@@ -10,6 +10,7 @@
 #include "io/place.h"
 #include "io/process.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,66 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
         return error_set(error, ERROR_FAILED, /* contract */
                          "\"restore_command\" is not set in the target cluster");
     log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
+    return true;
+}
+
+/* Looking for a file that is older than the last checkpoint. */
+typedef struct AgeSearch
+{
+    char directory[PATH_SIZE]; /* base, or a database's below it */
+    int64_t checkpoint_time;
+    size_t file_count;
+    bool older;
+} AgeSearch;
+
+static bool look_at_age(void *context, const char *name, Error *error)
+{
+    AgeSearch *search = context;
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (search->older || !isdigit((unsigned char) name[0]))
+        return true;
+    if (!path_join(path, sizeof(path), search->directory, name, error) ||
+        !file_lstat(path, &status, &found, error))
+        return false;
+    if (!found || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return true;
+    search->file_count++;
+    search->older = status.st_mtim.tv_sec < search->checkpoint_time;
+    return true;
+}
+
+static bool look_at_database(void *context, const char *name, Error *error)
+{
+    AgeSearch *base = context;
+    AgeSearch database = *base;
+    bool found;
+
+    if (base->older || !isdigit((unsigned char) name[0]))
+        return true;
+    if (!path_join(database.directory, sizeof(database.directory), base->directory, name, error) ||
+        !dir_names(database.directory, look_at_age, &database, &found, error))
+        return false;
+    base->older = database.older;
+    base->file_count = database.file_count;
+    return true;
+}
+
+bool target_rewritten_since_stop(const Target *target, bool *rewritten, Error *error)
+{
+    AgeSearch base = {.checkpoint_time = target->control.checkpoint.time};
+    bool found;
+
+    *rewritten = false;
+    /* The checkpoint of a server that was stopped in recovery is its primary's, from long ago. */
+    if (target->control.state != STATE_SHUTDOWNED)
+        return true;
+    if (!path_join(base.directory, sizeof(base.directory), target->directory, "base", error) ||
+        !dir_names(base.directory, look_at_database, &base, &found, error))
+        return false;
+    *rewritten = base.file_count > 0 && !base.older;
     return true;
 }
 

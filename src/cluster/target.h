@@ -32,6 +32,13 @@ MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target,
 /* Read pg_control, PG_VERSION (must fit it) and backup_label. */
 MUST_CHECK bool target_read(Target *target, Error *error);
 
+/*
+ * Has something written to every file of its databases since the server was shut down, as
+ * pg_checksums does? By the files' times against that of pg_control's checkpoint; false unless it
+ * was shut down. One file that is older is enough: as a rule the first one that is looked at.
+ */
+MUST_CHECK bool target_rewritten_since_stop(const Target *target, bool *rewritten, Error *error);
+
 /* Is a server running on it? By postmaster.pid (pid_file_look in interlock.h, also for errors).
  * *pid for the message. */
 MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);

@@ -74,6 +74,28 @@ static bool check_hints_logged(const Run *run, Error *error)
     return true;
 }
 
+/* With checksums hints are logged; but not before they were enabled. */
+static bool check_checksums_are_old(const Run *run, Error *error)
+{
+    const Control *target = &run->target.control;
+    bool rewritten;
+
+    if (target->data_checksum_version == 0 || target->wal_log_hints)
+        return true;
+    if (!target_rewritten_since_stop(&run->target, &rewritten, error))
+        return false;
+    if (!rewritten)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "data checksums of the target seem to have been enabled after it was shut down");
+    error_detail(error,
+                 "Every file in \"%s/base\" was written since. Hint bits that were set "
+                 "before, without \"wal_log_hints\", are in no WAL.",
+                 run->options->target);
+    return error_hint(error, "Take a new base backup. If the directory was only copied since the "
+                             "server stopped, copy it again with the times of its files.");
+}
+
 /* That it is minimal now; whether it was meanwhile is told by its WAL. */
 static bool check_target_logged(const Run *run, Error *error)
 {
@@ -161,9 +183,9 @@ typedef bool (*Prerequisite)(const Run *run, Error *error);
 
 /* In the original's order; every one that fails is printed, the first one is the run's error. */
 static const Prerequisite prerequisites[] = {
-    check_same_system,     check_same_version,       check_hints_logged,
-    check_target_logged,   check_target_stopped,     check_source_stopped,
-    check_source_complete, check_not_same_directory, check_own_directories,
+    check_same_system,        check_same_version,    check_hints_logged,   check_checksums_are_old,
+    check_target_logged,      check_target_stopped,  check_source_stopped, check_source_complete,
+    check_not_same_directory, check_own_directories,
 };
 
 static bool check_prerequisites(const Run *run, Error *error)

@@ -2,6 +2,7 @@
 
 #include "directory.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #define FIRST_MAJOR 10
@@ -278,10 +279,48 @@ static void test_the_walk_follows_the_servers_links_only(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+static void set_time(const char *path, int64_t seconds)
+{
+    const struct timespec times[] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
+{
+    Target *target = make_target(15);
+    const int64_t stopped = target->control.checkpoint.time;
+    bool rewritten = true;
+
+    (void) state;
+    target->control.state = STATE_SHUTDOWNED;
+    assert_false(target_rewritten_since_stop(target, &rewritten, &error) && rewritten);
+    make_text("data/base/1/1259", "x");
+    make_text("data/base/1/PG_VERSION", "15\n");
+    make_text("data/base/1/1260", "");
+    make_text("data/base/5/1259", "x");
+    make_text("data/base/5/1259_fsm", "x");
+    for (size_t i = 0; i < 2; i++)
+        set_time(i == 0 ? "data/base/1/PG_VERSION" : "data/base/1/1260", stopped - 100);
+    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    assert_true(rewritten);
+    target->control.state = STATE_SHUTDOWNED_IN_RECOVERY;
+    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    assert_false(rewritten);
+    target->control.state = STATE_SHUTDOWNED;
+    set_time("data/base/5/1259", stopped);
+    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    assert_true(rewritten);
+    set_time("data/base/5/1259_fsm", stopped - 1);
+    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    assert_false(rewritten);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_modes_follow_the_directory),
+        TEST(test_files_that_are_all_newer_than_the_checkpoint),
         TEST(test_every_version_is_read),
         TEST(test_backup_label_is_read),
         TEST(test_mixed_up_versions_are_refused),
