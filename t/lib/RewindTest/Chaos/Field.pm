@@ -71,13 +71,18 @@ sub template
     flock($lock, LOCK_EX) or die "could not lock $template.lock: $!";
     return $self if -d $template;
 
+    my $no_wal_kept = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
     my $new = RewindTest::Cluster->new('template', $version,
-        settings => "max_replication_slots = 40\nallow_in_place_tablespaces = on\n",
+        settings => "$no_wal_kept\nmax_replication_slots = 40\nallow_in_place_tablespaces = on\n",
         map { $_ => $choice->{$_} } qw(checksums wal_segment_mb))->start;
     build_schema($new, RewindTest::Dice->new("schema $choice->{checksums}"));
     $new->sql("CREATE TABLESPACE place LOCATION '" . $new->tablespace_location('place')
             . "'; CREATE TABLE in_place TABLESPACE place AS SELECT generate_series(1, 2000) AS key");
+    $new->sql("UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'; DROP DATABASE template0; SELECT pg_switch_wal(); CHECKPOINT");
+    my $last = $new->query('SELECT pg_walfile_name(pg_current_wal_insert_lsn())');
     $new->stop;
+    # Nothing is copied that nobody reads: old WAL, and files for new one.
+    unlink grep { m{/([0-9A-F]{24})$} && $1 ne $last } glob($new->path('pg_wal/*'));
     my ($link) = glob($new->path('pg_tblspc/*'));
     unlink $link;
     symlink("$template/tablespace/place", $link) or die "could not create $link: $!";
