@@ -104,6 +104,7 @@ sub make_trouble
     if ($trouble eq 'wal_level_minimal' && $side eq 'target')
     {
         my @archive = $run->{choice}{archive} ne 'off' ? ('archive_mode = off') : ();
+        $cluster->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active');
         restart_with($cluster, 'wal_level = minimal', 'max_wal_senders = 0', @archive);
         work($run, $cluster, 3);
         restart_with($cluster, 'wal_level = replica', 'max_wal_senders = 8', @archive ? ('archive_mode = on') : ());
