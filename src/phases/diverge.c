@@ -277,18 +277,19 @@ static bool no_proof(const Run *run, const Search *search, Error *error)
 static bool check_proof(Run *run, const Search *search, Lsn latest, bool needed, Error *error)
 {
     const WalComparison *comparison = &search->comparison;
-    bool proven = true;
+    bool proven;
 
-    if (needed && run->divergence != latest)
-        proven = comparison->equal_from <= run->common.lsn;
-    else if (!needed)
+    if (needed && run->divergence == latest)
+        return true;
+    if (!is_proof(run, search, comparison->own_from, &proven, error))
+        return false;
+    /* What the source itself has does not suffice. */
+    if (!proven && comparison->own_from > comparison->equal_from)
     {
-        if (!is_proof(run, search, comparison->own_from, &proven, error))
+        if (!is_proof(run, search, comparison->equal_from, &proven, error))
             return false;
-        /* What the source itself has does not suffice. */
-        if (!proven && comparison->own_from > comparison->equal_from &&
-            (!is_proof(run, search, comparison->equal_from, &proven, error) ||
-             (proven && !archive_leads_to_source(run, &proven, error))))
+        /* For a rewind all WAL up to the source's end is read anyway, with its links. */
+        if (proven && !needed && !archive_leads_to_source(run, &proven, error))
             return false;
     }
     return proven || no_proof(run, search, error);
