@@ -160,7 +160,7 @@ sub play
             return (@ends, 'no history: ' . $reason =~ s/[0-9A-F]*\d[0-9A-F]*/N/gr);
         }
         push @ends, attempt($run, $round, $sides, $is_last);
-        last if $ends[-1] !~ /^(rewound|unneeded)/ || $ends[-1] =~ /again (refused|failed)/ || !Test::More->builder->is_passing;
+        last if $ends[-1] !~ /^(rewound|unneeded)/ || $ends[-1] =~ /again (refused|failed)|source's host/ || !Test::More->builder->is_passing;
         next_field($run, $sides) if !$is_last;
     }
     return @ends;

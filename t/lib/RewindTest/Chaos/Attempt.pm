@@ -281,6 +281,8 @@ sub attempt
     configure_restore_command($target);
     starts_as_before($target) if $end =~ /^refused/ && $round->{start_refused};
     return $end if $end !~ /^rewound|^unneeded/;
+    # It would make the source's tablespace at the source's place.
+    return "$end, but on the source's host" if $end =~ /^unneeded/ && defined $round->{place_of_source};
     $end .= rewind_again($run, $round, $sides) if $round->{rewound_twice};
     return $end if $end =~ /again (refused|failed)/;
     configure_restore_command($target);
