@@ -218,7 +218,7 @@ sub rewind_until_done
         $refusal = refusal($run, $round, $result);
     }
     return "refused ($refusal)" if $refusal;
-    is($result->{status}, 0, 'pg_rewind succeeds') or do { diag(tail($result->{stderr})); return 'failed' };
+    is($result->{signal} || $result->{status}, 0, 'pg_rewind succeeds') or do { diag(tail($result->{stderr})); return 'failed' };
     return 'unneeded' if $result->{stderr} =~ /no rewind required/;
     $round->{started_late} ||= $result->{stderr} =~ /recovery starts late/;
     return 'rewound' . ($result->{stderr} =~ /recovery starts late/ ? ' late' : '') . " from $round->{kind}$end";
