@@ -42,8 +42,37 @@ sub target_is_far_ahead
     return;
 }
 
+# A standby that has nothing else may receive what the target has, or something else in its place.
+sub source_may_still_receive
+{
+    my ($version) = @_;
+    my $primary = make_cluster('primary', $version)->start;
+    $primary->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
+    my $target = $primary->standby('target');
+    my $source = $primary->standby('source');
+    $target->wait_for_replay_of($primary);
+    $target->stop;
+    unlink $target->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
+    $target->start;
+    $target->sql('UPDATE t SET v = 1; CHECKPOINT');
+    $target->stop;
+    $source->wait_for_replay_of($primary);
+    my $result = rewind($target, $source);
+    is($result->{status}, 1, 'it is refused');
+    like($result->{stderr}, qr/^pg_rewind: error: source has not received all WAL that the target has$/m, 'with the reason');
+
+    $primary->sql('UPDATE t SET v = 2 WHERE g < 10; CHECKPOINT');
+    $source->wait_for_replay_of($primary);
+    $result = rewinds($target, $source);
+    like($result->{stderr}, qr/servers diverged at WAL location/, 'then the divergence is found');
+    rejoins($target, $source, writer => $primary);
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
+    subtest('a standby that may still receive WAL', sub { source_may_still_receive($version) });
     subtest('both on one timeline, the target far ahead', sub { target_is_far_ahead($version) });
     my $target = make_cluster('target', $version)->start;
     $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');

@@ -319,6 +319,21 @@ static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
     return end > begin ? end - begin : 0;
 }
 
+/* The source may come to have the target's last WAL, or other WAL in its place. */
+static bool nobody_knows(const Run *run, Error *error)
+{
+    char source[LSN_TEXT_SIZE], target[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
+    error_detail(error,
+                 "It is a standby, has WAL up to %s, and the target, on the same timeline, up to "
+                 "%s. Whether it will receive the same cannot be known.",
+                 run_lsn_text(run, run->position.end, source),
+                 run_lsn_text(run, run->target_end, target));
+    return error_hint(error, "Run pg_rewind again when the source has more WAL (CHECKPOINT on its "
+                             "primary makes some) or is promoted.");
+}
+
 /* Where the target's WAL ends and where it parts from the source's, given the history files' word.
  */
 static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
@@ -337,8 +352,9 @@ static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
     if (!find_divergence(run, latest, search, error))
         return false;
     /* But a standby on the target's own timeline may still receive what the target has. */
-    if (same_timeline && run->position.in_recovery && !search->moved)
-        run->divergence = run->target_end;
+    if (same_timeline && run->position.in_recovery && !search->moved &&
+        run->divergence < run->target_end)
+        return nobody_knows(run, error);
     return true;
 }
 
