@@ -166,11 +166,25 @@ sub rejoins
     return if $option{no_promotion};
 
     my $prepared = prepared_transactions($writer);
+    # Servers 10 and 11 rename the last segment before they read prepared transactions from it, if they archive. Any standby dies so.
+    restartpoint_of($target, $source, $writer)
+        if $target->version < 12 && $prepared ne '' && $target->query('SHOW archive_mode') ne 'off';
     $target->promote;
     is(prepared_transactions($target), $prepared, 'prepared transactions are those of the source');
     unlogged_tables_are_empty($target);
     $target->sql("INSERT INTO written_after_rewind VALUES ('promoted')");
     log_is_clean($target);
+    return;
+}
+
+# What is on the writer's disk now is on the standby's as well.
+sub restartpoint_of
+{
+    my ($standby, $source, $writer) = @_;
+    $writer->sql('CHECKPOINT');
+    $source->wait_for_replay_of($writer) if $writer != $source;
+    $standby->wait_for_replay_of($source);
+    $standby->sql('CHECKPOINT');
     return;
 }
 
