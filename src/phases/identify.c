@@ -287,6 +287,22 @@ static bool go_without_source(Run *run, bool *finished, const Error *error)
     return true;
 }
 
+/* After an interrupted rewind was finished the configuration is the source's, and the target lacks
+ * no WAL: without a command it goes on. */
+static bool ask_for_restore_command(Run *run, Error *error)
+{
+    const Options *options = run->options;
+
+    if (target_restore_command(run->arena, &run->target, options->bindir, options->config_file,
+                               &run->restore_command, error))
+        return true;
+    if (!run->resumed)
+        return false;
+    log_warning("%s", error->message);
+    run->restore_command = NULL;
+    return true;
+}
+
 bool phase_identify(Run *run, bool *finished, Error *error)
 {
     const Options *options = run->options;
@@ -297,9 +313,7 @@ bool phase_identify(Run *run, bool *finished, Error *error)
         return false;
     if (options->restore_command != NULL)
         run->restore_command = arena_strdup(run->arena, options->restore_command);
-    else if (options->restore_target_wal &&
-             !target_restore_command(run->arena, &run->target, options->bindir,
-                                     options->config_file, &run->restore_command, error))
+    else if (options->restore_target_wal && !ask_for_restore_command(run, error))
         return false;
     *finished = false;
     if (!open_source(run, error) ||

@@ -72,6 +72,10 @@ my @refusals = (
     [ 'copied database' => qr/replay would copy database/ ],
     [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_wal\/[0-9A-F]{24}"|could not prove/,
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
+    [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
+    # Under the names of what the target lacks an archive may have WAL of another history with equal timelines.
+    [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where/,
+        sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
     # One in place and one elsewhere, with one number.
@@ -211,7 +215,7 @@ sub rewind_until_done
     $source->start if is_directory($round);
     my $refusal = refusal($run, $round, $result);
     my $end = $refusal ? " at last ($refusal)" : '';
-    if ($refusal && $refusal =~ /database|changed|tablespace$/ && !is_directory($round))
+    if ($refusal && $refusal =~ /database|changed|behind|tablespace$/ && !is_directory($round))
     {
         make_checkpoints($source, $writer);
         $result = rewind_once($run, { %$round, dry_run => 0, kill => '', busy_source => 'idle' }, $source, $target, $writer);
