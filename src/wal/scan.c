@@ -37,7 +37,8 @@ bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing, c
 
     if (!chain_read_forward(scan->chain, from, &chain_end, error))
         return false;
-    *end = scan->chain->next_lsn;
+    /* A record that was given up, with none after it, is not where WAL ends. */
+    *end = scan->chain->last_lsn != LSN_INVALID ? scan->chain->next_lsn : from;
     *last = scan->chain->last_lsn;
     *missing = chain_end.missing;
     scan->ended_at_limit =
