@@ -495,12 +495,13 @@ static int run(const Command *command, FILE *report_file)
 int main(int argc, char **argv)
 {
     static Error error;
-    Command command = {.options = {.jobs = default_jobs(),
-                                   .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS}};
+    static Command command; /* its mappings of tablespaces are in use to the end */
     FILE *report_file;
     int first_argument = argc;
     int status;
 
+    command.options.jobs = default_jobs();
+    command.options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
     log_init(argv[0]);

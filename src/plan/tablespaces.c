@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "format/relpath.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Copy one side of the mapping, up to an "=" without a backslash or the end; returns what follows
@@ -34,15 +35,13 @@ static void make_canonical(char *path)
     *out = '\0';
 }
 
-bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
+static bool read_mapping(const TablespaceMappings *mappings, const char *text, char *from, char *to,
+                         Error *error)
 {
-    char *from = memory_allocate(strlen(text) + 1);
-    char *to = memory_allocate(strlen(text) + 1);
     const char *rest = take_side(text, from);
-    const bool has_two = *rest == '=';
 
     to[0] = '\0';
-    if (has_two)
+    if (*rest == '=')
         rest = take_side(rest + 1, to);
     if (*rest == '=')
         return error_set(error, ERROR_FAILED, "multiple \"=\" signs in tablespace mapping");
@@ -56,12 +55,36 @@ bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Erro
                          from[0] != '/' ? "old" : "new", from[0] != '/' ? from : to);
     make_canonical(from);
     make_canonical(to);
-    if (tablespace_mapped(mappings, from) != NULL)
-        return error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+    return tablespace_mapped(mappings, from) == NULL ||
+           error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+}
+
+bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
+{
+    char *from = memory_allocate(strlen(text) + 1);
+    char *to = memory_allocate(strlen(text) + 1);
+
+    if (!read_mapping(mappings, text, from, to, error))
+    {
+        free(from);
+        free(to);
+        return false;
+    }
     mappings->mappings =
         memory_resize(mappings->mappings, (mappings->count + 1) * sizeof(*mappings->mappings));
     mappings->mappings[mappings->count++] = (TablespaceMapping){.from = from, .to = to};
     return true;
+}
+
+void tablespace_mappings_free(TablespaceMappings *mappings)
+{
+    for (size_t i = 0; i < mappings->count; i++)
+    {
+        free(mappings->mappings[i].from);
+        free(mappings->mappings[i].to);
+    }
+    free(mappings->mappings);
+    *mappings = (TablespaceMappings){0};
 }
 
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location)

@@ -12,8 +12,8 @@
 
 typedef struct TablespaceMapping
 {
-    const char *from; /* the location on the source */
-    const char *to;   /* the one on the target; both absolute, without a slash at the end */
+    char *from; /* the location on the source */
+    char *to;   /* the one on the target; both absolute, without a slash at the end */
 } TablespaceMapping;
 
 typedef struct TablespaceMappings
@@ -23,12 +23,14 @@ typedef struct TablespaceMappings
 } TablespaceMappings;
 
 /*
- * Add what the command line says: OLD=NEW, in which "\=" is a "=" that belongs to a name. Memory is
- * never freed: it is the command line's. Errors in pg_basebackup's words: another form, two "=", a
- * path that is not absolute; and an OLD that was given before.
+ * Add what the command line says: OLD=NEW, in which "\=" is a "=" that belongs to a name.
+ * Errors in pg_basebackup's words: another form, two "=", a path that is not absolute; and an OLD
+ * that was given before.
  */
 MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text,
                                        Error *error);
+
+void tablespace_mappings_free(TablespaceMappings *mappings);
 
 /* Where the tablespace at `location` on the source goes; NULL: nothing is said of it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);

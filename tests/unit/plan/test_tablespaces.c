@@ -6,8 +6,6 @@
 
 #include "plan/tablespaces.h"
 
-#include <stdlib.h>
-
 static Error error;
 
 static void test_both_sides_of_a_mapping_are_read(void **state)
@@ -33,7 +31,7 @@ static void test_both_sides_of_a_mapping_are_read(void **state)
         assert_string_equal(mappings.mappings[0].from, rows[i].from);
         assert_string_equal(tablespace_mapped(&mappings, rows[i].from), rows[i].to);
         assert_null(tablespace_mapped(&mappings, "/elsewhere"));
-        free(mappings.mappings);
+        tablespace_mappings_free(&mappings);
     }
 }
 
@@ -62,7 +60,7 @@ static void test_what_is_no_mapping_is_refused(void **state)
         assert_string_equal(error.message, rows[i].message);
         assert_int_equal(mappings.count, 1);
     }
-    free(mappings.mappings);
+    tablespace_mappings_free(&mappings);
 }
 
 static void test_links_of_tablespaces_are_mapped_and_no_others(void **state)
@@ -84,7 +82,7 @@ static void test_links_of_tablespaces_are_mapped_and_no_others(void **state)
     assert_string_equal(files[1].link_target, "/b");
     assert_string_equal(files[2].link_target, "/c");
     assert_null(files[3].link_target);
-    free(mappings.mappings);
+    tablespace_mappings_free(&mappings);
 }
 
 int main(void)
