@@ -134,7 +134,6 @@ static bool find_common_checkpoint(Run *run, Lsn before, Error *error)
 typedef struct Search
 {
     bool moved; /* bytes have shown it to be earlier than histories and positions say */
-    Lsn to;     /* compared up to here */
     WalComparison comparison; /* of the bytes before the divergence */
 } Search;
 
@@ -162,13 +161,12 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
     {
         Lsn from;
 
-        search->to = run->divergence;
-        archive_set_common_end(run->archive, search->to);
-        if (!find_common_checkpoint(run, search->to, error))
+        archive_set_common_end(run->archive, run->divergence);
+        if (!find_common_checkpoint(run, run->divergence, error))
             return false;
         from = wal_segment_start(&run->shape,
                                  wal_segment_of(&run->shape, run->common.checkpoint.redo));
-        if (!divergence_compare(&sides, from, search->to, comparison, error))
+        if (!divergence_compare(&sides, from, run->divergence, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
                   (unsigned long long) (comparison->lsn - comparison->equal_from),
@@ -207,18 +205,18 @@ static bool has_commit(Run *run, Lsn from, Lsn to, bool *found, Error *error)
  * Two servers that went apart can write equal bytes for a while, but not equal times: a checkpoint
  * or the end of a transaction must be among what was compared.
  */
-static bool is_proof(Run *run, const Search *search, Lsn from, bool *proof, Error *error)
+static bool is_proof(Run *run, Lsn from, bool *proof, Error *error)
 {
-    const ScanCheckpointWanted last = {.before = search->to};
+    const ScanCheckpointWanted last = {.before = run->divergence};
     ScanCheckpoint checkpoint;
 
     *proof = false;
-    if (from >= search->to)
+    if (from >= run->divergence)
         return true;
     if (!scan_find_checkpoint(run->scan, &last, &checkpoint, error))
         return false;
-    *proof = checkpoint.lsn >= from && checkpoint.end <= search->to;
-    return *proof || has_commit(run, from, search->to, proof, error);
+    *proof = checkpoint.lsn >= from && checkpoint.end <= run->divergence;
+    return *proof || has_commit(run, from, run->divergence, proof, error);
 }
 
 /*
@@ -281,12 +279,12 @@ static bool check_proof(Run *run, const Search *search, Lsn latest, bool needed,
 
     if (needed && run->divergence == latest)
         return true;
-    if (!is_proof(run, search, comparison->own_from, &proven, error))
+    if (!is_proof(run, comparison->own_from, &proven, error))
         return false;
     /* What the source itself has does not suffice. */
     if (!proven && comparison->own_from > comparison->equal_from)
     {
-        if (!is_proof(run, search, comparison->equal_from, &proven, error))
+        if (!is_proof(run, comparison->equal_from, &proven, error))
             return false;
         /* For a rewind all WAL up to the source's end is read anyway, with its links. */
         if (proven && !needed && !archive_leads_to_source(run, &proven, error))

@@ -14,7 +14,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_NANOSECONDS 100000000 /* between two looks at a standby's position */
+#define POLL_MILLISECONDS 100 /* between two looks at a standby's position */
 
 /* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
  * it is nowhere. */
@@ -200,7 +200,6 @@ static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
 static bool wait_for_replay(Run *run, const Control *control, Error *error)
 {
     const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
-    const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
     const Lsn received = run->position.end;
     char text[LSN_TEXT_SIZE];
 
@@ -213,8 +212,7 @@ static bool wait_for_replay(Run *run, const Control *control, Error *error)
             return error_detail(error, "It is a standby, and databases were copied in the WAL that "
                                        "the rewound target would replay.");
         }
-        nanosleep(&pause, NULL);
-        if (!stop_check(error) ||
+        if (!stop_pause(POLL_MILLISECONDS, error) ||
             !run->source->operations->position(run->source, control, &run->position, error))
             return false;
     }

@@ -7,9 +7,8 @@
 #include "base/workers.h"
 
 #include <string.h>
-#include <time.h>
 
-#define POLL_NANOSECONDS 100000000 /* between two looks at the source's pg_control */
+#define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
 
 /* All of the source's WAL that an early start needs must be somewhere. */
 static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
@@ -198,7 +197,6 @@ static bool look_again(Run *run, Error *error)
 static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
 {
     const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
-    const struct timespec pause = {.tv_nsec = POLL_NANOSECONDS};
 
     *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
     if (*there || !hazard->checkpoint_follows || run->position.in_recovery ||
@@ -206,8 +204,7 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
         return true;
     while (!*there && clock_seconds() < deadline)
     {
-        nanosleep(&pause, NULL);
-        if (!stop_check(error) || !look_again(run, error))
+        if (!stop_pause(POLL_MILLISECONDS, error) || !look_again(run, error))
             return false;
         *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
     }
