@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos fuzz benchmark demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos fuzz bench demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -52,10 +52,11 @@ fuzz:
 	@tests/setup.sh thorough
 	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-# Time and bytes against the original of version 15; SCALE=100 is pgbench's.
-benchmark: setup
+# What a rewind costs beside the original of version 15, into BENCHMARKS.md; WORKLOADS="typical heavy", ROUNDS=1, SCALE=10 and others of
+# tests/bench.pl make it less.
+bench: setup
 	@$(MAKE) --no-print-directory all >/dev/null
-	@tests/benchmark.sh
+	@tests/bench.sh
 
 demo: setup
 	@$(MAKE) --no-print-directory all >/dev/null
