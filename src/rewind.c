@@ -113,6 +113,7 @@ static void clean_up(Run *run, RewindOutcome outcome)
     archive_destroy(run->target_wal);
     archive_destroy(run->source_archive);
     plan_free(&run->plan);
+    blockmap_destroy(run->rebuilt);
     listing_free(&run->source_files);
     listing_free(&run->target_files);
     source_close(run->source);

@@ -413,14 +413,16 @@ static bool prepare_patched(Stage *stage, const PlanEntry *entry, size_t index, 
            file_create(local, &stage->data_fds[root], error);
 }
 
-/* Whole files of no size come without asking. */
-static bool prepare_empty(const Stage *stage, const PlanEntry *entry, size_t index, Error *error)
+/* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
+ * recovery rebuilds, for which the space is taken now. */
+static bool prepare_whole(const Stage *stage, const PlanEntry *entry, size_t index, Error *error)
 {
     char name[PATH_SIZE];
     char local[PATH_SIZE];
     int fd = -1;
     const bool ok = stage_entry_name(stage, entry, index, name, error) &&
-                    stage_local(stage, name, local, error) && file_create(local, &fd, error);
+                    stage_local(stage, name, local, error) && file_create(local, &fd, error) &&
+                    file_reserve(fd, local, entry->source_size, error);
 
     file_close(fd);
     return ok;
@@ -435,8 +437,9 @@ static bool prepare(Stage *stage, const Plan *plan, Error *error)
 
         if (stage_is_patched(stage, entry, index))
             ok = prepare_patched(stage, entry, index, error);
-        else if (stage_is_whole(stage, entry, index) && entry->source_size == 0)
-            ok = prepare_empty(stage, entry, index, error);
+        else if (stage_is_whole(stage, entry, index) &&
+                 (entry->source_size == 0 || entry->rebuilt != NULL))
+            ok = prepare_whole(stage, entry, index, error);
         if (!ok)
             return false;
     }

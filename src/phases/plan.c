@@ -63,6 +63,7 @@ static bool make_plan(Run *run, Error *error)
     plan_print(&run->plan);
     run->report->planned = true;
     run->report->planned_bytes = run->plan.fetch_bytes;
+    run->report->rebuilt_bytes = run->plan.rebuilt_bytes;
     run->report->source_bytes = run->plan.source_bytes;
     log_progress_message(
         "need to copy %lu MB (total source directory size is %lu MB)", /* contract */

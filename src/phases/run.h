@@ -55,7 +55,9 @@ typedef struct Run
     ScanCheckpoint common; /* the last common checkpoint */
     Start early;           /* where recovery can start at the earliest; WAL is staged from there */
     Start start;           /* where it does */
-    bool copies_are_replayed;   /* files of databases, from a start before the copies */
+    bool copies_are_replayed; /* files of databases, from a start before the copies */
+    BlockMap *rebuilt; /* blocks that replay from the start writes whole; NULL: not relied on */
+    Lsn rebuilt_end;   /* by WAL up to here */
     Lsn source_wal_brought_end; /* the source's WAL was brought here up to this position */
 
     Listing source_files;
@@ -168,13 +170,18 @@ bool run_may_take(const Run *run, const char *path);
 /* Remove the copy of a segment that was brought, if there is one. */
 MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error);
 
+/* Is that segment one that the source has, or the target? (An archive's is not relied on where it
+ * need not be.) For WalStream's `rebuilds`; the context is the run. */
+bool run_segment_rebuilds(void *context, uint64_t segment);
+
 /* The same as a WalOpen; the context is the run. */
 MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
                                         bool *found, Error *error);
 
 /*
  * Read the source's WAL from `from`, where recovery may start, to `end`: each record is checked,
- * *result tells what they say, *last_end where the last whole one ends. A hole or damage before the
+ * *result tells what they say (with run_open_source_segment also what is rebuilt), *last_end where
+ * the last whole one ends. A hole or damage before the
  * end is an error. *scan is the caller's to destroy on success.
  */
 MUST_CHECK bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **scan,

@@ -179,19 +179,30 @@ bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
             file_remove(path, error));
 }
 
+/* Where the source or the target has a segment. */
+static bool own_segment_path(const Run *run, uint64_t segment, char path[PATH_SIZE], Error *error)
+{
+    if (run_keeps_segment(run, segment))
+        return segment_path(run, run->options->target, "/pg_wal/", segment, path, error);
+    if (run->source->is_server)
+        return segment_path(run, run->scratch, "/source.", segment, path, error);
+    return segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error);
+}
+
+bool run_segment_rebuilds(void *context, uint64_t segment)
+{
+    char path[PATH_SIZE];
+    bool found;
+    Error ignored;
+
+    return own_segment_path(context, segment, path, &ignored) && exists(path, &found, &ignored) &&
+           found;
+}
+
 bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
                              Error *error)
 {
-    if (run_keeps_segment(run, segment))
-    {
-        *found = true;
-        return segment_path(run, run->options->target, "/pg_wal/", segment, path, error);
-    }
-    if (run->source->is_server
-            ? !segment_path(run, run->scratch, "/source.", segment, path, error)
-            : !segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error))
-        return false;
-    if (!exists(path, found, error))
+    if (!own_segment_path(run, segment, path, error) || !exists(path, found, error))
         return false;
     return *found || find_in_archive(run, segment, path, found, error);
 }
@@ -235,11 +246,12 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
                           .history = &run->source_history,
                           .limit = end,
                           .open = open,
+                          .rebuilds = open == run_open_source_segment ? run_segment_rebuilds : NULL,
                           .context = run};
     *scan = scan_create(stream, run->options->jobs, first);
     progress_begin("scanned", end > from ? end - from : 0);
     scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
-              scan_finish(*scan, run->arena, from, from, result, error);
+              scan_finish(*scan, run->arena, first, first, result, error);
     progress_end();
     if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
     {

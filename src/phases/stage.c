@@ -289,6 +289,10 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
     }
     if (run->position.in_recovery)
         run->min_recovery_point = end;
+    /* What was left out of the fetch must be restored before the target counts as consistent. */
+    if (run->min_recovery_point < run->rebuilt_end)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was modified while pg_rewind was running");
     run->min_recovery_timeline =
         history_timeline_at(&run->source_history, run->min_recovery_point - 1);
     run->report->min_recovery_point = run->min_recovery_point;

@@ -128,6 +128,9 @@ static bool look_ahead(Run *run, Lsn end, Hazard *hazard, Error *error)
                              &last_end, error))
         return false;
     result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
+    blockmap_destroy(run->rebuilt);
+    run->rebuilt = scan_take_rebuilt(scan, &chain);
+    run->rebuilt_end = last_end;
     scan_destroy(scan);
     return result;
 }
@@ -233,7 +236,8 @@ static bool find_way_past(Run *run, const Hazard *hazard, bool *late, Error *err
     return hazard->harmless || give_up(hazard, error);
 }
 
-bool phase_start(Run *run, Error *error)
+/* Decide, and read the source's WAL. */
+static bool find_start(Run *run, Error *error)
 {
     static Hazard hazard; /* large */
     bool late;
@@ -260,6 +264,23 @@ bool phase_start(Run *run, Error *error)
         return false;
     run->copies_are_replayed = hazard.found && hazard.harmless;
     return !hazard.found || hazard.harmless || give_up(&hazard, error);
+}
+
+/* Replay that copies files reads blocks before their own records restore them. */
+static void forget_rebuilt(Run *run)
+{
+    blockmap_destroy(run->rebuilt);
+    run->rebuilt = NULL;
+}
+
+bool phase_start(Run *run, Error *error)
+{
+    if (!find_start(run, error))
+        return false;
+    if (run->copies_are_replayed)
+        forget_rebuilt(run);
+    run->input.rebuilt = run->rebuilt;
+    return true;
 }
 
 bool run_begin_again(Run *run, Error *error)

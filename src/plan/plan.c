@@ -200,6 +200,11 @@ static bool has_block_numbers(const PlanInput *input, const Candidate *candidate
            candidate->source->size <= segment_size;
 }
 
+static const BlockMapRelation *rebuilt_blocks(const PlanInput *input, const RelationFile *file)
+{
+    return input->rebuilt != NULL ? blockmap_find(input->rebuilt, file->relation) : NULL;
+}
+
 /* A relation file on both sides: named blocks, what follows a truncation, the tail. */
 static void decide_common_relation(Planner *planner, const Candidate *candidate)
 {
@@ -226,6 +231,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
                                                   : ACTION_NONE);
     entry->source_size = source_size;
     entry->blocks = blocks;
+    entry->rebuilt = rebuilt_blocks(input, file);
     entry->first_block = first_block;
     if (blocks != NULL && blockmap_truncated_to(blocks) != BLOCK_NONE)
         entry->fetch_all_from = blockmap_truncated_to(blocks);
@@ -239,6 +245,19 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
     }
 }
 
+/* A relation file that only the source has. */
+static void decide_new_relation(Planner *planner, const Candidate *candidate)
+{
+    const PlanInput *input = planner->input;
+    PlanEntry *entry = add_entry(planner, candidate, ACTION_COPY);
+
+    entry->source_size = settled_size(input, candidate);
+    if (!has_block_numbers(input, candidate))
+        return;
+    entry->rebuilt = rebuilt_blocks(input, &candidate->file);
+    entry->first_block = candidate->file.segment * input->relation_segment_blocks;
+}
+
 static void decide_relation(Planner *planner, const Candidate *candidate)
 {
     if (candidate->source == NULL)
@@ -248,8 +267,7 @@ static void decide_relation(Planner *planner, const Candidate *candidate)
         add_entry(planner, candidate, ACTION_NONE)->source_size =
             candidate->target != NULL ? candidate->target->size : 0;
     else if (candidate->target == NULL)
-        add_entry(planner, candidate, ACTION_COPY)->source_size =
-            settled_size(planner->input, candidate);
+        decide_new_relation(planner, candidate);
     else
         decide_common_relation(planner, candidate);
 }
@@ -452,18 +470,30 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
     return decide_ordinary(planner, candidate, error);
 }
 
+static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
+{
+    uint64_t offset = 0, size, bytes = 0;
+
+    for (; plan_next_range(plan, entry, &offset, &size); offset += size)
+        bytes += size;
+    return bytes;
+}
+
 static void count_bytes(Plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
     {
-        PlanEntry *entry = &plan->entries[i];
-        uint64_t offset = 0, size;
+        const PlanEntry *entry = &plan->entries[i];
+        const uint64_t bytes = bytes_to_fetch(plan, entry);
 
-        while (plan_next_range(plan, entry, &offset, &size))
+        plan->fetch_bytes_by_kind[entry->kind] += bytes;
+        plan->fetch_bytes += bytes;
+        if (entry->rebuilt != NULL)
         {
-            plan->fetch_bytes_by_kind[entry->kind] += size;
-            plan->fetch_bytes += size;
-            offset += size;
+            PlanEntry all = *entry;
+
+            all.rebuilt = NULL;
+            plan->rebuilt_bytes += bytes_to_fetch(plan, &all) - bytes;
         }
     }
 }
@@ -502,33 +532,75 @@ void plan_free(Plan *plan)
     *plan = (Plan){0};
 }
 
-/* The next range of a relation file that stays in place. */
+/* The next run of blocks within [from, end) that cannot be trusted on the target. */
+static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNumber end,
+                              BlockNumber *first, BlockNumber *count)
+{
+    *first = BLOCK_NONE;
+    if (entry->action == ACTION_COPY)
+        *first = from;
+    else if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, first, count))
+        *first = BLOCK_NONE;
+    if (entry->action == ACTION_COPY)
+        *count = end - from;
+    else if (entry->fetch_all_from != BLOCK_NONE)
+    {
+        BlockNumber all_from = entry->fetch_all_from > from ? entry->fetch_all_from : from;
+
+        if (all_from < end && (*first == BLOCK_NONE || *first + *count >= all_from))
+        {
+            *first = *first == BLOCK_NONE || *first > all_from ? all_from : *first;
+            *count = end - *first;
+        }
+    }
+    return *first != BLOCK_NONE;
+}
+
+/*
+ * Of a run of blocks, the first part that recovery does not rebuild. False: there is none. From
+ * where the source cut the relation on, recovery is not relied on.
+ */
+static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockNumber *count)
+{
+    BlockNumber end = *first + *count, limit, run, run_count;
+
+    if (entry->rebuilt == NULL)
+        return true;
+    limit = blockmap_truncated_to(entry->rebuilt);
+    limit = limit < end ? limit : end;
+    while (*first < limit && blockmap_next_run(entry->rebuilt, *first, limit, &run, &run_count))
+    {
+        if (run > *first)
+        {
+            end = run;
+            break;
+        }
+        *first += run_count;
+    }
+    *count = end - *first;
+    return *first < end;
+}
+
+/* The next range of a file whose blocks are told by their numbers. */
 static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
                              uint64_t *size)
 {
     uint64_t block_size = plan->block_size;
-    BlockNumber end =
+    BlockNumber end = /* the last block may be incomplete */
         entry->first_block + (BlockNumber) ((entry->source_size + block_size - 1) / block_size);
     BlockNumber from = entry->first_block + (BlockNumber) (*offset / block_size);
-    BlockNumber first = BLOCK_NONE, count = 0;
+    BlockNumber first, count;
     uint64_t range_end;
 
-    if (*offset >= entry->source_size) /* the last block may be incomplete */
+    if (*offset >= entry->source_size)
         return false;
-    if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, &first, &count))
-        first = BLOCK_NONE;
-    if (entry->fetch_all_from != BLOCK_NONE)
+    for (;; from = first + count)
     {
-        BlockNumber all_from = entry->fetch_all_from > from ? entry->fetch_all_from : from;
-
-        if (all_from < end && (first == BLOCK_NONE || first + count >= all_from))
-        {
-            first = first == BLOCK_NONE || first > all_from ? all_from : first;
-            count = end - first;
-        }
+        if (from >= end || !next_doubtful_run(entry, from, end, &first, &count))
+            return false;
+        if (leave_out_rebuilt(entry, &first, &count))
+            break;
     }
-    if (first == BLOCK_NONE)
-        return false;
     *offset = (uint64_t) (first - entry->first_block) * block_size;
     range_end = *offset + (uint64_t) count * block_size;
     *size = (range_end < entry->source_size ? range_end : entry->source_size) - *offset;
@@ -539,15 +611,15 @@ bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
 {
     if (entry->type != FILE_REGULAR || entry->gone || entry->equal || entry->dropped)
         return false;
-    if (entry->action == ACTION_COPY)
+    if (entry->action == ACTION_COPY && entry->rebuilt == NULL)
     {
         if (*offset >= entry->source_size)
             return false;
         *size = entry->source_size - *offset;
         return true;
     }
-    if (entry->kind != KIND_RELATION ||
-        (entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE))
+    if (entry->kind != KIND_RELATION || (entry->action != ACTION_COPY && entry->blocks == NULL &&
+                                         entry->fetch_all_from == BLOCK_NONE))
         return false;
     return next_block_range(plan, entry, offset, size);
 }

@@ -43,8 +43,10 @@ typedef struct PlanEntry
     const char *link_target; /* ACTION_CREATE of a link */
     uint64_t source_size;
     uint64_t target_size;
-    const BlockMapRelation *blocks; /* named blocks of the relation, or NULL */
-    BlockNumber first_block;        /* of this relation segment */
+    const BlockMapRelation *blocks;  /* named blocks of the relation, or NULL */
+    const BlockMapRelation *rebuilt; /* blocks that recovery writes whole: they are not fetched; or
+                                        NULL */
+    BlockNumber first_block;         /* of this relation segment */
     BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
                                    BLOCK_NONE */
     uint8_t action;
@@ -77,7 +79,8 @@ typedef struct Plan
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
-    uint64_t source_bytes; /* total size of the source directory */
+    uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
+    uint64_t source_bytes;  /* total size of the source directory */
 } Plan;
 
 /* What the plan is made from. */
@@ -89,7 +92,9 @@ typedef struct PlanInput
     uint32_t relation_segment_blocks;
     const Listing *source;
     const Listing *target;
-    const ScanResult *scan; /* of the target's WAL */
+    const ScanResult *scan;  /* of the target's WAL */
+    const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
+                                start on (ScanResult); NULL: that is not relied on */
     const History *source_history;
     Lsn divergence;
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
@@ -106,8 +111,8 @@ void plan_free(Plan *plan);
 
 /*
  * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next
- * range at or behind it, merged where adjacent. False at the end. For ACTION_COPY one range: the
- * whole file.
+ * range at or behind it, merged where adjacent. False at the end. For ACTION_COPY the whole file,
+ * without the blocks that recovery rebuilds.
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
 

@@ -409,6 +409,8 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
         if (report->equal_bytes > 0)
             text_row(text, "compared and found equal", "%s", size_text(report->equal_bytes, size));
     }
+    if (report->rebuilt_bytes > 0)
+        text_row(text, "left to recovery", "%s", size_text(report->rebuilt_bytes, size));
     if (!done && !report->dry_run)
         return; /* not all of it yet */
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
@@ -675,6 +677,7 @@ static void json_bytes(Json *json, const Report *report)
     json_open(json, '{');
     json_number(json, "planned", report->planned_bytes);
     json_number(json, "planned_wal", report->planned_wal_bytes);
+    json_number(json, "rebuilt", report->rebuilt_bytes);
     json_number(json, "fetched", report->fetched_bytes);
     json_key(json, "fetched_by_kind");
     json_open(json, '{');

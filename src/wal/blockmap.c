@@ -156,7 +156,7 @@ static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number
     return chunk;
 }
 
-void blockmap_add(BlockMap *map, RelationId id, BlockNumber block)
+bool blockmap_add(BlockMap *map, RelationId id, BlockNumber block)
 {
     BlockMapRelation *relation = get_relation(map, id);
     size_t number = block >> CHUNK_SHIFT;
@@ -168,7 +168,9 @@ void blockmap_add(BlockMap *map, RelationId id, BlockNumber block)
         chunk = &relation->chunks[number];
     else
         chunk = get_chunk(map, relation, number, word + 1);
-    chunk->words[word] |= (uint64_t) 1 << bit % WORD_BITS;
+    const uint64_t before = chunk->words[word];
+    chunk->words[word] = before | (uint64_t) 1 << bit % WORD_BITS;
+    return chunk->words[word] != before;
 }
 
 void blockmap_truncate(BlockMap *map, RelationId id, BlockNumber block)
@@ -236,6 +238,30 @@ void blockmap_merge(BlockMap *map, BlockMap *from)
     }
     from->relation_count = 0;
     from->memory = from->table_size * sizeof(BlockMapRelation *);
+}
+
+static void subtract_relation(BlockMapRelation *relation, const BlockMapRelation *other)
+{
+    for (size_t i = 0; i < relation->chunk_count && i < other->chunk_count; i++)
+    {
+        Chunk *chunk = &relation->chunks[i];
+        const Chunk *named = &other->chunks[i];
+
+        for (size_t word = 0; word < chunk->word_count && word < named->word_count; word++)
+            chunk->words[word] &= ~named->words[word];
+    }
+}
+
+void blockmap_subtract(BlockMap *map, const BlockMap *other)
+{
+    for (size_t i = 0; i < map->table_size; i++)
+    {
+        const BlockMapRelation *named =
+            map->table[i] != NULL ? blockmap_find(other, map->table[i]->id) : NULL;
+
+        if (named != NULL)
+            subtract_relation(map->table[i], named);
+    }
 }
 
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId id)

@@ -22,7 +22,8 @@ typedef struct BlockMapRelation BlockMapRelation;
 BlockMap *blockmap_create(void);
 void blockmap_destroy(BlockMap *map); /* NULL is allowed */
 
-void blockmap_add(BlockMap *map, RelationId relation, BlockNumber block);
+/* True: the block was not named before. */
+bool blockmap_add(BlockMap *map, RelationId relation, BlockNumber block);
 
 /* The relation was cut to `block` blocks: all from there on count as changed. The smallest one
  * stays. */
@@ -33,6 +34,9 @@ void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 
 /* Take over all that `from` holds; from is left empty. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
+
+/* Blocks that `other` names are no longer named. */
+void blockmap_subtract(BlockMap *map, const BlockMap *other);
 
 const BlockMapRelation *blockmap_find(const BlockMap *map,
                                       RelationId relation);          /* NULL: not named */

@@ -23,6 +23,8 @@ Chain *chain_create(const WalStream *stream, int jobs, Lsn floor_at_most)
     chain->jobs = jobs < 1 ? 1 : jobs;
     chain->floor_at_most = floor_at_most;
     chain->blocks = blockmap_create();
+    if (stream->rebuilds != NULL)
+        chain->rebuilt = blockmap_create();
     return chain;
 }
 
@@ -35,6 +37,7 @@ void chain_destroy(Chain *chain)
     free(chain->ahead);
     free(chain->behind);
     blockmap_destroy(chain->blocks);
+    blockmap_destroy(chain->rebuilt);
     free(chain);
 }
 
@@ -61,7 +64,30 @@ static void append_summary(Summary ***list, size_t *count, Summary *summary)
     (*list)[(*count)++] = summary;
 }
 
-/* Hand a segment's map over to the whole, unless the floor may cut it. */
+void chain_merge(Chain *chain, const Summary *summary, bool earlier)
+{
+    if (chain->rebuilt != NULL)
+    {
+        /* The first record decides: a later segment's is not the first where an earlier names the
+         * block. */
+        if (earlier)
+            blockmap_subtract(chain->rebuilt, summary->blocks);
+        else
+            blockmap_subtract(summary->rebuilt, chain->blocks);
+        blockmap_merge(chain->rebuilt, summary->rebuilt);
+    }
+    blockmap_merge(chain->blocks, summary->blocks);
+}
+
+void chain_take_blocks(Chain *chain, Summary *summary, bool earlier)
+{
+    chain_merge(chain, summary, earlier);
+    blockmap_destroy(summary->blocks);
+    blockmap_destroy(summary->rebuilt);
+    summary->blocks = summary->rebuilt = NULL;
+}
+
+/* Hand a segment's maps over to the whole, unless the floor may cut it. */
 static void take_blocks(Chain *chain, Summary *summary)
 {
     uint64_t floor_segment = wal_segment_of(&chain->stream->shape, chain->floor_at_most);
@@ -72,9 +98,7 @@ static void take_blocks(Chain *chain, Summary *summary)
         chain->kept_memory += memory;
         return;
     }
-    blockmap_merge(chain->blocks, summary->blocks);
-    blockmap_destroy(summary->blocks);
-    summary->blocks = NULL;
+    chain_take_blocks(chain, summary, false);
 }
 
 /* --- Batches: segments read at the same time
@@ -312,6 +336,7 @@ bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
 {
     *end = (ChainEnd){0};
     assert(!chain->begun);
+    assert(chain->rebuilt == NULL || chain->floor_at_most <= from);
     chain->begun = true;
     chain->first_segment = wal_segment_of(&chain->stream->shape, from);
     chain->next_lsn = from;
@@ -436,6 +461,7 @@ bool chain_read_back(Chain *chain, Error *error)
     Batch batch = {.segment = lowest - 1, .backward = true, .count = (size_t) chain->jobs};
     bool good;
 
+    assert(chain->rebuilt == NULL); /* which record is the first is then known too late */
     if (chain_first_is_partial(chain))
         return complete_first(chain, error);
     /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */

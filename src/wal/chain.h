@@ -32,6 +32,7 @@ typedef struct Chain
     Lsn last_lsn;       /* of the last record */
     Lsn next_lsn;       /* where one would follow */
     BlockMap *blocks;   /* of segments whose map was handed over: those that no floor can cut */
+    BlockMap *rebuilt;  /* likewise, of blocks whose first record restores them; NULL: not wanted */
     size_t kept_memory; /* of the other maps */
     uint64_t bytes_read;
 } Chain;
@@ -61,6 +62,13 @@ MUST_CHECK bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error 
 /* Lengthen the chain at its lower end, by at most `jobs` segments; first complete a segment that
  * was read from its middle. */
 MUST_CHECK bool chain_read_back(Chain *chain, Error *error);
+
+/* Put a segment's maps into the whole; they are left empty. earlier: it comes before all that are
+ * there. */
+void chain_merge(Chain *chain, const Summary *summary, bool earlier);
+
+/* The same with a segment's own maps, which it then has no longer. */
+void chain_take_blocks(Chain *chain, Summary *summary, bool earlier);
 
 /* Was the lowest segment read from its middle on? */
 bool chain_first_is_partial(const Chain *chain);

@@ -34,6 +34,12 @@ typedef struct WalStream
     const History *history;
     Lsn limit; /* bytes at and behind it are taken as not there; LSN_INVALID: no limit */
     WalOpen open;
+    /*
+     * May a block that a record of this segment restores be left to recovery? Called from several
+     * threads at once. NULL: which blocks are, is not wanted to be known; else a scan must
+     * begin at its floor.
+     */
+    bool (*rebuilds)(void *context, uint64_t segment);
     void *context;
     WalMissing missing; /* archive_missing_error; NULL: a message with the segment's name */
 } WalStream;

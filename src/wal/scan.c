@@ -48,6 +48,16 @@ bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing, c
     return true;
 }
 
+BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result)
+{
+    BlockMap *rebuilt = result->rebuilt;
+
+    if (rebuilt != NULL)
+        scan->chain->rebuilt = NULL;
+    result->rebuilt = NULL;
+    return rebuilt;
+}
+
 const WalStream *scan_stream(const WalScan *scan)
 {
     return scan->chain->stream;
@@ -263,13 +273,11 @@ static void merge_blocks(Chain *chain, const Cut *cut)
         const Summary *counted = from_floor(cut, i);
 
         if (counted != summary)
-            blockmap_merge(chain->blocks, counted->blocks);
+            chain_merge(chain, counted, true);
         else if (summary->blocks != NULL)
         {
             chain->kept_memory -= blockmap_memory(summary->blocks);
-            blockmap_merge(chain->blocks, summary->blocks);
-            blockmap_destroy(summary->blocks);
-            summary->blocks = NULL;
+            chain_take_blocks(chain, summary, true);
         }
     }
 }
@@ -489,6 +497,8 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     collect_directories(&cut, arena, result);
     judge_parameters(&cut, arena, result);
     result->blocks = chain->blocks;
+    if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
+        result->rebuilt = chain->rebuilt;
     result->wal_bytes = chain->bytes_read;
     summary_destroy(cut.at_floor);
     summary_destroy(cut.at_divergence);

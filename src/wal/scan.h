@@ -102,8 +102,12 @@ typedef struct ScanPrepared
 /* What was found from the floor on; lists in the arena given. */
 typedef struct ScanResult
 {
-    BlockMap *blocks; /* from the floor on; owned by the scan. Where much WAL was read, also some
-                         from before it */
+    BlockMap *blocks;  /* from the floor on; owned by the scan. Where much WAL was read, also some
+                          from before it */
+    BlockMap *rebuilt; /* of these, the blocks whose first record from the floor on makes replay
+                          write them whole without reading them; owned by the scan. NULL: the stream
+                          did not want to know, or there is a record that may read other blocks than
+                          it names */
     uint64_t record_count; /* from the floor on, except that segments count whole where not cut */
     uint64_t wal_bytes;    /* read */
     /* From the divergence on: */
@@ -142,5 +146,8 @@ typedef struct ScanResult
  */
 MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence,
                             ScanResult *result, Error *error);
+
+/* The result's `rebuilt` becomes the caller's. */
+BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result);
 
 #endif

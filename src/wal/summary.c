@@ -19,19 +19,39 @@ static const char *keep_string(Summary *summary, const char *text, size_t size)
     return arena_strndup(summary->strings, text, size);
 }
 
+/* Does replay write the whole block without reading it? */
+static bool restores(const BlockReference *reference)
+{
+    return (reference->has_image && reference->image_applies) || reference->will_init;
+}
+
 static void note_blocks(Summary *summary, const WalRecord *record)
 {
     if (summary->blocks == NULL)
         return;
     for (unsigned i = 0; i < record->block_count; i++)
-        if (record->blocks[i].fork == FORK_MAIN)
-            blockmap_add(summary->blocks, record->blocks[i].relation, record->blocks[i].block);
+    {
+        const BlockReference *reference = &record->blocks[i];
+
+        if (reference->fork == FORK_MAIN &&
+            blockmap_add(summary->blocks, reference->relation, reference->block) &&
+            summary->rebuilds && restores(reference))
+            blockmap_add(summary->rebuilt, reference->relation, reference->block);
+    }
 }
 
 static void note_storage(Summary *summary, RelationId relation, Lsn lsn)
 {
     if (summary->blocks != NULL)
         blockmap_storage_changed(summary->blocks, relation, lsn);
+}
+
+static void note_truncation(Summary *summary, RelationId relation, BlockNumber block)
+{
+    if (summary->blocks != NULL)
+        blockmap_truncate(summary->blocks, relation, block);
+    if (summary->rebuilt != NULL)
+        blockmap_truncate(summary->rebuilt, relation, block);
 }
 
 static void note_checkpoint(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -175,8 +195,8 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
         note_storage(summary, event->relation, record->lsn);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
-        if ((event->flags & TRUNCATE_HEAP) && summary->blocks != NULL)
-            blockmap_truncate(summary->blocks, event->relation, event->block);
+        if (event->flags & TRUNCATE_HEAP)
+            note_truncation(summary, event->relation, event->block);
         break;
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
@@ -236,6 +256,11 @@ Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn f
     summary->floor = floor;
     summary->divergence = divergence;
     summary->blocks = blockmap_create();
+    if (stream->rebuilds != NULL)
+    {
+        summary->rebuilt = blockmap_create();
+        summary->rebuilds = stream->rebuilds(stream->context, segment);
+    }
     if (wal_read_segment(stream, segment, from, visit_record, summary, &summary->facts, error))
         return summary;
     summary_destroy(summary);
@@ -247,6 +272,7 @@ void summary_destroy(Summary *summary)
     if (summary == NULL)
         return;
     blockmap_destroy(summary->blocks);
+    blockmap_destroy(summary->rebuilt);
     buffer_free(&summary->checkpoints);
     buffer_free(&summary->databases);
     buffer_free(&summary->tablespaces);

@@ -40,6 +40,9 @@ typedef struct Summary
     WalSegmentFacts facts; /* of all records, floor or not */
     uint64_t record_count; /* from the floor on */
     BlockMap *blocks;      /* NULL: not wanted, or handed over */
+    BlockMap *rebuilt;     /* blocks whose first record here restores them, whatever they hold:
+                            * the stream wants to know; else NULL */
+    bool rebuilds;         /* rebuilt is filled */
     Buffer checkpoints;    /* ScanCheckpoint */
     Buffer databases;      /* ScanDatabase */
     Buffer tablespaces;    /* ScanTablespace; paths in strings */

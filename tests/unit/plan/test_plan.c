@@ -149,10 +149,15 @@ static const char *ranges_of(const Case *c, const char *path)
 
 static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16384};
 
-static void name_blocks(Case *c, const char *blocks)
+static void name_blocks_in(BlockMap *map, const char *blocks)
 {
     for (char *next = (char *) blocks; *next != '\0';)
-        blockmap_add(c->scan.blocks, table, (BlockNumber) strtoul(next, &next, 10));
+        blockmap_add(map, table, (BlockNumber) strtoul(next, &next, 10));
+}
+
+static void name_blocks(Case *c, const char *blocks)
+{
+    name_blocks_in(c->scan.blocks, blocks);
 }
 
 /* --- one relation file -------------------------------------------------------------------------
@@ -252,6 +257,79 @@ static void test_blocks_of_a_relation_file(void **state)
                          row->source == ABSENT ? 0 : row->source);
         end(&c);
     }
+}
+
+/* Blocks that recovery rebuilds are left out, but for those from where the source cut the relation
+ * on. */
+static void test_rebuilt_blocks_are_not_fetched(void **state)
+{
+    static const struct
+    {
+        const char *path;
+        int64_t source, target;
+        const char *named, *rebuilt;
+        int truncated_to; /* by the source */
+        const char *ranges;
+        uint64_t bytes, rebuilt_bytes;
+    } rows[] = {
+        {F, 10 * B, 10 * B, "2 3 4 7", "3", ABSENT, "2b+1b 4b+1b 7b+1b", 3 * B, B},
+        {F, 10 * B, 10 * B, "2 3 4 7", "2 4 5 7", ABSENT, "3b+1b", B, 3 * B},
+        {F, 10 * B, 10 * B, "2 3", "2 3", ABSENT, "", 0, 2 * B},
+        {F, 10 * B, 10 * B, "2 3", "5", ABSENT, "2b+2b", 2 * B, 0},
+        {F, 10 * B, 6 * B, "1", "1 6 7 9", ABSENT, "8b+1b", B, 4 * B},
+        {F, 10 * B, 6 * B, "1", "1 6 7 8 9", ABSENT, "", 0, 5 * B},
+        {F, 10 * B, 10 * B, "2 3 4 7", "2 3 4 7", 4, "4b+1b 7b+1b", 2 * B, 2 * B},
+        {F, 10 * B, 10 * B, "2 3 4 7", "2 3 4 7", 0, "2b+3b 7b+1b", 4 * B, 0},
+        {F, 10 * B, ABSENT, "", "0 1 2 3 4 5 6 7 8 9", ABSENT, "", 0, 10 * B},
+        {F, 10 * B, ABSENT, "", "0 1 5 9", ABSENT, "2b+3b 6b+3b", 6 * B, 4 * B},
+        {F, 10 * B + 100, ABSENT, "", "0 1 2 3 4 5 6 7 8 9 10", ABSENT, "", 0, 10 * B + 100},
+        {F, 10 * B + 100, ABSENT, "", "0 1 2 3 4 5 6 7 8 9", ABSENT, "81920+100", 100, 10 * B},
+        {F ".1", 10 * B, 10 * B, "100 101 105", "1 5 101", ABSENT, "0b+1b 5b+1b", 2 * B, B},
+        {F ".1", 10 * B, ABSENT, "", "1 5 101", ABSENT, "0b+1b 2b+8b", 9 * B, B},
+        {F ".42949672", 10 * B, ABSENT, "", "0 1 2", ABSENT, "0b+10b", 10 * B, 0},
+        {F "_vm", 10 * B, ABSENT, "", "0 1 2", ABSENT, "0b+10b", 10 * B, 0},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        Case c;
+        BlockMap *rebuilt = blockmap_create();
+
+        begin(&c, 15);
+        add(&c, rows[i].path, rows[i].source, rows[i].target);
+        name_blocks(&c, rows[i].named);
+        name_blocks_in(rebuilt, rows[i].rebuilt);
+        if (rows[i].truncated_to != ABSENT)
+            blockmap_truncate(rebuilt, table, (BlockNumber) rows[i].truncated_to);
+        c.input.rebuilt = rebuilt;
+        assert_true(make(&c));
+        if (strcmp(ranges_of(&c, rows[i].path), rows[i].ranges) != 0)
+            fail_msg("row %zu: %s, not %s", i, ranges_of(&c, rows[i].path), rows[i].ranges);
+        assert_int_equal(c.plan.fetch_bytes, rows[i].bytes);
+        assert_int_equal(c.plan.rebuilt_bytes, rows[i].rebuilt_bytes);
+        assert_int_equal(plan_final_size(find(&c, rows[i].path)), rows[i].source);
+        end(&c);
+        blockmap_destroy(rebuilt);
+    }
+}
+
+/* Storage that the target made may hold anything: where it differs it is taken whole. */
+static void test_rebuilt_blocks_of_the_targets_storage_are_fetched(void **state)
+{
+    BlockMap *rebuilt = blockmap_create();
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, F, 10 * B, 10 * B);
+    blockmap_storage_changed(c.scan.blocks, table, DIVERGENCE + 8);
+    name_blocks_in(rebuilt, "1 2 3");
+    c.input.rebuilt = rebuilt;
+    assert_true(make(&c));
+    assert_string_equal(ranges_of(&c, F), "0b+10b");
+    end(&c);
+    blockmap_destroy(rebuilt);
 }
 
 /* The source's first segment was listed before it was full, then the second one came. */
@@ -723,6 +801,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_of_a_relation_file),
+        cmocka_unit_test(test_rebuilt_blocks_are_not_fetched),
+        cmocka_unit_test(test_rebuilt_blocks_of_the_targets_storage_are_fetched),
         cmocka_unit_test(test_a_segment_that_is_followed_is_full),
         cmocka_unit_test(test_bytes_are_counted_by_kind),
         cmocka_unit_test(test_unlogged_relations),

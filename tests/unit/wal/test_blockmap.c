@@ -57,6 +57,32 @@ static void test_runs(void **state)
     blockmap_destroy(map);
 }
 
+static void test_subtract(void **state)
+{
+    BlockMap *map = blockmap_create();
+    BlockMap *other = blockmap_create();
+
+    (void) state;
+    for (BlockNumber block = 60; block < 200; block++)
+        assert_true(blockmap_add(map, relation_of(1), block));
+    assert_false(blockmap_add(map, relation_of(1), 60));
+    blockmap_add(map, relation_of(1), 131073);
+    blockmap_add(map, relation_of(2), 7);
+    blockmap_truncate(map, relation_of(1), 500);
+    for (BlockNumber block = 100; block < 300; block += 20)
+        blockmap_add(other, relation_of(1), block);
+    blockmap_add(other, relation_of(1), 131073);
+    blockmap_add(other, relation_of(1), 600000);
+    blockmap_add(other, relation_of(3), 7);
+    blockmap_subtract(map, other);
+    assert_string_equal(runs_of(map, 1, 0, BLOCK_NONE), "60+40 101+19 121+19 141+19 161+19 181+19");
+    assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "7+1");
+    assert_int_equal(blockmap_truncated_to(blockmap_find(map, relation_of(1))), 500);
+    assert_true(blockmap_add(map, relation_of(1), 100));
+    blockmap_destroy(map);
+    blockmap_destroy(other);
+}
+
 static void test_the_highest_block(void **state)
 {
     BlockMap *map = blockmap_create();
@@ -189,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_subtract),
         cmocka_unit_test(test_the_highest_block),
         cmocka_unit_test(test_truncation_and_storage),
         cmocka_unit_test(test_merge),

@@ -525,6 +525,118 @@ static void test_blocks_count_from_the_floor_on(void **state)
     free(writer);
 }
 
+/* How a record names a block. */
+static void write_kind(WalWriter *writer, BlockNumber number, char kind)
+{
+    const BlockReference block = {.relation = table,
+                                  .block = number,
+                                  .fork = FORK_MAIN,
+                                  .has_image = kind == 'I' || kind == 'c',
+                                  .image_applies = kind == 'I',
+                                  .will_init = kind == 'W'};
+
+    writer_record(writer, 10, 0, 0, &block, "data", 4);
+}
+
+/*
+ * The first record of a block decides: I, an image that is applied; W, a page that is initialised;
+ * c, an image for checks only; -, a change. Each block's records lie `distance` bytes apart: within
+ * a segment, in neighbouring ones, with some between.
+ */
+static void test_rebuilt_blocks(void **state)
+{
+    static const struct
+    {
+        const char *kinds;
+        bool rebuilt;
+    } rows[] = {{"I", true},   {"W", true},    {"c", false},  {"-", false},
+                {"I-", true},  {"W-", true},   {"-I", false}, {"-W", false},
+                {"cI", false}, {"II", true},   {"I-W", true}, {"-II", false},
+                {" I-", true}, {" -I", false}, {"  W", true}, {"- I", false}};
+    const size_t count = sizeof(rows) / sizeof(rows[0]);
+
+    (void) state;
+    for (size_t distance = 100; distance < 4 * SEGMENT_SIZE; distance *= 6)
+    {
+        WalWriter *writer = writer_create();
+        const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
+        ScanResult result;
+        End end;
+
+        writer->stream.rebuilds = writer_rebuilds;
+        for (size_t k = 0; k < 3; k++)
+        {
+            for (BlockNumber i = 0; i < count; i++)
+                if (k < strlen(rows[i].kinds) && rows[i].kinds[k] != ' ')
+                    write_kind(writer, i, rows[i].kinds[k]);
+            writer_filler(writer, distance);
+        }
+        WalScan *scan = forward(writer, from, from, 2, &end);
+        finish(scan, from, from, &result);
+        for (BlockNumber i = 0; i < count; i++)
+            if (is_named(result.rebuilt, i) != rows[i].rebuilt || !is_named(result.blocks, i))
+                fail_msg("%s, %zu bytes apart", rows[i].kinds, distance);
+        scan_destroy(scan);
+        free(writer);
+    }
+}
+
+/* A segment that is only in an archive makes nothing rebuilt, but its records are first ones. */
+static void test_what_an_archive_has_is_not_relied_on(void **state)
+{
+    WalWriter *writer = writer_create();
+    const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
+    ScanResult result;
+    End end;
+
+    (void) state;
+    writer->stream.rebuilds = writer_rebuilds;
+    writer->archived = 2;
+    write_kind(writer, 1, 'I');
+    writer_fill_to(writer, SEGMENT(2));
+    write_kind(writer, 1, 'I');
+    write_kind(writer, 2, 'I');
+    writer_fill_to(writer, SEGMENT(3));
+    write_kind(writer, 2, 'I');
+    write_kind(writer, 3, 'I');
+    WalScan *scan = forward(writer, from, from, 2, &end);
+    finish(scan, from, from, &result);
+    assert_true(is_named(result.rebuilt, 1));
+    assert_false(is_named(result.rebuilt, 2));
+    assert_true(is_named(result.rebuilt, 3));
+    BlockMap *rebuilt = scan_take_rebuilt(scan, &result);
+    assert_null(result.rebuilt);
+    scan_destroy(scan);
+    assert_true(is_named(rebuilt, 3));
+    blockmap_destroy(rebuilt);
+    free(writer);
+}
+
+/* Records of an extension's resource manager may read any block. */
+static void test_nothing_is_rebuilt_beside_unknown_records(void **state)
+{
+    const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
+
+    (void) state;
+    for (int row = 0; row < 2; row++)
+    {
+        WalWriter *writer = writer_create();
+        ScanResult result;
+        End end;
+
+        writer->stream.rebuilds = row == 0 ? writer_rebuilds : NULL;
+        write_kind(writer, 1, 'I');
+        if (row == 0)
+            writer_record(writer, 128, 0, 0, NULL, "data", 4);
+        WalScan *scan = forward(writer, from, from, 2, &end);
+        finish(scan, from, from, &result);
+        assert_null(result.rebuilt);
+        assert_null(scan_take_rebuilt(scan, &result));
+        scan_destroy(scan);
+        free(writer);
+    }
+}
+
 static void test_a_low_floor_is_exact_where_it_was_announced(void **state)
 {
     WalWriter *writer = writer_create();
@@ -805,6 +917,9 @@ int main(void)
         cmocka_unit_test(test_wal_that_is_gone_backward),
         cmocka_unit_test(test_the_record_at_a_place),
         cmocka_unit_test(test_blocks_count_from_the_floor_on),
+        cmocka_unit_test(test_rebuilt_blocks),
+        cmocka_unit_test(test_what_an_archive_has_is_not_relied_on),
+        cmocka_unit_test(test_nothing_is_rebuilt_beside_unknown_records),
         cmocka_unit_test(test_a_low_floor_is_exact_where_it_was_announced),
         cmocka_unit_test(test_commits_count_from_the_divergence_on),
         cmocka_unit_test(test_transaction_numbers_are_circular),

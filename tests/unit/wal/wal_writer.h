@@ -34,6 +34,7 @@ typedef struct WalWriter
     Lsn position; /* where the next record starts, before a page header */
     Lsn last;     /* the record before */
     int open_count;
+    uint64_t archived; /* a segment for which writer_rebuilds says no */
 } WalWriter;
 
 static inline bool writer_open(void *context, Timeline timeline, uint64_t segment, int *fd,
@@ -51,6 +52,13 @@ static inline bool writer_open(void *context, Timeline timeline, uint64_t segmen
     ssize_t written = write(*fd, writer->bytes + segment * SEGMENT_SIZE, SEGMENT_SIZE);
     assert(written == (ssize_t) SEGMENT_SIZE);
     return true;
+}
+
+static inline bool writer_rebuilds(void *context, uint64_t segment)
+{
+    const WalWriter *writer = context;
+
+    return segment != writer->archived;
 }
 
 /* An empty WAL: the first record will be the first of segment 1. All other segments are missing
@@ -149,8 +157,28 @@ static inline void encode_record(const WalWriter *writer, uint8_t rmgr, uint8_t 
     buffer_append(record, body->bytes, body->size);
 }
 
-/* Write a record with main data, and with a reference to a block if block is not NULL. Takes over
- * body. */
+#define IMAGE_SIZE 100u /* the rest of the page is a hole */
+
+static inline void writer_reference(const BlockReference *block, Buffer *body)
+{
+    buffer_append_u8(body, 0);
+    buffer_append_u8(body, (uint8_t) (block->fork | (block->has_image ? 0x10 : 0) |
+                                      (block->will_init ? 0x40 : 0)));
+    buffer_append_u16(body, 0);
+    if (block->has_image)
+    {
+        buffer_append_u16(body, IMAGE_SIZE);
+        buffer_append_u16(body, IMAGE_SIZE);
+        buffer_append_u8(body, block->image_applies ? 0x03 : 0x01);
+    }
+    buffer_append_u32(body, block->relation.tablespace);
+    buffer_append_u32(body, block->relation.database);
+    buffer_append_u32(body, block->relation.relation);
+    buffer_append_u32(body, block->block);
+}
+
+/* Write a record with main data, and with a reference to a block if block is not NULL (with what it
+ * says of an image). */
 static inline Lsn writer_record(WalWriter *writer, uint8_t rmgr, uint8_t info, uint32_t xid,
                                 const BlockReference *block, const void *data, size_t size)
 {
@@ -158,21 +186,16 @@ static inline Lsn writer_record(WalWriter *writer, uint8_t rmgr, uint8_t info, u
     Buffer record = {0};
 
     if (block != NULL)
-    {
-        buffer_append_u8(&body, 0);
-        buffer_append_u8(&body, block->fork);
-        buffer_append_u16(&body, 0);
-        buffer_append_u32(&body, block->relation.tablespace);
-        buffer_append_u32(&body, block->relation.database);
-        buffer_append_u32(&body, block->relation.relation);
-        buffer_append_u32(&body, block->block);
-    }
+        writer_reference(block, &body);
     if (size > 0)
     {
         buffer_append_u8(&body, 254);
         buffer_append_u32(&body, (uint32_t) size);
-        buffer_append(&body, data, size);
     }
+    for (unsigned i = 0; block != NULL && block->has_image && i < IMAGE_SIZE; i++)
+        buffer_append_u8(&body, 0x3C);
+    if (size > 0)
+        buffer_append(&body, data, size);
     encode_record(writer, rmgr, info, xid, &body, &record);
     Lsn lsn = writer_put(writer, record.bytes, record.size, record.size);
     writer->last = lsn;
