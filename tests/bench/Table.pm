@@ -37,6 +37,7 @@ my @rows = (
     [ to_disk => 'written to the disk', \&bytes_text ],
     [ syncs => 'calls that wait for the disk', sub { sprintf '%.0f', $_[0] } ],
     [ starting_syncs => 'calls that only start writing', sub { sprintf '%.0f', $_[0] } ],
+    [ scan_rate => 'WAL scanned, per second', \&bytes_text ],
     [ baseline_tps => 'transactions/s before', sub { sprintf '%.0f', $_[0] } ],
     [ tps => 'transactions/s meanwhile', sub { sprintf '%.0f', $_[0] } ],
     [ lost => 'transactions not done because of it', sub { sprintf '%.0f', $_[0] } ],
@@ -49,8 +50,8 @@ my %row = map { $_->[0] => $_ } @rows;
 
 sub ratio_text { my ($by, $to) = @_; return $to > 0 && $by > 0 ? digits($by / $to) . ' ×' : '' }
 
-# A workload's table. Its parts: title, text, programs (names; the first is the original that ratios are of, the last is ours), result (of
-# Measure::compare), demands.
+# A workload's table. Its parts: title, text, programs (names; the first is the original that ratios are of), result (of Measure::compare),
+# demands.
 sub table_of
 {
     my ($workload) = @_;
@@ -63,17 +64,16 @@ sub table_of
         my ($quantity, $label, $write) = @$row;
         my @values = map { $result->{$_}{$quantity} } @names;
         next if !grep { defined } @values;
-        my ($by, $to) = @values[ 0, -1 ];
-        my $ratio = @values > 1 && defined $by && defined $to && $quantity !~ /^(baseline_)?tps$/ ? ratio_text($by, $to) : '';
+        my ($by, $to) = ($values[0], $result->{pg_rewind}{$quantity});
+        my $ratio = defined $by && defined $to && $quantity !~ /tps$/ ? ratio_text($by, $to) : '';
         $text .= "| $label | " . join(' | ', map { defined ? $write->($_) : '' } @values) . " | $ratio | "
             . join(', ', map { $_->{text} } grep { $_->{quantity} eq $quantity } @{ $workload->{demands} }) . " |\n";
     }
     $text .= "\nEach run, in seconds: " . join('; ', map { my $name = $_; "$name "
         . join(', ', map { digits($_->{wall}) } @{ $result->{$name}{all} }) } @names) . ".\n";
-    my $report = $result->{ $names[-1] }{typical}{report};
+    my $report = $result->{pg_rewind}{typical}{report};
     $text .= 'pg_rewind by phase, in seconds: '
         . join(', ', map { "$_ $report->{seconds}{$_}" } grep { $_ ne 'total' } @{ $workload->{phases} }) . ".\n" if $report;
-    $text .= "$workload->{notes}\n" if $workload->{notes};
     return "$text\n";
 }
 
@@ -83,13 +83,13 @@ sub demands_of
 {
     my ($workload) = @_;
     my $result = $workload->{result};
-    my ($original, $ours) = map { $result->{$_} } @{ $workload->{programs} }[ 0, -1 ];
+    my ($original, $ours) = @{$result}{ $workload->{programs}[0], 'pg_rewind' };
     my $text = '';
     for my $demand (@{ $workload->{demands} })
     {
         my ($quantity, $write) = ($demand->{quantity}, $row{ $demand->{quantity} }[2]);
-        my ($label, $reached, $good) = ($demand->{label} // $row{$quantity}[1]);
-        my $value = $demand->{value} // $ours->{$quantity};
+        my ($label, $reached, $good) = ($row{$quantity}[1]);
+        my $value = $ours->{$quantity};
         if (defined $demand->{times})
         {
             my $times = $value > 0 ? $original->{$quantity} / $value : 9e9;
@@ -97,7 +97,7 @@ sub demands_of
         }
         elsif (defined $demand->{least})
         {
-            ($reached, $good) = ($demand->{write}->($value), $value >= $demand->{least});
+            ($reached, $good) = ($write->($value), $value >= $demand->{least});
         }
         else
         {
