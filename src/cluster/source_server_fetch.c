@@ -6,16 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUERY_BYTES_MAX ((uint64_t) 128 * 1024 * 1024)
-#define DIGEST_QUERY_BYTES_MAX ((uint64_t) 16 * 1024 * 1024) /* the server sends them together */
+/*
+ * Of one query. The server holds a snapshot as long as it answers one, so that it should not be
+ * large; the next ones are there already when it ends.
+ */
+#define QUERY_PIECES_MAX 500
+#define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
+#define QUERIES_UNDER_WAY_MAX 4
 
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
 {
     const FetchRequest *requests;
     size_t count;
-    size_t next; /* the request whose answer comes next: all before are delivered */
-    size_t end;  /* behind the last one of the query under way */
+    size_t next;                        /* whose answer comes next: all before are delivered */
+    size_t asked;                       /* all before were asked for on this connection */
+    size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
+    int under_way;
     bool digest; /* MD5 instead of the bytes */
     FetchDelivery deliver;
     void *context;
@@ -75,7 +82,7 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     const ConnectionValue *piece = &columns[2];
     uint8_t md5[16];
 
-    if (fetch->next >= fetch->end)
+    if (fetch->next >= fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
                          "received more data chunks than requested");
     if (!check_piece(request, columns, error))
@@ -117,21 +124,27 @@ static const char digest_sql[] =
     "SELECT path, begin, "
     "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
 
-/* One query: the next requests, as many as may be. The three parameters are arrays of the same
- * length. */
-static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
+static const char *query_of(const Fetch *fetch)
 {
+    return fetch->digest ? digest_sql : fetch_sql;
+}
+
+/* Send one query: the next requests, as many as may be. The three parameters are arrays of the same
+ * length. */
+static bool ask(Connection *connection, Fetch *fetch, Error *error)
+{
+    const size_t begin = fetch->asked;
     Buffer arrays[3] = {{0}};
     const char *parameters[3];
-    const uint64_t bytes_max = fetch->digest ? DIGEST_QUERY_BYTES_MAX : QUERY_BYTES_MAX;
     uint64_t bytes = 0;
     bool success;
 
     for (int i = 0; i < 3; i++)
         array_begin(&arrays[i]);
-    for (fetch->end = fetch->next; fetch->end < fetch->count && bytes < bytes_max; fetch->end++)
+    while (fetch->asked < fetch->count && fetch->asked - begin < QUERY_PIECES_MAX &&
+           bytes < QUERY_BYTES_MAX)
     {
-        const FetchRequest *request = &fetch->requests[fetch->end];
+        const FetchRequest *request = &fetch->requests[fetch->asked++];
 
         array_append(&arrays[0], request->path);
         array_append_int(&arrays[1], (int64_t) request->offset);
@@ -143,30 +156,47 @@ static bool fetch_query(Connection *connection, Fetch *fetch, Error *error)
         array_end(&arrays[i]);
         parameters[i] = buffer_string(&arrays[i]);
     }
-    log_debug("getting %zu file chunks", fetch->end - fetch->next); /* contract */
-    success = connection_rows(connection, fetch->digest ? digest_sql : fetch_sql, 3, parameters,
-                              true, 3, fetch_row, fetch, error);
+    fetch->ends[fetch->under_way++] = fetch->asked;
+    log_debug("getting %zu file chunks", fetch->asked - begin); /* contract */
+    success = connection_pipeline_send(connection, query_of(fetch), 3, parameters, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
     return success;
 }
 
+/* Take the answer of the oldest query under way. */
+static bool take_answer(Connection *connection, Fetch *fetch, Error *error)
+{
+    if (!connection_pipeline_rows(connection, query_of(fetch), 3, fetch_row, fetch, error))
+        return false;
+    if (fetch->next != fetch->ends[0])
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "unexpected number of data chunks received");
+    fetch->under_way--;
+    memmove(fetch->ends, fetch->ends + 1, (size_t) fetch->under_way * sizeof(fetch->ends[0]));
+    return true;
+}
+
+/* Ask ahead, and take the answers in their order. On a new connection all is asked for again that
+ * was not delivered. */
 static bool fetch_once(Connection *connection, void *context, Error *error)
 {
     Fetch *fetch = context;
+    bool success = connection_pipeline_begin(connection, error);
 
-    while (fetch->next < fetch->count)
+    fetch->asked = fetch->next;
+    fetch->under_way = 0;
+    while (success && fetch->next < fetch->count)
     {
-        if (!fetch_query(connection, fetch, error))
-        {
-            server_say_what_failed(error, "could not fetch remote files from source server");
-            return false;
-        }
-        if (fetch->next != fetch->end)
-            return error_set(error, ERROR_FAILED, /* contract */
-                             "unexpected number of data chunks received");
+        if (fetch->asked < fetch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
+            success = ask(connection, fetch, error);
+        else
+            success = take_answer(connection, fetch, error);
     }
-    return true;
+    success = success && connection_pipeline_end(connection, error);
+    if (!success)
+        server_say_what_failed(error, "could not fetch remote files from source server");
+    return success;
 }
 
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,

@@ -396,13 +396,11 @@ static void drain(Connection *connection)
         connection->unusable = true;
 }
 
-bool connection_rows(Connection *connection, const char *sql, int count,
-                     const char *const *parameters, bool binary, int column_count,
-                     ConnectionRow row, void *context, Error *error)
+/* Take the rows of the statement whose answer comes next, up to its end. */
+static bool take_rows(Connection *connection, const char *sql, bool binary, int column_count,
+                      ConnectionRow row, void *context, Error *error)
 {
     assert(column_count > 0 && column_count <= COLUMNS_MAX);
-    if (!send_query(connection, sql, count, parameters, binary, error))
-        return false;
     if (!PQsetSingleRowMode(connection->pg))
     {
         abandon(connection);
@@ -422,7 +420,10 @@ bool connection_rows(Connection *connection, const char *sql, int count,
         {
             query_failed(connection, result, sql, "on", error);
             PQclear(result);
-            drain(connection);
+            if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
+                drain(connection);
+            else
+                abandon(connection);
             return false;
         }
         ok = hand_over_rows(result, binary, column_count, row, context, error);
@@ -433,6 +434,48 @@ bool connection_rows(Connection *connection, const char *sql, int count,
             return false;
         }
     }
+}
+
+bool connection_rows(Connection *connection, const char *sql, int count,
+                     const char *const *parameters, bool binary, int column_count,
+                     ConnectionRow row, void *context, Error *error)
+{
+    return send_query(connection, sql, count, parameters, binary, error) &&
+           take_rows(connection, sql, binary, column_count, row, context, error);
+}
+
+bool connection_pipeline_begin(Connection *connection, Error *error)
+{
+    if (!is_usable(connection, error))
+        return false;
+    return PQenterPipelineMode(connection->pg) || could_not_send(connection, error);
+}
+
+/* Each with a synchronization point of its own: the server sends an answer as soon as it has it. */
+bool connection_pipeline_send(Connection *connection, const char *sql, int count,
+                              const char *const *parameters, Error *error)
+{
+    return send_query(connection, sql, count, parameters, true, error) &&
+           (PQpipelineSync(connection->pg) || could_not_send(connection, error));
+}
+
+bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
+                              ConnectionRow row, void *context, Error *error)
+{
+    PGresult *result;
+    ExecStatusType status;
+
+    if (!take_rows(connection, sql, true, column_count, row, context, error) ||
+        !next_result(connection, &result, error))
+        return false;
+    status = PQresultStatus(result);
+    PQclear(result);
+    return status == PGRES_PIPELINE_SYNC || lost(connection, error);
+}
+
+bool connection_pipeline_end(Connection *connection, Error *error)
+{
+    return PQexitPipelineMode(connection->pg) || lost(connection, error);
 }
 
 bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error)

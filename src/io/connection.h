@@ -96,6 +96,22 @@ MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int cou
                                 const char *const *parameters, bool binary, int column_count,
                                 ConnectionRow row, void *context, Error *error);
 
+/*
+ * Several statements at once: while the server answers one the next are with it already, so that
+ * neither side waits for the other. Between begin and end, inside of one transaction, each that is
+ * sent is answered in its turn by connection_pipeline_rows, in binary; nothing else may be asked,
+ * and end comes when all are answered. When one of these fails, for whatever reason, only
+ * connection_end and connection_close may follow.
+ */
+MUST_CHECK bool connection_pipeline_begin(Connection *connection, Error *error);
+MUST_CHECK bool connection_pipeline_send(Connection *connection, const char *sql, int count,
+                                         const char *const *parameters, Error *error);
+
+/* The rows of the oldest statement that was not answered yet, sql; see connection_rows. */
+MUST_CHECK bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
+                                         ConnectionRow row, void *context, Error *error);
+MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
+
 /* int4 and int8 of a binary row; fails unless size fits. */
 MUST_CHECK bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error);
 

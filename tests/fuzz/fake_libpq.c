@@ -7,13 +7,24 @@
 
 #define SOCKET 1000063 /* of memory_files.c's: poll says that it is ready */
 
+#define ANSWERS_MAX 4 /* as many queries may be under way */
+
+/* Where the connection is with the oldest answer that was not read to its end. */
+typedef struct Reading
+{
+    bool single_rows;
+    int row;    /* that comes next */
+    bool ended; /* its last result has been given */
+    bool over;  /* and NULL behind it */
+} Reading;
+
 struct pg_conn
 {
     bool bad;
-    bool single_rows;
-    bool sent;
-    int row;    /* that comes next */
-    bool ended; /* the last result has been given */
+    PGpipelineStatus pipeline;
+    int first; /* of `answers`: the oldest one */
+    int count;
+    Reading reading;
 };
 
 struct pg_result
@@ -29,7 +40,7 @@ struct pg_result
 
 static FakeServer server;
 static int server_version;
-static FakeAnswer answer;
+static FakeAnswer answers[ANSWERS_MAX]; /* a ring; only one connection asks at a time */
 
 /* What the linker puts in the place of pthread_create and so on. */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -256,24 +267,58 @@ int PQsendQueryParams(PGconn *connection, const char *sql, int count, const Oid 
                       const char *const *parameters, const int *lengths, const int *formats,
                       int format)
 {
+    FakeAnswer *answer;
+
     (void) types;
     (void) lengths;
     (void) formats;
     if (connection->bad)
         return 0;
-    connection->sent = true;
-    connection->single_rows = false;
-    connection->row = 0;
-    connection->ended = false;
-    answer.columns = 1;
-    answer.rows = 0;
-    answer.format = format;
-    answer.type = format == 1 ? 17 : 25;
-    answer.sqlstate = NULL;
-    answer.lost = false;
-    answer.kept_size = 0;
-    server(sql, count, parameters, format == 1, &answer);
+    if (connection->pipeline == PQ_PIPELINE_OFF)
+    {
+        connection->count = 0; /* the answer before was read, or is not wanted */
+        connection->reading = (Reading){0};
+    }
+    if (connection->count == ANSWERS_MAX)
+        __builtin_trap();
+    answer = &answers[(connection->first + connection->count++) % ANSWERS_MAX];
+    answer->columns = 1;
+    answer->rows = 0;
+    answer->format = format;
+    answer->type = format == 1 ? 17 : 25;
+    answer->sqlstate = NULL;
+    answer->lost = false;
+    answer->kept_size = 0;
+    server(sql, count, parameters, format == 1, answer);
     return 1;
+}
+
+int PQenterPipelineMode(PGconn *connection)
+{
+    if (connection->bad)
+        return 0;
+    connection->pipeline = PQ_PIPELINE_ON;
+    connection->count = 0;
+    connection->reading = (Reading){0};
+    return 1;
+}
+
+int PQexitPipelineMode(PGconn *connection)
+{
+    if (connection->bad || connection->count > 0)
+        return 0;
+    connection->pipeline = PQ_PIPELINE_OFF;
+    return 1;
+}
+
+int PQpipelineSync(PGconn *connection)
+{
+    return !connection->bad;
+}
+
+PGpipelineStatus PQpipelineStatus(const PGconn *connection)
+{
+    return connection->pipeline;
 }
 
 int PQsendQuery(PGconn *connection, const char *sql)
@@ -283,7 +328,7 @@ int PQsendQuery(PGconn *connection, const char *sql)
 
 int PQsetSingleRowMode(PGconn *connection)
 {
-    connection->single_rows = true;
+    connection->reading.single_rows = true;
     return 1;
 }
 
@@ -299,25 +344,27 @@ int PQconsumeInput(PGconn *connection)
 }
 
 /* All values lie in one piece of memory, of just their size, each with a NUL behind it. */
-static PGresult *make_result(ExecStatusType status, int first_row, int rows)
+static PGresult *make_result(const FakeAnswer *answer, ExecStatusType status, int first_row,
+                             int rows)
 {
-    const int count = rows * answer.columns;
+    const int count = rows * answer->columns;
     PGresult *result;
     size_t size = 0;
     char *bytes;
 
     for (int i = 0; i < count; i++)
-        size += answer.values[first_row + i / answer.columns][i % answer.columns].size + 1;
+        size += answer->values[first_row + i / answer->columns][i % answer->columns].size + 1;
     result = malloc(sizeof(PGresult) + (size_t) count * sizeof(FakeValue) + size);
     *result = (PGresult){.status = status,
-                         .columns = answer.columns,
+                         .columns = answer->columns,
                          .rows = rows,
-                         .format = answer.format,
-                         .type = answer.type};
+                         .format = answer->format,
+                         .type = answer->type};
     bytes = (char *) (result->values + count);
     for (int i = 0; i < count; i++)
     {
-        const FakeValue *value = &answer.values[first_row + i / answer.columns][i % answer.columns];
+        const FakeValue *value =
+            &answer->values[first_row + i / answer->columns][i % answer->columns];
 
         result->values[i] =
             (FakeValue){.bytes = bytes, .size = value->bytes != NULL ? value->size : SIZE_MAX};
@@ -330,29 +377,44 @@ static PGresult *make_result(ExecStatusType status, int first_row, int rows)
 }
 
 /* What comes behind the rows. */
-static PGresult *last_result(PGconn *connection, int first_row, int rows)
+static PGresult *last_result(PGconn *connection, const FakeAnswer *answer, int rows)
 {
     PGresult *result;
 
-    connection->ended = true;
-    if (!answer.lost && answer.sqlstate == NULL)
-        return make_result(PGRES_TUPLES_OK, first_row, rows);
-    result = make_result(PGRES_FATAL_ERROR, 0, 0);
-    connection->bad = connection->bad || answer.lost;
-    if (!answer.lost)
-        strncpy(result->sqlstate, answer.sqlstate, 5);
+    connection->reading.ended = true;
+    if (!answer->lost && answer->sqlstate == NULL)
+        return make_result(answer, PGRES_TUPLES_OK, 0, rows);
+    result = make_result(answer, PGRES_FATAL_ERROR, 0, 0);
+    connection->bad = connection->bad || answer->lost;
+    if (!answer->lost)
+        strncpy(result->sqlstate, answer->sqlstate, 5);
     return result;
 }
 
 PGresult *PQgetResult(PGconn *connection)
 {
-    if (!connection->sent || connection->ended)
+    const FakeAnswer *answer = &answers[connection->first];
+    Reading *reading = &connection->reading;
+
+    if (connection->count == 0)
         return NULL;
-    if (!connection->single_rows)
-        return last_result(connection, 0, answer.rows);
-    if (connection->row < answer.rows)
-        return make_result(PGRES_SINGLE_TUPLE, connection->row++, 1);
-    return last_result(connection, 0, 0);
+    if (reading->over) /* only in a pipeline */
+    {
+        connection->first = (connection->first + 1) % ANSWERS_MAX;
+        connection->count--;
+        *reading = (Reading){0};
+        return make_result(answer, PGRES_PIPELINE_SYNC, 0, 0);
+    }
+    if (reading->ended)
+    {
+        reading->over = connection->pipeline == PQ_PIPELINE_ON;
+        return NULL;
+    }
+    if (!reading->single_rows)
+        return last_result(connection, answer, answer->rows);
+    if (reading->row < answer->rows)
+        return make_result(answer, PGRES_SINGLE_TUPLE, reading->row++, 1);
+    return last_result(connection, answer, 0);
 }
 
 ExecStatusType PQresultStatus(const PGresult *result)
