@@ -33,6 +33,8 @@
 
 #define JOBS_DEFAULT_MAX 4
 #define JOBS_MAX 64
+#define RATE_MIN_KB 32 /* both as pg_basebackup's */
+#define RATE_MAX_KB (1024 * 1024)
 #define RETRY_TIMEOUT_DEFAULT_SECONDS 60
 #define RETRY_TIMEOUT_MAX_SECONDS 86400
 
@@ -83,6 +85,9 @@ static const OptionRow option_rows[] = {
      "do not wait for changes to be written\n"
      "safely to disk"},
     {'P', "progress", NULL, "write progress messages"},
+    {'r', "max-rate", "RATE",
+     "maximum rate at which to read from the source\n"
+     "(in kB/s, or use suffix \"k\" or \"M\")"},
     {'R', "write-recovery-conf", NULL,
      "write configuration for replication\n"
      "(requires --source-server)"},
@@ -207,6 +212,40 @@ static bool parse_number(const char *name, const char *value, int minimum, int m
     return true;
 }
 
+/*
+ * RATE as pg_basebackup takes it: a number, which may have a fraction, of kB or with the suffix M
+ * of MB per second, with blanks anywhere around both.
+ */
+static bool parse_rate(const char *value, uint64_t *bytes_per_second, Error *error)
+{
+    static const char blanks[] = " \t\n\v\f\r";
+    char *end;
+    double number;
+
+    errno = 0;
+    number = strtod(value, &end);
+    if (end == value || errno != 0)
+        return error_set(error, ERROR_FAILED, "transfer rate \"%s\" is not a valid value", value);
+    if (!(number > 0))
+        return error_set(error, ERROR_FAILED, "transfer rate must be greater than zero");
+    end += strspn(end, blanks);
+    if (*end == 'M')
+        number *= 1024;
+    if (*end == 'M' || *end == 'k')
+        end++;
+    end += strspn(end, blanks);
+    if (*end != '\0')
+        return error_set(error, ERROR_FAILED, "invalid --max-rate unit: \"%s\"", end);
+    if (number < RATE_MIN_KB || number > RATE_MAX_KB)
+    {
+        error_set(error, ERROR_FAILED, "transfer rate \"%s\" is out of range", value);
+        return error_detail(error, "It must be from %d kB to %d MB per second.", RATE_MIN_KB,
+                            RATE_MAX_KB / 1024);
+    }
+    *bytes_per_second = (uint64_t) number * 1024;
+    return true;
+}
+
 static bool check_not_empty(const char *name, const char *value, Error *error)
 {
     return value[0] != '\0' ||
@@ -269,6 +308,8 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         options->progress = true;
         log_set_progress(true);
         return true;
+    case 'r':
+        return parse_rate(value, &options->max_rate, error);
     case 'R':
         options->write_recovery_conf = true;
         return true;

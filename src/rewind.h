@@ -9,6 +9,7 @@
 #include "report/report.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct Options
 {
@@ -29,6 +30,7 @@ typedef struct Options
     bool syncfs;                    /* --sync-method=syncfs */
     int jobs;                       /* -j; >= 1 */
     int retry_timeout_seconds;      /* --retry-timeout; default 60 */
+    uint64_t max_rate;              /* -r, in bytes per second; 0: no limit */
 } Options;
 
 /* Where a run ended, for the exit status and the last line. */

@@ -56,7 +56,7 @@ subtest 'help' => sub {
     my $help = pg_rewind('--help')->{stdout};
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
-        'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress '
+        'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
         . 'write-recovery-conf tablespace-mapping config-file debug late-start no-ensure-shutdown report report-file '
         . 'restore-command retry-timeout sync-method wal-archive version help',
         'help names every option, in order');
@@ -120,6 +120,17 @@ subtest 'values' => sub {
     refused('jobs: nothing', qq(pg_rewind: error: invalid value "" for option -j/--jobs\n), '--jobs=');
     refused('jobs: a number and more',
         qq(pg_rewind: error: invalid value "2x" for option -j/--jobs\n), '-j2x');
+    my $range = qq(pg_rewind: detail: It must be from 32 kB to 1024 MB per second.\n);
+    refused('rate: nothing', qq(pg_rewind: error: transfer rate "" is not a valid value\n), '--max-rate=');
+    refused('rate: a word', qq(pg_rewind: error: transfer rate "fast" is not a valid value\n), '-r', 'fast');
+    refused('rate: no number', qq(pg_rewind: error: transfer rate must be greater than zero\n), '-rnan');
+    refused('rate: zero', qq(pg_rewind: error: transfer rate must be greater than zero\n), '--max-rate=0');
+    refused('rate: negative', qq(pg_rewind: error: transfer rate must be greater than zero\n), '--max-rate=-32');
+    refused('rate: another unit', qq(pg_rewind: error: invalid --max-rate unit: "G"\n), '--max-rate=1G');
+    refused('rate: more than a unit', qq(pg_rewind: error: invalid --max-rate unit: "B/s"\n), '--max-rate=100 kB/s');
+    refused('rate: low', qq(pg_rewind: error: transfer rate "31" is out of range\n$range), '-r31');
+    refused('rate: high', qq(pg_rewind: error: transfer rate "1024.1M" is out of range\n$range), '-r', '1024.1M');
+    refused('rate: endless', qq(pg_rewind: error: transfer rate "inf" is out of range\n$range), '-r', 'inf');
     refused('retry timeout',
         "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
     refused('retry timeout: a unit',
@@ -143,7 +154,8 @@ subtest 'forms' => sub {
     accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
         "--config-file=$nowhere/postgresql.conf");
-    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 --retry-timeout=0 --sync-method=syncfs));
+    accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
+    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --sync-method=syncfs));
 };
 
 subtest 'the state of the target is said after the error' => sub {

@@ -107,7 +107,8 @@ static bool may_have_grown(const PlanEntry *entry)
 static void make_piece(Walk *walk, Piece *piece)
 {
     const PlanEntry *entry = &walk->plan->entries[walk->index];
-    const uint64_t limit = walk->comparing ? COMPARE_PIECE_SIZE : FETCH_SIZE_MAX;
+    const uint64_t limit =
+        source_piece_size(walk->source, walk->comparing ? COMPARE_PIECE_SIZE : FETCH_SIZE_MAX);
     const uint64_t left = walk->range_end - walk->offset;
     const uint32_t size = (uint32_t) (left < limit ? left : limit);
 
@@ -589,19 +590,20 @@ static bool fetch_segment_piece(void *context, int worker, size_t item, Error *e
 {
     Segment *segment = context;
     SegmentPiece piece = {.segment = segment};
-    const uint32_t offset = (uint32_t) item * FETCH_SIZE_MAX;
+    const uint32_t piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
+    const uint32_t offset = (uint32_t) item * piece_size;
     const uint32_t left = segment->size - offset;
 
-    piece.request = (FetchRequest){.path = segment->path,
-                                   .offset = offset,
-                                   .size = left < FETCH_SIZE_MAX ? left : FETCH_SIZE_MAX};
+    piece.request = (FetchRequest){
+        .path = segment->path, .offset = offset, .size = left < piece_size ? left : piece_size};
     return segment->source->operations->fetch(segment->source, worker, &piece.request, 1,
                                               deliver_segment, &piece, error);
 }
 
 static bool fetch_segment(Segment *segment, Error *error)
 {
-    const size_t count = ((size_t) segment->size + FETCH_SIZE_MAX - 1) / FETCH_SIZE_MAX;
+    const size_t piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
+    const size_t count = (segment->size + piece_size - 1) / piece_size;
 
     if (!start_workers(segment->stage, segment->source, error))
         return false;

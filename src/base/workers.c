@@ -131,7 +131,9 @@ bool stop_pause(int milliseconds, Error *error)
 {
     for (; milliseconds > 0; milliseconds -= PAUSE_STEP_MILLISECONDS)
     {
-        struct timespec pause = {.tv_nsec = PAUSE_STEP_MILLISECONDS * 1000000L};
+        const int step =
+            milliseconds < PAUSE_STEP_MILLISECONDS ? milliseconds : PAUSE_STEP_MILLISECONDS;
+        struct timespec pause = {.tv_nsec = step * 1000000L};
 
         if (!stop_check(error))
             return false;

@@ -90,6 +90,11 @@ bool source_standby_timeline(Source *source, const Control *control, const char 
     }
 }
 
+uint32_t source_piece_size(const Source *source, uint32_t most)
+{
+    return rate_piece(source->rate, most);
+}
+
 void source_close(Source *source)
 {
     if (source != NULL)

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/rate.h"
 #include "format/control.h"
 
 #include <stdbool.h>
@@ -120,23 +121,28 @@ struct Source
     const SourceOperations *operations;
     bool is_server;
     const char *description; /* for messages and the report; no password */
+    Rate *rate;              /* of what is read from it; NULL: no limit. The source's own. */
 };
 
 /*
  * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
  * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in
- * seconds.
+ * seconds. Over all connections at most that many bytes per second are received (0: no limit).
  */
-MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source **source,
-                                   Error *error);
+MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
+                                   uint64_t bytes_per_second, Source **source, Error *error);
 
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;
 struct Connection *source_connection(Source *source);
 
-/* Open a stopped data directory (--source-pgdata). Whether it is stopped is checked with the
- * prerequisites. */
-MUST_CHECK bool source_directory_open(const char *path, Source **source, Error *error);
+/* Open a stopped data directory (--source-pgdata), to fetch and digest at most that many bytes per
+ * second (0: no limit). Whether it is stopped is checked with the prerequisites. */
+MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
+                                      Error *error);
+
+/* How large a piece to ask for at once, at most `most`: the rate shall be kept in every second. */
+uint32_t source_piece_size(const Source *source, uint32_t most);
 
 /*
  * For the implementations of a source: read pg_control by read (which appends its bytes) and parse

@@ -21,6 +21,7 @@ static void directory_close(Source *source)
 {
     DirectorySource *self = (DirectorySource *) source;
 
+    rate_free(source->rate);
     free(self->directory);
     free(self);
 }
@@ -185,7 +186,8 @@ static bool read_pieces(const DirectorySource *self, const FetchRequest *request
                 goto done;
             continue;
         }
-        if (!file_read_at(fd, full, bytes, request->size, request->offset, &length, error))
+        if (!file_read_at(fd, full, bytes, request->size, request->offset, &length, error) ||
+            !rate_take(self->source.rate, length, error))
             goto done;
         if (digest && !digest_bytes(bytes, length, md5))
         {
@@ -237,14 +239,15 @@ bool directory_standby_timeline(const char *directory, const Control *control, T
     Source *source;
     bool success;
 
-    if (!source_directory_open(directory, &source, error))
+    if (!source_directory_open(directory, 0, &source, error))
         return false;
     success = standby_timeline(source, control, timeline, error);
     source_close(source);
     return success;
 }
 
-bool source_directory_open(const char *path, Source **source, Error *error)
+bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
+                           Error *error)
 {
     DirectorySource *self;
     struct stat status;
@@ -263,6 +266,7 @@ bool source_directory_open(const char *path, Source **source, Error *error)
     self->directory[length] = '\0';
     self->source.operations = &directory_operations;
     self->source.description = self->directory;
+    self->source.rate = rate_create(bytes_per_second);
     *source = &self->source;
     return true;
 }

@@ -107,6 +107,7 @@ static void server_close(Source *source)
         pthread_mutex_destroy(&self->connections[i].lock);
     }
     pthread_mutex_destroy(&self->lock);
+    rate_free(source->rate);
     free(self->conninfo);
     free(self->description);
     free(self);
@@ -581,6 +582,7 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
     *answers = first->connection != NULL || refusal != REFUSAL_NONE;
     if (first->connection == NULL)
         return false;
+    connection_limit_rate(first->connection, self->source.rate);
     if (self->description == NULL)
         log_progress_message("connected to server"); /* contract */
     success = (self->description != NULL || describe(self, error)) &&
@@ -630,8 +632,8 @@ static bool open_first(ServerSource *self, Arena *arena, Error *error)
     return true;
 }
 
-bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source **source,
-                        Error *error)
+bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_t bytes_per_second,
+                        Source **source, Error *error)
 {
     ServerSource *self = memory_allocate_zeroed(1, sizeof(*self));
     Arena *arena = arena_create();
@@ -639,6 +641,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, Source 
 
     self->source.operations = &server_operations;
     self->source.is_server = true;
+    self->source.rate = rate_create(bytes_per_second);
     self->conninfo = copy_string(conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
     self->connection_count = 1;

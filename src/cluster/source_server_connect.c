@@ -221,6 +221,7 @@ static bool get_ready(ServerSource *self, ServerConnection *connection, double s
         connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (connection->connection == NULL)
             return false;
+        connection_limit_rate(connection->connection, self->source.rate);
     }
     connection->alive = begin_on_same_server(self, connection, error);
     return connection->alive;

@@ -23,6 +23,7 @@ typedef struct Fetch
     size_t asked;                       /* all before were asked for on this connection */
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
     int under_way;
+    uint64_t query_bytes_max;
     bool digest; /* MD5 instead of the bytes */
     FetchDelivery deliver;
     void *context;
@@ -142,7 +143,7 @@ static bool ask(Connection *connection, Fetch *fetch, Error *error)
     for (int i = 0; i < 3; i++)
         array_begin(&arrays[i]);
     while (fetch->asked < fetch->count && fetch->asked - begin < QUERY_PIECES_MAX &&
-           bytes < QUERY_BYTES_MAX)
+           bytes < fetch->query_bytes_max)
     {
         const FetchRequest *request = &fetch->requests[fetch->asked++];
 
@@ -199,10 +200,22 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     return success;
 }
 
+/* A query must not hold its snapshot for long only because the rate is low. */
+static uint64_t query_bytes_max(const Source *source)
+{
+    const uint64_t share = rate_limit(source->rate) / 8;
+
+    return share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX;
+}
+
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error)
 {
-    Fetch fetch = {.requests = requests, .count = count, .deliver = deliver, .context = context};
+    Fetch fetch = {.requests = requests,
+                   .count = count,
+                   .query_bytes_max = query_bytes_max(source),
+                   .deliver = deliver,
+                   .context = context};
 
     assert(count <= FETCH_COUNT_MAX);
     return server_attempt((ServerSource *) source, worker, fetch_once, &fetch, &fetch.next, error);
@@ -214,6 +227,7 @@ bool server_digest(Source *source, int worker, const FetchRequest *requests, siz
     ServerSource *self = (ServerSource *) source;
     Fetch fetch = {.requests = requests,
                    .count = count,
+                   .query_bytes_max = query_bytes_max(source),
                    .digest = true,
                    .deliver = deliver,
                    .context = context};

@@ -11,10 +11,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 #define BYTEA_OID 17 /* catalog/pg_type.dat */
+
+/* Of DataRow messages, the type included. */
+#define ROW_HEADER_SIZE 7
+#define COLUMN_HEADER_SIZE 4
+
+#define RECEIVE_BUFFER_MIN (16 * 1024)
+#define RECEIVE_BUFFER_MAX (128 * 1024) /* what the system begins with by itself */
 
 struct Connection
 {
@@ -24,6 +32,7 @@ struct Connection
     int silence_milliseconds_max; /* longer ones count as lost */
     int silent_milliseconds;      /* what we have waited since the last byte came */
     char begin_sql[1024];         /* see connection_begin */
+    Rate *rate;                   /* NULL: no limit */
 };
 
 /* The kind of error that the failed result is. Without a result or SQLSTATE: the connection is
@@ -117,6 +126,35 @@ static bool wait_for_server(Connection *connection, Error *error)
                      connection->silence_milliseconds_max / 1e3);
 }
 
+/* What a result took on the way here, but for what descriptions and messages take. */
+static uint64_t result_bytes(const PGresult *result)
+{
+    const int columns = PQnfields(result);
+    uint64_t bytes = 0;
+
+    for (int row = 0; row < PQntuples(result); row++)
+    {
+        bytes += ROW_HEADER_SIZE + (uint64_t) columns * COLUMN_HEADER_SIZE;
+        for (int column = 0; column < columns; column++)
+            bytes += (uint64_t) PQgetlength(result, row, column);
+    }
+    return bytes;
+}
+
+/*
+ * Wait as the rate demands. Meanwhile nothing is read, and when the buffers of both systems are
+ * full the server waits as well. Nobody is silent then: what is counted are waits for the server.
+ */
+static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
+{
+    if (connection->rate == NULL || result == NULL ||
+        rate_take(connection->rate, result_bytes(result), error))
+        return true;
+    PQclear(result);
+    abandon(connection);
+    return false;
+}
+
 /*
  * The next result of the query that was sent, NULL at its end. False if the connection is lost or a
  * stop was requested.
@@ -128,7 +166,7 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
         if (!wait_for_server(connection, error))
             return false;
     *result = PQgetResult(connection->pg);
-    return true;
+    return keep_to_rate(connection, *result, error);
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
@@ -303,6 +341,20 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
     PQsetnonblocking(pg, 1); /* sending may hang as well */
     make_begin_sql(connection);
     return connection;
+}
+
+/*
+ * What the system takes in while we wait is no part of what was counted: let it be little where the
+ * rate is low. A socket of this machine (AF_UNIX) takes in nothing.
+ */
+void connection_limit_rate(Connection *connection, Rate *rate)
+{
+    const uint64_t share = rate_limit(rate) / 16;
+    const int size = share < RECEIVE_BUFFER_MIN ? RECEIVE_BUFFER_MIN : (int) share;
+
+    connection->rate = rate;
+    if (rate != NULL && share < RECEIVE_BUFFER_MAX)
+        (void) setsockopt(PQsocket(connection->pg), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
 void connection_close(Connection *connection)

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/rate.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,6 +48,9 @@ bool connection_attempts_go_on(void);
 
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
+
+/* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
+void connection_limit_rate(Connection *connection, Rate *rate);
 
 /* How long the server had said nothing when the last wait for it ended. */
 double connection_silent_seconds(const Connection *connection);

@@ -16,10 +16,11 @@ static bool open_source(Run *run, Error *error)
     if (options->source_server != NULL)
     {
         if (!source_server_open(options->source_server, options->retry_timeout_seconds,
-                                &run->source, error))
+                                options->max_rate, &run->source, error))
             return false;
     }
-    else if (!source_directory_open(options->source_directory, &run->source, error))
+    else if (!source_directory_open(options->source_directory, options->max_rate, &run->source,
+                                    error))
         return false;
     run->report->source = arena_strdup(run->arena, run->source->description);
     return true;

@@ -8,7 +8,7 @@ static Source *open_source(void)
 {
     Source *source = NULL;
 
-    assert_true(source_directory_open("data/", &source, &error));
+    assert_true(source_directory_open("data/", 0, &source, &error));
     assert_string_equal(source->description, "data");
     assert_false(source->is_server);
     assert_null(source_connection(source));
@@ -20,9 +20,9 @@ static void test_what_is_no_directory_is_refused(void **state)
     Source *source;
 
     (void) state;
-    assert_false(source_directory_open("missing", &source, &error));
+    assert_false(source_directory_open("missing", 0, &source, &error));
     make_text("file", "");
-    assert_false(source_directory_open("file", &source, &error));
+    assert_false(source_directory_open("file", 0, &source, &error));
     assert_string_equal(error.message, "\"file\" is not a directory");
     source_close(NULL);
 }
