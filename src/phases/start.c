@@ -196,7 +196,8 @@ static bool look_again(Run *run, Error *error)
     return true;
 }
 
-/* A primary that has copied a database makes a checkpoint at once: wait for that. */
+/* A primary that has copied a database makes a checkpoint at once: wait for that. One that was
+ * promoted since takes its time. */
 static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
 {
     const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
@@ -205,6 +206,8 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
     if (*there || !hazard->checkpoint_follows || run->position.in_recovery ||
         !run->source->is_server)
         return true;
+    log_info("waiting for a checkpoint of the source, behind its copy of a database; CHECKPOINT "
+             "there ends that");
     while (!*there && clock_seconds() < deadline)
     {
         if (!stop_pause(POLL_MILLISECONDS, error) || !look_again(run, error))
