@@ -252,7 +252,7 @@ static bool compare_own(void *context, const char *name, Error *error)
     if (!path_join(path, sizeof(path), search->directory, name, error) ||
         !place_find(path, &place, &found, error))
         return false;
-    if (found && place.device == search->place->device && place.inode == search->place->inode)
+    if (found && place_same(&place, search->place))
         search->found = true;
     return true;
 }

@@ -86,11 +86,6 @@ static bool add_tablespace(void *context, const char *name, Error *error)
 
 /* ---- The others' ---- */
 
-static bool same(const Place *a, const Place *b)
-{
-    return a->device == b->device && a->inode == b->inode;
-}
-
 static bool check_place(Cluster *other, const char *name, Error *error)
 {
     const Outside *outside = other->outside;
@@ -100,7 +95,7 @@ static bool check_place(Cluster *other, const char *name, Error *error)
         return true;
     for (size_t i = 0; i < outside->count; i++)
     {
-        if (!same(&place, &outside->places[i].place))
+        if (!place_same(&place, &outside->places[i].place))
             continue;
         other->shares = true;
         error_set(error, ERROR_FAILED,
@@ -127,7 +122,7 @@ static bool check_cluster(Outside *outside, const char *directory, Error *error)
     Cluster other = {.outside = outside, .directory = directory};
     Place place;
 
-    if (!find_directory(directory, "", &place) || same(&place, &outside->target))
+    if (!find_directory(directory, "", &place) || place_same(&place, &outside->target))
         return true;
     if (check_place(&other, "pg_wal", error))
         visit_tablespaces(&other, check_tablespace, error);

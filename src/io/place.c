@@ -42,6 +42,11 @@ bool place_find(const char *path, Place *place, bool *found, Error *error)
     return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
 }
 
+bool place_same(const Place *a, const Place *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
 bool place_same_mount(const Place *a, const Place *b)
 {
     return a->device == b->device && a->mount == b->mount;

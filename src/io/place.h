@@ -23,6 +23,9 @@ typedef struct Place
  */
 MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *error);
 
+/* Are they one file, or one directory? */
+bool place_same(const Place *a, const Place *b);
+
 /* Does a rename from one into the other work? */
 bool place_same_mount(const Place *a, const Place *b);
 

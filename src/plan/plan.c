@@ -61,7 +61,7 @@ static PlanEntry *add_entry(Planner *planner, const Candidate *candidate, Action
     return entry;
 }
 
-/* --- WAL ------------------------------------------------------------------------------------- */
+/* ---- WAL ---- */
 
 /* Is the range [begin, end) of a timeline part of the history before the divergence? */
 static bool is_common(const PlanInput *input, Timeline timeline, Lsn begin, Lsn end)
@@ -139,7 +139,7 @@ static void decide_wal(Planner *planner, const Candidate *candidate)
     add_entry(planner, candidate, keep ? ACTION_NONE : ACTION_REMOVE);
 }
 
-/* --- relations ------------------------------------------------------------------------------- */
+/* ---- relations ---- */
 
 /* Was the relation's storage, or its whole database's directory, made or dropped since the sides
  * were equal? */
@@ -272,7 +272,7 @@ static void decide_relation(Planner *planner, const Candidate *candidate)
         decide_common_relation(planner, candidate);
 }
 
-/* --- all else -------------------------------------------------------------------------------- */
+/* ---- all else ---- */
 
 static bool is_below_left(const Planner *planner, const char *path)
 {

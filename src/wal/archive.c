@@ -170,9 +170,7 @@ static bool check_size(const Archive *archive, const char *path, bool *found, Er
            size_error(archive, path, (uint64_t) status.st_size, error);
 }
 
-/* --- The scratch directory
- * --------------------------------------------------------------------------------------
- */
+/* ---- The scratch directory ---- */
 
 static bool make_scratch(Archive *archive, Error *error)
 {
@@ -269,9 +267,7 @@ static bool accept_incoming(const Archive *archive, const Wanted *wanted, const 
     return false;
 }
 
-/* --- The source
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- The source ---- */
 
 static bool bring_from_source(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
 {
@@ -291,9 +287,7 @@ static bool bring_from_source(Archive *archive, const Wanted *wanted, Opened *op
     return accept_incoming(archive, wanted, incoming, opened, error);
 }
 
-/* --- The archive's directory
- * ------------------------------------------------------------------------------------
- */
+/* ---- The archive's directory ---- */
 
 /* The file NAME[.partial][.gz] and so on of the archive. */
 static bool find_form(const Archive *archive, const char *name, const char *partial,
@@ -481,9 +475,7 @@ static bool open_partial_in_archive(Archive *archive, const Wanted *wanted, Open
     return true;
 }
 
-/* --- The restore command
- * ----------------------------------------------------------------------------------------
- */
+/* ---- The restore command ---- */
 
 static bool is_refused(const Archive *archive, Timeline timeline, uint64_t segment)
 {
@@ -524,9 +516,7 @@ static bool restore_segment(Archive *archive, const Wanted *wanted, Opened *open
     return file_remove(incoming, error);
 }
 
-/* --- All places
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- All places ---- */
 
 static bool is_own_only(const Archive *archive, uint64_t segment)
 {
@@ -630,9 +620,7 @@ bool archive_read(Archive *archive, const char *name, size_t limit, Buffer *buff
     return result;
 }
 
-/* --- What is missing
- * --------------------------------------------------------------------------------------------
- */
+/* ---- What is missing ---- */
 
 /*
  * Is the file in pg_wal all the same, and its first page damaged? Then its second page is this

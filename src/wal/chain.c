@@ -101,8 +101,7 @@ static void take_blocks(Chain *chain, Summary *summary)
     chain_take_blocks(chain, summary, false);
 }
 
-/* --- Batches: segments read at the same time
- * ------------------------------------------------------------------- */
+/* ---- Batches: segments read at the same time ---- */
 
 typedef struct Batch
 {
@@ -182,9 +181,7 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
     return summary;
 }
 
-/* --- Forward
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- Forward ---- */
 
 static bool nothing_to_do(void *context, const WalRecord *record, Error *error)
 {
@@ -353,9 +350,7 @@ bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
     return check_damage(chain, end, error);
 }
 
-/* --- Backward
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- Backward ---- */
 
 /* Why the record before the chain's first one cannot be read. */
 static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, const char *reason,

@@ -179,9 +179,7 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
                      lsn_text(stream->shape.version, lsn, text)); /* contract */
 }
 
-/* --- The result
- * -------------------------------------------------------------------------------------------------
- */
+/* ---- The result ---- */
 
 /* The chain as floor and divergence cut it. */
 typedef struct Cut

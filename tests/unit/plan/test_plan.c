@@ -160,8 +160,7 @@ static void name_blocks(Case *c, const char *blocks)
     name_blocks_in(c->scan.blocks, blocks);
 }
 
-/* --- one relation file -------------------------------------------------------------------------
- */
+/* ---- one relation file ---- */
 
 typedef struct RelationRow
 {
@@ -393,8 +392,7 @@ static void test_bytes_are_counted_by_kind(void **state)
     end(&c);
 }
 
-/* --- relations whose blocks prove nothing
- * --------------------------------------------------------- */
+/* ---- relations whose blocks prove nothing ---- */
 
 static void test_unlogged_relations(void **state)
 {
@@ -498,8 +496,7 @@ static void test_databases_made_by_the_target_are_taken_whole(void **state)
     }
 }
 
-/* --- files of all classes
- * -------------------------------------------------------------------------- */
+/* ---- files of all classes ---- */
 
 typedef struct FileRow
 {
@@ -759,8 +756,7 @@ static void test_directories_of_what_is_left_alone_stay(void **state)
     end(&c);
 }
 
-/* --- WAL that stays
- * ---------------------------------------------------------------------------------- */
+/* ---- WAL that stays ---- */
 
 static void test_segments_of_the_common_history_stay(void **state)
 {

@@ -57,7 +57,7 @@ static void test_an_older_restartpoint_of_the_source_is_where_recovery_starts(vo
     assert_int_equal(start.scan_floor, 0x5000028);
 }
 
-/* --- copied databases ---------------------------------------------------------------------- */
+/* ---- copied databases ---- */
 
 enum
 {

@@ -24,8 +24,7 @@ static void assert_in(const char *part, const char *text)
         fail_msg("\"%s\" is not in \"%s\"", part, text);
 }
 
-/* --- Records that mean something
- * -------------------------------------------------------------------------------- */
+/* ---- Records that mean something ---- */
 
 static Lsn write_block(WalWriter *writer, BlockNumber number)
 {
@@ -150,9 +149,7 @@ static Lsn write_database_copy(WalWriter *writer, Oid database)
     return writer_record(writer, RM_DBASE, 0x01, 0, NULL, bytes, sizeof(bytes));
 }
 
-/* --- Forward
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- Forward ---- */
 
 typedef struct End
 {
@@ -355,9 +352,7 @@ static void test_segments_are_linked(void **state)
     free(writer);
 }
 
-/* --- Backward
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- Backward ---- */
 
 static void test_checkpoints_are_found_backward(void **state)
 {
@@ -478,9 +473,7 @@ static void test_the_record_at_a_place(void **state)
     free(writer);
 }
 
-/* --- The result
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- The result ---- */
 
 static bool is_named(const BlockMap *map, BlockNumber block)
 {
