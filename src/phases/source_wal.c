@@ -9,11 +9,17 @@
 #include "base/workers.h"
 #include "io/file.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define PIECES_MAX 16 /* of one request */
+#define PIECES_MIN 4 /* of one request to the source */
+#define PIECES_MAX 64
+#define PORTIONS_PER_WORKER 4
 #define MEGABYTE 1048576
+
+/* ---- One segment, in one piece after the other ---- */
 
 /* Writes a segment's pieces to a file. */
 typedef struct SegmentFile
@@ -24,8 +30,8 @@ typedef struct SegmentFile
     uint64_t size; /* what has come, without a gap */
 } SegmentFile;
 
-static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
-                        Error *error)
+static bool write_next_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
+                             Error *error)
 {
     SegmentFile *file = context;
     uint64_t offset = file->requests[index].offset;
@@ -40,6 +46,7 @@ static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_
 bool run_fetch_segment(Run *run, int worker, const char *name, const char *path, bool *found,
                        Error *error)
 {
+    const uint32_t piece_size = source_piece_size(run->source, FETCH_SIZE_MAX);
     char source_path[64], temporary[PATH_SIZE];
     FetchRequest requests[PIECES_MAX];
     SegmentFile file = {.requests = requests, .path = temporary};
@@ -56,10 +63,10 @@ bool run_fetch_segment(Run *run, int worker, const char *name, const char *path,
     {
         size_t count = 0;
 
-        for (; count < PIECES_MAX && asked < run->shape.segment_size; asked += FETCH_SIZE_MAX)
-            requests[count++] = (FetchRequest){source_path, asked, FETCH_SIZE_MAX};
-        result = run->source->operations->fetch(run->source, worker, requests, count, write_piece,
-                                                &file, error);
+        for (; count < PIECES_MAX && asked < run->shape.segment_size; asked += piece_size)
+            requests[count++] = (FetchRequest){source_path, asked, piece_size};
+        result = run->source->operations->fetch(run->source, worker, requests, count,
+                                                write_next_piece, &file, error);
     }
     file_close(file.fd);
     *found = result && file.size == run->shape.segment_size;
@@ -87,30 +94,164 @@ static bool exists(const char *path, bool *found, Error *error)
     return file_stat(path, &status, found, error);
 }
 
+/* ---- All segments, by all workers ---- */
+
+/* One that is being brought. Its pieces may come to several workers. */
+typedef struct BroughtSegment
+{
+    uint32_t size;             /* that is wanted; 0: nothing */
+    atomic_size_t pieces_left; /* that have not come yet */
+    atomic_bool missing;       /* one was gone, or too short */
+} BroughtSegment;
+
 typedef struct Bringing
 {
     Run *run;
-    uint64_t first;
+    uint64_t first; /* the number of segments[0] */
+    size_t count;
+    BroughtSegment *segments;
+    uint32_t piece_size;
+    size_t pieces_each; /* of a whole segment */
+    size_t portion;     /* how many pieces are asked for at once */
 } Bringing;
 
-static bool bring_segment(void *context, int worker, size_t item, Error *error)
+/* What one worker asks for at once. */
+typedef struct Portion
 {
-    const Bringing *bringing = context;
-    Run *run = bringing->run;
-    uint64_t segment = bringing->first + item;
-    char name[WAL_NAME_SIZE], path[PATH_SIZE];
-    bool found;
+    Bringing *bringing;
+    FetchRequest requests[PIECES_MAX];
+    size_t indexes[PIECES_MAX]; /* of their segments */
+    char source_paths[PIECES_MAX][sizeof("pg_wal/") + WAL_NAME_SIZE];
+    size_t count;
+    int fd; /* of the file at hand; -1: none */
+    size_t open_index;
+    char path[PATH_SIZE];      /* where it shall be */
+    char temporary[PATH_SIZE]; /* where it is until it is whole */
+} Portion;
 
-    if (run_keeps_segment(run, segment))
+/* Open the file that the segment's pieces are written to, and keep it open for those that follow.
+ */
+static bool open_brought(Portion *portion, size_t index, Error *error)
+{
+    const Run *run = portion->bringing->run;
+
+    if (portion->fd >= 0 && portion->open_index == index)
         return true;
-    run_segment_name(run, segment, name);
-    return stop_check(error) && segment_path(run, run->scratch, "/source.", segment, path, error) &&
-           run_fetch_segment(run, worker, name, path, &found, error);
+    file_close(portion->fd);
+    portion->fd = -1;
+    portion->open_index = index;
+    if (!segment_path(run, run->scratch, "/source.", portion->bringing->first + index,
+                      portion->path, error))
+        return false;
+    if (snprintf(portion->temporary, PATH_SIZE, "%s.new", portion->path) >= PATH_SIZE)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", portion->path);
+    return file_open_or_create(portion->temporary, &portion->fd, error);
+}
+
+/* Its last piece has come: it gets its name, and zeros behind the end of the source's WAL. */
+static bool finish_brought(Portion *portion, size_t index, Error *error)
+{
+    const BroughtSegment *segment = &portion->bringing->segments[index];
+    const uint32_t whole = portion->bringing->run->shape.segment_size;
+
+    if (!open_brought(portion, index, error))
+        return false;
+    if (segment->missing)
+        return file_remove(portion->temporary, error);
+    if (segment->size < whole && !file_truncate(portion->fd, portion->temporary, whole, error))
+        return false;
+    return file_rename(portion->temporary, portion->path, error);
+}
+
+static bool write_piece(void *context, size_t number, const uint8_t *bytes, size_t size,
+                        Error *error)
+{
+    Portion *portion = context;
+    const FetchRequest *request = &portion->requests[number];
+    const size_t index = portion->indexes[number];
+    BroughtSegment *segment = &portion->bringing->segments[index];
+
+    if (bytes == NULL || size != request->size)
+        segment->missing = true;
+    else if (!open_brought(portion, index, error) ||
+             !file_write_at(portion->fd, portion->temporary, bytes, size, request->offset, error))
+        return false;
+    progress_add(request->size);
+    return atomic_fetch_sub(&segment->pieces_left, 1) > 1 || finish_brought(portion, index, error);
+}
+
+static void add_piece(Portion *portion, size_t piece)
+{
+    const Bringing *bringing = portion->bringing;
+    const size_t index = piece / bringing->pieces_each;
+    const uint64_t offset = (uint64_t) (piece % bringing->pieces_each) * bringing->piece_size;
+    const uint32_t wanted = bringing->segments[index].size;
+    char name[WAL_NAME_SIZE];
+    uint64_t size;
+
+    if (offset >= wanted)
+        return;
+    size = wanted - offset < bringing->piece_size ? wanted - offset : bringing->piece_size;
+    run_segment_name(bringing->run, bringing->first + index, name);
+    snprintf(portion->source_paths[portion->count], sizeof(portion->source_paths[0]), "pg_wal/%s",
+             name);
+    portion->indexes[portion->count] = index;
+    portion->requests[portion->count] =
+        (FetchRequest){portion->source_paths[portion->count], offset, (uint32_t) size};
+    portion->count++;
+}
+
+static bool bring_portion(void *context, int worker, size_t item, Error *error)
+{
+    Bringing *bringing = context;
+    Source *source = bringing->run->source;
+    const size_t all = bringing->count * bringing->pieces_each;
+    Portion portion = {.bringing = bringing, .fd = -1};
+    bool result;
+
+    for (size_t piece = item * bringing->portion;
+         piece < all && piece < (item + 1) * bringing->portion; piece++)
+        add_piece(&portion, piece);
+    result = portion.count == 0 ||
+             source->operations->fetch(source, worker, portion.requests, portion.count, write_piece,
+                                       &portion, error);
+    file_close(portion.fd);
+    return result;
+}
+
+/*
+ * How much is wanted of a segment: nothing of one that is here already. What was brought of the one
+ * that WAL ended in before is too little now.
+ */
+static bool size_wanted(const Run *run, uint64_t segment, Lsn end, uint32_t *size, Error *error)
+{
+    const Lsn begin = wal_segment_start(&run->shape, segment);
+    const Lsn segment_end = begin + run->shape.segment_size;
+    char path[PATH_SIZE];
+    bool here = run_keeps_segment(run, segment);
+
+    if (!here && segment_end <= run->source_wal_brought_end &&
+        (!segment_path(run, run->scratch, "/source.", segment, path, error) ||
+         !exists(path, &here, error)))
+        return false;
+    *size = here ? 0 : (uint32_t) ((end < segment_end ? end : segment_end) - begin);
+    return true;
+}
+
+static bool too_little_space(const Run *run, uint64_t bytes, uint64_t free_bytes, Error *error)
+{
+    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
+    error_detail(error,
+                 "At least %llu MB of the source's WAL are to be brought there, %llu MB are free.",
+                 (unsigned long long) ((bytes + MEGABYTE - 1) / MEGABYTE),
+                 (unsigned long long) (free_bytes / MEGABYTE));
+    return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
+                                                   : "Make space and run pg_rewind again.");
 }
 
 /* Is there room for what is to be brought? *bytes is how much that is. Where the source says that
  * its WAL ends is not believed: nothing is counted any more when it is too much. */
-static bool check_space(const Run *run, uint64_t first, uint64_t count, uint64_t *bytes,
+static bool check_space(const Run *run, uint64_t first, uint64_t count, Lsn end, uint64_t *bytes,
                         Error *error)
 {
     FileSpace space;
@@ -119,35 +260,62 @@ static bool check_space(const Run *run, uint64_t first, uint64_t count, uint64_t
     if (!file_space(run->scratch, &space, error))
         return false;
     for (uint64_t i = 0; i < count && *bytes <= space.free_bytes; i++)
-        *bytes += run_keeps_segment(run, first + i) ? 0 : run->shape.segment_size;
-    if (*bytes <= space.free_bytes)
-        return true;
-    error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
-    error_detail(error,
-                 "At least %llu MB of the source's WAL are to be brought there, %llu MB are free.",
-                 (unsigned long long) ((*bytes + MEGABYTE - 1) / MEGABYTE),
-                 (unsigned long long) (space.free_bytes / MEGABYTE));
-    return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
-                                                   : "Make space and run pg_rewind again.");
+    {
+        uint32_t size;
+
+        if (!size_wanted(run, first + i, end, &size, error))
+            return false;
+        *bytes += size;
+    }
+    return *bytes <= space.free_bytes || too_little_space(run, *bytes, space.free_bytes, error);
+}
+
+/* Begin with what is known of each segment. */
+static bool prepare_bringing(Bringing *bringing, Lsn end, int workers, uint64_t bytes, Error *error)
+{
+    const uint32_t piece_size = source_piece_size(bringing->run->source, FETCH_SIZE_MAX);
+
+    bringing->piece_size = piece_size;
+    bringing->pieces_each = (bringing->run->shape.segment_size + piece_size - 1) / piece_size;
+    bringing->portion = (size_t) (bytes / piece_size) / ((size_t) workers * PORTIONS_PER_WORKER);
+    if (bringing->portion < PIECES_MIN)
+        bringing->portion = PIECES_MIN;
+    if (bringing->portion > PIECES_MAX)
+        bringing->portion = PIECES_MAX;
+    for (size_t i = 0; i < bringing->count; i++)
+    {
+        BroughtSegment *segment = &bringing->segments[i];
+
+        if (!size_wanted(bringing->run, bringing->first + i, end, &segment->size, error))
+            return false;
+        segment->pieces_left = (segment->size + (size_t) piece_size - 1) / piece_size;
+    }
+    return true;
 }
 
 bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 {
     Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
-    size_t count = (size_t) (wal_segment_before(&run->shape, end) - bringing.first) + 1;
     uint64_t bytes;
     bool result;
     int granted;
 
     if (!run->source->is_server || end <= from)
         return true;
+    bringing.count = (size_t) (wal_segment_before(&run->shape, end) - bringing.first) + 1;
     if (!file_make_directory(run->scratch, error) ||
-        !check_space(run, bringing.first, count, &bytes, error) ||
+        !check_space(run, bringing.first, bringing.count, end, &bytes, error) ||
         !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
         return false;
+    bringing.segments = memory_allocate_zeroed(bringing.count, sizeof(*bringing.segments));
     progress_begin("copied", bytes);
-    result = workers_run(granted, count, bring_segment, &bringing, error);
+    result = prepare_bringing(&bringing, end, granted, bytes, error) &&
+             workers_run(granted,
+                         (bringing.count * bringing.pieces_each + bringing.portion - 1) /
+                             bringing.portion,
+                         bring_portion, &bringing, error);
     progress_end();
+    free(bringing.segments);
     return result;
 }
 
