@@ -55,9 +55,7 @@ each_version(sub {
         $source->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a');
         my $target = $source->standby('target');
         $target->wait_for_replay_of($source);
-        $target->stop;
-        unlink $target->path('standby.signal');
-        $target->start;
+        $target->open_without_promotion;
         write_lost($target);
         reset_wal($target->stop)->start;
         write_lost($source);

@@ -13,17 +13,7 @@ use RewindTest;
 sub switch_timeline
 {
     my ($server, $label) = @_;
-    $server->stop;
-    if ($server->version < 12)
-    {
-        spew($server->path('recovery.conf'), "standby_mode = 'on'\n");
-    }
-    else
-    {
-        spew($server->path('postgresql.auto.conf'), '');
-        spew($server->path('standby.signal'), '');
-    }
-    $server->start->promote;
+    $server->switch_timeline;
     $server->sql("CHECKPOINT; INSERT INTO t SELECT '$label', i FROM generate_series(1, 1000) i; UPDATE t SET a = a + 1 WHERE a % 10 = 3");
     return;
 }

@@ -63,9 +63,7 @@ each_version(sub {
         $source->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
         my $target = $source->standby('target');
         $target->wait_for_replay_of($source);
-        $target->stop;
-        unlink $target->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
-        $target->start;
+        $target->open_without_promotion;
         $target->sql('INSERT INTO t SELECT g FROM generate_series(1, 700) g; CREATE TABLE u (a int)');
         $source->sql('INSERT INTO t SELECT g FROM generate_series(1, 500) g; CHECKPOINT');
         $target->stop;

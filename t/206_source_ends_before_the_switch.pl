@@ -19,9 +19,7 @@ sub target_is_far_ahead
     my $target = make_cluster('target', $version)->start;
     $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
     my $opened = $target->standby('opened');
-    $opened->stop;
-    unlink $opened->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
-    $opened->start;
+    $opened->open_without_promotion;
     my $source = $opened->standby('source');
     $opened->sql('UPDATE t SET v = 1 WHERE g < 10');
     for (1 .. 3)
@@ -51,9 +49,7 @@ sub source_may_still_receive
     my $target = $primary->standby('target');
     my $source = $primary->standby('source');
     $target->wait_for_replay_of($primary);
-    $target->stop;
-    unlink $target->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
-    $target->start;
+    $target->open_without_promotion;
     $target->sql('UPDATE t SET v = 1; CHECKPOINT');
     $target->stop;
     $source->wait_for_replay_of($primary);
@@ -77,9 +73,7 @@ each_version(sub {
     my $target = make_cluster('target', $version)->start;
     $target->sql('CREATE TABLE t AS SELECT g, 0 AS v FROM generate_series(1, 1000) g');
     my $source = $target->standby('source');
-    $source->stop;
-    unlink $source->path($version >= 12 ? 'standby.signal' : 'recovery.conf');
-    $source->start;
+    $source->open_without_promotion;
     my $second = $source->standby('second');
 
     $source->sql('UPDATE t SET v = 1 WHERE g < 10');

@@ -9,16 +9,6 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-# Through a standby's recovery, without a primary, to the next timeline.
-sub switch_timeline
-{
-    my ($cluster) = @_;
-    my $nowhere = bless { %$cluster, dir => '/nonexistent' }, ref $cluster;
-    $cluster->stop;
-    $cluster->follow($nowhere)->start->promote;
-    return;
-}
-
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -26,7 +16,7 @@ each_version(sub {
         source => sub {
             my ($source) = @_;
             $source->sql("BEGIN; INSERT INTO t VALUES ('prepared'); PREPARE TRANSACTION 'p'");
-            switch_timeline($source);
+            $source->switch_timeline;    # through a standby's recovery, without a primary
         },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('lost')") });
     rewinds_from_both_kinds($source, $target);

@@ -232,6 +232,25 @@ sub promote
     return $self;
 }
 
+# Make a standby a primary by hand, running or stopped: its timeline stays what it was.
+sub open_without_promotion
+{
+    my ($self) = @_;
+    $self->stop;
+    my $signal = $self->path($self->{version} < 12 ? 'recovery.conf' : 'standby.signal');
+    unlink $signal or die "could not remove $signal: $!";
+    return $self->start;
+}
+
+# Make a primary go through a standby's recovery without a primary of its own: the next timeline.
+sub switch_timeline
+{
+    my ($self) = @_;
+    my $nowhere = bless { %$self, dir => '/nonexistent' }, ref $self;
+    $self->stop;
+    return $self->follow($nowhere)->start->promote;
+}
+
 # ---------------------------------------------------------------- clients
 
 sub psql

@@ -71,7 +71,7 @@ sub write_apart
     for (1 .. $switches)
     {
         work($run, $cluster, int($operations / ($switches + 1)));
-        switch_timeline($cluster);
+        $cluster->switch_timeline;
     }
     crash($run, $cluster, 1) if $round->{"crash_of_$side"};
     make_trouble($run, $round, $cluster, $side);
@@ -158,7 +158,7 @@ sub part_alive
     # Afterwards both count OIDs from the same number.
     crash($run, $p) if $round->{crash_at_divergence};
     $s->wait_for_replay_of($p) if $round->{crash_at_divergence};
-    $round->{history} =~ /opened/ ? open_without_promotion($s) : $s->promote;
+    $round->{history} =~ /opened/ ? $s->open_without_promotion : $s->promote;
     write_apart($run, $round, $target, 'target');
     return;
 }
@@ -172,7 +172,7 @@ sub diverge
     work($run, $p, $round->{operations_before});
     for (1 .. $round->{switches_before})
     {
-        switch_timeline($p);
+        $p->switch_timeline;
         work($run, $p, 1);
     }
     prepare_transactions($run, $p, $round->{prepared}) if !$round->{prepared_after};

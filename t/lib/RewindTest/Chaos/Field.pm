@@ -20,7 +20,7 @@ use Time::HiRes ();
 
 our @EXPORT = qw(
     begin_run next_field add_standby drop_nodes work in_background start_load end_load start_operations start_copies settle
-    switch_timeline open_without_promotion make_safe_to_crash crash restart_with archive_of
+    make_safe_to_crash crash restart_with archive_of
 );
 
 # ---------------------------------------------------------------- the first primary
@@ -255,28 +255,6 @@ sub settle
 }
 
 # ---------------------------------------------------------------- what happens to servers
-
-# Make a primary go through a standby's recovery without a primary of its own: the next timeline.
-sub switch_timeline
-{
-    my ($cluster) = @_;
-    my $nowhere = bless { %$cluster, dir => '/nonexistent', session => undef }, ref $cluster;
-    $cluster->stop;
-    $cluster->follow($nowhere);
-    $cluster->start->promote;
-    return;
-}
-
-# Make a standby a primary by hand: its timeline stays what it was.
-sub open_without_promotion
-{
-    my ($cluster) = @_;
-    $cluster->stop;
-    my $signal = $cluster->path($cluster->version < 12 ? 'recovery.conf' : 'standby.signal');
-    unlink $signal or die "could not remove $signal: $!";
-    $cluster->start;
-    return;
-}
 
 # A server that starts recovery before the copy of a database copies it once more: as the template is by then. So one that is to
 # crash in recovery, or soon after its promotion, has made a checkpoint first.
