@@ -1,0 +1,170 @@
+/*
+ * How fast is WAL scanned? Scans all of a data directory's WAL, from the first segment there is,
+ * and prints gigabytes for a second (10^9, wall time) and nanoseconds for a record (of all
+ * threads).
+ *
+ *   scan_speed DATA_DIRECTORY [JOBS [TIMES]]
+ *
+ * Files are read through the page cache: the first of several times may measure the disk.
+ */
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "format/control.h"
+#include "format/history.h"
+#include "io/dir.h"
+#include "io/file.h"
+#include "wal/reader.h"
+#include "wal/scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+typedef struct Place
+{
+    char wal_directory[PATH_SIZE];
+    WalShape shape;
+    uint64_t first; /* the lowest segment there is */
+} Place;
+
+static bool open_segment(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                         Error *error)
+{
+    const Place *place = context;
+    char name[WAL_NAME_SIZE];
+    char path[PATH_SIZE];
+
+    wal_segment_name(&place->shape, timeline, segment, name);
+    return path_join(path, sizeof(path), place->wal_directory, name, error) &&
+           file_open_read(path, fd, found, error);
+}
+
+static bool note_name(void *context, const char *name, Error *error)
+{
+    Place *place = context;
+    Timeline timeline;
+    uint64_t segment;
+
+    (void) error;
+    if (wal_segment_name_parse(&place->shape, name, &timeline, &segment) && segment < place->first)
+        place->first = segment;
+    return true;
+}
+
+static bool read_control(const char *directory, Control *control, Error *error)
+{
+    char path[PATH_SIZE];
+    Buffer bytes = {0};
+    bool crc_wrong;
+
+    bool good = path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
+                file_read_all(path, 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) &&
+                control_parse(bytes.bytes, bytes.size, path, control, &crc_wrong, error);
+    buffer_free(&bytes);
+    return good;
+}
+
+static double processor_seconds(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return (double) (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static bool scan_once(const WalStream *stream, Lsn from, int jobs, Arena *arena, Error *error)
+{
+    WalScan *scan = scan_create(stream, jobs, from);
+    char reason[256];
+    ScanResult result;
+    Lsn end;
+    Lsn last;
+    bool missing;
+    double wall = clock_seconds();
+    double processor = processor_seconds();
+
+    bool good = scan_forward(scan, from, &end, &last, &missing, reason, error);
+    wall = clock_seconds() - wall;
+    processor = processor_seconds() - processor;
+    good = good && scan_finish(scan, arena, from, from, &result, error);
+    if (good)
+        printf("%.2f GB/s, %.1f ns a record (%.2f GB, %llu records of %.0f bytes, %.3f s, "
+               "processor %.3f s, %llu blocks); %s\n",
+               (double) (end - from) / 1e9 / wall, processor * 1e9 / (double) result.record_count,
+               (double) (end - from) / 1e9, (unsigned long long) result.record_count,
+               (double) (end - from) / (double) result.record_count, wall, processor,
+               (unsigned long long) blockmap_block_count(result.blocks), reason);
+    scan_destroy(scan);
+    return good;
+}
+
+static bool stop_at_once(void *context, const WalRecord *record, Error *error)
+{
+    *(Lsn *) context = record->lsn;
+    return error_set(error, ERROR_FAILED, "no more than the first record is wanted");
+}
+
+/* Where the first record that starts in this segment does. */
+static bool find_begin(const WalStream *stream, uint64_t segment, Lsn *from, Error *error)
+{
+    WalSegmentFacts facts;
+
+    *from = LSN_INVALID;
+    if (wal_read_segment(stream, segment, LSN_INVALID, stop_at_once, from, &facts, error))
+        return error_set(error, ERROR_FAILED, "no record starts in the first segment");
+    return *from != LSN_INVALID;
+}
+
+static bool run(int count, char **arguments, Arena *arena, Error *error)
+{
+    static Place place;
+    static Control control;
+    int jobs = count > 2 ? atoi(arguments[2]) : 2;
+    int times = count > 3 ? atoi(arguments[3]) : 3;
+    History history;
+    bool found;
+    Lsn from;
+
+    if (!read_control(arguments[1], &control, error) ||
+        !path_join(place.wal_directory, sizeof(place.wal_directory), arguments[1], "pg_wal", error))
+        return false;
+    place.shape = (WalShape){.version = control.version,
+                             .system_identifier = control.system_identifier,
+                             .segment_size = control.wal_segment_size,
+                             .block_size = control.wal_block_size};
+    place.first = UINT64_MAX;
+    if (!dir_names(place.wal_directory, note_name, &place, &found, error) ||
+        !history_parse(arena, control.checkpoint.timeline, NULL, 0, &history, error))
+        return false;
+    WalStream stream = {.shape = place.shape,
+                        .data_block_size = control.block_size,
+                        .history = &history,
+                        .open = open_segment,
+                        .context = &place};
+    if (!find_begin(&stream, place.first, &from, error))
+        return false;
+    for (int time = 0; time < times; time++)
+        if (!scan_once(&stream, from, jobs, arena, error))
+            return false;
+    return true;
+}
+
+int main(int count, char **arguments)
+{
+    static Error error;
+
+    if (count < 2 || count > 4)
+    {
+        fputs("usage: scan_speed DATA_DIRECTORY [JOBS [TIMES]]\n", stderr);
+        return 2;
+    }
+    Arena *arena = arena_create();
+    bool good = run(count, arguments, arena, &error);
+    arena_destroy(arena);
+    if (!good)
+        fprintf(stderr, "scan_speed: %s\n", error.message);
+    return good ? 0 : 1;
+}
