@@ -118,8 +118,8 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
 }
 
 /* What a fragment may not look like; NULL for a good one. */
-static const char *take_image(const Version *version, uint32_t block_size, Fragments *fragments,
-                              BlockReference *block)
+static __attribute__((noinline)) const char *take_image(const Version *version, uint32_t block_size,
+                                                        Fragments *fragments, BlockReference *block)
 {
     const uint8_t *image = take(fragments, 5);
 
@@ -157,11 +157,11 @@ static const char *take_image(const Version *version, uint32_t block_size, Fragm
     return NULL;
 }
 
+/* before: the reference that stands before it in the record; NULL: it is the first. */
 static const char *take_block(const Version *version, uint32_t block_size, uint8_t id,
-                              Fragments *fragments, WalRecord *record)
+                              Fragments *fragments, const BlockReference *before,
+                              BlockReference *block)
 {
-    const BlockReference *before =
-        record->block_count == 0 ? NULL : &record->blocks[record->block_count - 1];
     const uint8_t *start = take(fragments, 3);
 
     if (start == NULL)
@@ -169,7 +169,6 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     if (before != NULL && id <= before->id)
         return "out-of-order block_id";
 
-    BlockReference *block = &record->blocks[record->block_count];
     uint8_t flags = start[0];
     uint16_t data_length = u16_at(start + 1);
     bool has_data = (flags & BLOCK_HAS_DATA) != 0;
@@ -178,16 +177,18 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     block->has_image = (flags & BLOCK_HAS_IMAGE) != 0;
     block->image_applies = false;
     block->will_init = (flags & BLOCK_WILL_INIT) != 0;
-    if (has_data && data_length == 0)
-        return "BKPBLOCK_HAS_DATA set, but no data included";
-    if (!has_data && data_length != 0)
-        return "BKPBLOCK_HAS_DATA not set, but data included";
+    if (has_data != (data_length != 0))
+        return has_data ? "BKPBLOCK_HAS_DATA set, but no data included"
+                        : "BKPBLOCK_HAS_DATA not set, but data included";
     fragments->announced += data_length;
     if (block->has_image)
     {
-        const char *wrong = take_image(version, block_size, fragments, block);
+        /* A copy, so that the fragments of other blocks can stay in registers. */
+        Fragments rest = *fragments;
+        const char *wrong = take_image(version, block_size, &rest, block);
         if (wrong != NULL)
             return wrong;
+        *fragments = rest;
     }
     if ((flags & BLOCK_SAME_REL) == 0)
     {
@@ -205,7 +206,6 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     if (number == NULL)
         return "record with invalid length";
     block->block = u32_at(number);
-    record->block_count++;
     return NULL;
 }
 
@@ -213,12 +213,23 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
 static const char *take_fragments(const Version *version, uint32_t block_size, Fragments *fragments,
                                   WalRecord *record)
 {
+    BlockReference *block = record->blocks;
     const uint8_t *field;
     const char *wrong;
 
     while ((uint64_t) (fragments->end - fragments->position) > fragments->announced)
     {
         uint8_t id = *fragments->position++;
+        if (id < WAL_RECORD_BLOCKS_MAX)
+        {
+            wrong = take_block(version, block_size, id, fragments,
+                               block == record->blocks ? NULL : block - 1, block);
+            if (wrong != NULL)
+                return wrong;
+            block++;
+            record->block_count++;
+            continue;
+        }
         switch (id)
         {
         case FRAGMENT_DATA_SHORT:
@@ -244,11 +255,7 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
                 return "record with invalid length";
             break;
         default:
-            if (id >= WAL_RECORD_BLOCKS_MAX)
-                return "invalid block_id";
-            wrong = take_block(version, block_size, id, fragments, record);
-            if (wrong != NULL)
-                return wrong;
+            return "invalid block_id";
         }
     }
     return NULL;
@@ -257,10 +264,8 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
 /* First what follows the header, then the header up to the CRC (since 9.5). */
 static uint32_t record_crc(const uint8_t *bytes, size_t size)
 {
-    uint32_t running =
-        crc32c_update(CRC32C_INIT, bytes + WAL_RECORD_HEADER_SIZE, size - WAL_RECORD_HEADER_SIZE);
-
-    return crc32c_finish(crc32c_update(running, bytes, AT_CRC));
+    return crc32c_joined(bytes + WAL_RECORD_HEADER_SIZE, size - WAL_RECORD_HEADER_SIZE, bytes,
+                         AT_CRC);
 }
 
 bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes, size_t size,
@@ -272,18 +277,26 @@ bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t 
         return false;
     if (header.total_length != size)
         return record_error(version, lsn, error, "record with invalid length");
-    if (record_crc(bytes, size) != header.crc)
+    return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
+}
+
+bool walrecord_decode(const Version *version, uint32_t block_size, const WalRecordHeader *header,
+                      const uint8_t *bytes, Lsn lsn, WalRecord *record, Error *error)
+{
+    size_t size = header->total_length;
+
+    if (record_crc(bytes, size) != header->crc)
         return record_error(version, lsn, error,
                             "incorrect resource manager data checksum in record");
 
     /* Member by member: there are 33 blocks, and most records use one. */
     record->lsn = lsn;
     record->end = LSN_INVALID;
-    record->prev = header.prev;
-    record->total_length = header.total_length;
-    record->xid = header.xid;
-    record->info = header.info;
-    record->rmgr = header.rmgr;
+    record->prev = header->prev;
+    record->total_length = header->total_length;
+    record->xid = header->xid;
+    record->info = header->info;
+    record->rmgr = header->rmgr;
     record->block_count = 0;
     record->data_size = 0;
 

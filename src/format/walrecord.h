@@ -95,6 +95,14 @@ MUST_CHECK bool walrecord_header_parse(const Version *version, const uint8_t *by
 MUST_CHECK bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes,
                                 size_t size, Lsn lsn, WalRecord *record, Error *error);
 
+/*
+ * What walrecord_parse does behind walrecord_header_parse, for who has called that: header is what
+ * it found in bytes, of which header->total_length are there.
+ */
+MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size,
+                                 const WalRecordHeader *header, const uint8_t *bytes, Lsn lsn,
+                                 WalRecord *record, Error *error);
+
 /* What a record means for a rewind. */
 typedef enum WalEventKind
 {

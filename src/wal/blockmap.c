@@ -15,6 +15,7 @@
 #define WORD_BITS 64
 #define CHUNK_WORDS_MIN 4
 #define TABLE_SIZE_MIN 64 /* a power of two */
+#define RECENT_COUNT 16   /* likewise */
 
 typedef struct Chunk
 {
@@ -31,9 +32,21 @@ struct BlockMapRelation
     size_t chunk_count;
 };
 
+/*
+ * A chunk that was found before, without the way to it through three other places in memory: most
+ * of the blocks that WAL names lie in a few chunks.
+ */
+typedef struct Recent
+{
+    RelationId id;
+    uint32_t number;
+    Chunk chunk; /* word_count 0: none */
+} Recent;
+
 struct BlockMap
 {
-    BlockMapRelation **table; /* NULL: empty place; at most half of them are taken */
+    Recent recent[RECENT_COUNT]; /* forgotten whenever words move */
+    BlockMapRelation **table;    /* NULL: empty place; at most half of them are taken */
     size_t table_size;
     size_t relation_count;
     size_t memory; /* of all below this struct */
@@ -131,6 +144,11 @@ static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
     return relation;
 }
 
+static void forget_recent(BlockMap *map)
+{
+    memset(map->recent, 0, sizeof(map->recent));
+}
+
 /* The chunk of that number with room for word_count words. */
 static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number, size_t word_count)
 {
@@ -152,25 +170,32 @@ static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number
         memset(chunk->words + chunk->word_count, 0, (grown - chunk->word_count) * sizeof(uint64_t));
         map->memory += (grown - chunk->word_count) * sizeof(uint64_t);
         chunk->word_count = (uint32_t) grown;
+        forget_recent(map);
     }
     return chunk;
 }
 
+/* Not inlined: it would spill the registers of blockmap_add, which hardly ever needs it. */
+static __attribute__((noinline)) void find_chunk(BlockMap *map, RelationId id, uint32_t number,
+                                                 size_t word_count, Recent *recent)
+{
+    const Chunk *chunk = get_chunk(map, get_relation(map, id), number, word_count);
+
+    *recent = (Recent){.id = id, .number = number, .chunk = *chunk};
+}
+
 bool blockmap_add(BlockMap *map, RelationId id, BlockNumber block)
 {
-    BlockMapRelation *relation = get_relation(map, id);
-    size_t number = block >> CHUNK_SHIFT;
+    uint32_t number = block >> CHUNK_SHIFT;
     size_t bit = block & (CHUNK_BLOCKS - 1);
     size_t word = bit / WORD_BITS;
-    Chunk *chunk;
+    Recent *recent = &map->recent[id.relation % RECENT_COUNT];
 
-    if (number < relation->chunk_count && word < relation->chunks[number].word_count)
-        chunk = &relation->chunks[number];
-    else
-        chunk = get_chunk(map, relation, number, word + 1);
-    const uint64_t before = chunk->words[word];
-    chunk->words[word] = before | (uint64_t) 1 << bit % WORD_BITS;
-    return chunk->words[word] != before;
+    if (word >= recent->chunk.word_count || number != recent->number || !equal_ids(id, recent->id))
+        find_chunk(map, id, number, word + 1, recent);
+    const uint64_t before = recent->chunk.words[word];
+    recent->chunk.words[word] = before | (uint64_t) 1 << bit % WORD_BITS;
+    return recent->chunk.words[word] != before;
 }
 
 void blockmap_truncate(BlockMap *map, RelationId id, BlockNumber block)
@@ -236,6 +261,7 @@ void blockmap_merge(BlockMap *map, BlockMap *from)
         }
         from->table[i] = NULL;
     }
+    forget_recent(from);
     from->relation_count = 0;
     from->memory = from->table_size * sizeof(BlockMapRelation *);
 }

@@ -34,6 +34,7 @@ typedef struct Reader
     char name[WAL_NAME_SIZE];
     Timeline timeline; /* of the page before in reading order; 0: none yet */
     Buffer assembly;
+    WalRecordHeader record_header; /* of the record being read */
     WalRecord record;
     Error failure; /* what a parser says about invalid bytes: a fact, not our error */
 } Reader;
@@ -186,18 +187,17 @@ static ReadStatus check_page(Reader *reader, Lsn page_lsn)
         return end_invalid(reader, page_lsn);
 
     Timeline timeline = reader->header.timeline;
-    lsn_text(stream->shape.version, page_lsn, text);
     if (timeline < reader->timeline)
     {
         error_set(failure, ERROR_FAILED,
                   "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s", timeline,
-                  reader->timeline, reader->name, text);
+                  reader->timeline, reader->name, lsn_text(stream->shape.version, page_lsn, text));
         return end_invalid(reader, page_lsn);
     }
     if (!timeline_fits(stream, timeline, page_lsn))
     {
         error_set(failure, ERROR_FAILED, "unexpected timeline ID %u in WAL segment %s, LSN %s",
-                  timeline, reader->name, text);
+                  timeline, reader->name, lsn_text(stream->shape.version, page_lsn, text));
         return end_invalid(reader, page_lsn);
     }
     reader->timeline = timeline;
@@ -250,34 +250,37 @@ static ReadStatus load_page(Reader *reader, Lsn page_lsn, Error *error)
 }
 
 /* Check a record's header and its link to the record before, as far as that was read. */
-static ReadStatus check_header(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn)
+static inline ReadStatus check_header(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn)
 {
     const Version *version = reader->stream->shape.version;
     const WalSegmentFacts *facts = reader->facts;
-    WalRecordHeader header;
+    WalRecordHeader *header = &reader->record_header;
 
-    if (!walrecord_header_parse(version, bytes, size, lsn, &header, &reader->failure))
+    if (!walrecord_header_parse(version, bytes, size, lsn, header, &reader->failure))
         return end_invalid(reader, lsn);
-    if (facts->last_lsn != LSN_INVALID && header.prev != facts->last_lsn)
+    if (facts->last_lsn != LSN_INVALID && header->prev != facts->last_lsn)
     {
         char prev[LSN_TEXT_SIZE], here[LSN_TEXT_SIZE];
         error_set(&reader->failure, ERROR_FAILED, "record with incorrect prev-link %s at %s",
-                  lsn_text(version, header.prev, prev), lsn_text(version, lsn, here));
+                  lsn_text(version, header->prev, prev), lsn_text(version, lsn, here));
         return end_invalid(reader, lsn);
     }
     return READ_OK;
 }
 
-/* Check and decode the whole record; `end` is that of its bytes, before alignment. */
-static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn, Lsn end)
+/*
+ * Check and decode the whole record, whose header was checked; `end` is that of its bytes, before
+ * alignment.
+ */
+static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, Lsn lsn, Lsn end)
 {
     const WalStream *stream = reader->stream;
     WalRecord *record = &reader->record;
 
     if (is_beyond_limit(stream, align_up(end)))
         return end_at_limit(reader);
-    if (!walrecord_parse(stream->shape.version, stream->data_block_size, bytes, size, lsn, record,
-                         &reader->failure))
+    if (!walrecord_decode(stream->shape.version, stream->data_block_size, &reader->record_header,
+                          bytes, lsn, record, &reader->failure))
         return end_invalid(reader, end - 1);
     record->end = align_up(end);
     if (record->rmgr == RM_XLOG && (record->info & INFO_OPCODE_MASK) == XLOG_SWITCH)
@@ -292,9 +295,11 @@ static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, size_t siz
 
 /*
  * Put together a record of `total` bytes that starts at lsn on the current page and goes on behind
- * it. No memory is taken for bytes that have not arrived: total may be anything.
+ * it; *record_end is where its bytes do end. No memory is taken for bytes that have not arrived:
+ * total may be anything.
  */
-static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Error *error)
+static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *record_end,
+                                  Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
     uint16_t abandoned_flag = shape->version->wal_overwrite_contrecord_flag;
@@ -302,7 +307,6 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Error
     Lsn page_lsn = reader->page_lsn;
     size_t offset = (size_t) (lsn - page_lsn);
     bool header_checked = shape->block_size - offset >= WAL_RECORD_HEADER_SIZE;
-    Lsn end = lsn;
     ReadStatus status;
 
     buffer_clear(assembly);
@@ -334,7 +338,7 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Error
         if (size > page->remaining)
             size = page->remaining;
         buffer_append(assembly, reader->page + page->header_size, size);
-        end = page_lsn + page->header_size + size;
+        *record_end = page_lsn + page->header_size + size;
         if (!header_checked && assembly->size >= WAL_RECORD_HEADER_SIZE)
         {
             status = check_header(reader, assembly->bytes, assembly->size, lsn);
@@ -343,7 +347,7 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Error
             header_checked = true;
         }
     }
-    return decode_record(reader, assembly->bytes, total, lsn, end);
+    return READ_OK;
 }
 
 /* Read the record at lsn, or behind the page header if that stands there. XLogReadRecord. */
@@ -352,9 +356,12 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
     const WalShape *shape = &reader->stream->shape;
     Lsn page_lsn = page_of(reader, lsn);
 
-    ReadStatus status = load_page(reader, page_lsn, error);
-    if (status != READ_OK)
-        return status;
+    if (reader->page == NULL || reader->page_lsn != page_lsn)
+    {
+        ReadStatus status = load_page(reader, page_lsn, error);
+        if (status != READ_OK)
+            return status;
+    }
     const WalPage *page = &reader->header;
     if (lsn == page_lsn)
         lsn += page->header_size;
@@ -366,14 +373,15 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
 
     const uint8_t *bytes = reader->page + offset;
     size_t available = shape->block_size - offset;
-    uint32_t total = load_u32(bytes); /* aligned: at least 8 bytes are here */
+    uint32_t total;
     if (available >= WAL_RECORD_HEADER_SIZE)
     {
-        status = check_header(reader, bytes, available, lsn);
+        ReadStatus status = check_header(reader, bytes, available, lsn);
         if (status != READ_OK)
             return status;
+        total = reader->record_header.total_length;
     }
-    else if (total < WAL_RECORD_HEADER_SIZE)
+    else if ((total = load_u32(bytes)) < WAL_RECORD_HEADER_SIZE) /* aligned: 8 bytes are here */
     {
         char text[LSN_TEXT_SIZE];
         error_set(&reader->failure, ERROR_FAILED,
@@ -381,9 +389,15 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
                   lsn_text(shape->version, lsn, text), WAL_RECORD_HEADER_SIZE, total);
         return end_invalid(reader, lsn);
     }
-    if (total <= available)
-        return decode_record(reader, bytes, total, lsn, lsn + total);
-    return assemble_record(reader, lsn, total, error);
+    Lsn end = lsn + total;
+    if (total > available)
+    {
+        ReadStatus status = assemble_record(reader, lsn, total, &end, error);
+        if (status != READ_OK)
+            return status;
+        bytes = reader->assembly.bytes;
+    }
+    return decode_record(reader, bytes, lsn, end);
 }
 
 /*
@@ -455,12 +469,12 @@ static ReadStatus read_segment(Reader *reader, uint64_t segment, Lsn from, WalVi
     }
     while (facts->next_lsn < start + shape->segment_size)
     {
-        position = wal_skip_header(shape, facts->next_lsn);
-        status = read_record(reader, facts->next_lsn, error);
+        position = facts->next_lsn;
+        status = read_record(reader, position, error);
         if (status != READ_OK && status != READ_ABANDONED)
             return status;
         if (facts->begin_lsn == LSN_INVALID)
-            facts->begin_lsn = position;
+            facts->begin_lsn = wal_skip_header(shape, position);
         if (status == READ_ABANDONED)
             continue;
         note_record(facts, &reader->record);

@@ -223,10 +223,24 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     }
 }
 
+/* Not inlined into visit_record, which hardly ever needs it. */
+static __attribute__((noinline)) bool note_record(Summary *summary, const WalRecord *record,
+                                                  Error *error)
+{
+    WalEvent event;
+
+    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT &&
+        summary->hint_image_lsn == LSN_INVALID)
+        summary->hint_image_lsn = record->lsn;
+    if (!walrecord_event(summary->stream->shape.version, record, &event, error))
+        return false;
+    note_event(summary, record, &event);
+    return true;
+}
+
 static bool visit_record(void *context, const WalRecord *record, Error *error)
 {
     Summary *summary = context;
-    WalEvent event;
 
     if (record->lsn < summary->floor)
         return true;
@@ -237,13 +251,7 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
     /* Hardly any record gets further. */
     if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))
         return true;
-    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT &&
-        summary->hint_image_lsn == LSN_INVALID)
-        summary->hint_image_lsn = record->lsn;
-    if (!walrecord_event(summary->stream->shape.version, record, &event, error))
-        return false;
-    note_event(summary, record, &event);
-    return true;
+    return note_record(summary, record, error);
 }
 
 Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn floor,

@@ -30,11 +30,27 @@ static void pieces_give_what_the_whole_gives(void **state)
         }
 }
 
+/* Short pieces and long ones are computed in different ways. */
+static void joined_pieces_give_what_the_whole_gives(void **state)
+{
+    uint8_t bytes[700];
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t) (i * i * 31 + i * 7 + 5);
+    for (size_t start = 0; start < 9; start++)
+        for (size_t end = start; end <= sizeof(bytes); end += 1 + end / 300 * 13)
+            for (size_t cut = start; cut <= end; cut++)
+                assert_int_equal(crc32c_joined(bytes + start, cut - start, bytes + cut, end - cut),
+                                 crc32c(bytes + start, end - start));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
         cmocka_unit_test(pieces_give_what_the_whole_gives),
+        cmocka_unit_test(joined_pieces_give_what_the_whole_gives),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
