@@ -105,6 +105,130 @@ bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
     return !run.failed;
 }
 
+/* One item between its beginning and its being taken. */
+typedef struct Slot
+{
+    bool done;
+    Error *failure; /* NULL: it succeeded */
+} Slot;
+
+/* What the threads of one workers_run_ordered share. */
+typedef struct Ordered
+{
+    OrderedFunction run, take;
+    void *context;
+    size_t window;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t moved; /* taken has grown, or it is over */
+    Slot *slots;          /* item i is at i % window */
+    size_t next;          /* first item not begun */
+    size_t taken;         /* first item not taken */
+    size_t limit;         /* no item behind it is wanted */
+    bool taking;          /* one of the threads is at it */
+    bool over;
+    bool failed;
+    Error *error;
+} Ordered;
+
+/* Take all items whose turn it is, unless somebody else is at it. The lock is held, but for taking.
+ */
+static void take_done(Ordered *ordered, Error *error)
+{
+    if (ordered->taking)
+        return;
+    ordered->taking = true;
+    while (!ordered->over && ordered->slots[ordered->taken % ordered->window].done)
+    {
+        size_t item = ordered->taken;
+        Slot *slot = &ordered->slots[item % ordered->window];
+        bool last = false;
+
+        pthread_mutex_unlock(&ordered->lock);
+        bool good = slot->failure == NULL && ordered->take(ordered->context, item, &last, error);
+        pthread_mutex_lock(&ordered->lock);
+        if (!good)
+            *ordered->error = slot->failure != NULL ? *slot->failure : *error;
+        ordered->failed = !good;
+        ordered->over = !good || last || item == ordered->limit;
+        slot->done = false;
+        ordered->taken++;
+        pthread_cond_broadcast(&ordered->moved);
+    }
+    ordered->taking = false;
+}
+
+/* Run one item; the lock is held, but for running. */
+static void run_one(Ordered *ordered, size_t item, Error *error)
+{
+    Slot *slot = &ordered->slots[item % ordered->window];
+    bool last = false;
+
+    pthread_mutex_unlock(&ordered->lock);
+    bool good = stop_check(error) && ordered->run(ordered->context, item, &last, error);
+    if (!good)
+    {
+        slot->failure = memory_allocate(sizeof(Error));
+        *slot->failure = *error;
+    }
+    pthread_mutex_lock(&ordered->lock);
+    slot->done = true;
+    if ((!good || last) && item < ordered->limit)
+        ordered->limit = item;
+}
+
+static void *work_ordered(void *argument)
+{
+    Ordered *ordered = argument;
+    Error *error = memory_allocate_zeroed(1, sizeof(Error));
+
+    pthread_mutex_lock(&ordered->lock);
+    for (;;)
+    {
+        while (!ordered->over && (ordered->next > ordered->limit ||
+                                  ordered->next - ordered->taken >= ordered->window))
+            pthread_cond_wait(&ordered->moved, &ordered->lock);
+        if (ordered->over)
+            break;
+        run_one(ordered, ordered->next++, error);
+        take_done(ordered, error);
+    }
+    pthread_mutex_unlock(&ordered->lock);
+    free(error);
+    return NULL;
+}
+
+bool workers_run_ordered(int jobs, size_t window, OrderedFunction run, OrderedFunction take,
+                         void *context, Error *error)
+{
+    Ordered ordered = {.run = run,
+                       .take = take,
+                       .context = context,
+                       .window = window,
+                       .limit = SIZE_MAX,
+                       .error = error};
+    size_t threads_max = jobs > 1 ? (size_t) jobs - 1 : 0;
+    pthread_t *threads = memory_allocate_zeroed(threads_max + 1, sizeof(pthread_t));
+    size_t started = 0;
+
+    ordered.slots = memory_allocate_zeroed(window, sizeof(Slot));
+    pthread_mutex_init(&ordered.lock, NULL);
+    pthread_cond_init(&ordered.moved, NULL);
+    while (started < threads_max &&
+           pthread_create(&threads[started], NULL, work_ordered, &ordered) == 0)
+        started++;
+    work_ordered(&ordered);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+
+    for (size_t i = 0; i < window; i++)
+        free(ordered.slots[i].failure);
+    free(ordered.slots);
+    free(threads);
+    pthread_cond_destroy(&ordered.moved);
+    pthread_mutex_destroy(&ordered.lock);
+    return !ordered.failed;
+}
+
 bool stop_requested(void)
 {
     return stop_signal != 0 && !atomic_load(&stops_held_off);

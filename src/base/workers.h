@@ -23,6 +23,21 @@ typedef bool (*WorkerFunction)(void *context, int worker, size_t item, Error *er
 MUST_CHECK bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
                             Error *error);
 
+/*
+ * The same without an end known in advance, and with results that are taken in order: item 0, 1, 2
+ * and so on are run in at most jobs threads, then taken, by whichever thread is there, never two at
+ * once. No item is begun before the one `window` items below it was taken, which bounds what waits
+ * to be taken; otherwise no thread waits for another. *last, false when called: set it when no item
+ * behind this one is wanted, and the run ends when this one was taken. Items behind it may have
+ * been run, but are not taken.
+ *
+ * An error of run counts when the turn comes to take that item, so what lies behind the last item
+ * cannot hurt; one of take counts at once.
+ */
+typedef bool (*OrderedFunction)(void *context, size_t item, bool *last, Error *error);
+MUST_CHECK bool workers_run_ordered(int jobs, size_t window, OrderedFunction run,
+                                    OrderedFunction take, void *context, Error *error);
+
 /* Set by SIGINT, SIGTERM and SIGHUP (see signals_install); workers_run and I/O loops look at it. */
 bool stop_requested(void);
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORWARD_BATCH_BYTES ((uint64_t) 64 * 1024 * 1024)
-#define FORWARD_BATCH_MAX 64
+#define FORWARD_WINDOW_BYTES ((uint64_t) 64 * 1024 * 1024)
+#define FORWARD_WINDOW_MAX 64
 
 /* Maps of single segments are kept apart up to this size; then they are merged, wanted or not. */
 #define KEPT_MAPS_MAX ((size_t) 64 * 1024 * 1024)
@@ -99,86 +99,6 @@ static void take_blocks(Chain *chain, Summary *summary)
         return;
     }
     chain_take_blocks(chain, summary, false);
-}
-
-/* ---- Batches: segments read at the same time ---- */
-
-typedef struct Batch
-{
-    const WalStream *stream;
-    uint64_t segment; /* of item 0 */
-    bool backward;    /* item 1 is the segment before, else the one behind */
-    Lsn from;         /* for item 0; LSN_INVALID: all of it */
-    size_t count;
-    Summary **summaries; /* NULL: failed, or not read */
-    Error **errors;      /* looked at in order: what lies beyond the end of WAL cannot hurt */
-    atomic_size_t last;  /* items behind it are not needed any more */
-} Batch;
-
-static bool read_item(void *context, int worker, size_t item, Error *error)
-{
-    Batch *batch = context;
-    uint64_t segment = batch->backward ? batch->segment - item : batch->segment + item;
-    size_t last = atomic_load(&batch->last);
-
-    (void) worker;
-    (void) error;
-    if (item > last)
-        return true;
-    Error *failure = memory_allocate_zeroed(1, sizeof(Error));
-    Summary *summary = summary_read(batch->stream, segment, item == 0 ? batch->from : LSN_INVALID,
-                                    LSN_INVALID, LSN_INVALID, failure);
-    batch->summaries[item] = summary;
-    if (summary == NULL)
-        batch->errors[item] = failure;
-    else
-    {
-        progress_add(summary->facts.bytes);
-        free(failure);
-    }
-    if (summary == NULL || summary->facts.end != WAL_SEGMENT_COMPLETE)
-        while (item < last && !atomic_compare_exchange_weak(&batch->last, &last, item))
-            ;
-    return true;
-}
-
-static void batch_free(Batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-    {
-        summary_destroy(batch->summaries[i]);
-        free(batch->errors[i]);
-    }
-    free(batch->summaries);
-    free(batch->errors);
-}
-
-static bool batch_read(Chain *chain, Batch *batch, Error *error)
-{
-    batch->stream = chain->stream;
-    batch->summaries = memory_allocate_zeroed(batch->count, sizeof(Summary *));
-    batch->errors = memory_allocate_zeroed(batch->count, sizeof(Error *));
-    atomic_init(&batch->last, batch->count - 1);
-    if (!workers_run(chain->jobs, batch->count, read_item, batch, error))
-        return false;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->summaries[i] != NULL)
-            chain->bytes_read += batch->summaries[i]->facts.bytes;
-    return true;
-}
-
-/* The summary of an item, the caller's from now on. NULL: the error with which it failed. */
-static Summary *batch_take(Batch *batch, size_t item, Error *error)
-{
-    Summary *summary = batch->summaries[item];
-
-    batch->summaries[item] = NULL;
-    if (summary == NULL)
-    {
-        assert(batch->errors[item] != NULL);
-        *error = *batch->errors[item];
-    }
-    return summary;
 }
 
 /* ---- Forward ---- */
@@ -291,66 +211,171 @@ static void extend_forward(Chain *chain, Summary *summary)
     chain->last_lsn = facts->last_lsn;
 }
 
-/* Take in a batch, in order, up to where the WAL ends. */
-static bool take_forward(Chain *chain, Batch *batch, ChainEnd *end, Error *error)
+/* Segments on their way into the chain: read by any worker, taken in one after the other. */
+typedef struct Forward
 {
-    for (size_t i = 0; i < batch->count && !end->reached; i++)
-    {
-        Summary *summary = batch_take(batch, i, error);
-        if (summary == NULL)
-            return false;
-        const WalSegmentFacts *facts = &summary->facts;
-        if (!follows_chain(chain, facts, end->reason))
-        {
-            end->reached = true;
-            end->invalid_lsn = facts->first_lsn;
-            summary_destroy(summary);
-            break;
-        }
-        extend_forward(chain, summary);
-        if (facts->end == WAL_SEGMENT_COMPLETE)
-            continue;
-        end->reached = true;
-        end->missing = facts->end == WAL_SEGMENT_MISSING;
-        end->missing_segment = facts->missing_segment;
-        end->missing_timeline = facts->missing_timeline;
-        end->invalid_lsn = facts->invalid_lsn;
-        memcpy(end->reason, facts->reason, sizeof(end->reason));
-    }
+    Chain *chain;
+    ChainEnd *end;
+    Lsn from;
+    size_t window;
+    Summary **summaries; /* of item i at i % window; NULL: not read, or taken in */
+} Forward;
+
+static bool read_ahead(void *context, size_t item, bool *last, Error *error)
+{
+    const Forward *forward = context;
+    const Chain *chain = forward->chain;
+    Summary *summary =
+        summary_read(chain->stream, chain->first_segment + item,
+                     item == 0 ? forward->from : LSN_INVALID, LSN_INVALID, LSN_INVALID, error);
+
+    if (summary == NULL)
+        return false;
+    progress_add(summary->facts.bytes);
+    *last = summary->facts.end != WAL_SEGMENT_COMPLETE;
+    forward->summaries[item % forward->window] = summary;
     return true;
 }
 
-static size_t forward_batch_count(const Chain *chain)
+/* Take in a segment; *last when the WAL ends in it, or before. */
+static bool take_ahead(void *context, size_t item, bool *last, Error *error)
 {
-    uint64_t count = FORWARD_BATCH_BYTES / chain->stream->shape.segment_size;
+    Forward *forward = context;
+    ChainEnd *end = forward->end;
+    Summary *summary = forward->summaries[item % forward->window];
+    const WalSegmentFacts *facts = &summary->facts;
 
-    if (count > FORWARD_BATCH_MAX)
-        count = FORWARD_BATCH_MAX;
+    (void) error;
+    if (!follows_chain(forward->chain, facts, end->reason))
+    {
+        *last = end->reached = true;
+        end->invalid_lsn = facts->first_lsn;
+        return true;
+    }
+    forward->summaries[item % forward->window] = NULL;
+    forward->chain->bytes_read += facts->bytes;
+    extend_forward(forward->chain, summary);
+    if (facts->end == WAL_SEGMENT_COMPLETE)
+        return true;
+    *last = end->reached = true;
+    end->missing = facts->end == WAL_SEGMENT_MISSING;
+    end->missing_segment = facts->missing_segment;
+    end->missing_timeline = facts->missing_timeline;
+    end->invalid_lsn = facts->invalid_lsn;
+    memcpy(end->reason, facts->reason, sizeof(end->reason));
+    return true;
+}
+
+/* How many segments may be read, or wait to be taken in, at a time. */
+static size_t forward_window(const Chain *chain)
+{
+    uint64_t count = FORWARD_WINDOW_BYTES / chain->stream->shape.segment_size;
+
+    if (count > FORWARD_WINDOW_MAX)
+        count = FORWARD_WINDOW_MAX;
     return count < (uint64_t) chain->jobs ? (size_t) chain->jobs : (size_t) count;
 }
 
 bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
 {
+    Forward forward = {.chain = chain, .end = end, .from = from, .window = forward_window(chain)};
+
     *end = (ChainEnd){0};
     assert(!chain->begun);
     assert(chain->rebuilt == NULL || chain->floor_at_most <= from);
     chain->begun = true;
     chain->first_segment = wal_segment_of(&chain->stream->shape, from);
     chain->next_lsn = from;
-    while (!end->reached)
+    forward.summaries = memory_allocate_zeroed(forward.window, sizeof(Summary *));
+    bool good =
+        workers_run_ordered(chain->jobs, forward.window, read_ahead, take_ahead, &forward, error);
+    for (size_t i = 0; i < forward.window; i++)
     {
-        Batch batch = {.segment = chain->first_segment + chain->ahead_count,
-                       .from = chain->ahead_count == 0 ? from : LSN_INVALID,
-                       .count = forward_batch_count(chain)};
-        bool good = batch_read(chain, &batch, error) && take_forward(chain, &batch, end, error);
-        batch_free(&batch);
-        if (!good)
-            return false;
+        if (forward.summaries[i] != NULL)
+            chain->bytes_read += forward.summaries[i]->facts.bytes;
+        summary_destroy(forward.summaries[i]);
     }
-    return check_damage(chain, end, error);
+    free(forward.summaries);
+    return good && check_damage(chain, end, error);
 }
 
 /* ---- Backward ---- */
+
+/* Segments read at the same time, downwards. */
+typedef struct Batch
+{
+    const WalStream *stream;
+    uint64_t segment; /* of item 0; item 1 is the one before */
+    size_t count;
+    Summary **summaries; /* NULL: failed, or not read */
+    Error **errors;      /* looked at in order: what is not needed cannot hurt */
+    atomic_size_t last;  /* items behind it are not needed any more */
+} Batch;
+
+static bool read_item(void *context, int worker, size_t item, Error *error)
+{
+    Batch *batch = context;
+    size_t last = atomic_load(&batch->last);
+
+    (void) worker;
+    (void) error;
+    if (item > last)
+        return true;
+    Error *failure = memory_allocate_zeroed(1, sizeof(Error));
+    Summary *summary = summary_read(batch->stream, batch->segment - item, LSN_INVALID, LSN_INVALID,
+                                    LSN_INVALID, failure);
+    batch->summaries[item] = summary;
+    if (summary == NULL)
+        batch->errors[item] = failure;
+    else
+    {
+        progress_add(summary->facts.bytes);
+        free(failure);
+    }
+    if (summary == NULL || summary->facts.end != WAL_SEGMENT_COMPLETE)
+        while (item < last && !atomic_compare_exchange_weak(&batch->last, &last, item))
+            ;
+    return true;
+}
+
+static void batch_free(Batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+    {
+        summary_destroy(batch->summaries[i]);
+        free(batch->errors[i]);
+    }
+    free(batch->summaries);
+    free(batch->errors);
+}
+
+static bool batch_read(Chain *chain, Batch *batch, Error *error)
+{
+    batch->stream = chain->stream;
+    batch->summaries = memory_allocate_zeroed(batch->count, sizeof(Summary *));
+    batch->errors = memory_allocate_zeroed(batch->count, sizeof(Error *));
+    atomic_init(&batch->last, batch->count - 1);
+    if (!workers_run(chain->jobs, batch->count, read_item, batch, error))
+        return false;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->summaries[i] != NULL)
+            chain->bytes_read += batch->summaries[i]->facts.bytes;
+    return true;
+}
+
+/* The summary of an item, the caller's from now on. NULL: the error with which it failed. */
+static Summary *batch_take(Batch *batch, size_t item, Error *error)
+{
+    Summary *summary = batch->summaries[item];
+
+    batch->summaries[item] = NULL;
+    if (summary == NULL)
+    {
+        assert(batch->errors[item] != NULL);
+        *error = *batch->errors[item];
+    }
+    return summary;
+}
 
 /* Why the record before the chain's first one cannot be read. */
 static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, const char *reason,
@@ -453,7 +478,7 @@ static bool complete_first(Chain *chain, Error *error)
 bool chain_read_back(Chain *chain, Error *error)
 {
     uint64_t lowest = chain->first_segment - chain->behind_count;
-    Batch batch = {.segment = lowest - 1, .backward = true, .count = (size_t) chain->jobs};
+    Batch batch = {.segment = lowest - 1, .count = (size_t) chain->jobs};
     bool good;
 
     assert(chain->rebuilt == NULL); /* which record is the first is then known too late */

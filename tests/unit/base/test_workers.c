@@ -93,6 +93,91 @@ static void test_the_first_error_stops_the_rest(void **state)
     }
 }
 
+typedef struct Ordered
+{
+    size_t window;
+    size_t last_run;  /* run says that this item is the last one */
+    size_t last_take; /* take says so */
+    size_t fail_run;
+    size_t fail_take;
+    atomic_size_t taken;
+    atomic_int taking;
+    atomic_bool wrong;
+} Ordered;
+
+static bool run_ordered(void *context, size_t item, bool *last, Error *error)
+{
+    Ordered *ordered = context;
+    struct timespec pause = {.tv_nsec = (long) (item % 5) * 20000};
+
+    if (item >= atomic_load(&ordered->taken) + ordered->window)
+        ordered->wrong = true;
+    nanosleep(&pause, NULL); /* so that items end in another order than they begin */
+    *last = item == ordered->last_run;
+    if (item >= ordered->fail_run)
+        return error_set(error, ERROR_RETRY, "item %zu", item);
+    return true;
+}
+
+static bool take_ordered(void *context, size_t item, bool *last, Error *error)
+{
+    Ordered *ordered = context;
+
+    if (atomic_fetch_add(&ordered->taking, 1) != 0 || item != ordered->taken)
+        ordered->wrong = true;
+    *last = item == ordered->last_take;
+    if (item == ordered->fail_take)
+        return error_set(error, ERROR_FAILED, "take %zu", item);
+    atomic_fetch_add(&ordered->taken, 1);
+    atomic_fetch_sub(&ordered->taking, 1);
+    return true;
+}
+
+/* The number of items taken; message "" for success. */
+static size_t ordered_items(int jobs, size_t window, Ordered ordered, const char *message)
+{
+    Error error = {0};
+
+    ordered.window = window;
+    bool good = workers_run_ordered(jobs, window, run_ordered, take_ordered, &ordered, &error);
+    assert_int_equal(good, message[0] == '\0');
+    if (!good)
+        assert_string_equal(error.message, message);
+    assert_false(ordered.wrong);
+    return ordered.taken;
+}
+
+static void test_items_are_taken_in_order(void **state)
+{
+    static const int jobs[] = {0, 1, 2, 7};
+    static const size_t windows[] = {1, 2, 4, 64};
+
+    (void) state;
+    for (size_t i = 0; i < 16; i++)
+    {
+        int j = jobs[i / 4];
+        size_t w = windows[i % 4];
+        Ordered none = {
+            .last_run = ITEMS, .last_take = ITEMS, .fail_run = ITEMS, .fail_take = ITEMS};
+        Ordered some = none;
+
+        some.last_run = 100;
+        assert_int_equal(ordered_items(j, w, some, ""), 101);
+        some.fail_run = 101; /* behind the last one: nobody learns of it */
+        assert_int_equal(ordered_items(j, w, some, ""), 101);
+        some.last_take = 50;
+        assert_int_equal(ordered_items(j, w, some, ""), 51);
+        some = none;
+        some.fail_run = 30;
+        assert_int_equal(ordered_items(j, w, some, "item 30"), 30);
+        some.fail_take = 20;
+        assert_int_equal(ordered_items(j, w, some, "take 20"), 20);
+        some = none;
+        some.last_run = 0;
+        assert_int_equal(ordered_items(j, w, some, ""), 1);
+    }
+}
+
 /* Run body in a child, as signals and their handlers belong to the whole process; its wait status.
  */
 static int in_child(void (*body)(void))
@@ -204,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_each_item_is_done_once),
         cmocka_unit_test(test_no_items_and_odd_numbers_of_jobs),
         cmocka_unit_test(test_the_first_error_stops_the_rest),
+        cmocka_unit_test(test_items_are_taken_in_order),
         cmocka_unit_test(test_a_stop_is_an_error_until_it_is_held_off),
         cmocka_unit_test(test_a_signal_that_comes_too_late_is_told_once),
         cmocka_unit_test(test_a_second_signal_kills),
