@@ -149,13 +149,16 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
                            .open = archive_open,
                            .context = run->target_wal};
     const WalStream archive = {.open = archive_open, .context = run->source_archive};
-    const WalSides sides = {.target = &own,
-                            .source = run->source,
-                            .source_history = &run->source_history,
-                            .archive = &archive};
+    WalSides sides = {.target = &own,
+                      .source = run->source,
+                      .source_history = &run->source_history,
+                      .archive = &archive};
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
 
+    if (!run->source->operations->start_workers(run->source, run->options->jobs, &sides.workers,
+                                                error))
+        return false;
     run->divergence = latest;
     for (*search = (Search){0};; search->moved = true)
     {

@@ -22,6 +22,7 @@ typedef struct WalSides
     Source *source;
     const History *source_history;
     const WalStream *archive; /* asked for what the source no longer has; NULL: there is none */
+    int workers;              /* of the source */
 } WalSides;
 
 typedef struct WalComparison
