@@ -15,11 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH_PIECES_MAX 200
-#define BATCH_BYTES_MAX (8u * 1024 * 1024)
+/* One transaction on the source: a link's delay is waited for at its ends. */
+#define BATCH_PIECES_MAX FETCH_COUNT_MAX
+#define BATCH_BYTES_MAX (16u * 1024 * 1024)
 #define COMPARE_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define COMPARE_BATCH_BYTES_MAX (64u * 1024 * 1024)
 #define COPY_SIZE (1024u * 1024)
+#define SEGMENT_PIECES_MAX 64 /* of a WAL segment, asked for at once */
 
 /* A piece of a file that is asked for. */
 typedef struct Piece
@@ -556,58 +558,71 @@ typedef struct Segment
     const char *local;
     int fd;
     uint32_t size;
-    bool missing; /* gone or too short on the source; guarded by the stage's lock */
+    uint32_t piece_size;
+    size_t portion; /* how many pieces are asked for at once */
+    bool missing;   /* gone or too short on the source; guarded by the stage's lock */
 } Segment;
 
-/* One piece of it, by one thread. */
-typedef struct SegmentPiece
+/* Pieces of it, by one thread. */
+typedef struct SegmentPortion
 {
     Segment *segment;
-    FetchRequest request;
-} SegmentPiece;
+    FetchRequest requests[SEGMENT_PIECES_MAX];
+} SegmentPortion;
 
 static bool deliver_segment(void *context, size_t index, const uint8_t *bytes, size_t size,
                             Error *error)
 {
-    const SegmentPiece *piece = context;
-    Segment *segment = piece->segment;
+    const SegmentPortion *portion = context;
+    const FetchRequest *request = &portion->requests[index];
+    Segment *segment = portion->segment;
     Stage *stage = segment->stage;
 
-    (void) index;
     pthread_mutex_lock(&stage->lock);
-    if (bytes == NULL || size != piece->request.size)
+    if (bytes == NULL || size != request->size)
         segment->missing = true;
     stage->statistics.fetched_bytes += size;
     stage->statistics.fetched_bytes_by_kind[KIND_WAL] += size;
     pthread_mutex_unlock(&stage->lock);
-    if (bytes == NULL || size != piece->request.size)
+    if (bytes == NULL || size != request->size)
         return true;
     progress_add(size);
-    return file_write_at(segment->fd, segment->local, bytes, size, piece->request.offset, error);
+    return file_write_at(segment->fd, segment->local, bytes, size, request->offset, error);
 }
 
-static bool fetch_segment_piece(void *context, int worker, size_t item, Error *error)
+static bool fetch_portion(void *context, int worker, size_t item, Error *error)
 {
     Segment *segment = context;
-    SegmentPiece piece = {.segment = segment};
-    const uint32_t piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
-    const uint32_t offset = (uint32_t) item * piece_size;
-    const uint32_t left = segment->size - offset;
+    SegmentPortion portion = {.segment = segment};
+    uint64_t offset = (uint64_t) item * segment->portion * segment->piece_size;
+    size_t count = 0;
 
-    piece.request = (FetchRequest){
-        .path = segment->path, .offset = offset, .size = left < piece_size ? left : piece_size};
-    return segment->source->operations->fetch(segment->source, worker, &piece.request, 1,
-                                              deliver_segment, &piece, error);
+    for (; count < segment->portion && offset < segment->size; offset += segment->piece_size)
+    {
+        const uint64_t left = segment->size - offset;
+
+        portion.requests[count++] = (FetchRequest){
+            .path = segment->path,
+            .offset = offset,
+            .size = left < segment->piece_size ? (uint32_t) left : segment->piece_size};
+    }
+    return segment->source->operations->fetch(segment->source, worker, portion.requests, count,
+                                              deliver_segment, &portion, error);
 }
 
 static bool fetch_segment(Segment *segment, Error *error)
 {
-    const size_t piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
-    const size_t count = (segment->size + piece_size - 1) / piece_size;
+    size_t count;
 
     if (!start_workers(segment->stage, segment->source, error))
         return false;
-    return workers_run(segment->stage->workers, count, fetch_segment_piece, segment, error);
+    segment->piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
+    count = ((size_t) segment->size + segment->piece_size - 1) / segment->piece_size;
+    segment->portion = count / (size_t) segment->stage->workers + 1;
+    if (segment->portion > SEGMENT_PIECES_MAX)
+        segment->portion = SEGMENT_PIECES_MAX;
+    return workers_run(segment->stage->workers, (count + segment->portion - 1) / segment->portion,
+                       fetch_portion, segment, error);
 }
 
 /* From a file that an archive has brought. */

@@ -47,7 +47,7 @@ typedef struct FetchRequest
     uint32_t size; /* at most FETCH_SIZE_MAX */
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024)
-#define FETCH_COUNT_MAX 1000
+#define FETCH_COUNT_MAX 2000
 
 /*
  * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than
