@@ -61,7 +61,7 @@ esac
 
 cd "$work"
 as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" PG_REWIND_SERVERS="$servers" \
-    PG_REWIND_TEST_PATIENCE=3600 BENCH_COMMIT="$(git -C "$checkout" log -1 --format='%h' 2>/dev/null || true)" TMPDIR="$work/run" \
+    PG_REWIND_TEST_PATIENCE=3600 BENCH_COMMIT="$(git -C "$checkout" describe --always --dirty 2>/dev/null || true)" TMPDIR="$work/run" \
     perl -It/lib -Ibench bench/bench.pl
 if [ -s run/BENCHMARKS.md ]; then
     cp run/BENCHMARKS.md "$checkout/BENCHMARKS.md"
