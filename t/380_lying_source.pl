@@ -64,6 +64,8 @@ each_version(sub {
             sub { [ "$outside/kept", @_[ 1 .. 3 ] ] }, qr/target file path is unsafe for open/ ],
         [ 'a link that is no tablespace', qr/tablespace_location/, qr{^base$},
             sub { \@_, [ 'base/liar', 4096, 't', $outside ], [ 'base/liar/kept', 4, 'f', undef ] }, qr/unexpected result set while fetching file list/ ],
+        [ 'a directory deeper than asked for', qr/tablespace_location/, qr{^base$},
+            sub { \@_, [ 'base/liar', 4096, 't', undef ] }, qr/unexpected result set while fetching file list/ ],
         [ 'a file behind a link of the target', qr/tablespace_location/, qr{^base$},
             sub { \@_, [ 'link_out/kept', 4, 'f', undef ] }, qr{source file "link_out/kept" is in no directory that was listed} ],
         [ 'a size below zero', qr/tablespace_location/, qr{^PG_VERSION$},

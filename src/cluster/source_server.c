@@ -2,9 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/utf8.h"
 #include "base/workers.h"
-#include "format/relpath.h"
 #include "io/connection.h"
 
 #include <assert.h>
@@ -13,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
 
 /*
@@ -285,140 +282,6 @@ static bool server_position(Source *source, const Control *control, SourcePositi
         pthread_mutex_unlock(&self->lock);
     }
     arena_destroy(query.arena);
-    return success;
-}
-
-/* Decimal digits, as many as an int8 has. */
-static bool parse_size(const char *text, uint64_t *size)
-{
-    const size_t length = text != NULL ? strspn(text, "0123456789") : 0;
-
-    if (length == 0 || length > 19 || text[length] != '\0')
-        return false;
-    *size = strtoull(text, NULL, 10);
-    return true;
-}
-
-/* A server with this encoding takes no path that is invalid in it as a parameter. */
-typedef struct FileList
-{
-    Buffer rows;
-    bool is_utf8;
-} FileList;
-
-/*
- * The list is kept until it is complete, so that it can be begun again when the connection is lost.
- * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
- */
-static bool list_row(void *context, const ConnectionValue *columns, Error *error)
-{
-    Buffer *list = context;
-    const char *path = columns[0].bytes;
-    const char *location = columns[3].bytes;
-    uint64_t size;
-    FileType type;
-    int depth = 1;
-
-    if (path == NULL || columns[2].bytes == NULL || !parse_size(columns[1].bytes, &size) ||
-        (location != NULL && !relpath_is_tablespace(path)))
-        return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
-    type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
-    for (const char *position = path; *position != '\0'; position++)
-        depth += *position == '/';
-    if (type == FILE_DIRECTORY && depth >= DEPTH_MAX)
-    {
-        error_set(error, ERROR_FAILED, "directory \"%s\" in source is nested too deep", path);
-        return error_detail(error, "A symbolic link may point to a directory above it.");
-    }
-    if (location == NULL || location[0] != '/')
-        location = ""; /* none, or a tablespace that is a directory in place */
-    else
-        type = FILE_LINK;
-
-    buffer_append_u8(list, (uint8_t) type);
-    buffer_append_u64(list, size);
-    buffer_append(list, path, strlen(path) + 1);
-    buffer_append(list, location, strlen(location) + 1);
-    return true;
-}
-
-/*
- * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
- * has no size. $1: how deep.
- */
-static const char list_sql[] =
-    "WITH RECURSIVE walk (path, depth, size, is_directory) AS (\n"
-    "  SELECT entry, 1, status.size, status.isdir\n"
-    "  FROM pg_catalog.pg_ls_dir('.', true, false) AS entry,\n"
-    "       LATERAL pg_catalog.pg_stat_file(entry, true) AS status\n"
-    " UNION ALL\n"
-    "  SELECT walk.path || '/' || entry, walk.depth + 1, status.size, status.isdir\n"
-    "  FROM walk,\n"
-    "       LATERAL pg_catalog.pg_ls_dir(walk.path, true, false) AS entry,\n"
-    "       LATERAL pg_catalog.pg_stat_file(walk.path || '/' || entry, true) AS status\n"
-    "  WHERE walk.is_directory AND walk.depth < $1::pg_catalog.int4\n"
-    ")\n"
-    "SELECT walk.path, walk.size, walk.is_directory,\n"
-    "       pg_catalog.pg_tablespace_location(space.oid)\n"
-    "FROM walk LEFT JOIN pg_catalog.pg_tablespace AS space\n"
-    "     ON walk.path = 'pg_tblspc/' || space.oid::pg_catalog.text\n"
-    "WHERE walk.size IS NOT NULL";
-
-static bool list_once(Connection *connection, void *context, Error *error)
-{
-    FileList *list = context;
-    Arena *arena = arena_create();
-    char *encoding;
-    char depth[16];
-    const char *const parameters[] = {depth};
-    bool ok =
-        server_query_text(connection, arena, "SELECT pg_catalog.current_setting('server_encoding')",
-                          &encoding, error);
-
-    list->is_utf8 = ok && strcmp(encoding, "UTF8") == 0;
-    arena_destroy(arena);
-    if (!ok)
-        return false;
-    snprintf(depth, sizeof(depth), "%d", DEPTH_MAX);
-    buffer_clear(&list->rows);
-    if (connection_rows(connection, list_sql, 1, parameters, false, 4, list_row, &list->rows,
-                        error))
-        return true;
-    server_say_what_failed(error, "could not fetch file list"); /* contract */
-    return false;
-}
-
-static bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
-{
-    FileList list = {0};
-    Cursor cursor;
-    bool success = false;
-
-    if (!server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error))
-        goto done;
-    cursor = cursor_over(list.rows.bytes, list.rows.size);
-    while (cursor_left(&cursor) > 0)
-    {
-        SourceFile file = {.type = (FileType) cursor_u8(&cursor)};
-        const char *location;
-
-        file.size = cursor_u64(&cursor);
-        file.path = (const char *) list.rows.bytes + cursor.position;
-        cursor_skip(&cursor, strlen(file.path) + 1);
-        location = (const char *) list.rows.bytes + cursor.position;
-        cursor_skip(&cursor, strlen(location) + 1);
-        file.link_target = location[0] != '\0' ? location : NULL;
-        if (file.type != FILE_REGULAR)
-            file.size = 0;
-        file.unreadable = list.is_utf8 && !utf8_is_valid(file.path);
-        if (!visit(context, &file, error))
-            goto done;
-    }
-    assert(!cursor.failed);
-    success = true;
-
-done:
-    buffer_free(&list.rows);
     return success;
 }
 

@@ -1,6 +1,7 @@
 /*
- * The inside of a source that is a server: what it asks (source_server.c), how it fetches
- * (source_server_fetch.c), and what happens when connections are lost (source_server_connect.c).
+ * The inside of a source that is a server: what it asks (source_server.c), how it lists its files
+ * (source_server_list.c) and fetches (source_server_fetch.c), and what happens when connections are
+ * lost (source_server_connect.c).
  */
 #ifndef CLUSTER_SOURCE_SERVER_H
 #define CLUSTER_SOURCE_SERVER_H
@@ -95,6 +96,9 @@ bool server_read_control_once(Connection *connection, void *context, Error *erro
 
 /* Put words of our own before what the server said; see source_server.c. */
 void server_say_what_failed(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* SourceOperations' list. */
+bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error);
 
 /* SourceOperations' fetch and digest. */
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,

@@ -275,6 +275,7 @@ static void make_begin_sql(Connection *connection)
              "SET LOCAL lock_timeout = 0; "
              "SET LOCAL idle_in_transaction_session_timeout = 0; "
              "%s%s"
+             "SET LOCAL work_mem = '8MB'; " /* the names of a directory of 100,000 files */
              "SET LOCAL search_path = ''; "
              "SET LOCAL client_encoding = '%.60s'; "
              "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "

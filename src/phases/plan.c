@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "io/file.h"
 #include "recovery.h"
 
@@ -44,16 +45,30 @@ static WalSpace wal_to_stage(Run *run)
     return wal;
 }
 
-static bool make_plan(Run *run, Error *error)
+/* A WorkerFunction: the source's files, then the target's. */
+static bool list_side(void *context, int worker, size_t item, Error *error)
+{
+    Run *run = context;
+
+    (void) worker;
+    return item == 0 ? listing_of_source(run->source, &run->source_files, error) &&
+                           listing_check_complete(&run->source_files, error)
+                     : listing_of_target(&run->target, &run->target_files, error);
+}
+
+/* Both at once: what a server lists is waited for. */
+static bool list_both_sides(Run *run, Error *error)
 {
     log_progress_message("reading source file list"); /* contract */
-    if (!listing_of_source(run->arena, run->source, &run->source_files, error) ||
-        !listing_check_complete(&run->source_files, error))
+    log_progress_message("reading target file list"); /* contract */
+    return workers_run(run->options->jobs, 2, list_side, run, error);
+}
+
+static bool make_plan(Run *run, Error *error)
+{
+    if (!list_both_sides(run, error))
         return false;
     tablespaces_map(&run->options->tablespaces, &run->source_files);
-    log_progress_message("reading target file list"); /* contract */
-    if (!listing_of_target(run->arena, &run->target, &run->target_files, error))
-        return false;
     run->input.source = &run->source_files;
     run->input.target = &run->target_files;
     if (!plan_make(&run->input, &run->plan, error))

@@ -141,15 +141,17 @@ PathClass path_classify(const Version *version, const WalShape *shape, const cha
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
 
-    *is_relation_file = false;
+    /* First, as most files are; nothing below is named like one. */
+    *is_relation_file = relpath_parse(version, path, file);
+    if (*is_relation_file)
+        return file->fork == FORK_MAIN ? PATH_RELATION : PATH_ORDINARY;
     if (is_left(version, path, base) || is_foreign_tablespace_directory(version, path))
         return PATH_LEFT;
     if (is_excluded(version, path, base))
         return PATH_EXCLUDED;
     if (has_prefix(path, "pg_wal/"))
         return classify_wal(shape, path);
-    *is_relation_file = relpath_parse(version, path, file);
-    return *is_relation_file && file->fork == FORK_MAIN ? PATH_RELATION : PATH_ORDINARY;
+    return PATH_ORDINARY;
 }
 
 FileKind path_kind(const char *path, bool is_relation_file, uint8_t fork)

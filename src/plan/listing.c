@@ -30,7 +30,6 @@ bool path_is_safe(const char *path)
 
 typedef struct Collector
 {
-    Arena *arena;
     Listing *listing;
     size_t capacity;
 } Collector;
@@ -55,9 +54,9 @@ static bool collect(void *context, const SourceFile *file, Error *error)
             memory_resize(listing->files, collector->capacity * sizeof(*listing->files));
     }
     listed = &listing->files[listing->count++];
-    listed->path = arena_strdup(collector->arena, file->path);
+    listed->path = arena_strdup(listing->strings, file->path);
     listed->link_target =
-        file->link_target != NULL ? arena_strdup(collector->arena, file->link_target) : NULL;
+        file->link_target != NULL ? arena_strdup(listing->strings, file->link_target) : NULL;
     listed->size = file->size;
     listed->type = file->type;
     listed->unreadable = file->unreadable;
@@ -129,11 +128,11 @@ static bool finish(Listing *listing, const char *side, Error *error)
     return check_parents(listing, side, error);
 }
 
-bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error)
+bool listing_of_source(Source *source, Listing *listing, Error *error)
 {
-    Collector collector = {.arena = arena, .listing = listing};
+    Collector collector = {.listing = listing};
 
-    *listing = (Listing){0};
+    *listing = (Listing){.strings = arena_create()};
     return source->operations->list(source, collect, &collector, error) &&
            finish(listing, "source", error);
 }
@@ -156,25 +155,41 @@ bool listing_check_complete(const Listing *listing, Error *error)
     return true;
 }
 
-bool listing_of_target(Arena *arena, const Target *target, Listing *listing, Error *error)
+bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
-    Collector collector = {.arena = arena, .listing = listing};
+    Collector collector = {.listing = listing};
 
-    *listing = (Listing){0};
+    *listing = (Listing){.strings = arena_create()};
     return target_list(target, collect, &collector, error) && finish(listing, "target", error);
 }
 
 void listing_free(Listing *listing)
 {
     free(listing->files);
+    arena_destroy(listing->strings);
     *listing = (Listing){0};
+}
+
+static const ListedFile *find_among(const ListedFile *files, size_t count, const char *path)
+{
+    const ListedFile wanted = {.path = path};
+
+    return count == 0 ? NULL : bsearch(&wanted, files, count, sizeof(*files), compare_paths);
 }
 
 const ListedFile *listing_find(const Listing *listing, const char *path)
 {
-    ListedFile wanted = {.path = path};
+    return find_among(listing->files, listing->count, path);
+}
 
-    if (listing->count == 0)
-        return NULL;
-    return bsearch(&wanted, listing->files, listing->count, sizeof(*listing->files), compare_paths);
+const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
+                                      const char *path)
+{
+    const size_t left = listing->count - (size_t) (file - listing->files);
+    size_t step = 1;
+
+    /* Twice as far each time, until one is not before it. */
+    while (step < left && strcmp(file[step].path, path) < 0)
+        step *= 2;
+    return find_among(file + step / 2, (step < left ? step + 1 : left) - step / 2, path);
 }

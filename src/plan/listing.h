@@ -24,6 +24,7 @@ typedef struct ListedFile
 
 typedef struct Listing
 {
+    Arena *strings;
     ListedFile *files; /* ascending by strcmp of path, each path once */
     size_t count;
     uint64_t total_size; /* of regular files */
@@ -34,16 +35,20 @@ typedef struct Listing
 bool path_is_safe(const char *path);
 
 /*
- * Strings in the arena; files owned by the caller (listing_free). Fails on an unsafe path ("source"
- * sends it), on a duplicate, on a file that is in no directory of the listing (nor in a
- * tablespace), on sizes that no disk holds.
+ * Both own what they list (listing_free, also after an error), and may run at the same time. Fails
+ * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the
+ * listing (nor in a tablespace), on sizes that no disk holds.
  */
-MUST_CHECK bool listing_of_source(Arena *arena, Source *source, Listing *listing, Error *error);
-MUST_CHECK bool listing_of_target(Arena *arena, const Target *target, Listing *listing,
-                                  Error *error);
+MUST_CHECK bool listing_of_source(Source *source, Listing *listing, Error *error);
+MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
 /* Does the source's listing have what every data directory has? What it lacks would be removed. */
 MUST_CHECK bool listing_check_complete(const Listing *listing, Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
+
+/* The same for a path that sorts behind file, which is one of the listing's: the nearer it is, the
+ * faster. */
+const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
+                                      const char *path);
 
 #endif

@@ -29,6 +29,9 @@ typedef struct Planner
     /* Directories that are left alone because the two sides have different types of file there. */
     const char *left_prefixes[LEFT_PREFIXES_MAX];
     size_t left_prefix_count;
+    /* The database looked at last; no relation is in tablespace 0. */
+    Oid tablespace, database;
+    bool database_is_targets;
 } Planner;
 
 static PlanEntry *add_entry(Planner *planner, const Candidate *candidate, Action action)
@@ -141,14 +144,9 @@ static void decide_wal(Planner *planner, const Candidate *candidate)
 
 /* ---- relations ---- */
 
-/* Was the relation's storage, or its whole database's directory, made or dropped since the sides
- * were equal? */
-static bool storage_is_targets(const PlanInput *input, const RelationId *relation,
-                               const BlockMapRelation *blocks)
+/* Was the database's directory made or dropped since the sides were equal? */
+static bool database_is_targets(const PlanInput *input, const RelationId *relation)
 {
-    if (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
-        blockmap_storage_lsn(blocks) >= input->whole_from)
-        return true;
     for (size_t i = 0; i < input->scan->database_count; i++)
     {
         const ScanDatabase *database = &input->scan->databases[i];
@@ -160,13 +158,45 @@ static bool storage_is_targets(const PlanInput *input, const RelationId *relatio
     return false;
 }
 
-static bool has_init_fork(const Version *version, const Listing *listing, const RelationFile *file)
+/* The same of the relation's storage, or its whole database. Files of one database follow each
+ * other, so databases are searched once for each. */
+static bool storage_is_targets(Planner *planner, const RelationId *relation,
+                               const BlockMapRelation *blocks)
 {
-    RelationFile init = {.relation = file->relation, .fork = FORK_INIT};
+    const PlanInput *input = planner->input;
+
+    if (planner->database != relation->database || planner->tablespace != relation->tablespace)
+    {
+        planner->database = relation->database;
+        planner->tablespace = relation->tablespace;
+        planner->database_is_targets = database_is_targets(input, relation);
+    }
+    return planner->database_is_targets ||
+           (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
+            blockmap_storage_lsn(blocks) >= input->whole_from);
+}
+
+/*
+ * The file of the same relation with this suffix, which sorts behind file; NULL: none is listed. It
+ * is next to it as a rule, where a look into the whole listing would cost more than all else.
+ */
+static const ListedFile *find_sibling(const Listing *listing, const ListedFile *file,
+                                      const char *suffix)
+{
+    const char *name = strrchr(file->path, '/') + 1;
+    const size_t length = (size_t) (name - file->path) + strcspn(name, ".");
     char path[RELPATH_SIZE];
 
-    relpath_make(version, &init, path);
-    return listing_find(listing, path) != NULL;
+    if (length + strlen(suffix) >= sizeof(path))
+        return NULL;
+    memcpy(path, file->path, length);
+    memcpy(path + length, suffix, strlen(suffix) + 1);
+    return listing_find_behind(listing, file, path);
+}
+
+static bool has_init_fork(const Listing *listing, const ListedFile *file)
+{
+    return find_sibling(listing, file, "_init") != NULL;
 }
 
 /*
@@ -181,12 +211,17 @@ static uint64_t settled_size(const PlanInput *input, const Candidate *candidate)
     const ListedFile *listed;
     char path[RELPATH_SIZE];
 
-    next.segment++;
-    relpath_make(input->version, &next, path);
     if (candidate->source->size >= full)
         return candidate->source->size;
+    if (next.segment == 0)
+        listed = find_sibling(input->source, candidate->source, ".1");
+    else
+    {
+        next.segment++;
+        relpath_make(input->version, &next, path);
+        listed = listing_find(input->source, path); /* .10 sorts before .9 */
+    }
     /* Truncation leaves segments of no size behind. */
-    listed = listing_find(input->source, path);
     return listed != NULL && listed->size > 0 ? full : candidate->source->size;
 }
 
@@ -216,8 +251,8 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
     BlockNumber first_block = file->segment * input->relation_segment_blocks;
     PlanEntry *entry;
 
-    if (storage_is_targets(input, &file->relation, blocks) ||
-        has_init_fork(input->version, input->target, file) || !has_block_numbers(input, candidate))
+    if (storage_is_targets(planner, &file->relation, blocks) ||
+        has_init_fork(input->target, candidate->target) || !has_block_numbers(input, candidate))
     {
         /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
         entry = add_entry(planner, candidate, ACTION_COPY);
@@ -262,7 +297,7 @@ static void decide_relation(Planner *planner, const Candidate *candidate)
 {
     if (candidate->source == NULL)
         add_entry(planner, candidate, ACTION_REMOVE);
-    else if (has_init_fork(planner->input->version, planner->input->source, &candidate->file))
+    else if (has_init_fork(planner->input->source, candidate->source))
         /* Unlogged: the server makes the main fork anew from the init fork. */
         add_entry(planner, candidate, ACTION_NONE)->source_size =
             candidate->target != NULL ? candidate->target->size : 0;

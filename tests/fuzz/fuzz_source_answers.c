@@ -100,7 +100,26 @@ static const char *take_kept(FakeAnswer *answer)
     return fake_keep(answer, bytes, bytes != NULL ? length : 0);
 }
 
-static void answer_list(FakeAnswer *answer)
+/* Forget the rows that are not in one of the directories asked for. */
+static void keep_asked(FakeAnswer *answer, const char *asked)
+{
+    int kept = 0;
+
+    for (int i = 0; i < answer->rows; i++)
+    {
+        const char *path = answer->values[i][0].bytes;
+        const char *slash = strrchr(path, '/');
+        char quoted[256];
+
+        snprintf(quoted, sizeof(quoted), "\"%.*s\"", slash != NULL ? (int) (slash + 1 - path) : 0,
+                 path);
+        if (strstr(asked, quoted) != NULL)
+            memmove(answer->values[kept++], answer->values[i], sizeof(answer->values[0]));
+    }
+    answer->rows = kept;
+}
+
+static void answer_list(FakeAnswer *answer, const char *asked)
 {
     static char version_directory[128];
     static char database[160];
@@ -127,6 +146,7 @@ static void answer_list(FakeAnswer *answer)
     add_row(answer, relation, "8192", "f", NULL);
     add_row(answer, "pg_wal", "4096", "t", NULL);
     add_row(answer, "pg_wal/archive_status", "4096", "t", NULL);
+    keep_asked(answer, asked);
     for (uint8_t i = 0; i < new_rows && cursor_left(&input) > 0; i++)
     {
         const uint8_t flags = cursor_u8(&input);
@@ -232,7 +252,7 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
                                        : "false 1700000000/1700000001 0/3000148");
         break;
     case QUERY_LIST:
-        answer_list(answer);
+        answer_list(answer, parameters[0]);
         break;
     case QUERY_PIECES:
         answer_pieces(answer, false);
@@ -520,12 +540,12 @@ static void fetch_pieces(Source *source, bool digest)
             __builtin_trap();
 }
 
-static void list_files(Source *source, Arena *arena)
+static void list_files(Source *source)
 {
     static Error error;
     Listing listing;
 
-    if (listing_of_source(arena, source, &listing, &error))
+    if (listing_of_source(source, &listing, &error))
     {
         check_listing(&listing);
         make_plan(&listing);
@@ -573,7 +593,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         switch (questions / 2 % 4)
         {
         case 0:
-            list_files(source, arena);
+            list_files(source);
             break;
         case 1:
             fetch_pieces(source, false);

@@ -34,12 +34,12 @@ static bool list(Source *source, SourceFileVisitor visit, void *context, Error *
 
 static const SourceOperations operations = {.list = list};
 
-static bool list_files(Arena *arena, const SourceFile *files, size_t count, Listing *listing)
+static bool list_files(const SourceFile *files, size_t count, Listing *listing)
 {
     FakeSource source = {.base = {.operations = &operations}, .files = files, .count = count};
 
     memset(&error, 0, sizeof(error));
-    return listing_of_source(arena, &source.base, listing, &error);
+    return listing_of_source(&source.base, listing, &error);
 }
 
 static void test_safe_paths(void **state)
@@ -76,11 +76,10 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
                           {"pg_tblspc/1/PG", FILE_DIRECTORY, 0, NULL, false}};
     static const char *const order[] = {"base",        "base-not",       "base/1", "pg_tblspc",
                                         "pg_tblspc/1", "pg_tblspc/1/PG", "pg_wal", "pg_wal/b"};
-    Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
-    assert_true(list_files(arena, files, 8, &listing));
+    assert_true(list_files(files, 8, &listing));
     memset(first, 'x', sizeof(first) - 1);
     memset(link, 'x', sizeof(link) - 1);
     memset(place, 'x', sizeof(place) - 1);
@@ -94,7 +93,6 @@ static void test_a_listing_is_sorted_and_owns_its_strings(void **state)
     assert_null(listing_find(&listing, "base/"));
     listing_free(&listing);
     assert_null(listing_find(&listing, "base"));
-    arena_destroy(arena);
 }
 
 static void test_bad_listings_are_refused(void **state)
@@ -104,21 +102,19 @@ static void test_bad_listings_are_refused(void **state)
     const SourceFile twice[] = {{"a", FILE_REGULAR, 1, NULL, false},
                                 {"b", FILE_REGULAR, 1, NULL, false},
                                 {"a", FILE_DIRECTORY, 0, NULL, false}};
-    Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
-    assert_false(list_files(arena, unsafe, 2, &listing));
+    assert_false(list_files(unsafe, 2, &listing));
     assert_string_equal(error.message, "target file path is unsafe for open: \"../a\"");
     assert_int_equal(error.kind, ERROR_FAILED);
     listing_free(&listing);
-    assert_false(list_files(arena, twice, 3, &listing));
+    assert_false(list_files(twice, 3, &listing));
     assert_string_equal(error.message, "duplicate source file \"a\"");
     listing_free(&listing);
-    assert_false(list_files(arena, NULL, 0, &listing));
+    assert_false(list_files(NULL, 0, &listing));
     assert_string_equal(error.message, "source file list is empty");
     listing_free(&listing);
-    arena_destroy(arena);
 }
 
 /* What is not in a directory of the listing would be written somewhere else: through a link, to
@@ -138,7 +134,6 @@ static void test_all_is_in_directories(void **state)
         {{"pg_tblspc/x", FILE_LINK, 0, "/etc", false}, "pg_tblspc/x/passwd"},
         {{"pg_tblspc/16400/PG", FILE_LINK, 0, "/etc", false}, "pg_tblspc/16400/PG/passwd"},
     };
-    Arena *arena = arena_create();
 
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -151,14 +146,13 @@ static void test_all_is_in_directories(void **state)
         char message[128];
         Listing listing;
 
-        assert_false(list_files(arena, files, count, &listing));
+        assert_false(list_files(files, count, &listing));
         snprintf(message, sizeof(message), "source file \"%s\" is in no directory that was listed",
                  rows[i].below);
         assert_string_equal(error.message, message);
         assert_int_equal(error.kind, ERROR_FAILED);
         listing_free(&listing);
     }
-    arena_destroy(arena);
 }
 
 static void test_what_every_source_has(void **state)
@@ -170,12 +164,11 @@ static void test_what_every_source_has(void **state)
                           {"pg_tblspc", FILE_DIRECTORY, 0, NULL, false},
                           {"pg_wal", FILE_DIRECTORY, 0, NULL, false},
                           {"pg_xact", FILE_DIRECTORY, 0, NULL, false}};
-    Arena *arena = arena_create();
     Listing listing;
     char message[64];
 
     (void) state;
-    assert_true(list_files(arena, files, 7, &listing));
+    assert_true(list_files(files, 7, &listing));
     assert_true(listing_check_complete(&listing, &error));
     listing_free(&listing);
     for (int i = 0; i < 7; i++)
@@ -183,7 +176,7 @@ static void test_what_every_source_has(void **state)
         const char *name = files[i].path;
 
         files[i].path = "other";
-        assert_true(list_files(arena, files, 7, &listing));
+        assert_true(list_files(files, 7, &listing));
         assert_false(listing_check_complete(&listing, &error));
         snprintf(message, sizeof(message), "source file list lacks \"%s\"", name);
         assert_string_equal(error.message, message);
@@ -191,10 +184,9 @@ static void test_what_every_source_has(void **state)
         files[i].path = name;
     }
     files[1].type = FILE_REGULAR;
-    assert_true(list_files(arena, files, 7, &listing));
+    assert_true(list_files(files, 7, &listing));
     assert_false(listing_check_complete(&listing, &error));
     listing_free(&listing);
-    arena_destroy(arena);
 }
 
 /* More than an exabyte in all: sums of such sizes would wrap. */
@@ -202,20 +194,18 @@ static void test_sizes_that_no_disk_holds(void **state)
 {
     SourceFile files[] = {{"a", FILE_REGULAR, (uint64_t) 1 << 59, NULL, false},
                           {"b", FILE_REGULAR, (uint64_t) 1 << 59, NULL, false}};
-    Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
-    assert_true(list_files(arena, files, 2, &listing));
+    assert_true(list_files(files, 2, &listing));
     listing_free(&listing);
     files[1].size++;
-    assert_false(list_files(arena, files, 2, &listing));
+    assert_false(list_files(files, 2, &listing));
     assert_string_equal(error.message, "file \"b\" cannot be 576460752303423489 bytes long");
     listing_free(&listing);
     files[1].size = UINT64_MAX;
-    assert_false(list_files(arena, files, 2, &listing));
+    assert_false(list_files(files, 2, &listing));
     listing_free(&listing);
-    arena_destroy(arena);
 }
 
 static void test_many_files(void **state)
@@ -226,7 +216,6 @@ static void test_many_files(void **state)
     };
     static SourceFile files[COUNT + 1];
     static char paths[COUNT][16];
-    Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
@@ -236,12 +225,11 @@ static void test_many_files(void **state)
         files[i] = (SourceFile){paths[i], FILE_REGULAR, 8192, NULL, false};
     }
     files[COUNT] = (SourceFile){"base", FILE_DIRECTORY, 0, NULL, false};
-    assert_true(list_files(arena, files, COUNT + 1, &listing));
+    assert_true(list_files(files, COUNT + 1, &listing));
     assert_int_equal(listing.count, COUNT + 1);
     for (int i = 0; i < COUNT; i++)
         assert_non_null(listing_find(&listing, paths[i]));
     listing_free(&listing);
-    arena_destroy(arena);
 }
 
 static void make(const char *path)
@@ -257,7 +245,6 @@ static void test_the_targets_own_directory(void **state)
 {
     char directory[] = "/tmp/test_listing_XXXXXX", command[64];
     Target target = {.directory = mkdtemp(directory)};
-    Arena *arena = arena_create();
     Listing listing;
 
     (void) state;
@@ -270,7 +257,7 @@ static void test_the_targets_own_directory(void **state)
     assert_int_equal(symlink("../elsewhere", "pg_tblspc/16500"), 0);
     assert_int_equal(symlink("elsewhere", "link"), 0);
     assert_int_equal(mkfifo("fifo", 0600), 0);
-    assert_true(listing_of_target(arena, &target, &listing, &error));
+    assert_true(listing_of_target(&target, &listing, &error));
     assert_int_equal(listing_find(&listing, "base")->type, FILE_DIRECTORY);
     assert_int_equal(listing_find(&listing, "base/1")->size, 5);
     assert_int_equal(listing_find(&listing, "fifo")->type, FILE_OTHER);
@@ -280,7 +267,6 @@ static void test_the_targets_own_directory(void **state)
     assert_int_equal(listing_find(&listing, "pg_tblspc/16500")->type, FILE_LINK);
     assert_non_null(listing_find(&listing, "pg_tblspc/16500/2"));
     listing_free(&listing);
-    arena_destroy(arena);
     assert_int_equal(chdir("/"), 0);
     snprintf(command, sizeof(command), "rm -rf '%s'", directory);
     assert_int_equal(system(command), 0);

@@ -1,0 +1,236 @@
+/*
+ * The files of a server, one level of the tree after the other.
+ *
+ * A query asks for the content of many directories, and gives its rows as it finds them: the server
+ * keeps no more than the names of one directory. A recursive query would hold every row of a level,
+ * and a function in FROM makes a set of rows for each file.
+ */
+#include "cluster/source_server.h"
+
+#include "base/buffer.h"
+#include "base/utf8.h"
+#include "format/relpath.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
+#define DIRECTORIES_PER_QUERY 1000
+
+/*
+ * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
+ * has no size. It is asked once for each path: OFFSET 0 keeps the planner from putting it in the
+ * place of each column.
+ *
+ * $1: directories, each with a slash behind it; the data directory's own name is empty.
+ */
+static const char list_sql[] =
+    "SELECT path, (status).size, (status).isdir,\n"
+    "  CASE WHEN directory = 'pg_tblspc/' THEN\n"
+    "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
+    "     AS space WHERE directory || space.oid::pg_catalog.text = path) END\n"
+    "FROM (\n"
+    "  SELECT directory, path, pg_catalog.pg_stat_file(path, true) AS status\n"
+    "  FROM (\n"
+    "    SELECT directory, directory || pg_catalog.pg_ls_dir('./' || directory, true, false) AS "
+    "path\n"
+    "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory\n"
+    "  ) AS paths OFFSET 0\n"
+    ") AS files";
+
+/*
+ * The list is kept until it is complete, so that it can be begun again when the connection is lost.
+ * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
+ */
+typedef struct FileList
+{
+    Buffer entries;
+    int depth;    /* of what is asked for now, 1 in the data directory itself */
+    bool is_utf8; /* a server with this encoding takes no path that is invalid in it */
+} FileList;
+
+/* The entry at *position, which moves behind it. Strings point into the list. */
+static SourceFile next_entry(const FileList *list, size_t *position)
+{
+    Cursor cursor = cursor_over(list->entries.bytes, list->entries.size);
+    SourceFile file;
+    const char *location;
+
+    cursor_seek(&cursor, *position);
+    file = (SourceFile){.type = (FileType) cursor_u8(&cursor)};
+    file.size = cursor_u64(&cursor);
+    file.path = (const char *) list->entries.bytes + cursor.position;
+    cursor_skip(&cursor, strlen(file.path) + 1);
+    location = (const char *) list->entries.bytes + cursor.position;
+    cursor_skip(&cursor, strlen(location) + 1);
+    assert(!cursor.failed);
+    file.link_target = location[0] != '\0' ? location : NULL;
+    file.unreadable = list->is_utf8 && !utf8_is_valid(file.path);
+    *position = cursor.position;
+    return file;
+}
+
+/* ---- What the server says ---- */
+
+/* Decimal digits, as many as an int8 has. */
+static bool parse_size(const char *text, uint64_t *size)
+{
+    const size_t length = text != NULL ? strspn(text, "0123456789") : 0;
+
+    if (length == 0 || length > 19 || text[length] != '\0')
+        return false;
+    *size = strtoull(text, NULL, 10);
+    return true;
+}
+
+static int depth_of(const char *path)
+{
+    int depth = 1;
+
+    while ((path = strchr(path, '/')) != NULL)
+    {
+        path++;
+        depth++;
+    }
+    return depth;
+}
+
+static bool list_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    FileList *list = context;
+    const char *path = columns[0].bytes;
+    const char *location = columns[3].bytes;
+    uint64_t size;
+    FileType type;
+
+    if (path != NULL && columns[1].bytes == NULL && columns[2].bytes == NULL)
+        return true; /* vanished */
+    if (path == NULL || columns[2].bytes == NULL || !parse_size(columns[1].bytes, &size) ||
+        (location != NULL && !relpath_is_tablespace(path)))
+        return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
+    type = columns[2].bytes[0] == 't' ? FILE_DIRECTORY : FILE_REGULAR;
+    /* Each level is one deeper: so a source that repeats itself comes to an end. */
+    if (type == FILE_DIRECTORY && depth_of(path) != list->depth)
+        return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
+    if (type == FILE_DIRECTORY && list->depth >= DEPTH_MAX)
+    {
+        error_set(error, ERROR_FAILED, "directory \"%s\" in source is nested too deep", path);
+        return error_detail(error, "A symbolic link may point to a directory above it.");
+    }
+    if (location == NULL || location[0] != '/')
+        location = ""; /* none, or a tablespace that is a directory in place */
+    else
+        type = FILE_LINK;
+
+    buffer_append_u8(&list->entries, (uint8_t) type);
+    buffer_append_u64(&list->entries, type == FILE_REGULAR ? size : 0);
+    buffer_append(&list->entries, path, strlen(path) + 1);
+    buffer_append(&list->entries, location, strlen(location) + 1);
+    return true;
+}
+
+/* ---- What it is asked ---- */
+
+/* Append the next directories between *position and end, as a literal; *count: how many. */
+static void take_directories(const FileList *list, size_t *position, size_t end, Buffer *literal,
+                             size_t *count)
+{
+    Buffer directory = {0};
+
+    *count = 0;
+    array_begin(literal);
+    while (*position < end && *count < DIRECTORIES_PER_QUERY)
+    {
+        const SourceFile file = next_entry(list, position);
+
+        if (file.type == FILE_REGULAR || file.unreadable)
+            continue;
+        buffer_clear(&directory);
+        buffer_printf(&directory, "%s/", file.path);
+        array_append(literal, buffer_string(&directory));
+        (*count)++;
+    }
+    array_end(literal);
+    buffer_free(&directory);
+}
+
+/* Ask for what is in the directories of a literal. */
+static bool list_content(Connection *connection, FileList *list, const char *literal, Error *error)
+{
+    if (connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
+        return true;
+    server_say_what_failed(error, "could not fetch file list"); /* contract */
+    return false;
+}
+
+/* Ask for what is in the directories between position and end, in several queries where they are
+ * many. */
+static bool list_level(Connection *connection, FileList *list, size_t position, size_t end,
+                       Error *error)
+{
+    Buffer literal = {0};
+    bool success = true;
+
+    while (success && position < end)
+    {
+        size_t count;
+
+        buffer_clear(&literal);
+        take_directories(list, &position, end, &literal, &count);
+        success = count == 0 || list_content(connection, list, buffer_string(&literal), error);
+    }
+    buffer_free(&literal);
+    return success;
+}
+
+static bool find_encoding(Connection *connection, bool *is_utf8, Error *error)
+{
+    Arena *arena = arena_create();
+    char *encoding;
+    bool success =
+        server_query_text(connection, arena, "SELECT pg_catalog.current_setting('server_encoding')",
+                          &encoding, error);
+
+    *is_utf8 = success && strcmp(encoding, "UTF8") == 0;
+    arena_destroy(arena);
+    return success;
+}
+
+static bool list_once(Connection *connection, void *context, Error *error)
+{
+    FileList *list = context;
+    size_t begin = 0;
+
+    buffer_clear(&list->entries);
+    list->depth = 1;
+    if (!find_encoding(connection, &list->is_utf8, error) ||
+        !list_content(connection, list, "{\"\"}", error))
+        return false;
+    while (begin < list->entries.size)
+    {
+        const size_t end = list->entries.size;
+
+        list->depth++;
+        if (!list_level(connection, list, begin, end, error))
+            return false;
+        begin = end;
+    }
+    return true;
+}
+
+bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
+{
+    FileList list = {0};
+    size_t position = 0;
+    bool success = server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error);
+
+    while (success && position < list.entries.size)
+    {
+        const SourceFile file = next_entry(&list, &position);
+
+        success = visit(context, &file, error);
+    }
+    buffer_free(&list.entries);
+    return success;
+}
