@@ -89,6 +89,7 @@ sub template
         must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
             stdin => "CREATE EXTENSION amcheck;\n");
     }
+    must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? () : glob("$new/pg_wal/0*");
     rename($new, $template) or die "could not rename $new: $!";
     return $template;
 }
