@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#define WORKERS_FROM_BYTES (32 * 1024 * 1024)
+
 static bool open_in_source_directory(void *context, Timeline timeline, uint64_t segment, int *fd,
                                      bool *found, Error *error)
 {
@@ -152,13 +154,11 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
     WalSides sides = {.target = &own,
                       .source = run->source,
                       .source_history = &run->source_history,
-                      .archive = &archive};
+                      .archive = &archive,
+                      .workers = 1};
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
 
-    if (!run->source->operations->start_workers(run->source, run->options->jobs, &sides.workers,
-                                                error))
-        return false;
     run->divergence = latest;
     for (*search = (Search){0};; search->moved = true)
     {
@@ -169,6 +169,11 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
             return false;
         from = wal_segment_start(&run->shape,
                                  wal_segment_of(&run->shape, run->common.checkpoint.redo));
+        /* For little one connection will do: more may not be needed at all. */
+        if (run->divergence > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
+            !run->source->operations->start_workers(run->source, run->options->jobs, &sides.workers,
+                                                    error))
+            return false;
         if (!divergence_compare(&sides, from, run->divergence, comparison, error))
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
