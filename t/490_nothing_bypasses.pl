@@ -24,11 +24,12 @@ my %call = (
     (map { $_ => 'mkdir' } qw(mkdir mkdirat)),
     ftruncate => 'truncate',
     fallocate => 'reserve',
+    copy_file_range => 'copy',
     fchmod => 'set mode',
     (map { $_ => 'sync' } qw(fsync fdatasync syncfs)),
     (map { $_ => "$_, which the library does not know" } qw(openat2 pwritev pwritev2 truncate mknod mknodat chmod fchmodat
         chown fchown lchown fchownat utime utimes futimesat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr
-        fremovexattr copy_file_range sendfile splice tee sync sync_file_range msync io_submit io_uring_setup)),
+        fremovexattr sendfile splice tee sync msync io_submit io_uring_setup)),
     (map { $_ => "$_ to a file" } qw(write writev)),
     mmap => 'mmap, shared and writable,',
 );

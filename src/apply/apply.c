@@ -22,6 +22,7 @@
 
 #include "apply/commit.h"
 #include "apply/journal.h"
+#include "apply/patch.h"
 #include "apply/roots.h"
 #include "apply/stage.h"
 #include "base/clock.h"
@@ -39,7 +40,6 @@
 
 #define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
 #define BALLAST "ballast"
-#define COPY_SIZE (1024u * 1024)
 #define SYNC_BATCH 256
 
 /* A finish under way. */
@@ -53,14 +53,6 @@ typedef struct Apply
     JournalReader *reader;
     PendingState state;
     bool patient; /* a warning about waiting has been given */
-    /* While entries are carried out: */
-    char patch_path[PATH_SIZE]; /* as the journal names it; "": none */
-    char patch_local[PATH_SIZE];
-    int patch_fd;
-    uint64_t patch_size;
-    char data_path[PATH_SIZE]; /* the data file that is open */
-    int data_fd;
-    uint8_t *bytes; /* COPY_SIZE */
 } Apply;
 
 static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
@@ -96,13 +88,6 @@ static bool holds_data(const char *path)
     return strcmp(path, "PG_VERSION") == 0;
 }
 
-static bool missing(const char *local, Error *error)
-{
-    error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
-    error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
-    return error_hint(error, "Take a new base backup of the source.");
-}
-
 static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
 {
     char staged[PATH_SIZE];
@@ -121,78 +106,8 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
     if (found)
         return true;
     if (holds_data(entry->path))
-        return missing(path, error);
+        return patch_missing(path, error);
     log_warning("file \"%s\" was removed by somebody after pg_rewind had brought it", path);
-    return true;
-}
-
-/* Bring the file that is being patched to its size. */
-static bool end_patch(Apply *apply, Error *error)
-{
-    bool ok = true;
-
-    if (apply->patch_fd >= 0)
-        ok = file_truncate(apply->patch_fd, apply->patch_local, apply->patch_size, error);
-    file_close(apply->patch_fd);
-    apply->patch_fd = -1;
-    return ok;
-}
-
-static bool begin_patch(Apply *apply, const JournalEntry *entry, Error *error)
-{
-    struct stat status;
-    bool found;
-
-    if (!local_path(apply, entry->path, apply->patch_local, error) ||
-        !file_lstat(apply->patch_local, &status, &found, error))
-        return false;
-    if (!found)
-        return missing(apply->patch_local, error);
-    apply->patch_size = entry->size;
-    return file_open_update(apply->patch_local, &apply->patch_fd, error);
-}
-
-static bool open_data(Apply *apply, const char *path, Error *error)
-{
-    char local[PATH_SIZE];
-
-    if (apply->data_fd >= 0 && strcmp(apply->data_path, path) == 0)
-        return true;
-    file_close(apply->data_fd);
-    apply->data_fd = -1;
-    if (strlen(path) >= sizeof(apply->data_path))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    memcpy(apply->data_path, path, strlen(path) + 1);
-    return local_path(apply, path, local, error) &&
-           file_open_read(local, &apply->data_fd, NULL, error);
-}
-
-static bool patch_range(Apply *apply, const JournalEntry *entry, Error *error)
-{
-    if (apply->patch_fd < 0 || entry->size > apply->patch_size ||
-        entry->offset > apply->patch_size - entry->size)
-        return error_set(error, ERROR_FAILED, "the journal names a range outside of file \"%s\"",
-                         apply->patch_local);
-    if (!open_data(apply, entry->other, error))
-        return false;
-    for (uint64_t done = 0; done < entry->size;)
-    {
-        const uint64_t left = entry->size - done;
-        const size_t piece = left < COPY_SIZE ? (size_t) left : COPY_SIZE;
-        size_t length;
-
-        if (!file_read_at(apply->data_fd, apply->data_path, apply->bytes, piece,
-                          entry->data_offset + done, &length, error))
-            return false;
-        if (length < piece)
-            return error_set(error, ERROR_FAILED, "file \"%s\" is damaged: it ends early",
-                             apply->data_path);
-        if (!file_write_at(apply->patch_fd, apply->patch_local, apply->bytes, piece,
-                           entry->offset + done, error))
-            return false;
-        done += piece;
-        progress_add(piece);
-    }
     return true;
 }
 
@@ -225,13 +140,14 @@ static bool remove_directory(const char *path, Error *error)
     }
 }
 
-static bool carry_out_entry(Apply *apply, const JournalEntry *entry, Error *error)
+/* All but the bytes of patches. A PatchVisitor. */
+static bool carry_out_entry(void *context, const JournalEntry *entry, Error *error)
 {
+    const Apply *apply = context;
     char path[PATH_SIZE];
 
-    if (entry->kind == JOURNAL_RANGE)
-        return patch_range(apply, entry, error);
-    if (!end_patch(apply, error) || !local_path(apply, entry->path, path, error))
+    tell_of_signals();
+    if (!local_path(apply, entry->path, path, error))
         return false;
     switch (entry->kind)
     {
@@ -243,39 +159,16 @@ static bool carry_out_entry(Apply *apply, const JournalEntry *entry, Error *erro
         return file_make_link(entry->other, path, error);
     case JOURNAL_INSTALL:
         return install(apply, entry, error);
-    case JOURNAL_PATCH:
-        return begin_patch(apply, entry, error);
     case JOURNAL_REMOVE:
         return remove_file(path, error);
     case JOURNAL_REMOVE_DIRECTORY:
         return remove_directory(path, error);
     case JOURNAL_WORK_DIRECTORY:
+    case JOURNAL_PATCH:
     case JOURNAL_RANGE:
         break;
     }
     return true;
-}
-
-static bool carry_out_entries(Apply *apply, Error *error)
-{
-    JournalEntry entry;
-    bool end = false;
-    bool ok = true;
-
-    journal_rewind(apply->reader);
-    while (ok && !end)
-    {
-        tell_of_signals();
-        ok = journal_next(apply->reader, &entry, &end, error);
-        if (ok && !end)
-            ok = carry_out_entry(apply, &entry, error);
-    }
-    ok = ok && end_patch(apply, error);
-    file_close(apply->patch_fd);
-    file_close(apply->data_fd);
-    apply->patch_fd = -1;
-    apply->data_fd = -1;
-    return ok;
 }
 
 /* ---- Syncing what was touched ---- */
@@ -475,7 +368,8 @@ static bool carry_out(Apply *apply, Error *error)
     bool ok;
 
     progress_begin("applied", journal_bytes(apply->reader));
-    ok = carry_out_entries(apply, error);
+    ok = patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
+                     apply, error);
     progress_end();
     return ok &&
            (apply->options->syncfs ? sync_file_systems(apply, error) : sync_entries(apply, error));
@@ -661,14 +555,12 @@ static bool finish_or_sync(Apply *apply, Error *error)
                          apply->target_directory);
     signals_hold_off();
     file_set_modes(apply->head->group_access);
-    apply->bytes = memory_allocate(COPY_SIZE);
     /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
     ok = patiently(apply, claim_pid_file, error) &&
          (apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
                                           : finish(apply, error));
     if (ok)
         clean_up_or_warn(apply);
-    free(apply->bytes);
     return ok;
 }
 
@@ -680,9 +572,7 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Appl
                    .interlock = interlock,
                    .options = options,
                    .arena = arena,
-                   .head = arena_allocate(arena, sizeof(JournalHead)),
-                   .patch_fd = -1,
-                   .data_fd = -1};
+                   .head = arena_allocate(arena, sizeof(JournalHead))};
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);
 
     journal_close_reader(apply.reader);

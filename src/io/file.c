@@ -1,14 +1,22 @@
 #include "io/file.h"
 
+#include "base/arena.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#define COPY_SIZE (1024u * 1024)
+#define COPY_MAX (1024u * 1024 * 1024) /* one call: signals wait for it */
 
 static bool group_access_on;
 static bool sync_on = true;
@@ -134,6 +142,62 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
         written += (size_t) put;
     }
     return true;
+}
+
+/* Without the kernel's help. */
+static bool copy_by_hand(const FileRange *from, const FileRange *to, uint64_t size,
+                         uint64_t *copied, Error *error)
+{
+    uint8_t *bytes = memory_allocate(COPY_SIZE);
+    bool ok = true;
+
+    while (ok && *copied < size)
+    {
+        const uint64_t left = size - *copied;
+        size_t length;
+
+        ok = file_read_at(from->fd, from->path, bytes, left < COPY_SIZE ? (size_t) left : COPY_SIZE,
+                          from->offset + *copied, &length, error);
+        if (!ok || length == 0)
+            break;
+        ok = file_write_at(to->fd, to->path, bytes, length, to->offset + *copied, error);
+        *copied += length;
+    }
+    free(bytes);
+    return ok;
+}
+
+bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size, uint64_t *copied,
+                     Error *error)
+{
+    *copied = 0;
+    while (*copied < size)
+    {
+        const uint64_t left = size - *copied;
+        off64_t from_offset = (off64_t) (from->offset + *copied);
+        off64_t to_offset = (off64_t) (to->offset + *copied);
+        const ssize_t done = copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
+                                             left < COPY_MAX ? (size_t) left : COPY_MAX, 0);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        /* Whatever the reason (0: also some file systems that cannot), reading and writing either
+           succeeds or says what is wrong. */
+        if (done <= 0)
+            return copy_by_hand(from, to, size, copied, error);
+        *copied += (uint64_t) done;
+    }
+    return true;
+}
+
+void file_clone(int from, int to, bool *cloned)
+{
+    int result;
+
+    do
+        result = ioctl(to, FICLONE, from);
+    while (result != 0 && errno == EINTR);
+    *cloned = result == 0;
 }
 
 bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found, Error *error)
@@ -357,6 +421,13 @@ bool file_sync(int fd, const char *path, Error *error)
     if (fsync(fd) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not fsync file \"%s\"", path);
     return true;
+}
+
+void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
+{
+    /* Not the flags that wait: these report an error, which the sync would then not. */
+    if (sync_on && size > 0)
+        (void) !sync_file_range(fd, (off64_t) offset, (off64_t) size, SYNC_FILE_RANGE_WRITE);
 }
 
 bool file_sync_path(const char *path, Error *error)

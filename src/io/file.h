@@ -50,6 +50,26 @@ MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size,
 MUST_CHECK bool file_write_at(int fd, const char *path, const void *bytes, size_t size,
                               uint64_t offset, Error *error);
 
+/*
+ * Copy [from_offset, + size) of one file to to_offset of another. Where both lie on one file system
+ * that can, the blocks are shared or copied by the kernel; else they are read and written. *copied
+ * is less than size only where the first file ends.
+ */
+typedef struct FileRange
+{
+    int fd;
+    const char *path;
+    uint64_t offset;
+} FileRange;
+MUST_CHECK bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size,
+                                uint64_t *copied, Error *error);
+
+/*
+ * Have an empty file share all blocks of another, until either is written to: *cloned. False where
+ * the file system cannot, or they lie on two.
+ */
+void file_clone(int from, int to, bool *cloned);
+
 /* Read a whole file of at most limit bytes (a larger one is an error) behind what buffer holds. */
 MUST_CHECK bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found,
                               Error *error);
@@ -91,6 +111,12 @@ MUST_CHECK bool file_sync_path(const char *path,
                                Error *error); /* a file or a directory; missing: fine */
 MUST_CHECK bool file_sync_file_system(const char *path,
                                       Error *error); /* syncfs of the file system that holds path */
+
+/*
+ * Let the kernel begin to write [offset, + size) to the disk, without waiting: a sync that comes
+ * later has less left to do. Proves nothing, and takes no error away from the sync.
+ */
+void file_begin_writeback(int fd, uint64_t offset, uint64_t size);
 
 /* What an ordinary user may still use of a file system. */
 typedef struct FileSpace

@@ -37,6 +37,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -47,6 +48,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -56,7 +58,8 @@
 #define LOG_FD_MIN 200 /* below any limit that a system sets */
 
 /* The function of the C library that ours stands for. */
-#define REAL(result, name, ...)                                                                    \
+#define REAL(result, name, ...) REAL_AS(real, result, name, __VA_ARGS__)
+#define REAL_AS(real, result, name, ...)                                                           \
     static result (*real)(__VA_ARGS__);                                                            \
     if (real == NULL)                                                                              \
     *(void **) &real = dlsym(RTLD_NEXT, #name)
@@ -482,6 +485,30 @@ static void record_write(int fd, const void *bytes, size_t size, off_t offset)
     pthread_mutex_unlock(&lock);
 }
 
+/* What the kernel has copied to fd, read back. */
+static void record_copy(int fd, off64_t offset, ssize_t size)
+{
+    static char bytes[65536];
+    static pthread_mutex_t bytes_lock = PTHREAD_MUTEX_INITIALIZER;
+    REAL(ssize_t, pread, int, void *, size_t, off_t);
+
+    if (record_fd < 0)
+        return;
+    pthread_mutex_lock(&bytes_lock);
+    while (size > 0)
+    {
+        const size_t piece = (size_t) size < sizeof(bytes) ? (size_t) size : sizeof(bytes);
+        const ssize_t got = real(fd, bytes, piece, offset);
+
+        if (got <= 0)
+            refuse("copy that is to be recorded");
+        record_write(fd, bytes, (size_t) got, offset);
+        offset += got;
+        size -= got;
+    }
+    pthread_mutex_unlock(&bytes_lock);
+}
+
 static ssize_t write_at(int fd, const void *bytes, size_t size, off_t offset)
 {
     ssize_t written;
@@ -513,6 +540,46 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t offset)
 {
     return write_at(fd, bytes, size, offset);
+}
+
+/* Recorded as the write that it comes to. */
+ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t size,
+                        unsigned flags)
+{
+    const off64_t begin = *to_offset;
+    ssize_t copied;
+    REAL(ssize_t, copy_file_range, int, off64_t *, int, off64_t *, size_t, unsigned);
+
+    if (strike("copy", path_of(to), TAKES_SPACE) || !cut_short(&size))
+        return -1;
+    copied = real(from, from_offset, to, to_offset, size, flags);
+    record_copy(to, begin, copied);
+    return copied;
+}
+
+/* The one that shares blocks: by its only argument the file has the bytes of the other. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    struct stat status;
+    va_list arguments;
+    int from, result;
+    REAL(int, ioctl, int, unsigned long, ...);
+    REAL_AS(real_fstat, int, fstat, int, struct stat *);
+
+    va_start(arguments, request);
+    from = va_arg(arguments, int);
+    va_end(arguments);
+    if (request != FICLONE)
+    {
+        put_line(STDERR_FILENO, "ioctl %lx on \"%s\"\n", request, path_of(fd));
+        _exit(1);
+    }
+    if (strike("clone", path_of(fd), TAKES_SPACE))
+        return -1;
+    result = real(fd, request, from);
+    if (result == 0 && real_fstat(fd, &status) == 0)
+        record_copy(fd, 0, status.st_size);
+    return result;
 }
 
 ssize_t write(int fd, const void *bytes, size_t size)
@@ -659,6 +726,16 @@ int posix_spawn(pid_t *restrict pid, const char *restrict path,
     if (strike("run", path, CHANGES))
         return errno;
     return real(pid, path, actions, attributes, arguments, environment);
+}
+
+/* It only hurries what happens anyway, and proves nothing. */
+int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags)
+{
+    REAL(int, sync_file_range, int, off64_t, off64_t, unsigned);
+
+    if (strike("write back", path_of(fd), READS))
+        return -1;
+    return real(fd, offset, size, flags);
 }
 
 /* What the source is told. */

@@ -1,0 +1,293 @@
+/*
+ * The threads take tasks from the journal, one at a time under a lock: ranges of one file that lie
+ * one behind the other in the data file, so that a task is one read and a few writes. Ranges of a
+ * file do not overlap and end before its final size, so tasks may be done in any order, and the
+ * file may be cut or extended before any of them.
+ */
+#include "apply/patch.h"
+
+#include "apply/roots.h"
+#include "base/arena.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TASK_SIZE (1024u * 1024)
+#define TASK_RANGES 256
+
+typedef struct Range
+{
+    uint64_t offset; /* in the file */
+    size_t size;
+} Range;
+
+typedef struct Task
+{
+    char path[PATH_SIZE]; /* of the file; "": there is nothing to do */
+    uint64_t final_size;
+    char data_path[PATH_SIZE]; /* as the journal names it */
+    uint64_t data_offset;
+    size_t size; /* of all ranges */
+    Range ranges[TASK_RANGES];
+    size_t count; /* 0: the file is only to be cut or extended */
+} Task;
+
+/* What the threads share; guarded by the lock. */
+typedef struct Patching
+{
+    const char *target_directory;
+    JournalReader *reader;
+    PatchVisitor visit;
+    void *context;
+    pthread_mutex_t lock;
+    JournalEntry entry; /* the one that comes next; of a range what is left of it */
+    bool has_entry;
+    bool end;             /* no entry comes */
+    bool failed;          /* a thread has failed: the others stop */
+    char path[PATH_SIZE]; /* of the file whose ranges come; "": none */
+    uint64_t final_size;
+} Patching;
+
+/* One thread. */
+typedef struct Patcher
+{
+    Patching *patching;
+    Task task;
+    char path[PATH_SIZE]; /* of the file that is open; "": none */
+    int fd;
+    char data_path[PATH_SIZE];
+    int data_fd;
+    uint8_t *bytes; /* TASK_SIZE */
+} Patcher;
+
+bool patch_missing(const char *local, Error *error)
+{
+    error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
+    error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
+    return error_hint(error, "Take a new base backup of the source.");
+}
+
+static void copy_string(char out[PATH_SIZE], const char *string)
+{
+    const size_t length = strlen(string);
+
+    assert(length < PATH_SIZE);
+    memcpy(out, string, length + 1);
+}
+
+/* ---- Taking a task ---- */
+
+/* Does the range at hand go on where the task ends? */
+static bool fits(const Task *task, const JournalEntry *entry)
+{
+    return task->count == 0 || (task->count < TASK_RANGES && task->size < TASK_SIZE &&
+                                entry->data_offset == task->data_offset + task->size &&
+                                strcmp(entry->other, task->data_path) == 0);
+}
+
+/* Move as much of the range at hand into the task as it can hold. */
+static bool take_range(Patching *patching, Task *task, Error *error)
+{
+    JournalEntry *entry = &patching->entry;
+    const size_t room = TASK_SIZE - task->size;
+    const size_t size = entry->size < room ? (size_t) entry->size : room;
+
+    if (patching->path[0] == '\0' || entry->size > patching->final_size ||
+        entry->offset > patching->final_size - entry->size)
+        return error_set(error, ERROR_FAILED, "the journal names a range outside of file \"%s\"",
+                         patching->path);
+    if (strlen(entry->other) >= PATH_SIZE)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", entry->other);
+    if (task->count == 0)
+    {
+        copy_string(task->path, patching->path);
+        copy_string(task->data_path, entry->other);
+        task->final_size = patching->final_size;
+        task->data_offset = entry->data_offset;
+    }
+    task->ranges[task->count++] = (Range){.offset = entry->offset, .size = size};
+    task->size += size;
+    entry->offset += size;
+    entry->data_offset += size;
+    entry->size -= size;
+    patching->has_entry = entry->size > 0;
+    return true;
+}
+
+/* Whatever is no range. */
+static bool take_other(Patching *patching, Task *task, Error *error)
+{
+    const JournalEntry *entry = &patching->entry;
+
+    patching->has_entry = false;
+    patching->path[0] = '\0';
+    if (!patching->visit(patching->context, entry, error))
+        return false;
+    if (entry->kind != JOURNAL_PATCH)
+        return true;
+    if (!target_path(patching->path, PATH_SIZE, patching->target_directory, entry->path, error))
+        return false;
+    patching->final_size = entry->size;
+    copy_string(task->path, patching->path);
+    task->final_size = entry->size;
+    return true;
+}
+
+static bool next_entry(Patching *patching, Error *error)
+{
+    if (patching->has_entry || patching->end)
+        return true;
+    if (!journal_next(patching->reader, &patching->entry, &patching->end, error))
+        return false;
+    patching->has_entry = !patching->end;
+    return true;
+}
+
+static bool take_task(Patching *patching, Task *task, Error *error)
+{
+    bool ok = true;
+
+    task->path[0] = '\0';
+    task->count = 0;
+    task->size = 0;
+    pthread_mutex_lock(&patching->lock);
+    while (ok && !patching->failed)
+    {
+        ok = next_entry(patching, error);
+        if (!ok || !patching->has_entry)
+            break;
+        if (patching->entry.kind == JOURNAL_RANGE)
+        {
+            if (!fits(task, &patching->entry))
+                break;
+            ok = take_range(patching, task, error);
+        }
+        else if (task->path[0] != '\0')
+            break;
+        else
+            ok = take_other(patching, task, error);
+    }
+    patching->failed = patching->failed || !ok;
+    pthread_mutex_unlock(&patching->lock);
+    return ok;
+}
+
+/* ---- Doing it ---- */
+
+static bool open_file(Patcher *patcher, Error *error)
+{
+    const Task *task = &patcher->task;
+
+    if (patcher->fd >= 0 && strcmp(patcher->path, task->path) == 0)
+        return true;
+    file_close(patcher->fd);
+    patcher->fd = -1;
+    copy_string(patcher->path, task->path);
+    if (!file_open_update(task->path, &patcher->fd, error))
+        return error->error_number == ENOENT ? patch_missing(task->path, error) : false;
+    return file_truncate(patcher->fd, task->path, task->final_size, error);
+}
+
+static bool open_data(Patcher *patcher, Error *error)
+{
+    const Task *task = &patcher->task;
+    char local[PATH_SIZE];
+
+    if (patcher->data_fd >= 0 && strcmp(patcher->data_path, task->data_path) == 0)
+        return true;
+    file_close(patcher->data_fd);
+    patcher->data_fd = -1;
+    copy_string(patcher->data_path, task->data_path);
+    return target_path(local, PATH_SIZE, patcher->patching->target_directory, task->data_path,
+                       error) &&
+           file_open_read(local, &patcher->data_fd, NULL, error);
+}
+
+static bool do_task(Patcher *patcher, Error *error)
+{
+    const Task *task = &patcher->task;
+    const uint8_t *bytes = patcher->bytes;
+    uint64_t begin;
+    uint64_t end;
+    size_t length;
+
+    if (!open_file(patcher, error))
+        return false;
+    if (task->count == 0)
+        return true;
+    if (!open_data(patcher, error) ||
+        !file_read_at(patcher->data_fd, task->data_path, patcher->bytes, task->size,
+                      task->data_offset, &length, error))
+        return false;
+    if (length < task->size)
+        return error_set(error, ERROR_FAILED, "file \"%s\" is damaged: it ends early",
+                         task->data_path);
+    for (size_t index = 0; index < task->count; index++)
+    {
+        const Range *range = &task->ranges[index];
+
+        if (!file_write_at(patcher->fd, task->path, bytes, range->size, range->offset, error))
+            return false;
+        bytes += range->size;
+    }
+    begin = task->ranges[0].offset;
+    end = task->ranges[task->count - 1].offset + task->ranges[task->count - 1].size;
+    file_begin_writeback(patcher->fd, begin, end - begin);
+    progress_add(task->size);
+    return true;
+}
+
+static bool work(void *context, int worker, size_t item, Error *error)
+{
+    Patching *patching = context;
+    Patcher *patcher = memory_allocate_zeroed(1, sizeof(Patcher));
+    bool ok;
+
+    (void) worker;
+    (void) item;
+    patcher->patching = patching;
+    patcher->fd = -1;
+    patcher->data_fd = -1;
+    patcher->bytes = memory_allocate(TASK_SIZE);
+    while ((ok = take_task(patching, &patcher->task, error)) && patcher->task.path[0] != '\0')
+    {
+        ok = do_task(patcher, error);
+        if (!ok)
+            break;
+    }
+    if (!ok)
+    {
+        pthread_mutex_lock(&patching->lock);
+        patching->failed = true;
+        pthread_mutex_unlock(&patching->lock);
+    }
+    file_close(patcher->fd);
+    file_close(patcher->data_fd);
+    free(patcher->bytes);
+    free(patcher);
+    return ok;
+}
+
+bool patch_files(const char *target_directory, JournalReader *reader, int jobs, PatchVisitor visit,
+                 void *context, Error *error)
+{
+    Patching *patching = memory_allocate_zeroed(1, sizeof(Patching));
+    bool ok;
+
+    patching->target_directory = target_directory;
+    patching->reader = reader;
+    patching->visit = visit;
+    patching->context = context;
+    pthread_mutex_init(&patching->lock, NULL);
+    journal_rewind(reader);
+    ok = workers_run(jobs, (size_t) jobs, work, patching, error);
+    pthread_mutex_destroy(&patching->lock);
+    free(patching);
+    return ok;
+}
