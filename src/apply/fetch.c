@@ -4,6 +4,9 @@
  * Nothing is held for a whole plan: the threads take batches of pieces from a Walk over the plan,
  * one batch at a time. Blocks of files that stay in place have their place in the root's data file
  * by their order in the plan alone, so that stage_finish finds them by walking once more.
+ *
+ * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
+ * are compared by their bytes and copied by the kernel.
  */
 #include "apply/staging.h"
 
@@ -20,8 +23,9 @@
 #define BATCH_BYTES_MAX (16u * 1024 * 1024)
 #define COMPARE_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define COMPARE_BATCH_BYTES_MAX (64u * 1024 * 1024)
-#define COPY_SIZE (1024u * 1024)
-#define SEGMENT_PIECES_MAX 64 /* of a WAL segment, asked for at once */
+#define COPY_SIZE (64u * 1024 * 1024) /* between two looks for signals */
+#define GATHER_SIZE (1024u * 1024)
+#define WRITEBACK_SIZE_MIN (64u * 1024) /* what is smaller, the sync writes */
 
 /* A piece of a file that is asked for. */
 typedef struct Piece
@@ -58,7 +62,16 @@ typedef struct Batch
     size_t open_index; /* the entry whose file is open */
     int fd;
     char path[PATH_SIZE]; /* of the open file */
-    uint8_t *local;       /* comparing: COMPARE_PIECE_SIZE + 1 bytes */
+    size_t source_index;  /* a directory as source: the entry whose file is open there */
+    int source_fd;        /* -1: it is gone */
+    char source_path[PATH_SIZE];
+    uint8_t *local; /* comparing: COMPARE_PIECE_SIZE + 1 bytes of the target */
+    uint8_t *other; /* and of a directory as source */
+    uint8_t
+        *gathered; /* fetching: GATHER_SIZE bytes that are one behind the other in a data file */
+    size_t gathered_size;
+    size_t gathered_root;
+    uint64_t gathered_offset;
 } Batch;
 
 /* ---- Which pieces ---- */
@@ -202,12 +215,68 @@ static bool open_whole(Batch *batch, size_t index, Error *error)
            file_open_or_create(batch->path, &batch->fd, error);
 }
 
+/* Where a piece is to be written. */
+static bool find_place(Batch *batch, const Piece *piece, FileRange *place, Error *error)
+{
+    const Stage *stage = batch->walk->stage;
+    const PlanEntry *entry = &batch->walk->plan->entries[piece->index];
+
+    if (stage_is_laid_out(stage, entry, piece->index))
+        *place = (FileRange){stage->data_fds[piece->root], DATA_NAME, piece->data_offset};
+    else if (open_whole(batch, piece->index, error))
+        *place = (FileRange){batch->fd, batch->path, piece->offset};
+    else
+        return false;
+    return true;
+}
+
+static bool write_place(const FileRange *place, const uint8_t *bytes, size_t size, Error *error)
+{
+    if (size == 0)
+        return true;
+    if (!file_write_at(place->fd, place->path, bytes, size, place->offset, error))
+        return false;
+    if (size >= WRITEBACK_SIZE_MIN)
+        file_begin_writeback(place->fd, place->offset, size);
+    return true;
+}
+
+static bool write_gathered(Batch *batch, Error *error)
+{
+    const FileRange place = {.fd = batch->walk->stage->data_fds[batch->gathered_root],
+                             .path = DATA_NAME,
+                             .offset = batch->gathered_offset};
+    const size_t size = batch->gathered_size;
+
+    batch->gathered_size = 0;
+    return write_place(&place, batch->gathered, size, error);
+}
+
+/* Single blocks are written many at a time. */
+static bool gather(Batch *batch, const Piece *piece, const uint8_t *bytes, size_t size,
+                   Error *error)
+{
+    if ((piece->root != batch->gathered_root || size > GATHER_SIZE - batch->gathered_size ||
+         piece->data_offset != batch->gathered_offset + batch->gathered_size) &&
+        !write_gathered(batch, error))
+        return false;
+    if (batch->gathered_size == 0)
+    {
+        batch->gathered_root = piece->root;
+        batch->gathered_offset = piece->data_offset;
+    }
+    memcpy(batch->gathered + batch->gathered_size, bytes, size);
+    batch->gathered_size += size;
+    return true;
+}
+
 static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
 {
     Batch *batch = context;
     Stage *stage = batch->walk->stage;
     const Piece *piece = &batch->pieces[index];
     const PlanEntry *entry = &batch->walk->plan->entries[piece->index];
+    FileRange place;
 
     assert(index < batch->count);
     if (bytes == NULL)
@@ -218,15 +287,12 @@ static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t si
     if (size > piece->size)
         return error_set(error, ERROR_FAILED, "received more of file \"%s\" than was asked for",
                          entry->path);
-    if (stage_is_laid_out(stage, entry, piece->index))
+    if (stage_is_laid_out(stage, entry, piece->index) && size < WRITEBACK_SIZE_MIN)
     {
-        if (size > 0 && !file_write_at(stage->data_fds[piece->root], DATA_NAME, bytes, size,
-                                       piece->data_offset, error))
+        if (!gather(batch, piece, bytes, size, error))
             return false;
     }
-    else if (!open_whole(batch, piece->index, error) ||
-             (size > 0 &&
-              !file_write_at(batch->fd, batch->path, bytes, size, piece->offset, error)))
+    else if (!find_place(batch, piece, &place, error) || !write_place(&place, bytes, size, error))
         return false;
     account(stage, entry, piece, size);
     return true;
@@ -234,15 +300,12 @@ static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t si
 
 /* ---- Comparing ---- */
 
-/* Is the target's piece the one with this digest? */
-static bool compare_piece(Batch *batch, const Piece *piece, const uint8_t *md5, bool *equal,
-                          Error *error)
+/* Read the target's piece; one that we may not read has no bytes, and is replaced unseen. */
+static bool read_target(Batch *batch, const Piece *piece, size_t *length, Error *error)
 {
     const Walk *walk = batch->walk;
-    uint8_t local_md5[16];
-    size_t length = 0;
 
-    *equal = false;
+    *length = 0;
     if (batch->fd < 0 || batch->open_index != piece->index)
     {
         bool found;
@@ -253,19 +316,12 @@ static bool compare_piece(Batch *batch, const Piece *piece, const uint8_t *md5, 
         if (!target_path(batch->path, sizeof(batch->path), walk->stage->target_directory,
                          walk->plan->entries[piece->index].path, error))
             return false;
-        /* What we may not read is replaced unseen. */
         if (!file_open_read(batch->path, &batch->fd, &found, error) &&
             error->error_number != EACCES)
             return false;
     }
-    if (batch->fd < 0)
-        return true;
-    if (!file_read_at(batch->fd, batch->path, batch->local, piece->size, piece->offset, &length,
-                      error))
-        return false;
-    *equal = length == piece->expected && digest_bytes(batch->local, length, local_md5) &&
-             memcmp(local_md5, md5, sizeof(local_md5)) == 0;
-    return true;
+    return batch->fd < 0 || file_read_at(batch->fd, batch->path, batch->local, piece->size,
+                                         piece->offset, length, error);
 }
 
 static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, size_t size,
@@ -273,7 +329,8 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
 {
     Batch *batch = context;
     const Piece *piece = &batch->pieces[index];
-    bool equal;
+    uint8_t md5[16];
+    size_t length;
 
     assert(index < batch->count);
     if (bytes == NULL)
@@ -281,12 +338,86 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
         mark(batch->walk->stage, piece->index, STAGED_GONE);
         return true;
     }
-    if (size != 16)
+    if (size != sizeof(md5))
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
-    if (!compare_piece(batch, piece, bytes, &equal, error))
+    if (!read_target(batch, piece, &length, error))
         return false;
-    if (!equal)
+    if (length != piece->expected || !digest_bytes(batch->local, length, md5) ||
+        memcmp(md5, bytes, sizeof(md5)) != 0)
         mark(batch->walk->stage, piece->index, STAGED_DIFFERS);
+    return true;
+}
+
+/* ---- A directory as source ---- */
+
+/* Open the source's file of an entry, and keep it open. */
+static bool open_source(Batch *batch, size_t index, bool *found, Error *error)
+{
+    const Walk *walk = batch->walk;
+
+    if (batch->source_index != index)
+    {
+        file_close(batch->source_fd);
+        batch->source_fd = -1;
+        batch->source_index = index;
+        if (!path_join(batch->source_path, sizeof(batch->source_path), walk->source->directory,
+                       walk->plan->entries[index].path, error) ||
+            !file_open_read(batch->source_path, &batch->source_fd, found, error))
+            return false;
+    }
+    *found = batch->source_fd >= 0;
+    return true;
+}
+
+static bool compare_piece(Batch *batch, const Piece *piece, Error *error)
+{
+    size_t local_length;
+    size_t length;
+
+    if (!read_target(batch, piece, &local_length, error) ||
+        !file_read_at(batch->source_fd, batch->source_path, batch->other, piece->size,
+                      piece->offset, &length, error) ||
+        !rate_take(batch->walk->source->rate, length, error))
+        return false;
+    if (local_length != piece->expected || length != piece->expected ||
+        memcmp(batch->local, batch->other, length) != 0)
+        mark(batch->walk->stage, piece->index, STAGED_DIFFERS);
+    return true;
+}
+
+static bool copy_piece(Batch *batch, const Piece *piece, Error *error)
+{
+    Stage *stage = batch->walk->stage;
+    const FileRange from = {batch->source_fd, batch->source_path, piece->offset};
+    uint64_t copied;
+    FileRange to;
+
+    if (!find_place(batch, piece, &to, error) ||
+        !file_copy_range(&from, &to, piece->size, &copied, error) ||
+        !rate_take(batch->walk->source->rate, copied, error))
+        return false;
+    if (copied >= WRITEBACK_SIZE_MIN)
+        file_begin_writeback(to.fd, to.offset, copied);
+    account(stage, &batch->walk->plan->entries[piece->index], piece, (size_t) copied);
+    return true;
+}
+
+/* What fetch and digest are for a server. */
+static bool ask_directory(Batch *batch, Error *error)
+{
+    for (size_t index = 0; index < batch->count; index++)
+    {
+        const Piece *piece = &batch->pieces[index];
+        bool found;
+
+        if (!open_source(batch, piece->index, &found, error))
+            return false;
+        if (!found)
+            mark(batch->walk->stage, piece->index, STAGED_GONE);
+        else if (!(batch->walk->comparing ? compare_piece(batch, piece, error)
+                                          : copy_piece(batch, piece, error)))
+            return false;
+    }
     return true;
 }
 
@@ -299,9 +430,12 @@ static bool ask(Batch *batch, int worker, Error *error)
     bool supported = true;
     bool ok;
 
+    if (source->directory != NULL)
+        return ask_directory(batch, error);
     if (!walk->comparing)
         return source->operations->fetch(source, worker, batch->requests, batch->count, deliver,
-                                         batch, error);
+                                         batch, error) &&
+               write_gathered(batch, error);
     ok = source->operations->digest(source, worker, batch->requests, batch->count, deliver_digest,
                                     batch, &supported, error);
     if (ok && !supported)
@@ -324,8 +458,15 @@ static bool work(void *context, int worker, size_t item, Error *error)
     (void) item;
     batch->walk = walk;
     batch->fd = -1;
+    batch->source_fd = -1;
+    batch->source_index = SIZE_MAX;
     if (walk->comparing)
+    {
         batch->local = memory_allocate(COMPARE_PIECE_SIZE + 1);
+        batch->other = memory_allocate(COMPARE_PIECE_SIZE + 1);
+    }
+    else
+        batch->gathered = memory_allocate(GATHER_SIZE);
     while (ok)
     {
         take_batch(batch);
@@ -340,7 +481,10 @@ static bool work(void *context, int worker, size_t item, Error *error)
         pthread_mutex_unlock(&walk->stage->lock);
     }
     file_close(batch->fd);
+    file_close(batch->source_fd);
     free(batch->local);
+    free(batch->other);
+    free(batch->gathered);
     free(batch);
     return ok;
 }
@@ -359,7 +503,7 @@ static bool walk_plan(Stage *stage, Source *source, const Plan *plan, bool compa
     return ok;
 }
 
-static bool start_workers(Stage *stage, Source *source, Error *error)
+bool stage_start_workers(Stage *stage, Source *source, Error *error)
 {
     return stage->workers > 0 ||
            source->operations->start_workers(source, stage->jobs, &stage->workers, error);
@@ -367,27 +511,49 @@ static bool start_workers(Stage *stage, Source *source, Error *error)
 
 /* ---- Before and after ---- */
 
-static bool copy_local(const char *from, const char *to, uint64_t limit, Error *error)
+static bool copy_bytes(const FileRange *from, const FileRange *to, uint64_t limit, Error *error)
 {
-    uint8_t *bytes = memory_allocate(COPY_SIZE);
-    int from_fd = -1;
-    int to_fd = -1;
-    size_t length = COPY_SIZE;
-    bool ok = file_open_read(from, &from_fd, NULL, error) && file_create(to, &to_fd, error);
+    uint64_t copied = COPY_SIZE;
 
-    for (uint64_t offset = 0; ok && offset < limit && length > 0; offset += length)
+    for (uint64_t offset = 0; offset < limit && copied == COPY_SIZE; offset += copied)
     {
         const uint64_t left = limit - offset;
+        const FileRange next_from = {from->fd, from->path, offset};
+        const FileRange next_to = {to->fd, to->path, offset};
 
-        ok = stop_check(error) &&
-             file_read_at(from_fd, from, bytes, left < COPY_SIZE ? (size_t) left : COPY_SIZE,
-                          offset, &length, error) &&
-             (length == 0 || file_write_at(to_fd, to, bytes, length, offset, error));
+        if (!stop_check(error) ||
+            !file_copy_range(&next_from, &next_to, left < COPY_SIZE ? left : COPY_SIZE, &copied,
+                             error))
+            return false;
     }
-    file_close(from_fd);
-    file_close(to_fd);
-    free(bytes);
-    return ok;
+    return true;
+}
+
+/* Stage a copy of the target's own file, to be changed instead of it. With only_clone: if that
+ * costs nothing (*made). */
+static bool make_private(Stage *stage, const PlanEntry *entry, size_t index, bool only_clone,
+                         bool *made, Error *error)
+{
+    char target[PATH_SIZE];
+    char name[PATH_SIZE];
+    char local[PATH_SIZE];
+    FileRange from = {.fd = -1, .path = target};
+    FileRange to = {.fd = -1, .path = local};
+    bool ok = target_path(target, sizeof(target), stage->target_directory, entry->path, error) &&
+              stage_entry_name(stage, entry, index, name, error) &&
+              stage_local(stage, name, local, error) &&
+              file_open_read(target, &from.fd, NULL, error) && file_create(local, &to.fd, error);
+
+    *made = false;
+    if (ok && only_clone)
+        file_clone(from.fd, to.fd, made);
+    else if (ok)
+        ok = *made = copy_bytes(&from, &to, entry->source_size, error);
+    file_close(from.fd);
+    file_close(to.fd);
+    if (*made)
+        stage->state[index] |= STAGED_PRIVATE;
+    return ok && (*made || file_remove(local, error));
 }
 
 /* A file that is to be patched, or a private copy of it, which will replace it. */
@@ -397,19 +563,20 @@ static bool prepare_patched(Stage *stage, const PlanEntry *entry, size_t index, 
     char target[PATH_SIZE];
     char name[PATH_SIZE];
     char local[PATH_SIZE];
+    bool made = false;
     FileUse use;
 
     if (!target_path(target, sizeof(target), stage->target_directory, entry->path, error) ||
         !stage_file_use(target, &use, error) || use == FILE_USE_GONE)
         return false;
     if (use == FILE_USE_COPY)
-    {
-        stage->state[index] |= STAGED_PRIVATE;
-        return stage_entry_name(stage, entry, index, name, error) &&
-               stage_local(stage, name, local, error) &&
-               copy_local(target, local, entry->source_size, error);
-    }
-    if (stage->data_fds[root] >= 0)
+        return make_private(stage, entry, index, false, &made, error);
+    /* Blocks get new places there in any case: now, while there may be none, not after the commit.
+     */
+    if (stage->roots.roots[root].copies_on_write &&
+        !make_private(stage, entry, index, true, &made, error))
+        return false;
+    if (made || stage->data_fds[root] >= 0)
         return true;
     return path_join(name, sizeof(name), stage->roots.roots[root].work, DATA_NAME, error) &&
            stage_local(stage, name, local, error) &&
@@ -534,7 +701,7 @@ bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
 
     assert(plan->count == stage->entry_count);
     progress_begin("copied", plan->fetch_bytes);
-    ok = start_workers(stage, source, error) && prepare(stage, plan, error) &&
+    ok = stage_start_workers(stage, source, error) && prepare(stage, plan, error) &&
          walk_plan(stage, source, plan, true, &supported, error);
     if (ok)
     {
@@ -545,171 +712,4 @@ bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
     }
     progress_end();
     return ok;
-}
-
-/* ---- WAL ---- */
-
-/* A segment that is being brought. */
-typedef struct Segment
-{
-    Source *source;
-    Stage *stage;
-    const char *path; /* pg_wal/NAME */
-    const char *local;
-    int fd;
-    uint32_t size;
-    uint32_t piece_size;
-    size_t portion; /* how many pieces are asked for at once */
-    bool missing;   /* gone or too short on the source; guarded by the stage's lock */
-} Segment;
-
-/* Pieces of it, by one thread. */
-typedef struct SegmentPortion
-{
-    Segment *segment;
-    FetchRequest requests[SEGMENT_PIECES_MAX];
-} SegmentPortion;
-
-static bool deliver_segment(void *context, size_t index, const uint8_t *bytes, size_t size,
-                            Error *error)
-{
-    const SegmentPortion *portion = context;
-    const FetchRequest *request = &portion->requests[index];
-    Segment *segment = portion->segment;
-    Stage *stage = segment->stage;
-
-    pthread_mutex_lock(&stage->lock);
-    if (bytes == NULL || size != request->size)
-        segment->missing = true;
-    stage->statistics.fetched_bytes += size;
-    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += size;
-    pthread_mutex_unlock(&stage->lock);
-    if (bytes == NULL || size != request->size)
-        return true;
-    progress_add(size);
-    return file_write_at(segment->fd, segment->local, bytes, size, request->offset, error);
-}
-
-static bool fetch_portion(void *context, int worker, size_t item, Error *error)
-{
-    Segment *segment = context;
-    SegmentPortion portion = {.segment = segment};
-    uint64_t offset = (uint64_t) item * segment->portion * segment->piece_size;
-    size_t count = 0;
-
-    for (; count < segment->portion && offset < segment->size; offset += segment->piece_size)
-    {
-        const uint64_t left = segment->size - offset;
-
-        portion.requests[count++] = (FetchRequest){
-            .path = segment->path,
-            .offset = offset,
-            .size = left < segment->piece_size ? (uint32_t) left : segment->piece_size};
-    }
-    return segment->source->operations->fetch(segment->source, worker, portion.requests, count,
-                                              deliver_segment, &portion, error);
-}
-
-static bool fetch_segment(Segment *segment, Error *error)
-{
-    size_t count;
-
-    if (!start_workers(segment->stage, segment->source, error))
-        return false;
-    segment->piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
-    count = ((size_t) segment->size + segment->piece_size - 1) / segment->piece_size;
-    segment->portion = count / (size_t) segment->stage->workers + 1;
-    if (segment->portion > SEGMENT_PIECES_MAX)
-        segment->portion = SEGMENT_PIECES_MAX;
-    return workers_run(segment->stage->workers, (count + segment->portion - 1) / segment->portion,
-                       fetch_portion, segment, error);
-}
-
-/* From a file that an archive has brought. */
-static bool copy_segment(const Segment *segment, const char *local_path, Error *error)
-{
-    uint8_t *bytes = memory_allocate(COPY_SIZE);
-    int fd = -1;
-    bool ok = file_open_read(local_path, &fd, NULL, error);
-
-    for (uint32_t offset = 0; ok && offset < segment->size;)
-    {
-        const uint32_t left = segment->size - offset;
-        const size_t piece = left < COPY_SIZE ? left : COPY_SIZE;
-        size_t length;
-
-        ok = file_read_at(fd, local_path, bytes, piece, offset, &length, error);
-        if (ok && length < piece)
-            ok = error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
-                           local_path, segment->size);
-        ok = ok && file_write_at(segment->fd, segment->local, bytes, piece, offset, error);
-        offset += (uint32_t) piece;
-    }
-    file_close(fd);
-    free(bytes);
-    return ok;
-}
-
-bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t segment_size,
-                       uint32_t size, const char *local_path, bool *found, Error *error)
-{
-    char path[PATH_SIZE];
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
-    Segment segment = {
-        .source = source, .stage = stage, .path = path, .local = local, .fd = -1, .size = size};
-    bool ok;
-
-    assert(size <= segment_size);
-    *found = false;
-    ok = path_join(path, sizeof(path), "pg_wal", name, error) &&
-         stage_name(stage, path, name, staged, error) && stage_local(stage, staged, local, error) &&
-         file_create(local, &segment.fd, error) &&
-         file_reserve(segment.fd, local, segment_size, error) &&
-         (local_path != NULL ? copy_segment(&segment, local_path, error)
-                             : fetch_segment(&segment, error)) &&
-         file_set_mode(segment.fd, local, file_mode(), error);
-    file_close(segment.fd);
-    if (!ok)
-        return false;
-    if (segment.missing)
-    {
-        stage_forget_extra(stage, path);
-        return file_remove(local, error);
-    }
-    *found = true;
-    return stage_add_extra(stage, path, staged, error);
-}
-
-bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint32_t segment_size,
-                    bool *taken, Error *error)
-{
-    char path[PATH_SIZE];
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
-
-    *taken = false;
-    if (!path_join(path, sizeof(path), "pg_wal", name, error) ||
-        !stage_name(stage, path, name, staged, error) || !stage_local(stage, staged, local, error))
-        return false;
-    if (!file_rename(local_path, local, error))
-        return error->error_number == EXDEV;
-    *taken = true;
-    pthread_mutex_lock(&stage->lock);
-    stage->statistics.fetched_bytes += segment_size;
-    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += segment_size;
-    pthread_mutex_unlock(&stage->lock);
-    return stage_add_extra(stage, path, staged, error);
-}
-
-const char *stage_wal_path(const Stage *stage, const char *name)
-{
-    char path[PATH_SIZE];
-    Error ignored;
-    const ExtraFile *extra;
-
-    if (!path_join(path, sizeof(path), "pg_wal", name, &ignored))
-        return NULL;
-    extra = stage_find_extra(stage, path);
-    return extra != NULL ? extra->local : NULL;
 }

@@ -24,7 +24,8 @@ typedef struct Root
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
-    uint64_t unit; /* of allocation there, in bytes; 1: not asked yet */
+    uint64_t unit;        /* of allocation there, in bytes; 1: not asked yet */
+    bool copies_on_write; /* a block that is overwritten there gets a new place */
 } Root;
 
 /* A tablespace that the target does not have yet. */

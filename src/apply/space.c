@@ -37,6 +37,7 @@ bool space_measure(Roots *roots, FileSpace *space, Error *error)
         if (!measure(roots, &roots->roots[index], &space[index], error))
             return false;
         roots->roots[index].unit = space[index].unit;
+        roots->roots[index].copies_on_write = space[index].copies_on_write;
     }
     return true;
 }

@@ -19,8 +19,8 @@ typedef struct StagedSpace
     uint64_t files;
 } StagedSpace;
 
-/* The space of each root's file system, also of one whose directory will be made; its unit is
- * noted in the root. */
+/* The space of each root's file system, also of one whose directory will be made; what
+ * the root has to know is noted there. */
 MUST_CHECK bool space_measure(Roots *roots, FileSpace *space, Error *error);
 
 /* Add what is staged for an entry that is no WAL. copied: the file cannot be patched in place, and

@@ -1,6 +1,6 @@
 /*
- * The inside of a Stage, for the files that bring bytes (fetch.c) and those that account for them
- * (stage.c).
+ * The inside of a Stage, for the files that bring bytes (fetch.c, segments.c) and those that
+ * account for them (stage.c).
  */
 #ifndef APPLY_STAGING_H
 #define APPLY_STAGING_H
@@ -69,6 +69,9 @@ MUST_CHECK bool stage_entry_name(const Stage *stage, const PlanEntry *entry, siz
 
 /* The size that the file will have. */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* As many as the source grants, asked once: stage->workers. */
+MUST_CHECK bool stage_start_workers(Stage *stage, Source *source, Error *error);
 
 /* Add or replace a staged file, or forget it. */
 MUST_CHECK bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *error);

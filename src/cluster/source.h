@@ -110,7 +110,7 @@ typedef struct SourceOperations
                   FetchDelivery deliver, void *context, Error *error);
 
     /* MD5 of each piece (16 bytes, delivered like fetch); pieces are at most DIGEST_SIZE_MAX.
-     * *supported false: the source cannot (FIPS). */
+     * *supported false: the source cannot (FIPS), or its bytes are at hand (a directory). */
     bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error);
 } SourceOperations;
@@ -120,6 +120,7 @@ struct Source
 {
     const SourceOperations *operations;
     bool is_server;
+    const char *directory;   /* where its files can be read and copied from; NULL: a server */
     const char *description; /* for messages and the report; no password */
     Rate *rate;              /* of what is read from it; NULL: no limit. The source's own. */
 };

@@ -153,73 +153,51 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
 }
 
 /* Requests for one file follow each other as a rule, so it stays open until the next name comes. */
-static bool read_pieces(const DirectorySource *self, const FetchRequest *requests, size_t count,
-                        size_t size_max, bool digest, FetchDelivery deliver, void *context,
-                        bool *supported, Error *error)
+static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                            FetchDelivery deliver, void *context, Error *error)
 {
-    uint8_t *bytes = memory_allocate(size_max);
+    const DirectorySource *self = (const DirectorySource *) source;
+    uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
     char full[PATH_SIZE];
     const char *open_path = NULL;
     int fd = -1;
-    bool success = false;
+    bool success = true;
 
-    for (size_t i = 0; i < count; i++)
+    (void) worker;
+    for (size_t i = 0; success && i < count; i++)
     {
         const FetchRequest *request = &requests[i];
-        uint8_t md5[16];
         size_t length = 0;
         bool found = fd >= 0;
 
-        assert(request->size <= size_max);
+        assert(request->size <= FETCH_SIZE_MAX);
         if (open_path == NULL || strcmp(open_path, request->path) != 0)
         {
             file_close(fd);
             fd = -1;
             open_path = request->path;
-            if (!path_join(full, sizeof(full), self->directory, request->path, error) ||
-                !file_open_read(full, &fd, &found, error))
-                goto done;
+            success = path_join(full, sizeof(full), self->directory, request->path, error) &&
+                      file_open_read(full, &fd, &found, error);
         }
-        if (!found)
-        {
-            if (!deliver(context, i, NULL, 0, error))
-                goto done;
-            continue;
-        }
-        if (!file_read_at(fd, full, bytes, request->size, request->offset, &length, error) ||
-            !rate_take(self->source.rate, length, error))
-            goto done;
-        if (digest && !digest_bytes(bytes, length, md5))
-        {
-            *supported = false;
-            break;
-        }
-        if (!deliver(context, i, digest ? md5 : bytes, digest ? sizeof(md5) : length, error))
-            goto done;
+        success = success &&
+                  (!found ||
+                   (file_read_at(fd, full, bytes, request->size, request->offset, &length, error) &&
+                    rate_take(source->rate, length, error))) &&
+                  deliver(context, i, found ? bytes : NULL, length, error);
     }
-    success = true;
-
-done:
     file_close(fd);
     free(bytes);
     return success;
 }
 
-static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
-                            FetchDelivery deliver, void *context, Error *error)
-{
-    (void) worker;
-    return read_pieces((const DirectorySource *) source, requests, count, FETCH_SIZE_MAX, false,
-                       deliver, context, NULL, error);
-}
-
+/* Bytes are at hand: who compares, reads both sides'. */
 static bool directory_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                              FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
-    (void) worker;
-    *supported = true;
-    return read_pieces((const DirectorySource *) source, requests, count, DIGEST_SIZE_MAX, true,
-                       deliver, context, supported, error);
+    (void) source, (void) worker, (void) requests, (void) count;
+    (void) deliver, (void) context, (void) error;
+    *supported = false;
+    return true;
 }
 
 static const SourceOperations directory_operations = {
@@ -265,6 +243,7 @@ bool source_directory_open(const char *path, uint64_t bytes_per_second, Source *
     memcpy(self->directory, path, length);
     self->directory[length] = '\0';
     self->source.operations = &directory_operations;
+    self->source.directory = self->directory;
     self->source.description = self->directory;
     self->source.rate = rate_create(bytes_per_second);
     *source = &self->source;

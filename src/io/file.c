@@ -7,16 +7,21 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define COPY_SIZE (1024u * 1024)
-#define COPY_MAX (1024u * 1024 * 1024) /* one call: signals wait for it */
+#define COPY_MAX (1024u * 1024 * 1024) /* one call */
+
+/* statfs's types of file systems that linux/magic.h does not know */
+#define BCACHEFS 0xCA451A4E
+#define ZFS 0x2FC12FC1
 
 static bool group_access_on;
 static bool sync_on = true;
@@ -472,14 +477,16 @@ bool file_sync_file_system(const char *path, Error *error)
 
 bool file_space(const char *path, FileSpace *space, Error *error)
 {
-    struct statvfs status;
+    struct statfs status;
 
-    if (statvfs(path, &status) != 0)
+    if (statfs(path, &status) != 0)
         return error_set_errno(error, ERROR_FAILED,
                                "could not get the free space of the file system of \"%s\"", path);
-    space->unit = status.f_frsize > 0 ? status.f_frsize : 1;
+    space->unit = status.f_frsize > 0 ? (uint64_t) status.f_frsize : 1;
     space->free_bytes = (uint64_t) status.f_bavail * space->unit;
-    space->free_files = status.f_files > 0 ? status.f_favail : UINT64_MAX;
+    space->free_files = status.f_files > 0 ? status.f_ffree : UINT64_MAX;
+    space->copies_on_write =
+        status.f_type == BTRFS_SUPER_MAGIC || status.f_type == BCACHEFS || status.f_type == ZFS;
     return true;
 }
 

@@ -122,8 +122,9 @@ void file_begin_writeback(int fd, uint64_t offset, uint64_t size);
 typedef struct FileSpace
 {
     uint64_t free_bytes;
-    uint64_t free_files; /* UINT64_MAX where there is no limit */
-    uint64_t unit;       /* of allocation, in bytes */
+    uint64_t free_files;  /* UINT64_MAX where there is no limit */
+    uint64_t unit;        /* of allocation, in bytes */
+    bool copies_on_write; /* a block that is overwritten gets a new place */
 } FileSpace;
 
 /* Of the one that holds path. */

@@ -81,8 +81,8 @@ static bool compare_with_source(Source *source, const char *path, uint64_t offse
                                 Piece *piece, Error *error)
 {
     FetchRequest request = {.path = path, .offset = offset, .size = (uint32_t) piece->local_size};
-    bool supported =
-        state == PIECE_UNKNOWN && digest_bytes(piece->local, piece->local_size, piece->digest);
+    bool supported = source->directory == NULL && state == PIECE_UNKNOWN &&
+                     digest_bytes(piece->local, piece->local_size, piece->digest);
 
     if (state == PIECE_GONE)
         return true;

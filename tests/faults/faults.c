@@ -51,7 +51,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define FD_MAX 4096
@@ -819,8 +819,8 @@ READ_FUNCTION(int, -1, fstat64, "stat", path_of(fd), (int fd, struct stat64 *sta
 READ_FUNCTION(int, -1, fstatat64, "stat", path,
               (int fd, const char *path, struct stat64 *status, int flags),
               (fd, path, status, flags), int, const char *, struct stat64 *, int)
-READ_FUNCTION(int, -1, statvfs64, "statvfs", path, (const char *path, struct statvfs64 *status),
-              (path, status), const char *, struct statvfs64 *)
+READ_FUNCTION(int, -1, statfs64, "statfs", path, (const char *path, struct statfs64 *status),
+              (path, status), const char *, struct statfs64 *)
 READ_FUNCTION(DIR *, NULL, fdopendir, "fdopendir", path_of(fd), (int fd), (fd), int)
 READ_FUNCTION(struct dirent64 *, NULL, readdir64, "readdir", "", (DIR * directory), (directory),
               DIR *)

@@ -12,6 +12,7 @@ static Source *open_source(void)
     assert_string_equal(source->description, "data");
     assert_false(source->is_server);
     assert_null(source_connection(source));
+    assert_string_equal(source->directory, "data");
     return source;
 }
 
@@ -149,61 +150,6 @@ static void test_pieces_are_fetched_in_order(void **state)
     source_close(source);
 }
 
-typedef struct Digests
-{
-    uint8_t md5[8][16];
-    bool gone[8];
-    size_t count;
-} Digests;
-
-static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, size_t size,
-                           Error *unused)
-{
-    Digests *digests = context;
-
-    (void) unused;
-    assert_int_equal(index, digests->count++);
-    digests->gone[index] = bytes == NULL;
-    if (bytes != NULL)
-    {
-        assert_int_equal(size, 16);
-        memcpy(digests->md5[index], bytes, 16);
-    }
-    return true;
-}
-
-static void test_digests_are_those_of_the_bytes(void **state)
-{
-    static const FetchRequest requests[] = {
-        {"a", 0, 100}, {"gone", 0, 100}, {"a", 1, 2}, {"b", 0, DIGEST_SIZE_MAX}};
-    /* RFC 1321, appendix A.5 */
-    static const uint8_t md5_of_abc[16] = {0x90, 0x01, 0x50, 0x98, 0x3c, 0xd2, 0x4f, 0xb0,
-                                           0xd6, 0x96, 0x3f, 0x7d, 0x28, 0xe1, 0x7f, 0x72};
-    const size_t large_size = DIGEST_SIZE_MAX + 1;
-    uint8_t *large = calloc(1, large_size);
-    uint8_t expected[16];
-    Digests digests = {.count = 0};
-    Source *source;
-    bool supported = false;
-
-    (void) state;
-    make_text("data/a", "abc");
-    make_file("data/b", large, large_size);
-    source = open_source();
-    assert_true(source->operations->digest(source, 0, requests, 4, deliver_digest, &digests,
-                                           &supported, &error));
-    assert_true(supported);
-    assert_int_equal(digests.count, 4);
-    assert_memory_equal(digests.md5[0], md5_of_abc, 16);
-    assert_true(digests.gone[1]);
-    assert_true(digest_bytes("bc", 2, expected));
-    assert_memory_equal(digests.md5[2], expected, 16);
-    assert_true(digest_bytes(large, DIGEST_SIZE_MAX, expected));
-    assert_memory_equal(digests.md5[3], expected, 16);
-    source_close(source);
-    free(large);
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, enter_directory, leave_directory)
 
 int main(void)
@@ -215,7 +161,6 @@ int main(void)
         TEST(test_files_are_read_whole),
         TEST(test_the_list),
         TEST(test_pieces_are_fetched_in_order),
-        TEST(test_digests_are_those_of_the_bytes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,234 @@
+/*
+ * Segments of WAL are staged one by one, before and after everything else.
+ */
+#include "apply/staging.h"
+
+#include "base/log.h"
+#include "base/workers.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#define COPY_SIZE (16u * 1024 * 1024) /* between two looks for signals */
+#define SEGMENT_PIECES_MAX 64         /* asked for at once */
+
+/* A segment that is being brought. */
+typedef struct Segment
+{
+    Source *source;
+    Stage *stage;
+    const char *path; /* pg_wal/NAME */
+    const char *local;
+    int fd;
+    uint32_t size;
+    uint32_t piece_size;
+    size_t portion; /* how many pieces are asked for at once */
+    bool missing;   /* gone or too short on the source; guarded by the stage's lock */
+} Segment;
+
+/* Pieces of it, by one thread. */
+typedef struct SegmentPortion
+{
+    Segment *segment;
+    FetchRequest requests[SEGMENT_PIECES_MAX];
+} SegmentPortion;
+
+static bool deliver_segment(void *context, size_t index, const uint8_t *bytes, size_t size,
+                            Error *error)
+{
+    const SegmentPortion *portion = context;
+    const FetchRequest *request = &portion->requests[index];
+    Segment *segment = portion->segment;
+    Stage *stage = segment->stage;
+
+    pthread_mutex_lock(&stage->lock);
+    if (bytes == NULL || size != request->size)
+        segment->missing = true;
+    stage->statistics.fetched_bytes += size;
+    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += size;
+    pthread_mutex_unlock(&stage->lock);
+    if (bytes == NULL || size != request->size)
+        return true;
+    progress_add(size);
+    return file_write_at(segment->fd, segment->local, bytes, size, request->offset, error);
+}
+
+static bool fetch_portion(void *context, int worker, size_t item, Error *error)
+{
+    Segment *segment = context;
+    SegmentPortion portion = {.segment = segment};
+    uint64_t offset = (uint64_t) item * segment->portion * segment->piece_size;
+    size_t count = 0;
+
+    for (; count < segment->portion && offset < segment->size; offset += segment->piece_size)
+    {
+        const uint64_t left = segment->size - offset;
+
+        portion.requests[count++] = (FetchRequest){
+            .path = segment->path,
+            .offset = offset,
+            .size = left < segment->piece_size ? (uint32_t) left : segment->piece_size};
+    }
+    return segment->source->operations->fetch(segment->source, worker, portion.requests, count,
+                                              deliver_segment, &portion, error);
+}
+
+static bool fetch_segment(Segment *segment, Error *error)
+{
+    size_t count;
+
+    if (!stage_start_workers(segment->stage, segment->source, error))
+        return false;
+    segment->piece_size = source_piece_size(segment->source, FETCH_SIZE_MAX);
+    count = ((size_t) segment->size + segment->piece_size - 1) / segment->piece_size;
+    segment->portion = count / (size_t) segment->stage->workers + 1;
+    if (segment->portion > SEGMENT_PIECES_MAX)
+        segment->portion = SEGMENT_PIECES_MAX;
+    return workers_run(segment->stage->workers, (count + segment->portion - 1) / segment->portion,
+                       fetch_portion, segment, error);
+}
+
+/* From a file on this machine: an archive's, or, for the source's rate, its own. */
+static bool copy_segment(const Segment *segment, int fd, const char *local_path, Rate *rate,
+                         uint64_t *copied, Error *error)
+{
+    uint64_t done = 1;
+
+    for (*copied = 0; *copied < segment->size && done > 0; *copied += done)
+    {
+        const FileRange from = {fd, local_path, *copied};
+        const FileRange to = {segment->fd, segment->local, *copied};
+        const uint64_t left = segment->size - *copied;
+        const uint64_t piece = rate_piece(rate, COPY_SIZE);
+
+        if (!stop_check(error) ||
+            !file_copy_range(&from, &to, left < piece ? left : piece, &done, error) ||
+            !rate_take(rate, done, error))
+            return false;
+    }
+    return true;
+}
+
+static bool copy_archived(const Segment *segment, const char *local_path, Error *error)
+{
+    uint64_t copied = 0;
+    int fd = -1;
+    bool ok = file_open_read(local_path, &fd, NULL, error) &&
+              copy_segment(segment, fd, local_path, NULL, &copied, error);
+
+    file_close(fd);
+    if (ok && copied < segment->size)
+        ok = error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes", local_path,
+                       segment->size);
+    return ok;
+}
+
+static void account(Stage *stage, uint64_t bytes)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->statistics.fetched_bytes += bytes;
+    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += bytes;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+static bool copy_from_source(Segment *segment, Error *error)
+{
+    Source *source = segment->source;
+    char path[PATH_SIZE];
+    uint64_t copied = 0;
+    bool found;
+    int fd = -1;
+    const bool ok = path_join(path, sizeof(path), source->directory, segment->path, error) &&
+                    file_open_read(path, &fd, &found, error) &&
+                    (!found || copy_segment(segment, fd, path, source->rate, &copied, error));
+
+    file_close(fd);
+    segment->missing = copied < segment->size;
+    account(segment->stage, copied);
+    progress_add(copied);
+    return ok;
+}
+
+static bool bring_segment(Segment *segment, const char *local_path, Error *error)
+{
+    if (local_path != NULL)
+        return copy_archived(segment, local_path, error);
+    if (segment->source->directory != NULL)
+        return copy_from_source(segment, error);
+    return fetch_segment(segment, error);
+}
+
+bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t segment_size,
+                       uint32_t size, const char *local_path, bool *found, Error *error)
+{
+    char path[PATH_SIZE];
+    char staged[PATH_SIZE];
+    char local[PATH_SIZE];
+    Segment segment = {
+        .source = source, .stage = stage, .path = path, .local = local, .fd = -1, .size = size};
+    bool ok;
+
+    assert(size <= segment_size);
+    *found = false;
+    ok = path_join(path, sizeof(path), "pg_wal", name, error) &&
+         stage_name(stage, path, name, staged, error) && stage_local(stage, staged, local, error) &&
+         file_create(local, &segment.fd, error) &&
+         (size == segment_size || file_reserve(segment.fd, local, segment_size, error)) &&
+         bring_segment(&segment, local_path, error) &&
+         file_set_mode(segment.fd, local, file_mode(), error);
+    if (ok)
+        file_begin_writeback(segment.fd, 0, size);
+    file_close(segment.fd);
+    if (!ok)
+        return false;
+    if (segment.missing)
+    {
+        stage_forget_extra(stage, path);
+        return file_remove(local, error);
+    }
+    *found = true;
+    return stage_add_extra(stage, path, staged, error);
+}
+
+/* What keeps a file from being opened here, its sync will tell. */
+static void begin_writeback(const char *local, uint64_t size)
+{
+    Error ignored;
+    bool found;
+    int fd;
+
+    if (file_open_read(local, &fd, &found, &ignored))
+        file_begin_writeback(fd, 0, size);
+    file_close(fd);
+}
+
+bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint32_t segment_size,
+                    bool *taken, Error *error)
+{
+    char path[PATH_SIZE];
+    char staged[PATH_SIZE];
+    char local[PATH_SIZE];
+
+    *taken = false;
+    if (!path_join(path, sizeof(path), "pg_wal", name, error) ||
+        !stage_name(stage, path, name, staged, error) || !stage_local(stage, staged, local, error))
+        return false;
+    if (!file_rename(local_path, local, error))
+        return error->error_number == EXDEV;
+    *taken = true;
+    account(stage, segment_size);
+    begin_writeback(local, segment_size);
+    return stage_add_extra(stage, path, staged, error);
+}
+
+const char *stage_wal_path(const Stage *stage, const char *name)
+{
+    char path[PATH_SIZE];
+    Error ignored;
+    const ExtraFile *extra;
+
+    if (!path_join(path, sizeof(path), "pg_wal", name, &ignored))
+        return NULL;
+    extra = stage_find_extra(stage, path);
+    return extra != NULL ? extra->local : NULL;
+}
