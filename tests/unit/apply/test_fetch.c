@@ -48,19 +48,26 @@ static bool counting_digest(Source *source, int worker, const FetchRequest *requ
 
 static const SourceOperations counting_operations = {
     .fetch = counting_fetch, .digest = counting_digest, .start_workers = test_start_workers};
+static Source of_directory = {
+    .operations = &counting_operations, .directory = "source", .description = "a directory"};
 static Source counting = {.operations = &counting_operations, .description = "a directory"};
 
 /* ---- Helpers ---- */
 
 /* A stage with everything fetched; one worker, so that nothing is by chance. */
-static Stage *fetched(Plan *plan)
+static Stage *fetched_from(Source *source, Plan *plan)
 {
     Stage *stage;
 
     if (!stage_create("target", plan, 1, &stage, &error) ||
-        !stage_fetch(stage, &counting, plan, &error))
+        !stage_fetch(stage, source, plan, &error))
         fail_msg("%s", error.message);
     return stage;
+}
+
+static Stage *fetched(Plan *plan)
+{
+    return fetched_from(&counting, plan);
 }
 
 static void fetch_fails(Plan *plan)
@@ -98,7 +105,7 @@ static void check_staged(const Stage *stage, const Plan *plan, size_t index)
 /* More than one piece of comparing, and they differ in the last byte only. */
 #define LARGE (3 * DIGEST_SIZE_MAX / 2 / BLOCK)
 
-static void test_compare(void **state)
+static void compare_from(Source *source)
 {
     PlanEntry entries[] = {
         COMPARED("base/5/1007_vm", 2),  /* equal */
@@ -119,7 +126,6 @@ static void test_compare(void **state)
     } expected[] = {SAME, OTHER, GONE, OTHER, OTHER, OTHER, OTHER, SAME, OTHER};
     Plan plan = {.entries = entries, .count = 9, .block_size = BLOCK};
 
-    (void) state;
     put_blocks("source/base/5/2000", 'A', 2);
     put_blocks("source/base/5/2001", 'a', 2);
     put_blocks("source/base/5/2002", 'a', 2);
@@ -130,7 +136,7 @@ static void test_compare(void **state)
     shell("cd target/base/5 && printf x >>../../../source/base/5/2001 && printf x >>2002 && "
           "truncate -s -1 2003 && truncate -s -1 2005 && printf x >>2005");
 
-    Stage *stage = fetched(&plan);
+    Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
     {
         if (entries[i].equal != (expected[i] == SAME) || entries[i].gone != (expected[i] == GONE))
@@ -143,6 +149,21 @@ static void test_compare(void **state)
     /* What is equal or gone is not asked for. */
     assert_int_equal(stage_statistics(stage)->fetched_bytes, (2 * 5 + LARGE) * BLOCK);
     done(stage);
+}
+
+static void test_compare(void **state)
+{
+    (void) state;
+    compare_from(&counting);
+}
+
+/* A directory is asked for nothing: its files are read here. */
+static void test_compare_with_directory(void **state)
+{
+    (void) state;
+    source_now.lost = true;
+    compare_from(&of_directory);
+    assert_int_equal(source_now.requests, 0);
 }
 
 /* No digests (FIPS): everything is fetched. */
@@ -196,7 +217,7 @@ static void test_sizes(void **state)
 
 /* Blocks of files that stay lie in the data file by their order in the plan; what did not come
  * keeps its place. */
-static void test_blocks_are_laid_out(void **state)
+static void lay_out_from(Source *source)
 {
     BlockMap *map = blockmap_create();
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1010", ACTION_NONE, 4, 4)},
@@ -204,7 +225,6 @@ static void test_blocks_are_laid_out(void **state)
                            {FILE_ENTRY("base/5/1012", ACTION_NONE, 4, 4)}};
     Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
 
-    (void) state;
     name_block(map, 1010, 1);
     name_block(map, 1010, 3); /* not there any more */
     name_block(map, 1011, 1); /* the file is gone */
@@ -212,7 +232,7 @@ static void test_blocks_are_laid_out(void **state)
     for (Oid i = 0; i < 3; i++)
         entries[i].blocks = blockmap_find(
             map, (RelationId){.tablespace = 1663, .database = 5, .relation = 1010 + i});
-    Stage *stage = fetched(&plan);
+    Stage *stage = fetched_from(source, &plan);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 0), 'B');
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 1), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
@@ -222,6 +242,18 @@ static void test_blocks_are_laid_out(void **state)
     assert_false(entries[0].gone || entries[2].gone);
     done(stage);
     blockmap_destroy(map);
+}
+
+static void test_blocks_are_laid_out(void **state)
+{
+    (void) state;
+    lay_out_from(&counting);
+}
+
+static void test_blocks_of_directory_are_laid_out(void **state)
+{
+    (void) state;
+    lay_out_from(&of_directory);
 }
 
 static void test_a_source_that_fails(void **state)
@@ -341,9 +373,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FRESH(test_compare),
+        FRESH(test_compare_with_directory),
         FRESH(test_no_digests),
         FRESH(test_sizes),
         FRESH(test_blocks_are_laid_out),
+        FRESH(test_blocks_of_directory_are_laid_out),
         FRESH(test_a_source_that_fails),
         FRESH(test_short_segment),
         FRESH(test_take_segment),

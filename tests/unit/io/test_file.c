@@ -168,6 +168,47 @@ static void test_truncate_and_reserve(void **state)
     file_close(fd);
 }
 
+/* By the kernel; where that fails by hand, which says why. */
+static void test_ranges_are_copied(void **state)
+{
+    FileRange from = {.path = "a", .offset = 1};
+    FileRange to = {.path = "b", .offset = 3};
+    char bytes[16];
+    uint64_t copied;
+    size_t length;
+    bool cloned;
+
+    (void) state;
+    make_file("a", "0123456789");
+    assert_true(file_open_read("a", &from.fd, NULL, &error));
+    assert_true(file_create("b", &to.fd, &error));
+    assert_true(file_copy_range(&from, &to, 4, &copied, &error));
+    assert_int_equal(copied, 4);
+    assert_true(file_read_at(to.fd, "b", bytes, 16, 0, &length, &error));
+    assert_int_equal(length, 7);
+    assert_memory_equal(bytes,
+                        "\0\0\0"
+                        "1234",
+                        7);
+
+    /* Where the first file ends. */
+    assert_true(file_copy_range(&from, &to, 100, &copied, &error));
+    assert_int_equal(copied, 9);
+    from.offset = 10;
+    assert_true(file_copy_range(&from, &to, 100, &copied, &error));
+    assert_int_equal(copied, 0);
+
+    file_clone(from.fd, to.fd, &cloned); /* or not: both are fine */
+    file_begin_writeback(to.fd, 0, 12);
+    file_close(to.fd);
+    assert_true(file_open_read("b", &to.fd, NULL, &error));
+    from.offset = 0;
+    assert_false(file_copy_range(&from, &to, 4, &copied, &error));
+    assert_non_null(strstr(error.message, "could not write file \"b\""));
+    file_close(from.fd);
+    file_close(to.fd);
+}
+
 static void test_removing_twice_is_fine(void **state)
 {
     (void) state;
@@ -311,6 +352,7 @@ int main(void)
         IN_DIRECTORY(test_read_all_has_a_limit),
         IN_DIRECTORY(test_modes_follow_the_target),
         IN_DIRECTORY(test_truncate_and_reserve),
+        IN_DIRECTORY(test_ranges_are_copied),
         IN_DIRECTORY(test_removing_twice_is_fine),
         IN_DIRECTORY(test_directories_with_parents),
         IN_DIRECTORY(test_links),
