@@ -25,6 +25,7 @@ my %call = (
     ftruncate => 'truncate',
     fallocate => 'reserve',
     copy_file_range => 'copy',
+    ioctl => 'clone',
     fchmod => 'set mode',
     (map { $_ => 'sync' } qw(fsync fdatasync syncfs)),
     (map { $_ => "$_, which the library does not know" } qw(openat2 pwritev pwritev2 truncate mknod mknodat chmod fchmodat
@@ -42,6 +43,7 @@ sub kind
     return if $name =~ /^open/ && $arguments !~ /O_CREAT|O_TRUNC/;
     return if $name =~ /^writev?$/ && $arguments !~ m{^\d+<(?!/dev/|pipe:|socket:|anon_inode:)} || $name =~ /^writev?$/ && $arguments =~ /^[012]</;
     return if $name eq 'mmap' && ($arguments !~ /MAP_SHARED/ || $arguments !~ /PROT_WRITE/);
+    return if $name eq 'ioctl' && $arguments !~ /FICLONE/;    # is it a terminal?
     return 'rmdir' if $name eq 'unlinkat' && $arguments =~ /AT_REMOVEDIR/;
     return $call{$name};
 }

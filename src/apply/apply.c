@@ -52,7 +52,8 @@ typedef struct Apply
     JournalHead *head;
     JournalReader *reader;
     PendingState state;
-    bool patient; /* a warning about waiting has been given */
+    bool patient;         /* a warning about waiting has been given */
+    uint64_t patch_count; /* files patched, while entries are carried out */
 } Apply;
 
 static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
@@ -143,7 +144,7 @@ static bool remove_directory(const char *path, Error *error)
 /* All but the bytes of patches. A PatchVisitor. */
 static bool carry_out_entry(void *context, const JournalEntry *entry, Error *error)
 {
-    const Apply *apply = context;
+    Apply *apply = context;
     char path[PATH_SIZE];
 
     tell_of_signals();
@@ -163,8 +164,10 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
         return remove_file(path, error);
     case JOURNAL_REMOVE_DIRECTORY:
         return remove_directory(path, error);
-    case JOURNAL_WORK_DIRECTORY:
     case JOURNAL_PATCH:
+        apply->patch_count++;
+        return true;
+    case JOURNAL_WORK_DIRECTORY:
     case JOURNAL_RANGE:
         break;
     }
@@ -256,31 +259,9 @@ static bool sync_entries(const Apply *apply, Error *error)
     return false;
 }
 
-/* Each file system that was touched has a work directory. */
-static bool sync_file_systems(const Apply *apply, Error *error)
-{
-    JournalEntry entry;
-    bool end = false;
-
-    if (!file_sync_file_system(apply->target_directory, error))
-        return false;
-    journal_rewind(apply->reader);
-    while (journal_next(apply->reader, &entry, &end, error))
-    {
-        char path[PATH_SIZE];
-
-        if (end)
-            return true;
-        if (entry.kind == JOURNAL_WORK_DIRECTORY &&
-            (!local_path(apply, entry.path, path, error) || !file_sync_file_system(path, error)))
-            return false;
-    }
-    return false;
-}
-
 /* ---- The steps ---- */
 
-/* Visit the work directory of each file system, PGDATA's last. */
+/* Visit the work directory of each file system that is touched, PGDATA's last. */
 static bool each_work_directory(Apply *apply, bool (*visit)(const char *path, Error *error),
                                 Error *error)
 {
@@ -362,17 +343,32 @@ static bool remove_ballast(Apply *apply, Error *error)
     return each_work_directory(apply, remove_ballast_in, error);
 }
 
+static bool hurry(const char *path, Error *error)
+{
+    (void) error;
+    file_hurry_file_system(path);
+    return true;
+}
+
+static bool sync_all(Apply *apply, Error *error)
+{
+    if (apply->options->syncfs)
+        return each_work_directory(apply, file_sync_file_system, error);
+    return (apply->patch_count < FILE_SYNC_MANY || each_work_directory(apply, hurry, error)) &&
+           sync_entries(apply, error);
+}
+
 /* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
 static bool carry_out(Apply *apply, Error *error)
 {
     bool ok;
 
+    apply->patch_count = 0;
     progress_begin("applied", journal_bytes(apply->reader));
     ok = patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
                      apply, error);
     progress_end();
-    return ok &&
-           (apply->options->syncfs ? sync_file_systems(apply, error) : sync_entries(apply, error));
+    return ok && sync_all(apply, error);
 }
 
 static bool install_label(Apply *apply, Error *error)

@@ -2,9 +2,9 @@
  * How much space a plan needs on each file system: for what is staged, and for what the apply will
  * allocate later, which the ballast holds meanwhile.
  *
- * On file systems that write in place. Where a block that is overwritten gets a new place (btrfs,
- * ZFS, snapshots, files that share blocks with a copy), the apply may need more: then it waits for
- * somebody to make room.
+ * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
+ * (make_private in fetch.c). Where that cannot be (snapshots, files that share blocks with a copy)
+ * the apply may need more: then it waits for somebody to make room.
  */
 #ifndef APPLY_SPACE_H
 #define APPLY_SPACE_H

@@ -680,6 +680,21 @@ static bool sync_item(void *context, int worker, size_t item, Error *error)
             stage_local(stage, staged, local, error) && file_sync_path(local, error));
 }
 
+static void hurry_if_many(const Stage *stage, const Plan *plan)
+{
+    size_t count = stage->extra_count;
+    char path[PATH_SIZE];
+    Error ignored;
+
+    for (size_t index = 0; index < plan->count && count < FILE_SYNC_MANY; index++)
+        count += stage_is_whole(stage, &plan->entries[index], index);
+    for (size_t root = 0; count >= FILE_SYNC_MANY && root < stage->roots.count; root++)
+    {
+        if (stage_local(stage, stage->roots.roots[root].work, path, &ignored))
+            file_hurry_file_system(path);
+    }
+}
+
 static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
 {
     Syncing syncing = {.stage = stage, .plan = plan};
@@ -687,6 +702,7 @@ static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
 
     if (!file_sync_enabled())
         return true;
+    hurry_if_many(stage, plan);
     if (!workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &syncing, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)

@@ -5,8 +5,9 @@
  * that holds parts of the target (a tablespace, a pg_wal that is a link): a file is staged on the
  * file system of its destination, so that installing it is a rename. New and wholly replaced files
  * are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind
- * the other in the order of the plan, into one data file a file system. A ballast file holds the
- * space by which files will grow, so that the apply does not run out of space.
+ * the other in the order of the plan, into one data file a file system; but where the file system
+ * copies on write anyway they go into a clone of the file, which replaces it. A ballast file holds
+ * the space by which files will grow, so that the apply does not run out of space.
  */
 #ifndef APPLY_STAGE_H
 #define APPLY_STAGE_H

@@ -475,6 +475,13 @@ bool file_sync_file_system(const char *path, Error *error)
     return ok;
 }
 
+void file_hurry_file_system(const char *path)
+{
+    Error ignored;
+
+    (void) !file_sync_file_system(path, &ignored);
+}
+
 bool file_space(const char *path, FileSpace *space, Error *error)
 {
     struct statfs status;

@@ -113,6 +113,14 @@ MUST_CHECK bool file_sync_file_system(const char *path,
                                       Error *error); /* syncfs of the file system that holds path */
 
 /*
+ * Before so many files are synced one by one it pays to have all of the file system written at
+ * once. These syncs are made nevertheless: only they tell whether the file's own bytes are on the
+ * disk (an older kernel's syncfs says nothing), but they find nothing to do.
+ */
+#define FILE_SYNC_MANY 500
+void file_hurry_file_system(const char *path);
+
+/*
  * Let the kernel begin to write [offset, + size) to the disk, without waiting: a sync that comes
  * later has less left to do. Proves nothing, and takes no error away from the sync.
  */
