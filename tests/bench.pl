@@ -40,9 +40,10 @@ my @programs = (@originals, $ours);
 my $began = time;
 my @done;    # workloads that were measured, for the tables
 
-# No vacuum when it likes: one in the wrong moment is a gigabyte of WAL.
+# No vacuum when it likes: one in the wrong moment is a gigabyte of WAL. Where a standby is to follow later, WAL is kept.
 my $settings = <<'END';
 shared_buffers = 512MB
+wal_keep_size = 2GB
 max_wal_size = 4GB
 checkpoint_timeout = 1h
 maintenance_work_mem = 256MB
@@ -180,7 +181,7 @@ my $by_socket = 'Source: a server, by a Unix socket.';
 
 sub typical_pair
 {
-    my $target = new_cluster('typical', "wal_keep_size = 2GB\n");
+    my $target = new_cluster('typical');
     pgbench($target, '-i', '-q', '-s', $size{SCALE});
     # A row of each page, so that all pages are in the WAL once more, and old WAL in pg_wal.
     $target->sql('CHECKPOINT; UPDATE pgbench_accounts SET abalance = 1 WHERE aid % 60 = 0; CHECKPOINT');
@@ -207,10 +208,9 @@ sub run_typical
 
 sub heavy_pair
 {
-    my $target = new_cluster('heavy', "wal_keep_size = 0\n");
+    my $target = new_cluster('heavy');
     pgbench($target, '-i', '-q', '-s', $size{SCALE});
     $target->sql('CHECKPOINT');
-    $target->configure('wal_keep_size = 32GB');    # from the next start on, which is the standby's
     my $much = sub { pgbench($_[0], '-M', 'prepared', '-c', 8, '-j', 2, '-t', $size{TRANSACTIONS} / 8) };
     return part($target, source => $much, target => $much);
 }
