@@ -9,8 +9,8 @@
 #include <assert.h>
 #include <errno.h>
 
-#define COPY_SIZE (16u * 1024 * 1024) /* between two looks for signals */
-#define SEGMENT_PIECES_MAX 64         /* asked for at once */
+#define COPY_SIZE (2u * 1024 * 1024)
+#define SEGMENT_PIECES_MAX 64 /* asked for at once */
 
 /* A segment that is being brought. */
 typedef struct Segment
@@ -88,41 +88,6 @@ static bool fetch_segment(Segment *segment, Error *error)
                        fetch_portion, segment, error);
 }
 
-/* From a file on this machine: an archive's, or, for the source's rate, its own. */
-static bool copy_segment(const Segment *segment, int fd, const char *local_path, Rate *rate,
-                         uint64_t *copied, Error *error)
-{
-    uint64_t done = 1;
-
-    for (*copied = 0; *copied < segment->size && done > 0; *copied += done)
-    {
-        const FileRange from = {fd, local_path, *copied};
-        const FileRange to = {segment->fd, segment->local, *copied};
-        const uint64_t left = segment->size - *copied;
-        const uint64_t piece = rate_piece(rate, COPY_SIZE);
-
-        if (!stop_check(error) ||
-            !file_copy_range(&from, &to, left < piece ? left : piece, &done, error) ||
-            !rate_take(rate, done, error))
-            return false;
-    }
-    return true;
-}
-
-static bool copy_archived(const Segment *segment, const char *local_path, Error *error)
-{
-    uint64_t copied = 0;
-    int fd = -1;
-    bool ok = file_open_read(local_path, &fd, NULL, error) &&
-              copy_segment(segment, fd, local_path, NULL, &copied, error);
-
-    file_close(fd);
-    if (ok && copied < segment->size)
-        ok = error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes", local_path,
-                       segment->size);
-    return ok;
-}
-
 static void account(Stage *stage, uint64_t bytes)
 {
     pthread_mutex_lock(&stage->lock);
@@ -131,21 +96,78 @@ static void account(Stage *stage, uint64_t bytes)
     pthread_mutex_unlock(&stage->lock);
 }
 
+/* A segment that is a file on this machine: an archive's, or the source's own. */
+typedef struct LocalSegment
+{
+    Segment *segment;
+    const char *path;
+    int fd;
+    uint32_t piece_size;
+    Rate *rate;
+} LocalSegment;
+
+static bool copy_piece(void *context, int worker, size_t item, Error *error)
+{
+    const LocalSegment *from = context;
+    Segment *segment = from->segment;
+    const uint64_t offset = (uint64_t) item * from->piece_size;
+    const uint64_t left = segment->size - offset;
+    const uint64_t size = left < from->piece_size ? left : from->piece_size;
+    const FileRange source = {from->fd, from->path, offset};
+    const FileRange staged = {segment->fd, segment->local, offset};
+    uint64_t copied;
+
+    (void) worker;
+    if (!stop_check(error) || !file_copy_range(&source, &staged, size, &copied, error) ||
+        !rate_take(from->rate, copied, error))
+        return false;
+    if (copied < size)
+    {
+        pthread_mutex_lock(&segment->stage->lock);
+        segment->missing = true;
+        pthread_mutex_unlock(&segment->stage->lock);
+    }
+    return true;
+}
+
+static bool copy_segment(LocalSegment *from, Error *error)
+{
+    from->piece_size = rate_piece(from->rate, COPY_SIZE);
+    return workers_run(from->segment->stage->jobs,
+                       ((size_t) from->segment->size + from->piece_size - 1) / from->piece_size,
+                       copy_piece, from, error);
+}
+
+static bool copy_archived(Segment *segment, const char *local_path, Error *error)
+{
+    LocalSegment from = {.segment = segment, .path = local_path, .fd = -1};
+    const bool ok = file_open_read(local_path, &from.fd, NULL, error) && copy_segment(&from, error);
+
+    file_close(from.fd);
+    if (ok && segment->missing)
+        return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
+                         local_path, segment->size);
+    return ok;
+}
+
 static bool copy_from_source(Segment *segment, Error *error)
 {
-    Source *source = segment->source;
     char path[PATH_SIZE];
-    uint64_t copied = 0;
+    LocalSegment from = {.segment = segment, .path = path, .fd = -1, .rate = segment->source->rate};
     bool found;
-    int fd = -1;
-    const bool ok = path_join(path, sizeof(path), source->directory, segment->path, error) &&
-                    file_open_read(path, &fd, &found, error) &&
-                    (!found || copy_segment(segment, fd, path, source->rate, &copied, error));
+    bool ok = path_join(path, sizeof(path), segment->source->directory, segment->path, error) &&
+              file_open_read(path, &from.fd, &found, error);
 
-    file_close(fd);
-    segment->missing = copied < segment->size;
-    account(segment->stage, copied);
-    progress_add(copied);
+    if (ok && !found)
+        segment->missing = true;
+    else if (ok)
+        ok = copy_segment(&from, error);
+    file_close(from.fd);
+    if (ok && !segment->missing)
+    {
+        account(segment->stage, segment->size);
+        progress_add(segment->size);
+    }
     return ok;
 }
 
