@@ -44,7 +44,7 @@ remove_links()
 make_work
 mkdir "$work/bench"
 cp "$checkout/tests/bench.pl" "$checkout"/tests/bench/*.pm "$work/bench/"
-cp "$checkout/build/tests/count.so" "$work/bin/"
+cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$work/bin/"
 chmod -R a+rX "$work/bench" "$work/bin"
 
 mapfile -t passed < <(env | grep -E '^(WORKLOADS|ORIGINAL|ROUNDS|SCALE|TRANSACTIONS|FILES|LONG_GB|BIG_FILES|PG_REWIND_TEST_TRACE)=' || true)
@@ -60,7 +60,7 @@ case " ${WORKLOADS:-link} " in
 esac
 
 cd "$work"
-as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" PG_REWIND_SERVERS="$servers" \
+as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" PG_REWIND_SERVERS="$servers" \
     PG_REWIND_TEST_PATIENCE=3600 BENCH_COMMIT="$(git -C "$checkout" describe --always --dirty 2>/dev/null || true)" TMPDIR="$work/run" \
     perl -It/lib -Ibench bench/bench.pl
 if [ -s run/BENCHMARKS.md ]; then

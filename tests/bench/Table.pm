@@ -37,7 +37,7 @@ my @rows = (
     [ to_disk => 'written to the disk', \&bytes_text ],
     [ syncs => 'calls that wait for the disk', sub { sprintf '%.0f', $_[0] } ],
     [ starting_syncs => 'calls that only start writing', sub { sprintf '%.0f', $_[0] } ],
-    [ scan_rate => 'WAL scanned, per second', \&bytes_text ],
+    [ scan_rate => 'WAL scanned per second, alone', \&bytes_text ],
     [ baseline_tps => 'transactions/s before', sub { sprintf '%.0f', $_[0] } ],
     [ tps => 'transactions/s meanwhile', sub { sprintf '%.0f', $_[0] } ],
     [ lost => 'transactions not done because of it', sub { sprintf '%.0f', $_[0] } ],
@@ -72,6 +72,9 @@ sub table_of
     $text .= "\nEach run, in seconds: " . join('; ', map { my $name = $_; "$name "
         . join(', ', map { digits($_->{wall}) } @{ $result->{$name}{all} }) } @names) . ".\n";
     my $report = $result->{pg_rewind}{typical}{report};
+    $text .= 'pg_rewind received ' . join(', ', map { bytes_text($report->{bytes}{fetched_by_kind}{$_}) . ' ' . s/_/ /gr }
+        grep { $report->{bytes}{fetched_by_kind}{$_} > 0 } sort keys %{ $report->{bytes}{fetched_by_kind} })
+        . '; left to recovery: ' . bytes_text($report->{bytes}{rebuilt}) . ".\n" if $report && $report->{bytes}{fetched};
     $text .= 'pg_rewind by phase, in seconds: '
         . join(', ', map { "$_ $report->{seconds}{$_}" } grep { $_ ne 'total' } @{ $workload->{phases} }) . ".\n" if $report;
     return "$text\n";
