@@ -232,6 +232,37 @@ static void test_many_files(void **state)
     listing_free(&listing);
 }
 
+/* From each file every path that sorts behind it, there or not. */
+static void test_what_lies_behind(void **state)
+{
+    SourceFile files[40];
+    char paths[40][16];
+    Listing listing;
+
+    (void) state;
+    for (int i = 0; i < 40; i++)
+    {
+        snprintf(paths[i], sizeof(paths[i]), "f%02d", 2 * i);
+        files[i] = (SourceFile){.path = paths[i], .type = FILE_REGULAR};
+    }
+    for (size_t count = 1; count <= 40; count++)
+    {
+        assert_true(list_files(files, count, &listing));
+        for (size_t from = 0; from < count; from++)
+        {
+            for (size_t i = 2 * from + 1; i < 2 * count + 2; i++)
+            {
+                char path[16];
+
+                snprintf(path, sizeof(path), "f%02zu", i);
+                assert_ptr_equal(listing_find_behind(&listing, &listing.files[from], path),
+                                 listing_find(&listing, path));
+            }
+        }
+        listing_free(&listing);
+    }
+}
+
 static void make(const char *path)
 {
     FILE *file = fopen(path, "w");
@@ -282,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_what_every_source_has),
         cmocka_unit_test(test_sizes_that_no_disk_holds),
         cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_what_lies_behind),
         cmocka_unit_test(test_the_targets_own_directory),
     };
 
