@@ -367,7 +367,7 @@ sub run_files
     my $tiny = sub { $_[0]->sql(join '', map { "INSERT INTO t$_ VALUES (2, '$_[0]{name}');" } 1 .. 10) };
     my $pair = part($target, source => $tiny, target => $tiny);
     my $files = must_run([ 'find', $target->path('base'), '-type', 'f', '-name', '[0-9]*' ]) =~ tr/\n// + 1;
-    workload($pair, title => 'files', text => "$files relation files on the target: $tables tables with a primary key and a TOAST table, "
+    workload($pair, title => 'files', rounds => min(2, $size{ROUNDS}), text => "$files relation files on the target: $tables tables with a primary key and a TOAST table, "
         . 'a row in each; a row more in ten of them on each side after the divergence. ' . wal_text($pair) . " $by_socket",
         demands => [ at_least_faster(4), $little_memory ]);
     discard($pair);
@@ -406,7 +406,7 @@ sub run_long
     pgbench($target, '-i', '-q', '-s', 1, '-F', 45);
     my $pair = part($target, source => sub { pgbench($_[0], '-t', 100) }, target => \&write_long);
     my $scan_rate = scan_rate($pair->{target});
-    workload($pair, title => 'long', text => 'Updates of a table of 100,000 rows on the target after the divergence, '
+    workload($pair, title => 'long', rounds => min(2, $size{ROUNDS}), text => 'Updates of a table of 100,000 rows on the target after the divergence, '
         . "$size{LONG_GB} GB of WAL without a checkpoint; 100 transactions of pgbench on the source. " . wal_text($pair) . " $by_socket",
         demands => [ at_least_faster(3), { quantity => 'scan_rate', text => '≥ 4 GB/s', least => 4e9 }, $little_memory ],
         around => sub {
