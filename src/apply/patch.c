@@ -2,7 +2,9 @@
  * The threads take tasks from the journal, one at a time under a lock: ranges of one file that lie
  * one behind the other in the data file, so that a task is one read and a few writes. Ranges of a
  * file do not overlap and end before its final size, so tasks may be done in any order, and the
- * file may be cut or extended before any of them.
+ * file may be cut or extended before any of them. Files are removed by all threads as well, since
+ * the kernel takes its time for what it has in memory of them; whatever else the journal says waits
+ * for the removals before it, and is done by one thread.
  */
 #include "apply/patch.h"
 
@@ -30,6 +32,7 @@ typedef struct Range
 typedef struct Task
 {
     char path[PATH_SIZE]; /* of the file; "": there is nothing to do */
+    bool removes;         /* the path is the journal's: that file is to be removed */
     uint64_t final_size;
     char data_path[PATH_SIZE]; /* as the journal names it */
     uint64_t data_offset;
@@ -48,9 +51,11 @@ typedef struct Patching
     pthread_mutex_t lock;
     JournalEntry entry; /* the one that comes next; of a range what is left of it */
     bool has_entry;
-    bool end;             /* no entry comes */
-    bool failed;          /* a thread has failed: the others stop */
-    char path[PATH_SIZE]; /* of the file whose ranges come; "": none */
+    size_t removing;        /* files that threads are removing now */
+    pthread_cond_t removed; /* that has become 0, or a thread has failed */
+    bool end;               /* no entry comes */
+    bool failed;            /* a thread has failed: the others stop */
+    char path[PATH_SIZE];   /* of the file whose ranges come; "": none */
     uint64_t final_size;
 } Patching;
 
@@ -120,7 +125,19 @@ static bool take_range(Patching *patching, Task *task, Error *error)
     return true;
 }
 
-/* Whatever is no range. */
+static bool take_removal(Patching *patching, Task *task, Error *error)
+{
+    patching->has_entry = false;
+    patching->path[0] = '\0';
+    if (strlen(patching->entry.path) >= PATH_SIZE)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", patching->entry.path);
+    copy_string(task->path, patching->entry.path);
+    task->removes = true;
+    patching->removing++;
+    return true;
+}
+
+/* Whatever is no range, nor a removal. */
 static bool take_other(Patching *patching, Task *task, Error *error)
 {
     const JournalEntry *entry = &patching->entry;
@@ -149,15 +166,23 @@ static bool next_entry(Patching *patching, Error *error)
     return true;
 }
 
+/* The others stop. The lock is held. */
+static void fail(Patching *patching)
+{
+    patching->failed = true;
+    pthread_cond_broadcast(&patching->removed);
+}
+
 static bool take_task(Patching *patching, Task *task, Error *error)
 {
     bool ok = true;
 
     task->path[0] = '\0';
+    task->removes = false;
     task->count = 0;
     task->size = 0;
     pthread_mutex_lock(&patching->lock);
-    while (ok && !patching->failed)
+    while (ok && !patching->failed && !task->removes)
     {
         ok = next_entry(patching, error);
         if (!ok || !patching->has_entry)
@@ -170,10 +195,15 @@ static bool take_task(Patching *patching, Task *task, Error *error)
         }
         else if (task->path[0] != '\0')
             break;
+        else if (patching->entry.kind == JOURNAL_REMOVE)
+            ok = take_removal(patching, task, error);
+        else if (patching->removing > 0)
+            pthread_cond_wait(&patching->removed, &patching->lock);
         else
             ok = take_other(patching, task, error);
     }
-    patching->failed = patching->failed || !ok;
+    if (!ok)
+        fail(patching);
     pthread_mutex_unlock(&patching->lock);
     return ok;
 }
@@ -209,6 +239,18 @@ static bool open_data(Patcher *patcher, Error *error)
            file_open_read(local, &patcher->data_fd, NULL, error);
 }
 
+static bool remove_one(Patching *patching, const char *path, Error *error)
+{
+    const JournalEntry entry = {.kind = JOURNAL_REMOVE, .path = path};
+    const bool ok = patching->visit(patching->context, &entry, error);
+
+    pthread_mutex_lock(&patching->lock);
+    if (--patching->removing == 0)
+        pthread_cond_broadcast(&patching->removed);
+    pthread_mutex_unlock(&patching->lock);
+    return ok;
+}
+
 static bool do_task(Patcher *patcher, Error *error)
 {
     const Task *task = &patcher->task;
@@ -217,6 +259,8 @@ static bool do_task(Patcher *patcher, Error *error)
     uint64_t end;
     size_t length;
 
+    if (task->removes)
+        return remove_one(patcher->patching, task->path, error);
     if (!open_file(patcher, error))
         return false;
     if (task->count == 0)
@@ -264,7 +308,7 @@ static bool work(void *context, int worker, size_t item, Error *error)
     if (!ok)
     {
         pthread_mutex_lock(&patching->lock);
-        patching->failed = true;
+        fail(patching);
         pthread_mutex_unlock(&patching->lock);
     }
     file_close(patcher->fd);
@@ -285,8 +329,10 @@ bool patch_files(const char *target_directory, JournalReader *reader, int jobs, 
     patching->visit = visit;
     patching->context = context;
     pthread_mutex_init(&patching->lock, NULL);
+    pthread_cond_init(&patching->removed, NULL);
     journal_rewind(reader);
     ok = workers_run(jobs, (size_t) jobs, work, patching, error);
+    pthread_cond_destroy(&patching->removed);
     pthread_mutex_destroy(&patching->lock);
     free(patching);
     return ok;

@@ -1,5 +1,6 @@
 /*
- * Write the blocks that the journal names into the files that stay in place, in several threads.
+ * Write the blocks that the journal names into the files that stay in place, in several threads,
+ * which also remove files.
  */
 #ifndef APPLY_PATCH_H
 #define APPLY_PATCH_H
@@ -13,9 +14,10 @@ typedef bool (*PatchVisitor)(void *context, const JournalEntry *entry, Error *er
 
 /*
  * Read the journal from its beginning, and write all its ranges. Every other entry is handed to
- * `visit`, in the journal's order, by one thread at a time; ranges are written meanwhile. May be
- * repeated from the beginning after a failure. Nothing is synced, but the kernel has begun to
- * write.
+ * `visit`, in the journal's order, by one thread at a time; ranges are written meanwhile. Only
+ * removals that follow each other may be several at a time, in any order: of such an entry kind and
+ * path are set. May be repeated from the beginning after a failure. Nothing is synced, but the
+ * kernel has begun to write.
  */
 MUST_CHECK bool patch_files(const char *target_directory, JournalReader *reader, int jobs,
                             PatchVisitor visit, void *context, Error *error);
