@@ -10,60 +10,36 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "format/control.h"
 #include "format/history.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "wal/reader.h"
 #include "wal/scan.h"
 
+#include "wal_directory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-typedef struct Place
+typedef struct Lowest
 {
-    char wal_directory[PATH_SIZE];
-    WalShape shape;
-    uint64_t first; /* the lowest segment there is */
-} Place;
-
-static bool open_segment(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                         Error *error)
-{
-    const Place *place = context;
-    char name[WAL_NAME_SIZE];
-    char path[PATH_SIZE];
-
-    wal_segment_name(&place->shape, timeline, segment, name);
-    return path_join(path, sizeof(path), place->wal_directory, name, error) &&
-           file_open_read(path, fd, found, error);
-}
+    const WalShape *shape;
+    uint64_t segment; /* the lowest that there is */
+} Lowest;
 
 static bool note_name(void *context, const char *name, Error *error)
 {
-    Place *place = context;
+    Lowest *lowest = context;
     Timeline timeline;
     uint64_t segment;
 
     (void) error;
-    if (wal_segment_name_parse(&place->shape, name, &timeline, &segment) && segment < place->first)
-        place->first = segment;
+    if (wal_segment_name_parse(lowest->shape, name, &timeline, &segment) &&
+        segment < lowest->segment)
+        lowest->segment = segment;
     return true;
-}
-
-static bool read_control(const char *directory, Control *control, Error *error)
-{
-    char path[PATH_SIZE];
-    Buffer bytes = {0};
-    bool crc_wrong;
-
-    bool good = path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
-                file_read_all(path, 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) &&
-                control_parse(bytes.bytes, bytes.size, path, control, &crc_wrong, error);
-    buffer_free(&bytes);
-    return good;
 }
 
 static double processor_seconds(void)
@@ -120,31 +96,20 @@ static bool find_begin(const WalStream *stream, uint64_t segment, Lsn *from, Err
 
 static bool run(int count, char **arguments, Arena *arena, Error *error)
 {
-    static Place place;
-    static Control control;
+    static WalDirectory directory;
+    Lowest lowest = {.shape = &directory.shape, .segment = UINT64_MAX};
     int jobs = count > 2 ? atoi(arguments[2]) : 2;
     int times = count > 3 ? atoi(arguments[3]) : 3;
     History history;
     bool found;
     Lsn from;
 
-    if (!read_control(arguments[1], &control, error) ||
-        !path_join(place.wal_directory, sizeof(place.wal_directory), arguments[1], "pg_wal", error))
+    if (!wal_directory_read(arguments[1], &directory, error) ||
+        !dir_names(directory.path, note_name, &lowest, &found, error) ||
+        !history_parse(arena, directory.control.checkpoint.timeline, NULL, 0, &history, error))
         return false;
-    place.shape = (WalShape){.version = control.version,
-                             .system_identifier = control.system_identifier,
-                             .segment_size = control.wal_segment_size,
-                             .block_size = control.wal_block_size};
-    place.first = UINT64_MAX;
-    if (!dir_names(place.wal_directory, note_name, &place, &found, error) ||
-        !history_parse(arena, control.checkpoint.timeline, NULL, 0, &history, error))
-        return false;
-    WalStream stream = {.shape = place.shape,
-                        .data_block_size = control.block_size,
-                        .history = &history,
-                        .open = open_segment,
-                        .context = &place};
-    if (!find_begin(&stream, place.first, &from, error))
+    WalStream stream = wal_directory_stream(&directory, &history);
+    if (!find_begin(&stream, lowest.segment, &from, error))
         return false;
     for (int time = 0; time < times; time++)
         if (!scan_once(&stream, from, jobs, arena, error))

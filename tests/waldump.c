@@ -10,32 +10,15 @@
  */
 #include "base/arena.h"
 #include "base/error.h"
-#include "format/control.h"
 #include "format/history.h"
 #include "io/file.h"
 #include "wal/reader.h"
 
+#include "wal_directory.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct Dump
-{
-    char wal_directory[PATH_SIZE];
-    WalShape shape;
-} Dump;
-
-static bool open_segment(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                         Error *error)
-{
-    const Dump *dump = context;
-    char name[WAL_NAME_SIZE];
-    char path[PATH_SIZE];
-
-    wal_segment_name(&dump->shape, timeline, segment, name);
-    return path_join(path, sizeof(path), dump->wal_directory, name, error) &&
-           file_open_read(path, fd, found, error);
-}
 
 static bool print_record(void *context, const WalRecord *record, Error *error)
 {
@@ -56,21 +39,8 @@ static bool print_record(void *context, const WalRecord *record, Error *error)
     return true;
 }
 
-static bool read_control(const char *directory, Control *control, Error *error)
-{
-    char path[PATH_SIZE];
-    Buffer bytes = {0};
-    bool crc_wrong;
-
-    bool good = path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
-                file_read_all(path, 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) &&
-                control_parse(bytes.bytes, bytes.size, path, control, &crc_wrong, error);
-    buffer_free(&bytes);
-    return good;
-}
-
-static bool read_history(const Dump *dump, Arena *arena, Timeline timeline, History *history,
-                         Error *error)
+static bool read_history(const WalDirectory *directory, Arena *arena, Timeline timeline,
+                         History *history, Error *error)
 {
     char name[HISTORY_NAME_SIZE];
     char path[PATH_SIZE];
@@ -78,7 +48,7 @@ static bool read_history(const Dump *dump, Arena *arena, Timeline timeline, Hist
     bool found = false;
 
     history_file_name(timeline, name);
-    bool good = path_join(path, sizeof(path), dump->wal_directory, name, error) &&
+    bool good = path_join(path, sizeof(path), directory->path, name, error) &&
                 file_read_all(path, (size_t) 1024 * 1024, &text, &found, error) &&
                 history_parse(arena, timeline, found ? buffer_string(&text) : NULL, text.size,
                               history, error);
@@ -105,30 +75,20 @@ static bool dump_segments(const WalStream *stream, uint64_t first, uint64_t last
 
 static bool run(int count, char **arguments, Arena *arena, Error *error)
 {
-    static Dump dump;
-    static Control control;
+    static WalDirectory directory;
     Timeline timeline;
     uint64_t first;
     uint64_t last;
     History history;
 
-    if (!read_control(arguments[1], &control, error) ||
-        !path_join(dump.wal_directory, sizeof(dump.wal_directory), arguments[1], "pg_wal", error))
+    if (!wal_directory_read(arguments[1], &directory, error))
         return false;
-    dump.shape = (WalShape){.version = control.version,
-                            .system_identifier = control.system_identifier,
-                            .segment_size = control.wal_segment_size,
-                            .block_size = control.wal_block_size};
-    if (!wal_segment_name_parse(&dump.shape, arguments[2], &timeline, &first) ||
-        !wal_segment_name_parse(&dump.shape, arguments[count - 1], &timeline, &last))
+    if (!wal_segment_name_parse(&directory.shape, arguments[2], &timeline, &first) ||
+        !wal_segment_name_parse(&directory.shape, arguments[count - 1], &timeline, &last))
         return error_set(error, ERROR_FAILED, "not a segment name");
-    if (!read_history(&dump, arena, timeline, &history, error))
+    if (!read_history(&directory, arena, timeline, &history, error))
         return false;
-    WalStream stream = {.shape = dump.shape,
-                        .data_block_size = control.block_size,
-                        .history = &history,
-                        .open = open_segment,
-                        .context = &dump};
+    WalStream stream = wal_directory_stream(&directory, &history);
     return dump_segments(&stream, first, last, error);
 }
 

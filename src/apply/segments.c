@@ -33,22 +33,34 @@ typedef struct SegmentPortion
     FetchRequest requests[SEGMENT_PIECES_MAX];
 } SegmentPortion;
 
+static void account(Stage *stage, uint64_t bytes)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->statistics.fetched_bytes += bytes;
+    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += bytes;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+static void mark_missing(Segment *segment)
+{
+    pthread_mutex_lock(&segment->stage->lock);
+    segment->missing = true;
+    pthread_mutex_unlock(&segment->stage->lock);
+}
+
 static bool deliver_segment(void *context, size_t index, const uint8_t *bytes, size_t size,
                             Error *error)
 {
     const SegmentPortion *portion = context;
     const FetchRequest *request = &portion->requests[index];
     Segment *segment = portion->segment;
-    Stage *stage = segment->stage;
 
-    pthread_mutex_lock(&stage->lock);
+    account(segment->stage, size);
     if (bytes == NULL || size != request->size)
-        segment->missing = true;
-    stage->statistics.fetched_bytes += size;
-    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += size;
-    pthread_mutex_unlock(&stage->lock);
-    if (bytes == NULL || size != request->size)
+    {
+        mark_missing(segment);
         return true;
+    }
     progress_add(size);
     return file_write_at(segment->fd, segment->local, bytes, size, request->offset, error);
 }
@@ -88,14 +100,6 @@ static bool fetch_segment(Segment *segment, Error *error)
                        fetch_portion, segment, error);
 }
 
-static void account(Stage *stage, uint64_t bytes)
-{
-    pthread_mutex_lock(&stage->lock);
-    stage->statistics.fetched_bytes += bytes;
-    stage->statistics.fetched_bytes_by_kind[KIND_WAL] += bytes;
-    pthread_mutex_unlock(&stage->lock);
-}
-
 /* A segment that is a file on this machine: an archive's, or the source's own. */
 typedef struct LocalSegment
 {
@@ -122,11 +126,7 @@ static bool copy_piece(void *context, int worker, size_t item, Error *error)
         !rate_take(from->rate, copied, error))
         return false;
     if (copied < size)
-    {
-        pthread_mutex_lock(&segment->stage->lock);
-        segment->missing = true;
-        pthread_mutex_unlock(&segment->stage->lock);
-    }
+        mark_missing(segment);
     return true;
 }
 
