@@ -53,7 +53,7 @@ typedef struct Report
     uint64_t planned_bytes; /* to be fetched at most, without WAL */
     uint64_t planned_wal_bytes;
     uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
-    uint64_t source_bytes; /* total size of the source directory */
+    uint64_t source_bytes;  /* total size of the source directory */
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
     uint64_t equal_bytes; /* compared and found equal, not fetched */

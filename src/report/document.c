@@ -1,0 +1,181 @@
+#include "report/facts.h"
+#include "report/json.h"
+
+#include <stdio.h>
+
+static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
+                                                  [KIND_FORK] = "other_forks",
+                                                  [KIND_WAL] = "wal",
+                                                  [KIND_STATUS] = "transaction_status",
+                                                  [KIND_CONFIGURATION] = "configuration",
+                                                  [KIND_OTHER] = "other"};
+
+static void json_lsn(Json *json, const char *key, const Report *report, Lsn lsn)
+{
+    char text[LSN_TEXT_SIZE];
+
+    json_string(json, key, lsn == LSN_INVALID ? NULL : report_lsn_text(report, lsn, text));
+}
+
+/* ISO 8601, UTC. */
+static void json_time(Json *json, const char *key, bool known, int64_t timestamp)
+{
+    int microseconds;
+    time_t seconds = report_unix_time(timestamp, &microseconds);
+    struct tm utc;
+    char date[40];
+    char text[64];
+
+    if (!known)
+    {
+        json_null(json, key);
+        return;
+    }
+    gmtime_r(&seconds, &utc);
+    strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text, sizeof(text), "%s.%06dZ", date, microseconds);
+    json_string(json, key, text);
+}
+
+static void json_history(Json *json, const char *key, const Report *report, const History *history)
+{
+    char lsn[LSN_TEXT_SIZE];
+
+    if (history == NULL)
+    {
+        json_null(json, key);
+        return;
+    }
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < history->count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "timeline", history->entries[i].timeline);
+        json_string(json, "begin", report_lsn_text(report, history->entries[i].begin, lsn));
+        json_lsn(json, "end", report, history->entries[i].end);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_error(Json *json, const Error *error)
+{
+    if (error == NULL)
+    {
+        json_null(json, "error");
+        return;
+    }
+    json_key(json, "error");
+    json_open(json, '{');
+    json_string(json, "message", error->message);
+    json_string(json, "detail", error->detail[0] != '\0' ? error->detail : NULL);
+    json_string(json, "hint", error->hint[0] != '\0' ? error->hint : NULL);
+    json_close(json, '}');
+}
+
+static void json_divergence(Json *json, const Report *report)
+{
+    if (!report->diverged)
+    {
+        json_null(json, "divergence");
+        json_null(json, "last_common_checkpoint");
+        return;
+    }
+    json_key(json, "divergence");
+    json_open(json, '{');
+    json_lsn(json, "lsn", report, report->divergence);
+    json_number(json, "timeline", report->divergence_timeline);
+    json_close(json, '}');
+    if (report->checkpoint == LSN_INVALID)
+    {
+        json_null(json, "last_common_checkpoint");
+        return;
+    }
+    json_key(json, "last_common_checkpoint");
+    json_open(json, '{');
+    json_lsn(json, "lsn", report, report->checkpoint);
+    json_lsn(json, "redo", report, report->redo);
+    json_number(json, "timeline", report->checkpoint_timeline);
+    json_close(json, '}');
+}
+
+static void json_discarded(Json *json, const Report *report)
+{
+    if (!report->scanned)
+    {
+        json_null(json, "discarded");
+        return;
+    }
+    json_key(json, "discarded");
+    json_open(json, '{');
+    json_number(json, "transactions", report->lost_commits);
+    json_time(json, "first_commit", report->lost_commits > 0, report->first_lost_commit);
+    json_time(json, "last_commit", report->lost_commits > 0, report->last_lost_commit);
+    json_number(json, "prepared_transactions", report->lost_prepared);
+    json_number(json, "target_wal_bytes_read", report->target_wal_bytes);
+    json_close(json, '}');
+}
+
+static void json_bytes(Json *json, const Report *report)
+{
+    if (!report->planned)
+    {
+        json_null(json, "bytes");
+        return;
+    }
+    json_key(json, "bytes");
+    json_open(json, '{');
+    json_number(json, "planned", report->planned_bytes);
+    json_number(json, "planned_wal", report->planned_wal_bytes);
+    json_number(json, "rebuilt", report->rebuilt_bytes);
+    json_number(json, "fetched", report->fetched_bytes);
+    json_key(json, "fetched_by_kind");
+    json_open(json, '{');
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        json_number(json, kind_keys[kind], report->fetched_bytes_by_kind[kind]);
+    json_close(json, '}');
+    json_number(json, "equal", report->equal_bytes);
+    json_number(json, "source", report->source_bytes);
+    json_number(json, "saved", report_bytes_saved(report));
+    json_close(json, '}');
+}
+
+static void json_times(Json *json, const Report *report)
+{
+    json_key(json, "seconds");
+    json_open(json, '{');
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        json_seconds(json, report_phase_names[phase], report->seconds[phase]);
+    json_seconds(json, "total", report_seconds_total(report));
+    json_close(json, '}');
+}
+
+void report_json(const Report *report, const Error *error, int exit_status, Buffer *text)
+{
+    Json json = {.text = text};
+
+    json_open(&json, '{');
+    json_string(&json, "result", report_verdict(report, error, exit_status).key);
+    json_number(&json, "exit_status", (uint64_t) exit_status);
+    json_bool(&json, "dry_run", report->dry_run);
+    json_error(&json, error);
+    json_string(&json, "source", report->source);
+    json_string(&json, "target", report->target);
+    if (report->version != NULL)
+        json_number(&json, "server_version", (uint64_t) report->version->major);
+    else
+        json_null(&json, "server_version");
+    json_divergence(&json, report);
+    json_history(&json, "source_history", report, report->source_history);
+    json_lsn(&json, "source_end", report, report->source_end);
+    json_history(&json, "target_history", report, report->target_history);
+    json_lsn(&json, "target_end", report, report->target_end);
+    json_discarded(&json, report);
+    json_bytes(&json, report);
+    json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
+    json_times(&json, report);
+    json_close(&json, '}');
+    buffer_append_u8(text, '\n');
+}

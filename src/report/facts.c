@@ -1,0 +1,77 @@
+#include "report/facts.h"
+
+#include <stdio.h>
+
+#define MICROSECONDS 1000000
+#define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
+
+const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
+
+Verdict report_verdict(const Report *report, const Error *error, int exit_status)
+{
+    if (error != NULL && exit_status == 2)
+        return (Verdict){"unfinished", "begun but not finished: run the same command again"};
+    if (error != NULL && exit_status == 3)
+        return (Verdict){"impossible",
+                         "impossible for this target and source; nothing was changed"};
+    if (error != NULL)
+        return (Verdict){"failed", "failed; the target is unchanged"};
+    if (report->resumed && report->dry_run)
+        return (Verdict){"would_finish", "dry run: an interrupted rewind would be finished"};
+    if (report->resumed)
+        return (Verdict){"finished", "finished a rewind that had been interrupted"};
+    if (!report->rewind_needed)
+        return (Verdict){"not_required", "no rewind required"};
+    if (report->dry_run)
+        return (Verdict){"would_rewind", "dry run: the target would be rewound"};
+    return (Verdict){"rewound", "the target was rewound"};
+}
+
+uint64_t report_bytes_to_fetch(const Report *report)
+{
+    return report->planned_bytes + report->planned_wal_bytes;
+}
+
+uint64_t report_bytes_saved(const Report *report)
+{
+    uint64_t moved = report->dry_run ? report_bytes_to_fetch(report) : report->fetched_bytes;
+
+    return report->source_bytes > moved ? report->source_bytes - moved : 0;
+}
+
+double report_seconds_total(const Report *report)
+{
+    double total = 0;
+
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        total += report->seconds[phase];
+    return total;
+}
+
+time_t report_unix_time(int64_t timestamp, int *microseconds)
+{
+    int64_t seconds = timestamp / MICROSECONDS;
+    int64_t rest = timestamp % MICROSECONDS;
+
+    if (rest < 0)
+    {
+        rest += MICROSECONDS;
+        seconds--;
+    }
+    *microseconds = (int) rest;
+    return (time_t) (seconds + EPOCH_2000_SECONDS);
+}
+
+const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE])
+{
+    if (report->version != NULL)
+        return lsn_text(report->version, lsn, text);
+    snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
+    return text;
+}
+
+void report_append_spaces(Buffer *text, int count)
+{
+    for (int i = 0; i < count; i++)
+        buffer_append_u8(text, ' ');
+}

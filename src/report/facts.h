@@ -1,0 +1,41 @@
+/*
+ * What both documents, for people and for programs, say in the same way.
+ */
+#ifndef REPORT_FACTS_H
+#define REPORT_FACTS_H
+
+#include "report/report.h"
+
+#include <time.h>
+
+/* How it ended: a key for programs, a line for people. */
+typedef struct Verdict
+{
+    const char *key;
+    const char *text;
+} Verdict;
+
+extern const char *const report_phase_names[PHASE_COUNT];
+
+Verdict report_verdict(const Report *report, const Error *error, int exit_status);
+
+/* At most, WAL included. */
+uint64_t report_bytes_to_fetch(const Report *report);
+
+/* Against a copy of the whole source: what was fetched, or in a dry run what would be at most. */
+uint64_t report_bytes_saved(const Report *report);
+
+double report_seconds_total(const Report *report);
+
+/*
+ * Microseconds since 2000 as seconds since 1970; *microseconds: the rest, never negative. No 64
+ * bits of microseconds make a year that struct tm could not hold.
+ */
+time_t report_unix_time(int64_t timestamp, int *microseconds);
+
+/* As the server prints it; a report of an early failure knows no version yet. Returns text. */
+const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
+
+void report_append_spaces(Buffer *text, int count);
+
+#endif

@@ -1,0 +1,99 @@
+#include "report/json.h"
+
+#include "base/utf8.h"
+
+#include <string.h>
+
+/* A string, NULL as null. Paths and messages may hold any bytes: what is not UTF-8 becomes U+FFFD.
+ */
+static void json_append_string(Buffer *text, const char *string)
+{
+    const unsigned char *bytes = (const unsigned char *) string;
+
+    if (string == NULL)
+    {
+        buffer_append_string(text, "null");
+        return;
+    }
+    buffer_append_u8(text, '"');
+    while (*bytes != '\0')
+    {
+        size_t length = utf8_length(bytes);
+
+        if (length == 0)
+            buffer_append_string(text, "\\ufffd");
+        else if (*bytes == '"' || *bytes == '\\')
+            buffer_printf(text, "\\%c", *bytes);
+        else if (*bytes == '\n')
+            buffer_append_string(text, "\\n");
+        else if (*bytes < 0x20 || *bytes == 0x7F)
+            buffer_printf(text, "\\u%04x", *bytes);
+        else
+            buffer_append(text, bytes, length);
+        bytes += length == 0 ? 1 : length;
+    }
+    buffer_append_u8(text, '"');
+}
+
+void json_next_line(Json *json)
+{
+    if (!json->first)
+        buffer_append_u8(json->text, ',');
+    json->first = false;
+    buffer_append_u8(json->text, '\n');
+    buffer_printf(json->text, "%*s", 2 * json->level, "");
+}
+
+void json_key(Json *json, const char *key)
+{
+    json_next_line(json);
+    buffer_printf(json->text, "\"%s\": ", key);
+}
+
+void json_open(Json *json, char bracket)
+{
+    buffer_append_u8(json->text, (uint8_t) bracket);
+    json->level++;
+    json->first = true;
+}
+
+void json_close(Json *json, char bracket)
+{
+    json->level--;
+    if (!json->first)
+    {
+        buffer_append_u8(json->text, '\n');
+        buffer_printf(json->text, "%*s", 2 * json->level, "");
+    }
+    buffer_append_u8(json->text, (uint8_t) bracket);
+    json->first = false;
+}
+
+void json_string(Json *json, const char *key, const char *value)
+{
+    json_key(json, key);
+    json_append_string(json->text, value);
+}
+
+void json_null(Json *json, const char *key)
+{
+    json_string(json, key, NULL);
+}
+
+void json_number(Json *json, const char *key, uint64_t value)
+{
+    json_key(json, key);
+    buffer_printf(json->text, "%llu", (unsigned long long) value);
+}
+
+void json_bool(Json *json, const char *key, bool value)
+{
+    json_key(json, key);
+    buffer_append_string(json->text, value ? "true" : "false");
+}
+
+void json_seconds(Json *json, const char *key, double value)
+{
+    json_key(json, key);
+    buffer_printf(json->text, "%.3f", value);
+}

@@ -1,0 +1,37 @@
+/*
+ * Writes JSON: keys in the order of calls, two spaces a level, commas where they belong. It does
+ * not check that the calls make a document.
+ */
+#ifndef REPORT_JSON_H
+#define REPORT_JSON_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Json
+{
+    Buffer *text;
+    int level;
+    bool first; /* nothing stands in the innermost object or array yet */
+} Json;
+
+/* In an array: before each element. */
+void json_next_line(Json *json);
+
+/* In an object: before a value that is an object or array. */
+void json_key(Json *json, const char *key);
+
+/* bracket: '{' or '[', and '}' or ']'. */
+void json_open(Json *json, char bracket);
+void json_close(Json *json, char bracket);
+
+/* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
+void json_string(Json *json, const char *key, const char *value);
+void json_null(Json *json, const char *key);
+void json_number(Json *json, const char *key, uint64_t value);
+void json_bool(Json *json, const char *key, bool value);
+void json_seconds(Json *json, const char *key, double value);
+
+#endif

@@ -1,0 +1,159 @@
+#include "report/facts.h"
+
+#define PICTURE_COLUMNS_MAX 100
+#define TIMELINES_SHOWN_MAX 4
+
+/* Columns on a terminal: every character of the picture takes one. */
+static int columns_of(const char *utf8)
+{
+    int columns = 0;
+
+    for (; *utf8 != '\0'; utf8++)
+        columns += ((unsigned char) *utf8 & 0xC0) != 0x80;
+    return columns;
+}
+
+/* "1 ── 2 ── … ── 9": the entries first .. last - 1, the middle ones left out where there are many.
+ */
+static void append_timelines(const History *history, size_t first, size_t last, Buffer *text)
+{
+    size_t count = last - first;
+
+    for (size_t i = 0; i < count; i++)
+    {
+        if (i > 0)
+            buffer_append_string(text, " ── ");
+        if (count > TIMELINES_SHOWN_MAX && i == 1)
+        {
+            buffer_append_string(text, "…");
+            i = count - 3;
+        }
+        else
+            buffer_printf(text, "%u", history->entries[first + i].timeline);
+    }
+}
+
+/* Where the source's and the target's histories are the same: "1 ───●── 2 ───", with the
+ * checkpoint. */
+static void append_common(const Report *report, Buffer *text)
+{
+    const History *history = report->source_history;
+    size_t end = 0; /* entries that begin before the divergence */
+    size_t checkpoint = 0;
+
+    while (end < history->count && history->entries[end].begin < report->divergence)
+    {
+        if (history->entries[end].timeline == report->checkpoint_timeline)
+            checkpoint = end;
+        end++;
+    }
+    if (end == 0)
+        return;
+    append_timelines(history, 0, checkpoint + 1, text);
+    buffer_append_string(text, report->checkpoint != LSN_INVALID ? " ──●──" : " ──");
+    if (checkpoint + 1 < end)
+    {
+        buffer_append_u8(text, ' ');
+        append_timelines(history, checkpoint + 1, end, text);
+        buffer_append_string(text, " ──");
+    }
+}
+
+/* What one side did after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
+static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
+{
+    char lsn[LSN_TEXT_SIZE];
+
+    buffer_append_string(text, "──");
+    if (end == LSN_INVALID || end > report->divergence)
+    {
+        buffer_append_u8(text, ' ');
+        append_timelines(history, history_entry_at(history, report->divergence), history->count,
+                         text);
+        buffer_append_string(text, " ──");
+    }
+    buffer_append_string(text, "▶");
+    if (end != LSN_INVALID)
+        buffer_printf(text, " %s", report_lsn_text(report, end, lsn));
+}
+
+static void append_undiverged(const Report *report, const char *name, const History *history,
+                              Lsn end, Buffer *text)
+{
+    char lsn[LSN_TEXT_SIZE];
+
+    buffer_printf(text, "  %s   ", name);
+    append_timelines(history, 0, history->count, text);
+    buffer_append_string(text, " ──▶");
+    if (end != LSN_INVALID)
+        buffer_printf(text, " %s", report_lsn_text(report, end, lsn));
+    buffer_append_u8(text, '\n');
+}
+
+/* The two lines, and what their signs mean: beside them, or below where that would be too wide. */
+static void append_with_legend(const Report *report, Buffer lines[2], Buffer *text)
+{
+    char lsn[LSN_TEXT_SIZE];
+    Buffer legend[2] = {{0}};
+    int width = 0;
+    int legend_width = 0;
+
+    if (report->checkpoint != LSN_INVALID)
+        buffer_printf(&legend[0], "● last common checkpoint %s",
+                      report_lsn_text(report, report->checkpoint, lsn));
+    buffer_printf(&legend[1], "┬ divergence %s", report_lsn_text(report, report->divergence, lsn));
+    for (int i = 0; i < 2; i++)
+    {
+        int columns = columns_of(buffer_string(&lines[i]));
+        int legend_columns = columns_of(buffer_string(&legend[i]));
+
+        width = columns > width ? columns : width;
+        legend_width = legend_columns > legend_width ? legend_columns : legend_width;
+    }
+
+    bool beside = width + 5 + legend_width <= PICTURE_COLUMNS_MAX;
+    for (int i = 0; i < 2; i++)
+    {
+        buffer_append(text, lines[i].bytes, lines[i].size);
+        if (beside && legend[i].size > 0)
+        {
+            report_append_spaces(text, width + 5 - columns_of(buffer_string(&lines[i])));
+            buffer_append(text, legend[i].bytes, legend[i].size);
+        }
+        buffer_append_u8(text, '\n');
+    }
+    for (int i = 0; i < 2; i++)
+    {
+        if (!beside && legend[i].size > 0)
+            buffer_printf(text, "           %s\n", buffer_string(&legend[i]));
+        buffer_free(&legend[i]);
+    }
+}
+
+void report_picture(const Report *report, Buffer *text)
+{
+    Buffer lines[2] = {{0}};
+
+    if (report->source_history == NULL || report->target_history == NULL)
+        return;
+    if (!report->diverged)
+    {
+        append_undiverged(report, "source", report->source_history, report->source_end, text);
+        append_undiverged(report, "target", report->target_history, report->target_end, text);
+        return;
+    }
+
+    buffer_append_string(&lines[0], "  source   ");
+    append_common(report, &lines[0]);
+    buffer_append_string(&lines[1], "  target   ");
+    report_append_spaces(&lines[1], columns_of(buffer_string(&lines[0])) -
+                                        columns_of(buffer_string(&lines[1])));
+    buffer_append_string(&lines[0], "┬");
+    append_branch(report, report->source_history, report->source_end, &lines[0]);
+    buffer_append_string(&lines[1], "└");
+    append_branch(report, report->target_history, report->target_end, &lines[1]);
+
+    append_with_legend(report, lines, text);
+    buffer_free(&lines[0]);
+    buffer_free(&lines[1]);
+}

@@ -1,0 +1,203 @@
+#include "report/facts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LABEL_COLUMN 2
+#define VALUE_COLUMN 28
+
+static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
+                                                    [KIND_FORK] = "visibility, free space",
+                                                    [KIND_WAL] = "WAL",
+                                                    [KIND_STATUS] = "transaction status",
+                                                    [KIND_CONFIGURATION] = "configuration",
+                                                    [KIND_OTHER] = "other files"};
+
+/* "  label          value", the value printf-like. */
+static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const char *format, ...)
+{
+    va_list arguments;
+
+    report_append_spaces(text, LABEL_COLUMN);
+    buffer_append_string(text, label);
+    report_append_spaces(text, VALUE_COLUMN - LABEL_COLUMN - (int) strlen(label));
+    va_start(arguments, format);
+    buffer_vprintf(text, format, arguments);
+    va_end(arguments);
+    buffer_append_u8(text, '\n');
+}
+
+/* A row for each line of value; the label stands before the first. */
+static void text_lines(Buffer *text, const char *label, const char *value)
+{
+    while (*value != '\0')
+    {
+        size_t length = strcspn(value, "\n");
+
+        text_row(text, label, "%.*s", (int) length, value);
+        label = "";
+        value += length;
+        if (*value == '\n')
+            value++;
+    }
+}
+
+#define SIZE_TEXT_SIZE 32
+static const char *size_text(uint64_t bytes, char out[SIZE_TEXT_SIZE])
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
+    double value = (double) bytes;
+    size_t unit = 0;
+
+    while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]))
+    {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, SIZE_TEXT_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return out;
+}
+
+/* "2026-07-01 12:34:56.123456 CEST (2026-07-01 10:34:56 UTC)" */
+#define TIME_TEXT_SIZE 128
+static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
+{
+    int microseconds;
+    time_t seconds = report_unix_time(timestamp, &microseconds);
+    struct tm local;
+    struct tm utc;
+    char date[40];
+    char zone[32];
+    char universal[40];
+
+    tzset(); /* localtime_r need not */
+    localtime_r(&seconds, &local);
+    gmtime_r(&seconds, &utc);
+    strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &local);
+    strftime(zone, sizeof(zone), "%Z", &local);
+    strftime(universal, sizeof(universal), "%Y-%m-%d %H:%M:%S", &utc);
+    if (strcmp(zone, "UTC") == 0)
+        snprintf(out, TIME_TEXT_SIZE, "%s.%06d UTC", date, microseconds);
+    else
+        snprintf(out, TIME_TEXT_SIZE, "%s.%06d %s (%s UTC)", date, microseconds, zone, universal);
+    return out;
+}
+
+static void text_failure(const Error *error, Buffer *text)
+{
+    text_lines(text, "error", error->message);
+    text_lines(text, "detail", error->detail);
+    text_lines(text, "hint", error->hint);
+}
+
+static void text_histories(const Report *report, Buffer *text)
+{
+    char lsn[LSN_TEXT_SIZE];
+    char redo[LSN_TEXT_SIZE];
+
+    if (report->diverged)
+    {
+        text_row(text, "divergence", "%s on timeline %u",
+                 report_lsn_text(report, report->divergence, lsn), report->divergence_timeline);
+        if (report->checkpoint != LSN_INVALID)
+            text_row(text, "last common checkpoint", "%s on timeline %u, redo from %s",
+                     report_lsn_text(report, report->checkpoint, lsn), report->checkpoint_timeline,
+                     report_lsn_text(report, report->redo, redo));
+    }
+    if (report->source_history == NULL || report->target_history == NULL)
+        return;
+    buffer_append_u8(text, '\n');
+    report_picture(report, text);
+}
+
+static void text_lost(const Report *report, bool done, Buffer *text)
+{
+    char time[TIME_TEXT_SIZE];
+    char size[SIZE_TEXT_SIZE];
+
+    if (!report->scanned)
+        return;
+    buffer_printf(text, "\n%s\n",
+                  done ? "Discarded from the target" : "To be discarded from the target");
+    text_row(text, "committed transactions", "%llu", (unsigned long long) report->lost_commits);
+    if (report->lost_commits > 0)
+    {
+        text_row(text, "first commit", "%s", time_text(report->first_lost_commit, time));
+        text_row(text, "last commit", "%s", time_text(report->last_lost_commit, time));
+    }
+    if (report->lost_prepared > 0)
+        text_row(text, "prepared transactions", "%llu", (unsigned long long) report->lost_prepared);
+    text_row(text, "target WAL read", "%s", size_text(report->target_wal_bytes, size));
+}
+
+static void text_fetched(const Report *report, bool done, Buffer *text)
+{
+    char size[SIZE_TEXT_SIZE];
+    char whole[SIZE_TEXT_SIZE];
+    uint64_t saved = report_bytes_saved(report);
+
+    if (!report->planned)
+        return;
+    if (report->dry_run)
+    {
+        buffer_append_string(text, "\nTo be fetched from the source, at most\n");
+        text_row(text, "files and blocks", "%s", size_text(report->planned_bytes, size));
+        text_row(text, "WAL", "%s", size_text(report->planned_wal_bytes, size));
+    }
+    else
+    {
+        buffer_append_string(text, "\nFetched from the source\n");
+        for (int kind = 0; kind < KIND_COUNT; kind++)
+            if (report->fetched_bytes_by_kind[kind] > 0)
+                text_row(text, kind_labels[kind], "%s",
+                         size_text(report->fetched_bytes_by_kind[kind], size));
+        text_row(text, "total", "%s", size_text(report->fetched_bytes, size));
+        if (report->equal_bytes > 0)
+            text_row(text, "compared and found equal", "%s", size_text(report->equal_bytes, size));
+    }
+    if (report->rebuilt_bytes > 0)
+        text_row(text, "left to recovery", "%s", size_text(report->rebuilt_bytes, size));
+    if (!done && !report->dry_run)
+        return; /* not all of it yet */
+    text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
+             size_text(report->source_bytes, whole),
+             report->source_bytes == 0 ? 0.0
+                                       : (double) saved * 100 / (double) report->source_bytes);
+}
+
+static void text_times(const Report *report, Buffer *text)
+{
+    buffer_append_string(text, "\nTime\n");
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        if (report->seconds[phase] > 0)
+            text_row(text, report_phase_names[phase], "%.2f s", report->seconds[phase]);
+    text_row(text, "total", "%.2f s", report_seconds_total(report));
+}
+
+void report_text(const Report *report, const Error *error, int exit_status, Buffer *text)
+{
+    const bool done = error == NULL && !report->dry_run;
+    char lsn[LSN_TEXT_SIZE];
+
+    buffer_printf(text, "pg_rewind: %s\n\n", report_verdict(report, error, exit_status).text);
+    if (error != NULL)
+        text_failure(error, text);
+    if (report->source != NULL)
+        text_row(text, "source", "%s", report->source);
+    if (report->target != NULL)
+        text_row(text, "target", "%s", report->target);
+    if (report->version != NULL)
+        text_row(text, "server version", "PostgreSQL %d", report->version->major);
+    text_histories(report, text);
+    text_lost(report, done, text);
+    text_fetched(report, done, text);
+    if (report->min_recovery_point != LSN_INVALID)
+    {
+        buffer_append_string(text, "\nThe target is consistent after replay of\n");
+        text_row(text, "source WAL up to", "%s on timeline %u",
+                 report_lsn_text(report, report->min_recovery_point, lsn),
+                 report->min_recovery_timeline);
+    }
+    text_times(report, text);
+}
