@@ -24,6 +24,7 @@ my %call = (
     commit => $commit,
     poison => 'rename@*/global/pg_control',
     apply => 'unlink@*/ballast',           # the last step before the journal is carried out
+    patch => 'unlink@*/ballast;write@*',   # the first byte that is changed after all removals
     label => $label,
     control => $control,
     cleanup => "$control;unlink\@*/pg_rewind.work/*",
