@@ -46,7 +46,7 @@ each_version(sub {
         $proxy->after(1_500_000, 'hang');
         my $run = start_rewind($copy, $proxy, options => [ '--jobs=4', '--retry-timeout=30' ]);
         $proxy->wait_for('hang');
-        my $made = $proxy->status->{open};
+        my $made = $proxy->status->{made};
         # All but one are terminated and their places taken, as far as there are any.
         $source->sql("SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
             WHERE application_name = 'pg_rewind' ORDER BY backend_start OFFSET 1) a");
@@ -55,8 +55,9 @@ each_version(sub {
         $proxy->pass;
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        # A worker that has nothing more to ask for does not notice.
         like($result->{stderr}, qr/^pg_rewind: warning: going on with fewer connections to the source server: .*too many clients/ms, 'it shares what is left')
-            if $made > 1;
+            if $proxy->status->{made} > $made;
         $_->end for @sessions;
         rejoins($copy, $source);
         $copy->discard;
