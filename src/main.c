@@ -354,6 +354,21 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     }
 }
 
+/* One option is wrong: nothing is done, but a report that is asked for tells of that too. */
+static void take_report_options(int argc, char **argv, const char *letters,
+                                const struct option *long_options, Command *command)
+{
+    Error ignored;
+    int letter;
+
+    opterr = 0;
+    while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
+    {
+        if (letter == OPTION_REPORT || letter == OPTION_REPORT_FILE)
+            take_option(command, letter, optarg, &ignored);
+    }
+}
+
 /*
  * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
  * is ERROR_USAGE and the message empty. *first_argument: index of what is no option, else argc.
@@ -388,9 +403,12 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
         if (letter == -1)
             break;
         if (letter == '?')
-            return error_set(error, ERROR_USAGE, "%s", "");
-        if (!take_option(command, letter, optarg, error))
+            error_set(error, ERROR_USAGE, "%s", "");
+        if (letter == '?' || !take_option(command, letter, optarg, error))
+        {
+            take_report_options(argc, argv, letters, long_options, command);
             return false;
+        }
     }
     *first_argument = optind;
     return true;
@@ -434,16 +452,6 @@ static int default_jobs(void)
     return processors < JOBS_DEFAULT_MAX ? (int) processors : JOBS_DEFAULT_MAX;
 }
 
-/* What is wrong with the command line; exactly these lines, nothing was looked at yet. */
-static int refuse(const Error *error)
-{
-    if (error->message[0] != '\0')
-        log_error(error);
-    if (error->kind == ERROR_USAGE)
-        log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
-    return STATUS_FAILED;
-}
-
 /*
  * Where the report goes: NULL when none is wanted. A file is opened before the run, so that a wrong
  * name is found while nothing has happened. It may be a pipe, hence stdio.
@@ -464,27 +472,58 @@ static bool open_report(const Command *command, FILE **report_file, Error *error
 }
 
 /* The rewind's result stands, whatever becomes of its report. */
-static void write_report(const Command *command, const Report *report, const Error *error,
-                         int status, FILE *report_file)
+static void write_report(const Command *command, Report *report, int status, FILE *report_file)
 {
     Buffer text = {0};
     bool written;
 
     if (report_file == NULL)
         return;
+    report->errors = log_errors(&report->error_count);
+    if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
+    {
+        static const Error usage = {.kind = ERROR_USAGE,
+                                    .message = "the command line is wrong",
+                                    .hint = "Try \"pg_rewind --help\" for more information."};
+        static const Error *const errors[] = {&usage};
+
+        report->errors = errors;
+        report->error_count = 1;
+    }
     if (command->report_format == REPORT_JSON)
-        report_json(report, error, status, &text);
+        report_json(report, status, &text);
     else
-        report_text(report, error, status, &text);
+        report_text(report, status, &text);
     written = fwrite(text.bytes, 1, text.size, report_file) == text.size;
     if (fclose(report_file) != 0 || !written)
         log_warning("could not write the report: %s", strerror(errno));
     buffer_free(&text);
 }
 
-/* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, ErrorKind kind, bool resumed)
+/* What is wrong with the command line; on stderr exactly these lines. Nothing was looked at yet. */
+static int refuse(const Command *command, const Error *error)
 {
+    static Report report;
+    FILE *report_file;
+    Error ignored;
+
+    if (error->message[0] != '\0')
+        log_error(error);
+    if (error->kind == ERROR_USAGE)
+        log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
+    report.target = command->options.target;
+    report.dry_run = command->options.dry_run;
+    if (open_report(command, &report_file, &ignored))
+        write_report(command, &report, STATUS_FAILED, report_file);
+    return STATUS_FAILED;
+}
+
+/* The last line of a failed run: the state of the target, and what to do next. */
+static void say_what_next(int status, ErrorKind kind, const Report *report)
+{
+    size_t errors;
+
+    log_errors(&errors);
     if (status == STATUS_UNFINISHED)
         log_hint(
             "The rewind has begun and must be finished before a server can start: run the same "
@@ -494,10 +533,14 @@ static void say_what_next(int status, ErrorKind kind, bool resumed)
         log_hint(
             "The target is unchanged. It cannot be rewound to this source: replace it by a new "
             "base backup.");
-    else if (resumed)
+    else if (report->resumed)
         log_hint("The interrupted rewind is finished. Nothing was changed in the target since.");
     else if (kind == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
+                 log_program_name());
+    else if (errors > 1)
+        log_hint("The target is unchanged. All that is said above must be mended before %s is run "
+                 "again.",
                  log_program_name());
     else
         log_hint("The target is unchanged.");
@@ -525,10 +568,11 @@ static int run(const Command *command, FILE *report_file)
     status = exit_status(succeeded, outcome, error.kind);
     if (!succeeded)
     {
-        log_error(&error);
-        say_what_next(status, error.kind, report.resumed);
+        if (error.message[0] != '\0') /* else all that is wrong was said when it was found */
+            log_error(&error);
+        say_what_next(status, error.kind, &report);
     }
-    write_report(command, &report, succeeded ? NULL : &error, status, report_file);
+    write_report(command, &report, status, report_file);
     arena_destroy(report.arena);
     return status;
 }
@@ -550,7 +594,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "-?") == 0) /* contract: only in the first place */
         command.help = true;
     else if (!parse_options(argc, argv, &command, &first_argument, &error))
-        return refuse(&error);
+        return refuse(&command, &error);
     if (command.help || command.version)
     {
         if (command.help)
@@ -559,9 +603,13 @@ int main(int argc, char **argv)
             print_version();
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
     }
-    if (!check_options(&command.options, argv[first_argument], &error) ||
-        !open_report(&command, &report_file, &error))
-        return refuse(&error);
+    if (!check_options(&command.options, argv[first_argument], &error))
+        return refuse(&command, &error);
+    if (!open_report(&command, &report_file, &error))
+    {
+        log_error(&error);
+        return STATUS_FAILED;
+    }
     status = run(&command, report_file);
     if (connection_attempts_go_on())
     {

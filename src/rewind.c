@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "phases/run.h"
 #include "recovery.h"
 
@@ -53,6 +54,8 @@ static bool prepare(Run *run, Error *error)
         if (!phase_plan(run, error))
             return false;
         clock = mark(run, PHASE_PLAN, clock);
+        if (!run_check_problems(run, error))
+            return false;
         if (run->options->dry_run)
             return true;
         if (!phase_stage(run, attempt == PLAN_ATTEMPTS_MAX, &obsolete, error))
@@ -65,18 +68,15 @@ static bool prepare(Run *run, Error *error)
     }
 }
 
-static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
+/* To the plan, or to the end of a dry run, or to where nothing is to be done: *done. */
+static bool look_and_decide(Run *run, bool *done, Error *error)
 {
     double clock = clock_seconds();
-    bool finished, needed = false;
+    bool needed = false;
 
-    if (!phase_open(run, &finished, outcome, error))
+    if (!phase_identify(run, done, error))
         return false;
-    if (finished)
-        return true;
-    if (!phase_identify(run, &finished, error))
-        return false;
-    if (finished)
+    if (*done)
         return true;
     clock = mark(run, PHASE_IDENTIFY, clock);
     if (!phase_diverge(run, &needed, error))
@@ -84,9 +84,45 @@ static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
     mark(run, PHASE_SCAN, clock);
     run->report->rewind_needed = needed;
     if (!needed)
-        return no_rewind_required(run, error);
-    if (!prepare(run, error))
+    {
+        *done = true;
+        return run_check_problems(run, error) && no_rewind_required(run, error);
+    }
+    return prepare(run, error);
+}
+
+/*
+ * A phase before the stage has failed: whatever else is wrong is said in the same run. Not if the
+ * source is lost, which would be waited for again, nor if the run shall stop.
+ */
+static void look_for_more(Run *run, Error *error)
+{
+    Error stopped;
+
+    if (run->stage != NULL || error->kind == ERROR_RETRY || !stop_check(&stopped))
+        return;
+    if (error->message[0] != '\0')
+        run_add_problem(run, error);
+    run_survey(run);
+    error_set(error, run->worst, "%s", "");
+}
+
+static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
+{
+    double clock;
+    bool done;
+
+    if (!phase_open(run, &done, outcome, error))
         return false;
+    if (done)
+        return true;
+    if (!look_and_decide(run, &done, error))
+    {
+        look_for_more(run, error);
+        return false;
+    }
+    if (done)
+        return true;
     if (!run->options->dry_run)
     {
         clock = clock_seconds();

@@ -163,7 +163,8 @@ each_version(sub {
             target => sub { $_[0]->sql('CREATE TABLE lost (a int)') });
         $source->stop;
         my $result = rewind($target, $source, kind => 'directory');
-        is($result->{status}, 1, 'it is refused') or diag($result->{stderr});
+        is($result->{status}, 3, 'it is refused') or diag($result->{stderr});
         like($result->{stderr}, qr/error: source server runs with "wal_level = minimal"$/m, 'with the reason');
+        like($result->{stderr}, qr/error: source server ran with "wal_level = minimal"$/m, 'and why switching it on does not help');
     });
 }, only => [ 10, 15, 18 ]);

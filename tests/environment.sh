@@ -6,7 +6,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev uthash-dev libcmocka-dev
-    perl util-linux mount iproute2 e2fsprogs nodejs strace zstd lz4
+    perl python3-jsonschema util-linux mount iproute2 e2fsprogs nodejs strace zstd lz4
     postgresql-common postgresql-15 postgresql-client-15 pgbouncer
 )
 
@@ -78,6 +78,7 @@ make_work()
     mkdir "$work/bin" "$work/run"
     cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind"
     cp -r "$checkout/t" "$work/t"
+    cp "$checkout/tests/report_is_valid.py" "$checkout/docs/report.schema.json" "$work/bin/"
     chmod -R a+rX "$work"
     if [ "$(id -u)" = 0 ]; then
         chown "$ordinary_user" "$work/run"

@@ -21,12 +21,12 @@ typedef enum PendingState
 } PendingState;
 
 /*
- * What an earlier run left in this target. Reads only. description: "rewind to SOURCE, divergence
- * at ..." for messages, in arena. A journal that cannot be read is an error only where it can have
+ * What an earlier run left in this target. Reads only. divergence: "LSN on timeline N" for
+ * messages, in arena. A journal that cannot be read is an error only where it can have
  * been committed, else PENDING_STALE without a description.
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
-                              const char **description, Error *error);
+                              const char **divergence, Error *error);
 
 /*
  * For a run that failed before apply_pending could tell: is there a journal, and are pg_control or

@@ -94,6 +94,8 @@ static bool check_directory(Check *check, const char *path, size_t length, Error
         return true;
     else
         error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
+    error_hint(&problem, "It must be writable for the user who runs pg_rewind, the owner of the "
+                         "target's files.");
     problem_found(check, &problem);
     return true;
 }

@@ -140,14 +140,14 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
 }
 
 bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
-                   const char **description, Error *error)
+                   const char **divergence, Error *error)
 {
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
     JournalReader *reader = NULL;
     bool found;
 
     *state = PENDING_NONE;
-    *description = "";
+    *divergence = "";
     if (!journal_open(target_directory, arena, &reader, head, &found, error))
     {
         /* Without --no-sync a journal is whole before the commit, and is never written again. */
@@ -159,8 +159,7 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingState *sta
     journal_close_reader(reader);
     if (!found)
         return true;
-    *description =
-        arena_printf(arena, "rewind to %s, divergence at %s", head->source, head->divergence);
+    *divergence = arena_strdup(arena, head->divergence);
     return commit_state(target_directory, head, state, error);
 }
 

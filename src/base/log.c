@@ -40,6 +40,12 @@ typedef struct Progress
     bool unfinished; /* the terminal's cursor stands in a progress line */
 } Progress;
 
+static struct
+{
+    pthread_mutex_t mutex;
+    const Error *errors[LOG_ERRORS_MAX];
+    size_t count;
+} said = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 static pthread_mutex_t lock =
     PTHREAD_MUTEX_INITIALIZER; /* guards progress and the order of lines */
 static const char *program_name = "pg_rewind";
@@ -271,10 +277,32 @@ static void append_lines(Buffer *lines, const char *label, const char *text)
     }
 }
 
+static void remember(const Error *error)
+{
+    pthread_mutex_lock(&said.mutex);
+    if (said.count < LOG_ERRORS_MAX)
+    {
+        Error *copy = memory_allocate(sizeof(*copy));
+
+        *copy = *error;
+        said.errors[said.count++] = copy;
+    }
+    pthread_mutex_unlock(&said.mutex);
+}
+
+const Error *const *log_errors(size_t *count)
+{
+    pthread_mutex_lock(&said.mutex);
+    *count = said.count;
+    pthread_mutex_unlock(&said.mutex);
+    return said.errors;
+}
+
 void log_error(const Error *error)
 {
     Buffer lines = {0};
 
+    remember(error);
     append_prefix(&lines, COLOUR_ERROR, "error: ");
     buffer_append_string(&lines, error->message);
     end_line(&lines);

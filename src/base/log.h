@@ -10,6 +10,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Set the name that begins each line (base name of argv[0]); read PG_COLOR and PG_COLORS. */
@@ -27,8 +28,15 @@ void log_warning(const char *format, ...) PRINTF_LIKE(1, 2); /* "pg_rewind: warn
 void log_detail(const char *format, ...) PRINTF_LIKE(1, 2);  /* "pg_rewind: detail: TEXT" */
 void log_hint(const char *format, ...) PRINTF_LIKE(1, 2);    /* "pg_rewind: hint: TEXT" */
 
-/* The error's lines: error:, then detail: and hint: where set. */
+/* The error's lines: error:, then detail: and hint: where set. It is remembered, for log_errors. */
 void log_error(const Error *error);
+
+/*
+ * All errors said so far, in order, without those beyond the first hundred; the list and what is in
+ * it live to the end of the program.
+ */
+#define LOG_ERRORS_MAX 100
+const Error *const *log_errors(size_t *count);
 
 /*
  * Progress of one step: what is done out of total, both in bytes. Begin, add from any thread, end.

@@ -213,9 +213,11 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
     {
         if (try_program(arena, bindir, major, program))
             return true;
-        return error_set(error, ERROR_FAILED,
-                         "no program \"postgres\" of version %d was found in directory \"%s\"",
-                         major, bindir);
+        error_set(error, ERROR_FAILED,
+                  "no program \"postgres\" of version %d was found in directory \"%s\"", major,
+                  bindir);
+        return error_hint(error, "Give its directory with --bindir, or the command itself with "
+                                 "--restore-command.");
     }
     if ((process_own_directory(own, sizeof(own), &ignored) &&
          try_program(arena, own, major, program)) ||
@@ -328,8 +330,12 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     if (!success)
         return false;
     if (*command == NULL || (*command)[0] == '\0')
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "\"restore_command\" is not set in the target cluster");
+    {
+        error_set(error, ERROR_FAILED, /* contract */
+                  "\"restore_command\" is not set in the target cluster");
+        return error_hint(error, "Set it there, give one with --restore-command, or leave out "
+                                 "--restore-target-wal if no WAL is missing.");
+    }
     log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
     return true;
 }

@@ -1,6 +1,7 @@
 #include "phases/run.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "cluster/neighbours.h"
 #include "io/file.h"
 
@@ -62,17 +63,24 @@ static bool check_hints_logged(const Run *run, Error *error)
 {
     const Control *target = &run->target.control;
 
-    if (target->data_checksum_version == 0 && !target->wal_log_hints)
-        return error_set(error, ERROR_IMPOSSIBLE,
-                         "target server needs to use either data checksums "
-                         "or \"wal_log_hints = on\""); /* contract */
-    if (run->source_control.data_checksum_version != target->data_checksum_version)
-    {
-        error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
-        return error_detail(error,
-                            "Enabling or disabling them rewrites files without writing WAL.");
-    }
-    return true;
+    if (target->data_checksum_version != 0 || target->wal_log_hints)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "target server needs to use either data checksums "
+              "or \"wal_log_hints = on\""); /* contract */
+    error_detail(error, "Both are off: hint bits that it set are in no WAL.");
+    return error_hint(error, "Take a new base backup; switching the setting on now does not bring "
+                             "back what was not logged. Switch it on for the next time.");
+}
+
+static bool check_same_checksums(const Run *run, Error *error)
+{
+    if (run->source_control.data_checksum_version == run->target.control.data_checksum_version)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
+    error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
+    return error_hint(error, "Take a new base backup. Do not enable or disable them on the target "
+                             "now: that would only hide it.");
 }
 
 /* With checksums hints are logged; but not before they were enabled. */
@@ -180,32 +188,38 @@ static bool check_own_directories(const Run *run, Error *error)
     return neighbours_check(run->options->target, run->options->source_directory, error);
 }
 
-typedef bool (*Prerequisite)(const Run *run, Error *error);
+typedef struct Prerequisite
+{
+    bool (*check)(const Run *run, Error *error);
+    bool decides;      /* without it nothing else that is looked at would mean anything */
+    bool needs_source; /* its pg_control */
+} Prerequisite;
 
-/* In the original's order; every one that fails is printed, the first one is the run's error. */
+/* In the original's order. */
 static const Prerequisite prerequisites[] = {
-    check_same_system,        check_same_version,    check_hints_logged,   check_checksums_are_old,
-    check_target_logged,      check_target_stopped,  check_source_stopped, check_source_complete,
-    check_not_same_directory, check_own_directories,
+    {check_same_system, true, true},         {check_same_version, true, true},
+    {check_hints_logged, false, false},      {check_same_checksums, false, true},
+    {check_checksums_are_old, false, false}, {check_target_logged, false, false},
+    {check_target_stopped, true, false},     {check_source_stopped, true, true},
+    {check_source_complete, false, true},    {check_not_same_directory, true, true},
+    {check_own_directories, true, false},
 };
 
-static bool check_prerequisites(const Run *run, Error *error)
+/* Every one that fails is said. False: the run cannot go on; source: there is one to be asked. */
+static bool check_prerequisites(Run *run, bool source)
 {
-    bool passed = true;
+    bool go_on = true;
 
     for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
     {
-        Error next = {0};
+        Error problem = {0};
 
-        if (prerequisites[i](run, &next))
+        if ((prerequisites[i].needs_source && !source) || prerequisites[i].check(run, &problem))
             continue;
-        if (passed)
-            *error = next;
-        else
-            log_error(&next);
-        passed = false;
+        run_add_problem(run, &problem);
+        go_on = go_on && !prerequisites[i].decides;
     }
-    return passed;
+    return go_on;
 }
 
 static void log_history(const Run *run, const char *title, const History *history)
@@ -304,28 +318,58 @@ static bool ask_for_restore_command(Run *run, Error *error)
     return true;
 }
 
-bool phase_identify(Run *run, bool *finished, Error *error)
+/* The command that fetches missing WAL. A problem with it is none for what else is looked at. */
+static void find_restore_command(Run *run)
 {
     const Options *options = run->options;
+    Error problem;
 
-    /* The order of the original: callers match the first message. The restore command needs the
-       version, so pg_control is read before; what is wrong with it is said in its turn. */
-    if (!target_read(&run->target, error))
-        return false;
     if (options->restore_command != NULL)
         run->restore_command = arena_strdup(run->arena, options->restore_command);
-    else if (options->restore_target_wal && !ask_for_restore_command(run, error))
-        return false;
-    *finished = false;
-    if (!open_source(run, error) ||
-        !run->source->operations->read_control(run->source, &run->source_control, error))
-        return go_without_source(run, finished, error);
+    else if (options->restore_target_wal && !ask_for_restore_command(run, &problem))
+        run_add_problem(run, &problem);
+}
+
+static void note_versions(Run *run)
+{
     run->report->version = run->target.control.version;
     run->shape = (WalShape){.version = run->target.control.version,
                             .system_identifier = run->target.control.system_identifier,
                             .segment_size = run->target.control.wal_segment_size,
                             .block_size = run->target.control.wal_block_size};
-    return check_prerequisites(run, error) &&
+}
+
+/* The source cannot be asked: that is an error, but what is wrong with the target is said as well.
+ */
+static bool do_without_source(Run *run, bool *finished, Error *error)
+{
+    Error stopped;
+
+    if (go_without_source(run, finished, error))
+        return true;
+    if (error->hint[0] == '\0')
+        error_hint(error, "Is the source running, and does it accept this connection? The server's "
+                          "address, its pg_hba.conf and the password file decide.");
+    run_add_problem(run, error);
+    if (stop_check(&stopped))
+        check_prerequisites(run, false);
+    return false;
+}
+
+bool phase_identify(Run *run, bool *finished, Error *error)
+{
+    /* The order of the original: callers match the first message. The restore command needs the
+       version, so pg_control is read before; what is wrong with it is said in its turn. */
+    *finished = false;
+    if (!target_read(&run->target, error))
+        return false;
+    find_restore_command(run);
+    note_versions(run);
+    if (!open_source(run, error) ||
+        !run->source->operations->read_control(run->source, &run->source_control, error))
+        return do_without_source(run, finished, error) || run_check_problems(run, error);
+    run->identified = check_prerequisites(run, true);
+    return (run->identified || run_check_problems(run, error)) &&
            run->source->operations->position(run->source, &run->source_control, &run->position,
                                              error) &&
            run_open_archives(run, error) && read_histories(run, error);

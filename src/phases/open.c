@@ -43,7 +43,7 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     if (pending && run->options->dry_run)
     {
         *finished = true;
-        run->report->rewind_needed = true;
+        run->report->rewind_needed = run->report->resumed = true;
         log_info("servers diverged at WAL location %s",
                  description); /* contract: callers look for it */
         log_info("an interrupted rewind is pending; running without --dry-run finishes it");

@@ -100,3 +100,37 @@ bool phase_plan(Run *run, Error *error)
         wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
     return stage_check(run->options->target, &run->plan, &wal, error);
 }
+
+void run_survey(Run *run)
+{
+    const WalSpace wal = {0};
+    BlockMap *none;
+    Error problem;
+
+    /* Where a plan was made, its files were looked at. */
+    if (!run->identified || run->report->planned || run->source_history.count == 0)
+        return;
+    /* What a rewind would do at least: no block of the target is known to be wrong. */
+    none = blockmap_create();
+    run->scanned = (ScanResult){.blocks = none};
+    run->input = (PlanInput){.version = run->shape.version,
+                             .shape = run->shape,
+                             .block_size = run->target.control.block_size,
+                             .relation_segment_blocks = run->target.control.relation_segment_blocks,
+                             .scan = &run->scanned,
+                             .source_history = &run->source_history,
+                             .source = &run->source_files,
+                             .target = &run->target_files,
+                             .divergence = run->target.control.checkpoint.redo,
+                             .whole_from = run->target.control.checkpoint.redo};
+    if (!list_both_sides(run, &problem))
+        run_add_problem(run, &problem);
+    else
+    {
+        tablespaces_map(&run->options->tablespaces, &run->source_files);
+        if (!plan_make(&run->input, &run->plan, &problem) ||
+            !stage_check(run->options->target, &run->plan, &wal, &problem))
+            run_add_problem(run, &problem);
+    }
+    blockmap_destroy(none);
+}

@@ -1,11 +1,26 @@
 #include "phases/run.h"
 
 #include "apply/roots.h"
+#include "base/log.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MISSING_NAMES_SIZE_MAX 1000
+
+void run_add_problem(Run *run, const Error *problem)
+{
+    if (problem->message[0] != '\0')
+        log_error(problem);
+    run->problems++;
+    if (run->worst != ERROR_IMPOSSIBLE)
+        run->worst = problem->kind;
+}
+
+bool run_check_problems(const Run *run, Error *error)
+{
+    return run->problems == 0 || error_set(error, run->worst, "%s", "");
+}
 
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text)
 {

@@ -35,6 +35,13 @@ typedef struct Run
 
     bool resumed; /* an interrupted rewind was finished first */
 
+    /* What is wrong is said when it is found, and the run goes on looking for more. Nothing is
+     * staged then. */
+    size_t problems;
+    bool identified; /* source and target are of one cluster, and neither is running or unsafe to
+                        look at */
+    ErrorKind worst; /* of them; ERROR_NONE: there are none */
+
     Target target;
     Source *source;
     Control source_control;
@@ -72,6 +79,15 @@ typedef struct Run
 /* An LSN as the target's version prints it; text holds LSN_TEXT_SIZE bytes. */
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
 
+/*
+ * A problem that does not keep the run from looking for others: it is said now, and the run ends
+ * before anything is staged. Of the kinds ERROR_IMPOSSIBLE is the worst.
+ */
+void run_add_problem(Run *run, const Error *problem);
+
+/* Were there any? Then the error, whose message is empty since each was said already. */
+MUST_CHECK bool run_check_problems(const Run *run, Error *error);
+
 /* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more
  * is to be said. */
 MUST_CHECK bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error);
@@ -79,7 +95,7 @@ MUST_CHECK bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Err
 /*
  * 2. Identify: both clusters, all prerequisites, the source's position, both histories. *finished:
  * an interrupted rewind was finished, and the source cannot be asked whether it is still the one to
- * follow: that is a warning.
+ * follow: that is a warning. Problems that let the next phases work are only noted.
  */
 MUST_CHECK bool phase_identify(Run *run, bool *finished, Error *error);
 
@@ -99,6 +115,12 @@ MUST_CHECK bool phase_start(Run *run, Error *error);
 /* 5. and 6. List both directories, decide, and check all that can be checked before anything is
  * written. */
 MUST_CHECK bool phase_plan(Run *run, Error *error);
+
+/*
+ * After a phase before that has failed: what can be said of the target's files and disks without
+ * it, as problems. Nothing is said where even that is not known.
+ */
+void run_survey(Run *run);
 
 /*
  * 7. Stage everything, prove the chain of WAL, write the journal. *obsolete: nothing was written,

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+/* Raised when a key goes or changes its meaning; new keys leave it. */
+#define REPORT_VERSION 1
+
 static const char *const kind_keys[KIND_COUNT] = {[KIND_RELATION] = "relations",
                                                   [KIND_FORK] = "other_forks",
                                                   [KIND_WAL] = "wal",
@@ -60,19 +63,23 @@ static void json_history(Json *json, const char *key, const Report *report, cons
     json_close(json, ']');
 }
 
-static void json_error(Json *json, const Error *error)
+/* Each with what to do about it, as far as there is something. */
+static void json_errors(Json *json, const Report *report)
 {
-    if (error == NULL)
+    json_key(json, "errors");
+    json_open(json, '[');
+    for (size_t i = 0; i < report->error_count; i++)
     {
-        json_null(json, "error");
-        return;
+        const Error *error = report->errors[i];
+
+        json_next_line(json);
+        json_open(json, '{');
+        json_string(json, "message", error->message);
+        json_string(json, "detail", error->detail[0] != '\0' ? error->detail : NULL);
+        json_string(json, "hint", error->hint[0] != '\0' ? error->hint : NULL);
+        json_close(json, '}');
     }
-    json_key(json, "error");
-    json_open(json, '{');
-    json_string(json, "message", error->message);
-    json_string(json, "detail", error->detail[0] != '\0' ? error->detail : NULL);
-    json_string(json, "hint", error->hint[0] != '\0' ? error->hint : NULL);
-    json_close(json, '}');
+    json_close(json, ']');
 }
 
 static void json_divergence(Json *json, const Report *report)
@@ -152,15 +159,17 @@ static void json_times(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-void report_json(const Report *report, const Error *error, int exit_status, Buffer *text)
+void report_json(const Report *report, int exit_status, Buffer *text)
 {
     Json json = {.text = text};
 
     json_open(&json, '{');
-    json_string(&json, "result", report_verdict(report, error, exit_status).key);
+    json_number(&json, "report_version", REPORT_VERSION);
+    json_string(&json, "result", report_verdict(report, exit_status).key);
     json_number(&json, "exit_status", (uint64_t) exit_status);
     json_bool(&json, "dry_run", report->dry_run);
-    json_error(&json, error);
+    json_string(&json, "mode", "scan");
+    json_errors(&json, report);
     json_string(&json, "source", report->source);
     json_string(&json, "target", report->target);
     if (report->version != NULL)

@@ -7,14 +7,14 @@
 
 const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
 
-Verdict report_verdict(const Report *report, const Error *error, int exit_status)
+Verdict report_verdict(const Report *report, int exit_status)
 {
-    if (error != NULL && exit_status == 2)
+    if (exit_status == 2)
         return (Verdict){"unfinished", "begun but not finished: run the same command again"};
-    if (error != NULL && exit_status == 3)
+    if (exit_status == 3)
         return (Verdict){"impossible",
                          "impossible for this target and source; nothing was changed"};
-    if (error != NULL)
+    if (exit_status != 0)
         return (Verdict){"failed", "failed; the target is unchanged"};
     if (report->resumed && report->dry_run)
         return (Verdict){"would_finish", "dry run: an interrupted rewind would be finished"};

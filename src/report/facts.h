@@ -17,7 +17,7 @@ typedef struct Verdict
 
 extern const char *const report_phase_names[PHASE_COUNT];
 
-Verdict report_verdict(const Report *report, const Error *error, int exit_status);
+Verdict report_verdict(const Report *report, int exit_status);
 
 /* At most, WAL included. */
 uint64_t report_bytes_to_fetch(const Report *report);

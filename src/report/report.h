@@ -31,6 +31,9 @@ typedef struct Report
     const char *source; /* description, or NULL when not known yet */
     const char *target;
     const Version *version; /* NULL: not known yet */
+    const Error *const
+        *errors; /* all that were said, the run's own last or alone; set at the end */
+    size_t error_count;
     bool dry_run;
     bool rewind_needed;
     bool resumed;  /* an interrupted run was finished */
@@ -63,18 +66,19 @@ typedef struct Report
 } Report;
 
 /*
- * The text document, for people, appended to text; what the run did not find out is left out. error
- * NULL on success. Times are local (TZ), with UTC beside them. Only messages and paths can make a
+ * The text document, for people, appended to text; what the run did not find out is left out.
+ * Times are local (TZ), with UTC beside them. Only messages and paths can make a
  * line longer than 100 columns.
  */
-void report_text(const Report *report, const Error *error, int exit_status, Buffer *text);
+void report_text(const Report *report, int exit_status, Buffer *text);
 
 /*
- * One JSON object, the same facts. Every key is always there; null: the run did not come to know
+ * One JSON object, the same facts; docs/report.schema.json says what each key is. Every key is
+ * always there; null: the run did not come to know
  * it, or there is no such thing. LSNs are strings as the server prints them, times ISO 8601 in UTC,
  * sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
  */
-void report_json(const Report *report, const Error *error, int exit_status, Buffer *text);
+void report_json(const Report *report, int exit_status, Buffer *text);
 
 /*
  * Both timelines as a small picture, such as

@@ -175,14 +175,14 @@ static void text_times(const Report *report, Buffer *text)
     text_row(text, "total", "%.2f s", report_seconds_total(report));
 }
 
-void report_text(const Report *report, const Error *error, int exit_status, Buffer *text)
+void report_text(const Report *report, int exit_status, Buffer *text)
 {
-    const bool done = error == NULL && !report->dry_run;
+    const bool done = exit_status == 0 && !report->dry_run;
     char lsn[LSN_TEXT_SIZE];
 
-    buffer_printf(text, "pg_rewind: %s\n\n", report_verdict(report, error, exit_status).text);
-    if (error != NULL)
-        text_failure(error, text);
+    buffer_printf(text, "pg_rewind: %s\n\n", report_verdict(report, exit_status).text);
+    for (size_t i = 0; i < report->error_count; i++)
+        text_failure(report->errors[i], text);
     if (report->source != NULL)
         text_row(text, "source", "%s", report->source);
     if (report->target != NULL)

@@ -21,6 +21,7 @@
 #   PG_REWIND_TEST_SEED      of tests that throw dice
 #   PG_REWIND_TEST_OPTIONS   more options for each run of the program, as --late-start
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
+#   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file runs (default), 'all', 'no'
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
 
@@ -44,6 +45,7 @@ our @EXPORT = (
 );
 
 my @all_versions = 10 .. 18;
+my $foretelling = 0;    # a dry run goes before each rewind
 
 # Run a subtest for each server version, and end the test file.
 # Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version.
@@ -56,6 +58,8 @@ sub each_version
     plan(skip_all => 'not for the versions ' . $ENV{PG_VERSIONS}) if !@versions;
     for my $version (@versions)
     {
+        my $which = $ENV{PG_REWIND_TEST_DRY} // 'last';
+        $foretelling = $which eq 'all' || ($which eq 'last' && $version == $versions[-1]);
         subtest("version $version", sub {
             my $alive = eval { $test->($version); 1 };
             fail("the test came to its end: $@") if !$alive;
@@ -99,8 +103,10 @@ sub split_brain
     return ($source, $target);
 }
 
-# Run pg_rewind; returns { status, signal, stdout, stderr }.
+# Run pg_rewind; returns { status, signal, stdout, stderr }. A dry run with the same options goes before it, and must end with the
+# same exit status and leave the target as it was.
 #
+#   not_foretold => why a dry run cannot know, or would disturb the test
 #   kind => 'server' (default) or 'directory'
 #   user => role to connect to the source as
 #   options => [ more options ]
@@ -117,7 +123,21 @@ sub rewind
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
     my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
     my @arguments = (@source, @{ $option{options} // [] });
-    return run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
+    # (A proxy counts what passes.)
+    my $foretold = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
+        ? undef : foretold($target, \@arguments, \%env);
+    my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
+    is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')
+        or diag("dry run:\n$foretold->{stderr}rewind:\n$result->{stderr}")
+        if defined $foretold;
+    return $result;
+}
+
+sub foretold
+{
+    my ($target, $arguments, $env) = @_;
+    return if !$foretelling || $ENV{PG_REWIND} =~ m{^/usr/lib/postgresql/} || grep { /^(?:-n|--dry-run|--report-file)/ } @$arguments;
+    return run([ rewind_argv($target->data, @$arguments, '--dry-run') ], env => $env);
 }
 
 # Test that it succeeds and keeps stdout empty; returns the result.
