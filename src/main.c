@@ -46,6 +46,8 @@ enum
     OPTION_CONFIG_FILE,
     OPTION_DEBUG,
     OPTION_HELP,
+    OPTION_KEEP,
+    OPTION_KEEP_CONFIG,
     OPTION_LATE_START,
     OPTION_NO_ENSURE_SHUTDOWN,
     OPTION_REPORT,
@@ -98,6 +100,12 @@ static const OptionRow option_rows[] = {
      "use specified main server configuration\n"
      "file when running target cluster"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
+    {OPTION_KEEP, "keep", "PATTERN",
+     "leave files of the target that match as they\n"
+     "are (may be repeated)"},
+    {OPTION_KEEP_CONFIG, "keep-config", NULL,
+     "leave the target's configuration files,\n"
+     "certificates and keys as they are"},
     {OPTION_LATE_START, "late-start", NULL,
      "recover from the source's last checkpoint if\n"
      "possible: more is copied, less replayed"},
@@ -320,6 +328,11 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         return true;
     case OPTION_DEBUG:
         log_set_debug(true);
+        return true;
+    case OPTION_KEEP:
+        return keep_add(options->keep, value, error);
+    case OPTION_KEEP_CONFIG:
+        options->keep->configuration = true;
         return true;
     case OPTION_LATE_START:
         options->late_start = true;
@@ -581,10 +594,12 @@ int main(int argc, char **argv)
 {
     static Error error;
     static Command command; /* its mappings of tablespaces are in use to the end */
+    static Keep keep;
     FILE *report_file;
     int first_argument = argc;
     int status;
 
+    command.options.keep = &keep;
     command.options.jobs = default_jobs();
     command.options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
     if (!file_open_standard())

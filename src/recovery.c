@@ -12,6 +12,7 @@
 
 #define SETTINGS_PATH "postgresql.auto.conf"
 #define SIGNAL_PATH "standby.signal"
+#define RECOVERY_SIGNAL_PATH "recovery.signal"
 #define RECOVERY_CONF_PATH "recovery.conf"
 #define SETTINGS_SIZE_MAX (16 * 1024 * 1024)
 
@@ -33,6 +34,12 @@ void recovery_claim_files(const Version *version, Plan *plan)
             entry->action = ACTION_NONE;
             entry->claimed = true;
         }
+        else if (!uses_recovery_conf(version) && strcmp(entry->path, RECOVERY_SIGNAL_PATH) == 0)
+        {
+            /* standby.signal wins, but a promotion would leave this one for the next start. */
+            entry->action = entry->on_target ? ACTION_REMOVE : ACTION_NONE;
+            entry->claimed = !entry->on_target;
+        }
     }
 }
 
@@ -43,9 +50,8 @@ static bool append_option(void *context, const char *keyword, const char *value,
     return true;
 }
 
-/* primary_conninfo for the connection that is open. */
-static bool make_conninfo(Source *source, const Version *version, const char *conninfo,
-                          Buffer *text, Error *error)
+bool recovery_conninfo(Source *source, const Version *version, const char *conninfo, Buffer *text,
+                       Error *error)
 {
     Arena *arena = arena_create();
     const char *dbname = connection_explicit_dbname(conninfo, arena);
@@ -57,30 +63,59 @@ static bool make_conninfo(Source *source, const Version *version, const char *co
     return result;
 }
 
+static void put_setting(Buffer *settings, const char *name, const char *value)
+{
+    Buffer changed = {0};
+
+    setting_replace((const char *) settings->bytes, settings->size, name, value, &changed);
+    buffer_free(settings);
+    *settings = changed;
+}
+
 /* Settings are `old` with primary_conninfo in place of what it had. */
 static bool make_settings(Source *source, const Version *version, const char *conninfo,
                           const Buffer *old, Buffer *settings, Error *error)
 {
     Buffer primary = {0};
-    bool result = make_conninfo(source, version, conninfo, &primary, error);
+    bool result = recovery_conninfo(source, version, conninfo, &primary, error);
 
-    if (result && uses_recovery_conf(version))
+    if (result && uses_recovery_conf(version) && old->size == 0)
         recovery_conf_make(buffer_string(&primary), settings);
     else if (result)
         setting_replace((const char *) old->bytes, old->size, "primary_conninfo",
                         buffer_string(&primary), settings);
+    if (result && uses_recovery_conf(version) && old->size > 0)
+    {
+        put_setting(settings, "standby_mode", "on");
+        put_setting(settings, "recovery_target_timeline", "latest");
+    }
     buffer_free(&primary);
     return result;
 }
 
-bool recovery_stage(Stage *stage, Source *source, const Version *version, const char *conninfo,
-                    Error *error)
+/* The settings to begin with: of a recovery.conf only one that is kept. */
+static bool read_old_settings(const Plan *plan, const char *target_directory, Source *source,
+                              const Version *version, Buffer *old, Error *error)
+{
+    const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
+    char path[PATH_SIZE];
+    bool found;
+
+    if (plan_keeps(plan, name))
+        return path_join(path, sizeof(path), target_directory, name, error) &&
+               file_read_all(path, SETTINGS_SIZE_MAX, old, &found, error);
+    return uses_recovery_conf(version) ||
+           source->operations->read_file(source, SETTINGS_PATH, SETTINGS_SIZE_MAX, old, &found,
+                                         error);
+}
+
+bool recovery_stage(Stage *stage, const Plan *plan, const char *target_directory, Source *source,
+                    const Version *version, const char *conninfo, Error *error)
 {
     Buffer old = {0}, settings = {0};
-    bool found, result;
+    bool result;
 
-    result = source->operations->read_file(source, SETTINGS_PATH, SETTINGS_SIZE_MAX, &old, &found,
-                                           error) &&
+    result = read_old_settings(plan, target_directory, source, version, &old, error) &&
              make_settings(source, version, conninfo, &old, &settings, error);
     if (result && uses_recovery_conf(version))
         result = stage_content(stage, RECOVERY_CONF_PATH, settings.bytes, settings.size, error);
@@ -110,8 +145,9 @@ bool recovery_write(const char *target_directory, Source *source, const Version 
     char path[PATH_SIZE];
     bool found, result;
 
-    result = path_join(path, sizeof(path), target_directory, SETTINGS_PATH, error) &&
-             file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error) &&
+    result = (uses_recovery_conf(version) ||
+              (path_join(path, sizeof(path), target_directory, SETTINGS_PATH, error) &&
+               file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error))) &&
              make_settings(source, version, conninfo, &old, &settings, error);
     if (result && uses_recovery_conf(version))
         result =

@@ -13,10 +13,17 @@
 /* The files that -R writes are no longer the plan's. */
 void recovery_claim_files(const Version *version, Plan *plan);
 
-/* Stage standby.signal and the source's postgresql.auto.conf with primary_conninfo, or
- * recovery.conf (10, 11). */
-MUST_CHECK bool recovery_stage(Stage *stage, Source *source, const Version *version,
-                               const char *conninfo, Error *error);
+/*
+ * Stage standby.signal and postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11).
+ * The plan says whether the file is the source's, or the target's that is kept.
+ */
+MUST_CHECK bool recovery_stage(Stage *stage, const Plan *plan, const char *target_directory,
+                               Source *source, const Version *version, const char *conninfo,
+                               Error *error);
+
+/* primary_conninfo as these two write it, appended to text. */
+MUST_CHECK bool recovery_conninfo(Source *source, const Version *version, const char *conninfo,
+                                  Buffer *text, Error *error);
 
 /* The same, written into a target that needed no rewind: settings first, each file whole by rename.
  */

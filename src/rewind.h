@@ -5,6 +5,7 @@
 #define REWIND_H
 
 #include "base/error.h"
+#include "plan/keep.h"
 #include "plan/tablespaces.h"
 #include "report/report.h"
 
@@ -27,6 +28,7 @@ typedef struct Options
     bool no_ensure_shutdown;
     bool late_start;                /* --late-start */
     TablespaceMappings tablespaces; /* -T */
+    Keep *keep;                     /* --keep, --keep-config; or NULL */
     bool syncfs;                    /* --sync-method=syncfs */
     int jobs;                       /* -j; >= 1 */
     int retry_timeout_seconds;      /* --retry-timeout; default 60 */

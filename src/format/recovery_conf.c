@@ -192,6 +192,38 @@ bool setting_find(const char *text, size_t size, const char *name, Buffer *value
     return found;
 }
 
+/* Any name, into a buffer in lower case; then go behind it and the equals sign. */
+static bool take_any_name(Line *line, Buffer *name)
+{
+    buffer_clear(name);
+    skip_blanks(line);
+    while (line->position < line->end &&
+           (is_letter_or_digit(*line->position) || *line->position == '_' ||
+            *line->position == '.' || *line->position == '$'))
+    {
+        char byte = *line->position++;
+
+        buffer_append_u8(name, (uint8_t) (byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : byte));
+    }
+    skip_blanks(line);
+    if (line->position < line->end && *line->position == '=')
+        line->position++;
+    skip_blanks(line);
+    return name->size > 0;
+}
+
+bool setting_next(const char **position, const char *end, Buffer *name, Buffer *value)
+{
+    while (*position < end)
+    {
+        Line line = next_line(position, end);
+
+        if (take_any_name(&line, name) && take_value(&line, value))
+            return true;
+    }
+    return false;
+}
+
 void setting_replace(const char *old, size_t old_size, const char *name, const char *value,
                      Buffer *text)
 {

@@ -35,6 +35,12 @@ void recovery_conf_make(const char *conninfo, Buffer *text);
 bool setting_find(const char *text, size_t size, const char *name, Buffer *value);
 
 /*
+ * The next setting of a text from *position on, which is moved behind its line: name in lower case,
+ * unquoted value. False: there is none before end.
+ */
+bool setting_next(const char **position, const char *end, Buffer *name, Buffer *value);
+
+/*
  * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's
  * redo, %% expanded. Anything else behind % is an error worded as in PostgreSQL 16 (percentrepl.c).
  */

@@ -71,6 +71,8 @@ static bool make_plan(Run *run, Error *error)
     tablespaces_map(&run->options->tablespaces, &run->source_files);
     run->input.source = &run->source_files;
     run->input.target = &run->target_files;
+    run->input.keep = run->options->keep;
+    run_keep_named_files(run);
     if (!plan_make(&run->input, &run->plan, error))
         return false;
     if (run->options->write_recovery_conf)
@@ -121,6 +123,7 @@ void run_survey(Run *run)
                              .source_history = &run->source_history,
                              .source = &run->source_files,
                              .target = &run->target_files,
+                             .keep = run->options->keep,
                              .divergence = run->target.control.checkpoint.redo,
                              .whole_from = run->target.control.checkpoint.redo};
     if (!list_both_sides(run, &problem))
@@ -128,6 +131,7 @@ void run_survey(Run *run)
     else
     {
         tablespaces_map(&run->options->tablespaces, &run->source_files);
+        run_keep_named_files(run);
         if (!plan_make(&run->input, &run->plan, &problem) ||
             !stage_check(run->options->target, &run->plan, &wal, &problem))
             run_add_problem(run, &problem);

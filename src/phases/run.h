@@ -42,6 +42,8 @@ typedef struct Run
                         look at */
     ErrorKind worst; /* of them; ERROR_NONE: there are none */
 
+    bool kept_named_files; /* run_keep_named_files was called */
+
     Target target;
     Source *source;
     Control source_control;
@@ -154,6 +156,10 @@ MUST_CHECK bool run_open_archives(Run *run, Error *error);
  * that still writes there: it is tried again for some seconds.
  */
 MUST_CHECK bool run_remove_scratch(const Run *run, Error *error);
+
+/* With --keep-config: what the target's configuration includes, and the files that it names, are
+ * kept as well. */
+void run_keep_named_files(Run *run);
 
 /* Of use to several phases: WAL segments that the rewound target needs. */
 Lsn run_wal_end(const Run *run); /* the last position that it must have */

@@ -321,8 +321,9 @@ static bool is_below_left(const Planner *planner, const char *path)
     return false;
 }
 
-/* The entry of the directory that the first length bytes of path name; NULL: there is none. */
-static PlanEntry *find_directory(Plan *plan, const char *path, size_t length)
+/* The entry of what the first length bytes of path name, as a rule a directory; NULL: there is
+ * none. */
+static PlanEntry *find_directory(const Plan *plan, const char *path, size_t length)
 {
     size_t low = 0, high = plan->count;
 
@@ -340,6 +341,11 @@ static PlanEntry *find_directory(Plan *plan, const char *path, size_t length)
             high = middle;
     }
     return NULL;
+}
+
+PlanEntry *plan_find(const Plan *plan, const char *path)
+{
+    return find_directory(plan, path, strlen(path));
 }
 
 /* The target's file stays: so must the directories that hold it, also those that the source lacks.
@@ -451,14 +457,71 @@ static bool content_is_left(const Planner *planner, const Candidate *candidate)
     return class == PATH_LEFT;
 }
 
+/* Replay, or the state that it begins with, would not fit what the target has in these. */
+static bool must_come_from_source(const char *path)
+{
+    return path_is_servers(path) || strcmp(path, "backup_label") == 0 ||
+           strcmp(path, "tablespace_map") == 0;
+}
+
+/* The target keeps its own file, or has none as before. */
+static bool decide_kept(Planner *planner, const Candidate *candidate, const char *kept_by,
+                        Error *error)
+{
+    Plan *plan = planner->plan;
+    const ListedFile *target = candidate->target;
+    const bool is_directory = (target != NULL ? target : candidate->source)->type == FILE_DIRECTORY;
+
+    if (must_come_from_source(candidate->path))
+    {
+        error_set(error, ERROR_FAILED, "\"%s\" cannot be kept: it must come from the source",
+                  candidate->path);
+        error_detail(error, "The pattern \"%s\" matches it.", kept_by);
+        return error_hint(error, "With --keep only files can be kept that the server itself does "
+                                 "not write, such as its configuration.");
+    }
+    log_debug("\"%s\" is kept (%s)", candidate->path, kept_by);
+    plan->kept = memory_resize(plan->kept, (plan->kept_count + 1) * sizeof(*plan->kept));
+    plan->kept[plan->kept_count++] =
+        (PlanKept){candidate->path, .on_target = target != NULL, .is_directory = is_directory};
+    leave_on_target(planner, candidate);
+    return true;
+}
+
+bool plan_keeps(const Plan *plan, const char *path)
+{
+    for (size_t i = 0; i < plan->kept_count; i++)
+    {
+        size_t length = strlen(plan->kept[i].path);
+
+        if (strncmp(path, plan->kept[i].path, length) == 0 &&
+            (path[length] == '\0' || path[length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* Was the directory that it is in kept? What is below one stands next to it, but for names that
+ * sort between. */
+static bool is_below_kept(const Planner *planner, const char *path)
+{
+    const char *slash = strchr(path, '/');
+
+    return planner->plan->kept_count > 0 && slash != NULL && !path_is_servers(path) &&
+           plan_keeps(planner->plan, path);
+}
+
 static bool decide(Planner *planner, Candidate *candidate, Error *error)
 {
     const PlanInput *input = planner->input;
+    const char *kept_by;
     bool regular = (candidate->source == NULL || candidate->source->type == FILE_REGULAR) &&
                    (candidate->target == NULL || candidate->target->type == FILE_REGULAR);
 
-    if (is_below_left(planner, candidate->path))
+    if (is_below_left(planner, candidate->path) || is_below_kept(planner, candidate->path))
         return true;
+    if (keep_matches(input->keep, candidate->path, &kept_by))
+        return decide_kept(planner, candidate, kept_by, error);
     candidate->class = path_classify(input->version, &input->shape, candidate->path,
                                      &candidate->file, &candidate->is_relation_file);
     if (candidate->target != NULL && candidate->target->unreadable &&
@@ -556,6 +619,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
         s += order <= 0;
         t += order >= 0;
     }
+    keep_warn(input->keep);
     count_bytes(plan);
     return true;
 }
@@ -564,6 +628,7 @@ void plan_free(Plan *plan)
 {
     free(plan->entries);
     free(plan->conflicts);
+    free(plan->kept);
     *plan = (Plan){0};
 }
 

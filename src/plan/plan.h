@@ -9,6 +9,7 @@
 #include "format/history.h"
 #include "format/relpath.h"
 #include "format/walpage.h"
+#include "plan/keep.h"
 #include "plan/listing.h"
 #include "wal/scan.h"
 
@@ -70,12 +71,22 @@ typedef struct PlanConflict
     bool unreadable; /* a directory of the target; else of different type in source and target */
 } PlanConflict;
 
+/* What the target keeps by --keep: its own file, or none where only the source has one. */
+typedef struct PlanKept
+{
+    const char *path;
+    bool on_target;
+    bool is_directory; /* with all below it */
+} PlanKept;
+
 typedef struct Plan
 {
     PlanEntry *entries; /* ascending by path */
     size_t count;
     PlanConflict *conflicts;
     size_t conflict_count;
+    PlanKept *kept; /* ascending by path */
+    size_t kept_count;
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
@@ -96,6 +107,7 @@ typedef struct PlanInput
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
     const History *source_history;
+    Keep *keep; /* NULL: nothing */
     Lsn divergence;
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
@@ -104,7 +116,8 @@ typedef struct PlanInput
 /*
  * Decide. Strings come from the listings. Files that the server reads and that are of different
  * type in source and target are conflicts: such a plan cannot be carried out; of others a warning
- * is given, and they are left alone. Entries are in `plan->entries` (plan_free).
+ * is given, and they are left alone. A file that shall be kept, but that must come from the source,
+ * is an error. Entries are in `plan->entries` (plan_free).
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);
@@ -118,6 +131,12 @@ bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
 
 /* Does the action leave the file where it is, to be patched, extended or cut? */
 bool plan_stays_in_place(const PlanEntry *entry);
+
+/* Does the target keep this file or directory, by itself or with one that it is in? */
+bool plan_keeps(const Plan *plan, const char *path);
+
+/* The entry of a path; NULL: there is none. */
+PlanEntry *plan_find(const Plan *plan, const char *path);
 
 /* The size that a file has after the rewind, as far as the plan knows. */
 uint64_t plan_final_size(const PlanEntry *entry);

@@ -1,0 +1,252 @@
+#include "format/settings.h"
+
+#include "format/recovery_conf.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#define DEPTH_MAX 10 /* CONF_FILE_MAX_DEPTH of the server */
+#define FILES_MAX 1000
+#define SETTINGS_MAX 10000
+
+/* ---- the list ---- */
+
+static size_t find_place(const Settings *settings, const char *name, bool *found)
+{
+    size_t low = 0, high = settings->count;
+
+    *found = false;
+    while (low < high)
+    {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, settings->items[middle].name);
+
+        if (order == 0)
+        {
+            *found = true;
+            return middle;
+        }
+        if (order > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const char *settings_value(const Settings *settings, const char *name)
+{
+    bool found;
+    size_t place = find_place(settings, name, &found);
+
+    return found ? settings->items[place].value : NULL;
+}
+
+static void set(Settings *settings, const char *name, const char *value)
+{
+    bool found;
+    size_t place = find_place(settings, name, &found);
+
+    if (!found && settings->count == SETTINGS_MAX)
+    {
+        settings->incomplete = true;
+        return;
+    }
+    if (!found)
+    {
+        if (settings->items == NULL)
+            settings->items =
+                arena_allocate(settings->arena, SETTINGS_MAX * sizeof(*settings->items));
+        memmove(&settings->items[place + 1], &settings->items[place],
+                (settings->count - place) * sizeof(*settings->items));
+        settings->items[place].name = arena_strdup(settings->arena, name);
+        settings->count++;
+    }
+    settings->items[place].value = arena_strdup(settings->arena, value);
+}
+
+/* ---- files ---- */
+
+const char *settings_path(Arena *arena, const char *base, const char *value)
+{
+    const char *slash = strrchr(base, '/');
+    const char *part = value;
+
+    if (value[0] == '\0' || value[0] == '/')
+        return NULL;
+    while (part != NULL)
+    {
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
+            return NULL;
+        part = strchr(part, '/');
+        part = part != NULL ? part + 1 : NULL;
+    }
+    while (strncmp(value, "./", 2) == 0)
+        value += 2;
+    if (slash == NULL)
+        return arena_strdup(arena, value);
+    return arena_printf(arena, "%.*s/%s", (int) (slash - base), base, value);
+}
+
+static void read_file(Settings *settings, const SettingsReader *reader, const char *path,
+                      int depth);
+
+static bool is_settings_file(const char *name)
+{
+    size_t length = strlen(name);
+
+    return name[0] != '.' && length > 5 && strcmp(name + length - 5, ".conf") == 0;
+}
+
+static void read_directory(Settings *settings, const SettingsReader *reader, const char *path,
+                           int depth)
+{
+    const char *const *names;
+    size_t count;
+
+    reader->list(reader->context, path, settings->arena, &names, &count);
+    for (size_t i = 0; i < count; i++)
+        if (is_settings_file(names[i]))
+            read_file(settings, reader, arena_printf(settings->arena, "%s/%s", path, names[i]),
+                      depth + 1);
+}
+
+static void take(Settings *settings, const SettingsReader *reader, const char *path, int depth,
+                 const char *name, const char *value)
+{
+    const bool is_directory = strcmp(name, "include_dir") == 0;
+    const char *included;
+
+    if (!is_directory && strcmp(name, "include") != 0 && strcmp(name, "include_if_exists") != 0)
+    {
+        set(settings, name, value);
+        return;
+    }
+    included = settings_path(settings->arena, path, value);
+    if (included == NULL)
+        settings->incomplete = true;
+    else if (is_directory)
+        read_directory(settings, reader, included, depth);
+    else
+        read_file(settings, reader, included, depth + 1);
+}
+
+static void read_file(Settings *settings, const SettingsReader *reader, const char *path, int depth)
+{
+    Buffer content = {0}, name = {0}, value = {0};
+    const char *position, *end;
+    bool found = false;
+
+    if (settings->files == NULL)
+        settings->files = arena_allocate(settings->arena, FILES_MAX * sizeof(*settings->files));
+    if (depth > DEPTH_MAX || settings->file_count == FILES_MAX ||
+        !reader->read(reader->context, path, &content, &found))
+        settings->incomplete = true;
+    else if (found)
+    {
+        settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
+        position = buffer_string(&content);
+        end = position + content.size;
+        while (setting_next(&position, end, &name, &value))
+            take(settings, reader, path, depth, buffer_string(&name), buffer_string(&value));
+    }
+    buffer_free(&content);
+    buffer_free(&name);
+    buffer_free(&value);
+}
+
+void settings_read(Settings *settings, const SettingsReader *reader, const char *path)
+{
+    read_file(settings, reader, path, 0);
+}
+
+/* ---- passwords ---- */
+
+static const char *const secret_words[] = {"password", "passwd", "passphrase", "secret",
+                                           "token",    "pwd",    "_key",       NULL};
+
+static bool holds_word(const char *text, size_t length)
+{
+    for (const char *const *word = secret_words; *word != NULL; word++)
+        for (size_t i = 0; i + strlen(*word) <= length; i++)
+            if (strncasecmp(text + i, *word, strlen(*word)) == 0)
+                return true;
+    return false;
+}
+
+/* Settings that have such a word in their names and tell no secret. */
+static bool is_secret_name(const char *name)
+{
+    return holds_word(name, strlen(name)) && strcmp(name, "password_encryption") != 0 &&
+           strncmp(name, "ssl_", 4) != 0;
+}
+
+/* Behind position: a value, which may stand in quotes of a connection string or of the shell. */
+static const char *behind_value(const char *position)
+{
+    const char quote = *position;
+
+    if (quote != '\'' && quote != '"')
+    {
+        while (*position != '\0' && strchr(" \t\n&;'\"", *position) == NULL)
+            position += *position == '\\' && position[1] != '\0' ? 2 : 1;
+        return position;
+    }
+    position++;
+    while (*position != '\0' && *position != quote)
+        position += *position == '\\' && position[1] != '\0' ? 2 : 1;
+    return *position == quote ? position + 1 : position;
+}
+
+/* Behind "word = ", if what precedes an equals sign (or blank, for "--password x") is secret. */
+static const char *find_secret(const char *start, const char *equals)
+{
+    const char *end = equals;
+    const char *begin;
+
+    while (end > start && isspace((unsigned char) end[-1]))
+        end--;
+    begin = end;
+    while (begin > start && (isalnum((unsigned char) begin[-1]) || strchr("_-", begin[-1]) != NULL))
+        begin--;
+    if (!holds_word(begin, (size_t) (end - begin)))
+        return NULL;
+    equals += strspn(equals, " \t=");
+    return equals;
+}
+
+const char *setting_masked(Arena *arena, const char *name, const char *value)
+{
+    Buffer text = {0};
+    const char *position = value;
+    const char *result;
+
+    if (is_secret_name(name))
+        return value[0] == '\0' ? value : "********";
+    while (*position != '\0')
+    {
+        const char *at = strncmp(position, "://", 3) == 0 ? position + 3 : NULL;
+        const char *secret =
+            *position == '=' || *position == ' ' ? find_secret(value, position) : NULL;
+        size_t user = at != NULL ? strcspn(at, ":@/ ") : 0;
+
+        if (at != NULL && at[user] == ':' && at[user + 1 + strcspn(at + user + 1, "@/ ")] == '@')
+        {
+            buffer_append(&text, position, (size_t) (at + user + 1 - position));
+            buffer_append_string(&text, "********");
+            position = at + user + 1 + strcspn(at + user + 1, "@/ ");
+        }
+        else if (secret != NULL && *secret != '\0')
+        {
+            buffer_append(&text, position, (size_t) (secret - position));
+            buffer_append_string(&text, "********");
+            position = behind_value(secret);
+        }
+        else
+            buffer_append_u8(&text, (uint8_t) *position++);
+    }
+    result = arena_strdup(arena, buffer_string(&text));
+    buffer_free(&text);
+    return result;
+}

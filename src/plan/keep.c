@@ -1,0 +1,114 @@
+#include "plan/keep.h"
+
+#include "base/log.h"
+#include "plan/classify.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATTERN_LENGTH_MAX 4096
+
+/* What --keep-config keeps, all at the top of the data directory; beside it what the target's
+ * settings name. */
+static const char *const configuration_patterns[] = {
+    "postgresql.conf", "postgresql.auto.conf",
+    "pg_hba.conf",     "pg_ident.conf",
+    "conf.d",          "*.crt",
+    "*.key",           "*.pem",
+    "*.crl",           "*.cer",
+};
+
+static void add(Keep *keep, KeepPattern pattern)
+{
+    keep->patterns = memory_resize(keep->patterns, (keep->count + 1) * sizeof(*keep->patterns));
+    keep->patterns[keep->count++] = pattern;
+}
+
+bool keep_add(Keep *keep, const char *text, Error *error)
+{
+    size_t length;
+
+    while (strncmp(text, "./", 2) == 0)
+        text += 2;
+    length = strlen(text);
+    while (length > 0 && text[length - 1] == '/')
+        length--;
+    if (text[0] == '/')
+    {
+        error_set(error, ERROR_FAILED, "pattern \"%s\" for option %s is not relative", text,
+                  "--keep");
+        return error_hint(error, "Patterns are for paths in the target's data directory.");
+    }
+    if (length == 0 || length > PATTERN_LENGTH_MAX)
+        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", text, "--keep");
+    add(keep, (KeepPattern){.text = text, .length = length});
+    return true;
+}
+
+void keep_add_file(Keep *keep, const char *text)
+{
+    if (!path_is_servers(text))
+        add(keep,
+            (KeepPattern){.text = text, .length = strlen(text), .file = true, .matched = true});
+}
+
+static bool pattern_matches(const KeepPattern *pattern, const char *path)
+{
+    char text[PATTERN_LENGTH_MAX + 1];
+
+    if (pattern->file)
+        return strcmp(pattern->text, path) == 0;
+    /* Most paths differ in the first character: there may be a million. */
+    if (strchr("*?[\\", pattern->text[0]) == NULL && pattern->text[0] != path[0])
+        return false;
+    memcpy(text, pattern->text, pattern->length);
+    text[pattern->length] = '\0';
+    return fnmatch(text, path, FNM_PATHNAME) == 0;
+}
+
+static bool is_configuration(const char *path)
+{
+    const size_t count = sizeof(configuration_patterns) / sizeof(configuration_patterns[0]);
+
+    if (strchr(path, '/') != NULL)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (fnmatch(configuration_patterns[i], path, FNM_PATHNAME) == 0)
+            return true;
+    return false;
+}
+
+bool keep_matches(Keep *keep, const char *path, const char **kept_by)
+{
+    if (keep == NULL)
+        return false;
+    *kept_by = NULL;
+    for (size_t i = 0; i < keep->count; i++)
+    {
+        if (!pattern_matches(&keep->patterns[i], path))
+            continue;
+        keep->patterns[i].matched = true;
+        *kept_by = keep->patterns[i].text;
+    }
+    if (*kept_by == NULL && keep->configuration && is_configuration(path))
+        *kept_by = "the configuration";
+    return *kept_by != NULL;
+}
+
+void keep_warn(Keep *keep)
+{
+    for (size_t i = 0; keep != NULL && i < keep->count; i++)
+    {
+        if (keep->patterns[i].matched)
+            continue;
+        log_warning("no file matches \"%s\", which is to be kept", keep->patterns[i].text);
+        keep->patterns[i].matched = true;
+    }
+}
+
+void keep_free(Keep *keep)
+{
+    free(keep->patterns);
+    *keep = (Keep){0};
+}

@@ -1,0 +1,50 @@
+/*
+ * Files of the target that stay as they are: --keep=PATTERN and --keep-config.
+ */
+#ifndef PLAN_KEEP_H
+#define PLAN_KEEP_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct KeepPattern
+{
+    const char *text; /* the caller's, or of keep_add_file */
+    size_t length;    /* without slashes at the end */
+    bool file;        /* a path that was found in the configuration, no pattern */
+    bool matched;     /* there is such a file, or that there is none was said */
+} KeepPattern;
+
+typedef struct Keep
+{
+    KeepPattern *patterns;
+    size_t count;
+    bool configuration; /* --keep-config */
+} Keep;
+
+/*
+ * Add a shell pattern for paths in the data directory: a wildcard does not match a slash, but it
+ * does a dot at the beginning; what matches a directory keeps all below it. An error unless it is
+ * relative and not empty. text must live as long as keep.
+ */
+MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
+
+/* Add a file that the target's configuration names; nothing happens if that is the server's own.
+ * text must live as long as keep. */
+void keep_add_file(Keep *keep, const char *text);
+
+/*
+ * Shall the target keep this file, or have none if it has none? It is asked for directories before
+ * what is in them, and not for what is below one that is kept. *kept_by: what says so, for
+ * messages.
+ */
+bool keep_matches(Keep *keep, const char *path, const char **kept_by);
+
+/* Warn of patterns that have matched nothing, once. */
+void keep_warn(Keep *keep);
+
+void keep_free(Keep *keep);
+
+#endif

@@ -1,0 +1,185 @@
+/* postgresql.conf with what it includes, and what must not be shown of it. */
+#include "data.h"
+
+#include "format/settings.h"
+
+typedef struct File
+{
+    const char *path;
+    const char *content; /* NULL: cannot be read */
+} File;
+
+static bool read_one(void *context, const char *path, Buffer *content, bool *found)
+{
+    *found = false;
+    for (const File *file = context; file->path != NULL; file++)
+    {
+        if (strcmp(file->path, path) != 0)
+            continue;
+        if (file->content == NULL)
+            return false;
+        buffer_append_string(content, file->content);
+        *found = true;
+    }
+    return true;
+}
+
+static void list_all(void *context, const char *directory, Arena *arena, const char *const **names,
+                     size_t *count)
+{
+    const size_t length = strlen(directory);
+    const char **list = arena_allocate(arena, 10 * sizeof(*list));
+
+    *names = list;
+    *count = 0;
+    for (const File *file = context; file->path != NULL; file++)
+        if (strncmp(file->path, directory, length) == 0 && file->path[length] == '/')
+            list[(*count)++] = file->path + length + 1;
+}
+
+static Settings read_all(Arena *arena, const File *files)
+{
+    const SettingsReader reader = {read_one, list_all, (void *) (uintptr_t) files};
+    Settings settings = {.arena = arena};
+
+    settings_read(&settings, &reader, "postgresql.conf");
+    settings_read(&settings, &reader, "postgresql.auto.conf");
+    return settings;
+}
+
+static void check_value(const Settings *settings, const char *name, const char *expected)
+{
+    const char *value = settings_value(settings, name);
+
+    if (expected == NULL)
+        assert_null(value);
+    else if (value == NULL)
+        fail_msg("%s is not set", name);
+    else
+        assert_string_equal(value, expected);
+}
+
+static void the_last_one_wins(void **state)
+{
+    const File files[] = {
+        {"postgresql.conf", "port = 5432 # port\n"
+                            "#work_mem = 1\n"
+                            "Listen_Addresses='it''s' \n"
+                            "include 'sub/a.conf'\n"
+                            "include_if_exists 'missing.conf'\n"
+                            "include_dir = 'conf.d'\n"
+                            "no value follows\n=\n'x\nz = 'open\n"
+                            "my.var yes"},
+        {"sub/a.conf", "include 'b.conf'\na = from_a\n"},
+        {"sub/b.conf", "a = from_b\nb = from_b\n"},
+        {"conf.d/.x.conf", "c = hidden\n"},
+        {"conf.d/1.conf", "c = 1\n"},
+        {"conf.d/2.conf", "c = 2\n"},
+        {"conf.d/3.bak", "c = 3\n"},
+        {"postgresql.auto.conf", "PORT = '5433'\n"},
+        {NULL, NULL},
+    };
+    Arena *arena = arena_create();
+    Settings settings = read_all(arena, files);
+
+    (void) state;
+    check_value(&settings, "port", "5433");
+    check_value(&settings, "listen_addresses", "it's");
+    check_value(&settings, "work_mem", NULL);
+    check_value(&settings, "a", "from_a");
+    check_value(&settings, "b", "from_b");
+    check_value(&settings, "c", "2");
+    check_value(&settings, "my.var", "yes");
+    check_value(&settings, "z", NULL);
+    assert_int_equal(settings.file_count, 6);
+    assert_string_equal(settings.files[1], "sub/a.conf");
+    assert_false(settings.incomplete);
+    for (size_t i = 1; i < settings.count; i++)
+        assert_true(strcmp(settings.items[i - 1].name, settings.items[i].name) < 0);
+    arena_destroy(arena);
+}
+
+/* Files that include each other, that lie elsewhere, that cannot be read. */
+static void what_is_not_read_is_known(void **state)
+{
+    static const File cases[][3] = {
+        {{"postgresql.conf", "a = 1\ninclude 'postgresql.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude '/etc/x.conf'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\ninclude_dir 'x/../..'\n"}, {NULL, NULL}, {NULL, NULL}},
+        {{"postgresql.conf", "a = 1\n"}, {"postgresql.auto.conf", NULL}, {NULL, NULL}},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        Arena *arena = arena_create();
+        Settings settings = read_all(arena, cases[i]);
+
+        assert_true(settings.incomplete);
+        check_value(&settings, "a", "1");
+        arena_destroy(arena);
+    }
+}
+
+/* Whatever a file holds, nothing is read behind its end. */
+static void damaged_files_do_no_harm(void **state)
+{
+    static const char text[] = "a = 'x''y\\n\\101' # c\ninclude 'q'\nB.c=1\nprimary_conninfo 'x=y'";
+
+    (void) state;
+    for (size_t length = 0; length <= strlen(text); length++)
+        for (int flip = 0; flip < 256; flip += 17)
+        {
+            char *copy = strndup(text, length);
+            const File files[] = {{"postgresql.conf", copy}, {NULL, NULL}};
+            Arena *arena = arena_create();
+
+            if (length > 0)
+                copy[length - 1] = (char) flip;
+            read_all(arena, files);
+            arena_destroy(arena);
+            free(copy);
+        }
+}
+
+static void passwords_are_not_shown(void **state)
+{
+    static const struct
+    {
+        const char *name, *value, *shown;
+    } cases[] = {
+        {"primary_conninfo", "host=a password=b\\'c port=1", "host=a password=******** port=1"},
+        {"primary_conninfo", "user=a password = 'b \\' c' port=1",
+         "user=a password = ******** port=1"},
+        {"primary_conninfo", "passfile=/x sslpassword=y", "passfile=/x sslpassword=********"},
+        {"primary_conninfo", "postgresql://u:p%20w@h:1/db?x=1",
+         "postgresql://u:********@h:1/db?x=1"},
+        {"primary_conninfo", "postgresql://u@h:1/db?password=x&a=b",
+         "postgresql://u@h:1/db?password=********&a=b"},
+        {"restore_command", "PGPASSWORD=\"a b\" get %f %p", "PGPASSWORD=******** get %f %p"},
+        {"restore_command", "get --token abc %f", "get --token ******** %f"},
+        {"ldap.bind_password", "x", "********"},
+        {"password_encryption", "md5", "md5"},
+        {"ssl_key_file", "server.key", "server.key"},
+        {"listen_addresses", "a, b", "a, b"},
+        {"x", "http://h:80/x", "http://h:80/x"},
+    };
+    Arena *arena = arena_create();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_string_equal(setting_masked(arena, cases[i].name, cases[i].value), cases[i].shown);
+    arena_destroy(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_one_wins),
+        cmocka_unit_test(what_is_not_read_is_known),
+        cmocka_unit_test(damaged_files_do_no_harm),
+        cmocka_unit_test(passwords_are_not_shown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
