@@ -43,6 +43,7 @@ enum
 {
     OPTION_SOURCE_PGDATA = UCHAR_MAX + 1,
     OPTION_SOURCE_SERVER,
+    OPTION_COMPARE,
     OPTION_CONFIG_FILE,
     OPTION_DEBUG,
     OPTION_HELP,
@@ -96,6 +97,9 @@ static const OptionRow option_rows[] = {
     {'T', "tablespace-mapping", "OLD=NEW",
      "put a tablespace that is new to the target into\n"
      "directory NEW, which on the source is in OLD"},
+    {OPTION_COMPARE, "compare", NULL,
+     "compare all blocks instead of reading the\n"
+     "target's WAL, of which nothing is needed"},
     {OPTION_CONFIG_FILE, "config-file", "FILENAME",
      "use specified main server configuration\n"
      "file when running target cluster"},
@@ -323,6 +327,9 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         return true;
     case 'T':
         return tablespace_mapping_add(&options->tablespaces, value, error);
+    case OPTION_COMPARE:
+        options->compare = true;
+        return true;
     case OPTION_CONFIG_FILE:
         options->config_file = value;
         return true;

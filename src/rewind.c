@@ -44,7 +44,7 @@ static bool prepare(Run *run, Error *error)
     double clock = clock_seconds();
     bool obsolete = false;
 
-    if (!phase_scan(run, error))
+    if (!run->options->compare && !phase_scan(run, error))
         return false;
     for (int attempt = 1;; attempt++)
     {
@@ -149,6 +149,7 @@ static void clean_up(Run *run, RewindOutcome outcome)
     archive_destroy(run->target_wal);
     archive_destroy(run->source_archive);
     plan_free(&run->plan);
+    blockmap_destroy(run->compared);
     blockmap_destroy(run->rebuilt);
     listing_free(&run->source_files);
     listing_free(&run->target_files);
@@ -168,6 +169,7 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     *outcome = REWIND_UNTOUCHED;
     report->target = options->target;
     report->dry_run = options->dry_run;
+    report->compare = options->compare;
     result = run_phases(run, outcome, error);
     run_report_staged(run);
     clean_up(run, *outcome);

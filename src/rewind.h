@@ -27,6 +27,7 @@ typedef struct Options
     bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
     bool late_start;                /* --late-start */
+    bool compare;                   /* --compare */
     TablespaceMappings tablespaces; /* -T */
     Keep *keep;                     /* --keep, --keep-config; or NULL */
     bool syncfs;                    /* --sync-method=syncfs */

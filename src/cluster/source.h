@@ -113,7 +113,15 @@ typedef struct SourceOperations
      * *supported false: the source cannot (FIPS), or its bytes are at hand (a directory). */
     bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error);
+
+    /* MD5 of each block of each piece, DIGEST_SIZE bytes each, the last block's of what there is;
+     * pieces begin at a block. bytes NULL: the file is gone, or ends before the piece. Otherwise
+     * like digest. */
+    bool (*digest_blocks)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                          uint32_t block_size, FetchDelivery deliver, void *context,
+                          bool *supported, Error *error);
 } SourceOperations;
+#define DIGEST_SIZE 16
 #define DIGEST_SIZE_MAX (4 * 1024 * 1024)
 
 struct Source

@@ -200,6 +200,14 @@ static bool directory_digest(Source *source, int worker, const FetchRequest *req
     return true;
 }
 
+static bool directory_digest_blocks(Source *source, int worker, const FetchRequest *requests,
+                                    size_t count, uint32_t block_size, FetchDelivery deliver,
+                                    void *context, bool *supported, Error *error)
+{
+    (void) block_size;
+    return directory_digest(source, worker, requests, count, deliver, context, supported, error);
+}
+
 static const SourceOperations directory_operations = {
     .close = directory_close,
     .read_control = directory_read_control,
@@ -209,6 +217,7 @@ static const SourceOperations directory_operations = {
     .start_workers = directory_start_workers,
     .fetch = directory_fetch,
     .digest = directory_digest,
+    .digest_blocks = directory_digest_blocks,
 };
 
 bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,

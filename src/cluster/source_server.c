@@ -294,6 +294,7 @@ static const SourceOperations server_operations = {
     .start_workers = server_start_workers,
     .fetch = server_fetch,
     .digest = server_digest,
+    .digest_blocks = server_digest_blocks,
 };
 
 static const char *const functions[] = {

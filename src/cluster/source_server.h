@@ -105,5 +105,8 @@ bool server_fetch(Source *source, int worker, const FetchRequest *requests, size
                   FetchDelivery deliver, void *context, Error *error);
 bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error);
+bool server_digest_blocks(Source *source, int worker, const FetchRequest *requests, size_t count,
+                          uint32_t block_size, FetchDelivery deliver, void *context,
+                          bool *supported, Error *error);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #define QUERY_PIECES_MAX 500
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
+#define BLOCKS_SQL_SIZE 1024
 
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
@@ -24,7 +26,9 @@ typedef struct Fetch
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
     int under_way;
     uint64_t query_bytes_max;
-    bool digest; /* MD5 instead of the bytes */
+    bool digest;         /* MD5 instead of the bytes */
+    uint32_t block_size; /* MD5 of each block of that size; 0: of the whole */
+    const char *sql;
     FetchDelivery deliver;
     void *context;
 } Fetch;
@@ -96,6 +100,16 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                   request->path); /* contract */
         return fetch->deliver(fetch->context, index, NULL, 0, error);
     }
+    if (fetch->block_size > 0)
+    {
+        if (piece->size % DIGEST_SIZE != 0 ||
+            piece->size / DIGEST_SIZE > (request->size - 1) / fetch->block_size + 1)
+            return error_set(error, ERROR_FAILED,
+                             "received %zu bytes of digests of the blocks of file \"%s\"",
+                             piece->size, request->path);
+        return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
+                              error);
+    }
     if (fetch->digest)
     {
         if (!hex_digest(piece, md5))
@@ -125,10 +139,17 @@ static const char digest_sql[] =
     "SELECT path, begin, "
     "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
 
-static const char *query_of(const Fetch *fetch)
-{
-    return fetch->digest ? digest_sql : fetch_sql;
-}
+/*
+ * The digests of a piece's blocks, one behind the other. The piece is read once, below an OFFSET 0
+ * without which it would be read for each block; a row of a subquery in the SELECT list is half as
+ * much work as one of a join. NULL: the file is gone, or ends before the piece.
+ */
+static const char blocks_sql[] =
+    "SELECT path, begin, (SELECT "
+    "pg_catalog.decode(pg_catalog.string_agg(pg_catalog.md5(pg_catalog.substr(piece, i, %u)), ''), "
+    "'hex') FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i) "
+    "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) AS piece "
+    "%s OFFSET 0) AS pieces";
 
 /* Send one query: the next requests, as many as may be. The three parameters are arrays of the same
  * length. */
@@ -159,7 +180,7 @@ static bool ask(Connection *connection, Fetch *fetch, Error *error)
     }
     fetch->ends[fetch->under_way++] = fetch->asked;
     log_debug("getting %zu file chunks", fetch->asked - begin); /* contract */
-    success = connection_pipeline_send(connection, query_of(fetch), 3, parameters, error);
+    success = connection_pipeline_send(connection, fetch->sql, 3, parameters, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
     return success;
@@ -168,7 +189,7 @@ static bool ask(Connection *connection, Fetch *fetch, Error *error)
 /* Take the answer of the oldest query under way. */
 static bool take_answer(Connection *connection, Fetch *fetch, Error *error)
 {
-    if (!connection_pipeline_rows(connection, query_of(fetch), 3, fetch_row, fetch, error))
+    if (!connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error))
         return false;
     if (fetch->next != fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
@@ -214,6 +235,7 @@ bool server_fetch(Source *source, int worker, const FetchRequest *requests, size
     Fetch fetch = {.requests = requests,
                    .count = count,
                    .query_bytes_max = query_bytes_max(source),
+                   .sql = fetch_sql,
                    .deliver = deliver,
                    .context = context};
 
@@ -229,6 +251,7 @@ bool server_digest(Source *source, int worker, const FetchRequest *requests, siz
                    .count = count,
                    .query_bytes_max = query_bytes_max(source),
                    .digest = true,
+                   .sql = digest_sql,
                    .deliver = deliver,
                    .context = context};
 
@@ -236,5 +259,27 @@ bool server_digest(Source *source, int worker, const FetchRequest *requests, siz
     *supported = self->md5_supported;
     if (!self->md5_supported)
         return true;
+    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
+}
+
+bool server_digest_blocks(Source *source, int worker, const FetchRequest *requests, size_t count,
+                          uint32_t block_size, FetchDelivery deliver, void *context,
+                          bool *supported, Error *error)
+{
+    ServerSource *self = (ServerSource *) source;
+    char sql[BLOCKS_SQL_SIZE];
+    Fetch fetch = {.requests = requests,
+                   .count = count,
+                   .query_bytes_max = query_bytes_max(source),
+                   .block_size = block_size,
+                   .sql = sql,
+                   .deliver = deliver,
+                   .context = context};
+
+    assert(count <= FETCH_COUNT_MAX && block_size > 0);
+    *supported = self->md5_supported;
+    if (!self->md5_supported)
+        return true;
+    snprintf(sql, sizeof(sql), blocks_sql, block_size, block_size, REQUEST_ROWS);
     return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
 }

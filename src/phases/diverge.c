@@ -375,6 +375,12 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
     if (!find_source_directory_end(run, error))
         return false;
     run->report->source_end = run->position.end;
+    if (run->options->compare)
+    {
+        *needed = true;
+        run_skip_divergence(run);
+        return true;
+    }
     if (!history_common(&run->source_history, &run->target_history, &common, &latest))
         return error_set(error, ERROR_IMPOSSIBLE,
                          "could not find common ancestor of the source and "

@@ -193,16 +193,17 @@ typedef struct Prerequisite
     bool (*check)(const Run *run, Error *error);
     bool decides;      /* without it nothing else that is looked at would mean anything */
     bool needs_source; /* its pg_control */
+    bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
 } Prerequisite;
 
 /* In the original's order. */
 static const Prerequisite prerequisites[] = {
-    {check_same_system, true, true},         {check_same_version, true, true},
-    {check_hints_logged, false, false},      {check_same_checksums, false, true},
-    {check_checksums_are_old, false, false}, {check_target_logged, false, false},
-    {check_target_stopped, true, false},     {check_source_stopped, true, true},
-    {check_source_complete, false, true},    {check_not_same_directory, true, true},
-    {check_own_directories, true, false},
+    {check_same_system, true, true, false},        {check_same_version, true, true, false},
+    {check_hints_logged, false, false, true},      {check_same_checksums, false, true, true},
+    {check_checksums_are_old, false, false, true}, {check_target_logged, false, false, true},
+    {check_target_stopped, true, false, false},    {check_source_stopped, true, true, false},
+    {check_source_complete, false, true, false},   {check_not_same_directory, true, true, false},
+    {check_own_directories, true, false, false},
 };
 
 /* Every one that fails is said. False: the run cannot go on; source: there is one to be asked. */
@@ -214,7 +215,9 @@ static bool check_prerequisites(Run *run, bool source)
     {
         Error problem = {0};
 
-        if ((prerequisites[i].needs_source && !source) || prerequisites[i].check(run, &problem))
+        if ((prerequisites[i].needs_source && !source) ||
+            (prerequisites[i].of_wal && run->options->compare) ||
+            prerequisites[i].check(run, &problem))
             continue;
         run_add_problem(run, &problem);
         go_on = go_on && !prerequisites[i].decides;
@@ -269,18 +272,25 @@ static bool read_histories(Run *run, Error *error)
             goto done;
         }
     }
-    if (target_timeline > 1 && !read_target_history(run, target_timeline, &target_text, error))
+    if (!history_parse(run->arena, source_timeline, (const char *) source_text.bytes,
+                       source_text.size, &run->source_history, error))
         goto done;
-    result = history_parse(run->arena, source_timeline, (const char *) source_text.bytes,
-                           source_text.size, &run->source_history, error) &&
-             history_parse(run->arena, target_timeline, (const char *) target_text.bytes,
-                           target_text.size, &run->target_history, error);
+    log_history(run, "Source timeline history:", &run->source_history); /* contract */
+    run->report->source_history = &run->source_history;
+    result =
+        (target_timeline == 1 || read_target_history(run, target_timeline, &target_text, error)) &&
+        history_parse(run->arena, target_timeline, (const char *) target_text.bytes,
+                      target_text.size, &run->target_history, error);
     if (result)
     {
-        log_history(run, "Source timeline history:", &run->source_history); /* contract */
         log_history(run, "Target timeline history:", &run->target_history); /* contract */
-        run->report->source_history = &run->source_history;
         run->report->target_history = &run->target_history;
+    }
+    else if (run->options->compare)
+    {
+        log_debug("the target's history is not known: %s", error->message);
+        run->target_history = (History){0};
+        result = true;
     }
 
 done:

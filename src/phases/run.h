@@ -65,6 +65,7 @@ typedef struct Run
     Start early;           /* where recovery can start at the earliest; WAL is staged from there */
     Start start;           /* where it does */
     bool copies_are_replayed; /* files of databases, from a start before the copies */
+    BlockMap *compared;       /* blocks that differ (--compare); NULL: the WAL is scanned */
     BlockMap *rebuilt; /* blocks that replay from the start writes whole; NULL: not relied on */
     Lsn rebuilt_end;   /* by WAL up to here */
     Lsn source_wal_brought_end; /* the source's WAL was brought here up to this position */
@@ -113,6 +114,18 @@ MUST_CHECK bool phase_scan(Run *run, Error *error);
  * be called again, after run_begin_again.
  */
 MUST_CHECK bool phase_start(Run *run, Error *error);
+
+/*
+ * --compare instead of 3. and 4.: nothing of the target's WAL is read. First in place of the
+ * divergence; then, before each plan, recovery starts at the source's last checkpoint, and no block
+ * is known to differ.
+ */
+void run_skip_divergence(Run *run);
+void run_begin_comparison(Run *run);
+
+/* Then, when the plan knows all files: name the blocks that differ. Claims the pid file but in a
+ * dry run. */
+MUST_CHECK bool run_compare(Run *run, Error *error);
 
 /* 5. and 6. List both directories, decide, and check all that can be checked before anything is
  * written. */

@@ -230,12 +230,17 @@ static bool make_journal_head(Run *run, const Control *source, JournalHead *head
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(head->run_id + 2 * i, 3, "%02x", random[i]);
     head->source = run->source->description;
-    head->divergence =
-        arena_printf(run->arena, "%s on timeline %u", run_lsn_text(run, run->divergence, text),
-                     run->report->divergence_timeline);
+    head->divergence = run->options->compare
+                           ? "unknown (all blocks were compared)"
+                           : arena_printf(run->arena, "%s on timeline %u",
+                                          run_lsn_text(run, run->divergence, text),
+                                          run->report->divergence_timeline);
     memcpy(head->old_control, run->target.control.bytes, sizeof(head->old_control));
     control_make_poison(&run->target.control, run->target_end,
-                        history_timeline_at(&run->target_history, run->target_end), head->poison);
+                        run->options->compare
+                            ? control_timeline(&run->target.control)
+                            : history_timeline_at(&run->target_history, run->target_end),
+                        head->poison);
     control_make_rewound(source, run->min_recovery_point, run->min_recovery_timeline, time(NULL),
                          head->new_control);
     if (!backup_label_make(&run->shape, run->start.redo, run->start.checkpoint, run->start.timeline,

@@ -176,6 +176,12 @@ static bool start_later(Run *run, Error *error)
     log_debug("recovery starts late, at the source's checkpoint %s",
               run_lsn_text(run, run->start.checkpoint, text));
     run->report->redo = run->start.redo;
+    if (run->options->compare)
+    {
+        /* Nothing is compared yet: what the source did before this start, it is compared with. */
+        run->early = run->start;
+        return true;
+    }
     return take_source_changes(run, error);
 }
 
@@ -246,6 +252,8 @@ static bool find_start(Run *run, Error *error)
     bool late;
     Lsn end;
 
+    if (run->options->compare)
+        run_begin_comparison(run);
     run->start = run->early;
     run->input.whole_from = run->divergence;
     run->copies_are_replayed = false;

@@ -265,6 +265,7 @@ static void decide_common_relation(Planner *planner, const Candidate *candidate)
                       : target_size > source_size ? ACTION_TRUNCATE
                                                   : ACTION_NONE);
     entry->source_size = source_size;
+    entry->by_blocks = true;
     entry->blocks = blocks;
     entry->rebuilt = rebuilt_blocks(input, file);
     entry->first_block = first_block;
@@ -579,6 +580,8 @@ static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
 
 static void count_bytes(Plan *plan)
 {
+    memset(plan->fetch_bytes_by_kind, 0, sizeof(plan->fetch_bytes_by_kind));
+    plan->fetch_bytes = plan->rebuilt_bytes = 0;
     for (size_t i = 0; i < plan->count; i++)
     {
         const PlanEntry *entry = &plan->entries[i];
@@ -622,6 +625,28 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     keep_warn(input->keep);
     count_bytes(plan);
     return true;
+}
+
+uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry)
+{
+    if (!entry->by_blocks)
+        return 0;
+    if (entry->source_size <= entry->target_size)
+        return entry->source_size;
+    return entry->target_size - entry->target_size % plan->block_size; /* the tail is fetched */
+}
+
+void plan_name_blocks(const PlanInput *input, Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        PlanEntry *entry = &plan->entries[i];
+        RelationFile file;
+
+        if (entry->by_blocks && relpath_parse(input->version, entry->path, &file))
+            entry->blocks = blockmap_find(input->scan->blocks, file.relation);
+    }
+    count_bytes(plan);
 }
 
 void plan_free(Plan *plan)

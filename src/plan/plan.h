@@ -57,6 +57,7 @@ typedef struct PlanEntry
     bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
     bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
     bool twophase : 1;
+    bool by_blocks : 1; /* a relation of both sides whose blocks are named: by WAL or comparison */
     /* Set while staging: */
     bool gone : 1;    /* vanished on the source: remove instead */
     bool equal : 1;   /* compared equal: nothing to do */
@@ -121,6 +122,13 @@ typedef struct PlanInput
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);
+
+/* How many bytes of a file both sides have whose blocks are told by their numbers, from its begin
+ * on: what a comparison has to compare (--compare). The last block may be incomplete. */
+uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
+
+/* The input's block map was filled when the plan was made already: take it over. */
+void plan_name_blocks(const PlanInput *input, Plan *plan);
 
 /*
  * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next

@@ -28,6 +28,15 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
     return start;
 }
 
+Start start_of_source(const Control *source)
+{
+    return (Start){.redo = source->checkpoint.redo,
+                   .checkpoint = source->checkpoint_lsn,
+                   .timeline = source->checkpoint.timeline,
+                   .next_xid = source->checkpoint.next_xid,
+                   .scan_floor = source->checkpoint.redo};
+}
+
 const ScanDatabase *start_last_copy(const ScanResult *chain)
 {
     for (size_t i = chain->database_count; i-- > 0;)

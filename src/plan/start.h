@@ -29,6 +29,9 @@ typedef struct Start
  */
 Start start_early(const ScanCheckpoint *common, const Control *source);
 
+/* Recovery as that of a base backup of the source: from its own last checkpoint. */
+Start start_of_source(const Control *source);
+
 /*
  * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
  * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL: there is

@@ -143,6 +143,7 @@ static void json_bytes(Json *json, const Report *report)
     for (int kind = 0; kind < KIND_COUNT; kind++)
         json_number(json, kind_keys[kind], report->fetched_bytes_by_kind[kind]);
     json_close(json, '}');
+    json_number(json, "compared", report->compared_bytes);
     json_number(json, "equal", report->equal_bytes);
     json_number(json, "source", report->source_bytes);
     json_number(json, "saved", report_bytes_saved(report));
@@ -168,7 +169,7 @@ void report_json(const Report *report, int exit_status, Buffer *text)
     json_string(&json, "result", report_verdict(report, exit_status).key);
     json_number(&json, "exit_status", (uint64_t) exit_status);
     json_bool(&json, "dry_run", report->dry_run);
-    json_string(&json, "mode", "scan");
+    json_string(&json, "mode", report->compare ? "compare" : "scan");
     json_errors(&json, report);
     json_string(&json, "source", report->source);
     json_string(&json, "target", report->target);

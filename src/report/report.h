@@ -59,7 +59,9 @@ typedef struct Report
     uint64_t source_bytes;  /* total size of the source directory */
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
-    uint64_t equal_bytes; /* compared and found equal, not fetched */
+    bool compare;            /* blocks were compared, no WAL of the target was scanned */
+    uint64_t compared_bytes; /* of relations, block by block */
+    uint64_t equal_bytes;    /* compared and found equal, not fetched */
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
     double seconds[PHASE_COUNT]; /* time a phase took */

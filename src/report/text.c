@@ -156,6 +156,8 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
         if (report->equal_bytes > 0)
             text_row(text, "compared and found equal", "%s", size_text(report->equal_bytes, size));
     }
+    if (report->compared_bytes > 0)
+        text_row(text, "compared block by block", "%s", size_text(report->compared_bytes, size));
     if (report->rebuilt_bytes > 0)
         text_row(text, "left to recovery", "%s", size_text(report->rebuilt_bytes, size));
     if (!done && !report->dry_run)
