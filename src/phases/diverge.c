@@ -98,16 +98,16 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
         error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
-        return error_hint(error, "Take a new base backup of the source.");
+        return run_hint_compare(error);
     }
     if (run->target_end == from || run->target_end < control->min_recovery_point ||
         run->target_end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, run->target_end, text), reason);
-        return error_detail(error,
-                            "The target's WAL is damaged or incomplete there: its files hold "
+        error_detail(error, "The target's WAL is damaged or incomplete there: its files hold "
                             "later changes.");
+        return run_hint_compare(error);
     }
     return true;
 }
@@ -271,8 +271,8 @@ static bool no_proof(const Run *run, const Search *search, Error *error)
                  "Two servers that were promoted apart can have equal timelines; their WAL would "
                  "tell, but source and target no longer both have enough of it.");
     return error_hint(error,
-                      "Let pg_rewind find it with --wal-archive or --restore-command, or take "
-                      "a new base backup.");
+                      "Let pg_rewind find it with --wal-archive or --restore-command, or compare "
+                      "all blocks instead with --compare.");
 }
 
 /*
@@ -337,7 +337,8 @@ static bool nobody_knows(const Run *run, Error *error)
                  run_lsn_text(run, run->position.end, source),
                  run_lsn_text(run, run->target_end, target));
     return error_hint(error, "Run pg_rewind again when the source has more WAL (CHECKPOINT on its "
-                             "primary makes some) or is promoted.");
+                             "primary makes some) or is promoted; or compare all blocks instead "
+                             "with --compare.");
 }
 
 /* Where the target's WAL ends and where it parts from the source's, given the history files' word.
@@ -382,9 +383,12 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
         return true;
     }
     if (!history_common(&run->source_history, &run->target_history, &common, &latest))
-        return error_set(error, ERROR_IMPOSSIBLE,
-                         "could not find common ancestor of the source and "
-                         "target cluster's timelines"); /* contract */
+    {
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "could not find common ancestor of the source and "
+                  "target cluster's timelines"); /* contract */
+        return run_hint_compare(error);
+    }
     same_timeline = latest == LSN_INVALID;
     progress_begin("scanned", wal_to_scan(run, latest));
     result = read_target_wal(run, latest, &search, error);

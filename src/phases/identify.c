@@ -69,8 +69,9 @@ static bool check_hints_logged(const Run *run, Error *error)
               "target server needs to use either data checksums "
               "or \"wal_log_hints = on\""); /* contract */
     error_detail(error, "Both are off: hint bits that it set are in no WAL.");
-    return error_hint(error, "Take a new base backup; switching the setting on now does not bring "
-                             "back what was not logged. Switch it on for the next time.");
+    return error_hint(error, "Compare all blocks instead with --compare; switching the setting on "
+                             "now does not bring back what was not logged. Switch it on for the "
+                             "next time.");
 }
 
 static bool check_same_checksums(const Run *run, Error *error)
@@ -79,8 +80,8 @@ static bool check_same_checksums(const Run *run, Error *error)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
-    return error_hint(error, "Take a new base backup. Do not enable or disable them on the target "
-                             "now: that would only hide it.");
+    return error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable "
+                             "them on the target now: that would only hide it.");
 }
 
 /* With checksums hints are logged; but not before they were enabled. */
@@ -101,8 +102,9 @@ static bool check_checksums_are_old(const Run *run, Error *error)
                  "Every file in \"%s/base\" was written since. Hint bits that were set "
                  "before, without \"wal_log_hints\", are in no WAL.",
                  run->options->target);
-    return error_hint(error, "Take a new base backup. If the directory was only copied since the "
-                             "server stopped, copy it again with the times of its files.");
+    return error_hint(error, "Compare all blocks instead with --compare. If the directory was only "
+                             "copied since the server stopped, copy it again with the times of "
+                             "its files.");
 }
 
 /* That it is minimal now; whether it was meanwhile is told by its WAL. */
@@ -111,7 +113,8 @@ static bool check_target_logged(const Run *run, Error *error)
     if (run->target.control.wal_level != WAL_LEVEL_MINIMAL)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
-    return error_detail(error, "Changes made with it are in no WAL.");
+    error_detail(error, "Changes made with it are in no WAL.");
+    return run_hint_compare(error);
 }
 
 static bool check_target_stopped(const Run *run, Error *error)

@@ -17,6 +17,13 @@ void run_add_problem(Run *run, const Error *problem)
         run->worst = problem->kind;
 }
 
+bool run_hint_compare(Error *error)
+{
+    return error_hint(error,
+                      "Compare all blocks instead with --compare, which needs nothing of the "
+                      "target's WAL.");
+}
+
 bool run_check_problems(const Run *run, Error *error)
 {
     return run->problems == 0 || error_set(error, run->worst, "%s", "");

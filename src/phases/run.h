@@ -88,6 +88,9 @@ const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
  */
 void run_add_problem(Run *run, const Error *problem);
 
+/* Without the target's WAL it can be done: say so. */
+bool run_hint_compare(Error *error);
+
 /* Were there any? Then the error, whose message is empty since each was said already. */
 MUST_CHECK bool run_check_problems(const Run *run, Error *error);
 

@@ -305,8 +305,8 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
     run->report->source_end = end;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
-        !recovery_stage(run->stage, &run->plan, run->options->target, run->source, run->shape.version, run->options->source_server,
-                        error))
+        !recovery_stage(run->stage, &run->plan, run->options->target, run->source,
+                        run->shape.version, run->options->source_server, error))
         return false;
     return make_journal_head(run, &source_last, &head, error) &&
            stage_finish(run->stage, &run->plan, &head, error);

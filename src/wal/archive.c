@@ -743,5 +743,6 @@ bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, E
                ? false
                : error_hint(error, "Put the files there, or let pg_rewind fetch them: "
                                    "--wal-archive, --restore-command, or --restore-target-wal "
-                                   "for the target's own \"restore_command\".");
+                                   "for the target's own \"restore_command\". --compare "
+                                   "needs none of them.");
 }
