@@ -52,7 +52,7 @@ fuzz:
 	@tests/setup.sh thorough
 	@tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
-# What a rewind costs beside the original of version 15, into BENCHMARKS.md; WORKLOADS="typical heavy", ROUNDS=1, SCALE=10 and others of
+# What a rewind costs beside the original of version 15, into BENCHMARKS.md; WORKLOADS="typical compare", ROUNDS=1, SCALE=10 and others of
 # tests/bench.pl make it less.
 bench: setup
 	@$(MAKE) --no-print-directory all >/dev/null

@@ -27,7 +27,7 @@ use Time::HiRes ();
 $| = 1;
 my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, ROUNDS => 3);
 my %size = map { $_ => $ENV{$_} || $full{$_} } keys %full;
-my @workloads = qw(typical link heavy production files long big);
+my @workloads = qw(typical compare link heavy production files long big);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
 my $original_path = '/usr/lib/postgresql/15/bin/pg_rewind';
 $ENV{PG_BINDIR_15} //= '/usr/lib/postgresql/15/bin';
@@ -145,8 +145,10 @@ sub workload
             ? ('--source-pgdata', $from->data)
             : ('--source-server', $option{conninfo} // $from->conninfo);
         return measured($program, @source, '-n', '-D', $target->data) if $kind eq 'dry run';
-        my $copy = $target->copy('copy');
+        # A base backup begins with an empty directory, and a checkpoint that it does not have to wait for.
+        my $copy = $program->{base_backup} ? (ref $target)->allocate('copy', $target->version, $target->bindir) : $target->copy('copy');
         my @recovery = $kind eq 'server' ? ('-R') : ();
+        @source = ('-d', $option{conninfo} // $from->conninfo) if $program->{base_backup};
         my $run = sub { measured($program, @source, @recovery, '-D', $copy->data) };
         my $measured = $option{around} ? $option{around}->($run, $program, $from) : $run->();
         if ($last)
@@ -201,6 +203,17 @@ sub run_typical
     workload($pair, title => 'typical, directory', kind => 'directory',
         text => 'The same pair. Source: a directory, its server stopped cleanly.', demands => [ at_least_faster(3), $little_memory ]);
     $pair->{source}->start;
+    return;
+}
+
+# All blocks, instead of the target's WAL: beside what else there is where WAL does not suffice.
+sub run_compare
+{
+    my ($pair, %option) = @_;
+    my $base_backup = { name => 'pg_basebackup', path => "$ENV{PG_BINDIR_15}/pg_basebackup", options => [qw(-X fetch -c fast)], base_backup => 1 };
+    my $comparing = { %$ours, options => [ @{ $ours->{options} }, '--compare' ] };
+    workload($pair, title => 'compare', programs => [ $base_backup, $comparing ], demands => [$little_memory], %option,
+        text => "The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. Ratios are pg_basebackup's number by ours. $by_socket");
     return;
 }
 
@@ -457,11 +470,12 @@ sub run_big
 
 sub discard { my ($pair) = @_; $_->discard for values %$pair; return }
 
-if ($chosen{typical} || $chosen{link})
+if ($chosen{typical} || $chosen{compare} || $chosen{link})
 {
-    step('builds the pair for typical, link');
+    step('builds the pair for typical, compare, link');
     my $pair = typical_pair();
     run_typical($pair) if $chosen{typical};
+    run_compare($pair) if $chosen{compare};
     run_link($pair) if $chosen{link};
     discard($pair);
 }
