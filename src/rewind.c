@@ -53,9 +53,9 @@ static bool prepare(Run *run, Error *error)
         clock = mark(run, PHASE_SCAN, clock);
         if (!phase_plan(run, error))
             return false;
-        clock = mark(run, PHASE_PLAN, clock);
-        if (!run_check_problems(run, error))
+        if (!run_check_problems(run, error) || !phase_look_ahead(run, error))
             return false;
+        clock = mark(run, PHASE_PLAN, clock);
         if (run->options->dry_run)
             return true;
         if (!phase_stage(run, attempt == PLAN_ATTEMPTS_MAX, &obsolete, error))
@@ -172,6 +172,8 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     report->compare = options->compare;
     result = run_phases(run, outcome, error);
     run_report_staged(run);
+    if (result)
+        phase_say_next(run);
     clean_up(run, *outcome);
     return result;
 }

@@ -43,7 +43,7 @@ const char *settings_value(const Settings *settings, const char *name)
     return found ? settings->items[place].value : NULL;
 }
 
-static void set(Settings *settings, const char *name, const char *value)
+void settings_set(Settings *settings, const char *name, const char *value)
 {
     bool found;
     size_t place = find_place(settings, name, &found);
@@ -120,7 +120,7 @@ static void take(Settings *settings, const SettingsReader *reader, const char *p
 
     if (!is_directory && strcmp(name, "include") != 0 && strcmp(name, "include_if_exists") != 0)
     {
-        set(settings, name, value);
+        settings_set(settings, name, value);
         return;
     }
     included = settings_path(settings->arena, path, value);

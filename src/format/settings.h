@@ -46,6 +46,8 @@ typedef struct SettingsReader
  */
 void settings_read(Settings *settings, const SettingsReader *reader, const char *path);
 
+void settings_set(Settings *settings, const char *name, const char *value);
+
 /* NULL: it is not set. */
 const char *settings_value(const Settings *settings, const char *name);
 

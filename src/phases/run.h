@@ -164,6 +164,13 @@ MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
  */
 MUST_CHECK bool run_finish_apply(Run *run, Error *error);
 
+/* With the plan: what the rewound target's server will find, for the report. Fails only when the
+ * source is lost. */
+MUST_CHECK bool phase_look_ahead(Run *run, Error *error);
+
+/* After a run that succeeded: what is to be done next. */
+void phase_say_next(Run *run);
+
 /* Make run->archive and run->source_archive, before the histories are known. */
 MUST_CHECK bool run_open_archives(Run *run, Error *error);
 

@@ -67,7 +67,7 @@ static bool pattern_matches(const KeepPattern *pattern, const char *path)
     return fnmatch(text, path, FNM_PATHNAME) == 0;
 }
 
-static bool is_configuration(const char *path)
+bool keep_is_configuration(const char *path)
 {
     const size_t count = sizeof(configuration_patterns) / sizeof(configuration_patterns[0]);
 
@@ -91,7 +91,7 @@ bool keep_matches(Keep *keep, const char *path, const char **kept_by)
         keep->patterns[i].matched = true;
         *kept_by = keep->patterns[i].text;
     }
-    if (*kept_by == NULL && keep->configuration && is_configuration(path))
+    if (*kept_by == NULL && keep->configuration && keep_is_configuration(path))
         *kept_by = "the configuration";
     return *kept_by != NULL;
 }

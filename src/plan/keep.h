@@ -42,6 +42,9 @@ void keep_add_file(Keep *keep, const char *text);
  */
 bool keep_matches(Keep *keep, const char *path, const char **kept_by);
 
+/* Is it one of the files that --keep-config keeps by its name? */
+bool keep_is_configuration(const char *path);
+
 /* Warn of patterns that have matched nothing, once. */
 void keep_warn(Keep *keep);
 

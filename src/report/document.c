@@ -185,6 +185,7 @@ void report_json(const Report *report, int exit_status, Buffer *text)
     json_discarded(&json, report);
     json_bytes(&json, report);
     json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
+    report_next_json(report, &json);
     json_times(&json, report);
     json_close(&json, '}');
     buffer_append_u8(text, '\n');

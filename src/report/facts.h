@@ -4,6 +4,7 @@
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
 
+#include "report/json.h"
 #include "report/report.h"
 
 #include <time.h>
@@ -35,6 +36,10 @@ time_t report_unix_time(int64_t timestamp, int *microseconds);
 
 /* As the server prints it; a report of an early failure knows no version yet. Returns text. */
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
+
+/* The report's parts of report->next. */
+void report_next_text(const Report *report, Buffer *text);
+void report_next_json(const Report *report, Json *json);
 
 void report_append_spaces(Buffer *text, int count);
 

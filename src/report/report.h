@@ -25,6 +25,49 @@ typedef enum ReportPhase
     PHASE_COUNT
 } ReportPhase;
 
+/* A setting of the target that differs from its former value. NULL: not set. No passwords. */
+typedef struct ReportSetting
+{
+    const char *name, *former, *now;
+} ReportSetting;
+
+typedef struct ReportSlot
+{
+    const char *name;
+    const char *type;  /* physical or logical, NULL: not known */
+    const char *state; /* removed: the target had it. copied: it came with the source's files (10).
+                          missing: the target will use it, the source has none. unknown: the same,
+                          but the source could not be asked. */
+} ReportSlot;
+#define REPORT_SLOTS_MAX 100
+
+/* What the target's server will find, and what is to be done before and when it starts. */
+typedef struct ReportNext
+{
+    bool known;          /* the following are set */
+    bool settings_known; /* settings and files were compared: a rewind, not one that was finished */
+    bool settings_complete;
+    ReportSetting *settings; /* what matters most first */
+    size_t setting_count;
+    const char **files; /* other configuration that differs and is the source's */
+    size_t file_count;
+    ReportSlot *slots;
+    size_t slot_count;
+    const char **kept; /* by --keep and --keep-config */
+    size_t kept_count;
+    bool written;               /* by -R */
+    bool standby;               /* the server will start as a standby */
+    bool has_source;            /* it knows where to get WAL from */
+    bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
+    bool stray_recovery_conf;   /* it will not start with that one */
+    bool stray_recovery_signal; /* it would end recovery by itself */
+    const char *conninfo;       /* primary_conninfo without its password, or NULL */
+    Lsn wal_from;               /* the source must have WAL from here on */
+#define REPORT_STEPS_MAX 8
+    const char *steps[REPORT_STEPS_MAX]; /* sentences, in order; by report_next_steps */
+    size_t step_count;
+} ReportNext;
+
 typedef struct Report
 {
     Arena *arena; /* holds what the pointers point into; whoever asked for the report frees it */
@@ -65,6 +108,7 @@ typedef struct Report
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
     double seconds[PHASE_COUNT]; /* time a phase took */
+    ReportNext next;
 } Report;
 
 /*
@@ -92,5 +136,11 @@ void report_json(const Report *report, int exit_status, Buffer *text);
  * are named.
  */
 void report_picture(const Report *report, Buffer *text);
+
+/* Make the steps of report->next, which is known; in the report's arena. */
+void report_next_steps(Report *report);
+
+/* Say what differs, and the steps, the last one last, on stderr. */
+void report_next_say(const Report *report);
 
 #endif

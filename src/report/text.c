@@ -201,5 +201,6 @@ void report_text(const Report *report, int exit_status, Buffer *text)
                  report_lsn_text(report, report->min_recovery_point, lsn),
                  report->min_recovery_timeline);
     }
+    report_next_text(report, text);
     text_times(report, text);
 }

@@ -1,0 +1,351 @@
+#include "base/log.h"
+#include "report/facts.h"
+#include "report/json.h"
+
+#include <string.h>
+
+#define SETTINGS_SAID_MAX 5
+#define NAMES_SAID_MAX 8
+#define VALUE_COLUMNS_MAX 60
+#define ROW_COLUMNS_MAX 70
+
+/* ---- steps ---- */
+
+static void PRINTF_LIKE(2, 3) add_step(Report *report, const char *format, ...)
+{
+    Buffer text = {0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vprintf(&text, format, arguments);
+    va_end(arguments);
+    if (report->next.step_count < REPORT_STEPS_MAX)
+        report->next.steps[report->next.step_count++] =
+            arena_strdup(report->arena, buffer_string(&text));
+    buffer_free(&text);
+}
+
+/* 'a', 'b' and so on, with quotes doubled: names of slots in a directory can be anything. */
+static void append_literal(Buffer *text, const char *name)
+{
+    buffer_append_u8(text, '\'');
+    for (; *name != '\0'; name++)
+    {
+        if (*name == '\'')
+            buffer_append_u8(text, '\'');
+        buffer_append_u8(text, (uint8_t) *name);
+    }
+    buffer_append_u8(text, '\'');
+}
+
+static void add_slot_steps(Report *report)
+{
+    const ReportNext *next = &report->next;
+    char lsn[LSN_TEXT_SIZE];
+    Buffer drops = {0};
+
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        const ReportSlot *slot = &next->slots[i];
+        Buffer name = {0};
+
+        append_literal(&name, slot->name);
+        if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
+            add_step(report,
+                     "The target will use the replication slot \"%s\" of the source, %s: SELECT "
+                     "pg_create_physical_replication_slot(%s); the source must have WAL from %s "
+                     "on.",
+                     slot->name,
+                     strcmp(slot->state, "missing") == 0 ? "which must be created there"
+                                                         : "which must be there",
+                     buffer_string(&name), report_lsn_text(report, next->wal_from, lsn));
+        else if (strcmp(slot->state, "copied") == 0)
+            buffer_printf(&drops, "%sSELECT pg_drop_replication_slot(%s);",
+                          drops.size > 0 ? " " : "", buffer_string(&name));
+        buffer_free(&name);
+    }
+    if (drops.size > 0)
+        add_step(report,
+                 "Replication slots come with the source's files and keep WAL for ever: when the "
+                 "server runs, drop what nobody uses there: %s",
+                 buffer_string(&drops));
+    buffer_free(&drops);
+}
+
+/* The target would open for writing, and its history part from the source's again. */
+static void add_make_standby(Report *report)
+{
+    const ReportNext *next = &report->next;
+
+    add_step(
+        report,
+        "Before the server starts make it a standby of the source: %s, or run %s again with "
+        "--write-recovery-conf; else it goes its own way again.",
+        next->recovery_conf ? "create recovery.conf with standby_mode = on, primary_conninfo and "
+                              "recovery_target_timeline = latest"
+        : next->has_source ? "create standby.signal, and see that primary_conninfo names the source"
+                           : "create standby.signal and set primary_conninfo",
+        log_program_name());
+}
+
+static void add_start(Report *report)
+{
+    const ReportNext *next = &report->next;
+
+    if (!next->standby)
+        add_make_standby(report);
+    else if (!next->has_source)
+        add_step(report, "Set primary_conninfo, so that it names the source, and start the server: "
+                         "it replays the source's WAL and follows it.");
+    else if (!next->written && next->conninfo != NULL)
+        add_step(report,
+                 "See that primary_conninfo (%s) names the source, and start the server: it "
+                 "replays the source's WAL and follows it.",
+                 next->conninfo);
+    else
+        add_step(report, "Start the server: it replays the source's WAL and follows it.");
+}
+
+void report_next_steps(Report *report)
+{
+    const ReportNext *next = &report->next;
+
+    report->next.step_count = 0;
+    if (report->dry_run && report->resumed)
+    {
+        add_step(report, "Run the same command without --dry-run: it finishes the interrupted "
+                         "rewind.");
+        return;
+    }
+    if (next->stray_recovery_conf)
+        add_step(report, "Remove recovery.conf: the server does not start with it.");
+    if (next->stray_recovery_signal)
+        add_step(report, "Remove recovery.signal: with it the server ends recovery by itself, now "
+                         "or after a promotion.");
+    add_slot_steps(report);
+    if (report->dry_run && report->rewind_needed)
+        add_step(report, "This was a dry run, nothing was changed: run the same command without "
+                         "--dry-run.");
+    else
+        add_start(report);
+}
+
+/* ---- for people ---- */
+
+static void append_value(Buffer *text, const char *value)
+{
+    int length = (int) strlen(value);
+
+    buffer_append_u8(text, '\'');
+    for (int i = 0; i < length && i < VALUE_COLUMNS_MAX; i++)
+        buffer_append_u8(text, (unsigned char) value[i] < 0x20 ? ' ' : (uint8_t) value[i]);
+    buffer_append_string(text, length > VALUE_COLUMNS_MAX ? "...'" : "'");
+}
+
+static void append_setting(const ReportSetting *setting, Buffer *text)
+{
+    buffer_append_string(text, setting->name);
+    if (setting->now == NULL)
+        buffer_append_string(text, " not set");
+    else
+    {
+        buffer_append_string(text, " = ");
+        append_value(text, setting->now);
+    }
+    buffer_append_string(text, " (was ");
+    if (setting->former == NULL)
+        buffer_append_string(text, "not set)");
+    else
+    {
+        append_value(text, setting->former);
+        buffer_append_u8(text, ')');
+    }
+}
+
+/* What -R was asked to write is no news. */
+static bool is_news(const ReportNext *next, const ReportSetting *setting)
+{
+    return !next->written || strcmp(setting->name, "primary_conninfo") != 0;
+}
+
+static void append_settings(const ReportNext *next, const char *separator, size_t most,
+                            Buffer *text)
+{
+    size_t said = 0, more = 0;
+
+    for (size_t i = 0; i < next->setting_count; i++)
+    {
+        if (!is_news(next, &next->settings[i]))
+            continue;
+        if (said == most)
+        {
+            more++;
+            continue;
+        }
+        if (said++ > 0)
+            buffer_append_string(text, separator);
+        append_setting(&next->settings[i], text);
+    }
+    if (more > 0)
+        buffer_printf(text, "%sand %zu more", separator, more);
+}
+
+static void append_names(const char *const *names, size_t count, Buffer *text)
+{
+    for (size_t i = 0; i < count && i < NAMES_SAID_MAX; i++)
+        buffer_printf(text, "%s%s", i > 0 ? ", " : "", names[i]);
+    if (count > NAMES_SAID_MAX)
+        buffer_printf(text, ", and %zu more", count - NAMES_SAID_MAX);
+}
+
+static void append_removed_slots(const ReportNext *next, Buffer *text)
+{
+    const char *names[REPORT_SLOTS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < next->slot_count; i++)
+        if (strcmp(next->slots[i].state, "removed") == 0)
+            names[count++] = next->slots[i].name;
+    append_names(names, count, text);
+}
+
+void report_next_say(const Report *report)
+{
+    const ReportNext *next = &report->next;
+    const char *verb = report->dry_run ? "would be" : "are now";
+    Buffer text = {0};
+
+    append_settings(next, ", ", SETTINGS_SAID_MAX, &text);
+    if (text.size > 0)
+        log_detail("Settings that %s the source's: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    append_names(next->files, next->file_count, &text);
+    if (text.size > 0)
+        log_detail("Files that %s the source's: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    append_removed_slots(next, &text);
+    if (text.size > 0)
+        log_detail("Replication slots of the target that %s gone: %s.", verb, buffer_string(&text));
+    buffer_free(&text);
+    for (size_t i = 0; i < next->step_count; i++)
+        log_hint("%s", next->steps[i]);
+}
+
+static void append_row(Buffer *text, const char *label, Buffer *value)
+{
+    const char *position = buffer_string(value);
+
+    while (*position != '\0')
+    {
+        size_t length = strcspn(position, "\n");
+        const size_t first_word = strcspn(position, " \n");
+
+        /* Broken between words, unless there is but one. */
+        if (length > ROW_COLUMNS_MAX)
+        {
+            length = ROW_COLUMNS_MAX;
+            while (length > first_word && position[length] != ' ')
+                length--;
+            if (length < first_word)
+                length = first_word;
+        }
+        report_append_spaces(text, 2);
+        buffer_append_string(text, label);
+        report_append_spaces(text, 26 - (int) strlen(label));
+        buffer_printf(text, "%.*s\n", (int) length, position);
+        label = "";
+        position += length;
+        position += *position == '\n' || *position == ' ';
+    }
+    buffer_clear(value);
+}
+
+void report_next_text(const Report *report, Buffer *text)
+{
+    const ReportNext *next = &report->next;
+    Buffer value = {0};
+
+    if (!next->known)
+        return;
+    buffer_append_string(text, "\nWhat is next\n");
+    append_settings(next, "\n", 20, &value);
+    append_row(text, "settings that differ", &value);
+    append_names(next->files, next->file_count, &value);
+    append_row(text, "other configuration", &value);
+    append_removed_slots(next, &value);
+    append_row(text, "slots that are gone", &value);
+    append_names(next->kept, next->kept_count, &value);
+    append_row(text, "kept", &value);
+    for (size_t i = 0; i < next->step_count; i++)
+        buffer_printf(&value, "%s\n", next->steps[i]);
+    append_row(text, "to do", &value);
+    buffer_free(&value);
+}
+
+/* ---- for programs ---- */
+
+static void json_strings(Json *json, const char *key, const char *const *strings, size_t count)
+{
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+        json_element(json, strings[i]);
+    json_close(json, ']');
+}
+
+static void json_settings(Json *json, const ReportNext *next)
+{
+    if (!next->settings_known)
+    {
+        json_null(json, "settings");
+        return;
+    }
+    json_key(json, "settings");
+    json_open(json, '[');
+    for (size_t i = 0; i < next->setting_count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_string(json, "name", next->settings[i].name);
+        json_string(json, "former", next->settings[i].former);
+        json_string(json, "now", next->settings[i].now);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_slots(Json *json, const ReportNext *next)
+{
+    json_key(json, "slots");
+    json_open(json, '[');
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_string(json, "name", next->slots[i].name);
+        json_string(json, "type", next->slots[i].type);
+        json_string(json, "state", next->slots[i].state);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+void report_next_json(const Report *report, Json *json)
+{
+    const ReportNext *next = &report->next;
+
+    if (!next->known)
+    {
+        json_null(json, "next");
+        return;
+    }
+    json_key(json, "next");
+    json_open(json, '{');
+    json_strings(json, "steps", next->steps, next->step_count);
+    json_settings(json, next);
+    json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
+    json_strings(json, "files", next->files, next->file_count);
+    json_slots(json, next);
+    json_strings(json, "kept", next->kept, next->kept_count);
+    json_close(json, '}');
+}
