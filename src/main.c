@@ -55,6 +55,7 @@ enum
     OPTION_REPORT_FILE,
     OPTION_RESTORE_COMMAND,
     OPTION_RETRY_TIMEOUT,
+    OPTION_SAVE_DIVERGED_WAL,
     OPTION_SYNC_METHOD,
     OPTION_WAL_ARCHIVE
 };
@@ -127,6 +128,9 @@ static const OptionRow option_rows[] = {
     {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
      "how long a lost connection to the source is\n"
      "tried again (default: 60; 0: not at all)"},
+    {OPTION_SAVE_DIVERGED_WAL, "save-diverged-wal", "DIR",
+     "keep the WAL that the target has written since\n"
+     "the divergence, for pg_waldump"},
     {OPTION_SYNC_METHOD, "sync-method", "METHOD",
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
@@ -348,9 +352,11 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         options->no_ensure_shutdown = true;
         return true;
     case OPTION_REPORT:
+        options->report_wanted = true;
         return parse_report_format(value, &command->report_format, error);
     case OPTION_REPORT_FILE:
         command->report_file = value;
+        options->report_wanted = true;
         return true;
     case OPTION_RESTORE_COMMAND:
         options->restore_command = value;
@@ -358,6 +364,9 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case OPTION_RETRY_TIMEOUT:
         return parse_number("--retry-timeout", value, 0, RETRY_TIMEOUT_MAX_SECONDS,
                             &options->retry_timeout_seconds, error);
+    case OPTION_SAVE_DIVERGED_WAL:
+        options->save_diverged_wal = value;
+        return check_not_empty("--save-diverged-wal", value, error);
     case OPTION_SYNC_METHOD:
         return parse_sync_method(value, &options->syncfs, error);
     case OPTION_WAL_ARCHIVE:
@@ -593,6 +602,7 @@ static int run(const Command *command, FILE *report_file)
         say_what_next(status, error.kind, &report);
     }
     write_report(command, &report, status, report_file);
+    lost_destroy(report.lost);
     arena_destroy(report.arena);
     return status;
 }

@@ -44,7 +44,7 @@ static bool prepare(Run *run, Error *error)
     double clock = clock_seconds();
     bool obsolete = false;
 
-    if (!run->options->compare && !phase_scan(run, error))
+    if (!run->options->compare && (!phase_scan(run, error) || !phase_lost(run, error)))
         return false;
     for (int attempt = 1;; attempt++)
     {

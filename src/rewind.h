@@ -30,6 +30,8 @@ typedef struct Options
     bool compare;                   /* --compare */
     TablespaceMappings tablespaces; /* -T */
     Keep *keep;                     /* --keep, --keep-config; or NULL */
+    const char *save_diverged_wal;  /* --save-diverged-wal, or NULL */
+    bool report_wanted;             /* --report or --report-file */
     bool syncfs;                    /* --sync-method=syncfs */
     int jobs;                       /* -j; >= 1 */
     int retry_timeout_seconds;      /* --retry-timeout; default 60 */

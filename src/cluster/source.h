@@ -141,6 +141,19 @@ struct Source
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
 
+/*
+ * Names, of a source that is a server: all databases, and of the one that we are connected to those
+ * relations whose storage number is among filenodes (an array literal). table: to which an index or
+ * TOAST table belongs, or NULL. Strings live during the call; after a lost connection all come
+ * again.
+ */
+typedef void (*SourceDatabaseName)(void *context, Oid database, const char *name, bool connected);
+typedef void (*SourceRelationName)(void *context, Oid tablespace, Oid filenode, const char *name,
+                                   const char *table);
+MUST_CHECK bool source_server_names(Source *source, const char *filenodes,
+                                    SourceDatabaseName database, SourceRelationName relation,
+                                    void *context, Error *error);
+
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;
 struct Connection *source_connection(Source *source);

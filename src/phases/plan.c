@@ -102,7 +102,8 @@ bool phase_plan(Run *run, Error *error)
     run->report->planned_wal_bytes =
         run_wal_end(run) -
         wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
-    return stage_check(run->options->target, &run->plan, &wal, error);
+    return run_check_saved_wal(run, error) &&
+           stage_check(run->options->target, &run->plan, &wal, error);
 }
 
 void run_survey(Run *run)

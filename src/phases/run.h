@@ -109,6 +109,12 @@ MUST_CHECK bool phase_identify(Run *run, bool *finished, Error *error);
  * divergence. */
 MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
 
+/*
+ * With a report: list what is lost, with the source's names for it. Fails only when a stop is
+ * requested; what else goes wrong is a warning.
+ */
+MUST_CHECK bool phase_lost(Run *run, Error *error);
+
 /* 4. Scan the target's WAL from where it names every block that may differ. */
 MUST_CHECK bool phase_scan(Run *run, Error *error);
 
@@ -153,6 +159,13 @@ MUST_CHECK bool run_begin_again(Run *run, Error *error);
 /* The source once more: its pg_control, then its position. An error if it is not the same any more.
  */
 MUST_CHECK bool run_read_source_again(Run *run, Control *control, Error *error);
+
+/*
+ * --save-diverged-wal: what can be checked without writing; and the copy, which is on the disk
+ * when this returns. An error if a file is there with other content.
+ */
+MUST_CHECK bool run_check_saved_wal(Run *run, Error *error);
+MUST_CHECK bool run_save_diverged_wal(Run *run, Error *error);
 
 /* Add what was staged to the report. */
 void run_report_staged(Run *run);

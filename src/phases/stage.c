@@ -303,6 +303,9 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
     run->report->min_recovery_point = run->min_recovery_point;
     run->report->min_recovery_timeline = run->min_recovery_timeline;
     run->report->source_end = end;
+    /* Before the commit, which takes it from the target. */
+    if (!run_save_diverged_wal(run, error))
+        return false;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
         !recovery_stage(run->stage, &run->plan, run->options->target, run->source,

@@ -108,6 +108,141 @@ static void json_divergence(Json *json, const Report *report)
     json_close(json, '}');
 }
 
+static void json_next_string(Json *json, const char *value)
+{
+    json_next_line(json);
+    json_element(json, value);
+}
+
+/* Names of the relations with which the transaction did `what`. */
+static void json_relations_with(Json *json, const char *key, const Lost *lost,
+                                const LostTransaction *transaction, unsigned what)
+{
+    const size_t count = lost_item_count(lost, transaction);
+
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        unsigned done;
+        const LostRelation *relation = lost_item(lost, transaction, i, &done);
+
+        if (done & what)
+            json_next_string(json, relation->name);
+    }
+    json_close(json, ']');
+}
+
+static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transaction)
+{
+    const DdlChanges changes = lost_changes(lost, transaction);
+    DdlGuess guesses[DDL_GUESSES_MAX];
+    const size_t count = ddl_guess(&changes, guesses);
+    char statement[128];
+
+    json_key(json, "ddl");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        snprintf(statement, sizeof(statement), "%s%s%s", guesses[i].verb,
+                 guesses[i].noun[0] != '\0' ? " " : "", guesses[i].noun);
+        json_next_string(json, statement);
+    }
+    json_close(json, ']');
+}
+
+static void json_committed(Json *json, const Report *report)
+{
+    const Lost *lost = report->lost;
+    size_t count;
+    const LostTransaction *transactions = lost_transactions(lost, &count);
+
+    json_key(json, "committed");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        const LostTransaction *transaction = &transactions[i];
+
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "xid", transaction->xid);
+        json_time(json, "commit_time", true, transaction->time);
+        json_lsn(json, "commit_lsn", report, transaction->lsn);
+        json_number(json, "records", transaction->records);
+        json_number(json, "subtransactions", transaction->subtransactions);
+        json_bool(json, "prepared", transaction->prepared);
+        json_relations_with(json, "relations", lost, transaction, LOST_TOUCHED);
+        json_relations_with(json, "created", lost, transaction, LOST_CREATED);
+        json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
+        json_relations_with(json, "dropped", lost, transaction, LOST_DROPPED);
+        json_ddl(json, lost, transaction);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_touched(Json *json, const Report *report)
+{
+    size_t count;
+    const LostRelation *relations = lost_relations(report->lost, &count);
+
+    json_key(json, "relations");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        const LostRelation *relation = &relations[i];
+
+        if (relation->transactions == 0)
+            continue;
+        json_next_line(json);
+        json_open(json, '{');
+        json_string(json, "name", relation->name);
+        json_string(json, "table", relation->table);
+        json_number(json, "tablespace", relation->id.tablespace);
+        json_number(json, "database", relation->id.database);
+        json_number(json, "relfilenode", relation->id.relation);
+        json_number(json, "transactions", relation->transactions);
+        json_number(json, "records", relation->records);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+/* What was lost in detail. */
+static void json_lost(Json *json, const Report *report)
+{
+    if (report->lost == NULL)
+    {
+        json_null(json, "list_complete");
+        json_null(json, "prepared_gids");
+        json_null(json, "relations");
+        json_null(json, "committed");
+        return;
+    }
+    json_bool(json, "list_complete", lost_is_complete(report->lost));
+    json_key(json, "prepared_gids");
+    json_open(json, '[');
+    for (uint64_t i = 0; i < report->lost_prepared; i++)
+        json_next_string(json, report->lost_gids[i]);
+    json_close(json, ']');
+    json_touched(json, report);
+    json_committed(json, report);
+}
+
+static void json_saved(Json *json, const Report *report)
+{
+    if (report->saved_wal == NULL)
+    {
+        json_null(json, "saved_wal");
+        return;
+    }
+    json_key(json, "saved_wal");
+    json_open(json, '{');
+    json_string(json, "directory", report->saved_wal);
+    json_string(json, "command", report->saved_wal_command);
+    json_close(json, '}');
+}
+
 static void json_discarded(Json *json, const Report *report)
 {
     if (!report->scanned)
@@ -122,6 +257,8 @@ static void json_discarded(Json *json, const Report *report)
     json_time(json, "last_commit", report->lost_commits > 0, report->last_lost_commit);
     json_number(json, "prepared_transactions", report->lost_prepared);
     json_number(json, "target_wal_bytes_read", report->target_wal_bytes);
+    json_saved(json, report);
+    json_lost(json, report);
     json_close(json, '}');
 }
 

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "format/history.h"
 #include "plan/plan.h"
+#include "wal/lost.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -95,6 +96,10 @@ typedef struct Report
     int64_t first_lost_commit, last_lost_commit; /* microseconds since 2000-01-01 UTC */
     uint64_t lost_prepared;
     uint64_t target_wal_bytes; /* read */
+    Lost *lost; /* what is lost in detail; NULL: not read. Whoever frees the arena destroys it */
+    const char *const *lost_gids;  /* lost_prepared; NULL like lost */
+    const char *saved_wal;         /* where the diverged WAL is kept, or NULL */
+    const char *saved_wal_command; /* how to read it */
     bool planned;
     uint64_t planned_bytes; /* to be fetched at most, without WAL */
     uint64_t planned_wal_bytes;

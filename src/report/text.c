@@ -2,10 +2,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LABEL_COLUMN 2
 #define VALUE_COLUMN 28
+#define FIRST_NORMAL_OID 16384 /* access/transam.h: below are catalogs */
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -111,6 +113,115 @@ static void text_histories(const Report *report, Buffer *text)
     report_picture(report, text);
 }
 
+/* ---- What is lost in detail ---- */
+
+#define SHOWN_MAX 10
+
+static int compare_touched(const void *left, const void *right)
+{
+    const LostRelation *a = *(const LostRelation *const *) left;
+    const LostRelation *b = *(const LostRelation *const *) right;
+
+    if (a->records != b->records)
+        return a->records < b->records ? 1 : -1;
+    return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
+}
+
+/* Not catalogs, nor what belongs to a table that has a name. */
+static bool is_worth_showing(const LostRelation *relation)
+{
+    return relation->transactions > 0 && relation->table == NULL &&
+           relation->id.relation >= FIRST_NORMAL_OID && relation->records > 0;
+}
+
+static void text_touched(Lost *lost, Buffer *text)
+{
+    size_t count, shown = 0;
+    const LostRelation *relations = lost_relations(lost, &count);
+    const LostRelation **sorted = memory_allocate((count + 1) * sizeof(*sorted));
+
+    for (size_t i = 0; i < count; i++)
+        if (is_worth_showing(&relations[i]))
+            sorted[shown++] = &relations[i];
+    qsort(sorted, shown, sizeof(*sorted), compare_touched);
+    for (size_t i = 0; i < shown && i < SHOWN_MAX; i++)
+        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transactions, %llu records",
+                 sorted[i]->name, (unsigned long long) sorted[i]->transactions,
+                 (unsigned long long) sorted[i]->records);
+    if (shown > SHOWN_MAX)
+        text_row(text, "", "and %zu more", shown - SHOWN_MAX);
+    free(sorted);
+}
+
+/* Names of what was, for instance, dropped; of tables and the like only. */
+static void text_done(const Lost *lost, const char *label, unsigned what, Buffer *text)
+{
+    size_t count, found = 0;
+    const LostTransaction *transactions = lost_transactions(lost, &count);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const size_t items = lost_item_count(lost, &transactions[i]);
+
+        for (size_t k = 0; k < items; k++)
+        {
+            unsigned done;
+            const LostRelation *relation = lost_item(lost, &transactions[i], k, &done);
+
+            if (!(done & what) || relation->table != NULL)
+                continue;
+            if (found++ < SHOWN_MAX)
+                text_row(text, found == 1 ? label : "", "%s by %u", relation->name,
+                         transactions[i].xid);
+        }
+    }
+    if (found > SHOWN_MAX)
+        text_row(text, "", "and %zu more", found - SHOWN_MAX);
+}
+
+static void text_ddl(const Lost *lost, Buffer *text)
+{
+    size_t count, found = 0;
+    const LostTransaction *transactions = lost_transactions(lost, &count);
+    char time[TIME_TEXT_SIZE];
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const DdlChanges changes = lost_changes(lost, &transactions[i]);
+        DdlGuess guesses[DDL_GUESSES_MAX];
+        const size_t size = ddl_guess(&changes, guesses);
+
+        if (size == 0 || found++ >= SHOWN_MAX)
+            continue;
+        time_text(transactions[i].time, time);
+        text_row(text, found == 1 ? "schema, by its catalogs" : "", "%s %s%s by %u, %.19s",
+                 guesses[0].verb, guesses[0].noun, size > 1 ? " and more" : "", transactions[i].xid,
+                 time);
+    }
+    if (found > SHOWN_MAX)
+        text_row(text, "", "and %zu more", found - SHOWN_MAX);
+}
+
+static void text_lost_detail(const Report *report, Buffer *text)
+{
+    if (report->lost != NULL)
+    {
+        for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
+            text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
+        text_touched(report->lost, text);
+        text_ddl(report->lost, text);
+        text_done(report->lost, "storage dropped", LOST_DROPPED, text);
+        text_done(report->lost, "storage truncated", LOST_TRUNCATED, text);
+        text_done(report->lost, "storage created", LOST_CREATED, text);
+        if (!lost_is_complete(report->lost))
+            text_row(text, "", "(not all could be listed)");
+    }
+    if (report->saved_wal != NULL)
+        text_row(text, "kept in", "%s", report->saved_wal);
+    if (report->saved_wal_command != NULL)
+        text_row(text, "to read it", "%s", report->saved_wal_command);
+}
+
 static void text_lost(const Report *report, bool done, Buffer *text)
 {
     char time[TIME_TEXT_SIZE];
@@ -129,6 +240,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     if (report->lost_prepared > 0)
         text_row(text, "prepared transactions", "%llu", (unsigned long long) report->lost_prepared);
     text_row(text, "target WAL read", "%s", size_text(report->target_wal_bytes, size));
+    text_lost_detail(report, text);
 }
 
 static void text_fetched(const Report *report, bool done, Buffer *text)

@@ -1,0 +1,564 @@
+#include "wal/lost.h"
+
+#include "wal/summary.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OPCODE_MASK 0xF0
+#define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
+
+/* Numbers of things that are held elsewhere, by hash; open addressing. 0: free, else number + 1. */
+typedef struct Hash
+{
+    uint32_t *slots;
+    size_t capacity; /* a power of two */
+    size_t count;
+} Hash;
+
+typedef struct Item
+{
+    uint32_t relation;
+    uint32_t what;
+    uint64_t records;
+} Item;
+
+/* A transaction or subtransaction that has not ended. */
+typedef struct Open
+{
+    uint64_t records;
+    DdlChanges changes;
+    Item *items; /* by relation, ascending */
+    size_t count, capacity;
+} Open;
+
+/* A set in `sets`: changes, count, then so many u32 of relation << 4 | what. */
+typedef struct SetHead
+{
+    DdlChanges changes;
+    uint32_t count;
+} SetHead;
+
+struct Lost
+{
+    const Version *version;
+    Lsn from, end;
+    bool incomplete;
+    LostTransaction *transactions;
+    size_t transaction_count;
+    LostRelation *relations;
+    size_t relation_count;
+    Hash relation_hash;
+    Buffer sets;
+    size_t *set_offsets; /* of each set, for the hash */
+    size_t set_count;
+    Hash set_hash;
+    uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
+    Open *opens;
+    size_t open_count;
+    size_t open_capacity;
+    Buffer unowned;   /* u32: storage made by a record without transaction number */
+    Buffer databases; /* u32 */
+    Buffer scratch;
+};
+
+Lost *lost_create(const Version *version, Lsn from, Lsn end)
+{
+    Lost *lost = memory_allocate_zeroed(1, sizeof(Lost));
+
+    lost->version = version;
+    lost->from = from;
+    lost->end = end;
+    return lost;
+}
+
+void lost_destroy(Lost *lost)
+{
+    if (lost == NULL)
+        return;
+    for (size_t i = 0; i < lost->open_count; i++)
+        free(lost->opens[i].items);
+    free(lost->opens);
+    free(lost->transactions);
+    free(lost->relations);
+    free(lost->relation_hash.slots);
+    free(lost->set_offsets);
+    free(lost->set_hash.slots);
+    buffer_free(&lost->sets);
+    buffer_free(&lost->unowned);
+    buffer_free(&lost->databases);
+    buffer_free(&lost->scratch);
+    free(lost);
+}
+
+/* ---- Hashes ---- */
+
+static uint64_t hash_bytes(const void *bytes, size_t size)
+{
+    const uint8_t *byte = bytes;
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * 1099511628211u;
+    return hash ^ hash >> 29;
+}
+
+typedef struct Key
+{
+    const void *bytes;
+    size_t size;
+} Key;
+
+typedef Key (*KeyOf)(const Lost *lost, uint32_t number);
+
+static Key key_of_relation(const Lost *lost, uint32_t number)
+{
+    return (Key){&lost->relations[number].id, sizeof(RelationId)};
+}
+
+static size_t set_size(uint32_t count)
+{
+    return sizeof(SetHead) + count * sizeof(uint32_t);
+}
+
+static Key key_of_set(const Lost *lost, uint32_t number)
+{
+    const uint8_t *bytes = lost->sets.bytes + lost->set_offsets[number];
+    SetHead head;
+
+    memcpy(&head, bytes, sizeof(head));
+    return (Key){bytes, set_size(head.count)};
+}
+
+/* The slot of a key: it holds its number + 1, or 0. */
+static uint32_t *hash_slot(const Lost *lost, const Hash *hash, Key key, KeyOf key_of)
+{
+    size_t at = (size_t) hash_bytes(key.bytes, key.size) & (hash->capacity - 1);
+
+    for (;; at = (at + 1) & (hash->capacity - 1))
+    {
+        Key other;
+
+        if (hash->slots[at] == 0)
+            return &hash->slots[at];
+        other = key_of(lost, hash->slots[at] - 1);
+        if (other.size == key.size && memcmp(other.bytes, key.bytes, key.size) == 0)
+            return &hash->slots[at];
+    }
+}
+
+/* Before a number is added. */
+static void hash_make_room(const Lost *lost, Hash *hash, KeyOf key_of)
+{
+    if (hash->count * 2 < hash->capacity)
+        return;
+    free(hash->slots);
+    hash->capacity = hash->capacity == 0 ? 256 : hash->capacity * 2;
+    hash->slots = memory_allocate_zeroed(hash->capacity, sizeof(uint32_t));
+    for (uint32_t i = 0; i < hash->count; i++)
+        *hash_slot(lost, hash, key_of(lost, i), key_of) = i + 1;
+}
+
+/* ---- Relations ---- */
+
+static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
+{
+    Key key = {&id, sizeof(id)};
+    uint32_t *slot;
+
+    hash_make_room(lost, &lost->relation_hash, key_of_relation);
+    slot = hash_slot(lost, &lost->relation_hash, key, key_of_relation);
+    if (*slot == 0)
+    {
+        if (lost->relation_count == LOST_RELATIONS_MAX)
+        {
+            lost->incomplete = true;
+            return false;
+        }
+        if ((lost->relation_count & (lost->relation_count + 1)) == 0)
+            lost->relations = memory_resize(lost->relations,
+                                            (lost->relation_count * 2 + 1) * sizeof(LostRelation));
+        lost->relations[lost->relation_count++] = (LostRelation){.id = id};
+        lost->relation_hash.count++;
+        *slot = (uint32_t) lost->relation_count;
+    }
+    *number = *slot - 1;
+    return true;
+}
+
+static Item *find_item(Open *open, uint32_t relation)
+{
+    size_t low = 0, high = open->count;
+
+    while (low < high)
+    {
+        size_t middle = low + (high - low) / 2;
+
+        if (open->items[middle].relation < relation)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < open->count && open->items[low].relation == relation)
+        return &open->items[low];
+    if (open->count == open->capacity)
+    {
+        open->capacity = open->capacity * 2 + 4;
+        open->items = memory_resize(open->items, open->capacity * sizeof(Item));
+    }
+    memmove(&open->items[low + 1], &open->items[low], (open->count - low) * sizeof(Item));
+    open->count++;
+    open->items[low] = (Item){.relation = relation};
+    return &open->items[low];
+}
+
+static void note_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
+{
+    uint32_t relation;
+    Item *item;
+
+    if (!find_relation(lost, id, &relation))
+        return;
+    if (what & LOST_CREATED)
+        lost->relations[relation].created = true;
+    if (open == NULL)
+        return;
+    item = find_item(open, relation);
+    item->what |= what;
+    item->records += records;
+}
+
+/* ---- Transactions that have not ended ---- */
+
+static Open *find_open(Lost *lost, uint32_t xid, bool make)
+{
+    for (size_t i = lost->open_count; i > 0; i--)
+        if (lost->open_xids[i - 1] == xid)
+            return &lost->opens[i - 1];
+    if (!make)
+        return NULL;
+    if (lost->open_count == LOST_OPEN_MAX)
+    {
+        lost->incomplete = true;
+        return NULL;
+    }
+    if (lost->open_count == lost->open_capacity)
+    {
+        lost->open_capacity = lost->open_capacity * 2 + 64;
+        lost->opens = memory_resize(lost->opens, lost->open_capacity * sizeof(Open));
+    }
+    lost->opens[lost->open_count] = (Open){0};
+    lost->open_xids[lost->open_count] = xid;
+    return &lost->opens[lost->open_count++];
+}
+
+static void forget_open(Lost *lost, uint32_t xid)
+{
+    Open *open = find_open(lost, xid, false);
+    size_t index;
+
+    if (open == NULL)
+        return;
+    index = (size_t) (open - lost->opens);
+    free(open->items);
+    lost->open_count--;
+    lost->opens[index] = lost->opens[lost->open_count];
+    lost->open_xids[index] = lost->open_xids[lost->open_count];
+}
+
+/* What runs no more, and left no word of its end: a server that crashed. */
+static void forget_before(Lost *lost, uint32_t oldest_running)
+{
+    for (size_t i = lost->open_count; i > 0; i--)
+        if (xid_precedes(lost->open_xids[i - 1], oldest_running))
+            forget_open(lost, lost->open_xids[i - 1]);
+}
+
+static uint32_t subxid_at(const WalEvent *event, uint32_t index)
+{
+    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
+}
+
+static void merge_open(Open *open, const Open *more)
+{
+    open->records += more->records;
+    ddl_merge(&open->changes, &more->changes);
+    for (size_t i = 0; i < more->count; i++)
+    {
+        Item *item = find_item(open, more->items[i].relation);
+
+        item->what |= more->items[i].what;
+        item->records += more->items[i].records;
+    }
+}
+
+/* ---- The end of a transaction ---- */
+
+/* The set's place; false: there is no more room. */
+static bool keep_set(Lost *lost, const Open *open, size_t *offset)
+{
+    SetHead head = {.changes = open->changes, .count = (uint32_t) open->count};
+    uint32_t *slot;
+
+    buffer_clear(&lost->scratch);
+    buffer_append(&lost->scratch, &head, sizeof(head));
+    for (size_t i = 0; i < open->count; i++)
+        buffer_append_u32(&lost->scratch, open->items[i].relation << 4 | open->items[i].what);
+    hash_make_room(lost, &lost->set_hash, key_of_set);
+    slot = hash_slot(lost, &lost->set_hash, (Key){lost->scratch.bytes, lost->scratch.size},
+                     key_of_set);
+    if (*slot == 0)
+    {
+        if (lost->sets.size + lost->scratch.size > LOST_SETS_SIZE_MAX)
+            return false;
+        if ((lost->set_count & (lost->set_count + 1)) == 0)
+            lost->set_offsets =
+                memory_resize(lost->set_offsets, (lost->set_count * 2 + 1) * sizeof(size_t));
+        lost->set_offsets[lost->set_count++] = lost->sets.size;
+        lost->set_hash.count++;
+        buffer_append(&lost->sets, lost->scratch.bytes, lost->scratch.size);
+        *slot = (uint32_t) lost->set_count;
+    }
+    *offset = lost->set_offsets[*slot - 1];
+    return true;
+}
+
+static void keep_transaction(Lost *lost, const Open *open, const WalRecord *record,
+                             const WalEvent *event)
+{
+    LostTransaction transaction = {.lsn = record->lsn,
+                                   .time = event->time,
+                                   .records = open->records,
+                                   .xid = event->xid,
+                                   .subtransactions = event->subxid_count,
+                                   .prepared = event->prepared};
+
+    for (size_t i = 0; i < open->count; i++)
+    {
+        lost->relations[open->items[i].relation].transactions++;
+        lost->relations[open->items[i].relation].records += open->items[i].records;
+    }
+    if (lost->transaction_count == LOST_TRANSACTIONS_MAX || !keep_set(lost, open, &transaction.set))
+    {
+        lost->incomplete = true;
+        return;
+    }
+    if ((lost->transaction_count & (lost->transaction_count + 1)) == 0)
+        lost->transactions = memory_resize(lost->transactions, (lost->transaction_count * 2 + 1) *
+                                                                   sizeof(LostTransaction));
+    lost->transactions[lost->transaction_count++] = transaction;
+}
+
+static void note_commit(Lost *lost, const WalRecord *record, const WalEvent *event)
+{
+    Open whole = {0};
+    const Open *open = find_open(lost, event->xid, false);
+
+    if (open != NULL)
+        merge_open(&whole, open);
+    for (uint32_t i = 0; i < event->subxid_count; i++)
+    {
+        open = find_open(lost, subxid_at(event, i), false);
+        if (open != NULL)
+            merge_open(&whole, open);
+    }
+    /* The record of COMMIT PREPARED carries no transaction number. */
+    whole.records += record->xid != event->xid;
+    for (uint32_t i = 0; i < event->dropped_count; i++)
+    {
+        note_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
+        whole.changes.storage |= DDL_STORAGE_DROPPED;
+    }
+    keep_transaction(lost, &whole, record, event);
+    free(whole.items);
+}
+
+static void note_end(Lost *lost, const WalRecord *record, const WalEvent *event)
+{
+    if (event->kind == WAL_EVENT_COMMIT)
+        note_commit(lost, record, event);
+    forget_open(lost, event->xid);
+    for (uint32_t i = 0; i < event->subxid_count; i++)
+        forget_open(lost, subxid_at(event, i));
+}
+
+/* ---- Records ---- */
+
+/*
+ * A first statement makes its storage before it has a number. Whose it is: the next row of pg_class
+ * in that database is written by who made it, unless two do so at once; or who touches it first.
+ */
+static bool has_made(const Lost *lost, uint32_t relation, const WalRecord *record)
+{
+    const RelationId *made = &lost->relations[relation].id, *touched = &record->blocks[0].relation;
+
+    if (memcmp(made, touched, sizeof(*made)) == 0)
+        return true;
+    return ddl_is_new_relation(record) && made->database == touched->database;
+}
+
+static void own_created(Lost *lost, Open *open, const WalRecord *record)
+{
+    uint32_t *unowned = (uint32_t *) (void *) lost->unowned.bytes;
+    size_t count = lost->unowned.size / sizeof(uint32_t);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        if (!has_made(lost, unowned[i], record))
+            continue;
+        find_item(open, unowned[i])->what |= LOST_CREATED;
+        open->changes.storage |= DDL_STORAGE_CREATED;
+        memmove(&unowned[i], &unowned[i + 1], (count - 1 - i) * sizeof(uint32_t));
+        lost->unowned.size -= sizeof(uint32_t);
+        return;
+    }
+}
+
+static void note_created(Lost *lost, Open *open, const WalEvent *event)
+{
+    uint32_t relation;
+
+    if (event->fork != FORK_MAIN)
+        return;
+    note_relation(lost, open, event->relation, LOST_CREATED, 1);
+    if (open != NULL)
+        open->changes.storage |= DDL_STORAGE_CREATED;
+    else if (lost->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
+        buffer_append(&lost->unowned, &relation, sizeof(relation));
+}
+
+static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
+{
+    WalEvent event;
+
+    if (!walrecord_event(lost->version, record, &event, error))
+        return false;
+    switch (event.kind)
+    {
+    case WAL_EVENT_COMMIT:
+    case WAL_EVENT_ABORT:
+        note_end(lost, record, &event);
+        break;
+    case WAL_EVENT_RELATION_CREATE:
+        note_created(lost, open, &event);
+        break;
+    case WAL_EVENT_RELATION_TRUNCATE:
+        note_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
+        break;
+    case WAL_EVENT_DATABASE_FILE_COPY:
+    case WAL_EVENT_DATABASE_CREATE:
+        buffer_append(&lost->databases, &event.database, sizeof(event.database));
+        break;
+    case WAL_EVENT_RUNNING_XACTS:
+        forget_before(lost, event.oldest_running_xid);
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+static void note_blocks(Lost *lost, Open *open, const WalRecord *record)
+{
+    const RelationId *last = NULL;
+
+    for (unsigned i = 0; i < record->block_count; i++)
+    {
+        const RelationId *id = &record->blocks[i].relation;
+
+        if (last != NULL && memcmp(last, id, sizeof(*id)) == 0)
+            continue;
+        last = id;
+        note_relation(lost, open, *id, LOST_TOUCHED, 1);
+    }
+    if (lost->unowned.size > 0 && record->block_count > 0)
+        own_created(lost, open, record);
+    ddl_note_record(&open->changes, record);
+}
+
+/* Whoever reads sets hints: that is no change. */
+static bool is_hint(const WalRecord *record)
+{
+    return record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT;
+}
+
+bool lost_add_record(void *context, const WalRecord *record, Error *error)
+{
+    Lost *lost = context;
+    Open *open = NULL;
+
+    if (record->lsn < lost->from || record->lsn >= lost->end)
+        return true;
+    if (record->xid != 0)
+        open = find_open(lost, record->xid, true);
+    if (open != NULL)
+    {
+        open->records++;
+        if (!is_hint(record))
+            note_blocks(lost, open, record);
+    }
+    if (record->rmgr > RM_STANDBY)
+        return true;
+    return note_event(lost, open, record, error);
+}
+
+/* ---- What came of it ---- */
+
+void lost_set_incomplete(Lost *lost)
+{
+    lost->incomplete = true;
+}
+
+bool lost_is_complete(const Lost *lost)
+{
+    return !lost->incomplete;
+}
+
+const LostTransaction *lost_transactions(const Lost *lost, size_t *count)
+{
+    *count = lost->transaction_count;
+    return lost->transactions;
+}
+
+LostRelation *lost_relations(Lost *lost, size_t *count)
+{
+    *count = lost->relation_count;
+    return lost->relations;
+}
+
+static SetHead set_head(const Lost *lost, const LostTransaction *transaction)
+{
+    SetHead head;
+
+    memcpy(&head, lost->sets.bytes + transaction->set, sizeof(head));
+    return head;
+}
+
+size_t lost_item_count(const Lost *lost, const LostTransaction *transaction)
+{
+    return set_head(lost, transaction).count;
+}
+
+const LostRelation *lost_item(const Lost *lost, const LostTransaction *transaction, size_t index,
+                              unsigned *what)
+{
+    uint32_t item = load_u32(lost->sets.bytes + transaction->set + set_size((uint32_t) index));
+
+    *what = item & 0xF;
+    return &lost->relations[item >> 4];
+}
+
+DdlChanges lost_changes(const Lost *lost, const LostTransaction *transaction)
+{
+    return set_head(lost, transaction).changes;
+}
+
+bool lost_database_is_new(const Lost *lost, Oid database)
+{
+    const uint32_t *databases = (const uint32_t *) (const void *) lost->databases.bytes;
+
+    for (size_t i = 0; i < lost->databases.size / sizeof(uint32_t); i++)
+        if (databases[i] == database)
+            return true;
+    return false;
+}

@@ -1,0 +1,130 @@
+# The report names each transaction that committed on the target alone, with its records and relations; names come from the source
+# where the storage is the same one there.
+#
+#   source   ──┬── VACUUM FULL rewritten ──▶        has no names for what the target made, or it itself rewrote
+#   target     └── DML, subtransactions, prepared, TRUNCATE, DROP, CREATE, ALTER ──▶
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+my $xid = 'SELECT txid_current()';
+
+# Runs statements in one transaction; its number.
+sub transaction
+{
+    my ($cluster, @statements) = @_;
+    my $end = $statements[-1] =~ /^(ROLLBACK$|PREPARE)/ ? '' : 'COMMIT;';
+    my ($number) = $cluster->query(join('', map { "$_;" } 'BEGIN', $xid, @statements) . $end) =~ /^(\d+)$/m;
+    return $number;
+}
+
+sub prepare_both
+{
+    my ($cluster) = @_;
+    $cluster->sql($_) for 'CREATE TABLE a (i int PRIMARY KEY, t text)', 'CREATE TABLE b (i int)', 'CREATE TABLE cut AS SELECT 1 AS i',
+        'CREATE TABLE gone AS SELECT 1 AS i', 'CREATE TABLE rewritten AS SELECT 1 AS i', 'CREATE DATABASE other';
+    $cluster->sql('CREATE TABLE x (i int)', 'other');
+    return;
+}
+
+sub write_on_target
+{
+    my ($target) = @_;
+    my %done;
+    $done{simple} = transaction($target, 'INSERT INTO a VALUES (1), (2), (3)');
+    $done{two} = transaction($target, 'INSERT INTO a VALUES (4)', 'INSERT INTO b VALUES (1)', 'SAVEPOINT s', 'INSERT INTO b VALUES (2)',
+        'RELEASE s', 'SAVEPOINT s', 'INSERT INTO cut VALUES (2)', 'ROLLBACK TO s');
+    $done{aborted} = transaction($target, 'INSERT INTO a VALUES (10)', 'ROLLBACK');
+    $done{both} = transaction($target, 'INSERT INTO b VALUES (3)', q{PREPARE TRANSACTION 'both'});
+    $target->sql(q{COMMIT PREPARED 'both'});
+    $done{cut} = transaction($target, 'TRUNCATE cut');
+    $done{gone} = transaction($target, 'DROP TABLE gone');
+    $target->sql('CREATE TABLE made (i int)');
+    $done{made} = transaction($target, 'INSERT INTO made VALUES (1)');
+    $done{altered} = transaction($target, 'ALTER TABLE b ADD COLUMN j int');
+    $done{rewritten} = transaction($target, 'INSERT INTO rewritten VALUES (2)');
+    $done{role} = transaction($target, 'CREATE ROLE somebody');
+    my ($other) = $target->query("BEGIN; $xid; INSERT INTO x VALUES (1); COMMIT", 'other') =~ /^(\d+)$/m;
+    $done{other} = $other;
+    $done{only} = transaction($target, 'INSERT INTO b VALUES (4)', q{PREPARE TRANSACTION 'only'});
+    return \%done;
+}
+
+# Records of each transaction, by the server's own program.
+sub counts_by_waldump
+{
+    my ($target, $from) = @_;
+    my ($file) = sort grep { /00000001[0-9A-F]{16}$/ } glob($target->path('pg_wal/*'));
+    my $result = run([ $target->bindir . '/pg_waldump', '-p', $target->path('pg_wal'), '-t', '1', '-s', $from ]);
+    my %count;
+    $count{$_}++ for $result->{stdout} =~ /tx:\s+(\d+),/g;
+    return \%count;
+}
+
+sub lists_all
+{
+    my ($name, $list, $done, $by_server) = @_;
+    my %by_xid = map { $_->{xid} => $_ } @$list;
+    for my $key (qw(simple two both cut gone made altered rewritten role other))
+    {
+        ok($by_xid{ $done->{$key} }, "$name: '$key' is listed");
+    }
+    ok(!$by_xid{ $done->{$_} }, "$name: '$_' is not") for qw(aborted only);
+    is($by_xid{ $done->{two} }{subtransactions}, 1, "$name: subtransactions that committed");
+    ok($by_xid{ $done->{both} }{prepared}, "$name: a prepared one");
+    my %ddl = map { $_ => join('; ', @{ $by_xid{ $done->{$_} }{ddl} }) } grep { $by_xid{ $done->{$_} } } keys %$done;
+    is($ddl{simple}, '', "$name: rows are no change of the schema");
+    like($ddl{cut}, qr/^TRUNCATE/, "$name: TRUNCATE");
+    like($ddl{gone}, qr/^DROP TABLE/, "$name: DROP TABLE");
+    is($ddl{altered}, 'ALTER TABLE', "$name: ALTER TABLE");
+    is($ddl{role}, 'CREATE ROLE', "$name: CREATE ROLE");
+    ok((grep { join(' ', @{ $_->{ddl} }) =~ /^CREATE TABLE/ && @{ $_->{created} } == 1 } @$list), "$name: CREATE TABLE with its storage");
+    my %names = map { my $key = $_; $key => { map { $_ => 1 } @{ $by_xid{ $done->{$key} }{relations} } } } qw(simple two made rewritten other);
+    if ($by_server)
+    {
+        ok($names{simple}{'public.a'} && $names{simple}{'public.a_pkey'}, "$name: a table and its index, by name");
+        ok($names{two}{'public.a'} && $names{two}{'public.b'} && !$names{two}{'public.cut'}, "$name: but not what was rolled back");
+        is(join(' ', @{ $by_xid{ $done->{gone} }{dropped} }), 'public.gone', "$name: what was dropped");
+        like(join(' ', keys %{ $names{$_} }), qr{^postgres/\d+$}, "$name: '$_' has a number alone") for qw(made rewritten);
+        like(join(' ', keys %{ $names{other} }), qr{^other/\d+$}, "$name: another database by its name");
+    }
+    else
+    {
+        like(join(' ', sort keys %{ $names{simple} }), qr{^\d+/\d+ \d+/\d+$}, "$name: numbers, where the source is a directory");
+    }
+    return \%by_xid;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $done;
+    my ($source, $target) = split_brain($version,
+        before => \&prepare_both,
+        source => sub { $_[0]->sql('VACUUM FULL rewritten') },
+        target => sub { $done = write_on_target($_[0]) });
+    $target->stop;
+
+    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text' ]);
+    like($text->{stdout}, qr{^  most touched +\S.*transactions, \d+ records$}m, 'a person reads what was touched');
+    like($text->{stdout}, qr{^  schema, by its catalogs +TRUNCATE}m, 'and what became of the schema');
+    is((grep { length($_) > 100 && !/fingerprint|source  |target  / } split(/\n/, $text->{stdout})), 0, 'in 100 columns');
+
+    my $report = JSON::PP->new->utf8->decode(rewind($target, $source, options => [ '--dry-run', '--report=json' ])->{stdout});
+    my $discarded = $report->{discarded};
+    ok($discarded->{list_complete}, 'the list is complete');
+    is(scalar @{ $discarded->{committed} }, $discarded->{transactions}, 'and has each transaction');
+    is(join(' ', @{ $discarded->{prepared_gids} }), 'only', 'what was only prepared');
+    my $by_xid = lists_all('server', $discarded->{committed}, $done, 1);
+    if (-x $target->bindir . '/pg_waldump')
+    {
+        my $counts = counts_by_waldump($target, $report->{divergence}{lsn});
+        is($by_xid->{ $done->{$_} }{records}, $counts->{ $done->{$_} }, "records of '$_', as pg_waldump counts them")
+            for qw(simple cut gone made altered role other);
+    }
+    $source->stop;
+    $report = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '--dry-run', '--report=json' ])->{stdout});
+    lists_all('directory', $report->{discarded}{committed}, $done, 0);
+}, only => [ 10, 12, 15, 18 ]);
