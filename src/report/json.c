@@ -44,12 +44,6 @@ void json_next_line(Json *json)
     buffer_printf(json->text, "%*s", 2 * json->level, "");
 }
 
-void json_element(Json *json, const char *value)
-{
-    json_next_line(json);
-    json_append_string(json->text, value);
-}
-
 void json_key(Json *json, const char *key)
 {
     json_next_line(json);

@@ -27,9 +27,6 @@ void json_key(Json *json, const char *key);
 void json_open(Json *json, char bracket);
 void json_close(Json *json, char bracket);
 
-/* In an array. */
-void json_element(Json *json, const char *value);
-
 /* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
 void json_string(Json *json, const char *key, const char *value);
 /* An element of an array, behind json_next_line. */
