@@ -108,12 +108,6 @@ static void json_divergence(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-static void json_next_string(Json *json, const char *value)
-{
-    json_next_line(json);
-    json_element(json, value);
-}
-
 /* Names of the relations with which the transaction did `what`. */
 static void json_relations_with(Json *json, const char *key, const Lost *lost,
                                 const LostTransaction *transaction, unsigned what)
@@ -128,7 +122,7 @@ static void json_relations_with(Json *json, const char *key, const Lost *lost,
         const LostRelation *relation = lost_item(lost, transaction, i, &done);
 
         if (done & what)
-            json_next_string(json, relation->name);
+            json_element(json, relation->name);
     }
     json_close(json, ']');
 }
@@ -146,7 +140,7 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
     {
         snprintf(statement, sizeof(statement), "%s%s%s", guesses[i].verb,
                  guesses[i].noun[0] != '\0' ? " " : "", guesses[i].noun);
-        json_next_string(json, statement);
+        json_element(json, statement);
     }
     json_close(json, ']');
 }
@@ -223,7 +217,7 @@ static void json_lost(Json *json, const Report *report)
     json_key(json, "prepared_gids");
     json_open(json, '[');
     for (uint64_t i = 0; i < report->lost_prepared; i++)
-        json_next_string(json, report->lost_gids[i]);
+        json_element(json, report->lost_gids[i]);
     json_close(json, ']');
     json_touched(json, report);
     json_committed(json, report);
