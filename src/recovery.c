@@ -139,15 +139,17 @@ static bool write_file(const char *directory, const char *name, const void *byte
 }
 
 bool recovery_write(const char *target_directory, Source *source, const Version *version,
-                    const char *conninfo, Error *error)
+                    const char *conninfo, Keep *keep, Error *error)
 {
+    const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
     Buffer old = {0}, settings = {0};
     char path[PATH_SIZE];
+    const char *kept_by;
     bool found, result;
 
-    result = (uses_recovery_conf(version) ||
-              (path_join(path, sizeof(path), target_directory, SETTINGS_PATH, error) &&
-               file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error))) &&
+    result = path_join(path, sizeof(path), target_directory, name, error) &&
+             ((uses_recovery_conf(version) && !keep_matches(keep, name, &kept_by)) ||
+              file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error)) &&
              make_settings(source, version, conninfo, &old, &settings, error);
     if (result && uses_recovery_conf(version))
         result =
@@ -155,7 +157,10 @@ bool recovery_write(const char *target_directory, Source *source, const Version 
     else if (result)
         result =
             write_file(target_directory, SETTINGS_PATH, settings.bytes, settings.size, error) &&
-            write_file(target_directory, SIGNAL_PATH, "", 0, error);
+            write_file(target_directory, SIGNAL_PATH, "", 0, error) &&
+            (keep_matches(keep, RECOVERY_SIGNAL_PATH, &kept_by) ||
+             (path_join(path, sizeof(path), target_directory, RECOVERY_SIGNAL_PATH, error) &&
+              file_remove(path, error)));
     buffer_free(&old);
     buffer_free(&settings);
     return result;

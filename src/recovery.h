@@ -26,8 +26,9 @@ MUST_CHECK bool recovery_conninfo(Source *source, const Version *version, const 
                                   Buffer *text, Error *error);
 
 /* The same, written into a target that needed no rewind: settings first, each file whole by rename.
+ * keep may be NULL.
  */
 MUST_CHECK bool recovery_write(const char *target_directory, Source *source, const Version *version,
-                               const char *conninfo, Error *error);
+                               const char *conninfo, Keep *keep, Error *error);
 
 #endif

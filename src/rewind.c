@@ -32,7 +32,7 @@ static bool no_rewind_required(Run *run, Error *error)
         return false;
     return !run->options->write_recovery_conf ||
            recovery_write(run->options->target, run->source, run->shape.version,
-                          run->options->source_server, error);
+                          run->options->source_server, run->options->keep, error);
 }
 
 /*

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Interrupted;
 
 my %kept = (
     'postgresql.auto.conf' => "work_mem = '3MB'\n",
@@ -73,6 +74,31 @@ sub is_refused
     return;
 }
 
+# What is kept is not touched by a run that is killed behind its commit, nor by the one that finishes it, whatever that is asked to keep.
+sub is_kept_when_interrupted
+{
+    my ($version) = @_;
+    my $pair = RewindTest::Interrupted->new($version, kind => 'server', options => [ '-R', '--keep=pg_hba.conf', '--keep=postgresql.auto.conf', '--keep=mine' ]);
+    my $commit = RewindTest::Interrupted::commit_number($pair->calls);
+    for my $number ($commit - 1, $commit + 2, $commit + 9)
+    {
+        my $target = $pair->reset->target;
+        my $hba = slurp($target->path('pg_hba.conf')) . "# mine\n";
+        spew($target->path('pg_hba.conf'), $hba);
+        spew($target->path('postgresql.auto.conf'), "work_mem = '3MB'\n");
+        mkdir $target->path('mine');
+        spew($target->path('mine/a'), 'a');
+        is($pair->attempt(fault => "kill:$number")->{signal}, 9, "killed before call $number");
+        my $result = $pair->attempt;
+        is($result->{status}, 0, 'the next run finishes it') or diag($result->{stderr});
+        is(slurp($target->path('pg_hba.conf')) . slurp($target->path('mine/a')), "${hba}a", 'what is kept is the target\'s');
+        like(slurp($target->path('postgresql.auto.conf')), qr/^work_mem = '3MB'\nprimary_conninfo = '.*'\n\z/, 'what -R writes is in it once');
+    }
+    rejoins($pair->target, $pair->source, recovery_written => 1, no_promotion => 1, quick => 1);
+    $pair->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -108,4 +134,7 @@ each_version(sub {
     $copy = $target->copy('from_directory');
     rewinds($copy, $source, kind => 'directory', options => \@keep);
     is_kept($copy);
+    return if $version != 15;
+    RewindTest::Cluster::discard_all();
+    is_kept_when_interrupted($version);
 }, only => [ 10, 11, 15, 18 ]);

@@ -1,5 +1,6 @@
 /* Configuration files and restore commands of strangers; what we write is what we read. */
 #include "format/recovery_conf.h"
+#include "format/settings.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -22,6 +23,24 @@ static void write_and_read(const char *string)
     buffer_free(&value);
 }
 
+static void read_all(const uint8_t *bytes, size_t size)
+{
+    const char *position = (const char *) bytes;
+    const char *end = position + size;
+    Arena *arena = arena_create();
+    Buffer name = {0};
+    Buffer value = {0};
+
+    while (setting_next(&position, end, &name, &value))
+    {
+        (void) setting_masked(arena, buffer_string(&name), buffer_string(&value));
+        (void) settings_path(arena, "a/b", buffer_string(&value));
+    }
+    arena_destroy(arena);
+    buffer_free(&name);
+    buffer_free(&value);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static Error error;
@@ -38,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         __builtin_trap();
     (void) !restore_command_expand(string, "F", "P", "R", &text, &error);
     write_and_read(string);
+    read_all(bytes, size);
     buffer_free(&value);
     buffer_free(&text);
     free(string);

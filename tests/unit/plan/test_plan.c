@@ -793,6 +793,74 @@ static void test_segments_of_the_common_history_stay(void **state)
     end(&c);
 }
 
+/* The target's file stays, what only the source has does not come, a directory is kept whole. */
+static void test_kept_files(void **state)
+{
+    Keep keep = {.configuration = true};
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    assert_true(keep_add(&keep, "./conf/", &error));
+    assert_true(keep_add(&keep, "own/*", &error));
+    keep_add_file(&keep, "sub/named");
+    keep_add_file(&keep, "base/named");
+    add(&c, "pg_hba.conf", 10, 20);
+    add(&c, "server.key", 10, ABSENT);
+    add(&c, "conf", DIRECTORY, DIRECTORY);
+    add(&c, "conf-x", 1, ABSENT);
+    add(&c, "conf/a", 1, ABSENT);
+    add(&c, "conf/b", ABSENT, 1);
+    add(&c, "own", ABSENT, DIRECTORY);
+    add(&c, "own/x", ABSENT, 1);
+    add(&c, "sub", DIRECTORY, DIRECTORY);
+    add(&c, "sub/named", 1, 2);
+    add(&c, "sub/pg_hba.conf", 1, 2);
+    c.input.keep = &keep;
+    assert_true(make(&c));
+    assert_null(find(&c, "pg_hba.conf"));
+    assert_null(find(&c, "server.key"));
+    assert_null(find(&c, "conf"));
+    assert_null(find(&c, "conf/a"));
+    assert_null(find(&c, "conf/b"));
+    assert_int_equal(find(&c, "conf-x")->action, ACTION_COPY);
+    assert_int_equal(find(&c, "own")->action, ACTION_NONE);
+    assert_null(find(&c, "own/x"));
+    assert_null(find(&c, "sub/named"));
+    assert_int_equal(find(&c, "sub/pg_hba.conf")->action, ACTION_COPY);
+    assert_true(plan_keeps(&c.plan, "conf/b"));
+    assert_false(plan_keeps(&c.plan, "conf-x"));
+    assert_ptr_equal(plan_find(&c.plan, "conf-x"), find(&c, "conf-x"));
+    assert_null(plan_find(&c.plan, "conf"));
+    end(&c);
+    keep_free(&keep);
+}
+
+static void test_what_must_not_be_kept(void **state)
+{
+    static const char *const cases[][2] = {
+        {"*", "PG_VERSION"},           {"base/1/1259", "base/1/1259"},
+        {"pg_?al", "pg_wal"},          {"backup_label", "backup_label"},
+        {"*_map", "tablespace_map"},   {"global/pg_control", "global/pg_control"},
+        {"pg_replslot", "pg_replslot"}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        Keep keep = {0};
+        Case c;
+
+        begin(&c, 15);
+        assert_true(keep_add(&keep, cases[i][0], &error));
+        add(&c, cases[i][1], 10, 10);
+        c.input.keep = &keep;
+        assert_false(make(&c));
+        assert_non_null(strstr(error.message, cases[i][1]));
+        end(&c);
+        keep_free(&keep);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -809,6 +877,8 @@ int main(void)
         cmocka_unit_test(test_entries_are_in_order),
         cmocka_unit_test(test_different_types),
         cmocka_unit_test(test_directories_of_what_is_left_alone_stay),
+        cmocka_unit_test(test_kept_files),
+        cmocka_unit_test(test_what_must_not_be_kept),
         cmocka_unit_test(test_segments_of_the_common_history_stay),
     };
 

@@ -406,6 +406,61 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     json_holds(&report, NULL, 0, "\"result\": \"not_required\"");
 }
 
+/* What the last lines are made of. */
+static void test_next_steps(void **state)
+{
+    ReportSetting settings[] = {{"port", "5432", "5433"}, {"primary_conninfo", NULL, "host=x"}};
+    ReportSlot slots[] = {{"gone", "logical", "removed"}, {"it's", "physical", "missing"}};
+    const char *kept[] = {"pg_hba.conf"};
+    Report report = split_brain();
+    Buffer text = {0};
+
+    (void) state;
+    report.arena = arena_create();
+    report.next = (ReportNext){.known = true,
+                               .settings_known = true,
+                               .settings = settings,
+                               .setting_count = 2,
+                               .slots = slots,
+                               .slot_count = 2,
+                               .kept = kept,
+                               .kept_count = 1,
+                               .written = true,
+                               .standby = true,
+                               .has_source = true,
+                               .wal_from = 0x5000000};
+    report_next_steps(&report);
+    assert_int_equal(report.next.step_count, 2);
+    assert_non_null(strstr(report.next.steps[0],
+                           "SELECT pg_create_physical_replication_slot('it''s'); the source must "
+                           "have WAL from 0/5000000 on."));
+    assert_string_equal(report.next.steps[1],
+                        "Start the server: it replays the source's WAL and follows it.");
+    report_text(&report, 0, &text);
+    assert_non_null(strstr(buffer_string(&text),
+                           "\n  settings that differ      port = '5433' (was '5432')\n"
+                           "  slots that are gone       gone\n"
+                           "  kept                      pg_hba.conf\n"));
+    buffer_clear(&text);
+    report_json(&report, 0, &text);
+    assert_non_null(strstr(buffer_string(&text), "\"former\": null,"));
+    assert_non_null(strstr(buffer_string(&text), "\"state\": \"missing\""));
+
+    report.next.written = report.next.standby = report.next.has_source = false;
+    report.next.slot_count = 0;
+    report_next_steps(&report);
+    assert_int_equal(report.next.step_count, 1);
+    assert_non_null(strstr(report.next.steps[0], "create standby.signal and set primary_conninfo"));
+    report.dry_run = true;
+    report_next_steps(&report);
+    assert_non_null(strstr(report.next.steps[0], "This was a dry run"));
+    report.resumed = true;
+    report_next_steps(&report);
+    assert_non_null(strstr(report.next.steps[0], "finishes the interrupted"));
+    buffer_free(&text);
+    arena_destroy(report.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_picture_without_divergence),
         cmocka_unit_test(test_picture_of_switches_on_both_sides),
         cmocka_unit_test(test_picture_of_many_timelines_fits),
+        cmocka_unit_test(test_next_steps),
         cmocka_unit_test(test_text_of_a_rewind),
         cmocka_unit_test(test_text_of_a_dry_run_says_what_would_be),
         cmocka_unit_test(test_text_of_a_failure),
