@@ -75,6 +75,12 @@ void json_string(Json *json, const char *key, const char *value)
     json_append_string(json->text, value);
 }
 
+void json_element(Json *json, const char *value)
+{
+    json_next_line(json);
+    json_append_string(json->text, value);
+}
+
 void json_null(Json *json, const char *key)
 {
     json_string(json, key, NULL);

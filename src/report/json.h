@@ -29,6 +29,9 @@ void json_close(Json *json, char bracket);
 
 /* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
 void json_string(Json *json, const char *key, const char *value);
+/* A string in an array, in a line of its own; NULL is null. */
+void json_element(Json *json, const char *value);
+
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);
 void json_bool(Json *json, const char *key, bool value);

@@ -289,10 +289,7 @@ static void json_strings(Json *json, const char *key, const char *const *strings
     json_key(json, key);
     json_open(json, '[');
     for (size_t i = 0; i < count; i++)
-    {
-        json_next_line(json);
         json_element(json, strings[i]);
-    }
     json_close(json, ']');
 }
 
