@@ -60,8 +60,7 @@ static PendingState state_now(void)
     assert_true(commit_state("target", &head, &state, &error));
     assert_true(apply_pending("target", arena, &pending, &description, &error));
     assert_int_equal(pending, state);
-    assert_string_equal(description,
-                        "rewind to a directory, divergence at 0/3000148 on timeline 1");
+    assert_string_equal(description, "0/3000148 on timeline 1");
     arena_destroy(arena);
     return state;
 }
