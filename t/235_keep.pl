@@ -61,6 +61,7 @@ sub is_refused
             next if !defined $file;
             is($result->{status}, 1, "--keep=$pattern @$dry is refused") or diag($result->{stderr});
             like($result->{stderr}, qr/error: "\Q$file\E" cannot be kept: it must come from the source$/m, 'the file is named');
+            is(() = $result->{stderr} =~ /cannot be kept/g, 1, 'once');
             like($result->{stderr}, qr/detail: The pattern "\Q$pattern\E" matches it\.$/m, 'and the pattern');
         }
         last if !defined $file;

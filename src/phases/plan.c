@@ -112,8 +112,9 @@ void run_survey(Run *run)
     BlockMap *none;
     Error problem;
 
-    /* Where a plan was made, its files were looked at. */
-    if (!run->identified || run->report->planned || run->source_history.count == 0)
+    /* Where a plan was made, or tried to be, its files were looked at. */
+    if (!run->identified || run->report->planned || run->source_files.strings != NULL ||
+        run->source_history.count == 0)
         return;
     /* What a rewind would do at least: no block of the target is known to be wrong. */
     none = blockmap_create();
