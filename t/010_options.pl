@@ -136,6 +136,7 @@ subtest 'values' => sub {
     refused('retry timeout: a unit',
         qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
     refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n), '--restore-command=');
+    refused('diverged WAL: nothing', qq(pg_rewind: error: invalid value "" for option --save-diverged-wal\n), '--save-diverged-wal', '');
     refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive', '');
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",

@@ -236,6 +236,22 @@ static bool save_named(void *context, const char *name, Error *error)
     return saved;
 }
 
+/* Where the segments end that one pg_waldump can read: it takes one timeline. */
+static Lsn end_of_timeline(const Run *run, Timeline timeline)
+{
+    for (uint64_t segment = first_segment(run); segment <= last_segment(run); segment++)
+    {
+        char name[WAL_NAME_SIZE];
+        Timeline other = 0;
+        uint64_t number;
+
+        wal_stream_segment_name(&run->target_stream, segment, name);
+        if (!wal_segment_name_parse(&run->shape, name, &other, &number) || other != timeline)
+            return wal_segment_start(&run->shape, segment);
+    }
+    return run->target_end;
+}
+
 /* How to read it: of the timeline that the divergence's segment is named by. */
 static void tell_where(Run *run)
 {
@@ -253,9 +269,10 @@ static void tell_where(Run *run)
     wal_stream_segment_name(&run->target_stream, first_segment(run), name);
     if (!wal_segment_name_parse(&run->shape, name, &timeline, &number))
         return;
-    run->report->saved_wal_command = arena_printf(
-        run->arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", directory, timeline,
-        run_lsn_text(run, run->divergence, from), run_lsn_text(run, run->target_end, end));
+    run->report->saved_wal_command =
+        arena_printf(run->arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", directory, timeline,
+                     run_lsn_text(run, run->divergence, from),
+                     run_lsn_text(run, end_of_timeline(run, timeline), end));
     log_info("the diverged WAL is kept in \"%s\"; to read it: %s", directory,
              run->report->saved_wal_command);
 }
