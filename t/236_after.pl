@@ -80,6 +80,11 @@ sub says_what_else_is_to_be_done
     $result = rewind($target->copy('leftover_signal'), $source);
     like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.signal: /m, 'else it is told');
     unlink $source->path('recovery.signal');
+    append($target->path('postgresql.conf'), "recovery_target_timeline = latest\nrecovery_target_xid = '1000'\n");
+    $result = rewind($target, $source, options => [qw(-R -n --keep-config)]);
+    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery_target_xid from the configuration: /m, 'a recovery target is told');
+    spew($target->path('postgresql.conf'), slurp($target->path('postgresql.conf')) =~ s/^recovery_target.*\n//mgr);
+    unlink $target->path('recovery.conf');
     return;
 }
 

@@ -424,6 +424,24 @@ static const char *written_conninfo(const Run *run)
     return result;
 }
 
+/* A setting that ends replay early, or keeps it on another timeline; NULL: there is none. */
+static const char *find_stop_setting(const Settings *recovery)
+{
+    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
+                                        "recovery_target_name", "recovery_target_time",
+                                        "recovery_target_xid",  "recovery_target_timeline"};
+    const size_t count = sizeof(names) / sizeof(names[0]);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const char *value = settings_value(recovery, names[i]);
+
+        if (value != NULL && value[0] != '\0' && (i + 1 < count || strcmp(value, "latest") != 0))
+            return names[i];
+    }
+    return NULL;
+}
+
 /* What decides what the server does at its next start. */
 static void look_at_recovery(Result *result, const SettingsReader *reader, const Settings *now,
                              ReportNext *next)
@@ -450,6 +468,8 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
                        (settings_value(&recovery, "restore_command") != NULL &&
                         settings_value(&recovery, "restore_command")[0] != '\0');
     next->recovery_conf = in_file;
+    if (next->standby && !(in_file && written))
+        next->stop_setting = find_stop_setting(&recovery);
     next->stray_recovery_conf = !in_file && will_have(run, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_have(run, "recovery.signal");
     if (next->standby)

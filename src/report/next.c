@@ -122,6 +122,11 @@ void report_next_steps(Report *report)
     if (next->stray_recovery_signal)
         add_step(report, "Remove recovery.signal: with it the server ends recovery by itself, now "
                          "or after a promotion.");
+    if (next->stop_setting != NULL)
+        add_step(report,
+                 "Remove %s from the configuration: with it the server would not follow the source "
+                 "to the end.",
+                 next->stop_setting);
     add_slot_steps(report);
     if (report->dry_run && report->rewind_needed)
         add_step(report, "This was a dry run, nothing was changed: run the same command without "

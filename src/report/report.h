@@ -62,6 +62,7 @@ typedef struct ReportNext
     bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
     bool stray_recovery_conf;   /* it will not start with that one */
     bool stray_recovery_signal; /* it would end recovery by itself */
+    const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
     const char *conninfo;       /* primary_conninfo without its password, or NULL */
     Lsn wal_from;               /* the source must have WAL from here on */
 #define REPORT_STEPS_MAX 8

@@ -451,6 +451,11 @@ static void test_next_steps(void **state)
     report_next_steps(&report);
     assert_int_equal(report.next.step_count, 1);
     assert_non_null(strstr(report.next.steps[0], "create standby.signal and set primary_conninfo"));
+    report.next.stop_setting = "recovery_target_time";
+    report_next_steps(&report);
+    assert_int_equal(report.next.step_count, 2);
+    assert_non_null(strstr(report.next.steps[0], "Remove recovery_target_time from the"));
+    report.next.stop_setting = NULL;
     report.dry_run = true;
     report_next_steps(&report);
     assert_non_null(strstr(report.next.steps[0], "This was a dry run"));
