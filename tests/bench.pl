@@ -212,8 +212,9 @@ sub run_compare
     my ($pair, %option) = @_;
     my $base_backup = { name => 'pg_basebackup', path => "$ENV{PG_BINDIR_15}/pg_basebackup", options => [qw(-X fetch -c fast)], base_backup => 1 };
     my $comparing = { %$ours, options => [ @{ $ours->{options} }, '--compare' ] };
-    workload($pair, title => 'compare', programs => [ $base_backup, $comparing ], demands => [$little_memory], %option,
-        text => "The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. Ratios are pg_basebackup's number by ours. $by_socket");
+    workload($pair, title => 'compare', programs => [ $base_backup, $comparing ], demands => [$little_memory],
+        text => "The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. Ratios are pg_basebackup's number by ours. $by_socket",
+        %option);
     return;
 }
 
@@ -263,16 +264,20 @@ sub run_link
     {
         my ($number, $rate) = @$link;
         my $carried = sub { slurp("/sys/class/net/$devices[$number]/statistics/rx_bytes") };
-        workload($pair, title => "link, $rate", conninfo => "host=198.18.$number.2 port=5432 user=postgres dbname=postgres",
+        my $around = sub {
+            my ($run) = @_;
+            my $before = $carried->();
+            my $measured = $run->();
+            return { %$measured, carried => $carried->() - $before };
+        };
+        my $conninfo = "host=198.18.$number.2 port=5432 user=postgres dbname=postgres";
+        workload($pair, title => "link, $rate", conninfo => $conninfo,
             $number ? (rounds => 1) : (),
             text => "The pair of typical. Source: a server, by TCP between two networks; a token bucket filter lets $rate pass.",
             demands => [ at_least_faster(10), $little_memory ],
-            around => sub {
-                my ($run) = @_;
-                my $before = $carried->();
-                my $measured = $run->();
-                return { %$measured, carried => $carried->() - $before };
-            });
+            around => $around) if $chosen{link};
+        run_compare($pair, title => "compare, $rate", conninfo => $conninfo, around => $around,
+            text => "The same by TCP between two networks; a token bucket filter lets $rate pass.") if $chosen{compare} && !$number;
     }
     return;
 }
@@ -476,7 +481,7 @@ if ($chosen{typical} || $chosen{compare} || $chosen{link})
     my $pair = typical_pair();
     run_typical($pair) if $chosen{typical};
     run_compare($pair) if $chosen{compare};
-    run_link($pair) if $chosen{link};
+    run_link($pair) if $ENV{BENCH_NETWORK} && ($chosen{link} || $chosen{compare});
     discard($pair);
 }
 if ($chosen{heavy} || $chosen{production})

@@ -51,7 +51,7 @@ mapfile -t passed < <(env | grep -E '^(WORKLOADS|ORIGINAL|ROUNDS|SCALE|TRANSACTI
 network=
 shell_in_network=
 case " ${WORKLOADS:-link} " in
-    *' link '*)
+    *' link '* | *' compare '*)
         if [ "$(id -u)" = 0 ]; then
             trap 'stop_servers_below "$work"; remove_links; clean_up_work' EXIT
             make_links || echo "bench: no networks can be made here: no workload \"link\"" >&2
