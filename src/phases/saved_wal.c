@@ -155,9 +155,10 @@ typedef struct Saving
 {
     Run *run;
     bool only_check;
+    uint64_t missing_bytes; /* of what is not there; a history file counts like a segment */
 } Saving;
 
-static bool save_file(const Saving *saving, const char *name, int from, Error *error)
+static bool save_file(Saving *saving, const char *name, int from, Error *error)
 {
     SavedFile file = {.bytes = NULL};
     int to = -1;
@@ -166,6 +167,8 @@ static bool save_file(const Saving *saving, const char *name, int from, Error *e
     if (!open_saved(saving->run->options->save_diverged_wal, name, &file, error) ||
         !file_open_read(file.path, &to, &exists, error))
         return false;
+    if (!exists)
+        saving->missing_bytes += saving->run->shape.segment_size;
     if (!exists && saving->only_check)
         return true;
     file.bytes = memory_allocate(2 * (size_t) COPY_SIZE);
@@ -180,7 +183,7 @@ static bool save_file(const Saving *saving, const char *name, int from, Error *e
     return result;
 }
 
-static bool save_segments(const Saving *saving, Error *error)
+static bool save_segments(Saving *saving, Error *error)
 {
     const Run *run = saving->run;
     const WalStream *stream = &run->target_stream;
@@ -211,7 +214,7 @@ static bool save_segments(const Saving *saving, Error *error)
 /* A DirNameVisitor for the target's pg_wal: history files, and segments where all are kept. */
 static bool save_named(void *context, const char *name, Error *error)
 {
-    const Saving *saving = context;
+    Saving *saving = context;
     const Run *run = saving->run;
     const size_t length = strlen(name);
     const bool is_history = length == 16 && strcmp(name + 8, ".history") == 0;
@@ -290,8 +293,6 @@ static bool save_all(Saving *saving, Error *error)
 bool run_check_saved_wal(Run *run, Error *error)
 {
     const char *directory = run->options->save_diverged_wal;
-    const uint64_t segments = is_known(run) ? last_segment(run) - first_segment(run) + 1 : 0;
-    const uint64_t needed = segments * run->shape.segment_size;
     Saving saving = {.run = run, .only_check = true};
     char path[PATH_SIZE], wal[PATH_SIZE];
     FileSpace space;
@@ -308,15 +309,13 @@ bool run_check_saved_wal(Run *run, Error *error)
         return false;
     if (!place_can_change_names(path))
         return error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"", path);
-    if (!file_space(path, &space, error))
+    if (!save_all(&saving, error) || !file_space(path, &space, error))
         return false;
-    if (exists)
-        return save_all(&saving, error);
-    if (space.free_bytes < needed)
+    if (space.free_bytes < saving.missing_bytes)
     {
         error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", path);
         return error_detail(error, "The diverged WAL needs %llu MB, %llu MB are free.",
-                            (unsigned long long) (needed >> 20),
+                            (unsigned long long) (saving.missing_bytes >> 20),
                             (unsigned long long) (space.free_bytes >> 20));
     }
     return true;
