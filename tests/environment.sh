@@ -79,6 +79,8 @@ make_work()
     cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind"
     cp -r "$checkout/t" "$work/t"
     cp "$checkout/tests/report_is_valid.py" "$checkout/docs/report.schema.json" "$work/bin/"
+    mkdir "$work/bin/docs"
+    cp "$checkout"/docs/*.md "$work/bin/docs/"
     chmod -R a+rX "$work"
     if [ "$(id -u)" = 0 ]; then
         chown "$ordinary_user" "$work/run"

@@ -1,0 +1,168 @@
+# Every command of the guides in docs/ is run, in order, on clusters as the page supposes them; what it shows is what comes.
+#
+#   ```sh adapt   assignments that a reader changes: the test has its own for each of them
+#   ```sh         run, must succeed
+#   ```text       what the block before prints; a line "…" stands for any lines, "…" in a line for anything
+
+use strict;
+use warnings;
+use lib 't/lib';
+use File::Basename qw(dirname);
+use RewindTest;
+
+my $docs = dirname($ENV{PG_REWIND}) . '/docs';
+
+# The page's blocks: { kind => what follows the backquotes, text => }.
+sub blocks_of
+{
+    my ($page) = @_;
+    my @blocks;
+    push @blocks, { kind => $1, text => $2 } while $page =~ /^```([^\n]*)\n(.*?)^```$/msg;
+    return @blocks;
+}
+
+# Servers of the tests listen where their options say; others would not know each other's place on one machine.
+sub make_programs
+{
+    my ($cluster) = @_;
+    my $bin = $cluster->dir . '/bin';
+    mkdir $bin or die;
+    spew("$bin/pg_ctl", <<"END");
+#!/bin/sh
+case "\$*" in
+    *start) exec $cluster->{bindir}/pg_ctl "\$@" -o "-c unix_socket_directories=\$(dirname "\$2")" ;;
+    *) exec $cluster->{bindir}/pg_ctl "\$@" ;;
+esac
+END
+    chmod 0755, "$bin/pg_ctl";
+    return join ':', $bin, dirname($ENV{PG_REWIND}), $cluster->bindir, dirname(program('psql')), $ENV{PATH};
+}
+
+sub shows
+{
+    my ($output, $text) = @_;
+    my $pattern = '';
+    for my $line (split /\n/, $text)
+    {
+        $pattern .= $line eq '…' ? '(?:.*\n)*?' : join('.*', map { quotemeta } split /…/, $line, -1) . '\n';
+    }
+    return $output =~ /\A(?:.*\n)*?$pattern/;
+}
+
+sub runs
+{
+    my ($name, $cluster, %variable) = @_;
+    my $page = slurp("$docs/$name");
+    my ($output, $run) = ('', 0);
+    my %env = (%variable, PATH => make_programs($cluster), PGCONNECT_TIMEOUT => 10);
+    for my $block (blocks_of($page))
+    {
+        my ($kind, $text) = @{$block}{qw(kind text)};
+        if ($kind eq 'sh adapt')
+        {
+            my @unknown = grep { !defined $variable{$_} } $text =~ /^(\w+)=/mg;
+            is("@unknown", '', "$name: the test has a value for each variable");
+        }
+        elsif ($kind eq 'sh')
+        {
+            my $result = run([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%env);
+            $output = $result->{stdout};
+            $run++;
+            is($result->{status}, 0, "$name: " . (split /\n/, $text)[0]) or do { diag($output); return };
+            note($output);
+        }
+        elsif ($kind eq 'text')
+        {
+            ok(shows($output, $text), "$name: it prints what the page shows") or diag("$output\nis not\n$text");
+        }
+        else
+        {
+            fail("$name: a block that nobody runs: \"$kind\"");
+        }
+    }
+    cmp_ok($run, '>', 0, "$name: commands were run");
+    return;
+}
+
+sub pair
+{
+    my ($version, %option) = @_;
+    return split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 1000) i") },
+        source => sub { $_[0]->sql("INSERT INTO t VALUES (1, 'source')") },
+        target => sub { $_[0]->sql("INSERT INTO t VALUES (1, 'target'); CREATE TABLE lost AS SELECT 1 AS a") }, %option);
+}
+
+sub has_rows_of
+{
+    my ($standby, $source) = @_;
+    $source->sql("INSERT INTO t VALUES (2, 'later')");
+    $standby->wait_for_replay_of($source);
+    my $sql = 'SELECT count(*), min(v), max(v) FROM t';
+    is($standby->query($sql), $source->query($sql), 'the rows are those of the source');
+    return;
+}
+
+my %guides = (
+    'failback.md' => sub {
+        my ($name, $version) = @_;
+        my ($source, $target) = pair($version);
+        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo, NEW_DIRECTORY => $source->data,
+            REPORT => $target->dir . '/report');
+        has_rows_of($source, $target);
+    },
+    'promoted-standby.md' => sub {
+        my ($name, $version) = @_;
+        # Here the promoted one is the target, and the primary has gone on.
+        my ($promoted, $primary) = pair($version);
+        $primary->start;
+        runs($name, $promoted, TEST => $promoted->data, TEST_SERVER => $promoted->conninfo, PRIMARY => $primary->conninfo);
+        has_rows_of($promoted, $primary);
+    },
+    'wal-archive.md' => sub {
+        my ($name, $version) = @_;
+        my ($source, $target) = pair($version, target => sub {
+            $_[0]->sql("INSERT INTO t VALUES (1, 'target'); SELECT pg_switch_wal(); INSERT INTO t VALUES (2, 'target'); SELECT pg_switch_wal();
+                INSERT INTO t VALUES (3, 'target'); CHECKPOINT");
+        });
+        my $archive = $target->dir . '/archive';
+        mkdir $archive or die;
+        my @segments = sort grep { m{/[0-9A-F]{24}$} } glob($target->path('pg_wal/*'));
+        my ($last) = must_run([ '/usr/lib/postgresql/15/bin/pg_controldata', $target->data ], env => { LC_ALL => 'C' }) =~ /REDO WAL file:\s+(\w+)/;
+        must_run([ 'mv', $_, $archive ]) for grep { m{/(\w+)$} && $1 lt $last } @segments;
+        append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
+        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo, ARCHIVE => $archive,
+            SAVED => $target->dir . '/saved');
+        has_rows_of($target, $source);
+    },
+    'versions-10-and-11.md' => sub {
+        my ($name, $version) = @_;
+        my ($source, $target) = pair($version);
+        runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo);
+        has_rows_of($target, $source);
+    },
+    'privileges.md' => sub {
+        my ($name, $version) = @_;
+        my ($source, $target) = pair($version);
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo, NEW_AS_REWINDER => $source->conninfo =~ s/user=\S+/user=rewinder/r);
+        my $rights = $source->query("SELECT count(*) FROM information_schema.role_routine_grants WHERE grantee = 'rewinder'");
+        is($rights, '3', 'the role has the rights of the page, without the one that it takes back');
+    },
+);
+my %versions = ('failback.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'privileges.md' => [18]);
+
+my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md);
+my @pages = map { m{([^/]+)$} } glob("$docs/*.md");
+is(join(' ', sort grep { !$guides{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
+is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
+
+each_version(sub {
+    my ($version) = @_;
+    for my $name (sort grep { my $guide = $_; grep { $_ == $version } @{ $versions{$guide} } } keys %guides)
+    {
+        subtest("$name, version $version", sub {
+            $guides{$name}->($name, $version);
+            RewindTest::Cluster::discard_all();
+        });
+    }
+}, only => [ 10, 11, 15, 18 ]);
