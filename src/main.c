@@ -520,10 +520,10 @@ static void write_report(const Command *command, Report *report, int status, FIL
         report->error_count = 1;
     }
     if (command->report_format == REPORT_JSON)
-        report_json(report, status, &text);
+        report_json(report, status, &text, report_file);
     else
         report_text(report, status, &text);
-    written = fwrite(text.bytes, 1, text.size, report_file) == text.size;
+    written = fwrite(text.bytes, 1, text.size, report_file) == text.size && !ferror(report_file);
     if (fclose(report_file) != 0 || !written)
         log_warning("could not write the report: %s", strerror(errno));
     buffer_free(&text);

@@ -124,6 +124,17 @@ each_version(sub {
         is($by_xid->{ $done->{$_} }{records}, $counts->{ $done->{$_} }, "records of '$_', as pg_waldump counts them")
             for qw(simple cut gone made altered role other);
     }
+    # A list so long that the document is written piece by piece.
+    if ($version >= 11)
+    {
+        my $much = $target->copy('much')->start;
+        $much->sql('DO $$ BEGIN FOR i IN 1 .. 4000 LOOP INSERT INTO a VALUES (-i); COMMIT; END LOOP; END $$');
+        $much->stop;
+        my $long = JSON::PP->new->utf8->decode(rewind($much, $source, options => [ '--dry-run', '--report=json' ])->{stdout});
+        cmp_ok($long->{discarded}{transactions}, '>', 4000, 'many transactions');
+        is(scalar @{ $long->{discarded}{committed} }, $long->{discarded}{transactions}, 'each of which is listed');
+        $much->discard;
+    }
     $source->stop;
     $report = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '--dry-run', '--report=json' ])->{stdout});
     lists_all('directory', $report->{discarded}{committed}, $done, 0);

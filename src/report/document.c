@@ -291,9 +291,9 @@ static void json_times(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-void report_json(const Report *report, int exit_status, Buffer *text)
+void report_json(const Report *report, int exit_status, Buffer *text, FILE *file)
 {
-    Json json = {.text = text};
+    Json json = {.text = text, .file = file};
 
     json_open(&json, '{');
     json_number(&json, "report_version", REPORT_VERSION);

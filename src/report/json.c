@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define WRITE_SIZE (256 * 1024)
+
 /* A string, NULL as null. Paths and messages may hold any bytes: what is not UTF-8 becomes U+FFFD.
  */
 static void json_append_string(Buffer *text, const char *string)
@@ -35,8 +37,18 @@ static void json_append_string(Buffer *text, const char *string)
     buffer_append_u8(text, '"');
 }
 
+/* Errors of the file stay with it (ferror). */
+static void write_if_long(Json *json)
+{
+    if (json->file == NULL || json->text->size < WRITE_SIZE)
+        return;
+    (void) !fwrite(json->text->bytes, 1, json->text->size, json->file);
+    buffer_clear(json->text);
+}
+
 void json_next_line(Json *json)
 {
+    write_if_long(json);
     if (!json->first)
         buffer_append_u8(json->text, ',');
     json->first = false;

@@ -9,10 +9,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct Json
 {
     Buffer *text;
+    FILE *file; /* gets the text whenever it has become long; NULL: all stays in text */
     int level;
     bool first; /* nothing stands in the innermost object or array yet */
 } Json;

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef enum ReportPhase
 {
@@ -129,8 +130,10 @@ void report_text(const Report *report, int exit_status, Buffer *text);
  * always there; null: the run did not come to know
  * it, or there is no such thing. LSNs are strings as the server prints them, times ISO 8601 in UTC,
  * sizes bytes; what is not UTF-8 in a path or message becomes U+FFFD.
+ * It is appended to text; what is long already goes to file, unless that is NULL, and errors stay
+ * there (ferror).
  */
-void report_json(const Report *report, int exit_status, Buffer *text);
+void report_json(const Report *report, int exit_status, Buffer *text, FILE *file);
 
 /*
  * Both timelines as a small picture, such as

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOST_TRANSACTIONS_MAX 200000
+#define LOST_TRANSACTIONS_MAX 5000000 /* 240 MB */
 #define LOST_RELATIONS_MAX 200000
 #define LOST_OPEN_MAX 65536 /* transactions and subtransactions at once */
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */

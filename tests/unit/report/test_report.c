@@ -306,7 +306,7 @@ static void json_holds(const Report *report, const Error *error, int exit_status
 {
     Buffer text = {0};
 
-    report_json(with_error(report, error), exit_status, &text);
+    report_json(with_error(report, error), exit_status, &text, NULL);
     if (strstr(buffer_string(&text), expected) == NULL)
         fail_msg("\"%s\" is not in:\n%s", expected, buffer_string(&text));
     buffer_free(&text);
@@ -442,7 +442,7 @@ static void test_next_steps(void **state)
                            "  slots that are gone       gone\n"
                            "  kept                      pg_hba.conf\n"));
     buffer_clear(&text);
-    report_json(&report, 0, &text);
+    report_json(&report, 0, &text, NULL);
     assert_non_null(strstr(buffer_string(&text), "\"former\": null,"));
     assert_non_null(strstr(buffer_string(&text), "\"state\": \"missing\""));
 
