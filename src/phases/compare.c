@@ -335,14 +335,7 @@ void run_skip_divergence(Run *run)
     run->target_end = control->checkpoint_lsn > control->min_recovery_point
                           ? control->checkpoint_lsn
                           : control->min_recovery_point;
-    run->input = (PlanInput){.version = run->shape.version,
-                             .shape = run->shape,
-                             .block_size = control->block_size,
-                             .relation_segment_blocks = control->relation_segment_blocks,
-                             .scan = &run->scanned,
-                             .source_history = &run->source_history,
-                             .divergence = LSN_INVALID,
-                             .whole_from = LSN_INVALID};
+    run->input = run_plan_input(run, LSN_INVALID);
     report_histories(run);
     log_info("comparing all blocks with the source's");
 }

@@ -396,14 +396,7 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
     if (!result)
         return false;
     *needed = run->target_end > run->divergence;
-    run->input = (PlanInput){.version = run->shape.version,
-                             .shape = run->shape,
-                             .block_size = run->target.control.block_size,
-                             .relation_segment_blocks = run->target.control.relation_segment_blocks,
-                             .scan = &run->scanned,
-                             .source_history = &run->source_history,
-                             .divergence = run->divergence,
-                             .whole_from = run->divergence};
+    run->input = run_plan_input(run, run->divergence);
     if (!check_proof(run, &search, latest, *needed, error))
         return false;
     if (same_timeline && !*needed)

@@ -69,9 +69,6 @@ static bool make_plan(Run *run, Error *error)
     if (!list_both_sides(run, error))
         return false;
     tablespaces_map(&run->options->tablespaces, &run->source_files);
-    run->input.source = &run->source_files;
-    run->input.target = &run->target_files;
-    run->input.keep = run->options->keep;
     run_keep_named_files(run);
     if (!plan_make(&run->input, &run->plan, error))
         return false;
@@ -119,17 +116,7 @@ void run_survey(Run *run)
     /* What a rewind would do at least: no block of the target is known to be wrong. */
     none = blockmap_create();
     run->scanned = (ScanResult){.blocks = none};
-    run->input = (PlanInput){.version = run->shape.version,
-                             .shape = run->shape,
-                             .block_size = run->target.control.block_size,
-                             .relation_segment_blocks = run->target.control.relation_segment_blocks,
-                             .scan = &run->scanned,
-                             .source_history = &run->source_history,
-                             .source = &run->source_files,
-                             .target = &run->target_files,
-                             .keep = run->options->keep,
-                             .divergence = run->target.control.checkpoint.redo,
-                             .whole_from = run->target.control.checkpoint.redo};
+    run->input = run_plan_input(run, run->target.control.checkpoint.redo);
     if (!list_both_sides(run, &problem))
         run_add_problem(run, &problem);
     else

@@ -29,6 +29,21 @@ bool run_check_problems(const Run *run, Error *error)
     return run->problems == 0 || error_set(error, run->worst, "%s", "");
 }
 
+PlanInput run_plan_input(Run *run, Lsn divergence)
+{
+    return (PlanInput){.version = run->shape.version,
+                       .shape = run->shape,
+                       .block_size = run->target.control.block_size,
+                       .relation_segment_blocks = run->target.control.relation_segment_blocks,
+                       .source = &run->source_files,
+                       .target = &run->target_files,
+                       .keep = run->options->keep,
+                       .scan = &run->scanned,
+                       .source_history = &run->source_history,
+                       .divergence = divergence,
+                       .whole_from = divergence};
+}
+
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text)
 {
     return lsn_text(run->shape.version, lsn, text);

@@ -197,6 +197,9 @@ MUST_CHECK bool run_remove_scratch(const Run *run, Error *error);
  * kept as well. */
 void run_keep_named_files(Run *run);
 
+/* What a plan is made from: both listings, which are made later, the scan, and what --keep says. */
+PlanInput run_plan_input(Run *run, Lsn divergence);
+
 /* Of use to several phases: WAL segments that the rewound target needs. */
 Lsn run_wal_end(const Run *run); /* the last position that it must have */
 bool run_keeps_segment(const Run *run,
