@@ -7,6 +7,9 @@
 #
 #   source   1 ── begin, insert ──●──┬── 1 ── commit ──▶              cut off by the promotion: for the target the
 #   target                           └── 2 ── hints ──▶               transaction has failed
+#
+#   target   1 ── prepare ──●──┬── 2 ──┬── 2 ── commit, hints ──●──▶  diverged behind the promotion, but before the first own
+#   source                             └── 3 ── roll back ──▶         checkpoint of the target
 
 use strict;
 use warnings;
@@ -93,6 +96,37 @@ sub cut_off_by_promotion
     return ($source, $target);
 }
 
+sub diverged_before_its_first_checkpoint
+{
+    my ($version) = @_;
+    my $primary = make_cluster('primary', $version)->start;
+    $primary->sql('CREATE TABLE doubtful (a int)');
+    my $target = $primary->standby('target');
+    my $source = $primary->standby('source');
+    $primary->sql("BEGIN; INSERT INTO doubtful SELECT generate_series(1, 2000); PREPARE TRANSACTION 'p'");
+    $primary->sql('CHECKPOINT');
+    $_->wait_for_replay_of($primary) for $target, $source;
+
+    my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    kill 'STOP', $checkpointer;
+    $target->promote;
+    $target->sql('CREATE TABLE common (a int)');
+    $source->stop;
+    $source->follow($target)->start;
+    $source->wait_for_replay_of($target);
+    $source->promote;
+    $source->sql('CHECKPOINT');
+    $target->sql("COMMIT PREPARED 'p'");
+    is($target->query('SELECT count(*) FROM doubtful'), 2000, 'hints for the prepared transaction are set');
+    kill 'CONT', $checkpointer;
+    $target->sql('CHECKPOINT');
+    $target->stop;
+    $source->sql("ROLLBACK PREPARED 'p'");
+    $primary->stop('immediate');
+    $primary->discard;
+    return ($source, $target);
+}
+
 each_version(sub {
     my ($version) = @_;
     subtest('a standby that replayed three checkpoints since the transaction began', sub {
@@ -104,4 +138,7 @@ each_version(sub {
     subtest('cut off by the promotion of the target', sub {
         rows_are(cut_off_by_promotion($version), 2000, 'no row is lost');
     });
-}, only => [ 10, 15, 18 ]);
+    subtest('diverged before the first checkpoint of the target', sub {
+        rows_are(diverged_before_its_first_checkpoint($version), 0, 'no row of the transaction that the source has rolled back is visible');
+    });
+}, only => [ 10, 13, 15, 18 ]);

@@ -30,7 +30,8 @@ enum
     RM_DBASE = 4,
     RM_TBLSPC = 5,
     RM_RELMAP = 7,
-    RM_STANDBY = 8
+    RM_STANDBY = 8,
+    RM_SPGIST = 16
 };
 
 #define XLR_SPECIAL_REL_UPDATE 0x01

@@ -72,7 +72,7 @@ static bool make_plan(Run *run, Error *error)
     run_keep_named_files(run);
     if (!plan_make(&run->input, &run->plan, error))
         return false;
-    if (run->options->compare && !run_compare(run, error))
+    if (run->options->compare ? !run_compare(run, error) : !run_find_dead_entries(run, error))
         return false;
     if (run->options->write_recovery_conf)
         recovery_claim_files(run->shape.version, &run->plan);

@@ -61,9 +61,11 @@ typedef struct Run
     ScanResult scanned;
     Lsn target_end;
     Lsn divergence;
-    ScanCheckpoint common; /* the last common checkpoint */
-    Start early;           /* where recovery can start at the earliest; WAL is staged from there */
-    Start start;           /* where it does */
+    bool dead_entries_unlogged; /* indexes of the target may mark entries as dead that the source
+                                   needs, on pages that no WAL names: see run_find_dead_entries */
+    ScanCheckpoint common;      /* the last common checkpoint */
+    Start early; /* where recovery can start at the earliest; WAL is staged from there */
+    Start start; /* where it does */
     bool copies_are_replayed; /* files of databases, from a start before the copies */
     BlockMap *compared;       /* blocks that differ (--compare); NULL: the WAL is scanned */
     BlockMap *rebuilt; /* blocks that replay from the start writes whole; NULL: not relied on */
@@ -135,6 +137,13 @@ void run_begin_comparison(Run *run);
 /* Then, when the plan knows all files: name the blocks that differ. Claims the pid file but in a
  * dry run. */
 MUST_CHECK bool run_compare(Run *run, Error *error);
+
+/*
+ * After a plan was made: the target's indexes are read for entries that were marked as dead without
+ * WAL, and pages that have any are named as if WAL did. Does nothing where the scan found that
+ * there can be none.
+ */
+MUST_CHECK bool run_find_dead_entries(Run *run, Error *error);
 
 /* 5. and 6. List both directories, decide, and check all that can be checked before anything is
  * written. */

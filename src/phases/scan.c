@@ -26,16 +26,50 @@ static bool was_in_recovery_at_divergence(const Run *run)
 }
 
 /*
- * The target was promoted at the divergence: what ran then has ended for it, but may be committed
- * on a source that is the old primary. Until its first checkpoint after the promotion the target
- * takes pages that were changed since its last restartpoint for logged, however old that is: their
- * hints are in no WAL. The lowest transaction number for which that may be so; 0: none.
+ * Until a promoted server begins its first own checkpoint, its RedoRecPtr is that of its last
+ * restartpoint, however old that is: a page that was changed since then counts as one that has its
+ * full-page image, so hints on it are not logged. Where that ended, after the target's last
+ * promotion (or the last one that it followed, which cannot be told apart); LSN_INVALID: before
+ * the last common checkpoint, or there was no promotion.
+ */
+static Lsn end_of_unlogged_hints(const Run *run)
+{
+    const ScanResult *scanned = &run->scanned;
+    const Lsn promotion = target_timeline_begin(run);
+
+    if (run->target_history.count == 1 || run->common.lsn >= promotion)
+        return LSN_INVALID;
+    for (size_t i = 0; i < scanned->checkpoint_count; i++)
+    {
+        if (scanned->checkpoints[i].lsn >= promotion)
+            return scanned->checkpoints[i].checkpoint.redo;
+    }
+    return run->target_end;
+}
+
+/* Did the source's promotion end what ran at the divergence? */
+static bool source_was_promoted_at_divergence(const Run *run)
+{
+    const History *source = &run->source_history;
+
+    for (size_t i = 1; i < source->count; i++)
+    {
+        if (source->entries[i].begin == run->divergence)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What ran at the divergence may have ended for the target by a promotion, its own or one that it
+ * followed later, and may be committed on a source that was not promoted there. No record tells
+ * which transactions those are. The lowest transaction number for which that may be so; 0: none.
  */
 static uint32_t lowest_cut_off_xid(const Run *run)
 {
     const CheckPoint *checkpoint = &run->common.checkpoint;
 
-    if (target_timeline_begin(run) != run->divergence)
+    if (!was_in_recovery_at_divergence(run) || source_was_promoted_at_divergence(run))
         return 0;
     if (run->scanned.oldest_running_xid != 0)
         return run->scanned.oldest_running_xid;
@@ -50,9 +84,11 @@ static uint32_t lowest_cut_off_xid(const Run *run)
  */
 static bool find_doubtful_xid(const Run *run, uint32_t *xid)
 {
-    uint32_t cut_off = lowest_cut_off_xid(run);
+    const uint32_t cut_off = lowest_cut_off_xid(run);
+    const bool hints_unlogged =
+        was_in_recovery_at_divergence(run) || end_of_unlogged_hints(run) > run->divergence;
 
-    *xid = was_in_recovery_at_divergence(run) ? run->scanned.lowest_committed_xid : 0;
+    *xid = hints_unlogged ? run->scanned.lowest_committed_xid : 0;
     if (cut_off != 0 && (*xid == 0 || xid_precedes(cut_off, *xid)))
         *xid = cut_off;
     return *xid != 0 && xid_precedes(*xid, (uint32_t) run->common.checkpoint.next_xid);
@@ -114,6 +150,8 @@ bool phase_scan(Run *run, Error *error)
                 return false;
         }
     }
+    run->dead_entries_unlogged =
+        run->scanned.commit_count > 0 && run->scanned.first_commit_lsn < end_of_unlogged_hints(run);
     run->report->scanned = true;
     run->report->lost_commits = run->scanned.commit_count;
     run->report->first_lost_commit = run->scanned.first_commit_time;

@@ -298,6 +298,8 @@ static void sum_commits(const Cut *cut, ScanResult *result)
             result->first_commit_time = summary->first_commit_time;
         if (result->commit_count == 0 || summary->last_commit_time > result->last_commit_time)
             result->last_commit_time = summary->last_commit_time;
+        if (result->commit_count == 0)
+            result->first_commit_lsn = summary->first_commit_lsn;
         result->commit_count += summary->commit_count;
     }
 }
@@ -394,12 +396,14 @@ static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
     arena_destroy(scratch);
 }
 
-static void collect_directories(const Cut *cut, Arena *arena, ScanResult *result)
+static void collect_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
     result->databases = join_lists(cut, arena, offsetof(Summary, databases), sizeof(ScanDatabase),
                                    &result->database_count);
     result->tablespaces = join_lists(cut, arena, offsetof(Summary, tablespaces),
                                      sizeof(ScanTablespace), &result->tablespace_count);
+    result->checkpoints = join_lists(cut, arena, offsetof(Summary, checkpoints),
+                                     sizeof(ScanCheckpoint), &result->checkpoint_count);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
@@ -492,7 +496,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     sum_commits(&cut, result);
     result->oldest_running_xid = oldest_running(&cut);
     collect_prepared(&cut, arena, result);
-    collect_directories(&cut, arena, result);
+    collect_lists(&cut, arena, result);
     judge_parameters(&cut, arena, result);
     result->blocks = chain->blocks;
     if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)

@@ -113,12 +113,15 @@ typedef struct ScanResult
     /* From the divergence on: */
     uint64_t commit_count;
     int64_t first_commit_time, last_commit_time; /* microseconds since 2000; only if commit_count */
+    Lsn first_commit_lsn;                        /* only if commit_count */
     ScanPrepared *prepared;                      /* from the floor on */
     size_t prepared_count;
     ScanDatabase *databases; /* from the floor on, in order of lsn */
     size_t database_count;
     ScanTablespace *tablespaces;
     size_t tablespace_count;
+    ScanCheckpoint *checkpoints; /* from the floor on, in order of lsn */
+    size_t checkpoint_count;
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
      * The parameter change after or before which hints may not have been logged (without checksums

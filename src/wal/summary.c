@@ -5,7 +5,8 @@
 #define OPCODE_MASK 0xF0
 #define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
 #define RMGR_CUSTOM_MIN 128
-#define TRUNCATE_HEAP 1 /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
+#define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
+#define TRUNCATE_HEAP 1     /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
 
 bool xid_precedes(uint32_t a, uint32_t b)
 {
@@ -37,6 +38,9 @@ static void note_blocks(Summary *summary, const WalRecord *record)
             blockmap_add(summary->blocks, reference->relation, reference->block) &&
             summary->rebuilds && restores(reference))
             blockmap_add(summary->rebuilt, reference->relation, reference->block);
+        /* An insertion changes the meta page without WAL (SpGistUpdateMetaPage). */
+        if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
+            blockmap_add(summary->blocks, reference->relation, SPGIST_META_BLOCK);
     }
 }
 
@@ -81,7 +85,8 @@ static void note_commit(Summary *summary, const WalRecord *record, const WalEven
         summary->first_commit_time = event->time;
     if (summary->commit_count == 0 || event->time > summary->last_commit_time)
         summary->last_commit_time = event->time;
-    summary->commit_count++;
+    if (summary->commit_count++ == 0)
+        summary->first_commit_lsn = record->lsn;
 }
 
 /*

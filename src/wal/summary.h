@@ -51,6 +51,7 @@ typedef struct Summary
     Buffer parameters;     /* SummaryParameters */
     Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
+    Lsn first_commit_lsn; /* only if commit_count */
     int64_t first_commit_time, last_commit_time;
     uint32_t lowest_committed_xid; /* 0: none */
     uint32_t oldest_running_xid; /* of the last list of running transactions before the divergence;

@@ -531,6 +531,35 @@ static void write_kind(WalWriter *writer, BlockNumber number, char kind)
     writer_record(writer, 10, 0, 0, &block, "data", 4);
 }
 
+/* A record of SP-GiST names the meta page as well: that is changed, and not rebuilt, whatever the
+ * record is for. */
+static void test_the_meta_page_of_spgist(void **state)
+{
+    const BlockReference block = {
+        .relation = table, .block = 7, .has_image = true, .image_applies = true};
+    ScanResult result;
+    End end;
+
+    (void) state;
+    for (uint8_t rmgr = RM_SPGIST - 1; rmgr <= RM_SPGIST + 1; rmgr++)
+    {
+        WalWriter *writer = writer_create();
+        const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
+
+        writer->stream.rebuilds = writer_rebuilds;
+        writer_record(writer, rmgr, 0, 0, &block, "data", 4);
+        write_kind(writer, 0, 'I');
+        WalScan *scan = forward(writer, from, from, 2, &end);
+        finish(scan, from, from, &result);
+        assert_true(is_named(result.blocks, 7));
+        assert_true(is_named(result.rebuilt, 7));
+        assert_true(is_named(result.blocks, 0));
+        assert_int_equal(is_named(result.rebuilt, 0), rmgr != RM_SPGIST);
+        scan_destroy(scan);
+        free(writer);
+    }
+}
+
 /*
  * The first record of a block decides: I, an image that is applied; W, a page that is initialised;
  * c, an image for checks only; -, a change. Each block's records lie `distance` bytes apart: within
@@ -675,6 +704,7 @@ static void test_commits_count_from_the_divergence_on(void **state)
         unsigned first = divergence < 2 ? 2 : divergence;
         assert_int_equal(result.commit_count, 60 - first);
         assert_int_equal(result.first_commit_time, 1000000 + first);
+        assert_int_equal(result.first_commit_lsn, lsns[first]);
         assert_int_equal(result.last_commit_time, 1000059);
         assert_int_equal(result.lowest_committed_xid, 5000 - 59);
         scan_destroy(scan);
@@ -766,6 +796,7 @@ static void test_lists(void **state)
     writer_fill_to(writer, SEGMENT(3) + 400);
     Lsn two = write_prepare(writer, 702, "two");
     Lsn finished = write_commit_prepared(writer, 701, 5);
+    Lsn checkpoint = write_checkpoint(writer, floor, 800);
     Lsn copied = write_database_copy(writer, 20001);
     write_truncate(writer, 9, 6); /* not of the heap */
     writer_record(writer, RM_TBLSPC, 0x00, 0, NULL, tablespace, sizeof(tablespace));
@@ -784,6 +815,9 @@ static void test_lists(void **state)
     assert_false(result.prepared[1].finished);
     assert_int_equal(result.commit_count, 1);
     assert_int_equal(result.lowest_committed_xid, 701);
+    assert_int_equal(result.checkpoint_count, 1);
+    assert_int_equal(result.checkpoints[0].lsn, checkpoint);
+    assert_int_equal(result.checkpoints[0].checkpoint.redo, floor);
     assert_int_equal(result.database_count, 1);
     assert_int_equal(result.databases[0].lsn, copied);
     assert_int_equal(result.databases[0].kind, WAL_EVENT_DATABASE_FILE_COPY);
@@ -910,6 +944,7 @@ int main(void)
         cmocka_unit_test(test_wal_that_is_gone_backward),
         cmocka_unit_test(test_the_record_at_a_place),
         cmocka_unit_test(test_blocks_count_from_the_floor_on),
+        cmocka_unit_test(test_the_meta_page_of_spgist),
         cmocka_unit_test(test_rebuilt_blocks),
         cmocka_unit_test(test_what_an_archive_has_is_not_relied_on),
         cmocka_unit_test(test_nothing_is_rebuilt_beside_unknown_records),

@@ -1,0 +1,54 @@
+#include "format/page.h"
+
+#include "base/buffer.h"
+
+/* PageHeaderData */
+#define LOWER_OFFSET 12
+#define UPPER_OFFSET 14
+#define SPECIAL_OFFSET 16
+#define HEADER_SIZE 24
+
+/* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
+#define ITEM_SIZE 4
+#define ITEM_FLAGS(item) ((item) >> 15 & 3)
+#define ITEM_LENGTH(item) ((item) >> 17)
+#define LP_DEAD 3
+
+/*
+ * The special areas of btree, hash and gist have 16 bytes, those of gin, spgist, brin and sequences
+ * 8; the last two bytes tell which of them it is. hash, gist, spgist and bloom (which marks
+ * nothing) have 0xFF80 to 0xFF83; btree and gin count below that. Access methods of extensions take
+ * what lies above.
+ */
+#define SPECIAL_SIZE_MAX 16
+#define PAGE_ID_MAX 0xFF83
+
+static bool is_known_kind(const uint8_t *page, size_t size, size_t special)
+{
+    return special == size ||
+           (size - special <= SPECIAL_SIZE_MAX && load_u16(page + size - 2) <= PAGE_ID_MAX);
+}
+
+bool page_may_have_dead_entries(const uint8_t *page, size_t size)
+{
+    size_t lower, upper, special;
+
+    if (size < HEADER_SIZE)
+        return false;
+    lower = load_u16(page + LOWER_OFFSET);
+    upper = load_u16(page + UPPER_OFFSET);
+    special = load_u16(page + SPECIAL_OFFSET);
+    if (upper == 0)
+        return false; /* PageIsNew */
+    if (lower < HEADER_SIZE || lower > upper || upper > special || special > size ||
+        !is_known_kind(page, size, special))
+        return true;
+    for (size_t offset = HEADER_SIZE; offset + ITEM_SIZE <= lower; offset += ITEM_SIZE)
+    {
+        const uint32_t item = load_u32(page + offset);
+
+        if (ITEM_FLAGS(item) == LP_DEAD && ITEM_LENGTH(item) > 0)
+            return true;
+    }
+    return false;
+}

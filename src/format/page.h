@@ -1,0 +1,23 @@
+/*
+ * What a page of a relation tells by itself (storage/bufpage.h, storage/itemid.h; alike in 9.3 to
+ * 19).
+ */
+#ifndef FORMAT_PAGE_H
+#define FORMAT_PAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * May an index have marked entries of this page as dead without WAL? True if there is an item that
+ * is marked and kept (ItemIdMarkDead: btree, hash and gist do so; a heap's dead items have no
+ * storage), and for pages that cannot be judged: of access methods that the server does not bring,
+ * with another special area than its own, and with a header that makes no sense. An empty page has
+ * none.
+ *
+ * page holds size bytes, a block of the relation; false if there are fewer than a header has.
+ */
+bool page_may_have_dead_entries(const uint8_t *page, size_t size);
+
+#endif
