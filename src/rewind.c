@@ -27,11 +27,11 @@ static bool no_rewind_required(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_look(run->options->target, &found, &running, &pid, error) ||
+    if (!pid_file_look(run->target.directory, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(run->interlock, error)))
         return false;
     return !run->options->write_recovery_conf ||
-           recovery_write(run->options->target, run->source, run->shape.version,
+           recovery_write(run->target.directory, run->source, run->shape.version,
                           run->options->source_server, run->options->keep, error);
 }
 
@@ -167,7 +167,6 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     run->report = report;
     run->arena = report->arena = arena;
     *outcome = REWIND_UNTOUCHED;
-    report->target = options->target;
     report->dry_run = options->dry_run;
     report->compare = options->compare;
     result = run_phases(run, outcome, error);

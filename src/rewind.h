@@ -14,7 +14,7 @@
 
 typedef struct Options
 {
-    const char *target;           /* -D */
+    const char *target;           /* -D, as given: only for target_open, see Target */
     const char *source_directory; /* --source-pgdata, or NULL */
     const char *source_server;    /* --source-server, or NULL */
     const char *bindir;           /* -B, or NULL */

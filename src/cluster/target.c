@@ -23,23 +23,24 @@
 #define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
 #define GROUP_BITS 0050 /* of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
 
+static bool error_too_long(const char *directory, Error *error)
+{
+    error_set(error, ERROR_FAILED, "path of directory \"%s\" is too long", directory);
+    return error_detail(error,
+                        "It has %zu bytes; at most %d leave room for the names of files in it.",
+                        strlen(directory), DIRECTORY_LENGTH_MAX);
+}
+
 bool target_open(Arena *arena, const char *directory, Target *target, Error *error)
 {
+    char canonical[PLACE_PATH_SIZE];
     struct stat status;
-    size_t length = strlen(directory);
     bool found;
 
-    while (length > 1 && directory[length - 1] == '/')
-        length--;
-    *target = (Target){.directory = arena_strndup(arena, directory, length)};
-    if (length > DIRECTORY_LENGTH_MAX)
-    {
-        error_set(error, ERROR_FAILED, "path of directory \"%s\" is too long", target->directory);
-        return error_detail(error,
-                            "It has %zu bytes; at most %d leave room for the names of files in it.",
-                            length, DIRECTORY_LENGTH_MAX);
-    }
-    if (!file_stat(target->directory, &status, &found, error))
+    *target = (Target){.directory = directory};
+    if (strlen(directory) > DIRECTORY_LENGTH_MAX)
+        return error_too_long(directory, error);
+    if (!place_canonical(directory, canonical, &found, error))
         return false;
     if (!found)
     {
@@ -47,9 +48,14 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
         return error_set_errno(error, ERROR_FAILED, /* contract */
                                "could not read permissions of directory \"%s\"", directory);
     }
+    if (strlen(canonical) > DIRECTORY_LENGTH_MAX)
+        return error_too_long(canonical, error);
+    if (!file_stat(canonical, &status, NULL, error))
+        return false;
     if (!S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
 
+    target->directory = arena_strdup(arena, canonical);
     target->group_access = (status.st_mode & GROUP_BITS) == GROUP_BITS;
     file_set_modes(target->group_access);
     return true;

@@ -13,7 +13,7 @@
 
 typedef struct Target
 {
-    const char *directory; /* as given with -D, without slashes at the end */
+    const char *directory; /* absolute, without links: the only spelling that is used */
     bool group_access;     /* PGDATA is 0750: modes and umask follow */
     Control control;
     Timeline timeline;     /* pg_control's, or a later one that this standby has WAL of */
@@ -24,7 +24,8 @@ typedef struct Target
 } Target;
 
 /*
- * Look at PGDATA's permissions and set modes and umask from them. Errors: the contract's `could not
+ * Find out where PGDATA is, look at its permissions and set modes and umask from them. After a
+ * failure target->directory is what was given. Errors: the contract's `could not
  * read permissions of directory "%s": %m`.
  */
 MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target, Error *error);

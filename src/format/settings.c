@@ -68,25 +68,38 @@ void settings_set(Settings *settings, const char *name, const char *value)
 
 /* ---- files ---- */
 
+/* Is the part of a path, up to a slash or its end, this one? */
+static bool is_part(const char *part, size_t length, const char *name)
+{
+    return length == strlen(name) && strncmp(part, name, length) == 0;
+}
+
 const char *settings_path(Arena *arena, const char *base, const char *value)
 {
     const char *slash = strrchr(base, '/');
-    const char *part = value;
+    Buffer path = {0};
+    const char *result = NULL;
 
     if (value[0] == '\0' || value[0] == '/')
         return NULL;
-    while (part != NULL)
+    if (slash != NULL)
+        buffer_append(&path, base, (size_t) (slash - base));
+    for (size_t length; *value != '\0'; value += length + (value[length] == '/'))
     {
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0'))
-            return NULL;
-        part = strchr(part, '/');
-        part = part != NULL ? part + 1 : NULL;
+        length = strcspn(value, "/");
+        if (is_part(value, length, ".."))
+            goto done;
+        if (length == 0 || is_part(value, length, "."))
+            continue;
+        if (path.size > 0)
+            buffer_append_u8(&path, '/');
+        buffer_append(&path, value, length);
     }
-    while (strncmp(value, "./", 2) == 0)
-        value += 2;
-    if (slash == NULL)
-        return arena_strdup(arena, value);
-    return arena_printf(arena, "%.*s/%s", (int) (slash - base), base, value);
+    result = arena_strdup(arena, buffer_string(&path));
+
+done:
+    buffer_free(&path);
+    return result;
 }
 
 static void read_file(Settings *settings, const SettingsReader *reader, const char *path,
@@ -123,7 +136,12 @@ static void take(Settings *settings, const SettingsReader *reader, const char *p
         settings_set(settings, name, value);
         return;
     }
-    included = settings_path(settings->arena, path, value);
+    if (value[0] == '/' && reader->below != NULL)
+    {
+        value = reader->below(reader->context, value);
+        path = "";
+    }
+    included = value != NULL ? settings_path(settings->arena, path, value) : NULL;
     if (included == NULL)
         settings->incomplete = true;
     else if (is_directory)

@@ -35,6 +35,8 @@ typedef struct SettingsReader
     /* The names of the files in a directory, ascending by bytes; the list may be in the arena. */
     void (*list)(void *context, const char *directory, Arena *arena, const char *const **names,
                  size_t *count);
+    /* The part of an absolute path that lies below the data directory, or NULL. */
+    const char *(*below)(void *context, const char *path);
     void *context;
 } SettingsReader;
 
@@ -57,8 +59,9 @@ const char *settings_value(const Settings *settings, const char *name);
  */
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 
-/* The path relative to the data directory of a file that a setting in the file `base` names; NULL:
- * it is outside, or the path has parts that are "..". In the arena. */
+/* The path relative to the data directory, without "." and empty parts, of a file that a setting in
+ * the file `base` names by a relative path; NULL: the path is absolute, or has parts that are "..".
+ * In the arena. */
 const char *settings_path(Arena *arena, const char *base, const char *value);
 
 #endif

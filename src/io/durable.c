@@ -7,13 +7,15 @@
 bool durable_sync_parent(const char *path, Error *error)
 {
     char parent[PATH_SIZE];
-    const char *slash = strrchr(path, '/');
-    size_t length = slash != NULL ? (size_t) (slash - path) : 0;
+    size_t length = strlen(path);
 
-    if (slash == NULL)
-        return file_sync_path(".", error);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    while (length > 0 && path[length - 1] != '/')
+        length--;
     if (length == 0)
-        length = 1; /* the root directory */
+        return file_sync_path(".", error);
+    length -= length > 1; /* the slash, but for the root directory */
     if (length >= sizeof(parent))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
     memcpy(parent, path, length);

@@ -1,7 +1,12 @@
 #include "io/place.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -50,6 +55,47 @@ bool place_same(const Place *a, const Place *b)
 bool place_same_mount(const Place *a, const Place *b)
 {
     return a->device == b->device && a->mount == b->mount;
+}
+
+static_assert(PLACE_PATH_SIZE >= PATH_MAX, "realpath needs that much");
+
+bool place_canonical(const char *path, char *canonical, bool *found, Error *error)
+{
+    *found = realpath(path, canonical) != NULL;
+    if (*found || errno == ENOENT || errno == ENOTDIR)
+        return true;
+    return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+}
+
+bool place_inside(const char *path, const char *directory)
+{
+    char inner[PLACE_PATH_SIZE], outer[PLACE_PATH_SIZE];
+    size_t length;
+
+    if (realpath(path, inner) == NULL || realpath(directory, outer) == NULL)
+        return false;
+    length = strcmp(outer, "/") == 0 ? 0 : strlen(outer);
+    return strncmp(inner, outer, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
+}
+
+const char *place_below(const char *path, const char *directory)
+{
+    char part[PLACE_PATH_SIZE];
+    Place wanted, place;
+    Error ignored;
+    bool found;
+
+    if (path[0] != '/' || !place_find(directory, &wanted, &found, &ignored) || !found)
+        return NULL;
+    for (size_t length = strlen(path); length > 0; length--)
+    {
+        if (path[length] != '/' || length >= sizeof(part))
+            continue;
+        snprintf(part, sizeof(part), "%.*s", (int) length, path);
+        if (place_find(part, &place, &found, &ignored) && found && place_same(&place, &wanted))
+            return path + length + 1;
+    }
+    return NULL;
 }
 
 Obstacle place_obstacle(const char *path)

@@ -29,6 +29,19 @@ bool place_same(const Place *a, const Place *b);
 /* Does a rename from one into the other work? */
 bool place_same_mount(const Place *a, const Place *b);
 
+/*
+ * One directory can be written in many ways: relative, through a link, with "//" or "/." in it.
+ * place_canonical makes an absolute path without any of that (canonical has PLACE_PATH_SIZE bytes);
+ * *found false: there is nothing.
+ * place_inside: does the file or directory at path lie in a directory, or is it that? False if
+ * either is not there. place_below: the part of an absolute path, which need not exist, that lies
+ * below a directory that does; NULL: it does not lie there.
+ */
+#define PLACE_PATH_SIZE 4096 /* PATH_MAX */
+MUST_CHECK bool place_canonical(const char *path, char *canonical, bool *found, Error *error);
+bool place_inside(const char *path, const char *directory);
+const char *place_below(const char *path, const char *directory);
+
 /* What keeps anybody from replacing or removing something, whatever its permissions. */
 typedef enum Obstacle
 {

@@ -4,6 +4,7 @@
 #include "io/connection.h"
 #include "io/dir.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "recovery.h"
 
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static bool read_target_file(void *context, const char *name, Buffer *content, b
     struct stat status;
     Error ignored;
 
-    if (!path_join(path, sizeof(path), run->options->target, name, &ignored) ||
+    if (!path_join(path, sizeof(path), run->target.directory, name, &ignored) ||
         !file_stat(path, &status, found, &ignored))
         return false;
     if (!*found)
@@ -65,11 +66,19 @@ static void list_target_directory(void *context, const char *directory, Arena *a
     Error ignored;
     bool found;
 
-    if (path_join(path, sizeof(path), run->options->target, directory, &ignored) &&
+    if (path_join(path, sizeof(path), run->target.directory, directory, &ignored) &&
         dir_names(path, add_name, &names, &found, &ignored) && names.count > 1)
         qsort(names.items, names.count, sizeof(*names.items), compare_names);
     *items = names.items;
     *count = names.count;
+}
+
+/* The part of an absolute path that lies below the target, in whatever spelling. */
+static const char *below_target(void *context, const char *path)
+{
+    const Run *run = context;
+
+    return place_below(path, run->target.directory);
 }
 
 /* postgresql.conf, unless --config-file says that it is elsewhere, and postgresql.auto.conf. */
@@ -83,19 +92,17 @@ static void read_settings(const Run *run, const SettingsReader *reader, Settings
 
 static void read_former_settings(Run *run, Settings *settings)
 {
-    const SettingsReader reader = {read_target_file, list_target_directory, run};
+    const SettingsReader reader = {read_target_file, list_target_directory, below_target, run};
 
     read_settings(run, &reader, settings);
 }
 
 /* The path in the target of a file that a setting names, or NULL. */
-static const char *own_path(const Run *run, const char *value)
+static const char *own_path(Run *run, const char *value)
 {
-    const size_t length = strlen(run->options->target);
-
-    if (strncmp(value, run->options->target, length) == 0 && value[length] == '/')
-        value += length + 1;
-    return settings_path(run->arena, "", value);
+    if (value[0] == '/')
+        value = below_target(run, value);
+    return value != NULL ? settings_path(run->arena, "", value) : NULL;
 }
 
 void run_keep_named_files(Run *run)
@@ -207,6 +214,14 @@ static void list_resulting_directory(void *context, const char *directory, Arena
     *count = names.count;
 }
 
+/* Its server will be where the target is. */
+static const char *below_result(void *context, const char *path)
+{
+    const Result *result = context;
+
+    return below_target(result->run, path);
+}
+
 static bool will_have(const Run *run, const char *path)
 {
     char full[PATH_SIZE];
@@ -217,7 +232,7 @@ static bool will_have(const Run *run, const char *path)
     who_gives(run, path, &target, &source);
     if (!target)
         return source;
-    return path_join(full, sizeof(full), run->options->target, path, &ignored) &&
+    return path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
            file_lstat(full, &status, &found, &ignored) && found;
 }
 
@@ -479,7 +494,7 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
 static bool look_at_all(Run *run, Error *error)
 {
     static Result result; /* large */
-    const SettingsReader reader = {read_resulting_file, list_resulting_directory, &result};
+    const SettingsReader reader = {read_resulting_file, list_resulting_directory, below_result, &result};
     ReportNext *next = &run->report->next;
     Settings former, now;
     const char *conninfo;

@@ -101,7 +101,7 @@ static bool check_checksums_are_old(const Run *run, Error *error)
     error_detail(error,
                  "Every file in \"%s/base\" was written since. Hint bits that were set "
                  "before, without \"wal_log_hints\", are in no WAL.",
-                 run->options->target);
+                 run->target.directory);
     return error_hint(error, "Compare all blocks instead with --compare. If the directory was only "
                              "copied since the server stopped, copy it again with the times of "
                              "its files.");
@@ -179,7 +179,7 @@ static bool check_not_same_directory(const Run *run, Error *error)
     if (run->source->is_server)
         return true;
     if (!file_stat(run->options->source_directory, &source, &found, error) ||
-        !file_stat(run->options->target, &target, &found, error))
+        !file_stat(run->target.directory, &target, &found, error))
         return false;
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return error_set(error, ERROR_FAILED, "source and target are the same directory");
@@ -188,7 +188,7 @@ static bool check_not_same_directory(const Run *run, Error *error)
 
 static bool check_own_directories(const Run *run, Error *error)
 {
-    return neighbours_check(run->options->target, run->options->source_directory, error);
+    return neighbours_check(run->target.directory, run->options->source_directory, error);
 }
 
 typedef struct Prerequisite
@@ -246,7 +246,7 @@ static bool read_target_history(Run *run, Timeline timeline, Buffer *text, Error
     bool found;
 
     history_file_name(timeline, name);
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
     if (!file_read_all(path, HISTORY_SIZE_MAX, text, &found, error) ||
         (!found && !archive_read(run->archive, name, HISTORY_SIZE_MAX, text, &found, error)))
         return false;

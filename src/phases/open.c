@@ -11,7 +11,7 @@
  * free of that run. */
 static bool finish_pending(Run *run, const char *description, RewindOutcome *outcome, Error *error)
 {
-    const char *target = run->options->target;
+    const char *target = run->target.directory;
 
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
     *outcome = REWIND_COMMITTED;
@@ -37,7 +37,7 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     bool pending;
 
     *finished = false;
-    if (!apply_pending(run->options->target, run->arena, &state, &description, error))
+    if (!apply_pending(run->target.directory, run->arena, &state, &description, error))
         return false;
     pending = state == PENDING_APPLY || state == PENDING_CLEANUP;
     if (pending && run->options->dry_run)
@@ -54,12 +54,12 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     if (pending && !finish_pending(run, description, outcome, error))
         return false;
     return interlock_remove_leftover(run->interlock, error) &&
-           stage_remove_stale(run->options->target, error) && run_remove_scratch(run, error);
+           stage_remove_stale(run->target.directory, error) && run_remove_scratch(run, error);
 }
 
 static bool lock_target(Run *run, Error *error)
 {
-    const char *target = run->options->target;
+    const char *target = run->target.directory;
 
     if (!interlock_acquire(target, &run->interlock, error))
         return false;
@@ -77,15 +77,16 @@ static bool lock_target(Run *run, Error *error)
 
 bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
 {
-    const char *target = run->options->target;
+    bool opened = target_open(run->arena, run->options->target, &run->target, error);
 
-    if (target_open(run->arena, target, &run->target, error) && lock_target(run, error) &&
-        handle_pending(run, finished, outcome, error))
+    run->report->target = run->target.directory;
+    if (opened && lock_target(run, error) && handle_pending(run, finished, outcome, error))
         return true;
     if (run->interlock == NULL && error->error_number == 0)
         return false; /* whoever has the lock answers for the target's state */
     /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (*outcome == REWIND_UNTOUCHED && !run->resumed && apply_may_be_pending(target))
+    if (*outcome == REWIND_UNTOUCHED && !run->resumed &&
+        apply_may_be_pending(run->target.directory))
         *outcome = REWIND_COMMITTED;
     return false;
 }

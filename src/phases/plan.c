@@ -100,7 +100,7 @@ bool phase_plan(Run *run, Error *error)
         run_wal_end(run) -
         wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
     return run_check_saved_wal(run, error) &&
-           stage_check(run->options->target, &run->plan, &wal, error);
+           stage_check(run->target.directory, &run->plan, &wal, error);
 }
 
 void run_survey(Run *run)
@@ -124,7 +124,7 @@ void run_survey(Run *run)
         tablespaces_map(&run->options->tablespaces, &run->source_files);
         run_keep_named_files(run);
         if (!plan_make(&run->input, &run->plan, &problem) ||
-            !stage_check(run->options->target, &run->plan, &wal, &problem))
+            !stage_check(run->target.directory, &run->plan, &wal, &problem))
             run_add_problem(run, &problem);
     }
     blockmap_destroy(none);

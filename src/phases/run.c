@@ -83,7 +83,7 @@ bool run_keeps_segment(const Run *run, uint64_t segment)
     if (!wal_segment_name_parse(&run->shape, name, &timeline, &number) ||
         !plan_keeps_segment(&run->input, timeline, segment))
         return false;
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
     return file_stat(path, &status, &found, &ignored) && found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == run->shape.segment_size;
 }

@@ -14,7 +14,6 @@
 #include "wal/chain.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,18 +65,10 @@ static bool find_place(const char *directory, char path[PATH_SIZE], bool *exists
     return true;
 }
 
-/* An error if path lies in what below names; there may be no such directory. */
 static bool check_outside(const char *path, const char *below, const char *option, Error *error)
 {
-    char inner[PATH_MAX], outer[PATH_MAX];
-    size_t length;
-
-    if (realpath(path, inner) == NULL || realpath(below, outer) == NULL)
-        return true;
-    length = strlen(outer);
-    if (strncmp(inner, outer, length) != 0 || (inner[length] != '/' && inner[length] != '\0'))
-        return true;
-    return error_set(error, ERROR_FAILED,
+    return !place_inside(path, below) ||
+           error_set(error, ERROR_FAILED,
                      "directory \"%s\" for --save-diverged-wal must not be inside \"%s\"", option,
                      below);
 }
@@ -227,7 +218,7 @@ static bool save_named(void *context, const char *name, Error *error)
     if (!is_history &&
         (is_known(run) || !wal_segment_name_parse(&run->shape, name, &timeline, &number)))
         return true;
-    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name) >=
+    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name) >=
         (int) sizeof(path))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", name);
     if (!file_open_read(path, &fd, &found, error))
@@ -285,7 +276,7 @@ static bool save_all(Saving *saving, Error *error)
 {
     char wal[PATH_SIZE];
 
-    return path_join(wal, sizeof(wal), saving->run->options->target, "pg_wal", error) &&
+    return path_join(wal, sizeof(wal), saving->run->target.directory, "pg_wal", error) &&
            (!is_known(saving->run) || save_segments(saving, error)) &&
            dir_names(wal, save_named, saving, NULL, error);
 }
@@ -301,8 +292,8 @@ bool run_check_saved_wal(Run *run, Error *error)
     if (directory == NULL)
         return true;
     if (!find_place(directory, path, &exists, error) ||
-        !path_join(wal, sizeof(wal), run->options->target, "pg_wal", error) ||
-        !check_outside(path, run->options->target, directory, error) ||
+        !path_join(wal, sizeof(wal), run->target.directory, "pg_wal", error) ||
+        !check_outside(path, run->target.directory, directory, error) ||
         !check_outside(path, wal, directory, error) ||
         (run->options->source_directory != NULL &&
          !check_outside(path, run->options->source_directory, directory, error)))
@@ -325,6 +316,7 @@ bool run_save_diverged_wal(Run *run, Error *error)
 {
     const char *directory = run->options->save_diverged_wal;
     Saving saving = {.run = run};
+    char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool exists;
 
@@ -333,7 +325,8 @@ bool run_save_diverged_wal(Run *run, Error *error)
     /* Invariant 3: what is there is on the disk before the commit takes it from the target. */
     if (!file_stat(directory, &status, &exists, error) ||
         (!exists && !file_make_directory(directory, error)) ||
-        !durable_sync_parent(directory, error) || !save_all(&saving, error) ||
+        !place_canonical(directory, canonical, &exists, error) ||
+        !durable_sync_parent(canonical, error) || !save_all(&saving, error) ||
         !file_sync_path(directory, error))
         return false;
     tell_where(run);

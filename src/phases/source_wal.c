@@ -351,7 +351,7 @@ bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
 static bool own_segment_path(const Run *run, uint64_t segment, char path[PATH_SIZE], Error *error)
 {
     if (run_keeps_segment(run, segment))
-        return segment_path(run, run->options->target, "/pg_wal/", segment, path, error);
+        return segment_path(run, run->target.directory, "/pg_wal/", segment, path, error);
     if (run->source->is_server)
         return segment_path(run, run->scratch, "/source.", segment, path, error);
     return segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error);

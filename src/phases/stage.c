@@ -106,7 +106,7 @@ static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
     from = stage_wal_path(run->stage, newest);
     if (from == NULL)
     {
-        snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, newest);
+        snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, newest);
         from = path;
     }
     return stage_wal_segment(run->stage, run->source, name, run->shape.segment_size,
@@ -148,7 +148,7 @@ static bool open_rewound(void *context, Timeline timeline, uint64_t segment, int
     *found = false;
     if (!run_keeps_segment(run, segment))
         return true;
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->options->target, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
     return file_open_read(path, fd, found, error);
 }
 
@@ -260,7 +260,7 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
 
     if ((!interlock_has_pid_file(run->interlock) &&
          !interlock_claim_pid_file(run->interlock, error)) ||
-        !stage_create(run->options->target, &run->plan, run->options->jobs, &run->stage, error))
+        !stage_create(run->target.directory, &run->plan, run->options->jobs, &run->stage, error))
         return false;
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
@@ -308,7 +308,7 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
         return false;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
-        !recovery_stage(run->stage, &run->plan, run->options->target, run->source,
+        !recovery_stage(run->stage, &run->plan, run->target.directory, run->source,
                         run->shape.version, run->options->source_server, error))
         return false;
     return make_journal_head(run, &source_last, &head, error) &&

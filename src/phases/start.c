@@ -77,7 +77,7 @@ static bool may_make_tablespace(const Run *run, const ScanTablespace *tablespace
     const char *mapped = tablespace_mapped(&run->options->tablespaces, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
-        return roots_check_replayed_location(run->options->target, run->shape.version,
+        return roots_check_replayed_location(run->target.directory, run->shape.version,
                                              tablespace->path, problem);
     return error_set(problem, ERROR_FAILED,
                      "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"",

@@ -37,9 +37,16 @@ static void list_all(void *context, const char *directory, Arena *arena, const c
             list[(*count)++] = file->path + length + 1;
 }
 
+/* The data directory is /data. */
+static const char *below_data(void *context, const char *path)
+{
+    (void) context;
+    return strncmp(path, "/data/", 6) == 0 ? path + 6 : NULL;
+}
+
 static Settings read_all(Arena *arena, const File *files)
 {
-    const SettingsReader reader = {read_one, list_all, (void *) (uintptr_t) files};
+    const SettingsReader reader = {read_one, list_all, below_data, (void *) (uintptr_t) files};
     Settings settings = {.arena = arena};
 
     settings_read(&settings, &reader, "postgresql.conf");
@@ -70,8 +77,9 @@ static void the_last_one_wins(void **state)
                             "include_dir = 'conf.d'\n"
                             "no value follows\n=\n'x\nz = 'open\n"
                             "my.var yes"},
-        {"sub/a.conf", "include 'b.conf'\na = from_a\n"},
+        {"sub/a.conf", "include 'b.conf'\na = from_a\ninclude '/data/sub//./c.conf'\n"},
         {"sub/b.conf", "a = from_b\nb = from_b\n"},
+        {"sub/c.conf", "from_c = 1\n"},
         {"conf.d/.x.conf", "c = hidden\n"},
         {"conf.d/1.conf", "c = 1\n"},
         {"conf.d/2.conf", "c = 2\n"},
@@ -91,7 +99,8 @@ static void the_last_one_wins(void **state)
     check_value(&settings, "c", "2");
     check_value(&settings, "my.var", "yes");
     check_value(&settings, "z", NULL);
-    assert_int_equal(settings.file_count, 6);
+    check_value(&settings, "from_c", "1");
+    assert_int_equal(settings.file_count, 7);
     assert_string_equal(settings.files[1], "sub/a.conf");
     assert_false(settings.incomplete);
     for (size_t i = 1; i < settings.count; i++)

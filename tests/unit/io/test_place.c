@@ -176,14 +176,63 @@ static void test_changing_names(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+/* A path below a directory, in spellings of either. */
+static void test_below(void **state)
+{
+    char here[PLACE_PATH_SIZE], path[PLACE_PATH_SIZE + 32];
+    static const struct
+    {
+        const char *path, *directory, *below;
+    } rows[] = {
+        {"/d/f", "d", "f"},
+        {"/d//e/./f", "link", "e/./f"},
+        {"/link/f", "d", "f"},
+        {"/d/../d/f", "./d", "f"},
+        {"/d/missing/f", "d", "missing/f"},
+        {"/d/inner/f", "d/e", "f"},
+        {"/d", "d", NULL},
+        {"/dd/f", "d", NULL},
+        {"/f", "d", NULL},
+        {"/d/f", "missing", NULL},
+    };
+    bool found;
+
+    (void) state;
+    assert_int_equal(mkdir("d", 0700) + mkdir("dd", 0700) + mkdir("d/e", 0700), 0);
+    assert_int_equal(symlink("d", "link") + symlink("e", "d/inner"), 0);
+    assert_true(place_canonical(".", here, &found, &error));
+    assert_true(found);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        snprintf(path, sizeof(path), "%s%s", here, rows[i].path);
+        const char *below = place_below(path, rows[i].directory);
+        if (rows[i].below == NULL ? below != NULL
+                                  : below == NULL || strcmp(below, rows[i].below) != 0)
+            fail_msg("%s in %s: %s", rows[i].path, rows[i].directory, below);
+    }
+    assert_null(place_below("d/e", "d"));
+    assert_true(place_inside("d/e", "link"));
+    assert_true(place_inside("link", "d"));
+    assert_true(place_inside("d", "/"));
+    assert_false(place_inside("dd", "d"));
+    assert_false(place_inside("d", "d/e"));
+    assert_false(place_inside("missing", "d"));
+    assert_true(place_canonical("d/missing", path, &found, &error));
+    assert_false(found);
+}
+
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_DIRECTORY(test_files_and_directories),        IN_DIRECTORY(test_another_mount),
-        IN_DIRECTORY(test_links_are_followed),           IN_DIRECTORY(test_missing),
-        IN_DIRECTORY(test_a_link_to_itself_is_an_error), IN_DIRECTORY(test_changing_names),
+        IN_DIRECTORY(test_files_and_directories),
+        IN_DIRECTORY(test_another_mount),
+        IN_DIRECTORY(test_links_are_followed),
+        IN_DIRECTORY(test_missing),
+        IN_DIRECTORY(test_a_link_to_itself_is_an_error),
+        IN_DIRECTORY(test_changing_names),
+        IN_DIRECTORY(test_below),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
