@@ -1,6 +1,7 @@
 /*
  * Options, --help, the report's destination and the exit status. The only file that exits.
  */
+#include "report_file.h"
 #include "rewind.h"
 
 #include "base/buffer.h"
@@ -481,32 +482,21 @@ static int default_jobs(void)
     return processors < JOBS_DEFAULT_MAX ? (int) processors : JOBS_DEFAULT_MAX;
 }
 
-/*
- * Where the report goes: NULL when none is wanted. A file is opened before the run, so that a wrong
- * name is found while nothing has happened. It may be a pipe, hence stdio.
- */
-static bool open_report(const Command *command, FILE **report_file, Error *error)
+static bool open_report(const Command *command, ReportFile *report_file, Error *error)
 {
-    *report_file = NULL;
-    if (command->report_file != NULL)
-    {
-        *report_file = fopen(command->report_file, "we");
-        if (*report_file == NULL)
-            return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"",
-                                   command->report_file);
-    }
-    else if (command->report_format != REPORT_NONE)
-        *report_file = stdout;
-    return true;
+    *report_file = (ReportFile){0};
+    return (command->report_file == NULL && command->report_format == REPORT_NONE) ||
+           report_file_open(report_file, command->report_file, &command->options, error);
 }
 
 /* The rewind's result stands, whatever becomes of its report. */
-static void write_report(const Command *command, Report *report, int status, FILE *report_file)
+static void write_report(const Command *command, Report *report, int status,
+                         ReportFile *report_file)
 {
     Buffer text = {0};
     bool written;
 
-    if (report_file == NULL)
+    if (report_file->stream == NULL)
         return;
     report->errors = log_errors(&report->error_count);
     if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
@@ -520,12 +510,12 @@ static void write_report(const Command *command, Report *report, int status, FIL
         report->error_count = 1;
     }
     if (command->report_format == REPORT_JSON)
-        report_json(report, status, &text, report_file);
+        report_json(report, status, &text, report_file->stream);
     else
         report_text(report, status, &text);
-    written = fwrite(text.bytes, 1, text.size, report_file) == text.size && !ferror(report_file);
-    if (fclose(report_file) != 0 || !written)
-        log_warning("could not write the report: %s", strerror(errno));
+    written = fwrite(text.bytes, 1, text.size, report_file->stream) == text.size &&
+              !ferror(report_file->stream);
+    report_file_close(report_file, written);
     buffer_free(&text);
 }
 
@@ -533,8 +523,8 @@ static void write_report(const Command *command, Report *report, int status, FIL
 static int refuse(const Command *command, const Error *error)
 {
     static Report report;
-    FILE *report_file;
-    Error ignored;
+    static ReportFile report_file; /* large */
+    static Error problem;
 
     if (error->message[0] != '\0')
         log_error(error);
@@ -542,8 +532,10 @@ static int refuse(const Command *command, const Error *error)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     report.target = command->options.target;
     report.dry_run = command->options.dry_run;
-    if (open_report(command, &report_file, &ignored))
-        write_report(command, &report, STATUS_FAILED, report_file);
+    if (open_report(command, &report_file, &problem))
+        write_report(command, &report, STATUS_FAILED, &report_file);
+    else
+        log_warning("there is no report: %s", problem.message);
     return STATUS_FAILED;
 }
 
@@ -584,7 +576,7 @@ static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
     return kind == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
-static int run(const Command *command, FILE *report_file)
+static int run(const Command *command, ReportFile *report_file)
 {
     static Error error; /* large, as is the report: not for the stack */
     static Report report;
@@ -612,7 +604,7 @@ int main(int argc, char **argv)
     static Error error;
     static Command command; /* its mappings of tablespaces are in use to the end */
     static Keep keep;
-    FILE *report_file;
+    static ReportFile report_file;
     int first_argument = argc;
     int status;
 
@@ -642,7 +634,7 @@ int main(int argc, char **argv)
         log_error(&error);
         return STATUS_FAILED;
     }
-    status = run(&command, report_file);
+    status = run(&command, &report_file);
     if (connection_attempts_go_on())
     {
         fflush(NULL);

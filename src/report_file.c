@@ -1,0 +1,161 @@
+#include "report_file.h"
+
+#include "base/log.h"
+#include "io/dir.h"
+#include "io/place.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TEMPORARY ".pg_rewind.new"
+
+/* ---- Places that belong to a server ---- */
+
+static bool refuse_place(const char *path, const char *inside, Error *error)
+{
+    error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path, inside);
+    return error_detail(error, "The directory belongs to a server.");
+}
+
+/* Neither in a data directory nor below one, whoever's it is. */
+static bool check_parents(const char *path, const char *directory, Error *error)
+{
+    char parent[PLACE_PATH_SIZE], version[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    snprintf(parent, sizeof(parent), "%s", directory);
+    while (parent[0] != '\0')
+    {
+        snprintf(version, sizeof(version), "%s/PG_VERSION", parent);
+        if (!file_lstat(version, &status, &found, error))
+            return false;
+        if (found)
+            return refuse_place(path, parent, error);
+        *strrchr(parent, '/') = '\0';
+    }
+    return true;
+}
+
+typedef struct Linked
+{
+    const char *path;      /* of the report */
+    const char *directory; /* where it will be */
+    const char *links;     /* the directory that holds the links */
+} Linked;
+
+/* A visitor of dir_names. */
+static bool check_link(void *context, const char *name, Error *error)
+{
+    const Linked *linked = context;
+    char place[PATH_SIZE];
+
+    if (!path_join(place, sizeof(place), linked->links, name, error))
+        return false;
+    return !place_inside(linked->directory, place) || refuse_place(linked->path, place, error);
+}
+
+/* What a data directory has elsewhere. */
+static bool check_links(const char *path, const char *directory, const char *data_directory,
+                        Error *error)
+{
+    Linked linked = {.path = path, .directory = directory, .links = data_directory};
+    char tablespaces[PATH_SIZE];
+    bool found;
+
+    if (data_directory == NULL)
+        return true;
+    if (!check_link(&linked, "pg_wal", error) ||
+        !path_join(tablespaces, sizeof(tablespaces), data_directory, "pg_tblspc", error))
+        return false;
+    linked.links = tablespaces;
+    return dir_names(tablespaces, check_link, &linked, &found, error);
+}
+
+/* ---- The file ---- */
+
+static bool open_stream(ReportFile *file, const char *path, const char *mode, const char *wanted,
+                        Error *error)
+{
+    file->stream = fopen(path, mode);
+    return file->stream != NULL ||
+           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+}
+
+/* The file itself, where a link leads, which may be there or not. */
+static bool find_place(ReportFile *file, const char *path, char *directory, Error *error)
+{
+    const char *slash = strrchr(path, '/');
+    char parent[PATH_SIZE];
+    bool found;
+
+    if (!place_canonical(path, directory, &found, error))
+        return false;
+    if (found)
+    {
+        snprintf(file->path, sizeof(file->path), "%s", directory);
+        *strrchr(directory, '/') = '\0';
+        return true;
+    }
+    if (strlen(path) >= sizeof(parent))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    snprintf(parent, sizeof(parent), "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
+             slash == NULL ? "." : path);
+    if (!place_canonical(parent, directory, &found, error))
+        return false;
+    if (!found)
+    {
+        errno = ENOENT;
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    }
+    return path_join(file->path, sizeof(file->path), directory, slash == NULL ? path : slash + 1,
+                     error);
+}
+
+bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)
+{
+    char directory[PLACE_PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    *file = (ReportFile){.stream = stdout};
+    if (path == NULL)
+        return true;
+    file->stream = NULL;
+    if (!file_stat(path, &status, &found, error))
+        return false;
+    if (found && !S_ISREG(status.st_mode))
+        return open_stream(file, path, "we", path, error);
+    if (!find_place(file, path, directory, error) || !check_parents(path, directory, error) ||
+        !check_links(path, directory, options->target, error) ||
+        !check_links(path, directory, options->source_directory, error))
+        return false;
+    if (snprintf(file->temporary, sizeof(file->temporary), "%s" TEMPORARY, file->path) >=
+        (int) sizeof(file->temporary))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    /* One that a killed run has left. */
+    if (!file_remove(file->temporary, error) ||
+        !open_stream(file, file->temporary, "wxe", path, error))
+        return false;
+    file->renamed = true;
+    return !found ||
+           file_set_mode(fileno(file->stream), file->temporary, status.st_mode & 07777, error);
+}
+
+void report_file_close(ReportFile *file, bool written)
+{
+    Error error, ignored;
+
+    error_set(&error, ERROR_FAILED, "%s", strerror(errno));
+    written = fflush(file->stream) == 0 && written;
+    if (written && file->renamed)
+        written = file_sync(fileno(file->stream), file->temporary, &error);
+    if (fclose(file->stream) != 0 || !written)
+        log_warning("could not write the report: %s", error.message);
+    else if (!file->renamed || file_rename(file->temporary, file->path, &error))
+        return;
+    else
+        log_warning("could not write the report: %s", error.message);
+    if (file->renamed)
+        (void) !file_remove(file->temporary, &ignored);
+}
