@@ -48,7 +48,7 @@ each_version(sub {
     spew($file, 'former');
     chmod 0604, $file;
     symlink('report', "$file.link") or die "$file.link: $!";
-    my $fault = rewind($target, $source, kind => 'directory', fault => 'kill:1', options => ["--report-file=$file.link"]);
+    my $fault = rewind($target->copy('killed'), $source, kind => 'directory', fault => 'kill:rename@*/backup_label', options => ["--report-file=$file.link"]);
     is($fault->{signal}, 9, 'a run is killed');
     is(slurp($file), 'former', 'the former report is still there');
     my $result = rewind($target, $source, kind => 'directory', options => [ "--report-file=$file.link", '--report=json', '-n' ]);

@@ -289,6 +289,9 @@ void signals_install(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    /* Whoever started us may ignore this: then nobody would learn how a command ended. */
+    action.sa_handler = SIG_DFL;
+    sigaction(SIGCHLD, &action, NULL);
 
     /* Without SA_RESTART: waiting calls return and look at the flag. */
     action.sa_handler = handle_stop;

@@ -48,8 +48,9 @@ MUST_CHECK bool stop_check(Error *error);
 MUST_CHECK bool stop_pause(int milliseconds, Error *error);
 
 /*
- * Install the handlers; signals that are ignored at the start stay so. SIGPIPE is ignored. A second
- * signal kills at once, unless stops are held off.
+ * Install the handlers; signals that are ignored at the start stay so, but for SIGCHLD, without
+ * which no child can be waited for. SIGPIPE is ignored. A second signal kills at once, unless stops
+ * are held off.
  */
 void signals_install(void);
 

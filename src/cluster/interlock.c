@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "io/durable.h"
 #include "io/file.h"
+#include "io/place.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -146,17 +147,45 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     return is_backend;
 }
 
-/* As the server decides it (CreateLockFile in utils/init/miscinit.c), but another user's process
- * counts as alive. */
-static bool names_live_server(long number, const Buffer *text)
+/* A server works in its data directory. Of another user's process this cannot be asked. */
+static bool works_in(long pid, const char *directory)
+{
+    char path[64];
+    Place server, own;
+    Error ignored;
+    bool found;
+
+    snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
+    return place_find(path, &server, &found, &ignored) && found &&
+           place_find(directory, &own, &found, &ignored) && found && place_same(&server, &own);
+}
+
+/* A server runs as the owner of its data directory, or refuses to start. */
+static bool is_owner(const char *directory)
+{
+    struct stat status;
+    Error ignored;
+    bool found;
+
+    return file_stat(directory, &status, &found, &ignored) && found && status.st_uid == geteuid();
+}
+
+/*
+ * As the server decides it (CreateLockFile in utils/init/miscinit.c), and by the process's age: one
+ * that began after the file was written has only got the number, after a reboot or in a container.
+ * That it works in the directory counts for more, since clocks are set.
+ */
+static bool names_live_server(const char *directory, long number, const Buffer *text)
 {
     long pid = labs(number);
 
     if (pid == 0 || pid == getpid() || pid == getppid())
         return false;
-    if (kill((pid_t) pid, 0) != 0 && errno != EPERM)
+    if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
         return false;
-    return number > 0 || is_single_user_backend(pid, text);
+    if (number < 0)
+        return is_single_user_backend(pid, text);
+    return works_in(pid, directory) || !is_younger(pid, text);
 }
 
 bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
@@ -196,7 +225,7 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                           "then remove it.");
         goto done;
     }
-    *running = names_live_server(number, &text);
+    *running = names_live_server(directory, number, &text);
     *pid = labs(number);
     success = true;
 

@@ -16,9 +16,11 @@ typedef struct Interlock Interlock;
 
 /*
  * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
- * a live process, also another user's, neither this one nor its parent; with a negative pid only
- * when it may be a single-user backend. *pid without the sign, 0 when there is none. Fails on an
- * empty file and on a first line that is no number: a server may be starting.
+ * a live process that may be a server here: neither this one nor its parent, nor another user's
+ * than the directory's owner, nor one that began after the file was written and works elsewhere;
+ * with a negative pid only when it may be a single-user backend. *pid without the sign, 0 when
+ * there is none. Fails on an empty file and on a first line that is no number: a server may be
+ * starting.
  */
 MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                               Error *error);

@@ -23,7 +23,8 @@ extern char **environ;
 
 /*
  * Start path with arguments. Its stdin is /dev/null, its stdout stdout_fd, its stderr ours or, if
- * quiet, /dev/null. Our other descriptors are all O_CLOEXEC.
+ * quiet, /dev/null. Our other descriptors are all O_CLOEXEC. It leads a process group of its own,
+ * so that what it has started ends with it: a terminal's Ctrl-C comes to us, and we pass it on.
  */
 static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid, Error *error)
 {
@@ -37,8 +38,11 @@ static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t
     sigemptyset(&mask);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
+    sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
 
@@ -62,8 +66,8 @@ static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t
 }
 
 /*
- * Wait for the child. When a stop is requested it is asked to end as well; the error is then the
- * stop's. Polls, because the signal may arrive in another thread.
+ * Wait for the child. When a stop is requested it, and what it has started, are asked to end as
+ * well; the error is then the stop's. Polls, because the signal may arrive in another thread.
  */
 static bool wait_for(pid_t pid, int *wait_status, Error *error)
 {
@@ -82,7 +86,7 @@ static bool wait_for(pid_t pid, int *wait_status, Error *error)
         if (!stopped && !stop_check(error))
         {
             stopped = true;
-            kill(pid, SIGTERM);
+            kill(-pid, SIGTERM);
         }
         nanosleep(&pause, NULL);
         if (milliseconds < WAIT_MILLISECONDS_MAX)
@@ -142,7 +146,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     collected = collect(ends[0], arguments[0], output, error);
     file_close(ends[0]);
     if (!collected)
-        kill(pid, SIGTERM);
+        kill(-pid, SIGTERM);
 
     /* Waited for in any case; the first error is the one to tell. */
     waited = wait_for(pid, wait_status, collected ? error : &wait_error);

@@ -128,8 +128,11 @@ static bool check_target_stopped(const Run *run, Error *error)
     if (running)
     {
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-        return error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
-                            run->target.directory);
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, run->target.directory);
+        return error_hint(error,
+                          "Stop the server. If process %ld is no server of this directory, the "
+                          "file postmaster.pid there was left by one that crashed: remove it.",
+                          pid);
     }
     /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
      */

@@ -8,12 +8,30 @@
 
 #define MISSING_NAMES_SIZE_MAX 1000
 
+/* A lost connection is the least: it may be there again when all else is still wrong. */
+static int severity(ErrorKind kind)
+{
+    switch (kind)
+    {
+    case ERROR_NONE:
+        return 0;
+    case ERROR_RETRY:
+        return 1;
+    case ERROR_FAILED:
+    case ERROR_USAGE:
+        return 2;
+    case ERROR_IMPOSSIBLE:
+        return 3;
+    }
+    return 2;
+}
+
 void run_add_problem(Run *run, const Error *problem)
 {
     if (problem->message[0] != '\0')
         log_error(problem);
     run->problems++;
-    if (run->worst != ERROR_IMPOSSIBLE)
+    if (severity(problem->kind) > severity(run->worst))
         run->worst = problem->kind;
 }
 

@@ -86,7 +86,8 @@ const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
 
 /*
  * A problem that does not keep the run from looking for others: it is said now, and the run ends
- * before anything is staged. Of the kinds ERROR_IMPOSSIBLE is the worst.
+ * before anything is staged. In whatever order they come, the worst kind is the run's:
+ * ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY.
  */
 void run_add_problem(Run *run, const Error *problem);
 

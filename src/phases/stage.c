@@ -14,7 +14,8 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_MILLISECONDS 100 /* between two looks at a standby's position */
+#define POLL_MILLISECONDS 100   /* between two looks at a standby's position */
+#define REPLAY_WAIT_SECONDS 300 /* for a standby to replay what it has received */
 
 /* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
  * it is nowhere. */
@@ -199,7 +200,7 @@ static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
  */
 static bool wait_for_replay(Run *run, const Control *control, Error *error)
 {
-    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    const double deadline = clock_seconds() + REPLAY_WAIT_SECONDS;
     const Lsn received = run->position.end;
     char text[LSN_TEXT_SIZE];
 

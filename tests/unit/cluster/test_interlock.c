@@ -2,6 +2,7 @@
 
 #include "directory.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -208,17 +209,21 @@ static void test_live_processes_are_respected(void **state)
 {
     pid_t server = start_process("postgres");
     pid_t other = start_process("other");
-    char lines[64];
+    char lines[64], here[PATH_MAX];
     bool found;
     bool running;
     long pid;
+    pid_t elsewhere;
 
     (void) state;
+    assert_non_null(getcwd(here, sizeof(here)));
+    snprintf(lines, sizeof(lines), "/data\n%lld\n", (long long) time(NULL));
+    make_pid_file(server, lines);
+    check_refused("already exists");
+    make_pid_file(other, lines);
+    check_refused("already exists");
+    /* Whatever the clock said when the file was written: a server works in its directory. */
     make_pid_file(server, "/data\n1700000000\n");
-    check_refused("already exists");
-    make_pid_file(other, "/data\n1700000000\n");
-    check_refused("already exists");
-    make_pid_file(1, "/data\n1700000000\n"); /* as a rule another user's */
     check_refused("already exists");
 
     snprintf(lines, sizeof(lines), "/data\n%lld\n5432\n\n\n\n", (long long) time(NULL));
@@ -230,7 +235,18 @@ static void test_live_processes_are_respected(void **state)
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n  5432001    123456\n");
     check_refused("already exists");
 
-    /* A server, but it began after the file was written: it only got the number. */
+    /* They began after the file was written: they only got the number. */
+    assert_int_equal(chdir("/"), 0);
+    elsewhere = start_process("postgres");
+    assert_int_equal(chdir(here), 0);
+    make_pid_file(elsewhere, "/data\n1700000000\n");
+    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(found && !running);
+    check_claimed();
+    end_process(elsewhere);
+    make_pid_file(1, "/data\n1000000000\n"); /* as a rule another user's */
+    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(found && !running);
     make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
     assert_true(pid_file_look(".", &found, &running, &pid, &error));
     assert_true(found && !running);

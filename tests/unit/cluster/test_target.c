@@ -5,7 +5,10 @@
 #include <limits.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #define FIRST_MAJOR 10
 #define LAST_MAJOR 18
@@ -141,14 +144,25 @@ static void test_a_running_server_is_seen(void **state)
     Target *target = make_target(15);
     bool running = true;
     long pid;
+    pid_t server;
+    char text[64];
 
     (void) state;
     assert_true(target_server_running(target, &running, &pid, &error));
     assert_false(running);
-    make_text("data/postmaster.pid", "1\n/data\n1700000000\n");
+    server = fork();
+    if (server == 0)
+    {
+        pause();
+        _exit(0);
+    }
+    snprintf(text, sizeof(text), "%d\n/data\n%lld\n", (int) server, (long long) time(NULL));
+    make_text("data/postmaster.pid", text);
     assert_true(target_server_running(target, &running, &pid, &error));
     assert_true(running);
-    assert_int_equal(pid, 1);
+    assert_int_equal(pid, server);
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
     make_text("data/postmaster.pid", "0\npg_rewind was interrupted here\n");
     assert_true(target_server_running(target, &running, &pid, &error));
     assert_false(running);

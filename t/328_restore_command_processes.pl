@@ -1,0 +1,36 @@
+# A restore command works, whatever the signals are that pg_rewind was started with, and ends with pg_rewind, with all that it has started.
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+each_version(sub {
+    my ($version) = @_;
+    my $segment;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
+        target => sub {
+            my ($target) = @_;
+            $segment = $target->query('INSERT INTO t VALUES (3); SELECT pg_walfile_name(pg_current_wal_lsn())');
+            $target->sql('SELECT pg_switch_wal(); INSERT INTO t VALUES (4)');
+        });
+    my $archive = work_dir() . "/archive.$version";
+    mkdir $archive;
+    rename($target->path("pg_wal/$segment"), "$archive/$segment") or die "$segment: $!";
+    my @command = rewind_argv($target->data, '--source-server', $source->conninfo);
+
+    # Stopped while a command runs.
+    my $pid_file = "$archive/pid";
+    my $script = q{"$@" & rewind=$!; while ! [ -s } . $pid_file . q{ ]; do sleep 0.05; done; kill -TERM $rewind; wait $rewind};
+    my $result = run([ 'sh', '-c', $script, 'sh', @command, "--restore-command=sleep 600 & echo \$! >$pid_file; wait" ], seconds => 30);
+    is($result->{status}, 1, 'a stop ends it') or diag($result->{stderr});
+    like($result->{stderr}, qr/terminated by signal 15/, 'with that reason');
+    my ($child) = slurp($pid_file) =~ /(\d+)/;
+    wait_until('what the command has started is gone', sub { !-e "/proc/$child" || slurp("/proc/$child/stat") =~ /\) Z / });
+
+    # Started with SIGCHLD ignored.
+    my $ignoring = run([ $^X, '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', @command, "--restore-command=cp $archive/%f %p" ], seconds => 60);
+    is($ignoring->{signal} || $ignoring->{status}, 0, 'SIGCHLD is ignored by who started it') or diag($ignoring->{stderr});
+    rejoins($target, $source, no_promotion => 1, quick => 1);
+}, only => [ 10, 15, 18 ]);

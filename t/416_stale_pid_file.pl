@@ -1,0 +1,66 @@
+# A postmaster.pid that a crashed server has left hinders nobody, whatever process has its number by now: another user's (process 1 in a
+# container, root's after a reboot), or one of ours that is younger than the file. One that may be the server is respected, and how to go on
+# is said.
+
+use strict;
+use warnings;
+
+use RewindTest;
+
+sub make_pid_file
+{
+    my ($target, $pid, $time) = @_;
+    spew($target->path('postmaster.pid'), join("\n", $pid, $target->data, $time, 5432, $target->dir, 'localhost', '  5432001    123456', 'ready   ') . "\n");
+    return;
+}
+
+# A process that works in this directory.
+sub start_process
+{
+    my ($directory) = @_;
+    my $pid = fork() // die;
+    return $pid if $pid != 0;
+    chdir $directory;
+    exec 'sleep', 600;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
+        target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') }, stop => 'kill');
+    my $process = start_process('/');
+    my $server = start_process($target->data);
+    sleep 1;
+
+    my @stale = (
+        [ 'of another user' => 1, time ],
+        [ 'that is younger than the file' => $process, time - 3600 ],
+    );
+    for (@stale)
+    {
+        my ($what, $pid, $time) = @$_;
+        my $copy = $target->copy('stale');
+        make_pid_file($copy, $pid, $time);
+        rewinds($copy, $source);
+        rejoins($copy, $source, no_promotion => 1, quick => 1);
+        $copy->discard;
+    }
+
+    my @live = (
+        [ 'that is older than the file' => $process, time + 3600 ],
+        [ 'that works in the directory' => $server, time - 3600 ],
+    );
+    for (@live)
+    {
+        my ($what, $pid, $time) = @$_;
+        make_pid_file($target, $pid, $time);
+        my $result = rewind($target, $source);
+        is($result->{status}, 1, "a process $what is respected");
+        like($result->{stderr}, qr/^pg_rewind: error: target server must be shut down cleanly$/m, 'and named');
+        like($result->{stderr}, qr/^pg_rewind: hint: Stop the server\. If process $pid is no server of this directory, .* postmaster\.pid .* remove it\.$/m, 'with what to do');
+    }
+    kill 'KILL', $process, $server;
+    waitpid($_, 0) for $process, $server;
+    unlink $target->path('postmaster.pid');
+}, only => [ 10, 13, 15, 18 ]);
