@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #define CONFIGURATION_PATH "postgresql.conf"
@@ -502,6 +503,8 @@ static bool look_at_all(Run *run, Error *error)
     result = (Result){.run = run};
     *next = (ReportNext){.known = true};
     read_settings(run, &reader, &now);
+    run->archives_always = settings_value(&now, "archive_mode") != NULL &&
+                           strcasecmp(settings_value(&now, "archive_mode"), "always") == 0;
     if (has_plan(run))
     {
         read_former_settings(run, &former);

@@ -76,6 +76,7 @@ typedef struct Run
     Listing target_files;
     PlanInput input;
     Plan plan;
+    bool archives_always; /* archive_mode = always in the rewound target, as far as is known */
     Stage *stage;
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;

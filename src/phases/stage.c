@@ -50,12 +50,42 @@ static bool stage_segment(Run *run, uint64_t segment, Lsn end, bool *found, Erro
                                           size, path, found, error));
 }
 
-static bool add_done_marker(Run *run, const char *name, Error *error)
+static bool add_marker(Run *run, const char *name, bool to_archive, Error *error)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "pg_wal/archive_status/%s.done", name);
+    snprintf(path, sizeof(path), "pg_wal/archive_status/%s.%s", name,
+             to_archive ? "ready" : "done");
     return stage_content(run->stage, path, "", 0, error);
+}
+
+/* A standby with an archive of its own archives what it receives; what is staged from behind the
+ * divergence it would have received. What lies before, it has archived itself. */
+static bool add_segment_marker(Run *run, uint64_t segment, const char *name, Error *error)
+{
+    bool is_new = wal_segment_start(&run->shape, segment + 1) > run->divergence;
+
+    return add_marker(run, name, run->archives_always && is_new, error);
+}
+
+/* The same of history files: in an archive that lacks its history nobody finds a timeline. */
+static bool mark_new_histories(Run *run, Error *error)
+{
+    const History *history = &run->source_history;
+
+    for (size_t i = 1; i < history->count && run->archives_always; i++)
+    {
+        char name[HISTORY_NAME_SIZE], path[64];
+        const PlanEntry *entry;
+
+        history_file_name(history->entries[i].timeline, name);
+        snprintf(path, sizeof(path), "pg_wal/%s", name);
+        entry = plan_find(&run->plan, path);
+        if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
+            !add_marker(run, name, true, error))
+            return false;
+    }
+    return true;
 }
 
 /* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
@@ -80,7 +110,7 @@ static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error
         if (result && !found && !run_add_missing(&missing, name))
             break;
         if (result && found && end >= wal_segment_start(&run->shape, *next + 1))
-            result = add_done_marker(run, name, error);
+            result = add_segment_marker(run, *next, name, error);
     }
     if (result && missing.size > 0)
         result = run_missing_wal_error(buffer_string(&missing), error);
@@ -112,7 +142,7 @@ static bool stage_left_segment(Run *run, const HistoryEntry *left, Error *error)
     }
     return stage_wal_segment(run->stage, run->source, name, run->shape.segment_size,
                              (uint32_t) (left->end - begin), from, &found, error) &&
-           add_done_marker(run, name, error);
+           add_marker(run, name, false, error);
 }
 
 /*
@@ -273,7 +303,7 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
         return false;
     *end = run_wal_end(run);
     return stage_wal(run, &next_segment, *end, true, error) &&
-           stage_left_timelines(run, *end, error);
+           stage_left_timelines(run, *end, error) && mark_new_histories(run, error);
 }
 
 bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)

@@ -1,0 +1,64 @@
+# A rewound standby with an archive of its own (archive_mode = always) has no gap in it: what the rewind brings from behind the
+# divergence is archived like what it receives later, with the history file; what the standby has archived itself is not archived
+# again. Where segments are archived by the primary alone nothing is marked for it. (Both sources.)
+#
+#   segment    1 .. 4      5 ..                   each server archives in a directory named like it
+#   source     ──────────┬──── 2 ────────▶
+#   target   1 ──────────┴──── 1 ──▶ ╌╌╌╌╌▶      5 ... of timeline 2 come with the rewind, the last by streaming
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+# One that refuses a file twice, as the manual of PostgreSQL has it.
+sub archive_command
+{
+    my ($directory) = @_;
+    return "d=$directory/\$(basename \$(dirname \$PWD)); mkdir -p \$d; test ! -f \$d/%f && cp %p \$d/%f.new && mv \$d/%f.new \$d/%f";
+}
+
+sub files_below { my ($directory) = @_; return map { m{([^/]+)$} => slurp($_) } glob("$directory/*") }
+sub to_archive { my ($cluster) = @_; return map { m{([^/]+)$} } glob($cluster->path('pg_wal/archive_status/*.ready')) }
+
+sub leave_segments
+{
+    my ($cluster, $count) = @_;
+    $cluster->sql("INSERT INTO t SELECT generate_series(1, 500);\nSELECT pg_switch_wal()") for 1 .. $count;
+    wait_until($cluster->name . ' archives all', sub { !to_archive($cluster) });
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $archives = RewindTest::Command::work_dir() . "/archives_$version";
+    mkdir $archives;
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => "archive_mode = 'Always'\narchive_command = '" . archive_command($archives) . "'" },
+        before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
+        together => sub { my ($primary) = @_; leave_segments($primary, 3) },
+        source => sub { my ($source) = @_; leave_segments($source, 3) },
+        target => sub { my ($target) = @_; leave_segments($target, 2) });
+    # The target's own archive, which it had before, goes with each copy of it.
+    my $own = "$archives/target";
+    rewinds_from_both_kinds($source, $target,
+        prepare => sub { my ($rewound) = @_; must_run([ 'cp', '-a', $own, "$archives/" . $rewound->name ]) },
+        check => sub {
+            my ($rewound) = @_;
+            leave_segments($source, 1);
+            $rewound->wait_for_replay_of($source);
+            wait_until('the rewound standby archives all', sub { !to_archive($rewound) });
+            my %expected = files_below("$archives/source");
+            my %found = files_below("$archives/" . $rewound->name);
+            delete @found{ grep { /^00000001/ } keys %found };
+            delete @expected{ grep { /^00000001/ } keys %expected };
+            is_deeply([ sort keys %found ], [ sort keys %expected ], 'all of the new timeline is in the archive of the rewound standby');
+            is(join(' ', grep { $found{$_} ne ($expected{$_} // '') } sort keys %found), '', 'with the same bytes');
+        },
+        no_promotion => 1, quick => 1);
+
+    my $rewound = $target->copy('archives_as_primary');
+    $source->configure('archive_mode = on');
+    rewinds($rewound, $source, options => ['--no-sync']);
+    is(join(' ', grep { /^00000002/ } to_archive($rewound)), '', 'a standby that does not archive is left nothing to archive');
+});
