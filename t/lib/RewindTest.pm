@@ -155,7 +155,7 @@ sub rewinds
 }
 
 # Test that a rewound target starts as a standby of a running source, receives what is written there, is equal in
-# every table, and that amcheck and its log show nothing; at last promote it: prepared transactions are there,
+# every table, and that amcheck, its log and the checksums of its pages show nothing; at last promote it: prepared transactions are there,
 # unlogged tables empty.
 #
 #   writer => cluster       who can write, if the source is a standby itself
@@ -185,6 +185,7 @@ sub rejoins
     is_copy_of($target, $source, quick => $option{quick});
     $option{check}->($target, $source) if $option{check};
     log_is_clean($target);
+    pages_are_sound($target);
     return if $option{no_promotion};
 
     my $prepared = prepared_transactions($writer);

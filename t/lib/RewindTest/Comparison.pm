@@ -6,10 +6,11 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use RewindTest::Command;
 use Test::More;
 
 our @EXPORT = qw(
-    is_copy_of log_is_clean prepared_transactions
+    is_copy_of log_is_clean pages_are_sound prepared_transactions
 );
 
 # Tables of which hardly ever a row is written are left out of a quick comparison: of catalogs only these are in it, and in
@@ -181,6 +182,25 @@ sub log_is_clean
     my ($cluster) = @_;
     my @lines = grep { /$alarming/ && !/$harmless/ } split /\n/, $cluster->log;
     is(join("\n", @lines), '', 'the log of ' . $cluster->name . ' shows nothing alarming');
+    return;
+}
+
+# Test the checksum of every page of a running server, where it has checksums: a base backup checks them on its way out, from 11 on.
+# With pg_checksums, which looks at all pages, where there is one of that version and the server may be stopped for a moment.
+sub pages_are_sound
+{
+    my ($cluster) = @_;
+    my $version = $cluster->version;
+    return if $version < 11 || $cluster->query('SHOW data_checksums') ne 'on';
+    my $options = $version >= 15 ? "(CHECKPOINT 'fast', WAIT false)" : 'FAST NOWAIT';
+    my $result = run([ program('psql'), '-XAtq', '-o', '/dev/null', '-d', $cluster->conninfo . ' replication=true', '-c', "BASE_BACKUP $options" ]);
+    # (It refuses a standby that has replayed WAL with full_page_writes off.)
+    unlike($result->{stderr}, qr/checksum verification/, 'every page of ' . $cluster->name . ' has the right checksum');
+    return if !-x program('pg_checksums') || must_run([ program('pg_checksums'), '--version' ]) !~ / $version\./;
+    $cluster->stop;
+    my $checked = run([ program('pg_checksums'), '--check', '-D', $cluster->data ]);
+    is($checked->{status}, 0, 'pg_checksums finds nothing in ' . $cluster->name) or diag($checked->{stderr});
+    $cluster->start;
     return;
 }
 
