@@ -124,14 +124,24 @@ static bool add_line(Line line, History *history, Error *error)
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
         return bad_line(&whole, error, "invalid data",
                         "Timeline IDs must be in increasing sequence.");
-    /* No server writes this, and searches below rely on it. */
-    if (last != NULL && switch_point < last->end)
-        return bad_line(&whole, error, "invalid data", "Switch points must not go backwards.");
     if (history->count == ENTRIES_MAX)
         return bad_line(&whole, error, "too many timelines", "The limit is 100000.");
-    history->entries[history->count++] = (HistoryEntry){
-        .timeline = timeline, .begin = last == NULL ? 0 : last->end, .end = switch_point};
+    history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = switch_point};
     return true;
+}
+
+/*
+ * A standby that is promoted before it reaches the switch of the timeline that it aims at writes
+ * its own switch point after a later one. It never had what lies between them: the server looks for
+ * a position from the newest entry on, so the last point cuts all before it.
+ */
+static void join_entries(History *history)
+{
+    for (size_t i = history->count; i-- > 1;)
+        if (history->entries[i - 1].end > history->entries[i].end)
+            history->entries[i - 1].end = history->entries[i].end;
+    for (size_t i = 1; i < history->count; i++)
+        history->entries[i].begin = history->entries[i - 1].end;
 }
 
 static size_t count_lines(const char *text, size_t size)
@@ -166,19 +176,14 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
             return false;
     }
 
-    Lsn begin = 0;
-    if (history->count > 0)
+    if (history->count > 0 && history->entries[history->count - 1].timeline >= timeline)
     {
-        const HistoryEntry *last = &history->entries[history->count - 1];
-        if (last->timeline >= timeline)
-        {
-            error_set(error, ERROR_FAILED, "invalid data in history file"); /* contract */
-            return error_detail(error, "Timeline IDs must be less than child timeline's ID.");
-        }
-        begin = last->end;
+        error_set(error, ERROR_FAILED, "invalid data in history file"); /* contract */
+        return error_detail(error, "Timeline IDs must be less than child timeline's ID.");
     }
-    history->entries[history->count++] =
-        (HistoryEntry){.timeline = timeline, .begin = begin, .end = LSN_INVALID};
+    history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = LSN_HIGHEST};
+    join_entries(history);
+    history->entries[history->count - 1].end = LSN_INVALID;
     return true;
 }
 

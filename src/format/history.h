@@ -32,7 +32,8 @@ bool history_file_name_parse(const char *name, Timeline *timeline);
 /*
  * Parse the history file of `timeline` (text of size bytes; NULL for timeline 1, which has none).
  * Lines of any length; at most 100000 entries. Errors as rewind_parseTimeLineHistory of
- * bin/pg_rewind/timeline.c words them; switch points that go backwards are refused besides.
+ * bin/pg_rewind/timeline.c words them. A switch point that lies before earlier ones cuts these:
+ * they may be empty.
  */
 MUST_CHECK bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t size,
                               History *history, Error *error);

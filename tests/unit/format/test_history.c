@@ -159,8 +159,24 @@ static void bad_lines_are_refused_in_the_words_of_the_original(void **state)
     refuse(fixture, 3, "2 0/10\n1 0/20", "invalid data in history file: 1 0/20", order);
     refuse(fixture, 3, "1 0/10\n1 0/20", "invalid data in history file: 1 0/20", order);
     refuse(fixture, 3, "1 0/10\n3 0/20\n", "invalid data in history file", child);
-    refuse(fixture, 9, "1 0/20\n3 0/10\n", "invalid data in history file: 3 0/10",
-           "Switch points must not go backwards.");
+}
+
+/* As the server looks for a position: from the newest entry on. */
+static void a_later_switch_point_cuts_those_before_it(void **state)
+{
+    Fixture *fixture = *state;
+
+    assert_true(parse(fixture, 9, "1 0/10\n2 0/30\n3 0/28\n5 0/20\n7 0/40\n"));
+    check_entry(fixture, 0, 1, 0, 0x10);
+    check_entry(fixture, 1, 2, 0x10, 0x20);
+    check_entry(fixture, 2, 3, 0x20, 0x20);
+    check_entry(fixture, 3, 5, 0x20, 0x20);
+    check_entry(fixture, 4, 7, 0x20, 0x40);
+    check_entry(fixture, 5, 9, 0x40, 0);
+    assert_int_equal(history_timeline_at(&fixture->history, 0x1F), 2);
+    assert_int_equal(history_timeline_at(&fixture->history, 0x20), 7);
+    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x10, 0x20), 2);
+    assert_int_equal(history_timeline_of_segment(&fixture->history, 0x20, 0x30), 7);
 }
 
 /* 0 would be taken for no end, and segments are added to switch points. */
@@ -279,6 +295,7 @@ int main(void)
         TEST(comments_blanks_and_both_lsn_forms_are_read),
         TEST(lines_may_be_of_any_length),
         TEST(bad_lines_are_refused_in_the_words_of_the_original),
+        TEST(a_later_switch_point_cuts_those_before_it),
         TEST(switch_points_that_no_server_writes_are_refused),
         TEST(too_many_timelines_are_refused),
         TEST(positions_are_found),
