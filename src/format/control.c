@@ -141,6 +141,7 @@ bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
     else
         checkpoint->next_xid = (uint64_t) load_u32(start + offsets->next_xid_epoch) << 32 |
                                load_u32(start + offsets->next_xid);
+    checkpoint->next_oid = load_u32(start + offsets->next_oid);
     checkpoint->oldest_xid = load_u32(start + offsets->oldest_xid);
     checkpoint->oldest_active_xid = load_u32(start + offsets->oldest_active_xid);
     checkpoint->time = (int64_t) load_u64(start + offsets->time);

@@ -34,6 +34,7 @@ typedef struct CheckPoint
     Timeline previous_timeline;
     bool full_page_writes;
     uint64_t next_xid; /* with epoch */
+    Oid next_oid;      /* lower ones have been given away, or will be up to the next XLOG_NEXTOID */
     uint32_t oldest_xid;
     uint32_t oldest_active_xid;
     int64_t time; /* seconds since 1970 */

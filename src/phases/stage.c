@@ -6,6 +6,7 @@
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/file.h"
+#include "plan/unlogged.h"
 #include "recovery.h"
 
 #include <stdio.h>
@@ -204,6 +205,16 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
     }
 }
 
+static void leave_out_unlogged(Run *run, const ScanResult *chain)
+{
+    const UnloggedEvidence evidence = {.chain = chain,
+                                       .before = run->start.redo != run->early.redo ? &run->scanned
+                                                                                    : NULL,
+                                       .next_oid = run->early.next_oid};
+
+    plan_leave_out_unlogged(&run->input, &evidence, &run->plan);
+}
+
 /*
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
@@ -219,7 +230,10 @@ static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
         return false;
     result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
     if (result)
+    {
         drop_future_twophase(run, &chain);
+        leave_out_unlogged(run, &chain);
+    }
     scan_destroy(scan);
     return result;
 }

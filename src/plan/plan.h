@@ -59,7 +59,7 @@ typedef struct PlanEntry
     bool twophase : 1;
     bool by_blocks : 1; /* a relation of both sides whose blocks are named: by WAL or comparison */
     /* Set while staging: */
-    bool gone : 1;    /* vanished on the source: remove instead */
+    bool gone : 1;    /* vanished on the source, or left out (plan/unlogged.h): remove instead */
     bool equal : 1;   /* compared equal: nothing to do */
     bool claimed : 1; /* we make its new content: nothing is done with the source's */
     bool dropped : 1; /* pg_twophase file that replay makes anew: not copied, removed where it is */

@@ -10,6 +10,7 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
         .checkpoint = common->lsn,
         .timeline = common->checkpoint.timeline,
         .next_xid = common->checkpoint.next_xid,
+        .next_oid = common->checkpoint.next_oid,
         /* Hints set after a page's full-page image are not logged again before the next redo
            position, so pages named since this redo position may hold hints from after the
            divergence. */
@@ -24,6 +25,7 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
         start.checkpoint = source->checkpoint_lsn;
         start.timeline = source->checkpoint.timeline;
         start.next_xid = source->checkpoint.next_xid;
+        start.next_oid = source->checkpoint.next_oid;
     }
     return start;
 }
@@ -34,6 +36,7 @@ Start start_of_source(const Control *source)
                    .checkpoint = source->checkpoint_lsn,
                    .timeline = source->checkpoint.timeline,
                    .next_xid = source->checkpoint.next_xid,
+                   .next_oid = source->checkpoint.next_oid,
                    .scan_floor = source->checkpoint.redo};
 }
 
@@ -132,5 +135,6 @@ bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start)
     start->checkpoint = source->checkpoint_lsn;
     start->timeline = checkpoint->timeline;
     start->next_xid = checkpoint->next_xid;
+    start->next_oid = checkpoint->next_oid;
     return true;
 }

@@ -20,6 +20,7 @@ typedef struct Start
     Lsn checkpoint;    /* where its record starts */
     Timeline timeline; /* of the checkpoint */
     uint64_t next_xid;
+    Oid next_oid;   /* no relation made before the checkpoint has this number, or a greater one */
     Lsn scan_floor; /* the target's WAL from here on names every block that may differ */
 } Start;
 

@@ -28,6 +28,7 @@ struct BlockMapRelation
     RelationId id;
     BlockNumber truncated_to;
     Lsn storage_lsn;
+    uint32_t forks_made; /* a bit for each */
     Chunk *chunks;
     size_t chunk_count;
 };
@@ -214,6 +215,18 @@ void blockmap_storage_changed(BlockMap *map, RelationId id, Lsn lsn)
         relation->storage_lsn = lsn;
 }
 
+void blockmap_fork_made(BlockMap *map, RelationId id, uint8_t fork)
+{
+    get_relation(map, id)->forks_made |= 1u << fork;
+}
+
+void blockmap_forget_forks(BlockMap *map)
+{
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL)
+            map->table[i]->forks_made = 0;
+}
+
 /* Add what `other` says to `relation`, which map holds. */
 static void merge_relation(BlockMap *map, BlockMapRelation *relation, const BlockMapRelation *other)
 {
@@ -221,6 +234,7 @@ static void merge_relation(BlockMap *map, BlockMapRelation *relation, const Bloc
         relation->truncated_to = other->truncated_to;
     if (other->storage_lsn > relation->storage_lsn)
         relation->storage_lsn = other->storage_lsn;
+    relation->forks_made |= other->forks_made;
     for (size_t i = 0; i < other->chunk_count; i++)
     {
         const Chunk *from = &other->chunks[i];
@@ -298,6 +312,11 @@ const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId id)
 BlockNumber blockmap_truncated_to(const BlockMapRelation *relation)
 {
     return relation->truncated_to;
+}
+
+bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork)
+{
+    return (relation->forks_made & 1u << fork) != 0;
 }
 
 Lsn blockmap_storage_lsn(const BlockMapRelation *relation)

@@ -32,6 +32,10 @@ void blockmap_truncate(BlockMap *map, RelationId relation, BlockNumber block);
 /* Its storage was made or dropped at lsn (the greatest one stays). */
 void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 
+/* A fork of it was made. */
+void blockmap_fork_made(BlockMap *map, RelationId relation, uint8_t fork);
+void blockmap_forget_forks(BlockMap *map); /* of all relations */
+
 /* Take over all that `from` holds; from is left empty. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
 
@@ -42,6 +46,8 @@ const BlockMapRelation *blockmap_find(const BlockMap *map,
                                       RelationId relation);          /* NULL: not named */
 BlockNumber blockmap_truncated_to(const BlockMapRelation *relation); /* BLOCK_NONE: never */
 Lsn blockmap_storage_lsn(const BlockMapRelation *relation);          /* LSN_INVALID: never */
+
+bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork);
 
 /*
  * The first run of named blocks within [from, end): *first and *count. False when there is none.

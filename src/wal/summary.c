@@ -198,6 +198,8 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
         break;
     case WAL_EVENT_RELATION_CREATE:
         note_storage(summary, event->relation, record->lsn);
+        if (summary->blocks != NULL)
+            blockmap_fork_made(summary->blocks, event->relation, event->fork);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
         if (event->flags & TRUNCATE_HEAP)

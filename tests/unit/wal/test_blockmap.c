@@ -108,6 +108,11 @@ static void test_truncation_and_storage(void **state)
     blockmap_storage_changed(map, relation_of(1), 400);
     assert_int_equal(blockmap_truncated_to(relation), 10);
     assert_int_equal(blockmap_storage_lsn(relation), 500);
+    blockmap_fork_made(map, relation_of(1), FORK_INIT);
+    assert_true(blockmap_made_fork(relation, FORK_INIT));
+    assert_false(blockmap_made_fork(relation, FORK_MAIN));
+    blockmap_forget_forks(map);
+    assert_false(blockmap_made_fork(relation, FORK_INIT));
     blockmap_truncate(map, relation_of(2), 0);
     assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "");
     assert_int_equal(blockmap_relation_count(map), 2);
@@ -129,6 +134,7 @@ static void test_merge(void **state)
     blockmap_truncate(map, relation_of(7), 70);
     blockmap_truncate(other, relation_of(7), 50);
     blockmap_storage_changed(other, relation_of(7), 9);
+    blockmap_fork_made(other, relation_of(7), FORK_MAIN);
     blockmap_merge(map, other);
     assert_int_equal(blockmap_relation_count(map), 1000);
     assert_int_equal(blockmap_block_count(map), 2000);
@@ -140,6 +146,7 @@ static void test_merge(void **state)
     const BlockMapRelation *relation = blockmap_find(map, relation_of(7));
     assert_int_equal(blockmap_truncated_to(relation), 50);
     assert_int_equal(blockmap_storage_lsn(relation), 9);
+    assert_true(blockmap_made_fork(relation, FORK_MAIN));
 
     /* What was emptied can be filled again. */
     blockmap_add(other, relation_of(7), 8);

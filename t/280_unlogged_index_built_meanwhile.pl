@@ -1,0 +1,83 @@
+# An index of an unlogged table that the source builds while pg_rewind works does not keep the rewound target from being
+# promoted.  (What is fetched. Source is a server.)
+#
+#   source     main fork ───────────────── init fork ──▶      the server makes the main fork from the init fork, and where
+#   pg_rewind          list, fetch ─── end ─── or here        one lies already: "could not create file: File exists"
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::Held;
+
+sub before
+{
+    my ($primary) = @_;
+    $primary->sql(<<'END');
+CREATE UNLOGGED TABLE u (a int);
+CREATE TABLE p AS SELECT i AS a FROM generate_series(1, 100) i;
+CREATE FUNCTION waits(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+    'BEGIN PERFORM pg_advisory_lock_shared(1); PERFORM pg_advisory_unlock_shared(1); RETURN $1; END';
+END
+    return;
+}
+
+# Builds of indexes that go no further until they are let go.
+sub begin_builds
+{
+    my ($source, @methods) = @_;
+    $source->sql("DROP INDEX IF EXISTS u_$_, p_$_") for @methods;
+    my $lock = $source->session;
+    $lock->sql('SELECT pg_advisory_lock(1)');
+    my @builds;
+    for my $method (@methods)
+    {
+        for my $table (qw(u p))
+        {
+            push @builds, $source->session;
+            $builds[-1]->send("CREATE INDEX ${table}_$method ON $table USING $method (waits(a))");
+        }
+    }
+    wait_until(sub { 'the builds wait' },
+        sub { $source->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == @builds });
+    return { lock => $lock, builds => \@builds };
+}
+
+sub end_builds
+{
+    my ($under_way) = @_;
+    $under_way->{lock}->end;
+    $_->sql('SELECT 1') for @{ $under_way->{builds} };
+    $_->end for @{ $under_way->{builds} };
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version, before => \&before,
+        source => sub { $_[0]->sql('INSERT INTO u SELECT generate_series(1, 100)') },
+        target => sub { $_[0]->sql('INSERT INTO p SELECT generate_series(1, 1000)') });
+
+    subtest('it ends while files are fetched', sub {
+        my $copy = $target->copy('meanwhile');
+        my $builds = begin_builds($source, qw(btree hash));
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*');
+        end_builds($builds);
+        my $result = go_on($held);
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        rejoins($copy, $source) if $result->{status} == 0;
+        $copy->discard;
+    });
+
+    for my $option ([], ['--late-start'], ['--compare'])
+    {
+        subtest("it ends after pg_rewind @$option", sub {
+            my $copy = $target->copy("after_@$option");
+            my $builds = begin_builds($source, qw(btree brin));
+            rewinds($copy, $source, options => [ '--no-sync', @$option ]);
+            end_builds($builds);
+            rejoins($copy, $source);
+            $copy->discard;
+        });
+    }
+});
