@@ -44,6 +44,7 @@ enum
 {
     OPTION_SOURCE_PGDATA = UCHAR_MAX + 1,
     OPTION_SOURCE_SERVER,
+    OPTION_CHECKPOINT,
     OPTION_COMPARE,
     OPTION_CONFIG_FILE,
     OPTION_DEBUG,
@@ -99,6 +100,9 @@ static const OptionRow option_rows[] = {
     {'T', "tablespace-mapping", "OLD=NEW",
      "put a tablespace that is new to the target into\n"
      "directory NEW, which on the source is in OLD"},
+    {OPTION_CHECKPOINT, "checkpoint", NULL,
+     "run CHECKPOINT on the source where recovery must\n"
+     "or shall start later than its last checkpoint"},
     {OPTION_COMPARE, "compare", NULL,
      "compare all blocks instead of reading the\n"
      "target's WAL, of which nothing is needed"},
@@ -332,6 +336,9 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         return true;
     case 'T':
         return tablespace_mapping_add(&options->tablespaces, value, error);
+    case OPTION_CHECKPOINT:
+        options->checkpoint = true;
+        return true;
     case OPTION_COMPARE:
         options->compare = true;
         return true;
@@ -460,6 +467,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
         return error_set(error, ERROR_USAGE,
                          "no source server information (--source-server) specified for "
                          "--write-recovery-conf"); /* contract */
+    if (options->checkpoint && options->source_server == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "--checkpoint can only be used with a source server (--source-server)");
     if (extra_argument != NULL)
         return error_set(error, ERROR_USAGE,
                          "too many command-line arguments (first is \"%s\")", /* contract */

@@ -28,6 +28,7 @@ typedef struct Options
     bool no_ensure_shutdown;
     bool late_start;                /* --late-start */
     bool compare;                   /* --compare */
+    bool checkpoint;                /* --checkpoint; only with a source server */
     TablespaceMappings tablespaces; /* -T */
     Keep *keep;                     /* --keep, --keep-config; or NULL */
     const char *save_diverged_wal;  /* --save-diverged-wal, or NULL */

@@ -57,7 +57,7 @@ subtest 'help' => sub {
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
-        . 'write-recovery-conf tablespace-mapping compare config-file debug keep keep-config late-start no-ensure-shutdown report report-file '
+        . 'write-recovery-conf tablespace-mapping checkpoint compare config-file debug keep keep-config late-start no-ensure-shutdown report report-file '
         . 'restore-command retry-timeout save-diverged-wal sync-method wal-archive version help',
         'help names every option, in order');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ } split /\n/, $help), 0,
@@ -89,6 +89,8 @@ subtest 'what is missing or does not go together, in the order of checks' => sub
         'extra');
     refused('-R without a server',
         "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
+    refused('a checkpoint of a directory',
+        "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete, '--checkpoint', 'extra');
     refused('extra argument',
         qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
         'more');
@@ -105,6 +107,8 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('argument too many',
         "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
     refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
+    refused('a checkpoint with a value',
+        "$program: option '--checkpoint' doesn't allow an argument\n$try", '--checkpoint=now');
     like(pg_rewind('--source')->{stderr},
         qr{^\Q$program\E: option '--source' is ambiguous}, 'ambiguous prefix');
 };
@@ -156,6 +160,7 @@ subtest 'forms' => sub {
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
         "--config-file=$nowhere/postgresql.conf");
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
+    accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --sync-method=syncfs));
 };
 

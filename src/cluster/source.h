@@ -154,6 +154,16 @@ MUST_CHECK bool source_server_names(Source *source, const char *filenodes,
                                     SourceDatabaseName database, SourceRelationName relation,
                                     void *context, Error *error);
 
+/* Does a session of the server hold the lock under which directories of databases are removed? */
+MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Error *error);
+
+/*
+ * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint: may our role run it, and
+ * run it. It takes its time.
+ */
+MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
+MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
+
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;
 struct Connection *source_connection(Source *source);

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <libpq-fe.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -390,6 +391,20 @@ bool connection_value(Connection *connection, Arena *arena, const char *sql, int
     if (ok && *found)
         *value = arena_strdup(arena, PQgetvalue(result, 0, 0));
     PQclear(result);
+    return ok;
+}
+
+bool connection_command(Connection *connection, const char *sql, Error *error)
+{
+    const int silence_milliseconds_max = connection->silence_milliseconds_max;
+    PGresult *result;
+    bool ok;
+
+    connection->silence_milliseconds_max = INT_MAX;
+    ok = run_query(connection, sql, 0, NULL, false, &result, error);
+    connection->silence_milliseconds_max = silence_milliseconds_max;
+    if (ok)
+        PQclear(result);
     return ok;
 }
 

@@ -81,6 +81,10 @@ MUST_CHECK bool connection_bytes(Connection *connection, const char *sql, int co
                                  const char *const *parameters, Buffer *buffer, bool *found,
                                  Error *error);
 
+/* A command without a result, whose answer may take long: the server is not taken for lost while it
+ * is silent. */
+MUST_CHECK bool connection_command(Connection *connection, const char *sql, Error *error);
+
 /* One column of one row. bytes is NULL for SQL NULL, and points into libpq's result. */
 typedef struct ConnectionValue
 {

@@ -194,6 +194,21 @@ static bool check_own_directories(const Run *run, Error *error)
     return neighbours_check(run->target.directory, run->options->source_directory, error);
 }
 
+static bool check_may_checkpoint(const Run *run, Error *error)
+{
+    bool may;
+
+    if (!run->options->checkpoint)
+        return true;
+    if (!source_server_may_checkpoint(run->source, &may, error))
+        return false;
+    if (may)
+        return true;
+    error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+    return error_hint(error, "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, "
+                             "a member of the role pg_checkpoint.");
+}
+
 typedef struct Prerequisite
 {
     bool (*check)(const Run *run, Error *error);
@@ -209,7 +224,7 @@ static const Prerequisite prerequisites[] = {
     {check_checksums_are_old, false, false, true}, {check_target_logged, false, false, true},
     {check_target_stopped, true, false, false},    {check_source_stopped, true, true, false},
     {check_source_complete, false, true, false},   {check_not_same_directory, true, true, false},
-    {check_own_directories, true, false, false},
+    {check_own_directories, true, false, false},   {check_may_checkpoint, false, true, false},
 };
 
 /* Every one that fails is said. False: the run cannot go on; source: there is one to be asked. */

@@ -278,13 +278,14 @@ typedef struct Hazard
 {
     bool found;
     bool checkpoint_follows; /* a primary makes a checkpoint at once, unasked */
-    bool harmless;           /* there are copies, of a standby, and each comes out right */
+    bool harmless;           /* there are copies, and each comes out right */
     Lsn lsn;                 /* a start must lie behind this record; LSN_INVALID: not known */
     Error error;             /* what is to be said when there is no such start */
 } Hazard;
 
-/* Look for one in the source's WAL from the start on: `chain` is the scan of all of `stream`. */
-MUST_CHECK bool run_find_hazard(const Run *run, const WalStream *stream, const ScanResult *chain,
-                                Hazard *hazard, Error *error);
+/* Look for one in the source's WAL from the start on: `chain` is the scan of all of `stream`,
+ * control the source's as read last. */
+MUST_CHECK bool run_find_hazard(const Run *run, const Control *control, const WalStream *stream,
+                                const ScanResult *chain, Hazard *hazard, Error *error);
 
 #endif

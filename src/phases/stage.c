@@ -219,7 +219,7 @@ static void leave_out_unlogged(Run *run, const ScanResult *chain)
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  */
-static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
+static bool prove_chain(Run *run, const Control *source, Lsn end, Hazard *hazard, Error *error)
 {
     ScanResult chain;
     WalScan *scan;
@@ -228,7 +228,7 @@ static bool prove_chain(Run *run, Lsn end, Hazard *hazard, Error *error)
     if (!run_scan_source_wal(run, open_rewound, run->start.redo, end, &scan, &chain,
                              &run->min_recovery_point, error))
         return false;
-    result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
+    result = run_find_hazard(run, source, scan_stream(scan), &chain, hazard, error);
     if (result)
     {
         drop_future_twophase(run, &chain);
@@ -262,6 +262,34 @@ static bool wait_for_replay(Run *run, const Control *control, Error *error)
             return false;
     }
     return true;
+}
+
+/*
+ * A checkpoint precedes a removal of files (start_is_as_promoted), but a request for one that comes
+ * in the instant of the promotion may be answered without. Whoever removes files holds a lock
+ * until that is in the WAL and flushed: hence the position, once more.
+ */
+static bool wait_for_removals(Run *run, Control *control, Error *error)
+{
+    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    bool removes;
+
+    for (;;)
+    {
+        if (!source_server_removes_database(run->source, &removes, error))
+            return false;
+        if (!removes)
+            return run_read_source_again(run, control, error);
+        if (clock_seconds() > deadline)
+        {
+            error_set(error, ERROR_FAILED,
+                      "a database of the source is being dropped, moved or renamed");
+            return error_detail(error, "The source was promoted a moment ago, and databases were "
+                                       "copied in the WAL that the rewound target would replay.");
+        }
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
 }
 
 static bool make_journal_head(Run *run, const Control *source, JournalHead *head, Error *error)
@@ -313,7 +341,8 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
         !stage_fetch(run->stage, run->source, &run->plan, error) ||
         !run_read_source_again(run, source_last, error) ||
         (run->copies_are_replayed && run->source->is_server &&
-         !wait_for_replay(run, source_last, error)))
+         !(run->position.in_recovery ? wait_for_replay(run, source_last, error)
+                                     : wait_for_removals(run, source_last, error))))
         return false;
     *end = run_wal_end(run);
     return stage_wal(run, &next_segment, *end, true, error) &&
@@ -327,7 +356,8 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
     JournalHead head = {0};
     Lsn end;
 
-    if (!stage_all(run, &source_last, &end, error) || !prove_chain(run, end, &hazard, error))
+    if (!stage_all(run, &source_last, &end, error) ||
+        !prove_chain(run, &source_last, end, &hazard, error))
         return false;
     *obsolete = hazard.found && !(hazard.harmless && run->copies_are_replayed);
     if (*obsolete && !final)

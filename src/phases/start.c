@@ -36,26 +36,39 @@ static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
 /* ---- What replay would do wrongly: each says why, and where a start is past it ---- */
 
 /*
- * A primary has removed a template's files before its WAL says so: every copy is in doubt. A
- * standby removes them when it replays that, and phase_stage waits until what it has begun to
- * replay has ended.
+ * Does the source's WAL tell of each directory that it has removed? A primary removes a template's
+ * files before its WAL says so: its copies are in doubt, but for those that it replayed before it
+ * was promoted, as long as it is as it was then. A standby removes them when it replays that, and
+ * phase_stage waits until what it has begun to replay has ended.
  */
-static bool find_copies(const Run *run, const WalStream *stream, const ScanResult *chain,
-                        Hazard *hazard, Error *error)
+static bool tells_of_removals(const Run *run, const Control *control, const ScanDatabase *last_copy)
+{
+    Lsn promoted;
+
+    if (run->position.in_recovery)
+        return run->position.streams || !run->source->is_server;
+    return run->source->is_server &&
+           start_is_as_promoted(control, &run->source_history, &promoted) &&
+           last_copy->lsn < promoted;
+}
+
+static bool find_copies(const Run *run, const Control *control, const WalStream *stream,
+                        const ScanResult *chain, Hazard *hazard, Error *error)
 {
     const ScanDatabase *copy = start_last_copy(chain);
     UnsafeCopy unsafe = {0};
     char text[LSN_TEXT_SIZE];
+    bool looks_closer;
 
     if (copy == NULL)
         return true;
-    if (run->position.in_recovery &&
+    looks_closer = tells_of_removals(run, control, copy);
+    if ((looks_closer || run->position.in_recovery) &&
         !start_find_unsafe_copy(stream, run->options->jobs, chain, &unsafe, error))
         return false;
     hazard->found = true;
-    hazard->harmless = run->position.in_recovery && !unsafe.found &&
-                       (run->position.streams || !run->source->is_server);
-    hazard->checkpoint_follows = !run->position.in_recovery;
+    hazard->harmless = looks_closer && !unsafe.found;
+    hazard->checkpoint_follows = !run->position.in_recovery && !hazard->harmless;
     hazard->lsn = copy->lsn;
     if (unsafe.found)
         copy = &unsafe.copy;
@@ -99,11 +112,11 @@ static void find_tablespaces(const Run *run, const ScanResult *chain, Hazard *ha
     }
 }
 
-bool run_find_hazard(const Run *run, const WalStream *stream, const ScanResult *chain,
-                     Hazard *hazard, Error *error)
+bool run_find_hazard(const Run *run, const Control *control, const WalStream *stream,
+                     const ScanResult *chain, Hazard *hazard, Error *error)
 {
     *hazard = (Hazard){0};
-    if (!find_copies(run, stream, chain, hazard, error))
+    if (!find_copies(run, control, stream, chain, hazard, error))
         return false;
     find_tablespaces(run, chain, hazard);
     if (!chain->full_page_writes_off)
@@ -127,7 +140,7 @@ static bool look_ahead(Run *run, Lsn end, Hazard *hazard, Error *error)
     if (!run_scan_source_wal(run, run_open_source_segment, run->start.redo, end, &scan, &chain,
                              &last_end, error))
         return false;
-    result = run_find_hazard(run, scan_stream(scan), &chain, hazard, error);
+    result = run_find_hazard(run, &run->source_control, scan_stream(scan), &chain, hazard, error);
     blockmap_destroy(run->rebuilt);
     run->rebuilt = scan_take_rebuilt(scan, &chain);
     run->rebuilt_end = last_end;
@@ -187,10 +200,19 @@ static bool start_later(Run *run, Error *error)
     return take_source_changes(run, error);
 }
 
-static bool give_up(const Hazard *hazard, Error *error)
+/* There is no start from which this hazard is none, unless a dry run has not made the checkpoint.
+ */
+static bool give_up(const Run *run, const Hazard *hazard, Error *error)
 {
+    if (run->options->checkpoint && run->options->dry_run)
+        return true;
     *error = hazard->error;
-    return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.");
+    if (run->options->checkpoint && run->position.in_recovery)
+        return error_hint(error, "A standby takes no later checkpoint than its primary's last one: "
+                                 "run CHECKPOINT there, then pg_rewind again.");
+    return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.%s",
+                      run->source->is_server ? "\nWith --checkpoint pg_rewind runs it itself."
+                                             : "");
 }
 
 /* The source as it is now; its position is then at or behind its checkpoint. */
@@ -204,15 +226,39 @@ static bool look_again(Run *run, Error *error)
     return true;
 }
 
+/*
+ * Is there a late start behind that record (LSN_INVALID: any)? With --checkpoint one is made. A dry
+ * run makes none, and goes on without it.
+ */
+static bool find_late_start(Run *run, Lsn behind, bool *there, Error *error)
+{
+    *there = start_late(&run->source_control, run->divergence, behind, &run->start);
+    if (*there || !run->options->checkpoint)
+        return true;
+    if (run->options->dry_run)
+    {
+        log_info("not running CHECKPOINT on the source in a dry run: less would be replayed, and "
+                 "more copied, than is planned now");
+        return true;
+    }
+    log_info("running CHECKPOINT on the source");
+    /* The one exception to invariant 6, asked for by name. */
+    if (!source_server_checkpoint(run->source, error) || !look_again(run, error))
+        return false;
+    *there = start_late(&run->source_control, run->divergence, behind, &run->start);
+    return true;
+}
+
 /* A primary that has copied a database makes a checkpoint at once: wait for that. One that was
  * promoted since takes its time. */
 static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
 {
     const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
 
-    *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
-    if (*there || !hazard->checkpoint_follows || run->position.in_recovery ||
-        !run->source->is_server)
+    if (!find_late_start(run, hazard->lsn, there, error))
+        return false;
+    if (*there || run->options->checkpoint || !hazard->checkpoint_follows ||
+        run->position.in_recovery || !run->source->is_server)
         return true;
     log_info("waiting for a checkpoint of the source, behind its copy of a database; CHECKPOINT "
              "there ends that");
@@ -244,7 +290,14 @@ static bool find_way_past(Run *run, const Hazard *hazard, bool *late, Error *err
     if (*late)
         return true;
     run->copies_are_replayed = hazard->harmless;
-    return hazard->harmless || give_up(hazard, error);
+    return hazard->harmless || give_up(run, hazard, error);
+}
+
+/* Read what is replayed from the late start. Its checkpoint may be behind what was brought. */
+static bool look_from_late_start(Run *run, Lsn *end, Hazard *hazard, Error *error)
+{
+    return (run_wal_end(run) <= *end || bring_wal(run, end, error)) && start_later(run, error) &&
+           look_ahead(run, *end, hazard, error);
 }
 
 /* Decide, and read the source's WAL. */
@@ -261,8 +314,9 @@ static bool find_start(Run *run, Error *error)
     run->copies_are_replayed = false;
     if (!bring_wal(run, &end, error))
         return false;
-    late = run->options->late_start &&
-           start_late(&run->source_control, run->divergence, LSN_INVALID, &run->start);
+    late = false;
+    if (run->options->late_start && !find_late_start(run, LSN_INVALID, &late, error))
+        return false;
     if (!late)
     {
         if (!look_ahead(run, end, &hazard, error) ||
@@ -271,12 +325,15 @@ static bool find_start(Run *run, Error *error)
     }
     if (!late)
         return true;
-    /* That checkpoint may be behind what was brought. */
-    if ((run_wal_end(run) > end && !bring_wal(run, &end, error)) || !start_later(run, error) ||
-        !look_ahead(run, end, &hazard, error))
+    if (!look_from_late_start(run, &end, &hazard, error))
+        return false;
+    /* Not past it yet: with --checkpoint, one behind all that was read. */
+    if (hazard.found && !hazard.harmless && run->options->checkpoint &&
+        (!find_late_start(run, run->rebuilt_end - 1, &late, error) ||
+         (late && !look_from_late_start(run, &end, &hazard, error))))
         return false;
     run->copies_are_replayed = hazard.found && hazard.harmless;
-    return !hazard.found || hazard.harmless || give_up(&hazard, error);
+    return !hazard.found || hazard.harmless || give_up(run, &hazard, error);
 }
 
 /* Replay that copies files reads blocks before their own records restore them. */

@@ -124,6 +124,12 @@ bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult 
     return true;
 }
 
+bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted)
+{
+    *promoted = history->entries[history->count - 1].begin;
+    return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
+}
+
 bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start)
 {
     const CheckPoint *checkpoint = &source->checkpoint;

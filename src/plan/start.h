@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "format/control.h"
+#include "format/history.h"
 #include "plan/divergence.h"
 #include "wal/scan.h"
 
@@ -52,11 +53,19 @@ typedef struct UnsafeCopy
  * Would replay copy the directory of a database that is no longer what it was when the source
  * copied it: with blocks from a later time if the source changed the template afterwards, or
  * nothing if it was dropped? chain is the scan of the source's WAL from the start on, stream the
- * same WAL. A primary removes a directory before it logs that: only of a standby, which has removed
- * nothing that this WAL does not tell, is the answer the whole truth.
+ * same WAL. A primary removes a directory before it logs that: only of a source that has removed
+ * nothing which this WAL does not tell is the answer the whole truth. That is a standby; and a
+ * primary that is as it was promoted.
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
+
+/*
+ * Is the source a primary that has not completed a checkpoint since it was promoted? Then it has
+ * not begun to remove a directory since: DROP DATABASE and SET TABLESPACE wait for a checkpoint of
+ * their own before (dropdb and movedb, commands/dbcommands.c, 10 to 18). *promoted is where.
+ */
+bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
  * The late start, at the checkpoint in the source's pg_control, if it is one: at or behind the

@@ -57,6 +57,28 @@ static void test_an_older_restartpoint_of_the_source_is_where_recovery_starts(vo
     assert_int_equal(start.scan_floor, 0x5000028);
 }
 
+static void test_a_source_is_as_promoted_until_its_first_checkpoint(void **state)
+{
+    HistoryEntry entries[] = {{.timeline = 1, .begin = 0, .end = 0x6000000},
+                              {.timeline = 2, .begin = 0x6000000}};
+    const History history = {.entries = entries, .count = 2};
+    const History only = {.entries = entries, .count = 1};
+    Control source = source_control(0x5000028, 1);
+    Lsn promoted;
+
+    (void) state;
+    source.state = STATE_IN_PRODUCTION;
+    assert_true(start_is_as_promoted(&source, &history, &promoted));
+    assert_int_equal(promoted, 0x6000000);
+    assert_false(start_is_as_promoted(&source, &only, &promoted));
+    /* A checkpoint that began before the promotion and ended behind it is one all the same. */
+    source.checkpoint_lsn = 0x6000000;
+    assert_false(start_is_as_promoted(&source, &history, &promoted));
+    source = source_control(0x5000028, 1);
+    source.state = STATE_SHUTDOWNED;
+    assert_false(start_is_as_promoted(&source, &history, &promoted));
+}
+
 /* ---- copied databases ---- */
 
 enum
@@ -261,6 +283,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recovery_starts_at_the_last_common_checkpoint),
+        cmocka_unit_test(test_a_source_is_as_promoted_until_its_first_checkpoint),
         cmocka_unit_test(test_an_older_restartpoint_of_the_source_is_where_recovery_starts),
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
         cmocka_unit_test(test_the_last_copy_is_found),

@@ -1,0 +1,147 @@
+# With --checkpoint the source runs CHECKPOINT, where recovery must or shall start later than at its last one; the role must be
+# allowed to, and a dry run does without.  (Where recovery starts. Source is a server: promoted a moment ago; a standby.)
+#
+#   source       ─ R ── copy ──┬──── 2 ── template changed ── C ─▶      replayed from R on, the copy would be wrong; from C on not
+#   target   1 ──────── copy ──┴──── 1 ─▶
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+# The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
+my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
+my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
+my $advice = "Run CHECKPOINT on the source, then pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
+my @quick = ('--no-sync', '--retry-timeout=2');
+
+my $role = <<'END';
+CREATE ROLE rewinder LOGIN;
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO rewinder;
+GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO rewinder;
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO rewinder;
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder;
+END
+
+sub files { my ($cluster) = @_; return $cluster->version >= 15 ? 'STRATEGY = FILE_COPY' : '' }
+
+sub before
+{
+    my ($primary) = @_;
+    $primary->sql('CREATE DATABASE mould');
+    $primary->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 3000) i', 'mould');
+    $primary->sql('CREATE TABLE t (a int, b text)');
+    $primary->sql($role) if $primary->version >= 11;
+    return;
+}
+
+sub together
+{
+    my ($primary) = @_;
+    $primary->sql('CREATE DATABASE copied TEMPLATE mould ' . files($primary));
+    $primary->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i});
+    return;
+}
+
+sub is_refused
+{
+    my ($result, $error, $hint) = @_;
+    is($result->{status}, 1, 'refused');
+    like($result->{stderr}, qr/^pg_rewind: error: $error/m, 'with the reason');
+    like($result->{stderr}, qr/^pg_rewind: hint: $hint$/m, 'and what to do');
+    return;
+}
+
+# One that was promoted a moment ago.
+sub promoted
+{
+    my ($source, $target) = @_;
+    my $timeline = sub { $source->query('SELECT timeline_id FROM pg_control_checkpoint()') };
+
+    is_refused(rewind($target, $source, options => \@quick), 'replay would copy database \d+ from database \d+, which the source has changed since', $advice);
+    if ($source->version >= 11)
+    {
+        is_refused(rewind($target, $source, user => 'rewinder', options => [ @quick, '--checkpoint' ]),
+            'the role may not run CHECKPOINT on the source server', 'For --checkpoint it must be a superuser or, .* pg_checkpoint\.');
+    }
+    my $dry = rewind($target, $source, options => [ @quick, '--checkpoint', '--dry-run' ]);
+    is($dry->{status}, 0, 'a dry run succeeds') or diag($dry->{stderr});
+    like($dry->{stderr}, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'and says what it did not do');
+    is($timeline->(), 1, 'the source has completed no checkpoint up to here');
+
+    my $rewound = $target->copy('from_promoted');
+    my %user;
+    if ($source->version >= 15)
+    {
+        $source->sql('GRANT pg_checkpoint TO rewinder');
+        %user = (user => 'rewinder');
+    }
+    like(rewinds($rewound, $source, %user, options => [ @quick, '--checkpoint' ])->{stderr}, $ran, 'CHECKPOINT is run');
+    is($timeline->(), 2, 'the source has a checkpoint');
+    return $rewound;
+}
+
+sub write_torn_pages
+{
+    my ($cluster) = @_;
+    for my $setting (qw(off on))
+    {
+        $cluster->sql("ALTER SYSTEM SET full_page_writes = $setting");
+        $cluster->sql('SELECT pg_reload_conf()');
+        wait_until('the change of full_page_writes', sub { $cluster->query('SHOW full_page_writes') eq $setting });
+        $cluster->sql('INSERT INTO t VALUES (1)');
+    }
+    return;
+}
+
+sub only_where_needed
+{
+    my ($source, $target) = @_;
+    my $rewound = $target->copy('not_needed');
+    unlike(rewinds($rewound, $source, options => [ @quick, '--checkpoint', '--late-start' ])->{stderr}, $ran, 'a checkpoint that will do is there');
+    $rewound->discard;
+    write_torn_pages($source);
+    is_refused(rewind($target, $source, options => \@quick), '"full_page_writes" must be enabled in the source server',
+        $advice);
+    $rewound = $target->copy('torn_pages');
+    like(rewinds($rewound, $source, options => [ @quick, '--checkpoint' ])->{stderr}, $ran, 'CHECKPOINT is run behind what may be torn');
+    return $rewound;
+}
+
+sub standby
+{
+    my ($primary, $target) = @_;
+    my $standby = $primary->standby('standby');
+    my $copy_again = sub { $primary->sql("CREATE DATABASE copied_$_[0] TEMPLATE mould " . files($primary)) };
+    $copy_again->('first');
+    $primary->sql('INSERT INTO t VALUES (1)', 'mould');
+    $standby->wait_for_replay_of($primary);
+    my $changed = 'replay would copy database \d+ from database \d+, which the source has changed since';
+    is_refused(rewind($target, $standby, options => \@quick), $changed, $advice);
+    my $rewound = $target->copy('from_standby');
+    like(rewinds($rewound, $standby, options => [ @quick, '--checkpoint' ])->{stderr}, $ran, 'a standby makes a restartpoint');
+    rejoins($rewound, $standby, writer => $primary, quick => 1);
+
+    write_torn_pages($primary);
+    $standby->wait_for_replay_of($primary);
+    is_refused(rewind($target, $standby, options => [ @quick, '--checkpoint' ], not_foretold => 'a dry run makes no restartpoint'),
+        '"full_page_writes" must be enabled in the source server', "A standby takes no later checkpoint than its primary's last one: run CHECKPOINT there, then pg_rewind again\\.");
+    $primary->sql('CHECKPOINT');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version, cluster => { settings => $slow }, before => \&before, together => \&together,
+        no_checkpoint => 1,
+        source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 9000)', 'mould') },
+        target => sub { $_[0]->sql("UPDATE t SET a = -a; INSERT INTO t SELECT generate_series(1, 9000)", $_) for qw(mould copied) });
+    my $rewound;
+    subtest('promoted a moment ago', sub { $rewound = promoted($source, $target) });
+    subtest('the copy is that of its time', sub {
+        rejoins($rewound, $source, check => sub { is($_[0]->query('SELECT count(*), max(a) FROM t', 'copied'), '3000|3000', 'rows') });
+    });
+    subtest('a standby', sub { standby($source, $target) });
+    subtest('only where it is needed', sub { $rewound = only_where_needed($source, $target) });
+    rejoins($rewound, $source, quick => 1);
+});
