@@ -80,7 +80,7 @@ each_version(sub {
         $copy->discard;
     });
 
-    for my $option ([], ['--late-start'], ['--compare'])
+    for my $option ([], ['--late-start'])
     {
         subtest("it ends after pg_rewind @$option", sub {
             my $copy = $target->copy("after_@$option");

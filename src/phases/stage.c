@@ -207,10 +207,8 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
 
 static void leave_out_unlogged(Run *run, const ScanResult *chain)
 {
-    const UnloggedEvidence evidence = {.chain = chain,
-                                       .before = run->start.redo != run->early.redo ? &run->scanned
-                                                                                    : NULL,
-                                       .next_oid = run->early.next_oid};
+    const UnloggedEvidence evidence = {
+        .chain = chain, .next_oid = run->start.next_oid, .target_scanned = !run->options->compare};
 
     plan_leave_out_unlogged(&run->input, &evidence, &run->plan);
 }

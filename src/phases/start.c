@@ -167,8 +167,7 @@ static bool take_source_changes(Run *run, Error *error)
         scan_destroy(scan);
         return false;
     }
-    blockmap_forget_forks(
-        run->scanned.blocks); /* what the source made is asked for, not the target */
+    blockmap_forget_forks(result.blocks); /* which ones the target has made is asked for later */
     blockmap_merge(run->scanned.blocks, result.blocks);
     databases = arena_allocate(
         run->arena, (run->scanned.database_count + result.database_count + 1) * sizeof(*databases));

@@ -29,13 +29,47 @@ static bool tells_of_creation(const ScanResult *scan, RelationId id)
     return makes_fork(scan, id, FORK_MAIN) || copies_database(scan, id);
 }
 
-/* Does replay make this relation's files, or will the server make them from its init fork? */
-static bool is_left_out(const UnloggedEvidence *evidence, RelationId id)
+/* Has the target made or dropped a relation of that number, or its database? */
+static bool target_changed_storage(const ScanResult *scan, RelationId id)
 {
-    if (makes_fork(evidence->chain, id, FORK_INIT))
+    const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
+
+    if (relation != NULL && blockmap_storage_lsn(relation) != LSN_INVALID)
         return true;
-    return id.relation >= evidence->next_oid && !tells_of_creation(evidence->chain, id) &&
-           (evidence->before == NULL || !tells_of_creation(evidence->before, id));
+    for (size_t i = 0; i < scan->database_count; i++)
+    {
+        if (scan->databases[i].database == id.database)
+            return true;
+    }
+    return false;
+}
+
+/* Numbers are given away in ascending order, and WAL says beforehand up to which. */
+static bool was_numbered_in_chain(const UnloggedEvidence *evidence, Oid number)
+{
+    return number >= evidence->next_oid && number < evidence->chain->next_oid;
+}
+
+/*
+ * Did the source make this relation after the start? The common history of both sides has no file
+ * of that number then. A number alone proves nothing: the counter may have gone round.
+ */
+static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence *evidence,
+                                 const PlanEntry *entry, RelationId id)
+{
+    if (!evidence->target_scanned || !was_numbered_in_chain(evidence, id.relation))
+        return false;
+    return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
+                            : !target_changed_storage(input->scan, id);
+}
+
+/* Does replay make this relation's files, or will the server make them from its init fork? */
+static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence,
+                        const PlanEntry *entry, RelationId id)
+{
+    return makes_fork(evidence->chain, id, FORK_INIT) ||
+           (!tells_of_creation(evidence->chain, id) &&
+            was_made_after_start(input, evidence, entry, id));
 }
 
 /* Then the server removes what else there is of the relation when it starts. */
@@ -57,7 +91,7 @@ void plan_leave_out_unlogged(const PlanInput *input, const UnloggedEvidence *evi
 
         if ((entry->kind == KIND_RELATION || entry->kind == KIND_FORK) &&
             entry->action != ACTION_REMOVE && relpath_parse(input->version, entry->path, &file) &&
-            file.fork != FORK_INIT && is_left_out(evidence, file.relation) &&
+            file.fork != FORK_INIT && is_left_out(input, evidence, entry, file.relation) &&
             !init_fork_is_listed(input, &file))
             entry->gone = true;
     }

@@ -12,19 +12,20 @@
 #include "plan/plan.h"
 #include "wal/scan.h"
 
-/* The WAL from the start at `next_oid` to the end of what the rewound target will replay. */
+/* What the source's WAL says from the start of recovery to the end of what is replayed. */
 typedef struct UnloggedEvidence
 {
-    const ScanResult *chain;  /* what it replays */
-    const ScanResult *before; /* from that start to a late one; NULL: recovery begins at it */
-    Oid next_oid;             /* of the start's checkpoint */
+    const ScanResult *chain;
+    Oid next_oid;        /* of the start's checkpoint */
+    bool target_scanned; /* input->scan tells what the target has made and dropped: not with
+                            --compare */
 } UnloggedEvidence;
 
 /*
  * Leave out all forks but the init fork of such relations: those whose init fork the chain makes;
- * and those with a number that was given away after the start, and no record of their creation. The
- * WAL of what is logged goes from its creation on: replay makes it, if its creation is still to
- * come.
+ * and those that were made after the start, without a record of that. Whether a relation was made
+ * after the start is known if the target lacks its file, and has not dropped it, or has made one of
+ * that number itself; and by its number, since a target may have lost files without WAL.
  */
 void plan_leave_out_unlogged(const PlanInput *input, const UnloggedEvidence *evidence, Plan *plan);
 

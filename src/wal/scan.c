@@ -334,6 +334,8 @@ static void sum_flags(const Cut *cut, ScanResult *result)
         result->record_count += summary->record_count;
         result->full_page_writes_off |= summary->full_page_writes_off;
         result->custom_rmgr_seen |= summary->custom_rmgr_seen;
+        if (summary->next_oid != 0)
+            result->next_oid = summary->next_oid;
         if (result->unknown_relation_update_at == LSN_INVALID &&
             summary->unknown_lsn != LSN_INVALID)
         {

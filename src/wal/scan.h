@@ -135,6 +135,8 @@ typedef struct ScanResult
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;
+    Oid next_oid; /* of the last XLOG_NEXTOID from the floor on: numbers below it may have been
+                     given away; 0: there is none */
     uint32_t lowest_committed_xid; /* circularly lowest (sub)xid committed from the divergence on,
                                       or prepared and rolled back; 0: none */
     uint32_t oldest_running_xid;   /* by the last list of running transactions between floor and

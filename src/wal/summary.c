@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define OPCODE_MASK 0xF0
+#define XLOG_NEXTOID 0x30      /* likewise; the number is all its data */
 #define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
 #define RMGR_CUSTOM_MIN 128
 #define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
@@ -239,6 +240,9 @@ static __attribute__((noinline)) bool note_record(Summary *summary, const WalRec
     if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT &&
         summary->hint_image_lsn == LSN_INVALID)
         summary->hint_image_lsn = record->lsn;
+    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_NEXTOID &&
+        record->data_size == sizeof(uint32_t))
+        summary->next_oid = load_u32(record->data);
     if (!walrecord_event(summary->stream->shape.version, record, &event, error))
         return false;
     note_event(summary, record, &event);

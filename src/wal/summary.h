@@ -56,6 +56,7 @@ typedef struct Summary
     uint32_t lowest_committed_xid; /* 0: none */
     uint32_t oldest_running_xid; /* of the last list of running transactions before the divergence;
                                     0: there is none */
+    Oid next_oid; /* of the last XLOG_NEXTOID: lower numbers may be given away; 0: there is none */
     Lsn hint_image_lsn; /* the first full-page image for a hint: hints are logged; LSN_INVALID: none
                          */
     Lsn running_xacts_lsn; /* the first list of running transactions: wal_level is not minimal */

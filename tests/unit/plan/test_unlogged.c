@@ -9,15 +9,17 @@
 #include <string.h>
 
 #define NEXT_OID 24576
+#define LAST_OID 32768 /* that was given away by the end of the chain */
 #define DATABASE 5
 #define OTHER_DATABASE 6 /* copied as files */
 
 /* All forks of one relation lie on the source, the init fork where a row says so. */
 typedef struct Case
 {
-    BlockMap *chain_blocks, *before_blocks;
-    ScanResult chain, before;
+    BlockMap *chain_blocks, *target_blocks;
+    ScanResult chain, target;
     ScanDatabase copy;
+    bool not_scanned;
     ListedFile files[4];
     PlanEntry entries[4];
     Listing source;
@@ -35,12 +37,15 @@ static void begin(Case *c, const char *const *paths)
 {
     memset(c, 0, sizeof(*c));
     c->chain_blocks = blockmap_create();
-    c->before_blocks = blockmap_create();
+    c->target_blocks = blockmap_create();
     c->copy = (ScanDatabase){.kind = WAL_EVENT_DATABASE_FILE_COPY,
                              .tablespace = TABLESPACE_DEFAULT,
                              .database = OTHER_DATABASE};
-    c->chain = (ScanResult){.blocks = c->chain_blocks, .databases = &c->copy, .database_count = 1};
-    c->before = (ScanResult){.blocks = c->before_blocks};
+    c->chain = (ScanResult){.blocks = c->chain_blocks,
+                            .databases = &c->copy,
+                            .database_count = 1,
+                            .next_oid = LAST_OID};
+    c->target = (ScanResult){.blocks = c->target_blocks};
     c->source.files = c->files;
     c->plan.entries = c->entries;
     for (; *paths != NULL; paths++)
@@ -53,21 +58,22 @@ static void begin(Case *c, const char *const *paths)
                                                   .type = FILE_REGULAR,
                                                   .kind = main_fork ? KIND_RELATION : KIND_FORK};
     }
-    c->input = (PlanInput){.version = version_of_major(15), .source = &c->source};
+    c->input =
+        (PlanInput){.version = version_of_major(15), .source = &c->source, .scan = &c->target};
 }
 
 /* How many entries are left out? */
-static size_t end(Case *c, bool starts_late)
+static size_t end(Case *c)
 {
     const UnloggedEvidence evidence = {
-        .chain = &c->chain, .before = starts_late ? &c->before : NULL, .next_oid = NEXT_OID};
+        .chain = &c->chain, .next_oid = NEXT_OID, .target_scanned = !c->not_scanned};
     size_t count = 0;
 
     plan_leave_out_unlogged(&c->input, &evidence, &c->plan);
     for (size_t i = 0; i < c->plan.count; i++)
         count += c->plan.entries[i].gone;
     blockmap_destroy(c->chain_blocks);
-    blockmap_destroy(c->before_blocks);
+    blockmap_destroy(c->target_blocks);
     return count;
 }
 
@@ -83,11 +89,11 @@ static void test_init_fork_made_meanwhile(void **state)
     (void) state;
     begin(&c, older);
     blockmap_fork_made(c.chain_blocks, relation_of(DATABASE, 24575), FORK_INIT);
-    assert_int_equal(end(&c, false), 2);
+    assert_int_equal(end(&c), 2);
     /* The server takes care of one that is there when it starts. */
     begin(&c, with_init);
     blockmap_fork_made(c.chain_blocks, relation_of(DATABASE, 24580), FORK_INIT);
-    assert_int_equal(end(&c, false), 0);
+    assert_int_equal(end(&c), 0);
 }
 
 static void test_init_fork_to_come(void **state)
@@ -96,15 +102,47 @@ static void test_init_fork_to_come(void **state)
 
     (void) state;
     begin(&c, no_init);
-    assert_int_equal(end(&c, false), 3);
+    assert_int_equal(end(&c), 3);
     begin(&c, no_init); /* a logged relation */
     blockmap_fork_made(c.chain_blocks, relation_of(DATABASE, 24580), FORK_MAIN);
-    assert_int_equal(end(&c, false), 0);
-    begin(&c, no_init); /* one that was made before the late start */
-    blockmap_fork_made(c.before_blocks, relation_of(DATABASE, 24580), FORK_MAIN);
-    assert_int_equal(end(&c, true), 0);
+    assert_int_equal(end(&c), 0);
     begin(&c, older); /* which may be in common history */
-    assert_int_equal(end(&c, false), 0);
+    assert_int_equal(end(&c), 0);
+}
+
+/* The counter of numbers may have gone round: then a number is new that is not. */
+static void test_an_old_relation_of_a_new_number(void **state)
+{
+    const RelationId id = relation_of(DATABASE, 24580);
+    ScanDatabase dropped = {.kind = WAL_EVENT_DATABASE_DROP, .database = DATABASE};
+    Case c;
+
+    (void) state;
+    begin(&c, no_init); /* the target has it too, and did not make it */
+    for (size_t i = 0; i < c.plan.count; i++)
+        c.entries[i].on_target = true;
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* the target made it */
+    blockmap_fork_made(c.target_blocks, id, FORK_MAIN);
+    for (size_t i = 0; i < c.plan.count; i++)
+        c.entries[i].on_target = true;
+    assert_int_equal(end(&c), 3);
+    begin(&c, no_init); /* the target dropped it */
+    blockmap_storage_changed(c.target_blocks, id, 1);
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* or its database */
+    c.target.databases = &dropped;
+    c.target.database_count = 1;
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* what the target did is not known */
+    c.not_scanned = true;
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init); /* no number was given away after the start, or only lower ones */
+    c.chain.next_oid = 0;
+    assert_int_equal(end(&c), 0);
+    begin(&c, no_init);
+    c.chain.next_oid = 24580;
+    assert_int_equal(end(&c), 0);
 }
 
 static void test_copied_database(void **state)
@@ -113,15 +151,10 @@ static void test_copied_database(void **state)
 
     (void) state;
     begin(&c, copied);
-    assert_int_equal(end(&c, false), 0);
-    begin(&c, copied);
-    c.chain.database_count = 0;
-    c.before.databases = &c.copy;
-    c.before.database_count = 1;
-    assert_int_equal(end(&c, true), 0);
+    assert_int_equal(end(&c), 0);
     begin(&c, copied); /* into another tablespace */
     c.copy.tablespace = 16400;
-    assert_int_equal(end(&c, false), 1);
+    assert_int_equal(end(&c), 1);
 }
 
 static void test_what_is_no_such_fork(void **state)
@@ -132,7 +165,7 @@ static void test_what_is_no_such_fork(void **state)
     begin(&c, no_init);
     c.entries[0].action = ACTION_REMOVE;
     c.entries[1].kind = KIND_OTHER;
-    assert_int_equal(end(&c, false), 1);
+    assert_int_equal(end(&c), 1);
 }
 
 int main(void)
@@ -140,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_init_fork_made_meanwhile),
         cmocka_unit_test(test_init_fork_to_come),
+        cmocka_unit_test(test_an_old_relation_of_a_new_number),
         cmocka_unit_test(test_copied_database),
         cmocka_unit_test(test_what_is_no_such_fork),
     };
