@@ -52,6 +52,29 @@ sub make_odd_files
     return;
 }
 
+# A server says of them what it says of an empty file, and opening a fifo would block it: all that can be done is to say so.
+sub odd_files_of_source
+{
+    my ($source, $new, $result) = @_;
+    for my $name (qw(fifo socket))
+    {
+        if ($source->is_running)
+        {
+            ok(-f "$new/$name" && -z "$new/$name", "a $name of a source server is an empty file");
+            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" comes as an empty file: the source's server does not tell it from a fifo, socket or device$/m,
+                'with a warning');
+        }
+        else
+        {
+            ok(!-e "$new/$name", "a $name of a source directory is not there");
+            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" in the source is no regular file and is left alone$/m,
+                'there is a warning');
+        }
+    }
+    is(() = $result->{stderr} =~ /comes as an empty file/g, $source->is_running ? 3 : 0, 'there is one for each empty file that is new');
+    return;
+}
+
 sub odd_files_are_right
 {
     my ($target, $source, $result) = @_;
@@ -68,6 +91,7 @@ sub odd_files_are_right
     is(slurp("$new/nested/file with blanks"), 'odd of source, source', 'a file of an unknown directory is copied');
     is(slurp("$new/nested/ \$HOME '\"\\;*?.conf"), 'strange, source', 'a file with a strange name is copied');
     is(-s "$new/no bytes", 0, 'an empty file is copied');
+    odd_files_of_source($source, $new, $result);
     ok(-d "$new/empty directory", 'an empty directory is made');
 
     is(slurp($target->path('common/nested/file with blanks')), 'common, source', 'a common file is copied');

@@ -5,6 +5,7 @@
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "plan/classify.h"
 #include "recovery.h"
 
 #include <stdlib.h>
@@ -91,18 +92,19 @@ static void read_settings(const Run *run, const SettingsReader *reader, Settings
     settings_read(settings, reader, ALTER_SYSTEM_PATH);
 }
 
-static void read_former_settings(Run *run, Settings *settings)
+static void read_former_settings(const Run *run, Settings *settings)
 {
-    const SettingsReader reader = {read_target_file, list_target_directory, below_target, run};
+    const SettingsReader reader = {read_target_file, list_target_directory, below_target,
+                                   (void *) run};
 
     read_settings(run, &reader, settings);
 }
 
 /* The path in the target of a file that a setting names, or NULL. */
-static const char *own_path(Run *run, const char *value)
+static const char *own_path(const Run *run, const char *value)
 {
     if (value[0] == '/')
-        value = below_target(run, value);
+        value = place_below(value, run->target.directory);
     return value != NULL ? settings_path(run->arena, "", value) : NULL;
 }
 
@@ -129,6 +131,23 @@ void run_keep_named_files(Run *run)
         if (path != NULL)
             keep_add_file(keep, path);
     }
+}
+
+const char *run_log_directory(const Run *run)
+{
+    Settings settings;
+    const char *value, *path;
+    size_t length;
+
+    read_former_settings(run, &settings);
+    value = settings_value(&settings, "log_directory");
+    path = value != NULL ? own_path(run, value) : NULL;
+    if (path == NULL)
+        return NULL;
+    for (length = strlen(path); length > 0 && path[length - 1] == '/'; length--)
+        ;
+    path = arena_printf(run->arena, "%.*s", (int) length, path);
+    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(path) ? NULL : path;
 }
 
 /* ---- what the rewound target will have; what the report gets is in the arena ---- */
@@ -495,7 +514,8 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
 static bool look_at_all(Run *run, Error *error)
 {
     static Result result; /* large */
-    const SettingsReader reader = {read_resulting_file, list_resulting_directory, below_result, &result};
+    const SettingsReader reader = {read_resulting_file, list_resulting_directory, below_result,
+                                   &result};
     ReportNext *next = &run->report->next;
     Settings former, now;
     const char *conninfo;

@@ -64,6 +64,21 @@ static bool list_both_sides(Run *run, Error *error)
     return workers_run(run->options->jobs, 2, list_side, run, error);
 }
 
+/* The plan ends before the report does. */
+static void report_removed(Run *run)
+{
+    const Plan *plan = &run->plan;
+    PlanRemoved *removed = arena_allocate(run->arena, (plan->removed_count + 1) * sizeof(*removed));
+
+    for (size_t i = 0; i < plan->removed_count; i++)
+    {
+        removed[i] = plan->removed[i];
+        removed[i].path = arena_strdup(run->arena, removed[i].path);
+    }
+    run->report->removed = removed;
+    run->report->removed_count = plan->removed_count;
+}
+
 static bool make_plan(Run *run, Error *error)
 {
     if (!list_both_sides(run, error))
@@ -77,6 +92,7 @@ static bool make_plan(Run *run, Error *error)
     if (run->options->write_recovery_conf)
         recovery_claim_files(run->shape.version, &run->plan);
     plan_print(&run->plan);
+    report_removed(run);
     run->report->planned = true;
     run->report->planned_bytes = run->plan.fetch_bytes;
     run->report->rebuilt_bytes = run->plan.rebuilt_bytes;

@@ -56,6 +56,8 @@ PlanInput run_plan_input(Run *run, Lsn divergence)
                        .source = &run->source_files,
                        .target = &run->target_files,
                        .keep = run->options->keep,
+                       .log_directory = run_log_directory(run),
+                       .source_hides_odd = run->source->is_server,
                        .scan = &run->scanned,
                        .source_history = &run->source_history,
                        .divergence = divergence,

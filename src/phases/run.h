@@ -208,6 +208,10 @@ MUST_CHECK bool run_remove_scratch(const Run *run, Error *error);
  * kept as well. */
 void run_keep_named_files(Run *run);
 
+/* Where the target's server logs to, by its configuration: relative to the data directory; NULL:
+ * its default, outside, or among the server's own files. */
+const char *run_log_directory(const Run *run);
+
 /* What a plan is made from: both listings, which are made later, the scan, and what --keep says. */
 PlanInput run_plan_input(Run *run, Lsn divergence);
 

@@ -401,6 +401,15 @@ static bool decide_conflict(Planner *planner, const Candidate *candidate, Error 
     return leave_below(planner, candidate->path, error);
 }
 
+/* Empty, of a name that the server does not give, and not there already: it may be anything. */
+static bool may_be_odd(const PlanInput *input, const Candidate *candidate)
+{
+    return input->source_hides_odd && candidate->source->size == 0 &&
+           (candidate->target == NULL || candidate->target->size > 0) &&
+           !path_is_servers(candidate->path) &&
+           path_kind(candidate->path, false, FORK_MAIN) != KIND_CONFIGURATION;
+}
+
 static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
 {
     const ListedFile *source = candidate->source;
@@ -417,8 +426,36 @@ static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
         add_entry(planner, candidate, target == NULL ? ACTION_CREATE : ACTION_NONE);
         return;
     }
+    if (may_be_odd(planner->input, candidate))
+        log_warning("\"%s\" comes as an empty file: the source's server does not tell it from a "
+                    "fifo, socket or device",
+                    candidate->path);
     entry = add_entry(planner, candidate, ACTION_COPY);
     entry->compare = target != NULL && source->size == target->size;
+}
+
+/* Is `path` the same as `directory`, or below it? */
+static bool is_within(const char *directory, const char *path)
+{
+    const size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
+}
+
+/* The logs of the target in a place that its configuration names. */
+static bool is_log(const PlanInput *input, const char *path)
+{
+    return input->log_directory != NULL && is_within(input->log_directory, path) &&
+           strcmp(path, input->log_directory) != 0;
+}
+
+/* Is it a directory of logs, or a directory or link on the way to it, which only the target has? */
+static bool leads_to_logs(const PlanInput *input, const Candidate *candidate)
+{
+    if (candidate->source != NULL || candidate->target->type == FILE_REGULAR)
+        return false;
+    return strcmp(candidate->path, "log") == 0 || strcmp(candidate->path, "pg_log") == 0 ||
+           (input->log_directory != NULL && is_within(candidate->path, input->log_directory));
 }
 
 static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error *error)
@@ -433,6 +470,11 @@ static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error 
     else if (candidate->target->type == FILE_OTHER)
     {
         log_warning("\"%s\" is no regular file and is left alone", candidate->path);
+        leave_on_target(planner, candidate);
+    }
+    else if (leads_to_logs(input, candidate))
+    {
+        add_entry(planner, candidate, ACTION_NONE);
         leave_on_target(planner, candidate);
     }
     else if (strncmp(candidate->path, "pg_wal/summaries/", 17) == 0 &&
@@ -452,8 +494,10 @@ static bool content_is_left(const Planner *planner, const Candidate *candidate)
     PathClass class;
 
     sprintf(inside, "%s/x", candidate->path);
-    class = path_classify(planner->input->version, &planner->input->shape, inside, &file,
-                          &is_relation_file);
+    class = is_log(planner->input, inside)
+                ? PATH_LEFT
+                : path_classify(planner->input->version, &planner->input->shape, inside, &file,
+                                &is_relation_file);
     free(inside);
     return class == PATH_LEFT;
 }
@@ -525,6 +569,8 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
         return decide_kept(planner, candidate, kept_by, error);
     candidate->class = path_classify(input->version, &input->shape, candidate->path,
                                      &candidate->file, &candidate->is_relation_file);
+    if (is_log(input, candidate->path))
+        candidate->class = PATH_LEFT;
     if (candidate->target != NULL && candidate->target->unreadable &&
         !content_is_left(planner, candidate))
         return add_conflict(planner, candidate->path, true, error);
@@ -567,6 +613,69 @@ static bool decide(Planner *planner, Candidate *candidate, Error *error)
         break;
     }
     return decide_ordinary(planner, candidate, error);
+}
+
+/* ---- what else is removed ---- */
+
+/*
+ * Is it none of the server's, by its name? In the directories of the server only directories count:
+ * those of databases and tablespaces have numbers. Slots and configuration are reported as what is
+ * next.
+ */
+static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
+{
+    const char *slash = strrchr(entry->path, '/');
+    const char *base = slash != NULL ? slash + 1 : entry->path;
+    RelationFile file;
+    bool is_relation_file;
+
+    if (path_is_servers(entry->path) &&
+        (entry->type != FILE_DIRECTORY || base[strspn(base, "0123456789")] == '\0' ||
+         strncmp(entry->path, "pg_tblspc/", 10) == 0 ||
+         strncmp(entry->path, "pg_replslot/", 12) == 0))
+        return false;
+    return !keep_is_configuration(entry->path) &&
+           path_classify(input->version, &input->shape, entry->path, &file, &is_relation_file) ==
+               PATH_ORDINARY;
+}
+
+/* The listed directory that path is in, or NULL. */
+static PlanRemoved *find_removed(const Plan *plan, const char *path)
+{
+    for (size_t i = plan->removed_count; i-- > 0;)
+    {
+        PlanRemoved *removed = &plan->removed[i];
+
+        if (is_within(removed->path, path))
+            return removed;
+        if (strncmp(removed->path, path, strcspn(path, "/")) != 0)
+            break; /* what sorts between a directory and its content begins like it */
+    }
+    return NULL;
+}
+
+static void list_removed(const PlanInput *input, Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *entry = &plan->entries[i];
+        PlanRemoved *removed;
+
+        if (entry->action != ACTION_REMOVE)
+            continue;
+        removed = find_removed(plan, entry->path);
+        if (removed == NULL && is_foreign(input, entry))
+        {
+            plan->removed =
+                memory_resize(plan->removed, (plan->removed_count + 1) * sizeof(*plan->removed));
+            removed = &plan->removed[plan->removed_count++];
+            *removed = (PlanRemoved){.path = entry->path};
+        }
+        if (removed == NULL)
+            continue;
+        removed->file_count += entry->type != FILE_DIRECTORY;
+        removed->bytes += entry->target_size;
+    }
 }
 
 static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
@@ -623,6 +732,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
         t += order >= 0;
     }
     keep_warn(input->keep);
+    list_removed(input, plan);
     count_bytes(plan);
     return true;
 }
@@ -654,6 +764,7 @@ void plan_free(Plan *plan)
     free(plan->entries);
     free(plan->conflicts);
     free(plan->kept);
+    free(plan->removed);
     *plan = (Plan){0};
 }
 

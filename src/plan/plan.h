@@ -80,6 +80,15 @@ typedef struct PlanKept
     bool is_directory; /* with all below it */
 } PlanKept;
 
+/* What the target has beside its server's files and the source does not have: a file, a link, or a
+ * directory with all below it. */
+typedef struct PlanRemoved
+{
+    const char *path;
+    uint64_t file_count; /* all but directories */
+    uint64_t bytes;
+} PlanRemoved;
+
 typedef struct Plan
 {
     PlanEntry *entries; /* ascending by path */
@@ -88,6 +97,8 @@ typedef struct Plan
     size_t conflict_count;
     PlanKept *kept; /* ascending by path */
     size_t kept_count;
+    PlanRemoved *removed; /* ascending by path */
+    size_t removed_count;
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
@@ -108,7 +119,10 @@ typedef struct PlanInput
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
     const History *source_history;
-    Keep *keep; /* NULL: nothing */
+    Keep *keep;                /* NULL: nothing */
+    const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
+                                  outside the data directory */
+    bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
     Lsn divergence;
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */

@@ -281,6 +281,27 @@ static void json_bytes(Json *json, const Report *report)
     json_close(json, '}');
 }
 
+static void json_removed(Json *json, const Report *report)
+{
+    if (!report->planned)
+    {
+        json_null(json, "removed");
+        return;
+    }
+    json_key(json, "removed");
+    json_open(json, '[');
+    for (size_t i = 0; i < report->removed_count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_string(json, "path", report->removed[i].path);
+        json_number(json, "files", report->removed[i].file_count);
+        json_number(json, "bytes", report->removed[i].bytes);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
 static void json_times(Json *json, const Report *report)
 {
     json_key(json, "seconds");
@@ -315,6 +336,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     json_lsn(&json, "target_end", report, report->target_end);
     json_discarded(&json, report);
     json_bytes(&json, report);
+    json_removed(&json, report);
     json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
     report_next_json(report, &json);
     json_times(&json, report);

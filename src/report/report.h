@@ -107,6 +107,8 @@ typedef struct Report
     uint64_t planned_wal_bytes;
     uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
     uint64_t source_bytes;  /* total size of the source directory */
+    const PlanRemoved *removed;
+    size_t removed_count;
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
     bool compare;            /* blocks were compared, no WAL of the target was scanned */

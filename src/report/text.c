@@ -280,6 +280,27 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
                                        : (double) saved * 100 / (double) report->source_bytes);
 }
 
+static void text_removed(const Report *report, bool done, Buffer *text)
+{
+    char size[SIZE_TEXT_SIZE];
+    char label[64];
+
+    if (!report->planned || report->removed_count == 0)
+        return;
+    buffer_printf(text, "\n%s from the target, which the source does not have\n",
+                  done ? "Removed" : "To be removed");
+    for (size_t i = 0; i < report->removed_count && i < SHOWN_MAX; i++)
+    {
+        const PlanRemoved *removed = &report->removed[i];
+
+        snprintf(label, sizeof(label), "%llu file%s, %s", (unsigned long long) removed->file_count,
+                 removed->file_count == 1 ? "" : "s", size_text(removed->bytes, size));
+        text_row(text, label, "%s", removed->path);
+    }
+    if (report->removed_count > SHOWN_MAX)
+        text_row(text, "", "and %zu more", report->removed_count - SHOWN_MAX);
+}
+
 static void text_times(const Report *report, Buffer *text)
 {
     buffer_append_string(text, "\nTime\n");
@@ -306,6 +327,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
     text_histories(report, text);
     text_lost(report, done, text);
     text_fetched(report, done, text);
+    text_removed(report, done, text);
     if (report->min_recovery_point != LSN_INVALID)
     {
         buffer_append_string(text, "\nThe target is consistent after replay of\n");

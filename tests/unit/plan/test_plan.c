@@ -756,6 +756,95 @@ static void test_directories_of_what_is_left_alone_stay(void **state)
     end(&c);
 }
 
+/* What only the target has where its server logs to, and the way there. */
+static void test_log_directory_stays(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    c.input.log_directory = "mine/logs";
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "log", ABSENT, LINK);
+    add(&c, "mine", ABSENT, DIRECTORY);
+    add(&c, "mine/gone", ABSENT, 10);
+    add(&c, "mine/logs", ABSENT, LINK);
+    add(&c, "mine/logs-old", ABSENT, DIRECTORY);
+    add(&c, "pg_log", ABSENT, 10);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "log"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine/gone"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "mine/logs"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine/logs-old"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "pg_log"), ACTION_REMOVE);
+    end(&c);
+
+    /* The same name on the source: its logs do not come, what is beside them does. */
+    begin(&c, 15);
+    c.input.log_directory = "mine/logs";
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "mine", DIRECTORY, ABSENT);
+    add(&c, "mine/beside", 10, ABSENT);
+    add(&c, "mine/logs", DIRECTORY, ABSENT);
+    add(&c, "mine/logs/a", 10, ABSENT);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "mine/beside"), ACTION_COPY);
+    assert_int_equal(action_of(&c, "mine/logs"), ACTION_CREATE);
+    assert_int_equal(action_of(&c, "mine/logs/a"), NO_ENTRY);
+    end(&c);
+
+    /* A link of the target is not gone through for the source's files. */
+    begin(&c, 15);
+    c.input.log_directory = "mine/logs";
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "mine", DIRECTORY, LINK);
+    add(&c, "mine/beside", 10, ABSENT);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "mine"), NO_ENTRY);
+    assert_int_equal(action_of(&c, "mine/beside"), NO_ENTRY);
+    end(&c);
+}
+
+/* Each directory once, with all below it, also where names sort between. */
+static void test_foreign_files_that_are_removed(void **state)
+{
+    static const PlanRemoved expected[] = {
+        {"base/mine", 1, 30}, {"mine", 3, 7}, {"mine-too", 1, 100}, {"mine.txt", 1, 1000}};
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "backup_manifest", ABSENT, 10);
+    add(&c, "base", DIRECTORY, DIRECTORY);
+    add(&c, "base/16400", ABSENT, DIRECTORY);
+    add(&c, "base/16400/1259", ABSENT, BLOCK);
+    add(&c, "base/mine", ABSENT, DIRECTORY);
+    add(&c, "base/mine/file", ABSENT, 30);
+    add(&c, "base/pgsql_tmp", ABSENT, DIRECTORY);
+    add(&c, "mine", ABSENT, DIRECTORY);
+    add(&c, "mine-too", ABSENT, 100);
+    add(&c, "mine.txt", ABSENT, 1000);
+    add(&c, "mine/a", ABSENT, 1);
+    add(&c, "mine/b", ABSENT, DIRECTORY);
+    add(&c, "mine/b/c", ABSENT, 6);
+    add(&c, "mine/b/link", ABSENT, LINK);
+    add(&c, "pg_hba.conf", ABSENT, 10);
+    add(&c, "pg_replslot", DIRECTORY, DIRECTORY);
+    add(&c, "pg_replslot/slot", ABSENT, DIRECTORY);
+    add(&c, "pg_wal/archive_status/000000010000000000000001.done", ABSENT, 0);
+    assert_true(make(&c));
+    assert_int_equal(c.plan.removed_count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < c.plan.removed_count; i++)
+    {
+        assert_string_equal(c.plan.removed[i].path, expected[i].path);
+        assert_int_equal(c.plan.removed[i].file_count, expected[i].file_count);
+        assert_int_equal(c.plan.removed[i].bytes, expected[i].bytes);
+    }
+    end(&c);
+}
+
 /* ---- WAL that stays ---- */
 
 static void test_segments_of_the_common_history_stay(void **state)
@@ -877,6 +966,8 @@ int main(void)
         cmocka_unit_test(test_entries_are_in_order),
         cmocka_unit_test(test_different_types),
         cmocka_unit_test(test_directories_of_what_is_left_alone_stay),
+        cmocka_unit_test(test_log_directory_stays),
+        cmocka_unit_test(test_foreign_files_that_are_removed),
         cmocka_unit_test(test_kept_files),
         cmocka_unit_test(test_what_must_not_be_kept),
         cmocka_unit_test(test_segments_of_the_common_history_stay),

@@ -384,6 +384,7 @@ static void test_json_of_a_failure_that_came_early(void **state)
                "  \"target_end\": null,\n"
                "  \"discarded\": null,\n"
                "  \"bytes\": null,\n"
+               "  \"removed\": null,\n"
                "  \"min_recovery_point\": null,\n");
 }
 
