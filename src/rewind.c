@@ -144,6 +144,7 @@ static void clean_up(Run *run, RewindOutcome outcome)
     stage_free(run->stage);
     if (run->scratch != NULL && !run_remove_scratch(run, &error))
         log_warning("%s", error.message);
+    file_close(run->scratch_lock);
     scan_destroy(run->scan);
     archive_destroy(run->archive);
     archive_destroy(run->target_wal);
@@ -166,6 +167,7 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     run->options = options;
     run->report = report;
     run->arena = report->arena = arena;
+    run->scratch_lock = -1;
     *outcome = REWIND_UNTOUCHED;
     report->dry_run = options->dry_run;
     report->compare = options->compare;

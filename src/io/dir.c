@@ -221,44 +221,72 @@ bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *foun
     return ok;
 }
 
-/* The directory that is being removed. */
+/* The directory that is being removed, open as fd. */
 typedef struct Removal
 {
+    int fd;
     const char *path;
     int depth;
 } Removal;
 
-static bool remove_tree(const char *path, int depth, Error *error);
+static bool remove_entry(int parent_fd, const char *name, const char *path, int depth,
+                         Error *error);
 
-static bool remove_name(void *context, const char *name, Error *error)
+static bool remove_name(const Removal *removal, const char *name, Error *error)
 {
-    const Removal *removal = context;
     char path[PATH_SIZE];
 
     return path_join(path, sizeof(path), removal->path, name, error) &&
-           remove_tree(path, removal->depth + 1, error);
+           remove_entry(removal->fd, name, path, removal->depth + 1, error);
 }
 
-static bool remove_tree(const char *path, int depth, Error *error)
+static bool remove_content(const Removal *removal, Error *error)
+{
+    Buffer names = {0};
+    bool ok = read_names(removal->fd, removal->path, &names, error);
+
+    for (size_t position = 0; ok && position < names.size;)
+    {
+        const char *name = (const char *) names.bytes + position;
+
+        ok = remove_name(removal, name, error);
+        position += strlen(name) + 1;
+    }
+    buffer_free(&names);
+    return ok;
+}
+
+/* Each step begins at an open directory, so that none leads out of the tree, whatever others put
+ * there in the meantime. */
+static bool remove_entry(int parent_fd, const char *name, const char *path, int depth, Error *error)
 {
     Removal removal = {.path = path, .depth = depth};
     struct stat status;
-    bool found;
+    bool ok;
 
     if (depth > DEPTH_MAX)
         return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep", path,
                          DEPTH_MAX);
-    if (!file_lstat(path, &status, &found, error))
-        return false;
-    if (!found)
-        return true;
+    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return is_vanished(errno) ||
+               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
     if (!S_ISDIR(status.st_mode))
-        return file_remove(path, error);
-    return dir_names(path, remove_name, &removal, &found, error) &&
-           file_remove_directory(path, error);
+        return file_remove_at(parent_fd, name, path, error);
+    removal.fd = open_directory(parent_fd, name, false);
+    if (removal.fd < 0)
+        return is_vanished(errno) ||
+               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    ok = remove_content(&removal, error);
+    file_close(removal.fd);
+    return ok && file_remove_directory_at(parent_fd, name, path, error);
 }
 
 bool dir_remove_tree(const char *path, Error *error)
 {
-    return remove_tree(path, 0, error);
+    return remove_entry(AT_FDCWD, path, path, 0, error);
+}
+
+bool dir_remove_tree_at(int parent_fd, const char *name, const char *path, Error *error)
+{
+    return remove_entry(parent_fd, name, path, 0, error);
 }

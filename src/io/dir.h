@@ -39,7 +39,11 @@ typedef bool (*DirNameVisitor)(void *context, const char *name, Error *error);
 MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found,
                           Error *error);
 
-/* Remove path and all below it, links not followed. Missing: fine. */
+/*
+ * Remove path and all below it. No link at path or below is followed, also one that is put there in
+ * the meantime. Missing: fine. _at: what name is in an open directory; path is for messages.
+ */
 MUST_CHECK bool dir_remove_tree(const char *path, Error *error);
+MUST_CHECK bool dir_remove_tree_at(int parent_fd, const char *name, const char *path, Error *error);
 
 #endif

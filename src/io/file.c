@@ -88,7 +88,7 @@ bool file_open_update(const char *path, int *fd, Error *error)
 
 bool file_create(const char *path, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR | O_CREAT | O_TRUNC);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
@@ -96,7 +96,7 @@ bool file_create(const char *path, int *fd, Error *error)
 
 bool file_open_or_create(const char *path, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR | O_CREAT);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
@@ -307,14 +307,24 @@ bool file_lstat(const char *path, struct stat *status, bool *found, Error *error
 
 bool file_remove(const char *path, Error *error)
 {
-    if (unlink(path) != 0 && errno != ENOENT)
-        return error_set_errno(error, ERROR_FAILED, "could not remove file \"%s\"", path);
-    return true;
+    return file_remove_at(AT_FDCWD, path, path, error);
 }
 
 bool file_remove_directory(const char *path, Error *error)
 {
-    if (rmdir(path) != 0 && errno != ENOENT)
+    return file_remove_directory_at(AT_FDCWD, path, path, error);
+}
+
+bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error)
+{
+    if (unlinkat(directory_fd, name, 0) != 0 && errno != ENOENT)
+        return error_set_errno(error, ERROR_FAILED, "could not remove file \"%s\"", path);
+    return true;
+}
+
+bool file_remove_directory_at(int directory_fd, const char *name, const char *path, Error *error)
+{
+    if (unlinkat(directory_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
         return error_set_errno(error, ERROR_FAILED, "could not remove directory \"%s\"", path);
     return true;
 }

@@ -33,7 +33,8 @@ MUST_CHECK bool file_open_read(const char *path, int *fd, bool *found, Error *er
 /* Open an existing file for reading and writing. */
 MUST_CHECK bool file_open_update(const char *path, int *fd, Error *error);
 
-/* Create, or truncate an existing one, for writing and reading. */
+/* Create, or truncate an existing one, for writing and reading. A link there is an error, here and
+ * below: it may lead to a file that is not ours. */
 MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 
 /* Create or open without truncation, for writing and reading. */
@@ -88,6 +89,10 @@ MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, E
 /* Removing something that is not there succeeds. */
 MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);
+/* What name is in an open directory; path is for messages. */
+MUST_CHECK bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error);
+MUST_CHECK bool file_remove_directory_at(int directory_fd, const char *name, const char *path,
+                                         Error *error);
 
 MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
 MUST_CHECK bool file_link(const char *from, const char *to, bool *exists,

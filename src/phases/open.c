@@ -3,6 +3,7 @@
 #include "apply/apply.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "io/scratch.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -57,6 +58,20 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
            stage_remove_stale(run->target.directory, error) && run_remove_scratch(run, error);
 }
 
+/* A dry run writes nothing in the target. */
+static bool make_own_scratch(Run *run, Error *error)
+{
+    const char *parent = getenv("TMPDIR");
+    char path[PATH_SIZE];
+
+    if (parent == NULL || parent[0] == '\0')
+        parent = "/tmp";
+    if (!scratch_make(parent, path, &run->scratch_lock, error))
+        return false;
+    run->scratch = arena_strdup(run->arena, path);
+    return true;
+}
+
 static bool lock_target(Run *run, Error *error)
 {
     const char *target = run->target.directory;
@@ -68,11 +83,7 @@ static bool lock_target(Run *run, Error *error)
         run->scratch = arena_printf(run->arena, "%s/" WORK_DIRECTORY ".wal", target);
         return true;
     }
-    /* A dry run writes nothing in the target. */
-    run->scratch =
-        arena_printf(run->arena, "%s/pg_rewind.%ld.wal",
-                     getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", (long) getpid());
-    return true;
+    return make_own_scratch(run, error);
 }
 
 bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error)

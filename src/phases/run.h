@@ -31,7 +31,8 @@ typedef struct Run
     Arena *arena;
     Interlock *interlock;
     char *restore_command;
-    char *scratch; /* directory for WAL that is brought for the scan */
+    char *scratch;    /* directory for WAL that is brought for the scan */
+    int scratch_lock; /* of a dry run's, else -1 */
 
     bool resumed; /* an interrupted rewind was finished first */
 

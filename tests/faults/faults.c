@@ -353,6 +353,16 @@ static bool is_file(int fd)
     return fd >= 0 && fd < FD_MAX && fd_handle[fd] != 0;
 }
 
+/* path, where it is given below an open directory. out has PATH_MAX bytes. */
+static const char *below(int directory_fd, const char *path, char *out)
+{
+    const char *directory = directory_fd == AT_FDCWD ? "" : path_of(directory_fd);
+
+    if (directory[0] == '\0' || path[0] == '/' || strlen(directory) + 1 + strlen(path) >= PATH_MAX)
+        return path;
+    return strcat(strcat(strcpy(out, directory), "/"), path);
+}
+
 /* path with its directory as it really is. out has PATH_MAX bytes. */
 static const char *canonical(int directory_fd, const char *path, char *out)
 {
@@ -360,7 +370,7 @@ static const char *canonical(int directory_fd, const char *path, char *out)
     char *slash;
 
     if (record_fd < 0)
-        return path;
+        return below(directory_fd, path, out);
     if (directory_fd != AT_FDCWD)
         snprintf(joined, sizeof(joined), "%s/%s", path_of(directory_fd), path);
     else
@@ -672,30 +682,50 @@ int symlink(const char *from, const char *to)
     return change_paths("symlink", real, from, to, TAKES_SPACE);
 }
 
-static int remove_path(const char *call, int (*real)(const char *), const char *path)
+static int remove_path(const char *call, int directory_fd, const char *path, int flags)
 {
-    char absolute[PATH_MAX];
+    char given[PATH_MAX], absolute[PATH_MAX];
+    const char *really;
     int result;
+    REAL(int, unlinkat, int, const char *, int);
 
-    if (strike(call, path, CHANGES))
+    if (strike(call, below(directory_fd, path, given), CHANGES))
         return -1;
-    path = canonical(AT_FDCWD, path, absolute);
-    result = real(path);
+    really = canonical(directory_fd, path, absolute);
+    result = real(directory_fd, path, flags);
     if (result == 0)
-        RECORD("%s\t%s\n", call, path);
+        RECORD("%s\t%s\n", call, really);
     return result;
 }
 
 int unlink(const char *path)
 {
-    REAL(int, unlink, const char *);
-    return remove_path("unlink", real, path);
+    return remove_path("unlink", AT_FDCWD, path, 0);
 }
 
 int rmdir(const char *path)
 {
-    REAL(int, rmdir, const char *);
-    return remove_path("rmdir", real, path);
+    return remove_path("rmdir", AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+int unlinkat(int directory_fd, const char *path, int flags)
+{
+    return remove_path((flags & AT_REMOVEDIR) != 0 ? "rmdir" : "unlink", directory_fd, path, flags);
+}
+
+/* Its name is made up inside: a pattern sees the X of the template. */
+char *mkdtemp(char *template)
+{
+    char absolute[PATH_MAX];
+    char *result;
+    REAL(char *, mkdtemp, char *);
+
+    if (strike("mkdir", template, TAKES_SPACE))
+        return NULL;
+    result = real(template);
+    if (result != NULL)
+        RECORD("mkdir\t%s\t%o\n", canonical(AT_FDCWD, result, absolute), 0700);
+    return result;
 }
 
 int mkdir(const char *path, mode_t mode)

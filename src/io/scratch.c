@@ -1,0 +1,130 @@
+#include "io/scratch.h"
+
+#include "base/log.h"
+#include "io/dir.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PREFIX "pg_rewind-dry-run."
+#define RANDOM_PART "XXXXXX" /* mkdtemp's */
+#define ATTEMPTS_MAX 100
+
+/* The directory that name is in the directory open as parent_fd, never what a link leads to. */
+static int open_own(int parent_fd, const char *name)
+{
+    const int fd =
+        openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat status;
+
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
+        (status.st_mode & 07777) == 0700)
+        return fd;
+    file_close(fd);
+    return -1;
+}
+
+/* Is it still there under its name? Only its owner can have put something else there. */
+static bool is_named(int parent_fd, const char *name, int fd)
+{
+    struct stat named, opened;
+
+    return fstatat(parent_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &opened) == 0 &&
+           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+static bool lock(int fd, const char *path, bool *supported)
+{
+    bool locked;
+    Error ignored;
+
+    return file_lock(fd, path, &locked, supported, &ignored) && locked;
+}
+
+/* ---- What killed processes have left ---- */
+
+typedef struct Parent
+{
+    const char *path;
+    int fd;
+} Parent;
+
+/* A DirNameVisitor: remove it if nobody uses it. Whoever cannot be asked by a lock keeps it. */
+static bool remove_stale(void *context, const char *name, Error *error)
+{
+    const Parent *parent = context;
+    char path[PATH_SIZE];
+    bool supported;
+    int fd;
+
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART) ||
+        !path_join(path, sizeof(path), parent->path, name, error))
+        return true;
+    fd = open_own(parent->fd, name);
+    if (fd < 0)
+        return true;
+    if (lock(fd, path, &supported) && is_named(parent->fd, name, fd) &&
+        !dir_remove_tree_at(parent->fd, name, path, error))
+        log_debug("%s", error->message);
+    file_close(fd);
+    return true;
+}
+
+/* ---- A new one ---- */
+
+/* Others may make files there, but not put theirs in the place of ours. */
+static bool check_parent(const char *path, Error *error)
+{
+    struct stat status;
+
+    if (!file_stat(path, &status, NULL, error))
+        return false;
+    if ((status.st_mode & S_IWOTH) == 0 || (status.st_mode & S_ISVTX) != 0)
+        return true;
+    return error_set(error, ERROR_FAILED,
+                     "every user may rename files in directory \"%s\": it lacks the sticky bit",
+                     path);
+}
+
+/* *fd -1: whoever removes stale ones was faster than our lock. */
+static bool make_one(const Parent *parent, char path[PATH_SIZE], int *fd, Error *error)
+{
+    const char *name;
+    bool supported = true;
+
+    if (!path_join(path, PATH_SIZE, parent->path, PREFIX RANDOM_PART, error))
+        return false;
+    if (mkdtemp(path) == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create a directory in \"%s\"",
+                               parent->path);
+    name = strrchr(path, '/') + 1;
+    *fd = open_own(parent->fd, name);
+    if (*fd >= 0 && (lock(*fd, path, &supported) || !supported) && is_named(parent->fd, name, *fd))
+        return true;
+    file_close(*fd);
+    *fd = -1;
+    return true;
+}
+
+bool scratch_make(const char *parent_path, char path[PATH_SIZE], int *lock_fd, Error *error)
+{
+    Parent parent = {.path = parent_path, .fd = -1};
+    bool ok =
+        check_parent(parent_path, error) && file_open_read(parent_path, &parent.fd, NULL, error);
+    Error ignored;
+
+    *lock_fd = -1;
+    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &ignored))
+        log_debug("%s", ignored.message);
+    for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
+        ok = make_one(&parent, path, lock_fd, error);
+    if (ok && *lock_fd < 0)
+        ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", path);
+    file_close(parent.fd);
+    if (!ok)
+        error_hint(error, "Set TMPDIR to a directory of your own.");
+    return ok;
+}

@@ -1,0 +1,20 @@
+/*
+ * A directory for what is only needed while the program runs, where other users may make files too.
+ */
+#ifndef IO_SCRATCH_H
+#define IO_SCRATCH_H
+
+#include "base/error.h"
+#include "io/file.h"
+
+#include <stdbool.h>
+
+/*
+ * Make a new directory, mode 0700, with an unpredictable name below parent: path. *lock_fd is
+ * locked (flock) as long as it is in use: close it when the directory has been removed. First
+ * remove what killed processes of the same user have left there. Fails also if others may rename
+ * files in parent.
+ */
+MUST_CHECK bool scratch_make(const char *parent, char path[PATH_SIZE], int *lock_fd, Error *error);
+
+#endif
