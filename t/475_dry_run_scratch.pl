@@ -17,7 +17,7 @@ sub make_places
     $shared = work_dir() . '/shared';
     must_run([ 'rm', '-rf', $shared, work_dir() . '/victim' ]);
     mkdir $shared or die;
-    chmod 01777, $shared or die;
+    chmod 03777, $shared or die;    # what is made there inherits the group's bit
     mkdir work_dir() . '/victim' or die;
     spew(work_dir() . '/victim/file', 'precious');
     return;
@@ -89,7 +89,7 @@ sub what_is_left_is_removed
     my @its_own = glob("$shared/*/source.*");
     my ($path) = map { m{(.*)/} } @its_own;
     is(() = glob("$shared/*"), 1, 'the next one removes it, and has one itself');
-    is((stat $path)[2] & 07777, 0700, 'where nobody else can look');
+    is((stat $path)[2] & 0777, 0700, 'where nobody else can look');
     is(dry_run()->{status}, 0, 'another one succeeds');
     is(join(' ', glob("$shared/*/source.*")), "@its_own", 'and leaves the directory of the living one');
     is(go_on($living)->{status}, 0, 'which succeeds');

@@ -21,7 +21,7 @@ static int open_own(int parent_fd, const char *name)
     struct stat status;
 
     if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid() &&
-        (status.st_mode & 07777) == 0700)
+        (status.st_mode & 0777) == 0700)
         return fd;
     file_close(fd);
     return -1;
