@@ -52,8 +52,8 @@ typedef struct Apply
     JournalHead *head;
     JournalReader *reader;
     PendingState state;
-    bool patient;         /* a warning about waiting has been given */
-    uint64_t patch_count; /* files patched, while entries are carried out */
+    bool patient;     /* a warning about waiting has been given */
+    Written *written; /* files that were patched, while entries are carried out */
 } Apply;
 
 static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
@@ -165,8 +165,6 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
     case JOURNAL_REMOVE_DIRECTORY:
         return remove_directory(path, error);
     case JOURNAL_PATCH:
-        apply->patch_count++;
-        return true;
     case JOURNAL_WORK_DIRECTORY:
     case JOURNAL_RANGE:
         break;
@@ -225,7 +223,8 @@ static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry 
     if (!local_path(apply, entry->path, path, error))
         return false;
     if (entry->kind == JOURNAL_PATCH)
-        return sync_later(apply, batch, path, strlen(path), error);
+        return written_all_kept(apply->written) ||
+               sync_later(apply, batch, path, strlen(path), error);
     if (entry->kind == JOURNAL_MAKE_DIRECTORY &&
         !sync_later(apply, batch, path, strlen(path), error))
         return false;
@@ -262,7 +261,8 @@ static bool sync_entries(const Apply *apply, Error *error)
 /* ---- The steps ---- */
 
 /* Visit the work directory of each file system that is touched, PGDATA's last. */
-static bool each_work_directory(Apply *apply, bool (*visit)(const char *path, Error *error),
+static bool each_work_directory(Apply *apply,
+                                bool (*visit)(const Apply *apply, const char *path, Error *error),
                                 Error *error)
 {
     JournalEntry entry;
@@ -275,16 +275,17 @@ static bool each_work_directory(Apply *apply, bool (*visit)(const char *path, Er
         if (!journal_next(apply->reader, &entry, &end, error))
             return false;
         if (!end && entry.kind == JOURNAL_WORK_DIRECTORY &&
-            (!local_path(apply, entry.path, path, error) || !visit(path, error)))
+            (!local_path(apply, entry.path, path, error) || !visit(apply, path, error)))
             return false;
     }
-    return local_path(apply, WORK_DIRECTORY, path, error) && visit(path, error);
+    return local_path(apply, WORK_DIRECTORY, path, error) && visit(apply, path, error);
 }
 
-static bool remove_ballast_in(const char *work, Error *error)
+static bool remove_ballast_in(const Apply *apply, const char *work, Error *error)
 {
     char path[PATH_SIZE];
 
+    (void) apply;
     return path_join(path, sizeof(path), work, BALLAST, error) && file_remove(path, error);
 }
 
@@ -343,19 +344,15 @@ static bool remove_ballast(Apply *apply, Error *error)
     return each_work_directory(apply, remove_ballast_in, error);
 }
 
-static bool hurry(const char *path, Error *error)
+static bool watch(const Apply *apply, const char *work, Error *error)
 {
-    (void) error;
-    file_hurry_file_system(path);
-    return true;
+    return written_watch(apply->written, work, error);
 }
 
 static bool sync_all(Apply *apply, Error *error)
 {
-    if (apply->options->syncfs)
-        return each_work_directory(apply, file_sync_file_system, error);
-    return (apply->patch_count < FILE_SYNC_MANY || each_work_directory(apply, hurry, error)) &&
-           sync_entries(apply, error);
+    return written_sync(apply->written, apply->options->syncfs, apply->options->jobs, error) &&
+           (apply->options->syncfs || sync_entries(apply, error));
 }
 
 /* Carrying out and syncing are one step: after a failed sync the writes are to be done again. */
@@ -363,12 +360,16 @@ static bool carry_out(Apply *apply, Error *error)
 {
     bool ok;
 
-    apply->patch_count = 0;
+    apply->written = written_create();
     progress_begin("applied", journal_bytes(apply->reader));
-    ok = patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
-                     apply, error);
+    ok = each_work_directory(apply, watch, error) &&
+         patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
+                     apply, apply->written, error);
     progress_end();
-    return ok && sync_all(apply, error);
+    ok = ok && sync_all(apply, error);
+    written_free(apply->written);
+    apply->written = NULL;
+    return ok;
 }
 
 static bool install_label(Apply *apply, Error *error)
@@ -404,9 +405,11 @@ static bool remove_but_journal(void *context, const char *name, Error *error)
 
 /* The journal goes last: until then the next run sees that the rewind is whole, and needs no
  * source. */
-static bool remove_work_directory(const char *path, Error *error)
+static bool remove_work_directory(const Apply *apply, const char *path, Error *error)
 {
     bool found;
+
+    (void) apply;
 
     return dir_names(path, remove_but_journal, (void *) path, &found, error) &&
            dir_remove_tree(path, error);

@@ -207,7 +207,7 @@ static bool open_whole(Batch *batch, size_t index, Error *error)
 
     if (batch->fd >= 0 && batch->open_index == index)
         return true;
-    file_close(batch->fd);
+    written_keep(batch->walk->stage->written, batch->fd, batch->path);
     batch->fd = -1;
     batch->open_index = index;
     return stage_entry_name(stage, &batch->walk->plan->entries[index], index, name, error) &&
@@ -480,7 +480,10 @@ static bool work(void *context, int worker, size_t item, Error *error)
         walk->failed = true;
         pthread_mutex_unlock(&walk->stage->lock);
     }
-    file_close(batch->fd);
+    if (walk->comparing)
+        file_close(batch->fd);
+    else
+        written_keep(walk->stage->written, batch->fd, batch->path);
     file_close(batch->source_fd);
     free(batch->local);
     free(batch->other);
@@ -550,7 +553,7 @@ static bool make_private(Stage *stage, const PlanEntry *entry, size_t index, boo
     else if (ok)
         ok = *made = copy_bytes(&from, &to, entry->source_size, error);
     file_close(from.fd);
-    file_close(to.fd);
+    written_keep(stage->written, to.fd, local);
     if (*made)
         stage->state[index] |= STAGED_PRIVATE;
     return ok && (*made || file_remove(local, error));
@@ -594,7 +597,7 @@ static bool prepare_whole(const Stage *stage, const PlanEntry *entry, size_t ind
                     stage_local(stage, name, local, error) && file_create(local, &fd, error) &&
                     file_reserve(fd, local, entry->source_size, error);
 
-    file_close(fd);
+    written_keep(stage->written, fd, local);
     return ok;
 }
 
@@ -675,7 +678,7 @@ static bool conclude_whole(const Stage *stage, const PlanEntry *entry, size_t in
          stage_local(stage, name, local, error) && file_open_or_create(local, &fd, error) &&
          (!resized || file_truncate(fd, local, stage_final_size(stage, entry, index), error)) &&
          file_set_mode(fd, local, mode, error);
-    file_close(fd);
+    written_keep(stage->written, fd, local);
     return ok;
 }
 

@@ -48,6 +48,7 @@ typedef struct Patching
     JournalReader *reader;
     PatchVisitor visit;
     void *context;
+    Written *written;
     pthread_mutex_t lock;
     JournalEntry entry; /* the one that comes next; of a range what is left of it */
     bool has_entry;
@@ -216,7 +217,7 @@ static bool open_file(Patcher *patcher, Error *error)
 
     if (patcher->fd >= 0 && strcmp(patcher->path, task->path) == 0)
         return true;
-    file_close(patcher->fd);
+    written_keep(patcher->patching->written, patcher->fd, patcher->path);
     patcher->fd = -1;
     copy_string(patcher->path, task->path);
     if (!file_open_update(task->path, &patcher->fd, error))
@@ -311,7 +312,7 @@ static bool work(void *context, int worker, size_t item, Error *error)
         fail(patching);
         pthread_mutex_unlock(&patching->lock);
     }
-    file_close(patcher->fd);
+    written_keep(patching->written, patcher->fd, patcher->path);
     file_close(patcher->data_fd);
     free(patcher->bytes);
     free(patcher);
@@ -319,7 +320,7 @@ static bool work(void *context, int worker, size_t item, Error *error)
 }
 
 bool patch_files(const char *target_directory, JournalReader *reader, int jobs, PatchVisitor visit,
-                 void *context, Error *error)
+                 void *context, Written *written, Error *error)
 {
     Patching *patching = memory_allocate_zeroed(1, sizeof(Patching));
     bool ok;
@@ -328,6 +329,7 @@ bool patch_files(const char *target_directory, JournalReader *reader, int jobs, 
     patching->reader = reader;
     patching->visit = visit;
     patching->context = context;
+    patching->written = written;
     pthread_mutex_init(&patching->lock, NULL);
     pthread_cond_init(&patching->removed, NULL);
     journal_rewind(reader);

@@ -7,6 +7,7 @@
 
 #include "apply/journal.h"
 #include "base/error.h"
+#include "io/written.h"
 
 #include <stdbool.h>
 
@@ -17,10 +18,10 @@ typedef bool (*PatchVisitor)(void *context, const JournalEntry *entry, Error *er
  * `visit`, in the journal's order, by one thread at a time; ranges are written meanwhile. Only
  * removals that follow each other may be several at a time, in any order: of such an entry kind and
  * path are set. May be repeated from the beginning after a failure. Nothing is synced, but the
- * kernel has begun to write.
+ * kernel has begun to write, and files that were patched are kept in `written`.
  */
 MUST_CHECK bool patch_files(const char *target_directory, JournalReader *reader, int jobs,
-                            PatchVisitor visit, void *context, Error *error);
+                            PatchVisitor visit, void *context, Written *written, Error *error);
 
 /* The error for a file that was there when the rewind was committed. */
 bool patch_missing(const char *local, Error *error);

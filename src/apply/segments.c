@@ -200,7 +200,7 @@ bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t 
          file_set_mode(segment.fd, local, file_mode(), error);
     if (ok)
         file_begin_writeback(segment.fd, 0, size);
-    file_close(segment.fd);
+    written_keep(stage->written, segment.fd, local);
     if (!ok)
         return false;
     if (segment.missing)
@@ -212,24 +212,13 @@ bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t 
     return stage_add_extra(stage, path, staged, error);
 }
 
-/* What keeps a file from being opened here, its sync will tell. */
-static void begin_writeback(const char *local, uint64_t size)
-{
-    Error ignored;
-    bool found;
-    int fd;
-
-    if (file_open_read(local, &fd, &found, &ignored))
-        file_begin_writeback(fd, 0, size);
-    file_close(fd);
-}
-
 bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint32_t segment_size,
                     bool *taken, Error *error)
 {
     char path[PATH_SIZE];
     char staged[PATH_SIZE];
     char local[PATH_SIZE];
+    int fd;
 
     *taken = false;
     if (!path_join(path, sizeof(path), "pg_wal", name, error) ||
@@ -239,7 +228,13 @@ bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint
         return error->error_number == EXDEV;
     *taken = true;
     account(stage, segment_size);
-    begin_writeback(local, segment_size);
+    /* Written when it was brought: what became of that in the meantime, the proof of the chain
+     * reads.
+     */
+    if (!file_open_read(local, &fd, NULL, error))
+        return false;
+    file_begin_writeback(fd, 0, segment_size);
+    written_keep(stage->written, fd, local);
     return stage_add_extra(stage, path, staged, error);
 }
 

@@ -181,7 +181,7 @@ bool stage_content(Stage *stage, const char *path, const void *bytes, size_t siz
                        found && S_ISREG(status.st_mode) ? (status.st_mode & 07777) | S_IRUSR
                                                         : file_mode(),
                        error);
-    file_close(fd);
+    written_keep(stage->written, fd, local);
     return ok && stage_add_extra(stage, path, staged, error);
 }
 
@@ -371,6 +371,12 @@ static bool make_directories(const Stage *stage, Error *error)
             !dir_remove_tree(path, error) || !file_make_directory(path, error))
             return false;
     }
+    for (size_t index = 0; index < stage->roots.count; index++)
+    {
+        if (!stage_local(stage, stage->roots.roots[index].work, path, error) ||
+            !written_watch(stage->written, path, error))
+            return false;
+    }
     return true;
 }
 
@@ -408,6 +414,7 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
 
     *stage = NULL;
     made->arena = arena;
+    made->written = written_create();
     made->target_directory = arena_strdup(arena, target_directory);
     made->jobs = jobs;
     made->entry_count = plan->count;
@@ -455,6 +462,7 @@ void stage_free(Stage *stage)
         return;
     for (size_t root = 0; stage->data_fds != NULL && root < stage->roots.count; root++)
         file_close(stage->data_fds[root]);
+    written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
     free(stage->state);
     free(stage->actual_size);
@@ -680,21 +688,6 @@ static bool sync_item(void *context, int worker, size_t item, Error *error)
             stage_local(stage, staged, local, error) && file_sync_path(local, error));
 }
 
-static void hurry_if_many(const Stage *stage, const Plan *plan)
-{
-    size_t count = stage->extra_count;
-    char path[PATH_SIZE];
-    Error ignored;
-
-    for (size_t index = 0; index < plan->count && count < FILE_SYNC_MANY; index++)
-        count += stage_is_whole(stage, &plan->entries[index], index);
-    for (size_t root = 0; count >= FILE_SYNC_MANY && root < stage->roots.count; root++)
-    {
-        if (stage_local(stage, stage->roots.roots[root].work, path, &ignored))
-            file_hurry_file_system(path);
-    }
-}
-
 static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
 {
     Syncing syncing = {.stage = stage, .plan = plan};
@@ -702,8 +695,10 @@ static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
 
     if (!file_sync_enabled())
         return true;
-    hurry_if_many(stage, plan);
-    if (!workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &syncing, error))
+    if (!written_sync(stage->written, false, stage->jobs, error))
+        return false;
+    if (!written_all_kept(stage->written) &&
+        !workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &syncing, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {

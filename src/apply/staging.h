@@ -9,6 +9,7 @@
 #include "apply/stage.h"
 
 #include "io/file.h"
+#include "io/written.h"
 
 #include <pthread.h>
 
@@ -46,6 +47,7 @@ struct Stage
         *actual_size;    /* of each entry's file where it came out shorter, else SIZE_AS_PLANNED */
     int *data_fds;       /* of each root, -1: no data file yet */
     uint64_t *data_size; /* of each root: bytes laid out in its data file */
+    Written *written;    /* all staged files but these, until they are synced */
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count, extra_capacity;
     uint64_t content_count; /* numbers names of staged content */

@@ -468,28 +468,12 @@ bool file_sync_path(const char *path, Error *error)
     return ok;
 }
 
-bool file_sync_file_system(const char *path, Error *error)
+bool file_sync_file_system(int fd, const char *path, Error *error)
 {
-    bool ok = true;
-    int fd;
-
-    if (!sync_on)
+    if (!sync_on || syncfs(fd) == 0)
         return true;
-    fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
-    if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
-    if (syncfs(fd) != 0)
-        ok = error_set_errno(error, ERROR_FAILED,
-                             "could not synchronize file system for file \"%s\"", path);
-    file_close(fd);
-    return ok;
-}
-
-void file_hurry_file_system(const char *path)
-{
-    Error ignored;
-
-    (void) !file_sync_file_system(path, &ignored);
+    return error_set_errno(error, ERROR_FAILED, "could not synchronize file system for file \"%s\"",
+                           path);
 }
 
 bool file_space(const char *path, FileSpace *space, Error *error)

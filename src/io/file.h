@@ -114,16 +114,9 @@ bool file_sync_enabled(void);
 MUST_CHECK bool file_sync(int fd, const char *path, Error *error);
 MUST_CHECK bool file_sync_path(const char *path,
                                Error *error); /* a file or a directory; missing: fine */
-MUST_CHECK bool file_sync_file_system(const char *path,
-                                      Error *error); /* syncfs of the file system that holds path */
-
-/*
- * Before so many files are synced one by one it pays to have all of the file system written at
- * once. These syncs are made nevertheless: only they tell whether the file's own bytes are on the
- * disk (an older kernel's syncfs says nothing), but they find nothing to do.
- */
-#define FILE_SYNC_MANY 500
-void file_hurry_file_system(const char *path);
+/* syncfs of the file system that fd is on: an error if anything on it could not be written since fd
+ * was opened (before Linux 5.8: only if that happens now). */
+MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
 
 /*
  * Let the kernel begin to write [offset, + size) to the disk, without waiting: a sync that comes

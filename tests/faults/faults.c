@@ -8,12 +8,14 @@
  *     stop:WHERE           SIGSTOP before the call
  *     fail:WHERE:ERRNO     the call fails with ERRNO (ENOSPC, EIO ...); a write writes half of its
  *                          bytes before it does
- *     short:SEED           reads and writes, of files and sockets, are cut short or interrupted at
- *                          random
- * WHERE is N, the N-th call that changes something (a file, or what a peer is told); rN, the N-th
- * other call; N+, all calls that need space from the N-th on; or CALL@PATTERN, the first such call
- * whose path matches (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first
- * call that matches OTHER after the first that matches ONE. But for N+ it happens once.
+ *     lose:WHERE           a write seems to succeed, but cannot be brought to the disk: there are
+ * zeros in its place, and of the syncs only those by descriptors that were open at that time say so
+ * (of the file, or of the file system), once the kernel has forgotten the file short:SEED reads and
+ * writes, of files and sockets, are cut short or interrupted at random WHERE is N, the N-th call
+ * that changes something (a file, or what a peer is told); rN, the N-th other call; N+, all calls
+ * that need space from the N-th on; or CALL@PATTERN, the first such call whose path matches
+ * (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first call that matches
+ * OTHER after the first that matches ONE. But for N+ it happens once.
  *
  * PG_REWIND_FAULT_LOG=FILE: a line for each call counted, "N CALL PATH"; r before the number of
  * calls that change nothing.
@@ -69,7 +71,8 @@ typedef enum Action
     ACTION_NONE,
     ACTION_KILL,
     ACTION_STOP,
-    ACTION_FAIL
+    ACTION_FAIL,
+    ACTION_LOSE
 } Action;
 
 typedef enum Class
@@ -95,6 +98,9 @@ static int log_fd = -1, record_fd = -1, data_fd = -1;
 static uint64_t data_size, handle_count;
 static char *fd_path[FD_MAX];
 static uint64_t fd_handle[FD_MAX];
+static __thread bool lose_this_write;
+static char lost_path[PATH_MAX]; /* of the file whose write was lost; "": none was */
+static uint64_t lost_handles;    /* that were open before or then have no higher number */
 
 static void put_line(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -168,6 +174,8 @@ static void parse_fault(const char *text)
         action = ACTION_STOP;
     else if (strcmp(copy, "fail") == 0)
         action = ACTION_FAIL;
+    else if (strcmp(copy, "lose") == 0)
+        action = ACTION_LOSE;
     else
         refuse("action in PG_REWIND_FAULT");
     if (action == ACTION_FAIL)
@@ -303,6 +311,7 @@ static bool strike(const char *call, const char *path, Class class)
         if (action == ACTION_STOP)
             raise(SIGSTOP);
         fails = action == ACTION_FAIL;
+        lose_this_write = action == ACTION_LOSE;
         if (!where_onwards)
             action = ACTION_NONE; /* once */
     }
@@ -519,6 +528,37 @@ static void record_copy(int fd, off64_t offset, ssize_t size)
     pthread_mutex_unlock(&bytes_lock);
 }
 
+static ssize_t lose(int fd, size_t size, off_t offset)
+{
+    void *zeros = calloc(1, size);
+    ssize_t written;
+    REAL(ssize_t, pwrite, int, const void *, size_t, off_t);
+
+    lose_this_write = false;
+    written = real(fd, zeros, size, offset);
+    free(zeros);
+    pthread_mutex_lock(&lock);
+    snprintf(lost_path, sizeof(lost_path), "%s", path_of(fd));
+    lost_handles = handle_count;
+    pthread_mutex_unlock(&lock);
+    return written;
+}
+
+/* Is the sync by this descriptor to say that a write was lost? All files are taken for those of one
+ * file system. */
+static bool tells_of_loss(int fd, bool of_file_system)
+{
+    bool tells;
+
+    pthread_mutex_lock(&lock);
+    tells = lost_path[0] != '\0' && is_file(fd) && fd_handle[fd] <= lost_handles &&
+            (of_file_system || strcmp(path_of(fd), lost_path) == 0);
+    pthread_mutex_unlock(&lock);
+    if (tells)
+        errno = EIO;
+    return tells;
+}
+
 static ssize_t write_at(int fd, const void *bytes, size_t size, off_t offset)
 {
     ssize_t written;
@@ -536,6 +576,8 @@ static ssize_t write_at(int fd, const void *bytes, size_t size, off_t offset)
     }
     if (!cut_short(&size))
         return -1;
+    if (lose_this_write)
+        return lose(fd, size, offset);
     written = real(fd, bytes, size, offset);
     if (written > 0)
         record_write(fd, bytes, (size_t) written, offset);
@@ -625,9 +667,6 @@ ssize_t write(int fd, const void *bytes, size_t size)
 #define FD_TYPES_fallocate int, int, off_t, off_t
 #define FD_TYPES_fallocate64 int, int, off64_t, off64_t
 #define FD_TYPES_fchmod int, mode_t
-#define FD_TYPES_fsync int
-#define FD_TYPES_fdatasync int
-#define FD_TYPES_syncfs int
 
 FD_FUNCTION(ftruncate, "truncate", TAKES_SPACE, (int fd, off_t size), (fd, size),
             RECORD("truncate\t%llu\t%lld\n", handle_of(fd), (long long) size))
@@ -641,9 +680,20 @@ FD_FUNCTION(fallocate64, "reserve", TAKES_SPACE, (int fd, int mode, off64_t offs
             RECORD("reserve\t%llu\t%lld\n", handle_of(fd), (long long) (offset + size)))
 FD_FUNCTION(fchmod, "set mode", CHANGES, (int fd, mode_t mode), (fd, mode),
             RECORD("chmod\t%llu\t%o\n", handle_of(fd), mode))
-FD_FUNCTION(fsync, "sync", CHANGES, (int fd), (fd), RECORD("sync\t%llu\n", handle_of(fd)))
-FD_FUNCTION(fdatasync, "sync", CHANGES, (int fd), (fd), RECORD("sync\t%llu\n", handle_of(fd)))
-FD_FUNCTION(syncfs, "sync", CHANGES, (int fd), (fd), RECORD("syncfs\t%llu\n", handle_of(fd)))
+
+#define SYNC_FUNCTION(name, record, of_file_system)                                                \
+    int name(int fd)                                                                               \
+    {                                                                                              \
+        REAL(int, name, int);                                                                      \
+        if (strike("sync", path_of(fd), CHANGES) || real(fd) != 0 ||                               \
+            tells_of_loss(fd, of_file_system))                                                     \
+            return -1;                                                                             \
+        RECORD(record "\t%llu\n", handle_of(fd));                                                  \
+        return 0;                                                                                  \
+    }
+SYNC_FUNCTION(fsync, "sync", false)
+SYNC_FUNCTION(fdatasync, "sync", false)
+SYNC_FUNCTION(syncfs, "syncfs", true)
 
 /* A call that takes two paths, the second of which it makes. */
 static int change_paths(const char *call, int (*real)(const char *, const char *), const char *from,

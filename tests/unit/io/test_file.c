@@ -259,14 +259,38 @@ static void test_links(void **state)
     buffer_free(&buffer);
 }
 
+/* It may lead to a file that is not ours. */
+static void test_nothing_is_created_through_a_link(void **state)
+{
+    struct stat status;
+    int fd;
+
+    (void) state;
+    make_file("a", "x");
+    assert_true(file_make_link("a", "link", &error));
+    assert_false(file_create("link", &fd, &error));
+    assert_string_equal(error.message,
+                        "could not create file \"link\": Too many levels of symbolic links");
+    assert_false(file_open_or_create("link", &fd, &error));
+    assert_true(file_stat("a", &status, NULL, &error));
+    assert_int_equal(status.st_size, 1);
+}
+
 static void test_sync(void **state)
 {
+    int fd;
+
     (void) state;
     make_file("a", "x");
     assert_true(file_sync_path("a", &error));
     assert_true(file_sync_path(".", &error));
     assert_true(file_sync_path("no", &error));
-    assert_true(file_sync_file_system(".", &error));
+    assert_true(file_open_read(".", &fd, NULL, &error));
+    assert_true(file_sync_file_system(fd, ".", &error));
+    file_close(fd);
+    assert_false(file_sync_file_system(-1, ".", &error));
+    assert_string_equal(error.message,
+                        "could not synchronize file system for file \".\": Bad file descriptor");
     assert_false(file_sync(-1, "a", &error));
     file_set_sync(false);
     assert_false(file_sync_enabled());
@@ -356,6 +380,7 @@ int main(void)
         IN_DIRECTORY(test_removing_twice_is_fine),
         IN_DIRECTORY(test_directories_with_parents),
         IN_DIRECTORY(test_links),
+        IN_DIRECTORY(test_nothing_is_created_through_a_link),
         IN_DIRECTORY(test_sync),
         IN_DIRECTORY(test_a_lock_is_held_once),
         IN_DIRECTORY(test_free_space_and_paths),
