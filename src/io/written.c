@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define FREE_DESCRIPTORS 256 /* for all else: connections, files that workers read and write */
+
 typedef struct KeptFile
 {
     int fd;
@@ -38,9 +40,10 @@ Written *written_create(void)
     struct rlimit limit;
 
     pthread_mutex_init(&written->lock, NULL);
-    written->kept_max = WRITTEN_KEPT_MAX;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 2 < WRITTEN_KEPT_MAX)
-        written->kept_max = (size_t) limit.rlim_cur / 2;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > FREE_DESCRIPTORS)
+        written->kept_max = limit.rlim_cur - FREE_DESCRIPTORS < WRITTEN_KEPT_MAX
+                                ? (size_t) limit.rlim_cur - FREE_DESCRIPTORS
+                                : WRITTEN_KEPT_MAX;
     return written;
 }
 

@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-#define WRITTEN_KEPT_MAX 500 /* files, or half of what the limit of open files allows */
+#define WRITTEN_KEPT_MAX 500 /* fewer where the limit of open files is below 756 */
 
 typedef struct Written Written;
 
