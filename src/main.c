@@ -533,8 +533,7 @@ static void write_report(const Command *command, Report *report, int status,
 static int refuse(const Command *command, const Error *error)
 {
     static Report report;
-    static ReportFile report_file; /* large */
-    static Error problem;
+    ReportFile standard_output = {.stream = stdout};
 
     if (error->message[0] != '\0')
         log_error(error);
@@ -542,10 +541,9 @@ static int refuse(const Command *command, const Error *error)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     report.target = command->options.target;
     report.dry_run = command->options.dry_run;
-    if (open_report(command, &report_file, &problem))
-        write_report(command, &report, STATUS_FAILED, &report_file);
-    else
-        log_warning("there is no report: %s", problem.message);
+    /* Which directories are forbidden to a file, only a right command line says. */
+    if (command->report_file == NULL && command->report_format != REPORT_NONE)
+        write_report(command, &report, STATUS_FAILED, &standard_output);
     return STATUS_FAILED;
 }
 

@@ -5,7 +5,9 @@
 #include "io/place.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define TEMPORARY ".pg_rewind.new"
 
@@ -112,6 +114,36 @@ static bool find_place(ReportFile *file, const char *path, char *directory, Erro
                      error);
 }
 
+/* A descriptor that the program was started with; -1: the path names none. Opened by its name, a
+ * file would be written from its start, over what is there and what others write to it. */
+static int find_descriptor(const char *path)
+{
+    static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
+
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+    {
+        const size_t length = strlen(prefixes[i]);
+
+        if (strncmp(path, prefixes[i], length) == 0 && path[length] != '\0' &&
+            path[length + strspn(path + length, "0123456789")] == '\0')
+            return (int) strtol(path + length, NULL, 10);
+    }
+    return -1;
+}
+
+static bool open_descriptor(ReportFile *file, const char *path, Error *error)
+{
+    const int fd = dup(find_descriptor(path));
+
+    file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    return file->stream != NULL ||
+           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+}
+
 bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)
 {
     char directory[PLACE_PATH_SIZE];
@@ -122,6 +154,8 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
     if (path == NULL)
         return true;
     file->stream = NULL;
+    if (find_descriptor(path) >= 0)
+        return open_descriptor(file, path, error);
     if (!file_stat(path, &status, &found, error))
         return false;
     if (found && !S_ISREG(status.st_mode))

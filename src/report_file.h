@@ -2,8 +2,8 @@
  * Where the report goes: standard output, or --report-file.
  *
  * A file is written under another name beside the one that was asked for, and gets its name when it
- * is whole: until then, and if there never is a report, what is there stays. A pipe or a device is
- * written to directly.
+ * is whole: until then, and if there never is a report, what is there stays. A pipe, a device or a
+ * descriptor that the program was started with (/dev/stdout) is written to directly.
  */
 #ifndef REPORT_FILE_H
 #define REPORT_FILE_H
