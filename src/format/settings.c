@@ -88,7 +88,13 @@ const char *settings_path(Arena *arena, const char *base, const char *value)
     {
         length = strcspn(value, "/");
         if (is_part(value, length, ".."))
-            goto done;
+        {
+            if (path.size == 0)
+                goto done;
+            while (path.size > 0 && path.bytes[--path.size] != '/')
+                continue;
+            continue;
+        }
         if (length == 0 || is_part(value, length, "."))
             continue;
         if (path.size > 0)

@@ -15,6 +15,7 @@
 
 #define CONFIGURATION_PATH "postgresql.conf"
 #define ALTER_SYSTEM_PATH "postgresql.auto.conf"
+#define LINKS_MAX 40 /* as the kernel */
 
 /* ---- the target's configuration ---- */
 
@@ -100,19 +101,53 @@ static void read_former_settings(const Run *run, Settings *settings)
     read_settings(run, &reader, settings);
 }
 
-/* The path in the target of a file that a setting names, or NULL. */
-static const char *own_path(const Run *run, const char *value)
+/* The path in the target of a file that is named in the file `base`, or NULL. */
+static const char *own_path(const Run *run, const char *base, const char *value)
 {
     if (value[0] == '/')
+    {
         value = place_below(value, run->target.directory);
-    return value != NULL ? settings_path(run->arena, "", value) : NULL;
+        base = "";
+    }
+    return value != NULL ? settings_path(run->arena, base, value) : NULL;
+}
+
+/* Where a link in the target leads; NULL: there is none, or it leads out of the target. */
+static const char *own_link(const Run *run, const char *path)
+{
+    char full[PATH_SIZE];
+    Buffer text = {0};
+    const char *result = NULL;
+    Error ignored;
+
+    if (path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
+        file_read_link(full, &text, &ignored))
+        result = own_path(run, path, buffer_string(&text));
+    buffer_free(&text);
+    return result;
+}
+
+/* A file, and what it leads to where it is a link. */
+static void keep_named(Run *run, const char *path)
+{
+    for (int depth = 0; path != NULL && depth < LINKS_MAX; depth++)
+    {
+        keep_add_file(run->options->keep, path);
+        path = own_link(run, path);
+    }
 }
 
 void run_keep_named_files(Run *run)
 {
-    static const char *const names[] = {
-        "hba_file",     "ident_file",  "krb_server_keyfile", "ssl_ca_file",        "ssl_cert_file",
-        "ssl_crl_file", "ssl_crl_dir", "ssl_key_file",       "ssl_dh_params_file",
+    static const struct
+    {
+        const char *name, *by_default;
+    } files[] = {
+        {"hba_file", "pg_hba.conf"},     {"ident_file", "pg_ident.conf"},
+        {"ssl_cert_file", "server.crt"}, {"ssl_key_file", "server.key"},
+        {"krb_server_keyfile", NULL},    {"ssl_ca_file", NULL},
+        {"ssl_crl_file", NULL},          {"ssl_crl_dir", NULL},
+        {"ssl_dh_params_file", NULL},
     };
     Keep *keep = run->options->keep;
     Settings settings;
@@ -122,14 +157,15 @@ void run_keep_named_files(Run *run)
     run->kept_named_files = true;
     read_former_settings(run, &settings);
     for (size_t i = 0; i < settings.file_count; i++)
-        keep_add_file(keep, settings.files[i]);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        keep_named(run, settings.files[i]);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
     {
-        const char *value = settings_value(&settings, names[i]);
-        const char *path = value != NULL ? own_path(run, value) : NULL;
+        const char *value = settings_value(&settings, files[i].name);
 
-        if (path != NULL)
-            keep_add_file(keep, path);
+        if (value == NULL)
+            value = files[i].by_default;
+        if (value != NULL)
+            keep_named(run, own_path(run, "", value));
     }
 }
 
@@ -141,7 +177,7 @@ const char *run_log_directory(const Run *run)
 
     read_former_settings(run, &settings);
     value = settings_value(&settings, "log_directory");
-    path = value != NULL ? own_path(run, value) : NULL;
+    path = value != NULL ? own_path(run, "", value) : NULL;
     if (path == NULL)
         return NULL;
     for (length = strlen(path); length > 0 && path[length - 1] == '/'; length--)

@@ -130,6 +130,33 @@ static void what_is_not_read_is_known(void **state)
     }
 }
 
+static void paths_are_relative_to_the_data_directory(void **state)
+{
+    static const struct
+    {
+        const char *base, *value, *expected;
+    } cases[] = {
+        {"a.conf", "b", "b"},           {"d/a.conf", "b", "d/b"},
+        {"a.conf", ".//b/./c/", "b/c"}, {"d/e/a.conf", "../../b", "b"},
+        {"d/a.conf", "x/../b", "d/b"},  {"a.conf", "..b/...", "..b/..."},
+        {"d/a.conf", "../../b", NULL},  {"a.conf", "x/../../data/b", NULL},
+        {"a.conf", "/b", NULL},         {"a.conf", "", NULL},
+    };
+    Arena *arena = arena_create();
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        const char *path = settings_path(arena, cases[i].base, cases[i].value);
+
+        if (cases[i].expected == NULL)
+            assert_null(path);
+        else
+            assert_string_equal(path, cases[i].expected);
+    }
+    arena_destroy(arena);
+}
+
 /* Whatever a file holds, nothing is read behind its end. */
 static void damaged_files_do_no_harm(void **state)
 {
@@ -186,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_last_one_wins),
         cmocka_unit_test(what_is_not_read_is_known),
+        cmocka_unit_test(paths_are_relative_to_the_data_directory),
         cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test(passwords_are_not_shown),
     };
