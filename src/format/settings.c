@@ -97,7 +97,7 @@ const char *settings_path(Arena *arena, const char *base, const char *value)
         }
         if (length == 0 || is_part(value, length, "."))
             continue;
-        if (path.size > 0)
+        if (path.size > 0 || base[0] == '/')
             buffer_append_u8(&path, '/');
         buffer_append(&path, value, length);
     }

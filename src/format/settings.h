@@ -60,8 +60,9 @@ const char *settings_value(const Settings *settings, const char *name);
 const char *setting_masked(Arena *arena, const char *name, const char *value);
 
 /* The path relative to the data directory, without ".", ".." and empty parts, of a file that a
- * setting in the file `base` names by a relative path; NULL: the path is absolute, or ".." leads out
- * of the data directory. As the server does, links are not thought of. In the arena. */
+ * setting in the file `base` names by a relative path; NULL: the path is absolute, or ".." leads
+ * out of the data directory. As the server does, links are not thought of. Where base is absolute,
+ * so is the path. In the arena. */
 const char *settings_path(Arena *arena, const char *base, const char *value);
 
 #endif

@@ -19,6 +19,14 @@
 
 /* ---- the target's configuration ---- */
 
+/* Of a file in the target, or anywhere by an absolute path: --config-file. */
+static bool join_path(const Run *run, const char *name, char path[PATH_SIZE])
+{
+    Error ignored;
+
+    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : run->target.directory, name, &ignored);
+}
+
 static bool read_target_file(void *context, const char *name, Buffer *content, bool *found)
 {
     const Run *run = context;
@@ -26,8 +34,7 @@ static bool read_target_file(void *context, const char *name, Buffer *content, b
     struct stat status;
     Error ignored;
 
-    if (!path_join(path, sizeof(path), run->target.directory, name, &ignored) ||
-        !file_stat(path, &status, found, &ignored))
+    if (!join_path(run, name, path) || !file_stat(path, &status, found, &ignored))
         return false;
     if (!*found)
         return true;
@@ -69,8 +76,8 @@ static void list_target_directory(void *context, const char *directory, Arena *a
     Error ignored;
     bool found;
 
-    if (path_join(path, sizeof(path), run->target.directory, directory, &ignored) &&
-        dir_names(path, add_name, &names, &found, &ignored) && names.count > 1)
+    if (join_path(run, directory, path) && dir_names(path, add_name, &names, &found, &ignored) &&
+        names.count > 1)
         qsort(names.items, names.count, sizeof(*names.items), compare_names);
     *items = names.items;
     *count = names.count;
@@ -84,12 +91,36 @@ static const char *below_target(void *context, const char *path)
     return place_below(path, run->target.directory);
 }
 
-/* postgresql.conf, unless --config-file says that it is elsewhere, and postgresql.auto.conf. */
+/* postgresql.conf, or what --config-file names: in the target by its path there, else absolute.
+ * NULL: that is not there. */
+static const char *configuration_path(const Run *run)
+{
+    const char *path = run->options->config_file;
+    char canonical[PLACE_PATH_SIZE];
+    const char *below;
+    Error ignored;
+    bool found;
+
+    if (path == NULL)
+        return CONFIGURATION_PATH;
+    if (path[0] != '/')
+    {
+        if (!place_canonical(path, canonical, &found, &ignored) || !found)
+            return NULL;
+        path = arena_strdup(run->arena, canonical);
+    }
+    below = below_target((void *) run, path);
+    return below != NULL ? below : path;
+}
+
+/* That, and postgresql.auto.conf. */
 static void read_settings(const Run *run, const SettingsReader *reader, Settings *settings)
 {
+    const char *path = configuration_path(run);
+
     *settings = (Settings){.arena = run->arena};
-    if (run->options->config_file == NULL)
-        settings_read(settings, reader, CONFIGURATION_PATH);
+    if (path != NULL)
+        settings_read(settings, reader, path);
     settings_read(settings, reader, ALTER_SYSTEM_PATH);
 }
 
@@ -157,7 +188,7 @@ void run_keep_named_files(Run *run)
     run->kept_named_files = true;
     read_former_settings(run, &settings);
     for (size_t i = 0; i < settings.file_count; i++)
-        keep_named(run, settings.files[i]);
+        keep_named(run, own_path(run, "", settings.files[i]));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
     {
         const char *value = settings_value(&settings, files[i].name);
@@ -253,7 +284,7 @@ static void list_resulting_directory(void *context, const char *directory, Arena
     Names names = {.arena = arena};
     Error ignored;
 
-    if (!has_plan(result->run) || plan_keeps(&result->run->plan, directory))
+    if (directory[0] == '/' || !has_plan(result->run) || plan_keeps(&result->run->plan, directory))
     {
         list_target_directory(result->run, directory, arena, items, count);
         return;

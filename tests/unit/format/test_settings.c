@@ -140,7 +140,9 @@ static void paths_are_relative_to_the_data_directory(void **state)
         {"a.conf", ".//b/./c/", "b/c"}, {"d/e/a.conf", "../../b", "b"},
         {"d/a.conf", "x/../b", "d/b"},  {"a.conf", "..b/...", "..b/..."},
         {"d/a.conf", "../../b", NULL},  {"a.conf", "x/../../data/b", NULL},
-        {"a.conf", "/b", NULL},         {"a.conf", "", NULL},
+        {"/etc/a.conf", "../b", "/b"},  {"/etc/d/a.conf", "x", "/etc/d/x"},
+        {"/a.conf", "b", "/b"},         {"a.conf", "/b", NULL},
+        {"a.conf", "", NULL},
     };
     Arena *arena = arena_create();
 
