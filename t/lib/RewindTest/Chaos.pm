@@ -57,7 +57,8 @@ sub choose_round
     my $operations = $run->{large} ? 20 : 8;
     my %choice = (
         kind => $dice->pick(qw(server server server standby cascade directory standby_directory)),
-        history => $dice->pick(qw(stopped stopped stopped mistake ahead ahead ahead_promoted opened opened_by_mistake)),
+        history => $dice->pick(qw(stopped stopped mistake mistake ahead ahead ahead_promoted opened opened_by_mistake
+            chain_to_first chain_to_first chain_to_second chain_from_first chain_from_second)),
         stop => $dice->pick(qw(fast immediate kill kill)),
         cascaded_target => $dice->chance(30),
         failover_to_rewound => $dice->chance(70),
@@ -73,6 +74,12 @@ sub choose_round
         crash_of_source => $dice->chance(10),
         crash_of_target => $dice->chance(10),
         held_transactions => $dice->chance(40),
+        held_commits => $dice->chance(60),
+        checkpointer => $dice->pick(qw(free free stopped stopped spread)),
+        # The images of a source's hints mend pages of the target.
+        dead_entries_of_source => $dice->chance(20),
+        dead_entries_of_target => $dice->chance(70),
+        chain_switches => $dice->pick(1, 1, 2),
         prepared => $dice->pick(0, 0, 0, 1, 2),
         prepared_after => $dice->chance(60),
         checkpoint_while_held => $dice->chance(60),
@@ -97,6 +104,7 @@ sub choose_round
         start_refused => $dice->chance(30),
     );
     $choice{load_at_stop} = 0 if $choice{stop} ne 'kill';
+    $choice{checkpointer} = 'free' if $choice{history} !~ /^(mistake|ahead_promoted|chain_to|chain_from_second)/;
     # A standby on the same host would want the same place.
     $choice{tablespace_of_source} = 0 if $choice{kind} =~ /standby|cascade/;
     $choice{tablespace_of_target} = 0 if $choice{history} eq 'ahead';

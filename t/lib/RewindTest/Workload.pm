@@ -9,6 +9,7 @@ use warnings;
 
 use Exporter 'import';
 use RewindTest::Command;
+use RewindTest::Indexes;
 
 our @EXPORT = qw(build_schema random_operations run_operations);
 
@@ -56,7 +57,7 @@ CREATE TABLE parted_0 PARTITION OF parted FOR VALUES IN (0, 1, 2, 3, 4, 5, 6, 7,
 CREATE DATABASE other;
 CREATE DATABASE mould;
 END
-    $cluster->sql($sql);
+    $cluster->sql($sql . indexed_tables());
     $cluster->sql('CREATE TABLE t AS SELECT i AS key FROM generate_series(1, 1000) i; CREATE INDEX ON t (key)', $_)
         for qw(other mould);
     return;
@@ -86,6 +87,10 @@ my %operation = (
         my $table = table($dice);
         "DELETE FROM $table WHERE ctid >= '(" . $dice->number(20) . ",1)';\nVACUUM $table";
     },
+    fill_indexes => sub { my ($dice, $n) = @_; fill_indexes($dice, $n) },
+    kill_index_entries => sub { my ($dice) = @_; kill_index_entries($dice) },
+    scan_indexes => sub { scan_indexes() },
+    vacuum_indexes => sub { my ($dice) = @_; 'VACUUM indexed_' . $dice->pick(qw(btree hash gist spgist gin brin)) },
     vacuum => sub { my ($dice) = @_; 'VACUUM ' . table($dice) },
     vacuum_freeze => sub { my ($dice) = @_; 'VACUUM (FREEZE) ' . table($dice) },
     vacuum_all => sub { 'VACUUM' },

@@ -9,6 +9,7 @@ use warnings;
 use Exporter 'import';
 use RewindTest;
 use RewindTest::Chaos::Field;
+use RewindTest::Indexes;
 
 our @EXPORT = qw(attempt);
 
@@ -271,6 +272,18 @@ sub prepared_can_be_resolved
     return;
 }
 
+# Tools of the server's version are there for one of them.
+sub checksums_are_right
+{
+    my ($cluster) = @_;
+    my $program = '/usr/lib/postgresql/' . $cluster->version . '/bin/pg_checksums';
+    return if !-x $program;
+    $cluster->stop;
+    my $result = run([ $program, '--check', '-D', $cluster->data ]);
+    is($result->{status}, 0, 'pg_checksums finds nothing') or diag($result->{stdout} . $result->{stderr});
+    return;
+}
+
 # Rewind the target of a round, and see it follow.  Returns how it ended.
 sub attempt
 {
@@ -296,7 +309,10 @@ sub attempt
     my $has_configuration = $round->{write_recovery_conf} && !is_directory($round) && $end !~ /unneeded/ && !$round->{rewound_twice};
     rejoins($target, $sides->{source}, writer => $writer, recovery_written => $has_configuration, no_promotion => !$is_last,
         quick => !$run->{choice}{compare_all});
-    prepared_can_be_resolved($target) if $is_last && $target->is_running;
+    return $end if !$is_last || !$target->is_running;
+    prepared_can_be_resolved($target);
+    indexes_agree($target);
+    checksums_are_right($target) if $run->{choice}{checksums};
     return $end;
 }
 

@@ -6,6 +6,11 @@
 #   ahead_promoted      the same, and it was promoted as well: to a timeline of the same number
 #   opened              a standby is opened by removing its signal file; the old primary, on the same timeline, is the target
 #   opened_by_mistake   the same; the standby is the target
+#   chain_to_first      a standby s is promoted, its own standby t follows it and is promoted later; t is the target, the first primary,
+#                       which lives on, the source
+#   chain_to_second     the same; s is the source
+#   chain_from_first    the same; the first primary is the target, t the source
+#   chain_from_second   the same; s is the target, t the source
 
 package RewindTest::Chaos::Divergence;
 
@@ -15,6 +20,9 @@ use warnings;
 use Exporter 'import';
 use RewindTest::Chaos::Field;
 use RewindTest::Command;
+use RewindTest::Dice;
+use RewindTest::Indexes;
+use Time::HiRes ();
 
 our @EXPORT = qw(diverge);
 
@@ -32,9 +40,10 @@ sub line_up
         push @more, [ 'u', 'p' ] if $round->{cascaded_target};
         push @more, [ 't', $round->{cascaded_target} ? 'u' : 'p' ];
     }
+    push @more, [ 't', 's' ] if $round->{history} =~ /^chain/;
     if ($round->{kind} =~ /standby|cascade/)
     {
-        push @more, [ 'second', $round->{history} =~ /mistake/ ? 'p' : 's' ];
+        push @more, [ 'second', (roles($round))[0] ];
         push @more, [ 'third', 'second' ] if $round->{kind} eq 'cascade';
     }
     $node{ $_->[0] } = add_standby($run, $_->[0], $node{ $_->[1] }) for @more;
@@ -43,13 +52,24 @@ sub line_up
     return %node;
 }
 
+# Which of the nodes is the source, and which the target.
+sub roles
+{
+    my ($round) = @_;
+    my %roles = (
+        stopped => 's p', mistake => 'p s', ahead => 's t', ahead_promoted => 's t', opened => 's p', opened_by_mistake => 'p s',
+        chain_to_first => 'p t', chain_to_second => 's t', chain_from_first => 't p', chain_from_second => 't s',
+    );
+    return split ' ', $roles{ $round->{history} };
+}
+
 # A transaction that stays open until the server stops.
 sub hold_transaction
 {
-    my ($cluster) = @_;
+    my ($cluster, $round_number) = @_;
     my $session = $cluster->session;
     $session->sql('SET client_min_messages = error; BEGIN; INSERT INTO history (id) SELECT generate_series(1, 200);
-        CREATE TABLE held_open AS SELECT 1 AS a');
+        CREATE TABLE held_open_' . $round_number . ' AS SELECT 1 AS a');
     return $session;
 }
 
@@ -138,28 +158,128 @@ sub part_with_t_ahead
     $s->stop($round->{source_checkpoint} ? 'fast' : 'immediate');
     # Hints of such a transaction can reach the target's disk and be in no WAL.
     $held->sql('COMMIT; CREATE TABLE after_commit AS SELECT 1 AS a; DROP TABLE after_commit') if $held;
+    hold_checkpointer($run, $round, $p, $t);
     work($run, $p, $round->{operations_of_target});
     $p->sql('CHECKPOINT') if $round->{checkpoint_after};
     $t->wait_for_replay_of($p);
     $t->sql('SELECT count(*) FROM history; SELECT count(*) FROM accounts');
-    $t->sql('CHECKPOINT') if $round->{target_checkpoint};
+    $t->sql('CHECKPOINT') if $round->{target_checkpoint} && $round->{checkpointer} eq 'free';
     $p->stop('immediate');
     $s->start->promote;
     return if $round->{history} eq 'ahead';
-    $t->promote;
+    promote_target($run, $round, $t);
     write_apart($run, { %$round, operations_of_target => 2 }, $t, 'target');
     return;
 }
 
 sub part_alive
 {
-    my ($run, $round, $node, $target) = @_;
+    my ($run, $round, $node, $target, $held) = @_;
     my ($p, $s) = @$node{qw(p s)};
+    hold_checkpointer($run, $round, $p, $s);
     # Afterwards both count OIDs from the same number.
     crash($run, $p) if $round->{crash_at_divergence};
     $s->wait_for_replay_of($p) if $round->{crash_at_divergence};
-    $round->{history} =~ /opened/ ? $s->open_without_promotion : $s->promote;
+    $round->{history} =~ /opened/ ? $s->open_without_promotion : $s == $target ? promote_target($run, $round, $s) : $s->promote;
+    $held->sql('COMMIT') if $held && $round->{held_commits};
     write_apart($run, $round, $target, 'target');
+    return;
+}
+
+# One is promoted after the other, and what was open at first may be committed where it began.
+sub part_in_chain
+{
+    my ($run, $round, $node, $target, $held) = @_;
+    my ($p, $s, $t) = @$node{qw(p s t)};
+    hold_checkpointer($run, $round, $p, $target) if $target != $p;
+    $s->wait_for_replay_of($p);
+    $s == $target ? promote_target($run, $round, $s) : $s->promote;
+    work($run, $s, 1);
+    for (2 .. $round->{chain_switches})
+    {
+        $s->switch_timeline;
+        work($run, $s, 1);
+    }
+    $t->wait_for_replay_of($s);
+    # It learns there who is dead, and sets hints on pages that replay has changed.
+    $t->sql('SELECT count(*) FROM history; SELECT count(*) FROM accounts');
+    $run->{next_object}{ $t->name } = $run->{next_object}{ $s->name };
+    $t == $target ? promote_target($run, $round, $t) : $t->promote;
+    $held->sql('COMMIT') if $held && $round->{held_commits};
+    write_apart($run, $round, $target, 'target');
+    return;
+}
+
+# ---------------------------------------------------------------- a target that is promoted while its last restartpoint is an old one
+
+# Its redo pointer stays where it is until the checkpointer, stopped or in the midst of a slow restartpoint, comes to the first
+# checkpoint behind the promotion. There are changes of indexes behind it, and before the last checkpoint that both sides have.
+sub hold_checkpointer
+{
+    my ($run, $round, $p, $target) = @_;
+    return if $round->{checkpointer} eq 'free';
+    if ($round->{checkpointer} eq 'spread')
+    {
+        append($target->path('postgresql.auto.conf'),
+            'max_wal_size = ' . 2 * $run->{choice}{wal_segment_mb} . "MB\ncheckpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
+        $target->sql('SELECT pg_reload_conf()');
+    }
+    $p->sql('CHECKPOINT');
+    $target->wait_for_replay_of($p);
+    $target->sql('CHECKPOINT') if $round->{checkpointer} eq 'stopped';
+    signal_checkpointer($run, $target, 'STOP') if $round->{checkpointer} eq 'stopped';
+    $p->sql(touch_indexes());
+    fill_wal($p, $target) if $round->{checkpointer} eq 'spread';
+    $p->sql('CHECKPOINT');
+    $target->wait_for_replay_of($p);
+    return;
+}
+
+# Until a restartpoint begins, if it does.
+sub fill_wal
+{
+    my ($p, $standby) = @_;
+    for (1 .. 4)
+    {
+        $p->sql(q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
+        $standby->wait_for_replay_of($p);
+        return if $standby->log =~ /restartpoint starting:.*(wal|xlog)/;
+        Time::HiRes::sleep(0.05);
+    }
+    return;
+}
+
+sub signal_checkpointer
+{
+    my ($run, $cluster, $signal) = @_;
+    $run->{stopped_checkpointer} = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}) if $signal eq 'STOP';
+    kill $signal, $run->{stopped_checkpointer};
+    return;
+}
+
+sub dice_of_indexes
+{
+    my ($run, $side) = @_;
+    return RewindTest::Dice->new("$run->{choice}{seed}/indexes $run->{round} $side");
+}
+
+sub promote_target
+{
+    my ($run, $round, $target) = @_;
+    $target->promote;
+    kill_entries($run, $round, $target, 'target');
+    signal_checkpointer($run, $target, 'CONT') if $round->{checkpointer} eq 'stopped';
+    return;
+}
+
+# Index scans mark entries of rows that are dead to everybody.
+sub kill_entries
+{
+    my ($run, $round, $cluster, $side) = @_;
+    return if !$round->{"dead_entries_of_$side"};
+    my $sql = kill_index_entries(dice_of_indexes($run, $side));
+    my $result = $cluster->try_sql($sql);
+    append(work_dir() . '/operations.log', "==== $cluster->{name} kills index entries\n$sql\n---- says\n$result->{stdout}$result->{stderr}");
     return;
 }
 
@@ -176,21 +296,24 @@ sub diverge
         work($run, $p, 1);
     }
     prepare_transactions($run, $p, $round->{prepared}) if !$round->{prepared_after};
-    my $held = $round->{held_transactions} && !($round->{crash_at_divergence} && $round->{history} !~ /ahead/) ? hold_transaction($p) : undef;
+    my $held = $round->{held_transactions} && !($round->{crash_at_divergence} && $round->{history} !~ /ahead/) ? hold_transaction($p, $run->{round}) : undef;
     $p->sql('CHECKPOINT') if $round->{checkpoint_while_held};
     prepare_transactions($run, $p, $round->{prepared}) if $round->{prepared_after};
     my $load = $round->{load_at_divergence} ? start_load($p) : 0;
     $s->wait_for_replay_of($p) if !$load;
     $run->{next_object}{common} = $run->{next_object}{ $p->name } // 1;
 
-    my ($source, $target) = $round->{history} =~ /^ahead/ ? ($s, $node{t}) : $round->{history} =~ /mistake/ ? ($p, $s) : ($s, $p);
+    my ($source, $target) = @node{ roles($round) };
     delete $run->{next_object}{ $_->name } for grep { $_ != $p } values %node;
-    $round->{history} =~ /^ahead/ ? part_with_t_ahead($run, $round, \%node, $held) : part_alive($run, $round, \%node, $target);
+    my $part = $round->{history} =~ /^ahead/ ? \&part_with_t_ahead : $round->{history} =~ /^chain/ ? \&part_in_chain : \&part_alive;
+    $part->($run, $round, \%node, $round->{history} =~ /^ahead/ ? $held : ($target, $held));
     end_load($load);
     $source->sql('CHECKPOINT') if $round->{source_checkpoint};
+    kill_entries($run, $round, $source, 'source');
     write_apart($run, $round, $source, 'source');
     stop_target($round, $target, $held ? $held : ());
 
+    $_->stop('immediate') for grep { $round->{history} =~ /^chain/ && $_ != $source && $_ != $target } @node{qw(p s t)};
     my $nearest = $node{third} // $node{second} // $source;
     $nearest->wait_for_replay_of($source) if $nearest != $source;
     return { source => $nearest, target => $target, writer => $source, other => $nearest != $source ? $source : undef };
