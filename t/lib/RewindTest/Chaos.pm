@@ -79,6 +79,8 @@ sub choose_round
         # The images of a source's hints mend pages of the target.
         dead_entries_of_source => $dice->chance(20),
         dead_entries_of_target => $dice->chance(70),
+        growth_of_source => $dice->chance(15),
+        growth_of_target => $dice->chance(40),
         chain_switches => $dice->pick(1, 1, 2),
         prepared => $dice->pick(0, 0, 0, 1, 2),
         prepared_after => $dice->chance(60),

@@ -13,7 +13,7 @@ use warnings;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(indexed_tables fill_indexes touch_indexes kill_index_entries scan_indexes indexes_agree);
+our @EXPORT = qw(indexed_tables fill_indexes grow_indexes touch_indexes kill_index_entries scan_indexes indexes_agree);
 
 use constant ROWS_AT_FIRST => 1500;
 
@@ -43,6 +43,14 @@ sub fill_indexes
     my ($dice, $n) = @_;
     my $first = $n * 1000 + 100_000;
     return join ";\n", map { "INSERT INTO indexed_$_ " . rows($first, 1 + $dice->number(1200)) } @methods;
+}
+
+# Inserts by which indexes become longer than those of another side: the SP-GiST index above all.
+sub grow_indexes
+{
+    my ($dice, $n) = @_;
+    return 'INSERT INTO indexed_spgist ' . rows($n * 10_000 + 1_000_000, 2000 + $dice->number(6000)) . ";\n"
+        . 'INSERT INTO indexed_' . $dice->pick(@methods) . ' ' . rows($n * 10_000 + 1_000_000, 2000);
 }
 
 # Inserts that change each page of the indexes.
@@ -138,7 +146,7 @@ END
 # More rows in each table that has these columns, whatever indexes it has.
 sub inserts
 {
-    my $rows = rows(900_000, 400) =~ s/%/%%/gr;
+    my $rows = rows(900_000, 1000) =~ s/%/%%/gr;
     return <<"END";
 SELECT format('INSERT INTO %s (key, word, numbers, place) $rows', oid::regclass)
 FROM pg_class

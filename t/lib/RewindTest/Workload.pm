@@ -42,6 +42,7 @@ sub build_schema
 CREATE TABLE accounts (id int PRIMARY KEY, balance int, filler char(80));
 INSERT INTO accounts SELECT i, 0, '' FROM generate_series(1, 2000) i;
 CREATE TABLE history (id int, delta int, at timestamp DEFAULT now(), filler char(22));
+CREATE TABLE held (id int);    -- no others write to it
 CREATE TABLE toasted (key int PRIMARY KEY, value text);
 ALTER TABLE toasted ALTER value SET STORAGE EXTERNAL;
 INSERT INTO toasted SELECT i, repeat(md5(i::text), 200) FROM generate_series(1, 60) i;
@@ -88,6 +89,7 @@ my %operation = (
         "DELETE FROM $table WHERE ctid >= '(" . $dice->number(20) . ",1)';\nVACUUM $table";
     },
     fill_indexes => sub { my ($dice, $n) = @_; fill_indexes($dice, $n) },
+    grow_indexes => sub { my ($dice, $n) = @_; grow_indexes($dice, $n) },
     kill_index_entries => sub { my ($dice) = @_; kill_index_entries($dice) },
     scan_indexes => sub { scan_indexes() },
     vacuum_indexes => sub { my ($dice) = @_; 'VACUUM indexed_' . $dice->pick(qw(btree hash gist spgist gin brin)) },

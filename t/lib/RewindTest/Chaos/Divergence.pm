@@ -69,7 +69,7 @@ sub hold_transaction
     my ($cluster, $round_number) = @_;
     my $session = $cluster->session;
     $session->sql('SET client_min_messages = error; BEGIN; INSERT INTO history (id) SELECT generate_series(1, 200);
-        CREATE TABLE held_open_' . $round_number . ' AS SELECT 1 AS a');
+        INSERT INTO held SELECT generate_series(1, 500); CREATE TABLE held_open_' . $round_number . ' AS SELECT 1 AS a');
     return $session;
 }
 
@@ -88,6 +88,7 @@ sub write_apart
     my ($run, $round, $cluster, $side) = @_;
     my $switches = $round->{"switches_of_$side"};
     my $operations = $round->{"operations_of_$side"};
+    $cluster->sql(grow_indexes(dice_of_indexes($run, "$side grows"), $run->{round})) if $round->{"growth_of_$side"};
     for (1 .. $switches)
     {
         work($run, $cluster, int($operations / ($switches + 1)));
@@ -162,7 +163,7 @@ sub part_with_t_ahead
     work($run, $p, $round->{operations_of_target});
     $p->sql('CHECKPOINT') if $round->{checkpoint_after};
     $t->wait_for_replay_of($p);
-    $t->sql('SELECT count(*) FROM history; SELECT count(*) FROM accounts');
+    $t->sql('SELECT count(*) FROM held; SELECT count(*) FROM history; SELECT count(*) FROM accounts');
     $t->sql('CHECKPOINT') if $round->{target_checkpoint} && $round->{checkpointer} eq 'free';
     $p->stop('immediate');
     $s->start->promote;
@@ -202,7 +203,7 @@ sub part_in_chain
     }
     $t->wait_for_replay_of($s);
     # It learns there who is dead, and sets hints on pages that replay has changed.
-    $t->sql('SELECT count(*) FROM history; SELECT count(*) FROM accounts');
+    $t->sql('SELECT count(*) FROM held; SELECT count(*) FROM history; SELECT count(*) FROM accounts');
     $run->{next_object}{ $t->name } = $run->{next_object}{ $s->name };
     $t == $target ? promote_target($run, $round, $t) : $t->promote;
     $held->sql('COMMIT') if $held && $round->{held_commits};
