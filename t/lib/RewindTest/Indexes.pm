@@ -48,9 +48,9 @@ sub fill_indexes
 # Inserts by which indexes become longer than those of another side: the SP-GiST index above all.
 sub grow_indexes
 {
-    my ($dice, $n) = @_;
-    return 'INSERT INTO indexed_spgist ' . rows($n * 10_000 + 1_000_000, 2000 + $dice->number(6000)) . ";\n"
-        . 'INSERT INTO indexed_' . $dice->pick(@methods) . ' ' . rows($n * 10_000 + 1_000_000, 2000);
+    my ($dice, $n, $rows) = @_;
+    return 'INSERT INTO indexed_spgist ' . rows($n * 20_000 + 1_000_000, $rows + $dice->number($rows)) . ";\n"
+        . 'INSERT INTO indexed_' . $dice->pick(@methods) . ' ' . rows($n * 20_000 + 1_000_000, 2000);
 }
 
 # Inserts that change each page of the indexes.

@@ -89,7 +89,7 @@ my %operation = (
         "DELETE FROM $table WHERE ctid >= '(" . $dice->number(20) . ",1)';\nVACUUM $table";
     },
     fill_indexes => sub { my ($dice, $n) = @_; fill_indexes($dice, $n) },
-    grow_indexes => sub { my ($dice, $n) = @_; grow_indexes($dice, $n) },
+    grow_indexes => sub { my ($dice, $n) = @_; grow_indexes($dice, $n, 1000) },
     kill_index_entries => sub { my ($dice) = @_; kill_index_entries($dice) },
     scan_indexes => sub { scan_indexes() },
     vacuum_indexes => sub { my ($dice) = @_; 'VACUUM indexed_' . $dice->pick(qw(btree hash gist spgist gin brin)) },

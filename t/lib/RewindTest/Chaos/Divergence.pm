@@ -88,7 +88,7 @@ sub write_apart
     my ($run, $round, $cluster, $side) = @_;
     my $switches = $round->{"switches_of_$side"};
     my $operations = $round->{"operations_of_$side"};
-    $cluster->sql(grow_indexes(dice_of_indexes($run, "$side grows"), $run->{round})) if $round->{"growth_of_$side"};
+    $cluster->sql(grow_indexes(dice_of_indexes($run, "$side grows"), $run->{round}, 8000)) if $round->{"growth_of_$side"};
     for (1 .. $switches)
     {
         work($run, $cluster, int($operations / ($switches + 1)));
