@@ -7,7 +7,8 @@
 #
 # A run has rounds. In each the clusters part (RewindTest::Chaos::Divergence), a target is rewound, perhaps by several
 # attempts (RewindTest::Chaos::Attempt), follows its source, and is compared with it. In the next round it may be the
-# primary that fails, or the standby that is promoted. In the end it is promoted.
+# primary that fails, or the standby that is promoted. In the end it is promoted, and each index compared with its table
+# (RewindTest::Indexes).
 
 package RewindTest::Chaos;
 
