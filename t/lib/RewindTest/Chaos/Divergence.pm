@@ -221,8 +221,9 @@ sub hold_checkpointer
     return if $round->{checkpointer} eq 'free';
     if ($round->{checkpointer} eq 'spread')
     {
+        my $megabytes = $run->{choice}{wal_segment_mb} == 1 ? 12 : 32;    # a restartpoint begins after half of that, not before all is replayed
         append($target->path('postgresql.auto.conf'),
-            'max_wal_size = ' . 2 * $run->{choice}{wal_segment_mb} . "MB\ncheckpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
+            "max_wal_size = ${megabytes}MB\ncheckpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
         $target->sql('SELECT pg_reload_conf()');
     }
     $p->sql('CHECKPOINT');
@@ -240,7 +241,7 @@ sub hold_checkpointer
 sub fill_wal
 {
     my ($p, $standby) = @_;
-    for (1 .. 4)
+    for (1 .. 12)
     {
         $p->sql(q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
         $standby->wait_for_replay_of($p);
