@@ -139,6 +139,11 @@ typedef struct Search
     WalComparison comparison; /* of the bytes before the divergence */
 } Search;
 
+static bool is_behind_switch(void *context, Lsn lsn, bool *behind, Error *error)
+{
+    return scan_is_behind_switch(context, lsn, behind, error);
+}
+
 /*
  * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
  * that checkpoint's redo position to the divergence is the source's, byte by byte, where both have
@@ -155,7 +160,9 @@ static bool find_divergence(Run *run, Lsn latest, Search *search, Error *error)
                       .source = run->source,
                       .source_history = &run->source_history,
                       .archive = &archive,
-                      .workers = 1};
+                      .workers = 1,
+                      .is_no_content = is_behind_switch,
+                      .context = run->scan};
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
 

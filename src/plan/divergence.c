@@ -372,6 +372,22 @@ static bool compare_segment(Ahead *ahead, Lsn from, Lsn to, uint8_t *bytes,
     return result;
 }
 
+/* The bytes differ: only where nothing reads them? */
+static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *comparison,
+                                 Error *error)
+{
+    bool no_content;
+
+    if (!sides->is_no_content(sides->context, comparison->lsn, &no_content, error))
+        return false;
+    if (no_content)
+    {
+        comparison->differs = false;
+        comparison->lsn = to;
+    }
+    return true;
+}
+
 bool divergence_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison,
                         Error *error)
 {
@@ -390,7 +406,8 @@ bool divergence_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *
         Lsn segment_end = wal_segment_start(shape, wal_segment_of(shape, at) + 1);
         Lsn end = segment_end < to ? segment_end : to;
 
-        result = compare_segment(&ahead, at, end, bytes, comparison, error);
+        result = compare_segment(&ahead, at, end, bytes, comparison, error) &&
+                 (!comparison->differs || pass_over_no_content(sides, to, comparison, error));
         at = segment_end;
     }
     free(bytes);

@@ -23,6 +23,9 @@ typedef struct WalSides
     const History *source_history;
     const WalStream *archive; /* asked for what the source no longer has; NULL: there is none */
     int workers;              /* of the source */
+    /* Is a byte of the target's no content? Then nor is what follows it in its segment. */
+    bool (*is_no_content)(void *context, Lsn lsn, bool *no_content, Error *error);
+    void *context;
 } WalSides;
 
 typedef struct WalComparison
@@ -37,7 +40,8 @@ typedef struct WalComparison
 
 /*
  * Compare the target's WAL in [from, to) with the source's: by digests, then by the bytes of the
- * piece that differs. A segment that either does not have proves nothing and is passed over.
+ * piece that differs. A segment that either does not have proves nothing and is passed over. Where
+ * bytes differ that are no content, the rest of their segment counts as equal.
  */
 MUST_CHECK bool divergence_compare(const WalSides *sides, Lsn from, Lsn to,
                                    WalComparison *comparison, Error *error);

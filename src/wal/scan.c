@@ -125,45 +125,45 @@ bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, Sca
 
 typedef struct RecordAt
 {
+    const Version *version;
     Lsn wanted;
-    Lsn start; /* of the last record that starts at or before it */
-    Lsn end;
+    Lsn start;      /* of the last record that starts at or before it */
+    bool is_switch; /* and ends its segment early */
 } RecordAt;
 
 static bool look_at_record(void *context, const WalRecord *record, Error *error)
 {
     RecordAt *at = context;
+    WalEvent event = {.kind = WAL_EVENT_NONE};
 
-    (void) error;
-    if (record->lsn <= at->wanted)
-    {
-        at->start = record->lsn;
-        at->end = record->end;
-    }
+    if (record->lsn > at->wanted)
+        return true;
+    if (record->rmgr == RM_XLOG && !walrecord_event(at->version, record, &event, error))
+        return false;
+    at->start = record->lsn;
+    at->is_switch = event.kind == WAL_EVENT_SWITCH;
     return true;
 }
 
-bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
+static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
 {
     const WalStream *stream = scan->chain->stream;
-    RecordAt at = {.wanted = lsn};
     char text[LSN_TEXT_SIZE];
+
+    *at = (RecordAt){.version = stream->shape.version, .wanted = lsn};
 
     for (uint64_t segment = wal_segment_of(&stream->shape, lsn); segment > 0; segment--)
     {
         WalSegmentFacts facts;
 
-        if (!wal_read_segment(stream, segment, LSN_INVALID, look_at_record, &at, &facts, error))
+        if (!wal_read_segment(stream, segment, LSN_INVALID, look_at_record, at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
         /* Without an end of its own the last record reaches to the next one, or to where it is
          * known to end. */
         bool read = facts.end == WAL_SEGMENT_COMPLETE || lsn < facts.next_lsn;
-        if (at.start != LSN_INVALID && read)
-        {
-            *start = at.start;
+        if (at->start != LSN_INVALID && read)
             return true;
-        }
         if (read)
             continue;
         if (facts.end == WAL_SEGMENT_MISSING)
@@ -177,6 +177,34 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
     }
     return error_set(error, ERROR_FAILED, "could not read WAL record at %s",
                      lsn_text(stream->shape.version, lsn, text)); /* contract */
+}
+
+bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
+{
+    RecordAt at;
+
+    if (!find_record_at(scan, lsn, &at, error))
+        return false;
+    *start = at.start;
+    return true;
+}
+
+bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *behind, Error *error)
+{
+    const WalShape *shape = &scan->chain->stream->shape;
+    RecordAt at;
+    uint64_t segment;
+    Lsn end;
+
+    if (!find_record_at(scan, lsn, &at, error))
+        return false;
+    /* Its bytes, which are only a header, and may go on behind that of the next page. */
+    end = at.start + WAL_RECORD_HEADER_SIZE;
+    if (end / shape->block_size != at.start / shape->block_size && end % shape->block_size != 0)
+        end += wal_header_size_at(shape, end - end % shape->block_size);
+    segment = wal_segment_of(shape, end - 1);
+    *behind = at.is_switch && lsn >= end && wal_segment_of(shape, lsn) == segment;
+    return true;
 }
 
 /* ---- The result ---- */

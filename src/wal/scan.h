@@ -74,6 +74,13 @@ MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *
  * starts. Reads its segment if needed. */
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
+/*
+ * Does the byte at lsn lie behind a record that ends its segment early (XLOG_SWITCH)? Nothing reads
+ * what is there, to the end of the segment: headers of pages, zeros, or older bytes. Reads as
+ * scan_record_at.
+ */
+MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *behind, Error *error);
+
 /* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of
  * its tablespaces). */
 typedef struct ScanDatabase

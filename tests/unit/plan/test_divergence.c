@@ -35,6 +35,7 @@ typedef struct Pair
     WalStream archive_stream; /* of the side `archive` */
     Side archive;
     bool has_digests, is_broken, has_archive, archive_expected;
+    Lsn no_content_from;
     uint64_t own_expected; /* with an archive: behind what came from there */
     uint64_t digested, fetched;
 } Pair;
@@ -175,11 +176,22 @@ static void spoil(Lsn lsn)
     pair.source.segments[lsn / SEGMENT_SIZE][lsn % SEGMENT_SIZE] ^= 0x40;
 }
 
+/* From pair.no_content_from to the end of its segment nothing is read; 0: all is. */
+static bool is_no_content(void *context, Lsn lsn, bool *no_content, Error *unused)
+{
+    (void) context;
+    (void) unused;
+    *no_content = pair.no_content_from != 0 && lsn >= pair.no_content_from &&
+                  lsn / SEGMENT_SIZE == pair.no_content_from / SEGMENT_SIZE;
+    return true;
+}
+
 static WalSides sides(void)
 {
     return (WalSides){.target = &pair.stream,
                       .source = &pair.source_base,
                       .source_history = &pair.source.history,
+                      .is_no_content = is_no_content,
                       .archive = pair.has_archive ? &pair.archive_stream : NULL};
 }
 
@@ -231,6 +243,19 @@ static void test_the_first_byte_that_differs(void **state)
             free_pair(state);
             make_pair(state);
         }
+}
+
+static void test_what_is_no_content_does_not_differ(void **state)
+{
+    (void) state;
+    pair.no_content_from = S + 1000;
+    spoil(S + 1000);
+    spoil(2 * S - 1);
+    expect(S, 3 * S, LSN_INVALID, 2 * S);
+    spoil(2 * S);
+    expect(S, 3 * S, 2 * S, S);
+    spoil(S + 999);
+    expect(S, 3 * S, S + 999, 999);
 }
 
 static void test_the_earliest_of_several(void **state)
@@ -348,6 +373,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_equal_wal),
         TEST(test_the_first_byte_that_differs),
+        TEST(test_what_is_no_content_does_not_differ),
         TEST(test_the_earliest_of_several),
         TEST(test_missing_segments_are_passed_over),
         TEST(test_short_segments_count_as_far_as_they_go),
