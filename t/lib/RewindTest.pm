@@ -189,9 +189,9 @@ sub rejoins
     return if $option{no_promotion};
 
     my $prepared = prepared_transactions($writer);
-    # Servers 10 and 11 rename the last segment before they read prepared transactions from it, if they archive. Any standby dies so.
+    # Servers 10 to 12 rename the last segment before they read prepared transactions from it, if they archive. Any standby dies so.
     restartpoint_of($target, $source, $writer)
-        if $target->version < 12 && $prepared ne '' && $target->query('SHOW archive_mode') ne 'off';
+        if $target->version < 13 && $prepared ne '' && $target->query('SHOW archive_mode') ne 'off';
     $target->promote;
     is(prepared_transactions($target), $prepared, 'prepared transactions are those of the source');
     unlogged_tables_are_empty($target);
