@@ -11,6 +11,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Held;
 
 # The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
@@ -63,10 +64,14 @@ each_version(sub {
 
     my $session = $source->session;
     $session->sql('BEGIN; ALTER DATABASE mould RENAME TO mould_renamed');
-    my $refused = rewind($rewound{locked}, $source, options => ['--retry-timeout=2'], not_foretold => 'nothing is fetched');
-    $session->end;
+    my $refused = rewind($rewound{locked}, $source, options => ['--retry-timeout=0'], not_foretold => 'nothing is fetched');
     is($refused->{status}, 1, 'while the template is locked, as for a removal, the rewind is refused');
     like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'with the reason');
+    my $waiting = start_rewind($rewound{locked}, $source, options => ['--retry-timeout=0']);
+    sleep 5;
+    $session->end;
+    my $waited = end_of_rewind($waiting);
+    is($waited->{status}, 0, 'once it is no longer locked it succeeds: --retry-timeout is for connections') or diag($waited->{stderr});
     $has_no_checkpoint->();
 
     my $held = hold($rewound{dropped}, $source, 'create@*/pg_rewind.work/*');

@@ -17,6 +17,7 @@
 
 #define POLL_MILLISECONDS 100   /* between two looks at a standby's position */
 #define REPLAY_WAIT_SECONDS 300 /* for a standby to replay what it has received */
+#define REMOVAL_WAIT_SECONDS 20 /* for a database of the source to be dropped */
 
 /* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
  * it is nowhere. */
@@ -269,7 +270,7 @@ static bool wait_for_replay(Run *run, const Control *control, Error *error)
  */
 static bool wait_for_removals(Run *run, Control *control, Error *error)
 {
-    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    const double deadline = clock_seconds() + REMOVAL_WAIT_SECONDS;
     bool removes;
 
     for (;;)

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
+#define POLL_MILLISECONDS 100       /* between two looks at the source's pg_control */
+#define CHECKPOINT_WAIT_SECONDS 300 /* for one that is spread over checkpoint_timeout's default */
 
 /* All of the source's WAL that an early start needs must be somewhere. */
 static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
@@ -252,7 +253,7 @@ static bool find_late_start(Run *run, Lsn behind, bool *there, Error *error)
  * promoted since takes its time. */
 static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
 {
-    const double deadline = clock_seconds() + run->options->retry_timeout_seconds;
+    const double deadline = clock_seconds() + CHECKPOINT_WAIT_SECONDS;
 
     if (!find_late_start(run, hazard->lsn, there, error))
         return false;
