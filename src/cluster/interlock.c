@@ -19,6 +19,7 @@
 #define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 #define PID_FILE_SIZE_MAX (64 * 1024)
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
+#define DIRECTORY_LINE 2
 #define START_TIME_LINE 3
 #define CLOCK_TOLERANCE_SECONDS 3
 #define SHMEM_KEY_LINE 7      /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
@@ -186,6 +187,26 @@ static bool names_live_server(const char *directory, long number, const Buffer *
     if (number < 0)
         return is_single_user_backend(pid, text);
     return works_in(pid, directory) || !is_younger(pid, text);
+}
+
+bool pid_file_is_own(const char *directory)
+{
+    char path[PATH_SIZE];
+    char line[PATH_SIZE];
+    Buffer text = {0};
+    Place named, own;
+    Error ignored;
+    bool found = false;
+
+    if (!path_join(path, sizeof(path), directory, PID_FILE, &ignored) ||
+        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) || !found)
+        return false;
+    line_of(&text, 1, line, sizeof(line));
+    found = strtol(line, NULL, 10) > 0;
+    line_of(&text, DIRECTORY_LINE, line, sizeof(line));
+    buffer_free(&text);
+    return found && place_find(line, &named, &found, &ignored) && found &&
+           place_find(directory, &own, &found, &ignored) && found && place_same(&named, &own);
 }
 
 bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)

@@ -25,6 +25,10 @@ typedef struct Interlock Interlock;
 MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                               Error *error);
 
+/* Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
+ * a copy that took the file along. */
+bool pid_file_is_own(const char *directory);
+
 /* Lock against other pg_rewinds; a held lock is an error at once. Writes nothing. */
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 

@@ -106,6 +106,9 @@ static bool read_label(Target *target, Error *error)
     target->label_of_base_backup =
         target->has_backup_label &&
         strstr(buffer_string(&text), "\nBACKUP METHOD: pg_rewind\n") == NULL;
+    target->label_is_exclusive =
+        target->label_of_base_backup &&
+        strstr(buffer_string(&text), "\nBACKUP METHOD: pg_start_backup\n") != NULL;
     success = true;
 
 done:
@@ -133,6 +136,7 @@ bool target_read(Target *target, Error *error)
 {
     char path[PATH_SIZE];
 
+    target->has_own_pid_file = pid_file_is_own(target->directory);
     return path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) &&
            source_control_read(read_control_bytes, path, path, &target->control, error) &&
            check_version_file(target, error) && read_label(target, error) &&

@@ -21,6 +21,8 @@ typedef struct Target
     Lsn label_redo;
     Lsn label_checkpoint;
     bool label_of_base_backup; /* also of an exclusive one: its end is known to the WAL alone */
+    bool label_is_exclusive;   /* one that a primary has in its own directory while it is copied */
+    bool has_own_pid_file;     /* pid_file_is_own */
 } Target;
 
 /*

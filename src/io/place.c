@@ -98,6 +98,16 @@ const char *place_below(const char *path, const char *directory)
     return NULL;
 }
 
+int64_t place_birth(const char *path)
+{
+    struct statx status;
+
+    return statx(AT_FDCWD, path, 0, STATX_BTIME, &status) == 0 &&
+                   (status.stx_mask & STATX_BTIME) != 0
+               ? status.stx_btime.tv_sec
+               : 0;
+}
+
 Obstacle place_obstacle(const char *path)
 {
     struct statx status;

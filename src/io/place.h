@@ -42,6 +42,10 @@ MUST_CHECK bool place_canonical(const char *path, char *canonical, bool *found, 
 bool place_inside(const char *path, const char *directory);
 const char *place_below(const char *path, const char *directory);
 
+/* When a file or directory was made here, in seconds since 1970: no copy keeps that. 0: the file
+ * system does not say. */
+int64_t place_birth(const char *path);
+
 /* What keeps anybody from replacing or removing something, whatever its permissions. */
 typedef enum Obstacle
 {

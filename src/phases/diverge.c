@@ -3,11 +3,13 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "plan/divergence.h"
 
 #include <stdio.h>
 
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)
+#define CLOCKS_DIFFER_SECONDS_MAX 3600
 
 static bool open_in_source_directory(void *context, Timeline timeline, uint64_t segment, int *fd,
                                      bool *found, Error *error)
@@ -67,6 +69,33 @@ static bool find_source_directory_end(Run *run, Error *error)
 }
 
 /*
+ * Did the target crash as a primary during an exclusive backup (10 to 14)? Its label lies in a copy
+ * too, whose files may be newer than its WAL. A copy has no pid file of its own server, and was
+ * made after the backup's checkpoint; clocks of two machines may differ.
+ */
+static bool crashed_in_exclusive_backup(Run *run)
+{
+    const Target *target = &run->target;
+    const ScanCheckpointWanted wanted = {.before = target->label_checkpoint + 1,
+                                         .not_after = target->label_checkpoint};
+    ScanCheckpoint checkpoint;
+    char path[PATH_SIZE];
+    Error ignored;
+    int64_t birth;
+
+    if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)
+        return false;
+    if (target->has_own_pid_file)
+        return true;
+    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", &ignored) ||
+        !scan_find_checkpoint(run->scan, &wanted, &checkpoint, &ignored))
+        return false;
+    birth = place_birth(path);
+    return birth != 0 && checkpoint.lsn == target->label_checkpoint &&
+           birth < checkpoint.checkpoint.time - CLOCKS_DIFFER_SECONDS_MAX;
+}
+
+/*
  * Read the target's WAL to its end, from a record that is known to be there: pg_control's
  * checkpoint, or where the recovery of an earlier rewind, which never started, was to begin.
  */
@@ -93,7 +122,8 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
                                    "opened.");
     /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
      * newer than what is here. */
-    if (control->backup_end_required || run->target.label_of_base_backup ||
+    if (control->backup_end_required ||
+        (run->target.label_of_base_backup && !crashed_in_exclusive_backup(run)) ||
         (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
