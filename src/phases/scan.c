@@ -28,9 +28,11 @@ static bool was_in_recovery_at_divergence(const Run *run)
 /*
  * Until a promoted server begins its first own checkpoint, its RedoRecPtr is that of its last
  * restartpoint, however old that is: a page that was changed since then counts as one that has its
- * full-page image, so hints on it are not logged. Where that ended, after the target's last
- * promotion (or the last one that it followed, which cannot be told apart); LSN_INVALID: before
- * the last common checkpoint, or there was no promotion.
+ * full-page image, so hints on it are not logged. And a page that is dirty gets no image for a hint
+ * (MarkBufferDirtyHint, storage/buffer/bufmgr.c): replay's dirty pages are written when that
+ * checkpoint ends. Where it did, after the target's last promotion (or the last one that it
+ * followed, which cannot be told apart); LSN_INVALID: before the divergence, or there was no
+ * promotion.
  */
 static Lsn end_of_unlogged_hints(const Run *run)
 {
@@ -42,7 +44,7 @@ static Lsn end_of_unlogged_hints(const Run *run)
     for (size_t i = 0; i < scanned->checkpoint_count; i++)
     {
         if (scanned->checkpoints[i].lsn >= promotion)
-            return scanned->checkpoints[i].checkpoint.redo;
+            return scanned->checkpoints[i].lsn;
     }
     return run->target_end;
 }
