@@ -37,7 +37,8 @@
 #define RATE_MIN_KB 32 /* both as pg_basebackup's */
 #define RATE_MAX_KB (1024 * 1024)
 #define RETRY_TIMEOUT_DEFAULT_SECONDS 60
-#define RETRY_TIMEOUT_MAX_SECONDS 86400
+#define WAIT_TIMEOUT_DEFAULT_SECONDS 300 /* checkpoint_timeout's default */
+#define TIMEOUT_MAX_SECONDS 86400
 
 /* Options that have no letter. */
 enum
@@ -59,6 +60,7 @@ enum
     OPTION_RETRY_TIMEOUT,
     OPTION_SAVE_DIVERGED_WAL,
     OPTION_SYNC_METHOD,
+    OPTION_WAIT_TIMEOUT,
     OPTION_WAL_ARCHIVE
 };
 
@@ -139,6 +141,9 @@ static const OptionRow option_rows[] = {
     {OPTION_SYNC_METHOD, "sync-method", "METHOD",
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
+    {OPTION_WAIT_TIMEOUT, "wait-timeout", "SECONDS",
+     "how long to wait for the source: a checkpoint,\n"
+     "the end of a replay (default: 300)"},
     {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
      "look for WAL files that are missing here\n"
      "(plain, .gz, .zst, .lz4, .partial)"},
@@ -370,13 +375,16 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         options->restore_command = value;
         return check_not_empty("--restore-command", value, error);
     case OPTION_RETRY_TIMEOUT:
-        return parse_number("--retry-timeout", value, 0, RETRY_TIMEOUT_MAX_SECONDS,
+        return parse_number("--retry-timeout", value, 0, TIMEOUT_MAX_SECONDS,
                             &options->retry_timeout_seconds, error);
     case OPTION_SAVE_DIVERGED_WAL:
         options->save_diverged_wal = value;
         return check_not_empty("--save-diverged-wal", value, error);
     case OPTION_SYNC_METHOD:
         return parse_sync_method(value, &options->syncfs, error);
+    case OPTION_WAIT_TIMEOUT:
+        return parse_number("--wait-timeout", value, 0, TIMEOUT_MAX_SECONDS,
+                            &options->wait_timeout_seconds, error);
     case OPTION_WAL_ARCHIVE:
         options->wal_archive = value;
         return check_not_empty("--wal-archive", value, error);
@@ -619,6 +627,7 @@ int main(int argc, char **argv)
     command.options.keep = &keep;
     command.options.jobs = default_jobs();
     command.options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
+    command.options.wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS;
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
     log_init(argv[0]);

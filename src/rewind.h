@@ -36,6 +36,7 @@ typedef struct Options
     bool syncfs;                    /* --sync-method=syncfs */
     int jobs;                       /* -j; >= 1 */
     int retry_timeout_seconds;      /* --retry-timeout; default 60 */
+    int wait_timeout_seconds;       /* --wait-timeout; default 300 */
     uint64_t max_rate;              /* -r, in bytes per second; 0: no limit */
 } Options;
 

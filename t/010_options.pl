@@ -58,7 +58,7 @@ subtest 'help' => sub {
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
         . 'write-recovery-conf tablespace-mapping checkpoint compare config-file debug keep keep-config late-start no-ensure-shutdown report report-file '
-        . 'restore-command retry-timeout save-diverged-wal sync-method wal-archive version help',
+        . 'restore-command retry-timeout save-diverged-wal sync-method wait-timeout wal-archive version help',
         'help names every option, in order');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the one option that is longer');
@@ -139,6 +139,8 @@ subtest 'values' => sub {
         "pg_rewind: error: --retry-timeout must be in range 0..86400\n", '--retry-timeout=-1');
     refused('retry timeout: a unit',
         qq(pg_rewind: error: invalid value "1min" for option --retry-timeout\n), '--retry-timeout=1min');
+    refused('wait timeout', "pg_rewind: error: --wait-timeout must be in range 0..86400\n", '--wait-timeout=100000');
+    refused('wait timeout: nothing', qq(pg_rewind: error: invalid value "" for option --wait-timeout\n), '--wait-timeout=');
     refused('restore command: nothing', qq(pg_rewind: error: invalid value "" for option --restore-command\n), '--restore-command=');
     refused('diverged WAL: nothing', qq(pg_rewind: error: invalid value "" for option --save-diverged-wal\n), '--save-diverged-wal', '');
     refused('WAL archive: nothing', qq(pg_rewind: error: invalid value "" for option --wal-archive\n), '--wal-archive', '');
@@ -161,7 +163,7 @@ subtest 'forms' => sub {
         "--config-file=$nowhere/postgresql.conf");
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
-    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --sync-method=syncfs));
+    accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));
 };
 
 subtest 'the state of the target is said after the error' => sub {

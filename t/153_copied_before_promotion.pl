@@ -58,13 +58,13 @@ each_version(sub {
 
     # (Reading a table of the template would change it: the source logs the hints.)
     my %rewound = map { $_ => $target->copy($_) } qw(harmless locked dropped);
-    my $result = rewinds($rewound{harmless}, $source, options => [ '--no-sync', '--retry-timeout=2' ]);
+    my $result = rewinds($rewound{harmless}, $source, options => [ '--no-sync', '--wait-timeout=2' ]);
     unlike($result->{stderr}, qr/waiting for a checkpoint/, 'no checkpoint is waited for');
     $has_no_checkpoint->();
 
     my $session = $source->session;
     $session->sql('BEGIN; ALTER DATABASE mould RENAME TO mould_renamed');
-    my $refused = rewind($rewound{locked}, $source, options => ['--retry-timeout=0'], not_foretold => 'nothing is fetched');
+    my $refused = rewind($rewound{locked}, $source, options => ['--wait-timeout=2'], not_foretold => 'nothing is fetched');
     is($refused->{status}, 1, 'while the template is locked, as for a removal, the rewind is refused');
     like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'with the reason');
     my $waiting = start_rewind($rewound{locked}, $source, options => ['--retry-timeout=0']);

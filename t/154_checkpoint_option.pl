@@ -13,7 +13,7 @@ use RewindTest;
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
 my $advice = "Run CHECKPOINT on the source, then pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
-my @quick = ('--no-sync', '--retry-timeout=2');
+my @quick = ('--no-sync', '--wait-timeout=2');
 
 my $role = <<'END';
 CREATE ROLE rewinder LOGIN;

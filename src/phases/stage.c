@@ -15,9 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_MILLISECONDS 100   /* between two looks at a standby's position */
-#define REPLAY_WAIT_SECONDS 300 /* for a standby to replay what it has received */
-#define REMOVAL_WAIT_SECONDS 20 /* for a database of the source to be dropped */
+#define POLL_MILLISECONDS 100 /* between two looks at a standby's position */
 
 /* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
  * it is nowhere. */
@@ -243,7 +241,7 @@ static bool prove_chain(Run *run, const Control *source, Lsn end, Hazard *hazard
  */
 static bool wait_for_replay(Run *run, const Control *control, Error *error)
 {
-    const double deadline = clock_seconds() + REPLAY_WAIT_SECONDS;
+    const double deadline = clock_seconds() + run->options->wait_timeout_seconds;
     const Lsn received = run->position.end;
     char text[LSN_TEXT_SIZE];
 
@@ -270,7 +268,7 @@ static bool wait_for_replay(Run *run, const Control *control, Error *error)
  */
 static bool wait_for_removals(Run *run, Control *control, Error *error)
 {
-    const double deadline = clock_seconds() + REMOVAL_WAIT_SECONDS;
+    const double deadline = clock_seconds() + run->options->wait_timeout_seconds;
     bool removes;
 
     for (;;)

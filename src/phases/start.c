@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-#define POLL_MILLISECONDS 100       /* between two looks at the source's pg_control */
-#define CHECKPOINT_WAIT_SECONDS 300 /* for one that is spread over checkpoint_timeout's default */
+#define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
 
 /* All of the source's WAL that an early start needs must be somewhere. */
 static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
@@ -253,7 +252,7 @@ static bool find_late_start(Run *run, Lsn behind, bool *there, Error *error)
  * promoted since takes its time. */
 static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Error *error)
 {
-    const double deadline = clock_seconds() + CHECKPOINT_WAIT_SECONDS;
+    const double deadline = clock_seconds() + run->options->wait_timeout_seconds;
 
     if (!find_late_start(run, hazard->lsn, there, error))
         return false;

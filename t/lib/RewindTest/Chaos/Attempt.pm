@@ -56,7 +56,7 @@ sub configure_restore_command
 sub options
 {
     my ($run, $round, $source, $target) = @_;
-    my @options = ('--debug', '--retry-timeout', 20, '-j', $round->{jobs}, options_for_missing_wal($run, $round, $target));
+    my @options = ('--debug', '--retry-timeout', 20, '--wait-timeout', 20, '-j', $round->{jobs}, options_for_missing_wal($run, $round, $target));
     push @options, '-R' if $round->{write_recovery_conf} && !is_directory($round);
     push @options, '--no-sync' if $round->{sync} eq 'no';
     push @options, '--sync-method=syncfs' if $round->{sync} eq 'syncfs';
