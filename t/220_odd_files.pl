@@ -13,6 +13,7 @@ use lib 't/lib';
 use IO::Socket::UNIX;
 use POSIX ();
 use RewindTest;
+use RewindTest::Held;
 
 sub make_socket
 {
@@ -104,6 +105,27 @@ sub odd_files_are_right
     return;
 }
 
+# A file of a stopped source's directory that grows or shrinks while it is copied, or has since it was listed.
+sub changes_concurrently
+{
+    my ($source, $target) = @_;
+    my $file = $source->path('changing');
+    for my $size (0, 5000, 20000)
+    {
+        spew($file, 'x' x 10000);
+        my $copy = $target->copy('concurrently');
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*', '--source-pgdata', $source->data);
+        spew($file, 'y' x $size);
+        my $result = go_on($held);
+        is($result->{status}, 1, "a file that had 10000 bytes has $size: refused");
+        like($result->{stderr}, qr/^pg_rewind: error: size of source file "\Q$file\E" changed concurrently: 10000 bytes expected, $size copied$/m, 'as the original says it');
+        like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'and nothing was changed');
+        $copy->discard;
+    }
+    unlink $file;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -115,4 +137,6 @@ each_version(sub {
         prepare => sub { my ($copy) = @_; make_odd_files($copy, 'target') },
         rewound => \&odd_files_are_right,
         no_promotion => 1);
+    $source->stop;
+    changes_concurrently($source, $target);
 });

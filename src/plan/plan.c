@@ -890,8 +890,14 @@ void plan_print(const Plan *plan)
         BlockNumber end =
             entry->first_block + (BlockNumber) (entry->source_size / plan->block_size);
 
-        if (entry->action == ACTION_NONE && entry->blocks == NULL)
+        if (entry->action == ACTION_NONE && entry->blocks == NULL && !entry->wal)
             continue;
+        if (entry->wal && entry->action == ACTION_NONE && entry->source_size == 0)
+        {
+            log_debug("Not removing file \"%s\" because it is required for recovery", /* contract */
+                      entry->path);
+            continue;
+        }
         log_debug("%s (%s)", entry->path, action_name((Action) entry->action)); /* contract */
         while (entry->blocks != NULL && blockmap_next_run(entry->blocks, from, end, &first, &count))
         {

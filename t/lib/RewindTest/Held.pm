@@ -43,7 +43,8 @@ sub hold
         open(STDERR, '>', $errors);
         $ENV{LD_PRELOAD} = $ENV{PG_REWIND_FAULTS};
         $ENV{PG_REWIND_FAULT} = "stop:$where";
-        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($target->data, '--source-server', $source->conninfo, @options); }
+        my @source = (grep { /^--source-pgdata/ } @options) ? () : ('--source-server', $source->conninfo);
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($target->data, @source, @options); }
         POSIX::_exit(127);
     }
     $held{$pid} = 1;
