@@ -6,6 +6,8 @@
 #define LOWER_OFFSET 12
 #define UPPER_OFFSET 14
 #define SPECIAL_OFFSET 16
+#define SIZE_OFFSET 18   /* pd_pagesize_version: the size, and in its lowest byte the layout */
+#define LAYOUT_VERSION 4 /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
 #define HEADER_SIZE 24
 
 /* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
@@ -27,6 +29,16 @@ static bool is_known_kind(const uint8_t *page, size_t size, size_t special)
 {
     return special == size ||
            (size - special <= SPECIAL_SIZE_MAX && load_u16(page + size - 2) <= PAGE_ID_MAX);
+}
+
+bool page_has_header(const uint8_t *page, size_t block_size)
+{
+    const size_t lower = load_u16(page + LOWER_OFFSET);
+    const size_t upper = load_u16(page + UPPER_OFFSET);
+    const size_t special = load_u16(page + SPECIAL_OFFSET);
+
+    return load_u16(page + SIZE_OFFSET) == (block_size | LAYOUT_VERSION) && lower >= HEADER_SIZE &&
+           lower <= upper && upper <= special && special <= block_size;
 }
 
 bool page_may_have_dead_entries(const uint8_t *page, size_t size)

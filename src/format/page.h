@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Does a page of a relation, of block_size bytes, begin as one does that is in use? Its first 24
+ * bytes are looked at. */
+bool page_has_header(const uint8_t *page, size_t block_size);
+
 /*
  * May an index have marked entries of this page as dead without WAL? True if there is an item that
  * is marked and kept (ItemIdMarkDead: btree, hash and gist do so; a heap's dead items have no

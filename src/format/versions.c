@@ -517,6 +517,14 @@ const Version *version_of_major(int major)
     return NULL;
 }
 
+const Version *version_of_wal_magic(uint16_t magic)
+{
+    for (int i = 0; i < ROW_COUNT; i++)
+        if (rows[i].wal_magic == magic)
+            return &rows[i];
+    return NULL;
+}
+
 const Version *version_rows(int *count)
 {
     *count = ROW_COUNT;

@@ -89,6 +89,38 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     return true;
 }
 
+static bool is_zero(const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+    {
+        if (bytes[i] != 0)
+            return false;
+    }
+    return true;
+}
+
+void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
+                      char text[WAL_DESCRIPTION_SIZE])
+{
+    const uint16_t magic = load_u16(bytes + AT_MAGIC);
+    char lsn[LSN_TEXT_SIZE];
+
+    if (is_zero(bytes, size))
+        snprintf(text, WAL_DESCRIPTION_SIZE, "begins with zeros: it was made in advance, or lost");
+    else if (magic != shape->version->wal_magic && version_of_wal_magic(magic) != NULL)
+        snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of PostgreSQL %d",
+                 version_of_wal_magic(magic)->major);
+    else if (magic != shape->version->wal_magic)
+        snprintf(text, WAL_DESCRIPTION_SIZE,
+                 "does not begin like WAL: it is damaged, or encrypted by a fork of PostgreSQL");
+    else if (load_u64(bytes + AT_SYSTEM_IDENTIFIER) != shape->system_identifier)
+        snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of another cluster");
+    else
+        snprintf(text, WAL_DESCRIPTION_SIZE,
+                 "is an older one that was to be used again: it begins with the WAL of %s",
+                 lsn_text(shape->version, load_u64(bytes + AT_ADDRESS), lsn));
+}
+
 uint64_t wal_segment_of(const WalShape *shape, Lsn lsn)
 {
     return lsn / shape->segment_size;

@@ -45,6 +45,14 @@ typedef struct WalPage
 MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
                               WalPage *page, Error *error);
 
+/*
+ * What a file is that does not begin as its segment does, for people: the end of a sentence that
+ * begins with the file. bytes are its first ones, at least WAL_LONG_HEADER_SIZE.
+ */
+#define WAL_DESCRIPTION_SIZE 160
+void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
+                      char text[WAL_DESCRIPTION_SIZE]);
+
 uint64_t wal_segment_of(const WalShape *shape, Lsn lsn); /* number of the segment that holds lsn */
 uint64_t wal_segment_before(const WalShape *shape, Lsn lsn); /* the one that holds lsn - 1 */
 Lsn wal_segment_start(const WalShape *shape, uint64_t segment);

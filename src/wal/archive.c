@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "format/page.h"
 #include "io/file.h"
 #include "wal/compressed.h"
 #include "wal/reader.h"
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PAGE_BYTES_READ 512 /* enough of a page's beginning to tell what it is */
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
 #define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
@@ -644,6 +646,48 @@ static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reas
     return !first && second;
 }
 
+/* A file of that name lies in pg_wal, but is not this segment: what is it? */
+static void tell_what_is_there(const Archive *archive, const Wanted *wanted, Error *error)
+{
+    char path[PATH_SIZE], what[WAL_DESCRIPTION_SIZE];
+    uint8_t bytes[PAGE_BYTES_READ];
+    size_t size = 0;
+    Error ignored;
+    bool found = false;
+    int fd = -1;
+
+    if (path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) &&
+        file_open_read(path, &fd, &found, &ignored) && found &&
+        file_read_at(fd, path, bytes, sizeof(bytes), 0, &size, &ignored) && size == sizeof(bytes))
+    {
+        walpage_describe(&archive->options.shape, bytes, size, what);
+        error_detail(error, "There is a file of that name, but it %s.", what);
+    }
+    file_close(fd);
+}
+
+/*
+ * Do the target's relations look like PostgreSQL's? pg_class of the first database, which every
+ * cluster has, unless it was rewritten.
+ */
+static void tell_of_encryption(const Archive *archive, Error *error)
+{
+    uint8_t page[PAGE_BYTES_READ];
+    char path[PATH_SIZE];
+    size_t size = 0;
+    Error ignored;
+    bool found = false;
+    int fd = -1;
+
+    if (path_join(path, sizeof(path), archive->options.data_directory, "base/1/1259", &ignored) &&
+        file_open_read(path, &fd, &found, &ignored) && found &&
+        file_read_at(fd, path, page, sizeof(page), 0, &size, &ignored) && size == sizeof(page) &&
+        !page_has_header(page, archive->options.data_block_size))
+        error_detail(error, "The target's relations (base/1/1259) do not look like PostgreSQL's "
+                            "either: encrypted clusters of its forks cannot be read.");
+    file_close(fd);
+}
+
 /* Is this segment anywhere? What is brought to answer that is thrown away: the run is over. */
 static bool is_somewhere(Archive *archive, Timeline timeline, uint64_t segment, int *looked_for,
                          bool *found, Error *error)
@@ -735,6 +779,11 @@ bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, E
         error_set(error, ERROR_FAILED,
                   "could not open file \"%s/pg_wal/%s\": No such file or directory",
                   archive->options.data_directory, wanted.name); /* contract */
+    if (!damaged)
+    {
+        tell_what_is_there(archive, &wanted, error);
+        tell_of_encryption(archive, error);
+    }
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
     if (!damaged)
