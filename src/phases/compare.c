@@ -280,11 +280,6 @@ bool run_compare(Run *run, Error *error)
 
     if (run->problems > 0)
         return true; /* the run ends before anything is staged */
-    /* Not only when something is staged: a server that starts meanwhile would change what was found
-       equal. (That it has not, its pg_control proves at the commit.) */
-    if (!run->options->dry_run && !interlock_has_pid_file(run->interlock) &&
-        !interlock_claim_pid_file(run->interlock, error))
-        return false;
     for (size_t i = 0; i < run->plan.count; i++)
         total += plan_compared_size(&run->plan, &run->plan.entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",

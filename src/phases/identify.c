@@ -387,6 +387,25 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
     return false;
 }
 
+/*
+ * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
+ * directory that cannot be written to is told later, with all else that cannot. The pid file of a
+ * server that crashed in an exclusive backup stays as long as nothing is staged: it tells the
+ * directory from a copy, also the next run.
+ */
+static bool claim_target(Run *run, Error *error)
+{
+    const Target *target = &run->target;
+    bool running;
+    long pid;
+    Error ignored;
+
+    if (run->options->dry_run || run->problems > 0 || target->label_is_exclusive ||
+        interlock_claim_pid_file(run->interlock, error))
+        return true;
+    return target_server_running(target, &running, &pid, &ignored) && !running;
+}
+
 bool phase_identify(Run *run, bool *finished, Error *error)
 {
     /* The order of the original: callers match the first message. The restore command needs the
@@ -400,7 +419,7 @@ bool phase_identify(Run *run, bool *finished, Error *error)
         !run->source->operations->read_control(run->source, &run->source_control, error))
         return do_without_source(run, finished, error) || run_check_problems(run, error);
     run->identified = check_prerequisites(run, true);
-    return (run->identified || run_check_problems(run, error)) &&
+    return (run->identified || run_check_problems(run, error)) && claim_target(run, error) &&
            run->source->operations->position(run->source, &run->source_control, &run->position,
                                              error) &&
            run_open_archives(run, error) && read_histories(run, error);
