@@ -21,6 +21,7 @@ sub start_process
     my $pid = fork() // die;
     return $pid if $pid != 0;
     chdir $directory;
+    close $_ for *STDOUT, *STDERR;    # whoever reads these would wait for it
     exec 'sleep', 600;
 }
 
