@@ -96,20 +96,25 @@ sub cut_off_by_promotion
     return ($source, $target);
 }
 
+# Options: begun => 1: the first checkpoint has begun, and takes an hour; what was dirty before is not yet written.
 sub diverged_before_its_first_checkpoint
 {
-    my ($version) = @_;
-    my $primary = make_cluster('primary', $version)->start;
+    my ($version, %option) = @_;
+    my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
+    my $primary = make_cluster('primary', $version, $option{begun} ? (settings => $slow) : ())->start;
+    $primary->sql('CREATE TABLE written_first (a int, b text)');
     $primary->sql('CREATE TABLE doubtful (a int)');
     my $target = $primary->standby('target');
     my $source = $primary->standby('source');
     $primary->sql("BEGIN; INSERT INTO doubtful SELECT generate_series(1, 2000); PREPARE TRANSACTION 'p'");
+    $primary->sql("INSERT INTO written_first SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g");
     $primary->sql('CHECKPOINT');
     $_->wait_for_replay_of($primary) for $target, $source;
 
     my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
-    kill 'STOP', $checkpointer;
+    kill 'STOP', $checkpointer if !$option{begun};
     $target->promote;
+    wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ }) if $option{begun};
     $target->sql('CREATE TABLE common (a int)');
     $source->stop;
     $source->follow($target)->start;
@@ -140,5 +145,8 @@ each_version(sub {
     });
     subtest('diverged before the first checkpoint of the target', sub {
         rows_are(diverged_before_its_first_checkpoint($version), 0, 'no row of the transaction that the source has rolled back is visible');
+    });
+    subtest('diverged during the first checkpoint of the target', sub {
+        rows_are(diverged_before_its_first_checkpoint($version, begun => 1), 0, 'no row of the transaction that the source has rolled back is visible');
     });
 }, only => [ 10, 13, 15, 18 ]);

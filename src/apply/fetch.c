@@ -351,10 +351,8 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
 
 /* ---- A directory as source ---- */
 
-/*
- * Nothing changes in the directory of a server that is stopped. Files of relations have their size
- * from the listing, too; of them only what WAL and blocks tell is asked.
- */
+/* Nothing changes in the directory of a stopped server. A relation's file may be planned with
+ * another size than it has. */
 static bool check_source_size(const Batch *batch, Error *error)
 {
     const PlanEntry *entry = &batch->walk->plan->entries[batch->source_index];
