@@ -62,7 +62,7 @@ as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND_SERVERS="$servers" \
     PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
     TMPDIR="$work/run" \
-    prove ${PROVE:--j4 --timer} -It/lib "${tests[@]}" || status=$?
+    prove ${PROVE:--j5 --timer} -It/lib "${tests[@]}" || status=$?
 
 findings=$(find "$work/run" -maxdepth 1 -name 'findings.*' -size +0 -exec cat {} +)
 if [ -n "$findings" ]; then
