@@ -1,11 +1,12 @@
 # A postmaster.pid that a crashed server has left hinders nobody, whatever process has its number by now: another user's (process 1 in a
 # container, root's after a reboot), or one of ours that is younger than the file. One that may be the server is respected, and how to go on
-# is said.
+# is said. A run that does not come to its commit leaves the file as it was: it names the shared memory that the next server asks for.
 
 use strict;
 use warnings;
 
 use RewindTest;
+use RewindTest::Held;
 
 sub make_pid_file
 {
@@ -23,6 +24,31 @@ sub start_process
     chdir $directory;
     close $_ for *STDOUT, *STDERR;    # whoever reads these would wait for it
     exec 'sleep', 600;
+}
+
+# Held when the first segment of the target's WAL is opened, and when something is staged.
+sub it_stays
+{
+    my ($source, $target) = @_;
+    my $file = $target->path('postmaster.pid');
+    my @stale = (slurp($file), (stat $file)[1, 9]);
+    my $same = sub { is_deeply([ -e $file ? (slurp($file), (stat _)[1, 9]) : () ], \@stale, "$_[0]: the file is as it was") };
+
+    for my $point ('open@*/pg_wal/00000001*', 'create@*/pg_rewind.work/*')
+    {
+        my $held = hold($target, $source, $point);
+        like(slurp($file), qr/\A-$held->{pid}\n/, 'while pg_rewind runs it has its own');
+        kill 'TERM', $held->{pid};
+        is(go_on($held)->{status}, 1, "a stop at $point ends it");
+        $same->('stopped');
+
+        end_by_kill(hold($target, $source, $point));
+        end_by_kill(hold($target, $source, 'send@'));
+        $same->('killed, and the next one has begun');
+    }
+    rewinds($target, $source);
+    is(join(' ', glob("$file*")), '', 'a rewind removes it');
+    return;
 }
 
 each_version(sub {
@@ -47,6 +73,10 @@ each_version(sub {
         rejoins($copy, $source, no_promotion => 1, quick => 1);
         $copy->discard;
     }
+
+    my $copy = $target->copy('stays');
+    subtest('a run that does not come to its commit', sub { it_stays($source, $copy) });
+    $copy->discard;
 
     my @live = (
         [ 'that is older than the file' => $process, time + 3600 ],

@@ -1,5 +1,6 @@
 # No server starts on the target from the time on when it is known that it may be rewound: one that is started while WAL is read would
-# cost the whole run. Whatever becomes of the run, the pid file does not stay.  (Invariant 1.)
+# cost the whole run. Whatever becomes of the run, the pid file does not stay. Where somebody has removed it, and a server has started, nothing
+# is fetched any more.  (Invariant 1.)
 
 use strict;
 use warnings;
@@ -12,6 +13,17 @@ each_version(sub {
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
         target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') });
+
+    my $other = $target->copy('other');
+    my $other_held = hold($other, $source, 'open@*/pg_wal/00000001*');
+    unlink $other->path('postmaster.pid') or die;
+    is($other->try_start->{status}, 0, 'a server that finds no pid file starts') or diag($other->log);
+    my $given_up = go_on($other_held);
+    is($given_up->{status}, 1, 'which is noticed');
+    like($given_up->{stderr}, qr/^pg_rewind: error: lock file ".*" already exists$/m, 'before anything is fetched');
+    ok($other->is_running, 'the server lives');
+    $other->stop;
+    $other->discard;
 
     # Held when the first segment of the target's WAL is opened.
     my $held = hold($target, $source, 'open@*/data/pg_wal/00000001*');

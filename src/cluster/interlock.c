@@ -17,6 +17,7 @@
 
 #define PID_FILE "postmaster.pid"
 #define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
+#define PID_FILE_KEPT "postmaster.pid.pg_rewind.server"
 #define PID_FILE_SIZE_MAX (64 * 1024)
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
 #define DIRECTORY_LINE 2
@@ -38,7 +39,9 @@ struct Interlock
     char directory[PATH_SIZE];
     char path[PATH_SIZE]; /* of postmaster.pid */
     char temporary_path[PATH_SIZE];
-    int lock_fd; /* -1: nothing could be locked */
+    char kept_path[PATH_SIZE]; /* of the file that a crashed server had left */
+    bool gives_back;           /* it is there, and goes back to its place */
+    int lock_fd;               /* -1: nothing could be locked */
     PidFileState state;
     dev_t device; /* of the file that we made; 0 before */
     ino_t inode;
@@ -203,6 +206,8 @@ bool pid_file_is_own(const char *directory)
         return false;
     line_of(&text, 1, line, sizeof(line));
     found = strtol(line, NULL, 10) > 0;
+    line_of(&text, START_TIME_LINE, line, sizeof(line));
+    found = found && llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
     line_of(&text, DIRECTORY_LINE, line, sizeof(line));
     buffer_free(&text);
     return found && place_find(line, &named, &found, &ignored) && found &&
@@ -313,6 +318,7 @@ bool interlock_acquire(const char *directory, Interlock **interlock, Error *erro
     if (!path_join(self->path, sizeof(self->path), directory, PID_FILE, error) ||
         !path_join(self->temporary_path, sizeof(self->temporary_path), directory,
                    PID_FILE_TEMPORARY, error) ||
+        !path_join(self->kept_path, sizeof(self->kept_path), directory, PID_FILE_KEPT, error) ||
         !file_open_read(directory, &self->lock_fd, NULL, error))
         goto failed;
     snprintf(self->directory, sizeof(self->directory), "%s", directory);
@@ -372,6 +378,32 @@ done:
     return success;
 }
 
+/* Is there a postmaster.pid, and is it a server's? Else a pg_rewind's or a single-user backend's.
+ */
+static bool look_whose(const Interlock *interlock, bool *found, bool *of_server, Error *error)
+{
+    Buffer text = {0};
+    const bool success = file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, found, error);
+
+    *of_server = success && *found && strtol(buffer_string(&text), NULL, 10) > 0;
+    buffer_free(&text);
+    return success;
+}
+
+/*
+ * Take a stale postmaster.pid away. A server's is kept: it names the shared memory that the next
+ * server makes sure nobody uses any more, and tells the directory from a copy.
+ */
+static bool take_away(const Interlock *interlock, Error *error)
+{
+    bool found, of_server;
+
+    if (!look_whose(interlock, &found, &of_server, error))
+        return false;
+    return of_server ? file_rename(interlock->path, interlock->kept_path, error)
+                     : file_remove(interlock->path, error);
+}
+
 /* Link the temporary file at postmaster.pid, in place of a stale one. */
 static bool link_pid_file(const Interlock *interlock, Error *error)
 {
@@ -396,7 +428,7 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
                               pid, interlock->directory);
         }
         /* Only the lock's holder gets here, so it is no other pg_rewind's that is alive. */
-        if (found && !file_remove(interlock->path, error))
+        if (found && !take_away(interlock, error))
             return false;
     }
     return error_set(error, ERROR_FAILED, "could not make lock file \"%s\"", interlock->path);
@@ -404,13 +436,22 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
 
 bool interlock_claim_pid_file(Interlock *interlock, Error *error)
 {
+    struct stat status;
     Error ignored;
     bool success;
 
+    if (interlock->state == PID_FILE_CLAIMED)
+    {
+        if (!interlock_still_ours(interlock, &success, error))
+            return false;
+        if (success)
+            return true;
+    }
     make_claim(interlock, &interlock->content);
     success = write_temporary(interlock, error) && link_pid_file(interlock, error);
     if (success)
         interlock->state = PID_FILE_CLAIMED;
+    success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
     if (!file_remove(interlock->temporary_path, success ? error : &ignored))
         return false;
     return success;
@@ -418,7 +459,19 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
 
 bool interlock_remove_leftover(const Interlock *interlock, Error *error)
 {
-    return file_remove(interlock->temporary_path, error);
+    struct stat status;
+    bool found, of_server;
+
+    if (!file_remove(interlock->temporary_path, error) ||
+        !file_lstat(interlock->kept_path, &status, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!look_whose(interlock, &found, &of_server, error))
+        return false;
+    /* No server came since, or it would have replaced the killed run's file. */
+    return found && !of_server ? file_rename(interlock->kept_path, interlock->path, error)
+                               : file_remove(interlock->kept_path, error);
 }
 
 bool interlock_has_pid_file(const Interlock *interlock)
@@ -468,7 +521,9 @@ static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *er
 bool interlock_show_interrupted(Interlock *interlock, Error *error)
 {
     make_interrupted_text(&interlock->content);
-    return replace_pid_file(interlock, PID_FILE_INTERRUPTED, error);
+    interlock->gives_back = false;
+    return file_remove(interlock->kept_path, error) &&
+           replace_pid_file(interlock, PID_FILE_INTERRUPTED, error);
 }
 
 bool interlock_restore_pid_file(Interlock *interlock, Error *error)
@@ -477,19 +532,27 @@ bool interlock_restore_pid_file(Interlock *interlock, Error *error)
     return replace_pid_file(interlock, PID_FILE_CLAIMED, error);
 }
 
+/* Our postmaster.pid goes, and what a crashed server had left there comes back. */
+static bool take_back(Interlock *interlock, Error *error)
+{
+    bool ours;
+
+    if (!interlock_still_ours(interlock, &ours, error))
+        return false;
+    if (!ours)
+        return file_remove(interlock->kept_path, error);
+    return interlock->gives_back ? durable_rename(interlock->kept_path, interlock->path, error)
+                                 : durable_remove(interlock->path, error);
+}
+
 void interlock_release(Interlock *interlock)
 {
     Error error;
-    bool ours = false;
 
     if (interlock == NULL)
         return;
-    if (interlock->state == PID_FILE_CLAIMED)
-    {
-        if (!interlock_still_ours(interlock, &ours, &error) ||
-            (ours && !durable_remove(interlock->path, &error)))
-            log_warning("%s", error.message);
-    }
+    if (interlock->state == PID_FILE_CLAIMED && !take_back(interlock, &error))
+        log_warning("%s", error.message);
     file_close(interlock->lock_fd); /* ends the lock */
     buffer_free(&interlock->content);
     free(interlock);

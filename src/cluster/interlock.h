@@ -25,8 +25,11 @@ typedef struct Interlock Interlock;
 MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                               Error *error);
 
-/* Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
- * a copy that took the file along. */
+/*
+ * Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
+ * a copy that took the file along, also one at the same path: a copied file was not made when that
+ * server started. A file system that does not say when leaves it open: no.
+ */
 bool pid_file_is_own(const char *directory);
 
 /* Lock against other pg_rewinds; a held lock is an error at once. Writes nothing. */
@@ -35,11 +38,14 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
 /*
  * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
  * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
- * our `0` text; whoever holds the lock may replace it). A live server is an error.
+ * our `0` text; whoever holds the lock may replace it). A live server is an error. What a crashed
+ * server has left is kept beside it until the commit. May be called again: makes the file anew
+ * where somebody has removed it.
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 
-/* Remove what a killed run left of making postmaster.pid, beside it. */
+/* Tidy up what a killed run left beside postmaster.pid; what it has kept goes back, unless a server
+ * came since. */
 MUST_CHECK bool interlock_remove_leftover(const Interlock *interlock, Error *error);
 
 /* Has this run made postmaster.pid, whatever has become of it since? */
@@ -56,8 +62,9 @@ MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
 MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
 
 /*
- * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays), release
- * the lock, free. NULL is allowed. Errors are logged as warnings.
+ * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays); before
+ * the commit put back what a crashed server had left there. Release the lock, free. NULL is
+ * allowed. Errors are logged as warnings.
  */
 void interlock_release(Interlock *interlock);
 

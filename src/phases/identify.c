@@ -389,9 +389,7 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
 
 /*
  * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
- * directory that cannot be written to is told later, with all else that cannot. The pid file of a
- * server that crashed in an exclusive backup stays as long as nothing is staged: it tells the
- * directory from a copy, also the next run.
+ * directory that cannot be written to is told later, with all else that cannot.
  */
 static bool claim_target(Run *run, Error *error)
 {
@@ -400,7 +398,7 @@ static bool claim_target(Run *run, Error *error)
     long pid;
     Error ignored;
 
-    if (run->options->dry_run || run->problems > 0 || target->label_is_exclusive ||
+    if (run->options->dry_run || run->problems > 0 ||
         interlock_claim_pid_file(run->interlock, error))
         return true;
     return target_server_running(target, &running, &pid, &ignored) && !running;

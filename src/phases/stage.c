@@ -328,8 +328,7 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
     /* Also of a late start, where recovery could start early: a second rewind may need it. */
     uint64_t next_segment = wal_segment_of(&run->shape, run->early.redo);
 
-    if ((!interlock_has_pid_file(run->interlock) &&
-         !interlock_claim_pid_file(run->interlock, error)) ||
+    if (!interlock_claim_pid_file(run->interlock, error) ||
         !stage_create(run->target.directory, &run->plan, run->options->jobs, &run->stage, error))
         return false;
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data

@@ -59,15 +59,22 @@ static Interlock *acquire(void)
 
 static void make_pid_file(long number, const char *rest)
 {
-    char text[256];
+    char text[PATH_MAX + 128];
 
     snprintf(text, sizeof(text), "%ld\n%s", number, rest);
     make_text("postmaster.pid", text);
 }
 
-/* Claim succeeds over what is there, and leaves nothing behind. */
+static void check_nothing_beside(void)
+{
+    assert_false(exists("postmaster.pid.pg_rewind"));
+    assert_false(exists("postmaster.pid.pg_rewind.server"));
+}
+
+/* Claim succeeds over what is there; a server's file is there again afterwards. */
 static void check_claimed(void)
 {
+    char *before = exists("postmaster.pid") ? read_text("postmaster.pid") : NULL;
     Interlock *interlock = acquire();
     bool ours = false;
 
@@ -76,8 +83,17 @@ static void check_claimed(void)
     assert_true(interlock_still_ours(interlock, &ours, &error));
     assert_true(ours);
     interlock_release(interlock);
+    if (before != NULL && strtol(before, NULL, 10) > 0)
+    {
+        char *after = read_text("postmaster.pid");
+
+        assert_string_equal(before, after);
+        free(after);
+        assert_int_equal(unlink("postmaster.pid"), 0);
+    }
+    free(before);
     assert_false(exists("postmaster.pid"));
-    assert_false(exists("postmaster.pid.pg_rewind"));
+    check_nothing_beside();
 }
 
 /* Claim fails with this message and leaves what is there. */
@@ -203,6 +219,65 @@ static void test_stale_files_are_replaced(void **state)
     check_claimed();
     make_pid_file(getppid(), rest);
     check_claimed();
+}
+
+/* A server's file is kept until the commit, also by a run that is killed. */
+static void test_a_servers_file_is_kept(void **state)
+{
+    Interlock *interlock = acquire();
+    struct stat before, after;
+
+    (void) state;
+    make_pid_file(dead_pid(), "/data\n1700000000\n");
+    assert_int_equal(stat("postmaster.pid", &before), 0);
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    assert_true(exists("postmaster.pid.pg_rewind.server"));
+
+    /* As a kill leaves it: the next run finds it in its place. */
+    assert_true(interlock_remove_leftover(interlock, &error));
+    assert_int_equal(stat("postmaster.pid", &after), 0);
+    assert_true(before.st_ino == after.st_ino);
+    check_nothing_beside();
+
+    /* A server that came since, or came and went, has the last word. */
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    make_pid_file(dead_pid(), "/data\n1800000000\n");
+    assert_true(interlock_remove_leftover(interlock, &error));
+    check_nothing_beside();
+    make_text("postmaster.pid.pg_rewind.server", "1\n");
+    assert_int_equal(unlink("postmaster.pid"), 0);
+    assert_true(interlock_remove_leftover(interlock, &error));
+    check_nothing_beside();
+    assert_false(exists("postmaster.pid"));
+
+    /* From the commit on it is gone. */
+    make_pid_file(dead_pid(), "/data\n1700000000\n");
+    assert_true(interlock_claim_pid_file(interlock, &error));
+    assert_true(interlock_show_interrupted(interlock, &error));
+    assert_true(interlock_restore_pid_file(interlock, &error));
+    interlock_release(interlock);
+    assert_false(exists("postmaster.pid"));
+    check_nothing_beside();
+}
+
+/* A copy keeps the time at which the server started, but was made later. */
+static void test_whose_pid_file_it_is(void **state)
+{
+    char directory[PATH_MAX], lines[PATH_MAX + 64];
+
+    (void) state;
+    assert_false(pid_file_is_own("."));
+    assert_non_null(getcwd(directory, sizeof(directory)));
+    snprintf(lines, sizeof(lines), "%s\n%lld\n", directory, (long long) time(NULL));
+    make_pid_file(dead_pid(), lines);
+    assert_true(pid_file_is_own("."));
+    assert_int_equal(unlink("postmaster.pid"), 0);
+    snprintf(lines, sizeof(lines), "%s\n%lld\n", directory, (long long) time(NULL) - 60);
+    make_pid_file(dead_pid(), lines);
+    assert_false(pid_file_is_own("."));
+    snprintf(lines, sizeof(lines), "/data\n%lld\n", (long long) time(NULL));
+    make_pid_file(dead_pid(), lines);
+    assert_false(pid_file_is_own("."));
 }
 
 static void test_live_processes_are_respected(void **state)
@@ -364,6 +439,8 @@ int main(void)
         TEST(test_a_killed_pg_rewind_leaves_no_lock),
         TEST(test_the_pid_file_is_a_standalone_backends),
         TEST(test_stale_files_are_replaced),
+        TEST(test_a_servers_file_is_kept),
+        TEST(test_whose_pid_file_it_is),
         TEST(test_live_processes_are_respected),
         TEST(test_files_that_say_nothing_are_errors),
         TEST(test_a_foreign_file_is_noticed_and_left),
