@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* One transaction on the source: a link's delay is waited for at its ends. */
 #define BATCH_PIECES_MAX FETCH_COUNT_MAX
@@ -351,35 +350,6 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
 
 /* ---- A directory as source ---- */
 
-/* Nothing changes in the directory of a stopped server. A relation's file may be planned with
- * another size than it has. */
-static bool check_source_size(const Batch *batch, Error *error)
-{
-    const PlanEntry *entry = &batch->walk->plan->entries[batch->source_index];
-    struct stat status;
-
-    if (entry->action != ACTION_COPY || entry->kind == KIND_RELATION)
-        return true;
-    if (fstat(batch->source_fd, &status) != 0)
-        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"",
-                               batch->source_path);
-    return (uint64_t) status.st_size == entry->source_size ||
-           error_set(error, ERROR_FAILED, /* contract */
-                     "size of source file \"%s\" changed concurrently: %lld bytes expected, %lld "
-                     "copied",
-                     batch->source_path, (long long) entry->source_size,
-                     (long long) status.st_size);
-}
-
-static bool close_source(Batch *batch, Error *error)
-{
-    const bool ok = batch->source_fd < 0 || check_source_size(batch, error);
-
-    file_close(batch->source_fd);
-    batch->source_fd = -1;
-    return ok;
-}
-
 /* Open the source's file of an entry, and keep it open. */
 static bool open_source(Batch *batch, size_t index, bool *found, Error *error)
 {
@@ -387,8 +357,8 @@ static bool open_source(Batch *batch, size_t index, bool *found, Error *error)
 
     if (batch->source_index != index)
     {
-        if (!close_source(batch, error))
-            return false;
+        file_close(batch->source_fd);
+        batch->source_fd = -1;
         batch->source_index = index;
         if (!path_join(batch->source_path, sizeof(batch->source_path), walk->source->directory,
                        walk->plan->entries[index].path, error) ||
@@ -504,7 +474,6 @@ static bool work(void *context, int worker, size_t item, Error *error)
             break;
         ok = stop_check(error) && ask(batch, worker, error);
     }
-    ok = ok && close_source(batch, error);
     if (!ok)
     {
         pthread_mutex_lock(&walk->stage->lock);
