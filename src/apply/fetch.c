@@ -697,6 +697,39 @@ static bool conclude_fetch(Stage *stage, Plan *plan, Error *error)
     return true;
 }
 
+/*
+ * Nobody writes to a directory that is a source. One file that changes its size says that somebody
+ * does, and what else has changed, nobody knows. Looked at when all is copied, so that nothing is
+ * missed: neither between the list and the copy, nor in a file of no bytes or one that was equal.
+ */
+static bool check_source_sizes(const Stage *stage, const Source *source, const Plan *plan,
+                               Error *error)
+{
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+        char path[PATH_SIZE];
+        struct stat status;
+        bool found;
+
+        if (entry->action != ACTION_COPY || !(entry->equal || stage_is_whole(stage, entry, index)))
+            continue;
+        if (!path_join(path, sizeof(path), source->directory, entry->path, error) ||
+            !file_stat(path, &status, &found, error))
+            return false;
+        /* A segment of a relation may be planned with more than was listed, never with less. */
+        if (found &&
+            ((uint64_t) status.st_size > entry->source_size ||
+             ((uint64_t) status.st_size < entry->source_size && entry->kind != KIND_RELATION)))
+            return error_set(
+                error, ERROR_FAILED,
+                "size of source file \"%s\" changed concurrently: %llu bytes expected, %llu copied",
+                path, (unsigned long long) entry->source_size,
+                (unsigned long long) status.st_size); /* contract */
+    }
+    return true;
+}
+
 bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
 {
     bool supported;
@@ -711,7 +744,8 @@ bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
         if (supported)
             conclude_comparison(stage, plan);
         ok = walk_plan(stage, source, plan, false, &supported, error) &&
-             conclude_fetch(stage, plan, error);
+             conclude_fetch(stage, plan, error) &&
+             (source->directory == NULL || check_source_sizes(stage, source, plan, error));
     }
     progress_end();
     return ok;

@@ -70,14 +70,19 @@ static Stage *fetched(Plan *plan)
     return fetched_from(&counting, plan);
 }
 
-static void fetch_fails(Plan *plan)
+static void fetch_from_fails(Source *source, Plan *plan)
 {
     Stage *stage;
 
     assert_true(stage_create("target", plan, 1, &stage, &error));
-    assert_false(stage_fetch(stage, &counting, plan, &error));
+    assert_false(stage_fetch(stage, source, plan, &error));
     stage_abandon(stage);
     stage_free(stage);
+}
+
+static void fetch_fails(Plan *plan)
+{
+    fetch_from_fails(&counting, plan);
 }
 
 static void done(Stage *stage)
@@ -133,8 +138,10 @@ static void compare_from(Source *source)
     put_blocks("source/base/5/2004", 'a', LARGE);
     shell("cd source/base/5 && cp 2001 2002 2003 2004 ../../../target/base/5 && cp 2004 2005 && "
           "cp 2004 ../../../target/base/5/2005");
-    shell("cd target/base/5 && printf x >>../../../source/base/5/2001 && printf x >>2002 && "
-          "truncate -s -1 2003 && truncate -s -1 2005 && printf x >>2005");
+    /* A directory does not grow: there the file is another one of the same size. */
+    shell("cd target/base/5 && printf x %s../../../source/base/5/2001 && printf x >>2002 && "
+          "truncate -s -1 2003 && truncate -s -1 2005 && printf x >>2005",
+          source->directory != NULL ? "| dd status=none conv=notrunc of=" : ">>");
 
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
@@ -164,6 +171,34 @@ static void test_compare_with_directory(void **state)
     source_now.lost = true;
     compare_from(&of_directory);
     assert_int_equal(source_now.requests, 0);
+}
+
+/* Nobody writes to a directory that is a source: neither to what is copied, nor to what was equal.
+ */
+static void test_directory_changes(void **state)
+{
+    PlanEntry entries[] = {
+        COMPARED("base/5/1007_vm", 2),
+        {OTHER_ENTRY("other", ACTION_COPY, FILE_REGULAR, false), .source_size = 2 * BLOCK},
+    };
+    static const char *const changes[] = {
+        "source/other\" changed concurrently: 16384 bytes expected, 16385 copied",
+        "source/other\" changed concurrently: 16384 bytes expected, 16383 copied",
+        "source/base/5/1007_vm\" changed concurrently: 16384 bytes expected, 16385 copied",
+    };
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+
+    (void) state;
+    put_blocks("source/other", 'a', 2);
+    for (size_t i = 0; i < 3; i++)
+    {
+        shell("truncate -s %d source/other && truncate -s %d source/base/5/1007_vm",
+              2 * BLOCK + (i == 0) - (i == 1), 2 * BLOCK + (i == 2));
+        fetch_from_fails(&of_directory, &plan);
+        assert_non_null(strstr(error.message, changes[i]));
+        error = (Error){0};
+    }
+    shell("truncate -s %d source/base/5/1007_vm", 2 * BLOCK);
 }
 
 /* No digests (FIPS): everything is fetched. */
@@ -374,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRESH(test_compare),
         FRESH(test_compare_with_directory),
+        FRESH(test_directory_changes),
         FRESH(test_no_digests),
         FRESH(test_sizes),
         FRESH(test_blocks_are_laid_out),
