@@ -215,6 +215,7 @@ sub kill_all_processes
 {
     my ($self) = @_;
     my $pid = $self->postmaster_pid;
+    kill 'STOP', $pid;    # it starts no more of them
     my @children = map { m{^/proc/(\d+)/stat$} } grep {
         my $stat = eval { slurp($_) } // '';
         $stat =~ /\) \S (\d+)/ && $1 == $pid;
