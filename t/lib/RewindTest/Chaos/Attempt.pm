@@ -75,7 +75,7 @@ my @refusals = (
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
     # Under the names of what the target lacks an archive may have WAL of another history with equal timelines.
-    [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where/,
+    [ 'other WAL of that name' => qr/WAL is damaged|could not find previous WAL record|could not find where|could not read WAL record/,
         sub { my ($run, $round) = @_; $round->{missing_wal} ne 'none' && $run->{choice}{archive} =~ /own|shared/ } ],
     [ 'source changed' => qr/source system was modified while pg_rewind was running/ ],
     [ 'settings' => qr/full_page_writes|wal_level|wal_log_hints/, sub { $_[1]{trouble} } ],
