@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "io/dir.h"
 #include "io/durable.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -119,6 +120,21 @@ static bool is_younger(long pid, const Buffer *text)
            (long long) start > strtoll(line, NULL, 10) + CLOCK_TOLERANCE_SECONDS;
 }
 
+/* What program a process runs; false if that cannot be told. */
+static bool find_name(long pid, char *name, size_t size)
+{
+    char path[64];
+    Buffer comm = {0};
+    Error ignored;
+    bool found = false;
+
+    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) && found)
+        line_of(&comm, 1, name, size);
+    buffer_free(&comm);
+    return found;
+}
+
 /*
  * A live negative pid is a single-user backend, or belongs to a process that got the number of a
  * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
@@ -127,28 +143,13 @@ static bool is_younger(long pid, const Buffer *text)
  */
 static bool is_single_user_backend(long pid, const Buffer *text)
 {
-    char path[64];
     char name[64];
     char key[64];
-    Buffer comm = {0};
-    Error ignored;
-    bool found = false;
-    bool is_backend;
 
     line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
-    if (key[0] != '\0')
-        return true;
-
-    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-    if (!file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) || !found)
-        is_backend = true; /* cannot be told: assume the worse */
-    else
-    {
-        line_of(&comm, 1, name, sizeof(name));
-        is_backend = strstr(name, "postgres") != NULL && !is_younger(pid, text);
-    }
-    buffer_free(&comm);
-    return is_backend;
+    if (key[0] != '\0' || !find_name(pid, name, sizeof(name)))
+        return true; /* what cannot be told: assume the worse */
+    return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
 
 /* A server works in its data directory. Of another user's process this cannot be asked. */
@@ -190,6 +191,42 @@ static bool names_live_server(const char *directory, long number, const Buffer *
     if (number < 0)
         return is_single_user_backend(pid, text);
     return works_in(pid, directory) || !is_younger(pid, text);
+}
+
+/* Looking for a process of a server. */
+typedef struct ServerSearch
+{
+    const char *directory;
+    long pid;
+} ServerSearch;
+
+static bool look_at_process(void *context, const char *name, Error *error)
+{
+    static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
+    ServerSearch *search = context;
+    const long pid = strtol(name, NULL, 10);
+    char program[64];
+
+    (void) error;
+    if (pid <= 0 || !find_name(pid, program, sizeof(program)))
+        return true;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
+    {
+        if (strcmp(program, programs[i]) == 0 && works_in(pid, search->directory))
+            search->pid = pid;
+    }
+    return true;
+}
+
+bool server_process_find(const char *directory, long *pid, Error *error)
+{
+    ServerSearch search = {.directory = directory};
+    bool found;
+
+    if (!dir_names("/proc", look_at_process, &search, &found, error))
+        return false;
+    *pid = search.pid;
+    return true;
 }
 
 bool pid_file_is_own(const char *directory)

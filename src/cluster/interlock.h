@@ -26,6 +26,12 @@ MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running,
                               Error *error);
 
 /*
+ * A process of a server that works in this directory, whatever postmaster.pid says: one that is
+ * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
+ */
+MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
+
+/*
  * Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
  * a copy that took the file along, also one at the same path: a copied file was not made when that
  * server started. A file system that does not say when leaves it open: no.

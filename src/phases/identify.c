@@ -1,5 +1,6 @@
 #include "phases/run.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "cluster/neighbours.h"
@@ -7,6 +8,8 @@
 
 #include <stdio.h>
 
+#define POLL_MILLISECONDS 100
+#define PROCESS_END_SECONDS 5 /* for what a crashed server has left to notice that */
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 #define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
@@ -117,6 +120,32 @@ static bool check_target_logged(const Run *run, Error *error)
     return run_hint_compare(error);
 }
 
+/*
+ * A server may have crashed a moment ago: its processes notice that when they next wait for
+ * something. One that is busy writes for as long as it is, also into files that were rewound.
+ */
+static bool check_no_process_left(const Run *run, Error *error)
+{
+    const double deadline = clock_seconds() + PROCESS_END_SECONDS;
+    long pid;
+
+    for (;;)
+    {
+        if (!server_process_find(run->target.directory, &pid, error))
+            return false;
+        if (pid == 0)
+            return true;
+        if (clock_seconds() > deadline)
+            break;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    error_detail(error, "Process %ld of a server that crashed still works in \"%s\".", pid,
+                 run->target.directory);
+    return error_hint(error, "End all processes that the server has left.");
+}
+
 static bool check_target_stopped(const Run *run, Error *error)
 {
     const ControlState state = run->target.control.state;
@@ -142,7 +171,7 @@ static bool check_target_stopped(const Run *run, Error *error)
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
         return error_detail(error, "Its state is \"%s\".", control_state_name(state));
     }
-    return true;
+    return check_no_process_left(run, error);
 }
 
 static bool check_source_stopped(const Run *run, Error *error)
