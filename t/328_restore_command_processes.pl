@@ -1,4 +1,5 @@
 # A restore command works, whatever the signals are that pg_rewind was started with, and ends with pg_rewind, with all that it has started.
+# At a terminal it may ask there, and Ctrl-C ends it too.
 
 use strict;
 use warnings;
@@ -28,6 +29,22 @@ each_version(sub {
     like($result->{stderr}, qr/terminated by signal 15/, 'with that reason');
     my ($child) = slurp($pid_file) =~ /(\d+)/;
     wait_until('what the command has started is gone', sub { !-e "/proc/$child" || slurp("/proc/$child/stat") =~ /\) Z / });
+
+    # At a terminal.
+    my $at_terminal = sub {
+        my ($restore, $typed) = @_;
+        my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } @command, "--restore-command=$restore";
+        return run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', $quoted ],
+            seconds => 30);
+    };
+    my $stopped = $at_terminal->("sleep 601 & echo \$! >$pid_file; touch $archive/asks; wait", '\\003');
+    like($stopped->{stdout}, qr/terminated by signal 2/, 'Ctrl-C ends it');
+    my ($second) = slurp($pid_file) =~ /(\d+)/;
+    isnt($second, $child, 'another command was run');
+    wait_until('what it has started is gone', sub { !-e "/proc/$second" || slurp("/proc/$second/stat") =~ /\) Z / });
+    unlink "$archive/asks";
+    my $asked = $at_terminal->("touch $archive/asks; read answer </dev/tty && test \$answer = yes && cp $archive/%f %p", 'yes\\n');
+    is($asked->{signal} || $asked->{status}, 0, 'a command that asks gets an answer') or diag($asked->{stdout});
 
     # Started with SIGCHLD ignored.
     my $ignoring = run([ $^X, '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', @command, "--restore-command=cp $archive/%f %p" ], seconds => 60);

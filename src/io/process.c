@@ -21,10 +21,31 @@
 
 extern char **environ;
 
+/* Are we in the foreground of a terminal? There a command may ask for a password, which would stop
+ * it in another process group, and Ctrl-C comes to all that we have started. */
+static bool is_at_terminal(void)
+{
+    Error ignored;
+    bool found, result;
+    int fd = -1;
+
+    if (!file_open_read("/dev/tty", &fd, &found, &ignored) || !found)
+        return false;
+    result = tcgetpgrp(fd) == getpgrp();
+    file_close(fd);
+    return result;
+}
+
+/* Ask a child to end, and all that it has started where it leads a group. */
+static void end_child(pid_t pid)
+{
+    kill(getpgid(pid) == pid ? -pid : pid, SIGTERM);
+}
+
 /*
  * Start path with arguments. Its stdin is /dev/null, its stdout stdout_fd, its stderr ours or, if
  * quiet, /dev/null. Our other descriptors are all O_CLOEXEC. It leads a process group of its own,
- * so that what it has started ends with it: a terminal's Ctrl-C comes to us, and we pass it on.
+ * so that what it has started ends with it; but not at a terminal.
  */
 static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid, Error *error)
 {
@@ -40,8 +61,8 @@ static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t
     sigaddset(&defaults, SIGPIPE);
     sigaddset(&defaults, SIGCHLD);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setflags(&attributes, (short) (POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                                   (is_at_terminal() ? 0 : POSIX_SPAWN_SETPGROUP)));
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigmask(&attributes, &mask);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
@@ -86,7 +107,7 @@ static bool wait_for(pid_t pid, int *wait_status, Error *error)
         if (!stopped && !stop_check(error))
         {
             stopped = true;
-            kill(-pid, SIGTERM);
+            end_child(pid);
         }
         nanosleep(&pause, NULL);
         if (milliseconds < WAIT_MILLISECONDS_MAX)
@@ -146,7 +167,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     collected = collect(ends[0], arguments[0], output, error);
     file_close(ends[0]);
     if (!collected)
-        kill(-pid, SIGTERM);
+        end_child(pid);
 
     /* Waited for in any case; the first error is the one to tell. */
     waited = wait_for(pid, wait_status, collected ? error : &wait_error);
