@@ -117,7 +117,7 @@ static bool is_younger(long pid, const Buffer *text)
     snprintf(process, sizeof(process), "%ld", pid);
     start = start_time_of(process);
     return start != 0 && strtoll(line, NULL, 10) > 0 &&
-           (long long) start > strtoll(line, NULL, 10) + CLOCK_TOLERANCE_SECONDS;
+           (long long) start - CLOCK_TOLERANCE_SECONDS > strtoll(line, NULL, 10);
 }
 
 /* What program a process runs; false if that cannot be told. */
@@ -244,7 +244,8 @@ bool pid_file_is_own(const char *directory)
     line_of(&text, 1, line, sizeof(line));
     found = strtol(line, NULL, 10) > 0;
     line_of(&text, START_TIME_LINE, line, sizeof(line));
-    found = found && llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
+    found = found && strtoll(line, NULL, 10) > 0 &&
+            llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
     line_of(&text, DIRECTORY_LINE, line, sizeof(line));
     buffer_free(&text);
     return found && place_find(line, &named, &found, &ignored) && found &&
