@@ -8,11 +8,24 @@ static Lsn target_timeline_begin(const Run *run)
     return run->target_history.entries[run->target_history.count - 1].begin;
 }
 
-/*
- * Did the target reach the divergence in recovery, where hints are set without being logged? With
- * equal timelines it may have: a standby that was opened by deleting its signal file shows nothing
- * of it.
- */
+/* Was the target started again behind the divergence? A standby that was opened by deleting its
+ * signal file shows nothing else. */
+static bool was_started_behind_divergence(const Run *run)
+{
+    const Control *control = &run->target.control;
+
+    for (size_t i = 0; i < run->scanned.checkpoint_count; i++)
+    {
+        const ScanCheckpoint *checkpoint = &run->scanned.checkpoints[i];
+
+        if (!checkpoint->online && checkpoint->lsn >= run->divergence &&
+            (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn))
+            return true;
+    }
+    return false;
+}
+
+/* Did the target reach the divergence in recovery, where hints are set without being logged? */
 static bool was_in_recovery_at_divergence(const Run *run)
 {
     const ControlState state = run->target.control.state;
@@ -22,7 +35,7 @@ static bool was_in_recovery_at_divergence(const Run *run)
     return source->entries[source->count - 1].timeline ==
                target->entries[target->count - 1].timeline ||
            state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
-           target_timeline_begin(run) >= run->divergence;
+           target_timeline_begin(run) >= run->divergence || was_started_behind_divergence(run);
 }
 
 /*
