@@ -33,7 +33,7 @@ each_version(sub {
     # At a terminal.
     my $at_terminal = sub {
         my ($restore, $typed) = @_;
-        my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } @command, "--restore-command=$restore";
+        my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } @command, '--dry-run', "--restore-command=$restore";
         return run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', $quoted ],
             seconds => 30);
     };
