@@ -27,6 +27,7 @@ sub finds
         is(join("\n", map { $_->{message} } grep { !defined $_->{hint} && !defined $_->{detail} } @{ $report->{errors} }), '',
             "$name: each says what to do, or more about it");
         like($result->{stderr}, qr/\npg_rewind: hint: The target is unchanged\. [^\n]+\n\z/, 'the last line says the state of the target');
+        like($result->{stderr}, $option{last}, 'and what is next') if $option{last};
         is_same_tree(tree($target), $before, "$name: the target is as it was");
     }
     return;
@@ -54,6 +55,9 @@ each_version(sub {
 
     $source->stop;
     finds('hints, and nobody there', $target, $source, 3, [ qr/./, $hints ]);
+    # That the source can be reached again would not be enough, whatever was found first.
+    finds('no command, and nobody there', $target, $source, 1, [ qr/postgres|restore_command/, qr/./ ],
+        options => [ '--compare', '-c', '--bindir=/nonexistent' ], last => qr/must be mended before pg_rewind is run again\.$/);
 }, only => [ 10, 18 ]);
 
 # A copy of which all WAL is gone.
