@@ -286,6 +286,11 @@ sub wal_is_missing
         break => sub { my $path = $_[0]->path('postgresql.conf'); replace($path, slurp($path) . "nonsense\n") },
         says => ['could not read "restore_command" from target cluster', qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
         if $target->version >= 12;
+    fails('a configuration that is not in the data directory', $source, $target, options => \@restore,
+        break => sub { unlink $_[0]->path('postgresql.conf') },
+        says => ['could not read "restore_command" from target cluster',
+            qr{^pg_rewind: hint: If the configuration is not in the data directory, name its main file with --config-file\.$}m])
+        if $target->version >= 12;
     fails('restore command with an unknown placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
         says => ['invalid value for parameter "restore_command": "cp %x %p"', qr{^pg_rewind: detail: String contains unexpected placeholder "%x"\.$}m]);
