@@ -11,6 +11,7 @@ use RewindTest::Held;
 use RewindTest::Tree;
 
 my ($source, $target, $before);
+our $own_group;
 
 sub with_copy
 {
@@ -21,7 +22,8 @@ sub with_copy
     return;
 }
 
-# Start pg_rewind; its child is held before this step each time.
+# Start pg_rewind; its child is held before this step each time. In a process group of its own only where that is the point: the
+# kernel sends SIGHUP to a held process in a group that has lost its last parent.
 sub begin
 {
     my ($copy, $point, @options) = @_;
@@ -29,7 +31,7 @@ sub begin
     my $pid = fork() // die;
     if ($pid == 0)
     {
-        setpgrp(0, 0);
+        setpgrp(0, 0) if $own_group;
         open(STDERR, '>', $errors) or POSIX::_exit(126);
         @ENV{qw(LD_PRELOAD PG_REWIND_FAULT)} = ($ENV{PG_REWIND_FAULTS}, held_before($point));
         { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo, @options); }
@@ -119,6 +121,7 @@ sub signals_reach_the_child
     {
         with_copy(sub {
             my ($copy) = @_;
+            local $own_group = $group;
             my $run = begin($copy, 'query');
             my $child = held_child($run);
             kill 'TERM', $group ? -$run->{pid} : $run->{pid};

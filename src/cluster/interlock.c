@@ -2,32 +2,20 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
-#include "io/dir.h"
+#include "cluster/pid_file.h"
 #include "io/durable.h"
 #include "io/file.h"
-#include "io/place.h"
-#include "io/supervise.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define PID_FILE "postmaster.pid"
 #define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 #define PID_FILE_KEPT "postmaster.pid.pg_rewind.server"
-#define PID_FILE_SIZE_MAX (64 * 1024)
-#define PROC_FILE_SIZE_MAX (1024 * 1024)
-#define STAT_SIZE 1024 /* about 50 numbers of a process */
-#define DIRECTORY_LINE 2
-#define START_TIME_LINE 3
-#define CLOCK_TOLERANCE_SECONDS 3
-#define SHMEM_KEY_LINE 7      /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
-#define STATUS_LINE 8         /* LOCK_FILE_LINE_PM_STATUS */
 #define CLAIM_ATTEMPTS_MAX 10 /* somebody else may make the file again and again */
 
 /* What postmaster.pid says, as far as we made it. */
@@ -52,308 +40,6 @@ struct Interlock
     Buffer content;
 };
 
-/* Line number `number`, counting from 1, as a string without its end; empty when there is none. */
-static void line_of(const Buffer *text, int number, char *line, size_t size)
-{
-    size_t position = 0;
-    size_t length = 0;
-
-    for (; number > 1 && position < text->size; position++)
-    {
-        if (text->bytes[position] == '\n')
-            number--;
-    }
-    while (position < text->size && text->bytes[position] != '\n' && length + 1 < size)
-        line[length++] = (char) text->bytes[position++];
-    line[length] = '\0';
-}
-
-/*
- * The fields of a process's stat from the third one, its state, on; see proc(5). Empty: not known.
- * process is its number, or "self".
- */
-static void read_process_stat(const char *process, char *fields, size_t size)
-{
-    char path[64];
-    Buffer text = {0};
-    Error ignored;
-
-    fields[0] = '\0';
-    snprintf(path, sizeof(path), "/proc/%s/stat", process);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
-    {
-        /* Field 2 is the program's name in parentheses and may hold anything. */
-        const char *end = strrchr(buffer_string(&text), ')');
-
-        if (end != NULL && end[1] == ' ')
-            snprintf(fields, size, "%s", end + 2);
-    }
-    buffer_free(&text);
-}
-
-/* Has it ended, and only its parent has not asked how? So it is in containers whose process 1 does
- * not. */
-static bool is_zombie(long pid)
-{
-    char process[32];
-    char fields[STAT_SIZE];
-
-    snprintf(process, sizeof(process), "%ld", pid);
-    read_process_stat(process, fields, sizeof(fields));
-    return fields[0] == 'Z';
-}
-
-/*
- * Seconds since 1970 at which a process began: boot time, and field 22 of its stat in ticks. 0: not
- * known.
- */
-static time_t start_time_of(const char *process)
-{
-    char fields[STAT_SIZE];
-    Buffer text = {0};
-    Error ignored;
-    long ticks_per_second = sysconf(_SC_CLK_TCK);
-    const char *position;
-    long long boot = 0;
-    unsigned long long ticks = 0;
-    bool known = false;
-
-    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
-    {
-        position = strstr(buffer_string(&text), "\nbtime ");
-        if (position != NULL)
-            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
-    }
-    buffer_free(&text);
-    read_process_stat(process, fields, sizeof(fields));
-    position = fields;
-    for (int field = 3; position != NULL && field < 22; field++)
-    {
-        position = strchr(position, ' ');
-        position += position != NULL;
-    }
-    if (position != NULL)
-    {
-        ticks = strtoull(position, NULL, 10);
-        known = boot > 0 && ticks_per_second > 0;
-    }
-    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
-                 : 0;
-}
-
-/* Did the process begin after the lock file that names it was written? */
-static bool is_younger(long pid, const Buffer *text)
-{
-    char line[64];
-    char process[32];
-    time_t start;
-
-    line_of(text, START_TIME_LINE, line, sizeof(line));
-    snprintf(process, sizeof(process), "%ld", pid);
-    start = start_time_of(process);
-    return start != 0 && strtoll(line, NULL, 10) > 0 &&
-           (long long) start - CLOCK_TOLERANCE_SECONDS > strtoll(line, NULL, 10);
-}
-
-/* What program a process runs; false if that cannot be told. */
-static bool find_name(long pid, char *name, size_t size)
-{
-    char path[64];
-    Buffer comm = {0};
-    Error ignored;
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) && found)
-        line_of(&comm, 1, name, size);
-    buffer_free(&comm);
-    return found;
-}
-
-/*
- * A live negative pid is a single-user backend, or belongs to a process that got the number of a
- * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
- * after the file; we never do. What is left is a backend that is just starting, or a pid that was
- * given to another cluster's.
- */
-static bool is_single_user_backend(long pid, const Buffer *text)
-{
-    char name[64];
-    char key[64];
-
-    line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
-    if (key[0] != '\0' || !find_name(pid, name, sizeof(name)))
-        return true; /* what cannot be told: assume the worse */
-    return strstr(name, "postgres") != NULL && !is_younger(pid, text);
-}
-
-/* A server works in its data directory. Of another user's process this cannot be asked. */
-static bool works_in(long pid, const char *directory)
-{
-    char path[64];
-    Place server, own;
-    Error ignored;
-    bool found;
-
-    snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    return place_find(path, &server, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&server, &own);
-}
-
-/* A server runs as the owner of its data directory, or refuses to start. */
-static bool is_owner(const char *directory)
-{
-    struct stat status;
-    Error ignored;
-    bool found;
-
-    return file_stat(directory, &status, &found, &ignored) && found && status.st_uid == geteuid();
-}
-
-/*
- * As the server decides it (CreateLockFile in utils/init/miscinit.c), and by the process's age: one
- * that began after the file was written has only got the number, after a reboot or in a container.
- * That it works in the directory counts for more, since clocks are set.
- */
-static bool names_live_server(const char *directory, long number, const Buffer *text)
-{
-    long pid = labs(number);
-
-    if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
-        return false;
-    if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
-        return false;
-    if (is_zombie(pid))
-        return false;
-    if (number < 0)
-        return is_single_user_backend(pid, text);
-    return works_in(pid, directory) || !is_younger(pid, text);
-}
-
-/* Looking for a process of a server. */
-typedef struct ServerSearch
-{
-    const char *directory;
-    long pid;
-} ServerSearch;
-
-static bool look_at_process(void *context, const char *name, Error *error)
-{
-    static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
-    ServerSearch *search = context;
-    const long pid = strtol(name, NULL, 10);
-    char program[64];
-
-    (void) error;
-    if (pid <= 0 || !find_name(pid, program, sizeof(program)))
-        return true;
-    for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
-    {
-        if (strcmp(program, programs[i]) == 0 && works_in(pid, search->directory))
-            search->pid = pid;
-    }
-    return true;
-}
-
-bool server_process_find(const char *directory, long *pid, Error *error)
-{
-    ServerSearch search = {.directory = directory};
-    bool found;
-
-    if (!dir_names("/proc", look_at_process, &search, &found, error))
-        return false;
-    *pid = search.pid;
-    return true;
-}
-
-bool pid_file_is_own(const char *directory)
-{
-    char path[PATH_SIZE];
-    char line[PATH_SIZE];
-    Buffer text = {0};
-    Place named, own;
-    Error ignored;
-    bool found = false;
-
-    if (!path_join(path, sizeof(path), directory, PID_FILE, &ignored) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) || !found)
-        return false;
-    line_of(&text, 1, line, sizeof(line));
-    found = strtol(line, NULL, 10) > 0;
-    line_of(&text, START_TIME_LINE, line, sizeof(line));
-    found = found && strtoll(line, NULL, 10) > 0 &&
-            llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
-    line_of(&text, DIRECTORY_LINE, line, sizeof(line));
-    buffer_free(&text);
-    return found && place_find(line, &named, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&named, &own);
-}
-
-bool pid_file_is_stopping(const char *directory)
-{
-    char path[PATH_SIZE];
-    char line[64];
-    Buffer text = {0};
-    Error ignored;
-    bool found;
-    bool result = false;
-
-    if (path_join(path, sizeof(path), directory, PID_FILE, &ignored) &&
-        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) && found)
-    {
-        line_of(&text, STATUS_LINE, line, sizeof(line));
-        result = strncmp(line, "stopping", strlen("stopping")) == 0; /* PM_STATUS_STOPPING */
-    }
-    buffer_free(&text);
-    return result;
-}
-
-bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
-{
-    char path[PATH_SIZE];
-    char line[64];
-    char *end;
-    long number;
-    Buffer text = {0};
-    bool success = false;
-
-    *running = false;
-    *pid = 0;
-    if (!path_join(path, sizeof(path), directory, PID_FILE, error) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, found, error))
-        goto done;
-    if (!*found)
-    {
-        success = true;
-        goto done;
-    }
-    if (text.size == 0)
-    {
-        error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
-        error_hint(error, "Either a server is starting, or the file was left by one that crashed "
-                          "while starting. If no server is starting, remove the file.");
-        goto done;
-    }
-
-    line_of(&text, 1, line, sizeof(line));
-    errno = 0;
-    number = strtol(line, &end, 10);
-    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < -INT_MAX)
-    {
-        error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
-        error_hint(error, "No server can start while the file is there. Find out who made it, "
-                          "then remove it.");
-        goto done;
-    }
-    *running = names_live_server(directory, number, &text);
-    *pid = labs(number);
-    success = true;
-
-done:
-    buffer_free(&text);
-    return success;
-}
-
 /*
  * Seven lines as a standalone backend writes them: pid, directory, start time, port, no socket
  * directory, no listen address, and no shared memory key, which could name somebody else's segment.
@@ -362,7 +48,7 @@ static void make_claim(const Interlock *interlock, Buffer *content)
 {
     char absolute[PATH_MAX];
     const char *directory = realpath(interlock->directory, absolute);
-    const time_t start = start_time_of("self");
+    const time_t start = pid_file_own_start();
 
     buffer_clear(content);
     buffer_printf(content, "-%ld\n%s\n%lld\n5432\n\n\n\n", (long) getpid(),

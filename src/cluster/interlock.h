@@ -14,34 +14,6 @@
 
 typedef struct Interlock Interlock;
 
-/*
- * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
- * a live process that may be a server here: neither this one nor its parent, nor another user's
- * than the directory's owner, nor one that began after the file was written and works elsewhere,
- * nor one that has ended and was not waited for;
- * with a negative pid only when it may be a single-user backend. *pid without the sign, 0 when
- * there is none. Fails on an empty file and on a first line that is no number: a server may be
- * starting.
- */
-MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
-                              Error *error);
-
-/* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
-bool pid_file_is_stopping(const char *directory);
-
-/*
- * A process of a server that works in this directory, whatever postmaster.pid says: one that is
- * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
- */
-MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
-
-/*
- * Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
- * a copy that took the file along, also one at the same path: a copied file was not made when that
- * server started. A file system that does not say when leaves it open: no.
- */
-bool pid_file_is_own(const char *directory);
-
 /* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes
  * nothing. */
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);

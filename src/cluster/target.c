@@ -1,7 +1,7 @@
 #include "cluster/target.h"
 
 #include "base/log.h"
-#include "cluster/interlock.h"
+#include "cluster/pid_file.h"
 #include "format/backup_label.h"
 #include "format/recovery_conf.h"
 #include "format/relpath.h"

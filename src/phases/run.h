@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "cluster/interlock.h"
+#include "cluster/pid_file.h"
 #include "cluster/source.h"
 #include "cluster/target.h"
 #include "format/history.h"

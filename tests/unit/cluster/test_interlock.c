@@ -1,4 +1,5 @@
 #include "cluster/interlock.h"
+#include "cluster/pid_file.h"
 
 #include "directory.h"
 

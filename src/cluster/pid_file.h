@@ -1,0 +1,48 @@
+/*
+ * Is there a server in a data directory? What postmaster.pid says, and what the processes that it
+ * names, or that work there, are.
+ */
+#ifndef CLUSTER_PID_FILE_H
+#define CLUSTER_PID_FILE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <time.h>
+
+#define PID_FILE "postmaster.pid"
+#define PID_FILE_SIZE_MAX (64 * 1024)
+
+/*
+ * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
+ * a live process that may be a server here: neither this one nor its parent, nor another user's
+ * than the directory's owner, nor one that began after the file was written and works elsewhere,
+ * nor one that has ended and was not waited for;
+ * with a negative pid only when it may be a single-user backend. *pid without the sign, 0 when
+ * there is none. Fails on an empty file and on a first line that is no number: a server may be
+ * starting.
+ */
+MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
+                              Error *error);
+
+/* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
+bool pid_file_is_stopping(const char *directory);
+
+/*
+ * A process of a server that works in this directory, whatever postmaster.pid says: one that is
+ * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
+ */
+MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
+
+/*
+ * Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
+ * a copy that took the file along, also one at the same path: a copied file was not made when that
+ * server started. A file system that does not say when leaves it open: no.
+ */
+bool pid_file_is_own(const char *directory);
+
+/* When this process began, as a server writes it there. 0: not known. */
+time_t pid_file_own_start(void);
+
+#endif
