@@ -24,7 +24,7 @@ sub rewind_spelled
     my ($spelled, $directory) = $spelling{$spelling}->($target->data);
     my $former = Cwd::getcwd();
     chdir $directory or die "$directory: $!";
-    my $result = run([ rewind_argv($spelled, '--source-server', $source->conninfo, @$options) ],
+    my $result = run([ rewind_argv($spelled, defined $option{fault} ? ONCE : (), '--source-server', $source->conninfo, @$options) ],
         env => defined $option{fault} ? { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}, PG_REWIND_FAULT_LOG => $option{log} } : {});
     chdir $former or die "$former: $!";
     return $result;
