@@ -7,7 +7,8 @@
 use strict;
 use warnings;
 use lib 't/lib';
-use File::Basename qw(dirname);
+use HTTP::Tiny;
+use JSON::PP qw(decode_json);
 use RewindTest;
 use RewindTest::Manager;
 use Time::HiRes ();
@@ -134,12 +135,14 @@ sub make_nodes
     return;
 }
 
-# Patroni knows the others as streaming only some time after they do.
+# Patroni knows the others only some time after they stream, and fails over to none before.
 sub wait_for_standbys
 {
     my ($primary) = @_;
     wait_until(sub { join '', map { $_->log('patroni') } @nodes }, sub {
-        return $primary->try_sql('SELECT count(*) FROM pg_stat_replication WHERE state = $$streaming$$')->{stdout} eq $#nodes . "\n";
+        my $answer = HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$primary->{rest_port}/cluster");
+        my $members = eval { decode_json($answer->{content})->{members} } // [];
+        return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/ && $_->{lag} eq '0' } @$members;
     });
     return;
 }

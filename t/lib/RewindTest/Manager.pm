@@ -114,6 +114,8 @@ if ($pid == 0)
 {
     open(STDERR, '>', $errors) or die "$errors: $!";
     @ENV{qw(LD_PRELOAD PG_REWIND_FAULT)} = ($faults, $fault) if $fault ne '';
+    # The kernel lets a stopped process go on when its manager dies, unless it is in a group of its own.
+    setpgrp(0, 0) if $fault =~ /^stop:/;
     exec { $program } $program, @ARGV;
     exit 127;
 }
