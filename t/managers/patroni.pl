@@ -234,25 +234,16 @@ scenario('pg_rewind is killed before its changes', sub {
     $old->interrupt("kill:$before");
     crash($old);
     is_promoted($new);
-    ends_healthy($old, $new);
-}, needs => 'again');
+    ends_healthy($old, $new, statuses => '0');
+});
 
 scenario('pg_rewind is killed amid its changes', sub {
     my ($old, $new) = nodes(2);
     $old->interrupt("kill:$amid");
     crash($old);
     is_promoted($new);
-    ends_healthy($old, $new);
-}, needs => 'again');
-
-# What docs/patroni.md says about Patroni without the setting that removes the directory.
-scenario('pg_rewind is killed amid its changes, and Patroni keeps the directory', sub {
-    my ($old, $new) = nodes(2, keep_directory => 1);
-    $old->interrupt("kill:$amid");
-    crash($old);
-    is_promoted($new);
-    ends_healthy($old, $new);
-}, needs => 'again');
+    ends_healthy($old, $new, statuses => '0');
+});
 
 scenario('the node loses its power before the changes, amid them, and again', sub {
     my ($old, $new) = nodes(2);
@@ -364,6 +355,20 @@ scenario('the WAL of the divergence is recycled, and nobody has it', sub {
     is(statuses($old), '1', 'pg_rewind fails');
     is(scalar(my @calls = $old->calls('pg_basebackup')), $old->{backups} + 1, 'Patroni makes a base backup');
     $options{broken} = 0;
+});
+
+# What stays unfinished is not finished by Patroni: it starts the server again and again, which says what to do, until it is started again itself.
+scenario('pg_rewind is killed amid its changes more often than it runs itself again', sub {
+    my ($old, $new) = nodes(2, keep_directory => 1);
+    $old->interrupt("each-time:kill:$amid");
+    crash($old);
+    is_promoted($new);
+    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /run the same pg_rewind command again to finish.*failed to start postgres/s });
+    is(statuses($old), '2', 'the exit status is 2');
+    kill 'TERM', $old->{patroni};
+    waitpid($old->{patroni}, 0);
+    start_patroni($old);
+    ends_healthy($old, $new, statuses => '2 0');
 });
 
 scenario('the new primary dies amid the changes, and the third node takes over', sub {
