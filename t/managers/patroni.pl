@@ -7,9 +7,11 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use File::Basename qw(dirname);
 use HTTP::Tiny;
 use JSON::PP qw(decode_json);
 use RewindTest;
+use RewindTest::Guide;
 use RewindTest::Manager;
 use Time::HiRes ();
 
@@ -369,6 +371,32 @@ scenario('pg_rewind is killed amid its changes more often than it runs itself ag
     waitpid($old->{patroni}, 0);
     start_patroni($old);
     ends_healthy($old, $new, statuses => '2 0');
+});
+
+scenario('the commands of docs/patroni.md help where nobody has the WAL', sub {
+    my ($old, $new) = nodes(2, no_slots => 1, keep_directory => 1);
+    recycle($old);
+    is_promoted($new);
+    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /pg_rewind exit code=1.*failed to start postgres/s });
+    my %settings = map { s/\Q$old->{bindir}\E/\$BIN/r => 1 } split /\n/, slurp("$old->{dir}/patroni.yml");
+    my %variable = (SERVER => RewindTest::Manager::PROGRAMS, PG_REWIND => $ENV{PG_REWIND}, BIN => "$old->{dir}/links", CONFIG => "$old->{dir}/patroni.yml",
+        OLD => $old->data, NEW => "host=127.0.0.1 port=$new->{port} user=rewinder dbname=postgres");
+    my $output = '';
+    for my $block (blocks_of(slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md')))
+    {
+        my ($kind, $text) = @{$block}{qw(kind text)};
+        if ($kind eq 'sh adapt') { is(join(' ', grep { !defined $variable{$_} } $text =~ /^(\w+)=/mg), '', 'each variable has a value') }
+        elsif ($kind eq 'yaml') { is(join("\n", grep { !$settings{$_} } split /\n/, $text), '', 'the settings are those of the nodes') }
+        elsif ($kind eq 'sh')
+        {
+            my $result = $old->run_program([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%variable);
+            $output = $result->{stdout};
+            is($result->{status}, 0, (split /\n/, $text)[0]) or diag($output);
+        }
+        elsif ($kind eq 'text') { ok(shows($output, $text), 'it prints what the page shows') or diag("$output\nis not\n$text") }
+        else { fail("a block that nobody runs: $kind") }
+    }
+    ends_healthy($old, $new, statuses => '1');
 });
 
 scenario('the new primary dies amid the changes, and the third node takes over', sub {
