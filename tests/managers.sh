@@ -24,7 +24,7 @@ tests=()
 needed=()
 for manager in "${managers[@]}"; do
     manager=$(basename "$manager" .pl)
-    read -r -a more <<<"${needs[$manager]}"
+    read -r -a more <<<"${needs[$manager]?is no manager that is known here}"
     needed+=("${more[@]}")
     tests+=("t/managers/$manager.pl")
 done

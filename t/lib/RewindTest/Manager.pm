@@ -19,8 +19,6 @@ use warnings;
 use parent -norequire, 'RewindTest::Cluster';
 
 use Exporter ();
-use Fcntl ();
-use File::Basename qw(dirname);
 use IO::Socket::INET;
 use POSIX ();
 use RewindTest;
