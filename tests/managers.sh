@@ -36,7 +36,7 @@ keep_logs()
     stop_servers_below "$work"
     if [ -n "${PG_REWIND_TEST_KEEP:-}" ]; then
         mkdir -p "$checkout/build/managers"
-        cp -a "$work/run/kept/." "$checkout/build/managers/"
+        cp -a "$work/run/kept/." "$checkout/build/managers/" || true # no node was made
         echo "directories of nodes are in $checkout/build/managers"
     fi
     clean_up_work
