@@ -24,7 +24,7 @@ tests=()
 needed=()
 for manager in "${managers[@]}"; do
     manager=$(basename "$manager" .pl)
-    read -r -a more <<<"${needs[$manager]}"
+    read -r -a more <<<"${needs[$manager]?is no manager that is known here}"
     needed+=("${more[@]}")
     tests+=("t/managers/$manager.pl")
 done
@@ -36,7 +36,7 @@ keep_logs()
     stop_servers_below "$work"
     if [ -n "${PG_REWIND_TEST_KEEP:-}" ]; then
         mkdir -p "$checkout/build/managers"
-        cp -a "$work/run/kept/." "$checkout/build/managers/"
+        cp -a "$work/run/kept/." "$checkout/build/managers/" || true # no node was made
         echo "directories of nodes are in $checkout/build/managers"
     fi
     clean_up_work
