@@ -11,6 +11,7 @@
 #include "base/workers.h"
 #include "io/connection.h"
 #include "io/file.h"
+#include "io/place.h"
 #include "io/supervise.h"
 #include "report/report.h"
 
@@ -178,6 +179,9 @@ typedef struct Command
     bool help;
     bool version;
     int retries;
+    bool target_found; /* the directory that -D names, when the program began */
+    Place target_place;
+    int64_t target_birth;
     ReportFormat report_format;
     const char *report_file; /* NULL: standard output */
 } Command;
@@ -634,6 +638,29 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     return status;
 }
 
+/*
+ * A manager that takes the death of one process for the end of all may have put another directory
+ * in the place of the target, such as a base backup: that is not to be touched.
+ */
+static bool check_same_target(const Command *command, Error *error)
+{
+    const char *target = command->options.target;
+    Place place;
+    bool found;
+
+    if (!command->target_found)
+        return true;
+    if (!place_find(target, &place, &found, error))
+        return false;
+    /* The number of a directory that was removed is soon given to another one. */
+    if (found && place_same(&place, &command->target_place) &&
+        place_birth(target) == command->target_birth)
+        return true;
+    error_set(error, ERROR_FAILED, "directory \"%s\" is not the one any more that it was", target);
+    return error_hint(error, "Somebody has put another one in its place while the rewind was run "
+                             "again. Nothing is done with it.");
+}
+
 /* A SupervisedWork. */
 static int do_command(void *context, bool last)
 {
@@ -642,7 +669,7 @@ static int do_command(void *context, bool last)
     const Command *command = context;
     int status;
 
-    if (!open_report(command, &report_file, &error))
+    if (!check_same_target(command, &error) || !open_report(command, &report_file, &error))
     {
         log_error(&error);
         return STATUS_FAILED;
@@ -686,6 +713,10 @@ int main(int argc, char **argv)
     }
     if (!check_options(&command.options, argv[first_argument], &error))
         return refuse(&command, &error);
+    /* What cannot be looked at is told in its turn. */
+    if (!place_find(command.options.target, &command.target_place, &command.target_found, &error))
+        command.target_found = false;
+    command.target_birth = place_birth(command.options.target);
     /* A dry run leaves nothing to be finished. */
     return supervise(command.options.dry_run ? 0 : command.retries, do_command, &command,
                      STATUS_UNFINISHED);

@@ -94,6 +94,26 @@ sub child_is_killed_each_time
     return;
 }
 
+# By a manager that has taken the kill for the end, such as a base backup.
+sub directory_is_replaced
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $other = $target->copy('other');
+        my $run = begin($copy, 'apply');
+        my $child = held_child($run);
+        rename($copy->data, $copy->dir . '/former') or die;
+        rename($other->data, $copy->data) or die;
+        kill 'KILL', $child;
+        my $result = end($run);
+        is($result->{status}, 1, 'another directory lies in the place of the target: exit status 1');
+        like($result->{stderr}, qr/^pg_rewind: error: directory ".*" is not the one any more that it was$/m, 'it says why');
+        is_same_tree(tree($copy), $before, 'and does nothing with it');
+        $other->discard;
+    });
+    return;
+}
+
 sub work_is_left_unfinished
 {
     with_copy(sub {
@@ -173,6 +193,7 @@ each_version(sub {
     $before = tree($target);
     child_is_killed();
     child_is_killed_each_time();
+    directory_is_replaced();
     work_is_left_unfinished();
     signals_reach_the_child();
     parent_is_killed();

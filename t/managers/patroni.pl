@@ -219,12 +219,11 @@ sub ends_healthy
     return;
 }
 
-# Option needs: what the program must be able to do, and is left out without it.
 sub scenario
 {
-    my ($name, $test, %option) = @_;
+    my ($name, $test) = @_;
     my $only = $ENV{PG_REWIND_TEST_ONLY} // '';
-    return if $name !~ /$only/ || ($option{needs} && !$ENV{PG_REWIND_TEST_ALL});
+    return if $name !~ /$only/;
     subtest($name, sub {
         my $began = Time::HiRes::time();
         eval { $test->(); 1 } or fail("the scenario came to its end: $@");
@@ -283,7 +282,7 @@ scenario('Patroni is killed and started again while its pg_rewind works', sub {
     sleep 2;
     kill 'CONT', $first;
     ends_healthy($old, $new, statuses => '0 0');
-}, needs => 'wait');
+});
 
 # Patroni ends crash recovery itself before it calls pg_rewind, and that does not begin while a process of the crashed server lives.
 scenario('the postmaster is killed and a backend lives on for some seconds', sub {
