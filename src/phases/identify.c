@@ -448,7 +448,9 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
 
 /*
  * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
- * directory that cannot be written to is told later, with all else that cannot.
+ * directory that cannot be written to is told later, with all else that cannot. Where another run
+ * has ended a moment ago its caller may be starting the server: that is not hindered before there
+ * is something to be written.
  */
 static bool claim_target(Run *run, Error *error)
 {
@@ -457,7 +459,7 @@ static bool claim_target(Run *run, Error *error)
     long pid;
     Error ignored;
 
-    if (run->options->dry_run || run->problems > 0 ||
+    if (run->options->dry_run || run->lock_waited || run->problems > 0 ||
         interlock_claim_pid_file(run->interlock, error))
         return true;
     return target_server_running(target, &running, &pid, &ignored) && !running;

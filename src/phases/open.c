@@ -34,7 +34,7 @@ static bool acquire_lock(Run *run, RewindOutcome *outcome, Error *error)
             break;
         if (!told)
             log_info("waiting for another pg_rewind that works on directory \"%s\"", target);
-        told = true;
+        told = run->lock_waited = true;
         if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }

@@ -35,7 +35,8 @@ typedef struct Run
     char *scratch;    /* directory for WAL that is brought for the scan */
     int scratch_lock; /* of a dry run's, else -1 */
 
-    bool resumed; /* an interrupted rewind was finished first */
+    bool resumed;     /* an interrupted rewind was finished first */
+    bool lock_waited; /* another pg_rewind had the target before */
 
     /* What is wrong is said when it is found, and the run goes on looking for more. Nothing is
      * staged then. */

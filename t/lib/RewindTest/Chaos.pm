@@ -90,7 +90,7 @@ sub choose_round
         load_at_divergence => $dice->chance(20),
         load_at_stop => $dice->chance(30),
         busy_source => $dice->pick(qw(idle idle load operations copies)),
-        trouble => $dice->pick((0) x 57, qw(full_page_writes_off hints_late wal_level_minimal)),
+        trouble => $dice->pick((0) x 56, qw(full_page_writes_off hints_late wal_level_minimal checksums_off)),
         tablespace_of_source => $dice->chance(12),
         tablespace_of_target => $dice->chance(12),
         jobs => 1 + $dice->number(4),

@@ -136,6 +136,23 @@ sub make_trouble
         $cluster->sql('UPDATE history SET delta = 7; SELECT count(*) FROM history; CHECKPOINT; SELECT count(*) FROM history; CHECKPOINT');
         restart_with($cluster, 'wal_log_hints = on');
     }
+    checksums_are_off_for_a_while($run, $cluster) if $trouble eq 'checksums_off' && $side eq 'target' && $run->{choice}{checksums};
+    return;
+}
+
+# No record tells. The hints of that time are in no WAL. (Debian's program takes clusters of these versions.)
+sub checksums_are_off_for_a_while
+{
+    my ($run, $cluster) = @_;
+    return if $cluster->version < 13 || $cluster->version > 16;
+    $cluster->stop;
+    must_run([ program('pg_checksums'), '--disable', '-D', $cluster->data ]);
+    $cluster->start;
+    $cluster->sql(kill_index_entries(dice_of_indexes($run, 'without checksums')));
+    $cluster->sql(scan_indexes());
+    $cluster->stop;
+    must_run([ program('pg_checksums'), '--enable', '-D', $cluster->data ]);
+    $cluster->start;
     return;
 }
 
