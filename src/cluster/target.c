@@ -21,6 +21,7 @@
 #define LABEL_SIZE_MAX (1024 * 1024)
 #define VERSION_SIZE_MAX 1024
 #define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
+#define STOP_NANOSECONDS_MAX (10 * 1000 * 1000) /* between the last record and pg_control */
 #define GROUP_BITS 0050 /* of 0750, PG_DIR_MODE_GROUP in common/file_perm.h */
 
 static bool error_too_long(const char *directory, Error *error)
@@ -531,6 +532,28 @@ static bool look_whether_written(void *context, const DirEntry *entry, bool *des
     return true;
 }
 
+/*
+ * A server that is stopped writes pg_control right after its last record. pg_checksums ends by
+ * writing it as well, and cannot be started, read all files and come to that so soon: then no file
+ * need be looked at.
+ */
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    Error ignored;
+    bool found;
+    int64_t nanoseconds;
+
+    if (!path_join(path, sizeof(path), target->directory, CONTROL_PATH, &ignored) ||
+        !file_stat(path, &status, &found, &ignored) || !found ||
+        (status.st_mtim.tv_nsec == 0 && wal_time.tv_nsec == 0))
+        return false;
+    nanoseconds = (status.st_mtim.tv_sec - wal_time.tv_sec) * INT64_C(1000000000) +
+                  (status.st_mtim.tv_nsec - wal_time.tv_nsec);
+    return nanoseconds >= 0 && nanoseconds < STOP_NANOSECONDS_MAX;
+}
+
 bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
                                Error *error)
 {
@@ -552,7 +575,11 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         !file_stat(path, &status, &found, error))
         return false;
     if (found)
+    {
         search.stop = status.st_mtim;
+        if (control_was_written_at_stop(target, search.stop))
+            return true;
+    }
     if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
         return false;
     *written = search.found;
