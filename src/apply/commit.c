@@ -260,12 +260,12 @@ static bool check_still_ours(Interlock *interlock, Error *error)
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
-/* pg_control is the one that everything was planned with. */
-static bool check_control(const char *target_directory, const JournalHead *head, Error *error)
+bool commit_check_control(const char *target_directory,
+                          const uint8_t old_control[CONTROL_FILE_SIZE], Error *error)
 {
     bool same;
 
-    if (!commit_control_is(target_directory, head->old_control, &same, error))
+    if (!commit_control_is(target_directory, old_control, &same, error))
         return false;
     if (same)
         return true;
@@ -301,13 +301,15 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
 
     if (!prepare_blocker(target_directory, head->run_id, blocker, error) ||
         !keep_old_label(target_directory, &had_label, error) ||
-        !check_control(target_directory, head, error) || !check_still_ours(interlock, error) ||
+        !commit_check_control(target_directory, head->old_control, error) ||
+        !check_still_ours(interlock, error) ||
         !install_blocker(target_directory, blocker, head->run_id, committed, error))
         return false;
 
     /* Again, after the rename: a server takes the pid file before it reads the label, so one that
        we do not see now meets the blocker. */
-    if (check_still_ours(interlock, error) && check_control(target_directory, head, error))
+    if (check_still_ours(interlock, error) &&
+        commit_check_control(target_directory, head->old_control, error))
     {
         signals_hold_off();
         return true;

@@ -12,6 +12,10 @@ MUST_CHECK bool commit_control_is(const char *target_directory,
                                   const uint8_t expected[CONTROL_FILE_SIZE], bool *same,
                                   Error *error);
 
+/* An error if pg_control is not the one that everything is planned with: a server was there. */
+MUST_CHECK bool commit_check_control(const char *target_directory,
+                                     const uint8_t old_control[CONTROL_FILE_SIZE], Error *error);
+
 /* The state of a target with this journal, as blocker, poison and new pg_control show it. */
 MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *head,
                              PendingState *state, Error *error);

@@ -1,5 +1,6 @@
 #include "phases/run.h"
 
+#include "apply/commit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -459,9 +460,11 @@ static bool claim_target(Run *run, Error *error)
     long pid;
     Error ignored;
 
-    if (run->options->dry_run || run->lock_waited || run->problems > 0 ||
-        interlock_claim_pid_file(run->interlock, error))
+    if (run->options->dry_run || run->lock_waited || run->problems > 0)
         return true;
+    /* A server may have come and gone since pg_control was read: better told before the work. */
+    if (interlock_claim_pid_file(run->interlock, error))
+        return commit_check_control(target->directory, target->control.bytes, error);
     return target_server_running(target, &running, &pid, &ignored) && !running;
 }
 
