@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos fuzz bench demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -41,6 +41,10 @@ torture: setup
 chaos: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@RUNS="$(RUNS)" JOBS="$(JOBS)" SEED="$(SEED)" VERSIONS="$(VERSIONS)" KEEP="$(KEEP)" tests/chaos.sh
+
+# Real managers call the program: MANAGERS="patroni repmgr" or all of t/managers; see tests/managers.sh.
+managers: all
+	@tests/managers.sh $(MANAGERS)
 
 # Is each guard noticed when it is taken out? All of tests/guards, or GUARDS="wal_log_hints_off ready_kept".
 guards: setup

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
 # tests/setup.sh thorough: also what fuzzing, sanitizers and valgrind need.
+# tests/setup.sh packages NAME...: these Debian packages beside ours, and no servers of other versions.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -21,7 +22,7 @@ is_installed()
 apt_install()
 {
     echo "setup: installing $*" >&2
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@" >&2
 }
 
 install_packages()
@@ -94,6 +95,9 @@ install_servers()
     exec 9>&-
 }
 
-[ "${1:-}" != thorough ] || packages+=("${thorough_packages[@]}")
+case ${1:-} in
+    thorough) packages+=("${thorough_packages[@]}") ;;
+    packages) packages+=("${@:2}") ;;
+esac
 install_packages
-install_servers
+[ "${1:-}" = packages ] || install_servers
