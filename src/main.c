@@ -11,6 +11,7 @@
 #include "base/workers.h"
 #include "io/connection.h"
 #include "io/file.h"
+#include "io/supervise.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -39,6 +40,8 @@
 #define RETRY_TIMEOUT_DEFAULT_SECONDS 60
 #define WAIT_TIMEOUT_DEFAULT_SECONDS 300 /* checkpoint_timeout's default */
 #define TIMEOUT_MAX_SECONDS 86400
+#define RETRIES_DEFAULT 3
+#define RETRIES_MAX 10
 
 /* Options that have no letter. */
 enum
@@ -57,6 +60,7 @@ enum
     OPTION_REPORT,
     OPTION_REPORT_FILE,
     OPTION_RESTORE_COMMAND,
+    OPTION_RETRIES,
     OPTION_RETRY_TIMEOUT,
     OPTION_SAVE_DIVERGED_WAL,
     OPTION_SYNC_METHOD,
@@ -132,6 +136,10 @@ static const OptionRow option_rows[] = {
     {OPTION_RESTORE_COMMAND, "restore-command", "COMMAND",
      "retrieve WAL files from archives with this\n"
      "command (instead of the configured one)"},
+    {OPTION_RETRIES, "retries", "NUMBER",
+     "how often a rewind that was killed, or interrupted\n"
+     "amid its changes, is run again by itself\n"
+     "(default: 3; 0: all is done in one process)"},
     {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
      "how long a lost connection to the source is\n"
      "tried again (default: 60; 0: not at all)"},
@@ -168,6 +176,7 @@ typedef struct Command
     bool no_sync;
     bool help;
     bool version;
+    int retries;
     ReportFormat report_format;
     const char *report_file; /* NULL: standard output */
 } Command;
@@ -374,6 +383,8 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case OPTION_RESTORE_COMMAND:
         options->restore_command = value;
         return check_not_empty("--restore-command", value, error);
+    case OPTION_RETRIES:
+        return parse_number("--retries", value, 0, RETRIES_MAX, &command->retries, error);
     case OPTION_RETRY_TIMEOUT:
         return parse_number("--retry-timeout", value, 0, TIMEOUT_MAX_SECONDS,
                             &options->retry_timeout_seconds, error);
@@ -592,7 +603,8 @@ static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
     return kind == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
-static int run(const Command *command, ReportFile *report_file)
+/* The rewind; last: nothing comes after it, so this is where the report is written. */
+static int run(const Command *command, ReportFile *report_file, bool last)
 {
     static Error error; /* large, as is the report: not for the stack */
     static Report report;
@@ -609,9 +621,33 @@ static int run(const Command *command, ReportFile *report_file)
             log_error(&error);
         say_what_next(status, error.kind, &report);
     }
+    if (status == STATUS_UNFINISHED && !last && !stop_signalled())
+        return SUPERVISE_AGAIN;
     write_report(command, &report, status, report_file);
     lost_destroy(report.lost);
     arena_destroy(report.arena);
+    return status;
+}
+
+/* A SupervisedWork. */
+static int do_command(void *context, bool last)
+{
+    static Error error;
+    static ReportFile report_file;
+    const Command *command = context;
+    int status;
+
+    if (!open_report(command, &report_file, &error))
+    {
+        log_error(&error);
+        return STATUS_FAILED;
+    }
+    status = run(command, &report_file, last);
+    if (connection_attempts_go_on())
+    {
+        fflush(NULL);
+        _exit(status);
+    }
     return status;
 }
 
@@ -620,13 +656,12 @@ int main(int argc, char **argv)
     static Error error;
     static Command command; /* its mappings of tablespaces are in use to the end */
     static Keep keep;
-    static ReportFile report_file;
     int first_argument = argc;
-    int status;
 
     command.options.keep = &keep;
     command.options.jobs = default_jobs();
     command.options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
+    command.retries = RETRIES_DEFAULT;
     command.options.wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS;
     if (!file_open_standard())
         return STATUS_FAILED; /* there is nowhere to say so */
@@ -646,16 +681,7 @@ int main(int argc, char **argv)
     }
     if (!check_options(&command.options, argv[first_argument], &error))
         return refuse(&command, &error);
-    if (!open_report(&command, &report_file, &error))
-    {
-        log_error(&error);
-        return STATUS_FAILED;
-    }
-    status = run(&command, &report_file);
-    if (connection_attempts_go_on())
-    {
-        fflush(NULL);
-        _exit(status);
-    }
-    return status;
+    /* A dry run leaves nothing to be finished. */
+    return supervise(command.options.dry_run ? 0 : command.retries, do_command, &command,
+                     STATUS_UNFINISHED);
 }

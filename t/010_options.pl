@@ -58,7 +58,7 @@ subtest 'help' => sub {
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
         . 'write-recovery-conf tablespace-mapping checkpoint compare config-file debug keep keep-config late-start no-ensure-shutdown report report-file '
-        . 'restore-command retry-timeout save-diverged-wal sync-method wait-timeout wal-archive version help',
+        . 'restore-command retries retry-timeout save-diverged-wal sync-method wait-timeout wal-archive version help',
         'help names every option, in order');
     is(scalar(grep { /^ {2}(?:-|    --)/ && !/^.{31}  \S/ && !/^  -T, --tablespace-mapping=OLD=NEW$/ } split /\n/, $help), 0,
         'texts begin in column 34, below the one option that is longer');

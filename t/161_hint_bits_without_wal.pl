@@ -41,7 +41,7 @@ sub rows_are
     return;
 }
 
-# A target that passes the divergence in recovery.  Options: promoted => 1.
+# A target that passes the divergence in recovery.  Options: promoted => 1, or opened => 1: by deleting its signal file.
 sub passed_in_recovery
 {
     my ($version, %option) = @_;
@@ -67,8 +67,13 @@ sub passed_in_recovery
         $target->promote;
         $target->sql('INSERT INTO other VALUES (100); CHECKPOINT');
     }
-    $target->stop;
     $primary->stop('immediate');
+    if ($option{opened})
+    {
+        $target->open_without_promotion;
+        $target->sql('INSERT INTO other VALUES (100); CHECKPOINT');
+    }
+    $target->stop;
     $primary->discard;
     return ($source, $target);
 }
@@ -139,6 +144,9 @@ each_version(sub {
     });
     subtest('the same, promoted later', sub {
         rows_are(passed_in_recovery($version, promoted => 1), 0, 'no row of the lost transaction is visible');
+    });
+    subtest('the same, opened later by deleting its signal file', sub {
+        rows_are(passed_in_recovery($version, opened => 1), 0, 'no row of the lost transaction is visible');
     });
     subtest('cut off by the promotion of the target', sub {
         rows_are(cut_off_by_promotion($version), 2000, 'no row is lost');

@@ -192,7 +192,7 @@ sub waits_for_no_reader
         1 while syswrite($writer, '.' x 4096);
         fcntl($writer, F_SETFL, $flags);
 
-        my $pid = begin($copy, sub { POSIX::dup2(fileno $writer, 2) }, '--debug');
+        my $pid = begin($copy, sub { POSIX::dup2(fileno $writer, 2) }, ONCE, '--debug');
         wait_until('pg_rewind has opened the target',
             sub { grep { (readlink // '') eq $copy->data } glob("/proc/$pid/fd/*") });
         Time::HiRes::sleep(0.2);    # by then it waits for the reader; sooner is no fault

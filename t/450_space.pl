@@ -160,7 +160,7 @@ sub begin_rewind
     my $pid = fork() // die;
     return ($pid, $errors) if $pid;
     open(STDERR, '>', $errors) or POSIX::_exit(126);
-    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($small->{copy}->data, '--source-pgdata', $source->data); }
+    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($small->{copy}->data, ONCE, '--source-pgdata', $source->data); }
     POSIX::_exit(127);
 }
 

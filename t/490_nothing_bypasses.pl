@@ -94,7 +94,7 @@ exec strace -f -y -s 0 -qq -o '$trace' -e 'trace=?clone,?clone3,execve,${\ join 
     -E LD_PRELOAD='$ENV{PG_REWIND_FAULTS}' -E PG_REWIND_FAULT_LOG='$log' '$ENV{PG_REWIND}' "\$@"
 END
     chmod 0700, $strace;
-    my $result = rewind($copy, $source, kind => $kind, program => $strace, options => [ '--jobs', 3 ]);
+    my $result = rewind($copy, $source, kind => $kind, program => $strace, options => [ ONCE, '--jobs', 3 ]);
     is($result->{status}, 0, 'a rewind under strace succeeds') or diag($result->{stderr});
 
     my $kernel = seen_by_kernel(slurp($trace), $log);

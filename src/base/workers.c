@@ -13,7 +13,9 @@
 /* Read by the handler and by all threads: lock-free atomics. */
 static atomic_int stop_signal;
 static atomic_bool stops_held_off;
-static atomic_int late_signal; /* came while stops were held off, and nobody was told yet */
+static atomic_bool signalled[2]; /* by others, and by the parent that hands signals on */
+static pid_t parent_process;     /* 0: none that does */
+static atomic_int late_signal;   /* came while stops were held off, and nobody was told yet */
 
 /* What the threads of one workers_run share. */
 typedef struct Run
@@ -266,11 +268,14 @@ bool stop_pause(int milliseconds, Error *error)
     return stop_check(error);
 }
 
-static void handle_stop(int number)
+static void handle_stop(int number, siginfo_t *info, void *ignored)
 {
+    const bool handed_on = parent_process != 0 && info->si_pid == parent_process;
+
+    (void) ignored;
     /* A second signal ends the process as if there were no handler: every instant is safe to die
      * at. */
-    if (!atomic_load(&stops_held_off) && stop_signal != 0)
+    if (atomic_exchange(&signalled[handed_on], true) && !atomic_load(&stops_held_off))
     {
         signal(number, SIG_DFL);
         raise(number);
@@ -294,7 +299,8 @@ void signals_install(void)
     sigaction(SIGCHLD, &action, NULL);
 
     /* Without SA_RESTART: waiting calls return and look at the flag. */
-    action.sa_handler = handle_stop;
+    action.sa_sigaction = handle_stop;
+    action.sa_flags = SA_SIGINFO;
     for (size_t index = 0; index < sizeof(stops) / sizeof(stops[0]); index++)
     {
         struct sigaction before;
@@ -304,6 +310,11 @@ void signals_install(void)
             continue;
         sigaction(stops[index], &action, NULL);
     }
+}
+
+void signals_set_parent(pid_t parent)
+{
+    parent_process = parent;
 }
 
 void signals_heed_again(void)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Called once for each item, in ascending order of items over all threads; worker is 0 .. jobs - 1
@@ -53,6 +54,10 @@ MUST_CHECK bool stop_pause(int milliseconds, Error *error);
  * are held off.
  */
 void signals_install(void);
+
+/* A process that hands on the signals that it gets, to this one, which may have got them as well: a
+ * second signal is then the second of the same sender. */
+void signals_set_parent(pid_t parent);
 
 /* Has a signal come that asks for a stop, whether or not stops are held off? */
 bool stop_signalled(void);

@@ -6,6 +6,7 @@
 #include "io/durable.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "io/supervise.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -184,7 +185,7 @@ static bool names_live_server(const char *directory, long number, const Buffer *
 {
     long pid = labs(number);
 
-    if (pid == 0 || pid == getpid() || pid == getppid())
+    if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
         return false;
     if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
         return false;

@@ -433,6 +433,20 @@ static bool is_lost_and_found(const char *path)
     return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
 }
 
+static bool look_whether_readable(const char *directory, const DirEntry *entry, bool *readable,
+                                  Error *error)
+{
+    char path[PATH_SIZE];
+
+    if (!path_join(path, sizeof(path), directory, entry->path, error))
+        return false;
+    errno = 0;
+    *readable = place_can_be_read(path);
+    if (!*readable && errno != EACCES)
+        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    return true;
+}
+
 static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
     const ListWalk *walk = context;
@@ -456,15 +470,9 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
         *descend = false; /* the file system's own, and only root's to read */
     else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
     {
-        char path[PATH_SIZE];
-
-        if (!path_join(path, sizeof(path), walk->directory, entry->path, error))
+        if (!look_whether_readable(walk->directory, entry, descend, error))
             return false;
-        errno = 0;
-        file.unreadable = !place_can_be_read(path);
-        if (file.unreadable && errno != EACCES)
-            return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-        *descend = !file.unreadable;
+        file.unreadable = !*descend;
     }
     return walk->visit(walk->context, &file, error);
 }
@@ -483,4 +491,67 @@ bool target_list(const Target *target, SourceFileVisitor visit, void *context, E
         .directory = target->directory, .tolerant = true, .visit = visit, .context = context};
 
     return dir_walk(target->directory, visit_entry, follow_link, &walk, error);
+}
+
+/* Looking for a relation's file that was written after the server was shut down. */
+typedef struct WrittenSearch
+{
+    const Target *target;
+    struct timespec stop;
+    bool found;
+} WrittenSearch;
+
+/* Times without a fraction were cut off when the directory was copied. */
+static bool is_after(struct timespec time, struct timespec stop)
+{
+    if (time.tv_sec != stop.tv_sec)
+        return time.tv_sec > stop.tv_sec;
+    return time.tv_nsec > stop.tv_nsec || (time.tv_nsec == 0 && stop.tv_nsec == 0);
+}
+
+static bool look_whether_written(void *context, const DirEntry *entry, bool *descend, Error *error)
+{
+    WrittenSearch *search = context;
+    RelationFile file;
+
+    if (S_ISDIR(entry->status->st_mode))
+    {
+        /* Each file of a relation lies below one of these. */
+        *descend = !search->found && (strncmp(entry->path, "base", 4) == 0 ||
+                                      strncmp(entry->path, "global", 6) == 0 ||
+                                      strncmp(entry->path, "pg_tblspc", 9) == 0);
+        return !*descend || look_whether_readable(search->target->directory, entry, descend, error);
+    }
+    if (!search->found && S_ISREG(entry->status->st_mode) && entry->status->st_size > 0 &&
+        relpath_parse(search->target->control.version, entry->path, &file))
+        search->found = is_after(entry->status->st_mtim, search->stop);
+    return true;
+}
+
+bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
+                               Error *error)
+{
+    const Control *control = &target->control;
+    WrittenSearch search = {.target = target, .stop.tv_sec = control->checkpoint.time};
+    char wal_directory[PATH_SIZE];
+    char name[WAL_NAME_SIZE];
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    *written = false;
+    if (control->state != STATE_SHUTDOWNED)
+        return true;
+    wal_segment_name(shape, control->checkpoint.timeline,
+                     wal_segment_of(shape, control->checkpoint_lsn), name);
+    if (!path_join(wal_directory, sizeof(wal_directory), target->directory, "pg_wal", error) ||
+        !path_join(path, sizeof(path), wal_directory, name, error) ||
+        !file_stat(path, &status, &found, error))
+        return false;
+    if (found)
+        search.stop = status.st_mtim;
+    if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
+        return false;
+    *written = search.found;
+    return true;
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cluster/source.h"
 #include "format/control.h"
+#include "format/walpage.h"
 
 #include <stdbool.h>
 
@@ -41,6 +42,15 @@ MUST_CHECK bool target_read(Target *target, Error *error);
  * was shut down. One file that is older is enough: as a rule the first one that is looked at.
  */
 MUST_CHECK bool target_rewritten_since_stop(const Target *target, bool *rewritten, Error *error);
+
+/*
+ * Has something written to a file of a relation since the server was shut down? pg_checksums of 15
+ * and later writes only pages whose checksum does not fit. By the files' times against that of the
+ * WAL segment that its last record went to, or where that is gone of its checkpoint; false unless
+ * it was shut down.
+ */
+MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
+                                          bool *written, Error *error);
 
 /* Is a server running on it? By postmaster.pid (pid_file_look in interlock.h, also for errors).
  * *pid for the message. */

@@ -434,21 +434,22 @@ static void collect_lists(const Cut *cut, Arena *arena, ScanResult *result)
                                      sizeof(ScanTablespace), &result->tablespace_count);
     result->checkpoints = join_lists(cut, arena, offsetof(Summary, checkpoints),
                                      sizeof(ScanCheckpoint), &result->checkpoint_count);
+    result->parameters = join_lists(cut, arena, offsetof(Summary, parameters),
+                                    sizeof(ScanParameters), &result->parameter_count);
+    result->hint_images = join_lists(cut, arena, offsetof(Summary, hint_images), sizeof(Lsn),
+                                     &result->hint_image_count);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
-/* The first record of a kind that proves a setting, or LSN_INVALID. offset is that of an Lsn in
- * Summary. */
-static Lsn first_proof(const Cut *cut, size_t offset)
+/* The first list of running transactions, or LSN_INVALID. */
+static Lsn first_running_xacts(const Cut *cut)
 {
     for (size_t i = cut->first; i < chain_count(cut->chain); i++)
     {
-        Lsn lsn;
-        memcpy(&lsn, (const char *) from_floor(cut, i) + offset, sizeof(lsn));
-        if (lsn != LSN_INVALID)
-            return lsn;
+        if (from_floor(cut, i)->running_xacts_lsn != LSN_INVALID)
+            return from_floor(cut, i)->running_xacts_lsn;
     }
     return LSN_INVALID;
 }
@@ -479,23 +480,20 @@ static bool was_down_until(const Cut *cut, Lsn lsn)
  * to have been right before; that it was right is known if a record before it proves it, or if the
  * server was down up to it.
  */
-static void judge_parameters(const Cut *cut, Arena *arena, ScanResult *result)
+static void judge_parameters(const Cut *cut, ScanResult *result)
 {
-    size_t count;
-    SummaryParameters *changes =
-        join_lists(cut, arena, offsetof(Summary, parameters), sizeof(SummaryParameters), &count);
+    const ScanParameters *changes = result->parameters;
 
-    if (count == 0)
+    if (result->parameter_count == 0)
         return;
-    Lsn hints_proof = first_proof(cut, offsetof(Summary, hint_image_lsn));
-    Lsn level_proof = first_proof(cut, offsetof(Summary, running_xacts_lsn));
+    Lsn level_proof = first_running_xacts(cut);
     Lsn first = changes[0].lsn;
     bool down = was_down_until(cut, first);
-    if (!down && (hints_proof == LSN_INVALID || hints_proof > first))
+    if (!down && (result->hint_image_count == 0 || result->hint_images[0] > first))
         result->hints_not_logged_at = first;
     if (!down && (level_proof == LSN_INVALID || level_proof > first))
         result->wal_minimal_at = first;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < result->parameter_count; i++)
     {
         if (result->hints_not_logged_at == LSN_INVALID && !changes[i].log_hints)
             result->hints_not_logged_at = changes[i].lsn;
@@ -527,7 +525,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     result->oldest_running_xid = oldest_running(&cut);
     collect_prepared(&cut, arena, result);
     collect_lists(&cut, arena, result);
-    judge_parameters(&cut, arena, result);
+    judge_parameters(&cut, result);
     result->blocks = chain->blocks;
     if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
         result->rebuilt = chain->rebuilt;

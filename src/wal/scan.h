@@ -106,6 +106,14 @@ typedef struct ScanPrepared
     bool finished; /* COMMIT or ROLLBACK PREPARED came later */
 } ScanPrepared;
 
+/* A change of settings that WAL tells. */
+typedef struct ScanParameters
+{
+    Lsn lsn;
+    int32_t wal_level;
+    bool log_hints;
+} ScanParameters;
+
 /* What was found from the floor on; lists in the arena given. */
 typedef struct ScanResult
 {
@@ -129,6 +137,11 @@ typedef struct ScanResult
     size_t tablespace_count;
     ScanCheckpoint *checkpoints; /* from the floor on, in order of lsn */
     size_t checkpoint_count;
+    ScanParameters *parameters; /* from the floor on, in order of lsn */
+    size_t parameter_count;
+    Lsn *hint_images; /* full-page images for hints: of those between two shutdown checkpoints or
+                         ends of recovery at least one, in order of lsn */
+    size_t hint_image_count;
     bool full_page_writes_off; /* a checkpoint or FPW_CHANGE says off, from the floor on */
     /*
      * The parameter change after or before which hints may not have been logged (without checksums

@@ -67,6 +67,8 @@ static void note_checkpoint(Summary *summary, const WalRecord *record, const Wal
                            .checkpoint = event->checkpoint};
 
     buffer_append(&summary->checkpoints, &item, sizeof(item));
+    if (!event->online)
+        summary->hint_image_noted = false;
     if (!event->checkpoint.full_page_writes)
         summary->full_page_writes_off = true;
 }
@@ -161,10 +163,18 @@ static void note_tablespace(Summary *summary, const WalRecord *record, const Wal
 
 static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
-    SummaryParameters item = {
+    ScanParameters item = {
         .lsn = record->lsn, .wal_level = event->wal_level, .log_hints = event->flag};
 
     buffer_append(&summary->parameters, &item, sizeof(item));
+}
+
+/* One of each run of the server is enough. */
+static void note_hint_image(Summary *summary, Lsn lsn)
+{
+    if (!summary->hint_image_noted)
+        buffer_append(&summary->hint_images, &lsn, sizeof(lsn));
+    summary->hint_image_noted = true;
 }
 
 static void note_unknown(Summary *summary, const WalRecord *record)
@@ -224,9 +234,11 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
         note_unknown(summary, record);
         break;
+    case WAL_EVENT_END_OF_RECOVERY:
+        summary->hint_image_noted = false;
+        break;
     case WAL_EVENT_NONE:
     case WAL_EVENT_SWITCH:
-    case WAL_EVENT_END_OF_RECOVERY:
         break;
     }
 }
@@ -237,9 +249,8 @@ static __attribute__((noinline)) bool note_record(Summary *summary, const WalRec
 {
     WalEvent event;
 
-    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT &&
-        summary->hint_image_lsn == LSN_INVALID)
-        summary->hint_image_lsn = record->lsn;
+    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT)
+        note_hint_image(summary, record->lsn);
     if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_NEXTOID &&
         record->data_size == sizeof(uint32_t))
         summary->next_oid = load_u32(record->data);
@@ -298,6 +309,7 @@ void summary_destroy(Summary *summary)
     buffer_free(&summary->prepared);
     buffer_free(&summary->finished);
     buffer_free(&summary->parameters);
+    buffer_free(&summary->hint_images);
     arena_destroy(summary->strings);
     free(summary);
 }

@@ -23,13 +23,6 @@ typedef struct SummaryFinished
     uint32_t xid;
 } SummaryFinished;
 
-typedef struct SummaryParameters
-{
-    Lsn lsn;
-    int32_t wal_level;
-    bool log_hints;
-} SummaryParameters;
-
 /* Lists hold items one behind the other, in order of lsn. */
 typedef struct Summary
 {
@@ -48,7 +41,9 @@ typedef struct Summary
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
     Buffer prepared;       /* ScanPrepared; gids in strings */
     Buffer finished;       /* SummaryFinished */
-    Buffer parameters;     /* SummaryParameters */
+    Buffer parameters;     /* ScanParameters */
+    Buffer hint_images;    /* Lsn: see ScanResult */
+    bool hint_image_noted; /* the next one is not listed */
     Arena *strings;        /* NULL: none yet */
     uint64_t commit_count;
     Lsn first_commit_lsn; /* only if commit_count */
@@ -57,8 +52,6 @@ typedef struct Summary
     uint32_t oldest_running_xid; /* of the last list of running transactions before the divergence;
                                     0: there is none */
     Oid next_oid; /* of the last XLOG_NEXTOID: lower numbers may be given away; 0: there is none */
-    Lsn hint_image_lsn; /* the first full-page image for a hint: hints are logged; LSN_INVALID: none
-                         */
     Lsn running_xacts_lsn; /* the first list of running transactions: wal_level is not minimal */
     bool full_page_writes_off;
     bool custom_rmgr_seen;

@@ -122,7 +122,7 @@ sub rewind
     $conninfo =~ s/user=\S+/user=$option{user}/ if defined $option{user};
     my @source = $kind eq 'server' ? ('--source-server', $conninfo) : ('--source-pgdata', $source->data);
     my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
-    my @arguments = (@source, @{ $option{options} // [] });
+    my @arguments = (@source, defined $option{fault} || $env{LD_PRELOAD} ? ONCE : (), @{ $option{options} // [] });
     # (A proxy counts what passes.)
     my $foretold = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
         ? undef : foretold($target, \@arguments, \%env);

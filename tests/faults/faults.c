@@ -17,6 +17,9 @@
  * (rename: the new path), as in rename@*\/backup_label. ONE;OTHER is the first call that matches
  * OTHER after the first that matches ONE. But for N+ it happens once.
  *
+ * PG_REWIND_FAULT_ONCE=FILE: nothing happens but to the process that can remove FILE: one of those
+ * that the program makes to run its work again.
+ *
  * PG_REWIND_FAULT_LOG=FILE: a line for each call counted, "N CALL PATH"; r before the number of
  * calls that change nothing.
  *
@@ -288,6 +291,15 @@ static bool is_meant(const char *call, const char *path, bool reads, bool takes_
     return where_onwards ? number >= where_number && takes_space : number == where_number;
 }
 
+/* With PG_REWIND_FAULT_ONCE: is this the process that it happens to? */
+static bool is_the_one(void)
+{
+    REAL(int, unlink, const char *);
+    const char *once = getenv("PG_REWIND_FAULT_ONCE");
+
+    return once == NULL || real(once) == 0;
+}
+
 /* Count a call and let it be struck. True: it is to fail, errno is set. */
 static bool strike(const char *call, const char *path, Class class)
 {
@@ -304,7 +316,7 @@ static bool strike(const char *call, const char *path, Class class)
     if (log_fd >= 0)
         put_line(log_fd, "%s%llu %s %s\n", reads ? "r" : "", (unsigned long long) number, call,
                  path);
-    if (is_meant(call, path, reads, class == TAKES_SPACE, number))
+    if (is_meant(call, path, reads, class == TAKES_SPACE, number) && is_the_one())
     {
         if (action == ACTION_KILL)
             raise(SIGKILL);
@@ -806,6 +818,14 @@ int posix_spawn(pid_t *restrict pid, const char *restrict path,
     if (strike("run", path, CHANGES))
         return errno;
     return real(pid, path, actions, attributes, arguments, environment);
+}
+
+/* The child is this program still, and goes on counting. */
+pid_t fork(void)
+{
+    REAL(pid_t, fork, void);
+
+    return real();
 }
 
 /* It only hurries what happens anyway, and proves nothing. */

@@ -11,7 +11,7 @@ use POSIX ();
 use Time::HiRes ();
 
 our @EXPORT = qw(rewind_argv run must_run wait_until slurp spew append program work_dir
-    PATIENCE_SECONDS);
+    PATIENCE_SECONDS ONCE);
 
 # How long anything may take before the test fails.
 use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 90;
@@ -33,6 +33,10 @@ sub END
     system('rm', '-rf', $work_dir);
     $? = $status;
 }
+
+# For a test that interrupts pg_rewind and looks at what it leaves: it works in the process that was started, and is not run
+# again by itself.
+use constant ONCE => '--retries=0';
 
 # The command for a rewind of a data directory. PG_REWIND_TEST_OPTIONS are for all runs, as --late-start.
 sub rewind_argv

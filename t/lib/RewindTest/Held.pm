@@ -9,7 +9,7 @@ use Exporter 'import';
 use POSIX ();
 use RewindTest::Command;
 
-our @EXPORT = qw(hold go_on end_by_kill);
+our @EXPORT = qw(hold go_on end_by_kill held_before);
 
 my %held;    # by process id
 END { kill 'KILL', keys %held }
@@ -30,6 +30,9 @@ my %call = (
     cleanup => "$control;unlink\@*/pg_rewind.work/*",
 );
 
+# What faults.c shall hold for such a step.
+sub held_before { my ($point) = @_; return "stop:$call{$point}" }
+
 # Start pg_rewind, and wait until it has stopped itself: before that step, or the first call of that name (create, write,
 # sync ...), or where faults.c says (a number, CALL@PATTERN).
 sub hold
@@ -44,7 +47,7 @@ sub hold
         $ENV{LD_PRELOAD} = $ENV{PG_REWIND_FAULTS};
         $ENV{PG_REWIND_FAULT} = "stop:$where";
         my @source = (grep { /^--source-pgdata/ } @options) ? () : ('--source-server', $source->conninfo);
-        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($target->data, @source, @options); }
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($target->data, ONCE, @source, @options); }
         POSIX::_exit(127);
     }
     $held{$pid} = 1;

@@ -109,11 +109,16 @@ note('begin', $fault, @ARGV);
 sleep $1 if $fault =~ s/^delay:([\d.]+)//;
 # Unbuffered, as the program's own: what it says when it dies is there.
 my $errors = "$calls/$name.$$.stderr";
+my $wrapper = $$;
 my $pid = fork() // die "could not fork: $!";
 if ($pid == 0)
 {
     open(STDERR, '>', $errors) or die "$errors: $!";
+    my $each_time = $fault =~ s/^each-time://;
     @ENV{qw(LD_PRELOAD PG_REWIND_FAULT)} = ($faults, $fault) if $fault ne '';
+    $ENV{PG_REWIND_FAULT_ONCE} = "$calls/taken.$wrapper" if !$each_time;
+    # The kernel lets a stopped process go on when its manager dies, unless it is in a group of its own.
+    setpgrp(0, 0) if $fault =~ /^stop:/;
     exec { $program } $program, @ARGV;
     exit 127;
 }
@@ -132,7 +137,8 @@ END
     return;
 }
 
-# What the next call that has no fault yet meets: what tests/faults/faults.c knows, or 'delay:SECONDS' before it begins.
+# What the next call that has no fault yet meets: what tests/faults/faults.c knows, or 'delay:SECONDS' before it begins. The program runs its work
+# again by itself after a kill: it is met once by each call, with 'each-time:' before it by each of its processes.
 sub interrupt
 {
     my ($self, $fault) = @_;

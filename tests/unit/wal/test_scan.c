@@ -916,6 +916,32 @@ static void test_parameter_changes(void **state)
     }
 }
 
+/* Of what lies between two shutdown checkpoints at least one; here that is exactly one, since all
+ * is in one segment. */
+static void test_images_for_hints(void **state)
+{
+    WalWriter *writer = writer_create();
+    const char *what = "hchhcChCChh"; /* as above */
+    Lsn lsns[16];
+    End end;
+    ScanResult result;
+    Lsn before = writer_filler(writer, 100);
+
+    (void) state;
+    for (size_t k = 0; what[k] != '\0'; k++)
+        lsns[k] = what[k] == 'h'
+                      ? write_hint_image(writer)
+                      : write_checkpoint(writer, what[k] == 'c' ? before : LSN_INVALID, 1);
+    WalScan *scan = forward(writer, before, before, 1, &end);
+    finish(scan, lsns[1], lsns[1], &result);
+    assert_int_equal(result.hint_image_count, 3);
+    assert_int_equal(result.hint_images[0], lsns[2]);
+    assert_int_equal(result.hint_images[1], lsns[6]);
+    assert_int_equal(result.hint_images[2], lsns[9]);
+    scan_destroy(scan);
+    free(writer);
+}
+
 static int set_up(void **state)
 {
     (void) state;
@@ -956,6 +982,7 @@ int main(void)
         cmocka_unit_test(test_lists),
         cmocka_unit_test(test_full_page_writes),
         cmocka_unit_test(test_parameter_changes),
+        cmocka_unit_test(test_images_for_hints),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -144,9 +144,9 @@ static void test_floor(void **state)
         assert_int_equal(summary->facts.first_lsn, lsns[0]);
         assert_int_equal(is_named(summary, 0), floor == 0);
         assert_int_equal(is_named(summary, 4), floor <= 4);
-        assert_int_equal(summary->hint_image_lsn, floor <= 2   ? lsns[2]
-                                                  : floor <= 6 ? lsns[6]
-                                                               : LSN_INVALID);
+        assert_int_equal(ITEM_COUNT(summary->hint_images, Lsn), floor <= 6);
+        if (floor <= 6)
+            assert_int_equal(ITEM(summary->hint_images, Lsn, 0), floor <= 2 ? lsns[2] : lsns[6]);
         assert_int_equal(summary->running_xacts_lsn, floor <= 3 ? lsns[3] : lsns[7]);
         assert_int_equal(summary->oldest_running_xid, 504);
         size_t prepared = floor <= 1 ? 2 : floor <= 5 ? 1 : 0;

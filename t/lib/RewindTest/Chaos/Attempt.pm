@@ -112,6 +112,7 @@ sub without_leftover
     $files =~ s{^(\S*/)?pg_rewind\.work\S* .*\n}{}mg;
     my $pid_file = $cluster->path('postmaster.pid');
     $files =~ s{^postmaster\.pid .*\n}{}m if -e $pid_file && slurp($pid_file) =~ /^-/;
+    $files =~ s{^postmaster\.pid\.pg_rewind .*\n}{}m;
     $files =~ s{^postmaster\.pid\.pg_rewind\.server }{postmaster.pid }m;
     return $files;
 }
@@ -156,7 +157,7 @@ sub kill_rewind
     my @source = is_directory($round) ? ('--source-pgdata', $source->data) : ('--source-server', $source->conninfo);
     my $where = ($round->{kill} eq 'other' ? 'r' : '') . $round->{killed_at};
     my $pid = in_background('killed', { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$where" },
-        $ENV{PG_REWIND}, '-D', $target->data, @source, @options);
+        $ENV{PG_REWIND}, '-D', $target->data, ONCE, @source, @options);
     waitpid($pid, 0);
     return;
 }

@@ -1,0 +1,179 @@
+#include "io/supervise.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/workers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_PAUSE_SECONDS 1 /* before a child is made again; then twice as long, and so on */
+
+static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+#define STOP_COUNT (sizeof(stops) / sizeof(stops[0]))
+
+static volatile sig_atomic_t child;
+static volatile sig_atomic_t stop_number; /* the last signal that was handed on */
+static pid_t caller;
+
+pid_t supervise_caller(void)
+{
+    return caller != 0 ? caller : getppid();
+}
+
+static void hand_on(int number)
+{
+    const int before = errno;
+
+    stop_number = number;
+    if (child > 0)
+        kill((pid_t) child, number);
+    errno = before;
+}
+
+static bool asks_for_stop(int number)
+{
+    for (size_t i = 0; i < STOP_COUNT; i++)
+    {
+        if (stops[i] == number)
+            return true;
+    }
+    return false;
+}
+
+/* What is ignored stays so. */
+static void hand_on_stops(void)
+{
+    struct sigaction action = {.sa_handler = hand_on};
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < STOP_COUNT; i++)
+    {
+        struct sigaction before;
+
+        if (sigaction(stops[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(stops[i], &action, NULL);
+    }
+}
+
+/* As if this process had been the one that was hit. */
+static void die_of(int number)
+{
+    sigset_t set;
+
+    signal(number, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    raise(number);
+}
+
+static void block_stops(sigset_t *before)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < STOP_COUNT; i++)
+        sigaddset(&set, stops[i]);
+    sigprocmask(SIG_BLOCK, &set, before);
+}
+
+/*
+ * The child's part. When its parent dies, nobody waits for the work any more, and the caller may do
+ * something else with the directory: SIGTERM ends it before the commit, and does not hinder it
+ * after.
+ */
+static void begin_child(pid_t parent)
+{
+    signals_install();
+    signals_set_parent(parent);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        raise(SIGTERM);
+}
+
+/* False: no child can be made. */
+static bool run_child(SupervisedWork work, void *context, bool last, int *wait_status)
+{
+    const pid_t parent = getpid();
+    sigset_t before;
+    pid_t pid;
+
+    block_stops(&before);
+    pid = fork();
+    if (pid == 0)
+    {
+        begin_child(parent);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        exit(work(context, last));
+    }
+    child = pid;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return false;
+    while (waitpid(pid, wait_status, 0) < 0 && errno == EINTR)
+        ;
+    child = 0;
+    return true;
+}
+
+/* Ends early with a signal. */
+static void pause_for(int seconds)
+{
+    struct timespec pause = {.tv_sec = seconds};
+
+    if (stop_number == 0)
+        nanosleep(&pause, NULL);
+}
+
+static void say_killed(int number)
+{
+    Error error;
+
+    error_set(&error, ERROR_FAILED, "the process that did the work was terminated by signal %d: %s",
+              number, strsignal(number));
+    error_hint(&error,
+               "Run the same command again: it finishes what was begun, or begins anew. Until then "
+               "no server can be started if the target was being changed.");
+    log_error(&error);
+}
+
+int supervise(int retries, SupervisedWork work, void *context, int killed)
+{
+    int wait_status = 0;
+    int pause = FIRST_PAUSE_SECONDS;
+
+    caller = getppid();
+    if (retries == 0)
+        return work(context, true);
+    hand_on_stops();
+    for (int left = retries;; left--)
+    {
+        if (!run_child(work, context, left == 0, &wait_status))
+            return work(context, true);
+        if (WIFSIGNALED(wait_status) && asks_for_stop(WTERMSIG(wait_status)))
+            die_of(WTERMSIG(wait_status));
+        if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
+            return WEXITSTATUS(wait_status);
+        if (left == 0 || stop_number != 0)
+            break;
+        if (WIFSIGNALED(wait_status))
+            log_warning("the process that did the work was terminated by signal %d: %s; it is "
+                        "done again",
+                        WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+        else
+            log_info("the rewind is tried again");
+        pause_for(pause);
+        pause *= 2;
+    }
+    if (WIFSIGNALED(wait_status))
+        say_killed(WTERMSIG(wait_status));
+    return killed;
+}

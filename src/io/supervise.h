@@ -1,0 +1,30 @@
+/*
+ * Do the work in a child process, and do it again where that was killed or did not come to its end:
+ * whoever calls this program takes any failure as final (DESIGN.md, "Run again by itself").
+ */
+#ifndef IO_SUPERVISE_H
+#define IO_SUPERVISE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* How a piece of work ends, as its exit status, where it is worth being done again. */
+#define SUPERVISE_AGAIN 200
+
+/* Returns an exit status. last: what ends with SUPERVISE_AGAIN now is not done again. */
+typedef int (*SupervisedWork)(void *context, bool last);
+
+/*
+ * Call work in a child, at most 1 + retries times: again when the child was killed, or when it
+ * returned SUPERVISE_AGAIN. Signals that ask for a stop are handed on; after one nothing is done
+ * again. A child whose parent has died is asked to stop, as by SIGTERM. Returns the last child's
+ * status. Where it was killed by a signal that asks for a stop, so is this process. Where it was
+ * killed by another, that is an error, which is logged: `killed`. Without retries, and where no
+ * child can be made, work is called right here.
+ */
+int supervise(int retries, SupervisedWork work, void *context, int killed);
+
+/* The process that has called this program. */
+pid_t supervise_caller(void);
+
+#endif

@@ -1,0 +1,176 @@
+# The work is done in a child process, which is run again when it was killed or left the rewind unfinished: the same command
+# again, without anybody who gives it. Signals reach it, and it does not outlive its parent before the commit.  (Invariants 1 to
+# 3. The same on all versions.)
+
+use strict;
+use warnings;
+
+use POSIX ();
+use RewindTest;
+use RewindTest::Held;
+use RewindTest::Tree;
+
+my ($source, $target, $before);
+
+sub with_copy
+{
+    my ($test) = @_;
+    my $copy = $target->copy('copy');
+    $test->($copy);
+    $copy->discard;
+    return;
+}
+
+# Start pg_rewind; its child is held before this step each time.
+sub begin
+{
+    my ($copy, $point, @options) = @_;
+    my $errors = $copy->dir . '/errors';
+    my $pid = fork() // die;
+    if ($pid == 0)
+    {
+        setpgrp(0, 0);
+        open(STDERR, '>', $errors) or POSIX::_exit(126);
+        @ENV{qw(LD_PRELOAD PG_REWIND_FAULT)} = ($ENV{PG_REWIND_FAULTS}, held_before($point));
+        { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($copy->data, '--source-server', $source->conninfo, @options); }
+        POSIX::_exit(127);
+    }
+    return { pid => $pid, errors => $errors };
+}
+
+# Wait until the child is held, another one than before: its number.
+sub held_child
+{
+    my ($run) = @_;
+    my $child;
+    my $before = $run->{child} // 0;
+    wait_until('the child is held', sub {
+        ($child) = (eval { slurp("/proc/$run->{pid}/task/$run->{pid}/children") } // '') =~ /^(\d+)/;
+        return $child && $child != $before && (eval { slurp("/proc/$child/stat") } // '') =~ /\) T /;
+    });
+    return $run->{child} = $child;
+}
+
+sub end
+{
+    my ($run) = @_;
+    waitpid($run->{pid}, 0);
+    return { status => $? >> 8, signal => $? & 127, stderr => slurp($run->{errors}) };
+}
+
+sub child_is_killed
+{
+    for my $point (qw(link patch label))
+    {
+        with_copy(sub {
+            my ($copy) = @_;
+            my $run = begin($copy, $point);
+            kill 'KILL', held_child($run);
+            kill 'CONT', held_child($run);
+            my $result = end($run);
+            is($result->{status}, 0, "killed at '$point': exit status 0") or diag($result->{stderr});
+            like($result->{stderr}, qr/^pg_rewind: warning: the process that did the work was terminated by signal 9: Killed; it is done again$/m, 'it says so');
+            nothing_is_left($copy);
+            rejoins($copy, $source, no_promotion => 1) if $point eq 'patch';
+        });
+    }
+    return;
+}
+
+sub child_is_killed_each_time
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'link', '--retries=1');
+        kill 'KILL', held_child($run) for 0 .. 1;
+        my $result = end($run);
+        is($result->{status}, 2, 'killed more often than it is run again: exit status 2');
+        like($result->{stderr}, qr/^pg_rewind: error: the process that did the work was terminated by signal 9: Killed$/m, 'it says why');
+        like($result->{stderr}, qr/^pg_rewind: hint: Run the same command again/m, 'and what to do');
+        is($copy->try_start->{status}, 0, 'here it was before the commit: the old server starts');
+    });
+    return;
+}
+
+sub work_is_left_unfinished
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $directory = $copy->path('base/' . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
+        my $report = $copy->dir . '/report';
+        my $run = begin($copy, 'apply', '--report=json', "--report-file=$report");
+        my $child = held_child($run);
+        chmod 0500, $directory or die;
+        kill 'CONT', $child;
+        wait_until('it is said', sub { slurp($run->{errors}) =~ /^pg_rewind: the rewind is tried again$/m });
+        chmod 0700, $directory or die;
+        kill 'CONT', held_child($run);
+        my $result = end($run);
+        is($result->{status}, 0, 'a directory that cannot be written for a while: exit status 0') or diag($result->{stderr});
+        like(slurp($report), qr/\A\{[^{}]*"exit_status": 0,/, 'and one report');
+        nothing_is_left($copy);
+    });
+    return;
+}
+
+sub signals_reach_the_child
+{
+    for my $group (0, 1)
+    {
+        with_copy(sub {
+            my ($copy) = @_;
+            my $run = begin($copy, 'query');
+            my $child = held_child($run);
+            kill 'TERM', $group ? -$run->{pid} : $run->{pid};
+            sleep 1;    # handed on, while the child is held
+            kill 'CONT', $child;
+            my $result = end($run);
+            my $to = $group ? 'the process group' : 'the process';
+            is($result->{status}, 1, "SIGTERM to $to: exit status 1");
+            like($result->{stderr}, qr/terminated by signal 15$/m, 'it says why');
+            unlike($result->{stderr}, qr/again/, 'and is not run again');
+            is_same_tree(tree($copy), $before, 'nothing is left');
+        });
+    }
+    return;
+}
+
+sub parent_is_killed
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'link');
+        my $child = held_child($run);
+        kill 'KILL', $run->{pid};
+        end($run);
+        kill 'CONT', $child;
+        wait_until('the child has ended', sub { !kill(0, $child) });
+        is_same_tree(tree($copy), $before, 'the parent is killed before the commit: the child leaves the target as it was');
+    });
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'apply');
+        my $child = held_child($run);
+        kill 'KILL', $run->{pid};
+        end($run);
+        kill 'CONT', $child;
+        wait_until('the child has ended', sub { !kill(0, $child) });
+        nothing_is_left($copy);
+        rejoins($copy, $source, no_promotion => 1);
+    });
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 5000) i") },
+        source => sub { $_[0]->sql("UPDATE t SET v = 'source'; CREATE TABLE s AS SELECT 1 AS a") },
+        target => sub { $_[0]->sql("UPDATE t SET v = 'target'; CREATE TABLE u AS SELECT 1 AS a") });
+    $before = tree($target);
+    child_is_killed();
+    child_is_killed_each_time();
+    work_is_left_unfinished();
+    signals_reach_the_child();
+    parent_is_killed();
+}, only => [ 10, 15, 18 ]);

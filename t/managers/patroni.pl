@@ -1,0 +1,392 @@
+# Patroni fails over, and its pg_rewind is this program: after each scenario the old primary follows the new one without a base backup
+# and without a restart of Patroni.
+#
+# The settings are those of docs/patroni.md; remove_data_directory_on_rewind_failure is on, so whatever ends in a failure costs the directory, which
+# shows as a base backup. One pair of nodes goes through all scenarios, its roles changing, until one fails.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use HTTP::Tiny;
+use JSON::PP qw(decode_json);
+use RewindTest;
+use RewindTest::Manager;
+use Time::HiRes ();
+
+# Steps of a run, as in RewindTest::Held: before anything is changed, and before the first byte that is changed after all removals.
+my $before = 'link@*/postmaster.pid';
+my $amid = 'unlink@*/ballast;write@*';
+
+my $etcd_port;
+my %options;    # of the cluster that runs
+my @nodes;
+
+# ---------------------------------------------------------------- the cluster
+
+sub configuration
+{
+    my ($node, %option) = @_;
+    my $dir = $node->dir;
+    my $remove = $option{keep_directory} ? 'false' : 'true';
+    # Only the first node reads the archive: the other one would replay what is to be lost.
+    my $restore = $option{archive} && !@nodes ? "restore_command: cp $option{archive}/%f %p" : '';
+    my $archive = $option{archive} ? "archive_mode: 'on'\n        archive_command: cp %p $option{archive}/%f" : '';
+    return <<"END";
+scope: tested
+name: $node->{name}
+restapi:
+  listen: 127.0.0.1:$node->{rest_port}
+  connect_address: 127.0.0.1:$node->{rest_port}
+etcd3:
+  host: 127.0.0.1:$etcd_port
+bootstrap:
+  dcs:
+    ttl: 5
+    loop_wait: 1
+    retry_timeout: 3
+    maximum_lag_on_failover: 104857600
+    master_start_timeout: 0
+    postgresql:
+      use_pg_rewind: true
+      use_slots: @{[ $option{no_slots} ? 'false' : 'true' ]}
+      parameters:
+        wal_keep_size: 16MB
+        min_wal_size: 2MB
+        max_wal_size: 2MB
+        wal_level: replica
+        checkpoint_timeout: 1h
+        checkpoint_completion_target: 0
+        autovacuum: 'off'
+        fsync: 'off'
+        shared_buffers: 16MB
+        wal_retrieve_retry_interval: 200ms
+        $archive
+  initdb:
+    - data-checksums
+    - encoding: UTF8
+    - locale: C
+    - wal-segsize: '1'
+    - no-sync
+  pg_hba:
+    - host all all 127.0.0.1/32 trust
+    - host replication all 127.0.0.1/32 trust
+    - local all all trust
+postgresql:
+  listen: 127.0.0.1:$node->{port}
+  connect_address: 127.0.0.1:$node->{port}
+  data_dir: $node->{data}
+  basebackup:
+    - checkpoint: fast
+  bin_dir: $node->{bindir}
+  pgpass: $dir/pgpass
+  remove_data_directory_on_rewind_failure: $remove
+  authentication:
+    superuser: { username: postgres }
+    replication: { username: replicator }
+    rewind: { username: rewinder }
+  parameters:
+    unix_socket_directories: $dir
+    logging_collector: 'off'
+    $restore
+END
+}
+
+sub start_etcd
+{
+    my $etcd = RewindTest::Manager->new('etcd');
+    my $peer = free_port();
+    $etcd_port = $etcd->port;
+    $etcd->start_program([ 'etcd', '--data-dir', $etcd->data, '--listen-client-urls', "http://127.0.0.1:$etcd_port", '--advertise-client-urls',
+        "http://127.0.0.1:$etcd_port", '--listen-peer-urls', "http://127.0.0.1:$peer", '--initial-advertise-peer-urls', "http://127.0.0.1:$peer",
+        '--initial-cluster', "default=http://127.0.0.1:$peer", '--heartbeat-interval', 50, '--election-timeout', 500 ], env => { ETCDCTL_API => 3 });
+    return $etcd;
+}
+
+sub start_patroni
+{
+    my ($node) = @_;
+    $node->{patroni} = $node->start_program([ 'patroni', "$node->{dir}/patroni.yml" ], env => { PYTHONUNBUFFERED => 1 });
+    return;
+}
+
+sub make_node
+{
+    my ($name, %option) = @_;
+    my $node = RewindTest::Manager->new($name);
+    $node->{rest_port} = free_port();
+    spew("$node->{dir}/patroni.yml", configuration($node, %option));
+    start_patroni($node);
+    return $node;
+}
+
+# A new cluster of so many nodes, the first is the primary.
+sub make_nodes
+{
+    my ($number, %option) = @_;
+    RewindTest::Manager::discard_nodes();
+    @nodes = ();
+    my $etcd = start_etcd();
+    push @nodes, make_node('a', %option);
+    wait_until(sub { "Patroni bootstraps:\n" . $nodes[0]->log('patroni') }, sub { $nodes[0]->is_primary });
+    wait_until('the role for rewinds is there', sub { $nodes[0]->try_sql("SELECT 1 FROM pg_roles WHERE rolname = 'rewinder'")->{stdout} eq "1\n" });
+    $nodes[0]->sql("CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 5000) i; CREATE EXTENSION amcheck");
+    push @nodes, make_node($_, %option) for ('b' .. 'z')[ 0 .. $number - 2 ];
+    wait_for_standbys($nodes[0]);
+    return;
+}
+
+# Patroni knows the others only some time after they stream, and fails over to none before.
+sub wait_for_standbys
+{
+    my ($primary) = @_;
+    wait_until(sub { join '', map { $_->log('patroni') } @nodes }, sub {
+        my $answer = HTTP::Tiny->new(timeout => 5)->get("http://127.0.0.1:$primary->{rest_port}/cluster");
+        my $members = eval { decode_json($answer->{content})->{members} } // [];
+        return @nodes == grep { $_->{role} eq 'leader' || $_->{state} =~ /^(running|streaming)$/ && $_->{lag} eq '0' } @$members;
+    });
+    return;
+}
+
+# The pair, or the three, that there is, or a new one: the primary first.
+sub nodes
+{
+    my ($number, %option) = @_;
+    my $key = join ' ', $number, %option;
+    if (($options{key} // '') ne $key || $options{broken})
+    {
+        make_nodes($number, %option);
+        %options = (key => $key);
+    }
+    $options{broken} = 1;    # until the scenario has come to its end
+    my ($primary) = grep { $_->is_primary } @nodes;
+    wait_for_standbys($primary);
+    $_->{seen} = scalar(my @calls = $_->calls('pg_rewind')) for @nodes;
+    $_->{backups} = scalar(my @backups = $_->calls('pg_basebackup')) for @nodes;
+    return ($primary, grep { $_ != $primary } @nodes);
+}
+
+# How the calls since the scenario began have ended.
+sub statuses
+{
+    my ($node) = @_;
+    my @calls = $node->calls('pg_rewind');
+    return join ' ', map { $_->{status} // 'none' } @calls[ $node->{seen} .. $#calls ];
+}
+
+# ---------------------------------------------------------------- what happens
+
+# The primary commits what no standby receives.
+sub lose_commits
+{
+    my ($primary, $more) = @_;
+    my @senders = split /\n/, $primary->query('SELECT pid FROM pg_stat_replication');
+    kill 'STOP', @senders;
+    $primary->sql("UPDATE t SET v = 'lost' WHERE i % 3 = 0; CREATE TABLE lost AS TABLE t; " . ($more // ''));
+    return;
+}
+
+sub crash { my ($primary) = @_; lose_commits($primary); $primary->kill_server; return }
+
+sub is_promoted
+{
+    my ($node) = @_;
+    wait_until(sub { "$node->{name} is promoted:\n" . join '', map { "==== $_->{name}\n" . $_->log('patroni') } @nodes }, sub { $node->is_primary });
+    $node->sql("UPDATE t SET v = 'after' WHERE i % 7 = 0");
+    return;
+}
+
+# Test that the old primary follows the new one, that nothing of what was lost is there, and what it took.
+sub ends_healthy
+{
+    my ($old, $new, %option) = @_;
+    follows($old, $new) or do { diag($old->shown_calls, "\n", join "\n", (split /\n/, $old->log('patroni'))[ -80 .. -1 ]); return };
+    is($new->query("SELECT count(*) FROM t WHERE v = 'lost'") . $new->query("SELECT count(*) FROM pg_class WHERE relname = 'lost'"), '00', 'what was lost is nowhere');
+    no_base_backup($old, $old->{backups});
+    like(statuses($old), qr/^$option{statuses}$/, 'the calls of pg_rewind ended as they should') if defined $option{statuses};
+    is($old->faults_left, 0, 'each interruption came');
+    $options{broken} = 0;
+    return;
+}
+
+# Option needs: what the program must be able to do, and is left out without it.
+sub scenario
+{
+    my ($name, $test, %option) = @_;
+    my $only = $ENV{PG_REWIND_TEST_ONLY} // '';
+    return if $name !~ /$only/ || ($option{needs} && !$ENV{PG_REWIND_TEST_ALL});
+    subtest($name, sub {
+        my $began = Time::HiRes::time();
+        eval { $test->(); 1 } or fail("the scenario came to its end: $@");
+        note(sprintf 'calls %s; %.0f seconds', join(', ', map { "$_->{name}: " . statuses($_) } grep { defined $_->{seen} } @nodes), Time::HiRes::time() - $began);
+    });
+    return;
+}
+
+scenario('the primary crashes with commits that were not replicated', sub {
+    my ($old, $new) = nodes(2);
+    crash($old);
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('pg_rewind is killed before its changes', sub {
+    my ($old, $new) = nodes(2);
+    $old->interrupt("kill:$before");
+    crash($old);
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('pg_rewind is killed amid its changes', sub {
+    my ($old, $new) = nodes(2);
+    $old->interrupt("kill:$amid");
+    crash($old);
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('the node loses its power before the changes, amid them, and again', sub {
+    my ($old, $new) = nodes(2);
+    $old->interrupt("stop:$_") for $before, $amid, 'rename@*/global/pg_control';
+    crash($old);
+    is_promoted($new);
+    for my $number (1 .. 3)
+    {
+        $old->wait_for_stop($old->{seen} + $number);
+        $old->kill_all;
+        start_patroni($old);
+    }
+    ends_healthy($old, $new, statuses => 'none none none 0');
+});
+
+# Debian's patroni.service has KillMode=process: when Patroni dies its pg_rewind lives on, and the next Patroni calls another.
+scenario('Patroni is killed and started again while its pg_rewind works', sub {
+    my ($old, $new) = nodes(2);
+    $old->interrupt("stop:$amid");
+    crash($old);
+    is_promoted($new);
+    my $first = $old->wait_for_stop($old->{seen} + 1);
+    kill 'KILL', $old->{patroni};
+    start_patroni($old);
+    wait_until('the second call', sub { my @calls = $old->calls('pg_rewind'); @calls > $old->{seen} + 1 });
+    sleep 2;
+    kill 'CONT', $first;
+    ends_healthy($old, $new, statuses => '0 0');
+}, needs => 'wait');
+
+# Patroni ends crash recovery itself before it calls pg_rewind, and that does not begin while a process of the crashed server lives.
+scenario('the postmaster is killed and a backend lives on for some seconds', sub {
+    my ($old, $new) = nodes(2);
+    my $session = $old->session;
+    my $backend = $session->sql('SELECT pg_backend_pid()');
+    lose_commits($old);
+    kill 'STOP', $backend;
+    my @senders = split /\n/, $old->query('SELECT pid FROM pg_stat_replication');
+    kill 'KILL', $old->postmaster_pid, @senders;
+    is_promoted($new);
+    my $refused = 'pre-existing shared memory block';
+    wait_until('Patroni cannot recover the crashed server', sub { $old->log('patroni') =~ /Crash recovery finished with code=1.*$refused/s });
+    is(statuses($old), '', 'Patroni does not call pg_rewind yet');
+    kill 'CONT', $backend;
+    $session->end;
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('Patroni freezes, and its primary goes on beside the new one', sub {
+    my ($old, $new) = nodes(2);
+    kill 'STOP', $old->{patroni};
+    is_promoted($new);
+    $old->sql("UPDATE t SET v = 'lost' WHERE i % 3 = 0; CREATE TABLE lost AS TABLE t");
+    sleep 3;    # Patroni 3.0 takes the lock back when it wakes up just after it has lost it
+    kill 'CONT', $old->{patroni};
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('the new primary has not made its checkpoint', sub {
+    my ($old, $new) = nodes(2);
+    my $checkpointer = $new->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'");
+    kill 'STOP', $checkpointer;
+    crash($old);
+    is_promoted($new);
+    my $waiting = qr/Waiting for checkpoint on $new->{name} before rewind/;
+    my $before = () = $old->log('patroni') =~ /$waiting/g;
+    wait_until('Patroni waits for the checkpoint', sub { my $now = () = $old->log('patroni') =~ /$waiting/g; $now > $before });
+    is(statuses($old), '', 'Patroni waits for the checkpoint before it calls pg_rewind');
+    kill 'CONT', $checkpointer;
+    ends_healthy($old, $new, statuses => '0');
+});
+
+scenario('switchover', sub {
+    my ($old, $new) = nodes(2);
+    my $result = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'switchover', '--force', '--leader', $old->name, '--candidate', $new->name ]);
+    is($result->{status}, 0, 'patronictl succeeds') or diag($result->{stdout}, $result->{stderr});
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '');
+});
+
+my $recycled = "CREATE TABLE filler (a int);\n" . "INSERT INTO filler VALUES (1); SELECT pg_switch_wal();\n" x 30 . "CHECKPOINT; SELECT pg_switch_wal(); CHECKPOINT;\n";
+
+sub recycle
+{
+    my ($old) = @_;
+    my $segment = $old->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    lose_commits($old, $recycled);
+    ok(!-e $old->path("pg_wal/$segment"), 'the WAL of the divergence is recycled');
+    $old->kill_server;
+    return;
+}
+
+scenario('the WAL of the divergence is recycled, and an archive has it', sub {
+    my $archive = work_dir() . '/archive';
+    mkdir $archive;
+    my ($old, $new) = nodes(2, no_slots => 1, archive => $archive);
+    recycle($old);
+    is_promoted($new);
+    ends_healthy($old, $new, statuses => '0');
+    ok((grep { $_ eq '--restore-target-wal' } @{ ($old->calls('pg_rewind'))[-1]{arguments} }), 'Patroni passes --restore-target-wal');
+});
+
+# What nobody has cannot be read: Patroni makes a base backup, as it was told to.
+scenario('the WAL of the divergence is recycled, and nobody has it', sub {
+    my ($old, $new) = nodes(2, no_slots => 1);
+    recycle($old);
+    is_promoted($new);
+    follows($old, $new) or return diag($old->log('patroni'));
+    is(statuses($old), '1', 'pg_rewind fails');
+    is(scalar(my @calls = $old->calls('pg_basebackup')), $old->{backups} + 1, 'Patroni makes a base backup');
+    $options{broken} = 0;
+});
+
+# What stays unfinished is not finished by Patroni: it starts the server again and again, which says what to do, until it is started again itself.
+scenario('pg_rewind is killed amid its changes more often than it runs itself again', sub {
+    my ($old, $new) = nodes(2, keep_directory => 1);
+    $old->interrupt("each-time:kill:$amid");
+    crash($old);
+    is_promoted($new);
+    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /run the same pg_rewind command again to finish.*failed to start postgres/s });
+    is(statuses($old), '2', 'the exit status is 2');
+    kill 'TERM', $old->{patroni};
+    waitpid($old->{patroni}, 0);
+    start_patroni($old);
+    ends_healthy($old, $new, statuses => '2 0');
+});
+
+scenario('the new primary dies amid the changes, and the third node takes over', sub {
+    my ($old, @others) = nodes(3);
+    $old->interrupt("stop:$amid");
+    crash($old);
+    wait_until('one of the others is promoted', sub { grep { $_->is_primary } @others });
+    my ($new, $third) = sort { $b->is_primary <=> $a->is_primary } @others;
+    is_promoted($new);
+    my $stopped = $old->wait_for_stop($old->{seen} + 1);
+    $third->wait_for_replay_of($new);
+    lose_commits($new);
+    $new->kill_all;
+    is_promoted($third);
+    kill 'CONT', $stopped;
+    ends_healthy($old, $third);
+    start_patroni($new);
+    ends_healthy($new, $third, statuses => '0');
+});
+
+done_testing();
