@@ -30,7 +30,7 @@
 
 #define STATUS_DONE 0       /* rewound, or nothing to do */
 #define STATUS_FAILED 1     /* the target is as it was */
-#define STATUS_UNFINISHED 2 /* failed after the commit */
+#define STATUS_UNFINISHED 2 /* failed after the commit, or another run is changing the target */
 #define STATUS_IMPOSSIBLE 3 /* never possible for this pair; the target is as it was */
 
 #define JOBS_DEFAULT_MAX 4
@@ -150,8 +150,9 @@ static const OptionRow option_rows[] = {
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
     {OPTION_WAIT_TIMEOUT, "wait-timeout", "SECONDS",
-     "how long to wait for the source: a checkpoint,\n"
-     "the end of a replay (default: 300)"},
+     "how long to wait for the source (a checkpoint,\n"
+     "the end of a replay), a target server that is\n"
+     "stopping, another pg_rewind (default: 300)"},
     {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
      "look for WAL files that are missing here\n"
      "(plain, .gz, .zst, .lz4, .partial)"},
@@ -567,12 +568,16 @@ static int refuse(const Command *command, const Error *error)
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, ErrorKind kind, const Report *report)
+static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, const Report *report)
 {
     size_t errors;
 
     log_errors(&errors);
-    if (status == STATUS_UNFINISHED)
+    if (outcome == REWIND_BUSY)
+        log_hint("Another run has the target and may be changing it: start no server there and "
+                 "remove nothing, wait for its end and run the same %s command again.",
+                 log_program_name());
+    else if (status == STATUS_UNFINISHED)
         log_hint(
             "The rewind has begun and must be finished before a server can start: run the same "
             "%s command again; it needs nothing more from the source.",
@@ -619,9 +624,9 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     {
         if (error.message[0] != '\0') /* else all that is wrong was said when it was found */
             log_error(&error);
-        say_what_next(status, error.kind, &report);
+        say_what_next(status, outcome, error.kind, &report);
     }
-    if (status == STATUS_UNFINISHED && !last && !stop_signalled())
+    if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;
     write_report(command, &report, status, report_file);
     lost_destroy(report.lost);

@@ -36,7 +36,8 @@ typedef struct Options
     bool syncfs;                    /* --sync-method=syncfs */
     int jobs;                       /* -j; >= 1 */
     int retry_timeout_seconds;      /* --retry-timeout; default 60 */
-    int wait_timeout_seconds;       /* --wait-timeout; default 300 */
+    int wait_timeout_seconds;       /* --wait-timeout; default 300. Also for what works on the
+                                       target: a server that stops, another pg_rewind */
     uint64_t max_rate;              /* -r, in bytes per second; 0: no limit */
 } Options;
 
@@ -44,6 +45,7 @@ typedef struct Options
 typedef enum RewindOutcome
 {
     REWIND_UNTOUCHED, /* failed or nothing to do: the target is as it was */
+    REWIND_BUSY,      /* failed: another pg_rewind has the target, and may be changing it */
     REWIND_COMMITTED, /* failed after the commit: running the same command again finishes it */
     REWIND_DONE
 } RewindOutcome;

@@ -48,7 +48,7 @@ sub says
     return;
 }
 
-# A row: a name; break => sub, given the copy of the target; options; status (1); says => [ messages ].
+# A row: a name; break => sub, given the copy of the target; options; status (1); says => [ messages ]; ends => how the last hint begins.
 # source => sub, given the copy: the source's options, instead of the running server.
 sub fails
 {
@@ -66,8 +66,8 @@ sub fails
             ($row{status} // 1) . ' 0 ', "$run: exit status")
             or diag($result->{stderr});
         says($run, $result->{stderr}, map { ref $_ ? $_ : s/COPY/$copy->data/er } @{ $row{says} });
-        like($result->{stderr},
-            qr{\npg_rewind: hint: The target is unchanged\.[^\n]*\n\z}, "$run: the last line");
+        my $ends = $row{ends} // qr/The target is unchanged\./;
+        like($result->{stderr}, qr{\npg_rewind: hint: $ends[^\n]*\n\z}, "$run: the last line");
         is(state_of($copy->data), $before, "$run: the target is unchanged");
     }
     $undo->() if ref $undo eq 'CODE';
@@ -189,6 +189,7 @@ sub somebody_is_there
             flock($lock, LOCK_EX | LOCK_NB) or die "could not lock: $!";
             return sub { close $lock };
         },
+        options => ['--wait-timeout=0'], status => 2, ends => qr/Another run has the target and may be changing it: /,
         says => ['another pg_rewind is working on directory "COPY"']);
     fails('the source directory is in use', $source, $target,
         source => sub { ('--source-pgdata', $source->data) },
@@ -284,6 +285,11 @@ sub wal_is_missing
     fails('a configuration that no server reads', $source, $target, options => \@restore,
         break => sub { my $path = $_[0]->path('postgresql.conf'); replace($path, slurp($path) . "nonsense\n") },
         says => ['could not read "restore_command" from target cluster', qr{^pg_rewind: detail: The program ".*/postgres" failed: }m])
+        if $target->version >= 12;
+    fails('a configuration that is not in the data directory', $source, $target, options => \@restore,
+        break => sub { unlink $_[0]->path('postgresql.conf') },
+        says => ['could not read "restore_command" from target cluster',
+            qr{^pg_rewind: hint: If the configuration is not in the data directory, name its main file with --config-file\.$}m])
         if $target->version >= 12;
     fails('restore command with an unknown placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },

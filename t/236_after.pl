@@ -88,6 +88,25 @@ sub says_what_else_is_to_be_done
     return;
 }
 
+# Patroni and pg_auto_failover make it a standby themselves; what to do for that by hand is noise in their logs.
+sub managers_do_the_rest
+{
+    my ($target, $source) = @_;
+    my %file = (Patroni => 'patroni.dynamic.json', pg_auto_failover => 'postgresql-auto-failover.conf');
+    for my $name (sort keys %file)
+    {
+        my $copy = $target->copy('managed');
+        spew($copy->path($file{$name}), '');
+        for my $rewind ('a rewind', 'nothing to be done')
+        {
+            is(last_line(rewind($copy, $source)), "pg_rewind: hint: Let $name start the server: it makes it a standby of the source.", "$name, $rewind");
+            spew($copy->path($file{$name}), '');    # the source has none
+        }
+        $copy->discard;
+    }
+    return;
+}
+
 sub finished_by_another_run
 {
     my ($version) = @_;
@@ -122,6 +141,7 @@ each_version(sub {
     tells_what_differs('a dry run', $version, $dry);
     slot_is_missing($target, $source) if $version >= 12;
     says_what_else_is_to_be_done($target, $source);
+    managers_do_the_rest($target, $source);
 
     my $kept = rewind($target->copy('kept'), $source, options => [qw(-R --keep-config --report=json)]);
     is(last_line($kept), "pg_rewind: hint: $start", 'with a kept configuration');

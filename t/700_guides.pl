@@ -9,6 +9,7 @@ use warnings;
 use lib 't/lib';
 use File::Basename qw(dirname);
 use RewindTest;
+use RewindTest::DebianCluster;
 
 my $docs = dirname($ENV{PG_REWIND}) . '/docs';
 
@@ -54,7 +55,7 @@ sub runs
     my ($name, $cluster, %variable) = @_;
     my $page = slurp("$docs/$name");
     my ($output, $run) = ('', 0);
-    my %env = (%variable, PATH => make_programs($cluster), PGCONNECT_TIMEOUT => 10);
+    my %env = (PATH => make_programs($cluster), PGCONNECT_TIMEOUT => 10, %variable);
     for my $block (blocks_of($page))
     {
         my ($kind, $text) = @{$block}{qw(kind text)};
@@ -141,6 +142,21 @@ my %guides = (
         runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo);
         has_rows_of($target, $source);
     },
+    'debian.md' => sub {
+        my ($name) = @_;
+        my $target = RewindTest::DebianCluster->new('old');
+        $target->configure("restore_command = 'cp $target->{dir}/archive/%f %p'");
+        $target->start->sql("CREATE TABLE t AS SELECT 1 AS i, 'common' AS v");
+        my $source = $target->standby('new')->promote;
+        $_->[0]->sql("INSERT INTO t VALUES (1, '$_->[1]'); SELECT pg_switch_wal()") for [ $source, 'source' ], [ $target, 'target' ];
+        $target->stop('immediate');
+        my ($first) = glob($target->path('pg_wal/000000010*'));
+        mkdir "$target->{dir}/archive" or die;
+        must_run([ 'mv', $first, "$target->{dir}/archive" ]);
+        runs($name, $target, PATH => dirname($ENV{PG_REWIND}) . ":$ENV{PATH}", PGUSER => 'postgres', VERSION => $target->version,
+            CLUSTER => $target->{name}, OLD => $target->data, CONFIG => $target->configuration, NEW => $source->conninfo);
+        has_rows_of($target, $source);
+    },
     'privileges.md' => sub {
         my ($name, $version) = @_;
         my ($source, $target) = pair($version);
@@ -149,12 +165,14 @@ my %guides = (
         is($rights, '3', 'the role has the rights of the page, without the one that it takes back');
     },
 );
-my %versions = ('failback.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'privileges.md' => [18]);
+my %versions = ('failback.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
 
-my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md);
+my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md);
 my @pages = map { m{([^/]+)$} } glob("$docs/*.md");
-is(join(' ', sort grep { !$guides{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
-is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
+# Those of a manager are run with it.
+my %of_manager = map { $_ => 1 } grep { -e 't/managers/' . s/\.md$/.pl/r } @pages;
+is(join(' ', sort grep { !$guides{$_} && !$of_manager{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
+is(join(' ', sort grep { !$guides{$_} && !$of_manager{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
 
 each_version(sub {
     my ($version) = @_;

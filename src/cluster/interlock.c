@@ -22,10 +22,12 @@
 #define PID_FILE_KEPT "postmaster.pid.pg_rewind.server"
 #define PID_FILE_SIZE_MAX (64 * 1024)
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
+#define STAT_SIZE 1024 /* about 50 numbers of a process */
 #define DIRECTORY_LINE 2
 #define START_TIME_LINE 3
 #define CLOCK_TOLERANCE_SECONDS 3
 #define SHMEM_KEY_LINE 7      /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
+#define STATUS_LINE 8         /* LOCK_FILE_LINE_PM_STATUS */
 #define CLAIM_ATTEMPTS_MAX 10 /* somebody else may make the file again and again */
 
 /* What postmaster.pid says, as far as we made it. */
@@ -67,12 +69,47 @@ static void line_of(const Buffer *text, int number, char *line, size_t size)
 }
 
 /*
- * Seconds since 1970 at which a process began: boot time, and field 22 of its stat in ticks, see
- * proc(5). 0: not known. process is its number, or "self".
+ * The fields of a process's stat from the third one, its state, on; see proc(5). Empty: not known.
+ * process is its number, or "self".
+ */
+static void read_process_stat(const char *process, char *fields, size_t size)
+{
+    char path[64];
+    Buffer text = {0};
+    Error ignored;
+
+    fields[0] = '\0';
+    snprintf(path, sizeof(path), "/proc/%s/stat", process);
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    {
+        /* Field 2 is the program's name in parentheses and may hold anything. */
+        const char *end = strrchr(buffer_string(&text), ')');
+
+        if (end != NULL && end[1] == ' ')
+            snprintf(fields, size, "%s", end + 2);
+    }
+    buffer_free(&text);
+}
+
+/* Has it ended, and only its parent has not asked how? So it is in containers whose process 1 does
+ * not. */
+static bool is_zombie(long pid)
+{
+    char process[32];
+    char fields[STAT_SIZE];
+
+    snprintf(process, sizeof(process), "%ld", pid);
+    read_process_stat(process, fields, sizeof(fields));
+    return fields[0] == 'Z';
+}
+
+/*
+ * Seconds since 1970 at which a process began: boot time, and field 22 of its stat in ticks. 0: not
+ * known.
  */
 static time_t start_time_of(const char *process)
 {
-    char path[64];
+    char fields[STAT_SIZE];
     Buffer text = {0};
     Error ignored;
     long ticks_per_second = sysconf(_SC_CLK_TCK);
@@ -87,22 +124,19 @@ static time_t start_time_of(const char *process)
         if (position != NULL)
             boot = strtoll(position + strlen("\nbtime "), NULL, 10);
     }
-    buffer_clear(&text);
-    snprintf(path, sizeof(path), "/proc/%s/stat", process);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
-    {
-        /* Field 2 is the program's name in parentheses and may hold anything; field 3 follows the
-         * last one. */
-        position = strrchr(buffer_string(&text), ')');
-        for (int field = 2; position != NULL && field < 22; field++)
-            position = strchr(position + 1, ' ');
-        if (position != NULL)
-        {
-            ticks = strtoull(position, NULL, 10);
-            known = boot > 0 && ticks_per_second > 0;
-        }
-    }
     buffer_free(&text);
+    read_process_stat(process, fields, sizeof(fields));
+    position = fields;
+    for (int field = 3; position != NULL && field < 22; field++)
+    {
+        position = strchr(position, ' ');
+        position += position != NULL;
+    }
+    if (position != NULL)
+    {
+        ticks = strtoull(position, NULL, 10);
+        known = boot > 0 && ticks_per_second > 0;
+    }
     return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
                  : 0;
 }
@@ -189,6 +223,8 @@ static bool names_live_server(const char *directory, long number, const Buffer *
         return false;
     if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
         return false;
+    if (is_zombie(pid))
+        return false;
     if (number < 0)
         return is_single_user_backend(pid, text);
     return works_in(pid, directory) || !is_younger(pid, text);
@@ -251,6 +287,25 @@ bool pid_file_is_own(const char *directory)
     buffer_free(&text);
     return found && place_find(line, &named, &found, &ignored) && found &&
            place_find(directory, &own, &found, &ignored) && found && place_same(&named, &own);
+}
+
+bool pid_file_is_stopping(const char *directory)
+{
+    char path[PATH_SIZE];
+    char line[64];
+    Buffer text = {0};
+    Error ignored;
+    bool found;
+    bool result = false;
+
+    if (path_join(path, sizeof(path), directory, PID_FILE, &ignored) &&
+        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) && found)
+    {
+        line_of(&text, STATUS_LINE, line, sizeof(line));
+        result = strncmp(line, "stopping", strlen("stopping")) == 0; /* PM_STATUS_STOPPING */
+    }
+    buffer_free(&text);
+    return result;
 }
 
 bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
@@ -377,13 +432,9 @@ bool interlock_acquire(const char *directory, Interlock **interlock, Error *erro
         if (!lock_version_file(self, &locked, error))
             goto failed;
     }
+    *interlock = locked ? self : NULL;
     if (!locked)
-    {
-        error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"",
-                  directory);
-        goto failed;
-    }
-    *interlock = self;
+        interlock_release(self);
     return true;
 
 failed:

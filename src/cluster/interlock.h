@@ -17,13 +17,17 @@ typedef struct Interlock Interlock;
 /*
  * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
  * a live process that may be a server here: neither this one nor its parent, nor another user's
- * than the directory's owner, nor one that began after the file was written and works elsewhere;
+ * than the directory's owner, nor one that began after the file was written and works elsewhere,
+ * nor one that has ended and was not waited for;
  * with a negative pid only when it may be a single-user backend. *pid without the sign, 0 when
  * there is none. Fails on an empty file and on a first line that is no number: a server may be
  * starting.
  */
 MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
                               Error *error);
+
+/* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
+bool pid_file_is_stopping(const char *directory);
 
 /*
  * A process of a server that works in this directory, whatever postmaster.pid says: one that is
@@ -38,7 +42,8 @@ MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *err
  */
 bool pid_file_is_own(const char *directory);
 
-/* Lock against other pg_rewinds; a held lock is an error at once. Writes nothing. */
+/* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes
+ * nothing. */
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 
 /*

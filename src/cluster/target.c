@@ -268,6 +268,9 @@ static bool ask_program(Arena *arena, const Target *target, const char *program,
         error_set(error, ERROR_FAILED, /* contract */
                   "could not read \"restore_command\" from target cluster");
         error_detail(error, "The program \"%s\" failed: %s.", program, described);
+        if (config_file == NULL)
+            error_hint(error, "If the configuration is not in the data directory, name its main "
+                              "file with --config-file.");
         goto done;
     }
     *command = arena_strndup(arena, buffer_string(&output), strcspn(buffer_string(&output), "\n"));

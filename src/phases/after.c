@@ -544,6 +544,30 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
+/* A manager whose own file is in the target, which starts the server as what it wants it to be. */
+static const char *find_manager(const Run *run)
+{
+    static const struct
+    {
+        const char *file;
+        const char *name;
+    } managers[] = {{"patroni.dynamic.json", "Patroni"},
+                    {"postgresql-auto-failover.conf", "pg_auto_failover"}};
+
+    for (size_t i = 0; i < sizeof(managers) / sizeof(managers[0]); i++)
+    {
+        char path[PATH_SIZE];
+        struct stat status;
+        Error ignored;
+        bool found;
+
+        if (path_join(path, sizeof(path), run->target.directory, managers[i].file, &ignored) &&
+            file_lstat(path, &status, &found, &ignored) && found)
+            return managers[i].name;
+    }
+    return NULL;
+}
+
 /* What decides what the server does at its next start. */
 static void look_at_recovery(Result *result, const SettingsReader *reader, const Settings *now,
                              ReportNext *next)
@@ -561,6 +585,7 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
     }
     next->standby = written || (in_file ? is_on(settings_value(&recovery, "standby_mode"))
                                         : will_have(run, "standby.signal"));
+    next->manager = find_manager(run);
     /* Where no rewind is required it is on the disk by now. */
     next->written = run->options->write_recovery_conf && next->standby;
     next->conninfo = settings_value(&recovery, "primary_conninfo");

@@ -8,8 +8,10 @@
 
 #include <stdio.h>
 
-#define POLL_MILLISECONDS 100
-#define PROCESS_END_SECONDS 5 /* for what a crashed server has left to notice that */
+#define STOP_SECONDS                                                                               \
+    5 /* for a server to be stopped by somebody, and for what it left to notice that */
+#define STOP_POLL_MILLISECONDS 20
+#define SILENT_SECONDS 1
 #define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 #define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
@@ -120,26 +122,54 @@ static bool check_target_logged(const Run *run, Error *error)
     return run_hint_compare(error);
 }
 
+/* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */
+static int patience_with_server(const Run *run, long *pid)
+{
+    const char *directory = run->target.directory;
+    Error told_later;
+    bool running;
+
+    if (target_server_running(&run->target, &running, pid, &told_later) && running)
+        return pid_file_is_stopping(directory) ? run->options->wait_timeout_seconds : STOP_SECONDS;
+    return server_process_find(directory, pid, &told_later) && *pid != 0 ? STOP_SECONDS : 0;
+}
+
 /*
- * A server may have crashed a moment ago: its processes notice that when they next wait for
- * something. One that is busy writes for as long as it is, also into files that were rewound.
+ * A manager may call us while the server is still stopping, or its processes have not noticed yet
+ * that it has crashed. That is waited for, and only then pg_control is read: what it says must not
+ * change any more. What still runs after that is told in its turn.
+ */
+static bool wait_for_server_to_stop(const Run *run, Error *error)
+{
+    const double begin = clock_seconds();
+    bool told = false;
+    long pid;
+
+    while (clock_seconds() - begin < patience_with_server(run, &pid))
+    {
+        if (!told && clock_seconds() - begin > SILENT_SECONDS)
+        {
+            log_info("waiting for the target server (PID %ld) to stop", pid);
+            told = true;
+        }
+        if (!stop_pause(STOP_POLL_MILLISECONDS, error))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * A server may have crashed: its processes notice that when they next wait for something. One that
+ * is busy writes for as long as it is, also into files that were rewound.
  */
 static bool check_no_process_left(const Run *run, Error *error)
 {
-    const double deadline = clock_seconds() + PROCESS_END_SECONDS;
     long pid;
 
-    for (;;)
-    {
-        if (!server_process_find(run->target.directory, &pid, error))
-            return false;
-        if (pid == 0)
-            return true;
-        if (clock_seconds() > deadline)
-            break;
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+    if (!server_process_find(run->target.directory, &pid, error))
+        return false;
+    if (pid == 0)
+        return true;
     error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
     error_detail(error, "Process %ld of a server that crashed still works in \"%s\".", pid,
                  run->target.directory);
@@ -438,7 +468,7 @@ bool phase_identify(Run *run, bool *finished, Error *error)
     /* The order of the original: callers match the first message. The restore command needs the
        version, so pg_control is read before; what is wrong with it is said in its turn. */
     *finished = false;
-    if (!target_read(&run->target, error))
+    if (!wait_for_server_to_stop(run, error) || !target_read(&run->target, error))
         return false;
     find_restore_command(run);
     note_versions(run);

@@ -1,6 +1,7 @@
 #include "phases/run.h"
 
 #include "apply/apply.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/scratch.h"
@@ -8,12 +9,43 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define POLL_MILLISECONDS 100
+
+/*
+ * Another pg_rewind that works here is waited for; then this is the same command once more. "The
+ * target is unchanged" would not be true as long as it has the lock, whatever it has done until
+ * now.
+ */
+static bool acquire_lock(Run *run, RewindOutcome *outcome, Error *error)
+{
+    const char *target = run->target.directory;
+    const int patience = run->options->wait_timeout_seconds;
+    const double begin = clock_seconds();
+    bool told = false;
+
+    for (;;)
+    {
+        if (!interlock_acquire(target, &run->interlock, error))
+            return false;
+        *outcome = run->interlock != NULL ? REWIND_UNTOUCHED : REWIND_BUSY;
+        if (run->interlock != NULL)
+            return true;
+        if (clock_seconds() - begin >= patience)
+            break;
+        if (!told)
+            log_info("waiting for another pg_rewind that works on directory \"%s\"", target);
+        told = true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+    error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
+    return error_detail(error, "It was waited for %d s (--wait-timeout).", patience);
+}
+
 /* Carry out what an earlier run has committed; then the target is like any other, and the lock is
  * free of that run. */
 static bool finish_pending(Run *run, const char *description, RewindOutcome *outcome, Error *error)
 {
-    const char *target = run->target.directory;
-
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
@@ -26,7 +58,7 @@ static bool finish_pending(Run *run, const char *description, RewindOutcome *out
     run->interlock = NULL;
     signals_heed_again();
     /* Who wanted us to stop meanwhile does not want another rewind to begin. */
-    return interlock_acquire(target, &run->interlock, error) && stop_check(error);
+    return acquire_lock(run, outcome, error) && stop_check(error);
 }
 
 /* What an earlier run left is finished or thrown away. *finished: a dry run, for which there is
@@ -72,11 +104,11 @@ static bool make_own_scratch(Run *run, Error *error)
     return true;
 }
 
-static bool lock_target(Run *run, Error *error)
+static bool lock_target(Run *run, RewindOutcome *outcome, Error *error)
 {
     const char *target = run->target.directory;
 
-    if (!interlock_acquire(target, &run->interlock, error))
+    if (!acquire_lock(run, outcome, error))
         return false;
     if (!run->options->dry_run)
     {
@@ -91,10 +123,8 @@ bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
     bool opened = target_open(run->arena, run->options->target, &run->target, error);
 
     run->report->target = run->target.directory;
-    if (opened && lock_target(run, error) && handle_pending(run, finished, outcome, error))
+    if (opened && lock_target(run, outcome, error) && handle_pending(run, finished, outcome, error))
         return true;
-    if (run->interlock == NULL && error->error_number == 0)
-        return false; /* whoever has the lock answers for the target's state */
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (*outcome == REWIND_UNTOUCHED && !run->resumed &&
         apply_may_be_pending(run->target.directory))

@@ -92,7 +92,10 @@ static void add_start(Report *report)
 {
     const ReportNext *next = &report->next;
 
-    if (!next->standby)
+    if (next->manager != NULL)
+        add_step(report, "Let %s start the server: it makes it a standby of the source.",
+                 next->manager);
+    else if (!next->standby)
         add_make_standby(report);
     else if (!next->has_source)
         add_step(report, "Set primary_conninfo, so that it names the source, and start the server: "

@@ -58,6 +58,8 @@ typedef struct ReportNext
     const char **kept; /* by --keep and --keep-config */
     size_t kept_count;
     bool written;               /* by -R */
+    const char *manager;        /* whose own files are in the target, and which will start it; or
+                                   NULL */
     bool standby;               /* the server will start as a standby */
     bool has_source;            /* it knows where to get WAL from */
     bool recovery_conf;         /* it reads a recovery.conf (10, 11) */

@@ -126,7 +126,7 @@ static void test_acquiring_writes_nothing(void **state)
     assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
 }
 
-static void test_a_second_pg_rewind_fails_at_once(void **state)
+static void test_a_second_pg_rewind_does_not_get_it(void **state)
 {
     Interlock *interlock = acquire();
     int status;
@@ -136,16 +136,46 @@ static void test_a_second_pg_rewind_fails_at_once(void **state)
     pid = fork();
     if (pid == 0)
     {
-        Interlock *second;
-        const bool acquired = interlock_acquire(".", &second, &error);
+        Interlock *second = interlock;
 
-        _exit(!acquired && strstr(error.message, "another pg_rewind is working on") != NULL ? 0
-                                                                                            : 1);
+        _exit(interlock_acquire(".", &second, &error) && second == NULL ? 0 : 1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     interlock_release(interlock);
     interlock_release(acquire());
+}
+
+/* A process that has ended, and whose parent has not asked how. */
+static void test_a_zombie_is_no_server(void **state)
+{
+    bool found, running;
+    long named;
+    pid_t pid = fork();
+    siginfo_t info;
+
+    (void) state;
+    if (pid == 0)
+        _exit(0);
+    assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
+    make_pid_file(pid, "/data\n4000000000\n");
+    assert_true(pid_file_look(".", &found, &running, &named, &error));
+    assert_true(found);
+    assert_false(running);
+    assert_int_equal(named, pid);
+    waitpid(pid, NULL, 0);
+}
+
+static void test_a_server_that_is_stopping(void **state)
+{
+    (void) state;
+    assert_false(pid_file_is_stopping("."));
+    make_pid_file(1, "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001         0\nstopping\n");
+    assert_true(pid_file_is_stopping("."));
+    make_pid_file(1, "/data\n1700000000\n5432\n/tmp\nlocalhost\n  5432001         0\nready   \n");
+    assert_false(pid_file_is_stopping("."));
+    make_pid_file(1, "/data\n1700000000\n");
+    assert_false(pid_file_is_stopping("."));
 }
 
 static void test_a_killed_pg_rewind_leaves_no_lock(void **state)
@@ -435,8 +465,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_acquiring_writes_nothing),
-        TEST(test_a_second_pg_rewind_fails_at_once),
+        TEST(test_a_second_pg_rewind_does_not_get_it),
         TEST(test_a_killed_pg_rewind_leaves_no_lock),
+        TEST(test_a_zombie_is_no_server),
+        TEST(test_a_server_that_is_stopping),
         TEST(test_the_pid_file_is_a_standalone_backends),
         TEST(test_stale_files_are_replaced),
         TEST(test_a_servers_file_is_kept),

@@ -1,0 +1,89 @@
+# A server of the target that is just stopping, or that has just crashed, is waited for, and its pg_control is read behind that:
+# managers call pg_rewind before their server is quite gone.  (What a server writes at its end does not depend on the version, but
+# 10 was the first to say in postmaster.pid that it is stopping.)
+
+use strict;
+use warnings;
+
+use POSIX ();
+use RewindTest;
+
+# Run pg_rewind while something else ends the server, which takes that many seconds longer than the beginning of the call.
+sub rewinds_meanwhile
+{
+    my ($target, $source, $what, $end) = @_;
+    subtest($what, sub {
+        my $copy = $target->copy('copy');
+        $copy->start;
+        $copy->sql('INSERT INTO t VALUES (0)');
+        my $postmaster = $copy->postmaster_pid;
+        my $pid = fork() // die;
+        if ($pid == 0)
+        {
+            eval { $end->($copy); 1 } or print STDERR $@;
+            POSIX::_exit(0);
+        }
+        my $result = rewind($copy, $source, not_foretold => 1);
+        waitpid($pid, 0);
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        wait_until('nobody asks any more how the postmaster has ended', sub { !-e "/proc/$postmaster" });
+        rejoins($copy, $source, no_promotion => 1) if $result->{status} == 0;
+        $copy->discard;
+    });
+    return;
+}
+
+# The checkpointer is held, so that a stop takes that long.
+sub stop_slowly
+{
+    my ($cluster, $mode, $seconds) = @_;
+    my $checkpointer = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    kill 'STOP', $checkpointer;
+    kill $mode, $cluster->postmaster_pid;
+    Time::HiRes::sleep($seconds);
+    kill 'CONT', $checkpointer;
+    return;
+}
+
+# A process of it does not notice at once that the postmaster has died.
+sub crash_slowly
+{
+    my ($cluster, $seconds) = @_;
+    my $checkpointer = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    kill 'STOP', $checkpointer;
+    kill 'KILL', $cluster->postmaster_pid;
+    Time::HiRes::sleep($seconds);
+    kill 'CONT', $checkpointer;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
+        target => sub { $_[0]->sql('UPDATE t SET a = a + 1') });
+
+    rewinds_meanwhile($target, $source, "a fast stop that takes $_ s", do { my $s = $_; sub { stop_slowly($_[0], 'INT', $s) } }) for 0.01, 0.3, 2, 7;
+    rewinds_meanwhile($target, $source, 'a smart stop', sub { stop_slowly($_[0], 'TERM', 0.3) });
+    rewinds_meanwhile($target, $source, "a crash whose processes need $_ s", do { my $s = $_; sub { crash_slowly($_[0], $s) } }) for 0.01, 2;
+    rewinds_meanwhile($target, $source, 'a stop that begins later', sub { sleep 1; stop_slowly($_[0], 'INT', 5) });
+
+    subtest('one that stops for too long', sub {
+        my $copy = $target->copy('copy');
+        $copy->start;
+        my $pid = fork() // die;
+        if ($pid == 0)
+        {
+            stop_slowly($copy, 'INT', 4);
+            POSIX::_exit(0);
+        }
+        Time::HiRes::sleep(0.5);
+        my $result = rewind($copy, $source, options => ['--wait-timeout=2'], not_foretold => 1);
+        waitpid($pid, 0);
+        is($result->{status}, 1, 'it is refused');
+        like($result->{stderr}, qr/^pg_rewind: waiting for the target server \(PID \d+\) to stop\npg_rewind: error: target server must be shut down cleanly$/m,
+            'it says what it waited for, and why');
+        wait_until('it is down', sub { !$copy->is_running });
+        $copy->discard;
+    });
+}, only => [ 10, 13, 15, 18 ]);
