@@ -3,6 +3,8 @@
 #   ```sh adapt   assignments that a reader changes: the test has its own for each of them
 #   ```sh         run, must succeed
 #   ```text       what the block before prints; a line "…" stands for any lines, "…" in a line for anything
+#
+# The page of a manager is run by its own test in t/managers.
 
 use strict;
 use warnings;
@@ -10,17 +12,9 @@ use lib 't/lib';
 use File::Basename qw(dirname);
 use RewindTest;
 use RewindTest::DebianCluster;
+use RewindTest::Guide;
 
 my $docs = dirname($ENV{PG_REWIND}) . '/docs';
-
-# The page's blocks: { kind => what follows the backquotes, text => }.
-sub blocks_of
-{
-    my ($page) = @_;
-    my @blocks;
-    push @blocks, { kind => $1, text => $2 } while $page =~ /^```([^\n]*)\n(.*?)^```$/msg;
-    return @blocks;
-}
 
 # Servers of the tests listen where their options say; others would not know each other's place on one machine.
 sub make_programs
@@ -37,17 +31,6 @@ esac
 END
     chmod 0755, "$bin/pg_ctl";
     return join ':', $bin, dirname($ENV{PG_REWIND}), $cluster->bindir, dirname(program('psql')), $ENV{PATH};
-}
-
-sub shows
-{
-    my ($output, $text) = @_;
-    my $pattern = '';
-    for my $line (split /\n/, $text)
-    {
-        $pattern .= $line eq '…' ? '(?:.*\n)*?' : join('.*', map { quotemeta } split /…/, $line, -1) . '\n';
-    }
-    return $output =~ /\A(?:.*\n)*?$pattern/;
 }
 
 sub runs
@@ -168,11 +151,10 @@ my %guides = (
 my %versions = ('failback.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
 
 my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md);
-my @pages = map { m{([^/]+)$} } glob("$docs/*.md");
-# Those of a manager are run with it.
-my %of_manager = map { $_ => 1 } grep { -e 't/managers/' . s/\.md$/.pl/r } @pages;
-is(join(' ', sort grep { !$guides{$_} && !$of_manager{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
-is(join(' ', sort grep { !$guides{$_} && !$of_manager{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
+my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');
+my @pages = grep { !$of_a_manager{$_} } map { m{([^/]+)$} } glob("$docs/*.md");
+is(join(' ', sort grep { !$guides{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
+is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');
 
 each_version(sub {
     my ($version) = @_;

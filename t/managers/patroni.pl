@@ -7,9 +7,11 @@
 use strict;
 use warnings;
 use lib 't/lib';
+use File::Basename qw(dirname);
 use HTTP::Tiny;
 use JSON::PP qw(decode_json);
 use RewindTest;
+use RewindTest::Guide;
 use RewindTest::Manager;
 use Time::HiRes ();
 
@@ -106,6 +108,15 @@ sub start_patroni
 {
     my ($node) = @_;
     $node->{patroni} = $node->start_program([ 'patroni', "$node->{dir}/patroni.yml" ], env => { PYTHONUNBUFFERED => 1 });
+    return;
+}
+
+sub restart_patroni
+{
+    my ($node) = @_;
+    kill 'TERM', $node->{patroni};
+    waitpid($node->{patroni}, 0);
+    start_patroni($node);
     return;
 }
 
@@ -365,10 +376,38 @@ scenario('pg_rewind is killed amid its changes more often than it runs itself ag
     is_promoted($new);
     wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /run the same pg_rewind command again to finish.*failed to start postgres/s });
     is(statuses($old), '2', 'the exit status is 2');
-    kill 'TERM', $old->{patroni};
-    waitpid($old->{patroni}, 0);
-    start_patroni($old);
+    my $list = $old->run_program([ 'patronictl', '-c', "$old->{dir}/patroni.yml", 'list' ])->{stdout};
+    like($list, qr/^\| $old->{name} .*(starting|start failed|stopped|crashed)/m, 'patronictl shows that the server does not run') and note($list);
+    restart_patroni($old);
     ends_healthy($old, $new, statuses => '2 0');
+});
+
+scenario('the commands of docs/patroni.md help where nobody has the WAL', sub {
+    my ($old, $new) = nodes(2, no_slots => 1, keep_directory => 1);
+    recycle($old);
+    is_promoted($new);
+    wait_until('Patroni starts the server in vain', sub { $old->log('patroni') =~ /pg_rewind exit code=1.*failed to start postgres/s });
+    restart_patroni($old);
+    wait_until('it calls pg_rewind again', sub { statuses($old) eq '1 1' });
+    my %settings = map { s/\Q$old->{bindir}\E/\$BIN/r => 1 } split /\n/, slurp("$old->{dir}/patroni.yml");
+    my %variable = (SERVER => RewindTest::Manager::PROGRAMS, PG_REWIND => $ENV{PG_REWIND}, BIN => "$old->{dir}/links", CONFIG => "$old->{dir}/patroni.yml",
+        OLD => $old->data, NEW => "host=127.0.0.1 port=$new->{port} user=rewinder dbname=postgres");
+    my $output = '';
+    for my $block (blocks_of(slurp(dirname($ENV{PG_REWIND}) . '/docs/patroni.md')))
+    {
+        my ($kind, $text) = @{$block}{qw(kind text)};
+        if ($kind eq 'sh adapt') { is(join(' ', grep { !defined $variable{$_} } $text =~ /^(\w+)=/mg), '', 'each variable has a value') }
+        elsif ($kind eq 'yaml') { is(join("\n", grep { !$settings{$_} } split /\n/, $text), '', 'the settings are those of the nodes') }
+        elsif ($kind eq 'sh')
+        {
+            my $result = $old->run_program([ 'sh', '-euc', "exec 2>&1\n$text" ], env => \%variable);
+            $output = $result->{stdout};
+            is($result->{status}, 0, (split /\n/, $text)[0]) or diag($output);
+        }
+        elsif ($kind eq 'text') { ok(shows($output, $text), 'it prints what the page shows') or diag("$output\nis not\n$text") }
+        else { fail("a block that nobody runs: $kind") }
+    }
+    ends_healthy($old, $new, statuses => '1 1');
 });
 
 scenario('the new primary dies amid the changes, and the third node takes over', sub {

@@ -163,6 +163,20 @@ static void test_kill(void **state)
     make_all_calls("kill:10");
 }
 
+/* Of two processes only the one that finds the file. */
+static void test_once(void **state)
+{
+    char path[] = "/tmp/test_faults.once.XXXXXX";
+
+    (void) state;
+    close(mkstemp(path));
+    setenv("PG_REWIND_FAULT_ONCE", path, 1);
+    check_killed("kill:4", "create=0 write=8 sync=0 ");
+    assert_int_equal(access(path, F_OK), -1);
+    make_all_calls("kill:4");
+    unsetenv("PG_REWIND_FAULT_ONCE");
+}
+
 static void test_stop(void **state)
 {
     static const char *const faults[] = {"stop:rename@b", "stop:4"};
@@ -343,10 +357,10 @@ int main(int argument_count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing), cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_stop),    cmocka_unit_test(test_fail),
-        cmocka_unit_test(test_short),   cmocka_unit_test(test_log),
-        cmocka_unit_test(test_record),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_linked),
+        cmocka_unit_test(test_once),    cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fail),    cmocka_unit_test(test_short),
+        cmocka_unit_test(test_log),     cmocka_unit_test(test_record),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_linked),
     };
 
     if (argument_count == 2 && strcmp(arguments[1], "calls") == 0)
