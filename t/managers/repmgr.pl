@@ -144,7 +144,7 @@ sub crash
     return $new;
 }
 
-# The command of the guide; more options of pg_rewind can follow its path.
+# The command; more options of pg_rewind can follow its path.
 sub rejoin_command
 {
     my ($old, $new, @more) = @_;
@@ -158,6 +158,18 @@ sub rejoin_later
 {
     my ($old, $new) = @_;
     return $old->start_program([ "$old->{bindir}/repmgr", '-f', $old->{conf}, rejoin_command($old, $new) ], name => 'rejoin');
+}
+
+# The commands of the guide, as its reader would run them.
+sub follow_guide
+{
+    my ($old, $new) = @_;
+    my %text = map { $_->{kind} => $_->{text} } blocks_of(slurp(dirname($ENV{PG_REWIND}) . '/docs/repmgr.md'));
+    is(join(', ', sort keys %text), 'sh, sh adapt, text', 'the blocks of the guide');
+    my $result = $old->run_program([ 'sh', '-euc', "exec 2>&1\n$text{sh}" ],
+        env => { CONF => $old->{conf}, PG_REWIND => "$old->{bindir}/pg_rewind", NEW => conninfo_of($new) });
+    ok(shows($result->{stdout}, $text{text}), 'it prints what the guide shows') or diag($result->{stdout});
+    return $result;
 }
 
 sub status_of { my ($pid) = @_; waitpid($pid, 0); return $? >> 8 }
@@ -195,7 +207,7 @@ my @scenarios = (
     [ 'the primary crashes with commits that were not replicated' => sub {
         my ($old, $new) = roles();
         crash($old, $new);
-        rejoined($old, $new, rejoin($old, $new));
+        rejoined($old, $new, follow_guide($old, $new));
         is(shown($old), 'pg_rewind 0', 'pg_rewind was called once');
     } ],
 
@@ -249,6 +261,19 @@ my @scenarios = (
         is(shown($old), 'pg_rewind 0', 'pg_rewind was called once');
     } ],
 
+    [ 'pg_rewind is killed as a whole, amid its changes' => sub {
+        my ($old, $new) = roles();
+        crash($old, $new);
+        $old->interrupt("stop:$amid");
+        my $first = rejoin_later($old, $new);
+        my $number = 1 + grep { $_->{program} eq 'pg_rewind' } @{ $old->{calls_before} };
+        my $pid = $old->wait_for_stop($number);
+        kill 'KILL', $pid, ($old->calls('pg_rewind'))[ $number - 1 ]{pid};
+        is(status_of($first), 24, 'repmgr node rejoin fails');
+        ok(!$old->answers, 'no server starts');
+        rejoined($old, $new, rejoin($old, $new));
+    } ],
+
     [ 'the node stops amid the changes' => sub {
         my ($old, $new) = roles();
         crash($old, $new);
@@ -275,11 +300,12 @@ my @scenarios = (
         is(status_of($first), 0, 'the first one ends well');
         rejoined($old, $new, 0);
         # The second one waits for the first; then it may find the server that the first repmgr has started.
-        like(shown($old), qr/^pg_rewind 0, pg_rewind [01]$/, 'the second pg_rewind waits for the first');
-        unlike(status_of($second) . $old->log('rejoin'), qr/another pg_rewind/, 'and does not fail for it');
+        status_of($second);
+        like(shown($old), qr/^pg_rewind 0, pg_rewind [01]$/, 'the second call has an end too');
+        like(slurp((new_calls($old))[1]{stderr}), qr/waiting for another pg_rewind/, 'and waited for the first');
     } ],
 
-    [ 'WAL of the old primary is recycled' => sub {
+    [ 'WAL of the old primary is recycled, and in an archive' => sub {
         my ($old, $new) = roles();
         crash($old, $new);
         my $archive = lose_wal($old);
@@ -288,6 +314,13 @@ my @scenarios = (
         like($result->{stderr}, qr/could not open file ".*--wal-archive/s, 'and says what is missing') or diag($result->{stderr});
         # It is in the archive.
         rejoined($old, $new, rejoin($old, $new, "--wal-archive=$archive"));
+    } ],
+
+    [ 'WAL of the old primary is recycled, and in no archive' => sub {
+        my ($old, $new) = roles();
+        crash($old, $new);
+        lose_wal($old);
+        rejoined($old, $new, rejoin($old, $new, '--compare'));
     } ],
 
     [ 'the new primary has made no checkpoint yet' => sub {
@@ -314,9 +347,9 @@ my @scenarios = (
         $new->{calls_before} = [ $new->calls ];
         kill 'CONT', $pid;
         wait_for_primary($other);
-        my $status = status_of($first);
+        note('repmgr node rejoin ended with ' . status_of($first));
         is(shown($old), 'pg_rewind 0', 'pg_rewind ends without its source');
-        diag "status $status", $old->log('rejoin');
+        # repmgr has made it a standby of the dead one.
         $old->run_program([ "$old->{bindir}/pg_ctl", '-D', $old->data, '-m', 'fast', 'stop' ]);
         rejoined($old, $other, rejoin($old, $other));
         rejoined($new, $other, rejoin($new, $other));
