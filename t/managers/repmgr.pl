@@ -333,6 +333,18 @@ my @scenarios = (
         kill 'CONT', $checkpointer;
     } ],
 
+    [ 'a switchover' => sub {
+        my ($old, $new) = roles();
+        # The other machine is this one; what is started there is not the new primary's.
+        spew("$new->{bindir}/ssh", "#!/bin/sh\nwhile [ \"\$1\" != 127.0.0.1 ]; do shift; done\nshift\nunset PG_REWIND_TEST_NODE\nexec sh -c \"\$*\"\n");
+        chmod 0755, "$new->{bindir}/ssh";
+        $old->{calls_before} = [ $old->calls ];
+        repmgr_ok($new, 'standby', 'switchover', '--force-rewind', "--remote-config-file=$old->{conf}");
+        follows($old, $new);
+        # The old primary had sent all before it stopped: repmgr sees that, and does not call pg_rewind.
+        is(shown($old), '', 'pg_rewind was not called');
+    } ],
+
     [ 'the new primary of three dies amid the rewind' => sub {
         my ($primary) = roles();
         $three = make_standby('three', $primary);
