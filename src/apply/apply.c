@@ -504,7 +504,7 @@ static bool finish(Apply *apply, Error *error)
         /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker
            together would look to callers as if nothing were left to do. */
         patiently(apply, install_label, error) &&
-        /* Not later: a stale `0` file would never clear itself. */
+        /* Not later: a stale file of nobody would never clear itself. */
         patiently(apply, restore_pid_file, error) &&
         /* Last: the poison guards all of the above. */
         finish_control(apply, error);

@@ -23,7 +23,7 @@ typedef enum PidFileState
 {
     PID_FILE_NOT_OURS,
     PID_FILE_CLAIMED,    /* the negative pid */
-    PID_FILE_INTERRUPTED /* `0` and the text */
+    PID_FILE_INTERRUPTED /* the number of nobody and the text */
 } PidFileState;
 
 struct Interlock
@@ -61,10 +61,11 @@ static void make_interrupted_text(Buffer *content)
 {
     buffer_clear(content);
     buffer_append_string(
-        content, "0\n"
-                 "pg_rewind was interrupted here: run the same pg_rewind command again to finish.\n"
-                 "Until then this data directory is half rewound and no server can use it.\n"
-                 "Do not remove this file, backup_label or global/pg_control.\n");
+        content, PID_FILE_NOBODY
+        "\n"
+        "pg_rewind was interrupted here: run the same pg_rewind command again to finish.\n"
+        "Until then this data directory is half rewound and no server can use it.\n"
+        "Do not remove this file, backup_label or global/pg_control.\n");
 }
 
 /* PG_VERSION is locked where a directory cannot be (NFS); where that fails too, the pid file alone

@@ -21,7 +21,7 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
 /*
  * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
  * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
- * our `0` text; whoever holds the lock may replace it). A live server is an error. What a crashed
+ * our text; whoever holds the lock may replace it). A live server is an error. What a crashed
  * server has left is kept beside it until the commit. May be called again: makes the file anew
  * where somebody has removed it.
  */
@@ -37,8 +37,8 @@ bool interlock_has_pid_file(const Interlock *interlock);
 /* Is postmaster.pid still the one that we made (inode and content)? */
 MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
 
-/* After the commit: replace postmaster.pid by `0` and a text that every server prints: run the same
- * command again. By rename. */
+/* After the commit: replace postmaster.pid by PID_FILE_NOBODY and a text that every server prints:
+ * run the same command again. By rename. */
 MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
 
 /* Back to the negative pid, by rename, before the new pg_control. */

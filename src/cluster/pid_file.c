@@ -307,13 +307,15 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
     line_of(&text, 1, line, sizeof(line));
     errno = 0;
     number = strtol(line, &end, 10);
-    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < -INT_MAX)
+    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < INT_MIN)
     {
         error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
         error_hint(error, "No server can start while the file is there. Find out who made it, "
                           "then remove it.");
         goto done;
     }
+    if (number == INT_MIN)
+        number = 0; /* PID_FILE_NOBODY */
     *running = names_live_server(directory, number, &text);
     *pid = labs(number);
     success = true;

@@ -12,6 +12,13 @@
 #include <time.h>
 
 #define PID_FILE "postmaster.pid"
+/*
+ * Begins the file of an interrupted rewind: the number of nobody. Its opposite does not exist in 32
+ * bits, so that every server refuses to start ("bogus data in lock file"), and pg_ctl, pg_autoctl,
+ * Patroni and others find no process of that number, without a word in their logs.
+ */
+#define PID_FILE_NOBODY "-2147483648"
+
 #define PID_FILE_SIZE_MAX (64 * 1024)
 
 /*

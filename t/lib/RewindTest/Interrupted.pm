@@ -227,7 +227,7 @@ sub judge
     elsif ($phase eq 'after')
     {
         ok($pending, 'there is a journal');
-        my $says_it_itself = -e $target->path('postmaster.pid') && slurp($target->path('postmaster.pid')) =~ /\A0\n/;
+        my $says_it_itself = -e $target->path('postmaster.pid') && slurp($target->path('postmaster.pid')) =~ /\A-2147483648\n/;
         my $words = $self->no_server_starts('after the commit');
         $words .= slurp($target->path('pg_rewind.work/README')) if !$says_it_itself;
         like($words, qr/run the same pg_rewind command again/, 'and the reader is told what to do');

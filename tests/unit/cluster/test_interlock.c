@@ -426,7 +426,8 @@ static void test_an_interrupted_run_stays_visible(void **state)
     text = read_text("postmaster.pid");
     assert_non_null(text);
     assert_memory_equal(
-        text, "0\npg_rewind was interrupted here: run the same pg_rewind command again", 69);
+        text, "-2147483648\npg_rewind was interrupted here: run the same pg_rewind command again",
+        79);
     assert_true(strlen(text) < 1024);
     free(text);
     check_claimed();

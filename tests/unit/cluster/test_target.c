@@ -163,7 +163,10 @@ static void test_a_running_server_is_seen(void **state)
     assert_int_equal(pid, server);
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
-    make_text("data/postmaster.pid", "0\npg_rewind was interrupted here\n");
+    make_text("data/postmaster.pid", "-2147483648\npg_rewind was interrupted here\n");
+    assert_true(target_server_running(target, &running, &pid, &error));
+    assert_false(running);
+    make_text("data/postmaster.pid", "0\n"); /* of an earlier version */
     assert_true(target_server_running(target, &running, &pid, &error));
     assert_false(running);
 }
