@@ -81,7 +81,7 @@ each_version(sub {
         $copy->discard;
     });
     subtest('a signal comes while it connects', sub {
-        my $run = start_rewind($target, $proxy, conninfo => $nowhere);
+        my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => [ONCE]);
         wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });
         my $since = Time::HiRes::time();
         kill 'TERM', $run->{pid};
