@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install dist clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -66,8 +66,13 @@ demo: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@tests/demo.sh
 
+# Program, manual page, guides and bash completion, below DESTDIR if that is given.
 install: all
 	meson install -C build --no-rebuild
+
+# What is committed as build/meson-dist/pg_rewind-VERSION.tar.gz, which builds without git.
+dist: all
+	meson dist -C build --formats gztar --no-tests
 
 clean:
 	rm -rf build build-address build-thread
