@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install dist clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install dist deb clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -73,6 +73,10 @@ install: all
 # What is committed as build/meson-dist/pg_rewind-VERSION.tar.gz, which builds without git.
 dist: all
 	meson dist -C build --formats gztar --no-tests
+
+# The Debian package, into build/deb; needs `apt-get build-dep .`, fakeroot and lintian.
+deb:
+	@packages/deb.sh
 
 clean:
 	rm -rf build build-address build-thread
