@@ -1,6 +1,10 @@
 # Bare Debian systems for tests of what is shipped; to be sourced by bash, by root, with debootstrap installed. Mirror and settings of apt
 # are this machine's own. All mounts are in a namespace of the test's own, so nothing is left of them, however it ends.
 
+if [ "$(id -u)" != 0 ] || ! unshare --mount --pid --fork true 2>/dev/null; then
+    echo '1..0 # SKIP needs root, with the right to mount'
+    exit 0
+fi
 if [ "${BARE_SYSTEM_NAMESPACE:-}" != $$ ]; then
     BARE_SYSTEM_NAMESPACE=$$ exec unshare --mount "$0" "$@"
 fi

@@ -7,7 +7,7 @@ set -euo pipefail
 
 archive=$(ls "$checkout"/build/portable/pg_rewind-*.tar.gz)
 name=$(basename "$archive" .tar.gz)
-program=/opt/$name/pg_rewind
+program=/usr/local/bin/pg_rewind
 work=$(mktemp -d "${TMPDIR:-/tmp}/portable.XXXXXX")
 trap 'umount "$work"/* 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -17,6 +17,7 @@ for suite; do
     root=$work/$suite
     make_system "$suite" "$root"
     tar -C "$root/opt" -xzf "$archive"
+    ln -s "/opt/$name/pg_rewind" "$root$program"
     run_in "$root" "$program" --version
     # ld.so lists what is loaded: from the directory, or the C library.
     strange=$(run_in "$root" env LD_TRACE_LOADED_OBJECTS=1 "$program" |
