@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install dist deb check-package portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -66,8 +66,32 @@ demo: setup
 	@$(MAKE) --no-print-directory all >/dev/null
 	@tests/demo.sh
 
+# Program, manual page, guides and bash completion, below DESTDIR if that is given.
 install: all
 	meson install -C build --no-rebuild
+
+# What is committed as build/meson-dist/pg_rewind-VERSION.tar.gz, which builds without git.
+dist: all
+	meson dist -C build --formats gztar --no-tests
+
+# The Debian package, into build/deb; needs `apt-get build-dep .`, fakeroot and lintian.
+deb:
+	@packages/deb.sh
+
+# Installed, put in the place of the original, used and removed, in a bare system; by root.
+check-package:
+	@tests/setup.sh packages debhelper fakeroot lintian debootstrap
+	@$(MAKE) --no-print-directory deb
+	@tests/package.sh
+
+# Program and libraries in one directory, for places where nothing can be installed, into build/portable.
+portable:
+	@packages/portable.sh
+
+# It rewinds in bare systems; by root. SUITES="bookworm trixie sid".
+check-portable: portable
+	@tests/setup.sh packages debootstrap
+	@tests/portable.sh $(SUITES)
 
 clean:
 	rm -rf build build-address build-thread
