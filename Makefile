@@ -3,7 +3,7 @@
 MESON_OPTIONS ?=
 TESTS ?=
 
-.PHONY: all setup check check-unit check-end-to-end sanitizers torture guards chaos managers fuzz bench demo install dist deb check-package portable check-portable clean
+.PHONY: all setup check check-unit check-end-to-end sanitizers arm64 torture guards chaos managers fuzz bench demo install dist deb check-package portable check-portable clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -30,6 +30,11 @@ check-end-to-end: all
 sanitizers: setup
 	@tests/setup.sh thorough
 	@tests/sanitizers.sh $(or $(WHAT),sample)
+
+# The program for ARM64, under qemu-user: unit tests, and a sample of the end-to-end tests or TESTS; see tests/arm64.sh.
+arm64:
+	@tests/setup.sh arm64
+	@tests/arm64.sh $(TESTS)
 
 # All that may interrupt or mislead a rewind, for hours; PARTS="kill power" makes it less: see tests/torture.sh.
 torture: setup
@@ -94,4 +99,4 @@ check-portable: portable
 	@tests/portable.sh $(SUITES)
 
 clean:
-	rm -rf build build-address build-thread
+	rm -rf build build-address build-thread build-arm64

@@ -170,7 +170,7 @@ sub closed_streams_lead_nowhere
     with_copy(sub {
         my ($copy) = @_;
         my $wrapper = $copy->dir . '/pg_rewind';
-        spew($wrapper, qq{#!/bin/sh\nLD_PRELOAD="$ENV{PG_REWIND_FAULTS}" exec "$ENV{PG_REWIND}" "\$@" <&- >&- 2>&-\n});
+        spew($wrapper, qq{#!/bin/sh\nLD_PRELOAD='$ENV{PG_REWIND_FAULTS}' exec "$ENV{PG_REWIND}" "\$@" <&- >&- 2>&-\n});
         chmod 0700, $wrapper;
         local $ENV{PG_REWIND} = $wrapper;
         my $held = hold($copy, $source, 'apply');

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
+# EMULATOR="qemu-aarch64 -L ROOT" runs the program for ARM64 that PG_REWIND names, with the library that PG_REWIND_FAULTS names: tests/arm64.sh.
 # What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
@@ -9,6 +10,7 @@ make_work "$(fast_directory)"
 cp "${PG_REWIND_FAULTS:-$checkout/build/tests/faults.so}" "$work/bin/faults.so"
 cp "$checkout/build/tests/waldump" "$work/bin/waldump" || [ -n "${PG_REWIND:-}" ]
 chmod -R a+rX "$work/bin"
+faults=$work/bin/faults.so
 
 # The original can look for its companions only beside the place it was installed in.
 program=$work/bin/pg_rewind
@@ -22,6 +24,20 @@ if [ -n "${VALGRIND:-}" ]; then
     printf '#!/bin/sh\nexec valgrind -q --leak-check=full --log-file=%s %s "$@"\n' \
         "$work/run/findings.%p" "$work/bin/checked/pg_rewind" >"$work/bin/pg_rewind"
     chmod a+rx "$work/bin/checked" "$work/bin/pg_rewind"
+fi
+if [ -n "${EMULATOR:-}" ]; then
+    cp "$(dirname "$PG_REWIND_FAULTS")/waldump" "$work/bin/waldump"
+    mkdir -p "$work/bin/emulated" "$work/bin/lib/$(gcc -print-multiarch)" "$work/bin/lib/aarch64-linux-gnu"
+    for name in pg_rewind waldump; do
+        mv "$work/bin/$name" "$work/bin/emulated/"
+        printf '#!/bin/sh\nexec %s -0 "$0" %s "$@"\n' "$EMULATOR" "$work/bin/emulated/$name" >"$work/bin/$name"
+    done
+    # That shell gets an empty library, the program its own: each ld.so puts a directory of its own in the place of $LIB.
+    gcc -shared -x c /dev/null -o "$work/bin/lib/$(gcc -print-multiarch)/faults.so"
+    mv "$work/bin/faults.so" "$work/bin/lib/aarch64-linux-gnu/"
+    faults=$work/bin/'$LIB'/faults.so
+    chmod -R a+rX "$work/bin"
+    chmod a+x "$work/bin/pg_rewind" "$work/bin/waldump"
 fi
 # A sanitizer's library wants to be loaded before any other.
 sanitizer=$(ldd "$program" 2>/dev/null | awk '$1 ~ /^lib[at]san/ { print $3 ":" }' || true)
@@ -55,7 +71,7 @@ cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
 as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND="$program" \
-    PG_REWIND_FAULTS="$sanitizer$work/bin/faults.so" \
+    PG_REWIND_FAULTS="$sanitizer$faults" \
     ASAN_OPTIONS="log_path=$work/run/findings" \
     UBSAN_OPTIONS="log_path=$work/run/findings:print_stacktrace=1" \
     TSAN_OPTIONS="log_path=$work/run/findings" \

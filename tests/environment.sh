@@ -13,6 +13,10 @@ packages=(
 # What fuzzing and other thorough tests need besides.
 thorough_packages=(clang libclang-rt-14-dev valgrind)
 
+# What `make arm64` needs besides, and whose packages for ARM64 it unpacks to link with.
+arm64_packages=(gcc-aarch64-linux-gnu qemu-user)
+arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev uthash-dev libcmocka-dev)
+
 server_versions=(10 11 12 13 14 15 16 17 18)
 
 # Where the server programs lie: kept between runs, outside the checkout.
@@ -23,6 +27,9 @@ elif [ "$(id -u)" = 0 ]; then
 else
     servers=${XDG_CACHE_HOME:-$HOME/.cache}/pg_rewind/servers
 fi
+
+# Debian's libraries for ARM64, unpacked, beside the servers.
+arm64_root=$(dirname "$servers")/arm64
 
 # PostgreSQL refuses to run as root: root runs its servers as this user.
 ordinary_user=postgres

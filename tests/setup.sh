@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
 # tests/setup.sh thorough: also what fuzzing, sanitizers and valgrind need.
+# tests/setup.sh arm64: also a compiler for ARM64, qemu-user, and libraries to link with.
 # tests/setup.sh packages NAME...: these Debian packages beside ours, and no servers of other versions.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
@@ -95,9 +96,43 @@ install_servers()
     exec 9>&-
 }
 
+# The packages are unpacked into a directory of their own, not installed: some of them, as libpq-dev, cannot stand beside those of this
+# machine. apt-get finds out which, with lists and a state of its own.
+unpack_arm64_libraries()
+{
+    local stamp=$arm64_root/packages state=$arm64_root/apt
+    local options=(-o Dir::State="$state" -o Dir::State::status="$state/status" -o Dir::Cache="$state" -o APT::Sandbox::User=
+        -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Debug::NoLocking=true)
+    local package link
+
+    exec 9>"$servers/.flock"
+    flock 9
+    if [ "$(cat "$stamp" 2>/dev/null)" != "${arm64_libraries[*]}" ]; then
+        echo "setup: unpacking libraries for ARM64 into $arm64_root" >&2
+        rm -rf "$arm64_root"
+        mkdir -p "$state/lists/partial" "$state/archives/partial"
+        : >"$state/status"
+        apt-get -q "${options[@]}" update >&2
+        apt-get -q -y "${options[@]}" --no-install-recommends --download-only install "${arm64_libraries[@]}" >&2
+        for package in "$state"/archives/*.deb; do
+            dpkg -x "$package" "$arm64_root"
+        done
+        find "$arm64_root" -type l -lname '/*' | while read -r link; do
+            ln -sfn "$arm64_root$(readlink "$link")" "$link"
+        done
+        rm -rf "$state"
+        printf "[constants]\nroot = '%s'\n" "$arm64_root" >"$arm64_root/root.ini"
+        chmod -R a+rX "$arm64_root"
+        echo "${arm64_libraries[*]}" >"$stamp"
+    fi
+    exec 9>&-
+}
+
 case ${1:-} in
     thorough) packages+=("${thorough_packages[@]}") ;;
+    arm64) packages+=("${arm64_packages[@]}") ;;
     packages) packages+=("${@:2}") ;;
 esac
 install_packages
 [ "${1:-}" = packages ] || install_servers
+[ "${1:-}" != arm64 ] || unpack_arm64_libraries

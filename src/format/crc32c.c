@@ -6,6 +6,9 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#include <sys/auxv.h>
 #endif
 
 /* crc32_iscsi takes an int, and neither inverts at the beginning nor at the end. */
@@ -41,7 +44,30 @@ static void leave_vector_code(void)
  */
 #if defined(__x86_64__)
 #define WITH_INSTRUCTION __attribute__((target("sse4.2")))
+#define ADD_8(running, word) _mm_crc32_u64(running, word)
+#define ADD_4(running, word) _mm_crc32_u32(running, word)
+#define ADD_2(running, word) _mm_crc32_u16(running, word)
+#define ADD_1(running, byte) _mm_crc32_u8(running, byte)
 
+static bool has_instruction(void)
+{
+    return __builtin_cpu_supports("sse4.2");
+}
+#elif defined(__aarch64__)
+#define WITH_INSTRUCTION __attribute__((target("+crc")))
+#define ADD_8(running, word) __crc32cd((uint32_t) (running), word)
+#define ADD_4(running, word) __crc32cw(running, word)
+#define ADD_2(running, word) __crc32ch(running, word)
+#define ADD_1(running, byte) __crc32cb(running, byte)
+
+/* An extension in ARMv8.0, in every processor from 8.1 on. */
+static bool has_instruction(void)
+{
+    return (getauxval(AT_HWCAP) & HWCAP_CRC32) != 0;
+}
+#endif
+
+#if defined(WITH_INSTRUCTION)
 static inline WITH_INSTRUCTION uint32_t update_short(uint32_t running, const uint8_t *bytes,
                                                      size_t size)
 {
@@ -51,24 +77,24 @@ static inline WITH_INSTRUCTION uint32_t update_short(uint32_t running, const uin
     {
         uint64_t word;
         memcpy(&word, bytes, sizeof(word));
-        wide = _mm_crc32_u64(wide, word);
+        wide = ADD_8(wide, word);
     }
     running = (uint32_t) wide;
     if (size & 4)
     {
         uint32_t word;
         memcpy(&word, bytes, sizeof(word));
-        running = _mm_crc32_u32(running, word);
+        running = ADD_4(running, word);
         bytes += sizeof(word);
     }
     if (size & 2)
     {
         uint16_t word;
         memcpy(&word, bytes, sizeof(word));
-        running = _mm_crc32_u16(running, word);
+        running = ADD_2(running, word);
         bytes += sizeof(word);
     }
-    return size & 1 ? _mm_crc32_u8(running, *bytes) : running;
+    return size & 1 ? ADD_1(running, *bytes) : running;
 }
 
 static WITH_INSTRUCTION uint32_t joined_short(const uint8_t *first, size_t first_size,
@@ -78,22 +104,17 @@ static WITH_INSTRUCTION uint32_t joined_short(const uint8_t *first, size_t first
 
     return crc32c_finish(update_short(running, second, second_size));
 }
-
+#else
 static bool has_instruction(void)
 {
-    return __builtin_cpu_supports("sse4.2");
+    return false;
 }
-#else
+
 static uint32_t joined_short(const uint8_t *first, size_t first_size, const uint8_t *second,
                              size_t second_size)
 {
     return crc32c_finish(
         crc32c_update(crc32c_update(CRC32C_INIT, first, first_size), second, second_size));
-}
-
-static bool has_instruction(void)
-{
-    return false;
 }
 #endif
 

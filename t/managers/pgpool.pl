@@ -237,7 +237,9 @@ scenario('the primary crashes with commits that were not replicated', sub {
 
 scenario('pg_rewind is killed before its changes and amid them', sub {
     my ($primary, $standby) = roles(@nodes);
-    $primary->interrupt("kill:$_") for $before, $amid;
+    # The first call in each of its attempts; the second one once.
+    $primary->interrupt("each-time:kill:$before");
+    $primary->interrupt("kill:$amid");
     crash($primary);
     rejoins_by_itself($pool, $primary, $standby);
     is($primary->faults_left, 0, 'it was killed twice');

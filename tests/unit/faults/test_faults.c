@@ -2,8 +2,8 @@
  * The library that interrupts programs does what its head comment says: what it does not, the tests
  * that use it would never notice.
  *
- * This program runs itself with the argument "calls": then it makes the calls of make_calls, and
- * says what each returned, a failure as minus errno.
+ * This program runs itself, under EMULATOR if there is one, with the argument "calls": then it
+ * makes the calls of make_calls, and says what each returned, a failure as minus errno.
  */
 #include "../../faults/faults.h"
 
@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
     "create=0 write=8 sync=0 rename=0 open=0 read=8 stat=0 mkdir=0 send=8 recv=8 truncate=0 "      \
     "unlink=0 rmdir=0 "
 
+static char program[PATH_MAX];
 static char directory[] = "/tmp/test_faults.XXXXXX";
 static char said[1024]; /* by the child */
 
@@ -109,7 +111,7 @@ static pid_t start_calls(const char *variable, const char *value)
         setenv(variable, value, 1);
         if (freopen("said", "w", stdout) == NULL || freopen("errors", "w", stderr) == NULL)
             _exit(1);
-        execl("/proc/self/exe", "test_faults", "calls", (char *) NULL);
+        execl("/bin/sh", "sh", "-c", "exec $EMULATOR \"$0\" calls", program, (char *) NULL);
         _exit(1);
     }
     return pid;
@@ -365,5 +367,7 @@ int main(int argument_count, char **arguments)
 
     if (argument_count == 2 && strcmp(arguments[1], "calls") == 0)
         return make_calls();
+    if (readlink("/proc/self/exe", program, sizeof(program) - 1) < 0)
+        return 1;
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -45,12 +45,45 @@ static void joined_pieces_give_what_the_whole_gives(void **state)
                                  crc32c(bytes + start, end - start));
 }
 
+/* Bit by bit, as the polynomial says. */
+static uint32_t by_definition(const uint8_t *bytes, size_t size)
+{
+    uint32_t running = CRC32C_INIT;
+
+    for (size_t i = 0; i < size; i++)
+    {
+        running ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            running = running >> 1 ^ (running & 1 ? 0x82F63B78 : 0);
+    }
+    return crc32c_finish(running);
+}
+
+/* The processor's instruction, ISA-L, and neither. */
+static void all_ways_give_the_same(void **state)
+{
+    uint8_t bytes[600];
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (uint8_t) (i * i * 59 + i * 3 + 201);
+    for (size_t size = 0; size <= sizeof(bytes); size++)
+    {
+        const uint32_t expected = by_definition(bytes, size);
+
+        assert_int_equal(crc32c(bytes, size), expected);
+        assert_int_equal(crc32c_joined(bytes, size / 3, bytes + size / 3, size - size / 3),
+                         expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_values),
         cmocka_unit_test(pieces_give_what_the_whole_gives),
         cmocka_unit_test(joined_pieces_give_what_the_whole_gives),
+        cmocka_unit_test(all_ways_give_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
