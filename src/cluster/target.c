@@ -354,66 +354,6 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     return true;
 }
 
-/* Looking for a file that is older than the last checkpoint. */
-typedef struct AgeSearch
-{
-    char directory[PATH_SIZE]; /* base, or a database's below it */
-    int64_t checkpoint_time;
-    size_t file_count;
-    bool older;
-} AgeSearch;
-
-static bool look_at_age(void *context, const char *name, Error *error)
-{
-    AgeSearch *search = context;
-    char path[PATH_SIZE];
-    struct stat status;
-    bool found;
-
-    if (search->older || !isdigit((unsigned char) name[0]))
-        return true;
-    if (!path_join(path, sizeof(path), search->directory, name, error) ||
-        !file_lstat(path, &status, &found, error))
-        return false;
-    if (!found || !S_ISREG(status.st_mode) || status.st_size == 0)
-        return true;
-    search->file_count++;
-    search->older = status.st_mtim.tv_sec < search->checkpoint_time;
-    return true;
-}
-
-static bool look_at_database(void *context, const char *name, Error *error)
-{
-    AgeSearch *base = context;
-    AgeSearch database = *base;
-    bool found;
-
-    if (base->older || !isdigit((unsigned char) name[0]))
-        return true;
-    if (!path_join(database.directory, sizeof(database.directory), base->directory, name, error) ||
-        !dir_names(database.directory, look_at_age, &database, &found, error))
-        return false;
-    base->older = database.older;
-    base->file_count = database.file_count;
-    return true;
-}
-
-bool target_rewritten_since_stop(const Target *target, bool *rewritten, Error *error)
-{
-    AgeSearch base = {.checkpoint_time = target->control.checkpoint.time};
-    bool found;
-
-    *rewritten = false;
-    /* The checkpoint of a server that was stopped in recovery is its primary's, from long ago. */
-    if (target->control.state != STATE_SHUTDOWNED)
-        return true;
-    if (!path_join(base.directory, sizeof(base.directory), target->directory, "base", error) ||
-        !dir_names(base.directory, look_at_database, &base, &found, error))
-        return false;
-    *rewritten = base.file_count > 0 && !base.older;
-    return true;
-}
-
 typedef struct ListWalk
 {
     const char *directory;
@@ -497,14 +437,6 @@ bool target_list(const Target *target, SourceFileVisitor visit, void *context, E
     return dir_walk(target->directory, visit_entry, follow_link, &walk, error);
 }
 
-/* Looking for a relation's file that was written after the server was shut down. */
-typedef struct WrittenSearch
-{
-    const Target *target;
-    struct timespec stop;
-    bool found;
-} WrittenSearch;
-
 /* Times without a fraction were cut off when the directory was copied. */
 static bool is_after(struct timespec time, struct timespec stop)
 {
@@ -512,6 +444,132 @@ static bool is_after(struct timespec time, struct timespec stop)
         return time.tv_sec > stop.tv_sec;
     return time.tv_nsec > stop.tv_nsec || (time.tv_nsec == 0 && stop.tv_nsec == 0);
 }
+
+/*
+ * A server that is stopped writes pg_control right after its last record. pg_checksums ends by
+ * writing it as well, and cannot be started, read all files and come to that so soon: then no file
+ * need be looked at.
+ */
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time,
+                                        bool *was, Error *error)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    int64_t nanoseconds;
+
+    if (!path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) ||
+        !file_stat(path, &status, was, error))
+        return false;
+    if (!*was)
+        return true;
+    nanoseconds = (status.st_mtim.tv_sec - wal_time.tv_sec) * INT64_C(1000000000) +
+                  (status.st_mtim.tv_nsec - wal_time.tv_nsec);
+    if (nanoseconds < 0 || nanoseconds >= STOP_NANOSECONDS_MAX ||
+        (status.st_mtim.tv_nsec == 0 && wal_time.tv_nsec == 0))
+        *was = false;
+    return true;
+}
+
+/*
+ * When the server was shut down: when its last WAL segment was written, or where that is gone its
+ * checkpoint. *untouched: that nothing was written since is known without looking at files, or it
+ * was not shut down.
+ */
+static bool find_stop(const Target *target, const WalShape *shape, struct timespec *stop,
+                      bool *untouched, Error *error)
+{
+    const Control *control = &target->control;
+    char wal_directory[PATH_SIZE];
+    char name[WAL_NAME_SIZE];
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    *untouched = control->state != STATE_SHUTDOWNED;
+    if (*untouched)
+        return true;
+    *stop = (struct timespec){.tv_sec = control->checkpoint.time};
+    wal_segment_name(shape, control->checkpoint.timeline,
+                     wal_segment_of(shape, control->checkpoint_lsn), name);
+    if (!path_join(wal_directory, sizeof(wal_directory), target->directory, "pg_wal", error) ||
+        !path_join(path, sizeof(path), wal_directory, name, error) ||
+        !file_stat(path, &status, &found, error))
+        return false;
+    if (!found)
+        return true;
+    *stop = status.st_mtim;
+    return control_was_written_at_stop(target, *stop, untouched, error);
+}
+
+/* Looking for a file that was not written since the server was shut down. */
+typedef struct AgeSearch
+{
+    char directory[PATH_SIZE]; /* base, or a database's below it */
+    struct timespec stop;
+    size_t file_count;
+    bool older;
+} AgeSearch;
+
+static bool look_at_age(void *context, const char *name, Error *error)
+{
+    AgeSearch *search = context;
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (search->older || !isdigit((unsigned char) name[0]))
+        return true;
+    if (!path_join(path, sizeof(path), search->directory, name, error) ||
+        !file_lstat(path, &status, &found, error))
+        return false;
+    if (!found || !S_ISREG(status.st_mode) || status.st_size == 0)
+        return true;
+    search->file_count++;
+    search->older = !is_after(status.st_mtim, search->stop);
+    return true;
+}
+
+static bool look_at_database(void *context, const char *name, Error *error)
+{
+    AgeSearch *base = context;
+    AgeSearch database = *base;
+    bool found;
+
+    if (base->older || !isdigit((unsigned char) name[0]))
+        return true;
+    if (!path_join(database.directory, sizeof(database.directory), base->directory, name, error) ||
+        !dir_names(database.directory, look_at_age, &database, &found, error))
+        return false;
+    base->older = database.older;
+    base->file_count = database.file_count;
+    return true;
+}
+
+bool target_rewritten_since_stop(const Target *target, const WalShape *shape, bool *rewritten,
+                                 Error *error)
+{
+    AgeSearch base = {.file_count = 0};
+    bool untouched, found;
+
+    *rewritten = false;
+    if (!find_stop(target, shape, &base.stop, &untouched, error))
+        return false;
+    if (untouched)
+        return true;
+    if (!path_join(base.directory, sizeof(base.directory), target->directory, "base", error) ||
+        !dir_names(base.directory, look_at_database, &base, &found, error))
+        return false;
+    *rewritten = base.file_count > 0 && !base.older;
+    return true;
+}
+
+/* Looking for a relation's file that was written after the server was shut down. */
+typedef struct WrittenSearch
+{
+    const Target *target;
+    struct timespec stop;
+    bool found;
+} WrittenSearch;
 
 static bool look_whether_written(void *context, const DirEntry *entry, bool *descend, Error *error)
 {
@@ -532,54 +590,17 @@ static bool look_whether_written(void *context, const DirEntry *entry, bool *des
     return true;
 }
 
-/*
- * A server that is stopped writes pg_control right after its last record. pg_checksums ends by
- * writing it as well, and cannot be started, read all files and come to that so soon: then no file
- * need be looked at.
- */
-static bool control_was_written_at_stop(const Target *target, struct timespec wal_time)
-{
-    char path[PATH_SIZE];
-    struct stat status;
-    Error ignored;
-    bool found;
-    int64_t nanoseconds;
-
-    if (!path_join(path, sizeof(path), target->directory, CONTROL_PATH, &ignored) ||
-        !file_stat(path, &status, &found, &ignored) || !found ||
-        (status.st_mtim.tv_nsec == 0 && wal_time.tv_nsec == 0))
-        return false;
-    nanoseconds = (status.st_mtim.tv_sec - wal_time.tv_sec) * INT64_C(1000000000) +
-                  (status.st_mtim.tv_nsec - wal_time.tv_nsec);
-    return nanoseconds >= 0 && nanoseconds < STOP_NANOSECONDS_MAX;
-}
-
 bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
                                Error *error)
 {
-    const Control *control = &target->control;
-    WrittenSearch search = {.target = target, .stop.tv_sec = control->checkpoint.time};
-    char wal_directory[PATH_SIZE];
-    char name[WAL_NAME_SIZE];
-    char path[PATH_SIZE];
-    struct stat status;
-    bool found;
+    WrittenSearch search = {.target = target};
+    bool untouched;
 
     *written = false;
-    if (control->state != STATE_SHUTDOWNED)
-        return true;
-    wal_segment_name(shape, control->checkpoint.timeline,
-                     wal_segment_of(shape, control->checkpoint_lsn), name);
-    if (!path_join(wal_directory, sizeof(wal_directory), target->directory, "pg_wal", error) ||
-        !path_join(path, sizeof(path), wal_directory, name, error) ||
-        !file_stat(path, &status, &found, error))
+    if (!find_stop(target, shape, &search.stop, &untouched, error))
         return false;
-    if (found)
-    {
-        search.stop = status.st_mtim;
-        if (control_was_written_at_stop(target, search.stop))
-            return true;
-    }
+    if (untouched)
+        return true;
     if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
         return false;
     *written = search.found;

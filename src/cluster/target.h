@@ -38,16 +38,16 @@ MUST_CHECK bool target_read(Target *target, Error *error);
 
 /*
  * Has something written to every file of its databases since the server was shut down, as
- * pg_checksums does? By the files' times against that of pg_control's checkpoint; false unless it
- * was shut down. One file that is older is enough: as a rule the first one that is looked at.
+ * pg_checksums does? By the files' times against that of the WAL segment that its last record went
+ * to, or where that is gone of its checkpoint; false unless it was shut down. One file that is
+ * older is enough: as a rule the first one that is looked at.
  */
-MUST_CHECK bool target_rewritten_since_stop(const Target *target, bool *rewritten, Error *error);
+MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape *shape,
+                                            bool *rewritten, Error *error);
 
 /*
  * Has something written to a file of a relation since the server was shut down? pg_checksums of 15
- * and later writes only pages whose checksum does not fit. By the files' times against that of the
- * WAL segment that its last record went to, or where that is gone of its checkpoint; false unless
- * it was shut down.
+ * and later writes only pages whose checksum does not fit. Told as by target_rewritten_since_stop.
  */
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
                                           bool *written, Error *error);

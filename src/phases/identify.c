@@ -98,7 +98,7 @@ static bool check_checksums_are_old(const Run *run, Error *error)
 
     if (target->data_checksum_version == 0 || target->wal_log_hints)
         return true;
-    if (!target_rewritten_since_stop(&run->target, &rewritten, error))
+    if (!target_rewritten_since_stop(&run->target, &run->shape, &rewritten, error))
         return false;
     if (!rewritten)
         return true;

@@ -257,7 +257,8 @@ MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *er
 
 /* Is that segment one that the source has, or the target? (An archive's is not relied on where it
  * need not be.) For WalStream's `rebuilds`; the context is the run. */
-bool run_segment_rebuilds(void *context, uint64_t segment);
+MUST_CHECK bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds,
+                                     Error *error);
 
 /* The same as a WalOpen; the context is the run. */
 MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,

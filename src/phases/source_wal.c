@@ -357,14 +357,11 @@ static bool own_segment_path(const Run *run, uint64_t segment, char path[PATH_SI
     return segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error);
 }
 
-bool run_segment_rebuilds(void *context, uint64_t segment)
+bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
     char path[PATH_SIZE];
-    bool found;
-    Error ignored;
 
-    return own_segment_path(context, segment, path, &ignored) && exists(path, &found, &ignored) &&
-           found;
+    return own_segment_path(context, segment, path, error) && exists(path, rebuilds, error);
 }
 
 bool run_find_source_segment(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,

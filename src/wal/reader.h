@@ -37,9 +37,9 @@ typedef struct WalStream
     /*
      * May a block that a record of this segment restores be left to recovery? Called from several
      * threads at once. NULL: which blocks are, is not wanted to be known; else a scan must
-     * begin at its floor.
+     * begin at its floor. Returns false with error set if that cannot be told.
      */
-    bool (*rebuilds)(void *context, uint64_t segment);
+    bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
     WalMissing missing; /* archive_missing_error; NULL: a message with the segment's name */
 } WalStream;

@@ -287,11 +287,10 @@ Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn from, Lsn f
     summary->divergence = divergence;
     summary->blocks = blockmap_create();
     if (stream->rebuilds != NULL)
-    {
         summary->rebuilt = blockmap_create();
-        summary->rebuilds = stream->rebuilds(stream->context, segment);
-    }
-    if (wal_read_segment(stream, segment, from, visit_record, summary, &summary->facts, error))
+    if ((stream->rebuilds == NULL ||
+         stream->rebuilds(stream->context, segment, &summary->rebuilds, error)) &&
+        wal_read_segment(stream, segment, from, visit_record, summary, &summary->facts, error))
         return summary;
     summary_destroy(summary);
     return NULL;

@@ -310,40 +310,85 @@ static void test_the_walk_follows_the_servers_links_only(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
-static void set_time(const char *path, int64_t seconds)
+static void set_time(const char *path, int64_t seconds, long nanoseconds)
 {
-    const struct timespec times[] = {{.tv_sec = seconds}, {.tv_sec = seconds}};
+    const struct timespec time = {.tv_sec = seconds, .tv_nsec = nanoseconds};
+    const struct timespec times[] = {time, time};
 
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static WalShape shape_of(const Target *target)
+{
+    return (WalShape){.version = target->control.version,
+                      .segment_size = target->control.wal_segment_size,
+                      .block_size = target->control.wal_block_size};
+}
+
+/* initdb, start, stop: all within a second or two. */
+static void test_a_cluster_made_a_moment_before_its_stop(void **state)
+{
+    Target *target = make_target(15);
+    const WalShape shape = shape_of(target);
+    const int64_t stopped = target->control.checkpoint.time;
+    char segment[PATH_SIZE] = "data/pg_wal/";
+    bool rewritten, written;
+
+    (void) state;
+    target->control.state = STATE_SHUTDOWNED;
+    wal_segment_name(&shape, target->control.checkpoint.timeline,
+                     wal_segment_of(&shape, target->control.checkpoint_lsn),
+                     segment + strlen(segment));
+    make_text(segment, "x");
+    make_text("data/base/1/1259", "x");
+    set_time(segment, stopped + 1, 500 * 1000 * 1000);
+    set_time("data/base/1/1259", stopped + 1, 400 * 1000 * 1000);
+    /* Not even at a look at every file: pg_control was written later. */
+    set_time("data/global/pg_control", stopped + 9, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
+    assert_false(rewritten);
+    assert_true(target_written_since_stop(target, &shape, &written, &error));
+    assert_false(written);
+    set_time("data/base/1/1259", stopped + 1, 600 * 1000 * 1000);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
+    assert_true(rewritten);
+    assert_true(target_written_since_stop(target, &shape, &written, &error));
+    assert_true(written);
+    set_time("data/global/pg_control", stopped + 1, 504 * 1000 * 1000);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
+    assert_false(rewritten);
+    assert_true(target_written_since_stop(target, &shape, &written, &error));
+    assert_false(written);
 }
 
 static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
 {
     Target *target = make_target(15);
+    const WalShape shape = shape_of(target);
     const int64_t stopped = target->control.checkpoint.time;
     bool rewritten = true;
 
     (void) state;
     target->control.state = STATE_SHUTDOWNED;
-    assert_false(target_rewritten_since_stop(target, &rewritten, &error) && rewritten);
+    assert_false(target_rewritten_since_stop(target, &shape, &rewritten, &error) && rewritten);
     make_text("data/base/1/1259", "x");
     make_text("data/base/1/PG_VERSION", "15\n");
     make_text("data/base/1/1260", "");
     make_text("data/base/5/1259", "x");
     make_text("data/base/5/1259_fsm", "x");
     for (size_t i = 0; i < 2; i++)
-        set_time(i == 0 ? "data/base/1/PG_VERSION" : "data/base/1/1260", stopped - 100);
-    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+        set_time(i == 0 ? "data/base/1/PG_VERSION" : "data/base/1/1260", stopped - 100, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_true(rewritten);
     target->control.state = STATE_SHUTDOWNED_IN_RECOVERY;
-    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_false(rewritten);
     target->control.state = STATE_SHUTDOWNED;
-    set_time("data/base/5/1259", stopped);
-    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    set_time("data/base/5/1259", stopped, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_true(rewritten);
-    set_time("data/base/5/1259_fsm", stopped - 1);
-    assert_true(target_rewritten_since_stop(target, &rewritten, &error));
+    set_time("data/base/5/1259_fsm", stopped - 1, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_false(rewritten);
 }
 
@@ -351,6 +396,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_modes_follow_the_directory),
+        TEST(test_a_cluster_made_a_moment_before_its_stop),
         TEST(test_files_that_are_all_newer_than_the_checkpoint),
         TEST(test_every_version_is_read),
         TEST(test_backup_label_is_read),

@@ -54,11 +54,13 @@ static inline bool writer_open(void *context, Timeline timeline, uint64_t segmen
     return true;
 }
 
-static inline bool writer_rebuilds(void *context, uint64_t segment)
+static inline bool writer_rebuilds(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
     const WalWriter *writer = context;
 
-    return segment != writer->archived;
+    (void) error;
+    *rebuilds = segment != writer->archived;
+    return true;
 }
 
 /* An empty WAL: the first record will be the first of segment 1. All other segments are missing
