@@ -527,6 +527,8 @@ static bool open_report(const Command *command, ReportFile *report_file, Error *
 static void write_report(const Command *command, Report *report, int status,
                          ReportFile *report_file)
 {
+    Error usage;
+    const Error *const only_error = &usage;
     Buffer text = {0};
     bool written;
 
@@ -535,12 +537,9 @@ static void write_report(const Command *command, Report *report, int status,
     report->errors = log_errors(&report->error_count);
     if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
     {
-        static const Error usage = {.kind = ERROR_USAGE,
-                                    .message = "the command line is wrong",
-                                    .hint = "Try \"pg_rewind --help\" for more information."};
-        static const Error *const errors[] = {&usage};
-
-        report->errors = errors;
+        error_set(&usage, ERROR_USAGE, "the command line is wrong");
+        error_hint(&usage, "Try \"pg_rewind --help\" for more information.");
+        report->errors = &only_error;
         report->error_count = 1;
     }
     if (command->report_format == REPORT_JSON)
@@ -615,8 +614,8 @@ static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
-    static Error error; /* large, as is the report: not for the stack */
-    static Report report;
+    static Report report; /* large: not for the stack */
+    Error error;
     RewindOutcome outcome = REWIND_UNTOUCHED;
     bool succeeded;
     int status;
@@ -664,9 +663,9 @@ static bool check_same_target(const Command *command, Error *error)
 /* A SupervisedWork. */
 static int do_command(void *context, bool last)
 {
-    static Error error;
     static ReportFile report_file;
     const Command *command = context;
+    Error error;
     int status;
 
     if (!check_same_target(command, &error) || !open_report(command, &report_file, &error))
@@ -685,10 +684,10 @@ static int do_command(void *context, bool last)
 
 int main(int argc, char **argv)
 {
-    static Error error;
     static Command command; /* its mappings of tablespaces are in use to the end */
     static Keep keep;
     int first_argument = argc;
+    Error error;
 
     command.options.keep = &keep;
     command.options.jobs = default_jobs();

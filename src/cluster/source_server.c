@@ -21,8 +21,8 @@ void server_say_what_failed(Error *error, const char *format, ...)
 {
     static const char marker[] = "source server: ";
     char what[1024];
-    char reason[sizeof(error->message)];
-    const char *position = strstr(error->message, marker);
+    char reason[ERROR_TEXT_SIZE];
+    const char *position = error != NULL ? strstr(error->message, marker) : NULL;
     va_list arguments;
 
     if (position == NULL)

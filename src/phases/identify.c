@@ -438,7 +438,7 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
 
     if (go_without_source(run, finished, error))
         return true;
-    if (error->hint[0] == '\0')
+    if (error_hint_text(error)[0] == '\0')
         error_hint(error, "Is the source running, and does it accept this connection? The server's "
                           "address, its pg_hba.conf and the password file decide.");
     run_add_problem(run, error);

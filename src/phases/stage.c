@@ -347,7 +347,7 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
 
 bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
 {
-    static Hazard hazard; /* large */
+    Hazard hazard;
     Control source_last;
     JournalHead head = {0};
     Lsn end;

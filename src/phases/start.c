@@ -302,7 +302,7 @@ static bool look_from_late_start(Run *run, Lsn *end, Hazard *hazard, Error *erro
 /* Decide, and read the source's WAL. */
 static bool find_start(Run *run, Error *error)
 {
-    static Hazard hazard; /* large */
+    Hazard hazard;
     bool late;
     Lsn end;
 

@@ -89,8 +89,8 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
 static void text_failure(const Error *error, Buffer *text)
 {
     text_lines(text, "error", error->message);
-    text_lines(text, "detail", error->detail);
-    text_lines(text, "hint", error->hint);
+    text_lines(text, "detail", error_detail_text(error));
+    text_lines(text, "hint", error_hint_text(error));
 }
 
 static void text_histories(const Report *report, Buffer *text)

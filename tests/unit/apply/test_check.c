@@ -66,7 +66,8 @@ static int check_read_only(void)
                                   {FILE_ENTRY("base/8/1", ACTION_NONE, 1, 1)}};
     Plan plan = {.entries = entries, .count = 6, .block_size = BLOCK};
 
-    if (check(&plan, 0) || strcmp(error.detail, "Nothing was changed in the target.") != 0)
+    if (check(&plan, 0) ||
+        strcmp(error_detail_text(&error), "Nothing was changed in the target.") != 0)
         return 1;
     if (strcmp(error.message, "target cannot be rewound as it is: 3 problems") != 0)
         return 2;

@@ -162,7 +162,8 @@ static void test_a_recycled_file_is_not_there(void **state)
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
     assert_string_equal(error.message, expected);
-    assert_string_equal(error.detail, "Missing: " NAME(4) ". Older ones may be needed as well.");
+    assert_string_equal(error_detail_text(&error),
+                        "Missing: " NAME(4) ". Older ones may be needed as well.");
     archive_destroy(archive);
 }
 
@@ -282,11 +283,11 @@ static void test_a_restore_command(void **state)
     assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
     assert_non_null(strstr(error.message, "\": 1000 instead of 65536"));
     assert_false(archive_missing_error(archive, 1, 4, &error));
-    assert_string_equal(error.detail,
+    assert_string_equal(error_detail_text(&error),
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
                                "Missing: " NAME(4) ". Older ones may be needed as well.");
-    assert_string_equal(error.hint, "");
+    assert_string_equal(error_hint_text(&error), "");
 
     Buffer log = {0};
     assert_true(file_read_all(path_of("data/log"), 1000, &log, NULL, &error));
@@ -322,10 +323,9 @@ static void test_a_restore_command_that_is_broken(void **state)
         bool found;
         int fd;
 
-        error.detail[0] = '\0';
         assert_false(archive_open(archive, 1, 4, &fd, &found, &error));
         assert_memory_equal(error.message, rows[i].message, strlen(rows[i].message));
-        assert_string_equal(error.detail, rows[i].detail);
+        assert_string_equal(error_detail_text(&error), rows[i].detail);
         archive_destroy(archive);
     }
 }
@@ -533,13 +533,14 @@ static void test_all_that_is_missing_is_listed(void **state)
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
     assert_false(archive_missing_error(archive, 1, 4, &error));
     assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
-    assert_string_equal(error.detail, "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
+    assert_string_equal(error_detail_text(&error),
+                        "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
     assert_false(exists("data/scratch/" NAME(5)));
 
     /* One that was asked for outside of that counts as well. */
     archive_set_needed_from(archive, 6 * SEGMENT_SIZE);
     assert_false(archive_missing_error(archive, 1, 7, &error));
-    assert_string_equal(error.detail,
+    assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
     archive_destroy(archive);
 
@@ -547,10 +548,10 @@ static void test_all_that_is_missing_is_listed(void **state)
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     archive = archive_create(&wanted);
     assert_false(archive_missing_error(archive, 1, 2, &error));
-    assert_true(strlen(error.detail) < 1200);
-    assert_non_null(strstr(error.detail, ", ..."));
-    assert_non_null(
-        strstr(error.hint, "--wal-archive, --restore-command, or --restore-target-wal"));
+    assert_true(strlen(error_detail_text(&error)) < 1200);
+    assert_non_null(strstr(error_detail_text(&error), ", ..."));
+    assert_non_null(strstr(error_hint_text(&error),
+                           "--wal-archive, --restore-command, or --restore-target-wal"));
     archive_destroy(archive);
 }
 
