@@ -419,14 +419,13 @@ static bool take_option(Command *command, int letter, const char *value, Error *
 static void take_report_options(int argc, char **argv, const char *letters,
                                 const struct option *long_options, Command *command)
 {
-    Error ignored;
     int letter;
 
     opterr = 0;
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
     {
         if (letter == OPTION_REPORT || letter == OPTION_REPORT_FILE)
-            take_option(command, letter, optarg, &ignored);
+            take_option(command, letter, optarg, NULL);
     }
 }
 
@@ -555,7 +554,7 @@ static void write_report(const Command *command, Report *report, int status,
 /* What is wrong with the command line; on stderr exactly these lines. Nothing was looked at yet. */
 static int refuse(const Command *command, const Error *error)
 {
-    static Report report;
+    Report report = {0};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->message[0] != '\0')
@@ -614,7 +613,7 @@ static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
-    static Report report; /* large: not for the stack */
+    Report report = {0};
     Error error;
     RewindOutcome outcome = REWIND_UNTOUCHED;
     bool succeeded;
@@ -663,7 +662,7 @@ static bool check_same_target(const Command *command, Error *error)
 /* A SupervisedWork. */
 static int do_command(void *context, bool last)
 {
-    static ReportFile report_file;
+    ReportFile report_file;
     const Command *command = context;
     Error error;
     int status;

@@ -178,7 +178,7 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
 
 void report_file_close(ReportFile *file, bool written)
 {
-    Error error, ignored;
+    Error error;
 
     error_set(&error, ERROR_FAILED, "%s", strerror(errno));
     written = fflush(file->stream) == 0 && written;
@@ -191,5 +191,5 @@ void report_file_close(ReportFile *file, bool written)
     else
         log_warning("could not write the report: %s", error.message);
     if (file->renamed)
-        (void) !file_remove(file->temporary, &ignored);
+        (void) !file_remove(file->temporary, NULL);
 }

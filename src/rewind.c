@@ -97,9 +97,7 @@ static bool look_and_decide(Run *run, bool *done, Error *error)
  */
 static void look_for_more(Run *run, Error *error)
 {
-    Error stopped;
-
-    if (run->stage != NULL || error->kind == ERROR_RETRY || !stop_check(&stopped))
+    if (run->stage != NULL || error->kind == ERROR_RETRY || !stop_check(NULL))
         return;
     if (error->message[0] != '\0')
         run_add_problem(run, error);

@@ -243,7 +243,6 @@ static bool sync_entries(const Apply *apply, Error *error)
     JournalEntry entry;
     bool end = false;
     bool ok = true;
-    Error ignored;
 
     journal_rewind(apply->reader);
     while (ok && !end)
@@ -254,7 +253,7 @@ static bool sync_entries(const Apply *apply, Error *error)
     }
     if (ok)
         return sync_batch(apply, &batch, error);
-    (void) !sync_batch(apply, &batch, &ignored); /* frees the paths */
+    (void) !sync_batch(apply, &batch, NULL); /* frees the paths */
     return false;
 }
 
@@ -477,12 +476,12 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
  * already. */
 static bool finish_control(Apply *apply, Error *error)
 {
-    Error ignored;
+    Error failure;
 
     if (patiently(apply, install_control, error))
         return true;
-    if (!interlock_show_interrupted(apply->interlock, &ignored))
-        log_debug("%s", ignored.message);
+    if (!interlock_show_interrupted(apply->interlock, &failure))
+        log_debug("%s", failure.message);
     return false;
 }
 

@@ -105,14 +105,13 @@ bool apply_may_be_pending(const char *target_directory)
     char path[PATH_SIZE];
     struct stat status;
     bool found;
-    Error ignored;
+    Error failure;
 
-    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME,
-                     &ignored))
+    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME, NULL))
         return false;
     /* Where we may not look we have not been. */
-    if (!file_lstat(path, &status, &found, &ignored))
-        return ignored.error_number == EIO;
+    if (!file_lstat(path, &status, &found, &failure))
+        return failure.error_number == EIO;
     return found && may_be_committed(target_directory);
 }
 
@@ -279,7 +278,6 @@ static bool install_blocker(const char *target_directory, const char *blocker, c
                             bool *committed, Error *error)
 {
     char label[PATH_SIZE];
-    Error ignored;
 
     if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error))
         return false;
@@ -289,7 +287,7 @@ static bool install_blocker(const char *target_directory, const char *blocker, c
         *committed = true;
         return true;
     }
-    return blocker_is(target_directory, run_id, committed, &ignored) && *committed;
+    return blocker_is(target_directory, run_id, committed, NULL) && *committed;
 }
 
 static bool commit(const char *target_directory, Interlock *interlock, const JournalHead *head,
@@ -317,7 +315,7 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
     if (take_blocker_back(target_directory, had_label, &failure))
         *committed = false;
     else
-        *error = failure;
+        error_copy(error, &failure);
     return false;
 }
 

@@ -241,10 +241,9 @@ bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint
 const char *stage_wal_path(const Stage *stage, const char *name)
 {
     char path[PATH_SIZE];
-    Error ignored;
     const ExtraFile *extra;
 
-    if (!path_join(path, sizeof(path), "pg_wal", name, &ignored))
+    if (!path_join(path, sizeof(path), "pg_wal", name, NULL))
         return NULL;
     extra = stage_find_extra(stage, path);
     return extra != NULL ? extra->local : NULL;

@@ -97,6 +97,13 @@ bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...)
     return false;
 }
 
+bool error_copy(Error *error, const Error *from)
+{
+    if (error != NULL)
+        *error = *from;
+    return false;
+}
+
 /* Append a line to the text at `at`, of zero or more lines joined by newlines. */
 static void PRINTF_LIKE(3, 0)
     append_line(Error *error, uint16_t at, const char *format, va_list arguments)

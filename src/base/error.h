@@ -40,8 +40,8 @@ typedef struct Error
 } Error;
 
 /*
- * All that sets an Error takes NULL as well: for callers who do not care what has failed. What does
- * not fit is cut off between two characters, and "..." says so.
+ * All that sets an Error takes NULL as well: for callers that do not care what has failed. What
+ * does not fit is cut off between two characters, and "..." says so.
  */
 
 /* Set kind and message, forget detail and hint. Always returns false: `return error_set(...)`. */
@@ -49,6 +49,9 @@ bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIK
 
 /* As error_set, with ": " and the text of errno (read at once) behind the message. */
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The same kind, message, detail and hint as `from`. False. */
+bool error_copy(Error *error, const Error *from);
 
 /* Add a line of detail or of hint, sentences both. Several are joined by newlines. False. */
 bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -56,7 +56,7 @@ static void note_failure(Run *run, size_t item, const Error *error)
     {
         run->failed = true;
         run->failed_item = item;
-        *run->error = *error;
+        error_copy(run->error, error);
     }
     pthread_mutex_unlock(&run->lock);
 }
@@ -149,7 +149,7 @@ static void take_done(Ordered *ordered, Error *error)
         bool good = slot->failure == NULL && ordered->take(ordered->context, item, &last, error);
         pthread_mutex_lock(&ordered->lock);
         if (!good)
-            *ordered->error = slot->failure != NULL ? *slot->failure : *error;
+            error_copy(ordered->error, slot->failure != NULL ? slot->failure : error);
         ordered->failed = !good;
         ordered->over = !good || last || item == ordered->limit;
         slot->done = false;

@@ -214,7 +214,6 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
 bool interlock_claim_pid_file(Interlock *interlock, Error *error)
 {
     struct stat status;
-    Error ignored;
     bool success;
 
     if (interlock->state == PID_FILE_CLAIMED)
@@ -229,7 +228,7 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
-    if (!file_remove(interlock->temporary_path, success ? error : &ignored))
+    if (!file_remove(interlock->temporary_path, success ? error : NULL))
         return false;
     return success;
 }

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHARED_MAX 1024 /* directories of the target; a cluster has few tablespaces */
@@ -35,11 +36,10 @@ typedef struct Cluster
 static bool find_directory(const char *directory, const char *name, Place *place)
 {
     char path[PATH_SIZE];
-    Error ignored;
     bool found;
 
-    return path_join(path, sizeof(path), directory, name, &ignored) &&
-           place_find(path, place, &found, &ignored) && found && place->is_directory;
+    return path_join(path, sizeof(path), directory, name, NULL) &&
+           place_find(path, place, &found, NULL) && found && place->is_directory;
 }
 
 static void visit_tablespaces(Cluster *cluster, DirNameVisitor visit, Error *error)
@@ -58,12 +58,11 @@ static void add_place(Outside *outside, const char *name)
     char path[PATH_SIZE];
     struct stat status;
     Place place;
-    Error ignored;
     bool found;
 
     if (outside->count == SHARED_MAX || strlen(name) >= sizeof(outside->places[0].name) ||
-        !path_join(path, sizeof(path), outside->target_directory, name, &ignored) ||
-        !file_lstat(path, &status, &found, &ignored) || !found || !S_ISLNK(status.st_mode) ||
+        !path_join(path, sizeof(path), outside->target_directory, name, NULL) ||
+        !file_lstat(path, &status, &found, NULL) || !found || !S_ISLNK(status.st_mode) ||
         !find_directory(outside->target_directory, name, &place))
         return;
     outside->places[outside->count].place = place;
@@ -134,16 +133,15 @@ static bool check_process(void *context, const char *name, Error *error)
     char cwd[64], marker[80];
     struct stat status;
     Buffer directory = {0};
-    Error ignored;
     bool found = false, result = true;
 
     if (!isdigit((unsigned char) name[0]) || strlen(name) > 20)
         return true;
     snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", name);
     snprintf(marker, sizeof(marker), "%s/PG_VERSION", cwd);
-    if (!file_stat(marker, &status, &found, &ignored) || !found)
+    if (!file_stat(marker, &status, &found, NULL) || !found)
         return true;
-    if (file_read_link(cwd, &directory, &ignored))
+    if (file_read_link(cwd, &directory, NULL))
         result = check_cluster(context, buffer_string(&directory), error);
     buffer_free(&directory);
     return result;
@@ -151,19 +149,19 @@ static bool check_process(void *context, const char *name, Error *error)
 
 bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
 {
-    static Outside outside; /* large */
-    Cluster target = {.outside = &outside, .directory = target_directory};
-    Error ignored;
-    bool found;
+    Outside *outside = memory_allocate_zeroed(1, sizeof(*outside));
+    Cluster target = {.outside = outside, .directory = target_directory};
+    bool found, result = true;
 
-    memset(&outside, 0, sizeof(outside));
-    outside.target_directory = target_directory;
-    if (!find_directory(target_directory, "", &outside.target))
-        return true;
-    add_place(&outside, "pg_wal");
-    visit_tablespaces(&target, add_tablespace, &ignored);
-    if (outside.count == 0)
-        return true;
-    return (source_directory == NULL || check_cluster(&outside, source_directory, error)) &&
-           dir_names("/proc", check_process, &outside, &found, error);
+    outside->target_directory = target_directory;
+    if (find_directory(target_directory, "", &outside->target))
+    {
+        add_place(outside, "pg_wal");
+        visit_tablespaces(&target, add_tablespace, NULL);
+    }
+    if (outside->count > 0)
+        result = (source_directory == NULL || check_cluster(outside, source_directory, error)) &&
+                 dir_names("/proc", check_process, outside, &found, error);
+    free(outside);
+    return result;
 }

@@ -45,11 +45,10 @@ static void read_process_stat(const char *process, char *fields, size_t size)
 {
     char path[64];
     Buffer text = {0};
-    Error ignored;
 
     fields[0] = '\0';
     snprintf(path, sizeof(path), "/proc/%s/stat", process);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, NULL))
     {
         /* Field 2 is the program's name in parentheses and may hold anything. */
         const char *end = strrchr(buffer_string(&text), ')');
@@ -80,14 +79,13 @@ static time_t start_time_of(const char *process)
 {
     char fields[STAT_SIZE];
     Buffer text = {0};
-    Error ignored;
     long ticks_per_second = sysconf(_SC_CLK_TCK);
     const char *position;
     long long boot = 0;
     unsigned long long ticks = 0;
     bool known = false;
 
-    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, NULL))
     {
         position = strstr(buffer_string(&text), "\nbtime ");
         if (position != NULL)
@@ -129,11 +127,10 @@ static bool find_name(long pid, char *name, size_t size)
 {
     char path[64];
     Buffer comm = {0};
-    Error ignored;
     bool found = false;
 
     snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) && found)
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, NULL) && found)
         line_of(&comm, 1, name, size);
     buffer_free(&comm);
     return found;
@@ -161,22 +158,20 @@ static bool works_in(long pid, const char *directory)
 {
     char path[64];
     Place server, own;
-    Error ignored;
     bool found;
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    return place_find(path, &server, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&server, &own);
+    return place_find(path, &server, &found, NULL) && found &&
+           place_find(directory, &own, &found, NULL) && found && place_same(&server, &own);
 }
 
 /* A server runs as the owner of its data directory, or refuses to start. */
 static bool is_owner(const char *directory)
 {
     struct stat status;
-    Error ignored;
     bool found;
 
-    return file_stat(directory, &status, &found, &ignored) && found && status.st_uid == geteuid();
+    return file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid();
 }
 
 /*
@@ -241,11 +236,10 @@ bool pid_file_is_own(const char *directory)
     char line[PATH_SIZE];
     Buffer text = {0};
     Place named, own;
-    Error ignored;
     bool found = false;
 
-    if (!path_join(path, sizeof(path), directory, PID_FILE, &ignored) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) || !found)
+    if (!path_join(path, sizeof(path), directory, PID_FILE, NULL) ||
+        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) || !found)
         return false;
     line_of(&text, 1, line, sizeof(line));
     found = strtol(line, NULL, 10) > 0;
@@ -254,8 +248,8 @@ bool pid_file_is_own(const char *directory)
             llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
     line_of(&text, DIRECTORY_LINE, line, sizeof(line));
     buffer_free(&text);
-    return found && place_find(line, &named, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&named, &own);
+    return found && place_find(line, &named, &found, NULL) && found &&
+           place_find(directory, &own, &found, NULL) && found && place_same(&named, &own);
 }
 
 bool pid_file_is_stopping(const char *directory)
@@ -263,12 +257,11 @@ bool pid_file_is_stopping(const char *directory)
     char path[PATH_SIZE];
     char line[64];
     Buffer text = {0};
-    Error ignored;
     bool found;
     bool result = false;
 
-    if (path_join(path, sizeof(path), directory, PID_FILE, &ignored) &&
-        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) && found)
+    if (path_join(path, sizeof(path), directory, PID_FILE, NULL) &&
+        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
     {
         line_of(&text, STATUS_LINE, line, sizeof(line));
         result = strncmp(line, "stopping", strlen("stopping")) == 0; /* PM_STATUS_STOPPING */

@@ -337,7 +337,10 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
 {
     int chosen = worker;
     bool shares = true;
+    Error own; /* its kind decides whether it is tried again */
 
+    if (error == NULL)
+        error = &own;
     assert(worker >= 0 && worker < self->connection_count);
     if (self->connections[worker].too_many && find_alive(self) >= 0)
         chosen = find_alive(self);

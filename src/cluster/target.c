@@ -182,11 +182,10 @@ static bool try_program(Arena *arena, const char *directory, int major, char **p
     char *path = arena_printf(arena, "%s/postgres", directory);
     const char *const arguments[] = {path, "-V", NULL};
     Buffer output = {0};
-    Error ignored;
     int wait_status;
     bool fits = false;
 
-    if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, &ignored) &&
+    if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, NULL) &&
         wait_status == 0 && strncmp(buffer_string(&output), prefix, strlen(prefix)) == 0)
         fits = strtol(buffer_string(&output) + strlen(prefix), NULL, 10) == major;
     buffer_free(&output);
@@ -217,7 +216,6 @@ static bool try_path(Arena *arena, int major, char **program)
 static bool find_program(Arena *arena, int major, const char *bindir, char **program, Error *error)
 {
     char own[PATH_SIZE];
-    Error ignored;
 
     *program = NULL;
     if (bindir != NULL)
@@ -230,7 +228,7 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
         return error_hint(error, "Give its directory with --bindir, or the command itself with "
                                  "--restore-command.");
     }
-    if ((process_own_directory(own, sizeof(own), &ignored) &&
+    if ((process_own_directory(own, sizeof(own), NULL) &&
          try_program(arena, own, major, program)) ||
         try_path(arena, major, program))
         return true;
@@ -450,8 +448,8 @@ static bool is_after(struct timespec time, struct timespec stop)
  * writing it as well, and cannot be started, read all files and come to that so soon: then no file
  * need be looked at.
  */
-static bool control_was_written_at_stop(const Target *target, struct timespec wal_time,
-                                        bool *was, Error *error)
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time, bool *was,
+                                        Error *error)
 {
     char path[PATH_SIZE];
     struct stat status;

@@ -308,14 +308,13 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
 void connection_end(Connection *connection)
 {
     PGresult *result;
-    Error ignored;
 
     /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
     if (connection->unusable)
         return;
     if (!PQsendQuery(connection->pg, "ROLLBACK"))
         connection->unusable = true;
-    else if (last_result(connection, "ROLLBACK", "in", &result, &ignored))
+    else if (last_result(connection, "ROLLBACK", "in", &result, NULL))
         PQclear(result);
     else
         connection->unusable = true;
@@ -456,9 +455,8 @@ static bool hand_over_rows(const PGresult *result, bool binary, int column_count
 static void drain(Connection *connection)
 {
     PGresult *result;
-    Error ignored;
 
-    while (next_result(connection, &result, &ignored) && result != NULL)
+    while (next_result(connection, &result, NULL) && result != NULL)
         PQclear(result);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;

@@ -82,17 +82,16 @@ const char *place_below(const char *path, const char *directory)
 {
     char part[PLACE_PATH_SIZE];
     Place wanted, place;
-    Error ignored;
     bool found;
 
-    if (path[0] != '/' || !place_find(directory, &wanted, &found, &ignored) || !found)
+    if (path[0] != '/' || !place_find(directory, &wanted, &found, NULL) || !found)
         return NULL;
     for (size_t length = strlen(path); length > 0; length--)
     {
         if (path[length] != '/' || length >= sizeof(part))
             continue;
         snprintf(part, sizeof(part), "%.*s", (int) length, path);
-        if (place_find(part, &place, &found, &ignored) && found && place_same(&place, &wanted))
+        if (place_find(part, &place, &found, NULL) && found && place_same(&place, &wanted))
             return path + length + 1;
     }
     return NULL;

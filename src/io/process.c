@@ -25,11 +25,10 @@ extern char **environ;
  * it in another process group, and Ctrl-C comes to all that we have started. */
 static bool is_at_terminal(void)
 {
-    Error ignored;
     bool found, result;
     int fd = -1;
 
-    if (!file_open_read("/dev/tty", &fd, &found, &ignored) || !found)
+    if (!file_open_read("/dev/tty", &fd, &found, NULL) || !found)
         return false;
     result = tcgetpgrp(fd) == getpgrp();
     file_close(fd);
@@ -149,7 +148,6 @@ static bool collect(int fd, const char *command, Buffer *output, Error *error)
 bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *wait_status,
                  Error *error)
 {
-    Error wait_error;
     bool collected;
     bool waited;
     int ends[2];
@@ -170,7 +168,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
         end_child(pid);
 
     /* Waited for in any case; the first error is the one to tell. */
-    waited = wait_for(pid, wait_status, collected ? error : &wait_error);
+    waited = wait_for(pid, wait_status, collected ? error : NULL);
     return collected && waited;
 }
 

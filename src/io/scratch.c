@@ -39,9 +39,8 @@ static bool is_named(int parent_fd, const char *name, int fd)
 static bool lock(int fd, const char *path, bool *supported)
 {
     bool locked;
-    Error ignored;
 
-    return file_lock(fd, path, &locked, supported, &ignored) && locked;
+    return file_lock(fd, path, &locked, supported, NULL) && locked;
 }
 
 /* ---- What killed processes have left ---- */
@@ -114,11 +113,11 @@ bool scratch_make(const char *parent_path, char path[PATH_SIZE], int *lock_fd, E
     Parent parent = {.path = parent_path, .fd = -1};
     bool ok =
         check_parent(parent_path, error) && file_open_read(parent_path, &parent.fd, NULL, error);
-    Error ignored;
+    Error failure;
 
     *lock_fd = -1;
-    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &ignored))
-        log_debug("%s", ignored.message);
+    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &failure))
+        log_debug("%s", failure.message);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
         ok = make_one(&parent, path, lock_fd, error);
     if (ok && *lock_fd < 0)

@@ -22,9 +22,7 @@
 /* Of a file in the target, or anywhere by an absolute path: --config-file. */
 static bool join_path(const Run *run, const char *name, char path[PATH_SIZE])
 {
-    Error ignored;
-
-    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : run->target.directory, name, &ignored);
+    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : run->target.directory, name, NULL);
 }
 
 static bool read_target_file(void *context, const char *name, Buffer *content, bool *found)
@@ -32,14 +30,13 @@ static bool read_target_file(void *context, const char *name, Buffer *content, b
     const Run *run = context;
     char path[PATH_SIZE];
     struct stat status;
-    Error ignored;
 
-    if (!join_path(run, name, path) || !file_stat(path, &status, found, &ignored))
+    if (!join_path(run, name, path) || !file_stat(path, &status, found, NULL))
         return false;
     if (!*found)
         return true;
     return S_ISREG(status.st_mode) &&
-           file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, &ignored);
+           file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, NULL);
 }
 
 typedef struct Names
@@ -73,10 +70,9 @@ static void list_target_directory(void *context, const char *directory, Arena *a
     const Run *run = context;
     Names names = {.arena = arena};
     char path[PATH_SIZE];
-    Error ignored;
     bool found;
 
-    if (join_path(run, directory, path) && dir_names(path, add_name, &names, &found, &ignored) &&
+    if (join_path(run, directory, path) && dir_names(path, add_name, &names, &found, NULL) &&
         names.count > 1)
         qsort(names.items, names.count, sizeof(*names.items), compare_names);
     *items = names.items;
@@ -98,14 +94,13 @@ static const char *configuration_path(const Run *run)
     const char *path = run->options->config_file;
     char canonical[PLACE_PATH_SIZE];
     const char *below;
-    Error ignored;
     bool found;
 
     if (path == NULL)
         return CONFIGURATION_PATH;
     if (path[0] != '/')
     {
-        if (!place_canonical(path, canonical, &found, &ignored) || !found)
+        if (!place_canonical(path, canonical, &found, NULL) || !found)
             return NULL;
         path = arena_strdup(run->arena, canonical);
     }
@@ -149,10 +144,9 @@ static const char *own_link(const Run *run, const char *path)
     char full[PATH_SIZE];
     Buffer text = {0};
     const char *result = NULL;
-    Error ignored;
 
-    if (path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
-        file_read_link(full, &text, &ignored))
+    if (path_join(full, sizeof(full), run->target.directory, path, NULL) &&
+        file_read_link(full, &text, NULL))
         result = own_path(run, path, buffer_string(&text));
     buffer_free(&text);
     return result;
@@ -282,7 +276,6 @@ static void list_resulting_directory(void *context, const char *directory, Arena
     const Listing *listing = &result->run->source_files;
     const size_t length = strlen(directory);
     Names names = {.arena = arena};
-    Error ignored;
 
     if (directory[0] == '/' || !has_plan(result->run) || plan_keeps(&result->run->plan, directory))
     {
@@ -295,7 +288,7 @@ static void list_resulting_directory(void *context, const char *directory, Arena
 
         if (strncmp(path, directory, length) == 0 && path[length] == '/' &&
             strchr(path + length + 1, '/') == NULL)
-            add_name(&names, path + length + 1, &ignored);
+            add_name(&names, path + length + 1, NULL);
     }
     *items = names.items;
     *count = names.count;
@@ -314,13 +307,12 @@ static bool will_have(const Run *run, const char *path)
     char full[PATH_SIZE];
     struct stat status;
     bool target, source, found;
-    Error ignored;
 
     who_gives(run, path, &target, &source);
     if (!target)
         return source;
-    return path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
-           file_lstat(full, &status, &found, &ignored) && found;
+    return path_join(full, sizeof(full), run->target.directory, path, NULL) &&
+           file_lstat(full, &status, &found, NULL) && found;
 }
 
 /* ---- settings and files that differ ---- */
@@ -485,18 +477,17 @@ static void look_at_used_slot(Run *run, const char *name, ReportNext *next)
     const char *const parameters[] = {name};
     struct Connection *connection = run->source != NULL ? source_connection(run->source) : NULL;
     char instance[CONNECTION_INSTANCE_SIZE];
-    Error ignored;
     char *type = NULL;
     bool found = false, asked = false;
 
     if (name == NULL || name[0] == '\0')
         return;
-    if (connection != NULL && connection_begin(connection, instance, &ignored))
+    if (connection != NULL && connection_begin(connection, instance, NULL))
     {
         asked = connection_value(connection, run->arena,
                                  "SELECT slot_type FROM pg_catalog.pg_replication_slots "
                                  "WHERE slot_name::pg_catalog.text = $1::pg_catalog.text",
-                                 1, parameters, &type, &found, &ignored);
+                                 1, parameters, &type, &found, NULL);
         connection_end(connection);
     }
     if (!asked || !found || strcmp(type, "physical") != 0)
@@ -516,11 +507,10 @@ static const char *written_conninfo(const Run *run)
 {
     Buffer text = {0};
     const char *result = NULL;
-    Error ignored;
 
     if (run->source != NULL && source_connection(run->source) != NULL &&
         recovery_conninfo(run->source, run->shape.version, run->options->source_server, &text,
-                          &ignored))
+                          NULL))
         result = arena_strdup(run->arena, buffer_string(&text));
     buffer_free(&text);
     return result;
@@ -558,11 +548,10 @@ static const char *find_manager(const Run *run)
     {
         char path[PATH_SIZE];
         struct stat status;
-        Error ignored;
         bool found;
 
-        if (path_join(path, sizeof(path), run->target.directory, managers[i].file, &ignored) &&
-            file_lstat(path, &status, &found, &ignored) && found)
+        if (path_join(path, sizeof(path), run->target.directory, managers[i].file, NULL) &&
+            file_lstat(path, &status, &found, NULL) && found)
             return managers[i].name;
     }
     return NULL;
@@ -605,14 +594,13 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
 
 static bool look_at_all(Run *run, Error *error)
 {
-    static Result result; /* large */
+    Result result = {.run = run};
     const SettingsReader reader = {read_resulting_file, list_resulting_directory, below_result,
                                    &result};
     ReportNext *next = &run->report->next;
     Settings former, now;
     const char *conninfo;
 
-    result = (Result){.run = run};
     *next = (ReportNext){.known = true};
     read_settings(run, &reader, &now);
     run->archives_always = settings_value(&now, "archive_mode") != NULL &&
@@ -635,8 +623,8 @@ static bool look_at_all(Run *run, Error *error)
     }
     look_at_recovery(&result, &reader, &now, next);
     if (result.error.kind == ERROR_RETRY)
-        *error = result.error;
-    return result.error.kind != ERROR_RETRY;
+        return error_copy(error, &result.error);
+    return true;
 }
 
 bool phase_look_ahead(Run *run, Error *error)
@@ -646,12 +634,11 @@ bool phase_look_ahead(Run *run, Error *error)
 
 void phase_say_next(Run *run)
 {
-    Error ignored;
     ReportNext *next = &run->report->next;
     const bool pending = run->report->dry_run && run->report->resumed;
 
     if (!next->known && !pending &&
-        (run->target.control.version == NULL || !look_at_all(run, &ignored)))
+        (run->target.control.version == NULL || !look_at_all(run, NULL)))
         return;
     next->known = true;
     if (run->report->planned)

@@ -113,11 +113,9 @@ bool run_open_archives(Run *run, Error *error)
 
 bool run_remove_scratch(const Run *run, Error *error)
 {
-    Error stopped;
-
     for (int i = 1; !dir_remove_tree(run->scratch, error); i++)
         if (error->error_number != ENOTEMPTY || i == REMOVALS_MAX ||
-            !stop_pause(REMOVAL_PAUSE_MILLISECONDS, &stopped))
+            !stop_pause(REMOVAL_PAUSE_MILLISECONDS, NULL))
             return false;
     return true;
 }

@@ -80,15 +80,14 @@ static bool crashed_in_exclusive_backup(Run *run)
                                          .not_after = target->label_checkpoint};
     ScanCheckpoint checkpoint;
     char path[PATH_SIZE];
-    Error ignored;
     int64_t birth;
 
     if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)
         return false;
     if (target->has_own_pid_file)
         return true;
-    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", &ignored) ||
-        !scan_find_checkpoint(run->scan, &wanted, &checkpoint, &ignored))
+    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", NULL) ||
+        !scan_find_checkpoint(run->scan, &wanted, &checkpoint, NULL))
         return false;
     birth = place_birth(path);
     return birth != 0 && checkpoint.lsn == target->label_checkpoint &&

@@ -127,12 +127,11 @@ static bool check_target_logged(const Run *run, Error *error)
 static int patience_with_server(const Run *run, long *pid)
 {
     const char *directory = run->target.directory;
-    Error told_later;
     bool running;
 
-    if (target_server_running(&run->target, &running, pid, &told_later) && running)
+    if (target_server_running(&run->target, &running, pid, NULL) && running)
         return pid_file_is_stopping(directory) ? run->options->wait_timeout_seconds : STOP_SECONDS;
-    return server_process_find(directory, pid, &told_later) && *pid != 0 ? STOP_SECONDS : 0;
+    return server_process_find(directory, pid, NULL) && *pid != 0 ? STOP_SECONDS : 0;
 }
 
 /*
@@ -434,15 +433,13 @@ static void note_versions(Run *run)
  */
 static bool do_without_source(Run *run, bool *finished, Error *error)
 {
-    Error stopped;
-
     if (go_without_source(run, finished, error))
         return true;
     if (error_hint_text(error)[0] == '\0')
         error_hint(error, "Is the source running, and does it accept this connection? The server's "
                           "address, its pg_hba.conf and the password file decide.");
     run_add_problem(run, error);
-    if (stop_check(&stopped))
+    if (stop_check(NULL))
         check_prerequisites(run, false);
     return false;
 }
@@ -458,14 +455,13 @@ static bool claim_target(Run *run, Error *error)
     const Target *target = &run->target;
     bool running;
     long pid;
-    Error ignored;
 
     if (run->options->dry_run || run->lock_waited || run->problems > 0)
         return true;
     /* A server may have come and gone since pg_control was read: better told before the work. */
     if (interlock_claim_pid_file(run->interlock, error))
         return commit_check_control(target->directory, target->control.bytes, error);
-    return target_server_running(target, &running, &pid, &ignored) && !running;
+    return target_server_running(target, &running, &pid, NULL) && !running;
 }
 
 bool phase_identify(Run *run, bool *finished, Error *error)

@@ -13,9 +13,8 @@ static bool is_brought(Run *run, uint64_t segment)
 {
     char path[PATH_SIZE];
     bool found;
-    Error ignored;
 
-    return run_find_source_segment(run, segment, path, &found, &ignored) && found &&
+    return run_find_source_segment(run, segment, path, &found, NULL) && found &&
            run_may_take(run, path);
 }
 

@@ -97,14 +97,13 @@ bool run_keeps_segment(const Run *run, uint64_t segment)
     uint64_t number;
     struct stat status;
     bool found;
-    Error ignored;
 
     run_segment_name(run, segment, name);
     if (!wal_segment_name_parse(&run->shape, name, &timeline, &number) ||
         !plan_keeps_segment(&run->input, timeline, segment))
         return false;
     snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
-    return file_stat(path, &status, &found, &ignored) && found && S_ISREG(status.st_mode) &&
+    return file_stat(path, &status, &found, NULL) && found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == run->shape.segment_size;
 }
 

@@ -132,12 +132,11 @@ static bool copy_new(const SavedFile *file, int from, Error *error)
     int to = -1;
     bool result = file_remove(file->temporary, error) && file_create(file->temporary, &to, error) &&
                   copy_bytes(file, from, to, error);
-    Error ignored;
 
     file_close(to);
     result = result && file_rename(file->temporary, file->path, error);
     if (!result)
-        (void) !file_remove(file->temporary, &ignored);
+        (void) !file_remove(file->temporary, NULL);
     return result;
 }
 

@@ -360,7 +360,7 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
         return true;
     if (*obsolete)
     {
-        *error = hazard.error;
+        error_copy(error, &hazard.error);
         return error_hint(error, "The source did so while pg_rewind was running: run it again.");
     }
     if (run->position.in_recovery)

@@ -205,7 +205,7 @@ static bool give_up(const Run *run, const Hazard *hazard, Error *error)
 {
     if (run->options->checkpoint && run->options->dry_run)
         return true;
-    *error = hazard->error;
+    error_copy(error, &hazard->error);
     if (run->options->checkpoint && run->position.in_recovery)
         return error_hint(error, "A standby takes no later checkpoint than its primary's last one: "
                                  "run CHECKPOINT there, then pg_rewind again.");

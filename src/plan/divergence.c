@@ -148,7 +148,6 @@ static bool read_local(Portion *portion, size_t number)
     const Timeline timeline =
         history_timeline_of_segment(sides->target->history, wal_segment_start(shape, segment),
                                     wal_segment_start(shape, segment + 1));
-    Error ignored;
     size_t size;
     bool found = portion->fd >= 0;
 
@@ -158,12 +157,12 @@ static bool read_local(Portion *portion, size_t number)
         portion->fd = -1;
         portion->open_segment = segment;
         if (!sides->target->open(sides->target->context, timeline, segment, &portion->fd, &found,
-                                 &ignored))
+                                 NULL))
             return false;
     }
     return found &&
            file_read_at(portion->fd, request->path, portion->local, request->size, request->offset,
-                        &size, &ignored) &&
+                        &size, NULL) &&
            size == request->size;
 }
 

@@ -631,16 +631,15 @@ bool archive_read(Archive *archive, const char *name, size_t limit, Buffer *buff
 static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reason)
 {
     char path[PATH_SIZE];
-    Error ignored;
     bool found = false, first = true, second = false;
     int fd = -1;
 
-    if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) ||
-        !file_open_read(path, &fd, &found, &ignored) || !found)
+    if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, NULL) ||
+        !file_open_read(path, &fd, &found, NULL) || !found)
         return false;
-    if (!check_page(archive, wanted, fd, path, 0, &first, reason, &ignored) ||
-        !check_page(archive, wanted, fd, path, archive->options.shape.block_size, &second, &ignored,
-                    &ignored))
+    if (!check_page(archive, wanted, fd, path, 0, &first, reason, NULL) ||
+        !check_page(archive, wanted, fd, path, archive->options.shape.block_size, &second, NULL,
+                    NULL))
         first = true;
     file_close(fd);
     return !first && second;
@@ -652,13 +651,12 @@ static void tell_what_is_there(const Archive *archive, const Wanted *wanted, Err
     char path[PATH_SIZE], what[WAL_DESCRIPTION_SIZE];
     uint8_t bytes[PAGE_BYTES_READ];
     size_t size = 0;
-    Error ignored;
     bool found = false;
     int fd = -1;
 
-    if (path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) &&
-        file_open_read(path, &fd, &found, &ignored) && found &&
-        file_read_at(fd, path, bytes, sizeof(bytes), 0, &size, &ignored) && size == sizeof(bytes))
+    if (path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, NULL) &&
+        file_open_read(path, &fd, &found, NULL) && found &&
+        file_read_at(fd, path, bytes, sizeof(bytes), 0, &size, NULL) && size == sizeof(bytes))
     {
         walpage_describe(&archive->options.shape, bytes, size, what);
         error_detail(error, "There is a file of that name, but it %s.", what);
@@ -675,13 +673,12 @@ static void tell_of_encryption(const Archive *archive, Error *error)
     uint8_t page[PAGE_BYTES_READ];
     char path[PATH_SIZE];
     size_t size = 0;
-    Error ignored;
     bool found = false;
     int fd = -1;
 
-    if (path_join(path, sizeof(path), archive->options.data_directory, "base/1/1259", &ignored) &&
-        file_open_read(path, &fd, &found, &ignored) && found &&
-        file_read_at(fd, path, page, sizeof(page), 0, &size, &ignored) && size == sizeof(page) &&
+    if (path_join(path, sizeof(path), archive->options.data_directory, "base/1/1259", NULL) &&
+        file_open_read(path, &fd, &found, NULL) && found &&
+        file_read_at(fd, path, page, sizeof(page), 0, &size, NULL) && size == sizeof(page) &&
         !page_has_header(page, archive->options.data_block_size))
         error_detail(error, "The target's relations (base/1/1259) do not look like PostgreSQL's "
                             "either: encrypted clusters of its forks cannot be read.");
@@ -733,7 +730,6 @@ static void list_missing(Archive *archive, const Wanted *wanted, Error *error)
     bool lowest_missing = false, found = true;
     int looked_for = 0;
     Buffer names = {0};
-    Error ignored;
 
     if (archive->needed_from != 0 && wal_segment_of(shape, archive->needed_from) < first)
         first = wal_segment_of(shape, archive->needed_from);
@@ -746,8 +742,8 @@ static void list_missing(Archive *archive, const Wanted *wanted, Error *error)
 
         if (names.size > MISSING_NAMES_SIZE_MAX || looked_for > MISSING_LOOKED_FOR_MAX ||
             (segment != wanted->segment &&
-             (!stop_check(&ignored) ||
-              !is_somewhere(archive, other.timeline, segment, &looked_for, &found, &ignored))))
+             (!stop_check(NULL) ||
+              !is_somewhere(archive, other.timeline, segment, &looked_for, &found, NULL))))
         {
             buffer_printf(&names, "%s...", names.size > 0 ? ", " : "");
             break;

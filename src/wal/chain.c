@@ -372,7 +372,7 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
     if (summary == NULL)
     {
         assert(batch->errors[item] != NULL);
-        *error = *batch->errors[item];
+        error_copy(error, batch->errors[item]);
     }
     return summary;
 }
