@@ -431,7 +431,7 @@ static void take_report_options(int argc, char **argv, const char *letters,
 
 /*
  * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
- * is ERROR_USAGE and the message empty. *first_argument: index of what is no option, else argc.
+ * is ERROR_REPORTED. *first_argument: index of what is no option, else argc.
  */
 static bool parse_options(int argc, char **argv, Command *command, int *first_argument,
                           Error *error)
@@ -463,7 +463,7 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
         if (letter == -1)
             break;
         if (letter == '?')
-            error_set(error, ERROR_USAGE, "%s", "");
+            error_set_reported(error, ERROR_USAGE);
         if (letter == '?' || !take_option(command, letter, optarg, error))
         {
             take_report_options(argc, argv, letters, long_options, command);
@@ -557,9 +557,9 @@ static int refuse(const Command *command, const Error *error)
     Report report = {0};
     ReportFile standard_output = {.stream = stdout};
 
-    if (error->message[0] != '\0')
+    if (error->kind != ERROR_REPORTED)
         log_error(error);
-    if (error->kind == ERROR_USAGE)
+    if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     report.target = command->options.target;
     report.dry_run = command->options.dry_run;
@@ -570,7 +570,8 @@ static int refuse(const Command *command, const Error *error)
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, const Report *report)
+static void say_what_next(int status, RewindOutcome outcome, const Error *error,
+                          const Report *report)
 {
     size_t errors;
 
@@ -590,7 +591,7 @@ static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, con
             "base backup.");
     else if (report->resumed)
         log_hint("The interrupted rewind is finished. Nothing was changed in the target since.");
-    else if (kind == ERROR_RETRY)
+    else if (error_worst_kind(error) == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
                  log_program_name());
     else if (errors > 1)
@@ -601,32 +602,32 @@ static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, con
         log_hint("The target is unchanged.");
 }
 
-static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
+static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error)
 {
     if (succeeded)
         return STATUS_DONE;
     if (outcome != REWIND_UNTOUCHED)
         return STATUS_UNFINISHED;
-    return kind == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
+    return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
     Report report = {0};
-    Error error;
+    Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
     bool succeeded;
     int status;
 
     file_set_sync(!command->no_sync);
     succeeded = rewind_run(&command->options, &report, &outcome, &error);
-    status = exit_status(succeeded, outcome, error.kind);
+    status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
-        if (error.message[0] != '\0') /* else all that is wrong was said when it was found */
+        if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        say_what_next(status, outcome, error.kind, &report);
+        say_what_next(status, outcome, &error, &report);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;

@@ -97,12 +97,12 @@ static bool look_and_decide(Run *run, bool *done, Error *error)
  */
 static void look_for_more(Run *run, Error *error)
 {
-    if (run->stage != NULL || error->kind == ERROR_RETRY || !stop_check(NULL))
+    if (run->stage != NULL || error_worst_kind(error) == ERROR_RETRY || !stop_check(NULL))
         return;
-    if (error->message[0] != '\0')
+    if (error->kind != ERROR_REPORTED)
         run_add_problem(run, error);
     run_survey(run);
-    error_set(error, run->worst, "%s", "");
+    error_set_reported(error, run->worst);
 }
 
 static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)

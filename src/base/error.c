@@ -97,6 +97,19 @@ bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...)
     return false;
 }
 
+bool error_set_reported(Error *error, ErrorKind worst)
+{
+    error_set(error, ERROR_REPORTED, "%s", "");
+    if (error != NULL)
+        error->worst = worst;
+    return false;
+}
+
+ErrorKind error_worst_kind(const Error *error)
+{
+    return error->kind == ERROR_REPORTED ? error->worst : error->kind;
+}
+
 bool error_copy(Error *error, const Error *from)
 {
     if (error != NULL)

@@ -20,7 +20,8 @@ typedef enum ErrorKind
     ERROR_FAILED,     /* exit status 1: this run failed, another may work */
     ERROR_IMPOSSIBLE, /* exit status 3: this target can never be rewound to this source */
     ERROR_RETRY,      /* the connection to the source was lost: the same request may work later */
-    ERROR_USAGE       /* exit status 1, followed by the hint to try --help */
+    ERROR_USAGE,      /* exit status 1, followed by the hint to try --help */
+    ERROR_REPORTED    /* all errors were printed when they were found: see error_worst_kind */
 } ErrorKind;
 
 /*
@@ -33,6 +34,7 @@ typedef enum ErrorKind
 typedef struct Error
 {
     ErrorKind kind;
+    ErrorKind worst;  /* of ERROR_REPORTED: the worst kind of what was printed */
     int error_number; /* errno when the message ends in its text, else 0 */
     uint16_t detail;  /* where in message the detail begins, and the hint: see error_detail_text */
     uint16_t hint;
@@ -49,6 +51,13 @@ bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIK
 
 /* As error_set, with ": " and the text of errno (read at once) behind the message. */
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Errors were printed already, of which `worst` decides how the run ends: ERROR_REPORTED, without a
+ * message. False. */
+bool error_set_reported(Error *error, ErrorKind worst);
+
+/* The kind that decides how the run ends, also of what was printed already. */
+ErrorKind error_worst_kind(const Error *error);
 
 /* The same kind, message, detail and hint as `from`. False. */
 bool error_copy(Error *error, const Error *from);

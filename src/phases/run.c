@@ -19,6 +19,7 @@ static int severity(ErrorKind kind)
         return 1;
     case ERROR_FAILED:
     case ERROR_USAGE:
+    case ERROR_REPORTED:
         return 2;
     case ERROR_IMPOSSIBLE:
         return 3;
@@ -28,8 +29,7 @@ static int severity(ErrorKind kind)
 
 void run_add_problem(Run *run, const Error *problem)
 {
-    if (problem->message[0] != '\0')
-        log_error(problem);
+    log_error(problem);
     run->problems++;
     if (severity(problem->kind) > severity(run->worst))
         run->worst = problem->kind;
@@ -44,7 +44,9 @@ bool run_hint_compare(Error *error)
 
 bool run_check_problems(const Run *run, Error *error)
 {
-    return run->problems == 0 || error_set(error, run->worst, "%s", "");
+    if (run->problems > 0)
+        return error_set_reported(error, run->worst);
+    return true;
 }
 
 PlanInput run_plan_input(Run *run, Lsn divergence)

@@ -98,7 +98,7 @@ void run_add_problem(Run *run, const Error *problem);
 /* Without the target's WAL it can be done: say so. */
 bool run_hint_compare(Error *error);
 
-/* Were there any? Then the error, whose message is empty since each was said already. */
+/* Were there any? Then ERROR_REPORTED. */
 MUST_CHECK bool run_check_problems(const Run *run, Error *error);
 
 /* 1. Open: lock the target; finish or throw away what an earlier run left. *finished: nothing more
@@ -257,8 +257,7 @@ MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *er
 
 /* Is that segment one that the source has, or the target? (An archive's is not relied on where it
  * need not be.) For WalStream's `rebuilds`; the context is the run. */
-MUST_CHECK bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds,
-                                     Error *error);
+MUST_CHECK bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds, Error *error);
 
 /* The same as a WalOpen; the context is the run. */
 MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,

@@ -57,13 +57,32 @@ static void test_details_are_joined_by_newlines(void **state)
     assert_string_equal(error_hint_text(&error), "Try it.\nTry again.");
 }
 
+static void test_what_was_reported_keeps_its_worst_kind(void **state)
+{
+    Error error, copy;
+
+    (void) state;
+    error_set(&error, ERROR_RETRY, "x");
+    assert_int_equal(error_worst_kind(&error), ERROR_RETRY);
+    assert_false(error_set_reported(&error, ERROR_IMPOSSIBLE));
+    assert_int_equal(error.kind, ERROR_REPORTED);
+    assert_int_equal(error_worst_kind(&error), ERROR_IMPOSSIBLE);
+    assert_false(error_copy(&copy, &error));
+    assert_int_equal(error_worst_kind(&copy), ERROR_IMPOSSIBLE);
+    assert_string_equal(error_detail_text(&copy), "");
+}
+
 static void test_who_does_not_care_gives_null(void **state)
 {
+    const Error error = {.kind = ERROR_FAILED};
+
     (void) state;
     assert_false(error_set(NULL, ERROR_FAILED, "x"));
     assert_false(error_set_errno(NULL, ERROR_FAILED, "x"));
     assert_false(error_detail(NULL, "x"));
     assert_false(error_hint(NULL, "x"));
+    assert_false(error_set_reported(NULL, ERROR_FAILED));
+    assert_false(error_copy(NULL, &error));
 }
 
 static void test_what_does_not_fit_is_cut_off(void **state)
@@ -147,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_message_kind_and_false),
         cmocka_unit_test(test_errno_is_read_at_once_and_named),
         cmocka_unit_test(test_details_are_joined_by_newlines),
+        cmocka_unit_test(test_what_was_reported_keeps_its_worst_kind),
         cmocka_unit_test(test_who_does_not_care_gives_null),
         cmocka_unit_test(test_what_does_not_fit_is_cut_off),
         cmocka_unit_test(test_characters_are_cut_off_whole),
