@@ -1,6 +1,6 @@
 #include "cluster/source.h"
 
-#include "cluster/target.h"
+#include "cluster/data_directory.h"
 #include "format/history.h"
 #include "format/walpage.h"
 #include "io/dir.h"
@@ -141,7 +141,7 @@ static bool directory_list(Source *source, SourceFileVisitor visit, void *contex
 {
     const DirectorySource *self = (const DirectorySource *) source;
 
-    return data_directory_list(self->directory, visit, context, error);
+    return data_directory_list(self->directory, false, visit, context, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)

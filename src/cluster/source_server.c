@@ -6,93 +6,11 @@
 #include "io/connection.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
-/*
- * Put words of our own before what the server said, in place of the statement that io/connection
- * names: the long ones would hide the reason.
- */
-void server_say_what_failed(Error *error, const char *format, ...)
-{
-    static const char marker[] = "source server: ";
-    char what[1024];
-    char reason[ERROR_TEXT_SIZE];
-    const char *position = error != NULL ? strstr(error->message, marker) : NULL;
-    va_list arguments;
-
-    if (position == NULL)
-        return;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof(what), format, arguments);
-    va_end(arguments);
-    snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
-    error_set(error, error->kind, "%s: %s", what, reason);
-}
-
-/* One text value that is never NULL. */
-bool server_query_text(Connection *connection, Arena *arena, const char *sql, char **value,
-                       Error *error)
-{
-    bool found;
-
-    if (!connection_value(connection, arena, sql, 0, NULL, value, &found, error))
-        return false;
-    if (!found)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    return true;
-}
-
-typedef struct FileRead
-{
-    const char *path;
-    size_t limit;
-    Buffer *buffer;
-    bool found;
-} FileRead;
-
-static bool read_file_once(Connection *connection, void *context, Error *error)
-{
-    FileRead *read = context;
-    const size_t size_before = read->buffer->size;
-    char length[32];
-    const char *const parameters[] = {read->path, length};
-
-    snprintf(length, sizeof(length), "%zu", read->limit + 1);
-    if (!connection_bytes(
-            connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
-            2, parameters, read->buffer, &read->found, error))
-    {
-        server_say_what_failed(error, "could not fetch remote file \"%s\"",
-                               read->path); /* contract */
-        return false;
-    }
-    if (read->buffer->size - size_before > read->limit)
-        return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %zu bytes",
-                         read->path, read->limit);
-    return true;
-}
-
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
-{
-    FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
-
-    if (!read_file_once(context, &read, error))
-        return false;
-    if (!read.found)
-        return error_set(error, ERROR_FAILED,
-                         "could not fetch remote file \"%s\": file does not exist", read.path);
-    return true;
-}
-
-bool server_read_control_once(Connection *connection, void *context, Error *error)
-{
-    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
-}
 
 static void server_close(Source *source)
 {
@@ -121,7 +39,7 @@ static bool server_read_file(Source *source, const char *path, size_t limit, Buf
 {
     FileRead read = {.path = path, .limit = limit, .buffer = buffer};
 
-    if (!server_attempt((ServerSource *) source, 0, read_file_once, &read, NULL, error))
+    if (!server_attempt((ServerSource *) source, 0, server_read_file_once, &read, NULL, error))
         return false;
     *found = read.found;
     return true;

@@ -1,6 +1,7 @@
 #include "cluster/target.h"
 
 #include "base/log.h"
+#include "cluster/data_directory.h"
 #include "cluster/pid_file.h"
 #include "format/backup_label.h"
 #include "format/recovery_conf.h"
@@ -352,87 +353,9 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     return true;
 }
 
-typedef struct ListWalk
-{
-    const char *directory;
-    bool tolerant; /* a directory that cannot be read is no error, but marked */
-    SourceFileVisitor visit;
-    void *context;
-} ListWalk;
-
-/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
- * pg_wal. */
-static bool follow_link(void *context, const char *path)
-{
-    (void) context;
-    return strcmp(path, "pg_wal") == 0 || relpath_is_tablespace(path);
-}
-
-static bool is_lost_and_found(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
-}
-
-static bool look_whether_readable(const char *directory, const DirEntry *entry, bool *readable,
-                                  Error *error)
-{
-    char path[PATH_SIZE];
-
-    if (!path_join(path, sizeof(path), directory, entry->path, error))
-        return false;
-    errno = 0;
-    *readable = place_can_be_read(path);
-    if (!*readable && errno != EACCES)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-    return true;
-}
-
-static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
-{
-    const ListWalk *walk = context;
-    SourceFile file = {.path = entry->path};
-
-    if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
-    {
-        file.type = FILE_LINK;
-        file.link_target = entry->link_target;
-    }
-    else if (S_ISDIR(entry->status->st_mode))
-        file.type = FILE_DIRECTORY;
-    else if (S_ISREG(entry->status->st_mode))
-    {
-        file.type = FILE_REGULAR;
-        file.size = (uint64_t) entry->status->st_size;
-    }
-    else
-        file.type = FILE_OTHER;
-    if (is_lost_and_found(entry->path))
-        *descend = false; /* the file system's own, and only root's to read */
-    else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
-    {
-        if (!look_whether_readable(walk->directory, entry, descend, error))
-            return false;
-        file.unreadable = !*descend;
-    }
-    return walk->visit(walk->context, &file, error);
-}
-
-bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
-                         Error *error)
-{
-    ListWalk walk = {.directory = directory, .visit = visit, .context = context};
-
-    return dir_walk(directory, visit_entry, follow_link, &walk, error);
-}
-
 bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
 {
-    ListWalk walk = {
-        .directory = target->directory, .tolerant = true, .visit = visit, .context = context};
-
-    return dir_walk(target->directory, visit_entry, follow_link, &walk, error);
+    return data_directory_list(target->directory, true, visit, context, error);
 }
 
 /* Times without a fraction were cut off when the directory was copied. */
@@ -580,7 +503,8 @@ static bool look_whether_written(void *context, const DirEntry *entry, bool *des
         *descend = !search->found && (strncmp(entry->path, "base", 4) == 0 ||
                                       strncmp(entry->path, "global", 6) == 0 ||
                                       strncmp(entry->path, "pg_tblspc", 9) == 0);
-        return !*descend || look_whether_readable(search->target->directory, entry, descend, error);
+        return !*descend ||
+               data_directory_is_readable(search->target->directory, entry, descend, error);
     }
     if (!search->found && S_ISREG(entry->status->st_mode) && entry->status->st_size > 0 &&
         relpath_parse(search->target->control.version, entry->path, &file))
@@ -599,7 +523,7 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         return false;
     if (untouched)
         return true;
-    if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
+    if (!dir_walk(target->directory, look_whether_written, data_directory_follows, &search, error))
         return false;
     *written = search.found;
     return true;

@@ -71,8 +71,4 @@ MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const
 MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
                             Error *error);
 
-/* The same walk for any data directory (the source as a directory uses it). */
-MUST_CHECK bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
-                                    Error *error);
-
 #endif
