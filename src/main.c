@@ -288,8 +288,9 @@ static bool parse_rate(const char *value, uint64_t *bytes_per_second, Error *err
 
 static bool check_not_empty(const char *name, const char *value, Error *error)
 {
-    return value[0] != '\0' ||
-           error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+    if (value[0] == '\0')
+        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+    return true;
 }
 
 static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *error)

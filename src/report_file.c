@@ -13,7 +13,7 @@
 
 /* ---- Places that belong to a server ---- */
 
-static bool refuse_place(const char *path, const char *inside, Error *error)
+static bool error_inside(const char *path, const char *inside, Error *error)
 {
     error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path, inside);
     return error_detail(error, "The directory belongs to a server.");
@@ -33,7 +33,7 @@ static bool check_parents(const char *path, const char *directory, Error *error)
         if (!file_lstat(version, &status, &found, error))
             return false;
         if (found)
-            return refuse_place(path, parent, error);
+            return error_inside(path, parent, error);
         *strrchr(parent, '/') = '\0';
     }
     return true;
@@ -54,7 +54,9 @@ static bool check_link(void *context, const char *name, Error *error)
 
     if (!path_join(place, sizeof(place), linked->links, name, error))
         return false;
-    return !place_inside(linked->directory, place) || refuse_place(linked->path, place, error);
+    if (place_inside(linked->directory, place))
+        return error_inside(linked->path, place, error);
+    return true;
 }
 
 /* What a data directory has elsewhere. */
@@ -80,8 +82,9 @@ static bool open_stream(ReportFile *file, const char *path, const char *mode, co
                         Error *error)
 {
     file->stream = fopen(path, mode);
-    return file->stream != NULL ||
-           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+    return true;
 }
 
 /* The file itself, where a link leads, which may be there or not. */
@@ -140,8 +143,9 @@ static bool open_descriptor(ReportFile *file, const char *path, Error *error)
     const int fd = dup(find_descriptor(path));
 
     file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-    return file->stream != NULL ||
-           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    return true;
 }
 
 bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)

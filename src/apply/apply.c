@@ -107,7 +107,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
     if (found)
         return true;
     if (holds_data(entry->path))
-        return patch_missing(path, error);
+        return error_missing_file(path, error);
     log_warning("file \"%s\" was removed by somebody after pg_rewind had brought it", path);
     return true;
 }

@@ -72,7 +72,7 @@ typedef struct Patcher
     uint8_t *bytes; /* TASK_SIZE */
 } Patcher;
 
-bool patch_missing(const char *local, Error *error)
+bool error_missing_file(const char *local, Error *error)
 {
     error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
     error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
@@ -221,7 +221,11 @@ static bool open_file(Patcher *patcher, Error *error)
     patcher->fd = -1;
     copy_string(patcher->path, task->path);
     if (!file_open_update(task->path, &patcher->fd, error))
-        return error->error_number == ENOENT ? patch_missing(task->path, error) : false;
+    {
+        if (error->error_number == ENOENT)
+            return error_missing_file(task->path, error);
+        return false;
+    }
     return file_truncate(patcher->fd, task->path, task->final_size, error);
 }
 

@@ -66,9 +66,9 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /*
  * Put words of our own before what the server said, in place of the statement that io/connection
- * names: the long ones would hide the reason.
+ * names: the long ones would hide the reason. False.
  */
-void server_say_what_failed(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+bool error_reword(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* One text value that is never NULL. */
 MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,

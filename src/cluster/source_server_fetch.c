@@ -215,10 +215,9 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
         else
             success = take_answer(connection, fetch, error);
     }
-    success = success && connection_pipeline_end(connection, error);
-    if (!success)
-        server_say_what_failed(error, "could not fetch remote files from source server");
-    return success;
+    if (!success || !connection_pipeline_end(connection, error))
+        return error_reword(error, "could not fetch remote files from source server");
+    return true;
 }
 
 /* A query must not hold its snapshot for long only because the rate is low. */

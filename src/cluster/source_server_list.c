@@ -158,10 +158,9 @@ static void take_directories(const FileList *list, size_t *position, size_t end,
 /* Ask for what is in the directories of a literal. */
 static bool list_content(Connection *connection, FileList *list, const char *literal, Error *error)
 {
-    if (connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
-        return true;
-    server_say_what_failed(error, "could not fetch file list"); /* contract */
-    return false;
+    if (!connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
+        return error_reword(error, "could not fetch file list"); /* contract */
+    return true;
 }
 
 /* Ask for what is in the directories between position and end, in several queries where they are

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void server_say_what_failed(Error *error, const char *format, ...)
+bool error_reword(Error *error, const char *format, ...)
 {
     static const char marker[] = "source server: ";
     char what[1024];
@@ -15,12 +15,12 @@ void server_say_what_failed(Error *error, const char *format, ...)
     va_list arguments;
 
     if (position == NULL)
-        return;
+        return false;
     va_start(arguments, format);
     vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
-    error_set(error, error->kind, "%s: %s", what, reason);
+    return error_set(error, error->kind, "%s: %s", what, reason);
 }
 
 bool server_query_text(Connection *connection, Arena *arena, const char *sql, char **value,
@@ -46,11 +46,7 @@ bool server_read_file_once(Connection *connection, void *context, Error *error)
     if (!connection_bytes(
             connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
             2, parameters, read->buffer, &read->found, error))
-    {
-        server_say_what_failed(error, "could not fetch remote file \"%s\"",
-                               read->path); /* contract */
-        return false;
-    }
+        return error_reword(error, "could not fetch remote file \"%s\"", read->path); /* contract */
     if (read->buffer->size - size_before > read->limit)
         return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %zu bytes",
                          read->path, read->limit);

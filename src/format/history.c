@@ -96,7 +96,7 @@ static bool take_lsn(Line *line, Lsn *lsn)
     return true;
 }
 
-static bool bad_line(const Line *whole, Error *error, const char *what, const char *detail)
+static bool error_line(const Line *whole, Error *error, const char *what, const char *detail)
 {
     size_t size = (size_t) (whole->end - whole->position);
 
@@ -114,18 +114,18 @@ static bool add_line(Line line, History *history, Error *error)
     Lsn switch_point;
 
     if (!take_number(&line, 10, &timeline))
-        return bad_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
+        return error_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
     if (!take_lsn(&line, &switch_point))
-        return bad_line(&whole, error, "syntax error",
-                        "Expected a write-ahead log switchpoint location.");
+        return error_line(&whole, error, "syntax error",
+                          "Expected a write-ahead log switchpoint location.");
     /* 0 stands for no end, in the last entry only. */
     if (switch_point == LSN_INVALID || switch_point > LSN_HIGHEST)
-        return bad_line(&whole, error, "invalid data", "No timeline ends there.");
+        return error_line(&whole, error, "invalid data", "No timeline ends there.");
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
-        return bad_line(&whole, error, "invalid data",
-                        "Timeline IDs must be in increasing sequence.");
+        return error_line(&whole, error, "invalid data",
+                          "Timeline IDs must be in increasing sequence.");
     if (history->count == ENTRIES_MAX)
-        return bad_line(&whole, error, "too many timelines", "The limit is 100000.");
+        return error_line(&whole, error, "too many timelines", "The limit is 100000.");
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = switch_point};
     return true;
 }

@@ -75,7 +75,7 @@ static RelationId relation_at(const uint8_t *bytes)
 }
 
 /* "WHAT at LSN" */
-static bool record_error(const Version *version, Lsn lsn, Error *error, const char *what)
+static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -94,7 +94,7 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     char prev[LSN_TEXT_SIZE];
 
     if (size < WAL_RECORD_HEADER_SIZE)
-        return record_error(version, lsn, error, "incomplete record header");
+        return error_record(version, lsn, error, "incomplete record header");
     header->total_length = u32_at(bytes + AT_TOTAL_LENGTH);
     header->xid = u32_at(bytes + AT_XID);
     header->prev = u64_at(bytes + AT_PREV);
@@ -276,7 +276,7 @@ bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t 
     if (!walrecord_header_parse(version, bytes, size, lsn, &header, error))
         return false;
     if (header.total_length != size)
-        return record_error(version, lsn, error, "record with invalid length");
+        return error_record(version, lsn, error, "record with invalid length");
     return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
 }
 
@@ -286,7 +286,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
     size_t size = header->total_length;
 
     if (record_crc(bytes, size) != header->crc)
-        return record_error(version, lsn, error,
+        return error_record(version, lsn, error,
                             "incorrect resource manager data checksum in record");
 
     /* Member by member: there are 33 blocks, and most records use one. */
@@ -305,7 +305,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
     if (wrong == NULL && (uint64_t) (fragments.end - fragments.position) != fragments.announced)
         wrong = "record with invalid length";
     if (wrong != NULL)
-        return record_error(version, lsn, error, wrong);
+        return error_record(version, lsn, error, wrong);
     record->data = bytes + size - record->data_size; /* main data is last */
     return true;
 }
@@ -348,7 +348,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define ORIGIN_SIZE 16       /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
-static bool payload_error(const Version *version, const WalRecord *record, Error *error)
+static bool error_payload(const Version *version, const WalRecord *record, Error *error)
 {
     char lsn[LSN_TEXT_SIZE];
 
@@ -709,7 +709,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
         break;
     }
     if (event->kind != WAL_EVENT_NONE && (cursor.failed || cursor_left(&cursor) != 0))
-        return payload_error(version, record, error);
+        return error_payload(version, record, error);
     return true;
 }
 

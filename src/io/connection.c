@@ -72,7 +72,7 @@ static void abandon(Connection *connection)
     connection->unusable = true;
 }
 
-static bool lost(Connection *connection, Error *error)
+static bool error_lost(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -101,7 +101,7 @@ static bool wait_for_server(Connection *connection, Error *error)
     int ready;
 
     if (unsent < 0)
-        return lost(connection, error);
+        return error_lost(connection, error);
     if (unsent > 0)
         waited.events |= POLLOUT;
     if (!stop_check(error))
@@ -117,7 +117,7 @@ static bool wait_for_server(Connection *connection, Error *error)
     else
         connection->silent_milliseconds += milliseconds;
     if (!read_what_came(connection))
-        return lost(connection, error);
+        return error_lost(connection, error);
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
         return true;
@@ -171,8 +171,8 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
-static bool query_failed(const Connection *connection, const PGresult *result, const char *sql,
-                         const char *place, Error *error)
+static bool error_query(const Connection *connection, const PGresult *result, const char *sql,
+                        const char *place, Error *error)
 {
     char message[4096];
 
@@ -198,11 +198,12 @@ static bool check_one_value(const PGresult *result, const char *sql, bool *found
 
 static bool is_usable(const Connection *connection, Error *error)
 {
-    return !connection->unusable ||
-           error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    if (connection->unusable)
+        return error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    return true;
 }
 
-static bool could_not_send(Connection *connection, Error *error)
+static bool error_not_sent(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -216,8 +217,9 @@ static bool send_query(Connection *connection, const char *sql, int count,
 {
     if (!is_usable(connection, error))
         return false;
-    return PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary) ||
-           could_not_send(connection, error);
+    if (!PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 /* Take the last result of what was sent, which is not an error. The caller frees it. */
@@ -244,7 +246,7 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
         status = PQresultStatus(*result);
     if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
         return true;
-    query_failed(connection, *result, sql, place, error);
+    error_query(connection, *result, sql, place, error);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
     PQclear(*result);
@@ -296,7 +298,7 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQuery(connection->pg, connection->begin_sql))
-        return could_not_send(connection, error);
+        return error_not_sent(connection, error);
     if (!last_result(connection, "BEGIN", "in", &result, error))
         return false;
     ok = check_one_value(result, connection->begin_sql, &found, error);
@@ -484,7 +486,7 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
-            query_failed(connection, result, sql, "on", error);
+            error_query(connection, result, sql, "on", error);
             PQclear(result);
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
                 drain(connection);
@@ -514,15 +516,20 @@ bool connection_pipeline_begin(Connection *connection, Error *error)
 {
     if (!is_usable(connection, error))
         return false;
-    return PQenterPipelineMode(connection->pg) || could_not_send(connection, error);
+    if (!PQenterPipelineMode(connection->pg))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 /* Each with a synchronization point of its own: the server sends an answer as soon as it has it. */
 bool connection_pipeline_send(Connection *connection, const char *sql, int count,
                               const char *const *parameters, Error *error)
 {
-    return send_query(connection, sql, count, parameters, true, error) &&
-           (PQpipelineSync(connection->pg) || could_not_send(connection, error));
+    if (!send_query(connection, sql, count, parameters, true, error))
+        return false;
+    if (!PQpipelineSync(connection->pg))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
@@ -536,12 +543,16 @@ bool connection_pipeline_rows(Connection *connection, const char *sql, int colum
         return false;
     status = PQresultStatus(result);
     PQclear(result);
-    return status == PGRES_PIPELINE_SYNC || lost(connection, error);
+    if (status != PGRES_PIPELINE_SYNC)
+        return error_lost(connection, error);
+    return true;
 }
 
 bool connection_pipeline_end(Connection *connection, Error *error)
 {
-    return PQexitPipelineMode(connection->pg) || lost(connection, error);
+    if (!PQexitPipelineMode(connection->pg))
+        return error_lost(connection, error);
+    return true;
 }
 
 bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error)

@@ -268,14 +268,20 @@ static bool remove_entry(int parent_fd, const char *name, const char *path, int 
         return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep", path,
                          DEPTH_MAX);
     if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    {
+        if (!is_vanished(errno))
+            return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+        return true;
+    }
     if (!S_ISDIR(status.st_mode))
         return file_remove_at(parent_fd, name, path, error);
     removal.fd = open_directory(parent_fd, name, false);
     if (removal.fd < 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    {
+        if (!is_vanished(errno))
+            return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+        return true;
+    }
     ok = remove_content(&removal, error);
     file_close(removal.fd);
     return ok && file_remove_directory_at(parent_fd, name, path, error);

@@ -29,7 +29,7 @@ static void open_streams(Run *run)
                                      .data_block_size = run->target.control.block_size,
                                      .history = &run->target_history,
                                      .open = archive_open,
-                                     .missing = archive_missing_error,
+                                     .missing = error_missing_in_archive,
                                      .context = run->archive};
     run->source_directory_stream = run->target_stream;
     run->source_directory_stream.history = &run->source_history;
@@ -115,10 +115,12 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
         return false;
     run->report->target_end = run->target_end;
     if (run->target_end == from && missing)
-        return archive_missing_error(run->archive, history_timeline_at(&run->target_history, from),
-                                     wal_segment_of(&run->shape, from), error) ||
-               error_detail(error, "The target's last checkpoint is in the one that could not be "
+    {
+        error_missing_in_archive(run->archive, history_timeline_at(&run->target_history, from),
+                                 wal_segment_of(&run->shape, from), error);
+        return error_detail(error, "The target's last checkpoint is in the one that could not be "
                                    "opened.");
+    }
     /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
      * newer than what is here. */
     if (control->backup_end_required ||
@@ -127,7 +129,7 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
         error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
-        return run_hint_compare(error);
+        return error_hint_compare(error);
     }
     if (run->target_end == from || run->target_end < control->min_recovery_point ||
         run->target_end < control->backup_end_point)
@@ -136,7 +138,7 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
                   run_lsn_text(run, run->target_end, text), reason);
         error_detail(error, "The target's WAL is damaged or incomplete there: its files hold "
                             "later changes.");
-        return run_hint_compare(error);
+        return error_hint_compare(error);
     }
     return true;
 }
@@ -292,7 +294,7 @@ static bool archive_leads_to_source(Run *run, bool *leads, Error *error)
     return true;
 }
 
-static bool no_proof(const Run *run, const Search *search, Error *error)
+static bool error_unproven(const Run *run, const Search *search, Error *error)
 {
     char text[LSN_TEXT_SIZE];
     const char *lsn = run_lsn_text(run, search->comparison.lsn, text);
@@ -334,7 +336,9 @@ static bool check_proof(Run *run, const Search *search, Lsn latest, bool needed,
         if (proven && !needed && !archive_leads_to_source(run, &proven, error))
             return false;
     }
-    return proven || no_proof(run, search, error);
+    if (!proven)
+        return error_unproven(run, search, error);
+    return true;
 }
 
 static void report_divergence(Run *run, Timeline timeline)
@@ -362,7 +366,7 @@ static uint64_t wal_to_scan(const Run *run, Lsn latest_divergence)
 }
 
 /* The source may come to have the target's last WAL, or other WAL in its place. */
-static bool nobody_knows(const Run *run, Error *error)
+static bool error_undecided(const Run *run, Error *error)
 {
     char source[LSN_TEXT_SIZE], target[LSN_TEXT_SIZE];
 
@@ -397,7 +401,7 @@ static bool read_target_wal(Run *run, Lsn latest, Search *search, Error *error)
     /* But a standby on the target's own timeline may still receive what the target has. */
     if (same_timeline && run->position.in_recovery && !search->moved &&
         run->divergence < run->target_end)
-        return nobody_knows(run, error);
+        return error_undecided(run, error);
     return true;
 }
 
@@ -423,7 +427,7 @@ bool phase_diverge(Run *run, bool *needed, Error *error)
         error_set(error, ERROR_IMPOSSIBLE,
                   "could not find common ancestor of the source and "
                   "target cluster's timelines"); /* contract */
-        return run_hint_compare(error);
+        return error_hint_compare(error);
     }
     same_timeline = latest == LSN_INVALID;
     progress_begin("scanned", wal_to_scan(run, latest));

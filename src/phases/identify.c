@@ -120,7 +120,7 @@ static bool check_target_logged(const Run *run, Error *error)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
     error_detail(error, "Changes made with it are in no WAL.");
-    return run_hint_compare(error);
+    return error_hint_compare(error);
 }
 
 /* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */

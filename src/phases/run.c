@@ -35,7 +35,7 @@ void run_add_problem(Run *run, const Error *problem)
         run->worst = problem->kind;
 }
 
-bool run_hint_compare(Error *error)
+bool error_hint_compare(Error *error)
 {
     return error_hint(error,
                       "Compare all blocks instead with --compare, which needs nothing of the "
@@ -118,7 +118,7 @@ bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end)
            left->end != wal_segment_start(&run->shape, segment);
 }
 
-bool run_missing_wal_error(const char *names, Error *error)
+bool error_missing_source_wal(const char *names, Error *error)
 {
     error_set(error, ERROR_FAILED, "the source no longer has WAL that the rewound target needs");
     error_detail(error, "Missing: %s.", names);

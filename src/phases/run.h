@@ -96,7 +96,7 @@ const char *run_lsn_text(const Run *run, Lsn lsn, char *text);
 void run_add_problem(Run *run, const Error *problem);
 
 /* Without the target's WAL it can be done: say so. */
-bool run_hint_compare(Error *error);
+bool error_hint_compare(Error *error);
 
 /* Were there any? Then ERROR_REPORTED. */
 MUST_CHECK bool run_check_problems(const Run *run, Error *error);
@@ -227,7 +227,7 @@ void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE]
 /* Is a timeline left inside of a segment that the rewound target needs, and of the older one too?
  */
 bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end);
-bool run_missing_wal_error(const char *names, Error *error);
+bool error_missing_source_wal(const char *names, Error *error);
 
 /* Add a segment to the names for that. False: they are many enough, look for no more. */
 bool run_add_missing(Buffer *names, const char *name);

@@ -67,10 +67,11 @@ static bool find_place(const char *directory, char path[PATH_SIZE], bool *exists
 
 static bool check_outside(const char *path, const char *below, const char *option, Error *error)
 {
-    return !place_inside(path, below) ||
-           error_set(error, ERROR_FAILED,
-                     "directory \"%s\" for --save-diverged-wal must not be inside \"%s\"", option,
-                     below);
+    if (place_inside(path, below))
+        return error_set(error, ERROR_FAILED,
+                         "directory \"%s\" for --save-diverged-wal must not be inside \"%s\"",
+                         option, below);
+    return true;
 }
 
 /* ---- The copies ---- */
@@ -192,7 +193,7 @@ static bool save_segments(Saving *saving, Error *error)
         if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
             return false;
         if (!found)
-            return wal_missing_error(stream, timeline, segment, error);
+            return error_missing_wal(stream, timeline, segment, error);
         saved = save_file(saving, name, fd, error);
         file_close(fd);
         if (!saved)

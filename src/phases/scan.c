@@ -268,5 +268,7 @@ bool phase_scan(Run *run, Error *error)
     for (size_t i = 0; i < run->scanned.prepared_count; i++)
         run->report->lost_prepared +=
             run->scanned.prepared[i].lsn >= run->divergence && !run->scanned.prepared[i].finished;
-    return check_scanned_settings(run, error) || run_hint_compare(error);
+    if (!check_scanned_settings(run, error))
+        return error_hint_compare(error);
+    return true;
 }

@@ -238,7 +238,7 @@ static bool size_wanted(const Run *run, uint64_t segment, Lsn end, uint32_t *siz
     return true;
 }
 
-static bool too_little_space(const Run *run, uint64_t bytes, uint64_t free_bytes, Error *error)
+static bool error_little_space(const Run *run, uint64_t bytes, uint64_t free_bytes, Error *error)
 {
     error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
     error_detail(error,
@@ -267,7 +267,9 @@ static bool check_space(const Run *run, uint64_t first, uint64_t count, Lsn end,
             return false;
         *bytes += size;
     }
-    return *bytes <= space.free_bytes || too_little_space(run, *bytes, space.free_bytes, error);
+    if (*bytes > space.free_bytes)
+        return error_little_space(run, *bytes, space.free_bytes, error);
+    return true;
 }
 
 /* Begin with what is known of each segment. */

@@ -113,7 +113,7 @@ static bool stage_wal(Run *run, uint64_t *next, Lsn end, bool last, Error *error
             result = add_segment_marker(run, *next, name, error);
     }
     if (result && missing.size > 0)
-        result = run_missing_wal_error(buffer_string(&missing), error);
+        result = error_missing_source_wal(buffer_string(&missing), error);
     buffer_free(&missing);
     return result;
 }

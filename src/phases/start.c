@@ -28,7 +28,7 @@ static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
             break;
     }
     if (result && missing.size > 0)
-        result = run_missing_wal_error(buffer_string(&missing), error);
+        result = error_missing_source_wal(buffer_string(&missing), error);
     buffer_free(&missing);
     return result;
 }
@@ -199,12 +199,15 @@ static bool start_later(Run *run, Error *error)
     return take_source_changes(run, error);
 }
 
-/* There is no start from which this hazard is none, unless a dry run has not made the checkpoint.
- */
-static bool give_up(const Run *run, const Hazard *hazard, Error *error)
+/* A dry run has not made the checkpoint from which there may be no hazard. */
+static bool may_pass_hazard(const Run *run)
 {
-    if (run->options->checkpoint && run->options->dry_run)
-        return true;
+    return run->options->checkpoint && run->options->dry_run;
+}
+
+/* There is no start from which this hazard is none. */
+static bool error_hazard(const Run *run, const Hazard *hazard, Error *error)
+{
     error_copy(error, &hazard->error);
     if (run->options->checkpoint && run->position.in_recovery)
         return error_hint(error, "A standby takes no later checkpoint than its primary's last one: "
@@ -289,7 +292,9 @@ static bool find_way_past(Run *run, const Hazard *hazard, bool *late, Error *err
     if (*late)
         return true;
     run->copies_are_replayed = hazard->harmless;
-    return hazard->harmless || give_up(run, hazard, error);
+    if (!hazard->harmless && !may_pass_hazard(run))
+        return error_hazard(run, hazard, error);
+    return true;
 }
 
 /* Read what is replayed from the late start. Its checkpoint may be behind what was brought. */
@@ -332,7 +337,9 @@ static bool find_start(Run *run, Error *error)
          (late && !look_from_late_start(run, &end, &hazard, error))))
         return false;
     run->copies_are_replayed = hazard.found && hazard.harmless;
-    return !hazard.found || hazard.harmless || give_up(run, &hazard, error);
+    if (hazard.found && !hazard.harmless && !may_pass_hazard(run))
+        return error_hazard(run, &hazard, error);
+    return true;
 }
 
 /* Replay that copies files reads blocks before their own records restore them. */

@@ -55,8 +55,9 @@ static bool read_mapping(const TablespaceMappings *mappings, const char *text, c
                          from[0] != '/' ? "old" : "new", from[0] != '/' ? from : to);
     make_canonical(from);
     make_canonical(to);
-    return tablespace_mapped(mappings, from) == NULL ||
-           error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+    if (tablespace_mapped(mappings, from) != NULL)
+        return error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+    return true;
 }
 
 bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)

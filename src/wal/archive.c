@@ -154,7 +154,8 @@ static bool open_in(const Archive *archive, const Wanted *wanted, const char *di
            open_if_valid(archive, wanted, path, opened, error);
 }
 
-static bool size_error(const Archive *archive, const char *path, uint64_t size, Error *error)
+static bool error_segment_size(const Archive *archive, const char *path, uint64_t size,
+                               Error *error)
 {
     return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
                      path, (long long) size,
@@ -168,8 +169,9 @@ static bool check_size(const Archive *archive, const char *path, bool *found, Er
 
     if (!file_stat(path, &status, found, error))
         return false;
-    return !*found || status.st_size == (off_t) archive->options.shape.segment_size ||
-           size_error(archive, path, (uint64_t) status.st_size, error);
+    if (*found && status.st_size != (off_t) archive->options.shape.segment_size)
+        return error_segment_size(archive, path, (uint64_t) status.st_size, error);
+    return true;
 }
 
 /* ---- The scratch directory ---- */
@@ -202,14 +204,13 @@ static bool incoming_path(Archive *archive, const char *name, char path[PATH_SIZ
            path_join(path, PATH_SIZE, directory, name, error) && file_remove(path, error);
 }
 
-/* Remove what was brought and is of no use; its error was said before. False. */
-static bool drop(const char *path)
+/* Remove what was brought and is of no use; its error was said before. */
+static void drop(const char *path)
 {
     Error error;
 
     if (!file_remove(path, &error))
         log_warning("%s", error.message);
-    return false;
 }
 
 /* Write the content of the file `from` to the file `to`, which is not there after a failure. */
@@ -222,7 +223,9 @@ static bool expand_to(Compression compression, const char *from, const char *to,
 
     file_close(to_fd);
     file_close(from_fd);
-    return result || drop(to);
+    if (!result)
+        drop(to);
+    return result;
 }
 
 /*
@@ -322,7 +325,10 @@ static bool bring_expanded(Archive *archive, const Wanted *wanted, Compression c
         !expand_to(compression, path, incoming, segment_size, &size, error))
         return false;
     if (size != segment_size)
-        return size_error(archive, path, size, error) || drop(incoming);
+    {
+        drop(incoming);
+        return error_segment_size(archive, path, size, error);
+    }
     log_debug("using file \"%s\"", path);
     return accept_incoming(archive, wanted, incoming, opened, error);
 }
@@ -332,9 +338,9 @@ static bool open_form(Archive *archive, const Wanted *wanted, Compression compre
 {
     if (compression != COMPRESSION_NONE)
         return bring_expanded(archive, wanted, compression, path, opened, error);
-    return size == archive->options.shape.segment_size
-               ? open_if_valid(archive, wanted, path, opened, error)
-               : size_error(archive, path, size, error);
+    if (size != archive->options.shape.segment_size)
+        return error_segment_size(archive, path, size, error);
+    return open_if_valid(archive, wanted, path, opened, error);
 }
 
 static bool open_in_archive(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
@@ -444,7 +450,7 @@ static bool open_partial_form(Archive *archive, const Wanted *wanted, Compressio
     if (compression != COMPRESSION_NONE)
         opened_well = bring_partial(archive, wanted, compression, path, opened, error);
     else if (size > archive->options.shape.segment_size)
-        opened_well = size_error(archive, path, size, error);
+        opened_well = error_segment_size(archive, path, size, error);
     else
         opened_well = open_partial(archive, wanted, path, opened, error);
     if (opened_well && opened->fd >= 0)
@@ -508,7 +514,10 @@ static bool restore_segment(Archive *archive, const Wanted *wanted, Opened *open
     if (!restore_run(&archive->restore, wanted->name, incoming, &found, error) ||
         (found && (!check_size(archive, incoming, &found, error) ||
                    !accept_incoming(archive, wanted, incoming, opened, error))))
-        return drop(incoming);
+    {
+        drop(incoming);
+        return false;
+    }
     if (opened->fd >= 0)
     {
         log_debug("using file \"%s\" restored from archive", wanted->name); /* contract */
@@ -758,7 +767,7 @@ static void list_missing(Archive *archive, const Wanted *wanted, Error *error)
     buffer_free(&names);
 }
 
-bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, Error *error)
+bool error_missing_in_archive(void *context, Timeline timeline, uint64_t segment, Error *error)
 {
     Archive *archive = context;
     const WalShape *shape = &archive->options.shape;
@@ -784,10 +793,9 @@ bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, E
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
     if (!damaged)
         list_missing(archive, &wanted, error);
-    return archive->options.restore_command != NULL
-               ? false
-               : error_hint(error, "Put the files there, or let pg_rewind fetch them: "
-                                   "--wal-archive, --restore-command, or --restore-target-wal "
-                                   "for the target's own \"restore_command\". --compare "
-                                   "needs none of them.");
+    if (archive->options.restore_command == NULL)
+        error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
+                          "--restore-command, or --restore-target-wal for the target's own "
+                          "\"restore_command\". --compare needs none of them.");
+    return false;
 }

@@ -99,6 +99,6 @@ MUST_CHECK bool archive_read(Archive *archive, const char *name, size_t limit, B
  * `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`, with a list of all that
  * are; or that WAL is damaged, where the file is there and does not begin as it should.
  */
-bool archive_missing_error(void *archive, Timeline timeline, uint64_t segment, Error *error);
+bool error_missing_in_archive(void *archive, Timeline timeline, uint64_t segment, Error *error);
 
 #endif

@@ -111,7 +111,7 @@ static bool nothing_to_do(void *context, const WalRecord *record, Error *error)
     return true;
 }
 
-bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
+bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
 {
     char name[WAL_NAME_SIZE];
 
@@ -161,7 +161,7 @@ static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
     wal_stream_segment_name(stream, broken, name);
     wal_stream_segment_name(stream, broken + 1, next_name);
     if (end->missing)
-        wal_missing_error(stream, end->missing_timeline, broken, error);
+        error_missing_wal(stream, end->missing_timeline, broken, error);
     else
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_shown(chain, chain->next_lsn, lsn), name, end->reason);
@@ -378,8 +378,8 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
 }
 
 /* Why the record before the chain's first one cannot be read. */
-static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, const char *reason,
-                             Error *error)
+static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *facts,
+                                   const char *reason, Error *error)
 {
     uint64_t lowest = chain->first_segment - chain->behind_count;
     char text[LSN_TEXT_SIZE];
@@ -390,7 +390,7 @@ static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, c
               text);
     if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
     {
-        wal_missing_error(chain->stream, facts->missing_timeline, facts->missing_segment, error);
+        error_missing_wal(chain->stream, facts->missing_timeline, facts->missing_segment, error);
         return error_detail(error, "could not find previous WAL record at %s", text); /* contract */
     }
     if (reason == NULL)
@@ -406,7 +406,7 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
     char reason[128];
 
     if (facts->end != WAL_SEGMENT_COMPLETE)
-        return no_record_before(chain, facts, facts->reason, error);
+        return error_no_record_before(chain, facts, facts->reason, error);
     if (facts->begin_lsn == LSN_INVALID || chain->begin_lsn == LSN_INVALID)
         return true;
     if ((facts->record_count == 0 || chain->first_lsn == LSN_INVALID ||
@@ -415,7 +415,7 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
         return true;
     snprintf(reason, sizeof(reason), "the last record before it starts at %s",
              lsn_shown(chain, facts->last_lsn, text));
-    return no_record_before(chain, NULL, reason, error);
+    return error_no_record_before(chain, NULL, reason, error);
 }
 
 static void extend_backward(Chain *chain, Summary *summary)
@@ -456,7 +456,7 @@ static bool complete_first(Chain *chain, Error *error)
     if (whole->facts.next_lsn != partial->facts.next_lsn ||
         whole->facts.last_lsn < partial->facts.last_lsn)
     {
-        no_record_before(chain, &whole->facts, whole->facts.reason, error);
+        error_no_record_before(chain, &whole->facts, whole->facts.reason, error);
         summary_destroy(whole);
         return false;
     }
@@ -486,7 +486,7 @@ bool chain_read_back(Chain *chain, Error *error)
         return complete_first(chain, error);
     /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */
     if (lowest <= 1 || (chain->first_lsn != LSN_INVALID && chain->first_prev == LSN_INVALID))
-        return no_record_before(chain, NULL, NULL, error);
+        return error_no_record_before(chain, NULL, NULL, error);
     if (batch.count > lowest - 1)
         batch.count = (size_t) (lowest - 1);
     good = batch_read(chain, &batch, error);

@@ -246,8 +246,9 @@ static bool expand(Expansion *expansion, int fd, Error *error)
             return false;
         offset += length;
     } while (length == INPUT_SIZE);
-    return expansion->whole ||
-           error_set(error, ERROR_FAILED, "compressed file \"%s\" ends early", expansion->path);
+    if (!expansion->whole)
+        return error_set(error, ERROR_FAILED, "compressed file \"%s\" ends early", expansion->path);
+    return true;
 }
 
 bool compressed_expand(Compression compression, int fd, const char *path, int to_fd,

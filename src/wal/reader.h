@@ -41,7 +41,7 @@ typedef struct WalStream
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
-    WalMissing missing; /* archive_missing_error; NULL: a message with the segment's name */
+    WalMissing missing; /* error_missing_in_archive; NULL: a message with the segment's name */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */

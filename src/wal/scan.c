@@ -168,7 +168,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
             continue;
         if (facts.end == WAL_SEGMENT_MISSING)
         {
-            wal_missing_error(stream, facts.missing_timeline, facts.missing_segment, error);
+            error_missing_wal(stream, facts.missing_timeline, facts.missing_segment, error);
             return error_detail(error, "could not read WAL record at %s",
                                 lsn_text(stream->shape.version, lsn, text)); /* contract */
         }

@@ -157,7 +157,7 @@ static void test_a_recycled_file_is_not_there(void **state)
     assert_null(path_found(archive, 2));
     assert_false(exists("data/scratch"));
 
-    assert_false(archive_missing_error(archive, 1, 4, &error));
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
     char expected[256];
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
@@ -181,7 +181,7 @@ static void test_a_damaged_first_page_is_named(void **state)
     assert_int_equal(pwrite(fd, "x", 1, 0), 1);
     assert_int_equal(close(fd), 0);
     assert_false(is_found(archive, 1));
-    assert_false(archive_missing_error(archive, 1, 1, &error));
+    assert_false(error_missing_in_archive(archive, 1, 1, &error));
     assert_string_equal(error.message,
                         "WAL is damaged at 0/10000 in segment \"" NAME(
                             1) "\": "
@@ -190,7 +190,7 @@ static void test_a_damaged_first_page_is_named(void **state)
 
     /* Without a second page of the segment's it is a file for later use. */
     put_segment("data/pg_wal/" NAME(1), 2, SEGMENT_SIZE);
-    assert_false(archive_missing_error(archive, 1, 1, &error));
+    assert_false(error_missing_in_archive(archive, 1, 1, &error));
     assert_non_null(strstr(error.message, "No such file or directory"));
     archive_destroy(archive);
 }
@@ -282,7 +282,7 @@ static void test_a_restore_command(void **state)
     assert_false(exists("data/scratch/" NAME(5)));
     assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
     assert_non_null(strstr(error.message, "\": 1000 instead of 65536"));
-    assert_false(archive_missing_error(archive, 1, 4, &error));
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
     assert_string_equal(error_detail_text(&error),
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
@@ -531,7 +531,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
-    assert_false(archive_missing_error(archive, 1, 4, &error));
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
     assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
@@ -539,7 +539,7 @@ static void test_all_that_is_missing_is_listed(void **state)
 
     /* One that was asked for outside of that counts as well. */
     archive_set_needed_from(archive, 6 * SEGMENT_SIZE);
-    assert_false(archive_missing_error(archive, 1, 7, &error));
+    assert_false(error_missing_in_archive(archive, 1, 7, &error));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
     archive_destroy(archive);
@@ -547,7 +547,7 @@ static void test_all_that_is_missing_is_listed(void **state)
     wanted.restore_command = NULL;
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     archive = archive_create(&wanted);
-    assert_false(archive_missing_error(archive, 1, 2, &error));
+    assert_false(error_missing_in_archive(archive, 1, 2, &error));
     assert_true(strlen(error_detail_text(&error)) < 1200);
     assert_non_null(strstr(error_detail_text(&error), ", ..."));
     assert_non_null(strstr(error_hint_text(&error),

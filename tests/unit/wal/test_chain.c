@@ -353,7 +353,7 @@ static void test_words_for_a_missing_segment(void **state)
 
     (void) state;
     write_segments(writer, 3);
-    assert_false(wal_missing_error(&writer->stream, 2, 0x105, &error));
+    assert_false(error_missing_wal(&writer->stream, 2, 0x105, &error));
     assert_in("WAL segment \"0000000200000000", error.message);
     writer->missing[2] = true;
     writer->stream.missing = say_missing;
