@@ -10,6 +10,7 @@
 #include "apply/apply.h"
 #include "apply/commit.h"
 #include "apply/space.h"
+#include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/control.h"
@@ -93,23 +94,16 @@ bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, 
 
 /* ---- Files that the plan does not name ---- */
 
-/* The first one whose path is not below path, and whether it is path's. */
+static int compare_extra(const void *path, const void *extra)
+{
+    return strcmp(path, ((const ExtraFile *) extra)->path);
+}
+
+/* The first one whose path is not before this path, and whether it has this path. */
 static size_t find_extra(const Stage *stage, const char *path, bool *found)
 {
-    size_t begin = 0;
-    size_t end = stage->extra_count;
-
-    while (begin < end)
-    {
-        const size_t middle = begin + (end - begin) / 2;
-
-        if (strcmp(stage->extras[middle].path, path) < 0)
-            begin = middle + 1;
-        else
-            end = middle;
-    }
-    *found = begin < stage->extra_count && strcmp(stage->extras[begin].path, path) == 0;
-    return begin;
+    return array_search(path, stage->extras, stage->extra_count, sizeof(ExtraFile), compare_extra,
+                        found);
 }
 
 const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
@@ -130,11 +124,7 @@ bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *
         return false;
     if (!found)
     {
-        if (stage->extra_count == stage->extra_capacity)
-        {
-            stage->extra_capacity = stage->extra_capacity > 0 ? 2 * stage->extra_capacity : 64;
-            stage->extras = memory_resize(stage->extras, stage->extra_capacity * sizeof(ExtraFile));
-        }
+        ARRAY_GROW(stage->extras, stage->extra_count);
         memmove(&stage->extras[index + 1], &stage->extras[index],
                 (stage->extra_count - index) * sizeof(ExtraFile));
         stage->extra_count++;

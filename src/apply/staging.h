@@ -49,7 +49,7 @@ struct Stage
     uint64_t *data_size; /* of each root: bytes laid out in its data file */
     Written *written;    /* all staged files but these, until they are synced */
     ExtraFile *extras;   /* ascending by path */
-    size_t extra_count, extra_capacity;
+    size_t extra_count;
     uint64_t content_count; /* numbers names of staged content */
     pthread_mutex_t lock;   /* state, actual_size, statistics while workers run */
     StageStatistics statistics;

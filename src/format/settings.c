@@ -1,5 +1,6 @@
 #include "format/settings.h"
 
+#include "base/array.h"
 #include "format/recovery_conf.h"
 
 #include <ctype.h>
@@ -12,27 +13,15 @@
 
 /* ---- the list ---- */
 
+static int compare_setting(const void *name, const void *setting)
+{
+    return strcmp(name, ((const Setting *) setting)->name);
+}
+
 static size_t find_place(const Settings *settings, const char *name, bool *found)
 {
-    size_t low = 0, high = settings->count;
-
-    *found = false;
-    while (low < high)
-    {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, settings->items[middle].name);
-
-        if (order == 0)
-        {
-            *found = true;
-            return middle;
-        }
-        if (order > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return array_search(name, settings->items, settings->count, sizeof(*settings->items),
+                        compare_setting, found);
 }
 
 const char *settings_value(const Settings *settings, const char *name)

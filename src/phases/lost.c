@@ -4,6 +4,7 @@
  */
 #include "phases/run.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/connection.h"
@@ -79,25 +80,26 @@ static void take_database(void *context, Oid database, const char *name, bool co
         names->connected = database;
 }
 
+static int compare_filenode(const void *key, const void *item)
+{
+    const Oid *filenode = key;
+    const LostRelation *const *relation = item;
+
+    return (*filenode > (*relation)->id.relation) - (*filenode < (*relation)->id.relation);
+}
+
 /* Storage that the target made after the divergence is not what has its number on the source. */
 static void take_relation(void *context, Oid tablespace, Oid filenode, const char *name,
                           const char *table)
 {
     Names *names = context;
-    size_t low = 0, high = names->count;
+    bool found;
+    size_t index = array_search(&filenode, names->by_filenode, names->count,
+                                sizeof(*names->by_filenode), compare_filenode, &found);
 
-    while (low < high)
+    for (; index < names->count && names->by_filenode[index]->id.relation == filenode; index++)
     {
-        size_t middle = low + (high - low) / 2;
-
-        if (names->by_filenode[middle]->id.relation < filenode)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < names->count && names->by_filenode[low]->id.relation == filenode; low++)
-    {
-        LostRelation *relation = names->by_filenode[low];
+        LostRelation *relation = names->by_filenode[index];
 
         if (relation->id.tablespace != tablespace || relation->created || relation->name != NULL ||
             (relation->id.database != 0 && relation->id.database != names->connected))

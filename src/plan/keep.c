@@ -1,5 +1,6 @@
 #include "plan/keep.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "plan/classify.h"
 
@@ -21,7 +22,7 @@ static const char *const configuration_patterns[] = {
 
 static void add(Keep *keep, KeepPattern pattern)
 {
-    keep->patterns = memory_resize(keep->patterns, (keep->count + 1) * sizeof(*keep->patterns));
+    ARRAY_GROW(keep->patterns, keep->count);
     keep->patterns[keep->count++] = pattern;
 }
 

@@ -1,5 +1,6 @@
 #include "plan/listing.h"
 
+#include "base/array.h"
 #include "format/relpath.h"
 
 #include <stdlib.h>
@@ -28,16 +29,9 @@ bool path_is_safe(const char *path)
     }
 }
 
-typedef struct Collector
-{
-    Listing *listing;
-    size_t capacity;
-} Collector;
-
 static bool collect(void *context, const SourceFile *file, Error *error)
 {
-    Collector *collector = context;
-    Listing *listing = collector->listing;
+    Listing *listing = context;
     ListedFile *listed;
 
     if (!path_is_safe(file->path))
@@ -47,12 +41,7 @@ static bool collect(void *context, const SourceFile *file, Error *error)
         return error_detail(error, "The source listed a path that is absolute or leaves the data "
                                    "directory.");
     }
-    if (listing->count == collector->capacity)
-    {
-        collector->capacity = collector->capacity == 0 ? 1024 : collector->capacity * 2;
-        listing->files =
-            memory_resize(listing->files, collector->capacity * sizeof(*listing->files));
-    }
+    ARRAY_GROW(listing->files, listing->count);
     listed = &listing->files[listing->count++];
     listed->path = arena_strdup(listing->strings, file->path);
     listed->link_target =
@@ -130,10 +119,8 @@ static bool finish(Listing *listing, const char *side, Error *error)
 
 bool listing_of_source(Source *source, Listing *listing, Error *error)
 {
-    Collector collector = {.listing = listing};
-
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, collect, &collector, error) &&
+    return source->operations->list(source, collect, listing, error) &&
            finish(listing, "source", error);
 }
 
@@ -157,10 +144,8 @@ bool listing_check_complete(const Listing *listing, Error *error)
 
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
-    Collector collector = {.listing = listing};
-
     *listing = (Listing){.strings = arena_create()};
-    return target_list(target, collect, &collector, error) && finish(listing, "target", error);
+    return target_list(target, collect, listing, error) && finish(listing, "target", error);
 }
 
 void listing_free(Listing *listing)
@@ -170,11 +155,17 @@ void listing_free(Listing *listing)
     *listing = (Listing){0};
 }
 
+static int compare_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const ListedFile *) file)->path);
+}
+
 static const ListedFile *find_among(const ListedFile *files, size_t count, const char *path)
 {
-    const ListedFile wanted = {.path = path};
+    bool found;
+    const size_t index = array_search(path, files, count, sizeof(*files), compare_path, &found);
 
-    return count == 0 ? NULL : bsearch(&wanted, files, count, sizeof(*files), compare_paths);
+    return found ? &files[index] : NULL;
 }
 
 const ListedFile *listing_find(const Listing *listing, const char *path)

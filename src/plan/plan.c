@@ -1,5 +1,6 @@
 #include "plan/plan.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "format/history.h"
 #include "plan/classify.h"
@@ -25,7 +26,6 @@ typedef struct Planner
 {
     const PlanInput *input;
     Plan *plan;
-    size_t capacity;
     /* Directories that are left alone because the two sides have different types of file there. */
     const char *left_prefixes[LEFT_PREFIXES_MAX];
     size_t left_prefix_count;
@@ -41,11 +41,7 @@ static PlanEntry *add_entry(Planner *planner, const Candidate *candidate, Action
     const ListedFile *target = candidate->target;
     PlanEntry *entry;
 
-    if (plan->count == planner->capacity)
-    {
-        planner->capacity = planner->capacity == 0 ? 1024 : planner->capacity * 2;
-        plan->entries = memory_resize(plan->entries, planner->capacity * sizeof(*plan->entries));
-    }
+    ARRAY_GROW(plan->entries, plan->count);
     entry = &plan->entries[plan->count++];
     *entry = (PlanEntry){
         .path = candidate->path,
@@ -322,26 +318,32 @@ static bool is_below_left(const Planner *planner, const char *path)
     return false;
 }
 
+/* The first length bytes of a path. */
+typedef struct PathPrefix
+{
+    const char *path;
+    size_t length;
+} PathPrefix;
+
+static int compare_prefix(const void *key, const void *item)
+{
+    const PathPrefix *prefix = key;
+    const PlanEntry *entry = item;
+    const int order = strncmp(prefix->path, entry->path, prefix->length);
+
+    return order == 0 && entry->path[prefix->length] != '\0' ? -1 : order;
+}
+
 /* The entry of what the first length bytes of path name, as a rule a directory; NULL: there is
  * none. */
 static PlanEntry *find_directory(const Plan *plan, const char *path, size_t length)
 {
-    size_t low = 0, high = plan->count;
+    const PathPrefix prefix = {path, length};
+    bool found;
+    const size_t index = array_search(&prefix, plan->entries, plan->count, sizeof(*plan->entries),
+                                      compare_prefix, &found);
 
-    while (low < high)
-    {
-        size_t middle = low + (high - low) / 2;
-        PlanEntry *entry = &plan->entries[middle];
-        int order = strncmp(path, entry->path, length);
-
-        if (order == 0 && entry->path[length] == '\0')
-            return entry;
-        if (order > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+    return found ? &plan->entries[index] : NULL;
 }
 
 PlanEntry *plan_find(const Plan *plan, const char *path)
@@ -380,8 +382,7 @@ static bool add_conflict(Planner *planner, const char *path, bool unreadable, Er
 {
     Plan *plan = planner->plan;
 
-    plan->conflicts =
-        memory_resize(plan->conflicts, (plan->conflict_count + 1) * sizeof(*plan->conflicts));
+    ARRAY_GROW(plan->conflicts, plan->conflict_count);
     plan->conflicts[plan->conflict_count++] = (PlanConflict){path, unreadable};
     return leave_below(planner, path, error);
 }
@@ -526,7 +527,7 @@ static bool decide_kept(Planner *planner, const Candidate *candidate, const char
                                  "not write, such as its configuration.");
     }
     log_debug("\"%s\" is kept (%s)", candidate->path, kept_by);
-    plan->kept = memory_resize(plan->kept, (plan->kept_count + 1) * sizeof(*plan->kept));
+    ARRAY_GROW(plan->kept, plan->kept_count);
     plan->kept[plan->kept_count++] =
         (PlanKept){candidate->path, .on_target = target != NULL, .is_directory = is_directory};
     leave_on_target(planner, candidate);
@@ -666,8 +667,7 @@ static void list_removed(const PlanInput *input, Plan *plan)
         removed = find_removed(plan, entry->path);
         if (removed == NULL && is_foreign(input, entry))
         {
-            plan->removed =
-                memory_resize(plan->removed, (plan->removed_count + 1) * sizeof(*plan->removed));
+            ARRAY_GROW(plan->removed, plan->removed_count);
             removed = &plan->removed[plan->removed_count++];
             *removed = (PlanRemoved){.path = entry->path};
         }

@@ -1,5 +1,6 @@
 #include "plan/tablespaces.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "format/relpath.h"
 
@@ -70,8 +71,7 @@ bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Erro
         free(to);
         return false;
     }
-    mappings->mappings =
-        memory_resize(mappings->mappings, (mappings->count + 1) * sizeof(*mappings->mappings));
+    ARRAY_GROW(mappings->mappings, mappings->count);
     mappings->mappings[mappings->count++] = (TablespaceMapping){.from = from, .to = to};
     return true;
 }

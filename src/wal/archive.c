@@ -1,5 +1,6 @@
 #include "wal/archive.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/page.h"
@@ -489,9 +490,7 @@ static bool is_refused(const Archive *archive, Timeline timeline, uint64_t segme
 
 static void refuse(Archive *archive, const Wanted *wanted)
 {
-    size_t size = (archive->refused_count + 1) * sizeof(Refused);
-
-    archive->refused = memory_resize(archive->refused, size);
+    ARRAY_GROW(archive->refused, archive->refused_count);
     archive->refused[archive->refused_count++] =
         (Refused){.timeline = wanted->timeline, .segment = wanted->segment};
 }

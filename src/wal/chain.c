@@ -1,5 +1,6 @@
 #include "wal/chain.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
 
@@ -59,8 +60,7 @@ Summary *chain_at(const Chain *chain, size_t index)
 
 static void append_summary(Summary ***list, size_t *count, Summary *summary)
 {
-    if ((*count & (*count + 1)) == 0) /* room for 2^n - 1 is used up */
-        *list = memory_resize(*list, (*count * 2 + 1) * sizeof(Summary *));
+    ARRAY_GROW(*list, *count);
     (*list)[(*count)++] = summary;
 }
 

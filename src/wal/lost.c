@@ -1,5 +1,6 @@
 #include "wal/lost.h"
 
+#include "base/array.h"
 #include "wal/summary.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ typedef struct Open
     uint64_t records;
     DdlChanges changes;
     Item *items; /* by relation, ascending */
-    size_t count, capacity;
+    size_t count;
 } Open;
 
 /* A set in `sets`: changes, count, then so many u32 of relation << 4 | what. */
@@ -56,7 +57,6 @@ struct Lost
     uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
     Open *opens;
     size_t open_count;
-    size_t open_capacity;
     Buffer unowned;   /* u32: storage made by a record without transaction number */
     Buffer databases; /* u32 */
     Buffer scratch;
@@ -175,9 +175,7 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
             lost->incomplete = true;
             return false;
         }
-        if ((lost->relation_count & (lost->relation_count + 1)) == 0)
-            lost->relations = memory_resize(lost->relations,
-                                            (lost->relation_count * 2 + 1) * sizeof(LostRelation));
+        ARRAY_GROW(lost->relations, lost->relation_count);
         lost->relations[lost->relation_count++] = (LostRelation){.id = id};
         lost->relation_hash.count++;
         *slot = (uint32_t) lost->relation_count;
@@ -186,30 +184,27 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
     return true;
 }
 
+static int compare_relation(const void *key, const void *item)
+{
+    const uint32_t *wanted = key;
+    const Item *held = item;
+
+    return (*wanted > held->relation) - (*wanted < held->relation);
+}
+
 static Item *find_item(Open *open, uint32_t relation)
 {
-    size_t low = 0, high = open->count;
+    bool found;
+    const size_t index =
+        array_search(&relation, open->items, open->count, sizeof(Item), compare_relation, &found);
 
-    while (low < high)
-    {
-        size_t middle = low + (high - low) / 2;
-
-        if (open->items[middle].relation < relation)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < open->count && open->items[low].relation == relation)
-        return &open->items[low];
-    if (open->count == open->capacity)
-    {
-        open->capacity = open->capacity * 2 + 4;
-        open->items = memory_resize(open->items, open->capacity * sizeof(Item));
-    }
-    memmove(&open->items[low + 1], &open->items[low], (open->count - low) * sizeof(Item));
+    if (found)
+        return &open->items[index];
+    ARRAY_GROW(open->items, open->count);
+    memmove(&open->items[index + 1], &open->items[index], (open->count - index) * sizeof(Item));
     open->count++;
-    open->items[low] = (Item){.relation = relation};
-    return &open->items[low];
+    open->items[index] = (Item){.relation = relation};
+    return &open->items[index];
 }
 
 static void note_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
@@ -242,11 +237,7 @@ static Open *find_open(Lost *lost, uint32_t xid, bool make)
         lost->incomplete = true;
         return NULL;
     }
-    if (lost->open_count == lost->open_capacity)
-    {
-        lost->open_capacity = lost->open_capacity * 2 + 64;
-        lost->opens = memory_resize(lost->opens, lost->open_capacity * sizeof(Open));
-    }
+    ARRAY_GROW(lost->opens, lost->open_count);
     lost->opens[lost->open_count] = (Open){0};
     lost->open_xids[lost->open_count] = xid;
     return &lost->opens[lost->open_count++];
@@ -311,9 +302,7 @@ static bool keep_set(Lost *lost, const Open *open, size_t *offset)
     {
         if (lost->sets.size + lost->scratch.size > LOST_SETS_SIZE_MAX)
             return false;
-        if ((lost->set_count & (lost->set_count + 1)) == 0)
-            lost->set_offsets =
-                memory_resize(lost->set_offsets, (lost->set_count * 2 + 1) * sizeof(size_t));
+        ARRAY_GROW(lost->set_offsets, lost->set_count);
         lost->set_offsets[lost->set_count++] = lost->sets.size;
         lost->set_hash.count++;
         buffer_append(&lost->sets, lost->scratch.bytes, lost->scratch.size);
@@ -343,9 +332,7 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
         lost->incomplete = true;
         return;
     }
-    if ((lost->transaction_count & (lost->transaction_count + 1)) == 0)
-        lost->transactions = memory_resize(lost->transactions, (lost->transaction_count * 2 + 1) *
-                                                                   sizeof(LostTransaction));
+    ARRAY_GROW(lost->transactions, lost->transaction_count);
     lost->transactions[lost->transaction_count++] = transaction;
 }
 

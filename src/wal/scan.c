@@ -1,5 +1,6 @@
 #include "wal/scan.h"
 
+#include "base/array.h"
 #include "wal/chain.h"
 #include "wal/summary.h"
 
@@ -396,6 +397,14 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
     return items;
 }
 
+static int compare_xid(const void *key, const void *item)
+{
+    const uint32_t xid = *(const uint32_t *) key;
+    const SummaryFinished *finished = item;
+
+    return (xid > finished->xid) - (xid < finished->xid);
+}
+
 static int compare_xids(const void *a, const void *b)
 {
     uint32_t x = ((const SummaryFinished *) a)->xid;
@@ -417,11 +426,10 @@ static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
     for (size_t i = 0; i < result->prepared_count; i++)
     {
         ScanPrepared *prepared = &result->prepared[i];
-        SummaryFinished key = {.xid = prepared->xid};
 
         prepared->gid = arena_strdup(arena, prepared->gid);
-        prepared->finished = finished_count > 0 && bsearch(&key, finished, finished_count,
-                                                           sizeof(key), compare_xids) != NULL;
+        array_search(&prepared->xid, finished, finished_count, sizeof(SummaryFinished), compare_xid,
+                     &prepared->finished);
     }
     arena_destroy(scratch);
 }
