@@ -1,6 +1,7 @@
 #include "report_file.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "io/dir.h"
 #include "io/place.h"
 
@@ -126,11 +127,12 @@ static int find_descriptor(const char *path)
         return STDERR_FILENO;
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
     {
-        const size_t length = strlen(prefixes[i]);
+        TextCursor text = text_cursor(path);
+        uint32_t descriptor;
 
-        if (strncmp(path, prefixes[i], length) == 0 && path[length] != '\0' &&
-            path[length + strspn(path + length, "0123456789")] == '\0')
-            return (int) strtol(path + length, NULL, 10);
+        if (text_take(&text, prefixes[i]) && text_take_u32(&text, &descriptor) &&
+            text_at_end(&text) && descriptor <= INT32_MAX)
+            return (int) descriptor;
     }
     return -1;
 }

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "cluster/pid_file.h"
 #include "io/durable.h"
 #include "io/file.h"
@@ -161,8 +162,11 @@ static bool look_whose(const Interlock *interlock, bool *found, bool *of_server,
 {
     Buffer text = {0};
     const bool success = file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, found, error);
+    TextCursor first_line;
+    uint32_t pid;
 
-    *of_server = success && *found && strtol(buffer_string(&text), NULL, 10) > 0;
+    first_line = text_cursor(success && *found ? buffer_string(&text) : "");
+    *of_server = text_take_u32(&first_line, &pid) && pid > 0;
     buffer_free(&text);
     return success;
 }

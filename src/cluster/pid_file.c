@@ -1,5 +1,6 @@
 #include "cluster/pid_file.h"
 
+#include "base/text_cursor.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -35,6 +36,18 @@ static void line_of(const Buffer *text, int number, char *line, size_t size)
     while (position < text->size && text->bytes[position] != '\n' && length + 1 < size)
         line[length++] = (char) text->bytes[position++];
     line[length] = '\0';
+}
+
+/* The number with which that line begins; 0 where none does that is greater. */
+static int64_t number_in_line(const Buffer *text, int number)
+{
+    char line[64];
+    TextCursor digits;
+    uint64_t value;
+
+    line_of(text, number, line, sizeof(line));
+    digits = text_cursor(line);
+    return text_take_u64(&digits, &value) && value <= INT64_MAX ? (int64_t) value : 0;
 }
 
 /*
@@ -83,15 +96,16 @@ static time_t start_time_of(const char *process)
     Error ignored;
     long ticks_per_second = sysconf(_SC_CLK_TCK);
     const char *position;
-    long long boot = 0;
-    unsigned long long ticks = 0;
+    TextCursor number;
+    uint64_t boot = 0;
+    uint64_t ticks;
     bool known = false;
 
     if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
     {
         position = strstr(buffer_string(&text), "\nbtime ");
-        if (position != NULL)
-            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
+        number = text_cursor(position != NULL ? position + strlen("\nbtime ") : "");
+        known = text_take_u64(&number, &boot) && boot > 0 && ticks_per_second > 0;
     }
     buffer_free(&text);
     read_process_stat(process, fields, sizeof(fields));
@@ -101,27 +115,21 @@ static time_t start_time_of(const char *process)
         position = strchr(position, ' ');
         position += position != NULL;
     }
-    if (position != NULL)
-    {
-        ticks = strtoull(position, NULL, 10);
-        known = boot > 0 && ticks_per_second > 0;
-    }
-    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
-                 : 0;
+    number = text_cursor(position != NULL ? position : "");
+    known = known && text_take_u64(&number, &ticks);
+    return known ? (time_t) (boot + ticks / (uint64_t) ticks_per_second) : 0;
 }
 
 /* Did the process begin after the lock file that names it was written? */
 static bool is_younger(long pid, const Buffer *text)
 {
-    char line[64];
+    const int64_t written = number_in_line(text, START_TIME_LINE);
     char process[32];
     time_t start;
 
-    line_of(text, START_TIME_LINE, line, sizeof(line));
     snprintf(process, sizeof(process), "%ld", pid);
     start = start_time_of(process);
-    return start != 0 && strtoll(line, NULL, 10) > 0 &&
-           (long long) start - CLOCK_TOLERANCE_SECONDS > strtoll(line, NULL, 10);
+    return start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
 }
 
 /* What program a process runs; false if that cannot be told. */
@@ -210,11 +218,13 @@ static bool look_at_process(void *context, const char *name, Error *error)
 {
     static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
     ServerSearch *search = context;
-    const long pid = strtol(name, NULL, 10);
+    TextCursor digits = text_cursor(name);
+    uint32_t pid;
     char program[64];
 
     (void) error;
-    if (pid <= 0 || !find_name(pid, program, sizeof(program)))
+    if (!text_take_u32(&digits, &pid) || !text_at_end(&digits) ||
+        !find_name(pid, program, sizeof(program)))
         return true;
     for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
     {
@@ -242,16 +252,15 @@ bool pid_file_is_own(const char *directory)
     Buffer text = {0};
     Place named, own;
     Error ignored;
+    int64_t started;
     bool found = false;
 
     if (!path_join(path, sizeof(path), directory, PID_FILE, &ignored) ||
         !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) || !found)
         return false;
-    line_of(&text, 1, line, sizeof(line));
-    found = strtol(line, NULL, 10) > 0;
-    line_of(&text, START_TIME_LINE, line, sizeof(line));
-    found = found && strtoll(line, NULL, 10) > 0 &&
-            llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
+    started = number_in_line(&text, START_TIME_LINE);
+    found = number_in_line(&text, 1) > 0 && started > 0 &&
+            llabs(place_birth(path) - started) <= CLOCK_TOLERANCE_SECONDS;
     line_of(&text, DIRECTORY_LINE, line, sizeof(line));
     buffer_free(&text);
     return found && place_find(line, &named, &found, &ignored) && found &&
@@ -281,8 +290,9 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
 {
     char path[PATH_SIZE];
     char line[64];
-    char *end;
-    long number;
+    TextCursor digits;
+    bool negative;
+    uint32_t number;
     Buffer text = {0};
     bool success = false;
 
@@ -305,19 +315,19 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
     }
 
     line_of(&text, 1, line, sizeof(line));
-    errno = 0;
-    number = strtol(line, &end, 10);
-    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < INT_MIN)
+    digits = text_cursor(line);
+    text_skip_blanks(&digits);
+    negative = text_take(&digits, "-");
+    if (!text_take_u32(&digits, &number) || !text_at_end(&digits) ||
+        number > (uint32_t) INT_MAX + negative)
     {
         error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
         error_hint(error, "No server can start while the file is there. Find out who made it, "
                           "then remove it.");
         goto done;
     }
-    if (number == INT_MIN)
-        number = 0; /* PID_FILE_NOBODY */
-    *running = names_live_server(directory, number, &text);
-    *pid = labs(number);
+    *pid = number > INT_MAX ? 0 : (long) number; /* PID_FILE_NOBODY is no process's */
+    *running = names_live_server(directory, negative ? -*pid : *pid, &text);
     success = true;
 
 done:

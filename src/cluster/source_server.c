@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "io/connection.h"
 
@@ -140,15 +141,11 @@ typedef struct PositionQuery
 /* LSN as a server prints it, and behind a blank possibly a timeline of eight hexadecimal digits. */
 static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error *error)
 {
-    unsigned high;
-    unsigned low;
+    TextCursor left = text_cursor(text);
 
     *timeline = 0;
-    if (sscanf(text, "%X/%X %8X", &high, &low, timeline) < 2)
-        return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
-                         text);
-    *lsn = (Lsn) high << 32 | low;
-    if (*lsn > LSN_HIGHEST)
+    if (!lsn_take(&left, lsn) || *lsn > LSN_HIGHEST ||
+        (text_take(&left, " ") && !text_take_hex(&left, 8, timeline)))
         return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
                          text);
     return true;

@@ -30,14 +30,19 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
     Control *control = memory_allocate(sizeof(*control));
     Arena *arena = arena_create();
     char recovery[8];
-    unsigned high, low;
+    int position;
     char *text;
     bool success = false;
 
     if (server_read_control_once(connection, control, error) &&
         server_query_text(connection, arena, identity_sql, &text, error))
     {
-        success = sscanf(text, "%7s %63s %X/%X", recovery, identity->directory, &high, &low) == 4;
+        if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) == 2)
+        {
+            TextCursor lsn = text_cursor(text + position);
+
+            success = lsn_take(&lsn, &identity->position);
+        }
         if (!success)
             error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
         else
@@ -47,7 +52,6 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
             identity->data_checksum_version = control->data_checksum_version;
             identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
             identity->in_recovery = recovery[0] == 't';
-            identity->position = (Lsn) high << 32 | low;
         }
     }
     arena_destroy(arena);

@@ -1,6 +1,7 @@
 #include "cluster/source_server.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -35,22 +36,19 @@ typedef struct Fetch
 
 static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
 {
+    TextCursor digits = {value->bytes, value->bytes + value->size};
+
     if (value->size != 32)
         return false;
-    for (size_t i = 0; i < 32; i++)
+    for (size_t i = 0; i < 16; i++)
     {
-        const char digit = value->bytes[i];
-        uint8_t number;
+        uint32_t byte;
 
-        if (digit >= '0' && digit <= '9')
-            number = (uint8_t) (digit - '0');
-        else if (digit >= 'a' && digit <= 'f')
-            number = (uint8_t) (digit - 'a' + 10);
-        else
+        if (!text_take_hex(&digits, 2, &byte))
             return false;
-        md5[i / 2] = (uint8_t) (i % 2 == 0 ? number << 4 : md5[i / 2] | number);
+        md5[i] = (uint8_t) byte;
     }
-    return true;
+    return text_at_end(&digits);
 }
 
 /* Is the row the answer to the request? Columns: path, begin, bytes. */

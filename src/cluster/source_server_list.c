@@ -8,6 +8,7 @@
 #include "cluster/source_server.h"
 
 #include "base/buffer.h"
+#include "base/text_cursor.h"
 #include "base/utf8.h"
 #include "format/relpath.h"
 
@@ -73,15 +74,12 @@ static SourceFile next_entry(const FileList *list, size_t *position)
 
 /* ---- What the server says ---- */
 
-/* Decimal digits, as many as an int8 has. */
+/* An int8 that is not negative. */
 static bool parse_size(const char *text, uint64_t *size)
 {
-    const size_t length = text != NULL ? strspn(text, "0123456789") : 0;
+    TextCursor digits = text_cursor(text != NULL ? text : "");
 
-    if (length == 0 || length > 19 || text[length] != '\0')
-        return false;
-    *size = strtoull(text, NULL, 10);
-    return true;
+    return text_take_u64(&digits, size) && text_at_end(&digits) && *size <= INT64_MAX;
 }
 
 static int depth_of(const char *path)

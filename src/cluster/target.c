@@ -1,6 +1,7 @@
 #include "cluster/target.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "cluster/pid_file.h"
 #include "format/backup_label.h"
 #include "format/recovery_conf.h"
@@ -67,12 +68,15 @@ static bool check_version_file(const Target *target, Error *error)
 {
     char path[PATH_SIZE];
     Buffer text = {0};
+    TextCursor content;
+    uint32_t major;
     bool success = false;
 
     if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", error) ||
         !file_read_all(path, VERSION_SIZE_MAX, &text, NULL, error))
         goto done;
-    if (strtol(buffer_string(&text), NULL, 10) == target->control.version->major)
+    content = text_cursor(buffer_string(&text));
+    if (text_take_u32(&content, &major) && (int) major == target->control.version->major)
         success = true;
     else
     {
@@ -178,17 +182,22 @@ static const ProgramPlace program_places[] = {
  */
 static bool try_program(Arena *arena, const char *directory, int major, char **program)
 {
-    static const char prefix[] = "postgres (PostgreSQL) ";
     char *path = arena_printf(arena, "%s/postgres", directory);
     const char *const arguments[] = {path, "-V", NULL};
     Buffer output = {0};
+    TextCursor text;
+    uint32_t program_major;
     Error ignored;
     int wait_status;
     bool fits = false;
 
     if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, &ignored) &&
-        wait_status == 0 && strncmp(buffer_string(&output), prefix, strlen(prefix)) == 0)
-        fits = strtol(buffer_string(&output) + strlen(prefix), NULL, 10) == major;
+        wait_status == 0)
+    {
+        text = text_cursor(buffer_string(&output));
+        fits = text_take(&text, "postgres (PostgreSQL) ") && text_take_u32(&text, &program_major) &&
+               (int) program_major == major;
+    }
     buffer_free(&output);
     if (fits)
         *program = path;
@@ -450,8 +459,8 @@ static bool is_after(struct timespec time, struct timespec stop)
  * writing it as well, and cannot be started, read all files and come to that so soon: then no file
  * need be looked at.
  */
-static bool control_was_written_at_stop(const Target *target, struct timespec wal_time,
-                                        bool *was, Error *error)
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time, bool *was,
+                                        Error *error)
 {
     char path[PATH_SIZE];
     struct stat status;

@@ -1,5 +1,7 @@
 #include "format/versions.h"
 
+#include "base/text_cursor.h"
+
 #include <stddef.h>
 #include <stdio.h>
 
@@ -538,4 +540,21 @@ const char *lsn_text(const Version *version, Lsn lsn, char *text)
     else
         snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
     return text;
+}
+
+bool lsn_take(TextCursor *text, Lsn *lsn)
+{
+    TextCursor after = *text;
+    TextCursor more;
+    uint32_t high, low, digit;
+
+    if (!text_take_hex(&after, 8, &high) || !text_take(&after, "/") ||
+        !text_take_hex(&after, 8, &low))
+        return false;
+    more = after;
+    if (text_take_hex(&more, 1, &digit))
+        return false;
+    *text = after;
+    *lsn = (Lsn) high << 32 | low;
+    return true;
 }

@@ -6,6 +6,7 @@
 #define FORMAT_VERSIONS_H
 
 #include "base/error.h"
+#include "base/text_cursor.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,9 @@ typedef uint32_t Oid;
 #define LSN_TEXT_SIZE 24
 struct Version;
 const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
+
+/* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
+bool lsn_take(TextCursor *text, Lsn *lsn);
 
 typedef enum RecoverySettings
 {

@@ -1,5 +1,7 @@
 #include "format/walpage.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -155,32 +157,18 @@ void wal_segment_name(const WalShape *shape, Timeline timeline, uint64_t segment
              (unsigned) (segment % of_xlogid));
 }
 
-static bool hex_u32(const char *digits, uint32_t *value)
-{
-    *value = 0;
-    for (int i = 0; i < 8; i++)
-    {
-        char digit = digits[i];
-        if (digit >= '0' && digit <= '9')
-            *value = *value << 4 | (uint32_t) (digit - '0');
-        else if (digit >= 'A' && digit <= 'F')
-            *value = *value << 4 | (uint32_t) (digit - 'A' + 10);
-        else
-            return false;
-    }
-    return true;
-}
-
 bool wal_segment_name_parse(const WalShape *shape, const char *name, Timeline *timeline,
                             uint64_t *segment)
 {
     uint64_t of_xlogid = POSITIONS_OF_XLOGID / shape->segment_size;
+    TextCursor text = text_cursor(name);
     uint32_t xlogid;
     uint32_t rest;
 
-    if (strlen(name) != WAL_NAME_SIZE - 1)
+    if (strlen(name) != WAL_NAME_SIZE - 1 || strspn(name, UPPER_HEX_DIGITS) != WAL_NAME_SIZE - 1)
         return false;
-    if (!hex_u32(name, timeline) || !hex_u32(name + 8, &xlogid) || !hex_u32(name + 16, &rest))
+    if (!text_take_hex(&text, 8, timeline) || !text_take_hex(&text, 8, &xlogid) ||
+        !text_take_hex(&text, 8, &rest))
         return false;
     /* The last part never reaches the number of segments in an xlogid. */
     if (rest >= of_xlogid || *timeline == 0)

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/file.h"
@@ -189,12 +190,16 @@ static void drop_future_twophase(Run *run, const ScanResult *chain)
     for (size_t i = 0; i < run->plan.count; i++)
     {
         PlanEntry *entry = &run->plan.entries[i];
-        uint64_t xid;
+        uint64_t xid = 0;
+        uint32_t digits;
+        TextCursor name;
         bool future;
 
         if (!entry->twophase || entry->action != ACTION_COPY)
             continue;
-        xid = strtoull(strrchr(entry->path, '/') + 1, NULL, 16);
+        name = text_cursor(strrchr(entry->path, '/') + 1);
+        while (text_take_hex(&name, 8, &digits)) /* 8 of them, or 16 */
+            xid = xid << 32 | digits;
         future = run->shape.version->twophase_name_digits == 16
                      ? xid >= run->start.next_xid
                      : (int32_t) ((uint32_t) xid - (uint32_t) run->start.next_xid) >= 0;

@@ -2,6 +2,7 @@
 
 #include "base/array.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "format/history.h"
 #include "plan/classify.h"
 
@@ -107,14 +108,17 @@ static bool keeps_status(const PlanInput *input, const char *path)
 /* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */
 static bool keeps_summary(const PlanInput *input, const char *path)
 {
-    unsigned timeline, start_high, start_low, end_high, end_low;
-    const char *name = path + strlen("pg_wal/summaries/");
+    TextCursor name = text_cursor(path + strlen("pg_wal/summaries/"));
+    uint32_t parts[5];
 
-    if (strlen(name) != 48 || sscanf(name, "%8X%8X%8X%8X%8X.summary", &timeline, &start_high,
-                                     &start_low, &end_high, &end_low) != 5)
+    if (strspn(name.position, UPPER_HEX_DIGITS) != 40)
         return false;
-    return is_common(input, timeline, (Lsn) start_high << 32 | start_low,
-                     (Lsn) end_high << 32 | end_low);
+    for (size_t i = 0; i < 5; i++)
+        if (!text_take_hex(&name, 8, &parts[i]))
+            return false;
+    return strcmp(name.position, ".summary") == 0 &&
+           is_common(input, parts[0], (Lsn) parts[1] << 32 | parts[2],
+                     (Lsn) parts[3] << 32 | parts[4]);
 }
 
 static void decide_wal(Planner *planner, const Candidate *candidate)
