@@ -27,7 +27,7 @@ static bool no_rewind_required(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_look(run->target.directory, &found, &running, &pid, error) ||
+    if (!pid_file_find_server(run->target.directory, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(run->interlock, error)))
         return false;
     return !run->options->write_recovery_conf ||

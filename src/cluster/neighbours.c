@@ -32,7 +32,7 @@ typedef struct Cluster
 } Cluster;
 
 /* Where the path leads, if there is a directory that may be looked at. */
-static bool find_directory(const char *directory, const char *name, Place *place)
+static bool find_directory_place(const char *directory, const char *name, Place *place)
 {
     char path[PATH_SIZE];
     Error ignored;
@@ -64,7 +64,7 @@ static void add_place(Outside *outside, const char *name)
     if (outside->count == SHARED_MAX || strlen(name) >= sizeof(outside->places[0].name) ||
         !path_join(path, sizeof(path), outside->target_directory, name, &ignored) ||
         !file_lstat(path, &status, &found, &ignored) || !found || !S_ISLNK(status.st_mode) ||
-        !find_directory(outside->target_directory, name, &place))
+        !find_directory_place(outside->target_directory, name, &place))
         return;
     outside->places[outside->count].place = place;
     snprintf(outside->places[outside->count++].name, sizeof(outside->places[0].name), "%s", name);
@@ -91,7 +91,7 @@ static bool check_place(Cluster *other, const char *name, Error *error)
     const Outside *outside = other->outside;
     Place place;
 
-    if (!find_directory(other->directory, name, &place))
+    if (!find_directory_place(other->directory, name, &place))
         return true;
     for (size_t i = 0; i < outside->count; i++)
     {
@@ -122,7 +122,7 @@ static bool check_cluster(Outside *outside, const char *directory, Error *error)
     Cluster other = {.outside = outside, .directory = directory};
     Place place;
 
-    if (!find_directory(directory, "", &place) || place_same(&place, &outside->target))
+    if (!find_directory_place(directory, "", &place) || place_same(&place, &outside->target))
         return true;
     if (check_place(&other, "pg_wal", error))
         visit_tablespaces(&other, check_tablespace, error);
@@ -158,7 +158,7 @@ bool neighbours_check(const char *target_directory, const char *source_directory
 
     memset(&outside, 0, sizeof(outside));
     outside.target_directory = target_directory;
-    if (!find_directory(target_directory, "", &outside.target))
+    if (!find_directory_place(target_directory, "", &outside.target))
         return true;
     add_place(&outside, "pg_wal");
     visit_tablespaces(&target, add_tablespace, &ignored);

@@ -133,7 +133,7 @@ static bool is_younger(long pid, const Buffer *text)
 }
 
 /* What program a process runs; false if that cannot be told. */
-static bool find_name(long pid, char *name, size_t size)
+static bool find_program_name(long pid, char *name, size_t size)
 {
     char path[64];
     Buffer comm = {0};
@@ -159,7 +159,7 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     char key[64];
 
     line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
-    if (key[0] != '\0' || !find_name(pid, name, sizeof(name)))
+    if (key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
         return true; /* what cannot be told: assume the worse */
     return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
@@ -214,7 +214,7 @@ typedef struct ServerSearch
     long pid;
 } ServerSearch;
 
-static bool look_at_process(void *context, const char *name, Error *error)
+static bool check_server_process(void *context, const char *name, Error *error)
 {
     static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
     ServerSearch *search = context;
@@ -224,7 +224,7 @@ static bool look_at_process(void *context, const char *name, Error *error)
 
     (void) error;
     if (!text_take_u32(&digits, &pid) || !text_at_end(&digits) ||
-        !find_name(pid, program, sizeof(program)))
+        !find_program_name(pid, program, sizeof(program)))
         return true;
     for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
     {
@@ -239,7 +239,7 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     ServerSearch search = {.directory = directory};
     bool found;
 
-    if (!dir_names("/proc", look_at_process, &search, &found, error))
+    if (!dir_names("/proc", check_server_process, &search, &found, error))
         return false;
     *pid = search.pid;
     return true;
@@ -286,7 +286,8 @@ bool pid_file_is_stopping(const char *directory)
     return result;
 }
 
-bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
+bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
+                          Error *error)
 {
     char path[PATH_SIZE];
     char line[64];

@@ -39,22 +39,22 @@ static bool directory_read_file(Source *source, const char *path, size_t limit, 
 
 static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
 {
-    const DirectorySource *self = context;
+    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
+}
+
+bool directory_control_read(const char *directory, Control *control, Error *error)
+{
     char path[PATH_SIZE];
 
-    if (!path_join(path, sizeof(path), self->directory, CONTROL_PATH, error))
-        return false;
-    return file_read_all(path, CONTROL_READ_MAX, buffer, NULL, error);
+    return path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
+           source_control_read(read_control_bytes, path, path, control, error);
 }
 
 static bool directory_read_control(Source *source, Control *control, Error *error)
 {
-    DirectorySource *self = (DirectorySource *) source;
-    char path[PATH_SIZE];
+    const DirectorySource *self = (const DirectorySource *) source;
 
-    if (!path_join(path, sizeof(path), self->directory, CONTROL_PATH, error))
-        return false;
-    return source_control_read(read_control_bytes, self, path, control, error);
+    return directory_control_read(self->directory, control, error);
 }
 
 /* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */

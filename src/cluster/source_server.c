@@ -18,7 +18,7 @@
  * Put words of our own before what the server said, in place of the statement that io/connection
  * names: the long ones would hide the reason.
  */
-void server_say_what_failed(Error *error, const char *format, ...)
+void error_source_request(Error *error, const char *format, ...)
 {
     static const char marker[] = "source server: ";
     char what[1024];
@@ -68,8 +68,8 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
             connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
             2, parameters, read->buffer, &read->found, error))
     {
-        server_say_what_failed(error, "could not fetch remote file \"%s\"",
-                               read->path); /* contract */
+        error_source_request(error, "could not fetch remote file \"%s\"",
+                             read->path); /* contract */
         return false;
     }
     if (read->buffer->size - size_before > read->limit)
@@ -78,7 +78,7 @@ static bool read_file_once(Connection *connection, void *context, Error *error)
     return true;
 }
 
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
+static bool fetch_control(void *context, Buffer *buffer, Error *error)
 {
     FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
 
@@ -92,7 +92,7 @@ static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
 
 bool server_read_control_once(Connection *connection, void *context, Error *error)
 {
-    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
+    return source_control_read(fetch_control, connection, CONTROL_PATH, context, error);
 }
 
 static void server_close(Source *source)
@@ -410,14 +410,14 @@ static bool describe_option(void *context, const char *keyword, const char *valu
     return true;
 }
 
-static char *copy_string(const char *string)
+static char *duplicate_string(const char *string)
 {
     const size_t size = strlen(string) + 1;
 
     return memcpy(memory_allocate(size), string, size);
 }
 
-static bool describe(ServerSource *self, Error *error)
+static bool describe_connection(ServerSource *self, Error *error)
 {
     Buffer text = {0};
     bool success;
@@ -425,7 +425,7 @@ static bool describe(ServerSource *self, Error *error)
     buffer_append_string(&text, "server");
     success = connection_options(self->connections[0].connection, describe_option, &text, error);
     if (success)
-        self->description = copy_string(buffer_string(&text));
+        self->description = duplicate_string(buffer_string(&text));
     self->source.description = self->description;
     buffer_free(&text);
     return success;
@@ -446,7 +446,7 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
     connection_limit_rate(first->connection, self->source.rate);
     if (self->description == NULL)
         log_progress_message("connected to server"); /* contract */
-    success = (self->description != NULL || describe(self, error)) &&
+    success = (self->description != NULL || describe_connection(self, error)) &&
               connection_begin(first->connection, first->instance, error) &&
               check_server(first->connection, arena, error) &&
               server_identify(first->connection, &self->identity, error);
@@ -503,7 +503,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     self->source.operations = &server_operations;
     self->source.is_server = true;
     self->source.rate = rate_create(bytes_per_second);
-    self->conninfo = copy_string(conninfo);
+    self->conninfo = duplicate_string(conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
     self->connection_count = 1;
     pthread_mutex_init(&self->lock, NULL);

@@ -95,7 +95,7 @@ MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const ch
 bool server_read_control_once(Connection *connection, void *context, Error *error);
 
 /* Put words of our own before what the server said; see source_server.c. */
-void server_say_what_failed(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+void error_source_request(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 /* SourceOperations' list. */
 bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error);

@@ -212,8 +212,8 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
 }
 
 /* Open the connection if there is none, and begin. */
-static bool get_ready(ServerSource *self, ServerConnection *connection, double seconds,
-                      Error *error)
+static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
+                                Error *error)
 {
     ConnectionRefusal refusal = REFUSAL_NONE;
 
@@ -255,7 +255,7 @@ static bool replaces_idle(const ServerSource *self, const ServerConnection *conn
     return replaces;
 }
 
-static void lose(ServerConnection *connection)
+static void close_lost_connection(ServerConnection *connection)
 {
     connection_close(connection->connection);
     connection->connection = NULL;
@@ -271,7 +271,7 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
 
     if (connection->connection != NULL)
         silent = connection_silent_seconds(connection->connection);
-    lose(connection);
+    close_lost_connection(connection);
     if (self->retry_timeout_seconds == 0)
         return false;
     if (retry->deadline < 0 || progress > retry->progress)
@@ -313,7 +313,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
         const double seconds =
             retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - clock_seconds();
         bool success = false;
-        bool ready = get_ready(self, connection, seconds > 1 ? seconds : 1, error);
+        bool ready = begin_on_connection(self, connection, seconds > 1 ? seconds : 1, error);
 
         if (ready)
         {
@@ -325,7 +325,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
         if (error->kind != ERROR_RETRY)
             return false;
         if (replaces_idle(self, connection, &retry, had_connection && !ready))
-            lose(connection);
+            close_lost_connection(connection);
         else
         {
             *shares = connection->too_many && find_alive(self) >= 0;
@@ -373,7 +373,7 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
 {
     ServerConnection *connection = &self->connections[self->connection_count];
 
-    *granted = get_ready(self, connection, reconnect_seconds(self), error);
+    *granted = begin_on_connection(self, connection, reconnect_seconds(self), error);
     if (*granted)
     {
         connection_end(connection->connection);

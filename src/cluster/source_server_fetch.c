@@ -151,7 +151,7 @@ static const char blocks_sql[] =
 
 /* Send one query: the next requests, as many as may be. The three parameters are arrays of the same
  * length. */
-static bool ask(Connection *connection, Fetch *fetch, Error *error)
+static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t begin = fetch->asked;
     Buffer arrays[3] = {{0}};
@@ -185,7 +185,7 @@ static bool ask(Connection *connection, Fetch *fetch, Error *error)
 }
 
 /* Take the answer of the oldest query under way. */
-static bool take_answer(Connection *connection, Fetch *fetch, Error *error)
+static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
 {
     if (!connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error))
         return false;
@@ -209,13 +209,13 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     while (success && fetch->next < fetch->count)
     {
         if (fetch->asked < fetch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
-            success = ask(connection, fetch, error);
+            success = send_fetch_query(connection, fetch, error);
         else
-            success = take_answer(connection, fetch, error);
+            success = receive_fetch_answer(connection, fetch, error);
     }
     success = success && connection_pipeline_end(connection, error);
     if (!success)
-        server_say_what_failed(error, "could not fetch remote files from source server");
+        error_source_request(error, "could not fetch remote files from source server");
     return success;
 }
 

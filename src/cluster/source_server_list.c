@@ -52,7 +52,7 @@ typedef struct FileList
 } FileList;
 
 /* The entry at *position, which moves behind it. Strings point into the list. */
-static SourceFile next_entry(const FileList *list, size_t *position)
+static SourceFile next_listed_file(const FileList *list, size_t *position)
 {
     Cursor cursor = cursor_over(list->entries.bytes, list->entries.size);
     SourceFile file;
@@ -140,7 +140,7 @@ static void take_directories(const FileList *list, size_t *position, size_t end,
     array_begin(literal);
     while (*position < end && *count < DIRECTORIES_PER_QUERY)
     {
-        const SourceFile file = next_entry(list, position);
+        const SourceFile file = next_listed_file(list, position);
 
         if (file.type == FILE_REGULAR || file.unreadable)
             continue;
@@ -158,7 +158,7 @@ static bool list_content(Connection *connection, FileList *list, const char *lit
 {
     if (connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
         return true;
-    server_say_what_failed(error, "could not fetch file list"); /* contract */
+    error_source_request(error, "could not fetch file list"); /* contract */
     return false;
 }
 
@@ -225,7 +225,7 @@ bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *
 
     while (success && position < list.entries.size)
     {
-        const SourceFile file = next_entry(&list, &position);
+        const SourceFile file = next_listed_file(&list, &position);
 
         success = visit(context, &file, error);
     }

@@ -44,7 +44,7 @@ static bool parse_oid(const ConnectionValue *value, Oid *oid)
     return text_take_u32(&digits, oid) && text_at_end(&digits);
 }
 
-static bool take_database(void *context, const ConnectionValue *columns, Error *error)
+static bool receive_database(void *context, const ConnectionValue *columns, Error *error)
 {
     const Naming *naming = context;
     Oid database;
@@ -55,7 +55,7 @@ static bool take_database(void *context, const ConnectionValue *columns, Error *
     return true;
 }
 
-static bool take_relation(void *context, const ConnectionValue *columns, Error *error)
+static bool receive_relation(void *context, const ConnectionValue *columns, Error *error)
 {
     const Naming *naming = context;
     Oid filenode, tablespace;
@@ -67,14 +67,14 @@ static bool take_relation(void *context, const ConnectionValue *columns, Error *
     return true;
 }
 
-static bool name_once(Connection *connection, void *context, Error *error)
+static bool query_names_once(Connection *connection, void *context, Error *error)
 {
     Naming *naming = context;
 
-    return connection_rows(connection, databases_sql, 0, NULL, false, 3, take_database, naming,
+    return connection_rows(connection, databases_sql, 0, NULL, false, 3, receive_database, naming,
                            error) &&
            connection_rows(connection, relations_sql, 1, &naming->filenodes, false, 4,
-                           take_relation, naming, error);
+                           receive_relation, naming, error);
 }
 
 bool source_server_names(Source *source, const char *filenodes, SourceDatabaseName database,
@@ -82,5 +82,5 @@ bool source_server_names(Source *source, const char *filenodes, SourceDatabaseNa
 {
     Naming naming = {filenodes, database, relation, context};
 
-    return server_attempt((ServerSource *) source, 0, name_once, &naming, NULL, error);
+    return server_attempt((ServerSource *) source, 0, query_names_once, &naming, NULL, error);
 }

@@ -121,11 +121,6 @@ done:
     return success;
 }
 
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
-{
-    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
-}
-
 /* A standby goes on with all the WAL that it has, also where pg_control does not know it yet. */
 static bool find_timeline(Target *target, Error *error)
 {
@@ -139,11 +134,8 @@ static bool find_timeline(Target *target, Error *error)
 
 bool target_read(Target *target, Error *error)
 {
-    char path[PATH_SIZE];
-
     target->has_own_pid_file = pid_file_is_own(target->directory);
-    return path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) &&
-           source_control_read(read_control_bytes, path, path, &target->control, error) &&
+    return directory_control_read(target->directory, &target->control, error) &&
            check_version_file(target, error) && read_label(target, error) &&
            find_timeline(target, error);
 }
@@ -152,7 +144,7 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
 {
     bool found;
 
-    return pid_file_look(target->directory, &found, running, pid, error);
+    return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
 /* Where the server programs may be: before and behind the major number; behind NULL: no number. */
@@ -204,7 +196,7 @@ static bool try_program(Arena *arena, const char *directory, int major, char **p
     return fits;
 }
 
-static bool try_path(Arena *arena, int major, char **program)
+static bool find_program_in_path(Arena *arena, int major, char **program)
 {
     const char *position = getenv("PATH");
 
@@ -241,7 +233,7 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
     }
     if ((process_own_directory(own, sizeof(own), &ignored) &&
          try_program(arena, own, major, program)) ||
-        try_path(arena, major, program))
+        find_program_in_path(arena, major, program))
         return true;
     for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
     {
@@ -257,8 +249,8 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
 }
 
 /* postgres -C restore_command: it knows included files and ALTER SYSTEM. */
-static bool ask_program(Arena *arena, const Target *target, const char *program,
-                        const char *config_file, char **command, Error *error)
+static bool query_restore_command(Arena *arena, const Target *target, const char *program,
+                                  const char *config_file, char **command, Error *error)
 {
     const char *setting =
         config_file != NULL ? arena_printf(arena, "config_file=%s", config_file) : NULL;
@@ -293,7 +285,8 @@ done:
 
 /* What the file says of restore_command, in place of *command; as it was when the file has none, or
  * is not there. */
-static bool read_setting(Arena *arena, const char *path, char **command, Error *error)
+static bool read_restore_command_setting(Arena *arena, const char *path, char **command,
+                                         Error *error)
 {
     Buffer text = {0};
     Buffer value = {0};
@@ -314,14 +307,15 @@ done:
 
 /* Two files in the target; the second one has precedence. first_path: the first is this one,
  * wherever it is. */
-static bool read_settings(Arena *arena, const Target *target, const char *first,
-                          const char *first_path, const char *second, char **command, Error *error)
+static bool read_restore_command_settings(Arena *arena, const Target *target, const char *first,
+                                          const char *first_path, const char *second,
+                                          char **command, Error *error)
 {
     if (first_path == NULL)
         first_path = arena_printf(arena, "%s/%s", target->directory, first);
-    return read_setting(arena, first_path, command, error) &&
-           read_setting(arena, arena_printf(arena, "%s/%s", target->directory, second), command,
-                        error);
+    return read_restore_command_setting(arena, first_path, command, error) &&
+           read_restore_command_setting(
+               arena, arena_printf(arena, "%s/%s", target->directory, second), command, error);
 }
 
 bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
@@ -335,20 +329,20 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     if (!target->control.version->has_restore_command_setting)
     {
         /* recovery.done: what a standby's configuration became when it was promoted. */
-        success =
-            read_settings(arena, target, "recovery.done", NULL, "recovery.conf", command, error);
+        success = read_restore_command_settings(arena, target, "recovery.done", NULL,
+                                                "recovery.conf", command, error);
     }
     else if (!find_program(arena, major, bindir, &program, error))
         return false;
     else if (program != NULL)
-        success = ask_program(arena, target, program, config_file, command, error);
+        success = query_restore_command(arena, target, program, config_file, command, error);
     else
     {
         log_warning("no program \"postgres\" of version %d was found: \"restore_command\" is "
                     "read from the configuration files, but not from files that they include",
                     major);
-        success = read_settings(arena, target, "postgresql.conf", config_file,
-                                "postgresql.auto.conf", command, error);
+        success = read_restore_command_settings(arena, target, "postgresql.conf", config_file,
+                                                "postgresql.auto.conf", command, error);
     }
     if (!success)
         return false;
@@ -386,8 +380,8 @@ static bool is_lost_and_found(const char *path)
     return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
 }
 
-static bool look_whether_readable(const char *directory, const DirEntry *entry, bool *readable,
-                                  Error *error)
+static bool check_readable(const char *directory, const DirEntry *entry, bool *readable,
+                           Error *error)
 {
     char path[PATH_SIZE];
 
@@ -423,7 +417,7 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
         *descend = false; /* the file system's own, and only root's to read */
     else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
     {
-        if (!look_whether_readable(walk->directory, entry, descend, error))
+        if (!check_readable(walk->directory, entry, descend, error))
             return false;
         file.unreadable = !*descend;
     }
@@ -519,7 +513,7 @@ typedef struct AgeSearch
     bool older;
 } AgeSearch;
 
-static bool look_at_age(void *context, const char *name, Error *error)
+static bool check_file_age(void *context, const char *name, Error *error)
 {
     AgeSearch *search = context;
     char path[PATH_SIZE];
@@ -538,7 +532,7 @@ static bool look_at_age(void *context, const char *name, Error *error)
     return true;
 }
 
-static bool look_at_database(void *context, const char *name, Error *error)
+static bool check_database_age(void *context, const char *name, Error *error)
 {
     AgeSearch *base = context;
     AgeSearch database = *base;
@@ -547,7 +541,7 @@ static bool look_at_database(void *context, const char *name, Error *error)
     if (base->older || !isdigit((unsigned char) name[0]))
         return true;
     if (!path_join(database.directory, sizeof(database.directory), base->directory, name, error) ||
-        !dir_names(database.directory, look_at_age, &database, &found, error))
+        !dir_names(database.directory, check_file_age, &database, &found, error))
         return false;
     base->older = database.older;
     base->file_count = database.file_count;
@@ -566,7 +560,7 @@ bool target_rewritten_since_stop(const Target *target, const WalShape *shape, bo
     if (untouched)
         return true;
     if (!path_join(base.directory, sizeof(base.directory), target->directory, "base", error) ||
-        !dir_names(base.directory, look_at_database, &base, &found, error))
+        !dir_names(base.directory, check_database_age, &base, &found, error))
         return false;
     *rewritten = base.file_count > 0 && !base.older;
     return true;
@@ -580,7 +574,8 @@ typedef struct WrittenSearch
     bool found;
 } WrittenSearch;
 
-static bool look_whether_written(void *context, const DirEntry *entry, bool *descend, Error *error)
+static bool check_relation_written(void *context, const DirEntry *entry, bool *descend,
+                                   Error *error)
 {
     WrittenSearch *search = context;
     RelationFile file;
@@ -591,7 +586,7 @@ static bool look_whether_written(void *context, const DirEntry *entry, bool *des
         *descend = !search->found && (strncmp(entry->path, "base", 4) == 0 ||
                                       strncmp(entry->path, "global", 6) == 0 ||
                                       strncmp(entry->path, "pg_tblspc", 9) == 0);
-        return !*descend || look_whether_readable(search->target->directory, entry, descend, error);
+        return !*descend || check_readable(search->target->directory, entry, descend, error);
     }
     if (!search->found && S_ISREG(entry->status->st_mode) && entry->status->st_size > 0 &&
         relpath_parse(search->target->control.version, entry->path, &file))
@@ -610,7 +605,7 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         return false;
     if (untouched)
         return true;
-    if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
+    if (!dir_walk(target->directory, check_relation_written, follow_link, &search, error))
         return false;
     *written = search.found;
     return true;

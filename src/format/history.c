@@ -22,7 +22,8 @@ bool history_file_name_parse(const char *name, Timeline *timeline)
            strcmp(text.position, ".history") == 0 && *timeline != 0;
 }
 
-static bool bad_line(const TextCursor *whole, Error *error, const char *what, const char *detail)
+static bool error_bad_line(const TextCursor *whole, Error *error, const char *what,
+                           const char *detail)
 {
     size_t size = (size_t) (whole->end - whole->position);
 
@@ -40,20 +41,20 @@ static bool add_line(TextCursor line, History *history, Error *error)
     Lsn switch_point;
 
     if (!text_take_u32(&line, &timeline))
-        return bad_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
+        return error_bad_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
     /* The rest of the line is a reason for people. */
     text_skip_blanks(&line);
     if (!lsn_take(&line, &switch_point))
-        return bad_line(&whole, error, "syntax error",
-                        "Expected a write-ahead log switchpoint location.");
+        return error_bad_line(&whole, error, "syntax error",
+                              "Expected a write-ahead log switchpoint location.");
     /* 0 stands for no end, in the last entry only. */
     if (switch_point == LSN_INVALID || switch_point > LSN_HIGHEST)
-        return bad_line(&whole, error, "invalid data", "No timeline ends there.");
+        return error_bad_line(&whole, error, "invalid data", "No timeline ends there.");
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
-        return bad_line(&whole, error, "invalid data",
-                        "Timeline IDs must be in increasing sequence.");
+        return error_bad_line(&whole, error, "invalid data",
+                              "Timeline IDs must be in increasing sequence.");
     if (history->count == ENTRIES_MAX)
-        return bad_line(&whole, error, "too many timelines", "The limit is 100000.");
+        return error_bad_line(&whole, error, "too many timelines", "The limit is 100000.");
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = switch_point};
     return true;
 }

@@ -34,7 +34,8 @@ void tablespace_version_directory(const Version *version, char name[TABLESPACE_V
 }
 
 /* base/D or pg_tblspc/T/PG_M_C/D, up to the end of the path or a slash. */
-static bool take_database(const Version *version, TextCursor *path, Oid *tablespace, Oid *database)
+static bool take_database_path(const Version *version, TextCursor *path, Oid *tablespace,
+                               Oid *database)
 {
     char version_directory[TABLESPACE_VERSION_SIZE];
     TextCursor here = *path;
@@ -65,7 +66,7 @@ bool relpath_parse(const Version *version, const char *path, RelationFile *file)
         relation->tablespace = TABLESPACE_GLOBAL;
         relation->database = 0;
     }
-    else if (!take_database(version, &text, &relation->tablespace, &relation->database) ||
+    else if (!take_database_path(version, &text, &relation->tablespace, &relation->database) ||
              !text_take(&text, "/"))
         return false;
     return take_number(&text, &relation->relation) &&
@@ -99,7 +100,7 @@ bool relpath_is_temporary(const Version *version, const char *path)
     uint8_t fork;
     TextCursor text = text_cursor(path);
 
-    if (!take_database(version, &text, &tablespace, &database) || !text_take(&text, "/t"))
+    if (!take_database_path(version, &text, &tablespace, &database) || !text_take(&text, "/t"))
         return false;
     /* Backend numbers count from 0 in 17 and later. */
     if (!text_take(&text, "0") && !take_number(&text, &backend))
@@ -120,7 +121,7 @@ bool relpath_database(const Version *version, const char *path, Oid *tablespace,
 {
     TextCursor text = text_cursor(path);
 
-    return take_database(version, &text, tablespace, database);
+    return take_database_path(version, &text, tablespace, database);
 }
 
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,

@@ -18,7 +18,7 @@
 #define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
 
 /* " in WAL segment at LSN X, offset N": who knows the file's name adds it as a detail. */
-static bool page_error(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
+static bool error_page(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
 {
     char lsn[LSN_TEXT_SIZE];
 
@@ -43,9 +43,9 @@ static bool check_long_header(const WalShape *shape, const uint8_t *bytes, Lsn p
         return error_set(error, ERROR_FAILED, "%s", what);
     }
     if (load_u32(bytes + AT_SEGMENT_SIZE) != shape->segment_size)
-        return page_error(shape, page_lsn, error, "incorrect segment size");
+        return error_page(shape, page_lsn, error, "incorrect segment size");
     if (load_u32(bytes + AT_BLOCK_SIZE) != shape->block_size)
-        return page_error(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
+        return error_page(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
     return true;
 }
 
@@ -58,13 +58,13 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     char lsn[LSN_TEXT_SIZE];
 
     if (size < header_size)
-        return page_error(shape, page_lsn, error, "incomplete page header");
+        return error_page(shape, page_lsn, error, "incomplete page header");
 
     uint16_t magic = load_u16(start + AT_MAGIC);
     if (magic != shape->version->wal_magic)
     {
         snprintf(what, sizeof(what), "invalid magic number %04X", magic);
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     page->flags = load_u16(start + AT_FLAGS);
     /* A long header stands at the start of a segment, and nowhere else. */
@@ -73,7 +73,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
         is_long != (header_size == WAL_LONG_HEADER_SIZE))
     {
         snprintf(what, sizeof(what), "invalid info bits %04X", page->flags);
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     if (is_long && !check_long_header(shape, start, page_lsn, error))
         return false;
@@ -83,7 +83,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     {
         snprintf(what, sizeof(what), "unexpected pageaddr %s",
                  lsn_text(shape->version, address, lsn));
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     page->timeline = load_u32(start + AT_TIMELINE);
     page->remaining = load_u32(start + AT_REMAINING);

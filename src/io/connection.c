@@ -67,12 +67,12 @@ static void ignore_notice(void *argument, const PGresult *result)
  * asked to cancel it, which would need a new connection and could block; it ends at the next row,
  * when it finds the connection closed.
  */
-static void abandon(Connection *connection)
+static void abandon_query(Connection *connection)
 {
     connection->unusable = true;
 }
 
-static bool lost(Connection *connection, Error *error)
+static bool error_connection_lost(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -82,7 +82,7 @@ static bool lost(Connection *connection, Error *error)
 }
 
 /* What TLS has unpacked already cannot be waited for at the socket: hence once more. */
-static bool read_what_came(Connection *connection)
+static bool consume_input(Connection *connection)
 {
     return PQconsumeInput(connection->pg) &&
            (!PQsslInUse(connection->pg) || PQconsumeInput(connection->pg));
@@ -101,12 +101,12 @@ static bool wait_for_server(Connection *connection, Error *error)
     int ready;
 
     if (unsent < 0)
-        return lost(connection, error);
+        return error_connection_lost(connection, error);
     if (unsent > 0)
         waited.events |= POLLOUT;
     if (!stop_check(error))
     {
-        abandon(connection);
+        abandon_query(connection);
         return false;
     }
     ready = poll(&waited, 1, milliseconds);
@@ -116,12 +116,12 @@ static bool wait_for_server(Connection *connection, Error *error)
         connection->silent_milliseconds = 0;
     else
         connection->silent_milliseconds += milliseconds;
-    if (!read_what_came(connection))
-        return lost(connection, error);
+    if (!consume_input(connection))
+        return error_connection_lost(connection, error);
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
         return true;
-    abandon(connection);
+    abandon_query(connection);
     return error_set(error, ERROR_RETRY,
                      "connection to the source server was lost: no answer within %g s",
                      connection->silence_milliseconds_max / 1e3);
@@ -152,7 +152,7 @@ static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
         rate_take(connection->rate, result_bytes(result), error))
         return true;
     PQclear(result);
-    abandon(connection);
+    abandon_query(connection);
     return false;
 }
 
@@ -171,8 +171,8 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
-static bool query_failed(const Connection *connection, const PGresult *result, const char *sql,
-                         const char *place, Error *error)
+static bool error_query(const Connection *connection, const PGresult *result, const char *sql,
+                        const char *place, Error *error)
 {
     char message[4096];
 
@@ -202,7 +202,7 @@ static bool is_usable(const Connection *connection, Error *error)
            error_set(error, ERROR_RETRY, "connection to the source server was lost");
 }
 
-static bool could_not_send(Connection *connection, Error *error)
+static bool error_send_query(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -217,7 +217,7 @@ static bool send_query(Connection *connection, const char *sql, int count,
     if (!is_usable(connection, error))
         return false;
     return PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary) ||
-           could_not_send(connection, error);
+           error_send_query(connection, error);
 }
 
 /* Take the last result of what was sent, which is not an error. The caller frees it. */
@@ -244,7 +244,7 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
         status = PQresultStatus(*result);
     if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
         return true;
-    query_failed(connection, *result, sql, place, error);
+    error_query(connection, *result, sql, place, error);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
     PQclear(*result);
@@ -296,7 +296,7 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQuery(connection->pg, connection->begin_sql))
-        return could_not_send(connection, error);
+        return error_send_query(connection, error);
     if (!last_result(connection, "BEGIN", "in", &result, error))
         return false;
     ok = check_one_value(result, connection->begin_sql, &found, error);
@@ -427,8 +427,8 @@ bool connection_bytes(Connection *connection, const char *sql, int count,
 }
 
 /* Hand over the rows of one result, one in single-row mode. */
-static bool hand_over_rows(const PGresult *result, bool binary, int column_count, ConnectionRow row,
-                           void *context, Error *error)
+static bool deliver_rows(const PGresult *result, bool binary, int column_count, ConnectionRow row,
+                         void *context, Error *error)
 {
     ConnectionValue values[COLUMNS_MAX];
 
@@ -453,7 +453,7 @@ static bool hand_over_rows(const PGresult *result, bool binary, int column_count
 }
 
 /* Take what is left of a query that failed, so that the connection can be used for the next one. */
-static void drain(Connection *connection)
+static void discard_results(Connection *connection)
 {
     PGresult *result;
     Error ignored;
@@ -471,7 +471,7 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
     assert(column_count > 0 && column_count <= COLUMNS_MAX);
     if (!PQsetSingleRowMode(connection->pg))
     {
-        abandon(connection);
+        abandon_query(connection);
         return error_set(error, ERROR_FAILED, "could not set libpq connection to single row mode");
     }
     for (;;)
@@ -486,19 +486,19 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
-            query_failed(connection, result, sql, "on", error);
+            error_query(connection, result, sql, "on", error);
             PQclear(result);
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
-                drain(connection);
+                discard_results(connection);
             else
-                abandon(connection);
+                abandon_query(connection);
             return false;
         }
-        ok = hand_over_rows(result, binary, column_count, row, context, error);
+        ok = deliver_rows(result, binary, column_count, row, context, error);
         PQclear(result);
         if (!ok)
         {
-            abandon(connection);
+            abandon_query(connection);
             return false;
         }
     }
@@ -516,7 +516,7 @@ bool connection_pipeline_begin(Connection *connection, Error *error)
 {
     if (!is_usable(connection, error))
         return false;
-    return PQenterPipelineMode(connection->pg) || could_not_send(connection, error);
+    return PQenterPipelineMode(connection->pg) || error_send_query(connection, error);
 }
 
 /* Each with a synchronization point of its own: the server sends an answer as soon as it has it. */
@@ -524,7 +524,7 @@ bool connection_pipeline_send(Connection *connection, const char *sql, int count
                               const char *const *parameters, Error *error)
 {
     return send_query(connection, sql, count, parameters, true, error) &&
-           (PQpipelineSync(connection->pg) || could_not_send(connection, error));
+           (PQpipelineSync(connection->pg) || error_send_query(connection, error));
 }
 
 bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
@@ -538,12 +538,12 @@ bool connection_pipeline_rows(Connection *connection, const char *sql, int colum
         return false;
     status = PQresultStatus(result);
     PQclear(result);
-    return status == PGRES_PIPELINE_SYNC || lost(connection, error);
+    return status == PGRES_PIPELINE_SYNC || error_connection_lost(connection, error);
 }
 
 bool connection_pipeline_end(Connection *connection, Error *error)
 {
-    return PQexitPipelineMode(connection->pg) || lost(connection, error);
+    return PQexitPipelineMode(connection->pg) || error_connection_lost(connection, error);
 }
 
 bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error)

@@ -71,8 +71,8 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
 static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Error *error);
 
 /* Go into the directory at walk->path. */
-static bool descend(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
-                    Error *error)
+static bool walk_subdirectory(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
+                              Error *error)
 {
     int fd;
     bool ok;
@@ -92,8 +92,8 @@ static bool descend(Walk *walk, int parent_fd, const char *name, bool followed, 
 }
 
 /* Say what the entry is. *found is false if it has vanished. */
-static bool inspect(const Walk *walk, int fd, const char *name, DirEntry *entry,
-                    struct stat *status, char link_target[PATH_MAX], bool *found, Error *error)
+static bool stat_entry(const Walk *walk, int fd, const char *name, DirEntry *entry,
+                       struct stat *status, char link_target[PATH_MAX], bool *found, Error *error)
 {
     struct stat followed;
     ssize_t length;
@@ -140,7 +140,7 @@ static bool walk_entry(Walk *walk, int fd, const char *name, int depth, Error *e
     bool found;
     bool into = true;
 
-    if (!inspect(walk, fd, name, &entry, &status, link_target, &found, error))
+    if (!stat_entry(walk, fd, name, &entry, &status, link_target, &found, error))
         return false;
     if (!found)
         return true;
@@ -148,7 +148,7 @@ static bool walk_entry(Walk *walk, int fd, const char *name, int depth, Error *e
         return false;
     if (!into || !S_ISDIR(status.st_mode))
         return true;
-    return descend(walk, fd, name, entry.followed, depth, error);
+    return walk_subdirectory(walk, fd, name, entry.followed, depth, error);
 }
 
 /* Visit all in the directory open as fd, whose path is the first path_length bytes of walk->path.

@@ -662,5 +662,5 @@ void phase_say_next(Run *run)
     else
         next->wal_from = run->target_end;
     report_next_steps(run->report);
-    report_next_say(run->report);
+    report_next_log(run->report);
 }

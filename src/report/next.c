@@ -217,7 +217,7 @@ static void append_removed_slots(const ReportNext *next, Buffer *text)
     append_names(names, count, text);
 }
 
-void report_next_say(const Report *report)
+void report_next_log(const Report *report)
 {
     const ReportNext *next = &report->next;
     const char *verb = report->dry_run ? "would be" : "are now";

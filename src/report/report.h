@@ -154,6 +154,6 @@ void report_picture(const Report *report, Buffer *text);
 void report_next_steps(Report *report);
 
 /* Say what differs, and the steps, the last one last, on stderr. */
-void report_next_say(const Report *report);
+void report_next_log(const Report *report);
 
 #endif

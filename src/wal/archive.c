@@ -98,8 +98,9 @@ static Wanted wanted_segment(const Archive *archive, Timeline timeline, uint64_t
 }
 
 /* Does the page at `offset` belong there? In a recycled file it does not. *reason says why. */
-static bool check_page(const Archive *archive, const Wanted *wanted, int fd, const char *path,
-                       uint64_t offset, bool *valid, Error *reason, Error *error)
+static bool check_segment_page(const Archive *archive, const Wanted *wanted, int fd,
+                               const char *path, uint64_t offset, bool *valid, Error *reason,
+                               Error *error)
 {
     const WalShape *shape = &archive->options.shape;
     uint8_t bytes[WAL_LONG_HEADER_SIZE];
@@ -131,7 +132,7 @@ static bool open_if_valid(const Archive *archive, const Wanted *wanted, const ch
         return false;
     if (!found)
         return true;
-    if (!check_page(archive, wanted, opened->fd, path, 0, &valid, &reason, error))
+    if (!check_segment_page(archive, wanted, opened->fd, path, 0, &valid, &reason, error))
     {
         close_opened(opened);
         return false;
@@ -155,7 +156,7 @@ static bool open_in(const Archive *archive, const Wanted *wanted, const char *di
            open_if_valid(archive, wanted, path, opened, error);
 }
 
-static bool size_error(const Archive *archive, const char *path, uint64_t size, Error *error)
+static bool error_file_size(const Archive *archive, const char *path, uint64_t size, Error *error)
 {
     return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
                      path, (long long) size,
@@ -170,7 +171,7 @@ static bool check_size(const Archive *archive, const char *path, bool *found, Er
     if (!file_stat(path, &status, found, error))
         return false;
     return !*found || status.st_size == (off_t) archive->options.shape.segment_size ||
-           size_error(archive, path, (uint64_t) status.st_size, error);
+           error_file_size(archive, path, (uint64_t) status.st_size, error);
 }
 
 /* ---- The scratch directory ---- */
@@ -204,7 +205,7 @@ static bool incoming_path(Archive *archive, const char *name, char path[PATH_SIZ
 }
 
 /* Remove what was brought and is of no use; its error was said before. False. */
-static bool drop(const char *path)
+static bool remove_incoming(const char *path)
 {
     Error error;
 
@@ -223,14 +224,14 @@ static bool expand_to(Compression compression, const char *from, const char *to,
 
     file_close(to_fd);
     file_close(from_fd);
-    return result || drop(to);
+    return result || remove_incoming(to);
 }
 
 /*
  * A restore command may have made a link to the archive's own file. What is brought can become a
  * file of the target's pg_wal, which a server overwrites some day: it must be our own.
  */
-static bool make_own(const Archive *archive, const char *incoming, Error *error)
+static bool copy_foreign_file(const Archive *archive, const char *incoming, Error *error)
 {
     char copy[PATH_SIZE];
     struct stat status;
@@ -254,7 +255,7 @@ static bool accept_incoming(const Archive *archive, const Wanted *wanted, const 
 {
     char path[PATH_SIZE];
 
-    if (!make_own(archive, incoming, error) ||
+    if (!copy_foreign_file(archive, incoming, error) ||
         !open_if_valid(archive, wanted, incoming, opened, error))
         return false;
     if (opened->fd < 0)
@@ -323,7 +324,7 @@ static bool bring_expanded(Archive *archive, const Wanted *wanted, Compression c
         !expand_to(compression, path, incoming, segment_size, &size, error))
         return false;
     if (size != segment_size)
-        return size_error(archive, path, size, error) || drop(incoming);
+        return error_file_size(archive, path, size, error) || remove_incoming(incoming);
     log_debug("using file \"%s\"", path);
     return accept_incoming(archive, wanted, incoming, opened, error);
 }
@@ -335,7 +336,7 @@ static bool open_form(Archive *archive, const Wanted *wanted, Compression compre
         return bring_expanded(archive, wanted, compression, path, opened, error);
     return size == archive->options.shape.segment_size
                ? open_if_valid(archive, wanted, path, opened, error)
-               : size_error(archive, path, size, error);
+               : error_file_size(archive, path, size, error);
 }
 
 static bool open_in_archive(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
@@ -365,8 +366,8 @@ typedef struct Alone
     const char *path;
 } Alone;
 
-static bool open_alone(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
-                       Error *error)
+static bool open_single_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
+                                bool *found, Error *error)
 {
     const Alone *alone = context;
 
@@ -374,14 +375,6 @@ static bool open_alone(void *context, Timeline timeline, uint64_t segment, int *
     *fd = -1;
     *found = false;
     return segment != alone->wanted->segment || file_open_read(alone->path, fd, found, error);
-}
-
-static bool pass_over(void *context, const WalRecord *record, Error *error)
-{
-    (void) context;
-    (void) record;
-    (void) error;
-    return true;
 }
 
 /* May what this .partial file holds be taken for the segment? (archive.h has the reasons.) */
@@ -393,7 +386,7 @@ static bool check_partial(const Archive *archive, const Wanted *wanted, const ch
     WalStream stream = {.shape = options->shape,
                         .data_block_size = options->data_block_size,
                         .history = options->history,
-                        .open = open_alone,
+                        .open = open_single_segment,
                         .context = &alone};
     WalSegmentFacts facts;
 
@@ -401,7 +394,8 @@ static bool check_partial(const Archive *archive, const Wanted *wanted, const ch
             wanted->segment >= wal_segment_of(&options->shape, options->last_needed);
     if (*good)
         return true;
-    if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, pass_over, NULL, &facts, error))
+    if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, wal_ignore_record, NULL, &facts,
+                          error))
         return false;
     /* Its last record may end in the next one. */
     *good = facts.end == WAL_SEGMENT_COMPLETE ||
@@ -445,7 +439,7 @@ static bool open_partial_form(Archive *archive, const Wanted *wanted, Compressio
     if (compression != COMPRESSION_NONE)
         opened_well = bring_partial(archive, wanted, compression, path, opened, error);
     else if (size > archive->options.shape.segment_size)
-        opened_well = size_error(archive, path, size, error);
+        opened_well = error_file_size(archive, path, size, error);
     else
         opened_well = open_partial(archive, wanted, path, opened, error);
     if (opened_well && opened->fd >= 0)
@@ -488,7 +482,7 @@ static bool is_refused(const Archive *archive, Timeline timeline, uint64_t segme
     return false;
 }
 
-static void refuse(Archive *archive, const Wanted *wanted)
+static void add_refused(Archive *archive, const Wanted *wanted)
 {
     ARRAY_GROW(archive->refused, archive->refused_count);
     archive->refused[archive->refused_count++] =
@@ -507,19 +501,19 @@ static bool restore_segment(Archive *archive, const Wanted *wanted, Opened *open
     if (!restore_run(&archive->restore, wanted->name, incoming, &found, error) ||
         (found && (!check_size(archive, incoming, &found, error) ||
                    !accept_incoming(archive, wanted, incoming, opened, error))))
-        return drop(incoming);
+        return remove_incoming(incoming);
     if (opened->fd >= 0)
     {
         log_debug("using file \"%s\" restored from archive", wanted->name); /* contract */
         return true;
     }
-    refuse(archive, wanted);
+    add_refused(archive, wanted);
     return file_remove(incoming, error);
 }
 
 /* ---- All places ---- */
 
-static bool is_own_only(const Archive *archive, uint64_t segment)
+static bool is_in_pg_wal_only(const Archive *archive, uint64_t segment)
 {
     Lsn known_end = archive->options.known_end;
 
@@ -536,7 +530,7 @@ static bool open_anywhere(Archive *archive, Timeline timeline, uint64_t segment,
     opened->fd = -1;
     if (!open_in(archive, &wanted, options->wal_directory, opened, error))
         return false;
-    if (opened->fd >= 0 || is_own_only(archive, segment))
+    if (opened->fd >= 0 || is_in_pg_wal_only(archive, segment))
         return true;
 
     /* One at a time: several workers may want the same file. */
@@ -637,16 +631,16 @@ static bool is_damaged(const Archive *archive, const Wanted *wanted, Error *reas
     if (!path_join(path, sizeof(path), archive->options.wal_directory, wanted->name, &ignored) ||
         !file_open_read(path, &fd, &found, &ignored) || !found)
         return false;
-    if (!check_page(archive, wanted, fd, path, 0, &first, reason, &ignored) ||
-        !check_page(archive, wanted, fd, path, archive->options.shape.block_size, &second, &ignored,
-                    &ignored))
+    if (!check_segment_page(archive, wanted, fd, path, 0, &first, reason, &ignored) ||
+        !check_segment_page(archive, wanted, fd, path, archive->options.shape.block_size, &second,
+                            &ignored, &ignored))
         first = true;
     file_close(fd);
     return !first && second;
 }
 
 /* A file of that name lies in pg_wal, but is not this segment: what is it? */
-static void tell_what_is_there(const Archive *archive, const Wanted *wanted, Error *error)
+static void describe_recycled_segment(const Archive *archive, const Wanted *wanted, Error *error)
 {
     char path[PATH_SIZE], what[WAL_DESCRIPTION_SIZE];
     uint8_t bytes[PAGE_BYTES_READ];
@@ -669,7 +663,7 @@ static void tell_what_is_there(const Archive *archive, const Wanted *wanted, Err
  * Do the target's relations look like PostgreSQL's? pg_class of the first database, which every
  * cluster has, unless it was rewritten.
  */
-static void tell_of_encryption(const Archive *archive, Error *error)
+static void hint_at_encryption(const Archive *archive, Error *error)
 {
     uint8_t page[PAGE_BYTES_READ];
     char path[PATH_SIZE];
@@ -780,8 +774,8 @@ bool archive_missing_error(void *context, Timeline timeline, uint64_t segment, E
                   archive->options.data_directory, wanted.name); /* contract */
     if (!damaged)
     {
-        tell_what_is_there(archive, &wanted, error);
-        tell_of_encryption(archive, error);
+        describe_recycled_segment(archive, &wanted, error);
+        hint_at_encryption(archive, error);
     }
     if (is_refused(archive, timeline, segment))
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);

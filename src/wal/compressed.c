@@ -233,7 +233,7 @@ static bool expand_input(Expansion *expansion, size_t length, Error *error)
     return true;
 }
 
-static bool expand(Expansion *expansion, int fd, Error *error)
+static bool expand_file(Expansion *expansion, int fd, Error *error)
 {
     uint64_t offset = 0;
     size_t length;
@@ -264,7 +264,7 @@ bool compressed_expand(Compression compression, int fd, const char *path, int to
     expansion->limit = limit;
     expansion->size = 0;
     expansion->whole = compression == COMPRESSION_NONE; /* of nothing, too */
-    result = expand(expansion, fd, error);
+    result = expand_file(expansion, fd, error);
     *size = expansion->size;
     expansion->method->destroy(expansion->state);
     free(expansion);

@@ -207,7 +207,7 @@ static Item *find_item(Open *open, uint32_t relation)
     return &open->items[index];
 }
 
-static void note_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
+static void add_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
 {
     uint32_t relation;
     Item *item;
@@ -336,7 +336,7 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
     lost->transactions[lost->transaction_count++] = transaction;
 }
 
-static void note_commit(Lost *lost, const WalRecord *record, const WalEvent *event)
+static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     Open whole = {0};
     const Open *open = find_open(lost, event->xid, false);
@@ -353,17 +353,17 @@ static void note_commit(Lost *lost, const WalRecord *record, const WalEvent *eve
     whole.records += record->xid != event->xid;
     for (uint32_t i = 0; i < event->dropped_count; i++)
     {
-        note_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
+        add_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
         whole.changes.storage |= DDL_STORAGE_DROPPED;
     }
     keep_transaction(lost, &whole, record, event);
     free(whole.items);
 }
 
-static void note_end(Lost *lost, const WalRecord *record, const WalEvent *event)
+static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     if (event->kind == WAL_EVENT_COMMIT)
-        note_commit(lost, record, event);
+        add_commit(lost, record, event);
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         forget_open(lost, subxid_at(event, i));
@@ -384,7 +384,7 @@ static bool has_made(const Lost *lost, uint32_t relation, const WalRecord *recor
     return ddl_is_new_relation(record) && made->database == touched->database;
 }
 
-static void own_created(Lost *lost, Open *open, const WalRecord *record)
+static void assign_created_relation(Lost *lost, Open *open, const WalRecord *record)
 {
     uint32_t *unowned = (uint32_t *) (void *) lost->unowned.bytes;
     size_t count = lost->unowned.size / sizeof(uint32_t);
@@ -401,20 +401,20 @@ static void own_created(Lost *lost, Open *open, const WalRecord *record)
     }
 }
 
-static void note_created(Lost *lost, Open *open, const WalEvent *event)
+static void add_created_relation(Lost *lost, Open *open, const WalEvent *event)
 {
     uint32_t relation;
 
     if (event->fork != FORK_MAIN)
         return;
-    note_relation(lost, open, event->relation, LOST_CREATED, 1);
+    add_relation(lost, open, event->relation, LOST_CREATED, 1);
     if (open != NULL)
         open->changes.storage |= DDL_STORAGE_CREATED;
     else if (lost->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
         buffer_append(&lost->unowned, &relation, sizeof(relation));
 }
 
-static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
+static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
 {
     WalEvent event;
 
@@ -424,13 +424,13 @@ static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *e
     {
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
-        note_end(lost, record, &event);
+        end_transaction(lost, record, &event);
         break;
     case WAL_EVENT_RELATION_CREATE:
-        note_created(lost, open, &event);
+        add_created_relation(lost, open, &event);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
-        note_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
+        add_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
         break;
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
@@ -445,7 +445,7 @@ static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *e
     return true;
 }
 
-static void note_blocks(Lost *lost, Open *open, const WalRecord *record)
+static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
 {
     const RelationId *last = NULL;
 
@@ -456,10 +456,10 @@ static void note_blocks(Lost *lost, Open *open, const WalRecord *record)
         if (last != NULL && memcmp(last, id, sizeof(*id)) == 0)
             continue;
         last = id;
-        note_relation(lost, open, *id, LOST_TOUCHED, 1);
+        add_relation(lost, open, *id, LOST_TOUCHED, 1);
     }
     if (lost->unowned.size > 0 && record->block_count > 0)
-        own_created(lost, open, record);
+        assign_created_relation(lost, open, record);
     ddl_note_record(&open->changes, record);
 }
 
@@ -482,11 +482,11 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
     {
         open->records++;
         if (!is_hint(record))
-            note_blocks(lost, open, record);
+            add_blocks(lost, open, record);
     }
     if (record->rmgr > RM_STANDBY)
         return true;
-    return note_event(lost, open, record, error);
+    return add_event(lost, open, record, error);
 }
 
 /* ---- What came of it ---- */

@@ -47,6 +47,9 @@ typedef struct WalStream
 /* Return false with error set to stop. The record and what it points to live during the call. */
 typedef bool (*WalVisitor)(void *context, const WalRecord *record, Error *error);
 
+/* A WalVisitor for callers that want the facts of a segment only. */
+bool wal_ignore_record(void *context, const WalRecord *record, Error *error);
+
 typedef enum WalSegmentEnd
 {
     WAL_SEGMENT_COMPLETE, /* every record that starts in it was read; next_lsn lies in a later

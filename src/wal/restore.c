@@ -32,7 +32,7 @@ static void append_quoted(Buffer *command, const char *text)
 }
 
 /* The part of path below directory, or NULL. */
-static const char *below(const char *directory, const char *path)
+static const char *path_below_directory(const char *directory, const char *path)
 {
     size_t size = strlen(directory);
 
@@ -48,7 +48,7 @@ static const char *below(const char *directory, const char *path)
 static bool build_command(const RestoreCommand *restore, const char *name, const char *path,
                           Buffer *command, Error *error)
 {
-    const char *relative = below(restore->data_directory, path);
+    const char *relative = path_below_directory(restore->data_directory, path);
     Buffer expanded = {0};
     bool result = restore_command_expand(restore->command, name, relative != NULL ? relative : path,
                                          restore->redo_file_name, &expanded, error);

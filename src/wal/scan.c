@@ -82,8 +82,8 @@ static bool is_wanted(const ScanCheckpoint *found, const ScanCheckpointWanted *w
     return wanted->next_xid_not_after == 0 || !xid_precedes(wanted->next_xid_not_after, next_xid);
 }
 
-static bool find_in(const Summary *summary, const ScanCheckpointWanted *wanted,
-                    ScanCheckpoint *found)
+static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWanted *wanted,
+                               ScanCheckpoint *found)
 {
     const ScanCheckpoint *items = (const ScanCheckpoint *) summary->checkpoints.bytes;
 
@@ -109,17 +109,17 @@ bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, Sca
         chain->first_segment = wal_segment_before(&chain->stream->shape, wanted->before) + 1;
     }
     for (size_t i = chain_count(chain); i > 0; i--)
-        if (find_in(chain_at(chain, i - 1), wanted, found))
+        if (find_checkpoint_in(chain_at(chain, i - 1), wanted, found))
             return true;
     for (;;)
     {
         size_t searched = chain->behind_count;
         if (!chain_read_back(chain, error))
             return false;
-        if (chain->behind_count == 0 && find_in(chain->ahead[0], wanted, found))
+        if (chain->behind_count == 0 && find_checkpoint_in(chain->ahead[0], wanted, found))
             return true;
         for (size_t i = searched; i < chain->behind_count; i++)
-            if (find_in(chain->behind[i], wanted, found))
+            if (find_checkpoint_in(chain->behind[i], wanted, found))
                 return true;
     }
 }
@@ -132,7 +132,7 @@ typedef struct RecordAt
     bool is_switch; /* and ends its segment early */
 } RecordAt;
 
-static bool look_at_record(void *context, const WalRecord *record, Error *error)
+static bool find_record_start(void *context, const WalRecord *record, Error *error)
 {
     RecordAt *at = context;
     WalEvent event = {.kind = WAL_EVENT_NONE};
@@ -157,7 +157,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
     {
         WalSegmentFacts facts;
 
-        if (!wal_read_segment(stream, segment, LSN_INVALID, look_at_record, at, &facts, error))
+        if (!wal_read_segment(stream, segment, LSN_INVALID, find_record_start, at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
         /* Without an end of its own the last record reaches to the next one, or to where it is
@@ -413,7 +413,7 @@ static int compare_xids(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
+static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
 {
     Arena *scratch = arena_create();
     size_t finished_count;
@@ -434,7 +434,7 @@ static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
     arena_destroy(scratch);
 }
 
-static void collect_lists(const Cut *cut, Arena *arena, ScanResult *result)
+static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
     result->databases = join_lists(cut, arena, offsetof(Summary, databases), sizeof(ScanDatabase),
                                    &result->database_count);
@@ -531,8 +531,8 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     sum_flags(&cut, result);
     sum_commits(&cut, result);
     result->oldest_running_xid = oldest_running(&cut);
-    collect_prepared(&cut, arena, result);
-    collect_lists(&cut, arena, result);
+    join_prepared(&cut, arena, result);
+    join_all_lists(&cut, arena, result);
     judge_parameters(&cut, result);
     result->blocks = chain->blocks;
     if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
