@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
 /*
  * Put words of our own before what the server said, in place of the statement that io/connection
  * names: the long ones would hide the reason.
@@ -364,7 +362,7 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
 static bool check_server(Connection *connection, Arena *arena, Error *error)
 {
     const int number = connection_server_version(connection);
-    const Version *version = version_of_major(SERVER_VERSION_MAJOR(number));
+    const Version *version = server_version(connection);
     char *full_page_writes;
 
     if (version == NULL)
@@ -438,12 +436,10 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
     ConnectionRefusal refusal;
     bool success;
 
-    first->connection =
-        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+    first->connection = server_connect(self, seconds, &refusal, error);
     *answers = first->connection != NULL || refusal != REFUSAL_NONE;
     if (first->connection == NULL)
         return false;
-    connection_limit_rate(first->connection, self->source.rate);
     if (self->description == NULL)
         log_progress_message("connected to server"); /* contract */
     success = (self->description != NULL || describe_connection(self, error)) &&

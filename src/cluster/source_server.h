@@ -71,6 +71,15 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                const size_t *progress, Error *error);
 
+/* A new connection, as connection_open makes it, that keeps to the rate and has what its server's
+ * version needs set. */
+MUST_CHECK Connection *server_connect(const ServerSource *self, double seconds,
+                                      ConnectionRefusal *refusal, Error *error);
+
+/* The server's row, or NULL. */
+const Version *server_version(const Connection *connection);
+#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
+
 /* What a source is known by, as this connection shows it. */
 MUST_CHECK bool server_identify(Connection *connection, ServerIdentity *identity, Error *error);
 

@@ -211,6 +211,34 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
+const Version *server_version(const Connection *connection)
+{
+    return version_of_major(SERVER_VERSION_MAJOR(connection_server_version(connection)));
+}
+
+Connection *server_connect(const ServerSource *self, double seconds, ConnectionRefusal *refusal,
+                           Error *error)
+{
+    Connection *connection =
+        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
+    const Version *version;
+    char settings[128];
+
+    if (connection == NULL)
+        return NULL;
+    connection_limit_rate(connection, self->source.rate);
+    version = server_version(connection);
+    if (version != NULL)
+    {
+        /* To compile a query takes longer than a listing. */
+        snprintf(settings, sizeof(settings), "%s%s",
+                 version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
+                 version->has_jit ? "SET LOCAL jit = off; " : "");
+        connection_begin_with(connection, settings);
+    }
+    return connection;
+}
+
 /* Open the connection if there is none, and begin. */
 static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
                                 Error *error)
@@ -220,12 +248,10 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     if (connection->connection == NULL)
     {
         connection->instance[0] = '\0';
-        connection->connection =
-            connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+        connection->connection = server_connect(self, seconds, &refusal, error);
         connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (connection->connection == NULL)
             return false;
-        connection_limit_rate(connection->connection, self->source.rate);
     }
     connection->alive = begin_on_same_server(self, connection, error);
     return connection->alive;

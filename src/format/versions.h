@@ -43,9 +43,9 @@ typedef enum RecoverySettings
 #define OFFSET_NONE 0xFFFF
 typedef struct CheckPointOffsets
 {
-    uint16_t redo, timeline, previous_timeline, full_page_writes, wal_level;
+    uint16_t redo, timeline, previous_timeline, full_page_writes;
     uint16_t next_xid_epoch; /* OFFSET_NONE: next_xid is a u64 epoch << 32 | xid */
-    uint16_t next_xid, next_oid, next_multi, next_multi_offset, oldest_xid, time, oldest_active_xid;
+    uint16_t next_xid, next_oid, oldest_xid, time, oldest_active_xid;
     uint16_t size;
 } CheckPointOffsets;
 
@@ -53,10 +53,8 @@ typedef struct CheckPointOffsets
 typedef struct ControlOffsets
 {
     uint16_t checkpoint_copy, min_recovery_point, min_recovery_timeline, backup_start_point,
-        backup_end_point, backup_end_required, wal_level, wal_log_hints, max_connections,
-        max_worker_processes, max_wal_senders, max_prepared_xacts, max_locks_per_xact,
-        track_commit_timestamp, block_size, relation_segment_blocks, wal_block_size,
-        wal_segment_size, data_checksum_version, crc, size;
+        backup_end_point, backup_end_required, wal_level, wal_log_hints, block_size,
+        relation_segment_blocks, wal_block_size, wal_segment_size, data_checksum_version, crc, size;
 } ControlOffsets;
 
 typedef struct Version
@@ -86,15 +84,15 @@ typedef struct Version
     uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL */
     bool lsn_padded;                   /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool conninfo_dbname;   /* -R writes dbname (18+) */
-    bool has_wal_summaries; /* pg_wal/summaries (17+) */
-    bool exclusion_lists;   /* contents of pg_replslot etc. are left out (11+); 10 copies them */
+    bool conninfo_dbname; /* -R writes dbname (18+) */
+    bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */
     bool grantable_file_functions; /* 11+; before, superuser only */
     bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
     bool
         has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
+    bool has_jit;                    /* 11+ */
     bool has_transaction_timeout;    /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;

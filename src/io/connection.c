@@ -262,11 +262,10 @@ static bool run_query(Connection *connection, const char *sql, int count,
  * What each transaction begins with. All is local to it: through a pooler the next client gets this
  * server connection as it was. The timeouts come first, they count for what follows.
  */
-static void make_begin_sql(Connection *connection)
+static void make_begin_sql(Connection *connection, const char *settings)
 {
     /* File names arrive as the bytes that they are. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
-    const int version = PQserverVersion(connection->pg);
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
         encoding = "SQL_ASCII";
@@ -275,16 +274,14 @@ static void make_begin_sql(Connection *connection)
              "SET LOCAL statement_timeout = 0; "
              "SET LOCAL lock_timeout = 0; "
              "SET LOCAL idle_in_transaction_session_timeout = 0; "
-             "%s%s"
+             "%s"
              "SET LOCAL work_mem = '8MB'; " /* the names of a directory of 100,000 files */
              "SET LOCAL search_path = ''; "
              "SET LOCAL client_encoding = '%.60s'; "
              "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
              "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
              "::pg_catalog.int8::pg_catalog.text",
-             version >= 170000 ? "SET LOCAL transaction_timeout = 0; " : "",
-             version >= 110000 ? "SET LOCAL jit = off; " : "", /* slow for one listing */
-             encoding);
+             settings, encoding);
 }
 
 bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
@@ -341,7 +338,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
                                    connect_silence_milliseconds(retry_timeout_seconds)};
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* sending may hang as well */
-    make_begin_sql(connection);
+    make_begin_sql(connection, "");
     return connection;
 }
 
@@ -370,6 +367,11 @@ void connection_close(Connection *connection)
 double connection_silent_seconds(const Connection *connection)
 {
     return connection->silent_milliseconds / 1e3;
+}
+
+void connection_begin_with(Connection *connection, const char *settings)
+{
+    make_begin_sql(connection, settings);
 }
 
 int connection_server_version(const Connection *connection)

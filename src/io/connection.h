@@ -49,6 +49,10 @@ bool connection_attempts_go_on(void);
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
 
+/* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
+ * settings that not every server knows. */
+void connection_begin_with(Connection *connection, const char *settings);
+
 /* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
 void connection_limit_rate(Connection *connection, Rate *rate);
 
