@@ -117,13 +117,6 @@ bool relpath_is_tablespace(const char *path)
     return text_take(&text, "pg_tblspc/") && take_number(&text, &tablespace) && text_at_end(&text);
 }
 
-bool relpath_database(const Version *version, const char *path, Oid *tablespace, Oid *database)
-{
-    TextCursor text = text_cursor(path);
-
-    return take_database_path(version, &text, tablespace, database);
-}
-
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,
                            char path[RELPATH_SIZE])
 {

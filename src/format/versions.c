@@ -18,7 +18,8 @@
         .oldest_active_xid = 72, .size = 80                                                        \
     }
 
-/* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. (17 put wal_level into padding.)
+/* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. (17 put wal_level into
+ * padding.)
  */
 #define CHECKPOINT_SINCE_12                                                                        \
     {                                                                                              \
@@ -504,12 +505,6 @@ const Version *version_of_wal_magic(uint16_t magic)
         if (rows[i].wal_magic == magic)
             return &rows[i];
     return NULL;
-}
-
-const Version *version_rows(int *count)
-{
-    *count = ROW_COUNT;
-    return rows;
 }
 
 const char *lsn_text(const Version *version, Lsn lsn, char *text)

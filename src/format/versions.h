@@ -108,8 +108,7 @@ const Version *version_find(uint32_t control_version, uint32_t catalog_version);
 /* The version with that magic number of its WAL; NULL: none. */
 const Version *version_of_wal_magic(uint16_t magic);
 
-/* The row of a major number, or NULL; rows in ascending order for loops. */
+/* The row of a major number, or NULL. */
 const Version *version_of_major(int major);
-const Version *version_rows(int *count);
 
 #endif

@@ -268,18 +268,6 @@ static uint32_t record_crc(const uint8_t *bytes, size_t size)
                          AT_CRC);
 }
 
-bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes, size_t size,
-                     Lsn lsn, WalRecord *record, Error *error)
-{
-    WalRecordHeader header;
-
-    if (!walrecord_header_parse(version, bytes, size, lsn, &header, error))
-        return false;
-    if (header.total_length != size)
-        return error_record(version, lsn, error, "record with invalid length");
-    return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
-}
-
 bool walrecord_decode(const Version *version, uint32_t block_size, const WalRecordHeader *header,
                       const uint8_t *bytes, Lsn lsn, WalRecord *record, Error *error)
 {

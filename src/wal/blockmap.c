@@ -376,31 +376,6 @@ size_t blockmap_memory(const BlockMap *map)
     return map->memory;
 }
 
-size_t blockmap_relation_count(const BlockMap *map)
-{
-    return map->relation_count;
-}
-
-static uint64_t relation_block_count(const BlockMapRelation *relation)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < relation->chunk_count; i++)
-        for (size_t word = 0; word < relation->chunks[i].word_count; word++)
-            count += (uint64_t) __builtin_popcountll(relation->chunks[i].words[word]);
-    return count;
-}
-
-uint64_t blockmap_block_count(const BlockMap *map)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL)
-            count += relation_block_count(map->table[i]);
-    return count;
-}
-
 void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context)
 {
     for (size_t i = 0; i < map->table_size; i++)

@@ -59,8 +59,6 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
 /* Bytes of memory that it takes. */
 size_t blockmap_memory(const BlockMap *map);
 
-size_t blockmap_relation_count(const BlockMap *map);
-uint64_t blockmap_block_count(const BlockMap *map);
 typedef bool (*BlockMapVisitor)(void *context, RelationId id, const BlockMapRelation *relation);
 void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context);
 
