@@ -113,7 +113,8 @@ static time_t start_time_of(const char *process)
     for (int field = 3; position != NULL && field < 22; field++)
     {
         position = strchr(position, ' ');
-        position += position != NULL;
+        if (position != NULL)
+            position++;
     }
     number = text_cursor(position != NULL ? position : "");
     known = known && text_take_u64(&number, &ticks);
