@@ -21,8 +21,7 @@ typedef uint32_t Oid;
 /* No server gets there; a foreign LSN beyond it is refused, so that segments can be added to it. */
 #define LSN_HIGHEST ((Lsn) INT64_MAX)
 
-/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19); LSN_FORMAT is for detail
- * lines of ours. */
+/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19). */
 #define LSN_ARGS(lsn) ((unsigned) ((lsn) >> 32)), ((unsigned) (lsn))
 
 /* An LSN as the row's server prints it; text holds at least LSN_TEXT_SIZE bytes. Returns text. */
@@ -59,7 +58,7 @@ typedef struct ControlOffsets
 
 typedef struct Version
 {
-    int major;                /* for names of directories and programs only */
+    int major;                /* for names and messages, and to find the row */
     uint32_t control_version; /* pg_control_version, catalog/pg_control.h */
     uint32_t catalog_version; /* catalog_version_no of the release, catalog/catversion.h */
     uint16_t wal_magic;       /* XLOG_PAGE_MAGIC, access/xlog_internal.h */

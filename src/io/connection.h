@@ -124,7 +124,7 @@ MUST_CHECK bool connection_pipeline_rows(Connection *connection, const char *sql
                                          ConnectionRow row, void *context, Error *error);
 MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
-/* int4 and int8 of a binary row; fails unless size fits. */
+/* An int4 or int8 of a binary row; NULL and any other size are errors. */
 MUST_CHECK bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error);
 
 /* Append value as an element of a PostgreSQL array literal, quoted. */

@@ -1,7 +1,7 @@
 /*
  * What diverged, what is lost, what was done: one document, also for a dry run and for failures.
  *
- * Filled by rewind.c as the run goes on; printed by main.c at the end.
+ * Filled by rewind.c and src/phases as the run goes on; written by main.c at the end.
  */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
