@@ -4,7 +4,7 @@
 #include "format/history.h"
 #include "format/walpage.h"
 #include "io/dir.h"
-#include "io/file.h"
+#include "io/open_file.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -152,40 +152,31 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
     return true;
 }
 
-/* Requests for one file follow each other as a rule, so it stays open until the next name comes. */
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
     const DirectorySource *self = (const DirectorySource *) source;
     uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
     char full[PATH_SIZE];
-    const char *open_path = NULL;
-    int fd = -1;
+    OpenFile file;
     bool success = true;
 
     (void) worker;
+    open_file_init(&file, NULL);
     for (size_t i = 0; success && i < count; i++)
     {
         const FetchRequest *request = &requests[i];
         size_t length = 0;
-        bool found = fd >= 0;
 
         assert(request->size <= FETCH_SIZE_MAX);
-        if (open_path == NULL || strcmp(open_path, request->path) != 0)
-        {
-            file_close(fd);
-            fd = -1;
-            open_path = request->path;
-            success = path_join(full, sizeof(full), self->directory, request->path, error) &&
-                      file_open_read(full, &fd, &found, error);
-        }
-        success = success &&
-                  (!found ||
-                   (file_read_at(fd, full, bytes, request->size, request->offset, &length, error) &&
-                    rate_take(source->rate, length, error))) &&
-                  deliver(context, i, found ? bytes : NULL, length, error);
+        success = path_join(full, sizeof(full), self->directory, request->path, error) &&
+                  open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
+                  (file.fd < 0 || (file_read_at(file.fd, full, bytes, request->size,
+                                                request->offset, &length, error) &&
+                                   rate_take(source->rate, length, error))) &&
+                  deliver(context, i, file.fd >= 0 ? bytes : NULL, length, error);
     }
-    file_close(fd);
+    open_file_close(&file);
     free(bytes);
     return success;
 }
