@@ -191,7 +191,7 @@ static bool make_scratch(Archive *archive, Error *error)
 }
 
 /*
- * Where a file is brought to. Its base name is the segment's (restore commands look at it); it
+ * Where a file is fetched to. Its base name is the segment's (restore commands look at it); it
  * moves up into the scratch directory when it is whole, so that what lies there can be used.
  */
 static bool incoming_path(Archive *archive, const char *name, char path[PATH_SIZE], Error *error)
@@ -204,7 +204,7 @@ static bool incoming_path(Archive *archive, const char *name, char path[PATH_SIZ
            path_join(path, PATH_SIZE, directory, name, error) && file_remove(path, error);
 }
 
-/* Remove what was brought and is of no use; its error was said before. False. */
+/* Remove a fetched file that is of no use; its error was reported before. False. */
 static bool remove_incoming(const char *path)
 {
     Error error;
@@ -228,7 +228,7 @@ static bool expand_to(Compression compression, const char *from, const char *to,
 }
 
 /*
- * A restore command may have made a link to the archive's own file. What is brought can become a
+ * A restore command may have made a link to the archive's own file. What is fetched can become a
  * file of the target's pg_wal, which a server overwrites some day: it must be our own.
  */
 static bool copy_foreign_file(const Archive *archive, const char *incoming, Error *error)
@@ -249,7 +249,7 @@ static bool copy_foreign_file(const Archive *archive, const char *incoming, Erro
            file_rename(copy, incoming, error);
 }
 
-/* Take over what was brought, if it is the segment, and open it. */
+/* Take a fetched file, if it is the segment, and open it. */
 static bool accept_incoming(const Archive *archive, const Wanted *wanted, const char *incoming,
                             Opened *opened, Error *error)
 {
@@ -273,7 +273,8 @@ static bool accept_incoming(const Archive *archive, const Wanted *wanted, const 
 
 /* ---- The source ---- */
 
-static bool bring_from_source(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
+static bool fetch_segment_from_source(Archive *archive, const Wanted *wanted, Opened *opened,
+                                      Error *error)
 {
     const ArchiveOptions *options = &archive->options;
     Lsn end = wal_segment_start(&options->shape, wanted->segment) + options->shape.segment_size;
@@ -313,8 +314,8 @@ static bool find_form(const Archive *archive, const char *name, const char *part
 }
 
 /* A compressed file comes to the scratch directory first. Its content has the size of a segment. */
-static bool bring_expanded(Archive *archive, const Wanted *wanted, Compression compression,
-                           const char *path, Opened *opened, Error *error)
+static bool expand_archived_segment(Archive *archive, const Wanted *wanted, Compression compression,
+                                    const char *path, Opened *opened, Error *error)
 {
     const uint32_t segment_size = archive->options.shape.segment_size;
     char incoming[PATH_SIZE];
@@ -333,7 +334,7 @@ static bool open_form(Archive *archive, const Wanted *wanted, Compression compre
                       const char *path, uint64_t size, Opened *opened, Error *error)
 {
     if (compression != COMPRESSION_NONE)
-        return bring_expanded(archive, wanted, compression, path, opened, error);
+        return expand_archived_segment(archive, wanted, compression, path, opened, error);
     return size == archive->options.shape.segment_size
                ? open_if_valid(archive, wanted, path, opened, error)
                : error_file_size(archive, path, size, error);
@@ -417,8 +418,8 @@ static bool open_partial(const Archive *archive, const Wanted *wanted, const cha
 }
 
 /* It keeps its ending in the scratch directory: whoever else looks there may ask for all of it. */
-static bool bring_partial(Archive *archive, const Wanted *wanted, Compression compression,
-                          const char *path, Opened *opened, Error *error)
+static bool expand_partial_segment(Archive *archive, const Wanted *wanted, Compression compression,
+                                   const char *path, Opened *opened, Error *error)
 {
     char incoming[PATH_SIZE], name[FILE_NAME_SIZE], own[PATH_SIZE];
     uint64_t size;
@@ -437,7 +438,7 @@ static bool open_partial_form(Archive *archive, const Wanted *wanted, Compressio
     bool opened_well;
 
     if (compression != COMPRESSION_NONE)
-        opened_well = bring_partial(archive, wanted, compression, path, opened, error);
+        opened_well = expand_partial_segment(archive, wanted, compression, path, opened, error);
     else if (size > archive->options.shape.segment_size)
         opened_well = error_file_size(archive, path, size, error);
     else
@@ -454,7 +455,7 @@ static bool open_partial_in_archive(Archive *archive, const Wanted *wanted, Open
 
     if (archive->options.archive_directory == NULL || archive->options.scratch_directory == NULL)
         return true;
-    /* One that was brought before. */
+    /* One that was fetched before. */
     snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
     if (!path_join(path, sizeof(path), archive->options.scratch_directory, name, error) ||
         !open_partial(archive, wanted, path, opened, error))
@@ -539,7 +540,7 @@ static bool open_anywhere(Archive *archive, Timeline timeline, uint64_t segment,
     if (options->scratch_directory != NULL)
         good = open_in(archive, &wanted, options->scratch_directory, opened, error);
     if (good && opened->fd < 0)
-        good = bring_from_source(archive, &wanted, opened, error);
+        good = fetch_segment_from_source(archive, &wanted, opened, error);
     if (good && opened->fd < 0)
         good = open_in_archive(archive, &wanted, opened, error);
     if (good && opened->fd < 0)
@@ -574,9 +575,9 @@ bool archive_find(Archive *archive, Timeline timeline, uint64_t segment, char *p
     return result;
 }
 
-/* Bring it from the first place that has it. */
-static bool bring_file(Archive *archive, const char *name, const char *incoming, size_t limit,
-                       bool *found, Error *error)
+/* Fetch it from the first place that has it. */
+static bool fetch_archived_file(Archive *archive, const char *name, const char *incoming,
+                                size_t limit, bool *found, Error *error)
 {
     uint64_t size;
 
@@ -606,7 +607,7 @@ bool archive_read(Archive *archive, const char *name, size_t limit, Buffer *buff
         return true;
     pthread_mutex_lock(&archive->lock);
     bool result = incoming_path(archive, name, incoming, error) &&
-                  bring_file(archive, name, incoming, limit, found, error) &&
+                  fetch_archived_file(archive, name, incoming, limit, found, error) &&
                   (!*found || file_read_all(incoming, limit, buffer, found, error)) &&
                   file_remove(incoming, error);
     pthread_mutex_unlock(&archive->lock);
@@ -681,11 +682,11 @@ static void hint_at_encryption(const Archive *archive, Error *error)
     file_close(fd);
 }
 
-/* Is this segment anywhere? What is brought to answer that is thrown away: the run is over. */
+/* Is this segment anywhere? What is fetched to answer that is removed: the run is over. */
 static bool is_somewhere(Archive *archive, Timeline timeline, uint64_t segment, int *looked_for,
                          bool *found, Error *error)
 {
-    char path[PATH_SIZE], brought[PATH_SIZE];
+    char path[PATH_SIZE], fetched[PATH_SIZE];
     Wanted wanted = wanted_segment(archive, timeline, segment);
     Opened opened;
 
@@ -698,9 +699,9 @@ static bool is_somewhere(Archive *archive, Timeline timeline, uint64_t segment, 
     (*looked_for)++;
     return archive_find(archive, timeline, segment, path, found, error) &&
            (archive->options.scratch_directory == NULL ||
-            (path_join(brought, sizeof(brought), archive->options.scratch_directory, wanted.name,
+            (path_join(fetched, sizeof(fetched), archive->options.scratch_directory, wanted.name,
                        error) &&
-             file_remove(brought, error)));
+             file_remove(fetched, error)));
 }
 
 static Timeline timeline_of(const Archive *archive, const Wanted *wanted, uint64_t segment)

@@ -1,9 +1,9 @@
 /*
- * Where a segment of a cluster's WAL comes from, in this order: pg_wal; what was brought to the
+ * Where a segment of a cluster's WAL comes from, in this order: pg_wal; what was fetched to the
  * scratch directory; the source (common history only); --wal-archive, plain or compressed; the
  * restore command; a .partial file in --wal-archive.
  *
- * Nothing is ever written to the target's pg_wal, nor to an archive: what is brought goes to the
+ * Nothing is ever written to the target's pg_wal, nor to an archive: what is fetched goes to the
  * scratch directory, which is made when first needed. There a file has its name only when it is
  * whole and is the segment; until then it is in a directory below, which it shares with whatever a
  * restore command that fetches in advance writes beside it.
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Bring the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content).
+/* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content).
  * Called under a lock, one at a time. */
 typedef bool (*ArchiveFetch)(void *context, const char *name, const char *path, bool *found,
                              Error *error);
