@@ -21,26 +21,17 @@ static bool uses_recovery_conf(const Version *version)
     return version->recovery_settings == RECOVERY_CONF;
 }
 
-void recovery_claim_files(const Version *version, Plan *plan)
+const char *const *recovery_written_files(const Version *version)
 {
-    for (size_t i = 0; i < plan->count; i++)
-    {
-        PlanEntry *entry = &plan->entries[i];
+    static const char *const one[] = {RECOVERY_CONF_PATH, NULL};
+    static const char *const two[] = {SETTINGS_PATH, SIGNAL_PATH, NULL};
 
-        if (uses_recovery_conf(version)
-                ? strcmp(entry->path, RECOVERY_CONF_PATH) == 0
-                : strcmp(entry->path, SETTINGS_PATH) == 0 || strcmp(entry->path, SIGNAL_PATH) == 0)
-        {
-            entry->action = ACTION_NONE;
-            entry->claimed = true;
-        }
-        else if (!uses_recovery_conf(version) && strcmp(entry->path, RECOVERY_SIGNAL_PATH) == 0)
-        {
-            /* standby.signal wins, but a promotion would leave this one for the next start. */
-            entry->action = entry->on_target ? ACTION_REMOVE : ACTION_NONE;
-            entry->claimed = !entry->on_target;
-        }
-    }
+    return uses_recovery_conf(version) ? one : two;
+}
+
+const char *recovery_unwanted_file(const Version *version)
+{
+    return uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;
 }
 
 static bool append_option(void *context, const char *keyword, const char *value, Error *error)
@@ -139,7 +130,7 @@ static bool write_file(const char *directory, const char *name, const void *byte
 }
 
 bool recovery_write(const char *target_directory, Source *source, const Version *version,
-                    const char *conninfo, Keep *keep, Error *error)
+                    const char *conninfo, const Keep *keep, Error *error)
 {
     const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
     Buffer old = {0}, settings = {0};

@@ -10,8 +10,12 @@
 #include "format/versions.h"
 #include "plan/plan.h"
 
-/* The files that -R writes are no longer the plan's. */
-void recovery_claim_files(const Version *version, Plan *plan);
+/* For a plan: the files that -R writes, up to a NULL. */
+const char *const *recovery_written_files(const Version *version);
+
+/* standby.signal wins over this one, but a promotion would leave it for the next start. NULL: there
+ * is none. */
+const char *recovery_unwanted_file(const Version *version);
 
 /*
  * Stage standby.signal and postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11).
@@ -29,6 +33,6 @@ MUST_CHECK bool recovery_conninfo(Source *source, const Version *version, const 
  * keep may be NULL.
  */
 MUST_CHECK bool recovery_write(const char *target_directory, Source *source, const Version *version,
-                               const char *conninfo, Keep *keep, Error *error);
+                               const char *conninfo, const Keep *keep, Error *error);
 
 #endif

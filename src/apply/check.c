@@ -9,7 +9,6 @@
 #include "format/backup_label.h"
 #include "format/control.h"
 #include "io/file.h"
-#include "plan/classify.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -30,7 +29,7 @@ static const char *const always_written[] = {"", "global", "pg_wal", "pg_wal/arc
 /* What is needed on each root. */
 typedef struct Check
 {
-    Plan *plan;
+    const Plan *plan;
     Roots roots;
     FileSpace *space;    /* of each root */
     StagedSpace *staged; /* of each root */
@@ -194,7 +193,7 @@ static bool check_file(Check *check, const PlanEntry *entry, FileUse *use, Error
     *use = FILE_USE_PATCH;
     if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
         return false;
-    if (!plan_stays_in_place(entry) || entry->wal || entry->claimed)
+    if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
     {
         if (!file_lstat(local, &status, &found, error))
             return false;
@@ -290,23 +289,6 @@ static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
     return true;
 }
 
-/* A file that somebody has mounted, that no server needs, and that we would have to replace. */
-static bool leave_if_mounted(Check *check, PlanEntry *entry, Error *error)
-{
-    char local[PATH_SIZE];
-
-    if (entry->type != FILE_REGULAR || !entry->on_target || plan_stays_in_place(entry) ||
-        path_is_servers(entry->path))
-        return true;
-    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
-        return false;
-    if (place_obstacle(local) != OBSTACLE_MOUNTED)
-        return true;
-    log_warning("\"%s\" is mounted there and is left alone", entry->path);
-    entry->action = ACTION_NONE;
-    return true;
-}
-
 static bool check_entries(Check *check, Error *error)
 {
     const char *last = "";
@@ -314,12 +296,10 @@ static bool check_entries(Check *check, Error *error)
 
     for (size_t index = 0; index < check->plan->count; index++)
     {
-        PlanEntry *entry = &check->plan->entries[index];
+        const PlanEntry *entry = &check->plan->entries[index];
         const size_t length = path_parent_length(entry->path);
 
-        if (!leave_if_mounted(check, entry, error))
-            return false;
-        if (!entry_has_effect(entry) && !entry->claimed)
+        if (!entry_has_effect(entry) && entry->reason != REASON_STANDBY)
             continue;
         if (length != last_length || strncmp(entry->path, last, length) != 0)
         {
@@ -427,7 +407,7 @@ static bool measure_roots(Check *check, Error *error)
     return space_measure(&check->roots, check->space, error);
 }
 
-bool stage_check(const char *target_directory, Plan *plan, const WalSpace *wal, Error *error)
+bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
     Arena *arena = arena_create();
     Check check = {.plan = plan};

@@ -173,12 +173,19 @@ static void take_batch(Batch *batch)
     pthread_mutex_unlock(&walk->stage->lock);
 }
 
-/* ---- Marks, by any thread ---- */
+/* ---- Findings, by any thread ---- */
 
-static void mark(Stage *stage, size_t index, unsigned bits)
+static void note_gone(Stage *stage, size_t index)
 {
     pthread_mutex_lock(&stage->lock);
-    stage->state[index] |= (uint8_t) bits;
+    stage->findings[index].gone = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+static void note_difference(Stage *stage, size_t index)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->findings[index].differs = true;
     pthread_mutex_unlock(&stage->lock);
 }
 
@@ -187,8 +194,8 @@ static void account(Stage *stage, const PlanEntry *entry, const Piece *piece, si
     const uint64_t end = piece->offset + size;
 
     pthread_mutex_lock(&stage->lock);
-    if (size < piece->expected && end < stage->actual_size[piece->index])
-        stage->actual_size[piece->index] = end;
+    if (size < piece->expected && end < stage->findings[piece->index].actual_size)
+        stage->findings[piece->index].actual_size = end;
     stage->statistics.fetched_bytes += size;
     stage->statistics.fetched_bytes_by_kind[entry->kind] += size;
     pthread_mutex_unlock(&stage->lock);
@@ -281,7 +288,7 @@ static bool deliver(void *context, size_t index, const uint8_t *bytes, size_t si
     assert(index < batch->count);
     if (bytes == NULL)
     {
-        mark(stage, piece->index, STAGED_GONE);
+        note_gone(stage, piece->index);
         return true;
     }
     if (size > piece->size)
@@ -335,7 +342,7 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
     assert(index < batch->count);
     if (bytes == NULL)
     {
-        mark(batch->walk->stage, piece->index, STAGED_GONE);
+        note_gone(batch->walk->stage, piece->index);
         return true;
     }
     if (size != sizeof(md5))
@@ -344,7 +351,7 @@ static bool deliver_digest(void *context, size_t index, const uint8_t *bytes, si
         return false;
     if (length != piece->expected || !digest_bytes(batch->local, length, md5) ||
         memcmp(md5, bytes, sizeof(md5)) != 0)
-        mark(batch->walk->stage, piece->index, STAGED_DIFFERS);
+        note_difference(batch->walk->stage, piece->index);
     return true;
 }
 
@@ -381,7 +388,7 @@ static bool compare_piece(Batch *batch, const Piece *piece, Error *error)
         return false;
     if (local_length != piece->expected || length != piece->expected ||
         memcmp(batch->local, batch->other, length) != 0)
-        mark(batch->walk->stage, piece->index, STAGED_DIFFERS);
+        note_difference(batch->walk->stage, piece->index);
     return true;
 }
 
@@ -413,7 +420,7 @@ static bool ask_directory(Batch *batch, Error *error)
         if (!open_source(batch, piece->index, &found, error))
             return false;
         if (!found)
-            mark(batch->walk->stage, piece->index, STAGED_GONE);
+            note_gone(batch->walk->stage, piece->index);
         else if (!(batch->walk->comparing ? compare_piece(batch, piece, error)
                                           : copy_piece(batch, piece, error)))
             return false;
@@ -555,7 +562,7 @@ static bool make_private(Stage *stage, const PlanEntry *entry, size_t index, boo
     file_close(from.fd);
     written_keep(stage->written, to.fd, local);
     if (*made)
-        stage->state[index] |= STAGED_PRIVATE;
+        stage->findings[index].copied = true;
     return ok && (*made || file_remove(local, error));
 }
 
@@ -619,23 +626,19 @@ static bool prepare(Stage *stage, const Plan *plan, Error *error)
     return true;
 }
 
-/* Write the marks of the comparison into the plan. */
-static void conclude_comparison(Stage *stage, Plan *plan)
+/* What was compared, is there and does not differ is equal. */
+static void conclude_comparison(Stage *stage, const Plan *plan)
 {
     for (size_t index = 0; index < plan->count; index++)
     {
-        PlanEntry *entry = &plan->entries[index];
+        const PlanEntry *entry = &plan->entries[index];
+        Finding *finding = &stage->findings[index];
 
-        if (!is_compared(stage, entry, index))
+        if (!is_compared(stage, entry, index) || finding->differs)
             continue;
-        if ((stage->state[index] & STAGED_GONE) != 0)
-            entry->gone = true;
-        else if ((stage->state[index] & STAGED_DIFFERS) == 0)
-        {
-            entry->equal = true;
-            stage->statistics.compared_bytes += entry->source_size;
-            progress_add(entry->source_size);
-        }
+        finding->equal = true;
+        stage->statistics.compared_bytes += entry->source_size;
+        progress_add(entry->source_size);
     }
 }
 
@@ -663,7 +666,7 @@ static bool mode_of_target(const Stage *stage, const PlanEntry *entry, mode_t *m
 static bool conclude_whole(const Stage *stage, const PlanEntry *entry, size_t index, Error *error)
 {
     const bool resized =
-        stage->actual_size[index] != SIZE_AS_PLANNED || (stage->state[index] & STAGED_PRIVATE) != 0;
+        stage->findings[index].actual_size != SIZE_AS_PLANNED || stage->findings[index].copied;
     char name[PATH_SIZE];
     char local[PATH_SIZE];
     mode_t mode;
@@ -682,15 +685,13 @@ static bool conclude_whole(const Stage *stage, const PlanEntry *entry, size_t in
     return ok;
 }
 
-/* Write the marks of the fetch into the plan, and finish the files that were staged whole. */
-static bool conclude_fetch(Stage *stage, Plan *plan, Error *error)
+/* Finish the files that were staged whole. */
+static bool conclude_fetch(const Stage *stage, const Plan *plan, Error *error)
 {
     for (size_t index = 0; index < plan->count; index++)
     {
-        PlanEntry *entry = &plan->entries[index];
+        const PlanEntry *entry = &plan->entries[index];
 
-        if ((stage->state[index] & STAGED_GONE) != 0)
-            entry->gone = true;
         if (stage_is_whole(stage, entry, index) && !conclude_whole(stage, entry, index, error))
             return false;
     }
@@ -712,7 +713,8 @@ static bool check_source_sizes(const Stage *stage, const Source *source, const P
         struct stat status;
         bool found;
 
-        if (entry->action != ACTION_COPY || !(entry->equal || stage_is_whole(stage, entry, index)))
+        if (entry->action != ACTION_COPY ||
+            !(stage->findings[index].equal || stage_is_whole(stage, entry, index)))
             continue;
         if (!path_join(path, sizeof(path), source->directory, entry->path, error) ||
             !file_stat(path, &status, &found, error))
@@ -730,7 +732,7 @@ static bool check_source_sizes(const Stage *stage, const Source *source, const P
     return true;
 }
 
-bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error)
+bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error)
 {
     bool supported;
     bool ok;

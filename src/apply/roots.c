@@ -44,7 +44,7 @@ static bool is_reserved(const char *path)
 
 bool entry_has_effect(const PlanEntry *entry)
 {
-    if (entry->action == ACTION_NONE && entry->blocks == NULL && !entry->dropped && !entry->gone)
+    if (entry->action == ACTION_NONE && entry->blocks == NULL)
         return false;
     return entry->type != FILE_OTHER && !is_reserved(entry->path);
 }

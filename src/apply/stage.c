@@ -31,41 +31,51 @@
 
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    if (entry->wal || entry->type != FILE_REGULAR || !entry->on_target || entry->dropped ||
-        !entry_has_effect(entry) || (stage->state[index] & STAGED_PRIVATE) != 0)
-        return false;
-    return plan_stays_in_place(entry);
+    return !entry->wal && entry->type == FILE_REGULAR && entry->on_target &&
+           entry_has_effect(entry) && plan_stays_in_place(entry) && !stage->findings[index].copied;
 }
 
 bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    return !entry->gone && stage_is_laid_out(stage, entry, index);
+    return !stage->findings[index].gone && stage_is_laid_out(stage, entry, index);
 }
 
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    if (entry->wal || entry->type != FILE_REGULAR || entry->gone || entry->equal ||
-        entry->dropped || !entry_has_effect(entry))
-        return false;
-    return entry->action == ACTION_COPY || (stage->state[index] & STAGED_PRIVATE) != 0;
+    const Finding *finding = &stage->findings[index];
+
+    return !entry->wal && entry->type == FILE_REGULAR && !finding->gone && !finding->equal &&
+           entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
 }
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index)
 {
+    const Finding *finding = &stage->findings[index];
     const uint64_t planned = plan_final_size(entry);
 
-    return stage->actual_size[index] < planned ? stage->actual_size[index] : planned;
+    if (finding->gone)
+        return 0;
+    return finding->actual_size < planned ? finding->actual_size : planned;
 }
 
 /* Is path removed at apply? */
-static bool is_removed(const Stage *stage, const PlanEntry *entry)
+static bool is_removed(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    if (!entry->on_target || !entry_has_effect(entry) ||
-        stage_find_extra(stage, entry->path) != NULL)
+    if (!entry->on_target || stage_find_extra(stage, entry->path) != NULL)
         return false;
-    if (entry->action == ACTION_REMOVE || entry->dropped)
-        return true;
-    return entry->gone && entry->type != FILE_DIRECTORY;
+    if (entry->action == ACTION_REMOVE)
+        return entry_has_effect(entry);
+    return stage->findings[index].gone && entry->type != FILE_DIRECTORY;
+}
+
+bool stage_is_gone(const Stage *stage, size_t index)
+{
+    return stage->findings[index].gone;
+}
+
+void stage_leave_out(Stage *stage, size_t index)
+{
+    stage->findings[index].gone = true;
 }
 
 /* ---- Names ---- */
@@ -418,10 +428,9 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->target_directory = arena_strdup(arena, target_directory);
     made->jobs = jobs;
     made->entry_count = plan->count;
-    made->state = memory_allocate_zeroed(plan->count, 1);
-    made->actual_size = memory_allocate(plan->count * sizeof(uint64_t));
+    made->findings = memory_allocate_zeroed(plan->count, sizeof(Finding));
     for (size_t index = 0; index < plan->count; index++)
-        made->actual_size[index] = SIZE_AS_PLANNED;
+        made->findings[index].actual_size = SIZE_AS_PLANNED;
     pthread_mutex_init(&made->lock, NULL);
     if (!stage_remove_stale(target_directory, error) ||
         !roots_find(arena, made->target_directory, plan, &made->roots, error))
@@ -464,8 +473,7 @@ void stage_free(Stage *stage)
         file_close(stage->data_fds[root]);
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
-    free(stage->state);
-    free(stage->actual_size);
+    free(stage->findings);
     free(stage->extras);
     arena_destroy(stage->arena);
 }
@@ -495,7 +503,7 @@ static bool add_removals(const Account *account, Error *error)
     {
         const PlanEntry *entry = &account->plan->entries[index - 1];
 
-        if (!is_removed(account->stage, entry))
+        if (!is_removed(account->stage, entry, index - 1))
             continue;
         account->stage->statistics.files_removed += entry->type != FILE_DIRECTORY;
         if (!add_path(account,
@@ -515,7 +523,8 @@ static bool add_directories(const Account *account, Error *error)
         JournalEntry link = {
             .kind = JOURNAL_MAKE_LINK, .path = entry->path, .other = entry->link_target};
 
-        if (entry->action != ACTION_CREATE || entry->gone || !entry_has_effect(entry))
+        if (entry->action != ACTION_CREATE || account->stage->findings[index].gone ||
+            !entry_has_effect(entry))
             continue;
         if (entry->type == FILE_DIRECTORY &&
             !add_path(account, JOURNAL_MAKE_DIRECTORY, entry->path, error))
@@ -527,19 +536,18 @@ static bool add_directories(const Account *account, Error *error)
 }
 
 /* The ranges of a file that stays in place; with gone, only count them. */
-static bool add_ranges(const Account *account, const PlanEntry *entry, uint64_t final_size,
-                       Error *error)
+static bool add_ranges(const Account *account, const PlanEntry *entry, size_t index,
+                       uint64_t final_size, Error *error)
 {
     const size_t root = roots_of(&account->stage->roots, entry->path);
-    PlanEntry laid_out = *entry;
+    const bool gone = account->stage->findings[index].gone;
     char data[PATH_SIZE];
     uint64_t offset = 0;
     uint64_t size;
 
-    laid_out.gone = false;
     if (!path_join(data, sizeof(data), account->stage->roots.roots[root].work, DATA_NAME, error))
         return false;
-    for (; plan_next_range(account->plan, &laid_out, &offset, &size); offset += size)
+    for (; plan_next_range(account->plan, entry, &offset, &size); offset += size)
     {
         const uint64_t left = offset < final_size ? final_size - offset : 0;
         const JournalEntry range = {.kind = JOURNAL_RANGE,
@@ -549,7 +557,7 @@ static bool add_ranges(const Account *account, const PlanEntry *entry, uint64_t 
                                     .size = size < left ? size : left};
 
         account->next_data[root] += size;
-        if (!entry->gone && range.size > 0 && !journal_add(account->writer, &range, error))
+        if (!gone && range.size > 0 && !journal_add(account->writer, &range, error))
             return false;
     }
     return true;
@@ -562,7 +570,7 @@ static bool add_patch(const Account *account, const PlanEntry *entry, size_t ind
     uint64_t offset = 0;
     uint64_t size;
 
-    if (!entry->gone)
+    if (!account->stage->findings[index].gone)
     {
         /* Nothing to write, nothing to cut: the entry is there for a block of another relation
          * segment. */
@@ -572,7 +580,7 @@ static bool add_patch(const Account *account, const PlanEntry *entry, size_t ind
         if (!journal_add(account->writer, &patch, error))
             return false;
     }
-    return add_ranges(account, entry, final_size, error);
+    return add_ranges(account, entry, index, final_size, error);
 }
 
 static bool add_install(const Account *account, const char *path, const char *staged, Error *error)
@@ -594,7 +602,7 @@ static bool add_install(const Account *account, const char *path, const char *st
 
 static bool add_files(const Account *account, Error *error)
 {
-    Stage *stage = account->stage;
+    const Stage *stage = account->stage;
 
     for (size_t index = 0; index < account->plan->count; index++)
     {

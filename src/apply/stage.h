@@ -48,11 +48,8 @@ typedef struct WalSpace
  * writable, tablespace locations are usable and not another cluster's (nor the source's own), and
  * the space is there on each file system (said with numbers). Every problem is reported (as log
  * lines of the kind error), then one error returned.
- *
- * Files that no server needs and that are mounted (by a container, say) are the business of whoever
- * mounted them: they are taken out of the plan, with a warning.
  */
-MUST_CHECK bool stage_check(const char *target_directory, Plan *plan, const WalSpace *wal,
+MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal,
                             Error *error);
 
 /* Make the work directories (stale ones are removed first), the missing locations of new
@@ -61,10 +58,16 @@ MUST_CHECK bool stage_create(const char *target_directory, const Plan *plan, int
                              Stage **stage, Error *error);
 
 /*
- * Compare and fetch everything but WAL. Marks entries gone or equal. Progress is shown.
+ * Compare and fetch everything but WAL. Progress is shown.
  * ERROR_RETRY: the source is lost, and was tried again for as long as it should be.
  */
-MUST_CHECK bool stage_fetch(Stage *stage, Source *source, Plan *plan, Error *error);
+MUST_CHECK bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error);
+
+/* Is the file of the plan's entry `index` not on the source any more? */
+bool stage_is_gone(const Stage *stage, size_t index);
+
+/* Treat it as if it were not: what was fetched is not used, what the target has is removed. */
+void stage_leave_out(Stage *stage, size_t index);
 
 /*
  * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file

@@ -16,15 +16,18 @@
 #define DATA_NAME "data"
 #define BALLAST_NAME "ballast"
 
-/* What staging finds out about an entry of the plan, beside the entry's own marks. */
-enum
-{
-    STAGED_DIFFERS = 1, /* compared, not equal */
-    STAGED_GONE = 2,    /* not there any more on the source */
-    STAGED_PRIVATE = 4  /* cannot be written in place: a copy is patched and replaces it */
-};
-
 #define SIZE_AS_PLANNED UINT64_MAX
+
+/* What staging finds out about an entry of the plan. Threads set `gone`, `differs` and the size,
+ * under the stage's lock. */
+typedef struct Finding
+{
+    uint64_t actual_size; /* of the file where it came out shorter, else SIZE_AS_PLANNED */
+    bool gone;    /* not there any more on the source, or left out: removed on the target instead */
+    bool differs; /* compared, not equal */
+    bool equal;   /* compared equal: nothing to do */
+    bool copied;  /* cannot be written in place: a copy is patched and replaces it */
+} Finding;
 
 /* A staged file that replaces path, beside those that the plan names. */
 typedef struct ExtraFile
@@ -42,16 +45,14 @@ struct Stage
     int jobs;
     int workers; /* that the source has granted; 0: not asked yet */
     size_t entry_count;
-    uint8_t *state; /* of each entry, STAGED_ bits */
-    uint64_t
-        *actual_size;    /* of each entry's file where it came out shorter, else SIZE_AS_PLANNED */
+    Finding *findings;   /* of each entry */
     int *data_fds;       /* of each root, -1: no data file yet */
     uint64_t *data_size; /* of each root: bytes laid out in its data file */
     Written *written;    /* all staged files but these, until they are synced */
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count, extra_capacity;
     uint64_t content_count; /* numbers names of staged content */
-    pthread_mutex_t lock;   /* state, actual_size, statistics while workers run */
+    pthread_mutex_t lock;   /* findings, statistics while workers run */
     StageStatistics statistics;
 };
 

@@ -231,7 +231,7 @@ static void who_gives(const Run *run, const char *path, bool *target, bool *sour
     const PlanEntry *entry = has_plan(run) ? plan_find(&run->plan, path) : NULL;
 
     *target = !has_plan(run) || entry == NULL || plan_keeps(&run->plan, path) ||
-              (entry->action == ACTION_NONE && !entry->claimed);
+              (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY);
     *source = !*target && entry->action != ACTION_REMOVE &&
               listing_find(&run->source_files, path) != NULL;
 }

@@ -288,8 +288,6 @@ bool run_compare(Run *run, Error *error)
     result = compare_all(&comparison, total, error);
     pthread_mutex_destroy(&comparison.lock);
     run->report->compared_bytes += comparison.done_bytes;
-    if (result)
-        plan_name_blocks(&run->input, &run->plan);
     return result;
 }
 

@@ -102,7 +102,8 @@ static bool read_entry(void *context, int worker, size_t item, Error *error)
     RelationFile file;
 
     (void) worker;
-    return !entry->by_blocks || !relpath_parse(search->run->shape.version, entry->path, &file) ||
+    return entry->reason != REASON_BLOCKS_NAMED ||
+           !relpath_parse(search->run->shape.version, entry->path, &file) ||
            !has_database(search, file.relation.database) || read_file(search, entry, &file, error);
 }
 
@@ -122,7 +123,5 @@ bool run_find_dead_entries(Run *run, Error *error)
     log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
               (unsigned long long) (search.read_bytes / (1024 * 1024)),
               (unsigned long long) search.found_blocks);
-    if (result)
-        plan_name_blocks(&run->input, &run->plan);
     return result;
 }

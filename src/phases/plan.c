@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
-#include "recovery.h"
 
 #include <stdio.h>
 
@@ -79,18 +78,46 @@ static void report_removed(Run *run)
     run->report->removed_count = plan->removed_count;
 }
 
-static bool make_plan(Run *run, Error *error)
+static void map_tablespaces(Run *run)
 {
-    if (!list_both_sides(run, error))
-        return false;
-    tablespaces_map(&run->options->tablespaces, &run->source_files);
+    const TablespaceMappings *mappings = &run->options->tablespaces;
+
+    for (size_t i = 0; i < mappings->count; i++)
+    {
+        if (!tablespace_is_listed(&run->source_files, mappings->mappings[i].from))
+            log_warning("the source has no tablespace at \"%s\": this mapping has no effect",
+                        mappings->mappings[i].from);
+    }
+    tablespaces_map(mappings, &run->source_files);
+}
+
+/* By the listings, and what is known of blocks so far. */
+static bool plan_files(Run *run, Error *error)
+{
+    bool result;
+
+    map_tablespaces(run);
     run_keep_named_files(run);
-    if (!plan_make(&run->input, &run->plan, error))
-        return false;
+    result = plan_make(&run->input, &run->plan, error);
+    plan_print_remarks(&run->plan, !run->report->planned);
+    return result;
+}
+
+/* The files in the plan are read for blocks that no WAL names. With these the plan is another. */
+static bool name_more_blocks(Run *run, Error *error)
+{
     if (run->options->compare ? !run_compare(run, error) : !run_find_dead_entries(run, error))
         return false;
-    if (run->options->write_recovery_conf)
-        recovery_claim_files(run->shape.version, &run->plan);
+    plan_free(&run->plan);
+    return plan_make(&run->input, &run->plan, error);
+}
+
+static bool make_plan(Run *run, Error *error)
+{
+    if (!list_both_sides(run, error) || !plan_files(run, error))
+        return false;
+    if ((run->options->compare || run->dead_entries_unlogged) && !name_more_blocks(run, error))
+        return false;
     plan_print(&run->plan);
     report_removed(run);
     run->report->planned = true;
@@ -135,13 +162,8 @@ void run_survey(Run *run)
     run->input = run_plan_input(run, run->target.control.checkpoint.redo);
     if (!list_both_sides(run, &problem))
         run_add_problem(run, &problem);
-    else
-    {
-        tablespaces_map(&run->options->tablespaces, &run->source_files);
-        run_keep_named_files(run);
-        if (!plan_make(&run->input, &run->plan, &problem) ||
-            !stage_check(run->target.directory, &run->plan, &wal, &problem))
-            run_add_problem(run, &problem);
-    }
+    else if (!plan_files(run, &problem) ||
+             !stage_check(run->target.directory, &run->plan, &wal, &problem))
+        run_add_problem(run, &problem);
     blockmap_destroy(none);
 }

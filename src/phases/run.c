@@ -2,6 +2,7 @@
 
 #include "apply/roots.h"
 #include "base/log.h"
+#include "recovery.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,13 +50,18 @@ bool run_check_problems(const Run *run, Error *error)
 
 PlanInput run_plan_input(Run *run, Lsn divergence)
 {
-    return (PlanInput){.version = run->shape.version,
+    const Version *version = run->shape.version;
+    const bool standby = run->options->write_recovery_conf;
+
+    return (PlanInput){.version = version,
                        .shape = run->shape,
                        .block_size = run->target.control.block_size,
                        .relation_segment_blocks = run->target.control.relation_segment_blocks,
                        .source = &run->source_files,
                        .target = &run->target_files,
                        .keep = run->options->keep,
+                       .written = standby ? recovery_written_files(version) : NULL,
+                       .unwanted = standby ? recovery_unwanted_file(version) : NULL,
                        .log_directory = run_log_directory(run),
                        .source_hides_odd = run->source->is_server,
                        .scan = &run->scanned,

@@ -82,6 +82,7 @@ static bool mark_new_histories(Run *run, Error *error)
         snprintf(path, sizeof(path), "pg_wal/%s", name);
         entry = plan_find(&run->plan, path);
         if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
+            !stage_is_gone(run->stage, (size_t) (entry - run->plan.entries)) &&
             !add_marker(run, name, true, error))
             return false;
     }
@@ -183,33 +184,46 @@ static bool open_rewound(void *context, Timeline timeline, uint64_t segment, int
     return file_open_read(path, fd, found, error);
 }
 
-/* pg_twophase files that replay makes anew are not copied, and removed where they stand. */
-static void drop_future_twophase(Run *run, const ScanResult *chain)
+/* Does replay make a pg_twophase file anew? */
+static bool is_future_twophase(const Run *run, const ScanResult *chain, const PlanEntry *entry)
+{
+    const uint64_t xid = strtoull(strrchr(entry->path, '/') + 1, NULL, 16);
+    const uint64_t next_xid = run->start.next_xid;
+
+    if (run->shape.version->twophase_name_digits == 16
+            ? xid >= next_xid
+            : (int32_t) ((uint32_t) xid - (uint32_t) next_xid) >= 0)
+        return true;
+    for (size_t i = 0; i < chain->prepared_count; i++)
+    {
+        if (chain->prepared[i].xid == (uint32_t) xid)
+            return true;
+    }
+    return false;
+}
+
+static void leave_out_future_twophase(const Run *run, const ScanResult *chain)
 {
     for (size_t i = 0; i < run->plan.count; i++)
     {
-        PlanEntry *entry = &run->plan.entries[i];
-        uint64_t xid;
-        bool future;
+        const PlanEntry *entry = &run->plan.entries[i];
 
-        if (!entry->twophase || entry->action != ACTION_COPY)
-            continue;
-        xid = strtoull(strrchr(entry->path, '/') + 1, NULL, 16);
-        future = run->shape.version->twophase_name_digits == 16
-                     ? xid >= run->start.next_xid
-                     : (int32_t) ((uint32_t) xid - (uint32_t) run->start.next_xid) >= 0;
-        for (size_t p = 0; p < chain->prepared_count && !future; p++)
-            future = chain->prepared[p].xid == (uint32_t) xid;
-        entry->dropped = future;
+        if (entry->twophase && entry->action == ACTION_COPY &&
+            is_future_twophase(run, chain, entry))
+            stage_leave_out(run->stage, i);
     }
 }
 
-static void leave_out_unlogged(Run *run, const ScanResult *chain)
+static void leave_out_unlogged(const Run *run, const ScanResult *chain)
 {
     const UnloggedEvidence evidence = {
         .chain = chain, .next_oid = run->start.next_oid, .target_scanned = !run->options->compare};
 
-    plan_leave_out_unlogged(&run->input, &evidence, &run->plan);
+    for (size_t i = 0; i < run->plan.count; i++)
+    {
+        if (plan_becomes_unlogged(&run->input, &evidence, &run->plan.entries[i]))
+            stage_leave_out(run->stage, i);
+    }
 }
 
 /*
@@ -228,7 +242,7 @@ static bool prove_chain(Run *run, const Control *source, Lsn end, Hazard *hazard
     result = run_find_hazard(run, source, scan_stream(scan), &chain, hazard, error);
     if (result)
     {
-        drop_future_twophase(run, &chain);
+        leave_out_future_twophase(run, &chain);
         leave_out_unlogged(run, &chain);
     }
     scan_destroy(scan);

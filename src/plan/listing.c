@@ -1,6 +1,9 @@
 #include "plan/listing.h"
 
 #include "format/relpath.h"
+#include "io/file.h"
+#include "io/place.h"
+#include "plan/classify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,12 +158,30 @@ bool listing_check_complete(const Listing *listing, Error *error)
     return true;
 }
 
+/* Of the server's files it does not matter: one that is mounted cannot be left alone. */
+static bool find_mounts(const Target *target, Listing *listing, Error *error)
+{
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        ListedFile *file = &listing->files[i];
+        char path[PATH_SIZE];
+
+        if (file->type != FILE_REGULAR || path_is_servers(file->path))
+            continue;
+        if (!path_join(path, sizeof(path), target->directory, file->path, error))
+            return false;
+        file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED;
+    }
+    return true;
+}
+
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     Collector collector = {.listing = listing};
 
     *listing = (Listing){.strings = arena_create()};
-    return target_list(target, collect, &collector, error) && finish(listing, "target", error);
+    return target_list(target, collect, &collector, error) && finish(listing, "target", error) &&
+           find_mounts(target, listing, error);
 }
 
 void listing_free(Listing *listing)

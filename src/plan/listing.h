@@ -20,6 +20,7 @@ typedef struct ListedFile
     FileType type;
     bool unreadable; /* a directory of the target, whose content is not known; on the source, what
                         cannot be asked for */
+    bool mounted;    /* a regular file of the target that no server needs, and that is a mount */
 } ListedFile;
 
 typedef struct Listing

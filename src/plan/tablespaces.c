@@ -1,6 +1,5 @@
 #include "plan/tablespaces.h"
 
-#include "base/log.h"
 #include "format/relpath.h"
 
 #include <stdlib.h>
@@ -97,7 +96,7 @@ const char *tablespace_mapped(const TablespaceMappings *mappings, const char *lo
     return NULL;
 }
 
-static bool is_tablespace_location(const Listing *source, const char *location)
+bool tablespace_is_listed(const Listing *source, const char *location)
 {
     for (size_t i = 0; i < source->count; i++)
     {
@@ -110,12 +109,6 @@ static bool is_tablespace_location(const Listing *source, const char *location)
 
 void tablespaces_map(const TablespaceMappings *mappings, Listing *source)
 {
-    for (size_t i = 0; i < mappings->count; i++)
-    {
-        if (!is_tablespace_location(source, mappings->mappings[i].from))
-            log_warning("the source has no tablespace at \"%s\": this mapping has no effect",
-                        mappings->mappings[i].from);
-    }
     for (size_t i = 0; i < source->count; i++)
     {
         ListedFile *file = &source->files[i];

@@ -35,11 +35,11 @@ void tablespace_mappings_free(TablespaceMappings *mappings);
 /* Where the tablespace at `location` on the source goes; NULL: nothing is said of it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
-/*
- * Let the links of the source's listing point where the target shall have them; those that the
- * target has already stay as they are. Warns of a mapping for a location that is no tablespace of
- * the source.
- */
+/* Has the source a tablespace there? To be asked before tablespaces_map. */
+bool tablespace_is_listed(const Listing *source, const char *location);
+
+/* Let the links of the source's listing point where the target shall have them; those that the
+ * target has already stay as they are. */
 void tablespaces_map(const TablespaceMappings *mappings, Listing *source);
 
 #endif

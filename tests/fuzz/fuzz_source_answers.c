@@ -516,10 +516,8 @@ static void make_plan(const Listing *listing)
     for (BlockNumber block = 0; block < 200000; block += 65537)
         blockmap_add(scanned.blocks, relation, block);
     if (plan_make(&plan_input, &plan, &error))
-    {
         check_plan(&plan);
-        plan_free(&plan);
-    }
+    plan_free(&plan);
     blockmap_destroy(scanned.blocks);
 }
 

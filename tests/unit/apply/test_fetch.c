@@ -146,8 +146,10 @@ static void compare_from(Source *source)
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
     {
-        if (entries[i].equal != (expected[i] == SAME) || entries[i].gone != (expected[i] == GONE))
-            fail_msg("%s: equal %d, gone %d", entries[i].path, entries[i].equal, entries[i].gone);
+        const Finding *finding = &stage->findings[i];
+
+        if (finding->equal != (expected[i] == SAME) || finding->gone != (expected[i] == GONE))
+            fail_msg("%s: equal %d, gone %d", entries[i].path, finding->equal, finding->gone);
     }
     check_staged(stage, &plan, 1);
     check_staged(stage, &plan, 3);
@@ -210,8 +212,8 @@ static void test_no_digests(void **state)
     (void) state;
     source_now.no_digests = true;
     Stage *stage = fetched(&plan);
-    assert_false(entries[0].equal);
-    assert_true(entries[1].gone);
+    assert_false(stage->findings[0].equal);
+    assert_true(stage_is_gone(stage, 1));
     check_staged(stage, &plan, 0);
     assert_int_equal(source_now.requests, 2);
     done(stage);
@@ -273,8 +275,8 @@ static void lay_out_from(Source *source)
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
     assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 3), 'C');
     assert_int_equal(stage_final_size(stage, &entries[0], 0), 3 * BLOCK);
-    assert_true(entries[1].gone);
-    assert_false(entries[0].gone || entries[2].gone);
+    assert_true(stage_is_gone(stage, 1));
+    assert_false(stage_is_gone(stage, 0) || stage_is_gone(stage, 2));
     done(stage);
     blockmap_destroy(map);
 }
@@ -289,6 +291,22 @@ static void test_blocks_of_directory_are_laid_out(void **state)
 {
     (void) state;
     lay_out_from(&of_directory);
+}
+
+/* What is left out is as if it were gone on the source. */
+static void test_what_is_left_out(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+
+    (void) state;
+    Stage *stage = fetched(&plan);
+    assert_true(stage_is_whole(stage, &entries[0], 0));
+    stage_leave_out(stage, 0);
+    assert_false(stage_is_whole(stage, &entries[0], 0));
+    assert_true(stage_is_gone(stage, 0));
+    assert_int_equal(stage_final_size(stage, &entries[0], 0), 0);
+    done(stage);
 }
 
 static void test_a_source_that_fails(void **state)
@@ -414,6 +432,7 @@ int main(void)
         FRESH(test_sizes),
         FRESH(test_blocks_are_laid_out),
         FRESH(test_blocks_of_directory_are_laid_out),
+        FRESH(test_what_is_left_out),
         FRESH(test_a_source_that_fails),
         FRESH(test_short_segment),
         FRESH(test_take_segment),

@@ -199,7 +199,6 @@ static void test_effect(void **state)
         bool has_effect;
     } rows[] = {
         {{OTHER_ENTRY("base/5", ACTION_NONE, FILE_DIRECTORY, true)}, false},
-        {{OTHER_ENTRY("pg_twophase/1", ACTION_NONE, FILE_REGULAR, true), .dropped = true}, true},
         {{FILE_ENTRY("base/5/1", ACTION_COPY, 1, 1)}, true},
         {{OTHER_ENTRY("socket", ACTION_REMOVE, FILE_OTHER, true)}, false},
         {{OTHER_ENTRY("global/pg_control", ACTION_COPY, FILE_REGULAR, true)}, false},
