@@ -2,8 +2,8 @@
  * stage_fetch: compare, then fetch, in as many threads as the source grants.
  *
  * Nothing is held for a whole plan: the threads take batches of pieces from a Walk over the plan,
- * one batch at a time. Blocks of files that stay in place have their place in the root's data file
- * by their order in the plan alone, so that stage_finish finds them by walking once more.
+ * one batch at a time. Blocks of files that stay in place get their place in the root's data file
+ * as they are handed out, and are fetched into it however often a connection is lost.
  *
  * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
  * are compared by their bytes and copied by the kernel.
@@ -138,8 +138,8 @@ static void make_piece(Walk *walk, Piece *piece)
     }
     else if (stage_is_laid_out(walk->stage, entry, walk->index))
     {
-        piece->data_offset = walk->stage->data_size[piece->root];
-        walk->stage->data_size[piece->root] += size;
+        piece->data_offset =
+            stage_place(walk->stage, piece->root, piece->index, piece->offset, size);
     }
     else if (may_have_grown(entry))
         piece->size = FETCH_SIZE_MAX;

@@ -78,6 +78,26 @@ void stage_leave_out(Stage *stage, size_t index)
     stage->findings[index].gone = true;
 }
 
+uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, uint32_t size)
+{
+    const Placement placed = {.offset = offset,
+                              .data_offset = stage->data_size[root],
+                              .index = (uint32_t) index,
+                              .size = size};
+    Placement *last = NULL;
+
+    assert(index <= UINT32_MAX);
+    if (stage->placements.size > 0)
+        last = (Placement *) (stage->placements.bytes + stage->placements.size) - 1;
+    if (last != NULL && last->index == placed.index && last->offset + last->size == offset &&
+        last->size <= UINT32_MAX - size)
+        last->size += size;
+    else
+        buffer_append(&stage->placements, &placed, sizeof(placed));
+    stage->data_size[root] += size;
+    return placed.data_offset;
+}
+
 /* ---- Names ---- */
 
 bool stage_name(const Stage *stage, const char *path, const char *name, char out[PATH_SIZE],
@@ -474,6 +494,7 @@ void stage_free(Stage *stage)
     written_free(stage->written);
     pthread_mutex_destroy(&stage->lock);
     free(stage->findings);
+    buffer_free(&stage->placements);
     free(stage->extras);
     arena_destroy(stage->arena);
 }
@@ -486,7 +507,6 @@ typedef struct Account
     Stage *stage;
     const Plan *plan;
     JournalWriter *writer;
-    uint64_t *next_data; /* of each root: where the next range lies in its data file */
 } Account;
 
 static bool add_path(const Account *account, JournalKind kind, const char *path, Error *error)
@@ -535,52 +555,62 @@ static bool add_directories(const Account *account, Error *error)
     return true;
 }
 
-/* The ranges of a file that stays in place; with gone, only count them. */
-static bool add_ranges(const Account *account, const PlanEntry *entry, size_t index,
-                       uint64_t final_size, Error *error)
+/* Where the bytes of entry `index` lie that stays in place: the next *count of the placements,
+ * after those of entries before it. */
+static const Placement *find_placements(const Stage *stage, size_t index, size_t *next,
+                                        size_t *count)
+{
+    const Placement *placements = (const Placement *) stage->placements.bytes;
+    const size_t all = stage->placements.size / sizeof(Placement);
+    size_t end;
+
+    while (*next < all && placements[*next].index < index)
+        (*next)++;
+    for (end = *next; end < all && placements[end].index == index; end++)
+        ;
+    *count = end - *next;
+    return *count > 0 ? &placements[*next] : NULL;
+}
+
+static bool add_ranges(const Account *account, const PlanEntry *entry, uint64_t final_size,
+                       const Placement *placements, size_t count, Error *error)
 {
     const size_t root = roots_of(&account->stage->roots, entry->path);
-    const bool gone = account->stage->findings[index].gone;
     char data[PATH_SIZE];
-    uint64_t offset = 0;
-    uint64_t size;
 
     if (!path_join(data, sizeof(data), account->stage->roots.roots[root].work, DATA_NAME, error))
         return false;
-    for (; plan_next_range(account->plan, entry, &offset, &size); offset += size)
+    for (size_t i = 0; i < count; i++)
     {
-        const uint64_t left = offset < final_size ? final_size - offset : 0;
+        const Placement *placed = &placements[i];
+        const uint64_t left = placed->offset < final_size ? final_size - placed->offset : 0;
         const JournalEntry range = {.kind = JOURNAL_RANGE,
                                     .other = data,
-                                    .offset = offset,
-                                    .data_offset = account->next_data[root],
-                                    .size = size < left ? size : left};
+                                    .offset = placed->offset,
+                                    .data_offset = placed->data_offset,
+                                    .size = placed->size < left ? placed->size : left};
 
-        account->next_data[root] += size;
-        if (!gone && range.size > 0 && !journal_add(account->writer, &range, error))
+        if (range.size > 0 && !journal_add(account->writer, &range, error))
             return false;
     }
     return true;
 }
 
-static bool add_patch(const Account *account, const PlanEntry *entry, size_t index, Error *error)
+static bool add_patch(const Account *account, const PlanEntry *entry, size_t index, size_t *next,
+                      Error *error)
 {
     const uint64_t final_size = stage_final_size(account->stage, entry, index);
     const JournalEntry patch = {.kind = JOURNAL_PATCH, .path = entry->path, .size = final_size};
-    uint64_t offset = 0;
-    uint64_t size;
+    size_t count;
+    const Placement *placements = find_placements(account->stage, index, next, &count);
 
-    if (!account->stage->findings[index].gone)
-    {
-        /* Nothing to write, nothing to cut: the entry is there for a block of another relation
-         * segment. */
-        if (entry->action == ACTION_NONE && !plan_next_range(account->plan, entry, &offset, &size))
-            return true;
-        account->stage->statistics.files_patched++;
-        if (!journal_add(account->writer, &patch, error))
-            return false;
-    }
-    return add_ranges(account, entry, index, final_size, error);
+    /* Nothing to write, nothing to cut: the entry is there for a block of another relation segment.
+     */
+    if (entry->action == ACTION_NONE && count == 0)
+        return true;
+    account->stage->statistics.files_patched++;
+    return journal_add(account->writer, &patch, error) &&
+           add_ranges(account, entry, final_size, placements, count, error);
 }
 
 static bool add_install(const Account *account, const char *path, const char *staged, Error *error)
@@ -603,13 +633,15 @@ static bool add_install(const Account *account, const char *path, const char *st
 static bool add_files(const Account *account, Error *error)
 {
     const Stage *stage = account->stage;
+    size_t next = 0; /* of the placements */
 
     for (size_t index = 0; index < account->plan->count; index++)
     {
         const PlanEntry *entry = &account->plan->entries[index];
         char staged[PATH_SIZE];
 
-        if (stage_is_laid_out(stage, entry, index) && !add_patch(account, entry, index, error))
+        if (stage_is_patched(stage, entry, index) &&
+            !add_patch(account, entry, index, &next, error))
             return false;
         if (stage_is_whole(stage, entry, index) && stage_find_extra(stage, entry->path) == NULL &&
             (!stage_entry_name(stage, entry, index, staged, error) ||
@@ -621,9 +653,6 @@ static bool add_files(const Account *account, Error *error)
         if (!add_install(account, stage->extras[index].path, stage->extras[index].staged, error))
             return false;
     }
-    /* The ranges lie where the fetch has put them. */
-    for (size_t root = 0; root < stage->roots.count; root++)
-        assert(account->next_data[root] == stage->data_size[root]);
     return true;
 }
 
@@ -655,13 +684,11 @@ static bool write_journal(Stage *stage, const Plan *plan, const JournalHead *hea
     Account account = {.stage = stage, .plan = plan};
     bool ok;
 
-    account.next_data = memory_allocate_zeroed(stage->roots.count, sizeof(uint64_t));
     ok = journal_create(stage->target_directory, head, &account.writer, error);
     for (size_t root = 1; ok && root < stage->roots.count; root++)
         ok = add_path(&account, JOURNAL_WORK_DIRECTORY, stage->roots.roots[root].work, error);
     ok = ok && add_removals(&account, error) && add_directories(&account, error) &&
          add_parents(&account, error) && add_files(&account, error);
-    free(account.next_data);
     if (!ok)
     {
         journal_discard(account.writer);

@@ -29,6 +29,15 @@ typedef struct Finding
     bool copied;  /* cannot be written in place: a copy is patched and replaces it */
 } Finding;
 
+/* Bytes of a file that stays in place, as they lie in the data file of its root. */
+typedef struct Placement
+{
+    uint64_t offset; /* in the file */
+    uint64_t data_offset;
+    uint32_t index; /* of the plan's entry */
+    uint32_t size;
+} Placement;
+
 /* A staged file that replaces path, beside those that the plan names. */
 typedef struct ExtraFile
 {
@@ -46,13 +55,14 @@ struct Stage
     int workers; /* that the source has granted; 0: not asked yet */
     size_t entry_count;
     Finding *findings;   /* of each entry */
+    Buffer placements;   /* Placement, in the order of the plan: 24 bytes for each run of blocks */
     int *data_fds;       /* of each root, -1: no data file yet */
     uint64_t *data_size; /* of each root: bytes laid out in its data file */
     Written *written;    /* all staged files but these, until they are synced */
     ExtraFile *extras;   /* ascending by path */
     size_t extra_count, extra_capacity;
     uint64_t content_count; /* numbers names of staged content */
-    pthread_mutex_t lock;   /* findings, statistics while workers run */
+    pthread_mutex_t lock;   /* findings, placements, statistics while workers run */
     StageStatistics statistics;
 };
 
@@ -62,13 +72,19 @@ bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
 /* Does the file stay in place, to be patched or cut? */
 bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index);
 
-/* The same, before it is known whether it is still there: where its blocks lie in the data file
- * depends on nothing else. */
+/* The same, before it is known whether it is still there: its blocks go into the data file. */
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index);
 
 /* The path of the file that is staged for entry `index`, as the journal names it. */
 MUST_CHECK bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index,
                                  char out[PATH_SIZE], Error *error);
+
+/*
+ * Take a place at the end of the root's data file for bytes of an entry that is laid out, and note
+ * it: the journal is written from these notes. Returns its offset there. Entries come in the order
+ * of the plan, each with ascending offsets. The stage's lock is held.
+ */
+uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, uint32_t size);
 
 /* The size that the file will have. */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);

@@ -252,8 +252,19 @@ static void test_sizes(void **state)
     done(stage);
 }
 
-/* Blocks of files that stay lie in the data file by their order in the plan; what did not come
- * keeps its place. */
+static void check_placement(const Stage *stage, size_t number, Placement expected)
+{
+    const Placement *placed = (const Placement *) stage->placements.bytes + number;
+
+    assert_true(stage->placements.size > number * sizeof(*placed));
+    assert_int_equal(placed->index, expected.index);
+    assert_int_equal(placed->offset, expected.offset);
+    assert_int_equal(placed->data_offset, expected.data_offset);
+    assert_int_equal(placed->size, expected.size);
+}
+
+/* Blocks of files that stay get a place in the data file, which is noted; what did not come keeps
+ * its place. */
 static void lay_out_from(Source *source)
 {
     BlockMap *map = blockmap_create();
@@ -277,6 +288,11 @@ static void lay_out_from(Source *source)
     assert_int_equal(stage_final_size(stage, &entries[0], 0), 3 * BLOCK);
     assert_true(stage_is_gone(stage, 1));
     assert_false(stage_is_gone(stage, 0) || stage_is_gone(stage, 2));
+    check_placement(stage, 0, (Placement){1 * BLOCK, 0 * BLOCK, 0, BLOCK});
+    check_placement(stage, 1, (Placement){3 * BLOCK, 1 * BLOCK, 0, BLOCK});
+    check_placement(stage, 2, (Placement){1 * BLOCK, 2 * BLOCK, 1, BLOCK});
+    check_placement(stage, 3, (Placement){2 * BLOCK, 3 * BLOCK, 2, BLOCK});
+    assert_int_equal(stage->placements.size, 4 * sizeof(Placement));
     done(stage);
     blockmap_destroy(map);
 }
@@ -291,6 +307,21 @@ static void test_blocks_of_directory_are_laid_out(void **state)
 {
     (void) state;
     lay_out_from(&of_directory);
+}
+
+/* Pieces of one range are one placement: memory is needed for each run of blocks. */
+static void test_pieces_of_a_range_lie_together(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1001", ACTION_COPY_TAIL, 300, 2)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+
+    (void) state;
+    entries[0].fetch_all_from = 2;
+    Stage *stage = fetched(&plan);
+    assert_int_equal(source_now.requests, 3);
+    check_placement(stage, 0, (Placement){2 * BLOCK, 0, 0, 298 * BLOCK});
+    assert_int_equal(stage->placements.size, sizeof(Placement));
+    done(stage);
 }
 
 /* What is left out is as if it were gone on the source. */
@@ -432,6 +463,7 @@ int main(void)
         FRESH(test_sizes),
         FRESH(test_blocks_are_laid_out),
         FRESH(test_blocks_of_directory_are_laid_out),
+        FRESH(test_pieces_of_a_range_lie_together),
         FRESH(test_what_is_left_out),
         FRESH(test_a_source_that_fails),
         FRESH(test_short_segment),
