@@ -1,6 +1,6 @@
 /*
- * The inside of a Stage, for the files that bring bytes (fetch.c, segments.c) and those that
- * account for them (stage.c).
+ * The inside of a Stage: for the files that bring bytes (fetch.c, segments.c), for stage.c, which
+ * knows what becomes of them, and for those that make its directories and write its journal.
  */
 #ifndef APPLY_STAGING_H
 #define APPLY_STAGING_H
@@ -88,6 +88,10 @@ uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, u
 
 /* The size that the file will have. */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* Make the work directories of all roots, the missing locations of new tablespaces, and the ballast
+ * that holds the space which apply will allocate. */
+MUST_CHECK bool stage_make_directories(Stage *stage, const Plan *plan, Error *error);
 
 /* As many as the source grants, asked once: stage->workers. */
 MUST_CHECK bool stage_start_workers(Stage *stage, Source *source, Error *error);
