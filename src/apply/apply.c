@@ -415,7 +415,7 @@ static bool remove_work_directory(const Apply *apply, const char *path, Error *e
            dir_remove_tree(path, error);
 }
 
-static bool clean_up(Apply *apply, Error *error)
+static bool remove_work_directories(Apply *apply, Error *error)
 {
     return each_work_directory(apply, remove_work_directory, error) &&
            file_sync_path(apply->target_directory, error);
@@ -487,7 +487,7 @@ static bool finish_control(Apply *apply, Error *error)
 }
 
 /* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
-static bool finish(Apply *apply, Error *error)
+static bool finish_committed(Apply *apply, Error *error)
 {
     return
         /* Not later: the poison alone would not say whose it is to somebody who opens backup_label.
@@ -515,7 +515,7 @@ static void clean_up_or_warn(Apply *apply)
 {
     Error error;
 
-    if (patiently(apply, clean_up, &error))
+    if (patiently(apply, remove_work_directories, &error))
         return;
     log_warning("%s", error.message);
     log_detail("The rewind is complete. The directory \"%s/%s\" may be removed.",
@@ -557,7 +557,7 @@ static bool finish_or_sync(Apply *apply, Error *error)
     /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
     ok = patiently(apply, claim_pid_file, error) &&
          (apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
-                                          : finish(apply, error));
+                                          : finish_committed(apply, error));
     if (ok)
         clean_up_or_warn(apply);
     return ok;

@@ -123,7 +123,7 @@ static bool is_root(const Check *check, const char *path, size_t length)
 }
 
 /* Those that are always written, and those where staged files go. Each once. */
-static bool check_own_directories(Check *check, Error *error)
+static bool check_staging_directories(Check *check, Error *error)
 {
     for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
     {
@@ -379,7 +379,7 @@ static void check_file_system(Check *check, size_t first)
 }
 
 /* Roots of one device share its space. */
-static bool check_space(Check *check, const WalSpace *wal, Error *error)
+static bool check_space_of_devices(Check *check, const WalSpace *wal, Error *error)
 {
     if (!space_to_reserve(&check->roots, check->plan, check->reserved, error))
         return false;
@@ -417,10 +417,10 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     if (ok)
     {
         report_conflicts(&check);
-        ok = check_own_directories(&check, error) && check_reserved(&check, error) &&
+        ok = check_staging_directories(&check, error) && check_reserved(&check, error) &&
              check_entries(&check, error) &&
              roots_check_locations(&check.roots, plan, &check.problems, error) &&
-             check_space(&check, wal, error);
+             check_space_of_devices(&check, wal, error);
     }
     if (ok && check.problems > 0)
     {

@@ -275,7 +275,8 @@ static bool read_exactly(const JournalReader *reader, void *bytes, size_t size, 
 }
 
 /* Check size, CRC and the front, and find out where the entries are. */
-static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size, Error *error)
+static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *head_size,
+                             Error *error)
 {
     uint8_t trailer[TRAILER_SIZE];
     uint8_t front[FRONT_SIZE];
@@ -433,7 +434,7 @@ bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *
 }
 
 /* Every entry can be read, and they are as many as the trailer says. */
-static bool check_entries(JournalReader *reader, Error *error)
+static bool check_all_entries(JournalReader *reader, Error *error)
 {
     JournalEntry entry;
     uint64_t count = 0;
@@ -484,8 +485,8 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
     made->window = memory_allocate(size < WINDOW_SIZE ? (size_t) size : WINDOW_SIZE);
     made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
     if (!file_open_read(made->path, &made->fd, NULL, error) ||
-        !check_file(made, size, &head_size, error) ||
-        !read_head(made, head_size, arena, head, error) || !check_entries(made, error))
+        !check_whole_file(made, size, &head_size, error) ||
+        !read_head(made, head_size, arena, head, error) || !check_all_entries(made, error))
         goto failed;
     *reader = made;
     return true;

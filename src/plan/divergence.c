@@ -226,7 +226,7 @@ static bool digest_portion(void *context, int worker, size_t item, Error *error)
 }
 
 /* What is known of a piece. If nothing, digests of it and of those that follow are asked for. */
-static bool look_ahead(Ahead *ahead, Lsn at, PieceState *state, Error *error)
+static bool compare_digests_ahead(Ahead *ahead, Lsn at, PieceState *state, Error *error)
 {
     const WalShape *shape = &ahead->sides->target->shape;
     const uint64_t first_segment = wal_segment_of(shape, ahead->from);
@@ -289,8 +289,8 @@ static bool compare_with_archive(const WalStream *archive, Segment *segment, uin
 }
 
 /* One more piece: does it go on with the equal bytes before it? */
-static void add_piece(WalComparison *comparison, Lsn at, Lsn end, const Piece *piece,
-                      bool from_archive)
+static void add_to_comparison(WalComparison *comparison, Lsn at, Lsn end, const Piece *piece,
+                              bool from_archive)
 {
     if (piece->compared == 0)
     {
@@ -307,8 +307,9 @@ static void add_piece(WalComparison *comparison, Lsn at, Lsn end, const Piece *p
 }
 
 /* A piece that is not known to be equal. */
-static bool compare_piece(const WalSides *sides, Segment *segment, Lsn at, PieceState state,
-                          Piece *piece, bool *from_archive, Error *error)
+static bool compare_piece_with_source(const WalSides *sides, Segment *segment, Lsn at,
+                                      PieceState state, Piece *piece, bool *from_archive,
+                                      Error *error)
 {
     const uint64_t offset = at - segment->start;
 
@@ -332,15 +333,16 @@ static bool compare_pieces(Ahead *ahead, Segment *segment, Lsn from, Lsn to, uin
         PieceState state;
         bool from_archive = false;
 
-        if (!look_ahead(ahead, at, &state, error))
+        if (!compare_digests_ahead(ahead, at, &state, error))
             return false;
         if (state == PIECE_EQUAL && segment->archive_fd < 0)
             piece.local_size = piece.compared = piece.equal = (size_t) (end - at);
         else if (!file_read_at(segment->fd, segment->name, bytes, (size_t) (end - at), offset,
                                &piece.local_size, error) ||
-                 !compare_piece(sides, segment, at, state, &piece, &from_archive, error))
+                 !compare_piece_with_source(sides, segment, at, state, &piece, &from_archive,
+                                            error))
             return false;
-        add_piece(comparison, at, end, &piece, from_archive);
+        add_to_comparison(comparison, at, end, &piece, from_archive);
     }
     return true;
 }

@@ -37,7 +37,7 @@ typedef struct Collector
     size_t capacity;
 } Collector;
 
-static bool collect(void *context, const SourceFile *file, Error *error)
+static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
     Collector *collector = context;
     Listing *listing = collector->listing;
@@ -79,8 +79,8 @@ static int compare_paths(const void *a, const void *b)
 
 /* What lies below a link, or below nothing, would be written to where nobody has looked. Only the
  * link of a tablespace is gone through. */
-static bool check_parent(const Listing *listing, const char *path, size_t length, const char *side,
-                         Error *error)
+static bool check_listed_parent(const Listing *listing, const char *path, size_t length,
+                                const char *side, Error *error)
 {
     char parent[PATH_LENGTH_MAX + 1];
     const ListedFile *found;
@@ -96,7 +96,7 @@ static bool check_parent(const Listing *listing, const char *path, size_t length
 }
 
 /* The files are sorted, so most are in the same directory as the one before. */
-static bool check_parents(const Listing *listing, const char *side, Error *error)
+static bool check_listed_parents(const Listing *listing, const char *side, Error *error)
 {
     const char *last = "";
     size_t last_length = 0;
@@ -109,7 +109,7 @@ static bool check_parents(const Listing *listing, const char *side, Error *error
 
         if (length == 0 || (length == last_length && memcmp(path, last, length) == 0))
             continue;
-        if (!check_parent(listing, path, length, side, error))
+        if (!check_listed_parent(listing, path, length, side, error))
             return false;
         last = path;
         last_length = length;
@@ -117,7 +117,7 @@ static bool check_parents(const Listing *listing, const char *side, Error *error
     return true;
 }
 
-static bool finish(Listing *listing, const char *side, Error *error)
+static bool sort_and_check(Listing *listing, const char *side, Error *error)
 {
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
@@ -128,7 +128,7 @@ static bool finish(Listing *listing, const char *side, Error *error)
             return error_set(error, ERROR_FAILED, "duplicate %s file \"%s\"", side, /* contract */
                              listing->files[i].path);
     }
-    return check_parents(listing, side, error);
+    return check_listed_parents(listing, side, error);
 }
 
 bool listing_of_source(Source *source, Listing *listing, Error *error)
@@ -136,8 +136,8 @@ bool listing_of_source(Source *source, Listing *listing, Error *error)
     Collector collector = {.listing = listing};
 
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, collect, &collector, error) &&
-           finish(listing, "source", error);
+    return source->operations->list(source, collect_file, &collector, error) &&
+           sort_and_check(listing, "source", error);
 }
 
 bool listing_check_complete(const Listing *listing, Error *error)
@@ -180,8 +180,8 @@ bool listing_of_target(const Target *target, Listing *listing, Error *error)
     Collector collector = {.listing = listing};
 
     *listing = (Listing){.strings = arena_create()};
-    return target_list(target, collect, &collector, error) && finish(listing, "target", error) &&
-           find_mounts(target, listing, error);
+    return target_list(target, collect_file, &collector, error) &&
+           sort_and_check(listing, "target", error) && find_mounts(target, listing, error);
 }
 
 void listing_free(Listing *listing)

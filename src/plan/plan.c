@@ -36,7 +36,7 @@ static bool is_database_of_target(const PlanInput *input, const RelationId *rela
 }
 
 /* Files of one database follow each other, so databases are searched once for each. */
-static bool find_database(PlanBuilder *builder, const RelationId *relation)
+static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *relation)
 {
     if (builder->database != relation->database || builder->tablespace != relation->tablespace)
     {
@@ -61,7 +61,7 @@ static bool is_below_left(const PlanBuilder *builder, const char *path)
 
 /* The entry of what the first length bytes of path name, as a rule a directory; NULL: there is
  * none. */
-static PlanEntry *find_directory(const Plan *plan, const char *path, size_t length)
+static PlanEntry *find_entry_of_prefix(const Plan *plan, const char *path, size_t length)
 {
     size_t low = 0, high = plan->count;
 
@@ -83,7 +83,7 @@ static PlanEntry *find_directory(const Plan *plan, const char *path, size_t leng
 
 const PlanEntry *plan_find(const Plan *plan, const char *path)
 {
-    return find_directory(plan, path, strlen(path));
+    return find_entry_of_prefix(plan, path, strlen(path));
 }
 
 /* What stays needs the directories that hold it, also those that the source lacks. */
@@ -95,7 +95,7 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
         return;
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
     {
-        PlanEntry *entry = find_directory(builder->plan, path, (size_t) (slash - path));
+        PlanEntry *entry = find_entry_of_prefix(builder->plan, path, (size_t) (slash - path));
 
         if (entry != NULL && entry->action == ACTION_REMOVE && entry->type == FILE_DIRECTORY)
             entry->action = ACTION_NONE;
@@ -250,7 +250,7 @@ static bool add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
     return true;
 }
 
-static bool add_file(PlanBuilder *builder, FilePair *pair, Error *error)
+static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
 {
     Decision decision;
 
@@ -258,7 +258,7 @@ static bool add_file(PlanBuilder *builder, FilePair *pair, Error *error)
         return true;
     pair_classify(builder->input, pair);
     if (pair->class == PATH_RELATION)
-        pair->database_is_targets = find_database(builder, &pair->file.relation);
+        pair->database_is_targets = is_in_database_of_target(builder, &pair->file.relation);
     decision = decide_file(builder->input, pair);
     if (decision.outcome == OUTCOME_KEEP && must_come_from_source(pair->path))
         return error_not_to_be_kept(pair->path, decision.kept_by, error);
@@ -267,7 +267,7 @@ static bool add_file(PlanBuilder *builder, FilePair *pair, Error *error)
     return add_decision(builder, pair, &decision, error);
 }
 
-static bool add_files(PlanBuilder *builder, Error *error)
+static bool decide_all_files(PlanBuilder *builder, Error *error)
 {
     const Listing *sources = builder->input->source;
     const Listing *targets = builder->input->target;
@@ -284,7 +284,7 @@ static bool add_files(PlanBuilder *builder, Error *error)
                          .source = order <= 0 ? source : NULL,
                          .target = order >= 0 ? target : NULL};
 
-        if (!add_file(builder, &pair, error))
+        if (!decide_file_pair(builder, &pair, error))
             return false;
         s += order <= 0;
         t += order >= 0;
@@ -410,7 +410,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     PlanBuilder builder = {.input = input, .plan = plan};
 
     *plan = (Plan){.block_size = input->block_size, .source_bytes = input->source->total_size};
-    if (!add_files(&builder, error))
+    if (!decide_all_files(&builder, error))
         return false;
     find_idle_patterns(&builder);
     list_removed(input, plan);
