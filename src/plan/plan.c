@@ -97,8 +97,10 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     {
         PlanEntry *entry = find_entry_of_prefix(builder->plan, path, (size_t) (slash - path));
 
-        if (entry != NULL && entry->action == ACTION_REMOVE && entry->type == FILE_DIRECTORY)
-            entry->action = ACTION_NONE;
+        if (entry == NULL || entry->action != ACTION_REMOVE || entry->type != FILE_DIRECTORY)
+            continue;
+        entry->action = ACTION_NONE;
+        entry->reason = REASON_HOLDS_WHAT_STAYS;
     }
 }
 

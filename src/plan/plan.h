@@ -50,6 +50,7 @@ typedef enum Reason
     REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
     REASON_COMMON_WAL,        /* WAL from before the divergence, or what speaks of such */
     REASON_OTHER_WAL,
+    REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
     REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
     REASON_MAY_BE_ODD,    /* an empty file of a source that does not tell it from a fifo */
     REASON_STANDBY,       /* pg_rewind writes the file itself, or it must not be there (-R) */

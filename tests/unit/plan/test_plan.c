@@ -979,6 +979,7 @@ static void test_each_entry_has_its_reason(void **state)
         {"base/7/100", BLOCK, BLOCK, ACTION_COPY, REASON_STORAGE_OF_TARGET},
         {"empty", 0, ABSENT, ACTION_COPY, REASON_MAY_BE_ODD},
         {"log", ABSENT, DIRECTORY, ACTION_NONE, REASON_LEADS_TO_LOGS},
+        {"mine", ABSENT, DIRECTORY, ACTION_NONE, REASON_HOLDS_WHAT_STAYS},
         {"new", DIRECTORY, ABSENT, ACTION_CREATE, REASON_NOT_ON_TARGET},
         {"pg_wal/000000010000000000000002", ABSENT, WAL_SEGMENT, ACTION_NONE, REASON_COMMON_WAL},
         {"pg_wal/000000010000000000000007", ABSENT, WAL_SEGMENT, ACTION_REMOVE, REASON_OTHER_WAL},
@@ -998,6 +999,7 @@ static void test_each_entry_has_its_reason(void **state)
     c.scan.database_count = 1;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         add(&c, rows[i].path, rows[i].source, rows[i].target);
+    add(&c, "mine/fifo", ABSENT, OTHER);
     assert_true(make(&c));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
