@@ -3,8 +3,8 @@
  * allocate later, which the ballast holds meanwhile.
  *
  * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
- * (make_private in fetch.c). Where that cannot be (snapshots, files that share blocks with a copy)
- * the apply may need more: then it waits for somebody to make room.
+ * (copy_target_file in staged_files.c). Where that cannot be (snapshots, files that share blocks
+ * with a copy) the apply may need more: then it waits for somebody to make room.
  */
 #ifndef APPLY_SPACE_H
 #define APPLY_SPACE_H

@@ -1,5 +1,6 @@
 /*
- * The inside of a Stage, for the files that bring bytes (fetch.c, segments.c) and those that
+ * The inside of a Stage, for the files that bring bytes (fetch.c,
+ * compare_files.c, staged_files.c, segments.c) and those that
  * account for them (stage.c).
  */
 #ifndef APPLY_STAGING_H
@@ -71,6 +72,21 @@ MUST_CHECK bool stage_entry_name(const Stage *stage, const PlanEntry *entry, siz
 
 /* The size that the file will have. */
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index);
+
+/* What was found out about an entry: STAGED_ bits. Any thread. */
+void stage_mark(Stage *stage, size_t index, unsigned bits);
+
+/* stage_fetch's steps but the fetch itself. Before it: files that are patched, or private copies of
+ * them, data files, and files of which not all bytes are fetched. */
+MUST_CHECK bool stage_prepare_files(Stage *stage, const Plan *plan, Error *error);
+
+/* Find the files that need not be fetched, and mark them equal in the plan (or gone). */
+MUST_CHECK bool stage_compare_files(Stage *stage, Source *source, Plan *plan, Error *error);
+
+/* After it: size and mode of a file that was staged whole. Not earlier: with mode 0400 we could not
+ * open it again. */
+MUST_CHECK bool stage_conclude_file(const Stage *stage, const PlanEntry *entry, size_t index,
+                                    Error *error);
 
 /* As many as the source grants, asked once: stage->workers. */
 MUST_CHECK bool stage_start_workers(Stage *stage, Source *source, Error *error);
