@@ -9,119 +9,79 @@
  */
 #include "phases/run.h"
 
-#include "apply/roots.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/workers.h"
-#include "io/file.h"
+#include "cluster/file_pieces.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES_MAX 32 /* of one request to the source */
-#define PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define BATCH_PIECES_MAX 32
+#define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is brought */
 
-typedef struct Piece
+/* What one worker holds. */
+typedef struct BlockComparer
 {
-    const PlanEntry *entry;
-    uint64_t offset;
-    uint32_t size;
-} Piece;
+    PieceFile target;
+    uint8_t *target_bytes; /* of one piece */
+} BlockComparer;
 
-/* The whole comparison, shared by the threads. */
-typedef struct Comparison
+/* The whole comparison, shared by the workers. */
+typedef struct BlockComparison
 {
     Run *run;
+    BlockComparer *comparers;
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
-    bool failed;          /* a thread has failed: the others stop */
     bool by_digest;       /* else the source's bytes are read, or received */
     double round_end;
     uint64_t done_bytes;
-} Comparison;
-
-/* What one thread holds. */
-typedef struct Batch
-{
-    Comparison *comparison;
-    Piece pieces[PIECES_MAX];
-    FetchRequest requests[PIECES_MAX];
-    size_t count;
-    const PlanEntry *open; /* whose file is open */
-    int fd;                /* -1: there is none that we may read */
-    char path[PATH_SIZE];
-    uint8_t *bytes; /* PIECE_SIZE of the target's */
-} Batch;
+} BlockComparison;
 
 /* ---- Which pieces ---- */
 
 /* Whole blocks. Of bytes that are not sent the rate is no concern. */
-static uint32_t size_of_pieces(const Comparison *comparison)
+static uint32_t compared_piece_size(const BlockComparison *comparison)
 {
     const Run *run = comparison->run;
     const uint32_t block_size = run->plan.block_size;
     const uint32_t most =
-        comparison->by_digest ? PIECE_SIZE : source_piece_size(run->source, FETCH_SIZE_MAX);
+        comparison->by_digest ? BLOCKS_PIECE_SIZE : source_piece_size(run->source, FETCH_SIZE_MAX);
 
     return most < block_size ? block_size : most - most % block_size;
 }
 
-static void take_batch(Batch *batch)
+/* One piece at a time, so that the round ends in time. */
+static bool next_compared_piece(void *context, PieceRange *range)
 {
-    Comparison *comparison = batch->comparison;
-    const Run *run = comparison->run;
-    const uint32_t limit = size_of_pieces(comparison);
+    BlockComparison *comparison = context;
+    const Plan *plan = &comparison->run->plan;
+    const uint32_t limit = compared_piece_size(comparison);
 
-    batch->count = 0;
-    pthread_mutex_lock(&comparison->lock);
-    while (!comparison->failed && batch->count < PIECES_MAX &&
-           comparison->index < run->plan.count && clock_seconds() < comparison->round_end)
+    for (; comparison->index < plan->count; comparison->index++, comparison->offset = 0)
     {
-        const PlanEntry *entry = &run->plan.entries[comparison->index];
-        const uint64_t left = plan_compared_size(&run->plan, entry) - comparison->offset;
-        const uint32_t size = left < limit ? (uint32_t) left : limit;
+        const PlanEntry *entry = &plan->entries[comparison->index];
+        const uint64_t left = plan_compared_size(plan, entry) - comparison->offset;
 
+        if (clock_seconds() >= comparison->round_end)
+            return false;
         if (left == 0)
-        {
-            comparison->index++;
-            comparison->offset = 0;
             continue;
-        }
-        batch->pieces[batch->count] = (Piece){entry, comparison->offset, size};
-        batch->requests[batch->count++] = (FetchRequest){entry->path, comparison->offset, size};
-        comparison->offset += size;
+        *range = (PieceRange){.file = comparison->index,
+                              .path = entry->path,
+                              .offset = comparison->offset,
+                              .size = left < limit ? left : limit};
+        comparison->offset += range->size;
+        return true;
     }
-    pthread_mutex_unlock(&comparison->lock);
+    return false;
 }
 
 /* ---- One piece ---- */
-
-/* Read the target's piece. What we may not read has no bytes: all of it differs. */
-static bool read_target(Batch *batch, const Piece *piece, size_t *length, Error *error)
-{
-    *length = 0;
-    if (batch->open != piece->entry)
-    {
-        bool found;
-
-        file_close(batch->fd);
-        batch->fd = -1;
-        batch->open = piece->entry;
-        if (!target_path(batch->path, sizeof(batch->path), batch->comparison->run->target.directory,
-                         piece->entry->path, error))
-            return false;
-        if (!file_open_read(batch->path, &batch->fd, &found, error) &&
-            error->error_number != EACCES)
-            return false;
-    }
-    return batch->fd < 0 || file_read_at(batch->fd, batch->path, batch->bytes, piece->size,
-                                         piece->offset, length, error);
-}
 
 /* Is the target's block what the source has there? By one of the digests that came, or by bytes. */
 static bool has_digest(const uint8_t *block, size_t size, uint64_t number, const uint8_t *source,
@@ -139,30 +99,42 @@ static bool has_bytes(const uint8_t *block, size_t size, uint64_t offset, const 
     return offset + size <= source_size && memcmp(block, source + offset, size) == 0;
 }
 
+static void name_differing_block(BlockComparison *comparison, const FilePiece *piece,
+                                 uint32_t offset, const RelationFile *file)
+{
+    const Run *run = comparison->run;
+    const PlanEntry *entry = &run->plan.entries[piece->file];
+
+    pthread_mutex_lock(&comparison->lock);
+    blockmap_add(run->compared, file->relation,
+                 entry->first_block +
+                     (BlockNumber) ((piece->offset + offset) / run->plan.block_size));
+    pthread_mutex_unlock(&comparison->lock);
+}
+
 /*
  * Name the blocks that differ. What the source has no longer (source NULL, or too short) is named
  * as well: the fetch finds out what became of the file.
  */
-static bool deliver(void *context, size_t index, const uint8_t *source, size_t source_size,
-                    Error *error)
+static bool compare_blocks(void *context, int worker, const FilePiece *piece, const uint8_t *source,
+                           size_t source_size, Error *error)
 {
-    Batch *batch = context;
-    Comparison *comparison = batch->comparison;
+    BlockComparison *comparison = context;
+    BlockComparer *comparer = &comparison->comparers[worker];
     const Run *run = comparison->run;
-    const Piece *piece = &batch->pieces[index];
     const uint32_t block_size = run->plan.block_size;
     RelationFile file;
     size_t length;
 
-    assert(index < batch->count);
-    if (!relpath_parse(run->shape.version, piece->entry->path, &file) ||
-        !read_target(batch, piece, &length, error))
+    if (!relpath_parse(run->shape.version, piece->path, &file) ||
+        !piece_file_read_target(&comparer->target, run->target.directory, piece,
+                                comparer->target_bytes, &length, error))
         return false;
     for (uint32_t offset = 0; offset < piece->size; offset += block_size)
     {
         const size_t left = offset < length ? length - offset : 0;
         const size_t size = left < block_size ? left : block_size;
-        const uint8_t *block = batch->bytes + offset;
+        const uint8_t *block = comparer->target_bytes + offset;
         const bool equal = source != NULL && size > 0 &&
                            (comparison->by_digest
                                 ? has_digest(block, size, offset / block_size, source, source_size)
@@ -170,11 +142,7 @@ static bool deliver(void *context, size_t index, const uint8_t *source, size_t s
 
         if (equal)
             continue;
-        pthread_mutex_lock(&comparison->lock);
-        blockmap_add(run->compared, file.relation,
-                     piece->entry->first_block +
-                         (BlockNumber) ((piece->offset + offset) / block_size));
-        pthread_mutex_unlock(&comparison->lock);
+        name_differing_block(comparison, piece, offset, &file);
     }
     progress_add(piece->size);
     pthread_mutex_lock(&comparison->lock);
@@ -183,57 +151,19 @@ static bool deliver(void *context, size_t index, const uint8_t *source, size_t s
     return true;
 }
 
-/* ---- The threads ---- */
-
-static bool work(void *context, int worker, size_t item, Error *error)
-{
-    Comparison *comparison = context;
-    Source *source = comparison->run->source;
-    Batch *batch = memory_allocate_zeroed(1, sizeof(*batch));
-    bool supported = true;
-    bool ok = true;
-
-    (void) item;
-    batch->comparison = comparison;
-    batch->fd = -1;
-    batch->bytes = memory_allocate(PIECE_SIZE);
-    while (ok)
-    {
-        take_batch(batch);
-        if (batch->count == 0)
-            break;
-        ok = stop_check(error) &&
-             (comparison->by_digest
-                  ? source->operations->digest_blocks(source, worker, batch->requests, batch->count,
-                                                      comparison->run->plan.block_size, deliver,
-                                                      batch, &supported, error)
-                  : source->operations->fetch(source, worker, batch->requests, batch->count,
-                                              deliver, batch, error));
-        assert(supported);
-    }
-    if (!ok)
-    {
-        pthread_mutex_lock(&comparison->lock);
-        comparison->failed = true;
-        pthread_mutex_unlock(&comparison->lock);
-    }
-    file_close(batch->fd);
-    free(batch->bytes);
-    free(batch);
-    return ok;
-}
+/* ---- All blocks ---- */
 
 /* Does the source compute digests? A server may not, a directory need not. */
-static bool ask_for_digests(Comparison *comparison, Error *error)
+static bool find_out_by_digest(BlockComparison *comparison, Error *error)
 {
     Source *source = comparison->run->source;
 
     return source->operations->digest_blocks(source, 0, NULL, 0, comparison->run->plan.block_size,
-                                             deliver, NULL, &comparison->by_digest, error);
+                                             NULL, NULL, &comparison->by_digest, error);
 }
 
 /* The WAL that the source has written meanwhile, before it removes it. */
-static bool bring_new_wal(Run *run, Error *error)
+static bool bring_written_wal(Run *run, Error *error)
 {
     Control control;
     Lsn end;
@@ -249,24 +179,68 @@ static bool bring_new_wal(Run *run, Error *error)
     return true;
 }
 
-static bool compare_all(Comparison *comparison, uint64_t total, Error *error)
+static BlockComparer *begin_block_comparers(int count)
+{
+    BlockComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
+
+    for (int i = 0; i < count; i++)
+        comparers[i] = (BlockComparer){.target = piece_file_closed(),
+                                       .target_bytes = memory_allocate(BLOCKS_PIECE_SIZE)};
+    return comparers;
+}
+
+static void end_block_comparers(BlockComparer *comparers, int count)
+{
+    for (int i = 0; i < count; i++)
+    {
+        file_close(comparers[i].target.fd);
+        free(comparers[i].target_bytes);
+    }
+    free(comparers);
+}
+
+/* Until the round ends, or all blocks are compared. */
+static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
+{
+    const Run *run = comparison->run;
+    FilePieces pieces = {.source = run->source,
+                         .question = comparison->by_digest ? ASK_BLOCK_DIGESTS : ASK_BYTES,
+                         .block_size = run->plan.block_size,
+                         .piece_size = compared_piece_size(comparison),
+                         .batch_pieces_max = BATCH_PIECES_MAX,
+                         .batch_bytes_max = UINT64_MAX,
+                         .context = comparison,
+                         .lock = &comparison->lock,
+                         .next_range = next_compared_piece,
+                         .take_answer = compare_blocks};
+    bool supported;
+    bool ok;
+
+    comparison->round_end = clock_seconds() + ROUND_SECONDS;
+    comparison->comparers = begin_block_comparers(workers);
+    ok = file_pieces_ask(&pieces, workers, &supported, error);
+    end_block_comparers(comparison->comparers, workers);
+    assert(supported);
+    return ok;
+}
+
+static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)
 {
     Run *run = comparison->run;
     int granted;
 
-    if (!ask_for_digests(comparison, error) ||
+    if (!find_out_by_digest(comparison, error) ||
         !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
         return false;
     while (comparison->index < run->plan.count)
     {
         bool ok;
 
-        comparison->round_end = clock_seconds() + ROUND_SECONDS;
         progress_begin("compared", total);
         progress_add(comparison->done_bytes);
-        ok = workers_run(granted, (size_t) granted, work, comparison, error);
+        ok = compare_for_a_round(comparison, granted, error);
         progress_end();
-        if (!ok || !bring_new_wal(run, error))
+        if (!ok || !bring_written_wal(run, error))
             return false;
     }
     return true;
@@ -274,7 +248,7 @@ static bool compare_all(Comparison *comparison, uint64_t total, Error *error)
 
 bool run_compare(Run *run, Error *error)
 {
-    Comparison comparison = {.run = run};
+    BlockComparison comparison = {.run = run};
     uint64_t total = 0;
     bool result;
 
@@ -285,7 +259,7 @@ bool run_compare(Run *run, Error *error)
     log_progress_message("comparing %llu MB of relations block by block",
                          (unsigned long long) (total / (1024 * 1024)));
     pthread_mutex_init(&comparison.lock, NULL);
-    result = compare_all(&comparison, total, error);
+    result = compare_all_blocks(&comparison, total, error);
     pthread_mutex_destroy(&comparison.lock);
     run->report->compared_bytes += comparison.done_bytes;
     if (result)
