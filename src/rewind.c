@@ -27,12 +27,13 @@ static bool no_rewind_required(Run *run, Error *error)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_look(run->target.directory, &found, &running, &pid, error) ||
+    if (!pid_file_look(run->clusters.target.directory, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(run->interlock, error)))
         return false;
     return !run->options->write_recovery_conf ||
-           recovery_write(run->target.directory, run->source, run->shape.version,
-                          run->options->source_server, run->options->keep, error);
+           recovery_write(run->clusters.target.directory, run->clusters.source,
+                          run->clusters.shape.version, run->options->source_server,
+                          run->options->keep, error);
 }
 
 /*
@@ -99,7 +100,7 @@ static void look_for_more(Run *run, Error *error)
 {
     Error stopped;
 
-    if (run->stage != NULL || error->kind == ERROR_RETRY || !stop_check(&stopped))
+    if (run->staged.stage != NULL || error->kind == ERROR_RETRY || !stop_check(&stopped))
         return;
     if (error->message[0] != '\0')
         run_add_problem(run, error);
@@ -139,22 +140,22 @@ static void clean_up(Run *run, RewindOutcome outcome)
 {
     Error error = {0};
 
-    if (run->stage != NULL && outcome == REWIND_UNTOUCHED)
-        stage_abandon(run->stage);
-    stage_free(run->stage);
+    if (run->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
+        stage_abandon(run->staged.stage);
+    stage_free(run->staged.stage);
     if (run->scratch != NULL && !run_remove_scratch(run, &error))
         log_warning("%s", error.message);
     file_close(run->scratch_lock);
-    scan_destroy(run->scan);
-    archive_destroy(run->archive);
-    archive_destroy(run->target_wal);
+    scan_destroy(run->diverged.scan);
+    archive_destroy(run->target_wal.archive);
+    archive_destroy(run->target_wal.own);
     archive_destroy(run->source_archive);
-    plan_free(&run->plan);
-    blockmap_destroy(run->compared);
-    blockmap_destroy(run->rebuilt);
-    listing_free(&run->source_files);
-    listing_free(&run->target_files);
-    source_close(run->source);
+    plan_free(&run->planned.plan);
+    blockmap_destroy(run->recovery.compared);
+    blockmap_destroy(run->recovery.rebuilt);
+    listing_free(&run->planned.source_files);
+    listing_free(&run->planned.target_files);
+    source_close(run->clusters.source);
     interlock_release(run->interlock);
 }
 

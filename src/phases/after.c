@@ -24,7 +24,8 @@ static bool join_path(const Run *run, const char *name, char path[PATH_SIZE])
 {
     Error ignored;
 
-    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : run->target.directory, name, &ignored);
+    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : run->clusters.target.directory, name,
+                     &ignored);
 }
 
 static bool read_target_file(void *context, const char *name, Buffer *content, bool *found)
@@ -88,7 +89,7 @@ static const char *below_target(void *context, const char *path)
 {
     const Run *run = context;
 
-    return place_below(path, run->target.directory);
+    return place_below(path, run->clusters.target.directory);
 }
 
 /* postgresql.conf, or what --config-file names: in the target by its path there, else absolute.
@@ -137,7 +138,7 @@ static const char *own_path(const Run *run, const char *base, const char *value)
 {
     if (value[0] == '/')
     {
-        value = place_below(value, run->target.directory);
+        value = place_below(value, run->clusters.target.directory);
         base = "";
     }
     return value != NULL ? settings_path(run->arena, base, value) : NULL;
@@ -151,7 +152,7 @@ static const char *own_link(const Run *run, const char *path)
     const char *result = NULL;
     Error ignored;
 
-    if (path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
+    if (path_join(full, sizeof(full), run->clusters.target.directory, path, &ignored) &&
         file_read_link(full, &text, &ignored))
         result = own_path(run, path, buffer_string(&text));
     buffer_free(&text);
@@ -228,12 +229,12 @@ static bool has_plan(const Run *run)
 /* Who gives the file. Neither: it will not be there, or -R makes it. */
 static void who_gives(const Run *run, const char *path, bool *target, bool *source)
 {
-    const PlanEntry *entry = has_plan(run) ? plan_find(&run->plan, path) : NULL;
+    const PlanEntry *entry = has_plan(run) ? plan_find(&run->planned.plan, path) : NULL;
 
-    *target = !has_plan(run) || entry == NULL || plan_keeps(&run->plan, path) ||
+    *target = !has_plan(run) || entry == NULL || plan_keeps(&run->planned.plan, path) ||
               (entry->action == ACTION_NONE && !entry->claimed);
     *source = !*target && entry->action != ACTION_REMOVE &&
-              listing_find(&run->source_files, path) != NULL;
+              listing_find(&run->planned.source_files, path) != NULL;
 }
 
 typedef struct Result
@@ -244,8 +245,8 @@ typedef struct Result
 
 static bool read_source_file(Result *result, const char *path, Buffer *content, bool *found)
 {
-    const ListedFile *file = listing_find(&result->run->source_files, path);
-    Source *source = result->run->source;
+    const ListedFile *file = listing_find(&result->run->planned.source_files, path);
+    Source *source = result->run->clusters.source;
     Error error = {0};
 
     *found = file != NULL;
@@ -270,7 +271,7 @@ static bool read_resulting_file(void *context, const char *path, Buffer *content
     if (target)
         return read_target_file(result->run, path, content, found);
     /* -R changes the source's file. */
-    if (!source && listing_find(&result->run->source_files, path) == NULL)
+    if (!source && listing_find(&result->run->planned.source_files, path) == NULL)
         return true;
     return read_source_file(result, path, content, found);
 }
@@ -279,12 +280,13 @@ static void list_resulting_directory(void *context, const char *directory, Arena
                                      const char *const **items, size_t *count)
 {
     const Result *result = context;
-    const Listing *listing = &result->run->source_files;
+    const Listing *listing = &result->run->planned.source_files;
     const size_t length = strlen(directory);
     Names names = {.arena = arena};
     Error ignored;
 
-    if (directory[0] == '/' || !has_plan(result->run) || plan_keeps(&result->run->plan, directory))
+    if (directory[0] == '/' || !has_plan(result->run) ||
+        plan_keeps(&result->run->planned.plan, directory))
     {
         list_target_directory(result->run, directory, arena, items, count);
         return;
@@ -319,7 +321,7 @@ static bool will_have(const Run *run, const char *path)
     who_gives(run, path, &target, &source);
     if (!target)
         return source;
-    return path_join(full, sizeof(full), run->target.directory, path, &ignored) &&
+    return path_join(full, sizeof(full), run->clusters.target.directory, path, &ignored) &&
            file_lstat(full, &status, &found, &ignored) && found;
 }
 
@@ -420,10 +422,10 @@ static void compare_files(Result *result, ReportNext *next)
 {
     const Run *run = result->run;
 
-    next->files = arena_allocate(run->arena, (run->plan.count + 1) * sizeof(*next->files));
-    for (size_t i = 0; i < run->plan.count; i++)
+    next->files = arena_allocate(run->arena, (run->planned.plan.count + 1) * sizeof(*next->files));
+    for (size_t i = 0; i < run->planned.plan.count; i++)
     {
-        const PlanEntry *entry = &run->plan.entries[i];
+        const PlanEntry *entry = &run->planned.plan.entries[i];
 
         if (entry->type == FILE_REGULAR && entry->action != ACTION_NONE &&
             strncmp(entry->path, "postgresql.", 11) != 0 && keep_is_configuration(entry->path) &&
@@ -472,10 +474,11 @@ static void look_at_slots_in(Run *run, const Listing *listing, const char *state
 
         if (strncmp(path, prefix, strlen(prefix)) == 0 && strchr(name, '/') == NULL &&
             listing->files[i].type == FILE_DIRECTORY)
-            add_slot(run, next,
-                     (ReportSlot){name,
-                                  listing == &run->target_files ? type_of_slot(run, path) : NULL,
-                                  state});
+            add_slot(
+                run, next,
+                (ReportSlot){name,
+                             listing == &run->planned.target_files ? type_of_slot(run, path) : NULL,
+                             state});
     }
 }
 
@@ -483,7 +486,8 @@ static void look_at_slots_in(Run *run, const Listing *listing, const char *state
 static void look_at_used_slot(Run *run, const char *name, ReportNext *next)
 {
     const char *const parameters[] = {name};
-    struct Connection *connection = run->source != NULL ? source_connection(run->source) : NULL;
+    struct Connection *connection =
+        run->clusters.source != NULL ? source_connection(run->clusters.source) : NULL;
     char instance[CONNECTION_INSTANCE_SIZE];
     Error ignored;
     char *type = NULL;
@@ -518,9 +522,9 @@ static const char *written_conninfo(const Run *run)
     const char *result = NULL;
     Error ignored;
 
-    if (run->source != NULL && source_connection(run->source) != NULL &&
-        recovery_conninfo(run->source, run->shape.version, run->options->source_server, &text,
-                          &ignored))
+    if (run->clusters.source != NULL && source_connection(run->clusters.source) != NULL &&
+        recovery_conninfo(run->clusters.source, run->clusters.shape.version,
+                          run->options->source_server, &text, &ignored))
         result = arena_strdup(run->arena, buffer_string(&text));
     buffer_free(&text);
     return result;
@@ -561,7 +565,8 @@ static const char *find_manager(const Run *run)
         Error ignored;
         bool found;
 
-        if (path_join(path, sizeof(path), run->target.directory, managers[i].file, &ignored) &&
+        if (path_join(path, sizeof(path), run->clusters.target.directory, managers[i].file,
+                      &ignored) &&
             file_lstat(path, &status, &found, &ignored) && found)
             return managers[i].name;
     }
@@ -573,14 +578,14 @@ static void look_at_recovery(Result *result, const SettingsReader *reader, const
                              ReportNext *next)
 {
     Run *run = result->run;
-    const bool in_file = run->target.control.version->recovery_settings == RECOVERY_CONF;
+    const bool in_file = run->clusters.target.control.version->recovery_settings == RECOVERY_CONF;
     const bool written = run->options->write_recovery_conf && has_plan(run);
     Settings recovery = *now;
 
     if (in_file)
     {
         recovery = (Settings){.arena = run->arena};
-        if (!has_plan(run) || !written || plan_keeps(&run->plan, "recovery.conf"))
+        if (!has_plan(run) || !written || plan_keeps(&run->planned.plan, "recovery.conf"))
             settings_read(&recovery, reader, "recovery.conf");
     }
     next->standby = written || (in_file ? is_on(settings_value(&recovery, "standby_mode"))
@@ -621,17 +626,20 @@ static bool look_at_all(Run *run, Error *error)
     {
         read_former_settings(run, &former);
         conninfo = run->options->write_recovery_conf ? written_conninfo(run) : NULL;
-        if (conninfo != NULL && run->target.control.version->recovery_settings != RECOVERY_CONF)
+        if (conninfo != NULL &&
+            run->clusters.target.control.version->recovery_settings != RECOVERY_CONF)
             settings_set(&now, "primary_conninfo", conninfo);
         compare_all_settings(run, &former, &now, next);
         compare_files(&result, next);
-        look_at_slots_in(run, &run->target_files, "removed", next);
-        if (!run->shape.version->exclusion_lists)
-            look_at_slots_in(run, &run->source_files, "copied", next);
-        next->kept = arena_allocate(run->arena, (run->plan.kept_count + 1) * sizeof(*next->kept));
-        for (size_t i = 0; i < run->plan.kept_count; i++)
-            if (run->plan.kept[i].on_target)
-                next->kept[next->kept_count++] = arena_strdup(run->arena, run->plan.kept[i].path);
+        look_at_slots_in(run, &run->planned.target_files, "removed", next);
+        if (!run->clusters.shape.version->exclusion_lists)
+            look_at_slots_in(run, &run->planned.source_files, "copied", next);
+        next->kept =
+            arena_allocate(run->arena, (run->planned.plan.kept_count + 1) * sizeof(*next->kept));
+        for (size_t i = 0; i < run->planned.plan.kept_count; i++)
+            if (run->planned.plan.kept[i].on_target)
+                next->kept[next->kept_count++] =
+                    arena_strdup(run->arena, run->planned.plan.kept[i].path);
     }
     look_at_recovery(&result, &reader, &now, next);
     if (result.error.kind == ERROR_RETRY)
@@ -651,16 +659,17 @@ void phase_say_next(Run *run)
     const bool pending = run->report->dry_run && run->report->resumed;
 
     if (!next->known && !pending &&
-        (run->target.control.version == NULL || !look_at_all(run, &ignored)))
+        (run->clusters.target.control.version == NULL || !look_at_all(run, &ignored)))
         return;
     next->known = true;
     if (run->report->planned)
         next->wal_from = wal_segment_start(
-            &run->shape, wal_segment_of(&run->shape, run->report->source_end != LSN_INVALID
-                                                         ? run->report->source_end
-                                                         : run_wal_end(run)));
+            &run->clusters.shape,
+            wal_segment_of(&run->clusters.shape, run->report->source_end != LSN_INVALID
+                                                     ? run->report->source_end
+                                                     : run_wal_end(run)));
     else
-        next->wal_from = run->target_end;
+        next->wal_from = run->diverged.target_end;
     report_next_steps(run->report);
     report_next_say(run->report);
 }

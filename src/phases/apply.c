@@ -12,7 +12,7 @@ bool run_finish_apply(Run *run, Error *error)
                                   .jobs = run->options->jobs,
                                   .patience_seconds = PATIENCE_SECONDS};
 
-    return apply_finish(run->target.directory, run->interlock, &options, error);
+    return apply_finish(run->clusters.target.directory, run->interlock, &options, error);
 }
 
 bool phase_apply(Run *run, RewindOutcome *outcome, Error *error)
@@ -22,7 +22,7 @@ bool phase_apply(Run *run, RewindOutcome *outcome, Error *error)
     if (!stop_check(error))
         return false;
     signals_hold_off();
-    result = apply_commit(run->target.directory, run->interlock, &committed, error);
+    result = apply_commit(run->clusters.target.directory, run->interlock, &committed, error);
     if (committed)
         *outcome = REWIND_COMMITTED;
     if (!result)

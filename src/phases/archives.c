@@ -71,21 +71,21 @@ static Archive *open_own_wal(ArchiveOptions options)
 
 bool run_open_archives(Run *run, Error *error)
 {
-    const Control *control = &run->target.control;
+    const Control *control = &run->clusters.target.control;
     char *redo_name = arena_allocate(run->arena, WAL_NAME_SIZE);
     ArchiveOptions archive = {
-        .shape = run->shape,
+        .shape = run->clusters.shape,
         .data_block_size = control->block_size,
-        .history = &run->target_history,
-        .data_directory = run->target.directory,
-        .wal_directory = arena_printf(run->arena, "%s/pg_wal", run->target.directory),
+        .history = &run->clusters.target_history,
+        .data_directory = run->clusters.target.directory,
+        .wal_directory = arena_printf(run->arena, "%s/pg_wal", run->clusters.target.directory),
         .scratch_directory = run->scratch,
         .archive_directory = run->options->wal_archive,
         .restore_command = run->restore_command,
         .redo_file_name = redo_name,
         .retry_timeout_seconds = run->options->retry_timeout_seconds,
         .known_end = known_end(control),
-        .last_needed = run->target.has_backup_label ? LSN_INVALID : last_needed(control),
+        .last_needed = run->clusters.target.has_backup_label ? LSN_INVALID : last_needed(control),
         .fetch = fetch_segment,
         .fetch_context = run,
     };
@@ -95,17 +95,19 @@ bool run_open_archives(Run *run, Error *error)
     if (archive.archive_directory != NULL &&
         !dir_names(archive.archive_directory, look_at_nothing, NULL, NULL, error))
         return error_hint(error, "--wal-archive wants a directory that can be read.");
-    wal_segment_name(&run->shape, control->checkpoint.timeline,
-                     wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
-    run->archive = archive_create(&archive);
-    run->target_wal = open_own_wal(archive);
+    wal_segment_name(&run->clusters.shape, control->checkpoint.timeline,
+                     wal_segment_of(&run->clusters.shape, control->checkpoint.redo), redo_name);
+    run->target_wal.archive = archive_create(&archive);
+    run->target_wal.own = open_own_wal(archive);
     /* For segments of the source's history that neither side has: not what the target's pg_wal has
      * under that name. */
     archive.wal_directory = run->scratch;
-    archive.history = &run->source_history;
+    archive.history = &run->clusters.source_history;
     /* A server says where its WAL ends, and has that segment. */
-    archive.known_end = run->source->is_server ? LSN_INVALID : known_end(&run->source_control);
-    archive.last_needed = run->source->is_server ? LSN_INVALID : last_needed(&run->source_control);
+    archive.known_end =
+        run->clusters.source->is_server ? LSN_INVALID : known_end(&run->source_state.control);
+    archive.last_needed =
+        run->clusters.source->is_server ? LSN_INVALID : last_needed(&run->source_state.control);
     archive.fetch = NULL;
     run->source_archive = archive_create(&archive);
     return true;

@@ -64,9 +64,10 @@ typedef struct Batch
 static uint32_t size_of_pieces(const Comparison *comparison)
 {
     const Run *run = comparison->run;
-    const uint32_t block_size = run->plan.block_size;
-    const uint32_t most =
-        comparison->by_digest ? PIECE_SIZE : source_piece_size(run->source, FETCH_SIZE_MAX);
+    const uint32_t block_size = run->planned.plan.block_size;
+    const uint32_t most = comparison->by_digest
+                              ? PIECE_SIZE
+                              : source_piece_size(run->clusters.source, FETCH_SIZE_MAX);
 
     return most < block_size ? block_size : most - most % block_size;
 }
@@ -80,10 +81,10 @@ static void take_batch(Batch *batch)
     batch->count = 0;
     pthread_mutex_lock(&comparison->lock);
     while (!comparison->failed && batch->count < PIECES_MAX &&
-           comparison->index < run->plan.count && clock_seconds() < comparison->round_end)
+           comparison->index < run->planned.plan.count && clock_seconds() < comparison->round_end)
     {
-        const PlanEntry *entry = &run->plan.entries[comparison->index];
-        const uint64_t left = plan_compared_size(&run->plan, entry) - comparison->offset;
+        const PlanEntry *entry = &run->planned.plan.entries[comparison->index];
+        const uint64_t left = plan_compared_size(&run->planned.plan, entry) - comparison->offset;
         const uint32_t size = left < limit ? (uint32_t) left : limit;
 
         if (left == 0)
@@ -112,8 +113,9 @@ static bool read_target(Batch *batch, const Piece *piece, size_t *length, Error 
         file_close(batch->fd);
         batch->fd = -1;
         batch->open = piece->entry;
-        if (!target_path(batch->path, sizeof(batch->path), batch->comparison->run->target.directory,
-                         piece->entry->path, error))
+        if (!target_path(batch->path, sizeof(batch->path),
+                         batch->comparison->run->clusters.target.directory, piece->entry->path,
+                         error))
             return false;
         if (!file_open_read(batch->path, &batch->fd, &found, error) &&
             error->error_number != EACCES)
@@ -150,12 +152,12 @@ static bool deliver(void *context, size_t index, const uint8_t *source, size_t s
     Comparison *comparison = batch->comparison;
     const Run *run = comparison->run;
     const Piece *piece = &batch->pieces[index];
-    const uint32_t block_size = run->plan.block_size;
+    const uint32_t block_size = run->planned.plan.block_size;
     RelationFile file;
     size_t length;
 
     assert(index < batch->count);
-    if (!relpath_parse(run->shape.version, piece->entry->path, &file) ||
+    if (!relpath_parse(run->clusters.shape.version, piece->entry->path, &file) ||
         !read_target(batch, piece, &length, error))
         return false;
     for (uint32_t offset = 0; offset < piece->size; offset += block_size)
@@ -171,7 +173,7 @@ static bool deliver(void *context, size_t index, const uint8_t *source, size_t s
         if (equal)
             continue;
         pthread_mutex_lock(&comparison->lock);
-        blockmap_add(run->compared, file.relation,
+        blockmap_add(run->recovery.compared, file.relation,
                      piece->entry->first_block +
                          (BlockNumber) ((piece->offset + offset) / block_size));
         pthread_mutex_unlock(&comparison->lock);
@@ -188,7 +190,7 @@ static bool deliver(void *context, size_t index, const uint8_t *source, size_t s
 static bool work(void *context, int worker, size_t item, Error *error)
 {
     Comparison *comparison = context;
-    Source *source = comparison->run->source;
+    Source *source = comparison->run->clusters.source;
     Batch *batch = memory_allocate_zeroed(1, sizeof(*batch));
     bool supported = true;
     bool ok = true;
@@ -205,8 +207,8 @@ static bool work(void *context, int worker, size_t item, Error *error)
         ok = stop_check(error) &&
              (comparison->by_digest
                   ? source->operations->digest_blocks(source, worker, batch->requests, batch->count,
-                                                      comparison->run->plan.block_size, deliver,
-                                                      batch, &supported, error)
+                                                      comparison->run->planned.plan.block_size,
+                                                      deliver, batch, &supported, error)
                   : source->operations->fetch(source, worker, batch->requests, batch->count,
                                               deliver, batch, error));
         assert(supported);
@@ -226,10 +228,11 @@ static bool work(void *context, int worker, size_t item, Error *error)
 /* Does the source compute digests? A server may not, a directory need not. */
 static bool ask_for_digests(Comparison *comparison, Error *error)
 {
-    Source *source = comparison->run->source;
+    Source *source = comparison->run->clusters.source;
 
-    return source->operations->digest_blocks(source, 0, NULL, 0, comparison->run->plan.block_size,
-                                             deliver, NULL, &comparison->by_digest, error);
+    return source->operations->digest_blocks(source, 0, NULL, 0,
+                                             comparison->run->planned.plan.block_size, deliver,
+                                             NULL, &comparison->by_digest, error);
 }
 
 /* The WAL that the source has written meanwhile, before it removes it. */
@@ -238,12 +241,12 @@ static bool bring_new_wal(Run *run, Error *error)
     Control control;
     Lsn end;
 
-    if (run->options->dry_run || !run->source->is_server)
+    if (run->options->dry_run || !run->clusters.source->is_server)
         return true;
     if (!run_read_source_again(run, &control, error))
         return false;
     end = run_wal_end(run);
-    if (!run_bring_source_wal(run, run->early.redo, end, error))
+    if (!run_bring_source_wal(run, run->recovery.early.redo, end, error))
         return false;
     run->source_wal_brought_end = end;
     return true;
@@ -255,9 +258,10 @@ static bool compare_all(Comparison *comparison, uint64_t total, Error *error)
     int granted;
 
     if (!ask_for_digests(comparison, error) ||
-        !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
+        !run->clusters.source->operations->start_workers(run->clusters.source, run->options->jobs,
+                                                         &granted, error))
         return false;
-    while (comparison->index < run->plan.count)
+    while (comparison->index < run->planned.plan.count)
     {
         bool ok;
 
@@ -280,8 +284,8 @@ bool run_compare(Run *run, Error *error)
 
     if (run->problems > 0)
         return true; /* the run ends before anything is staged */
-    for (size_t i = 0; i < run->plan.count; i++)
-        total += plan_compared_size(&run->plan, &run->plan.entries[i]);
+    for (size_t i = 0; i < run->planned.plan.count; i++)
+        total += plan_compared_size(&run->planned.plan, &run->planned.plan.entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",
                          (unsigned long long) (total / (1024 * 1024)));
     pthread_mutex_init(&comparison.lock, NULL);
@@ -289,7 +293,7 @@ bool run_compare(Run *run, Error *error)
     pthread_mutex_destroy(&comparison.lock);
     run->report->compared_bytes += comparison.done_bytes;
     if (result)
-        plan_name_blocks(&run->input, &run->plan);
+        plan_name_blocks(&run->planned.input, &run->planned.plan);
     return result;
 }
 
@@ -297,22 +301,23 @@ bool run_compare(Run *run, Error *error)
 
 void run_begin_comparison(Run *run)
 {
-    blockmap_destroy(run->compared);
-    run->compared = blockmap_create();
-    run->scanned = (ScanResult){.blocks = run->compared};
-    run->early = start_of_source(&run->source_control);
-    run->report->redo = run->early.redo;
+    blockmap_destroy(run->recovery.compared);
+    run->recovery.compared = blockmap_create();
+    run->changes.scanned = (ScanResult){.blocks = run->recovery.compared};
+    run->recovery.early = start_of_source(&run->source_state.control);
+    run->report->redo = run->recovery.early.redo;
 }
 
 /* Where the histories part at the latest, for who wants to know: nothing depends on it. */
 static void report_histories(Run *run)
 {
-    const History *target = &run->target_history;
+    const History *target = &run->clusters.target_history;
     char text[LSN_TEXT_SIZE];
     size_t common;
     Lsn latest;
 
-    if (target->count == 0 || !history_common(&run->source_history, target, &common, &latest) ||
+    if (target->count == 0 ||
+        !history_common(&run->clusters.source_history, target, &common, &latest) ||
         latest == LSN_INVALID)
         return;
     run->report->diverged = true;
@@ -324,13 +329,13 @@ static void report_histories(Run *run)
 
 void run_skip_divergence(Run *run)
 {
-    const Control *control = &run->target.control;
+    const Control *control = &run->clusters.target.control;
 
-    run->divergence = LSN_INVALID; /* so no WAL of the target is kept */
-    run->target_end = control->checkpoint_lsn > control->min_recovery_point
-                          ? control->checkpoint_lsn
-                          : control->min_recovery_point;
-    run->input = run_plan_input(run, LSN_INVALID);
+    run->diverged.lsn = LSN_INVALID; /* so no WAL of the target is kept */
+    run->diverged.target_end = control->checkpoint_lsn > control->min_recovery_point
+                                   ? control->checkpoint_lsn
+                                   : control->min_recovery_point;
+    run->planned.input = run_plan_input(run, LSN_INVALID);
     report_histories(run);
     log_info("comparing all blocks with the source's");
 }

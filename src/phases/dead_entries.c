@@ -51,14 +51,14 @@ static bool note_database(void *context, RelationId id, const BlockMapRelation *
 static void name_block(Search *search, RelationId relation, BlockNumber block)
 {
     pthread_mutex_lock(&search->lock);
-    search->found_blocks += blockmap_add(search->run->scanned.blocks, relation, block);
+    search->found_blocks += blockmap_add(search->run->changes.scanned.blocks, relation, block);
     pthread_mutex_unlock(&search->lock);
 }
 
 static void judge_pages(Search *search, const RelationFile *file, BlockNumber first,
                         const uint8_t *bytes, size_t size)
 {
-    const uint32_t block_size = search->run->plan.block_size;
+    const uint32_t block_size = search->run->planned.plan.block_size;
 
     for (size_t offset = 0; offset + block_size <= size; offset += block_size)
     {
@@ -73,12 +73,13 @@ static void judge_pages(Search *search, const RelationFile *file, BlockNumber fi
 static bool read_file(Search *search, const PlanEntry *entry, const RelationFile *file,
                       Error *error)
 {
-    const uint64_t size = plan_compared_size(&search->run->plan, entry);
+    const uint64_t size = plan_compared_size(&search->run->planned.plan, entry);
     uint8_t *bytes = memory_allocate(PIECE_SIZE);
     char path[PATH_SIZE];
     size_t length = PIECE_SIZE;
     int fd = -1;
-    bool ok = target_path(path, sizeof(path), search->run->target.directory, entry->path, error) &&
+    bool ok = target_path(path, sizeof(path), search->run->clusters.target.directory, entry->path,
+                          error) &&
               file_open_read(path, &fd, NULL, error);
 
     for (uint64_t offset = 0; ok && offset < size && length == PIECE_SIZE; offset += PIECE_SIZE)
@@ -86,7 +87,8 @@ static bool read_file(Search *search, const PlanEntry *entry, const RelationFile
         ok = stop_check(error) && file_read_at(fd, path, bytes, PIECE_SIZE, offset, &length, error);
         if (ok)
             judge_pages(search, file,
-                        entry->first_block + (BlockNumber) (offset / search->run->plan.block_size),
+                        entry->first_block +
+                            (BlockNumber) (offset / search->run->planned.plan.block_size),
                         bytes, length);
     }
     file_close(fd);
@@ -98,11 +100,12 @@ static bool read_file(Search *search, const PlanEntry *entry, const RelationFile
 static bool read_entry(void *context, int worker, size_t item, Error *error)
 {
     Search *search = context;
-    const PlanEntry *entry = &search->run->plan.entries[item];
+    const PlanEntry *entry = &search->run->planned.plan.entries[item];
     RelationFile file;
 
     (void) worker;
-    return !entry->by_blocks || !relpath_parse(search->run->shape.version, entry->path, &file) ||
+    return !entry->by_blocks ||
+           !relpath_parse(search->run->clusters.shape.version, entry->path, &file) ||
            !has_database(search, file.relation.database) || read_file(search, entry, &file, error);
 }
 
@@ -111,18 +114,18 @@ bool run_find_dead_entries(Run *run, Error *error)
     Search search = {.run = run};
     bool result;
 
-    if (!run->dead_entries_unlogged || run->problems > 0)
+    if (!run->changes.dead_entries_unlogged || run->problems > 0)
         return true;
     log_progress_message("reading indexes of the target for entries marked as dead without WAL");
-    blockmap_each(run->scanned.blocks, note_database, &search);
+    blockmap_each(run->changes.scanned.blocks, note_database, &search);
     pthread_mutex_init(&search.lock, NULL);
-    result = workers_run(run->options->jobs, run->plan.count, read_entry, &search, error);
+    result = workers_run(run->options->jobs, run->planned.plan.count, read_entry, &search, error);
     pthread_mutex_destroy(&search.lock);
     buffer_free(&search.databases);
     log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
               (unsigned long long) (search.read_bytes / (1024 * 1024)),
               (unsigned long long) search.found_blocks);
     if (result)
-        plan_name_blocks(&run->input, &run->plan);
+        plan_name_blocks(&run->planned.input, &run->planned.plan);
     return result;
 }

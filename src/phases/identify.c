@@ -23,31 +23,32 @@ static bool open_source(Run *run, Error *error)
     if (options->source_server != NULL)
     {
         if (!source_server_open(options->source_server, options->retry_timeout_seconds,
-                                options->max_rate, &run->source, error))
+                                options->max_rate, &run->clusters.source, error))
             return false;
     }
-    else if (!source_directory_open(options->source_directory, options->max_rate, &run->source,
-                                    error))
+    else if (!source_directory_open(options->source_directory, options->max_rate,
+                                    &run->clusters.source, error))
         return false;
-    run->report->source = arena_strdup(run->arena, run->source->description);
+    run->report->source = arena_strdup(run->arena, run->clusters.source->description);
     return true;
 }
 
 static bool check_same_system(const Run *run, Error *error)
 {
-    if (run->source_control.system_identifier == run->target.control.system_identifier)
+    if (run->source_state.control.system_identifier ==
+        run->clusters.target.control.system_identifier)
         return true;
     error_set(error, ERROR_IMPOSSIBLE,
               "source and target clusters are from different systems"); /* contract */
     return error_detail(error, "System identifier of the source is %llu, of the target %llu.",
-                        (unsigned long long) run->source_control.system_identifier,
-                        (unsigned long long) run->target.control.system_identifier);
+                        (unsigned long long) run->source_state.control.system_identifier,
+                        (unsigned long long) run->clusters.target.control.system_identifier);
 }
 
 static bool check_same_version(const Run *run, Error *error)
 {
-    const Control *source = &run->source_control;
-    const Control *target = &run->target.control;
+    const Control *source = &run->source_state.control;
+    const Control *target = &run->clusters.target.control;
 
     if (source->control_version == target->control_version &&
         source->catalog_version == target->catalog_version &&
@@ -67,7 +68,7 @@ static bool check_same_version(const Run *run, Error *error)
 
 static bool check_hints_logged(const Run *run, Error *error)
 {
-    const Control *target = &run->target.control;
+    const Control *target = &run->clusters.target.control;
 
     if (target->data_checksum_version != 0 || target->wal_log_hints)
         return true;
@@ -82,7 +83,8 @@ static bool check_hints_logged(const Run *run, Error *error)
 
 static bool check_same_checksums(const Run *run, Error *error)
 {
-    if (run->source_control.data_checksum_version == run->target.control.data_checksum_version)
+    if (run->source_state.control.data_checksum_version ==
+        run->clusters.target.control.data_checksum_version)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
@@ -93,12 +95,13 @@ static bool check_same_checksums(const Run *run, Error *error)
 /* With checksums hints are logged; but not before they were enabled. */
 static bool check_checksums_are_old(const Run *run, Error *error)
 {
-    const Control *target = &run->target.control;
+    const Control *target = &run->clusters.target.control;
     bool rewritten;
 
     if (target->data_checksum_version == 0 || target->wal_log_hints)
         return true;
-    if (!target_rewritten_since_stop(&run->target, &run->shape, &rewritten, error))
+    if (!target_rewritten_since_stop(&run->clusters.target, &run->clusters.shape, &rewritten,
+                                     error))
         return false;
     if (!rewritten)
         return true;
@@ -107,7 +110,7 @@ static bool check_checksums_are_old(const Run *run, Error *error)
     error_detail(error,
                  "Every file in \"%s/base\" was written since. Hint bits that were set "
                  "before, without \"wal_log_hints\", are in no WAL.",
-                 run->target.directory);
+                 run->clusters.target.directory);
     return error_hint(error, "Compare all blocks instead with --compare. If the directory was only "
                              "copied since the server stopped, copy it again with the times of "
                              "its files.");
@@ -116,7 +119,7 @@ static bool check_checksums_are_old(const Run *run, Error *error)
 /* That it is minimal now; whether it was meanwhile is told by its WAL. */
 static bool check_target_logged(const Run *run, Error *error)
 {
-    if (run->target.control.wal_level != WAL_LEVEL_MINIMAL)
+    if (run->clusters.target.control.wal_level != WAL_LEVEL_MINIMAL)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
     error_detail(error, "Changes made with it are in no WAL.");
@@ -126,11 +129,11 @@ static bool check_target_logged(const Run *run, Error *error)
 /* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */
 static int patience_with_server(const Run *run, long *pid)
 {
-    const char *directory = run->target.directory;
+    const char *directory = run->clusters.target.directory;
     Error told_later;
     bool running;
 
-    if (target_server_running(&run->target, &running, pid, &told_later) && running)
+    if (target_server_running(&run->clusters.target, &running, pid, &told_later) && running)
         return pid_file_is_stopping(directory) ? run->options->wait_timeout_seconds : STOP_SECONDS;
     return server_process_find(directory, pid, &told_later) && *pid != 0 ? STOP_SECONDS : 0;
 }
@@ -167,28 +170,29 @@ static bool check_no_process_left(const Run *run, Error *error)
 {
     long pid;
 
-    if (!server_process_find(run->target.directory, &pid, error))
+    if (!server_process_find(run->clusters.target.directory, &pid, error))
         return false;
     if (pid == 0)
         return true;
     error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
     error_detail(error, "Process %ld of a server that crashed still works in \"%s\".", pid,
-                 run->target.directory);
+                 run->clusters.target.directory);
     return error_hint(error, "End all processes that the server has left.");
 }
 
 static bool check_target_stopped(const Run *run, Error *error)
 {
-    const ControlState state = run->target.control.state;
+    const ControlState state = run->clusters.target.control.state;
     bool running;
     long pid;
 
-    if (!target_server_running(&run->target, &running, &pid, error))
+    if (!target_server_running(&run->clusters.target, &running, &pid, error))
         return false;
     if (running)
     {
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, run->target.directory);
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
+                     run->clusters.target.directory);
         return error_hint(error,
                           "Stop the server. If process %ld is no server of this directory, the "
                           "file postmaster.pid there was left by one that crashed: remove it.",
@@ -207,9 +211,9 @@ static bool check_target_stopped(const Run *run, Error *error)
 
 static bool check_source_stopped(const Run *run, Error *error)
 {
-    const ControlState state = run->source_control.state;
+    const ControlState state = run->source_state.control.state;
 
-    if (run->source->is_server || state == STATE_SHUTDOWNED ||
+    if (run->clusters.source->is_server || state == STATE_SHUTDOWNED ||
         state == STATE_SHUTDOWNED_IN_RECOVERY)
         return true;
     return error_set(error, ERROR_FAILED,
@@ -219,7 +223,7 @@ static bool check_source_stopped(const Run *run, Error *error)
 /* Can the source's files be made consistent by WAL up to where it stands? */
 static bool check_source_complete(const Run *run, Error *error)
 {
-    const Control *source = &run->source_control;
+    const Control *source = &run->source_state.control;
 
     if (source->backup_start_point != LSN_INVALID)
     {
@@ -239,10 +243,10 @@ static bool check_not_same_directory(const Run *run, Error *error)
     struct stat source, target;
     bool found;
 
-    if (run->source->is_server)
+    if (run->clusters.source->is_server)
         return true;
     if (!file_stat(run->options->source_directory, &source, &found, error) ||
-        !file_stat(run->target.directory, &target, &found, error))
+        !file_stat(run->clusters.target.directory, &target, &found, error))
         return false;
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return error_set(error, ERROR_FAILED, "source and target are the same directory");
@@ -251,7 +255,7 @@ static bool check_not_same_directory(const Run *run, Error *error)
 
 static bool check_own_directories(const Run *run, Error *error)
 {
-    return neighbours_check(run->target.directory, run->options->source_directory, error);
+    return neighbours_check(run->clusters.target.directory, run->options->source_directory, error);
 }
 
 static bool check_may_checkpoint(const Run *run, Error *error)
@@ -260,7 +264,7 @@ static bool check_may_checkpoint(const Run *run, Error *error)
 
     if (!run->options->checkpoint)
         return true;
-    if (!source_server_may_checkpoint(run->source, &may, error))
+    if (!source_server_may_checkpoint(run->clusters.source, &may, error))
         return false;
     if (may)
         return true;
@@ -324,17 +328,18 @@ static bool read_target_history(Run *run, Timeline timeline, Buffer *text, Error
     bool found;
 
     history_file_name(timeline, name);
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->clusters.target.directory, name);
     if (!file_read_all(path, HISTORY_SIZE_MAX, text, &found, error) ||
-        (!found && !archive_read(run->archive, name, HISTORY_SIZE_MAX, text, &found, error)))
+        (!found &&
+         !archive_read(run->target_wal.archive, name, HISTORY_SIZE_MAX, text, &found, error)))
         return false;
     return found || file_read_all(path, HISTORY_SIZE_MAX, text, NULL, error); /* its error */
 }
 
 static bool read_histories(Run *run, Error *error)
 {
-    Timeline source_timeline = run->position.timeline;
-    Timeline target_timeline = run->target.timeline;
+    Timeline source_timeline = run->source_state.position.timeline;
+    Timeline target_timeline = run->clusters.target.timeline;
     Buffer source_text = {0}, target_text = {0};
     char name[HISTORY_NAME_SIZE], path[64];
     bool found, result = false;
@@ -343,8 +348,8 @@ static bool read_histories(Run *run, Error *error)
     {
         history_file_name(source_timeline, name);
         snprintf(path, sizeof(path), "pg_wal/%s", name);
-        if (!run->source->operations->read_file(run->source, path, HISTORY_SIZE_MAX, &source_text,
-                                                &found, error))
+        if (!run->clusters.source->operations->read_file(
+                run->clusters.source, path, HISTORY_SIZE_MAX, &source_text, &found, error))
             goto done;
         if (!found)
         {
@@ -354,23 +359,23 @@ static bool read_histories(Run *run, Error *error)
         }
     }
     if (!history_parse(run->arena, source_timeline, (const char *) source_text.bytes,
-                       source_text.size, &run->source_history, error))
+                       source_text.size, &run->clusters.source_history, error))
         goto done;
-    log_history(run, "Source timeline history:", &run->source_history); /* contract */
-    run->report->source_history = &run->source_history;
+    log_history(run, "Source timeline history:", &run->clusters.source_history); /* contract */
+    run->report->source_history = &run->clusters.source_history;
     result =
         (target_timeline == 1 || read_target_history(run, target_timeline, &target_text, error)) &&
         history_parse(run->arena, target_timeline, (const char *) target_text.bytes,
-                      target_text.size, &run->target_history, error);
+                      target_text.size, &run->clusters.target_history, error);
     if (result)
     {
-        log_history(run, "Target timeline history:", &run->target_history); /* contract */
-        run->report->target_history = &run->target_history;
+        log_history(run, "Target timeline history:", &run->clusters.target_history); /* contract */
+        run->report->target_history = &run->clusters.target_history;
     }
     else if (run->options->compare)
     {
         log_debug("the target's history is not known: %s", error->message);
-        run->target_history = (History){0};
+        run->clusters.target_history = (History){0};
         result = true;
     }
 
@@ -399,8 +404,8 @@ static bool ask_for_restore_command(Run *run, Error *error)
 {
     const Options *options = run->options;
 
-    if (target_restore_command(run->arena, &run->target, options->bindir, options->config_file,
-                               &run->restore_command, error))
+    if (target_restore_command(run->arena, &run->clusters.target, options->bindir,
+                               options->config_file, &run->restore_command, error))
         return true;
     if (!run->resumed)
         return false;
@@ -423,11 +428,12 @@ static void find_restore_command(Run *run)
 
 static void note_versions(Run *run)
 {
-    run->report->version = run->target.control.version;
-    run->shape = (WalShape){.version = run->target.control.version,
-                            .system_identifier = run->target.control.system_identifier,
-                            .segment_size = run->target.control.wal_segment_size,
-                            .block_size = run->target.control.wal_block_size};
+    run->report->version = run->clusters.target.control.version;
+    run->clusters.shape =
+        (WalShape){.version = run->clusters.target.control.version,
+                   .system_identifier = run->clusters.target.control.system_identifier,
+                   .segment_size = run->clusters.target.control.wal_segment_size,
+                   .block_size = run->clusters.target.control.wal_block_size};
 }
 
 /* The source cannot be asked: that is an error, but what is wrong with the target is said as well.
@@ -455,7 +461,7 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
  */
 static bool claim_target(Run *run, Error *error)
 {
-    const Target *target = &run->target;
+    const Target *target = &run->clusters.target;
     bool running;
     long pid;
     Error ignored;
@@ -473,16 +479,17 @@ bool phase_identify(Run *run, bool *finished, Error *error)
     /* The order of the original: callers match the first message. The restore command needs the
        version, so pg_control is read before; what is wrong with it is said in its turn. */
     *finished = false;
-    if (!wait_for_server_to_stop(run, error) || !target_read(&run->target, error))
+    if (!wait_for_server_to_stop(run, error) || !target_read(&run->clusters.target, error))
         return false;
     find_restore_command(run);
     note_versions(run);
-    if (!open_source(run, error) ||
-        !run->source->operations->read_control(run->source, &run->source_control, error))
+    if (!open_source(run, error) || !run->clusters.source->operations->read_control(
+                                        run->clusters.source, &run->source_state.control, error))
         return do_without_source(run, finished, error) || run_check_problems(run, error);
     run->identified = check_prerequisites(run, true);
     return (run->identified || run_check_problems(run, error)) && claim_target(run, error) &&
-           run->source->operations->position(run->source, &run->source_control, &run->position,
-                                             error) &&
+           run->clusters.source->operations->position(run->clusters.source,
+                                                      &run->source_state.control,
+                                                      &run->source_state.position, error) &&
            run_open_archives(run, error) && read_histories(run, error);
 }

@@ -16,21 +16,21 @@
 
 static bool read_lost(Run *run, Lost *lost, Error *error)
 {
-    const WalStream *stream = &run->target_stream;
-    uint64_t segment = wal_segment_of(&run->shape, run->divergence);
-    Lsn from = wal_skip_header(&run->shape, run->divergence);
+    const WalStream *stream = &run->target_wal.stream;
+    uint64_t segment = wal_segment_of(&run->clusters.shape, run->diverged.lsn);
+    Lsn from = wal_skip_header(&run->clusters.shape, run->diverged.lsn);
     char text[LSN_TEXT_SIZE];
 
     for (;; segment++)
     {
         WalSegmentFacts facts;
 
-        if (wal_segment_start(&run->shape, segment) >= run->target_end)
+        if (wal_segment_start(&run->clusters.shape, segment) >= run->diverged.target_end)
             return true;
         if (!stop_check(error) ||
             !wal_read_segment(stream, segment, from, lost_add_record, lost, &facts, error))
             return false;
-        if (facts.next_lsn >= run->target_end)
+        if (facts.next_lsn >= run->diverged.target_end)
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
             return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
@@ -117,7 +117,7 @@ static void ask_source(Names *names)
         if (!names->relations[i].created)
             array_append_int(&filenodes, names->relations[i].id.relation);
     array_end(&filenodes);
-    if (!source_server_names(names->run->source, buffer_string(&filenodes), take_database,
+    if (!source_server_names(names->run->clusters.source, buffer_string(&filenodes), take_database,
                              take_relation, names, &error))
         log_debug("could not ask the source for names: %s", error.message);
     buffer_free(&filenodes);
@@ -162,7 +162,7 @@ static void name_relations(Run *run, Lost *lost)
     for (size_t i = 0; i < names.count; i++)
         names.by_filenode[i] = &names.relations[i];
     qsort(names.by_filenode, names.count, sizeof(*names.by_filenode), compare_filenodes);
-    if (run->source->is_server && names.count > 0)
+    if (run->clusters.source->is_server && names.count > 0)
         ask_source(&names);
     name_the_rest(&names);
     free(names.by_filenode);
@@ -171,13 +171,13 @@ static void name_relations(Run *run, Lost *lost)
 
 static void collect_prepared(Run *run)
 {
-    const ScanResult *scanned = &run->scanned;
+    const ScanResult *scanned = &run->changes.scanned;
     const char **gids =
         arena_allocate(run->arena, (run->report->lost_prepared + 1) * sizeof(*gids));
     size_t count = 0;
 
     for (size_t i = 0; i < scanned->prepared_count; i++)
-        if (scanned->prepared[i].lsn >= run->divergence && !scanned->prepared[i].finished)
+        if (scanned->prepared[i].lsn >= run->diverged.lsn && !scanned->prepared[i].finished)
             gids[count++] = scanned->prepared[i].gid;
     run->report->lost_gids = gids;
 }
@@ -189,7 +189,7 @@ bool phase_lost(Run *run, Error *error)
 
     if (!run->options->report_wanted)
         return true;
-    lost = lost_create(run->shape.version, run->divergence, run->target_end);
+    lost = lost_create(run->clusters.shape.version, run->diverged.lsn, run->diverged.target_end);
     run->report->lost = lost;
     collect_prepared(run);
     if (!read_lost(run, lost, &why))

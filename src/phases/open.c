@@ -18,7 +18,7 @@
  */
 static bool acquire_lock(Run *run, RewindOutcome *outcome, Error *error)
 {
-    const char *target = run->target.directory;
+    const char *target = run->clusters.target.directory;
     const int patience = run->options->wait_timeout_seconds;
     const double begin = clock_seconds();
     bool told = false;
@@ -70,7 +70,7 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     bool pending;
 
     *finished = false;
-    if (!apply_pending(run->target.directory, run->arena, &state, &description, error))
+    if (!apply_pending(run->clusters.target.directory, run->arena, &state, &description, error))
         return false;
     pending = state == PENDING_APPLY || state == PENDING_CLEANUP;
     if (pending && run->options->dry_run)
@@ -87,7 +87,8 @@ static bool handle_pending(Run *run, bool *finished, RewindOutcome *outcome, Err
     if (pending && !finish_pending(run, description, outcome, error))
         return false;
     return interlock_remove_leftover(run->interlock, error) &&
-           stage_remove_stale(run->target.directory, error) && run_remove_scratch(run, error);
+           stage_remove_stale(run->clusters.target.directory, error) &&
+           run_remove_scratch(run, error);
 }
 
 /* A dry run writes nothing in the target. */
@@ -106,7 +107,7 @@ static bool make_own_scratch(Run *run, Error *error)
 
 static bool lock_target(Run *run, RewindOutcome *outcome, Error *error)
 {
-    const char *target = run->target.directory;
+    const char *target = run->clusters.target.directory;
 
     if (!acquire_lock(run, outcome, error))
         return false;
@@ -120,14 +121,14 @@ static bool lock_target(Run *run, RewindOutcome *outcome, Error *error)
 
 bool phase_open(Run *run, bool *finished, RewindOutcome *outcome, Error *error)
 {
-    bool opened = target_open(run->arena, run->options->target, &run->target, error);
+    bool opened = target_open(run->arena, run->options->target, &run->clusters.target, error);
 
-    run->report->target = run->target.directory;
+    run->report->target = run->clusters.target.directory;
     if (opened && lock_target(run, outcome, error) && handle_pending(run, finished, outcome, error))
         return true;
     /* "The target is unchanged" would not be true of one that waits for being finished. */
     if (*outcome == REWIND_UNTOUCHED && !run->resumed &&
-        apply_may_be_pending(run->target.directory))
+        apply_may_be_pending(run->clusters.target.directory))
         *outcome = REWIND_COMMITTED;
     return false;
 }

@@ -23,24 +23,24 @@ static bool is_brought(Run *run, uint64_t segment)
 static WalSpace wal_to_stage(Run *run)
 {
     const Lsn end = run_wal_end(run);
-    const uint64_t last = wal_segment_before(&run->shape, end);
-    const uint64_t brought = wal_segment_of(&run->shape, run->source_wal_brought_end);
+    const uint64_t last = wal_segment_before(&run->clusters.shape, end);
+    const uint64_t brought = wal_segment_of(&run->clusters.shape, run->source_wal_brought_end);
     WalSpace wal = {.is_brought = !run->options->dry_run};
 
-    for (uint64_t segment = wal_segment_of(&run->shape, run->early.redo); segment <= last;
-         segment++)
+    for (uint64_t segment = wal_segment_of(&run->clusters.shape, run->recovery.early.redo);
+         segment <= last; segment++)
     {
         if (run_keeps_segment(run, segment))
             continue;
         if (segment < brought && is_brought(run, segment))
-            wal.brought_bytes += run->shape.segment_size;
+            wal.brought_bytes += run->clusters.shape.segment_size;
         else
-            wal.written_bytes += run->shape.segment_size;
+            wal.written_bytes += run->clusters.shape.segment_size;
     }
-    for (size_t i = 0; i + 1 < run->source_history.count; i++)
+    for (size_t i = 0; i + 1 < run->clusters.source_history.count; i++)
     {
-        if (run_stages_left_segment(run, &run->source_history.entries[i], end))
-            wal.written_bytes += run->shape.segment_size;
+        if (run_stages_left_segment(run, &run->clusters.source_history.entries[i], end))
+            wal.written_bytes += run->clusters.shape.segment_size;
     }
     return wal;
 }
@@ -51,9 +51,9 @@ static bool list_side(void *context, int worker, size_t item, Error *error)
     Run *run = context;
 
     (void) worker;
-    return item == 0 ? listing_of_source(run->source, &run->source_files, error) &&
-                           listing_check_complete(&run->source_files, error)
-                     : listing_of_target(&run->target, &run->target_files, error);
+    return item == 0 ? listing_of_source(run->clusters.source, &run->planned.source_files, error) &&
+                           listing_check_complete(&run->planned.source_files, error)
+                     : listing_of_target(&run->clusters.target, &run->planned.target_files, error);
 }
 
 /* Both at once: what a server lists is waited for. */
@@ -67,7 +67,7 @@ static bool list_both_sides(Run *run, Error *error)
 /* The plan ends before the report does. */
 static void report_removed(Run *run)
 {
-    const Plan *plan = &run->plan;
+    const Plan *plan = &run->planned.plan;
     PlanRemoved *removed = arena_allocate(run->arena, (plan->removed_count + 1) * sizeof(*removed));
 
     for (size_t i = 0; i < plan->removed_count; i++)
@@ -83,24 +83,24 @@ static bool make_plan(Run *run, Error *error)
 {
     if (!list_both_sides(run, error))
         return false;
-    tablespaces_map(&run->options->tablespaces, &run->source_files);
+    tablespaces_map(&run->options->tablespaces, &run->planned.source_files);
     run_keep_named_files(run);
-    if (!plan_make(&run->input, &run->plan, error))
+    if (!plan_make(&run->planned.input, &run->planned.plan, error))
         return false;
     if (run->options->compare ? !run_compare(run, error) : !run_find_dead_entries(run, error))
         return false;
     if (run->options->write_recovery_conf)
-        recovery_claim_files(run->shape.version, &run->plan);
-    plan_print(&run->plan);
+        recovery_claim_files(run->clusters.shape.version, &run->planned.plan);
+    plan_print(&run->planned.plan);
     report_removed(run);
     run->report->planned = true;
-    run->report->planned_bytes = run->plan.fetch_bytes;
-    run->report->rebuilt_bytes = run->plan.rebuilt_bytes;
-    run->report->source_bytes = run->plan.source_bytes;
+    run->report->planned_bytes = run->planned.plan.fetch_bytes;
+    run->report->rebuilt_bytes = run->planned.plan.rebuilt_bytes;
+    run->report->source_bytes = run->planned.plan.source_bytes;
     log_progress_message(
         "need to copy %lu MB (total source directory size is %lu MB)", /* contract */
-        (unsigned long) (run->plan.fetch_bytes / (1024 * 1024)),
-        (unsigned long) (run->plan.source_bytes / (1024 * 1024)));
+        (unsigned long) (run->planned.plan.fetch_bytes / (1024 * 1024)),
+        (unsigned long) (run->planned.plan.source_bytes / (1024 * 1024)));
     return true;
 }
 
@@ -114,9 +114,10 @@ bool phase_plan(Run *run, Error *error)
     /* A segment is staged from its first byte on. */
     run->report->planned_wal_bytes =
         run_wal_end(run) -
-        wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
+        wal_segment_start(&run->clusters.shape,
+                          wal_segment_of(&run->clusters.shape, run->recovery.early.redo));
     return run_check_saved_wal(run, error) &&
-           stage_check(run->target.directory, &run->plan, &wal, error);
+           stage_check(run->clusters.target.directory, &run->planned.plan, &wal, error);
 }
 
 void run_survey(Run *run)
@@ -126,21 +127,21 @@ void run_survey(Run *run)
     Error problem;
 
     /* Where a plan was made, or tried to be, its files were looked at. */
-    if (!run->identified || run->report->planned || run->source_files.strings != NULL ||
-        run->source_history.count == 0)
+    if (!run->identified || run->report->planned || run->planned.source_files.strings != NULL ||
+        run->clusters.source_history.count == 0)
         return;
     /* What a rewind would do at least: no block of the target is known to be wrong. */
     none = blockmap_create();
-    run->scanned = (ScanResult){.blocks = none};
-    run->input = run_plan_input(run, run->target.control.checkpoint.redo);
+    run->changes.scanned = (ScanResult){.blocks = none};
+    run->planned.input = run_plan_input(run, run->clusters.target.control.checkpoint.redo);
     if (!list_both_sides(run, &problem))
         run_add_problem(run, &problem);
     else
     {
-        tablespaces_map(&run->options->tablespaces, &run->source_files);
+        tablespaces_map(&run->options->tablespaces, &run->planned.source_files);
         run_keep_named_files(run);
-        if (!plan_make(&run->input, &run->plan, &problem) ||
-            !stage_check(run->target.directory, &run->plan, &wal, &problem))
+        if (!plan_make(&run->planned.input, &run->planned.plan, &problem) ||
+            !stage_check(run->clusters.target.directory, &run->planned.plan, &wal, &problem))
             run_add_problem(run, &problem);
     }
     blockmap_destroy(none);

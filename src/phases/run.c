@@ -49,44 +49,47 @@ bool run_check_problems(const Run *run, Error *error)
 
 PlanInput run_plan_input(Run *run, Lsn divergence)
 {
-    return (PlanInput){.version = run->shape.version,
-                       .shape = run->shape,
-                       .block_size = run->target.control.block_size,
-                       .relation_segment_blocks = run->target.control.relation_segment_blocks,
-                       .source = &run->source_files,
-                       .target = &run->target_files,
+    return (PlanInput){.version = run->clusters.shape.version,
+                       .shape = run->clusters.shape,
+                       .block_size = run->clusters.target.control.block_size,
+                       .relation_segment_blocks =
+                           run->clusters.target.control.relation_segment_blocks,
+                       .source = &run->planned.source_files,
+                       .target = &run->planned.target_files,
                        .keep = run->options->keep,
                        .log_directory = run_log_directory(run),
-                       .source_hides_odd = run->source->is_server,
-                       .scan = &run->scanned,
-                       .source_history = &run->source_history,
+                       .source_hides_odd = run->clusters.source->is_server,
+                       .scan = &run->changes.scanned,
+                       .source_history = &run->clusters.source_history,
                        .divergence = divergence,
                        .whole_from = divergence};
 }
 
 const char *run_lsn_text(const Run *run, Lsn lsn, char *text)
 {
-    return lsn_text(run->shape.version, lsn, text);
+    return lsn_text(run->clusters.shape.version, lsn, text);
 }
 
 /* The last position of the source's WAL that the target must have. */
 Lsn run_wal_end(const Run *run)
 {
-    if (!run->position.in_recovery)
-        return run->position.end;
+    if (!run->source_state.position.in_recovery)
+        return run->source_state.position.end;
     /* The target's own pages may be as new as the divergence, whatever the standby has on its disk.
      */
-    return run->position.minimum > run->divergence ? run->position.minimum : run->divergence;
+    return run->source_state.position.minimum > run->diverged.lsn
+               ? run->source_state.position.minimum
+               : run->diverged.lsn;
 }
 
 void run_segment_name(const Run *run, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    Lsn begin = wal_segment_start(&run->shape, segment);
+    Lsn begin = wal_segment_start(&run->clusters.shape, segment);
 
-    wal_segment_name(
-        &run->shape,
-        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size),
-        segment, name);
+    wal_segment_name(&run->clusters.shape,
+                     history_timeline_of_segment(&run->clusters.source_history, begin,
+                                                 begin + run->clusters.shape.segment_size),
+                     segment, name);
 }
 
 /* Does the target have this segment of the source's history already, and keep it? */
@@ -100,21 +103,22 @@ bool run_keeps_segment(const Run *run, uint64_t segment)
     Error ignored;
 
     run_segment_name(run, segment, name);
-    if (!wal_segment_name_parse(&run->shape, name, &timeline, &number) ||
-        !plan_keeps_segment(&run->input, timeline, segment))
+    if (!wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number) ||
+        !plan_keeps_segment(&run->planned.input, timeline, segment))
         return false;
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name);
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", run->clusters.target.directory, name);
     return file_stat(path, &status, &found, &ignored) && found && S_ISREG(status.st_mode) &&
-           (uint64_t) status.st_size == run->shape.segment_size;
+           (uint64_t) status.st_size == run->clusters.shape.segment_size;
 }
 
 bool run_stages_left_segment(const Run *run, const HistoryEntry *left, Lsn end)
 {
-    Lsn from = wal_segment_start(&run->shape, wal_segment_of(&run->shape, run->early.redo));
-    uint64_t segment = wal_segment_of(&run->shape, left->end);
+    Lsn from = wal_segment_start(&run->clusters.shape,
+                                 wal_segment_of(&run->clusters.shape, run->recovery.early.redo));
+    uint64_t segment = wal_segment_of(&run->clusters.shape, left->end);
 
     return left->end > from && left->end < end && left->begin < left->end &&
-           left->end != wal_segment_start(&run->shape, segment);
+           left->end != wal_segment_start(&run->clusters.shape, segment);
 }
 
 bool run_missing_wal_error(const char *names, Error *error)
@@ -153,9 +157,9 @@ void run_report_staged(Run *run)
 {
     const StageStatistics *statistics;
 
-    if (run->stage == NULL)
+    if (run->staged.stage == NULL)
         return;
-    statistics = stage_statistics(run->stage);
+    statistics = stage_statistics(run->staged.stage);
     for (int kind = 0; kind < KIND_COUNT; kind++)
         run->report->fetched_bytes_by_kind[kind] += statistics->fetched_bytes_by_kind[kind];
     run->report->fetched_bytes += statistics->fetched_bytes;
@@ -164,30 +168,31 @@ void run_report_staged(Run *run)
 
 bool run_read_source_again(Run *run, Control *control, Error *error)
 {
-    Timeline timeline = run->position.timeline;
+    Timeline timeline = run->source_state.position.timeline;
 
-    if (!run->source->operations->read_control(run->source, control, error))
+    if (!run->clusters.source->operations->read_control(run->clusters.source, control, error))
         return false;
-    if (!run->source->is_server)
+    if (!run->clusters.source->is_server)
     {
-        if (memcmp(control->bytes, run->source_control.bytes, sizeof(control->bytes)) != 0)
+        if (memcmp(control->bytes, run->source_state.control.bytes, sizeof(control->bytes)) != 0)
             return error_set(error, ERROR_FAILED, /* contract */
                              "source system was modified while pg_rewind was running");
         return true;
     }
-    if (control->system_identifier != run->source_control.system_identifier)
+    if (control->system_identifier != run->source_state.control.system_identifier)
         return error_set(error, ERROR_FAILED, /* contract */
                          "source system was modified while pg_rewind was running");
     if (control->state != STATE_IN_PRODUCTION && control->state != STATE_IN_ARCHIVE_RECOVERY)
         return error_set(error, ERROR_FAILED, /* contract */
                          "source system was in unexpected state at end of rewind");
-    if (!run->source->operations->position(run->source, control, &run->position, error))
+    if (!run->clusters.source->operations->position(run->clusters.source, control,
+                                                    &run->source_state.position, error))
         return false;
-    if (run->position.timeline != timeline)
+    if (run->source_state.position.timeline != timeline)
     {
         error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
         return error_detail(error, "It went from timeline %u to %u.", timeline,
-                            run->position.timeline);
+                            run->source_state.position.timeline);
     }
     return true;
 }

@@ -24,6 +24,79 @@
 
 #include <stdbool.h>
 
+/*
+ * What a rewind is about: both clusters as they were found. Nobody changes it afterwards.
+ * Strings and histories are in the run's arena.
+ */
+typedef struct Clusters
+{
+    Target target;
+    Source *source;
+    WalShape shape; /* of both */
+    History source_history;
+    History target_history; /* with --compare it may have no entries: not known */
+} Clusters;
+
+/* A source at one moment. A server that runs is asked again, which gives another one. */
+typedef struct SourceState
+{
+    Control control;
+    SourcePosition position; /* never before the control's checkpoint */
+} SourceState;
+
+/* Where the target's WAL is read from. */
+typedef struct TargetWal
+{
+    Archive *archive; /* its pg_wal, and where segments are looked for that are no longer there */
+    Archive *own;     /* its pg_wal, nothing else */
+    WalStream stream; /* of the archive */
+} TargetWal;
+
+/* Where the two histories diverge. */
+typedef struct Divergence
+{
+    Lsn lsn;               /* LSN_INVALID: not known (--compare) */
+    Lsn target_end;        /* end of the target's WAL */
+    ScanCheckpoint common; /* the last common checkpoint; nothing with --compare */
+    WalScan *scan;         /* of the target's WAL up to its end; NULL with --compare */
+} Divergence;
+
+/* What the target changed since, by its WAL. */
+typedef struct TargetChanges
+{
+    ScanResult scanned;
+    bool dead_entries_unlogged; /* indexes of the target may mark entries as dead that the source
+                                   needs, on pages that no WAL names: see run_find_dead_entries */
+} TargetChanges;
+
+/* Where recovery of the rewound target starts. */
+typedef struct RecoveryStart
+{
+    Start early;              /* where it can at the earliest; WAL is staged from there */
+    Start start;              /* where it does */
+    bool copies_are_replayed; /* files of databases, from a start before the copies */
+    BlockMap *compared;       /* blocks that differ (--compare); NULL: the WAL is scanned */
+    BlockMap *rebuilt; /* blocks that replay from the start writes whole; NULL: not relied on */
+    Lsn rebuilt_end;   /* by WAL up to here */
+} RecoveryStart;
+
+/* The plan and what it was made from. */
+typedef struct Planned
+{
+    Listing source_files;
+    Listing target_files;
+    PlanInput input;
+    Plan plan;
+} Planned;
+
+/* What was staged. */
+typedef struct Staged
+{
+    Stage *stage;
+    Lsn min_recovery_point;
+    Timeline min_recovery_timeline;
+} Staged;
+
 /* All that a run knows. Strings and histories are in the arena. */
 typedef struct Run
 {
@@ -47,42 +120,18 @@ typedef struct Run
 
     bool kept_named_files; /* run_keep_named_files was called */
 
-    Target target;
-    Source *source;
-    Control source_control;
-    SourcePosition position;
-    WalShape shape;
-    History source_history;
-    History target_history;
-
-    Archive *archive;        /* of the target's WAL */
-    Archive *source_archive; /* of the source's that it no longer has */
-    Archive *target_wal;     /* what the target's own pg_wal holds, nothing else */
-    WalStream target_stream;
+    Clusters clusters;
+    SourceState source_state;
+    TargetWal target_wal;
+    Archive *source_archive;           /* of the source's that it no longer has */
     WalStream source_directory_stream; /* only for a source that is a directory */
-    WalScan *scan;
-    ScanResult scanned;
-    Lsn target_end;
-    Lsn divergence;
-    bool dead_entries_unlogged; /* indexes of the target may mark entries as dead that the source
-                                   needs, on pages that no WAL names: see run_find_dead_entries */
-    ScanCheckpoint common;      /* the last common checkpoint */
-    Start early; /* where recovery can start at the earliest; WAL is staged from there */
-    Start start; /* where it does */
-    bool copies_are_replayed; /* files of databases, from a start before the copies */
-    BlockMap *compared;       /* blocks that differ (--compare); NULL: the WAL is scanned */
-    BlockMap *rebuilt; /* blocks that replay from the start writes whole; NULL: not relied on */
-    Lsn rebuilt_end;   /* by WAL up to here */
+    Divergence diverged;
+    TargetChanges changes;
+    RecoveryStart recovery;
     Lsn source_wal_brought_end; /* the source's WAL was brought here up to this position */
-
-    Listing source_files;
-    Listing target_files;
-    PlanInput input;
-    Plan plan;
+    Planned planned;
     bool archives_always; /* archive_mode = always in the rewound target, as far as is known */
-    Stage *stage;
-    Lsn min_recovery_point;
-    Timeline min_recovery_timeline;
+    Staged staged;
 } Run;
 
 /* An LSN as the target's version prints it; text holds LSN_TEXT_SIZE bytes. */
@@ -257,8 +306,7 @@ MUST_CHECK bool run_forget_brought_segment(Run *run, uint64_t segment, Error *er
 
 /* Is that segment one that the source has, or the target? (An archive's is not relied on where it
  * need not be.) For WalStream's `rebuilds`; the context is the run. */
-MUST_CHECK bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds,
-                                     Error *error);
+MUST_CHECK bool run_segment_rebuilds(void *context, uint64_t segment, bool *rebuilds, Error *error);
 
 /* The same as a WalOpen; the context is the run. */
 MUST_CHECK bool run_open_source_segment(void *context, Timeline timeline, uint64_t segment, int *fd,

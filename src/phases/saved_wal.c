@@ -26,17 +26,17 @@
 /* With --compare WAL is not read to its end: then all of pg_wal is kept. */
 static bool is_known(const Run *run)
 {
-    return !run->options->compare && run->target_end > run->divergence;
+    return !run->options->compare && run->diverged.target_end > run->diverged.lsn;
 }
 
 static uint64_t first_segment(const Run *run)
 {
-    return wal_segment_of(&run->shape, run->divergence);
+    return wal_segment_of(&run->clusters.shape, run->diverged.lsn);
 }
 
 static uint64_t last_segment(const Run *run)
 {
-    return wal_segment_before(&run->shape, run->target_end);
+    return wal_segment_before(&run->clusters.shape, run->diverged.target_end);
 }
 
 /* ---- What can be checked before ---- */
@@ -159,7 +159,7 @@ static bool save_file(Saving *saving, const char *name, int from, Error *error)
         !file_open_read(file.path, &to, &exists, error))
         return false;
     if (!exists)
-        saving->missing_bytes += saving->run->shape.segment_size;
+        saving->missing_bytes += saving->run->clusters.shape.segment_size;
     if (!exists && saving->only_check)
         return true;
     file.bytes = memory_allocate(2 * (size_t) COPY_SIZE);
@@ -177,7 +177,7 @@ static bool save_file(Saving *saving, const char *name, int from, Error *error)
 static bool save_segments(Saving *saving, Error *error)
 {
     const Run *run = saving->run;
-    const WalStream *stream = &run->target_stream;
+    const WalStream *stream = &run->target_wal.stream;
     Timeline timeline;
     uint64_t number;
 
@@ -188,7 +188,7 @@ static bool save_segments(Saving *saving, Error *error)
         bool found, saved;
 
         wal_stream_segment_name(stream, segment, name);
-        if (!wal_segment_name_parse(&run->shape, name, &timeline, &number))
+        if (!wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number))
             return error_set(error, ERROR_FAILED, "WAL segment \"%s\" has a wrong name", name);
         if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
             return false;
@@ -216,9 +216,9 @@ static bool save_named(void *context, const char *name, Error *error)
     bool found, saved;
 
     if (!is_history &&
-        (is_known(run) || !wal_segment_name_parse(&run->shape, name, &timeline, &number)))
+        (is_known(run) || !wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number)))
         return true;
-    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", run->target.directory, name) >=
+    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", run->clusters.target.directory, name) >=
         (int) sizeof(path))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", name);
     if (!file_open_read(path, &fd, &found, error))
@@ -239,11 +239,12 @@ static Lsn end_of_timeline(const Run *run, Timeline timeline)
         Timeline other = 0;
         uint64_t number;
 
-        wal_stream_segment_name(&run->target_stream, segment, name);
-        if (!wal_segment_name_parse(&run->shape, name, &other, &number) || other != timeline)
-            return wal_segment_start(&run->shape, segment);
+        wal_stream_segment_name(&run->target_wal.stream, segment, name);
+        if (!wal_segment_name_parse(&run->clusters.shape, name, &other, &number) ||
+            other != timeline)
+            return wal_segment_start(&run->clusters.shape, segment);
     }
-    return run->target_end;
+    return run->diverged.target_end;
 }
 
 /* How to read it: of the timeline that the divergence's segment is named by. */
@@ -260,12 +261,12 @@ static void tell_where(Run *run)
         log_info("the target's WAL is kept in \"%s\"", directory);
         return;
     }
-    wal_stream_segment_name(&run->target_stream, first_segment(run), name);
-    if (!wal_segment_name_parse(&run->shape, name, &timeline, &number))
+    wal_stream_segment_name(&run->target_wal.stream, first_segment(run), name);
+    if (!wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number))
         return;
     run->report->saved_wal_command =
         arena_printf(run->arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", directory, timeline,
-                     run_lsn_text(run, run->divergence, from),
+                     run_lsn_text(run, run->diverged.lsn, from),
                      run_lsn_text(run, end_of_timeline(run, timeline), end));
     log_info("the diverged WAL is kept in \"%s\"; to read it: %s", directory,
              run->report->saved_wal_command);
@@ -276,7 +277,7 @@ static bool save_all(Saving *saving, Error *error)
 {
     char wal[PATH_SIZE];
 
-    return path_join(wal, sizeof(wal), saving->run->target.directory, "pg_wal", error) &&
+    return path_join(wal, sizeof(wal), saving->run->clusters.target.directory, "pg_wal", error) &&
            (!is_known(saving->run) || save_segments(saving, error)) &&
            dir_names(wal, save_named, saving, NULL, error);
 }
@@ -292,8 +293,8 @@ bool run_check_saved_wal(Run *run, Error *error)
     if (directory == NULL)
         return true;
     if (!find_place(directory, path, &exists, error) ||
-        !path_join(wal, sizeof(wal), run->target.directory, "pg_wal", error) ||
-        !check_outside(path, run->target.directory, directory, error) ||
+        !path_join(wal, sizeof(wal), run->clusters.target.directory, "pg_wal", error) ||
+        !check_outside(path, run->clusters.target.directory, directory, error) ||
         !check_outside(path, wal, directory, error) ||
         (run->options->source_directory != NULL &&
          !check_outside(path, run->options->source_directory, directory, error)))

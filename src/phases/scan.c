@@ -5,20 +5,20 @@
 
 static Lsn target_timeline_begin(const Run *run)
 {
-    return run->target_history.entries[run->target_history.count - 1].begin;
+    return run->clusters.target_history.entries[run->clusters.target_history.count - 1].begin;
 }
 
 /* Was the target started again behind the divergence? A standby that was opened by deleting its
  * signal file shows nothing else. */
 static bool was_started_behind_divergence(const Run *run)
 {
-    const Control *control = &run->target.control;
+    const Control *control = &run->clusters.target.control;
 
-    for (size_t i = 0; i < run->scanned.checkpoint_count; i++)
+    for (size_t i = 0; i < run->changes.scanned.checkpoint_count; i++)
     {
-        const ScanCheckpoint *checkpoint = &run->scanned.checkpoints[i];
+        const ScanCheckpoint *checkpoint = &run->changes.scanned.checkpoints[i];
 
-        if (!checkpoint->online && checkpoint->lsn >= run->divergence &&
+        if (!checkpoint->online && checkpoint->lsn >= run->diverged.lsn &&
             (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn))
             return true;
     }
@@ -28,26 +28,26 @@ static bool was_started_behind_divergence(const Run *run)
 /* Did the target reach the divergence in recovery, where hints are set without being logged? */
 static bool was_in_recovery_at_divergence(const Run *run)
 {
-    const ControlState state = run->target.control.state;
-    const History *source = &run->source_history;
-    const History *target = &run->target_history;
+    const ControlState state = run->clusters.target.control.state;
+    const History *source = &run->clusters.source_history;
+    const History *target = &run->clusters.target_history;
 
     return source->entries[source->count - 1].timeline ==
                target->entries[target->count - 1].timeline ||
            state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
-           target_timeline_begin(run) >= run->divergence || was_started_behind_divergence(run);
+           target_timeline_begin(run) >= run->diverged.lsn || was_started_behind_divergence(run);
 }
 
 /* Where the part of the target's WAL ends that one server wrote or replayed without being stopped
  * in between; LSN_INVALID: nothing ends it. */
 static Lsn end_of_part(const Run *run, Lsn begin)
 {
-    const Control *control = &run->target.control;
+    const Control *control = &run->clusters.target.control;
     Lsn end = LSN_INVALID;
 
-    for (size_t i = 0; i < run->scanned.checkpoint_count; i++)
+    for (size_t i = 0; i < run->changes.scanned.checkpoint_count; i++)
     {
-        const ScanCheckpoint *checkpoint = &run->scanned.checkpoints[i];
+        const ScanCheckpoint *checkpoint = &run->changes.scanned.checkpoints[i];
 
         if (checkpoint->online || checkpoint->lsn <= begin ||
             (control->state == STATE_SHUTDOWNED && checkpoint->lsn == control->checkpoint_lsn))
@@ -55,9 +55,9 @@ static Lsn end_of_part(const Run *run, Lsn begin)
         end = checkpoint->lsn;
         break;
     }
-    for (size_t i = 1; i < run->target_history.count; i++)
+    for (size_t i = 1; i < run->clusters.target_history.count; i++)
     {
-        const Lsn promotion = run->target_history.entries[i].begin;
+        const Lsn promotion = run->clusters.target_history.entries[i].begin;
 
         if (promotion > begin && (end == LSN_INVALID || promotion < end))
             end = promotion;
@@ -68,7 +68,7 @@ static Lsn end_of_part(const Run *run, Lsn begin)
 /* Does WAL prove that hints were logged from begin to end, where a server was not stopped? */
 static bool hints_are_proved(const Run *run, Lsn begin, Lsn end)
 {
-    const ScanResult *scanned = &run->scanned;
+    const ScanResult *scanned = &run->changes.scanned;
     bool log_hints = false; /* not known */
 
     for (size_t i = 0; i < scanned->hint_image_count; i++)
@@ -89,22 +89,22 @@ static bool hints_are_proved(const Run *run, Lsn begin, Lsn end)
  */
 static Lsn end_of_unproved_hints(const Run *run)
 {
-    const ControlState state = run->target.control.state;
-    Lsn begin = run->early.scan_floor;
+    const ControlState state = run->clusters.target.control.state;
+    Lsn begin = run->recovery.early.scan_floor;
     Lsn until = LSN_INVALID;
     Lsn end;
 
-    if (run->target.control.wal_log_hints && run->scanned.parameter_count == 0)
+    if (run->clusters.target.control.wal_log_hints && run->changes.scanned.parameter_count == 0)
         return LSN_INVALID;
     for (; (end = end_of_part(run, begin)) != LSN_INVALID; begin = end)
     {
-        if (end > run->divergence && !hints_are_proved(run, begin, end))
+        if (end > run->diverged.lsn && !hints_are_proved(run, begin, end))
             until = end;
     }
     /* A standby's own stops are in no WAL. */
     if ((state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY) &&
-        !hints_are_proved(run, begin, run->target_end))
-        until = run->target_end;
+        !hints_are_proved(run, begin, run->diverged.target_end))
+        until = run->diverged.target_end;
     return until;
 }
 
@@ -119,17 +119,17 @@ static Lsn end_of_unproved_hints(const Run *run)
  */
 static Lsn end_of_hints_before_checkpoint(const Run *run)
 {
-    const ScanResult *scanned = &run->scanned;
+    const ScanResult *scanned = &run->changes.scanned;
     const Lsn promotion = target_timeline_begin(run);
 
-    if (run->target_history.count == 1 || run->common.lsn >= promotion)
+    if (run->clusters.target_history.count == 1 || run->diverged.common.lsn >= promotion)
         return LSN_INVALID;
     for (size_t i = 0; i < scanned->checkpoint_count; i++)
     {
         if (scanned->checkpoints[i].lsn >= promotion)
             return scanned->checkpoints[i].lsn;
     }
-    return run->target_end;
+    return run->diverged.target_end;
 }
 
 /*
@@ -144,22 +144,22 @@ static bool find_end_of_unlogged_hints(const Run *run, Lsn *end, Error *error)
     *end = end_of_hints_before_checkpoint(run);
     if (unproved != LSN_INVALID && (*end == LSN_INVALID || unproved > *end))
         *end = unproved;
-    if (!run->target.control.wal_log_hints &&
-        !target_written_since_stop(&run->target, &run->shape, &written, error))
+    if (!run->clusters.target.control.wal_log_hints &&
+        !target_written_since_stop(&run->clusters.target, &run->clusters.shape, &written, error))
         return false;
     if (written)
-        *end = run->target_end;
+        *end = run->diverged.target_end;
     return true;
 }
 
 /* Did the source's promotion end what ran at the divergence? */
 static bool source_was_promoted_at_divergence(const Run *run)
 {
-    const History *source = &run->source_history;
+    const History *source = &run->clusters.source_history;
 
     for (size_t i = 1; i < source->count; i++)
     {
-        if (source->entries[i].begin == run->divergence)
+        if (source->entries[i].begin == run->diverged.lsn)
             return true;
     }
     return false;
@@ -172,12 +172,12 @@ static bool source_was_promoted_at_divergence(const Run *run)
  */
 static uint32_t lowest_cut_off_xid(const Run *run)
 {
-    const CheckPoint *checkpoint = &run->common.checkpoint;
+    const CheckPoint *checkpoint = &run->diverged.common.checkpoint;
 
     if (!was_in_recovery_at_divergence(run) || source_was_promoted_at_divergence(run))
         return 0;
-    if (run->scanned.oldest_running_xid != 0)
-        return run->scanned.oldest_running_xid;
+    if (run->changes.scanned.oldest_running_xid != 0)
+        return run->changes.scanned.oldest_running_xid;
     return checkpoint->oldest_active_xid != 0 ? checkpoint->oldest_active_xid
                                               : (uint32_t) checkpoint->next_xid;
 }
@@ -191,21 +191,21 @@ static bool find_doubtful_xid(const Run *run, Lsn end_of_unlogged_hints, uint32_
 {
     const uint32_t cut_off = lowest_cut_off_xid(run);
     const bool hints_unlogged =
-        was_in_recovery_at_divergence(run) || end_of_unlogged_hints > run->divergence;
+        was_in_recovery_at_divergence(run) || end_of_unlogged_hints > run->diverged.lsn;
 
-    *xid = hints_unlogged ? run->scanned.lowest_committed_xid : 0;
+    *xid = hints_unlogged ? run->changes.scanned.lowest_committed_xid : 0;
     if (cut_off != 0 && (*xid == 0 || xid_precedes(cut_off, *xid)))
         *xid = cut_off;
-    return *xid != 0 && xid_precedes(*xid, (uint32_t) run->common.checkpoint.next_xid);
+    return *xid != 0 && xid_precedes(*xid, (uint32_t) run->diverged.common.checkpoint.next_xid);
 }
 
 static bool check_scanned_settings(const Run *run, Error *error)
 {
-    const ScanResult *scanned = &run->scanned;
+    const ScanResult *scanned = &run->changes.scanned;
     char text[LSN_TEXT_SIZE];
 
     if (scanned->hints_not_logged_at != LSN_INVALID &&
-        run->target.control.data_checksum_version == 0)
+        run->clusters.target.control.data_checksum_version == 0)
     {
         error_set(error, ERROR_IMPOSSIBLE,
                   "target server needs to use either data checksums "
@@ -229,44 +229,47 @@ static bool check_scanned_settings(const Run *run, Error *error)
 bool phase_scan(Run *run, Error *error)
 {
     char text[LSN_TEXT_SIZE];
-    ScanCheckpointWanted wanted = {.before = run->common.lsn + 1, .not_after = run->common.lsn};
+    ScanCheckpointWanted wanted = {.before = run->diverged.common.lsn + 1,
+                                   .not_after = run->diverged.common.lsn};
     ScanCheckpoint older;
     Lsn end_of_unlogged_hints;
 
-    run->early = start_early(&run->common, &run->source_control);
+    run->recovery.early = start_early(&run->diverged.common, &run->source_state.control);
     log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
-             run_lsn_text(run, run->common.lsn, text), run->common.checkpoint.timeline);
-    run->report->checkpoint = run->common.lsn;
-    run->report->redo = run->early.redo;
-    run->report->checkpoint_timeline = run->common.checkpoint.timeline;
+             run_lsn_text(run, run->diverged.common.lsn, text),
+             run->diverged.common.checkpoint.timeline);
+    run->report->checkpoint = run->diverged.common.lsn;
+    run->report->redo = run->recovery.early.redo;
+    run->report->checkpoint_timeline = run->diverged.common.checkpoint.timeline;
     log_progress_message("reading WAL in target"); /* contract */
-    if (!scan_finish(run->scan, run->arena, run->early.scan_floor, run->divergence, &run->scanned,
-                     error))
+    if (!scan_finish(run->diverged.scan, run->arena, run->recovery.early.scan_floor,
+                     run->diverged.lsn, &run->changes.scanned, error))
         return false;
     if (!find_end_of_unlogged_hints(run, &end_of_unlogged_hints, error))
         return false;
     if (find_doubtful_xid(run, end_of_unlogged_hints, &wanted.next_xid_not_after))
     {
         /* Scan from before they began. */
-        if (!scan_find_checkpoint(run->scan, &wanted, &older, error))
+        if (!scan_find_checkpoint(run->diverged.scan, &wanted, &older, error))
             return false;
-        if (older.checkpoint.redo < run->early.scan_floor)
+        if (older.checkpoint.redo < run->recovery.early.scan_floor)
         {
-            run->early.scan_floor = older.checkpoint.redo;
-            if (!scan_finish(run->scan, run->arena, run->early.scan_floor, run->divergence,
-                             &run->scanned, error))
+            run->recovery.early.scan_floor = older.checkpoint.redo;
+            if (!scan_finish(run->diverged.scan, run->arena, run->recovery.early.scan_floor,
+                             run->diverged.lsn, &run->changes.scanned, error))
                 return false;
         }
     }
-    run->dead_entries_unlogged =
-        run->scanned.commit_count > 0 && run->scanned.first_commit_lsn < end_of_unlogged_hints;
+    run->changes.dead_entries_unlogged =
+        run->changes.scanned.commit_count > 0 &&
+        run->changes.scanned.first_commit_lsn < end_of_unlogged_hints;
     run->report->scanned = true;
-    run->report->lost_commits = run->scanned.commit_count;
-    run->report->first_lost_commit = run->scanned.first_commit_time;
-    run->report->last_lost_commit = run->scanned.last_commit_time;
-    run->report->target_wal_bytes = run->scanned.wal_bytes;
-    for (size_t i = 0; i < run->scanned.prepared_count; i++)
-        run->report->lost_prepared +=
-            run->scanned.prepared[i].lsn >= run->divergence && !run->scanned.prepared[i].finished;
+    run->report->lost_commits = run->changes.scanned.commit_count;
+    run->report->first_lost_commit = run->changes.scanned.first_commit_time;
+    run->report->last_lost_commit = run->changes.scanned.last_commit_time;
+    run->report->target_wal_bytes = run->changes.scanned.wal_bytes;
+    for (size_t i = 0; i < run->changes.scanned.prepared_count; i++)
+        run->report->lost_prepared += run->changes.scanned.prepared[i].lsn >= run->diverged.lsn &&
+                                      !run->changes.scanned.prepared[i].finished;
     return check_scanned_settings(run, error) || run_hint_compare(error);
 }

@@ -46,7 +46,7 @@ static bool write_next_piece(void *context, size_t index, const uint8_t *bytes, 
 bool run_fetch_segment(Run *run, int worker, const char *name, const char *path, bool *found,
                        Error *error)
 {
-    const uint32_t piece_size = source_piece_size(run->source, FETCH_SIZE_MAX);
+    const uint32_t piece_size = source_piece_size(run->clusters.source, FETCH_SIZE_MAX);
     char source_path[64], temporary[PATH_SIZE];
     FetchRequest requests[PIECES_MAX];
     SegmentFile file = {.requests = requests, .path = temporary};
@@ -59,17 +59,17 @@ bool run_fetch_segment(Run *run, int worker, const char *name, const char *path,
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
     if (!file_create(temporary, &file.fd, error))
         return false;
-    while (result && asked == file.size && asked < run->shape.segment_size)
+    while (result && asked == file.size && asked < run->clusters.shape.segment_size)
     {
         size_t count = 0;
 
-        for (; count < PIECES_MAX && asked < run->shape.segment_size; asked += piece_size)
+        for (; count < PIECES_MAX && asked < run->clusters.shape.segment_size; asked += piece_size)
             requests[count++] = (FetchRequest){source_path, asked, piece_size};
-        result = run->source->operations->fetch(run->source, worker, requests, count,
-                                                write_next_piece, &file, error);
+        result = run->clusters.source->operations->fetch(run->clusters.source, worker, requests,
+                                                         count, write_next_piece, &file, error);
     }
     file_close(file.fd);
-    *found = result && file.size == run->shape.segment_size;
+    *found = result && file.size == run->clusters.shape.segment_size;
     if (*found)
         return file_rename(temporary, path, error);
     return result && file_remove(temporary, error);
@@ -152,7 +152,7 @@ static bool open_brought(Portion *portion, size_t index, Error *error)
 static bool finish_brought(Portion *portion, size_t index, Error *error)
 {
     const BroughtSegment *segment = &portion->bringing->segments[index];
-    const uint32_t whole = portion->bringing->run->shape.segment_size;
+    const uint32_t whole = portion->bringing->run->clusters.shape.segment_size;
 
     if (!open_brought(portion, index, error))
         return false;
@@ -204,7 +204,7 @@ static void add_piece(Portion *portion, size_t piece)
 static bool bring_portion(void *context, int worker, size_t item, Error *error)
 {
     Bringing *bringing = context;
-    Source *source = bringing->run->source;
+    Source *source = bringing->run->clusters.source;
     const size_t all = bringing->count * bringing->pieces_each;
     Portion portion = {.bringing = bringing, .fd = -1};
     bool result;
@@ -225,8 +225,8 @@ static bool bring_portion(void *context, int worker, size_t item, Error *error)
  */
 static bool size_wanted(const Run *run, uint64_t segment, Lsn end, uint32_t *size, Error *error)
 {
-    const Lsn begin = wal_segment_start(&run->shape, segment);
-    const Lsn segment_end = begin + run->shape.segment_size;
+    const Lsn begin = wal_segment_start(&run->clusters.shape, segment);
+    const Lsn segment_end = begin + run->clusters.shape.segment_size;
     char path[PATH_SIZE];
     bool here = run_keeps_segment(run, segment);
 
@@ -273,10 +273,11 @@ static bool check_space(const Run *run, uint64_t first, uint64_t count, Lsn end,
 /* Begin with what is known of each segment. */
 static bool prepare_bringing(Bringing *bringing, Lsn end, int workers, uint64_t bytes, Error *error)
 {
-    const uint32_t piece_size = source_piece_size(bringing->run->source, FETCH_SIZE_MAX);
+    const uint32_t piece_size = source_piece_size(bringing->run->clusters.source, FETCH_SIZE_MAX);
 
     bringing->piece_size = piece_size;
-    bringing->pieces_each = (bringing->run->shape.segment_size + piece_size - 1) / piece_size;
+    bringing->pieces_each =
+        (bringing->run->clusters.shape.segment_size + piece_size - 1) / piece_size;
     bringing->portion = (size_t) (bytes / piece_size) / ((size_t) workers * PORTIONS_PER_WORKER);
     if (bringing->portion < PIECES_MIN)
         bringing->portion = PIECES_MIN;
@@ -295,17 +296,18 @@ static bool prepare_bringing(Bringing *bringing, Lsn end, int workers, uint64_t 
 
 bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 {
-    Bringing bringing = {.run = run, .first = wal_segment_of(&run->shape, from)};
+    Bringing bringing = {.run = run, .first = wal_segment_of(&run->clusters.shape, from)};
     uint64_t bytes;
     bool result;
     int granted;
 
-    if (!run->source->is_server || end <= from)
+    if (!run->clusters.source->is_server || end <= from)
         return true;
-    bringing.count = (size_t) (wal_segment_before(&run->shape, end) - bringing.first) + 1;
+    bringing.count = (size_t) (wal_segment_before(&run->clusters.shape, end) - bringing.first) + 1;
     if (!file_make_directory(run->scratch, error) ||
         !check_space(run, bringing.first, bringing.count, end, &bytes, error) ||
-        !run->source->operations->start_workers(run->source, run->options->jobs, &granted, error))
+        !run->clusters.source->operations->start_workers(run->clusters.source, run->options->jobs,
+                                                         &granted, error))
         return false;
     bringing.segments = memory_allocate_zeroed(bringing.count, sizeof(*bringing.segments));
     progress_begin("copied", bytes);
@@ -323,12 +325,12 @@ bool run_bring_source_wal(Run *run, Lsn from, Lsn end, Error *error)
 static bool find_in_archive(Run *run, uint64_t segment, char path[PATH_SIZE], bool *found,
                             Error *error)
 {
-    Lsn begin = wal_segment_start(&run->shape, segment);
+    Lsn begin = wal_segment_start(&run->clusters.shape, segment);
 
-    return archive_find(
-        run->source_archive,
-        history_timeline_of_segment(&run->source_history, begin, begin + run->shape.segment_size),
-        segment, path, found, error);
+    return archive_find(run->source_archive,
+                        history_timeline_of_segment(&run->clusters.source_history, begin,
+                                                    begin + run->clusters.shape.segment_size),
+                        segment, path, found, error);
 }
 
 bool run_may_take(const Run *run, const char *path)
@@ -342,7 +344,7 @@ bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
 {
     char path[PATH_SIZE];
 
-    return !run->source->is_server ||
+    return !run->clusters.source->is_server ||
            (segment_path(run, run->scratch, "/source.", segment, path, error) &&
             file_remove(path, error));
 }
@@ -351,8 +353,8 @@ bool run_forget_brought_segment(Run *run, uint64_t segment, Error *error)
 static bool own_segment_path(const Run *run, uint64_t segment, char path[PATH_SIZE], Error *error)
 {
     if (run_keeps_segment(run, segment))
-        return segment_path(run, run->target.directory, "/pg_wal/", segment, path, error);
-    if (run->source->is_server)
+        return segment_path(run, run->clusters.target.directory, "/pg_wal/", segment, path, error);
+    if (run->clusters.source->is_server)
         return segment_path(run, run->scratch, "/source.", segment, path, error);
     return segment_path(run, run->options->source_directory, "/pg_wal/", segment, path, error);
 }
@@ -402,13 +404,13 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
                          ScanResult *result, Lsn *last_end, Error *error)
 {
     WalStream *stream = arena_allocate(run->arena, sizeof(*stream));
-    Lsn first = wal_skip_header(&run->shape, from), last;
+    Lsn first = wal_skip_header(&run->clusters.shape, from), last;
     char reason[256], text[LSN_TEXT_SIZE];
     bool missing, scanned;
 
-    *stream = (WalStream){.shape = run->shape,
-                          .data_block_size = run->target.control.block_size,
-                          .history = &run->source_history,
+    *stream = (WalStream){.shape = run->clusters.shape,
+                          .data_block_size = run->clusters.target.control.block_size,
+                          .history = &run->clusters.source_history,
                           .limit = end,
                           .open = open,
                           .rebuilds = open == run_open_source_segment ? run_segment_rebuilds : NULL,

@@ -13,11 +13,12 @@
 /* All of the source's WAL that an early start needs must be somewhere. */
 static bool check_wal_is_there(Run *run, Lsn from, Lsn end, Error *error)
 {
-    uint64_t last = wal_segment_before(&run->shape, end);
+    uint64_t last = wal_segment_before(&run->clusters.shape, end);
     Buffer missing = {0};
     bool result = true;
 
-    for (uint64_t segment = wal_segment_of(&run->shape, from); segment <= last && result; segment++)
+    for (uint64_t segment = wal_segment_of(&run->clusters.shape, from); segment <= last && result;
+         segment++)
     {
         char name[WAL_NAME_SIZE], path[PATH_SIZE];
         bool found;
@@ -45,10 +46,10 @@ static bool tells_of_removals(const Run *run, const Control *control, const Scan
 {
     Lsn promoted;
 
-    if (run->position.in_recovery)
-        return run->position.streams || !run->source->is_server;
-    return run->source->is_server &&
-           start_is_as_promoted(control, &run->source_history, &promoted) &&
+    if (run->source_state.position.in_recovery)
+        return run->source_state.position.streams || !run->clusters.source->is_server;
+    return run->clusters.source->is_server &&
+           start_is_as_promoted(control, &run->clusters.source_history, &promoted) &&
            last_copy->lsn < promoted;
 }
 
@@ -63,12 +64,12 @@ static bool find_copies(const Run *run, const Control *control, const WalStream 
     if (copy == NULL)
         return true;
     looks_closer = tells_of_removals(run, control, copy);
-    if ((looks_closer || run->position.in_recovery) &&
+    if ((looks_closer || run->source_state.position.in_recovery) &&
         !start_find_unsafe_copy(stream, run->options->jobs, chain, &unsafe, error))
         return false;
     hazard->found = true;
     hazard->harmless = looks_closer && !unsafe.found;
-    hazard->checkpoint_follows = !run->position.in_recovery && !hazard->harmless;
+    hazard->checkpoint_follows = !run->source_state.position.in_recovery && !hazard->harmless;
     hazard->lsn = copy->lsn;
     if (unsafe.found)
         copy = &unsafe.copy;
@@ -90,8 +91,8 @@ static bool may_make_tablespace(const Run *run, const ScanTablespace *tablespace
     const char *mapped = tablespace_mapped(&run->options->tablespaces, tablespace->path);
 
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
-        return roots_check_replayed_location(run->target.directory, run->shape.version,
-                                             tablespace->path, problem);
+        return roots_check_replayed_location(
+            run->clusters.target.directory, run->clusters.shape.version, tablespace->path, problem);
     return error_set(problem, ERROR_FAILED,
                      "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"",
                      tablespace->path, mapped);
@@ -137,13 +138,14 @@ static bool look_ahead(Run *run, Lsn end, Hazard *hazard, Error *error)
     Lsn last_end;
     bool result;
 
-    if (!run_scan_source_wal(run, run_open_source_segment, run->start.redo, end, &scan, &chain,
-                             &last_end, error))
+    if (!run_scan_source_wal(run, run_open_source_segment, run->recovery.start.redo, end, &scan,
+                             &chain, &last_end, error))
         return false;
-    result = run_find_hazard(run, &run->source_control, scan_stream(scan), &chain, hazard, error);
-    blockmap_destroy(run->rebuilt);
-    run->rebuilt = scan_take_rebuilt(scan, &chain);
-    run->rebuilt_end = last_end;
+    result =
+        run_find_hazard(run, &run->source_state.control, scan_stream(scan), &chain, hazard, error);
+    blockmap_destroy(run->recovery.rebuilt);
+    run->recovery.rebuilt = scan_take_rebuilt(scan, &chain);
+    run->recovery.rebuilt_end = last_end;
     scan_destroy(scan);
     return result;
 }
@@ -159,8 +161,8 @@ static bool take_source_changes(Run *run, Error *error)
     WalScan *scan;
     Lsn end;
 
-    if (!run_scan_source_wal(run, run_open_source_segment, run->early.redo, run->start.redo, &scan,
-                             &result, &end, error))
+    if (!run_scan_source_wal(run, run_open_source_segment, run->recovery.early.redo,
+                             run->recovery.start.redo, &scan, &result, &end, error))
         return false;
     if (!run_check_known_updates(run, &result, error))
     {
@@ -168,17 +170,19 @@ static bool take_source_changes(Run *run, Error *error)
         return false;
     }
     blockmap_forget_forks(result.blocks); /* which ones the target has made is asked for later */
-    blockmap_merge(run->scanned.blocks, result.blocks);
-    databases = arena_allocate(
-        run->arena, (run->scanned.database_count + result.database_count + 1) * sizeof(*databases));
-    if (run->scanned.database_count > 0)
-        memcpy(databases, run->scanned.databases, run->scanned.database_count * sizeof(*databases));
+    blockmap_merge(run->changes.scanned.blocks, result.blocks);
+    databases = arena_allocate(run->arena,
+                               (run->changes.scanned.database_count + result.database_count + 1) *
+                                   sizeof(*databases));
+    if (run->changes.scanned.database_count > 0)
+        memcpy(databases, run->changes.scanned.databases,
+               run->changes.scanned.database_count * sizeof(*databases));
     if (result.database_count > 0)
-        memcpy(databases + run->scanned.database_count, result.databases,
+        memcpy(databases + run->changes.scanned.database_count, result.databases,
                result.database_count * sizeof(*databases));
-    run->scanned.databases = databases;
-    run->scanned.database_count += result.database_count;
-    run->input.whole_from = run->early.redo;
+    run->changes.scanned.databases = databases;
+    run->changes.scanned.database_count += result.database_count;
+    run->planned.input.whole_from = run->recovery.early.redo;
     scan_destroy(scan);
     return true;
 }
@@ -188,12 +192,12 @@ static bool start_later(Run *run, Error *error)
     char text[LSN_TEXT_SIZE];
 
     log_debug("recovery starts late, at the source's checkpoint %s",
-              run_lsn_text(run, run->start.checkpoint, text));
-    run->report->redo = run->start.redo;
+              run_lsn_text(run, run->recovery.start.checkpoint, text));
+    run->report->redo = run->recovery.start.redo;
     if (run->options->compare)
     {
         /* Nothing is compared yet: what the source did before this start, it is compared with. */
-        run->early = run->start;
+        run->recovery.early = run->recovery.start;
         return true;
     }
     return take_source_changes(run, error);
@@ -206,12 +210,12 @@ static bool give_up(const Run *run, const Hazard *hazard, Error *error)
     if (run->options->checkpoint && run->options->dry_run)
         return true;
     *error = hazard->error;
-    if (run->options->checkpoint && run->position.in_recovery)
+    if (run->options->checkpoint && run->source_state.position.in_recovery)
         return error_hint(error, "A standby takes no later checkpoint than its primary's last one: "
                                  "run CHECKPOINT there, then pg_rewind again.");
-    return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.%s",
-                      run->source->is_server ? "\nWith --checkpoint pg_rewind runs it itself."
-                                             : "");
+    return error_hint(
+        error, "Run CHECKPOINT on the source, then pg_rewind again.%s",
+        run->clusters.source->is_server ? "\nWith --checkpoint pg_rewind runs it itself." : "");
 }
 
 /* The source as it is now; its position is then at or behind its checkpoint. */
@@ -221,7 +225,7 @@ static bool look_again(Run *run, Error *error)
 
     if (!run_read_source_again(run, &control, error))
         return false;
-    run->source_control = control;
+    run->source_state.control = control;
     return true;
 }
 
@@ -231,7 +235,8 @@ static bool look_again(Run *run, Error *error)
  */
 static bool find_late_start(Run *run, Lsn behind, bool *there, Error *error)
 {
-    *there = start_late(&run->source_control, run->divergence, behind, &run->start);
+    *there =
+        start_late(&run->source_state.control, run->diverged.lsn, behind, &run->recovery.start);
     if (*there || !run->options->checkpoint)
         return true;
     if (run->options->dry_run)
@@ -242,9 +247,10 @@ static bool find_late_start(Run *run, Lsn behind, bool *there, Error *error)
     }
     log_info("running CHECKPOINT on the source");
     /* The one exception to invariant 6, asked for by name. */
-    if (!source_server_checkpoint(run->source, error) || !look_again(run, error))
+    if (!source_server_checkpoint(run->clusters.source, error) || !look_again(run, error))
         return false;
-    *there = start_late(&run->source_control, run->divergence, behind, &run->start);
+    *there =
+        start_late(&run->source_state.control, run->diverged.lsn, behind, &run->recovery.start);
     return true;
 }
 
@@ -257,7 +263,7 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
     if (!find_late_start(run, hazard->lsn, there, error))
         return false;
     if (*there || run->options->checkpoint || !hazard->checkpoint_follows ||
-        run->position.in_recovery || !run->source->is_server)
+        run->source_state.position.in_recovery || !run->clusters.source->is_server)
         return true;
     log_info("waiting for a checkpoint of the source, behind its copy of a database; CHECKPOINT "
              "there ends that");
@@ -265,7 +271,8 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
     {
         if (!stop_pause(POLL_MILLISECONDS, error) || !look_again(run, error))
             return false;
-        *there = start_late(&run->source_control, run->divergence, hazard->lsn, &run->start);
+        *there = start_late(&run->source_state.control, run->diverged.lsn, hazard->lsn,
+                            &run->recovery.start);
     }
     return true;
 }
@@ -274,8 +281,8 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
 static bool bring_wal(Run *run, Lsn *end, Error *error)
 {
     *end = run_wal_end(run);
-    if (!run_bring_source_wal(run, run->early.redo, *end, error) ||
-        !check_wal_is_there(run, run->early.redo, *end, error))
+    if (!run_bring_source_wal(run, run->recovery.early.redo, *end, error) ||
+        !check_wal_is_there(run, run->recovery.early.redo, *end, error))
         return false;
     run->source_wal_brought_end = *end;
     return true;
@@ -288,7 +295,7 @@ static bool find_way_past(Run *run, const Hazard *hazard, bool *late, Error *err
         return false;
     if (*late)
         return true;
-    run->copies_are_replayed = hazard->harmless;
+    run->recovery.copies_are_replayed = hazard->harmless;
     return hazard->harmless || give_up(run, hazard, error);
 }
 
@@ -308,9 +315,9 @@ static bool find_start(Run *run, Error *error)
 
     if (run->options->compare)
         run_begin_comparison(run);
-    run->start = run->early;
-    run->input.whole_from = run->divergence;
-    run->copies_are_replayed = false;
+    run->recovery.start = run->recovery.early;
+    run->planned.input.whole_from = run->diverged.lsn;
+    run->recovery.copies_are_replayed = false;
     if (!bring_wal(run, &end, error))
         return false;
     late = false;
@@ -328,27 +335,27 @@ static bool find_start(Run *run, Error *error)
         return false;
     /* Not past it yet: with --checkpoint, one behind all that was read. */
     if (hazard.found && !hazard.harmless && run->options->checkpoint &&
-        (!find_late_start(run, run->rebuilt_end - 1, &late, error) ||
+        (!find_late_start(run, run->recovery.rebuilt_end - 1, &late, error) ||
          (late && !look_from_late_start(run, &end, &hazard, error))))
         return false;
-    run->copies_are_replayed = hazard.found && hazard.harmless;
+    run->recovery.copies_are_replayed = hazard.found && hazard.harmless;
     return !hazard.found || hazard.harmless || give_up(run, &hazard, error);
 }
 
 /* Replay that copies files reads blocks before their own records restore them. */
 static void forget_rebuilt(Run *run)
 {
-    blockmap_destroy(run->rebuilt);
-    run->rebuilt = NULL;
+    blockmap_destroy(run->recovery.rebuilt);
+    run->recovery.rebuilt = NULL;
 }
 
 bool phase_start(Run *run, Error *error)
 {
     if (!find_start(run, error))
         return false;
-    if (run->copies_are_replayed)
+    if (run->recovery.copies_are_replayed)
         forget_rebuilt(run);
-    run->input.rebuilt = run->rebuilt;
+    run->planned.input.rebuilt = run->recovery.rebuilt;
     return true;
 }
 
@@ -356,11 +363,11 @@ bool run_begin_again(Run *run, Error *error)
 {
     log_info("the source has copied a database or made a tablespace meanwhile: beginning again");
     run_report_staged(run);
-    stage_abandon(run->stage);
-    stage_free(run->stage);
-    run->stage = NULL;
-    plan_free(&run->plan);
-    listing_free(&run->source_files);
-    listing_free(&run->target_files);
+    stage_abandon(run->staged.stage);
+    stage_free(run->staged.stage);
+    run->staged.stage = NULL;
+    plan_free(&run->planned.plan);
+    listing_free(&run->planned.source_files);
+    listing_free(&run->planned.target_files);
     return look_again(run, error);
 }
