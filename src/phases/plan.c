@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
+#include "phases/saved_wal.h"
 #include "recovery.h"
 
 #include <stdio.h>
@@ -116,7 +117,8 @@ bool phase_plan(Run *run, Error *error)
         run_wal_end(run) -
         wal_segment_start(&run->clusters.shape,
                           wal_segment_of(&run->clusters.shape, run->recovery.early.redo));
-    return run_check_saved_wal(run, error) &&
+    return saved_wal_check(run->options->save_diverged_wal, &run->clusters, &run->target_wal,
+                           &run->diverged, error) &&
            stage_check(run->clusters.target.directory, &run->planned.plan, &wal, error);
 }
 

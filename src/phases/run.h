@@ -223,13 +223,6 @@ MUST_CHECK bool run_begin_again(Run *run, Error *error);
  */
 MUST_CHECK bool run_read_source_again(Run *run, Control *control, Error *error);
 
-/*
- * --save-diverged-wal: what can be checked without writing; and the copy, which is on the disk
- * when this returns. An error if a file is there with other content.
- */
-MUST_CHECK bool run_check_saved_wal(Run *run, Error *error);
-MUST_CHECK bool run_save_diverged_wal(Run *run, Error *error);
-
 /* Add what was staged to the report. */
 void run_report_staged(Run *run);
 

@@ -1,9 +1,4 @@
-/*
- * --save-diverged-wal: the target's WAL from the divergence on, and its history files, kept in a
- * directory of the user's before the commit. Each file has its name only when it is whole and on
- * the disk, so that the same command can go on after an interruption.
- */
-#include "phases/run.h"
+#include "phases/saved_wal.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -21,28 +16,39 @@
 
 #define COPY_SIZE (1024 * 1024)
 #define TEMPORARY ".pg_rewind.new"
-#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
 
-/* With --compare WAL is not read to its end: then all of pg_wal is kept. */
-static bool is_known(const Run *run)
+/* What is saved, and where. */
+typedef struct Saving
 {
-    return !run->options->compare && run->diverged.target_end > run->diverged.lsn;
+    const char *directory;
+    const Clusters *clusters;
+    const TargetWal *wal;
+    const Divergence *diverged;
+    bool only_check;        /* nothing is written: files that are there already are compared */
+    uint64_t missing_bytes; /* of files that are not there; a history file counts like a segment */
+} Saving;
+
+/* Else there is no first segment, and all of pg_wal is copied. */
+static bool diverged_wal_is_known(const Divergence *diverged)
+{
+    return diverged->lsn != LSN_INVALID && diverged->target_end > diverged->lsn;
 }
 
-static uint64_t first_segment(const Run *run)
+static uint64_t first_segment(const Saving *saving)
 {
-    return wal_segment_of(&run->clusters.shape, run->diverged.lsn);
+    return wal_segment_of(&saving->clusters->shape, saving->diverged->lsn);
 }
 
-static uint64_t last_segment(const Run *run)
+static uint64_t last_segment(const Saving *saving)
 {
-    return wal_segment_before(&run->clusters.shape, run->diverged.target_end);
+    return wal_segment_before(&saving->clusters->shape, saving->diverged->target_end);
 }
 
 /* ---- What can be checked before ---- */
 
 /* The directory, or while there is none the one that it will be in. */
-static bool find_place(const char *directory, char path[PATH_SIZE], bool *exists, Error *error)
+static bool find_existing_directory(const char *directory, char path[PATH_SIZE], bool *exists,
+                                    Error *error)
 {
     struct stat status;
     char *slash;
@@ -83,7 +89,7 @@ typedef struct SavedFile
     uint8_t *bytes; /* two times COPY_SIZE */
 } SavedFile;
 
-static bool open_saved(const char *directory, const char *name, SavedFile *file, Error *error)
+static bool set_saved_paths(const char *directory, const char *name, SavedFile *file, Error *error)
 {
     file->name = name;
     if (!path_join(file->path, sizeof(file->path), directory, name, error))
@@ -141,25 +147,17 @@ static bool copy_new(const SavedFile *file, int from, Error *error)
     return result;
 }
 
-/* With only_check nothing is written: what is there already is compared. */
-typedef struct Saving
-{
-    Run *run;
-    bool only_check;
-    uint64_t missing_bytes; /* of what is not there; a history file counts like a segment */
-} Saving;
-
 static bool save_file(Saving *saving, const char *name, int from, Error *error)
 {
     SavedFile file = {.bytes = NULL};
     int to = -1;
     bool exists, result;
 
-    if (!open_saved(saving->run->options->save_diverged_wal, name, &file, error) ||
+    if (!set_saved_paths(saving->directory, name, &file, error) ||
         !file_open_read(file.path, &to, &exists, error))
         return false;
     if (!exists)
-        saving->missing_bytes += saving->run->clusters.shape.segment_size;
+        saving->missing_bytes += saving->clusters->shape.segment_size;
     if (!exists && saving->only_check)
         return true;
     file.bytes = memory_allocate(2 * (size_t) COPY_SIZE);
@@ -176,19 +174,18 @@ static bool save_file(Saving *saving, const char *name, int from, Error *error)
 
 static bool save_segments(Saving *saving, Error *error)
 {
-    const Run *run = saving->run;
-    const WalStream *stream = &run->target_wal.stream;
+    const WalStream *stream = &saving->wal->stream;
     Timeline timeline;
     uint64_t number;
 
-    for (uint64_t segment = first_segment(run); segment <= last_segment(run); segment++)
+    for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
     {
         char name[WAL_NAME_SIZE];
         int fd;
         bool found, saved;
 
         wal_stream_segment_name(stream, segment, name);
-        if (!wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number))
+        if (!wal_segment_name_parse(&saving->clusters->shape, name, &timeline, &number))
             return error_set(error, ERROR_FAILED, "WAL segment \"%s\" has a wrong name", name);
         if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
             return false;
@@ -206,7 +203,6 @@ static bool save_segments(Saving *saving, Error *error)
 static bool save_named(void *context, const char *name, Error *error)
 {
     Saving *saving = context;
-    const Run *run = saving->run;
     const size_t length = strlen(name);
     const bool is_history = length == 16 && strcmp(name + 8, ".history") == 0;
     char path[PATH_SIZE];
@@ -216,9 +212,10 @@ static bool save_named(void *context, const char *name, Error *error)
     bool found, saved;
 
     if (!is_history &&
-        (is_known(run) || !wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number)))
+        (diverged_wal_is_known(saving->diverged) ||
+         !wal_segment_name_parse(&saving->clusters->shape, name, &timeline, &number)))
         return true;
-    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", run->clusters.target.directory, name) >=
+    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", saving->clusters->target.directory, name) >=
         (int) sizeof(path))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", name);
     if (!file_open_read(path, &fd, &found, error))
@@ -231,81 +228,75 @@ static bool save_named(void *context, const char *name, Error *error)
 }
 
 /* Where the segments end that one pg_waldump can read: it takes one timeline. */
-static Lsn end_of_timeline(const Run *run, Timeline timeline)
+static Lsn find_end_of_timeline(const Saving *saving, Timeline timeline)
 {
-    for (uint64_t segment = first_segment(run); segment <= last_segment(run); segment++)
+    const WalShape *shape = &saving->clusters->shape;
+
+    for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
     {
         char name[WAL_NAME_SIZE];
         Timeline other = 0;
         uint64_t number;
 
-        wal_stream_segment_name(&run->target_wal.stream, segment, name);
-        if (!wal_segment_name_parse(&run->clusters.shape, name, &other, &number) ||
-            other != timeline)
-            return wal_segment_start(&run->clusters.shape, segment);
+        wal_stream_segment_name(&saving->wal->stream, segment, name);
+        if (!wal_segment_name_parse(shape, name, &other, &number) || other != timeline)
+            return wal_segment_start(shape, segment);
     }
-    return run->diverged.target_end;
+    return saving->diverged->target_end;
 }
 
-/* How to read it: of the timeline that the divergence's segment is named by. */
-static void tell_where(Run *run)
+/* The pg_waldump that reads the copies, of the timeline that the divergence's segment is named by.
+ */
+static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
-    const char *directory = run->options->save_diverged_wal;
+    const WalShape *shape = &saving->clusters->shape;
     char name[WAL_NAME_SIZE], from[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
     Timeline timeline = 0;
     uint64_t number;
 
-    run->report->saved_wal = directory;
-    if (!is_known(run))
-    {
-        log_info("the target's WAL is kept in \"%s\"", directory);
-        return;
-    }
-    wal_stream_segment_name(&run->target_wal.stream, first_segment(run), name);
-    if (!wal_segment_name_parse(&run->clusters.shape, name, &timeline, &number))
-        return;
-    run->report->saved_wal_command =
-        arena_printf(run->arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", directory, timeline,
-                     run_lsn_text(run, run->diverged.lsn, from),
-                     run_lsn_text(run, end_of_timeline(run, timeline), end));
-    log_info("the diverged WAL is kept in \"%s\"; to read it: %s", directory,
-             run->report->saved_wal_command);
+    wal_stream_segment_name(&saving->wal->stream, first_segment(saving), name);
+    if (!wal_segment_name_parse(shape, name, &timeline, &number))
+        return NULL;
+    return arena_printf(arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", saving->directory,
+                        timeline, lsn_text(shape->version, saving->diverged->lsn, from),
+                        lsn_text(shape->version, find_end_of_timeline(saving, timeline), end));
 }
 
-/* All of it. */
-static bool save_all(Saving *saving, Error *error)
+/* Segments first, then what only pg_wal tells the names of. */
+static bool save_wal(Saving *saving, Error *error)
 {
-    char wal[PATH_SIZE];
+    char pg_wal[PATH_SIZE];
 
-    return path_join(wal, sizeof(wal), saving->run->clusters.target.directory, "pg_wal", error) &&
-           (!is_known(saving->run) || save_segments(saving, error)) &&
-           dir_names(wal, save_named, saving, NULL, error);
+    return path_join(pg_wal, sizeof(pg_wal), saving->clusters->target.directory, "pg_wal", error) &&
+           (!diverged_wal_is_known(saving->diverged) || save_segments(saving, error)) &&
+           dir_names(pg_wal, save_named, saving, NULL, error);
 }
 
-bool run_check_saved_wal(Run *run, Error *error)
+bool saved_wal_check(const char *directory, const Clusters *clusters, const TargetWal *wal,
+                     const Divergence *diverged, Error *error)
 {
-    const char *directory = run->options->save_diverged_wal;
-    Saving saving = {.run = run, .only_check = true};
-    char path[PATH_SIZE], wal[PATH_SIZE];
+    Saving saving = {directory, clusters, wal, diverged, .only_check = true};
+    const char *target = clusters->target.directory, *source = clusters->source->directory;
+    char existing[PATH_SIZE], pg_wal[PATH_SIZE];
     FileSpace space;
     bool exists;
 
     if (directory == NULL)
         return true;
-    if (!find_place(directory, path, &exists, error) ||
-        !path_join(wal, sizeof(wal), run->clusters.target.directory, "pg_wal", error) ||
-        !check_outside(path, run->clusters.target.directory, directory, error) ||
-        !check_outside(path, wal, directory, error) ||
-        (run->options->source_directory != NULL &&
-         !check_outside(path, run->options->source_directory, directory, error)))
+    if (!find_existing_directory(directory, existing, &exists, error) ||
+        !path_join(pg_wal, sizeof(pg_wal), target, "pg_wal", error) ||
+        !check_outside(existing, target, directory, error) ||
+        !check_outside(existing, pg_wal, directory, error) ||
+        (source != NULL && !check_outside(existing, source, directory, error)))
         return false;
-    if (!place_can_change_names(path))
-        return error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"", path);
-    if (!save_all(&saving, error) || !file_space(path, &space, error))
+    if (!place_can_change_names(existing))
+        return error_set_errno(error, ERROR_FAILED, "could not write to directory \"%s\"",
+                               existing);
+    if (!save_wal(&saving, error) || !file_space(existing, &space, error))
         return false;
     if (space.free_bytes < saving.missing_bytes)
     {
-        error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", path);
+        error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", existing);
         return error_detail(error, "The diverged WAL needs %llu MB, %llu MB are free.",
                             (unsigned long long) (saving.missing_bytes >> 20),
                             (unsigned long long) (space.free_bytes >> 20));
@@ -313,23 +304,27 @@ bool run_check_saved_wal(Run *run, Error *error)
     return true;
 }
 
-bool run_save_diverged_wal(Run *run, Error *error)
+bool saved_wal_write(const char *directory, const Clusters *clusters, const TargetWal *wal,
+                     const Divergence *diverged, Arena *arena, const char **command, Error *error)
 {
-    const char *directory = run->options->save_diverged_wal;
-    Saving saving = {.run = run};
+    Saving saving = {directory, clusters, wal, diverged, .only_check = false};
     char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool exists;
 
-    if (directory == NULL)
-        return true;
     /* Invariant 3: what is there is on the disk before the commit takes it from the target. */
     if (!file_stat(directory, &status, &exists, error) ||
         (!exists && !file_make_directory(directory, error)) ||
         !place_canonical(directory, canonical, &exists, error) ||
-        !durable_sync_parent(canonical, error) || !save_all(&saving, error) ||
+        !durable_sync_parent(canonical, error) || !save_wal(&saving, error) ||
         !file_sync_path(directory, error))
         return false;
-    tell_where(run);
+    *command = NULL;
+    if (!diverged_wal_is_known(diverged))
+        log_info("the target's WAL is kept in \"%s\"", directory);
+    else
+        *command = make_waldump_command(&saving, arena);
+    if (*command != NULL)
+        log_info("the diverged WAL is kept in \"%s\"; to read it: %s", directory, *command);
     return true;
 }

@@ -6,6 +6,7 @@
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/file.h"
+#include "phases/saved_wal.h"
 #include "plan/unlogged.h"
 #include "recovery.h"
 
@@ -353,6 +354,19 @@ static bool stage_all(Run *run, Control *source_last, Lsn *end, Error *error)
            stage_left_timelines(run, *end, error) && mark_new_histories(run, error);
 }
 
+static bool save_diverged_wal(Run *run, Error *error)
+{
+    const char *directory = run->options->save_diverged_wal;
+
+    if (directory == NULL)
+        return true;
+    if (!saved_wal_write(directory, &run->clusters, &run->target_wal, &run->diverged, run->arena,
+                         &run->report->saved_wal_command, error))
+        return false;
+    run->report->saved_wal = directory;
+    return true;
+}
+
 bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
 {
     static Hazard hazard; /* large */
@@ -383,7 +397,7 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
     run->report->min_recovery_timeline = run->staged.min_recovery_timeline;
     run->report->source_end = end;
     /* Before the commit, which takes it from the target. */
-    if (!run_save_diverged_wal(run, error))
+    if (!save_diverged_wal(run, error))
         return false;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
