@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "phases/lost_transactions.h"
 #include "phases/run.h"
 #include "recovery.h"
 
@@ -36,6 +37,20 @@ static bool no_rewind_required(Run *run, Error *error)
                           run->options->keep, error);
 }
 
+static bool list_lost_transactions(Run *run, Error *error)
+{
+    LostTransactions lost;
+    bool result;
+
+    if (!run->options->report_wanted)
+        return true;
+    result = lost_transactions_read(&run->clusters, &run->target_wal, &run->diverged, &run->changes,
+                                    run->arena, &lost, error);
+    run->report->lost = lost.lost;
+    run->report->lost_gids = lost.gids;
+    return result;
+}
+
 /*
  * Scan to stage. While the source copies databases, a plan may be out of date when it is carried
  * out; a new one starts behind the copy.
@@ -45,7 +60,7 @@ static bool prepare(Run *run, Error *error)
     double clock = clock_seconds();
     bool obsolete = false;
 
-    if (!run->options->compare && (!phase_scan(run, error) || !phase_lost(run, error)))
+    if (!run->options->compare && (!phase_scan(run, error) || !list_lost_transactions(run, error)))
         return false;
     for (int attempt = 1;; attempt++)
     {

@@ -165,12 +165,6 @@ MUST_CHECK bool phase_identify(Run *run, bool *finished, Error *error);
  * divergence. */
 MUST_CHECK bool phase_diverge(Run *run, bool *needed, Error *error);
 
-/*
- * With a report: list what is lost, with the source's names for it. Fails only when a stop is
- * requested; what else goes wrong is a warning.
- */
-MUST_CHECK bool phase_lost(Run *run, Error *error);
-
 /* 4. Scan the target's WAL from where it names every block that may differ. */
 MUST_CHECK bool phase_scan(Run *run, Error *error);
 

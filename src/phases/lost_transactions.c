@@ -1,8 +1,4 @@
-/*
- * What is lost, transaction by transaction: read only when a report is asked for. The scan has
- * proved the WAL already; whatever fails here costs the list, not the rewind.
- */
-#include "phases/run.h"
+#include "phases/lost_transactions.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -14,27 +10,28 @@
 
 /* ---- The WAL from the divergence to its end ---- */
 
-static bool read_lost(Run *run, Lost *lost, Error *error)
+static bool read_diverged_wal(const Clusters *clusters, const TargetWal *wal,
+                              const Divergence *diverged, Lost *lost, Error *error)
 {
-    const WalStream *stream = &run->target_wal.stream;
-    uint64_t segment = wal_segment_of(&run->clusters.shape, run->diverged.lsn);
-    Lsn from = wal_skip_header(&run->clusters.shape, run->diverged.lsn);
+    const WalShape *shape = &clusters->shape;
+    uint64_t segment = wal_segment_of(shape, diverged->lsn);
+    Lsn from = wal_skip_header(shape, diverged->lsn);
     char text[LSN_TEXT_SIZE];
 
     for (;; segment++)
     {
         WalSegmentFacts facts;
 
-        if (wal_segment_start(&run->clusters.shape, segment) >= run->diverged.target_end)
+        if (wal_segment_start(shape, segment) >= diverged->target_end)
             return true;
         if (!stop_check(error) ||
-            !wal_read_segment(stream, segment, from, lost_add_record, lost, &facts, error))
+            !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
             return false;
-        if (facts.next_lsn >= run->diverged.target_end)
+        if (facts.next_lsn >= diverged->target_end)
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
             return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
-                             run_lsn_text(run, facts.next_lsn, text),
+                             lsn_text(shape->version, facts.next_lsn, text),
                              facts.end == WAL_SEGMENT_MISSING ? "the segment is missing"
                                                               : facts.reason);
         from = LSN_INVALID;
@@ -50,15 +47,16 @@ typedef struct DatabaseName
     bool connected;
 } DatabaseName;
 
-typedef struct Names
+typedef struct RelationNames
 {
-    Run *run;
+    const Lost *lost;
+    Arena *arena;
     LostRelation *relations;
     size_t count;
     LostRelation **by_filenode;
     Buffer databases; /* DatabaseName */
     Oid connected;
-} Names;
+} RelationNames;
 
 static int compare_filenodes(const void *left, const void *right)
 {
@@ -67,12 +65,12 @@ static int compare_filenodes(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-static void take_database(void *context, Oid database, const char *name, bool connected)
+static void add_database(void *context, Oid database, const char *name, bool connected)
 {
-    Names *names = context;
-    DatabaseName item = {database, arena_strdup(names->run->arena, name), connected};
+    RelationNames *names = context;
+    DatabaseName item = {database, arena_strdup(names->arena, name), connected};
 
-    if (lost_database_is_new(names->run->report->lost, database))
+    if (lost_database_is_new(names->lost, database))
         return;
     buffer_append(&names->databases, &item, sizeof(item));
     if (connected)
@@ -80,10 +78,10 @@ static void take_database(void *context, Oid database, const char *name, bool co
 }
 
 /* Storage that the target made after the divergence is not what has its number on the source. */
-static void take_relation(void *context, Oid tablespace, Oid filenode, const char *name,
+static void name_relation(void *context, Oid tablespace, Oid filenode, const char *name,
                           const char *table)
 {
-    Names *names = context;
+    RelationNames *names = context;
     size_t low = 0, high = names->count;
 
     while (low < high)
@@ -102,12 +100,12 @@ static void take_relation(void *context, Oid tablespace, Oid filenode, const cha
         if (relation->id.tablespace != tablespace || relation->created || relation->name != NULL ||
             (relation->id.database != 0 && relation->id.database != names->connected))
             continue;
-        relation->name = arena_strdup(names->run->arena, name);
-        relation->table = table != NULL ? arena_strdup(names->run->arena, table) : NULL;
+        relation->name = arena_strdup(names->arena, name);
+        relation->table = table != NULL ? arena_strdup(names->arena, table) : NULL;
     }
 }
 
-static void ask_source(Names *names)
+static void fetch_names(RelationNames *names, Source *source)
 {
     Buffer filenodes = {0};
     Error error = {0};
@@ -117,13 +115,13 @@ static void ask_source(Names *names)
         if (!names->relations[i].created)
             array_append_int(&filenodes, names->relations[i].id.relation);
     array_end(&filenodes);
-    if (!source_server_names(names->run->clusters.source, buffer_string(&filenodes), take_database,
-                             take_relation, names, &error))
+    if (!source_server_names(source, buffer_string(&filenodes), add_database, name_relation, names,
+                             &error))
         log_debug("could not ask the source for names: %s", error.message);
     buffer_free(&filenodes);
 }
 
-static const char *database_name(const Names *names, Oid database)
+static const char *database_name(const RelationNames *names, Oid database)
 {
     const DatabaseName *items = (const DatabaseName *) (const void *) names->databases.bytes;
 
@@ -136,7 +134,7 @@ static const char *database_name(const Names *names, Oid database)
 }
 
 /* database/number, where there is no name. */
-static void name_the_rest(Names *names)
+static void name_by_number(RelationNames *names)
 {
     for (size_t i = 0; i < names->count; i++)
     {
@@ -147,58 +145,52 @@ static void name_the_rest(Names *names)
             continue;
         relation->name =
             database != NULL
-                ? arena_printf(names->run->arena, "%s/%u", database, relation->id.relation)
-                : arena_printf(names->run->arena, "%u/%u", relation->id.database,
-                               relation->id.relation);
+                ? arena_printf(names->arena, "%s/%u", database, relation->id.relation)
+                : arena_printf(names->arena, "%u/%u", relation->id.database, relation->id.relation);
     }
 }
 
-static void name_relations(Run *run, Lost *lost)
+static void name_relations(Lost *lost, Source *source, Arena *arena)
 {
-    Names names = {.run = run};
+    RelationNames names = {.lost = lost, .arena = arena};
 
     names.relations = lost_relations(lost, &names.count);
     names.by_filenode = memory_allocate((names.count + 1) * sizeof(*names.by_filenode));
     for (size_t i = 0; i < names.count; i++)
         names.by_filenode[i] = &names.relations[i];
     qsort(names.by_filenode, names.count, sizeof(*names.by_filenode), compare_filenodes);
-    if (run->clusters.source->is_server && names.count > 0)
-        ask_source(&names);
-    name_the_rest(&names);
+    if (source->is_server && names.count > 0)
+        fetch_names(&names, source);
+    name_by_number(&names);
     free(names.by_filenode);
     buffer_free(&names.databases);
 }
 
-static void collect_prepared(Run *run)
+static void collect_prepared(const ScanResult *scanned, Lsn divergence, Arena *arena,
+                             LostTransactions *result)
 {
-    const ScanResult *scanned = &run->changes.scanned;
-    const char **gids =
-        arena_allocate(run->arena, (run->report->lost_prepared + 1) * sizeof(*gids));
-    size_t count = 0;
-
+    result->gids = arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*result->gids));
     for (size_t i = 0; i < scanned->prepared_count; i++)
-        if (scanned->prepared[i].lsn >= run->diverged.lsn && !scanned->prepared[i].finished)
-            gids[count++] = scanned->prepared[i].gid;
-    run->report->lost_gids = gids;
+        if (scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished)
+            result->gids[result->gid_count++] = scanned->prepared[i].gid;
 }
 
-bool phase_lost(Run *run, Error *error)
+bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
+                            const Divergence *diverged, const TargetChanges *changes, Arena *arena,
+                            LostTransactions *result, Error *error)
 {
     Error why = {0};
-    Lost *lost;
 
-    if (!run->options->report_wanted)
-        return true;
-    lost = lost_create(run->clusters.shape.version, run->diverged.lsn, run->diverged.target_end);
-    run->report->lost = lost;
-    collect_prepared(run);
-    if (!read_lost(run, lost, &why))
+    *result = (LostTransactions){
+        .lost = lost_create(clusters->shape.version, diverged->lsn, diverged->target_end)};
+    collect_prepared(&changes->scanned, diverged->lsn, arena, result);
+    if (!read_diverged_wal(clusters, wal, diverged, result->lost, &why))
     {
+        lost_set_incomplete(result->lost);
         if (!stop_check(error))
             return false;
-        lost_set_incomplete(lost);
         log_warning("could not list all transactions that are lost: %s", why.message);
     }
-    name_relations(run, lost);
+    name_relations(result->lost, clusters->source, arena);
     return stop_check(error);
 }
