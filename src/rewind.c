@@ -5,7 +5,8 @@
 #include "base/workers.h"
 #include "phases/lost_transactions.h"
 #include "phases/run.h"
-#include "recovery.h"
+#include "standby/next_start.h"
+#include "standby/standby_files.h"
 
 #define PLAN_ATTEMPTS_MAX 4 /* a copy meanwhile, and another */
 
@@ -32,9 +33,9 @@ static bool no_rewind_required(Run *run, Error *error)
         (found && !running && !interlock_claim_pid_file(run->interlock, error)))
         return false;
     return !run->options->write_recovery_conf ||
-           recovery_write(run->clusters.target.directory, run->clusters.source,
-                          run->clusters.shape.version, run->options->source_server,
-                          run->options->keep, error);
+           standby_files_write(run->clusters.target.directory, run->clusters.source,
+                               run->clusters.shape.version, run->options->source_server,
+                               run->options->keep, error);
 }
 
 static bool list_lost_transactions(Run *run, Error *error)
@@ -49,6 +50,48 @@ static bool list_lost_transactions(Run *run, Error *error)
     run->report->lost = lost.lost;
     run->report->lost_gids = lost.gids;
     return result;
+}
+
+/* With a plan: of the rewound target; else of the target as it is. */
+static bool find_next_start(Run *run, Error *error)
+{
+    const Options *options = run->options;
+    const NextStartInput input = {.target = &run->clusters.target,
+                                  .source = run->clusters.source,
+                                  .plan = run->report->planned ? &run->planned.plan : NULL,
+                                  .source_files = &run->planned.source_files,
+                                  .target_files = &run->planned.target_files,
+                                  .config_file = options->config_file,
+                                  .source_server = options->source_server,
+                                  .write_recovery_conf = options->write_recovery_conf};
+    NextStart *next = arena_allocate(run->arena, sizeof(*next));
+
+    if (!next_start_find(&input, run->arena, next, error))
+        return false;
+    run->report->next_start = next;
+    run->archives_always = next->archives_always;
+    return true;
+}
+
+/* After a run that succeeded: what is to be done next. */
+static void report_next(Run *run)
+{
+    Report *report = run->report;
+    const WalShape *shape = &run->clusters.shape;
+    const Lsn source_end =
+        report->source_end != LSN_INVALID ? report->source_end : run_wal_end(run);
+    Error ignored;
+
+    if (report->dry_run && report->resumed) /* nothing else was looked at */
+        report->next_start = arena_allocate(run->arena, sizeof(*report->next_start));
+    else if (report->next_start == NULL &&
+             (run->clusters.target.control.version == NULL || !find_next_start(run, &ignored)))
+        return;
+    report->wal_needed_from = report->planned
+                                  ? wal_segment_start(shape, wal_segment_of(shape, source_end))
+                                  : run->diverged.target_end;
+    report_next_steps(report);
+    report_next_say(report);
 }
 
 /*
@@ -69,7 +112,7 @@ static bool prepare(Run *run, Error *error)
         clock = mark(run, PHASE_SCAN, clock);
         if (!phase_plan(run, error))
             return false;
-        if (!run_check_problems(run, error) || !phase_look_ahead(run, error))
+        if (!run_check_problems(run, error) || !find_next_start(run, error))
             return false;
         clock = mark(run, PHASE_PLAN, clock);
         if (run->options->dry_run)
@@ -190,7 +233,7 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     result = run_phases(run, outcome, error);
     run_report_staged(run);
     if (result)
-        phase_say_next(run);
+        report_next(run);
     clean_up(run, *outcome);
     return result;
 }

@@ -5,7 +5,8 @@
 #include "base/workers.h"
 #include "io/file.h"
 #include "phases/saved_wal.h"
-#include "recovery.h"
+#include "standby/configuration.h"
+#include "standby/standby_files.h"
 
 #include <stdio.h>
 
@@ -80,12 +81,30 @@ static void report_removed(Run *run)
     run->report->removed_count = plan->removed_count;
 }
 
+/* With --keep-config: what the target's configuration includes, and the files that it names, are
+ * kept as well. */
+static void keep_named_files(Run *run)
+{
+    const Configuration configuration = {run->clusters.target.directory, run->options->config_file,
+                                         run->arena};
+    Keep *keep = run->options->keep;
+    const char **files;
+    size_t count;
+
+    if (keep == NULL || !keep->configuration || run->kept_named_files)
+        return;
+    run->kept_named_files = true;
+    files = configuration_named_files(&configuration, &count);
+    for (size_t i = 0; i < count; i++)
+        keep_add_file(keep, files[i]);
+}
+
 static bool make_plan(Run *run, Error *error)
 {
     if (!list_both_sides(run, error))
         return false;
     tablespaces_map(&run->options->tablespaces, &run->planned.source_files);
-    run_keep_named_files(run);
+    keep_named_files(run);
     if (!plan_make(&run->planned.input, &run->planned.plan, error))
         return false;
     if (run->options->compare ? !run_compare(run, error) : !run_find_dead_entries(run, error))
@@ -141,7 +160,7 @@ void run_survey(Run *run)
     else
     {
         tablespaces_map(&run->options->tablespaces, &run->planned.source_files);
-        run_keep_named_files(run);
+        keep_named_files(run);
         if (!plan_make(&run->planned.input, &run->planned.plan, &problem) ||
             !stage_check(run->clusters.target.directory, &run->planned.plan, &wal, &problem))
             run_add_problem(run, &problem);

@@ -2,6 +2,7 @@
 
 #include "apply/roots.h"
 #include "base/log.h"
+#include "standby/configuration.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +50,9 @@ bool run_check_problems(const Run *run, Error *error)
 
 PlanInput run_plan_input(Run *run, Lsn divergence)
 {
+    const Configuration configuration = {run->clusters.target.directory, run->options->config_file,
+                                         run->arena};
+
     return (PlanInput){.version = run->clusters.shape.version,
                        .shape = run->clusters.shape,
                        .block_size = run->clusters.target.control.block_size,
@@ -57,7 +61,7 @@ PlanInput run_plan_input(Run *run, Lsn divergence)
                        .source = &run->planned.source_files,
                        .target = &run->planned.target_files,
                        .keep = run->options->keep,
-                       .log_directory = run_log_directory(run),
+                       .log_directory = configuration_log_directory(&configuration),
                        .source_hides_odd = run->clusters.source->is_server,
                        .scan = &run->changes.scanned,
                        .source_history = &run->clusters.source_history,

@@ -118,7 +118,7 @@ typedef struct Run
                         look at */
     ErrorKind worst; /* of them; ERROR_NONE: there are none */
 
-    bool kept_named_files; /* run_keep_named_files was called */
+    bool kept_named_files; /* the files that --keep-config keeps by their settings were added */
 
     Clusters clusters;
     SourceState source_state;
@@ -227,13 +227,6 @@ MUST_CHECK bool phase_apply(Run *run, RewindOutcome *outcome, Error *error);
  */
 MUST_CHECK bool run_finish_apply(Run *run, Error *error);
 
-/* With the plan: what the rewound target's server will find, for the report. Fails only when the
- * source is lost. */
-MUST_CHECK bool phase_look_ahead(Run *run, Error *error);
-
-/* After a run that succeeded: what is to be done next. */
-void phase_say_next(Run *run);
-
 /* Make run->archive and run->source_archive, before the histories are known. */
 MUST_CHECK bool run_open_archives(Run *run, Error *error);
 
@@ -242,14 +235,6 @@ MUST_CHECK bool run_open_archives(Run *run, Error *error);
  * that still writes there: it is tried again for some seconds.
  */
 MUST_CHECK bool run_remove_scratch(const Run *run, Error *error);
-
-/* With --keep-config: what the target's configuration includes, and the files that it names, are
- * kept as well. */
-void run_keep_named_files(Run *run);
-
-/* Where the target's server logs to, by its configuration: relative to the data directory; NULL:
- * its default, outside, or among the server's own files. */
-const char *run_log_directory(const Run *run);
 
 /* What a plan is made from: both listings, which are made later, the scan, and what --keep says. */
 PlanInput run_plan_input(Run *run, Lsn divergence);

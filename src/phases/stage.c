@@ -8,7 +8,7 @@
 #include "io/file.h"
 #include "phases/saved_wal.h"
 #include "plan/unlogged.h"
-#include "recovery.h"
+#include "standby/standby_files.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,9 +401,9 @@ bool phase_stage(Run *run, bool final, bool *obsolete, Error *error)
         return false;
     log_progress_message("creating backup label and updating control file"); /* contract */
     if (run->options->write_recovery_conf &&
-        !recovery_stage(run->staged.stage, &run->planned.plan, run->clusters.target.directory,
-                        run->clusters.source, run->clusters.shape.version,
-                        run->options->source_server, error))
+        !standby_files_stage(run->staged.stage, &run->planned.plan, run->clusters.target.directory,
+                             run->clusters.source, run->clusters.shape.version,
+                             run->options->source_server, error))
         return false;
     return make_journal_head(run, &source_last, &head, error) &&
            stage_finish(run->staged.stage, &run->planned.plan, &head, error);

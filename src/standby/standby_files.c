@@ -1,4 +1,4 @@
-#include "recovery.h"
+#include "standby/standby_files.h"
 
 #include "base/arena.h"
 #include "base/buffer.h"
@@ -50,8 +50,8 @@ static bool append_option(void *context, const char *keyword, const char *value,
     return true;
 }
 
-bool recovery_conninfo(Source *source, const Version *version, const char *conninfo, Buffer *text,
-                       Error *error)
+bool standby_conninfo(Source *source, const Version *version, const char *conninfo, Buffer *text,
+                      Error *error)
 {
     Arena *arena = arena_create();
     const char *dbname = connection_explicit_dbname(conninfo, arena);
@@ -77,7 +77,7 @@ static bool make_settings(Source *source, const Version *version, const char *co
                           const Buffer *old, Buffer *settings, Error *error)
 {
     Buffer primary = {0};
-    bool result = recovery_conninfo(source, version, conninfo, &primary, error);
+    bool result = standby_conninfo(source, version, conninfo, &primary, error);
 
     if (result && uses_recovery_conf(version) && old->size == 0)
         recovery_conf_make(buffer_string(&primary), settings);
@@ -109,8 +109,8 @@ static bool read_old_settings(const Plan *plan, const char *target_directory, So
                                          error);
 }
 
-bool recovery_stage(Stage *stage, const Plan *plan, const char *target_directory, Source *source,
-                    const Version *version, const char *conninfo, Error *error)
+bool standby_files_stage(Stage *stage, const Plan *plan, const char *target_directory,
+                         Source *source, const Version *version, const char *conninfo, Error *error)
 {
     Buffer old = {0}, settings = {0};
     bool result;
@@ -138,8 +138,8 @@ static bool write_file(const char *directory, const char *name, const void *byte
     return durable_replace(path, temporary, bytes, size, 0, error);
 }
 
-bool recovery_write(const char *target_directory, Source *source, const Version *version,
-                    const char *conninfo, Keep *keep, Error *error)
+bool standby_files_write(const char *target_directory, Source *source, const Version *version,
+                         const char *conninfo, Keep *keep, Error *error)
 {
     const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
     Buffer old = {0}, settings = {0};
