@@ -166,8 +166,8 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     buffer_free(&names.databases);
 }
 
-static void collect_prepared(const ScanResult *scanned, Lsn divergence, Arena *arena,
-                             LostTransactions *result)
+static void collect_lost_gids(const ScanResult *scanned, Lsn divergence, Arena *arena,
+                              LostTransactions *result)
 {
     result->gids = arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*result->gids));
     for (size_t i = 0; i < scanned->prepared_count; i++)
@@ -183,7 +183,7 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
 
     *result = (LostTransactions){
         .lost = lost_create(clusters->shape.version, diverged->lsn, diverged->target_end)};
-    collect_prepared(&changes->scanned, diverged->lsn, arena, result);
+    collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
     if (!read_diverged_wal(clusters, wal, diverged, result->lost, &why))
     {
         lost_set_incomplete(result->lost);

@@ -119,7 +119,7 @@ static bool check_equal(const SavedFile *file, int from, int to, Error *error)
     return true;
 }
 
-static bool copy_bytes(const SavedFile *file, int from, int to, Error *error)
+static bool copy_and_sync(const SavedFile *file, int from, int to, Error *error)
 {
     size_t length = COPY_SIZE;
 
@@ -137,7 +137,7 @@ static bool copy_new(const SavedFile *file, int from, Error *error)
 {
     int to = -1;
     bool result = file_remove(file->temporary, error) && file_create(file->temporary, &to, error) &&
-                  copy_bytes(file, from, to, error);
+                  copy_and_sync(file, from, to, error);
     Error ignored;
 
     file_close(to);

@@ -24,7 +24,7 @@ static bool join_path(const Configuration *configuration, const char *name, char
                      &ignored);
 }
 
-static bool read_file(void *context, const char *name, Buffer *content, bool *found)
+static bool read_configuration_file(void *context, const char *name, Buffer *content, bool *found)
 {
     char path[PATH_SIZE];
     struct stat status;
@@ -88,7 +88,8 @@ static const char *path_below_target(void *context, const char *path)
 
 SettingsReader configuration_reader(const Configuration *configuration)
 {
-    return (SettingsReader){read_file, list_directory, path_below_target, (void *) configuration};
+    return (SettingsReader){read_configuration_file, list_directory, path_below_target,
+                            (void *) configuration};
 }
 
 /* ---- settings ---- */
