@@ -486,7 +486,7 @@ static bool finish_control(Apply *apply, Error *error)
     return false;
 }
 
-/* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
+/* The order is the point; why, is at the top and in design/interruption.md, "The order". */
 static bool finish(Apply *apply, Error *error)
 {
     return

@@ -5,7 +5,7 @@
  *
  * Recovery starts at the source's own last checkpoint, read before the first block. A block that is
  * found equal is a copy of the source's as it was read after that, like a block that is fetched:
- * DESIGN.md, "Comparing instead of scanning".
+ * design/comparing.md.
  */
 #include "phases/run.h"
 

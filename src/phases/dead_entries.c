@@ -1,7 +1,7 @@
 /*
  * Index entries that the target marked as dead without WAL, on pages that none of its WAL names:
- * DESIGN.md, "Dead index entries of a promoted target". They are looked for on the pages
- * themselves.
+ * design/unlogged-changes.md, "Dead index entries of a promoted target". They are looked for on the
+ * pages themselves.
  */
 #include "phases/run.h"
 

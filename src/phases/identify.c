@@ -194,8 +194,8 @@ static bool check_target_stopped(const Run *run, Error *error)
                           "file postmaster.pid there was left by one that crashed: remove it.",
                           pid);
     }
-    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
-     */
+    /* Without that option an unclean target is fine: its WAL is read to the true end
+       (design/correctness.md, "A target that was not shut down cleanly"). */
     if (run->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {
