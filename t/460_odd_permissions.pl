@@ -196,7 +196,7 @@ sub what_is_elsewhere_is_left_alone
         my $result = rewinds($copy, $source, kind => 'directory');
         like($result->{stderr}, qr/^pg_rewind: warning: "postgresql\.conf" is of different type in source and target and is left alone$/m,
             'a configuration file that is a link: a warning');
-        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is mounted there and is left alone$/m, 'one that is mounted: a warning');
+        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is a mount point and is left alone$/m, 'one that is mounted: a warning');
         is(readlink $copy->path('postgresql.conf'), $outside, 'the link is as it was');
         is(slurp($outside), $before, 'and what it leads to');
         like(slurp($copy->path('pg_hba.conf')), qr/^# mounted/, 'what is mounted is as it was');

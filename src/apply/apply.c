@@ -108,7 +108,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
         return true;
     if (holds_data(entry->path))
         return patch_missing(path, error);
-    log_warning("file \"%s\" was removed by somebody after pg_rewind had brought it", path);
+    log_warning("file \"%s\" was removed by another program after pg_rewind had fetched it", path);
     return true;
 }
 
@@ -134,7 +134,7 @@ static bool remove_directory(const char *path, Error *error)
     case EEXIST:
     case ENOTDIR:
     case EBUSY:
-        log_debug("directory \"%s\" is left: it is not empty, or in use", path);
+        log_debug("directory \"%s\" is not removed: it is not empty, or in use", path);
         return true;
     default:
         return false;
@@ -460,7 +460,7 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
         if (!apply->patient)
         {
             log_warning("%s", error->message);
-            log_detail("The rewind is committed and has to be finished: this is tried again for "
+            log_detail("The rewind is committed and must be finished: pg_rewind retries this for "
                        "%d seconds.",
                        apply->options->patience_seconds);
             apply->patient = true;

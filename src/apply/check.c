@@ -94,8 +94,8 @@ static bool check_directory(Check *check, const char *path, size_t length, Error
         return true;
     else
         error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
-    error_hint(&problem, "It must be writable for the user who runs pg_rewind, the owner of the "
-                         "target's files.");
+    error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must be "
+                         "able to write to it.");
     problem_found(check, &problem);
     return true;
 }
@@ -232,7 +232,8 @@ static bool check_created(Check *check, const PlanEntry *entry, Error *error)
         return false;
     if (!found || (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)))
         return true;
-    error_set(&problem, ERROR_FAILED, "cannot create \"%s\": something else is there", local);
+    error_set(&problem, ERROR_FAILED, "cannot create \"%s\": a file of another type is there",
+              local);
     problem_found(check, &problem);
     return true;
 }
@@ -302,7 +303,7 @@ static bool leave_if_mounted(Check *check, PlanEntry *entry, Error *error)
         return false;
     if (place_obstacle(local) != OBSTACLE_MOUNTED)
         return true;
-    log_warning("\"%s\" is mounted there and is left alone", entry->path);
+    log_warning("\"%s\" is a mount point and is left alone", entry->path);
     entry->action = ACTION_NONE;
     return true;
 }
@@ -388,13 +389,13 @@ static void check_file_system(Check *check, size_t first)
     if (needed > space->free_bytes)
         report_lack(check, root, "space",
                     "Up to %llu MB are needed, %llu MB are free.\n"
-                    "%llu MB are to be brought, and files will grow by %llu MB.",
+                    "%llu MB must be fetched, and files will grow by %llu MB.",
                     (unsigned long long) ((needed + MEGABYTE - 1) / MEGABYTE),
                     (unsigned long long) (space->free_bytes / MEGABYTE),
                     (unsigned long long) ((staged + MEGABYTE - 1) / MEGABYTE),
                     (unsigned long long) ((reserved + MEGABYTE - 1) / MEGABYTE));
     if (files > space->free_files)
-        report_lack(check, root, "room for files", "Up to %llu files are to be made, %llu can be.",
+        report_lack(check, root, "inodes", "Up to %llu files are needed, %llu can be created.",
                     (unsigned long long) files, (unsigned long long) space->free_files);
 }
 

@@ -256,7 +256,7 @@ static bool check_still_ours(Interlock *interlock, Error *error)
     if (ours)
         return true;
     error_set(error, ERROR_FAILED,
-              "somebody else has taken the target's lock file \"postmaster.pid\"");
+              "another program has replaced the target's lock file \"postmaster.pid\"");
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
@@ -269,7 +269,8 @@ bool commit_check_control(const char *target_directory,
         return false;
     if (same)
         return true;
-    error_set(error, ERROR_FAILED, "the target's \"%s\" has changed meanwhile", CONTROL_PATH);
+    error_set(error, ERROR_FAILED, "the target's \"%s\" has changed while pg_rewind was running",
+              CONTROL_PATH);
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 

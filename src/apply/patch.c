@@ -75,7 +75,8 @@ typedef struct Patcher
 bool patch_missing(const char *local, Error *error)
 {
     error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
-    error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
+    error_detail(error,
+                 "It existed when the rewind was committed: another program has removed it.");
     return error_hint(error, "Take a new base backup of the source.");
 }
 

@@ -318,8 +318,8 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
         error_set(&problem, ERROR_FAILED,
                   "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
                   location->path, location->link);
-        error_detail(&problem, "The tablespace is new to the target, and its directory is there "
-                               "already: it may be the source's own.");
+        error_detail(&problem, "The target does not have this tablespace yet, but its directory "
+                               "exists: it may be the source's own.");
         error_hint(&problem, "Two clusters on one host cannot share a tablespace's directory: give "
                              "the target its own with --tablespace-mapping.");
         log_error(&problem);

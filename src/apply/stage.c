@@ -217,8 +217,8 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
 
     if (!place_is_plausible(kind, path))
     {
-        log_warning("\"%s\" in the work directory \"%s/%s\" is no path of ours", path,
-                    target_directory, WORK_DIRECTORY);
+        log_warning("\"%s\" in the work directory \"%s/%s\" is not a path that pg_rewind creates",
+                    path, target_directory, WORK_DIRECTORY);
         return true;
     }
     if (!target_path(local, sizeof(local), target_directory, path, error))

@@ -104,7 +104,7 @@ static void test_something_else_is_there(void **state)
     assert_string_equal(said, "");
     put_text("target/base/7", "");
     assert_false(check(&plan, 0));
-    assert_said("cannot create \"target/base/7\": something else is there");
+    assert_said("cannot create \"target/base/7\": a file of another type is there");
     assert_string_equal(error.message, "target cannot be rewound as it is: 1 problem");
 }
 
@@ -138,7 +138,7 @@ static void test_conflicts(void **state)
     assert_false(check(&plan, 0));
     assert_said("file \"base/5\" is of different type in source and target\n");
     assert_said("cannot read directory \"target/base/6\": Permission denied\n");
-    assert_said("cannot create \"target/base/7\": something else is there");
+    assert_said("cannot create \"target/base/7\": a file of another type is there");
     assert_string_equal(error.message, "target cannot be rewound as it is: 3 problems");
 }
 
@@ -200,7 +200,7 @@ static void test_space_of_another_file_system(void **state)
     assert_false(check(&plan, 0));
     assert_said("not enough space on the file system of \"/proc/location\"\n");
     assert_said("Up to 6 MB are needed, 0 MB are free.\n");
-    assert_said("5 MB are to be brought, and files will grow by 1 MB.\n");
+    assert_said("5 MB must be fetched, and files will grow by 1 MB.\n");
     assert_int_equal(count_in(said, "not enough space"), 1);
 }
 
