@@ -97,7 +97,7 @@ each_version(sub {
             my $result = rewind($copy, $source, kind => $kind);
             is($result->{status}, 1, "is refused, the source is a $kind");
             like($result->{stderr}, qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m, 'with its directory');
-            like($result->{stderr}, qr/^pg_rewind: detail: It is "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E" too\.$/m, 'and whose it is');
+            like($result->{stderr}, qr/^pg_rewind: detail: It is also "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E"\.$/m, 'and whose it is');
             $source->start if $kind eq 'directory';
         }
         unlink $link;

@@ -101,10 +101,10 @@ static bool check_place(Cluster *other, const char *name, Error *error)
         error_set(error, ERROR_FAILED,
                   "directory \"%s/%s\" of the target belongs to another cluster",
                   outside->target_directory, outside->places[i].name);
-        error_detail(error, "It is \"%s\" of the cluster in \"%s\" too.", name, other->directory);
+        error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", name, other->directory);
         return error_hint(error,
-                          "The target is a copy whose links were copied as they are: give it "
-                          "directories of its own, with copies of the files.");
+                          "The target is a copy whose symbolic links were copied unchanged: give "
+                          "it directories of its own, with copies of the files.");
     }
     return true;
 }

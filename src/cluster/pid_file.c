@@ -310,8 +310,8 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
     if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < INT_MIN)
     {
         error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
-        error_hint(error, "No server can start while the file is there. Find out who made it, "
-                          "then remove it.");
+        error_hint(error, "No server can start while the file exists. Find out which program "
+                          "created it, then remove it.");
         goto done;
     }
     if (number == INT_MIN)

@@ -206,8 +206,8 @@ static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
     if (streams || !(self->streams || self->restarted))
         return true;
     error_set(error, ERROR_RETRY,
-              "source server has not yet replayed again what it had before it was restarted");
-    return error_detail(error, "It is a standby that does not stream from a primary now.");
+              "source server has not yet replayed the WAL that it had replayed before its restart");
+    return error_detail(error, "It is a standby that is not streaming from a primary now.");
 }
 
 /*
@@ -339,8 +339,8 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                   "role %s must be superuser or have the right to read files of the source server",
                   role);
         error_hint(error,
-                   "Grants count for one database only. A superuser can give them in "
-                   "database %s:%s",
+                   "Grants apply to one database only. A superuser can create them in database "
+                   "%s:%s",
                    database, buffer_string(&grants));
     }
 

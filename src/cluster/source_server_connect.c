@@ -70,7 +70,7 @@ bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *er
     if (position < seen)
     {
         error_set(error, ERROR_FAILED, "source server has lost WAL, or is another server");
-        return error_detail(error, "Its WAL ends at %X/%X, before it was at %X/%X.",
+        return error_detail(error, "Its WAL ends at %X/%X; earlier it ended at %X/%X.",
                             LSN_ARGS(position), LSN_ARGS(seen));
     }
     pthread_mutex_lock(&self->lock);
@@ -98,21 +98,21 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
     {
         error_set(error, ERROR_FAILED, "new connection leads to a different system");
         return error_detail(error,
-                            "Its system identifier is %" PRIu64 ", before it was %" PRIu64 ".",
+                            "Its system identifier is %" PRIu64 "; earlier it was %" PRIu64 ".",
                             found->system_identifier, expected->system_identifier);
     }
     if (!is_same_role(expected, found, replayed))
     {
         error_set(error, ERROR_FAILED,
                   "new connection leads to another server, or the source server was promoted");
-        return error_detail(error, "It is a %s on timeline %u, before it was a %s on timeline %u.",
+        return error_detail(error, "It is a %s on timeline %u; earlier it was a %s on timeline %u.",
                             found->in_recovery ? "standby" : "primary", found->timeline,
                             expected->in_recovery ? "standby" : "primary", expected->timeline);
     }
     if (strcmp(found->directory, expected->directory) != 0)
     {
         error_set(error, ERROR_FAILED, "new connection leads to another server");
-        return error_detail(error, "Its data directory is another one.");
+        return error_detail(error, "It has a different data directory.");
     }
     if (found->data_checksum_version != expected->data_checksum_version)
         return error_set(error, ERROR_FAILED,
@@ -273,7 +273,7 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     if (retry->deadline < 0 || progress > retry->progress)
     {
         log_warning("%s", error->message);
-        log_detail("It is tried again for %d seconds.", self->retry_timeout_seconds);
+        log_detail("pg_rewind retries for %d seconds.", self->retry_timeout_seconds);
         retry->deadline = clock_seconds() - silent + self->retry_timeout_seconds;
         retry->pause = 0;
     }
@@ -353,13 +353,13 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
             return success;
         if (!shares)
             break;
-        log_warning("going on with fewer connections to the source server: %s", error->message);
+        log_warning("continuing with fewer connections to the source server: %s", error->message);
         chosen = find_alive(self);
         if (chosen < 0)
             chosen = worker; /* the other was lost just now as well */
     }
     if (self->retry_timeout_seconds > 0)
-        error_detail(error, "The connection was tried again for %d seconds.",
+        error_detail(error, "pg_rewind retried the connection for %d seconds.",
                      self->retry_timeout_seconds);
     return false;
 }
@@ -381,7 +381,7 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
         return false;
     connection_close(connection->connection);
     connection->connection = NULL;
-    log_debug("going on with %d connections to the source server: %s", self->connection_count,
+    log_debug("continuing with %d connections to the source server: %s", self->connection_count,
               error->message);
     return true;
 }

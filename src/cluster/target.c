@@ -28,7 +28,8 @@ static bool error_too_long(const char *directory, Error *error)
 {
     error_set(error, ERROR_FAILED, "path of directory \"%s\" is too long", directory);
     return error_detail(error,
-                        "It has %zu bytes; at most %d leave room for the names of files in it.",
+                        "It has %zu bytes. At most %d are allowed, so that the paths of files in "
+                        "it are not too long.",
                         strlen(directory), DIRECTORY_LENGTH_MAX);
 }
 
@@ -79,7 +80,7 @@ static bool check_version_file(const Target *target, Error *error)
         error_set(error, ERROR_FAILED,
                   "PG_VERSION and pg_control in directory \"%s\" are of different versions",
                   target->directory);
-        error_detail(error, "PG_VERSION says \"%.*s\", pg_control is of version %d.",
+        error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %d.",
                      (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text),
                      target->control.version->major);
     }
@@ -227,7 +228,7 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
         error_set(error, ERROR_FAILED,
                   "no program \"postgres\" of version %d was found in directory \"%s\"", major,
                   bindir);
-        return error_hint(error, "Give its directory with --bindir, or the command itself with "
+        return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
     if ((process_own_directory(own, sizeof(own), &ignored) &&
@@ -347,7 +348,7 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     {
         error_set(error, ERROR_FAILED, /* contract */
                   "\"restore_command\" is not set in the target cluster");
-        return error_hint(error, "Set it there, give one with --restore-command, or leave out "
+        return error_hint(error, "Set it there, give a command with --restore-command, or omit "
                                  "--restore-target-wal if no WAL is missing.");
     }
     log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
