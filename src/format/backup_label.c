@@ -33,9 +33,9 @@ void backup_label_make_blocker(const char *run_id, Buffer *text)
     buffer_clear(text);
     buffer_append_string(text,
                          "pg_rewind has begun to change this data directory and has not finished.\n"
-                         "No server can start on it before pg_rewind has been run to its end:\n"
-                         "run the same pg_rewind command again. It goes on where it stopped.\n"
-                         "Do not remove this file, and nothing else here: it would not help.\n");
+                         "No server can start on it before pg_rewind has finished:\n"
+                         "run the same pg_rewind command again. It continues where it stopped.\n"
+                         "Do not remove this file or any other file here: that would not help.\n");
     buffer_printf(text, "RUN: %s\n", run_id);
 }
 

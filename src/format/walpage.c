@@ -106,18 +106,20 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
     char lsn[LSN_TEXT_SIZE];
 
     if (is_zero(bytes, size))
-        snprintf(text, WAL_DESCRIPTION_SIZE, "begins with zeros: it was made in advance, or lost");
+        snprintf(text, WAL_DESCRIPTION_SIZE,
+                 "begins with zeros: it was created in advance, or its content is lost");
     else if (magic != shape->version->wal_magic && version_of_wal_magic(magic) != NULL)
         snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of PostgreSQL %d",
                  version_of_wal_magic(magic)->major);
     else if (magic != shape->version->wal_magic)
         snprintf(text, WAL_DESCRIPTION_SIZE,
-                 "does not begin like WAL: it is damaged, or encrypted by a fork of PostgreSQL");
+                 "does not begin with a WAL header: it is damaged, or encrypted by a fork of "
+                 "PostgreSQL");
     else if (load_u64(bytes + AT_SYSTEM_IDENTIFIER) != shape->system_identifier)
         snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of another cluster");
     else
         snprintf(text, WAL_DESCRIPTION_SIZE,
-                 "is an older one that was to be used again: it begins with the WAL of %s",
+                 "is an older segment that was recycled: it begins with the WAL of %s",
                  lsn_text(shape->version, load_u64(bytes + AT_ADDRESS), lsn));
 }
 
