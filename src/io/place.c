@@ -129,7 +129,7 @@ const char *obstacle_text(Obstacle obstacle)
         [OBSTACLE_NONE] = "",
         [OBSTACLE_IMMUTABLE] = "it is immutable",
         [OBSTACLE_APPEND_ONLY] = "it may only be appended to",
-        [OBSTACLE_MOUNTED] = "it is mounted there",
+        [OBSTACLE_MOUNTED] = "it is a mount point",
     };
 
     return texts[obstacle];

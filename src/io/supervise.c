@@ -140,8 +140,8 @@ static void say_killed(int number)
     error_set(&error, ERROR_FAILED, "the process that did the work was terminated by signal %d: %s",
               number, strsignal(number));
     error_hint(&error,
-               "Run the same command again: it finishes what was begun, or begins anew. Until then "
-               "no server can be started if the target was being changed.");
+               "Run the same command again: it finishes the rewind, or starts it again. If the "
+               "target was being changed, no server can start there until then.");
     log_error(&error);
 }
 
@@ -165,11 +165,11 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
         if (left == 0 || stop_number != 0)
             break;
         if (WIFSIGNALED(wait_status))
-            log_warning("the process that did the work was terminated by signal %d: %s; it is "
-                        "done again",
+            log_warning("the process that did the work was terminated by signal %d: %s; it is run "
+                        "again",
                         WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
         else
-            log_info("the rewind is tried again");
+            log_info("the rewind is run again");
         pause_for(pause);
         pause *= 2;
     }
