@@ -102,7 +102,7 @@ void keep_warn(Keep *keep)
     {
         if (keep->patterns[i].matched)
             continue;
-        log_warning("no file matches \"%s\", which is to be kept", keep->patterns[i].text);
+        log_warning("--keep pattern \"%s\" matches no file", keep->patterns[i].text);
         keep->patterns[i].matched = true;
     }
 }

@@ -88,8 +88,8 @@ static bool check_parent(const Listing *listing, const char *path, size_t length
     if (found != NULL && (found->type == FILE_DIRECTORY ||
                           (found->type == FILE_LINK && relpath_is_tablespace(parent))))
         return true;
-    return error_set(error, ERROR_FAILED, "%s file \"%s\" is in no directory that was listed", side,
-                     path);
+    return error_set(error, ERROR_FAILED, "%s file \"%s\" is not in a directory that was listed",
+                     side, path);
 }
 
 /* The files are sorted, so most are in the same directory as the one before. */

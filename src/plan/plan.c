@@ -397,7 +397,7 @@ static bool decide_conflict(Planner *planner, const Candidate *candidate, Error 
     if (path_is_servers(candidate->path) && !(slash == NULL && candidate->class == PATH_LEFT))
         return add_conflict(planner, candidate->path, false, error);
     log_warning("\"%s\" is %s and is left alone", candidate->path,
-                is_odd ? "no regular file" : "of different type in source and target");
+                is_odd ? "not a regular file" : "of different type in source and target");
     return leave_below(planner, candidate->path, error);
 }
 
@@ -418,7 +418,8 @@ static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
 
     if (source->type == FILE_OTHER)
     {
-        log_warning("\"%s\" in the source is no regular file and is left alone", candidate->path);
+        log_warning("\"%s\" in the source is not a regular file and is left alone",
+                    candidate->path);
         return;
     }
     if (source->type != FILE_REGULAR)
@@ -427,8 +428,8 @@ static void decide_ordinary_source(Planner *planner, const Candidate *candidate)
         return;
     }
     if (may_be_odd(planner->input, candidate))
-        log_warning("\"%s\" comes as an empty file: the source's server does not tell it from a "
-                    "fifo, socket or device",
+        log_warning("\"%s\" is copied as an empty file: the source server does not distinguish it "
+                    "from a fifo, socket or device",
                     candidate->path);
     entry = add_entry(planner, candidate, ACTION_COPY);
     entry->compare = target != NULL && source->size == target->size;
@@ -469,7 +470,7 @@ static bool decide_ordinary(Planner *planner, const Candidate *candidate, Error 
         decide_ordinary_source(planner, candidate);
     else if (candidate->target->type == FILE_OTHER)
     {
-        log_warning("\"%s\" is no regular file and is left alone", candidate->path);
+        log_warning("\"%s\" is not a regular file and is left alone", candidate->path);
         leave_on_target(planner, candidate);
     }
     else if (leads_to_logs(input, candidate))
@@ -522,8 +523,8 @@ static bool decide_kept(Planner *planner, const Candidate *candidate, const char
         error_set(error, ERROR_FAILED, "\"%s\" cannot be kept: it must come from the source",
                   candidate->path);
         error_detail(error, "The pattern \"%s\" matches it.", kept_by);
-        return error_hint(error, "With --keep only files can be kept that the server itself does "
-                                 "not write, such as its configuration.");
+        return error_hint(error, "--keep is only for files that the server itself does not write, "
+                                 "such as its configuration.");
     }
     log_debug("\"%s\" is kept (%s)", candidate->path, kept_by);
     plan->kept = memory_resize(plan->kept, (plan->kept_count + 1) * sizeof(*plan->kept));
