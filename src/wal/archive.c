@@ -139,7 +139,7 @@ static bool open_if_valid(const Archive *archive, const Wanted *wanted, const ch
         snprintf(opened->path, sizeof(opened->path), "%s", path);
     else
     {
-        log_debug("file \"%s\" does not hold this segment: %s", path, reason.message);
+        log_debug("file \"%s\" does not contain this segment: %s", path, reason.message);
         close_opened(opened);
     }
     return true;

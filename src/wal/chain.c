@@ -165,7 +165,7 @@ static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
     else
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_shown(chain, chain->next_lsn, lsn), name, end->reason);
-    return error_detail(error, "The WAL goes on in segment \"%s\".", next_name);
+    return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
 }
 
 /* Does the first record of a segment follow the chain's last one? *reason says why not. */

@@ -100,7 +100,7 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
                                what);
         else
         {
-            log_warning("\"restore_command\" failed: %s; it is tried again", what);
+            log_warning("\"restore_command\" failed: %s; it is run again", what);
             result = stop_pause(pause, error);
             pause *= 2;
         }

@@ -315,7 +315,7 @@ static void test_damage_before_a_long_record(void **state)
     forward_fails(writer);
     assert_in("WAL is damaged at 0/2", error.message);
     assert_in("\"000000010000000000000002\": incorrect resource manager data", error.message);
-    assert_string_equal(error.detail, "The WAL goes on in segment \"000000010000000000000003\".");
+    assert_string_equal(error.detail, "The WAL continues in segment \"000000010000000000000003\".");
     free(writer);
 }
 
