@@ -57,7 +57,7 @@ static void add_slot_steps(Report *report)
                      "on.",
                      slot->name,
                      strcmp(slot->state, "missing") == 0 ? "which must be created there"
-                                                         : "which must be there",
+                                                         : "which must exist there",
                      buffer_string(&name), report_lsn_text(report, next->wal_from, lsn));
         else if (strcmp(slot->state, "copied") == 0)
             buffer_printf(&drops, "%sSELECT pg_drop_replication_slot(%s);",
@@ -66,8 +66,8 @@ static void add_slot_steps(Report *report)
     }
     if (drops.size > 0)
         add_step(report,
-                 "Replication slots come with the source's files and keep WAL for ever: when the "
-                 "server runs, drop what nobody uses there: %s",
+                 "Replication slots were copied from the source and keep WAL indefinitely: when "
+                 "the server runs, drop those that are not used there: %s",
                  buffer_string(&drops));
     buffer_free(&drops);
 }
@@ -80,11 +80,12 @@ static void add_make_standby(Report *report)
     add_step(
         report,
         "Before the server starts make it a standby of the source: %s, or run %s again with "
-        "--write-recovery-conf; else it goes its own way again.",
+        "--write-recovery-conf; otherwise it diverges again.",
         next->recovery_conf ? "create recovery.conf with standby_mode = on, primary_conninfo and "
                               "recovery_target_timeline = latest"
-        : next->has_source ? "create standby.signal, and see that primary_conninfo names the source"
-                           : "create standby.signal and set primary_conninfo",
+        : next->has_source  ? "create standby.signal, and check that primary_conninfo names the "
+                              "source"
+                            : "create standby.signal and set primary_conninfo",
         log_program_name());
 }
 
@@ -98,11 +99,11 @@ static void add_start(Report *report)
     else if (!next->standby)
         add_make_standby(report);
     else if (!next->has_source)
-        add_step(report, "Set primary_conninfo, so that it names the source, and start the server: "
+        add_step(report, "Set primary_conninfo so that it names the source, and start the server: "
                          "it replays the source's WAL and follows it.");
     else if (!next->written && next->conninfo != NULL)
         add_step(report,
-                 "See that primary_conninfo (%s) names the source, and start the server: it "
+                 "Check that primary_conninfo (%s) names the source, and start the server: it "
                  "replays the source's WAL and follows it.",
                  next->conninfo);
     else

@@ -271,7 +271,7 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
     if (report->compared_bytes > 0)
         text_row(text, "compared block by block", "%s", size_text(report->compared_bytes, size));
     if (report->rebuilt_bytes > 0)
-        text_row(text, "left to recovery", "%s", size_text(report->rebuilt_bytes, size));
+        text_row(text, "rebuilt by recovery", "%s", size_text(report->rebuilt_bytes, size));
     if (!done && !report->dry_run)
         return; /* not all of it yet */
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
