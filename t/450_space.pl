@@ -239,7 +239,7 @@ sub lack_for_wal_is_said
     my $result = rewind($small->{copy}, $source);
     is($result->{status}, 1, 'no space for the WAL of a server: pg_rewind fails');
     like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m, 'it says where');
-    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL are to be brought there, 0 MB are free\.$}m, 'and how much');
+    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}m, 'and how much');
     is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
     unlink filler($small);
     return;

@@ -94,7 +94,7 @@ bool run_open_archives(Run *run, Error *error)
         return false;
     if (archive.archive_directory != NULL &&
         !dir_names(archive.archive_directory, look_at_nothing, NULL, NULL, error))
-        return error_hint(error, "--wal-archive wants a directory that can be read.");
+        return error_hint(error, "--wal-archive needs a directory that can be read.");
     wal_segment_name(&run->shape, control->checkpoint.timeline,
                      wal_segment_of(&run->shape, control->checkpoint.redo), redo_name);
     run->archive = archive_create(&archive);

@@ -127,7 +127,7 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
         (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
-        error_detail(error, "Its recovery from a base backup has not come to the backup's end.");
+        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
         return run_hint_compare(error);
     }
     if (run->target_end == from || run->target_end < control->min_recovery_point ||
@@ -135,8 +135,8 @@ static bool find_target_end(Run *run, Lsn latest_divergence, Error *error)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, run->target_end, text), reason);
-        error_detail(error, "The target's WAL is damaged or incomplete there: its files hold "
-                            "later changes.");
+        error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
+                            "contain later changes.");
         return run_hint_compare(error);
     }
     return true;
@@ -305,10 +305,10 @@ static bool no_proof(const Run *run, const Search *search, Error *error)
         error_set(error, ERROR_FAILED,
                   "could not prove that source and target have the same history before %s", lsn);
     error_detail(error,
-                 "Two servers that were promoted apart can have equal timelines; their WAL would "
-                 "tell, but source and target no longer both have enough of it.");
+                 "Two servers that were promoted independently can have equal timelines. Only "
+                 "their WAL shows that, but source and target do not both have enough of it.");
     return error_hint(error,
-                      "Let pg_rewind find it with --wal-archive or --restore-command, or compare "
+                      "Let pg_rewind fetch it with --wal-archive or --restore-command, or compare "
                       "all blocks instead with --compare.");
 }
 
@@ -369,12 +369,12 @@ static bool nobody_knows(const Run *run, Error *error)
 
     error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
     error_detail(error,
-                 "It is a standby, has WAL up to %s, and the target, on the same timeline, up to "
-                 "%s. Whether it will receive the same cannot be known.",
+                 "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
+                 "up to %s. It is not known whether the source will receive the same WAL.",
                  run_lsn_text(run, run->position.end, source),
                  run_lsn_text(run, run->target_end, target));
     return error_hint(error, "Run pg_rewind again when the source has more WAL (CHECKPOINT on its "
-                             "primary makes some) or is promoted; or compare all blocks instead "
+                             "primary writes some) or is promoted, or compare all blocks instead "
                              "with --compare.");
 }
 

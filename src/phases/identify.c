@@ -74,10 +74,10 @@ static bool check_hints_logged(const Run *run, Error *error)
     error_set(error, ERROR_IMPOSSIBLE,
               "target server needs to use either data checksums "
               "or \"wal_log_hints = on\""); /* contract */
-    error_detail(error, "Both are off: hint bits that it set are in no WAL.");
-    return error_hint(error, "Compare all blocks instead with --compare; switching the setting on "
-                             "now does not bring back what was not logged. Switch it on for the "
-                             "next time.");
+    error_detail(error, "Both are off: hint bits it set were not WAL-logged.");
+    return error_hint(error, "Compare all blocks instead with --compare. Switching the setting on "
+                             "now does not help: what was not logged stays unknown. Switch it on "
+                             "for the next time.");
 }
 
 static bool check_same_checksums(const Run *run, Error *error)
@@ -87,7 +87,7 @@ static bool check_same_checksums(const Run *run, Error *error)
     error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
     return error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable "
-                             "them on the target now: that would only hide it.");
+                             "them on the target now: that would only hide the difference.");
 }
 
 /* With checksums hints are logged; but not before they were enabled. */
@@ -105,12 +105,12 @@ static bool check_checksums_are_old(const Run *run, Error *error)
     error_set(error, ERROR_FAILED,
               "data checksums of the target seem to have been enabled after it was shut down");
     error_detail(error,
-                 "Every file in \"%s/base\" was written since. Hint bits that were set "
-                 "before, without \"wal_log_hints\", are in no WAL.",
+                 "Every file in \"%s/base\" was written after that. Hint bits that were set "
+                 "before, without \"wal_log_hints\", were not WAL-logged.",
                  run->target.directory);
     return error_hint(error, "Compare all blocks instead with --compare. If the directory was only "
-                             "copied since the server stopped, copy it again with the times of "
-                             "its files.");
+                             "copied after the server stopped, copy it again and preserve the "
+                             "times of its files.");
 }
 
 /* That it is minimal now; whether it was meanwhile is told by its WAL. */
@@ -119,7 +119,7 @@ static bool check_target_logged(const Run *run, Error *error)
     if (run->target.control.wal_level != WAL_LEVEL_MINIMAL)
         return true;
     error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
-    error_detail(error, "Changes made with it are in no WAL.");
+    error_detail(error, "Changes made with it were not WAL-logged.");
     return run_hint_compare(error);
 }
 
@@ -172,9 +172,9 @@ static bool check_no_process_left(const Run *run, Error *error)
     if (pid == 0)
         return true;
     error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-    error_detail(error, "Process %ld of a server that crashed still works in \"%s\".", pid,
+    error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
                  run->target.directory);
-    return error_hint(error, "End all processes that the server has left.");
+    return error_hint(error, "Stop all processes that the server has left.");
 }
 
 static bool check_target_stopped(const Run *run, Error *error)
@@ -190,8 +190,8 @@ static bool check_target_stopped(const Run *run, Error *error)
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, run->target.directory);
         return error_hint(error,
-                          "Stop the server. If process %ld is no server of this directory, the "
-                          "file postmaster.pid there was left by one that crashed: remove it.",
+                          "Stop the server. If process %ld is not a server of this directory, a "
+                          "crashed server has left the file postmaster.pid there: remove it.",
                           pid);
     }
     /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
@@ -224,12 +224,13 @@ static bool check_source_complete(const Run *run, Error *error)
     if (source->backup_start_point != LSN_INVALID)
     {
         error_set(error, ERROR_FAILED, "source is not consistent");
-        return error_detail(error, "Its recovery from a backup has not come to the backup's end.");
+        return error_detail(error, "Its recovery from a backup has not reached the backup's end.");
     }
     if (source->wal_level == WAL_LEVEL_MINIMAL)
     {
         error_set(error, ERROR_FAILED, "source server runs with \"wal_level = minimal\"");
-        return error_detail(error, "Its WAL does not hold all changes: no standby can follow it.");
+        return error_detail(error,
+                            "Its WAL does not contain all changes: no standby can follow it.");
     }
     return true;
 }
@@ -387,8 +388,8 @@ static bool go_without_source(Run *run, bool *finished, const Error *error)
     if (!run->resumed)
         return false;
     log_warning("%s", error->message);
-    log_detail("The interrupted rewind is finished. Whether the source has diverged since could "
-               "not be asked.");
+    log_detail("The interrupted rewind is finished. It could not be checked whether the source has "
+               "diverged since then.");
     *finished = true;
     return true;
 }
@@ -439,8 +440,8 @@ static bool do_without_source(Run *run, bool *finished, Error *error)
     if (go_without_source(run, finished, error))
         return true;
     if (error->hint[0] == '\0')
-        error_hint(error, "Is the source running, and does it accept this connection? The server's "
-                          "address, its pg_hba.conf and the password file decide.");
+        error_hint(error, "Is the source running, and does it accept this connection? Check the "
+                          "server's address, its pg_hba.conf and the password file.");
     run_add_problem(run, error);
     if (stop_check(&stopped))
         check_prerequisites(run, false);

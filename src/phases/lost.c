@@ -119,7 +119,7 @@ static void ask_source(Names *names)
     array_end(&filenodes);
     if (!source_server_names(names->run->source, buffer_string(&filenodes), take_database,
                              take_relation, names, &error))
-        log_debug("could not ask the source for names: %s", error.message);
+        log_debug("could not get names from the source: %s", error.message);
     buffer_free(&filenodes);
 }
 

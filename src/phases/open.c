@@ -33,13 +33,13 @@ static bool acquire_lock(Run *run, RewindOutcome *outcome, Error *error)
         if (clock_seconds() - begin >= patience)
             break;
         if (!told)
-            log_info("waiting for another pg_rewind that works on directory \"%s\"", target);
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
         told = run->lock_waited = true;
         if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }
     error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
-    return error_detail(error, "It was waited for %d s (--wait-timeout).", patience);
+    return error_detail(error, "This pg_rewind waited %d s for it (--wait-timeout).", patience);
 }
 
 /* Carry out what an earlier run has committed; then the target is like any other, and the lock is

@@ -38,8 +38,8 @@ void run_add_problem(Run *run, const Error *problem)
 bool run_hint_compare(Error *error)
 {
     return error_hint(error,
-                      "Compare all blocks instead with --compare, which needs nothing of the "
-                      "target's WAL.");
+                      "Compare all blocks instead with --compare, which needs none of the target's "
+                      "WAL.");
 }
 
 bool run_check_problems(const Run *run, Error *error)

@@ -108,7 +108,7 @@ static bool check_equal(const SavedFile *file, int from, int to, Error *error)
             continue;
         error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", file->path);
         return error_hint(error,
-                          "Give --save-diverged-wal a directory of its own for each rewind.");
+                          "Use a separate directory for --save-diverged-wal for each rewind.");
     }
     return true;
 }

@@ -211,16 +211,16 @@ static bool check_scanned_settings(const Run *run, Error *error)
                   "target server needs to use either data checksums "
                   "or \"wal_log_hints = on\""); /* contract */
         return error_detail(error,
-                            "\"wal_log_hints\" was switched at %s, behind the last common "
-                            "checkpoint: hint bits set without it are in no WAL.",
+                            "\"wal_log_hints\" was switched at %s, after the last common "
+                            "checkpoint: hint bits set without it were not WAL-logged.",
                             run_lsn_text(run, scanned->hints_not_logged_at, text));
     }
     if (scanned->wal_minimal_at != LSN_INVALID)
     {
         error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
         return error_detail(error,
-                            "It was switched at %s, behind the last common checkpoint: changes "
-                            "made with it are in no WAL.",
+                            "It was switched at %s, after the last common checkpoint: changes made "
+                            "with it were not WAL-logged.",
                             run_lsn_text(run, scanned->wal_minimal_at, text));
     }
     return run_check_known_updates(run, scanned, error);

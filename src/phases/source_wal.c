@@ -242,7 +242,7 @@ static bool too_little_space(const Run *run, uint64_t bytes, uint64_t free_bytes
 {
     error_set(error, ERROR_FAILED, "not enough space on the file system of \"%s\"", run->scratch);
     error_detail(error,
-                 "At least %llu MB of the source's WAL are to be brought there, %llu MB are free.",
+                 "At least %llu MB of the source's WAL must be fetched to it, %llu MB are free.",
                  (unsigned long long) ((bytes + MEGABYTE - 1) / MEGABYTE),
                  (unsigned long long) (free_bytes / MEGABYTE));
     return error_hint(error, run->options->dry_run ? "Set TMPDIR to a directory with more space."
@@ -394,7 +394,7 @@ static bool check_wal_level(const Run *run, const ScanResult *scanned, Error *er
     error_set(error, ERROR_IMPOSSIBLE, "source server ran with \"wal_level = minimal\"");
     return error_detail(error,
                         "It was switched at %s, in the WAL that the rewound target would replay: "
-                        "changes made with it are in no WAL.",
+                        "changes made with it were not WAL-logged.",
                         run_lsn_text(run, scanned->minimal_record_at, text));
 }
 
@@ -428,7 +428,7 @@ bool run_scan_source_wal(Run *run, WalOpen open, Lsn from, Lsn end, WalScan **sc
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
                   run_lsn_text(run, *last_end, text), reason);
         error_detail(error,
-                     "The source's WAL has a hole or damage there; a standby could not replay "
+                     "The source's WAL is incomplete or damaged there; a standby could not replay "
                      "it.");
     }
     scan_destroy(*scan);

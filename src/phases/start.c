@@ -74,7 +74,7 @@ static bool find_copies(const Run *run, const Control *control, const WalStream 
         copy = &unsafe.copy;
     error_set(&hazard->error, ERROR_FAILED, "replay would copy database %u from database %u%s",
               copy->database, copy->source_database,
-              !unsafe.found    ? " as it stands in the rewound target"
+              !unsafe.found    ? " as it is in the rewound target"
               : unsafe.dropped ? ", which the source has dropped since"
                                : ", which the source has changed since");
     error_detail(&hazard->error,
@@ -207,9 +207,9 @@ static bool give_up(const Run *run, const Hazard *hazard, Error *error)
         return true;
     *error = hazard->error;
     if (run->options->checkpoint && run->position.in_recovery)
-        return error_hint(error, "A standby takes no later checkpoint than its primary's last one: "
-                                 "run CHECKPOINT there, then pg_rewind again.");
-    return error_hint(error, "Run CHECKPOINT on the source, then pg_rewind again.%s",
+        return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
+                                 "run CHECKPOINT on the primary, then run pg_rewind again.");
+    return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.%s",
                       run->source->is_server ? "\nWith --checkpoint pg_rewind runs it itself."
                                              : "");
 }
@@ -259,8 +259,8 @@ static bool wait_for_late_start(Run *run, const Hazard *hazard, bool *there, Err
     if (*there || run->options->checkpoint || !hazard->checkpoint_follows ||
         run->position.in_recovery || !run->source->is_server)
         return true;
-    log_info("waiting for a checkpoint of the source, behind its copy of a database; CHECKPOINT "
-             "there ends that");
+    log_info("waiting for a checkpoint of the source after its copy of a database; CHECKPOINT "
+             "there ends the wait");
     while (!*there && clock_seconds() < deadline)
     {
         if (!stop_pause(POLL_MILLISECONDS, error) || !look_again(run, error))
@@ -354,7 +354,8 @@ bool phase_start(Run *run, Error *error)
 
 bool run_begin_again(Run *run, Error *error)
 {
-    log_info("the source has copied a database or made a tablespace meanwhile: beginning again");
+    log_info("the source has copied a database or created a tablespace in the meantime: starting "
+             "again");
     run_report_staged(run);
     stage_abandon(run->stage);
     stage_free(run->stage);
