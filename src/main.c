@@ -81,8 +81,8 @@ typedef struct OptionRow
 static const OptionRow option_rows[] = {
     {'B', "bindir", "DIRECTORY",
      "server programs of the target's version, for -c\n"
-     "(default: beside pg_rewind, in PATH, or where\n"
-     "distributions put them)"},
+     "(default: next to pg_rewind, in PATH, or where\n"
+     "distributions install them)"},
     {'c', "restore-target-wal", NULL,
      "use restore_command in target configuration to\n"
      "retrieve WAL files from archives"},
@@ -91,8 +91,8 @@ static const OptionRow option_rows[] = {
      "source data directory to synchronize with"},
     {OPTION_SOURCE_SERVER, "source-server", "CONNSTR", "source server to synchronize with"},
     {'j', "jobs", "NUMBER",
-     "work in this many threads and connections\n"
-     "(1 to 64; default: the processors, at most 4)"},
+     "use this many threads and connections (1 to 64;\n"
+     "default: number of processors, at most 4)"},
     {'n', "dry-run", NULL, "stop before modifying anything"},
     {'N', "no-sync", NULL,
      "do not wait for changes to be written\n"
@@ -105,24 +105,24 @@ static const OptionRow option_rows[] = {
      "write configuration for replication\n"
      "(requires --source-server)"},
     {'T', "tablespace-mapping", "OLD=NEW",
-     "put a tablespace that is new to the target into\n"
-     "directory NEW, which on the source is in OLD"},
+     "put a tablespace that the target does not have\n"
+     "yet into NEW, if it is in OLD on the source"},
     {OPTION_CHECKPOINT, "checkpoint", NULL,
-     "run CHECKPOINT on the source where recovery must\n"
-     "or shall start later than its last checkpoint"},
+     "run CHECKPOINT on the source if recovery must\n"
+     "start later than at its last checkpoint"},
     {OPTION_COMPARE, "compare", NULL,
-     "compare all blocks instead of reading the\n"
-     "target's WAL, of which nothing is needed"},
+     "compare all blocks with those of the source:\n"
+     "none of the target's WAL is needed"},
     {OPTION_CONFIG_FILE, "config-file", "FILENAME",
      "use specified main server configuration\n"
      "file when running target cluster"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
     {OPTION_KEEP, "keep", "PATTERN",
-     "leave files of the target that match as they\n"
-     "are (may be repeated)"},
+     "do not change files of the target that match\n"
+     "(may be repeated)"},
     {OPTION_KEEP_CONFIG, "keep-config", NULL,
-     "leave the target's configuration files,\n"
-     "certificates and keys as they are"},
+     "keep the target's configuration files,\n"
+     "certificates and keys"},
     {OPTION_LATE_START, "late-start", NULL,
      "recover from the source's last checkpoint if\n"
      "possible: more is copied, less replayed"},
@@ -138,14 +138,14 @@ static const OptionRow option_rows[] = {
      "retrieve WAL files from archives with this\n"
      "command (instead of the configured one)"},
     {OPTION_RETRIES, "retries", "NUMBER",
-     "how often a rewind that was killed, or interrupted\n"
-     "amid its changes, is run again by itself\n"
-     "(default: 3; 0: all is done in one process)"},
+     "how often to run the rewind again if it was\n"
+     "killed or interrupted during its changes\n"
+     "(default: 3; 0: do everything in one process)"},
     {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
-     "how long a lost connection to the source is\n"
-     "tried again (default: 60; 0: not at all)"},
+     "how long to retry a lost connection to the\n"
+     "source (default: 60; 0: do not retry)"},
     {OPTION_SAVE_DIVERGED_WAL, "save-diverged-wal", "DIR",
-     "keep the WAL that the target has written since\n"
+     "keep the WAL that the target has written after\n"
      "the divergence, for pg_waldump"},
     {OPTION_SYNC_METHOD, "sync-method", "METHOD",
      "set method for syncing files to disk\n"
@@ -155,7 +155,7 @@ static const OptionRow option_rows[] = {
      "the end of a replay), a target server that is\n"
      "stopping, another pg_rewind (default: 300)"},
     {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
-     "look for WAL files that are missing here\n"
+     "look for missing WAL files in this directory\n"
      "(plain, .gz, .zst, .lz4, .partial)"},
     {'V', "version", NULL, "output version information, then exit"},
     {'?', "help", NULL, "show this help, then exit"},
@@ -578,26 +578,26 @@ static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, con
 
     log_errors(&errors);
     if (outcome == REWIND_BUSY)
-        log_hint("Another run has the target and may be changing it: start no server there and "
-                 "remove nothing, wait for its end and run the same %s command again.",
+        log_hint("Another run is using the target and may be changing it: do not start a server "
+                 "there, do not remove anything, wait until it ends and run the same %s command "
+                 "again.",
                  log_program_name());
     else if (status == STATUS_UNFINISHED)
         log_hint(
-            "The rewind has begun and must be finished before a server can start: run the same "
-            "%s command again; it needs nothing more from the source.",
+            "The rewind has begun and must be finished before a server can start: run the same %s "
+            "command again; it no longer needs the source.",
             log_program_name());
     else if (status == STATUS_IMPOSSIBLE)
         log_hint(
             "The target is unchanged. It cannot be rewound to this source: replace it by a new "
             "base backup.");
     else if (report->resumed)
-        log_hint("The interrupted rewind is finished. Nothing was changed in the target since.");
+        log_hint("The interrupted rewind is finished. The target has not been changed since then.");
     else if (kind == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
                  log_program_name());
     else if (errors > 1)
-        log_hint("The target is unchanged. All that is said above must be mended before %s is run "
-                 "again.",
+        log_hint("The target is unchanged. Fix all problems listed above, then run %s again.",
                  log_program_name());
     else
         log_hint("The target is unchanged.");
@@ -656,9 +656,9 @@ static bool check_same_target(const Command *command, Error *error)
     if (found && place_same(&place, &command->target_place) &&
         place_birth(target) == command->target_birth)
         return true;
-    error_set(error, ERROR_FAILED, "directory \"%s\" is not the one any more that it was", target);
-    return error_hint(error, "Somebody has put another one in its place while the rewind was run "
-                             "again. Nothing is done with it.");
+    error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one", target);
+    return error_hint(error, "That happened before the rewind was run again. Nothing is done with "
+                             "the new one.");
 }
 
 /* A SupervisedWork. */

@@ -107,7 +107,7 @@ sub directory_is_replaced
         kill 'KILL', $child;
         my $result = end($run);
         is($result->{status}, 1, 'another directory lies in the place of the target: exit status 1');
-        like($result->{stderr}, qr/^pg_rewind: error: directory ".*" is not the one any more that it was$/m, 'it says why');
+        like($result->{stderr}, qr/^pg_rewind: error: directory ".*" was replaced by another one$/m, 'it says why');
         is_same_tree(tree($copy), $before, 'and does nothing with it');
         $other->discard;
     });
