@@ -9,10 +9,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "cluster/tablespace_mapping.h"
 #include "io/connection.h"
 #include "io/file.h"
 #include "io/place.h"
 #include "io/supervise.h"
+#include "plan/keep.h"
 #include "report/report.h"
 
 #include <errno.h>
@@ -81,8 +83,8 @@ typedef struct OptionRow
 static const OptionRow option_rows[] = {
     {'B', "bindir", "DIRECTORY",
      "server programs of the target's version, for -c\n"
-     "(default: beside pg_rewind, in PATH, or where\n"
-     "distributions put them)"},
+     "(default: next to pg_rewind, in PATH, or where\n"
+     "distributions install them)"},
     {'c', "restore-target-wal", NULL,
      "use restore_command in target configuration to\n"
      "retrieve WAL files from archives"},
@@ -91,8 +93,8 @@ static const OptionRow option_rows[] = {
      "source data directory to synchronize with"},
     {OPTION_SOURCE_SERVER, "source-server", "CONNSTR", "source server to synchronize with"},
     {'j', "jobs", "NUMBER",
-     "work in this many threads and connections\n"
-     "(1 to 64; default: the processors, at most 4)"},
+     "use this many threads and connections (1 to 64;\n"
+     "default: number of processors, at most 4)"},
     {'n', "dry-run", NULL, "stop before modifying anything"},
     {'N', "no-sync", NULL,
      "do not wait for changes to be written\n"
@@ -105,24 +107,24 @@ static const OptionRow option_rows[] = {
      "write configuration for replication\n"
      "(requires --source-server)"},
     {'T', "tablespace-mapping", "OLD=NEW",
-     "put a tablespace that is new to the target into\n"
-     "directory NEW, which on the source is in OLD"},
+     "put a tablespace that the target does not have\n"
+     "yet into NEW, if it is in OLD on the source"},
     {OPTION_CHECKPOINT, "checkpoint", NULL,
-     "run CHECKPOINT on the source where recovery must\n"
-     "or shall start later than its last checkpoint"},
+     "run CHECKPOINT on the source if recovery must\n"
+     "start later than at its last checkpoint"},
     {OPTION_COMPARE, "compare", NULL,
-     "compare all blocks instead of reading the\n"
-     "target's WAL, of which nothing is needed"},
+     "compare all blocks with those of the source:\n"
+     "none of the target's WAL is needed"},
     {OPTION_CONFIG_FILE, "config-file", "FILENAME",
      "use specified main server configuration\n"
      "file when running target cluster"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
     {OPTION_KEEP, "keep", "PATTERN",
-     "leave files of the target that match as they\n"
-     "are (may be repeated)"},
+     "do not change files of the target that match\n"
+     "(may be repeated)"},
     {OPTION_KEEP_CONFIG, "keep-config", NULL,
-     "leave the target's configuration files,\n"
-     "certificates and keys as they are"},
+     "keep the target's configuration files,\n"
+     "certificates and keys"},
     {OPTION_LATE_START, "late-start", NULL,
      "recover from the source's last checkpoint if\n"
      "possible: more is copied, less replayed"},
@@ -138,14 +140,14 @@ static const OptionRow option_rows[] = {
      "retrieve WAL files from archives with this\n"
      "command (instead of the configured one)"},
     {OPTION_RETRIES, "retries", "NUMBER",
-     "how often a rewind that was killed, or interrupted\n"
-     "amid its changes, is run again by itself\n"
-     "(default: 3; 0: all is done in one process)"},
+     "how often to run the rewind again if it was\n"
+     "killed or interrupted during its changes\n"
+     "(default: 3; 0: do everything in one process)"},
     {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
-     "how long a lost connection to the source is\n"
-     "tried again (default: 60; 0: not at all)"},
+     "how long to retry a lost connection to the\n"
+     "source (default: 60; 0: do not retry)"},
     {OPTION_SAVE_DIVERGED_WAL, "save-diverged-wal", "DIR",
-     "keep the WAL that the target has written since\n"
+     "keep the WAL that the target has written after\n"
      "the divergence, for pg_waldump"},
     {OPTION_SYNC_METHOD, "sync-method", "METHOD",
      "set method for syncing files to disk\n"
@@ -155,7 +157,7 @@ static const OptionRow option_rows[] = {
      "the end of a replay), a target server that is\n"
      "stopping, another pg_rewind (default: 300)"},
     {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
-     "look for WAL files that are missing here\n"
+     "look for missing WAL files in this directory\n"
      "(plain, .gz, .zst, .lz4, .partial)"},
     {'V', "version", NULL, "output version information, then exit"},
     {'?', "help", NULL, "show this help, then exit"},
@@ -288,8 +290,9 @@ static bool parse_rate(const char *value, uint64_t *bytes_per_second, Error *err
 
 static bool check_not_empty(const char *name, const char *value, Error *error)
 {
-    return value[0] != '\0' ||
-           error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+    if (value[0] == '\0')
+        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
+    return true;
 }
 
 static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *error)
@@ -354,7 +357,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         options->write_recovery_conf = true;
         return true;
     case 'T':
-        return tablespace_mapping_add(&options->tablespaces, value, error);
+        return tablespace_mapping_add(options->tablespaces, value, error);
     case OPTION_CHECKPOINT:
         options->checkpoint = true;
         return true;
@@ -419,20 +422,19 @@ static bool take_option(Command *command, int letter, const char *value, Error *
 static void take_report_options(int argc, char **argv, const char *letters,
                                 const struct option *long_options, Command *command)
 {
-    Error ignored;
     int letter;
 
     opterr = 0;
     while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
     {
         if (letter == OPTION_REPORT || letter == OPTION_REPORT_FILE)
-            take_option(command, letter, optarg, &ignored);
+            take_option(command, letter, optarg, NULL);
     }
 }
 
 /*
  * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
- * is ERROR_USAGE and the message empty. *first_argument: index of what is no option, else argc.
+ * is ERROR_REPORTED. *first_argument: index of what is no option, else argc.
  */
 static bool parse_options(int argc, char **argv, Command *command, int *first_argument,
                           Error *error)
@@ -464,7 +466,7 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
         if (letter == -1)
             break;
         if (letter == '?')
-            error_set(error, ERROR_USAGE, "%s", "");
+            error_set_reported(error, ERROR_USAGE);
         if (letter == '?' || !take_option(command, letter, optarg, error))
         {
             take_report_options(argc, argv, letters, long_options, command);
@@ -527,6 +529,8 @@ static bool open_report(const Command *command, ReportFile *report_file, Error *
 static void write_report(const Command *command, Report *report, int status,
                          ReportFile *report_file)
 {
+    Error usage;
+    const Error *const only_error = &usage;
     Buffer text = {0};
     bool written;
 
@@ -535,12 +539,9 @@ static void write_report(const Command *command, Report *report, int status,
     report->errors = log_errors(&report->error_count);
     if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
     {
-        static const Error usage = {.kind = ERROR_USAGE,
-                                    .message = "the command line is wrong",
-                                    .hint = "Try \"pg_rewind --help\" for more information."};
-        static const Error *const errors[] = {&usage};
-
-        report->errors = errors;
+        error_set(&usage, ERROR_USAGE, "the command line is wrong");
+        error_hint(&usage, "Try \"pg_rewind --help\" for more information.");
+        report->errors = &only_error;
         report->error_count = 1;
     }
     if (command->report_format == REPORT_JSON)
@@ -556,12 +557,12 @@ static void write_report(const Command *command, Report *report, int status,
 /* What is wrong with the command line; on stderr exactly these lines. Nothing was looked at yet. */
 static int refuse(const Command *command, const Error *error)
 {
-    static Report report;
+    Report report = {0};
     ReportFile standard_output = {.stream = stdout};
 
-    if (error->message[0] != '\0')
+    if (error->kind != ERROR_REPORTED)
         log_error(error);
-    if (error->kind == ERROR_USAGE)
+    if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
     report.target = command->options.target;
     report.dry_run = command->options.dry_run;
@@ -572,63 +573,64 @@ static int refuse(const Command *command, const Error *error)
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, RewindOutcome outcome, ErrorKind kind, const Report *report)
+static void say_what_next(int status, RewindOutcome outcome, const Error *error,
+                          const Report *report)
 {
     size_t errors;
 
     log_errors(&errors);
     if (outcome == REWIND_BUSY)
-        log_hint("Another run has the target and may be changing it: start no server there and "
-                 "remove nothing, wait for its end and run the same %s command again.",
+        log_hint("Another run is using the target and may be changing it: do not start a server "
+                 "there, do not remove anything, wait until it ends and run the same %s command "
+                 "again.",
                  log_program_name());
     else if (status == STATUS_UNFINISHED)
         log_hint(
-            "The rewind has begun and must be finished before a server can start: run the same "
-            "%s command again; it needs nothing more from the source.",
+            "The rewind has begun and must be finished before a server can start: run the same %s "
+            "command again; it no longer needs the source.",
             log_program_name());
     else if (status == STATUS_IMPOSSIBLE)
         log_hint(
             "The target is unchanged. It cannot be rewound to this source: replace it by a new "
             "base backup.");
     else if (report->resumed)
-        log_hint("The interrupted rewind is finished. Nothing was changed in the target since.");
-    else if (kind == ERROR_RETRY)
+        log_hint("The interrupted rewind is finished. The target has not been changed since then.");
+    else if (error_worst_kind(error) == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
                  log_program_name());
     else if (errors > 1)
-        log_hint("The target is unchanged. All that is said above must be mended before %s is run "
-                 "again.",
+        log_hint("The target is unchanged. Fix all problems listed above, then run %s again.",
                  log_program_name());
     else
         log_hint("The target is unchanged.");
 }
 
-static int exit_status(bool succeeded, RewindOutcome outcome, ErrorKind kind)
+static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error)
 {
     if (succeeded)
         return STATUS_DONE;
     if (outcome != REWIND_UNTOUCHED)
         return STATUS_UNFINISHED;
-    return kind == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
+    return error_worst_kind(error) == ERROR_IMPOSSIBLE ? STATUS_IMPOSSIBLE : STATUS_FAILED;
 }
 
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
-    static Error error; /* large, as is the report: not for the stack */
-    static Report report;
+    Report report = {0};
+    Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
     bool succeeded;
     int status;
 
     file_set_sync(!command->no_sync);
     succeeded = rewind_run(&command->options, &report, &outcome, &error);
-    status = exit_status(succeeded, outcome, error.kind);
+    status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
-        if (error.message[0] != '\0') /* else all that is wrong was said when it was found */
+        if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        say_what_next(status, outcome, error.kind, &report);
+        say_what_next(status, outcome, &error, &report);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;
@@ -656,17 +658,17 @@ static bool check_same_target(const Command *command, Error *error)
     if (found && place_same(&place, &command->target_place) &&
         place_birth(target) == command->target_birth)
         return true;
-    error_set(error, ERROR_FAILED, "directory \"%s\" is not the one any more that it was", target);
-    return error_hint(error, "Somebody has put another one in its place while the rewind was run "
-                             "again. Nothing is done with it.");
+    error_set(error, ERROR_FAILED, "directory \"%s\" was replaced by another one", target);
+    return error_hint(error, "That happened before the rewind was run again. Nothing is done with "
+                             "the new one.");
 }
 
 /* A SupervisedWork. */
 static int do_command(void *context, bool last)
 {
-    static Error error;
-    static ReportFile report_file;
+    ReportFile report_file;
     const Command *command = context;
+    Error error;
     int status;
 
     if (!check_same_target(command, &error) || !open_report(command, &report_file, &error))
@@ -685,12 +687,14 @@ static int do_command(void *context, bool last)
 
 int main(int argc, char **argv)
 {
-    static Error error;
     static Command command; /* its mappings of tablespaces are in use to the end */
     static Keep keep;
+    static TablespaceMappings tablespaces;
     int first_argument = argc;
+    Error error;
 
     command.options.keep = &keep;
+    command.options.tablespaces = &tablespaces;
     command.options.jobs = default_jobs();
     command.options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
     command.retries = RETRIES_DEFAULT;

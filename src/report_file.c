@@ -1,6 +1,7 @@
 #include "report_file.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "io/dir.h"
 #include "io/place.h"
 
@@ -13,7 +14,7 @@
 
 /* ---- Places that belong to a server ---- */
 
-static bool refuse_place(const char *path, const char *inside, Error *error)
+static bool error_inside(const char *path, const char *inside, Error *error)
 {
     error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path, inside);
     return error_detail(error, "The directory belongs to a server.");
@@ -33,7 +34,7 @@ static bool check_parents(const char *path, const char *directory, Error *error)
         if (!file_lstat(version, &status, &found, error))
             return false;
         if (found)
-            return refuse_place(path, parent, error);
+            return error_inside(path, parent, error);
         *strrchr(parent, '/') = '\0';
     }
     return true;
@@ -54,7 +55,9 @@ static bool check_link(void *context, const char *name, Error *error)
 
     if (!path_join(place, sizeof(place), linked->links, name, error))
         return false;
-    return !place_inside(linked->directory, place) || refuse_place(linked->path, place, error);
+    if (place_inside(linked->directory, place))
+        return error_inside(linked->path, place, error);
+    return true;
 }
 
 /* What a data directory has elsewhere. */
@@ -80,8 +83,9 @@ static bool open_stream(ReportFile *file, const char *path, const char *mode, co
                         Error *error)
 {
     file->stream = fopen(path, mode);
-    return file->stream != NULL ||
-           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+    return true;
 }
 
 /* The file itself, where a link leads, which may be there or not. */
@@ -126,11 +130,12 @@ static int find_descriptor(const char *path)
         return STDERR_FILENO;
     for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
     {
-        const size_t length = strlen(prefixes[i]);
+        TextCursor text = text_cursor(path);
+        uint32_t descriptor;
 
-        if (strncmp(path, prefixes[i], length) == 0 && path[length] != '\0' &&
-            path[length + strspn(path + length, "0123456789")] == '\0')
-            return (int) strtol(path + length, NULL, 10);
+        if (text_take(&text, prefixes[i]) && text_take_u32(&text, &descriptor) &&
+            text_at_end(&text) && descriptor <= INT32_MAX)
+            return (int) descriptor;
     }
     return -1;
 }
@@ -140,8 +145,9 @@ static bool open_descriptor(ReportFile *file, const char *path, Error *error)
     const int fd = dup(find_descriptor(path));
 
     file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-    return file->stream != NULL ||
-           error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    return true;
 }
 
 bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)
@@ -178,7 +184,7 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
 
 void report_file_close(ReportFile *file, bool written)
 {
-    Error error, ignored;
+    Error error;
 
     error_set(&error, ERROR_FAILED, "%s", strerror(errno));
     written = fflush(file->stream) == 0 && written;
@@ -191,5 +197,5 @@ void report_file_close(ReportFile *file, bool written)
     else
         log_warning("could not write the report: %s", error.message);
     if (file->renamed)
-        (void) !file_remove(file->temporary, &ignored);
+        (void) !file_remove(file->temporary, NULL);
 }

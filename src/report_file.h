@@ -10,7 +10,7 @@
 
 #include "base/error.h"
 #include "io/file.h"
-#include "rewind.h"
+#include "options.h"
 
 #include <stdbool.h>
 #include <stdio.h>

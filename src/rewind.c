@@ -1,181 +1,171 @@
 #include "rewind.h"
 
+#include "apply/apply.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "phases/run.h"
-#include "recovery.h"
+#include "cluster/pid_file.h"
+#include "findings.h"
+#include "plan_and_stage.h"
+#include "standby/standby_files.h"
+#include "survey.h"
 
-#define PLAN_ATTEMPTS_MAX 4 /* a copy meanwhile, and another */
-
-/* The time that a phase took, and the clock for the next. */
-static double mark(Run *run, ReportPhase phase, double since)
+/* The target is on the source's history already. -R makes a standby of it all the same. */
+static bool finish_unneeded(const Options *options, const Findings *findings, Error *error)
 {
-    double now = clock_seconds();
-
-    run->report->seconds[phase] += now - since;
-    return now;
-}
-
-static bool no_rewind_required(Run *run, Error *error)
-{
+    const Clusters *clusters = &findings->identified.clusters;
+    const char *target = clusters->target.directory;
     bool found, running;
     long pid;
 
     log_info("no rewind required"); /* contract */
-    if (run->options->dry_run)
+    if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_look(run->clusters.target.directory, &found, &running, &pid, error) ||
-        (found && !running && !interlock_claim_pid_file(run->interlock, error)))
+    if (!pid_file_find_server(target, &found, &running, &pid, error) ||
+        (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
         return false;
-    return !run->options->write_recovery_conf ||
-           recovery_write(run->clusters.target.directory, run->clusters.source,
-                          run->clusters.shape.version, run->options->source_server,
-                          run->options->keep, error);
+    return !options->write_recovery_conf ||
+           standby_files_write(target, clusters->source, clusters->shape.version,
+                               options->source_server, options->keep, error);
 }
 
-/*
- * Scan to stage. While the source copies databases, a plan may be out of date when it is carried
- * out; a new one starts behind the copy.
+static bool diverge(const Options *options, Arena *arena, Findings *findings, Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const double clock = clock_seconds();
+    bool result = true;
+
+    if (options->compare)
+        divergence_leave_unknown(&identified->clusters, &findings->divergence);
+    else
+        result = divergence_find(&identified->clusters, &identified->source,
+                                 &identified->target_wal, identified->source_wal, options->jobs,
+                                 arena, &findings->divergence, error);
+    findings_count_seconds(findings, PHASE_SCAN, clock);
+    return result;
+}
+
+/* What the target changed since the last common checkpoint, and with a report what of it is lost.
  */
-static bool prepare(Run *run, Error *error)
+static bool read_changes(const Options *options, Arena *arena, Findings *findings, Error *error)
 {
-    double clock = clock_seconds();
-    bool obsolete = false;
+    const Identified *identified = &findings->identified;
+    const double clock = clock_seconds();
+    bool result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
+                                      &findings->changes, error);
 
-    if (!run->options->compare && (!phase_scan(run, error) || !phase_lost(run, error)))
-        return false;
-    for (int attempt = 1;; attempt++)
-    {
-        if (!phase_start(run, error))
-            return false;
-        clock = mark(run, PHASE_SCAN, clock);
-        if (!phase_plan(run, error))
-            return false;
-        if (!run_check_problems(run, error) || !phase_look_ahead(run, error))
-            return false;
-        clock = mark(run, PHASE_PLAN, clock);
-        if (run->options->dry_run)
-            return true;
-        if (!phase_stage(run, attempt == PLAN_ATTEMPTS_MAX, &obsolete, error))
-            return false;
-        clock = mark(run, PHASE_STAGE, clock);
-        if (!obsolete)
-            return true;
-        if (!run_begin_again(run, error))
-            return false;
-    }
+    if (result && options->report_wanted)
+        result = lost_transactions_read(&identified->clusters, &identified->target_wal,
+                                        &findings->divergence, &findings->changes, arena,
+                                        &findings->lost, error);
+    findings_count_seconds(findings, PHASE_SCAN, clock);
+    return result;
 }
 
-/* To the plan, or to the end of a dry run, or to where nothing is to be done: *done. */
-static bool look_and_decide(Run *run, bool *done, Error *error)
+/* Up to the commit. *done: there is nothing to commit. */
+static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena,
+                           Findings *findings, bool *done, Error *error)
 {
-    double clock = clock_seconds();
-    bool needed = false;
+    const double clock = clock_seconds();
 
-    if (!phase_identify(run, done, error))
+    /* Two clusters of one system, both at rest, with the settings that their WAL can be trusted
+     * with. */
+    if (!identify(options, &findings->opened, arena, problems, &findings->identified, done, error))
         return false;
+    findings_count_seconds(findings, PHASE_IDENTIFY, clock);
     if (*done)
         return true;
-    clock = mark(run, PHASE_IDENTIFY, clock);
-    if (!phase_diverge(run, &needed, error))
+    /* The histories say where they parted at the latest; the bytes of the WAL decide. */
+    if (!diverge(options, arena, findings, error))
         return false;
-    mark(run, PHASE_SCAN, clock);
-    run->report->rewind_needed = needed;
-    if (!needed)
-    {
-        *done = true;
-        return run_check_problems(run, error) && no_rewind_required(run, error);
-    }
-    return prepare(run, error);
+    *done = !findings->divergence.needed;
+    if (*done)
+        return problems_check(problems, error) && finish_unneeded(options, findings, error);
+    /* From its WAL, or else by comparing: every block that may differ. */
+    if (!options->compare && !read_changes(options, arena, findings, error))
+        return false;
+    *done = options->dry_run;
+    return plan_and_stage(options, problems, arena, findings, error);
 }
 
-/*
- * A phase before the stage has failed: whatever else is wrong is said in the same run. Not if the
- * source is lost, which would be waited for again, nor if the run shall stop.
- */
-static void look_for_more(Run *run, Error *error)
+/* From the commit on the rewind is finished, by this run or by the same command again. */
+static bool commit_and_apply(const Options *options, Findings *findings, RewindOutcome *outcome,
+                             Error *error)
 {
-    Error stopped;
+    const char *target = findings->identified.clusters.target.directory;
+    const ApplyOptions apply = apply_options(options);
+    const double clock = clock_seconds();
+    bool committed = false, result;
 
-    if (run->staged.stage != NULL || error->kind == ERROR_RETRY || !stop_check(&stopped))
-        return;
-    if (error->message[0] != '\0')
-        run_add_problem(run, error);
-    run_survey(run);
-    error_set(error, run->worst, "%s", "");
+    if (!stop_check(error))
+        return false;
+    signals_hold_off();
+    result = apply_commit(target, findings->opened.interlock, &committed, error);
+    if (committed)
+        *outcome = REWIND_COMMITTED;
+    if (!result)
+        return false;
+    log_progress_message("syncing target data directory"); /* contract */
+    if (!apply_finish(target, findings->opened.interlock, &apply, error))
+        return false;
+    *outcome = REWIND_DONE;
+    findings_count_seconds(findings, PHASE_APPLY, clock);
+    return true;
 }
 
-static bool run_phases(Run *run, RewindOutcome *outcome, Error *error)
+static bool run_steps(const Options *options, Arena *arena, Findings *findings,
+                      RewindOutcome *outcome, Error *error)
 {
-    double clock;
+    Problems problems = {0};
     bool done;
 
-    if (!phase_open(run, &done, outcome, error))
+    /* The target is locked, and what an interrupted rewind left is finished first. */
+    if (!opened_make(options, arena, &findings->identified.clusters.target, &findings->opened,
+                     outcome, error))
         return false;
-    if (done)
+    if (findings->opened.pending)
         return true;
-    if (!look_and_decide(run, &done, error))
+    if (!prepare_rewind(options, &problems, arena, findings, &done, error))
     {
-        look_for_more(run, error);
+        survey_target(options, &problems, arena, findings, error);
         return false;
     }
-    if (done)
-        return true;
-    if (!run->options->dry_run)
-    {
-        clock = clock_seconds();
-        if (!phase_apply(run, outcome, error))
-            return false;
-        mark(run, PHASE_APPLY, clock);
-    }
-    log_info("Done!"); /* contract */
+    if (!done && !commit_and_apply(options, findings, outcome, error))
+        return false;
+    if (!done || (options->dry_run && findings->planned.known))
+        log_info("Done!"); /* contract */
     return true;
 }
 
 /* The arena stays: the report points into it. */
-static void clean_up(Run *run, RewindOutcome outcome)
+static void release(Findings *findings, RewindOutcome outcome)
 {
-    Error error = {0};
-
-    if (run->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
-        stage_abandon(run->staged.stage);
-    stage_free(run->staged.stage);
-    if (run->scratch != NULL && !run_remove_scratch(run, &error))
-        log_warning("%s", error.message);
-    file_close(run->scratch_lock);
-    scan_destroy(run->diverged.scan);
-    archive_destroy(run->target_wal.archive);
-    archive_destroy(run->target_wal.own);
-    archive_destroy(run->source_archive);
-    plan_free(&run->planned.plan);
-    blockmap_destroy(run->recovery.compared);
-    blockmap_destroy(run->recovery.rebuilt);
-    listing_free(&run->planned.source_files);
-    listing_free(&run->planned.target_files);
-    source_close(run->clusters.source);
-    interlock_release(run->interlock);
+    if (findings->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
+        stage_abandon(findings->staged.stage);
+    stage_free(findings->staged.stage);
+    scan_destroy(findings->divergence.scan);
+    planned_free(&findings->planned);
+    recovery_start_free(&findings->start);
+    identified_release(&findings->identified);
+    opened_release(&findings->opened);
 }
 
 bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
 {
     Arena *arena = arena_create();
-    Run *run = arena_allocate(arena, sizeof(*run)); /* the report points into it */
+    Findings *findings = arena_allocate(arena, sizeof(*findings)); /* the report points into it */
     bool result;
 
-    run->options = options;
-    run->report = report;
-    run->arena = report->arena = arena;
-    run->scratch_lock = -1;
+    findings->opened.scratch_lock = -1;
     *outcome = REWIND_UNTOUCHED;
-    report->dry_run = options->dry_run;
-    report->compare = options->compare;
-    result = run_phases(run, outcome, error);
-    run_report_staged(run);
+    result = run_steps(options, arena, findings, outcome, error);
+    if (findings->staged.stage != NULL)
+        findings_add_fetched(findings, findings->staged.stage);
+    report_make(options, findings, arena, report);
     if (result)
-        phase_say_next(run);
-    clean_up(run, *outcome);
+        report_what_comes_next(options, arena, findings, report);
+    release(findings, *outcome);
     return result;
 }

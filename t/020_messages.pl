@@ -189,7 +189,7 @@ sub somebody_is_there
             flock($lock, LOCK_EX | LOCK_NB) or die "could not lock: $!";
             return sub { close $lock };
         },
-        options => ['--wait-timeout=0'], status => 2, ends => qr/Another run has the target and may be changing it: /,
+        options => ['--wait-timeout=0'], status => 2, ends => qr/Another run is using the target and may be changing it: /,
         says => ['another pg_rewind is working on directory "COPY"']);
     fails('the source directory is in use', $source, $target,
         source => sub { ('--source-pgdata', $source->data) },

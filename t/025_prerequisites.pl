@@ -57,7 +57,7 @@ each_version(sub {
     finds('hints, and nobody there', $target, $source, 3, [ qr/./, $hints ]);
     # That the source can be reached again would not be enough, whatever was found first.
     finds('no command, and nobody there', $target, $source, 1, [ qr/postgres|restore_command/, qr/./ ],
-        options => [ '--compare', '-c', '--bindir=/nonexistent' ], last => qr/must be mended before pg_rewind is run again\.$/);
+        options => [ '--compare', '-c', '--bindir=/nonexistent' ], last => qr/Fix all problems listed above, then run pg_rewind again\.$/);
 }, only => [ 10, 18 ]);
 
 # A copy of which all WAL is gone.

@@ -48,7 +48,7 @@ each_version(sub {
         my $result = rewind($copy, $source, options => [ '-T', "$place=$copy->{dir}/tablespace/made_on_source" ]);
         is($result->{status}, 1, 'replay would use the source\'s place: refused');
         like($result->{stderr}, qr/^pg_rewind: error: replay of CREATE TABLESPACE would use "\Q$place\E" instead of "\Q$copy->{dir}\E/m, 'with both places');
-        like($result->{stderr}, qr/^pg_rewind: hint: Run CHECKPOINT on the source, then pg_rewind again\.$/m, 'and what to do');
+        like($result->{stderr}, qr/^pg_rewind: hint: Run CHECKPOINT on the source, then run pg_rewind again\.$/m, 'and what to do');
         is(content_of($place), $before, 'the source\'s tablespace is as it was');
         $copy->discard;
     });
@@ -97,7 +97,7 @@ each_version(sub {
             my $result = rewind($copy, $source, kind => $kind);
             is($result->{status}, 1, "is refused, the source is a $kind");
             like($result->{stderr}, qr/^pg_rewind: error: directory "\Q$link\E" of the target belongs to another cluster$/m, 'with its directory');
-            like($result->{stderr}, qr/^pg_rewind: detail: It is "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E" too\.$/m, 'and whose it is');
+            like($result->{stderr}, qr/^pg_rewind: detail: It is also "pg_tblspc\/\d+" of the cluster in "\Q@{[ $source->data ]}\E"\.$/m, 'and whose it is');
             $source->start if $kind eq 'directory';
         }
         unlink $link;
@@ -118,7 +118,7 @@ each_version(sub {
         my $before = content_of($source->dir . '/tablespace');
         my $result = go_on($held);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: the source has copied a database or made a tablespace meanwhile: beginning again$/m, 'with a new plan');
+        like($result->{stderr}, qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m, 'with a new plan');
         is(content_of($source->dir . '/tablespace'), $before, 'the source\'s tablespaces are as they were');
         is(place_of($copy, 'made_meanwhile', $source), "$copy->{dir}/tablespace/meanwhile", 'the newest tablespace is where it was mapped');
         rejoins($copy, $source);

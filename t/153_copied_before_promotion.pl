@@ -16,7 +16,7 @@ use RewindTest::Held;
 
 # The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
-my $meanwhile = qr/^pg_rewind: the source has copied a database or made a tablespace meanwhile: beginning again$/m;
+my $meanwhile = qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m;
 
 sub before
 {

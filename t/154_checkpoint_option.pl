@@ -12,7 +12,7 @@ use RewindTest;
 # The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
-my $advice = "Run CHECKPOINT on the source, then pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
+my $advice = "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
 my @quick = ('--no-sync', '--wait-timeout=2');
 
 my $role = <<'END';
@@ -125,7 +125,7 @@ sub standby
     write_torn_pages($primary);
     $standby->wait_for_replay_of($primary);
     is_refused(rewind($target, $standby, options => [ @quick, '--checkpoint' ], not_foretold => 'a dry run makes no restartpoint'),
-        '"full_page_writes" must be enabled in the source server', "A standby takes no later checkpoint than its primary's last one: run CHECKPOINT there, then pg_rewind again\\.");
+        '"full_page_writes" must be enabled in the source server', "A standby makes no later checkpoint than its primary's last one: run CHECKPOINT on the primary, then run pg_rewind again\\.");
     $primary->sql('CHECKPOINT');
     return;
 }

@@ -1,7 +1,7 @@
 # Blocks that recovery writes whole by the source's WAL are not fetched; all others are: a block whose first record has no image or
 # one that is not applied, one that lies behind a truncation, one that a record beyond the minimum recovery point restores, or one
 # that only an archive has; and blocks that a rewound target has not rebuilt yet when it is rewound again.
-# (Claim 1 of DESIGN.md, "Blocks that recovery rebuilds". A running source: only there the messages say what is fetched.)
+# (The claim of design/rebuilt-blocks.md. A running source: only there the messages say what is fetched.)
 #
 # A row is as long as a block. With wal_consistency_checking the rewound server compares each page that it replays with the source's.
 

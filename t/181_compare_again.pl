@@ -98,7 +98,7 @@ sub database_copied_meanwhile
     $source->sql('CREATE TABLE later AS SELECT generate_series(1, 5000) AS a', 'template1');
     my $result = go_on($held);
     is($result->{status}, 0, 'a database is copied meanwhile') or diag($result->{stderr});
-    like($result->{stderr}, qr/: beginning again$/m, 'all was compared again');
+    like($result->{stderr}, qr/: starting again$/m, 'all was compared again');
     rejoins($copy, $source, @rejoins);
     $copy->discard;
     $source->sql('DROP TABLE later', 'template1');

@@ -62,17 +62,17 @@ sub odd_files_of_source
         if ($source->is_running)
         {
             ok(-f "$new/$name" && -z "$new/$name", "a $name of a source server is an empty file");
-            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" comes as an empty file: the source's server does not tell it from a fifo, socket or device$/m,
+            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" is copied as an empty file: the source server does not distinguish it from a fifo, socket or device$/m,
                 'with a warning');
         }
         else
         {
             ok(!-e "$new/$name", "a $name of a source directory is not there");
-            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" in the source is no regular file and is left alone$/m,
+            like($result->{stderr}, qr/^pg_rewind: warning: "odd of source\/$name" in the source is not a regular file and is left alone$/m,
                 'there is a warning');
         }
     }
-    is(() = $result->{stderr} =~ /comes as an empty file/g, $source->is_running ? 3 : 0, 'there is one for each empty file that is new');
+    is(() = $result->{stderr} =~ /is copied as an empty file/g, $source->is_running ? 3 : 0, 'there is one for each empty file that is new');
     return;
 }
 

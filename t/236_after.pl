@@ -65,7 +65,7 @@ sub says_what_else_is_to_be_done
     my $version = $target->version;
     my $copy = $target->copy('without_R');
     my $result = rewind($copy, $source);
-    like(last_line($result), qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf; else it goes its own way again\.$/,
+    like(last_line($result), qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf; otherwise it diverges again\.$/,
         'without -R the target must be made a standby');
     my $again = rewind($copy, $source, options => ['-R']);
     is(last_line($again), "pg_rewind: hint: $start", 'another run with -R makes it one');

@@ -170,7 +170,7 @@ END
         mkdir $scratch;
         my $first = rewind($copy, $source, options => [ @options, '-n' ], env => { TMPDIR => $scratch });
         is($first->{status}, 0, 'a dry run succeeds') or diag($first->{stderr});
-        is(scalar(() = $first->{stderr} =~ /^pg_rewind: warning: "restore_command" failed: child process exited with exit code 137; it is tried again$/mg), 2,
+        is(scalar(() = $first->{stderr} =~ /^pg_rewind: warning: "restore_command" failed: child process exited with exit code 137; it is run again$/mg), 2,
             'two warnings');
         unlike($first->{stderr}, qr/no program|could not remove/, 'and no other');
         is_deeply([ grep { $asked->()->{$_} != 1 } @own[ 0 .. 3 ], @theirs[ 0 .. 4 ] ], [], 'what it has is asked for once');
@@ -191,10 +191,10 @@ END
         make_archive($copy, 'unasked', [ $own[2] ]);
         my $said = refuses($copy, $source, options => [ '-N', '--retry-timeout=1', '--restore-command=exit 255' ]);
         like($said, qr/^pg_rewind: error: "restore_command" failed: child process exited with exit code 255$/m, 'it is tried again in vain');
-        like($said, qr/exit code 255; it is tried again$/m, 'and that was said');
+        like($said, qr/exit code 255; it is run again$/m, 'and that was said');
         $said = refuses($copy, $source, options => [ '-N', '--restore-command=/nowhere/fetch %f' ]);
         like($said, qr/^pg_rewind: error: "restore_command" failed: command not found$/m, 'there is none');
-        unlike($said, qr/tried again/, 'which is not tried again');
+        unlike($said, qr/run again/, 'which is not tried again');
         $said = refuses($copy, $source, options => [ '-N', '--restore-command=cp %f %x' ]);
         like($said, qr/error: invalid value for parameter "restore_command": "cp %f %x"\npg_rewind: detail: String contains unexpected placeholder "%x"\.\n/, 'it asks for what there is not');
         $copy->discard;

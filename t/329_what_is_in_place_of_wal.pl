@@ -33,13 +33,13 @@ each_version(sub {
     my $size = length $whole;
     my $page = 8192;
 
-    says($target, $source, $segment, slurp($older), 'is an older one that was to be used again: it begins with the WAL of [0-9A-F]+/[0-9A-F]+');
-    says($target, $source, $segment, "\0" x $size, 'begins with zeros: it was made in advance, or lost');
+    says($target, $source, $segment, slurp($older), 'is an older segment that was recycled: it begins with the WAL of [0-9A-F]+/[0-9A-F]+');
+    says($target, $source, $segment, "\0" x $size, 'begins with zeros: it was created in advance, or its content is lost');
     my $other = $whole;
     substr($other, 24, 8) = 'another.';
     substr($other, $page, 24) = "\0" x 24;
     says($target, $source, $segment, $other, 'holds WAL of another cluster');
-    my $foreign = 'does not begin like WAL: it is damaged, or encrypted by a fork of PostgreSQL';
+    my $foreign = 'does not begin with a WAL header: it is damaged, or encrypted by a fork of PostgreSQL';
     my $result = says($target, $source, $segment, join('', map { chr(33 + $_ % 90) } 1 .. $size), $foreign);
     unlike($result->{stderr}, qr/do not look like PostgreSQL's/, 'the relations look well');
     my $relation = slurp($target->path('base/1/1259'));

@@ -87,7 +87,7 @@ each_version(sub {
     }
 
     fails('the source is gone', $proxy, action => 'refuse', no_pass => 1, at_most => 15,
-        says => [ qr/^pg_rewind: detail: The connection was tried again for 2 seconds\.$/m,
+        says => [ qr/^pg_rewind: detail: pg_rewind retried the connection for 2 seconds\.$/m,
             qr/^pg_rewind: hint: .*Run pg_rewind again when the source can be reached\.$/m ]);
     fails('the source is gone, and is not to be tried again', $proxy, seconds => 0, action => 'refuse', no_pass => 1, at_most => 15,
         says => [ qr/^pg_rewind: error: connection to .*(?:was lost|failed)/m ]);
@@ -98,7 +98,7 @@ each_version(sub {
     for my $row (
         [ 'another cluster', $stranger, qr/^pg_rewind: error: new connection leads to a different system$/m ],
         [ 'a server that was promoted', $further, qr/^pg_rewind: error: new connection leads to another server, or the source server was promoted$/m ],
-        [ 'a standby of the source', $standby, qr/^pg_rewind: detail: It is a standby on timeline 2, before it was a primary on timeline 2\.$/m ])
+        [ 'a standby of the source', $standby, qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m ])
     {
         my ($who, $other, $message) = @$row;
         fails("$who answers at the same address", $proxy,
@@ -111,12 +111,12 @@ each_version(sub {
     my $to_standby = RewindTest::Proxy->new('to_standby', $standby);
     fails('another standby answers at the same address', $to_standby,
         deed => sub { $to_standby->switch_to($twin); $to_standby->cut },
-        says => [ qr/^pg_rewind: error: new connection leads to another server$/m, qr/^pg_rewind: detail: Its data directory is another one\.$/m ]);
+        says => [ qr/^pg_rewind: error: new connection leads to another server$/m, qr/^pg_rewind: detail: It has a different data directory\.$/m ]);
     $to_standby->switch_to($standby);
     # Restarted it begins before what it had replayed, and nobody knows whether it has come as far again.
     fails('the source is a standby that has lost its primary', $to_standby,
         deed => sub { $standby->stop('immediate')->start(settings => { primary_conninfo => "''" }); $to_standby->cut },
-        says => [ qr/^pg_rewind: error: source server has not yet replayed again what it had before it was restarted$/m ],
+        says => [ qr/^pg_rewind: error: source server has not yet replayed the WAL that it had replayed before its restart$/m ],
         then => sub { $standby->restart }) if $version >= 12;
     fails('the source is promoted', $to_standby, deed => sub { $standby->promote; $to_standby->cut },
         says => [ qr/or the source server was promoted$/m ]);

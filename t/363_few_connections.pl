@@ -23,7 +23,7 @@ each_version(sub {
         my @sessions = map { $source->session } 1 .. 10;
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ]);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: going on with 2 connections to the source server: .*too many clients/ms, 'with the connections that there are');
+        like($result->{stderr}, qr/^pg_rewind: continuing with 2 connections to the source server: .*too many clients/ms, 'with the connections that there are');
         unlike($result->{stderr}, qr/warning/, 'without a warning');
         $_->end for @sessions;
         $copy->discard;
@@ -37,7 +37,7 @@ each_version(sub {
             'pg_read_binary_file(text, bigint, bigint, boolean)');
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ], user => 'ordinary');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: going on with 1 connections to the source server: .*too many connections for role/ms, 'with one connection');
+        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connections to the source server: .*too many connections for role/ms, 'with one connection');
         $copy->discard;
     }) if $version >= 11;
 
@@ -56,7 +56,7 @@ each_version(sub {
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         # A worker that has nothing more to ask for does not notice.
-        like($result->{stderr}, qr/^pg_rewind: warning: going on with fewer connections to the source server: .*too many clients/ms, 'it shares what is left')
+        like($result->{stderr}, qr/^pg_rewind: warning: continuing with fewer connections to the source server: .*too many clients/ms, 'it shares what is left')
             if $proxy->status->{made} > $made;
         $_->end for @sessions;
         rejoins($copy, $source);

@@ -160,7 +160,7 @@ each_version(sub {
             $front->pass;
             my $result = end_of_rewind($run);
             is($result->{status}, 1, 'exit status 1');
-            like($result->{stderr}, qr/^pg_rewind: detail: It is a standby on timeline 2, before it was a primary on timeline 2\.$/m, 'it says why');
+            like($result->{stderr}, qr/^pg_rewind: detail: It is a standby on timeline 2; earlier it was a primary on timeline 2\.$/m, 'it says why');
             unlike($result->{stderr}, qr/was lost/, 'no connection was lost');
             is_same_tree(tree($target), $before, 'the target is as it was');
             $back->switch_to($source);

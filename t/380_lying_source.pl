@@ -67,7 +67,7 @@ each_version(sub {
         [ 'a directory deeper than asked for', qr/tablespace_location/, qr{^base$},
             sub { \@_, [ 'base/liar', 4096, 't', undef ] }, qr/unexpected result set while fetching file list/ ],
         [ 'a file behind a link of the target', qr/tablespace_location/, qr{^base$},
-            sub { \@_, [ 'link_out/kept', 4, 'f', undef ] }, qr{source file "link_out/kept" is in no directory that was listed} ],
+            sub { \@_, [ 'link_out/kept', 4, 'f', undef ] }, qr{source file "link_out/kept" is not in a directory that was listed} ],
         [ 'a size below zero', qr/tablespace_location/, qr{^PG_VERSION$},
             sub { [ $_[0], -1, @_[ 2, 3 ] ] }, qr/unexpected result set while fetching file list/ ],
         [ 'a size of exabytes', qr/tablespace_location/, qr{^PG_VERSION$},

@@ -63,7 +63,7 @@ sub is_held_before_lock_file
     $target->stop;
     $first = go_on($held);
     is($first->{status}, 1, 'a server that came and went: pg_rewind gives up');
-    like($first->{stderr}, qr{^pg_rewind: error: the target's "global/pg_control" has changed meanwhile$}m, 'it says why');
+    like($first->{stderr}, qr{^pg_rewind: error: the target's "global/pg_control" has changed while pg_rewind was running$}m, 'it says why');
     unlike($first->{stderr}, qr/servers diverged at/, 'and has not begun its work');
     is($target->start->query('SELECT b FROM t'), 'later', 'and has harmed nothing');
     $target->stop;

@@ -22,7 +22,7 @@ sub second_rewind_is_refused
         my $second = rewind($copy, $source, options => [ '--wait-timeout=1', @$options ]);
         is($second->{status}, 2, "a second pg_rewind @$options fails, with the status of a target that is being changed");
         like($second->{stderr}, qr/^pg_rewind: error: another pg_rewind is working on directory/m, 'it says why');
-        like($second->{stderr}, qr/^pg_rewind: hint: Another run has the target and may be changing it: start no server there and remove nothing/m,
+        like($second->{stderr}, qr/^pg_rewind: hint: Another run is using the target and may be changing it: do not start a server there, do not remove anything/m,
             'and what not to do');
         unlike($second->{stderr}, qr/unchanged/, 'it does not say that the target is unchanged');
     }

@@ -13,8 +13,8 @@ sub is_refused
     my $result = rewind($target, $source);
     is($result->{status}, 1, "$what: it is refused") or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: error: target server must be shut down cleanly$/m, 'as if the server ran');
-    like($result->{stderr}, qr/^pg_rewind: detail: Process $pid of a server that crashed still works in ".*"\.$/m, 'the process is named');
-    like($result->{stderr}, qr/^pg_rewind: hint: End all processes that the server has left\.$/m, 'and what to do');
+    like($result->{stderr}, qr/^pg_rewind: detail: Process $pid of a crashed server is still running in ".*"\.$/m, 'the process is named');
+    like($result->{stderr}, qr/^pg_rewind: hint: Stop all processes that the server has left\.$/m, 'and what to do');
     return $result->{status} != 0;
 }
 

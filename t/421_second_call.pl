@@ -22,7 +22,7 @@ sub begin_second
         { no warnings 'exec'; exec { $argv[0] } @argv; }
         POSIX::_exit(127);
     }
-    wait_until('the second one waits', sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind that works on directory ".*"$/m });
+    wait_until('the second one waits', sub { -e $errors && slurp($errors) =~ /^pg_rewind: waiting for another pg_rewind that is working on directory ".*"$/m });
     return { pid => $pid, errors => $errors };
 }
 

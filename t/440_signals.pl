@@ -132,7 +132,7 @@ sub stops_when_finished
         kill 'TERM', $held->{pid};
         my $result = go_on($held);
         is($result->{status}, 1, 'told to stop while it finishes an interrupted rewind: exit status 1');
-        like($result->{stderr}, qr/hint: The interrupted rewind is finished\. Nothing was changed in the target since\./,
+        like($result->{stderr}, qr/hint: The interrupted rewind is finished\. The target has not been changed since then\./,
             'it says what it has done');
         nothing_is_left($copy);
         rejoins($copy, $source, no_promotion => 1);

@@ -71,7 +71,7 @@ sub child_is_killed
             kill 'CONT', held_child($run);
             my $result = end($run);
             is($result->{status}, 0, "killed at '$point': exit status 0") or diag($result->{stderr});
-            like($result->{stderr}, qr/^pg_rewind: warning: the process that did the work was terminated by signal 9: Killed; it is done again$/m, 'it says so');
+            like($result->{stderr}, qr/^pg_rewind: warning: the process that did the work was terminated by signal 9: Killed; it is run again$/m, 'it says so');
             nothing_is_left($copy);
             rejoins($copy, $source, no_promotion => 1) if $point eq 'patch';
         });
@@ -107,7 +107,7 @@ sub directory_is_replaced
         kill 'KILL', $child;
         my $result = end($run);
         is($result->{status}, 1, 'another directory lies in the place of the target: exit status 1');
-        like($result->{stderr}, qr/^pg_rewind: error: directory ".*" is not the one any more that it was$/m, 'it says why');
+        like($result->{stderr}, qr/^pg_rewind: error: directory ".*" was replaced by another one$/m, 'it says why');
         is_same_tree(tree($copy), $before, 'and does nothing with it');
         $other->discard;
     });
@@ -124,7 +124,7 @@ sub work_is_left_unfinished
         my $child = held_child($run);
         chmod 0500, $directory or die;
         kill 'CONT', $child;
-        wait_until('it is said', sub { slurp($run->{errors}) =~ /^pg_rewind: the rewind is tried again$/m });
+        wait_until('it is said', sub { slurp($run->{errors}) =~ /^pg_rewind: the rewind is run again$/m });
         chmod 0700, $directory or die;
         kill 'CONT', held_child($run);
         my $result = end($run);

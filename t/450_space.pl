@@ -104,11 +104,11 @@ sub lack_is_said
         my $result = rewind_small($small, options => $options);
         is($result->{status}, 1, "no space for $part: pg_rewind @$options fails");
         like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/$directory"$}m, 'it says where');
-        like($result->{stderr}, qr{^pg_rewind: detail: \d+ MB are to be brought, and files will grow by \d+ MB\.$}m, 'and what for');
+        like($result->{stderr}, qr{^pg_rewind: detail: \d+ MB must be fetched, and files will grow by \d+ MB\.$}m, 'and what for');
         ($needed) = $result->{stderr} =~ /^pg_rewind: detail: Up to (\d+) MB are needed, 0 MB are free\.$/m;
         cmp_ok($needed // 0, '>', 3, 'how much is needed, and how much is free') or diag($result->{stderr});
         is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
-        note $1 if $result->{stderr} =~ /detail: (.* are to be brought.*)/;
+        note $1 if $result->{stderr} =~ /detail: (.* must be fetched.*)/;
     }
 
     leave_free($small, ($needed - 2) * $megabyte);
@@ -183,7 +183,7 @@ sub fill_during_run
     wait_until('pg_rewind ends, or waits for space', sub {
         $ended = waitpid($pid, POSIX::WNOHANG()) == $pid;
         $status = $?;
-        return $ended || (-e $errors && slurp($errors) =~ /this is tried again/);
+        return $ended || (-e $errors && slurp($errors) =~ /pg_rewind retries this/);
     });
     if ($ended)
     {
@@ -239,7 +239,7 @@ sub lack_for_wal_is_said
     my $result = rewind($small->{copy}, $source);
     is($result->{status}, 1, 'no space for the WAL of a server: pg_rewind fails');
     like($result->{stderr}, qr{^pg_rewind: error: not enough space on the file system of "\S+/data/pg_rewind\.work\.wal"$}m, 'it says where');
-    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL are to be brought there, 0 MB are free\.$}m, 'and how much');
+    like($result->{stderr}, qr{^pg_rewind: detail: At least \d+ MB of the source's WAL must be fetched to it, 0 MB are free\.$}m, 'and how much');
     is_same_tree(tree($small->{copy}), $before, 'nothing was changed');
     unlink filler($small);
     return;
@@ -258,7 +258,7 @@ sub disk_is_full_after_commit
         my $helper = fork() // die;
         if ($helper == 0)
         {
-            Time::HiRes::sleep(0.02) until slurp($held->{errors}) =~ /tried again/;
+            Time::HiRes::sleep(0.02) until slurp($held->{errors}) =~ /retries this/;
             make_room($small, $filling);
             POSIX::_exit(0);
         }

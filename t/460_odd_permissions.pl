@@ -68,7 +68,7 @@ sub all_problems_are_listed
         chmod 0500, $path->($directory) or die;
 
         # Without such an attribute they are mounted read-only, which keeps no directory from being passed over.
-        my $fixed = qr/(?:it is immutable|it is mounted there|Read-only file system)/;
+        my $fixed = qr/(?:it is immutable|it is a mount point|Read-only file system)/;
         my $directory_too = $how{only_on_target} eq 'attribute';
         my $count = $directory_too ? 12 : 11;
         my $before = tree($copy);
@@ -85,7 +85,7 @@ sub all_problems_are_listed
                 qr{could not open file "\S+/\Q$file{patched}\E": Permission denied},
                 qr{file "\Q$file{other}\E" is of different type in source and target},
                 qr{file "global/pg_filenode\.map" is of different type in source and target},
-                qr{cannot replace "\S+/\Q$file{compared}\E": it is mounted there},
+                qr{cannot replace "\S+/\Q$file{compared}\E": it is a mount point},
                 qr{cannot replace "\S+/global/pg_control": $fixed},
                 qr{cannot replace "\S+/\Q$file{removed}\E": $fixed},
                 qr{cannot replace "\S+/postgresql\.auto\.conf": $fixed},
@@ -120,7 +120,7 @@ sub problems_may_come_late
             privileged('make-immutable', $path);
             my $result = go_on($held);
             is($result->{status}, 1, 'a file becomes immutable: pg_rewind fails');
-            like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\S+\/pg_hba\.conf": it is (?:immutable|mounted there)$/m, 'it says why');
+            like($result->{stderr}, qr/^pg_rewind: error: cannot replace "\S+\/pg_hba\.conf": it is (?:immutable|a mount point)$/m, 'it says why');
             is_same_tree(tree($copy), $before, 'nothing was changed');
             privileged('make-mutable', $path);
 
@@ -196,7 +196,7 @@ sub what_is_elsewhere_is_left_alone
         my $result = rewinds($copy, $source, kind => 'directory');
         like($result->{stderr}, qr/^pg_rewind: warning: "postgresql\.conf" is of different type in source and target and is left alone$/m,
             'a configuration file that is a link: a warning');
-        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is mounted there and is left alone$/m, 'one that is mounted: a warning');
+        like($result->{stderr}, qr/^pg_rewind: warning: "pg_hba\.conf" is a mount point and is left alone$/m, 'one that is mounted: a warning');
         is(readlink $copy->path('postgresql.conf'), $outside, 'the link is as it was');
         is(slurp($outside), $before, 'and what it leads to');
         like(slurp($copy->path('pg_hba.conf')), qr/^# mounted/, 'what is mounted is as it was');

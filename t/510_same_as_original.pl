@@ -1,5 +1,5 @@
-# A rewound directory is what the original leaves, byte by byte, but for a list of differences; DESIGN.md has the
-# same list, and a difference that is not on it fails this test.  (Invariant 7. Both sources. 15: Debian has the original.)
+# A rewound directory is what the original leaves, byte by byte, but for a list of differences; design/overview.md has
+# the same list, and a difference that is not on it fails this test.  (Invariant 7. Both sources. 15: Debian has the original.)
 #
 # Blocks that recovery rebuilds are not fetched. Of each that differs pg_waldump must say that its first record restores it; and
 # when both directories have been recovered, no block of a relation may differ any more.

@@ -5,7 +5,7 @@ checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Debian 12 packages: to build, to run unit tests, to run servers and their clients.
 packages=(
     gcc libc6-dev meson ninja-build pkg-config
-    libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev uthash-dev libcmocka-dev
+    libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev
     perl python3-jsonschema util-linux mount iproute2 e2fsprogs nodejs strace zstd lz4
     postgresql-common postgresql-15 postgresql-client-15 pgbouncer
 )
@@ -15,7 +15,7 @@ thorough_packages=(clang libclang-rt-14-dev valgrind)
 
 # What `make arm64` needs besides, and whose packages for ARM64 it unpacks to link with.
 arm64_packages=(gcc-aarch64-linux-gnu qemu-user)
-arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev uthash-dev libcmocka-dev)
+arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev)
 
 server_versions=(10 11 12 13 14 15 16 17 18)
 

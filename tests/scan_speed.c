@@ -16,6 +16,7 @@
 #include "wal/reader.h"
 #include "wal/scan.h"
 
+#include "blockmap_count.h"
 #include "wal_directory.h"
 
 #include <stdio.h>
@@ -72,7 +73,7 @@ static bool scan_once(const WalStream *stream, Lsn from, int jobs, Arena *arena,
                (double) (end - from) / 1e9 / wall, processor * 1e9 / (double) result.record_count,
                (double) (end - from) / 1e9, (unsigned long long) result.record_count,
                (double) (end - from) / (double) result.record_count, wall, processor,
-               (unsigned long long) blockmap_block_count(result.blocks), reason);
+               (unsigned long long) blockmap_count(result.blocks).blocks, reason);
     scan_destroy(scan);
     return good;
 }

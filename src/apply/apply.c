@@ -24,7 +24,6 @@
 #include "apply/journal.h"
 #include "apply/patch.h"
 #include "apply/roots.h"
-#include "apply/stage.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -38,6 +37,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
 #define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
 #define BALLAST "ballast"
 #define SYNC_BATCH 256
@@ -107,8 +107,8 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
     if (found)
         return true;
     if (holds_data(entry->path))
-        return patch_missing(path, error);
-    log_warning("file \"%s\" was removed by somebody after pg_rewind had brought it", path);
+        return error_missing_file(path, error);
+    log_warning("file \"%s\" was removed by another program after pg_rewind had fetched it", path);
     return true;
 }
 
@@ -134,7 +134,7 @@ static bool remove_directory(const char *path, Error *error)
     case EEXIST:
     case ENOTDIR:
     case EBUSY:
-        log_debug("directory \"%s\" is left: it is not empty, or in use", path);
+        log_debug("directory \"%s\" is not removed: it is not empty, or in use", path);
         return true;
     default:
         return false;
@@ -243,7 +243,6 @@ static bool sync_entries(const Apply *apply, Error *error)
     JournalEntry entry;
     bool end = false;
     bool ok = true;
-    Error ignored;
 
     journal_rewind(apply->reader);
     while (ok && !end)
@@ -254,7 +253,7 @@ static bool sync_entries(const Apply *apply, Error *error)
     }
     if (ok)
         return sync_batch(apply, &batch, error);
-    (void) !sync_batch(apply, &batch, &ignored); /* frees the paths */
+    (void) !sync_batch(apply, &batch, NULL); /* frees the paths */
     return false;
 }
 
@@ -415,7 +414,7 @@ static bool remove_work_directory(const Apply *apply, const char *path, Error *e
            dir_remove_tree(path, error);
 }
 
-static bool clean_up(Apply *apply, Error *error)
+static bool remove_work_directories(Apply *apply, Error *error)
 {
     return each_work_directory(apply, remove_work_directory, error) &&
            file_sync_path(apply->target_directory, error);
@@ -460,7 +459,7 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
         if (!apply->patient)
         {
             log_warning("%s", error->message);
-            log_detail("The rewind is committed and has to be finished: this is tried again for "
+            log_detail("The rewind is committed and must be finished: pg_rewind retries this for "
                        "%d seconds.",
                        apply->options->patience_seconds);
             apply->patient = true;
@@ -477,17 +476,17 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
  * already. */
 static bool finish_control(Apply *apply, Error *error)
 {
-    Error ignored;
+    Error failure;
 
     if (patiently(apply, install_control, error))
         return true;
-    if (!interlock_show_interrupted(apply->interlock, &ignored))
-        log_debug("%s", ignored.message);
+    if (!interlock_show_interrupted(apply->interlock, &failure))
+        log_debug("%s", failure.message);
     return false;
 }
 
 /* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
-static bool finish(Apply *apply, Error *error)
+static bool finish_committed(Apply *apply, Error *error)
 {
     return
         /* Not later: the poison alone would not say whose it is to somebody who opens backup_label.
@@ -515,7 +514,7 @@ static void clean_up_or_warn(Apply *apply)
 {
     Error error;
 
-    if (patiently(apply, clean_up, &error))
+    if (patiently(apply, remove_work_directories, &error))
         return;
     log_warning("%s", error.message);
     log_detail("The rewind is complete. The directory \"%s/%s\" may be removed.",
@@ -557,7 +556,7 @@ static bool finish_or_sync(Apply *apply, Error *error)
     /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
     ok = patiently(apply, claim_pid_file, error) &&
          (apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
-                                          : finish(apply, error));
+                                          : finish_committed(apply, error));
     if (ok)
         clean_up_or_warn(apply);
     return ok;
@@ -577,4 +576,10 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Appl
     journal_close_reader(apply.reader);
     arena_destroy(arena);
     return ok;
+}
+
+ApplyOptions apply_options(const Options *options)
+{
+    return (ApplyOptions){
+        .syncfs = options->syncfs, .jobs = options->jobs, .patience_seconds = PATIENCE_SECONDS};
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "cluster/interlock.h"
+#include "options.h"
 
 #include <stdbool.h>
 
@@ -54,6 +55,7 @@ typedef struct ApplyOptions
     int jobs;
     int patience_seconds; /* how long a failing step is tried again */
 } ApplyOptions;
+ApplyOptions apply_options(const Options *options);
 MUST_CHECK bool apply_finish(const char *target_directory, Interlock *interlock,
                              const ApplyOptions *options, Error *error);
 

@@ -8,7 +8,6 @@
 #include "apply/commit.h"
 
 #include "apply/roots.h"
-#include "apply/stage.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/durable.h"
@@ -105,14 +104,13 @@ bool apply_may_be_pending(const char *target_directory)
     char path[PATH_SIZE];
     struct stat status;
     bool found;
-    Error ignored;
+    Error failure;
 
-    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME,
-                     &ignored))
+    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME, NULL))
         return false;
     /* Where we may not look we have not been. */
-    if (!file_lstat(path, &status, &found, &ignored))
-        return ignored.error_number == EIO;
+    if (!file_lstat(path, &status, &found, &failure))
+        return failure.error_number == EIO;
     return found && may_be_committed(target_directory);
 }
 
@@ -256,7 +254,7 @@ static bool check_still_ours(Interlock *interlock, Error *error)
     if (ours)
         return true;
     error_set(error, ERROR_FAILED,
-              "somebody else has taken the target's lock file \"postmaster.pid\"");
+              "another program has replaced the target's lock file \"postmaster.pid\"");
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
@@ -269,7 +267,8 @@ bool commit_check_control(const char *target_directory,
         return false;
     if (same)
         return true;
-    error_set(error, ERROR_FAILED, "the target's \"%s\" has changed meanwhile", CONTROL_PATH);
+    error_set(error, ERROR_FAILED, "the target's \"%s\" has changed while pg_rewind was running",
+              CONTROL_PATH);
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
@@ -279,7 +278,6 @@ static bool install_blocker(const char *target_directory, const char *blocker, c
                             bool *committed, Error *error)
 {
     char label[PATH_SIZE];
-    Error ignored;
 
     if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error))
         return false;
@@ -289,7 +287,7 @@ static bool install_blocker(const char *target_directory, const char *blocker, c
         *committed = true;
         return true;
     }
-    return blocker_is(target_directory, run_id, committed, &ignored) && *committed;
+    return blocker_is(target_directory, run_id, committed, NULL) && *committed;
 }
 
 static bool commit(const char *target_directory, Interlock *interlock, const JournalHead *head,
@@ -317,7 +315,7 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
     if (take_blocker_back(target_directory, had_label, &failure))
         *committed = false;
     else
-        *error = failure;
+        error_copy(error, &failure);
     return false;
 }
 

@@ -4,7 +4,8 @@
  */
 #include "apply/journal.h"
 
-#include "apply/stage.h"
+#include "apply/roots.h"
+
 #include "format/crc32c.h"
 #include "io/durable.h"
 #include "io/file.h"
@@ -257,7 +258,7 @@ bool journal_close(JournalWriter *writer, Error *error)
 
 /* ---- Reading ---- */
 
-static bool damaged(const JournalReader *reader, Error *error)
+static bool error_damaged(const JournalReader *reader, Error *error)
 {
     error_set(error, ERROR_FAILED, "journal \"%s\" is damaged", reader->path);
     return error_detail(error, "It was written by pg_rewind to finish a rewind of this directory "
@@ -271,11 +272,14 @@ static bool read_exactly(const JournalReader *reader, void *bytes, size_t size, 
 
     if (!file_read_at(reader->fd, reader->path, bytes, size, offset, &length, error))
         return false;
-    return length == size || damaged(reader, error);
+    if (length != size)
+        return error_damaged(reader, error);
+    return true;
 }
 
 /* Check size, CRC and the front, and find out where the entries are. */
-static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size, Error *error)
+static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *head_size,
+                             Error *error)
 {
     uint8_t trailer[TRAILER_SIZE];
     uint8_t front[FRONT_SIZE];
@@ -283,7 +287,7 @@ static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size
     Cursor cursor;
 
     if (size < FRONT_SIZE + TRAILER_SIZE)
-        return damaged(reader, error);
+        return error_damaged(reader, error);
     for (uint64_t offset = 0; offset < size - 4;)
     {
         const uint64_t left = size - 4 - offset;
@@ -301,7 +305,7 @@ static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size
     reader->count = cursor_u64(&cursor);
     reader->range_bytes = cursor_u64(&cursor);
     if (cursor_u32(&cursor) != crc32c_finish(crc) || memcmp(front, JOURNAL_MAGIC, MAGIC_SIZE) != 0)
-        return damaged(reader, error);
+        return error_damaged(reader, error);
 
     cursor = cursor_over(front, sizeof(front));
     cursor_skip(&cursor, MAGIC_SIZE);
@@ -313,7 +317,7 @@ static bool check_file(JournalReader *reader, uint64_t size, uint32_t *head_size
     }
     *head_size = cursor_u32(&cursor);
     if (*head_size > HEAD_SIZE_MAX || *head_size > size - FRONT_SIZE - TRAILER_SIZE)
-        return damaged(reader, error);
+        return error_damaged(reader, error);
     reader->entries_begin = FRONT_SIZE + *head_size;
     reader->entries_end = size - TRAILER_SIZE;
     return true;
@@ -354,7 +358,7 @@ static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, J
         head->divergence = take_long_string(&cursor, arena);
         head->backup_label = take_long_string(&cursor, arena);
         if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
-            ok = damaged(reader, error);
+            ok = error_damaged(reader, error);
     }
     free(bytes);
     return ok;
@@ -364,7 +368,7 @@ static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, J
 static bool window_take(JournalReader *reader, size_t size, const uint8_t **bytes, Error *error)
 {
     if (size > WINDOW_SIZE || size > reader->entries_end - reader->offset)
-        return damaged(reader, error);
+        return error_damaged(reader, error);
     if (reader->offset < reader->window_offset ||
         reader->offset - reader->window_offset > reader->window_size ||
         size > reader->window_size - (size_t) (reader->offset - reader->window_offset))
@@ -413,7 +417,7 @@ bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *
         return false;
     size = load_u32(bytes);
     if (size > ENTRY_SIZE_MAX)
-        return damaged(reader, error);
+        return error_damaged(reader, error);
     if (!window_take(reader, 4 + (size_t) size, &bytes, error))
         return false;
 
@@ -427,13 +431,13 @@ bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *
     entry->other = reader->strings + path_length + 1;
     (void) take_string(&cursor, reader->strings + path_length + 1);
     if (cursor.failed || cursor_left(&cursor) != 0 || !entry_is_valid(entry))
-        return damaged(reader, error);
+        return error_damaged(reader, error);
     reader->offset += 4 + (uint64_t) size;
     return true;
 }
 
 /* Every entry can be read, and they are as many as the trailer says. */
-static bool check_entries(JournalReader *reader, Error *error)
+static bool check_all_entries(JournalReader *reader, Error *error)
 {
     JournalEntry entry;
     uint64_t count = 0;
@@ -446,8 +450,9 @@ static bool check_entries(JournalReader *reader, Error *error)
         if (end)
         {
             journal_rewind(reader);
-            return (count == reader->count && range_bytes == reader->range_bytes) ||
-                   damaged(reader, error);
+            if (count != reader->count || range_bytes != reader->range_bytes)
+                return error_damaged(reader, error);
+            return true;
         }
         count++;
         if (entry.kind == JOURNAL_RANGE)
@@ -477,15 +482,15 @@ bool journal_open(const char *target_directory, Arena *arena, JournalReader **re
     }
     if (!S_ISREG(status.st_mode))
     {
-        (void) damaged(made, error);
+        (void) error_damaged(made, error);
         goto failed;
     }
     size = (uint64_t) status.st_size;
     made->window = memory_allocate(size < WINDOW_SIZE ? (size_t) size : WINDOW_SIZE);
     made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
     if (!file_open_read(made->path, &made->fd, NULL, error) ||
-        !check_file(made, size, &head_size, error) ||
-        !read_head(made, head_size, arena, head, error) || !check_entries(made, error))
+        !check_whole_file(made, size, &head_size, error) ||
+        !read_head(made, head_size, arena, head, error) || !check_all_entries(made, error))
         goto failed;
     *reader = made;
     return true;

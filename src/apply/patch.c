@@ -72,14 +72,15 @@ typedef struct Patcher
     uint8_t *bytes; /* TASK_SIZE */
 } Patcher;
 
-bool patch_missing(const char *local, Error *error)
+bool error_missing_file(const char *local, Error *error)
 {
     error_set(error, ERROR_FAILED, "file \"%s\" is missing", local);
-    error_detail(error, "It was there when the rewind was committed: somebody has removed it.");
+    error_detail(error,
+                 "It existed when the rewind was committed: another program has removed it.");
     return error_hint(error, "Take a new base backup of the source.");
 }
 
-static void copy_string(char out[PATH_SIZE], const char *string)
+static void copy_path(char out[PATH_SIZE], const char *string)
 {
     const size_t length = strlen(string);
 
@@ -112,8 +113,8 @@ static bool take_range(Patching *patching, Task *task, Error *error)
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", entry->other);
     if (task->count == 0)
     {
-        copy_string(task->path, patching->path);
-        copy_string(task->data_path, entry->other);
+        copy_path(task->path, patching->path);
+        copy_path(task->data_path, entry->other);
         task->final_size = patching->final_size;
         task->data_offset = entry->data_offset;
     }
@@ -132,7 +133,7 @@ static bool take_removal(Patching *patching, Task *task, Error *error)
     patching->path[0] = '\0';
     if (strlen(patching->entry.path) >= PATH_SIZE)
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", patching->entry.path);
-    copy_string(task->path, patching->entry.path);
+    copy_path(task->path, patching->entry.path);
     task->removes = true;
     patching->removing++;
     return true;
@@ -152,12 +153,12 @@ static bool take_other(Patching *patching, Task *task, Error *error)
     if (!target_path(patching->path, PATH_SIZE, patching->target_directory, entry->path, error))
         return false;
     patching->final_size = entry->size;
-    copy_string(task->path, patching->path);
+    copy_path(task->path, patching->path);
     task->final_size = entry->size;
     return true;
 }
 
-static bool next_entry(Patching *patching, Error *error)
+static bool read_next_entry(Patching *patching, Error *error)
 {
     if (patching->has_entry || patching->end)
         return true;
@@ -185,7 +186,7 @@ static bool take_task(Patching *patching, Task *task, Error *error)
     pthread_mutex_lock(&patching->lock);
     while (ok && !patching->failed && !task->removes)
     {
-        ok = next_entry(patching, error);
+        ok = read_next_entry(patching, error);
         if (!ok || !patching->has_entry)
             break;
         if (patching->entry.kind == JOURNAL_RANGE)
@@ -219,9 +220,13 @@ static bool open_file(Patcher *patcher, Error *error)
         return true;
     written_keep(patcher->patching->written, patcher->fd, patcher->path);
     patcher->fd = -1;
-    copy_string(patcher->path, task->path);
+    copy_path(patcher->path, task->path);
     if (!file_open_update(task->path, &patcher->fd, error))
-        return error->error_number == ENOENT ? patch_missing(task->path, error) : false;
+    {
+        if (error->error_number == ENOENT)
+            return error_missing_file(task->path, error);
+        return false;
+    }
     return file_truncate(patcher->fd, task->path, task->final_size, error);
 }
 
@@ -234,7 +239,7 @@ static bool open_data(Patcher *patcher, Error *error)
         return true;
     file_close(patcher->data_fd);
     patcher->data_fd = -1;
-    copy_string(patcher->data_path, task->data_path);
+    copy_path(patcher->data_path, task->data_path);
     return target_path(local, PATH_SIZE, patcher->patching->target_directory, task->data_path,
                        error) &&
            file_open_read(local, &patcher->data_fd, NULL, error);
@@ -288,7 +293,7 @@ static bool do_task(Patcher *patcher, Error *error)
     return true;
 }
 
-static bool work(void *context, int worker, size_t item, Error *error)
+static bool run_patcher(void *context, int worker, size_t item, Error *error)
 {
     Patching *patching = context;
     Patcher *patcher = memory_allocate_zeroed(1, sizeof(Patcher));
@@ -333,7 +338,7 @@ bool patch_files(const char *target_directory, JournalReader *reader, int jobs, 
     pthread_mutex_init(&patching->lock, NULL);
     pthread_cond_init(&patching->removed, NULL);
     journal_rewind(reader);
-    ok = workers_run(jobs, (size_t) jobs, work, patching, error);
+    ok = workers_run(jobs, (size_t) jobs, run_patcher, patching, error);
     pthread_cond_destroy(&patching->removed);
     pthread_mutex_destroy(&patching->lock);
     free(patching);

@@ -24,6 +24,6 @@ MUST_CHECK bool patch_files(const char *target_directory, JournalReader *reader,
                             PatchVisitor visit, void *context, Written *written, Error *error);
 
 /* The error for a file that was there when the rewind was committed. */
-bool patch_missing(const char *local, Error *error);
+bool error_missing_file(const char *local, Error *error);
 
 #endif

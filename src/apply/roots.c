@@ -1,6 +1,6 @@
 #include "apply/roots.h"
 
-#include "apply/stage.h"
+#include "cluster/tablespace_mapping.h"
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "format/control.h"
@@ -44,7 +44,7 @@ static bool is_reserved(const char *path)
 
 bool entry_has_effect(const PlanEntry *entry)
 {
-    if (entry->action == ACTION_NONE && entry->blocks == NULL && !entry->dropped && !entry->gone)
+    if (entry->action == ACTION_NONE && entry->blocks == NULL)
         return false;
     return entry->type != FILE_OTHER && !is_reserved(entry->path);
 }
@@ -234,49 +234,6 @@ size_t roots_of(const Roots *roots, const char *path)
 
 /* ---- Locations of new tablespaces ---- */
 
-/* Looking through pg_tblspc for a link that leads to a place. */
-typedef struct OwnSearch
-{
-    const char *directory; /* PGDATA/pg_tblspc */
-    const Place *place;
-    bool found;
-} OwnSearch;
-
-static bool compare_own(void *context, const char *name, Error *error)
-{
-    OwnSearch *search = context;
-    char path[PATH_SIZE];
-    Place place;
-    bool found;
-
-    if (!path_join(path, sizeof(path), search->directory, name, error) ||
-        !place_find(path, &place, &found, error))
-        return false;
-    if (found && place_same(&place, search->place))
-        search->found = true;
-    return true;
-}
-
-/* Is the directory at path the location of a tablespace that the target has? */
-static bool is_own_tablespace(const Roots *roots, const char *path, bool *own, Error *error)
-{
-    char directory[PATH_SIZE];
-    Place place;
-    OwnSearch search = {.directory = directory, .place = &place};
-    bool found;
-
-    *own = false;
-    if (!target_path(directory, sizeof(directory), roots->target_directory, "pg_tblspc", error) ||
-        !place_find(path, &place, &found, error))
-        return false;
-    if (!found)
-        return true;
-    if (!dir_names(directory, compare_own, &search, &found, error))
-        return false;
-    *own = search.found;
-    return true;
-}
-
 /* Does the location hold one of the directories that the plan makes in it (PG_15_202209061)? */
 static bool is_occupied(const NewLocation *location, const Plan *plan, bool *occupied, Error *error)
 {
@@ -311,15 +268,15 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
     *usable = false;
     if (!place_find(location->path, &place, &found, error) ||
         !is_occupied(location, plan, &occupied, error) ||
-        !is_own_tablespace(roots, location->path, &own, error))
+        !tablespace_is_targets(roots->target_directory, location->path, &own, error))
         return false;
     if (occupied && !own)
     {
         error_set(&problem, ERROR_FAILED,
                   "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
                   location->path, location->link);
-        error_detail(&problem, "The tablespace is new to the target, and its directory is there "
-                               "already: it may be the source's own.");
+        error_detail(&problem, "The target does not have this tablespace yet, but its directory "
+                               "exists: it may be the source's own.");
         error_hint(&problem, "Two clusters on one host cannot share a tablespace's directory: give "
                              "the target its own with --tablespace-mapping.");
         log_error(&problem);
@@ -387,33 +344,4 @@ bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problem
             (*problems)++;
     }
     return true;
-}
-
-bool roots_check_replayed_location(const char *target_directory, const Version *version,
-                                   const char *location, Error *error)
-{
-    const Roots roots = {.target_directory = target_directory};
-    char name[TABLESPACE_VERSION_SIZE];
-    char path[PATH_SIZE];
-    struct stat status;
-    bool found;
-    bool own;
-
-    if (location[0] != '/') /* in the data directory */
-        return true;
-    tablespace_version_directory(version, name);
-    if (!path_join(path, sizeof(path), location, name, error) ||
-        !file_lstat(path, &status, &found, error))
-        return false;
-    if (!found)
-        return true;
-    if (!is_own_tablespace(&roots, location, &own, error))
-        return false;
-    if (own)
-        return true;
-    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
-              path);
-    error_detail(error, "It belongs to another cluster: it may be the source's own.");
-    return error_hint(error, "Two clusters on one host cannot share a tablespace's directory: give "
-                             "the target its own with --tablespace-mapping.");
 }

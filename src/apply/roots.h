@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define WORK_DIRECTORY "pg_rewind.work"
+
 typedef struct Root
 {
     const char
@@ -62,13 +64,6 @@ size_t roots_of(const Roots *roots, const char *path);
  */
 MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problems,
                                       Error *error);
-
-/*
- * Replay of CREATE TABLESPACE empties the tablespace's directory. Error if one stands at that
- * location which is not the target's own.
- */
-MUST_CHECK bool roots_check_replayed_location(const char *target_directory, const Version *version,
-                                              const char *location, Error *error);
 
 /* PGDATA/path, or path itself if it is absolute. */
 MUST_CHECK bool target_path(char *out, size_t size, const char *target_directory, const char *path,

@@ -27,7 +27,6 @@ struct Arena
 {
     Block *first; /* the one that is being filled; NULL while empty */
     size_t next_block_size;
-    size_t size;
 };
 
 Arena *arena_create(void)
@@ -52,7 +51,7 @@ void arena_destroy(Arena *arena)
     free(arena);
 }
 
-static Block *block_create(Arena *arena, size_t size)
+static Block *block_create(size_t size)
 {
     Block *block;
 
@@ -63,7 +62,6 @@ static Block *block_create(Arena *arena, size_t size)
     block->front = 0;
     block->back = size;
     block->size = size;
-    arena->size += sizeof(Block) + size;
     return block;
 }
 
@@ -78,14 +76,14 @@ static Block *block_with_room(Arena *arena, size_t size)
     /* A large piece gets its own block, behind the one that is being filled. */
     if (block != NULL && size > arena->next_block_size / 4)
     {
-        Block *own = block_create(arena, size);
+        Block *own = block_create(size);
 
         own->next = block->next;
         block->next = own;
         return own;
     }
 
-    block = block_create(arena, size > arena->next_block_size ? size : arena->next_block_size);
+    block = block_create(size > arena->next_block_size ? size : arena->next_block_size);
     block->next = arena->first;
     arena->first = block;
     if (arena->next_block_size < BLOCK_SIZE_MAX)
@@ -152,9 +150,4 @@ char *arena_printf(Arena *arena, const char *format, ...)
     vsnprintf(string, size, format, arguments);
     va_end(arguments);
     return string;
-}
-
-size_t arena_size(const Arena *arena)
-{
-    return arena->size;
 }

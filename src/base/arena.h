@@ -24,7 +24,4 @@ char *arena_strdup(Arena *arena, const char *string);
 char *arena_strndup(Arena *arena, const char *string, size_t length);
 char *arena_printf(Arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* Bytes that the arena has taken from the system. */
-size_t arena_size(const Arena *arena);
-
 #endif

@@ -28,15 +28,6 @@ const uint8_t *cursor_bytes(Cursor *cursor, size_t size)
     return bytes;
 }
 
-Cursor cursor_take(Cursor *cursor, size_t size)
-{
-    const uint8_t *bytes = cursor_bytes(cursor, size);
-    Cursor taken = cursor_over(bytes, bytes != NULL ? size : 0);
-
-    taken.failed = cursor->failed;
-    return taken;
-}
-
 uint8_t cursor_u8(Cursor *cursor)
 {
     const uint8_t *bytes = cursor_bytes(cursor, 1);

@@ -26,9 +26,6 @@ typedef struct Cursor
 
 Cursor cursor_over(const void *bytes, size_t size);
 
-/* A cursor over the next size bytes, which the outer one skips; failed if there are fewer. */
-Cursor cursor_take(Cursor *cursor, size_t size);
-
 uint8_t cursor_u8(Cursor *cursor);
 uint16_t cursor_u16(Cursor *cursor);
 uint32_t cursor_u32(Cursor *cursor);

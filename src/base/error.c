@@ -1,7 +1,5 @@
 #include "base/error.h"
 
-#include "base/log.h"
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,62 +8,140 @@
 #include <string.h>
 #include <unistd.h>
 
+#define CHARACTER_SIZE_MAX 4 /* bytes of UTF-8 */
+
+static const char cut_mark[] = "...";
+
+/* Let text, which fills its size bytes and goes on, end before a character with the mark. */
+static void mark_cut(char *text, size_t size)
+{
+    size_t end = size > sizeof(cut_mark) ? size - sizeof(cut_mark) : 0;
+
+    for (int byte = 1; byte < CHARACTER_SIZE_MAX && end > 0; byte++)
+    {
+        if ((text[end] & 0xC0) != 0x80) /* else it continues a character */
+            break;
+        end--;
+    }
+    snprintf(text + end, size - end, "%s", cut_mark);
+}
+
+static void PRINTF_LIKE(3, 0)
+    append_arguments(char *text, size_t size, const char *format, va_list arguments)
+{
+    const size_t length = strlen(text);
+    const int added = vsnprintf(text + length, size - length, format, arguments);
+
+    if (added < 0 || (size_t) added >= size - length)
+        mark_cut(text, size);
+}
+
+static void PRINTF_LIKE(3, 4) append(char *text, size_t size, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    append_arguments(text, size, format, arguments);
+    va_end(arguments);
+}
+
+/* Begin an empty text behind the one that begins at `text`; where none fits, at the last NUL. */
+static uint16_t begin_text_behind(Error *error, size_t text)
+{
+    size_t behind = text + strlen(error->message + text) + 1;
+
+    if (behind > ERROR_TEXT_SIZE - 1)
+        behind = ERROR_TEXT_SIZE - 1;
+    error->message[behind] = '\0';
+    return (uint16_t) behind;
+}
+
+/* reason: NULL, or what stands behind the message. */
+static void PRINTF_LIKE(4, 0)
+    set(Error *error, ErrorKind kind, const char *reason, const char *format, va_list arguments)
+{
+    error->kind = kind;
+    error->error_number = 0;
+    error->message[0] = '\0';
+    append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
+    if (reason != NULL)
+        append(error->message, ERROR_TEXT_SIZE, ": %s", reason);
+    error->detail = begin_text_behind(error, 0);
+    error->hint = begin_text_behind(error, error->detail);
+}
+
 bool error_set(Error *error, ErrorKind kind, const char *format, ...)
 {
     va_list arguments;
 
-    error->kind = kind;
-    error->error_number = 0;
-    error->detail[0] = '\0';
-    error->hint[0] = '\0';
+    if (error == NULL)
+        return false;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    set(error, kind, NULL, format, arguments);
     va_end(arguments);
     return false;
 }
 
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...)
 {
-    int number = errno;
+    const int number = errno;
     char reason[256];
     va_list arguments;
-    size_t length;
 
-    error->kind = kind;
-    error->error_number = number;
-    error->detail[0] = '\0';
-    error->hint[0] = '\0';
+    if (error == NULL)
+        return false;
     va_start(arguments, format);
-    vsnprintf(error->message, sizeof(error->message), format, arguments);
+    set(error, kind, strerror_r(number, reason, sizeof(reason)), format, arguments);
     va_end(arguments);
-    length = strlen(error->message);
-    snprintf(error->message + length, sizeof(error->message) - length, ": %s",
-             strerror_r(number, reason, sizeof(reason)));
+    error->error_number = number;
     return false;
 }
 
-/* Append a line to text, which holds zero or more lines joined by newlines. */
-static void PRINTF_LIKE(3, 0)
-    append_line(char *text, size_t size, const char *format, va_list arguments)
+bool error_set_reported(Error *error, ErrorKind worst)
 {
-    size_t length = strlen(text);
+    error_set(error, ERROR_REPORTED, "%s", "");
+    if (error != NULL)
+        error->worst = worst;
+    return false;
+}
 
-    if (length > 0 && length + 1 < size)
-    {
-        text[length] = '\n';
-        length++;
-        text[length] = '\0';
-    }
-    vsnprintf(text + length, size - length, format, arguments);
+ErrorKind error_worst_kind(const Error *error)
+{
+    return error->kind == ERROR_REPORTED ? error->worst : error->kind;
+}
+
+bool error_copy(Error *error, const Error *from)
+{
+    if (error != NULL)
+        *error = *from;
+    return false;
+}
+
+/* Append a line to the text at `at`, of zero or more lines joined by newlines. */
+static void PRINTF_LIKE(3, 0)
+    append_line(Error *error, uint16_t at, const char *format, va_list arguments)
+{
+    char *text = error->message + at;
+    const size_t size = ERROR_TEXT_SIZE - at;
+
+    if (text[0] != '\0')
+        append(text, size, "\n");
+    append_arguments(text, size, format, arguments);
 }
 
 bool error_detail(Error *error, const char *format, ...)
 {
+    char hint[ERROR_TEXT_SIZE];
     va_list arguments;
 
+    if (error == NULL)
+        return false;
+    snprintf(hint, sizeof(hint), "%s", error_hint_text(error));
     va_start(arguments, format);
-    append_line(error->detail, sizeof(error->detail), format, arguments);
+    append_line(error, error->detail, format, arguments);
     va_end(arguments);
+    error->hint = begin_text_behind(error, error->detail);
+    append(error->message + error->hint, ERROR_TEXT_SIZE - error->hint, "%s", hint);
     return false;
 }
 
@@ -73,16 +149,29 @@ bool error_hint(Error *error, const char *format, ...)
 {
     va_list arguments;
 
+    if (error == NULL)
+        return false;
     va_start(arguments, format);
-    append_line(error->hint, sizeof(error->hint), format, arguments);
+    append_line(error, error->hint, format, arguments);
     va_end(arguments);
     return false;
+}
+
+const char *error_detail_text(const Error *error)
+{
+    return error->message + error->detail;
+}
+
+const char *error_hint_text(const Error *error)
+{
+    return error->message + error->hint;
 }
 
 void out_of_memory(void)
 {
     char line[256];
-    int length = snprintf(line, sizeof(line), "%.200s: error: out of memory\n", log_program_name());
+    int length = snprintf(line, sizeof(line), "%.200s: error: out of memory\n",
+                          program_invocation_short_name);
 
     /* Nothing that allocates, and no exit handlers: other threads are still at work. */
     if (length > 0 && write(STDERR_FILENO, line, (size_t) length) < 0)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(template, first) __attribute__((format(printf, template, first)))
@@ -19,18 +20,31 @@ typedef enum ErrorKind
     ERROR_FAILED,     /* exit status 1: this run failed, another may work */
     ERROR_IMPOSSIBLE, /* exit status 3: this target can never be rewound to this source */
     ERROR_RETRY,      /* the connection to the source was lost: the same request may work later */
-    ERROR_USAGE       /* exit status 1, followed by the hint to try --help */
+    ERROR_USAGE,      /* exit status 1, followed by the hint to try --help */
+    ERROR_REPORTED    /* all errors were printed when they were found: see error_worst_kind */
 } ErrorKind;
 
-/* Long enough for two paths of 4096 bytes would be wasteful: what does not fit is cut off. */
+/*
+ * A path of 4,000 bytes or what a server says about it, a list of names of 1,000, and sentences. An
+ * Error owns no memory, and is no larger than the buffer of a path: it is a local or a member,
+ * copied by assignment, and needs no initialisation before it is set.
+ */
+#define ERROR_TEXT_SIZE 6144
+
 typedef struct Error
 {
     ErrorKind kind;
+    ErrorKind worst;  /* of ERROR_REPORTED: the worst kind of what was printed */
     int error_number; /* errno when the message ends in its text, else 0 */
-    char message[5120];
-    char detail[5120];
-    char hint[1024];
+    uint16_t detail;  /* where in message the detail begins, and the hint: see error_detail_text */
+    uint16_t hint;
+    char message[ERROR_TEXT_SIZE]; /* behind its NUL the detail, and behind that one's the hint */
 } Error;
+
+/*
+ * All that sets an Error takes NULL as well: for callers that do not care what has failed. What
+ * does not fit is cut off between two characters, and "..." says so.
+ */
 
 /* Set kind and message, forget detail and hint. Always returns false: `return error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -38,10 +52,23 @@ bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIK
 /* As error_set, with ": " and the text of errno (read at once) behind the message. */
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Add a line of detail or of hint, sentences both. Several details are joined by newlines. False.
- */
+/* Errors were printed already, of which `worst` decides how the run ends: ERROR_REPORTED, without a
+ * message. False. */
+bool error_set_reported(Error *error, ErrorKind worst);
+
+/* The kind that decides how the run ends, also of what was printed already. */
+ErrorKind error_worst_kind(const Error *error);
+
+/* The same kind, message, detail and hint as `from`. False. */
+bool error_copy(Error *error, const Error *from);
+
+/* Add a line of detail or of hint, sentences both. Several are joined by newlines. False. */
 bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 bool error_hint(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* All lines of detail or of hint; "" without any. Valid until the error is changed. */
+const char *error_detail_text(const Error *error);
+const char *error_hint_text(const Error *error);
 
 /* Say that memory is exhausted and exit with status 1 (every instant is safe to die at). */
 _Noreturn void out_of_memory(void);

@@ -56,12 +56,12 @@ static void note_failure(Run *run, size_t item, const Error *error)
     {
         run->failed = true;
         run->failed_item = item;
-        *run->error = *error;
+        error_copy(run->error, error);
     }
     pthread_mutex_unlock(&run->lock);
 }
 
-static void *work(void *argument)
+static void *run_items(void *argument)
 {
     const Worker *worker = argument;
     Run *run = worker->run;
@@ -95,10 +95,10 @@ bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
     for (; started < jobs; started++)
     {
         workers[started] = (Worker){.run = &run, .number = started};
-        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
+        if (pthread_create(&workers[started].thread, NULL, run_items, &workers[started]) != 0)
             break;
     }
-    work(&workers[0]);
+    run_items(&workers[0]);
     for (int number = 1; number < started; number++)
         pthread_join(workers[number].thread, NULL);
 
@@ -134,7 +134,7 @@ typedef struct Ordered
 
 /* Take all items whose turn it is, unless somebody else is at it. The lock is held, but for taking.
  */
-static void take_done(Ordered *ordered, Error *error)
+static void take_finished_items(Ordered *ordered, Error *error)
 {
     if (ordered->taking)
         return;
@@ -149,7 +149,7 @@ static void take_done(Ordered *ordered, Error *error)
         bool good = slot->failure == NULL && ordered->take(ordered->context, item, &last, error);
         pthread_mutex_lock(&ordered->lock);
         if (!good)
-            *ordered->error = slot->failure != NULL ? *slot->failure : *error;
+            error_copy(ordered->error, slot->failure != NULL ? slot->failure : error);
         ordered->failed = !good;
         ordered->over = !good || last || item == ordered->limit;
         slot->done = false;
@@ -160,7 +160,7 @@ static void take_done(Ordered *ordered, Error *error)
 }
 
 /* Run one item; the lock is held, but for running. */
-static void run_one(Ordered *ordered, size_t item, Error *error)
+static void run_ordered_item(Ordered *ordered, size_t item, Error *error)
 {
     Slot *slot = &ordered->slots[item % ordered->window];
     bool last = false;
@@ -178,7 +178,7 @@ static void run_one(Ordered *ordered, size_t item, Error *error)
         ordered->limit = item;
 }
 
-static void *work_ordered(void *argument)
+static void *run_ordered_items(void *argument)
 {
     Ordered *ordered = argument;
     Error *error = memory_allocate_zeroed(1, sizeof(Error));
@@ -191,8 +191,8 @@ static void *work_ordered(void *argument)
             pthread_cond_wait(&ordered->moved, &ordered->lock);
         if (ordered->over)
             break;
-        run_one(ordered, ordered->next++, error);
-        take_done(ordered, error);
+        run_ordered_item(ordered, ordered->next++, error);
+        take_finished_items(ordered, error);
     }
     pthread_mutex_unlock(&ordered->lock);
     free(error);
@@ -216,9 +216,9 @@ bool workers_run_ordered(int jobs, size_t window, OrderedFunction run, OrderedFu
     pthread_mutex_init(&ordered.lock, NULL);
     pthread_cond_init(&ordered.moved, NULL);
     while (started < threads_max &&
-           pthread_create(&threads[started], NULL, work_ordered, &ordered) == 0)
+           pthread_create(&threads[started], NULL, run_ordered_items, &ordered) == 0)
         started++;
-    work_ordered(&ordered);
+    run_ordered_items(&ordered);
     for (size_t i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
 

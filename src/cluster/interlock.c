@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "cluster/pid_file.h"
 #include "io/durable.h"
 #include "io/file.h"
@@ -44,7 +45,7 @@ struct Interlock
  * Seven lines as a standalone backend writes them: pid, directory, start time, port, no socket
  * directory, no listen address, and no shared memory key, which could name somebody else's segment.
  */
-static void make_claim(const Interlock *interlock, Buffer *content)
+static void make_pid_file_text(const Interlock *interlock, Buffer *content)
 {
     char absolute[PATH_MAX];
     const char *directory = realpath(interlock->directory, absolute);
@@ -157,12 +158,16 @@ done:
 
 /* Is there a postmaster.pid, and is it a server's? Else a pg_rewind's or a single-user backend's.
  */
-static bool look_whose(const Interlock *interlock, bool *found, bool *of_server, Error *error)
+static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *of_server,
+                                Error *error)
 {
     Buffer text = {0};
     const bool success = file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, found, error);
+    TextCursor first_line;
+    uint32_t pid;
 
-    *of_server = success && *found && strtol(buffer_string(&text), NULL, 10) > 0;
+    first_line = text_cursor(success && *found ? buffer_string(&text) : "");
+    *of_server = text_take_u32(&first_line, &pid) && pid > 0;
     buffer_free(&text);
     return success;
 }
@@ -171,11 +176,11 @@ static bool look_whose(const Interlock *interlock, bool *found, bool *of_server,
  * Take a stale postmaster.pid away. A server's is kept: it names the shared memory that the next
  * server makes sure nobody uses any more, and tells the directory from a copy.
  */
-static bool take_away(const Interlock *interlock, Error *error)
+static bool put_aside_pid_file(const Interlock *interlock, Error *error)
 {
     bool found, of_server;
 
-    if (!look_whose(interlock, &found, &of_server, error))
+    if (!read_pid_file_owner(interlock, &found, &of_server, error))
         return false;
     return of_server ? file_rename(interlock->path, interlock->kept_path, error)
                      : file_remove(interlock->path, error);
@@ -195,7 +200,7 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
             return false;
         if (!exists)
             return true;
-        if (!pid_file_look(interlock->directory, &found, &running, &pid, error))
+        if (!pid_file_find_server(interlock->directory, &found, &running, &pid, error))
             return false;
         if (running)
         {
@@ -205,7 +210,7 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
                               pid, interlock->directory);
         }
         /* Only the lock's holder gets here, so it is no other pg_rewind's that is alive. */
-        if (found && !take_away(interlock, error))
+        if (found && !put_aside_pid_file(interlock, error))
             return false;
     }
     return error_set(error, ERROR_FAILED, "could not make lock file \"%s\"", interlock->path);
@@ -214,7 +219,6 @@ static bool link_pid_file(const Interlock *interlock, Error *error)
 bool interlock_claim_pid_file(Interlock *interlock, Error *error)
 {
     struct stat status;
-    Error ignored;
     bool success;
 
     if (interlock->state == PID_FILE_CLAIMED)
@@ -224,12 +228,12 @@ bool interlock_claim_pid_file(Interlock *interlock, Error *error)
         if (success)
             return true;
     }
-    make_claim(interlock, &interlock->content);
+    make_pid_file_text(interlock, &interlock->content);
     success = write_temporary(interlock, error) && link_pid_file(interlock, error);
     if (success)
         interlock->state = PID_FILE_CLAIMED;
     success = success && file_lstat(interlock->kept_path, &status, &interlock->gives_back, error);
-    if (!file_remove(interlock->temporary_path, success ? error : &ignored))
+    if (!file_remove(interlock->temporary_path, success ? error : NULL))
         return false;
     return success;
 }
@@ -244,7 +248,7 @@ bool interlock_remove_leftover(const Interlock *interlock, Error *error)
         return false;
     if (!found)
         return true;
-    if (!look_whose(interlock, &found, &of_server, error))
+    if (!read_pid_file_owner(interlock, &found, &of_server, error))
         return false;
     /* No server came since, or it would have replaced the killed run's file. */
     return found && !of_server ? file_rename(interlock->kept_path, interlock->path, error)
@@ -305,12 +309,12 @@ bool interlock_show_interrupted(Interlock *interlock, Error *error)
 
 bool interlock_restore_pid_file(Interlock *interlock, Error *error)
 {
-    make_claim(interlock, &interlock->content);
+    make_pid_file_text(interlock, &interlock->content);
     return replace_pid_file(interlock, PID_FILE_CLAIMED, error);
 }
 
 /* Our postmaster.pid goes, and what a crashed server had left there comes back. */
-static bool take_back(Interlock *interlock, Error *error)
+static bool put_back_pid_file(Interlock *interlock, Error *error)
 {
     bool ours;
 
@@ -328,7 +332,7 @@ void interlock_release(Interlock *interlock)
 
     if (interlock == NULL)
         return;
-    if (interlock->state == PID_FILE_CLAIMED && !take_back(interlock, &error))
+    if (interlock->state == PID_FILE_CLAIMED && !put_back_pid_file(interlock, &error))
         log_warning("%s", error.message);
     file_close(interlock->lock_fd); /* ends the lock */
     buffer_free(&interlock->content);

@@ -3,7 +3,7 @@
  *
  * Between two pg_rewinds: flock on the data directory (on PG_VERSION where directories cannot be
  * locked). Against servers: postmaster.pid names our process as a standalone backend would. What
- * each stops, and what gets past it: DESIGN.md, "Keeping others out".
+ * each stops, and what gets past it: design/interruption.md, "Keeping others out".
  */
 #ifndef CLUSTER_INTERLOCK_H
 #define CLUSTER_INTERLOCK_H

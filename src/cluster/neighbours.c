@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SHARED_MAX 1024 /* directories of the target; a cluster has few tablespaces */
@@ -32,14 +33,13 @@ typedef struct Cluster
 } Cluster;
 
 /* Where the path leads, if there is a directory that may be looked at. */
-static bool find_directory(const char *directory, const char *name, Place *place)
+static bool find_directory_place(const char *directory, const char *name, Place *place)
 {
     char path[PATH_SIZE];
-    Error ignored;
     bool found;
 
-    return path_join(path, sizeof(path), directory, name, &ignored) &&
-           place_find(path, place, &found, &ignored) && found && place->is_directory;
+    return path_join(path, sizeof(path), directory, name, NULL) &&
+           place_find(path, place, &found, NULL) && found && place->is_directory;
 }
 
 static void visit_tablespaces(Cluster *cluster, DirNameVisitor visit, Error *error)
@@ -58,13 +58,12 @@ static void add_place(Outside *outside, const char *name)
     char path[PATH_SIZE];
     struct stat status;
     Place place;
-    Error ignored;
     bool found;
 
     if (outside->count == SHARED_MAX || strlen(name) >= sizeof(outside->places[0].name) ||
-        !path_join(path, sizeof(path), outside->target_directory, name, &ignored) ||
-        !file_lstat(path, &status, &found, &ignored) || !found || !S_ISLNK(status.st_mode) ||
-        !find_directory(outside->target_directory, name, &place))
+        !path_join(path, sizeof(path), outside->target_directory, name, NULL) ||
+        !file_lstat(path, &status, &found, NULL) || !found || !S_ISLNK(status.st_mode) ||
+        !find_directory_place(outside->target_directory, name, &place))
         return;
     outside->places[outside->count].place = place;
     snprintf(outside->places[outside->count++].name, sizeof(outside->places[0].name), "%s", name);
@@ -91,7 +90,7 @@ static bool check_place(Cluster *other, const char *name, Error *error)
     const Outside *outside = other->outside;
     Place place;
 
-    if (!find_directory(other->directory, name, &place))
+    if (!find_directory_place(other->directory, name, &place))
         return true;
     for (size_t i = 0; i < outside->count; i++)
     {
@@ -101,10 +100,10 @@ static bool check_place(Cluster *other, const char *name, Error *error)
         error_set(error, ERROR_FAILED,
                   "directory \"%s/%s\" of the target belongs to another cluster",
                   outside->target_directory, outside->places[i].name);
-        error_detail(error, "It is \"%s\" of the cluster in \"%s\" too.", name, other->directory);
+        error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", name, other->directory);
         return error_hint(error,
-                          "The target is a copy whose links were copied as they are: give it "
-                          "directories of its own, with copies of the files.");
+                          "The target is a copy whose symbolic links were copied unchanged: give "
+                          "it directories of its own, with copies of the files.");
     }
     return true;
 }
@@ -122,7 +121,7 @@ static bool check_cluster(Outside *outside, const char *directory, Error *error)
     Cluster other = {.outside = outside, .directory = directory};
     Place place;
 
-    if (!find_directory(directory, "", &place) || place_same(&place, &outside->target))
+    if (!find_directory_place(directory, "", &place) || place_same(&place, &outside->target))
         return true;
     if (check_place(&other, "pg_wal", error))
         visit_tablespaces(&other, check_tablespace, error);
@@ -134,16 +133,15 @@ static bool check_process(void *context, const char *name, Error *error)
     char cwd[64], marker[80];
     struct stat status;
     Buffer directory = {0};
-    Error ignored;
     bool found = false, result = true;
 
     if (!isdigit((unsigned char) name[0]) || strlen(name) > 20)
         return true;
     snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", name);
     snprintf(marker, sizeof(marker), "%s/PG_VERSION", cwd);
-    if (!file_stat(marker, &status, &found, &ignored) || !found)
+    if (!file_stat(marker, &status, &found, NULL) || !found)
         return true;
-    if (file_read_link(cwd, &directory, &ignored))
+    if (file_read_link(cwd, &directory, NULL))
         result = check_cluster(context, buffer_string(&directory), error);
     buffer_free(&directory);
     return result;
@@ -151,19 +149,19 @@ static bool check_process(void *context, const char *name, Error *error)
 
 bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
 {
-    static Outside outside; /* large */
-    Cluster target = {.outside = &outside, .directory = target_directory};
-    Error ignored;
-    bool found;
+    Outside *outside = memory_allocate_zeroed(1, sizeof(*outside));
+    Cluster target = {.outside = outside, .directory = target_directory};
+    bool found, result = true;
 
-    memset(&outside, 0, sizeof(outside));
-    outside.target_directory = target_directory;
-    if (!find_directory(target_directory, "", &outside.target))
-        return true;
-    add_place(&outside, "pg_wal");
-    visit_tablespaces(&target, add_tablespace, &ignored);
-    if (outside.count == 0)
-        return true;
-    return (source_directory == NULL || check_cluster(&outside, source_directory, error)) &&
-           dir_names("/proc", check_process, &outside, &found, error);
+    outside->target_directory = target_directory;
+    if (find_directory_place(target_directory, "", &outside->target))
+    {
+        add_place(outside, "pg_wal");
+        visit_tablespaces(&target, add_tablespace, NULL);
+    }
+    if (outside->count > 0)
+        result = (source_directory == NULL || check_cluster(outside, source_directory, error)) &&
+                 dir_names("/proc", check_process, outside, &found, error);
+    free(outside);
+    return result;
 }

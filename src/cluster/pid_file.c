@@ -1,5 +1,6 @@
 #include "cluster/pid_file.h"
 
+#include "base/text_cursor.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -37,6 +38,18 @@ static void line_of(const Buffer *text, int number, char *line, size_t size)
     line[length] = '\0';
 }
 
+/* The number with which that line begins; 0 where none does that is greater. */
+static int64_t number_in_line(const Buffer *text, int number)
+{
+    char line[64];
+    TextCursor digits;
+    uint64_t value;
+
+    line_of(text, number, line, sizeof(line));
+    digits = text_cursor(line);
+    return text_take_u64(&digits, &value) && value <= INT64_MAX ? (int64_t) value : 0;
+}
+
 /*
  * The fields of a process's stat from the third one, its state, on; see proc(5). Empty: not known.
  * process is its number, or "self".
@@ -45,11 +58,10 @@ static void read_process_stat(const char *process, char *fields, size_t size)
 {
     char path[64];
     Buffer text = {0};
-    Error ignored;
 
     fields[0] = '\0';
     snprintf(path, sizeof(path), "/proc/%s/stat", process);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, NULL))
     {
         /* Field 2 is the program's name in parentheses and may hold anything. */
         const char *end = strrchr(buffer_string(&text), ')');
@@ -80,18 +92,18 @@ static time_t start_time_of(const char *process)
 {
     char fields[STAT_SIZE];
     Buffer text = {0};
-    Error ignored;
     long ticks_per_second = sysconf(_SC_CLK_TCK);
     const char *position;
-    long long boot = 0;
-    unsigned long long ticks = 0;
+    TextCursor number;
+    uint64_t boot = 0;
+    uint64_t ticks;
     bool known = false;
 
-    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, &ignored))
+    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, NULL))
     {
         position = strstr(buffer_string(&text), "\nbtime ");
-        if (position != NULL)
-            boot = strtoll(position + strlen("\nbtime "), NULL, 10);
+        number = text_cursor(position != NULL ? position + strlen("\nbtime ") : "");
+        known = text_take_u64(&number, &boot) && boot > 0 && ticks_per_second > 0;
     }
     buffer_free(&text);
     read_process_stat(process, fields, sizeof(fields));
@@ -99,41 +111,35 @@ static time_t start_time_of(const char *process)
     for (int field = 3; position != NULL && field < 22; field++)
     {
         position = strchr(position, ' ');
-        position += position != NULL;
+        if (position != NULL)
+            position++;
     }
-    if (position != NULL)
-    {
-        ticks = strtoull(position, NULL, 10);
-        known = boot > 0 && ticks_per_second > 0;
-    }
-    return known ? (time_t) (boot + (long long) (ticks / (unsigned long long) ticks_per_second))
-                 : 0;
+    number = text_cursor(position != NULL ? position : "");
+    known = known && text_take_u64(&number, &ticks);
+    return known ? (time_t) (boot + ticks / (uint64_t) ticks_per_second) : 0;
 }
 
 /* Did the process begin after the lock file that names it was written? */
 static bool is_younger(long pid, const Buffer *text)
 {
-    char line[64];
+    const int64_t written = number_in_line(text, START_TIME_LINE);
     char process[32];
     time_t start;
 
-    line_of(text, START_TIME_LINE, line, sizeof(line));
     snprintf(process, sizeof(process), "%ld", pid);
     start = start_time_of(process);
-    return start != 0 && strtoll(line, NULL, 10) > 0 &&
-           (long long) start - CLOCK_TOLERANCE_SECONDS > strtoll(line, NULL, 10);
+    return start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
 }
 
 /* What program a process runs; false if that cannot be told. */
-static bool find_name(long pid, char *name, size_t size)
+static bool find_program_name(long pid, char *name, size_t size)
 {
     char path[64];
     Buffer comm = {0};
-    Error ignored;
     bool found = false;
 
     snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, &ignored) && found)
+    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, NULL) && found)
         line_of(&comm, 1, name, size);
     buffer_free(&comm);
     return found;
@@ -151,7 +157,7 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     char key[64];
 
     line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
-    if (key[0] != '\0' || !find_name(pid, name, sizeof(name)))
+    if (key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
         return true; /* what cannot be told: assume the worse */
     return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
@@ -161,22 +167,20 @@ static bool works_in(long pid, const char *directory)
 {
     char path[64];
     Place server, own;
-    Error ignored;
     bool found;
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    return place_find(path, &server, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&server, &own);
+    return place_find(path, &server, &found, NULL) && found &&
+           place_find(directory, &own, &found, NULL) && found && place_same(&server, &own);
 }
 
 /* A server runs as the owner of its data directory, or refuses to start. */
 static bool is_owner(const char *directory)
 {
     struct stat status;
-    Error ignored;
     bool found;
 
-    return file_stat(directory, &status, &found, &ignored) && found && status.st_uid == geteuid();
+    return file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid();
 }
 
 /*
@@ -206,15 +210,17 @@ typedef struct ServerSearch
     long pid;
 } ServerSearch;
 
-static bool look_at_process(void *context, const char *name, Error *error)
+static bool check_server_process(void *context, const char *name, Error *error)
 {
     static const char *const programs[] = {"postgres", "postmaster", "edb-postgres"};
     ServerSearch *search = context;
-    const long pid = strtol(name, NULL, 10);
+    TextCursor digits = text_cursor(name);
+    uint32_t pid;
     char program[64];
 
     (void) error;
-    if (pid <= 0 || !find_name(pid, program, sizeof(program)))
+    if (!text_take_u32(&digits, &pid) || !text_at_end(&digits) ||
+        !find_program_name(pid, program, sizeof(program)))
         return true;
     for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
     {
@@ -229,7 +235,7 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     ServerSearch search = {.directory = directory};
     bool found;
 
-    if (!dir_names("/proc", look_at_process, &search, &found, error))
+    if (!dir_names("/proc", check_server_process, &search, &found, error))
         return false;
     *pid = search.pid;
     return true;
@@ -241,21 +247,19 @@ bool pid_file_is_own(const char *directory)
     char line[PATH_SIZE];
     Buffer text = {0};
     Place named, own;
-    Error ignored;
+    int64_t started;
     bool found = false;
 
-    if (!path_join(path, sizeof(path), directory, PID_FILE, &ignored) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) || !found)
+    if (!path_join(path, sizeof(path), directory, PID_FILE, NULL) ||
+        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) || !found)
         return false;
-    line_of(&text, 1, line, sizeof(line));
-    found = strtol(line, NULL, 10) > 0;
-    line_of(&text, START_TIME_LINE, line, sizeof(line));
-    found = found && strtoll(line, NULL, 10) > 0 &&
-            llabs(place_birth(path) - strtoll(line, NULL, 10)) <= CLOCK_TOLERANCE_SECONDS;
+    started = number_in_line(&text, START_TIME_LINE);
+    found = number_in_line(&text, 1) > 0 && started > 0 &&
+            llabs(place_birth(path) - started) <= CLOCK_TOLERANCE_SECONDS;
     line_of(&text, DIRECTORY_LINE, line, sizeof(line));
     buffer_free(&text);
-    return found && place_find(line, &named, &found, &ignored) && found &&
-           place_find(directory, &own, &found, &ignored) && found && place_same(&named, &own);
+    return found && place_find(line, &named, &found, NULL) && found &&
+           place_find(directory, &own, &found, NULL) && found && place_same(&named, &own);
 }
 
 bool pid_file_is_stopping(const char *directory)
@@ -263,12 +267,11 @@ bool pid_file_is_stopping(const char *directory)
     char path[PATH_SIZE];
     char line[64];
     Buffer text = {0};
-    Error ignored;
     bool found;
     bool result = false;
 
-    if (path_join(path, sizeof(path), directory, PID_FILE, &ignored) &&
-        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, &ignored) && found)
+    if (path_join(path, sizeof(path), directory, PID_FILE, NULL) &&
+        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
     {
         line_of(&text, STATUS_LINE, line, sizeof(line));
         result = strncmp(line, "stopping", strlen("stopping")) == 0; /* PM_STATUS_STOPPING */
@@ -277,12 +280,14 @@ bool pid_file_is_stopping(const char *directory)
     return result;
 }
 
-bool pid_file_look(const char *directory, bool *found, bool *running, long *pid, Error *error)
+bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
+                          Error *error)
 {
     char path[PATH_SIZE];
     char line[64];
-    char *end;
-    long number;
+    TextCursor digits;
+    bool negative;
+    uint32_t number;
     Buffer text = {0};
     bool success = false;
 
@@ -305,19 +310,19 @@ bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
     }
 
     line_of(&text, 1, line, sizeof(line));
-    errno = 0;
-    number = strtol(line, &end, 10);
-    if (end == line || *end != '\0' || errno != 0 || number > INT_MAX || number < INT_MIN)
+    digits = text_cursor(line);
+    text_skip_blanks(&digits);
+    negative = text_take(&digits, "-");
+    if (!text_take_u32(&digits, &number) || !text_at_end(&digits) ||
+        number > (uint32_t) INT_MAX + negative)
     {
         error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
-        error_hint(error, "No server can start while the file is there. Find out who made it, "
-                          "then remove it.");
+        error_hint(error, "No server can start while the file exists. Find out which program "
+                          "created it, then remove it.");
         goto done;
     }
-    if (number == INT_MIN)
-        number = 0; /* PID_FILE_NOBODY */
-    *running = names_live_server(directory, number, &text);
-    *pid = labs(number);
+    *pid = number > INT_MAX ? 0 : (long) number; /* PID_FILE_NOBODY is no process's */
+    *running = names_live_server(directory, negative ? -*pid : *pid, &text);
     success = true;
 
 done:

@@ -30,8 +30,8 @@
  * there is none. Fails on an empty file and on a first line that is no number: a server may be
  * starting.
  */
-MUST_CHECK bool pid_file_look(const char *directory, bool *found, bool *running, long *pid,
-                              Error *error);
+MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
+                                     Error *error);
 
 /* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
 bool pid_file_is_stopping(const char *directory);

@@ -1,5 +1,6 @@
 #include "cluster/source.h"
 
+#include "base/text_cursor.h"
 #include "format/history.h"
 
 #include <openssl/evp.h>
@@ -71,16 +72,14 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
 bool source_standby_timeline(Source *source, const Control *control, const char *newer,
                              Lsn replayed, Timeline *timeline, Error *error)
 {
-    char *end;
+    TextCursor left = text_cursor(newer);
+    Timeline candidate;
 
     *timeline = control_timeline(control);
-    for (const char *next = newer;; next = end)
+    for (text_skip_blanks(&left); text_take_hex(&left, 8, &candidate); text_skip_blanks(&left))
     {
-        Timeline candidate = (Timeline) strtoul(next, &end, 16);
         bool is_on;
 
-        if (end == next)
-            return true;
         if (candidate <= *timeline)
             continue;
         if (!is_on_timeline(source, control, candidate, replayed, &is_on, error))
@@ -88,6 +87,7 @@ bool source_standby_timeline(Source *source, const Control *control, const char 
         if (is_on)
             *timeline = candidate;
     }
+    return true;
 }
 
 uint32_t source_piece_size(const Source *source, uint32_t most)

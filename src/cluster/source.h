@@ -186,6 +186,9 @@ MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const
                                     Control *control, Error *error);
 #define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
 
+/* The same for the data directory of a stopped server, also the target's. */
+MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
+
 void source_close(Source *source); /* NULL is allowed */
 
 /*

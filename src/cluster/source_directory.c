@@ -1,10 +1,10 @@
 #include "cluster/source.h"
 
-#include "cluster/target.h"
+#include "cluster/data_directory.h"
 #include "format/history.h"
 #include "format/walpage.h"
 #include "io/dir.h"
-#include "io/file.h"
+#include "io/open_file.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -37,24 +37,24 @@ static bool directory_read_file(Source *source, const char *path, size_t limit, 
     return file_read_all(full, limit, buffer, found, error);
 }
 
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
+static bool read_control_of_directory(void *context, Buffer *buffer, Error *error)
 {
-    const DirectorySource *self = context;
+    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
+}
+
+bool directory_control_read(const char *directory, Control *control, Error *error)
+{
     char path[PATH_SIZE];
 
-    if (!path_join(path, sizeof(path), self->directory, CONTROL_PATH, error))
-        return false;
-    return file_read_all(path, CONTROL_READ_MAX, buffer, NULL, error);
+    return path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
+           source_control_read(read_control_of_directory, path, path, control, error);
 }
 
 static bool directory_read_control(Source *source, Control *control, Error *error)
 {
-    DirectorySource *self = (DirectorySource *) source;
-    char path[PATH_SIZE];
+    const DirectorySource *self = (const DirectorySource *) source;
 
-    if (!path_join(path, sizeof(path), self->directory, CONTROL_PATH, error))
-        return false;
-    return source_control_read(read_control_bytes, self, path, control, error);
+    return directory_control_read(self->directory, control, error);
 }
 
 /* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */
@@ -141,7 +141,7 @@ static bool directory_list(Source *source, SourceFileVisitor visit, void *contex
 {
     const DirectorySource *self = (const DirectorySource *) source;
 
-    return data_directory_list(self->directory, visit, context, error);
+    return data_directory_list(self->directory, false, visit, context, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
@@ -152,40 +152,31 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
     return true;
 }
 
-/* Requests for one file follow each other as a rule, so it stays open until the next name comes. */
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
     const DirectorySource *self = (const DirectorySource *) source;
     uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
     char full[PATH_SIZE];
-    const char *open_path = NULL;
-    int fd = -1;
+    OpenFile file;
     bool success = true;
 
     (void) worker;
+    open_file_init(&file, NULL);
     for (size_t i = 0; success && i < count; i++)
     {
         const FetchRequest *request = &requests[i];
         size_t length = 0;
-        bool found = fd >= 0;
 
         assert(request->size <= FETCH_SIZE_MAX);
-        if (open_path == NULL || strcmp(open_path, request->path) != 0)
-        {
-            file_close(fd);
-            fd = -1;
-            open_path = request->path;
-            success = path_join(full, sizeof(full), self->directory, request->path, error) &&
-                      file_open_read(full, &fd, &found, error);
-        }
-        success = success &&
-                  (!found ||
-                   (file_read_at(fd, full, bytes, request->size, request->offset, &length, error) &&
-                    rate_take(source->rate, length, error))) &&
-                  deliver(context, i, found ? bytes : NULL, length, error);
+        success = path_join(full, sizeof(full), self->directory, request->path, error) &&
+                  open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
+                  (file.fd < 0 || (file_read_at(file.fd, full, bytes, request->size,
+                                                request->offset, &length, error) &&
+                                   rate_take(source->rate, length, error))) &&
+                  deliver(context, i, file.fd >= 0 ? bytes : NULL, length, error);
     }
-    file_close(fd);
+    open_file_close(&file);
     free(bytes);
     return success;
 }

@@ -2,97 +2,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "io/connection.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
-/*
- * Put words of our own before what the server said, in place of the statement that io/connection
- * names: the long ones would hide the reason.
- */
-void server_say_what_failed(Error *error, const char *format, ...)
-{
-    static const char marker[] = "source server: ";
-    char what[1024];
-    char reason[sizeof(error->message)];
-    const char *position = strstr(error->message, marker);
-    va_list arguments;
-
-    if (position == NULL)
-        return;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof(what), format, arguments);
-    va_end(arguments);
-    snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
-    error_set(error, error->kind, "%s: %s", what, reason);
-}
-
-/* One text value that is never NULL. */
-bool server_query_text(Connection *connection, Arena *arena, const char *sql, char **value,
-                       Error *error)
-{
-    bool found;
-
-    if (!connection_value(connection, arena, sql, 0, NULL, value, &found, error))
-        return false;
-    if (!found)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    return true;
-}
-
-typedef struct FileRead
-{
-    const char *path;
-    size_t limit;
-    Buffer *buffer;
-    bool found;
-} FileRead;
-
-static bool read_file_once(Connection *connection, void *context, Error *error)
-{
-    FileRead *read = context;
-    const size_t size_before = read->buffer->size;
-    char length[32];
-    const char *const parameters[] = {read->path, length};
-
-    snprintf(length, sizeof(length), "%zu", read->limit + 1);
-    if (!connection_bytes(
-            connection, "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8, true)",
-            2, parameters, read->buffer, &read->found, error))
-    {
-        server_say_what_failed(error, "could not fetch remote file \"%s\"",
-                               read->path); /* contract */
-        return false;
-    }
-    if (read->buffer->size - size_before > read->limit)
-        return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %zu bytes",
-                         read->path, read->limit);
-    return true;
-}
-
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
-{
-    FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
-
-    if (!read_file_once(context, &read, error))
-        return false;
-    if (!read.found)
-        return error_set(error, ERROR_FAILED,
-                         "could not fetch remote file \"%s\": file does not exist", read.path);
-    return true;
-}
-
-bool server_read_control_once(Connection *connection, void *context, Error *error)
-{
-    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
-}
 
 static void server_close(Source *source)
 {
@@ -121,7 +40,7 @@ static bool server_read_file(Source *source, const char *path, size_t limit, Buf
 {
     FileRead read = {.path = path, .limit = limit, .buffer = buffer};
 
-    if (!server_attempt((ServerSource *) source, 0, read_file_once, &read, NULL, error))
+    if (!server_attempt((ServerSource *) source, 0, server_read_file_once, &read, NULL, error))
         return false;
     *found = read.found;
     return true;
@@ -140,15 +59,11 @@ typedef struct PositionQuery
 /* LSN as a server prints it, and behind a blank possibly a timeline of eight hexadecimal digits. */
 static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error *error)
 {
-    unsigned high;
-    unsigned low;
+    TextCursor left = text_cursor(text);
 
     *timeline = 0;
-    if (sscanf(text, "%X/%X %8X", &high, &low, timeline) < 2)
-        return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
-                         text);
-    *lsn = (Lsn) high << 32 | low;
-    if (*lsn > LSN_HIGHEST)
+    if (!lsn_take(&left, lsn) || *lsn > LSN_HIGHEST ||
+        (text_take(&left, " ") && !text_take_hex(&left, 8, timeline)))
         return error_set(error, ERROR_FAILED, "unrecognized result \"%s\" for current WAL position",
                          text);
     return true;
@@ -206,8 +121,8 @@ static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
     if (streams || !(self->streams || self->restarted))
         return true;
     error_set(error, ERROR_RETRY,
-              "source server has not yet replayed again what it had before it was restarted");
-    return error_detail(error, "It is a standby that does not stream from a primary now.");
+              "source server has not yet replayed the WAL that it had replayed before its restart");
+    return error_detail(error, "It is a standby that is not streaming from a primary now.");
 }
 
 /*
@@ -339,8 +254,8 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                   "role %s must be superuser or have the right to read files of the source server",
                   role);
         error_hint(error,
-                   "Grants count for one database only. A superuser can give them in "
-                   "database %s:%s",
+                   "Grants apply to one database only. A superuser can create them in database "
+                   "%s:%s",
                    database, buffer_string(&grants));
     }
 
@@ -367,7 +282,7 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
 static bool check_server(Connection *connection, Arena *arena, Error *error)
 {
     const int number = connection_server_version(connection);
-    const Version *version = version_of_major(SERVER_VERSION_MAJOR(number));
+    const Version *version = server_version(connection);
     char *full_page_writes;
 
     if (version == NULL)
@@ -413,14 +328,14 @@ static bool describe_option(void *context, const char *keyword, const char *valu
     return true;
 }
 
-static char *copy_string(const char *string)
+static char *duplicate_string(const char *string)
 {
     const size_t size = strlen(string) + 1;
 
     return memcpy(memory_allocate(size), string, size);
 }
 
-static bool describe(ServerSource *self, Error *error)
+static bool describe_connection(ServerSource *self, Error *error)
 {
     Buffer text = {0};
     bool success;
@@ -428,7 +343,7 @@ static bool describe(ServerSource *self, Error *error)
     buffer_append_string(&text, "server");
     success = connection_options(self->connections[0].connection, describe_option, &text, error);
     if (success)
-        self->description = copy_string(buffer_string(&text));
+        self->description = duplicate_string(buffer_string(&text));
     self->source.description = self->description;
     buffer_free(&text);
     return success;
@@ -441,15 +356,13 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
     ConnectionRefusal refusal;
     bool success;
 
-    first->connection =
-        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+    first->connection = server_connect(self, seconds, &refusal, error);
     *answers = first->connection != NULL || refusal != REFUSAL_NONE;
     if (first->connection == NULL)
         return false;
-    connection_limit_rate(first->connection, self->source.rate);
     if (self->description == NULL)
         log_progress_message("connected to server"); /* contract */
-    success = (self->description != NULL || describe(self, error)) &&
+    success = (self->description != NULL || describe_connection(self, error)) &&
               connection_begin(first->connection, first->instance, error) &&
               check_server(first->connection, arena, error) &&
               server_identify(first->connection, &self->identity, error);
@@ -506,7 +419,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     self->source.operations = &server_operations;
     self->source.is_server = true;
     self->source.rate = rate_create(bytes_per_second);
-    self->conninfo = copy_string(conninfo);
+    self->conninfo = duplicate_string(conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
     self->connection_count = 1;
     pthread_mutex_init(&self->lock, NULL);

@@ -1,7 +1,8 @@
 /*
- * The inside of a source that is a server: what it asks (source_server.c), how it lists its files
- * (source_server_list.c) and fetches (source_server_fetch.c), and what happens when connections are
- * lost (source_server_connect.c).
+ * The inside of a source that is a server. Each of these files calls only those before it: what is
+ * asked on one connection (source_server_query.c), what happens when connections are lost
+ * (source_server_connect.c), how files are listed (source_server_list.c) and fetched
+ * (source_server_fetch.c), and the source itself (source_server.c).
  */
 #ifndef CLUSTER_SOURCE_SERVER_H
 #define CLUSTER_SOURCE_SERVER_H
@@ -61,6 +62,32 @@ typedef struct ServerSource
 /* What can be tried again on a new connection; in a transaction. */
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
+/* ---- source_server_query.c ---- */
+
+/*
+ * Put words of our own before what the server said, in place of the statement that io/connection
+ * names: the long ones would hide the reason. False.
+ */
+bool error_reword(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* One text value that is never NULL. */
+MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
+                                  char **value, Error *error);
+
+typedef struct FileRead
+{
+    const char *path;
+    size_t limit; /* a larger one is an error */
+    Buffer *buffer;
+    bool found;
+} FileRead;
+
+/* Attempts: a file, context is a FileRead; pg_control, context is a Control. */
+bool server_read_file_once(Connection *connection, void *context, Error *error);
+bool server_read_control_once(Connection *connection, void *context, Error *error);
+
+/* ---- source_server_connect.c ---- */
+
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
  * from the last word of the server before a loss, and starts anew whenever *progress (may be NULL)
@@ -70,6 +97,15 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                const size_t *progress, Error *error);
+
+/* A new connection, as connection_open makes it, that keeps to the rate and has what its server's
+ * version needs set. */
+MUST_CHECK Connection *server_connect(const ServerSource *self, double seconds,
+                                      ConnectionRefusal *refusal, Error *error);
+
+/* The server's row, or NULL. */
+const Version *server_version(const Connection *connection);
+#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
 
 /* What a source is known by, as this connection shows it. */
 MUST_CHECK bool server_identify(Connection *connection, ServerIdentity *identity, Error *error);
@@ -87,15 +123,7 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 /* The pause after this one: 0, then from the least, doubled up to the most. */
 int server_longer_pause(int milliseconds);
 
-/* One text value that is never NULL. */
-MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
-                                  char **value, Error *error);
-
-/* An attempt: pg_control; context is a Control. */
-bool server_read_control_once(Connection *connection, void *context, Error *error);
-
-/* Put words of our own before what the server said; see source_server.c. */
-void server_say_what_failed(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+/* ---- source_server_list.c and source_server_fetch.c ---- */
 
 /* SourceOperations' list. */
 bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error);

@@ -12,7 +12,7 @@ typedef struct Question
     bool yes;
 } Question;
 
-static bool ask_once(Connection *connection, void *context, Error *error)
+static bool query_bool_once(Connection *connection, void *context, Error *error)
 {
     Question *question = context;
     Arena *arena = arena_create();
@@ -24,10 +24,11 @@ static bool ask_once(Connection *connection, void *context, Error *error)
     return success;
 }
 
-static bool ask(Source *source, const char *sql, bool *yes, Error *error)
+static bool query_bool(Source *source, const char *sql, bool *yes, Error *error)
 {
     Question question = {.sql = sql};
-    bool success = server_attempt((ServerSource *) source, 0, ask_once, &question, NULL, error);
+    bool success =
+        server_attempt((ServerSource *) source, 0, query_bool_once, &question, NULL, error);
 
     *yes = question.yes;
     return success;
@@ -36,21 +37,21 @@ static bool ask(Source *source, const char *sql, bool *yes, Error *error)
 /* DROP DATABASE and SET TABLESPACE, but also RENAME. */
 bool source_server_removes_database(Source *source, bool *removes, Error *error)
 {
-    return ask(source,
-               "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'object' "
-               "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
-               "AND mode = 'AccessExclusiveLock')",
-               removes, error);
+    return query_bool(source,
+                      "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks WHERE locktype = 'object' "
+                      "AND classid = 'pg_catalog.pg_database'::pg_catalog.regclass "
+                      "AND mode = 'AccessExclusiveLock')",
+                      removes, error);
 }
 
 /* The role pg_checkpoint is there from version 15 on. */
 bool source_server_may_checkpoint(Source *source, bool *may, Error *error)
 {
-    return ask(source,
-               "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS ("
-               "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_checkpoint' "
-               "AND pg_catalog.pg_has_role(oid, 'USAGE'))",
-               may, error);
+    return query_bool(source,
+                      "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS ("
+                      "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = 'pg_checkpoint' "
+                      "AND pg_catalog.pg_has_role(oid, 'USAGE'))",
+                      may, error);
 }
 
 static bool checkpoint_once(Connection *connection, void *context, Error *error)

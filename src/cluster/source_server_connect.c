@@ -30,14 +30,19 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
     Control *control = memory_allocate(sizeof(*control));
     Arena *arena = arena_create();
     char recovery[8];
-    unsigned high, low;
+    int position;
     char *text;
     bool success = false;
 
     if (server_read_control_once(connection, control, error) &&
         server_query_text(connection, arena, identity_sql, &text, error))
     {
-        success = sscanf(text, "%7s %63s %X/%X", recovery, identity->directory, &high, &low) == 4;
+        if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) == 2)
+        {
+            TextCursor lsn = text_cursor(text + position);
+
+            success = lsn_take(&lsn, &identity->position);
+        }
         if (!success)
             error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
         else
@@ -47,7 +52,6 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
             identity->data_checksum_version = control->data_checksum_version;
             identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
             identity->in_recovery = recovery[0] == 't';
-            identity->position = (Lsn) high << 32 | low;
         }
     }
     arena_destroy(arena);
@@ -70,7 +74,7 @@ bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *er
     if (position < seen)
     {
         error_set(error, ERROR_FAILED, "source server has lost WAL, or is another server");
-        return error_detail(error, "Its WAL ends at %X/%X, before it was at %X/%X.",
+        return error_detail(error, "Its WAL ends at %X/%X; earlier it ended at %X/%X.",
                             LSN_ARGS(position), LSN_ARGS(seen));
     }
     pthread_mutex_lock(&self->lock);
@@ -98,21 +102,21 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
     {
         error_set(error, ERROR_FAILED, "new connection leads to a different system");
         return error_detail(error,
-                            "Its system identifier is %" PRIu64 ", before it was %" PRIu64 ".",
+                            "Its system identifier is %" PRIu64 "; earlier it was %" PRIu64 ".",
                             found->system_identifier, expected->system_identifier);
     }
     if (!is_same_role(expected, found, replayed))
     {
         error_set(error, ERROR_FAILED,
                   "new connection leads to another server, or the source server was promoted");
-        return error_detail(error, "It is a %s on timeline %u, before it was a %s on timeline %u.",
+        return error_detail(error, "It is a %s on timeline %u; earlier it was a %s on timeline %u.",
                             found->in_recovery ? "standby" : "primary", found->timeline,
                             expected->in_recovery ? "standby" : "primary", expected->timeline);
     }
     if (strcmp(found->directory, expected->directory) != 0)
     {
         error_set(error, ERROR_FAILED, "new connection leads to another server");
-        return error_detail(error, "Its data directory is another one.");
+        return error_detail(error, "It has a different data directory.");
     }
     if (found->data_checksum_version != expected->data_checksum_version)
         return error_set(error, ERROR_FAILED,
@@ -207,21 +211,47 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
+const Version *server_version(const Connection *connection)
+{
+    return version_of_major(SERVER_VERSION_MAJOR(connection_server_version(connection)));
+}
+
+Connection *server_connect(const ServerSource *self, double seconds, ConnectionRefusal *refusal,
+                           Error *error)
+{
+    Connection *connection =
+        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
+    const Version *version;
+    char settings[128];
+
+    if (connection == NULL)
+        return NULL;
+    connection_limit_rate(connection, self->source.rate);
+    version = server_version(connection);
+    if (version != NULL)
+    {
+        /* To compile a query takes longer than a listing. */
+        snprintf(settings, sizeof(settings), "%s%s",
+                 version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
+                 version->has_jit ? "SET LOCAL jit = off; " : "");
+        connection_begin_with(connection, settings);
+    }
+    return connection;
+}
+
 /* Open the connection if there is none, and begin. */
-static bool get_ready(ServerSource *self, ServerConnection *connection, double seconds,
-                      Error *error)
+static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
+                                Error *error)
 {
     ConnectionRefusal refusal = REFUSAL_NONE;
 
     if (connection->connection == NULL)
     {
         connection->instance[0] = '\0';
-        connection->connection =
-            connection_open(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
+        connection->connection = server_connect(self, seconds, &refusal, error);
         connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (connection->connection == NULL)
             return false;
-        connection_limit_rate(connection->connection, self->source.rate);
     }
     connection->alive = begin_on_same_server(self, connection, error);
     return connection->alive;
@@ -251,7 +281,7 @@ static bool replaces_idle(const ServerSource *self, const ServerConnection *conn
     return replaces;
 }
 
-static void lose(ServerConnection *connection)
+static void close_lost_connection(ServerConnection *connection)
 {
     connection_close(connection->connection);
     connection->connection = NULL;
@@ -267,13 +297,13 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
 
     if (connection->connection != NULL)
         silent = connection_silent_seconds(connection->connection);
-    lose(connection);
+    close_lost_connection(connection);
     if (self->retry_timeout_seconds == 0)
         return false;
     if (retry->deadline < 0 || progress > retry->progress)
     {
         log_warning("%s", error->message);
-        log_detail("It is tried again for %d seconds.", self->retry_timeout_seconds);
+        log_detail("pg_rewind retries for %d seconds.", self->retry_timeout_seconds);
         retry->deadline = clock_seconds() - silent + self->retry_timeout_seconds;
         retry->pause = 0;
     }
@@ -309,7 +339,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
         const double seconds =
             retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - clock_seconds();
         bool success = false;
-        bool ready = get_ready(self, connection, seconds > 1 ? seconds : 1, error);
+        bool ready = begin_on_connection(self, connection, seconds > 1 ? seconds : 1, error);
 
         if (ready)
         {
@@ -321,7 +351,7 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
         if (error->kind != ERROR_RETRY)
             return false;
         if (replaces_idle(self, connection, &retry, had_connection && !ready))
-            lose(connection);
+            close_lost_connection(connection);
         else
         {
             *shares = connection->too_many && find_alive(self) >= 0;
@@ -337,7 +367,10 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
 {
     int chosen = worker;
     bool shares = true;
+    Error own; /* its kind decides whether it is tried again */
 
+    if (error == NULL)
+        error = &own;
     assert(worker >= 0 && worker < self->connection_count);
     if (self->connections[worker].too_many && find_alive(self) >= 0)
         chosen = find_alive(self);
@@ -353,13 +386,13 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
             return success;
         if (!shares)
             break;
-        log_warning("going on with fewer connections to the source server: %s", error->message);
+        log_warning("continuing with fewer connections to the source server: %s", error->message);
         chosen = find_alive(self);
         if (chosen < 0)
             chosen = worker; /* the other was lost just now as well */
     }
     if (self->retry_timeout_seconds > 0)
-        error_detail(error, "The connection was tried again for %d seconds.",
+        error_detail(error, "pg_rewind retried the connection for %d seconds.",
                      self->retry_timeout_seconds);
     return false;
 }
@@ -369,7 +402,7 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
 {
     ServerConnection *connection = &self->connections[self->connection_count];
 
-    *granted = get_ready(self, connection, reconnect_seconds(self), error);
+    *granted = begin_on_connection(self, connection, reconnect_seconds(self), error);
     if (*granted)
     {
         connection_end(connection->connection);
@@ -381,7 +414,7 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
         return false;
     connection_close(connection->connection);
     connection->connection = NULL;
-    log_debug("going on with %d connections to the source server: %s", self->connection_count,
+    log_debug("continuing with %d connections to the source server: %s", self->connection_count,
               error->message);
     return true;
 }

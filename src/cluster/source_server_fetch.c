@@ -1,6 +1,7 @@
 #include "cluster/source_server.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -35,22 +36,19 @@ typedef struct Fetch
 
 static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
 {
+    TextCursor digits = {value->bytes, value->bytes + value->size};
+
     if (value->size != 32)
         return false;
-    for (size_t i = 0; i < 32; i++)
+    for (size_t i = 0; i < 16; i++)
     {
-        const char digit = value->bytes[i];
-        uint8_t number;
+        uint32_t byte;
 
-        if (digit >= '0' && digit <= '9')
-            number = (uint8_t) (digit - '0');
-        else if (digit >= 'a' && digit <= 'f')
-            number = (uint8_t) (digit - 'a' + 10);
-        else
+        if (!text_take_hex(&digits, 2, &byte))
             return false;
-        md5[i / 2] = (uint8_t) (i % 2 == 0 ? number << 4 : md5[i / 2] | number);
+        md5[i] = (uint8_t) byte;
     }
-    return true;
+    return text_at_end(&digits);
 }
 
 /* Is the row the answer to the request? Columns: path, begin, bytes. */
@@ -153,7 +151,7 @@ static const char blocks_sql[] =
 
 /* Send one query: the next requests, as many as may be. The three parameters are arrays of the same
  * length. */
-static bool ask(Connection *connection, Fetch *fetch, Error *error)
+static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t begin = fetch->asked;
     Buffer arrays[3] = {{0}};
@@ -187,7 +185,7 @@ static bool ask(Connection *connection, Fetch *fetch, Error *error)
 }
 
 /* Take the answer of the oldest query under way. */
-static bool take_answer(Connection *connection, Fetch *fetch, Error *error)
+static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
 {
     if (!connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error))
         return false;
@@ -211,14 +209,13 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     while (success && fetch->next < fetch->count)
     {
         if (fetch->asked < fetch->count && fetch->under_way < QUERIES_UNDER_WAY_MAX)
-            success = ask(connection, fetch, error);
+            success = send_fetch_query(connection, fetch, error);
         else
-            success = take_answer(connection, fetch, error);
+            success = receive_fetch_answer(connection, fetch, error);
     }
-    success = success && connection_pipeline_end(connection, error);
-    if (!success)
-        server_say_what_failed(error, "could not fetch remote files from source server");
-    return success;
+    if (!success || !connection_pipeline_end(connection, error))
+        return error_reword(error, "could not fetch remote files from source server");
+    return true;
 }
 
 /* A query must not hold its snapshot for long only because the rate is low. */

@@ -8,6 +8,7 @@
 #include "cluster/source_server.h"
 
 #include "base/buffer.h"
+#include "base/text_cursor.h"
 #include "base/utf8.h"
 #include "format/relpath.h"
 
@@ -51,7 +52,7 @@ typedef struct FileList
 } FileList;
 
 /* The entry at *position, which moves behind it. Strings point into the list. */
-static SourceFile next_entry(const FileList *list, size_t *position)
+static SourceFile next_listed_file(const FileList *list, size_t *position)
 {
     Cursor cursor = cursor_over(list->entries.bytes, list->entries.size);
     SourceFile file;
@@ -73,15 +74,12 @@ static SourceFile next_entry(const FileList *list, size_t *position)
 
 /* ---- What the server says ---- */
 
-/* Decimal digits, as many as an int8 has. */
+/* An int8 that is not negative. */
 static bool parse_size(const char *text, uint64_t *size)
 {
-    const size_t length = text != NULL ? strspn(text, "0123456789") : 0;
+    TextCursor digits = text_cursor(text != NULL ? text : "");
 
-    if (length == 0 || length > 19 || text[length] != '\0')
-        return false;
-    *size = strtoull(text, NULL, 10);
-    return true;
+    return text_take_u64(&digits, size) && text_at_end(&digits) && *size <= INT64_MAX;
 }
 
 static int depth_of(const char *path)
@@ -142,7 +140,7 @@ static void take_directories(const FileList *list, size_t *position, size_t end,
     array_begin(literal);
     while (*position < end && *count < DIRECTORIES_PER_QUERY)
     {
-        const SourceFile file = next_entry(list, position);
+        const SourceFile file = next_listed_file(list, position);
 
         if (file.type == FILE_REGULAR || file.unreadable)
             continue;
@@ -158,10 +156,9 @@ static void take_directories(const FileList *list, size_t *position, size_t end,
 /* Ask for what is in the directories of a literal. */
 static bool list_content(Connection *connection, FileList *list, const char *literal, Error *error)
 {
-    if (connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
-        return true;
-    server_say_what_failed(error, "could not fetch file list"); /* contract */
-    return false;
+    if (!connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
+        return error_reword(error, "could not fetch file list"); /* contract */
+    return true;
 }
 
 /* Ask for what is in the directories between position and end, in several queries where they are
@@ -227,7 +224,7 @@ bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *
 
     while (success && position < list.entries.size)
     {
-        const SourceFile file = next_entry(&list, &position);
+        const SourceFile file = next_listed_file(&list, &position);
 
         success = visit(context, &file, error);
     }

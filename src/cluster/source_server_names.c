@@ -3,6 +3,8 @@
  */
 #include "cluster/source_server.h"
 
+#include "base/text_cursor.h"
+
 #include <stdlib.h>
 
 /* The catalogs of one database can be seen: the one that we are connected to. */
@@ -35,36 +37,44 @@ typedef struct Naming
     void *context;
 } Naming;
 
-static bool take_database(void *context, const ConnectionValue *columns, Error *error)
+static bool parse_oid(const ConnectionValue *value, Oid *oid)
+{
+    TextCursor digits = text_cursor(value->bytes != NULL ? value->bytes : "");
+
+    return text_take_u32(&digits, oid) && text_at_end(&digits);
+}
+
+static bool receive_database(void *context, const ConnectionValue *columns, Error *error)
 {
     const Naming *naming = context;
+    Oid database;
 
-    if (columns[0].bytes == NULL || columns[1].bytes == NULL || columns[2].bytes == NULL)
+    if (!parse_oid(&columns[0], &database) || columns[1].bytes == NULL || columns[2].bytes == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    naming->database(naming->context, (Oid) strtoul(columns[0].bytes, NULL, 10), columns[1].bytes,
-                     columns[2].bytes[0] == 't');
+    naming->database(naming->context, database, columns[1].bytes, columns[2].bytes[0] == 't');
     return true;
 }
 
-static bool take_relation(void *context, const ConnectionValue *columns, Error *error)
+static bool receive_relation(void *context, const ConnectionValue *columns, Error *error)
 {
     const Naming *naming = context;
+    Oid filenode, tablespace;
 
-    if (columns[0].bytes == NULL || columns[1].bytes == NULL || columns[2].bytes == NULL)
+    if (!parse_oid(&columns[0], &filenode) || !parse_oid(&columns[1], &tablespace) ||
+        columns[2].bytes == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    naming->relation(naming->context, (Oid) strtoul(columns[1].bytes, NULL, 10),
-                     (Oid) strtoul(columns[0].bytes, NULL, 10), columns[2].bytes, columns[3].bytes);
+    naming->relation(naming->context, tablespace, filenode, columns[2].bytes, columns[3].bytes);
     return true;
 }
 
-static bool name_once(Connection *connection, void *context, Error *error)
+static bool query_names_once(Connection *connection, void *context, Error *error)
 {
     Naming *naming = context;
 
-    return connection_rows(connection, databases_sql, 0, NULL, false, 3, take_database, naming,
+    return connection_rows(connection, databases_sql, 0, NULL, false, 3, receive_database, naming,
                            error) &&
            connection_rows(connection, relations_sql, 1, &naming->filenodes, false, 4,
-                           take_relation, naming, error);
+                           receive_relation, naming, error);
 }
 
 bool source_server_names(Source *source, const char *filenodes, SourceDatabaseName database,
@@ -72,5 +82,5 @@ bool source_server_names(Source *source, const char *filenodes, SourceDatabaseNa
 {
     Naming naming = {filenodes, database, relation, context};
 
-    return server_attempt((ServerSource *) source, 0, name_once, &naming, NULL, error);
+    return server_attempt((ServerSource *) source, 0, query_names_once, &naming, NULL, error);
 }

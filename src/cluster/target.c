@@ -1,6 +1,8 @@
 #include "cluster/target.h"
 
 #include "base/log.h"
+#include "cluster/data_directory.h"
+#include "base/text_cursor.h"
 #include "cluster/pid_file.h"
 #include "format/backup_label.h"
 #include "format/recovery_conf.h"
@@ -28,7 +30,8 @@ static bool error_too_long(const char *directory, Error *error)
 {
     error_set(error, ERROR_FAILED, "path of directory \"%s\" is too long", directory);
     return error_detail(error,
-                        "It has %zu bytes; at most %d leave room for the names of files in it.",
+                        "It has %zu bytes. At most %d are allowed, so that the paths of files in "
+                        "it are not too long.",
                         strlen(directory), DIRECTORY_LENGTH_MAX);
 }
 
@@ -67,19 +70,22 @@ static bool check_version_file(const Target *target, Error *error)
 {
     char path[PATH_SIZE];
     Buffer text = {0};
+    TextCursor content;
+    uint32_t major;
     bool success = false;
 
     if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", error) ||
         !file_read_all(path, VERSION_SIZE_MAX, &text, NULL, error))
         goto done;
-    if (strtol(buffer_string(&text), NULL, 10) == target->control.version->major)
+    content = text_cursor(buffer_string(&text));
+    if (text_take_u32(&content, &major) && (int) major == target->control.version->major)
         success = true;
     else
     {
         error_set(error, ERROR_FAILED,
                   "PG_VERSION and pg_control in directory \"%s\" are of different versions",
                   target->directory);
-        error_detail(error, "PG_VERSION says \"%.*s\", pg_control is of version %d.",
+        error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %d.",
                      (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text),
                      target->control.version->major);
     }
@@ -117,11 +123,6 @@ done:
     return success;
 }
 
-static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
-{
-    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
-}
-
 /* A standby goes on with all the WAL that it has, also where pg_control does not know it yet. */
 static bool find_timeline(Target *target, Error *error)
 {
@@ -135,11 +136,8 @@ static bool find_timeline(Target *target, Error *error)
 
 bool target_read(Target *target, Error *error)
 {
-    char path[PATH_SIZE];
-
     target->has_own_pid_file = pid_file_is_own(target->directory);
-    return path_join(path, sizeof(path), target->directory, CONTROL_PATH, error) &&
-           source_control_read(read_control_bytes, path, path, &target->control, error) &&
+    return directory_control_read(target->directory, &target->control, error) &&
            check_version_file(target, error) && read_label(target, error) &&
            find_timeline(target, error);
 }
@@ -148,7 +146,7 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
 {
     bool found;
 
-    return pid_file_look(target->directory, &found, running, pid, error);
+    return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
 /* Where the server programs may be: before and behind the major number; behind NULL: no number. */
@@ -178,24 +176,28 @@ static const ProgramPlace program_places[] = {
  */
 static bool try_program(Arena *arena, const char *directory, int major, char **program)
 {
-    static const char prefix[] = "postgres (PostgreSQL) ";
     char *path = arena_printf(arena, "%s/postgres", directory);
     const char *const arguments[] = {path, "-V", NULL};
     Buffer output = {0};
-    Error ignored;
+    TextCursor text;
+    uint32_t program_major;
     int wait_status;
     bool fits = false;
 
-    if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, &ignored) &&
-        wait_status == 0 && strncmp(buffer_string(&output), prefix, strlen(prefix)) == 0)
-        fits = strtol(buffer_string(&output) + strlen(prefix), NULL, 10) == major;
+    if (access(path, X_OK) == 0 && process_run(arguments, true, &output, &wait_status, NULL) &&
+        wait_status == 0)
+    {
+        text = text_cursor(buffer_string(&output));
+        fits = text_take(&text, "postgres (PostgreSQL) ") && text_take_u32(&text, &program_major) &&
+               (int) program_major == major;
+    }
     buffer_free(&output);
     if (fits)
         *program = path;
     return fits;
 }
 
-static bool try_path(Arena *arena, int major, char **program)
+static bool find_program_in_path(Arena *arena, int major, char **program)
 {
     const char *position = getenv("PATH");
 
@@ -217,7 +219,6 @@ static bool try_path(Arena *arena, int major, char **program)
 static bool find_program(Arena *arena, int major, const char *bindir, char **program, Error *error)
 {
     char own[PATH_SIZE];
-    Error ignored;
 
     *program = NULL;
     if (bindir != NULL)
@@ -227,12 +228,12 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
         error_set(error, ERROR_FAILED,
                   "no program \"postgres\" of version %d was found in directory \"%s\"", major,
                   bindir);
-        return error_hint(error, "Give its directory with --bindir, or the command itself with "
+        return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
-    if ((process_own_directory(own, sizeof(own), &ignored) &&
+    if ((process_own_directory(own, sizeof(own), NULL) &&
          try_program(arena, own, major, program)) ||
-        try_path(arena, major, program))
+        find_program_in_path(arena, major, program))
         return true;
     for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
     {
@@ -248,8 +249,8 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
 }
 
 /* postgres -C restore_command: it knows included files and ALTER SYSTEM. */
-static bool ask_program(Arena *arena, const Target *target, const char *program,
-                        const char *config_file, char **command, Error *error)
+static bool query_restore_command(Arena *arena, const Target *target, const char *program,
+                                  const char *config_file, char **command, Error *error)
 {
     const char *setting =
         config_file != NULL ? arena_printf(arena, "config_file=%s", config_file) : NULL;
@@ -284,7 +285,8 @@ done:
 
 /* What the file says of restore_command, in place of *command; as it was when the file has none, or
  * is not there. */
-static bool read_setting(Arena *arena, const char *path, char **command, Error *error)
+static bool read_restore_command_setting(Arena *arena, const char *path, char **command,
+                                         Error *error)
 {
     Buffer text = {0};
     Buffer value = {0};
@@ -305,14 +307,15 @@ done:
 
 /* Two files in the target; the second one has precedence. first_path: the first is this one,
  * wherever it is. */
-static bool read_settings(Arena *arena, const Target *target, const char *first,
-                          const char *first_path, const char *second, char **command, Error *error)
+static bool read_restore_command_settings(Arena *arena, const Target *target, const char *first,
+                                          const char *first_path, const char *second,
+                                          char **command, Error *error)
 {
     if (first_path == NULL)
         first_path = arena_printf(arena, "%s/%s", target->directory, first);
-    return read_setting(arena, first_path, command, error) &&
-           read_setting(arena, arena_printf(arena, "%s/%s", target->directory, second), command,
-                        error);
+    return read_restore_command_setting(arena, first_path, command, error) &&
+           read_restore_command_setting(
+               arena, arena_printf(arena, "%s/%s", target->directory, second), command, error);
 }
 
 bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
@@ -326,20 +329,20 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     if (!target->control.version->has_restore_command_setting)
     {
         /* recovery.done: what a standby's configuration became when it was promoted. */
-        success =
-            read_settings(arena, target, "recovery.done", NULL, "recovery.conf", command, error);
+        success = read_restore_command_settings(arena, target, "recovery.done", NULL,
+                                                "recovery.conf", command, error);
     }
     else if (!find_program(arena, major, bindir, &program, error))
         return false;
     else if (program != NULL)
-        success = ask_program(arena, target, program, config_file, command, error);
+        success = query_restore_command(arena, target, program, config_file, command, error);
     else
     {
         log_warning("no program \"postgres\" of version %d was found: \"restore_command\" is "
                     "read from the configuration files, but not from files that they include",
                     major);
-        success = read_settings(arena, target, "postgresql.conf", config_file,
-                                "postgresql.auto.conf", command, error);
+        success = read_restore_command_settings(arena, target, "postgresql.conf", config_file,
+                                                "postgresql.auto.conf", command, error);
     }
     if (!success)
         return false;
@@ -347,94 +350,16 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     {
         error_set(error, ERROR_FAILED, /* contract */
                   "\"restore_command\" is not set in the target cluster");
-        return error_hint(error, "Set it there, give one with --restore-command, or leave out "
+        return error_hint(error, "Set it there, give a command with --restore-command, or omit "
                                  "--restore-target-wal if no WAL is missing.");
     }
     log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
     return true;
 }
 
-typedef struct ListWalk
-{
-    const char *directory;
-    bool tolerant; /* a directory that cannot be read is no error, but marked */
-    SourceFileVisitor visit;
-    void *context;
-} ListWalk;
-
-/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
- * pg_wal. */
-static bool follow_link(void *context, const char *path)
-{
-    (void) context;
-    return strcmp(path, "pg_wal") == 0 || relpath_is_tablespace(path);
-}
-
-static bool is_lost_and_found(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
-}
-
-static bool look_whether_readable(const char *directory, const DirEntry *entry, bool *readable,
-                                  Error *error)
-{
-    char path[PATH_SIZE];
-
-    if (!path_join(path, sizeof(path), directory, entry->path, error))
-        return false;
-    errno = 0;
-    *readable = place_can_be_read(path);
-    if (!*readable && errno != EACCES)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-    return true;
-}
-
-static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
-{
-    const ListWalk *walk = context;
-    SourceFile file = {.path = entry->path};
-
-    if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
-    {
-        file.type = FILE_LINK;
-        file.link_target = entry->link_target;
-    }
-    else if (S_ISDIR(entry->status->st_mode))
-        file.type = FILE_DIRECTORY;
-    else if (S_ISREG(entry->status->st_mode))
-    {
-        file.type = FILE_REGULAR;
-        file.size = (uint64_t) entry->status->st_size;
-    }
-    else
-        file.type = FILE_OTHER;
-    if (is_lost_and_found(entry->path))
-        *descend = false; /* the file system's own, and only root's to read */
-    else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
-    {
-        if (!look_whether_readable(walk->directory, entry, descend, error))
-            return false;
-        file.unreadable = !*descend;
-    }
-    return walk->visit(walk->context, &file, error);
-}
-
-bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
-                         Error *error)
-{
-    ListWalk walk = {.directory = directory, .visit = visit, .context = context};
-
-    return dir_walk(directory, visit_entry, follow_link, &walk, error);
-}
-
 bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
 {
-    ListWalk walk = {
-        .directory = target->directory, .tolerant = true, .visit = visit, .context = context};
-
-    return dir_walk(target->directory, visit_entry, follow_link, &walk, error);
+    return data_directory_list(target->directory, true, visit, context, error);
 }
 
 /* Times without a fraction were cut off when the directory was copied. */
@@ -450,8 +375,8 @@ static bool is_after(struct timespec time, struct timespec stop)
  * writing it as well, and cannot be started, read all files and come to that so soon: then no file
  * need be looked at.
  */
-static bool control_was_written_at_stop(const Target *target, struct timespec wal_time,
-                                        bool *was, Error *error)
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time, bool *was,
+                                        Error *error)
 {
     char path[PATH_SIZE];
     struct stat status;
@@ -510,7 +435,7 @@ typedef struct AgeSearch
     bool older;
 } AgeSearch;
 
-static bool look_at_age(void *context, const char *name, Error *error)
+static bool check_file_age(void *context, const char *name, Error *error)
 {
     AgeSearch *search = context;
     char path[PATH_SIZE];
@@ -529,7 +454,7 @@ static bool look_at_age(void *context, const char *name, Error *error)
     return true;
 }
 
-static bool look_at_database(void *context, const char *name, Error *error)
+static bool check_database_age(void *context, const char *name, Error *error)
 {
     AgeSearch *base = context;
     AgeSearch database = *base;
@@ -538,7 +463,7 @@ static bool look_at_database(void *context, const char *name, Error *error)
     if (base->older || !isdigit((unsigned char) name[0]))
         return true;
     if (!path_join(database.directory, sizeof(database.directory), base->directory, name, error) ||
-        !dir_names(database.directory, look_at_age, &database, &found, error))
+        !dir_names(database.directory, check_file_age, &database, &found, error))
         return false;
     base->older = database.older;
     base->file_count = database.file_count;
@@ -557,7 +482,7 @@ bool target_rewritten_since_stop(const Target *target, const WalShape *shape, bo
     if (untouched)
         return true;
     if (!path_join(base.directory, sizeof(base.directory), target->directory, "base", error) ||
-        !dir_names(base.directory, look_at_database, &base, &found, error))
+        !dir_names(base.directory, check_database_age, &base, &found, error))
         return false;
     *rewritten = base.file_count > 0 && !base.older;
     return true;
@@ -571,7 +496,8 @@ typedef struct WrittenSearch
     bool found;
 } WrittenSearch;
 
-static bool look_whether_written(void *context, const DirEntry *entry, bool *descend, Error *error)
+static bool check_relation_written(void *context, const DirEntry *entry, bool *descend,
+                                   Error *error)
 {
     WrittenSearch *search = context;
     RelationFile file;
@@ -582,7 +508,8 @@ static bool look_whether_written(void *context, const DirEntry *entry, bool *des
         *descend = !search->found && (strncmp(entry->path, "base", 4) == 0 ||
                                       strncmp(entry->path, "global", 6) == 0 ||
                                       strncmp(entry->path, "pg_tblspc", 9) == 0);
-        return !*descend || look_whether_readable(search->target->directory, entry, descend, error);
+        return !*descend ||
+               data_directory_is_readable(search->target->directory, entry, descend, error);
     }
     if (!search->found && S_ISREG(entry->status->st_mode) && entry->status->st_size > 0 &&
         relpath_parse(search->target->control.version, entry->path, &file))
@@ -601,7 +528,8 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         return false;
     if (untouched)
         return true;
-    if (!dir_walk(target->directory, look_whether_written, follow_link, &search, error))
+    if (!dir_walk(target->directory, check_relation_written, data_directory_follows, &search,
+                  error))
         return false;
     *written = search.found;
     return true;

@@ -52,8 +52,8 @@ MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
                                           bool *written, Error *error);
 
-/* Is a server running on it? By postmaster.pid (pid_file_look in pid_file.h, also for errors).
- * *pid for the message. */
+/* Is a server running on it? By postmaster.pid (pid_file_find_server in pid_file.h, also for
+ * errors). *pid for the message. */
 MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
 
 /*
@@ -70,9 +70,5 @@ MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const
  * directory that cannot be read is marked, and passed over. */
 MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
                             Error *error);
-
-/* The same walk for any data directory (the source as a directory uses it). */
-MUST_CHECK bool data_directory_list(const char *directory, SourceFileVisitor visit, void *context,
-                                    Error *error);
 
 #endif

@@ -1,5 +1,7 @@
 #include "format/backup_label.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -33,9 +35,9 @@ void backup_label_make_blocker(const char *run_id, Buffer *text)
     buffer_clear(text);
     buffer_append_string(text,
                          "pg_rewind has begun to change this data directory and has not finished.\n"
-                         "No server can start on it before pg_rewind has been run to its end:\n"
-                         "run the same pg_rewind command again. It goes on where it stopped.\n"
-                         "Do not remove this file, and nothing else here: it would not help.\n");
+                         "No server can start on it before pg_rewind has finished:\n"
+                         "run the same pg_rewind command again. It continues where it stopped.\n"
+                         "Do not remove this file or any other file here: that would not help.\n");
     buffer_printf(text, "RUN: %s\n", run_id);
 }
 
@@ -50,94 +52,29 @@ bool backup_label_is_blocker(const char *text, size_t size, const char *run_id)
     return equal;
 }
 
-/* Text before position has been read. */
-typedef struct Reader
-{
-    const char *position;
-    const char *end;
-    bool failed;
-} Reader;
-
-static void expect(Reader *reader, const char *literal)
-{
-    size_t length = strlen(literal);
-
-    if (reader->failed || length > (size_t) (reader->end - reader->position) ||
-        memcmp(reader->position, literal, length) != 0)
-        reader->failed = true;
-    else
-        reader->position += length;
-}
-
-/* 1 to digits_max digits. */
-static uint32_t take_number(Reader *reader, unsigned base, int digits_max)
-{
-    uint64_t value = 0;
-    int digits = 0;
-
-    for (; !reader->failed && digits < digits_max && reader->position < reader->end; digits++)
-    {
-        char byte = *reader->position;
-        unsigned digit = base;
-        if (byte >= '0' && byte <= '9')
-            digit = (unsigned) (byte - '0');
-        else if (byte >= 'A' && byte <= 'F')
-            digit = (unsigned) (byte - 'A') + 10;
-        else if (byte >= 'a' && byte <= 'f')
-            digit = (unsigned) (byte - 'a') + 10;
-        if (digit >= base)
-            break;
-        value = value * base + digit;
-        reader->position++;
-    }
-    if (digits == 0 || value > UINT32_MAX)
-        reader->failed = true;
-    return (uint32_t) value;
-}
-
-static Lsn take_lsn(Reader *reader)
-{
-    Lsn high = take_number(reader, 16, 8);
-
-    expect(reader, "/");
-    return high << 32 | take_number(reader, 16, 8);
-}
-
 /* START TIMELINE, where there is one (base backups of 11 and later), repeats the file's timeline.
  */
-static bool start_timeline_agrees(Reader reader, Timeline timeline)
+static bool start_timeline_agrees(TextCursor text, Timeline timeline)
 {
-    static const char literal[] = "START TIMELINE: ";
+    TextCursor line;
+    Timeline start_timeline;
 
-    while (reader.position < reader.end)
-    {
-        const char *newline =
-            memchr(reader.position, '\n', (size_t) (reader.end - reader.position));
-        Reader line = reader;
-        expect(&line, literal);
-        if (!line.failed)
-            return take_number(&line, 10, 10) == timeline && !line.failed;
-        if (newline == NULL)
-            return true;
-        reader.position = newline + 1;
-    }
+    while (text_take_line(&text, &line))
+        if (text_take(&line, "START TIMELINE: "))
+            return text_take_u32(&line, &start_timeline) && start_timeline == timeline;
     return true;
 }
 
 void backup_label_parse(const char *text, size_t size, bool *valid, Lsn *redo, Lsn *checkpoint,
                         Timeline *timeline)
 {
-    Reader reader = {text, text + size, false};
+    TextCursor label = {text, text + size};
+    uint32_t segment_high, segment_low;
 
-    expect(&reader, "START WAL LOCATION: ");
-    *redo = take_lsn(&reader);
-    expect(&reader, " (file ");
-    *timeline = take_number(&reader, 16, 8);
-    take_number(&reader, 16, 8);
-    take_number(&reader, 16, 8);
-    expect(&reader, ")\nCHECKPOINT LOCATION: ");
-    *checkpoint = take_lsn(&reader);
-    expect(&reader, "\n");
-    *valid = !reader.failed && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST &&
-             start_timeline_agrees(reader, *timeline);
+    *valid = text_take(&label, "START WAL LOCATION: ") && lsn_take(&label, redo) &&
+             text_take(&label, " (file ") && text_take_hex(&label, 8, timeline) &&
+             text_take_hex(&label, 8, &segment_high) && text_take_hex(&label, 8, &segment_low) &&
+             text_take(&label, ")\nCHECKPOINT LOCATION: ") && lsn_take(&label, checkpoint) &&
+             text_take(&label, "\n") && *redo <= LSN_HIGHEST && *checkpoint <= LSN_HIGHEST &&
+             start_timeline_agrees(label, *timeline);
 }

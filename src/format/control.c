@@ -173,7 +173,7 @@ const char *control_state_name(ControlState state)
 }
 
 /* Padding inside the struct is part of the CRC and stays; behind the struct all is zero. */
-static void finish(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
+static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
 {
     const ControlOffsets *offsets = &version->control;
 
@@ -192,7 +192,7 @@ void control_make_rewound(const Control *source, Lsn min_recovery_point, Timelin
     store_u32(bytes + offsets->min_recovery_timeline, timeline);
     if (source->version->control_time_is_set)
         store_u64(bytes + AT_TIME, (uint64_t) now);
-    finish(source->version, bytes);
+    set_crc(source->version, bytes);
 }
 
 void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
@@ -213,5 +213,5 @@ void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
     store_u64(bytes + offsets->backup_start_point, LSN_INVALID);
     store_u64(bytes + offsets->backup_end_point, LSN_INVALID);
     bytes[offsets->backup_end_required] = 0;
-    finish(version, bytes);
+    set_crc(version, bytes);
 }

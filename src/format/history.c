@@ -1,7 +1,8 @@
 #include "format/history.h"
 
+#include "base/text_cursor.h"
+
 #include <assert.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,88 +16,13 @@ void history_file_name(Timeline timeline, char name[HISTORY_NAME_SIZE])
 
 bool history_file_name_parse(const char *name, Timeline *timeline)
 {
-    if (strlen(name) != HISTORY_NAME_SIZE - 1 || strcmp(name + 8, ".history") != 0)
-        return false;
-    *timeline = 0;
-    for (int i = 0; i < 8; i++)
-    {
-        char digit = name[i];
-        if (digit >= '0' && digit <= '9')
-            *timeline = *timeline << 4 | (uint32_t) (digit - '0');
-        else if (digit >= 'A' && digit <= 'F')
-            *timeline = *timeline << 4 | (uint32_t) (digit - 'A' + 10);
-        else
-            return false;
-    }
-    return *timeline != 0;
+    TextCursor text = text_cursor(name);
+
+    return strspn(name, UPPER_HEX_DIGITS) == 8 && text_take_hex(&text, 8, timeline) &&
+           strcmp(text.position, ".history") == 0 && *timeline != 0;
 }
 
-/* What is left of a line. */
-typedef struct Line
-{
-    const char *position;
-    const char *end;
-} Line;
-
-static bool is_blank(char byte)
-{
-    return byte == ' ' || (byte >= '\t' && byte <= '\r');
-}
-
-static void skip_blanks(Line *line)
-{
-    while (line->position < line->end && is_blank(*line->position))
-        line->position++;
-}
-
-/* A number of 32 bits; false, and the line as it was, where there is none or it is too large. */
-static bool take_number(Line *line, unsigned base, uint32_t *value)
-{
-    const char *position = line->position;
-    uint64_t number = 0;
-
-    for (; position < line->end; position++)
-    {
-        char byte = *position;
-        unsigned digit = base;
-        if (byte >= '0' && byte <= '9')
-            digit = (unsigned) (byte - '0');
-        else if (byte >= 'A' && byte <= 'F')
-            digit = (unsigned) (byte - 'A') + 10;
-        else if (byte >= 'a' && byte <= 'f')
-            digit = (unsigned) (byte - 'a') + 10;
-        if (digit >= base)
-            break;
-        number = number * base + digit;
-        if (number > UINT32_MAX)
-            return false;
-    }
-    if (position == line->position)
-        return false;
-    line->position = position;
-    *value = (uint32_t) number;
-    return true;
-}
-
-/* XXXXXXXX/XXXXXXXX. The rest of the line is a reason for people. */
-static bool take_lsn(Line *line, Lsn *lsn)
-{
-    uint32_t high;
-    uint32_t low;
-
-    skip_blanks(line);
-    if (!take_number(line, 16, &high))
-        return false;
-    if (line->position == line->end || *line->position != '/')
-        return false;
-    line->position++;
-    if (!take_number(line, 16, &low))
-        return false;
-    *lsn = (Lsn) high << 32 | low;
-    return true;
-}
-
-static bool bad_line(const Line *whole, Error *error, const char *what, const char *detail)
+static bool error_line(const TextCursor *whole, Error *error, const char *what, const char *detail)
 {
     size_t size = (size_t) (whole->end - whole->position);
 
@@ -106,26 +32,28 @@ static bool bad_line(const Line *whole, Error *error, const char *what, const ch
     return error_detail(error, "%s", detail);
 }
 
-static bool add_line(Line line, History *history, Error *error)
+static bool add_line(TextCursor line, History *history, Error *error)
 {
-    const Line whole = line;
+    const TextCursor whole = line;
     const HistoryEntry *last = history->count == 0 ? NULL : &history->entries[history->count - 1];
     Timeline timeline;
     Lsn switch_point;
 
-    if (!take_number(&line, 10, &timeline))
-        return bad_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
-    if (!take_lsn(&line, &switch_point))
-        return bad_line(&whole, error, "syntax error",
-                        "Expected a write-ahead log switchpoint location.");
+    if (!text_take_u32(&line, &timeline))
+        return error_line(&whole, error, "syntax error", "Expected a numeric timeline ID.");
+    /* The rest of the line is a reason for people. */
+    text_skip_blanks(&line);
+    if (!lsn_take(&line, &switch_point))
+        return error_line(&whole, error, "syntax error",
+                          "Expected a write-ahead log switchpoint location.");
     /* 0 stands for no end, in the last entry only. */
     if (switch_point == LSN_INVALID || switch_point > LSN_HIGHEST)
-        return bad_line(&whole, error, "invalid data", "No timeline ends there.");
+        return error_line(&whole, error, "invalid data", "No timeline ends there.");
     if (timeline == 0 || (last != NULL && timeline <= last->timeline))
-        return bad_line(&whole, error, "invalid data",
-                        "Timeline IDs must be in increasing sequence.");
+        return error_line(&whole, error, "invalid data",
+                          "Timeline IDs must be in increasing sequence.");
     if (history->count == ENTRIES_MAX)
-        return bad_line(&whole, error, "too many timelines", "The limit is 100000.");
+        return error_line(&whole, error, "too many timelines", "The limit is 100000.");
     history->entries[history->count++] = (HistoryEntry){.timeline = timeline, .end = switch_point};
     return true;
 }
@@ -158,19 +86,16 @@ bool history_parse(Arena *arena, Timeline timeline, const char *text, size_t siz
                    Error *error)
 {
     size_t lines = text == NULL ? 0 : count_lines(text, size);
-    const char *end = text == NULL ? NULL : text + size;
+    TextCursor left = {text, text == NULL ? NULL : text + size};
+    TextCursor line;
 
     history->count = 0;
     history->entries = arena_allocate(arena, ((lines > ENTRIES_MAX ? ENTRIES_MAX : lines) + 1) *
                                                  sizeof(HistoryEntry));
-    for (const char *start = text; start < end;)
+    while (text_take_line(&left, &line))
     {
-        const char *newline = memchr(start, '\n', (size_t) (end - start));
-        Line line = {start, newline == NULL ? end : newline};
-
-        start = newline == NULL ? end : newline + 1;
-        skip_blanks(&line);
-        if (line.position == line.end || *line.position == '#')
+        text_skip_blanks(&line);
+        if (text_at_end(&line) || *line.position == '#')
             continue;
         if (!add_line(line, history, error))
             return false;
@@ -207,6 +132,18 @@ Timeline history_timeline_of_segment(const History *history, Lsn segment_start, 
         if (history->entries[i].begin < segment_end)
             return history->entries[i].timeline;
     return history->entries[0].timeline;
+}
+
+bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end)
+{
+    for (size_t i = 0; i < history->count; i++)
+    {
+        const HistoryEntry *entry = &history->entries[i];
+
+        if (entry->timeline == timeline)
+            return entry->begin < end && (entry->end == LSN_INVALID || entry->end > begin);
+    }
+    return false;
 }
 
 bool history_common(const History *a, const History *b, size_t *index, Lsn *end)

@@ -46,6 +46,9 @@ Timeline history_timeline_at(const History *history, Lsn lsn);
  * segment_end. */
 Timeline history_timeline_of_segment(const History *history, Lsn segment_start, Lsn segment_end);
 
+/* Does the history hold a byte of [begin, end) on this timeline? */
+bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end);
+
 /*
  * The last entry that both have in common (same timeline and begin), by index, and where it ends on
  * the one that leaves it first (LSN_INVALID: both are still on it). False when not even the first

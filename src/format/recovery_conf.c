@@ -1,5 +1,7 @@
 #include "format/recovery_conf.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -62,38 +64,16 @@ void recovery_conf_make(const char *conninfo, Buffer *text)
 }
 
 /*
- * One line of a configuration file: utils/misc/guc-file.l. No string goes on behind the end of its
- * line.
+ * Below, one line of a configuration file without its newline: utils/misc/guc-file.l. No string
+ * goes on behind the end of its line.
  */
-typedef struct Line
-{
-    const char *position;
-    const char *end; /* before the newline */
-} Line;
-
-/* The next line of text from *position on, which is moved behind its newline. */
-static Line next_line(const char **position, const char *end)
-{
-    const char *newline = memchr(*position, '\n', (size_t) (end - *position));
-    Line line = {*position, newline == NULL ? end : newline};
-
-    *position = newline == NULL ? end : newline + 1;
-    return line;
-}
-
-static void skip_blanks(Line *line)
-{
-    while (line->position < line->end &&
-           (*line->position == ' ' || (*line->position >= '\t' && *line->position <= '\r')))
-        line->position++;
-}
 
 /* Is this the name that the line begins with? Then go behind it and the equals sign. */
-static bool take_name(Line *line, const char *name)
+static bool take_name(TextCursor *line, const char *name)
 {
     size_t length = strlen(name);
 
-    skip_blanks(line);
+    text_skip_blanks(line);
     if (length > (size_t) (line->end - line->position) ||
         strncasecmp(line->position, name, length) != 0)
         return false;
@@ -105,15 +85,15 @@ static bool take_name(Line *line, const char *name)
             (unsigned char) next >= 0x80)
             return false; /* a longer name */
     }
-    skip_blanks(line);
+    text_skip_blanks(line);
     if (line->position < line->end && *line->position == '=')
         line->position++;
-    skip_blanks(line);
+    text_skip_blanks(line);
     return true;
 }
 
 /* What stands behind a backslash, up to three octal digits included. */
-static void take_escape(Line *line, Buffer *value)
+static void take_escape(TextCursor *line, Buffer *value)
 {
     static const char letters[] = "bfnrt";
     static const char bytes[] = "\b\f\n\r\t";
@@ -139,7 +119,7 @@ static void take_escape(Line *line, Buffer *value)
 }
 
 /* The text between quotes; false when the closing one is missing. */
-static bool take_quoted(Line *line, Buffer *value)
+static bool take_quoted(TextCursor *line, Buffer *value)
 {
     line->position++; /* the opening quote */
     while (line->position < line->end)
@@ -160,7 +140,7 @@ static bool take_quoted(Line *line, Buffer *value)
     return false;
 }
 
-static bool take_value(Line *line, Buffer *value)
+static bool take_value(TextCursor *line, Buffer *value)
 {
     buffer_clear(value);
     if (line->position == line->end || *line->position == '#')
@@ -175,13 +155,13 @@ static bool take_value(Line *line, Buffer *value)
 
 bool setting_find(const char *text, size_t size, const char *name, Buffer *value)
 {
-    const char *position = text;
+    TextCursor left = {text, text + size};
+    TextCursor line;
     Buffer candidate = {0};
     bool found = false;
 
-    while (position < text + size)
+    while (text_take_line(&left, &line))
     {
-        Line line = next_line(&position, text + size);
         if (!take_name(&line, name) || !take_value(&line, &candidate))
             continue;
         buffer_clear(value);
@@ -193,10 +173,10 @@ bool setting_find(const char *text, size_t size, const char *name, Buffer *value
 }
 
 /* Any name, into a buffer in lower case; then go behind it and the equals sign. */
-static bool take_any_name(Line *line, Buffer *name)
+static bool take_any_name(TextCursor *line, Buffer *name)
 {
     buffer_clear(name);
-    skip_blanks(line);
+    text_skip_blanks(line);
     while (line->position < line->end &&
            (is_letter_or_digit(*line->position) || *line->position == '_' ||
             *line->position == '.' || *line->position == '$'))
@@ -205,39 +185,35 @@ static bool take_any_name(Line *line, Buffer *name)
 
         buffer_append_u8(name, (uint8_t) (byte >= 'A' && byte <= 'Z' ? byte - 'A' + 'a' : byte));
     }
-    skip_blanks(line);
+    text_skip_blanks(line);
     if (line->position < line->end && *line->position == '=')
         line->position++;
-    skip_blanks(line);
+    text_skip_blanks(line);
     return name->size > 0;
 }
 
 bool setting_next(const char **position, const char *end, Buffer *name, Buffer *value)
 {
-    while (*position < end)
-    {
-        Line line = next_line(position, end);
+    TextCursor left = {*position, end};
+    TextCursor line;
+    bool found = false;
 
-        if (take_any_name(&line, name) && take_value(&line, value))
-            return true;
-    }
-    return false;
+    while (!found && text_take_line(&left, &line))
+        found = take_any_name(&line, name) && take_value(&line, value);
+    *position = left.position;
+    return found;
 }
 
 void setting_replace(const char *old, size_t old_size, const char *name, const char *value,
                      Buffer *text)
 {
-    const char *position = old;
+    TextCursor left = {old, old + old_size};
+    TextCursor line;
 
     buffer_clear(text);
-    while (position < old + old_size)
-    {
-        const char *start = position;
-        Line line = next_line(&position, old + old_size);
-        if (take_name(&line, name))
-            continue;
-        buffer_append(text, start, (size_t) (position - start));
-    }
+    for (const char *start = old; text_take_line(&left, &line); start = left.position)
+        if (!take_name(&line, name))
+            buffer_append(text, start, (size_t) (left.position - start));
     if (text->size > 0 && text->bytes[text->size - 1] != '\n')
         buffer_append_u8(text, '\n');
     setting_append(text, name, value);

@@ -1,5 +1,7 @@
 #include "format/relpath.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -7,46 +9,23 @@ static const char *const fork_suffixes[] = {
     [FORK_MAIN] = "", [FORK_FSM] = "_fsm", [FORK_VM] = "_vm", [FORK_INIT] = "_init"};
 #define FORK_COUNT (sizeof(fork_suffixes) / sizeof(fork_suffixes[0]))
 
-static bool take_text(const char **position, const char *text)
+/* An OID or the number of a segment, from 1 on and without leading zeros, as servers print them. */
+static bool take_number(TextCursor *path, uint32_t *number)
 {
-    size_t length = strlen(text);
-
-    if (strncmp(*position, text, length) != 0)
-        return false;
-    *position += length;
-    return true;
-}
-
-/* A decimal number from 1 to 2^32 - 1, without leading zeros, as servers print them. */
-static bool take_number(const char **position, uint32_t *number)
-{
-    const char *digit = *position;
-    uint64_t value = 0;
-
-    if (*digit < '1' || *digit > '9')
-        return false;
-    for (; *digit >= '0' && *digit <= '9'; digit++)
-    {
-        value = value * 10 + (uint64_t) (*digit - '0');
-        if (value > UINT32_MAX)
-            return false;
-    }
-    *position = digit;
-    *number = (uint32_t) value;
-    return true;
+    return !text_at_end(path) && *path->position != '0' && text_take_u32(path, number);
 }
 
 /* [_fork][.segment], to the end of the path. */
-static bool take_fork_and_segment(const char *position, uint8_t *fork, uint32_t *segment)
+static bool take_fork_and_segment(TextCursor path, uint8_t *fork, uint32_t *segment)
 {
     *fork = FORK_MAIN;
     for (uint8_t i = FORK_FSM; i < FORK_COUNT && *fork == FORK_MAIN; i++)
-        if (take_text(&position, fork_suffixes[i]))
+        if (text_take(&path, fork_suffixes[i]))
             *fork = i;
     *segment = 0;
-    if (take_text(&position, ".") && !take_number(&position, segment))
+    if (text_take(&path, ".") && !take_number(&path, segment))
         return false;
-    return *position == '\0';
+    return text_at_end(&path);
 }
 
 void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE])
@@ -55,42 +34,43 @@ void tablespace_version_directory(const Version *version, char name[TABLESPACE_V
 }
 
 /* base/D or pg_tblspc/T/PG_M_C/D, up to the end of the path or a slash. */
-static bool take_database(const Version *version, const char **position, Oid *tablespace,
-                          Oid *database)
+static bool take_database_path(const Version *version, TextCursor *path, Oid *tablespace,
+                               Oid *database)
 {
     char version_directory[TABLESPACE_VERSION_SIZE];
-    const char *here = *position;
+    TextCursor here = *path;
 
-    if (take_text(&here, "base/"))
+    if (text_take(&here, "base/"))
         *tablespace = TABLESPACE_DEFAULT;
     else
     {
         tablespace_version_directory(version, version_directory);
-        if (!take_text(&here, "pg_tblspc/") || !take_number(&here, tablespace) ||
-            !take_text(&here, "/") || !take_text(&here, version_directory) ||
-            !take_text(&here, "/"))
+        if (!text_take(&here, "pg_tblspc/") || !take_number(&here, tablespace) ||
+            !text_take(&here, "/") || !text_take(&here, version_directory) ||
+            !text_take(&here, "/"))
             return false;
     }
-    if (!take_number(&here, database) || (*here != '\0' && *here != '/'))
+    if (!take_number(&here, database) || (!text_at_end(&here) && *here.position != '/'))
         return false;
-    *position = here;
+    *path = here;
     return true;
 }
 
 bool relpath_parse(const Version *version, const char *path, RelationFile *file)
 {
     RelationId *relation = &file->relation;
+    TextCursor text = text_cursor(path);
 
-    if (take_text(&path, "global/"))
+    if (text_take(&text, "global/"))
     {
         relation->tablespace = TABLESPACE_GLOBAL;
         relation->database = 0;
     }
-    else if (!take_database(version, &path, &relation->tablespace, &relation->database) ||
-             !take_text(&path, "/"))
+    else if (!take_database_path(version, &text, &relation->tablespace, &relation->database) ||
+             !text_take(&text, "/"))
         return false;
-    return take_number(&path, &relation->relation) &&
-           take_fork_and_segment(path, &file->fork, &file->segment);
+    return take_number(&text, &relation->relation) &&
+           take_fork_and_segment(text, &file->fork, &file->segment);
 }
 
 void relpath_make(const Version *version, const RelationFile *file, char path[RELPATH_SIZE])
@@ -118,26 +98,23 @@ bool relpath_is_temporary(const Version *version, const char *path)
     uint32_t relation;
     uint32_t segment;
     uint8_t fork;
+    TextCursor text = text_cursor(path);
 
-    if (!take_database(version, &path, &tablespace, &database) || !take_text(&path, "/t"))
+    if (!take_database_path(version, &text, &tablespace, &database) || !text_take(&text, "/t"))
         return false;
     /* Backend numbers count from 0 in 17 and later. */
-    if (!take_text(&path, "0") && !take_number(&path, &backend))
+    if (!text_take(&text, "0") && !take_number(&text, &backend))
         return false;
-    return take_text(&path, "_") && take_number(&path, &relation) &&
-           take_fork_and_segment(path, &fork, &segment);
+    return text_take(&text, "_") && take_number(&text, &relation) &&
+           take_fork_and_segment(text, &fork, &segment);
 }
 
 bool relpath_is_tablespace(const char *path)
 {
+    TextCursor text = text_cursor(path);
     Oid tablespace;
 
-    return take_text(&path, "pg_tblspc/") && take_number(&path, &tablespace) && *path == '\0';
-}
-
-bool relpath_database(const Version *version, const char *path, Oid *tablespace, Oid *database)
-{
-    return take_database(version, &path, tablespace, database);
+    return text_take(&text, "pg_tblspc/") && take_number(&text, &tablespace) && text_at_end(&text);
 }
 
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,

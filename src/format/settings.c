@@ -1,5 +1,6 @@
 #include "format/settings.h"
 
+#include "base/array.h"
 #include "format/recovery_conf.h"
 
 #include <ctype.h>
@@ -12,33 +13,21 @@
 
 /* ---- the list ---- */
 
-static size_t find_place(const Settings *settings, const char *name, bool *found)
+static int compare_setting(const void *name, const void *setting)
 {
-    size_t low = 0, high = settings->count;
+    return strcmp(name, ((const Setting *) setting)->name);
+}
 
-    *found = false;
-    while (low < high)
-    {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, settings->items[middle].name);
-
-        if (order == 0)
-        {
-            *found = true;
-            return middle;
-        }
-        if (order > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+static size_t find_setting(const Settings *settings, const char *name, bool *found)
+{
+    return array_search(name, settings->items, settings->count, sizeof(*settings->items),
+                        compare_setting, found);
 }
 
 const char *settings_value(const Settings *settings, const char *name)
 {
     bool found;
-    size_t place = find_place(settings, name, &found);
+    size_t place = find_setting(settings, name, &found);
 
     return found ? settings->items[place].value : NULL;
 }
@@ -46,7 +35,7 @@ const char *settings_value(const Settings *settings, const char *name)
 void settings_set(Settings *settings, const char *name, const char *value)
 {
     bool found;
-    size_t place = find_place(settings, name, &found);
+    size_t place = find_setting(settings, name, &found);
 
     if (!found && settings->count == SETTINGS_MAX)
     {
@@ -108,8 +97,8 @@ done:
     return result;
 }
 
-static void read_file(Settings *settings, const SettingsReader *reader, const char *path,
-                      int depth);
+static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
+                               int depth);
 
 static bool is_settings_file(const char *name)
 {
@@ -118,8 +107,8 @@ static bool is_settings_file(const char *name)
     return name[0] != '.' && length > 5 && strcmp(name + length - 5, ".conf") == 0;
 }
 
-static void read_directory(Settings *settings, const SettingsReader *reader, const char *path,
-                           int depth)
+static void read_settings_directory(Settings *settings, const SettingsReader *reader,
+                                    const char *path, int depth)
 {
     const char *const *names;
     size_t count;
@@ -127,12 +116,12 @@ static void read_directory(Settings *settings, const SettingsReader *reader, con
     reader->list(reader->context, path, settings->arena, &names, &count);
     for (size_t i = 0; i < count; i++)
         if (is_settings_file(names[i]))
-            read_file(settings, reader, arena_printf(settings->arena, "%s/%s", path, names[i]),
-                      depth + 1);
+            read_settings_file(settings, reader,
+                               arena_printf(settings->arena, "%s/%s", path, names[i]), depth + 1);
 }
 
-static void take(Settings *settings, const SettingsReader *reader, const char *path, int depth,
-                 const char *name, const char *value)
+static void apply_setting(Settings *settings, const SettingsReader *reader, const char *path,
+                          int depth, const char *name, const char *value)
 {
     const bool is_directory = strcmp(name, "include_dir") == 0;
     const char *included;
@@ -151,12 +140,13 @@ static void take(Settings *settings, const SettingsReader *reader, const char *p
     if (included == NULL)
         settings->incomplete = true;
     else if (is_directory)
-        read_directory(settings, reader, included, depth);
+        read_settings_directory(settings, reader, included, depth);
     else
-        read_file(settings, reader, included, depth + 1);
+        read_settings_file(settings, reader, included, depth + 1);
 }
 
-static void read_file(Settings *settings, const SettingsReader *reader, const char *path, int depth)
+static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
+                               int depth)
 {
     Buffer content = {0}, name = {0}, value = {0};
     const char *position, *end;
@@ -173,7 +163,8 @@ static void read_file(Settings *settings, const SettingsReader *reader, const ch
         position = buffer_string(&content);
         end = position + content.size;
         while (setting_next(&position, end, &name, &value))
-            take(settings, reader, path, depth, buffer_string(&name), buffer_string(&value));
+            apply_setting(settings, reader, path, depth, buffer_string(&name),
+                          buffer_string(&value));
     }
     buffer_free(&content);
     buffer_free(&name);
@@ -182,7 +173,7 @@ static void read_file(Settings *settings, const SettingsReader *reader, const ch
 
 void settings_read(Settings *settings, const SettingsReader *reader, const char *path)
 {
-    read_file(settings, reader, path, 0);
+    read_settings_file(settings, reader, path, 0);
 }
 
 /* ---- passwords ---- */

@@ -1,5 +1,7 @@
 #include "format/versions.h"
 
+#include "base/text_cursor.h"
+
 #include <stddef.h>
 #include <stdio.h>
 
@@ -12,36 +14,26 @@
 #define CHECKPOINT_SINCE_10                                                                        \
     {                                                                                              \
         .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .wal_level = OFFSET_NONE, .next_xid_epoch = 20, .next_xid = 24, .next_oid = 28,            \
-        .next_multi = 32, .next_multi_offset = 36, .oldest_xid = 40, .time = 56,                   \
+        .next_xid_epoch = 20, .next_xid = 24, .next_oid = 28, .oldest_xid = 40, .time = 56,        \
         .oldest_active_xid = 72, .size = 80                                                        \
     }
 
-/* 12 to 16: nextXid became nextFullXid (13: nextXid again), 64 bits. */
+/* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. (17 put wal_level into
+ * padding.)
+ */
 #define CHECKPOINT_SINCE_12                                                                        \
     {                                                                                              \
         .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .wal_level = OFFSET_NONE, .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32,   \
-        .next_multi = 36, .next_multi_offset = 40, .oldest_xid = 44, .time = 64,                   \
-        .oldest_active_xid = 80, .size = 88                                                        \
-    }
-
-/* 17, 18: wal_level in what was padding. */
-#define CHECKPOINT_SINCE_17                                                                        \
-    {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .wal_level = 20, .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32,            \
-        .next_multi = 36, .next_multi_offset = 40, .oldest_xid = 44, .time = 64,                   \
-        .oldest_active_xid = 80, .size = 88                                                        \
+        .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32, .oldest_xid = 44,           \
+        .time = 64, .oldest_active_xid = 80, .size = 88                                            \
     }
 
 /* 19: logicalDecodingEnabled at 24, nextMultiOffset has 64 bits. */
 #define CHECKPOINT_SINCE_19                                                                        \
     {                                                                                              \
         .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .wal_level = 20, .next_xid_epoch = OFFSET_NONE, .next_xid = 32, .next_oid = 40,            \
-        .next_multi = 44, .next_multi_offset = 48, .oldest_xid = 56, .time = 72,                   \
-        .oldest_active_xid = 88, .size = 96                                                        \
+        .next_xid_epoch = OFFSET_NONE, .next_xid = 32, .next_oid = 40, .oldest_xid = 56,           \
+        .time = 72, .oldest_active_xid = 88, .size = 96                                            \
     }
 
 /*
@@ -54,11 +46,9 @@
     {                                                                                              \
         .checkpoint_copy = 48, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
         .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
-        .max_worker_processes = 184, .max_wal_senders = OFFSET_NONE, .max_prepared_xacts = 188,    \
-        .max_locks_per_xact = 192, .track_commit_timestamp = 196, .block_size = 216,               \
-        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
-        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
+        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
+        .wal_block_size = 224, .wal_segment_size = 228, .data_checksum_version = 252, .crc = 288,  \
+        .size = 296                                                                                \
     }
 
 /* 11: prevCheckPoint is gone, all is 8 less. */
@@ -66,11 +56,9 @@
     {                                                                                              \
         .checkpoint_copy = 40, .min_recovery_point = 128, .min_recovery_timeline = 136,            \
         .backup_start_point = 144, .backup_end_point = 152, .backup_end_required = 160,            \
-        .wal_level = 164, .wal_log_hints = 168, .max_connections = 172,                            \
-        .max_worker_processes = 176, .max_wal_senders = OFFSET_NONE, .max_prepared_xacts = 180,    \
-        .max_locks_per_xact = 184, .track_commit_timestamp = 188, .block_size = 208,               \
-        .relation_segment_blocks = 212, .wal_block_size = 216, .wal_segment_size = 220,            \
-        .data_checksum_version = 244, .crc = 280, .size = 288                                      \
+        .wal_level = 164, .wal_log_hints = 168, .block_size = 208, .relation_segment_blocks = 212, \
+        .wal_block_size = 216, .wal_segment_size = 220, .data_checksum_version = 244, .crc = 280,  \
+        .size = 288                                                                                \
     }
 
 /* 12 to 17: CheckPoint is 8 more, max_wal_senders. (13 lost float4ByVal, in padding.) */
@@ -78,11 +66,9 @@
     {                                                                                              \
         .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
         .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
-        .max_worker_processes = 184, .max_wal_senders = 188, .max_prepared_xacts = 192,            \
-        .max_locks_per_xact = 196, .track_commit_timestamp = 200, .block_size = 216,               \
-        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
-        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
+        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
+        .wal_block_size = 224, .wal_segment_size = 228, .data_checksum_version = 252, .crc = 288,  \
+        .size = 296                                                                                \
     }
 
 /* 18: default_char_signedness at 256 moves the nonce by one, the CRC by four. */
@@ -90,11 +76,9 @@
     {                                                                                              \
         .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
         .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .max_connections = 180,                            \
-        .max_worker_processes = 184, .max_wal_senders = 188, .max_prepared_xacts = 192,            \
-        .max_locks_per_xact = 196, .track_commit_timestamp = 200, .block_size = 216,               \
-        .relation_segment_blocks = 220, .wal_block_size = 224, .wal_segment_size = 228,            \
-        .data_checksum_version = 252, .crc = 292, .size = 296                                      \
+        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
+        .wal_block_size = 224, .wal_segment_size = 228, .data_checksum_version = 252, .crc = 292,  \
+        .size = 296                                                                                \
     }
 
 /* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
@@ -102,11 +86,9 @@
     {                                                                                              \
         .checkpoint_copy = 40, .min_recovery_point = 144, .min_recovery_timeline = 152,            \
         .backup_start_point = 160, .backup_end_point = 168, .backup_end_required = 176,            \
-        .wal_level = 180, .wal_log_hints = 184, .max_connections = 188,                            \
-        .max_worker_processes = 192, .max_wal_senders = 196, .max_prepared_xacts = 200,            \
-        .max_locks_per_xact = 204, .track_commit_timestamp = 208, .block_size = 224,               \
-        .relation_segment_blocks = 228, .wal_block_size = 236, .wal_segment_size = 240,            \
-        .data_checksum_version = 268, .crc = 308, .size = 312                                      \
+        .wal_level = 180, .wal_log_hints = 184, .block_size = 224, .relation_segment_blocks = 228, \
+        .wal_block_size = 236, .wal_segment_size = 240, .data_checksum_version = 268, .crc = 308,  \
+        .size = 312                                                                                \
     }
 
 /*
@@ -142,13 +124,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
         .excludes_ds_store = false,
         .grantable_file_functions = false,       /* catalog/system_views.sql */
         .control_time_is_set = false,            /* common/controldata_utils.c */
         .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = false,
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_10,
         .control = CONTROL_SINCE_10,
@@ -179,13 +161,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = false,
         .excludes_ds_store = false,
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = false,            /* common/controldata_utils.c */
         .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_10,
         .control = CONTROL_SINCE_11,
@@ -216,13 +198,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = false,
         .excludes_ds_store = false,
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = false,            /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
@@ -253,13 +235,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = false,
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = false,            /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
@@ -290,13 +272,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = false,
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = false,            /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
@@ -327,13 +309,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = true,               /* the same */
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = true,             /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
@@ -364,13 +346,13 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = true,               /* the same */
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = true,             /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
@@ -401,15 +383,15 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_dbname = false,
-        .has_wal_summaries = true,               /* backup/walsummary.c */
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = true,               /* the same */
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = true,             /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
-        .checkpoint = CHECKPOINT_SINCE_17,
+        .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
     {
@@ -438,15 +420,15 @@ static const Version rows[] = {
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
-        .has_wal_summaries = true,               /* backup/walsummary.c */
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = true,               /* the same */
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = true,             /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
-        .checkpoint = CHECKPOINT_SINCE_17,
+        .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_18,
     },
     /* 19rc1. The betas have other numbers and layouts: they get no row. */
@@ -476,13 +458,13 @@ static const Version rows[] = {
         .lsn_padded = true,                      /* access/xlogdefs.h */
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
-        .has_wal_summaries = true,               /* backup/walsummary.c */
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
         .excludes_ds_store = true,               /* the same */
         .grantable_file_functions = true,        /* catalog/system_views.sql */
         .control_time_is_set = true,             /* common/controldata_utils.c */
         .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
+        .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
         .checkpoint = CHECKPOINT_SINCE_19,
         .control = CONTROL_SINCE_19,
@@ -525,12 +507,6 @@ const Version *version_of_wal_magic(uint16_t magic)
     return NULL;
 }
 
-const Version *version_rows(int *count)
-{
-    *count = ROW_COUNT;
-    return rows;
-}
-
 const char *lsn_text(const Version *version, Lsn lsn, char *text)
 {
     if (version->lsn_padded)
@@ -538,4 +514,21 @@ const char *lsn_text(const Version *version, Lsn lsn, char *text)
     else
         snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
     return text;
+}
+
+bool lsn_take(TextCursor *text, Lsn *lsn)
+{
+    TextCursor after = *text;
+    TextCursor more;
+    uint32_t high, low, digit;
+
+    if (!text_take_hex(&after, 8, &high) || !text_take(&after, "/") ||
+        !text_take_hex(&after, 8, &low))
+        return false;
+    more = after;
+    if (text_take_hex(&more, 1, &digit))
+        return false;
+    *text = after;
+    *lsn = (Lsn) high << 32 | low;
+    return true;
 }

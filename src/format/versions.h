@@ -6,6 +6,7 @@
 #define FORMAT_VERSIONS_H
 
 #include "base/error.h"
+#include "base/text_cursor.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,14 +21,16 @@ typedef uint32_t Oid;
 /* No server gets there; a foreign LSN beyond it is refused, so that segments can be added to it. */
 #define LSN_HIGHEST ((Lsn) INT64_MAX)
 
-/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19); LSN_FORMAT is for detail
- * lines of ours. */
+/* Arguments for the conversions "%X/%X" (10 to 18) and "%X/%08X" (19). */
 #define LSN_ARGS(lsn) ((unsigned) ((lsn) >> 32)), ((unsigned) (lsn))
 
 /* An LSN as the row's server prints it; text holds at least LSN_TEXT_SIZE bytes. Returns text. */
 #define LSN_TEXT_SIZE 24
 struct Version;
 const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
+
+/* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
+bool lsn_take(TextCursor *text, Lsn *lsn);
 
 typedef enum RecoverySettings
 {
@@ -39,9 +42,9 @@ typedef enum RecoverySettings
 #define OFFSET_NONE 0xFFFF
 typedef struct CheckPointOffsets
 {
-    uint16_t redo, timeline, previous_timeline, full_page_writes, wal_level;
+    uint16_t redo, timeline, previous_timeline, full_page_writes;
     uint16_t next_xid_epoch; /* OFFSET_NONE: next_xid is a u64 epoch << 32 | xid */
-    uint16_t next_xid, next_oid, next_multi, next_multi_offset, oldest_xid, time, oldest_active_xid;
+    uint16_t next_xid, next_oid, oldest_xid, time, oldest_active_xid;
     uint16_t size;
 } CheckPointOffsets;
 
@@ -49,15 +52,13 @@ typedef struct CheckPointOffsets
 typedef struct ControlOffsets
 {
     uint16_t checkpoint_copy, min_recovery_point, min_recovery_timeline, backup_start_point,
-        backup_end_point, backup_end_required, wal_level, wal_log_hints, max_connections,
-        max_worker_processes, max_wal_senders, max_prepared_xacts, max_locks_per_xact,
-        track_commit_timestamp, block_size, relation_segment_blocks, wal_block_size,
-        wal_segment_size, data_checksum_version, crc, size;
+        backup_end_point, backup_end_required, wal_level, wal_log_hints, block_size,
+        relation_segment_blocks, wal_block_size, wal_segment_size, data_checksum_version, crc, size;
 } ControlOffsets;
 
 typedef struct Version
 {
-    int major;                /* for names of directories and programs only */
+    int major;                /* for names and messages, and to find the row */
     uint32_t control_version; /* pg_control_version, catalog/pg_control.h */
     uint32_t catalog_version; /* catalog_version_no of the release, catalog/catversion.h */
     uint16_t wal_magic;       /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
@@ -82,15 +83,15 @@ typedef struct Version
     uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL */
     bool lsn_padded;                   /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool conninfo_dbname;   /* -R writes dbname (18+) */
-    bool has_wal_summaries; /* pg_wal/summaries (17+) */
-    bool exclusion_lists;   /* contents of pg_replslot etc. are left out (11+); 10 copies them */
+    bool conninfo_dbname; /* -R writes dbname (18+) */
+    bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */
     bool grantable_file_functions; /* 11+; before, superuser only */
     bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
     bool
         has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
+    bool has_jit;                    /* 11+ */
     bool has_transaction_timeout;    /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
@@ -106,8 +107,7 @@ const Version *version_find(uint32_t control_version, uint32_t catalog_version);
 /* The version with that magic number of its WAL; NULL: none. */
 const Version *version_of_wal_magic(uint16_t magic);
 
-/* The row of a major number, or NULL; rows in ascending order for loops. */
+/* The row of a major number, or NULL. */
 const Version *version_of_major(int major);
-const Version *version_rows(int *count);
 
 #endif

@@ -1,5 +1,7 @@
 #include "format/walpage.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +18,7 @@
 #define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
 
 /* " in WAL segment at LSN X, offset N": who knows the file's name adds it as a detail. */
-static bool page_error(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
+static bool error_page(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
 {
     char lsn[LSN_TEXT_SIZE];
 
@@ -41,9 +43,9 @@ static bool check_long_header(const WalShape *shape, const uint8_t *bytes, Lsn p
         return error_set(error, ERROR_FAILED, "%s", what);
     }
     if (load_u32(bytes + AT_SEGMENT_SIZE) != shape->segment_size)
-        return page_error(shape, page_lsn, error, "incorrect segment size");
+        return error_page(shape, page_lsn, error, "incorrect segment size");
     if (load_u32(bytes + AT_BLOCK_SIZE) != shape->block_size)
-        return page_error(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
+        return error_page(shape, page_lsn, error, "incorrect XLOG_BLCKSZ");
     return true;
 }
 
@@ -56,13 +58,13 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     char lsn[LSN_TEXT_SIZE];
 
     if (size < header_size)
-        return page_error(shape, page_lsn, error, "incomplete page header");
+        return error_page(shape, page_lsn, error, "incomplete page header");
 
     uint16_t magic = load_u16(start + AT_MAGIC);
     if (magic != shape->version->wal_magic)
     {
         snprintf(what, sizeof(what), "invalid magic number %04X", magic);
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     page->flags = load_u16(start + AT_FLAGS);
     /* A long header stands at the start of a segment, and nowhere else. */
@@ -71,7 +73,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
         is_long != (header_size == WAL_LONG_HEADER_SIZE))
     {
         snprintf(what, sizeof(what), "invalid info bits %04X", page->flags);
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     if (is_long && !check_long_header(shape, start, page_lsn, error))
         return false;
@@ -81,7 +83,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     {
         snprintf(what, sizeof(what), "unexpected pageaddr %s",
                  lsn_text(shape->version, address, lsn));
-        return page_error(shape, page_lsn, error, what);
+        return error_page(shape, page_lsn, error, what);
     }
     page->timeline = load_u32(start + AT_TIMELINE);
     page->remaining = load_u32(start + AT_REMAINING);
@@ -106,18 +108,20 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
     char lsn[LSN_TEXT_SIZE];
 
     if (is_zero(bytes, size))
-        snprintf(text, WAL_DESCRIPTION_SIZE, "begins with zeros: it was made in advance, or lost");
+        snprintf(text, WAL_DESCRIPTION_SIZE,
+                 "begins with zeros: it was created in advance, or its content is lost");
     else if (magic != shape->version->wal_magic && version_of_wal_magic(magic) != NULL)
         snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of PostgreSQL %d",
                  version_of_wal_magic(magic)->major);
     else if (magic != shape->version->wal_magic)
         snprintf(text, WAL_DESCRIPTION_SIZE,
-                 "does not begin like WAL: it is damaged, or encrypted by a fork of PostgreSQL");
+                 "does not begin with a WAL header: it is damaged, or encrypted by a fork of "
+                 "PostgreSQL");
     else if (load_u64(bytes + AT_SYSTEM_IDENTIFIER) != shape->system_identifier)
         snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of another cluster");
     else
         snprintf(text, WAL_DESCRIPTION_SIZE,
-                 "is an older one that was to be used again: it begins with the WAL of %s",
+                 "is an older segment that was recycled: it begins with the WAL of %s",
                  lsn_text(shape->version, load_u64(bytes + AT_ADDRESS), lsn));
 }
 
@@ -155,32 +159,18 @@ void wal_segment_name(const WalShape *shape, Timeline timeline, uint64_t segment
              (unsigned) (segment % of_xlogid));
 }
 
-static bool hex_u32(const char *digits, uint32_t *value)
-{
-    *value = 0;
-    for (int i = 0; i < 8; i++)
-    {
-        char digit = digits[i];
-        if (digit >= '0' && digit <= '9')
-            *value = *value << 4 | (uint32_t) (digit - '0');
-        else if (digit >= 'A' && digit <= 'F')
-            *value = *value << 4 | (uint32_t) (digit - 'A' + 10);
-        else
-            return false;
-    }
-    return true;
-}
-
 bool wal_segment_name_parse(const WalShape *shape, const char *name, Timeline *timeline,
                             uint64_t *segment)
 {
     uint64_t of_xlogid = POSITIONS_OF_XLOGID / shape->segment_size;
+    TextCursor text = text_cursor(name);
     uint32_t xlogid;
     uint32_t rest;
 
-    if (strlen(name) != WAL_NAME_SIZE - 1)
+    if (strlen(name) != WAL_NAME_SIZE - 1 || strspn(name, UPPER_HEX_DIGITS) != WAL_NAME_SIZE - 1)
         return false;
-    if (!hex_u32(name, timeline) || !hex_u32(name + 8, &xlogid) || !hex_u32(name + 16, &rest))
+    if (!text_take_hex(&text, 8, timeline) || !text_take_hex(&text, 8, &xlogid) ||
+        !text_take_hex(&text, 8, &rest))
         return false;
     /* The last part never reaches the number of segments in an xlogid. */
     if (rest >= of_xlogid || *timeline == 0)

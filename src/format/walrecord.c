@@ -42,7 +42,7 @@ typedef struct Fragments
     uint64_t announced; /* bytes of images and data that must follow the fragments */
 } Fragments;
 
-static inline const uint8_t *take(Fragments *fragments, size_t size)
+static inline const uint8_t *take_fragment_bytes(Fragments *fragments, size_t size)
 {
     const uint8_t *here = fragments->position;
 
@@ -75,7 +75,7 @@ static RelationId relation_at(const uint8_t *bytes)
 }
 
 /* "WHAT at LSN" */
-static bool record_error(const Version *version, Lsn lsn, Error *error, const char *what)
+static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -94,7 +94,7 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     char prev[LSN_TEXT_SIZE];
 
     if (size < WAL_RECORD_HEADER_SIZE)
-        return record_error(version, lsn, error, "incomplete record header");
+        return error_record(version, lsn, error, "incomplete record header");
     header->total_length = u32_at(bytes + AT_TOTAL_LENGTH);
     header->xid = u32_at(bytes + AT_XID);
     header->prev = u64_at(bytes + AT_PREV);
@@ -121,7 +121,7 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
 static __attribute__((noinline)) const char *take_image(const Version *version, uint32_t block_size,
                                                         Fragments *fragments, BlockReference *block)
 {
-    const uint8_t *image = take(fragments, 5);
+    const uint8_t *image = take_fragment_bytes(fragments, 5);
 
     if (image == NULL)
         return "record with invalid length";
@@ -138,7 +138,7 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
         hole_length = block_size - length;
     else if (has_hole)
     {
-        const uint8_t *hole = take(fragments, 2);
+        const uint8_t *hole = take_fragment_bytes(fragments, 2);
         if (hole == NULL)
             return "record with invalid length";
         hole_length = u16_at(hole);
@@ -162,7 +162,7 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
                               Fragments *fragments, const BlockReference *before,
                               BlockReference *block)
 {
-    const uint8_t *start = take(fragments, 3);
+    const uint8_t *start = take_fragment_bytes(fragments, 3);
 
     if (start == NULL)
         return "record with invalid length";
@@ -192,7 +192,7 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     }
     if ((flags & BLOCK_SAME_REL) == 0)
     {
-        const uint8_t *relation = take(fragments, RELATION_ID_SIZE);
+        const uint8_t *relation = take_fragment_bytes(fragments, RELATION_ID_SIZE);
         if (relation == NULL)
             return "record with invalid length";
         block->relation = relation_at(relation);
@@ -202,7 +202,7 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
     else
         block->relation = before->relation;
 
-    const uint8_t *number = take(fragments, 4);
+    const uint8_t *number = take_fragment_bytes(fragments, 4);
     if (number == NULL)
         return "record with invalid length";
     block->block = u32_at(number);
@@ -233,25 +233,25 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
         switch (id)
         {
         case FRAGMENT_DATA_SHORT:
-            if ((field = take(fragments, 1)) == NULL)
+            if ((field = take_fragment_bytes(fragments, 1)) == NULL)
                 return "record with invalid length";
             record->data_size = field[0];
             fragments->announced += record->data_size;
             return NULL;
         case FRAGMENT_DATA_LONG:
-            if ((field = take(fragments, 4)) == NULL)
+            if ((field = take_fragment_bytes(fragments, 4)) == NULL)
                 return "record with invalid length";
             record->data_size = u32_at(field);
             fragments->announced += record->data_size;
             return NULL;
         case FRAGMENT_ORIGIN:
-            if (take(fragments, 2) == NULL)
+            if (take_fragment_bytes(fragments, 2) == NULL)
                 return "record with invalid length";
             break;
         case FRAGMENT_TOPLEVEL_XID:
             if (!version->record_toplevel_xid)
                 return "invalid block_id 252";
-            if (take(fragments, 4) == NULL)
+            if (take_fragment_bytes(fragments, 4) == NULL)
                 return "record with invalid length";
             break;
         default:
@@ -268,25 +268,13 @@ static uint32_t record_crc(const uint8_t *bytes, size_t size)
                          AT_CRC);
 }
 
-bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes, size_t size,
-                     Lsn lsn, WalRecord *record, Error *error)
-{
-    WalRecordHeader header;
-
-    if (!walrecord_header_parse(version, bytes, size, lsn, &header, error))
-        return false;
-    if (header.total_length != size)
-        return record_error(version, lsn, error, "record with invalid length");
-    return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
-}
-
 bool walrecord_decode(const Version *version, uint32_t block_size, const WalRecordHeader *header,
                       const uint8_t *bytes, Lsn lsn, WalRecord *record, Error *error)
 {
     size_t size = header->total_length;
 
     if (record_crc(bytes, size) != header->crc)
-        return record_error(version, lsn, error,
+        return error_record(version, lsn, error,
                             "incorrect resource manager data checksum in record");
 
     /* Member by member: there are 33 blocks, and most records use one. */
@@ -305,7 +293,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
     if (wrong == NULL && (uint64_t) (fragments.end - fragments.position) != fragments.announced)
         wrong = "record with invalid length";
     if (wrong != NULL)
-        return record_error(version, lsn, error, wrong);
+        return error_record(version, lsn, error, wrong);
     record->data = bytes + size - record->data_size; /* main data is last */
     return true;
 }
@@ -348,7 +336,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define ORIGIN_SIZE 16       /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
-static bool payload_error(const Version *version, const WalRecord *record, Error *error)
+static bool error_payload(const Version *version, const WalRecord *record, Error *error)
 {
     char lsn[LSN_TEXT_SIZE];
 
@@ -709,7 +697,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
         break;
     }
     if (event->kind != WAL_EVENT_NONE && (cursor.failed || cursor_left(&cursor) != 0))
-        return payload_error(version, record, error);
+        return error_payload(version, record, error);
     return true;
 }
 

@@ -89,16 +89,9 @@ MUST_CHECK bool walrecord_header_parse(const Version *version, const uint8_t *by
                                        Lsn lsn, WalRecordHeader *header, Error *error);
 
 /*
- * Parse a whole record of `size` == total_length bytes at lsn: header, CRC, block headers, data.
- * Fails on a CRC that is wrong and on anything that DecodeXLogRecord of the version refuses;
- * block_size is that of data pages.
- */
-MUST_CHECK bool walrecord_parse(const Version *version, uint32_t block_size, const uint8_t *bytes,
-                                size_t size, Lsn lsn, WalRecord *record, Error *error);
-
-/*
- * What walrecord_parse does behind walrecord_header_parse, for who has called that: header is what
- * it found in bytes, of which header->total_length are there.
+ * Parse the rest of a record, whose header walrecord_header_parse found in bytes, of which
+ * header->total_length are there: CRC, block headers, data. Fails on a CRC that is wrong and on
+ * anything that DecodeXLogRecord of the version refuses; block_size is that of data pages.
  */
 MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size,
                                  const WalRecordHeader *header, const uint8_t *bytes, Lsn lsn,

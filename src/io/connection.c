@@ -67,12 +67,12 @@ static void ignore_notice(void *argument, const PGresult *result)
  * asked to cancel it, which would need a new connection and could block; it ends at the next row,
  * when it finds the connection closed.
  */
-static void abandon(Connection *connection)
+static void abandon_query(Connection *connection)
 {
     connection->unusable = true;
 }
 
-static bool lost(Connection *connection, Error *error)
+static bool error_lost(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -82,7 +82,7 @@ static bool lost(Connection *connection, Error *error)
 }
 
 /* What TLS has unpacked already cannot be waited for at the socket: hence once more. */
-static bool read_what_came(Connection *connection)
+static bool consume_input(Connection *connection)
 {
     return PQconsumeInput(connection->pg) &&
            (!PQsslInUse(connection->pg) || PQconsumeInput(connection->pg));
@@ -101,12 +101,12 @@ static bool wait_for_server(Connection *connection, Error *error)
     int ready;
 
     if (unsent < 0)
-        return lost(connection, error);
+        return error_lost(connection, error);
     if (unsent > 0)
         waited.events |= POLLOUT;
     if (!stop_check(error))
     {
-        abandon(connection);
+        abandon_query(connection);
         return false;
     }
     ready = poll(&waited, 1, milliseconds);
@@ -116,12 +116,12 @@ static bool wait_for_server(Connection *connection, Error *error)
         connection->silent_milliseconds = 0;
     else
         connection->silent_milliseconds += milliseconds;
-    if (!read_what_came(connection))
-        return lost(connection, error);
+    if (!consume_input(connection))
+        return error_lost(connection, error);
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
         return true;
-    abandon(connection);
+    abandon_query(connection);
     return error_set(error, ERROR_RETRY,
                      "connection to the source server was lost: no answer within %g s",
                      connection->silence_milliseconds_max / 1e3);
@@ -152,7 +152,7 @@ static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
         rate_take(connection->rate, result_bytes(result), error))
         return true;
     PQclear(result);
-    abandon(connection);
+    abandon_query(connection);
     return false;
 }
 
@@ -171,8 +171,8 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
-static bool query_failed(const Connection *connection, const PGresult *result, const char *sql,
-                         const char *place, Error *error)
+static bool error_query(const Connection *connection, const PGresult *result, const char *sql,
+                        const char *place, Error *error)
 {
     char message[4096];
 
@@ -198,11 +198,12 @@ static bool check_one_value(const PGresult *result, const char *sql, bool *found
 
 static bool is_usable(const Connection *connection, Error *error)
 {
-    return !connection->unusable ||
-           error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    if (connection->unusable)
+        return error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    return true;
 }
 
-static bool could_not_send(Connection *connection, Error *error)
+static bool error_not_sent(Connection *connection, Error *error)
 {
     char message[2048];
 
@@ -216,8 +217,9 @@ static bool send_query(Connection *connection, const char *sql, int count,
 {
     if (!is_usable(connection, error))
         return false;
-    return PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary) ||
-           could_not_send(connection, error);
+    if (!PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 /* Take the last result of what was sent, which is not an error. The caller frees it. */
@@ -244,7 +246,7 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
         status = PQresultStatus(*result);
     if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
         return true;
-    query_failed(connection, *result, sql, place, error);
+    error_query(connection, *result, sql, place, error);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
     PQclear(*result);
@@ -262,11 +264,10 @@ static bool run_query(Connection *connection, const char *sql, int count,
  * What each transaction begins with. All is local to it: through a pooler the next client gets this
  * server connection as it was. The timeouts come first, they count for what follows.
  */
-static void make_begin_sql(Connection *connection)
+static void make_begin_sql(Connection *connection, const char *settings)
 {
     /* File names arrive as the bytes that they are. */
     const char *encoding = PQparameterStatus(connection->pg, "server_encoding");
-    const int version = PQserverVersion(connection->pg);
 
     if (encoding == NULL || strchr(encoding, '\'') != NULL)
         encoding = "SQL_ASCII";
@@ -275,16 +276,14 @@ static void make_begin_sql(Connection *connection)
              "SET LOCAL statement_timeout = 0; "
              "SET LOCAL lock_timeout = 0; "
              "SET LOCAL idle_in_transaction_session_timeout = 0; "
-             "%s%s"
+             "%s"
              "SET LOCAL work_mem = '8MB'; " /* the names of a directory of 100,000 files */
              "SET LOCAL search_path = ''; "
              "SET LOCAL client_encoding = '%.60s'; "
              "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
              "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
              "::pg_catalog.int8::pg_catalog.text",
-             version >= 170000 ? "SET LOCAL transaction_timeout = 0; " : "",
-             version >= 110000 ? "SET LOCAL jit = off; " : "", /* slow for one listing */
-             encoding);
+             settings, encoding);
 }
 
 bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
@@ -296,7 +295,7 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQuery(connection->pg, connection->begin_sql))
-        return could_not_send(connection, error);
+        return error_not_sent(connection, error);
     if (!last_result(connection, "BEGIN", "in", &result, error))
         return false;
     ok = check_one_value(result, connection->begin_sql, &found, error);
@@ -308,14 +307,13 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
 void connection_end(Connection *connection)
 {
     PGresult *result;
-    Error ignored;
 
     /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
     if (connection->unusable)
         return;
     if (!PQsendQuery(connection->pg, "ROLLBACK"))
         connection->unusable = true;
-    else if (last_result(connection, "ROLLBACK", "in", &result, &ignored))
+    else if (last_result(connection, "ROLLBACK", "in", &result, NULL))
         PQclear(result);
     else
         connection->unusable = true;
@@ -341,7 +339,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
                                    connect_silence_milliseconds(retry_timeout_seconds)};
     PQsetNoticeReceiver(pg, ignore_notice, NULL);
     PQsetnonblocking(pg, 1); /* sending may hang as well */
-    make_begin_sql(connection);
+    make_begin_sql(connection, "");
     return connection;
 }
 
@@ -370,6 +368,11 @@ void connection_close(Connection *connection)
 double connection_silent_seconds(const Connection *connection)
 {
     return connection->silent_milliseconds / 1e3;
+}
+
+void connection_begin_with(Connection *connection, const char *settings)
+{
+    make_begin_sql(connection, settings);
 }
 
 int connection_server_version(const Connection *connection)
@@ -427,8 +430,8 @@ bool connection_bytes(Connection *connection, const char *sql, int count,
 }
 
 /* Hand over the rows of one result, one in single-row mode. */
-static bool hand_over_rows(const PGresult *result, bool binary, int column_count, ConnectionRow row,
-                           void *context, Error *error)
+static bool deliver_rows(const PGresult *result, bool binary, int column_count, ConnectionRow row,
+                         void *context, Error *error)
 {
     ConnectionValue values[COLUMNS_MAX];
 
@@ -453,12 +456,11 @@ static bool hand_over_rows(const PGresult *result, bool binary, int column_count
 }
 
 /* Take what is left of a query that failed, so that the connection can be used for the next one. */
-static void drain(Connection *connection)
+static void discard_results(Connection *connection)
 {
     PGresult *result;
-    Error ignored;
 
-    while (next_result(connection, &result, &ignored) && result != NULL)
+    while (next_result(connection, &result, NULL) && result != NULL)
         PQclear(result);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
@@ -471,7 +473,7 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
     assert(column_count > 0 && column_count <= COLUMNS_MAX);
     if (!PQsetSingleRowMode(connection->pg))
     {
-        abandon(connection);
+        abandon_query(connection);
         return error_set(error, ERROR_FAILED, "could not set libpq connection to single row mode");
     }
     for (;;)
@@ -486,19 +488,19 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
-            query_failed(connection, result, sql, "on", error);
+            error_query(connection, result, sql, "on", error);
             PQclear(result);
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
-                drain(connection);
+                discard_results(connection);
             else
-                abandon(connection);
+                abandon_query(connection);
             return false;
         }
-        ok = hand_over_rows(result, binary, column_count, row, context, error);
+        ok = deliver_rows(result, binary, column_count, row, context, error);
         PQclear(result);
         if (!ok)
         {
-            abandon(connection);
+            abandon_query(connection);
             return false;
         }
     }
@@ -516,15 +518,20 @@ bool connection_pipeline_begin(Connection *connection, Error *error)
 {
     if (!is_usable(connection, error))
         return false;
-    return PQenterPipelineMode(connection->pg) || could_not_send(connection, error);
+    if (!PQenterPipelineMode(connection->pg))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 /* Each with a synchronization point of its own: the server sends an answer as soon as it has it. */
 bool connection_pipeline_send(Connection *connection, const char *sql, int count,
                               const char *const *parameters, Error *error)
 {
-    return send_query(connection, sql, count, parameters, true, error) &&
-           (PQpipelineSync(connection->pg) || could_not_send(connection, error));
+    if (!send_query(connection, sql, count, parameters, true, error))
+        return false;
+    if (!PQpipelineSync(connection->pg))
+        return error_not_sent(connection, error);
+    return true;
 }
 
 bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
@@ -538,12 +545,16 @@ bool connection_pipeline_rows(Connection *connection, const char *sql, int colum
         return false;
     status = PQresultStatus(result);
     PQclear(result);
-    return status == PGRES_PIPELINE_SYNC || lost(connection, error);
+    if (status != PGRES_PIPELINE_SYNC)
+        return error_lost(connection, error);
+    return true;
 }
 
 bool connection_pipeline_end(Connection *connection, Error *error)
 {
-    return PQexitPipelineMode(connection->pg) || lost(connection, error);
+    if (!PQexitPipelineMode(connection->pg))
+        return error_lost(connection, error);
+    return true;
 }
 
 bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error)

@@ -49,6 +49,10 @@ bool connection_attempts_go_on(void);
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
 
+/* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
+ * settings that not every server knows. */
+void connection_begin_with(Connection *connection, const char *settings);
+
 /* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
 void connection_limit_rate(Connection *connection, Rate *rate);
 
@@ -120,7 +124,7 @@ MUST_CHECK bool connection_pipeline_rows(Connection *connection, const char *sql
                                          ConnectionRow row, void *context, Error *error);
 MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
-/* int4 and int8 of a binary row; fails unless size fits. */
+/* An int4 or int8 of a binary row; NULL and any other size are errors. */
 MUST_CHECK bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error);
 
 /* Append value as an element of a PostgreSQL array literal, quoted. */

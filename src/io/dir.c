@@ -71,8 +71,8 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
 static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Error *error);
 
 /* Go into the directory at walk->path. */
-static bool descend(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
-                    Error *error)
+static bool walk_subdirectory(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
+                              Error *error)
 {
     int fd;
     bool ok;
@@ -92,8 +92,8 @@ static bool descend(Walk *walk, int parent_fd, const char *name, bool followed, 
 }
 
 /* Say what the entry is. *found is false if it has vanished. */
-static bool inspect(const Walk *walk, int fd, const char *name, DirEntry *entry,
-                    struct stat *status, char link_target[PATH_MAX], bool *found, Error *error)
+static bool stat_entry(const Walk *walk, int fd, const char *name, DirEntry *entry,
+                       struct stat *status, char link_target[PATH_MAX], bool *found, Error *error)
 {
     struct stat followed;
     ssize_t length;
@@ -140,7 +140,7 @@ static bool walk_entry(Walk *walk, int fd, const char *name, int depth, Error *e
     bool found;
     bool into = true;
 
-    if (!inspect(walk, fd, name, &entry, &status, link_target, &found, error))
+    if (!stat_entry(walk, fd, name, &entry, &status, link_target, &found, error))
         return false;
     if (!found)
         return true;
@@ -148,7 +148,7 @@ static bool walk_entry(Walk *walk, int fd, const char *name, int depth, Error *e
         return false;
     if (!into || !S_ISDIR(status.st_mode))
         return true;
-    return descend(walk, fd, name, entry.followed, depth, error);
+    return walk_subdirectory(walk, fd, name, entry.followed, depth, error);
 }
 
 /* Visit all in the directory open as fd, whose path is the first path_length bytes of walk->path.
@@ -268,14 +268,20 @@ static bool remove_entry(int parent_fd, const char *name, const char *path, int 
         return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep", path,
                          DEPTH_MAX);
     if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    {
+        if (!is_vanished(errno))
+            return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+        return true;
+    }
     if (!S_ISDIR(status.st_mode))
         return file_remove_at(parent_fd, name, path, error);
     removal.fd = open_directory(parent_fd, name, false);
     if (removal.fd < 0)
-        return is_vanished(errno) ||
-               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    {
+        if (!is_vanished(errno))
+            return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+        return true;
+    }
     ok = remove_content(&removal, error);
     file_close(removal.fd);
     return ok && file_remove_directory_at(parent_fd, name, path, error);

@@ -1,5 +1,8 @@
 /*
- * Walk the files below a directory, never out of it through a link.
+ * Walk the files below a directory, list the names in it, remove it with all below it.
+ *
+ * A link is followed where it is the path given to dir_walk or dir_names (or part of that path),
+ * and in a walk where the caller's DirFollow says so. All others are visited as links.
  */
 #ifndef IO_DIR_H
 #define IO_DIR_H
@@ -22,13 +25,14 @@ typedef struct DirEntry
  * directory. */
 typedef bool (*DirVisitor)(void *context, const DirEntry *entry, bool *descend, Error *error);
 
-/* Should the link to a directory at this relative path be walked into (pg_wal, pg_tblspc/16400)? */
+/* Should the link at this relative path be walked into, if it leads to a directory (pg_wal,
+ * pg_tblspc/16400)? */
 typedef bool (*DirFollow)(void *context, const char *path);
 
 /*
- * Visit everything below root, a directory before its content, in no particular order. What
- * vanishes meanwhile is passed over. follow may be NULL. Depth is limited to 64, paths to
- * PATH_SIZE.
+ * Visit everything below root, a directory before its content, otherwise in no particular order.
+ * Entries that vanish in the meantime are passed over. follow NULL: no link is followed. It is an
+ * error if directories are nested more than 64 deep, or a path does not fit into PATH_SIZE bytes.
  */
 MUST_CHECK bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context,
                          Error *error);
@@ -40,8 +44,9 @@ MUST_CHECK bool dir_names(const char *path, DirNameVisitor visit, void *context,
                           Error *error);
 
 /*
- * Remove path and all below it. No link at path or below is followed, also one that is put there in
- * the meantime. Missing: fine. _at: what name is in an open directory; path is for messages.
+ * Remove path and all below it. A link at path or below it is removed itself and not followed, even
+ * if it is put there in the meantime. Missing: fine. _at: what name is in an open directory; path
+ * is for messages.
  */
 MUST_CHECK bool dir_remove_tree(const char *path, Error *error);
 MUST_CHECK bool dir_remove_tree_at(int parent_fd, const char *name, const char *path, Error *error);

@@ -44,9 +44,7 @@ bool durable_replace(const char *path, const char *temporary_path, const void *b
     if (!write_new_file(temporary_path, bytes, size, mode, error) ||
         !file_rename(temporary_path, path, error))
     {
-        Error ignored; /* the first error is the one to tell */
-
-        (void) !file_remove(temporary_path, &ignored);
+        (void) !file_remove(temporary_path, NULL); /* the first error is the one to tell */
         return false;
     }
     return durable_sync_parent(path, error);

@@ -1,5 +1,6 @@
 /*
- * Open, read, write, sync, rename, remove: no other file makes these calls.
+ * Open, read, write, sync, rename, remove one file. What works on directories, processes or the
+ * place of a file is beside it in src/io; no other folder changes files of a cluster.
  *
  * All paths are as given, relative ones to the working directory; messages name them as given
  * ("could not open file \"%s\": %m" and the like, the original's wording). EINTR is handled, short
@@ -27,7 +28,8 @@ void file_set_modes(bool group_access);
 mode_t file_mode(void);
 mode_t directory_mode(void);
 
-/* Open for reading (O_CLOEXEC). -1 on failure; a missing file is an error unless found is given. */
+/* Open for reading; *fd is -1 on failure. A missing file is an error if found is NULL, else *found
+ * is false. */
 MUST_CHECK bool file_open_read(const char *path, int *fd, bool *found, Error *error);
 
 /* Open an existing file for reading and writing. */
@@ -40,7 +42,8 @@ MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 /* Create or open without truncation, for writing and reading. */
 MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
 
-/* Close; fd may be -1. A failing close after writes is an error where that matters. */
+/* Close; fd may be -1. Errors are ignored: a file that was written is synced before, where that
+ * matters. */
 void file_close(int fd);
 
 /* Read up to size bytes at offset; *length is less than size only at the end of the file. */

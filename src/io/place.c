@@ -82,17 +82,16 @@ const char *place_below(const char *path, const char *directory)
 {
     char part[PLACE_PATH_SIZE];
     Place wanted, place;
-    Error ignored;
     bool found;
 
-    if (path[0] != '/' || !place_find(directory, &wanted, &found, &ignored) || !found)
+    if (path[0] != '/' || !place_find(directory, &wanted, &found, NULL) || !found)
         return NULL;
     for (size_t length = strlen(path); length > 0; length--)
     {
         if (path[length] != '/' || length >= sizeof(part))
             continue;
         snprintf(part, sizeof(part), "%.*s", (int) length, path);
-        if (place_find(part, &place, &found, &ignored) && found && place_same(&place, &wanted))
+        if (place_find(part, &place, &found, NULL) && found && place_same(&place, &wanted))
             return path + length + 1;
     }
     return NULL;
@@ -129,7 +128,7 @@ const char *obstacle_text(Obstacle obstacle)
         [OBSTACLE_NONE] = "",
         [OBSTACLE_IMMUTABLE] = "it is immutable",
         [OBSTACLE_APPEND_ONLY] = "it may only be appended to",
-        [OBSTACLE_MOUNTED] = "it is mounted there",
+        [OBSTACLE_MOUNTED] = "it is a mount point",
     };
 
     return texts[obstacle];

@@ -25,11 +25,10 @@ extern char **environ;
  * it in another process group, and Ctrl-C comes to all that we have started. */
 static bool is_at_terminal(void)
 {
-    Error ignored;
     bool found, result;
     int fd = -1;
 
-    if (!file_open_read("/dev/tty", &fd, &found, &ignored) || !found)
+    if (!file_open_read("/dev/tty", &fd, &found, NULL) || !found)
         return false;
     result = tcgetpgrp(fd) == getpgrp();
     file_close(fd);
@@ -47,7 +46,8 @@ static void end_child(pid_t pid)
  * quiet, /dev/null. Our other descriptors are all O_CLOEXEC. It leads a process group of its own,
  * so that what it has started ends with it; but not at a terminal.
  */
-static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid, Error *error)
+static bool start_child(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid,
+                        Error *error)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -90,7 +90,7 @@ static bool spawn(const char *const *arguments, int stdout_fd, bool quiet, pid_t
  * Wait for the child. When a stop is requested it, and what it has started, are asked to end as
  * well; the error is then the stop's. Polls, because the signal may arrive in another thread.
  */
-static bool wait_for(pid_t pid, int *wait_status, Error *error)
+static bool wait_for_child(pid_t pid, int *wait_status, Error *error)
 {
     long milliseconds = 1;
     bool stopped = false;
@@ -116,7 +116,7 @@ static bool wait_for(pid_t pid, int *wait_status, Error *error)
 }
 
 /* Read fd to its end. */
-static bool collect(int fd, const char *command, Buffer *output, Error *error)
+static bool read_output(int fd, const char *command, Buffer *output, Error *error)
 {
     const size_t before = output->size;
     char bytes[4096];
@@ -149,7 +149,6 @@ static bool collect(int fd, const char *command, Buffer *output, Error *error)
 bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *wait_status,
                  Error *error)
 {
-    Error wait_error;
     bool collected;
     bool waited;
     int ends[2];
@@ -157,20 +156,20 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not create pipe");
-    if (!spawn(arguments, ends[1], quiet, &pid, error))
+    if (!start_child(arguments, ends[1], quiet, &pid, error))
     {
         file_close(ends[0]);
         file_close(ends[1]);
         return false;
     }
     file_close(ends[1]);
-    collected = collect(ends[0], arguments[0], output, error);
+    collected = read_output(ends[0], arguments[0], output, error);
     file_close(ends[0]);
     if (!collected)
         end_child(pid);
 
     /* Waited for in any case; the first error is the one to tell. */
-    waited = wait_for(pid, wait_status, collected ? error : &wait_error);
+    waited = wait_for_child(pid, wait_status, collected ? error : NULL);
     return collected && waited;
 }
 
@@ -179,7 +178,8 @@ bool process_shell(const char *command, int *wait_status, Error *error)
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     pid_t pid;
 
-    return spawn(arguments, STDERR_FILENO, false, &pid, error) && wait_for(pid, wait_status, error);
+    return start_child(arguments, STDERR_FILENO, false, &pid, error) &&
+           wait_for_child(pid, wait_status, error);
 }
 
 void process_describe(int wait_status, char *out, size_t size)

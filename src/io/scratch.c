@@ -1,8 +1,10 @@
 #include "io/scratch.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "io/dir.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,11 @@
 #define PREFIX "pg_rewind-dry-run."
 #define RANDOM_PART "XXXXXX" /* mkdtemp's */
 #define ATTEMPTS_MAX 100
+#define REMOVALS_MAX 50
+#define REMOVAL_PAUSE_MILLISECONDS 100
 
 /* The directory that name is in the directory open as parent_fd, never what a link leads to. */
-static int open_own(int parent_fd, const char *name)
+static int open_own_directory(int parent_fd, const char *name)
 {
     const int fd =
         openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -28,7 +32,7 @@ static int open_own(int parent_fd, const char *name)
 }
 
 /* Is it still there under its name? Only its owner can have put something else there. */
-static bool is_named(int parent_fd, const char *name, int fd)
+static bool directory_has_name(int parent_fd, const char *name, int fd)
 {
     struct stat named, opened;
 
@@ -36,12 +40,11 @@ static bool is_named(int parent_fd, const char *name, int fd)
            named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
-static bool lock(int fd, const char *path, bool *supported)
+static bool lock_directory(int fd, const char *path, bool *supported)
 {
     bool locked;
-    Error ignored;
 
-    return file_lock(fd, path, &locked, supported, &ignored) && locked;
+    return file_lock(fd, path, &locked, supported, NULL) && locked;
 }
 
 /* ---- What killed processes have left ---- */
@@ -63,10 +66,10 @@ static bool remove_stale(void *context, const char *name, Error *error)
     if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART) ||
         !path_join(path, sizeof(path), parent->path, name, error))
         return true;
-    fd = open_own(parent->fd, name);
+    fd = open_own_directory(parent->fd, name);
     if (fd < 0)
         return true;
-    if (lock(fd, path, &supported) && is_named(parent->fd, name, fd) &&
+    if (lock_directory(fd, path, &supported) && directory_has_name(parent->fd, name, fd) &&
         !dir_remove_tree_at(parent->fd, name, path, error))
         log_debug("%s", error->message);
     file_close(fd);
@@ -76,7 +79,7 @@ static bool remove_stale(void *context, const char *name, Error *error)
 /* ---- A new one ---- */
 
 /* Others may make files there, but not put theirs in the place of ours. */
-static bool check_parent(const char *path, Error *error)
+static bool check_sticky_bit(const char *path, Error *error)
 {
     struct stat status;
 
@@ -90,7 +93,7 @@ static bool check_parent(const char *path, Error *error)
 }
 
 /* *fd -1: whoever removes stale ones was faster than our lock. */
-static bool make_one(const Parent *parent, char path[PATH_SIZE], int *fd, Error *error)
+static bool make_directory(const Parent *parent, char path[PATH_SIZE], int *fd, Error *error)
 {
     const char *name;
     bool supported = true;
@@ -101,8 +104,9 @@ static bool make_one(const Parent *parent, char path[PATH_SIZE], int *fd, Error 
         return error_set_errno(error, ERROR_FAILED, "could not create a directory in \"%s\"",
                                parent->path);
     name = strrchr(path, '/') + 1;
-    *fd = open_own(parent->fd, name);
-    if (*fd >= 0 && (lock(*fd, path, &supported) || !supported) && is_named(parent->fd, name, *fd))
+    *fd = open_own_directory(parent->fd, name);
+    if (*fd >= 0 && (lock_directory(*fd, path, &supported) || !supported) &&
+        directory_has_name(parent->fd, name, *fd))
         return true;
     file_close(*fd);
     *fd = -1;
@@ -112,19 +116,30 @@ static bool make_one(const Parent *parent, char path[PATH_SIZE], int *fd, Error 
 bool scratch_make(const char *parent_path, char path[PATH_SIZE], int *lock_fd, Error *error)
 {
     Parent parent = {.path = parent_path, .fd = -1};
-    bool ok =
-        check_parent(parent_path, error) && file_open_read(parent_path, &parent.fd, NULL, error);
-    Error ignored;
+    bool ok = check_sticky_bit(parent_path, error) &&
+              file_open_read(parent_path, &parent.fd, NULL, error);
+    Error failure;
 
     *lock_fd = -1;
-    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &ignored))
-        log_debug("%s", ignored.message);
+    if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &failure))
+        log_debug("%s", failure.message);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
-        ok = make_one(&parent, path, lock_fd, error);
+        ok = make_directory(&parent, path, lock_fd, error);
     if (ok && *lock_fd < 0)
         ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", path);
     file_close(parent.fd);
     if (!ok)
         error_hint(error, "Set TMPDIR to a directory of your own.");
     return ok;
+}
+
+bool scratch_remove(const char *path, Error *error)
+{
+    Error stopped;
+
+    for (int i = 1; !dir_remove_tree(path, error); i++)
+        if (error->error_number != ENOTEMPTY || i == REMOVALS_MAX ||
+            !stop_pause(REMOVAL_PAUSE_MILLISECONDS, &stopped))
+            return false;
+    return true;
 }

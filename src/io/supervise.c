@@ -28,7 +28,7 @@ pid_t supervise_caller(void)
     return caller != 0 ? caller : getppid();
 }
 
-static void hand_on(int number)
+static void forward_signal(int number)
 {
     const int before = errno;
 
@@ -49,9 +49,9 @@ static bool asks_for_stop(int number)
 }
 
 /* What is ignored stays so. */
-static void hand_on_stops(void)
+static void forward_stop_signals(void)
 {
-    struct sigaction action = {.sa_handler = hand_on};
+    struct sigaction action = {.sa_handler = forward_signal};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < STOP_COUNT; i++)
@@ -64,7 +64,7 @@ static void hand_on_stops(void)
 }
 
 /* As if this process had been the one that was hit. */
-static void die_of(int number)
+static void die_of_signal(int number)
 {
     sigset_t set;
 
@@ -125,7 +125,7 @@ static bool run_child(SupervisedWork work, void *context, bool last, int *wait_s
 }
 
 /* Ends early with a signal. */
-static void pause_for(int seconds)
+static void pause_before_retry(int seconds)
 {
     struct timespec pause = {.tv_sec = seconds};
 
@@ -133,15 +133,15 @@ static void pause_for(int seconds)
         nanosleep(&pause, NULL);
 }
 
-static void say_killed(int number)
+static void log_killed_child(int number)
 {
     Error error;
 
     error_set(&error, ERROR_FAILED, "the process that did the work was terminated by signal %d: %s",
               number, strsignal(number));
     error_hint(&error,
-               "Run the same command again: it finishes what was begun, or begins anew. Until then "
-               "no server can be started if the target was being changed.");
+               "Run the same command again: it finishes the rewind, or starts it again. If the "
+               "target was being changed, no server can start there until then.");
     log_error(&error);
 }
 
@@ -153,27 +153,27 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
     caller = getppid();
     if (retries == 0)
         return work(context, true);
-    hand_on_stops();
+    forward_stop_signals();
     for (int left = retries;; left--)
     {
         if (!run_child(work, context, left == 0, &wait_status))
             return work(context, true);
         if (WIFSIGNALED(wait_status) && asks_for_stop(WTERMSIG(wait_status)))
-            die_of(WTERMSIG(wait_status));
+            die_of_signal(WTERMSIG(wait_status));
         if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
             return WEXITSTATUS(wait_status);
         if (left == 0 || stop_number != 0)
             break;
         if (WIFSIGNALED(wait_status))
-            log_warning("the process that did the work was terminated by signal %d: %s; it is "
-                        "done again",
+            log_warning("the process that did the work was terminated by signal %d: %s; it is run "
+                        "again",
                         WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
         else
-            log_info("the rewind is tried again");
-        pause_for(pause);
+            log_info("the rewind is run again");
+        pause_before_retry(pause);
         pause *= 2;
     }
     if (WIFSIGNALED(wait_status))
-        say_killed(WTERMSIG(wait_status));
+        log_killed_child(WTERMSIG(wait_status));
     return killed;
 }

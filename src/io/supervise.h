@@ -1,6 +1,7 @@
 /*
  * Do the work in a child process, and do it again where that was killed or did not come to its end:
- * whoever calls this program takes any failure as final (DESIGN.md, "Run again by itself").
+ * whoever calls this program takes any failure as final (design/interruption.md, "Run again by
+ * itself").
  */
 #ifndef IO_SUPERVISE_H
 #define IO_SUPERVISE_H

@@ -1,6 +1,6 @@
 #include "io/written.h"
 
-#include "base/arena.h"
+#include "base/array.h"
 #include "base/workers.h"
 #include "io/file.h"
 
@@ -55,8 +55,7 @@ bool written_watch(Written *written, const char *path, Error *error)
         return true;
     if (!file_open_read(path, &fd, NULL, error))
         return false;
-    written->watched =
-        memory_resize(written->watched, (written->watched_count + 1) * sizeof(*written->watched));
+    ARRAY_GROW(written->watched, written->watched_count);
     written->watched[written->watched_count++] = kept_file(fd, path);
     return true;
 }

@@ -23,8 +23,8 @@ typedef enum PathClass
 
 /*
  * Classify a relative path. *file is set for PATH_RELATION and for relation files of other forks
- * (PATH_ORDINARY with *is_relation_file). The rules and where they come from: DESIGN.md, "What is
- * fetched"; formats 9.2 for the originals' lists.
+ * (PATH_ORDINARY with *is_relation_file). The rules and where they come from:
+ * design/overview.md, "What is fetched"; formats 9.2 for the originals' lists.
  */
 PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
                         RelationFile *file, bool *is_relation_file);

@@ -1,6 +1,6 @@
 #include "plan/keep.h"
 
-#include "base/log.h"
+#include "base/array.h"
 #include "plan/classify.h"
 
 #include <fnmatch.h>
@@ -21,7 +21,7 @@ static const char *const configuration_patterns[] = {
 
 static void add(Keep *keep, KeepPattern pattern)
 {
-    keep->patterns = memory_resize(keep->patterns, (keep->count + 1) * sizeof(*keep->patterns));
+    ARRAY_GROW(keep->patterns, keep->count);
     keep->patterns[keep->count++] = pattern;
 }
 
@@ -49,11 +49,10 @@ bool keep_add(Keep *keep, const char *text, Error *error)
 void keep_add_file(Keep *keep, const char *text)
 {
     if (!path_is_servers(text))
-        add(keep,
-            (KeepPattern){.text = text, .length = strlen(text), .file = true, .matched = true});
+        add(keep, (KeepPattern){.text = text, .length = strlen(text), .file = true});
 }
 
-static bool pattern_matches(const KeepPattern *pattern, const char *path)
+bool keep_pattern_matches(const KeepPattern *pattern, const char *path)
 {
     char text[PATTERN_LENGTH_MAX + 1];
 
@@ -79,32 +78,26 @@ bool keep_is_configuration(const char *path)
     return false;
 }
 
-bool keep_matches(Keep *keep, const char *path, const char **kept_by)
+bool keep_matches(const Keep *keep, const char *path, const char **kept_by)
 {
     if (keep == NULL)
         return false;
     *kept_by = NULL;
     for (size_t i = 0; i < keep->count; i++)
     {
-        if (!pattern_matches(&keep->patterns[i], path))
-            continue;
-        keep->patterns[i].matched = true;
-        *kept_by = keep->patterns[i].text;
+        if (keep_pattern_matches(&keep->patterns[i], path))
+            *kept_by = keep->patterns[i].text;
     }
     if (*kept_by == NULL && keep->configuration && keep_is_configuration(path))
         *kept_by = "the configuration";
     return *kept_by != NULL;
 }
 
-void keep_warn(Keep *keep)
+void keep_copy(const Keep *from, Keep *keep)
 {
-    for (size_t i = 0; keep != NULL && i < keep->count; i++)
-    {
-        if (keep->patterns[i].matched)
-            continue;
-        log_warning("no file matches \"%s\", which is to be kept", keep->patterns[i].text);
-        keep->patterns[i].matched = true;
-    }
+    *keep = (Keep){.configuration = from->configuration};
+    for (size_t i = 0; i < from->count; i++)
+        add(keep, from->patterns[i]);
 }
 
 void keep_free(Keep *keep)

@@ -14,7 +14,6 @@ typedef struct KeepPattern
     const char *text; /* the caller's, or of keep_add_file */
     size_t length;    /* without slashes at the end */
     bool file;        /* a path that was found in the configuration, no pattern */
-    bool matched;     /* there is such a file, or that there is none was said */
 } KeepPattern;
 
 typedef struct Keep
@@ -40,13 +39,16 @@ void keep_add_file(Keep *keep, const char *text);
  * what is in them, and not for what is below one that is kept. *kept_by: what says so, for
  * messages.
  */
-bool keep_matches(Keep *keep, const char *path, const char **kept_by);
+bool keep_matches(const Keep *keep, const char *path, const char **kept_by);
+
+/* The same for one pattern. */
+bool keep_pattern_matches(const KeepPattern *pattern, const char *path);
 
 /* Is it one of the files that --keep-config keeps by its name? */
 bool keep_is_configuration(const char *path);
 
-/* Warn of patterns that have matched nothing, once. */
-void keep_warn(Keep *keep);
+/* A copy, to which files can be added; the texts stay shared. */
+void keep_copy(const Keep *from, Keep *keep);
 
 void keep_free(Keep *keep);
 

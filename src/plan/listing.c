@@ -1,6 +1,10 @@
 #include "plan/listing.h"
 
+#include "base/array.h"
 #include "format/relpath.h"
+#include "io/file.h"
+#include "io/place.h"
+#include "plan/classify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,16 +32,9 @@ bool path_is_safe(const char *path)
     }
 }
 
-typedef struct Collector
+static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
-    Listing *listing;
-    size_t capacity;
-} Collector;
-
-static bool collect(void *context, const SourceFile *file, Error *error)
-{
-    Collector *collector = context;
-    Listing *listing = collector->listing;
+    Listing *listing = context;
     ListedFile *listed;
 
     if (!path_is_safe(file->path))
@@ -47,12 +44,7 @@ static bool collect(void *context, const SourceFile *file, Error *error)
         return error_detail(error, "The source listed a path that is absolute or leaves the data "
                                    "directory.");
     }
-    if (listing->count == collector->capacity)
-    {
-        collector->capacity = collector->capacity == 0 ? 1024 : collector->capacity * 2;
-        listing->files =
-            memory_resize(listing->files, collector->capacity * sizeof(*listing->files));
-    }
+    ARRAY_GROW(listing->files, listing->count);
     listed = &listing->files[listing->count++];
     listed->path = arena_strdup(listing->strings, file->path);
     listed->link_target =
@@ -76,8 +68,8 @@ static int compare_paths(const void *a, const void *b)
 
 /* What lies below a link, or below nothing, would be written to where nobody has looked. Only the
  * link of a tablespace is gone through. */
-static bool check_parent(const Listing *listing, const char *path, size_t length, const char *side,
-                         Error *error)
+static bool check_listed_parent(const Listing *listing, const char *path, size_t length,
+                                const char *side, Error *error)
 {
     char parent[PATH_LENGTH_MAX + 1];
     const ListedFile *found;
@@ -88,12 +80,12 @@ static bool check_parent(const Listing *listing, const char *path, size_t length
     if (found != NULL && (found->type == FILE_DIRECTORY ||
                           (found->type == FILE_LINK && relpath_is_tablespace(parent))))
         return true;
-    return error_set(error, ERROR_FAILED, "%s file \"%s\" is in no directory that was listed", side,
-                     path);
+    return error_set(error, ERROR_FAILED, "%s file \"%s\" is not in a directory that was listed",
+                     side, path);
 }
 
 /* The files are sorted, so most are in the same directory as the one before. */
-static bool check_parents(const Listing *listing, const char *side, Error *error)
+static bool check_listed_parents(const Listing *listing, const char *side, Error *error)
 {
     const char *last = "";
     size_t last_length = 0;
@@ -106,7 +98,7 @@ static bool check_parents(const Listing *listing, const char *side, Error *error
 
         if (length == 0 || (length == last_length && memcmp(path, last, length) == 0))
             continue;
-        if (!check_parent(listing, path, length, side, error))
+        if (!check_listed_parent(listing, path, length, side, error))
             return false;
         last = path;
         last_length = length;
@@ -114,7 +106,7 @@ static bool check_parents(const Listing *listing, const char *side, Error *error
     return true;
 }
 
-static bool finish(Listing *listing, const char *side, Error *error)
+static bool sort_and_check(Listing *listing, const char *side, Error *error)
 {
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
@@ -125,16 +117,14 @@ static bool finish(Listing *listing, const char *side, Error *error)
             return error_set(error, ERROR_FAILED, "duplicate %s file \"%s\"", side, /* contract */
                              listing->files[i].path);
     }
-    return check_parents(listing, side, error);
+    return check_listed_parents(listing, side, error);
 }
 
 bool listing_of_source(Source *source, Listing *listing, Error *error)
 {
-    Collector collector = {.listing = listing};
-
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, collect, &collector, error) &&
-           finish(listing, "source", error);
+    return source->operations->list(source, collect_file, listing, error) &&
+           sort_and_check(listing, "source", error);
 }
 
 bool listing_check_complete(const Listing *listing, Error *error)
@@ -155,12 +145,28 @@ bool listing_check_complete(const Listing *listing, Error *error)
     return true;
 }
 
+/* Of the server's files it does not matter: one that is mounted cannot be left alone. */
+static bool find_mounts(const Target *target, Listing *listing, Error *error)
+{
+    for (size_t i = 0; i < listing->count; i++)
+    {
+        ListedFile *file = &listing->files[i];
+        char path[PATH_SIZE];
+
+        if (file->type != FILE_REGULAR || path_is_servers(file->path))
+            continue;
+        if (!path_join(path, sizeof(path), target->directory, file->path, error))
+            return false;
+        file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED;
+    }
+    return true;
+}
+
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
-    Collector collector = {.listing = listing};
-
     *listing = (Listing){.strings = arena_create()};
-    return target_list(target, collect, &collector, error) && finish(listing, "target", error);
+    return target_list(target, collect_file, listing, error) &&
+           sort_and_check(listing, "target", error) && find_mounts(target, listing, error);
 }
 
 void listing_free(Listing *listing)
@@ -170,11 +176,17 @@ void listing_free(Listing *listing)
     *listing = (Listing){0};
 }
 
+static int compare_path(const void *path, const void *file)
+{
+    return strcmp(path, ((const ListedFile *) file)->path);
+}
+
 static const ListedFile *find_among(const ListedFile *files, size_t count, const char *path)
 {
-    const ListedFile wanted = {.path = path};
+    bool found;
+    const size_t index = array_search(path, files, count, sizeof(*files), compare_path, &found);
 
-    return count == 0 ? NULL : bsearch(&wanted, files, count, sizeof(*files), compare_paths);
+    return found ? &files[index] : NULL;
 }
 
 const ListedFile *listing_find(const Listing *listing, const char *path)

@@ -20,6 +20,7 @@ typedef struct ListedFile
     FileType type;
     bool unreadable; /* a directory of the target, whose content is not known; on the source, what
                         cannot be asked for */
+    bool mounted;    /* a regular file of the target that no server needs, and that is a mount */
 } ListedFile;
 
 typedef struct Listing
@@ -30,8 +31,8 @@ typedef struct Listing
     uint64_t total_size; /* of regular files */
 } Listing;
 
-/* Relative, at most 4096 bytes, no empty parts, no "." or "..", no control characters but what a
- * file system allows in names of users' files. */
+/* Relative, 1 to 4096 bytes, no empty parts, no "." or "..". Any other byte may stand in a file's
+ * name, control characters and what is not UTF-8 as well. */
 bool path_is_safe(const char *path);
 
 /*

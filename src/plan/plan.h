@@ -38,6 +38,37 @@ typedef enum FileKind /* for counting bytes by kind in the report */
     KIND_COUNT
 } FileKind;
 
+/* Why a file is decided upon as it is. */
+typedef enum Reason
+{
+    /* For an entry: */
+    REASON_ON_BOTH_SIDES, /* no file of a relation, or one whose blocks cannot be told apart */
+    REASON_NOT_ON_TARGET,
+    REASON_NOT_ON_SOURCE,
+    REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
+    REASON_STORAGE_OF_TARGET, /* the target made it, or its database: its blocks may be in no WAL */
+    REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
+    REASON_COMMON_WAL,        /* WAL from before the divergence, or what speaks of such */
+    REASON_OTHER_WAL,
+    REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
+    REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
+    REASON_MAY_BE_ODD,    /* an empty file of a source that does not tell it from a fifo */
+    REASON_STANDBY,       /* pg_rewind writes the file itself, or it must not be there (-R) */
+    REASON_MOUNTED,       /* on the target, and no server needs it */
+    REASON_EXCLUDED,      /* the server makes it anew; an entry only if the target has it */
+    /* For what is left alone: */
+    REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
+    REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
+    REASON_ODD,             /* a fifo, socket or device */
+    REASON_ODD_ON_SOURCE,
+    REASON_TYPES_DIFFER,
+    REASON_NAME_NOT_VALID, /* in the source's encoding: it cannot be asked for */
+    REASON_UNREADABLE,     /* a directory of the target */
+    REASON_KEPT,           /* --keep */
+    /* For a pattern: */
+    REASON_MATCHES_NOTHING
+} Reason;
+
 typedef struct PlanEntry
 {
     const char *path;
@@ -51,18 +82,13 @@ typedef struct PlanEntry
     BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
                                    BLOCK_NONE */
     uint8_t action;
+    uint8_t reason;
     uint8_t type;
     uint8_t kind;
     bool on_target : 1;
     bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
     bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
     bool twophase : 1;
-    bool by_blocks : 1; /* a relation of both sides whose blocks are named: by WAL or comparison */
-    /* Set while staging: */
-    bool gone : 1;    /* vanished on the source, or left out (plan/unlogged.h): remove instead */
-    bool equal : 1;   /* compared equal: nothing to do */
-    bool claimed : 1; /* we make its new content: nothing is done with the source's */
-    bool dropped : 1; /* pg_twophase file that replay makes anew: not copied, removed where it is */
 } PlanEntry;
 
 /* What no plan can be made for. Not below a path that is one already. */
@@ -89,6 +115,14 @@ typedef struct PlanRemoved
     uint64_t bytes;
 } PlanRemoved;
 
+/* What is to be said of a file, or of a pattern that matches none. */
+typedef struct PlanRemark
+{
+    const char *path;
+    const char *kept_by; /* REASON_KEPT: the pattern */
+    Reason reason;
+} PlanRemark;
+
 typedef struct Plan
 {
     PlanEntry *entries; /* ascending by path */
@@ -99,6 +133,8 @@ typedef struct Plan
     size_t kept_count;
     PlanRemoved *removed; /* ascending by path */
     size_t removed_count;
+    PlanRemark *remarks; /* in the order of the decisions */
+    size_t remark_count;
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
@@ -119,7 +155,9 @@ typedef struct PlanInput
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
     const History *source_history;
-    Keep *keep;                /* NULL: nothing */
+    const Keep *keep;           /* NULL: nothing */
+    const char *const *written; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */
+    const char *unwanted;       /* a path that must not be there then; NULL: none */
     const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
                                   outside the data directory */
     bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
@@ -129,10 +167,12 @@ typedef struct PlanInput
 } PlanInput;
 
 /*
- * Decide. Strings come from the listings. Files that the server reads and that are of different
- * type in source and target are conflicts: such a plan cannot be carried out; of others a warning
- * is given, and they are left alone. A file that shall be kept, but that must come from the source,
- * is an error. Entries are in `plan->entries` (plan_free).
+ * Decide: from the input alone, so that a plan can be made again when more blocks are named.
+ * Strings come from the listings and the patterns. Files that the server reads and that are of
+ * different type in source and target are conflicts: such a plan cannot be carried out; others are
+ * left alone. A file that shall be kept, but that must come from the source, is an error: only the
+ * remarks are of use then. Nothing is logged (plan_print_remarks). The caller frees the plan, also
+ * after an error.
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);
@@ -140,9 +180,6 @@ void plan_free(Plan *plan);
 /* How many bytes of a file both sides have whose blocks are told by their numbers, from its begin
  * on: what a comparison has to compare (--compare). The last block may be incomplete. */
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
-
-/* The input's block map was filled when the plan was made already: take it over. */
-void plan_name_blocks(const PlanInput *input, Plan *plan);
 
 /*
  * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next
@@ -158,7 +195,7 @@ bool plan_stays_in_place(const PlanEntry *entry);
 bool plan_keeps(const Plan *plan, const char *path);
 
 /* The entry of a path; NULL: there is none. */
-PlanEntry *plan_find(const Plan *plan, const char *path);
+const PlanEntry *plan_find(const Plan *plan, const char *path);
 
 /* The size that a file has after the rewind, as far as the plan knows. */
 uint64_t plan_final_size(const PlanEntry *entry);
@@ -166,6 +203,9 @@ uint64_t plan_final_size(const PlanEntry *entry);
 /* The original's debug lines: `path (ACTION)` and `  block N`. */
 void plan_print(const Plan *plan);
 const char *action_name(Action action);
+
+/* Warnings and debug lines of what is left alone, kept, or odd; of patterns only the first time. */
+void plan_print_remarks(const Plan *plan, bool first_time);
 
 /* Does a WAL segment of the target belong to the common history, so that it may stay? */
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);

@@ -82,17 +82,13 @@ static bool init_fork_is_listed(const PlanInput *input, const RelationFile *file
     return listing_find(input->source, path) != NULL;
 }
 
-void plan_leave_out_unlogged(const PlanInput *input, const UnloggedEvidence *evidence, Plan *plan)
+bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
+                           const PlanEntry *entry)
 {
-    for (size_t i = 0; i < plan->count; i++)
-    {
-        PlanEntry *entry = &plan->entries[i];
-        RelationFile file;
+    RelationFile file;
 
-        if ((entry->kind == KIND_RELATION || entry->kind == KIND_FORK) &&
-            entry->action != ACTION_REMOVE && relpath_parse(input->version, entry->path, &file) &&
-            file.fork != FORK_INIT && is_left_out(input, evidence, entry, file.relation) &&
-            !init_fork_is_listed(input, &file))
-            entry->gone = true;
-    }
+    return (entry->kind == KIND_RELATION || entry->kind == KIND_FORK) &&
+           entry->action != ACTION_REMOVE && relpath_parse(input->version, entry->path, &file) &&
+           file.fork != FORK_INIT && is_left_out(input, evidence, entry, file.relation) &&
+           !init_fork_is_listed(input, &file);
 }

@@ -22,11 +22,13 @@ typedef struct UnloggedEvidence
 } UnloggedEvidence;
 
 /*
- * Leave out all forks but the init fork of such relations: those whose init fork the chain makes;
- * and those that were made after the start, without a record of that. Whether a relation was made
- * after the start is known if the target lacks its file, and has not dropped it, or has made one of
- * that number itself; and by its number, since a target may have lost files without WAL.
+ * Is it a fork, but not the init fork, of such a relation, to be left out? That is: of one whose
+ * init fork the chain makes; or of one that was made after the start, without a record of that.
+ * Whether a relation was made after the start is known if the target lacks its file, and has not
+ * dropped it, or has made one of that number itself; and by its number, since a target may have
+ * lost files without WAL.
  */
-void plan_leave_out_unlogged(const PlanInput *input, const UnloggedEvidence *evidence, Plan *plan);
+bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
+                           const PlanEntry *entry);
 
 #endif

@@ -63,6 +63,11 @@ static void json_history(Json *json, const char *key, const Report *report, cons
     json_close(json, ']');
 }
 
+static const char *null_if_empty(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
 /* Each with what to do about it, as far as there is something. */
 static void json_errors(Json *json, const Report *report)
 {
@@ -75,8 +80,8 @@ static void json_errors(Json *json, const Report *report)
         json_next_line(json);
         json_open(json, '{');
         json_string(json, "message", error->message);
-        json_string(json, "detail", error->detail[0] != '\0' ? error->detail : NULL);
-        json_string(json, "hint", error->hint[0] != '\0' ? error->hint : NULL);
+        json_string(json, "detail", null_if_empty(error_detail_text(error)));
+        json_string(json, "hint", null_if_empty(error_hint_text(error)));
         json_close(json, '}');
     }
     json_close(json, ']');

@@ -37,7 +37,7 @@ time_t report_unix_time(int64_t timestamp, int *microseconds);
 /* As the server prints it; a report of an early failure knows no version yet. Returns text. */
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
 
-/* The report's parts of report->next. */
+/* The report's parts of report->next_start and the steps. */
 void report_next_text(const Report *report, Buffer *text);
 void report_next_json(const Report *report, Json *json);
 

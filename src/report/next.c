@@ -19,9 +19,8 @@ static void PRINTF_LIKE(2, 3) add_step(Report *report, const char *format, ...)
     va_start(arguments, format);
     buffer_vprintf(&text, format, arguments);
     va_end(arguments);
-    if (report->next.step_count < REPORT_STEPS_MAX)
-        report->next.steps[report->next.step_count++] =
-            arena_strdup(report->arena, buffer_string(&text));
+    if (report->step_count < REPORT_STEPS_MAX)
+        report->steps[report->step_count++] = arena_strdup(report->arena, buffer_string(&text));
     buffer_free(&text);
 }
 
@@ -40,13 +39,13 @@ static void append_literal(Buffer *text, const char *name)
 
 static void add_slot_steps(Report *report)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
     char lsn[LSN_TEXT_SIZE];
     Buffer drops = {0};
 
     for (size_t i = 0; i < next->slot_count; i++)
     {
-        const ReportSlot *slot = &next->slots[i];
+        const AffectedSlot *slot = &next->slots[i];
         Buffer name = {0};
 
         append_literal(&name, slot->name);
@@ -57,8 +56,8 @@ static void add_slot_steps(Report *report)
                      "on.",
                      slot->name,
                      strcmp(slot->state, "missing") == 0 ? "which must be created there"
-                                                         : "which must be there",
-                     buffer_string(&name), report_lsn_text(report, next->wal_from, lsn));
+                                                         : "which must exist there",
+                     buffer_string(&name), report_lsn_text(report, report->wal_needed_from, lsn));
         else if (strcmp(slot->state, "copied") == 0)
             buffer_printf(&drops, "%sSELECT pg_drop_replication_slot(%s);",
                           drops.size > 0 ? " " : "", buffer_string(&name));
@@ -66,8 +65,8 @@ static void add_slot_steps(Report *report)
     }
     if (drops.size > 0)
         add_step(report,
-                 "Replication slots come with the source's files and keep WAL for ever: when the "
-                 "server runs, drop what nobody uses there: %s",
+                 "Replication slots were copied from the source and keep WAL indefinitely: when "
+                 "the server runs, drop those that are not used there: %s",
                  buffer_string(&drops));
     buffer_free(&drops);
 }
@@ -75,22 +74,23 @@ static void add_slot_steps(Report *report)
 /* The target would open for writing, and its history part from the source's again. */
 static void add_make_standby(Report *report)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
 
     add_step(
         report,
         "Before the server starts make it a standby of the source: %s, or run %s again with "
-        "--write-recovery-conf; else it goes its own way again.",
+        "--write-recovery-conf; otherwise it diverges again.",
         next->recovery_conf ? "create recovery.conf with standby_mode = on, primary_conninfo and "
                               "recovery_target_timeline = latest"
-        : next->has_source ? "create standby.signal, and see that primary_conninfo names the source"
-                           : "create standby.signal and set primary_conninfo",
+        : next->has_source  ? "create standby.signal, and check that primary_conninfo names the "
+                              "source"
+                            : "create standby.signal and set primary_conninfo",
         log_program_name());
 }
 
 static void add_start(Report *report)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
 
     if (next->manager != NULL)
         add_step(report, "Let %s start the server: it makes it a standby of the source.",
@@ -98,11 +98,11 @@ static void add_start(Report *report)
     else if (!next->standby)
         add_make_standby(report);
     else if (!next->has_source)
-        add_step(report, "Set primary_conninfo, so that it names the source, and start the server: "
+        add_step(report, "Set primary_conninfo so that it names the source, and start the server: "
                          "it replays the source's WAL and follows it.");
     else if (!next->written && next->conninfo != NULL)
         add_step(report,
-                 "See that primary_conninfo (%s) names the source, and start the server: it "
+                 "Check that primary_conninfo (%s) names the source, and start the server: it "
                  "replays the source's WAL and follows it.",
                  next->conninfo);
     else
@@ -111,9 +111,9 @@ static void add_start(Report *report)
 
 void report_next_steps(Report *report)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
 
-    report->next.step_count = 0;
+    report->step_count = 0;
     if (report->dry_run && report->resumed)
     {
         add_step(report, "Run the same command without --dry-run: it finishes the interrupted "
@@ -150,7 +150,7 @@ static void append_value(Buffer *text, const char *value)
     buffer_append_string(text, length > VALUE_COLUMNS_MAX ? "...'" : "'");
 }
 
-static void append_setting(const ReportSetting *setting, Buffer *text)
+static void append_setting(const ChangedSetting *setting, Buffer *text)
 {
     buffer_append_string(text, setting->name);
     if (setting->now == NULL)
@@ -171,13 +171,12 @@ static void append_setting(const ReportSetting *setting, Buffer *text)
 }
 
 /* What -R was asked to write is no news. */
-static bool is_news(const ReportNext *next, const ReportSetting *setting)
+static bool is_news(const NextStart *next, const ChangedSetting *setting)
 {
     return !next->written || strcmp(setting->name, "primary_conninfo") != 0;
 }
 
-static void append_settings(const ReportNext *next, const char *separator, size_t most,
-                            Buffer *text)
+static void append_settings(const NextStart *next, const char *separator, size_t most, Buffer *text)
 {
     size_t said = 0, more = 0;
 
@@ -206,9 +205,9 @@ static void append_names(const char *const *names, size_t count, Buffer *text)
         buffer_printf(text, ", and %zu more", count - NAMES_SAID_MAX);
 }
 
-static void append_removed_slots(const ReportNext *next, Buffer *text)
+static void append_removed_slots(const NextStart *next, Buffer *text)
 {
-    const char *names[REPORT_SLOTS_MAX];
+    const char *names[AFFECTED_SLOTS_MAX];
     size_t count = 0;
 
     for (size_t i = 0; i < next->slot_count; i++)
@@ -217,9 +216,9 @@ static void append_removed_slots(const ReportNext *next, Buffer *text)
     append_names(names, count, text);
 }
 
-void report_next_say(const Report *report)
+void report_next_log(const Report *report)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
     const char *verb = report->dry_run ? "would be" : "are now";
     Buffer text = {0};
 
@@ -235,8 +234,8 @@ void report_next_say(const Report *report)
     if (text.size > 0)
         log_detail("Replication slots of the target that %s gone: %s.", verb, buffer_string(&text));
     buffer_free(&text);
-    for (size_t i = 0; i < next->step_count; i++)
-        log_hint("%s", next->steps[i]);
+    for (size_t i = 0; i < report->step_count; i++)
+        log_hint("%s", report->steps[i]);
 }
 
 static void append_row(Buffer *text, const char *label, Buffer *value)
@@ -270,10 +269,10 @@ static void append_row(Buffer *text, const char *label, Buffer *value)
 
 void report_next_text(const Report *report, Buffer *text)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
     Buffer value = {0};
 
-    if (!next->known)
+    if (next == NULL)
         return;
     buffer_append_string(text, "\nWhat is next\n");
     append_settings(next, "\n", 20, &value);
@@ -284,8 +283,8 @@ void report_next_text(const Report *report, Buffer *text)
     append_row(text, "slots that are gone", &value);
     append_names(next->kept, next->kept_count, &value);
     append_row(text, "kept", &value);
-    for (size_t i = 0; i < next->step_count; i++)
-        buffer_printf(&value, "%s\n", next->steps[i]);
+    for (size_t i = 0; i < report->step_count; i++)
+        buffer_printf(&value, "%s\n", report->steps[i]);
     append_row(text, "to do", &value);
     buffer_free(&value);
 }
@@ -301,7 +300,7 @@ static void json_strings(Json *json, const char *key, const char *const *strings
     json_close(json, ']');
 }
 
-static void json_settings(Json *json, const ReportNext *next)
+static void json_settings(Json *json, const NextStart *next)
 {
     if (!next->settings_known)
     {
@@ -322,7 +321,7 @@ static void json_settings(Json *json, const ReportNext *next)
     json_close(json, ']');
 }
 
-static void json_slots(Json *json, const ReportNext *next)
+static void json_slots(Json *json, const NextStart *next)
 {
     json_key(json, "slots");
     json_open(json, '[');
@@ -340,16 +339,16 @@ static void json_slots(Json *json, const ReportNext *next)
 
 void report_next_json(const Report *report, Json *json)
 {
-    const ReportNext *next = &report->next;
+    const NextStart *next = report->next_start;
 
-    if (!next->known)
+    if (next == NULL)
     {
         json_null(json, "next");
         return;
     }
     json_key(json, "next");
     json_open(json, '{');
-    json_strings(json, "steps", next->steps, next->step_count);
+    json_strings(json, "steps", report->steps, report->step_count);
     json_settings(json, next);
     json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
     json_strings(json, "files", next->files, next->file_count);

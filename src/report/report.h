@@ -1,7 +1,7 @@
 /*
  * What diverged, what is lost, what was done: one document, also for a dry run and for failures.
  *
- * Filled by rewind.c as the run goes on; printed by main.c at the end.
+ * Filled by rewind.c and src/phases as the run goes on; written by main.c at the end.
  */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "format/history.h"
 #include "plan/plan.h"
+#include "standby/next_start.h"
 #include "wal/lost.h"
 
 #include <stdbool.h>
@@ -27,51 +28,7 @@ typedef enum ReportPhase
     PHASE_COUNT
 } ReportPhase;
 
-/* A setting of the target that differs from its former value. NULL: not set. No passwords. */
-typedef struct ReportSetting
-{
-    const char *name, *former, *now;
-} ReportSetting;
-
-typedef struct ReportSlot
-{
-    const char *name;
-    const char *type;  /* physical or logical, NULL: not known */
-    const char *state; /* removed: the target had it. copied: it came with the source's files (10).
-                          missing: the target will use it, the source has none. unknown: the same,
-                          but the source could not be asked. */
-} ReportSlot;
-#define REPORT_SLOTS_MAX 100
-
-/* What the target's server will find, and what is to be done before and when it starts. */
-typedef struct ReportNext
-{
-    bool known;          /* the following are set */
-    bool settings_known; /* settings and files were compared: a rewind, not one that was finished */
-    bool settings_complete;
-    ReportSetting *settings; /* what matters most first */
-    size_t setting_count;
-    const char **files; /* other configuration that differs and is the source's */
-    size_t file_count;
-    ReportSlot *slots;
-    size_t slot_count;
-    const char **kept; /* by --keep and --keep-config */
-    size_t kept_count;
-    bool written;               /* by -R */
-    const char *manager;        /* whose own files are in the target, and which will start it; or
-                                   NULL */
-    bool standby;               /* the server will start as a standby */
-    bool has_source;            /* it knows where to get WAL from */
-    bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
-    bool stray_recovery_conf;   /* it will not start with that one */
-    bool stray_recovery_signal; /* it would end recovery by itself */
-    const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
-    const char *conninfo;       /* primary_conninfo without its password, or NULL */
-    Lsn wal_from;               /* the source must have WAL from here on */
 #define REPORT_STEPS_MAX 8
-    const char *steps[REPORT_STEPS_MAX]; /* sentences, in order; by report_next_steps */
-    size_t step_count;
-} ReportNext;
 
 typedef struct Report
 {
@@ -118,8 +75,12 @@ typedef struct Report
     uint64_t equal_bytes;    /* compared and found equal, not fetched */
     Lsn min_recovery_point;
     Timeline min_recovery_timeline;
-    double seconds[PHASE_COUNT]; /* time a phase took */
-    ReportNext next;
+    double seconds[PHASE_COUNT];         /* time a phase took */
+    const NextStart *next_start;         /* of the target's server; NULL: not known */
+    Lsn wal_needed_from;                 /* the source must have WAL from here on for it */
+    const char *steps[REPORT_STEPS_MAX]; /* what is to be done before and when it starts: sentences,
+                                            in order; by report_next_steps */
+    size_t step_count;
 } Report;
 
 /*
@@ -150,10 +111,10 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
  */
 void report_picture(const Report *report, Buffer *text);
 
-/* Make the steps of report->next, which is known; in the report's arena. */
+/* Make the steps from report->next_start, which is known; in the report's arena. */
 void report_next_steps(Report *report);
 
-/* Say what differs, and the steps, the last one last, on stderr. */
-void report_next_say(const Report *report);
+/* Print what differs, then the steps in order, on stderr. */
+void report_next_log(const Report *report);
 
 #endif

@@ -89,8 +89,8 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
 static void text_failure(const Error *error, Buffer *text)
 {
     text_lines(text, "error", error->message);
-    text_lines(text, "detail", error->detail);
-    text_lines(text, "hint", error->hint);
+    text_lines(text, "detail", error_detail_text(error));
+    text_lines(text, "hint", error_hint_text(error));
 }
 
 static void text_histories(const Report *report, Buffer *text)
@@ -271,7 +271,7 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
     if (report->compared_bytes > 0)
         text_row(text, "compared block by block", "%s", size_text(report->compared_bytes, size));
     if (report->rebuilt_bytes > 0)
-        text_row(text, "left to recovery", "%s", size_text(report->rebuilt_bytes, size));
+        text_row(text, "rebuilt by recovery", "%s", size_text(report->rebuilt_bytes, size));
     if (!done && !report->dry_run)
         return; /* not all of it yet */
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),

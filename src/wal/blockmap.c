@@ -96,7 +96,7 @@ static bool equal_ids(RelationId a, RelationId b)
 }
 
 /* The place of id in the table: its own, or the empty one where it belongs. */
-static BlockMapRelation **place_of(const BlockMap *map, RelationId id)
+static BlockMapRelation **find_slot(const BlockMap *map, RelationId id)
 {
     size_t mask = map->table_size - 1;
     size_t i = hash_of(id) & mask;
@@ -116,12 +116,12 @@ static void grow_table(BlockMap *map)
     map->memory += old_size * sizeof(BlockMapRelation *);
     for (size_t i = 0; i < old_size; i++)
         if (old[i] != NULL)
-            *place_of(map, old[i]->id) = old[i];
+            *find_slot(map, old[i]->id) = old[i];
     free(old);
 }
 
 /* Put a relation that the map lacks at its place. */
-static void insert(BlockMap *map, BlockMapRelation **place, BlockMapRelation *relation)
+static void insert_relation(BlockMap *map, BlockMapRelation **place, BlockMapRelation *relation)
 {
     *place = relation;
     map->relation_count++;
@@ -132,7 +132,7 @@ static void insert(BlockMap *map, BlockMapRelation **place, BlockMapRelation *re
 
 static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
 {
-    BlockMapRelation **place = place_of(map, id);
+    BlockMapRelation **place = find_slot(map, id);
     BlockMapRelation *relation = *place;
 
     if (relation != NULL)
@@ -141,7 +141,7 @@ static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
     relation->id = id;
     relation->truncated_to = BLOCK_NONE;
     relation->storage_lsn = LSN_INVALID;
-    insert(map, place, relation);
+    insert_relation(map, place, relation);
     return relation;
 }
 
@@ -255,6 +255,16 @@ static size_t relation_memory(const BlockMapRelation *relation)
     return memory;
 }
 
+BlockMap *blockmap_copy(const BlockMap *map)
+{
+    BlockMap *copy = blockmap_create();
+
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL)
+            merge_relation(copy, get_relation(copy, map->table[i]->id), map->table[i]);
+    return copy;
+}
+
 void blockmap_merge(BlockMap *map, BlockMap *from)
 {
     for (size_t i = 0; i < from->table_size; i++)
@@ -262,11 +272,11 @@ void blockmap_merge(BlockMap *map, BlockMap *from)
         BlockMapRelation *relation = from->table[i];
         if (relation == NULL)
             continue;
-        BlockMapRelation **place = place_of(map, relation->id);
+        BlockMapRelation **place = find_slot(map, relation->id);
         if (*place == NULL)
         {
             map->memory += relation_memory(relation);
-            insert(map, place, relation);
+            insert_relation(map, place, relation);
         }
         else
         {
@@ -306,7 +316,7 @@ void blockmap_subtract(BlockMap *map, const BlockMap *other)
 
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId id)
 {
-    return *place_of(map, id);
+    return *find_slot(map, id);
 }
 
 BlockNumber blockmap_truncated_to(const BlockMapRelation *relation)
@@ -374,31 +384,6 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
 size_t blockmap_memory(const BlockMap *map)
 {
     return map->memory;
-}
-
-size_t blockmap_relation_count(const BlockMap *map)
-{
-    return map->relation_count;
-}
-
-static uint64_t relation_block_count(const BlockMapRelation *relation)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < relation->chunk_count; i++)
-        for (size_t word = 0; word < relation->chunks[i].word_count; word++)
-            count += (uint64_t) __builtin_popcountll(relation->chunks[i].words[word]);
-    return count;
-}
-
-uint64_t blockmap_block_count(const BlockMap *map)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL)
-            count += relation_block_count(map->table[i]);
-    return count;
 }
 
 void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context)

@@ -36,6 +36,9 @@ void blockmap_storage_changed(BlockMap *map, RelationId relation, Lsn lsn);
 void blockmap_fork_made(BlockMap *map, RelationId relation, uint8_t fork);
 void blockmap_forget_forks(BlockMap *map); /* of all relations */
 
+/* The caller's to destroy. */
+BlockMap *blockmap_copy(const BlockMap *map);
+
 /* Take over all that `from` holds; from is left empty. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
 
@@ -59,8 +62,6 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
 /* Bytes of memory that it takes. */
 size_t blockmap_memory(const BlockMap *map);
 
-size_t blockmap_relation_count(const BlockMap *map);
-uint64_t blockmap_block_count(const BlockMap *map);
 typedef bool (*BlockMapVisitor)(void *context, RelationId id, const BlockMapRelation *relation);
 void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context);
 

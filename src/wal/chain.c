@@ -1,5 +1,6 @@
 #include "wal/chain.h"
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
 
@@ -59,8 +60,7 @@ Summary *chain_at(const Chain *chain, size_t index)
 
 static void append_summary(Summary ***list, size_t *count, Summary *summary)
 {
-    if ((*count & (*count + 1)) == 0) /* room for 2^n - 1 is used up */
-        *list = memory_resize(*list, (*count * 2 + 1) * sizeof(Summary *));
+    ARRAY_GROW(*list, *count);
     (*list)[(*count)++] = summary;
 }
 
@@ -103,15 +103,7 @@ static void take_blocks(Chain *chain, Summary *summary)
 
 /* ---- Forward ---- */
 
-static bool nothing_to_do(void *context, const WalRecord *record, Error *error)
-{
-    (void) context;
-    (void) record;
-    (void) error;
-    return true;
-}
-
-bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
+bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
 {
     char name[WAL_NAME_SIZE];
 
@@ -123,7 +115,7 @@ bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segm
 
 /* Does WAL that belongs behind `end` begin in this segment? Older WAL, left by a server that
  * restarted at `end`, links to less. */
-static bool goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
+static bool wal_goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
 {
     WalSegmentFacts facts;
 
@@ -131,7 +123,8 @@ static bool goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Er
         return false;
     if (!*yes)
         return true;
-    if (!wal_read_segment(chain->stream, segment, LSN_INVALID, nothing_to_do, NULL, &facts, error))
+    if (!wal_read_segment(chain->stream, segment, LSN_INVALID, wal_ignore_record, NULL, &facts,
+                          error))
         return false;
     *yes = facts.record_count == 0 || facts.first_prev >= end;
     return true;
@@ -154,18 +147,18 @@ static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
 
     if (!end->missing && stream->limit != LSN_INVALID && end->invalid_lsn >= stream->limit)
         return true;
-    if (!goes_on(chain, broken + 1, chain->next_lsn, &yes, error))
+    if (!wal_goes_on(chain, broken + 1, chain->next_lsn, &yes, error))
         return false;
     if (!yes)
         return true;
     wal_stream_segment_name(stream, broken, name);
     wal_stream_segment_name(stream, broken + 1, next_name);
     if (end->missing)
-        wal_missing_error(stream, end->missing_timeline, broken, error);
+        error_missing_wal(stream, end->missing_timeline, broken, error);
     else
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_shown(chain, chain->next_lsn, lsn), name, end->reason);
-    return error_detail(error, "The WAL goes on in segment \"%s\".", next_name);
+    return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
 }
 
 /* Does the first record of a segment follow the chain's last one? *reason says why not. */
@@ -312,7 +305,7 @@ typedef struct Batch
     atomic_size_t last;  /* items behind it are not needed any more */
 } Batch;
 
-static bool read_item(void *context, int worker, size_t item, Error *error)
+static bool read_batch_segment(void *context, int worker, size_t item, Error *error)
 {
     Batch *batch = context;
     size_t last = atomic_load(&batch->last);
@@ -355,7 +348,7 @@ static bool batch_read(Chain *chain, Batch *batch, Error *error)
     batch->summaries = memory_allocate_zeroed(batch->count, sizeof(Summary *));
     batch->errors = memory_allocate_zeroed(batch->count, sizeof(Error *));
     atomic_init(&batch->last, batch->count - 1);
-    if (!workers_run(chain->jobs, batch->count, read_item, batch, error))
+    if (!workers_run(chain->jobs, batch->count, read_batch_segment, batch, error))
         return false;
     for (size_t i = 0; i < batch->count; i++)
         if (batch->summaries[i] != NULL)
@@ -372,14 +365,14 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
     if (summary == NULL)
     {
         assert(batch->errors[item] != NULL);
-        *error = *batch->errors[item];
+        error_copy(error, batch->errors[item]);
     }
     return summary;
 }
 
 /* Why the record before the chain's first one cannot be read. */
-static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, const char *reason,
-                             Error *error)
+static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *facts,
+                                   const char *reason, Error *error)
 {
     uint64_t lowest = chain->first_segment - chain->behind_count;
     char text[LSN_TEXT_SIZE];
@@ -390,7 +383,7 @@ static bool no_record_before(const Chain *chain, const WalSegmentFacts *facts, c
               text);
     if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
     {
-        wal_missing_error(chain->stream, facts->missing_timeline, facts->missing_segment, error);
+        error_missing_wal(chain->stream, facts->missing_timeline, facts->missing_segment, error);
         return error_detail(error, "could not find previous WAL record at %s", text); /* contract */
     }
     if (reason == NULL)
@@ -406,7 +399,7 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
     char reason[128];
 
     if (facts->end != WAL_SEGMENT_COMPLETE)
-        return no_record_before(chain, facts, facts->reason, error);
+        return error_no_record_before(chain, facts, facts->reason, error);
     if (facts->begin_lsn == LSN_INVALID || chain->begin_lsn == LSN_INVALID)
         return true;
     if ((facts->record_count == 0 || chain->first_lsn == LSN_INVALID ||
@@ -415,7 +408,7 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
         return true;
     snprintf(reason, sizeof(reason), "the last record before it starts at %s",
              lsn_shown(chain, facts->last_lsn, text));
-    return no_record_before(chain, NULL, reason, error);
+    return error_no_record_before(chain, NULL, reason, error);
 }
 
 static void extend_backward(Chain *chain, Summary *summary)
@@ -456,7 +449,7 @@ static bool complete_first(Chain *chain, Error *error)
     if (whole->facts.next_lsn != partial->facts.next_lsn ||
         whole->facts.last_lsn < partial->facts.last_lsn)
     {
-        no_record_before(chain, &whole->facts, whole->facts.reason, error);
+        error_no_record_before(chain, &whole->facts, whole->facts.reason, error);
         summary_destroy(whole);
         return false;
     }
@@ -486,7 +479,7 @@ bool chain_read_back(Chain *chain, Error *error)
         return complete_first(chain, error);
     /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */
     if (lowest <= 1 || (chain->first_lsn != LSN_INVALID && chain->first_prev == LSN_INVALID))
-        return no_record_before(chain, NULL, NULL, error);
+        return error_no_record_before(chain, NULL, NULL, error);
     if (batch.count > lowest - 1)
         batch.count = (size_t) (lowest - 1);
     good = batch_read(chain, &batch, error);

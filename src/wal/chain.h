@@ -74,6 +74,6 @@ void chain_take_blocks(Chain *chain, Summary *summary, bool earlier);
 bool chain_first_is_partial(const Chain *chain);
 
 /* Set the error for a segment that is nowhere. Returns false. */
-bool wal_missing_error(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
+bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
 
 #endif

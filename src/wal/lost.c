@@ -1,5 +1,6 @@
 #include "wal/lost.h"
 
+#include "base/array.h"
 #include "wal/summary.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ typedef struct Open
     uint64_t records;
     DdlChanges changes;
     Item *items; /* by relation, ascending */
-    size_t count, capacity;
+    size_t count;
 } Open;
 
 /* A set in `sets`: changes, count, then so many u32 of relation << 4 | what. */
@@ -56,7 +57,6 @@ struct Lost
     uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
     Open *opens;
     size_t open_count;
-    size_t open_capacity;
     Buffer unowned;   /* u32: storage made by a record without transaction number */
     Buffer databases; /* u32 */
     Buffer scratch;
@@ -175,9 +175,7 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
             lost->incomplete = true;
             return false;
         }
-        if ((lost->relation_count & (lost->relation_count + 1)) == 0)
-            lost->relations = memory_resize(lost->relations,
-                                            (lost->relation_count * 2 + 1) * sizeof(LostRelation));
+        ARRAY_GROW(lost->relations, lost->relation_count);
         lost->relations[lost->relation_count++] = (LostRelation){.id = id};
         lost->relation_hash.count++;
         *slot = (uint32_t) lost->relation_count;
@@ -186,33 +184,30 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
     return true;
 }
 
-static Item *find_item(Open *open, uint32_t relation)
+static int compare_relation(const void *key, const void *item)
 {
-    size_t low = 0, high = open->count;
+    const uint32_t *wanted = key;
+    const Item *held = item;
 
-    while (low < high)
-    {
-        size_t middle = low + (high - low) / 2;
-
-        if (open->items[middle].relation < relation)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < open->count && open->items[low].relation == relation)
-        return &open->items[low];
-    if (open->count == open->capacity)
-    {
-        open->capacity = open->capacity * 2 + 4;
-        open->items = memory_resize(open->items, open->capacity * sizeof(Item));
-    }
-    memmove(&open->items[low + 1], &open->items[low], (open->count - low) * sizeof(Item));
-    open->count++;
-    open->items[low] = (Item){.relation = relation};
-    return &open->items[low];
+    return (*wanted > held->relation) - (*wanted < held->relation);
 }
 
-static void note_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
+static Item *find_item(Open *open, uint32_t relation)
+{
+    bool found;
+    const size_t index =
+        array_search(&relation, open->items, open->count, sizeof(Item), compare_relation, &found);
+
+    if (found)
+        return &open->items[index];
+    ARRAY_GROW(open->items, open->count);
+    memmove(&open->items[index + 1], &open->items[index], (open->count - index) * sizeof(Item));
+    open->count++;
+    open->items[index] = (Item){.relation = relation};
+    return &open->items[index];
+}
+
+static void add_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
 {
     uint32_t relation;
     Item *item;
@@ -242,11 +237,7 @@ static Open *find_open(Lost *lost, uint32_t xid, bool make)
         lost->incomplete = true;
         return NULL;
     }
-    if (lost->open_count == lost->open_capacity)
-    {
-        lost->open_capacity = lost->open_capacity * 2 + 64;
-        lost->opens = memory_resize(lost->opens, lost->open_capacity * sizeof(Open));
-    }
+    ARRAY_GROW(lost->opens, lost->open_count);
     lost->opens[lost->open_count] = (Open){0};
     lost->open_xids[lost->open_count] = xid;
     return &lost->opens[lost->open_count++];
@@ -311,9 +302,7 @@ static bool keep_set(Lost *lost, const Open *open, size_t *offset)
     {
         if (lost->sets.size + lost->scratch.size > LOST_SETS_SIZE_MAX)
             return false;
-        if ((lost->set_count & (lost->set_count + 1)) == 0)
-            lost->set_offsets =
-                memory_resize(lost->set_offsets, (lost->set_count * 2 + 1) * sizeof(size_t));
+        ARRAY_GROW(lost->set_offsets, lost->set_count);
         lost->set_offsets[lost->set_count++] = lost->sets.size;
         lost->set_hash.count++;
         buffer_append(&lost->sets, lost->scratch.bytes, lost->scratch.size);
@@ -343,13 +332,11 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
         lost->incomplete = true;
         return;
     }
-    if ((lost->transaction_count & (lost->transaction_count + 1)) == 0)
-        lost->transactions = memory_resize(lost->transactions, (lost->transaction_count * 2 + 1) *
-                                                                   sizeof(LostTransaction));
+    ARRAY_GROW(lost->transactions, lost->transaction_count);
     lost->transactions[lost->transaction_count++] = transaction;
 }
 
-static void note_commit(Lost *lost, const WalRecord *record, const WalEvent *event)
+static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     Open whole = {0};
     const Open *open = find_open(lost, event->xid, false);
@@ -366,17 +353,17 @@ static void note_commit(Lost *lost, const WalRecord *record, const WalEvent *eve
     whole.records += record->xid != event->xid;
     for (uint32_t i = 0; i < event->dropped_count; i++)
     {
-        note_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
+        add_relation(lost, &whole, wal_event_dropped(event, i), LOST_DROPPED, 0);
         whole.changes.storage |= DDL_STORAGE_DROPPED;
     }
     keep_transaction(lost, &whole, record, event);
     free(whole.items);
 }
 
-static void note_end(Lost *lost, const WalRecord *record, const WalEvent *event)
+static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
     if (event->kind == WAL_EVENT_COMMIT)
-        note_commit(lost, record, event);
+        add_commit(lost, record, event);
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         forget_open(lost, subxid_at(event, i));
@@ -397,7 +384,7 @@ static bool has_made(const Lost *lost, uint32_t relation, const WalRecord *recor
     return ddl_is_new_relation(record) && made->database == touched->database;
 }
 
-static void own_created(Lost *lost, Open *open, const WalRecord *record)
+static void assign_created_relation(Lost *lost, Open *open, const WalRecord *record)
 {
     uint32_t *unowned = (uint32_t *) (void *) lost->unowned.bytes;
     size_t count = lost->unowned.size / sizeof(uint32_t);
@@ -414,20 +401,20 @@ static void own_created(Lost *lost, Open *open, const WalRecord *record)
     }
 }
 
-static void note_created(Lost *lost, Open *open, const WalEvent *event)
+static void add_created_relation(Lost *lost, Open *open, const WalEvent *event)
 {
     uint32_t relation;
 
     if (event->fork != FORK_MAIN)
         return;
-    note_relation(lost, open, event->relation, LOST_CREATED, 1);
+    add_relation(lost, open, event->relation, LOST_CREATED, 1);
     if (open != NULL)
         open->changes.storage |= DDL_STORAGE_CREATED;
     else if (lost->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
         buffer_append(&lost->unowned, &relation, sizeof(relation));
 }
 
-static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
+static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
 {
     WalEvent event;
 
@@ -437,13 +424,13 @@ static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *e
     {
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
-        note_end(lost, record, &event);
+        end_transaction(lost, record, &event);
         break;
     case WAL_EVENT_RELATION_CREATE:
-        note_created(lost, open, &event);
+        add_created_relation(lost, open, &event);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
-        note_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
+        add_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
         break;
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
@@ -458,7 +445,7 @@ static bool note_event(Lost *lost, Open *open, const WalRecord *record, Error *e
     return true;
 }
 
-static void note_blocks(Lost *lost, Open *open, const WalRecord *record)
+static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
 {
     const RelationId *last = NULL;
 
@@ -469,10 +456,10 @@ static void note_blocks(Lost *lost, Open *open, const WalRecord *record)
         if (last != NULL && memcmp(last, id, sizeof(*id)) == 0)
             continue;
         last = id;
-        note_relation(lost, open, *id, LOST_TOUCHED, 1);
+        add_relation(lost, open, *id, LOST_TOUCHED, 1);
     }
     if (lost->unowned.size > 0 && record->block_count > 0)
-        own_created(lost, open, record);
+        assign_created_relation(lost, open, record);
     ddl_note_record(&open->changes, record);
 }
 
@@ -495,11 +482,11 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
     {
         open->records++;
         if (!is_hint(record))
-            note_blocks(lost, open, record);
+            add_blocks(lost, open, record);
     }
     if (record->rmgr > RM_STANDBY)
         return true;
-    return note_event(lost, open, record, error);
+    return add_event(lost, open, record, error);
 }
 
 /* ---- What came of it ---- */

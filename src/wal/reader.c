@@ -439,7 +439,7 @@ static ReadStatus find_first(Reader *reader, Lsn start, Lsn *position, Error *er
     }
 }
 
-static void note_record(WalSegmentFacts *facts, const WalRecord *record)
+static void count_record(WalSegmentFacts *facts, const WalRecord *record)
 {
     if (facts->record_count++ == 0)
     {
@@ -477,7 +477,7 @@ static ReadStatus read_segment(Reader *reader, uint64_t segment, Lsn from, WalVi
             facts->begin_lsn = wal_skip_header(shape, position);
         if (status == READ_ABANDONED)
             continue;
-        note_record(facts, &reader->record);
+        count_record(facts, &reader->record);
         if (!visit(context, &reader->record, error))
             return READ_FAILED;
     }
@@ -495,6 +495,14 @@ static uint64_t bytes_seen(const WalShape *shape, Lsn from, const WalSegmentFact
     if (facts->next_lsn < end)
         end = facts->next_lsn;
     return end > start ? end - start : 0;
+}
+
+bool wal_ignore_record(void *context, const WalRecord *record, Error *error)
+{
+    (void) context;
+    (void) record;
+    (void) error;
+    return true;
 }
 
 bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,

@@ -41,11 +41,14 @@ typedef struct WalStream
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
-    WalMissing missing; /* archive_missing_error; NULL: a message with the segment's name */
+    WalMissing missing; /* error_missing_in_archive; NULL: a message with the segment's name */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */
 typedef bool (*WalVisitor)(void *context, const WalRecord *record, Error *error);
+
+/* A WalVisitor for callers that want the facts of a segment only. */
+bool wal_ignore_record(void *context, const WalRecord *record, Error *error);
 
 typedef enum WalSegmentEnd
 {

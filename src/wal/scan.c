@@ -1,5 +1,6 @@
 #include "wal/scan.h"
 
+#include "base/array.h"
 #include "wal/chain.h"
 #include "wal/summary.h"
 
@@ -81,8 +82,8 @@ static bool is_wanted(const ScanCheckpoint *found, const ScanCheckpointWanted *w
     return wanted->next_xid_not_after == 0 || !xid_precedes(wanted->next_xid_not_after, next_xid);
 }
 
-static bool find_in(const Summary *summary, const ScanCheckpointWanted *wanted,
-                    ScanCheckpoint *found)
+static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWanted *wanted,
+                               ScanCheckpoint *found)
 {
     const ScanCheckpoint *items = (const ScanCheckpoint *) summary->checkpoints.bytes;
 
@@ -108,17 +109,17 @@ bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, Sca
         chain->first_segment = wal_segment_before(&chain->stream->shape, wanted->before) + 1;
     }
     for (size_t i = chain_count(chain); i > 0; i--)
-        if (find_in(chain_at(chain, i - 1), wanted, found))
+        if (find_checkpoint_in(chain_at(chain, i - 1), wanted, found))
             return true;
     for (;;)
     {
         size_t searched = chain->behind_count;
         if (!chain_read_back(chain, error))
             return false;
-        if (chain->behind_count == 0 && find_in(chain->ahead[0], wanted, found))
+        if (chain->behind_count == 0 && find_checkpoint_in(chain->ahead[0], wanted, found))
             return true;
         for (size_t i = searched; i < chain->behind_count; i++)
-            if (find_in(chain->behind[i], wanted, found))
+            if (find_checkpoint_in(chain->behind[i], wanted, found))
                 return true;
     }
 }
@@ -131,7 +132,7 @@ typedef struct RecordAt
     bool is_switch; /* and ends its segment early */
 } RecordAt;
 
-static bool look_at_record(void *context, const WalRecord *record, Error *error)
+static bool find_record_start(void *context, const WalRecord *record, Error *error)
 {
     RecordAt *at = context;
     WalEvent event = {.kind = WAL_EVENT_NONE};
@@ -156,7 +157,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
     {
         WalSegmentFacts facts;
 
-        if (!wal_read_segment(stream, segment, LSN_INVALID, look_at_record, at, &facts, error))
+        if (!wal_read_segment(stream, segment, LSN_INVALID, find_record_start, at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
         /* Without an end of its own the last record reaches to the next one, or to where it is
@@ -168,7 +169,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
             continue;
         if (facts.end == WAL_SEGMENT_MISSING)
         {
-            wal_missing_error(stream, facts.missing_timeline, facts.missing_segment, error);
+            error_missing_wal(stream, facts.missing_timeline, facts.missing_segment, error);
             return error_detail(error, "could not read WAL record at %s",
                                 lsn_text(stream->shape.version, lsn, text)); /* contract */
         }
@@ -396,6 +397,14 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
     return items;
 }
 
+static int compare_xid(const void *key, const void *item)
+{
+    const uint32_t xid = *(const uint32_t *) key;
+    const SummaryFinished *finished = item;
+
+    return (xid > finished->xid) - (xid < finished->xid);
+}
+
 static int compare_xids(const void *a, const void *b)
 {
     uint32_t x = ((const SummaryFinished *) a)->xid;
@@ -404,7 +413,7 @@ static int compare_xids(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
+static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
 {
     Arena *scratch = arena_create();
     size_t finished_count;
@@ -417,16 +426,15 @@ static void collect_prepared(const Cut *cut, Arena *arena, ScanResult *result)
     for (size_t i = 0; i < result->prepared_count; i++)
     {
         ScanPrepared *prepared = &result->prepared[i];
-        SummaryFinished key = {.xid = prepared->xid};
 
         prepared->gid = arena_strdup(arena, prepared->gid);
-        prepared->finished = finished_count > 0 && bsearch(&key, finished, finished_count,
-                                                           sizeof(key), compare_xids) != NULL;
+        array_search(&prepared->xid, finished, finished_count, sizeof(SummaryFinished), compare_xid,
+                     &prepared->finished);
     }
     arena_destroy(scratch);
 }
 
-static void collect_lists(const Cut *cut, Arena *arena, ScanResult *result)
+static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
     result->databases = join_lists(cut, arena, offsetof(Summary, databases), sizeof(ScanDatabase),
                                    &result->database_count);
@@ -523,8 +531,8 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     sum_flags(&cut, result);
     sum_commits(&cut, result);
     result->oldest_running_xid = oldest_running(&cut);
-    collect_prepared(&cut, arena, result);
-    collect_lists(&cut, arena, result);
+    join_prepared(&cut, arena, result);
+    join_all_lists(&cut, arena, result);
     judge_parameters(&cut, result);
     result->blocks = chain->blocks;
     if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
@@ -533,4 +541,18 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     summary_destroy(cut.at_floor);
     summary_destroy(cut.at_divergence);
     return true;
+}
+
+bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->unknown_relation_update_at == LSN_INVALID)
+        return true;
+    return error_set(error, ERROR_FAILED, /* contract */
+                     "WAL record modifies a relation, but record type is not recognized: lsn: %s, "
+                     "rmid: %d, rmgr: %s, info: %02X",
+                     lsn_text(version, scanned->unknown_relation_update_at, text),
+                     scanned->unknown_rmgr, walrecord_rmgr_name(scanned->unknown_rmgr),
+                     scanned->unknown_info);
 }

@@ -175,4 +175,9 @@ MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergen
 /* The result's `rebuilt` becomes the caller's. */
 BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result);
 
+/* Is it known of every record which blocks it changes? Where its blocks are fetched they must be.
+ */
+MUST_CHECK bool scan_check_known_updates(const Version *version, const ScanResult *scanned,
+                                         Error *error);
+
 #endif

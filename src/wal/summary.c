@@ -128,7 +128,7 @@ static void note_prepare(Summary *summary, const WalRecord *record, const WalEve
     buffer_append(&summary->prepared, &item, sizeof(item));
 }
 
-static void note_database(Summary *summary, const WalRecord *record, const WalEvent *event)
+static void note_database_event(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
     ScanDatabase item = {.lsn = record->lsn,
                          .kind = event->kind,
@@ -219,7 +219,7 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
     case WAL_EVENT_DATABASE_DROP:
-        note_database(summary, record, event);
+        note_database_event(summary, record, event);
         break;
     case WAL_EVENT_TABLESPACE_CREATE:
     case WAL_EVENT_TABLESPACE_DROP:

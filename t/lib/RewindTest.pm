@@ -128,7 +128,7 @@ sub rewind
         ? undef : foretold($target, \@arguments, \%env);
     my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
     # What a source does between the two nobody foretells; the program says so.
-    my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database or made a tablespace meanwhile/m;
+    my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database or created a tablespace in the meantime/m;
     is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')
         or diag("dry run:\n$foretold->{stderr}rewind:\n$result->{stderr}")
         if defined $foretold && !$changed;

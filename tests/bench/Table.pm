@@ -74,7 +74,7 @@ sub table_of
     my $report = $result->{pg_rewind}{typical}{report};
     $text .= 'pg_rewind received ' . join(', ', map { bytes_text($report->{bytes}{fetched_by_kind}{$_}) . ' ' . s/_/ /gr }
         grep { $report->{bytes}{fetched_by_kind}{$_} > 0 } sort keys %{ $report->{bytes}{fetched_by_kind} })
-        . '; left to recovery: ' . bytes_text($report->{bytes}{rebuilt}) . ".\n" if $report && $report->{bytes}{fetched};
+        . '; rebuilt by recovery: ' . bytes_text($report->{bytes}{rebuilt}) . ".\n" if $report && $report->{bytes}{fetched};
     $text .= 'pg_rewind by phase, in seconds: '
         . join(', ', map { "$_ $report->{seconds}{$_}" } grep { $_ ne 'total' } @{ $workload->{phases} }) . ".\n" if $report;
     return "$text\n";

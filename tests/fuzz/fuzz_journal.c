@@ -10,7 +10,7 @@
  * bytes).
  */
 #include "apply/journal.h"
-#include "apply/stage.h"
+#include "stage/stage.h"
 #include "format/crc32c.h"
 #include "io/file.h"
 #include "plan/listing.h"

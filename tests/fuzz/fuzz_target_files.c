@@ -6,6 +6,7 @@
 #include "cluster/target.h"
 #include "format/crc32c.h"
 
+#include "../every_version.h"
 #include "memory_files.h"
 
 #include <string.h>
@@ -19,12 +20,10 @@ static void put_control(const uint8_t *bytes, size_t size)
 {
     static uint8_t control[CONTROL_FILE_SIZE];
     const Version *version;
-    int count;
-    const Version *rows = version_rows(&count);
 
     if (size < 1)
         return;
-    version = &rows[bytes[0] % count];
+    version = version_by_number(bytes[0]);
     memset(control, 0, sizeof(control));
     memcpy(control, bytes + 1, size - 1 < sizeof(control) ? size - 1 : sizeof(control));
     store_u32(control + 8, version->control_version);

@@ -1,18 +1,18 @@
 /* A page header; the first byte chooses the version, the second whether a segment starts here. */
 #include "format/walpage.h"
 
+#include "../every_version.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static Error error;
     WalPage page;
-    int count;
-    const Version *rows = version_rows(&count);
 
     if (size < 2)
         return 0;
-    WalShape shape = {&rows[bytes[0] % count], 0, 1u << 20, 8192};
+    WalShape shape = {version_by_number(bytes[0]), 0, 1u << 20, 8192};
     Lsn lsn = size >= 18 ? load_u64(bytes + 10) : 0;
     lsn -= lsn % (bytes[1] & 1 ? shape.segment_size : shape.block_size);
     if (!walpage_parse(&shape, bytes + 2, size - 2, lsn, &page, &error))

@@ -2,6 +2,8 @@
 #include "format/crc32c.h"
 #include "format/walrecord.h"
 
+#include "../every_version.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,21 +33,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static Error error;
     static WalRecord record;
     static WalEvent event;
+    WalRecordHeader header;
     const Lsn lsn = UINT64_MAX;
-    int count;
-    const Version *rows = version_rows(&count);
 
     if (size < 1 + WAL_RECORD_HEADER_SIZE)
         return 0;
-    const Version *version = &rows[bytes[0] % count];
+    const Version *version = version_by_number(bytes[0]);
     size--;
     uint8_t *copy = malloc(size); /* exactly as long: nothing may be read behind */
     memcpy(copy, bytes + 1, size);
-    (void) !walrecord_parse(version, 8192, copy, size, lsn, &record, &error);
+    if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
+        header.total_length == size)
+        (void) !walrecord_decode(version, 8192, &header, copy, lsn, &record, &error);
     store_u32(copy, (uint32_t) size);
     uint32_t running = crc32c_update(CRC32C_INIT, copy + 24, size - 24);
     store_u32(copy + 20, crc32c_finish(crc32c_update(running, copy, 20)));
-    if (walrecord_parse(version, 8192, copy, size, lsn, &record, &error))
+    if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
+        walrecord_decode(version, 8192, &header, copy, lsn, &record, &error))
     {
         if (record.data < copy || record.data + record.data_size != copy + size)
             __builtin_trap();

@@ -3,7 +3,7 @@
  */
 #include "apply/journal.h"
 
-#include "apply/stage.h"
+#include "apply/roots.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

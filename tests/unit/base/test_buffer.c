@@ -58,23 +58,6 @@ static void test_a_huge_size_does_not_wrap(void **state)
     assert_true(cursor.failed);
 }
 
-static void test_take_is_bounded_and_skipped(void **state)
-{
-    const uint8_t bytes[] = {1, 2, 3, 4, 5};
-    Cursor cursor = cursor_over(bytes, sizeof(bytes));
-    Cursor inner = cursor_take(&cursor, 2);
-
-    (void) state;
-    assert_int_equal(cursor_u8(&inner), 1);
-    assert_int_equal(cursor_u16(&inner), 0);
-    assert_true(inner.failed);
-    assert_false(cursor.failed);
-    assert_int_equal(cursor_u8(&cursor), 3);
-    inner = cursor_take(&cursor, 3);
-    assert_true(inner.failed);
-    assert_true(cursor.failed);
-}
-
 static void test_seek(void **state)
 {
     const uint8_t bytes[] = {1, 2, 3};
@@ -127,7 +110,6 @@ int main(void)
         cmocka_unit_test(test_numbers_are_little_endian),
         cmocka_unit_test(test_a_failed_cursor_gives_zeros_and_stays_failed),
         cmocka_unit_test(test_a_huge_size_does_not_wrap),
-        cmocka_unit_test(test_take_is_bounded_and_skipped),
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_buffer_grows_and_formats),
         cmocka_unit_test(test_load_undoes_store),

@@ -1,5 +1,7 @@
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,14 +13,18 @@
 
 static void test_message_kind_and_false(void **state)
 {
-    Error error = {.hint = "old", .detail = "old", .error_number = 5};
+    Error error;
 
     (void) state;
+    error_set(&error, ERROR_FAILED, "old");
+    error_detail(&error, "old");
+    error_hint(&error, "old");
+    error.error_number = 5;
     assert_false(error_set(&error, ERROR_IMPOSSIBLE, "no %s at %d", "record", 7));
     assert_int_equal(error.kind, ERROR_IMPOSSIBLE);
     assert_string_equal(error.message, "no record at 7");
-    assert_string_equal(error.detail, "");
-    assert_string_equal(error.hint, "");
+    assert_string_equal(error_detail_text(&error), "");
+    assert_string_equal(error_hint_text(&error), "");
     assert_int_equal(error.error_number, 0);
 }
 
@@ -42,8 +48,41 @@ static void test_details_are_joined_by_newlines(void **state)
     assert_false(error_detail(&error, "One is %d.", 1));
     assert_false(error_detail(&error, "Two is %d.", 2));
     assert_false(error_hint(&error, "Try it."));
-    assert_string_equal(error.detail, "One is 1.\nTwo is 2.");
-    assert_string_equal(error.hint, "Try it.");
+    assert_string_equal(error_detail_text(&error), "One is 1.\nTwo is 2.");
+    assert_string_equal(error_hint_text(&error), "Try it.");
+    error_detail(&error, "Three is %d.", 3);
+    error_hint(&error, "Try again.");
+    assert_string_equal(error.message, "x");
+    assert_string_equal(error_detail_text(&error), "One is 1.\nTwo is 2.\nThree is 3.");
+    assert_string_equal(error_hint_text(&error), "Try it.\nTry again.");
+}
+
+static void test_what_was_reported_keeps_its_worst_kind(void **state)
+{
+    Error error, copy;
+
+    (void) state;
+    error_set(&error, ERROR_RETRY, "x");
+    assert_int_equal(error_worst_kind(&error), ERROR_RETRY);
+    assert_false(error_set_reported(&error, ERROR_IMPOSSIBLE));
+    assert_int_equal(error.kind, ERROR_REPORTED);
+    assert_int_equal(error_worst_kind(&error), ERROR_IMPOSSIBLE);
+    assert_false(error_copy(&copy, &error));
+    assert_int_equal(error_worst_kind(&copy), ERROR_IMPOSSIBLE);
+    assert_string_equal(error_detail_text(&copy), "");
+}
+
+static void test_who_does_not_care_gives_null(void **state)
+{
+    const Error error = {.kind = ERROR_FAILED};
+
+    (void) state;
+    assert_false(error_set(NULL, ERROR_FAILED, "x"));
+    assert_false(error_set_errno(NULL, ERROR_FAILED, "x"));
+    assert_false(error_detail(NULL, "x"));
+    assert_false(error_hint(NULL, "x"));
+    assert_false(error_set_reported(NULL, ERROR_FAILED));
+    assert_false(error_copy(NULL, &error));
 }
 
 static void test_what_does_not_fit_is_cut_off(void **state)
@@ -54,13 +93,71 @@ static void test_what_does_not_fit_is_cut_off(void **state)
     (void) state;
     memset(path, 'x', sizeof(path) - 1);
     error_set(&error, ERROR_FAILED, "%s", path);
-    assert_int_equal(strlen(error.message), sizeof(error.message) - 1);
+    assert_int_equal(strlen(error.message), ERROR_TEXT_SIZE - 1);
+    assert_string_equal(error.message + ERROR_TEXT_SIZE - 5, "x...");
+    assert_string_equal(error_detail_text(&error), "");
     errno = EIO;
     error_set_errno(&error, ERROR_FAILED, "%s", path);
-    assert_int_equal(strlen(error.message), sizeof(error.message) - 1);
+    assert_string_equal(error.message + ERROR_TEXT_SIZE - 5, "x...");
     for (int round = 0; round < 3; round++)
         error_detail(&error, "%s", path);
-    assert_int_equal(strlen(error.detail), sizeof(error.detail) - 1);
+    error_hint(&error, "Try it.");
+    assert_int_equal(strlen(error.message), ERROR_TEXT_SIZE - 1);
+    assert_string_equal(error_detail_text(&error), "");
+    assert_string_equal(error_hint_text(&error), "");
+
+    error_set(&error, ERROR_FAILED, "short");
+    error_hint(&error, "Try it.");
+    for (int round = 0; round < 3; round++)
+        error_detail(&error, "%s", path);
+    assert_string_equal(error.message, "short");
+    assert_int_equal(strlen(error_detail_text(&error)), ERROR_TEXT_SIZE - 1 - strlen("short") - 1);
+    assert_string_equal(error.message + ERROR_TEXT_SIZE - 5, "x...");
+    assert_string_equal(error_hint_text(&error), "");
+}
+
+/* Characters of 1 to 4 bytes, wherever the end of the text falls into one. */
+static void test_characters_are_cut_off_whole(void **state)
+{
+    static const char *const characters[] = {"e", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+
+    (void) state;
+    for (size_t i = 0; i < 4; i++)
+    {
+        char text[2 * ERROR_TEXT_SIZE] = "";
+
+        while (strlen(text) < ERROR_TEXT_SIZE)
+            strcat(text, characters[i]);
+        for (int shift = 0; shift < 4; shift++)
+        {
+            Error error;
+
+            error_set(&error, ERROR_FAILED, "%.*s%s", shift, "xxxx", text);
+            assert_true(utf8_is_valid(error.message));
+            assert_in_range(strlen(error.message), ERROR_TEXT_SIZE - 4, ERROR_TEXT_SIZE - 1);
+            assert_string_equal(error.message + strlen(error.message) - 3, "...");
+        }
+    }
+}
+
+/* The longest there is: a path of 4,000 bytes, the names of missing WAL, and what to do. */
+static void test_what_is_said_of_long_paths_fits(void **state)
+{
+    char path[4001], names[1101];
+    Error error;
+
+    (void) state;
+    memset(path, 'x', sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    memset(names, 'y', sizeof(names));
+    names[sizeof(names) - 1] = '\0';
+    errno = ENOENT;
+    error_set_errno(&error, ERROR_FAILED, "could not open file \"%s/pg_wal/%024d\"", path, 1);
+    error_detail(&error, "Missing: %s. Older ones may be needed as well.", names);
+    error_hint(&error, "%0500d", 1);
+    assert_non_null(strstr(error.message, "No such file or directory"));
+    assert_non_null(strstr(error_detail_text(&error), "yy. Older ones may be needed as well."));
+    assert_int_equal(strlen(error_hint_text(&error)), 500);
 }
 
 int main(void)
@@ -69,7 +166,11 @@ int main(void)
         cmocka_unit_test(test_message_kind_and_false),
         cmocka_unit_test(test_errno_is_read_at_once_and_named),
         cmocka_unit_test(test_details_are_joined_by_newlines),
+        cmocka_unit_test(test_what_was_reported_keeps_its_worst_kind),
+        cmocka_unit_test(test_who_does_not_care_gives_null),
         cmocka_unit_test(test_what_does_not_fit_is_cut_off),
+        cmocka_unit_test(test_characters_are_cut_off_whole),
+        cmocka_unit_test(test_what_is_said_of_long_paths_fits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,7 +160,7 @@ static void test_a_zombie_is_no_server(void **state)
         _exit(0);
     assert_int_equal(waitid(P_PID, (id_t) pid, &info, WEXITED | WNOWAIT), 0);
     make_pid_file(pid, "/data\n4000000000\n");
-    assert_true(pid_file_look(".", &found, &running, &named, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &named, &error));
     assert_true(found);
     assert_false(running);
     assert_int_equal(named, pid);
@@ -335,7 +335,7 @@ static void test_live_processes_are_respected(void **state)
     snprintf(lines, sizeof(lines), "/data\n%lld\n5432\n\n\n\n", (long long) time(NULL));
     make_pid_file(-server, lines);
     check_refused("already exists");
-    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
     assert_true(found && running);
     assert_int_equal(pid, server);
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n  5432001    123456\n");
@@ -346,22 +346,22 @@ static void test_live_processes_are_respected(void **state)
     elsewhere = start_process("postgres");
     assert_int_equal(chdir(here), 0);
     make_pid_file(elsewhere, "/data\n1700000000\n");
-    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
     assert_true(found && !running);
     check_claimed();
     end_process(elsewhere);
     make_pid_file(1, "/data\n1000000000\n"); /* as a rule another user's */
-    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
     assert_true(found && !running);
     make_pid_file(-server, "/data\n1700000000\n5432\n\n\n\n");
-    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
     assert_true(found && !running);
     check_claimed();
 
     /* No backend's name and no shared memory key: a pg_rewind that was killed, its number in use
      * again. */
     make_pid_file(-other, "/data\n1700000000\n5432\n\n\n\n");
-    assert_true(pid_file_look(".", &found, &running, &pid, &error));
+    assert_true(pid_file_find_server(".", &found, &running, &pid, &error));
     assert_true(found && !running);
     check_claimed();
     end_process(server);

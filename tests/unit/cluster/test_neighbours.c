@@ -61,7 +61,7 @@ static void test_a_tablespace_that_two_clusters_have(void **state)
     assert_false(neighbours_check("target", "other", &error));
     assert_string_equal(error.message, "directory \"target/pg_tblspc/16400\" of the target belongs "
                                        "to another cluster");
-    assert_string_equal(error.detail, "It is \"pg_tblspc/16999\" of the cluster in \"other\" too.");
+    assert_string_equal(error_detail_text(&error), "It is also \"pg_tblspc/16999\" of the cluster in \"other\".");
 }
 
 static void test_wal_that_two_clusters_have(void **state)
@@ -71,7 +71,7 @@ static void test_wal_that_two_clusters_have(void **state)
     assert_false(neighbours_check("target", "other", &error));
     assert_string_equal(error.message,
                         "directory \"target/pg_wal\" of the target belongs to another cluster");
-    assert_string_equal(error.detail, "It is \"pg_wal\" of the cluster in \"other\" too.");
+    assert_string_equal(error_detail_text(&error), "It is also \"pg_wal\" of the cluster in \"other\".");
 }
 
 /* A process whose working directory is the other's, as a server's is. */
@@ -95,7 +95,7 @@ static void test_a_server_of_this_machine(void **state)
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     assert_false(neighbours_check("target", NULL, &error));
-    assert_non_null(strstr(error.detail, "/other\" too."));
+    assert_non_null(strstr(error_detail_text(&error), "/other\"."));
     kill(process, SIGKILL);
     waitpid(process, NULL, 0);
     assert_true(neighbours_check("target", NULL, &error));

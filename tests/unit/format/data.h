@@ -16,6 +16,7 @@
 #include "format/control.h"
 #include "format/crc32c.h"
 #include "format/versions.h"
+#include "format/walrecord.h"
 
 #define FIRST_MAJOR 10
 #define LAST_MAJOR 18 /* 19 has a row, but no server to make files */
@@ -70,6 +71,19 @@ static inline void data_control(int major, int image, Control *control)
     data_control_bytes(major, image, bytes);
     if (!control_parse(bytes, sizeof(bytes), "pg_control", control, &crc_wrong, &error))
         fail_msg("%d: %s", major, error.message);
+}
+
+/* A whole record: its header, then the rest. */
+static inline bool parse_record(const Version *version, uint32_t block_size, const uint8_t *bytes,
+                                size_t size, Lsn lsn, WalRecord *record, Error *error)
+{
+    WalRecordHeader header;
+
+    if (!walrecord_header_parse(version, bytes, size, lsn, &header, error))
+        return false;
+    if (header.total_length != size)
+        return error_set(error, ERROR_FAILED, "%zu of %u bytes", size, header.total_length);
+    return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
 }
 
 #endif

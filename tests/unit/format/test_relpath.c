@@ -100,34 +100,12 @@ static void temporary_relations_are_known(void **state)
     assert_false(relpath_is_temporary(version, "global/t3_16400"));
 }
 
-static void check_database(const char *path, Oid tablespace, Oid database)
-{
-    Oid tablespace_found;
-    Oid database_found;
-
-    assert_true(relpath_database(version_of_major(15), path, &tablespace_found, &database_found));
-    assert_int_equal(tablespace_found, tablespace);
-    assert_int_equal(database_found, database);
-}
-
-static void databases_are_found_in_paths(void **state)
+static void directories_of_databases_are_named(void **state)
 {
     const Version *version = version_of_major(15);
     char path[RELPATH_SIZE];
-    Oid tablespace;
-    Oid database;
 
     (void) state;
-    check_database("base/16400", 1663, 16400);
-    check_database("base/16400/PG_VERSION", 1663, 16400);
-    check_database("pg_tblspc/16500/PG_15_202209061/16400", 16500, 16400);
-    check_database("pg_tblspc/16500/PG_15_202209061/16400/1_vm", 16500, 16400);
-    assert_false(relpath_database(version, "base/16400x", &tablespace, &database));
-    assert_false(relpath_database(version, "base/pgsql_tmp", &tablespace, &database));
-    assert_false(relpath_database(version, "global/1262", &tablespace, &database));
-    assert_false(relpath_database(version, "pg_tblspc/16500", &tablespace, &database));
-    assert_false(
-        relpath_database(version, "pg_tblspc/16500/PG_16_202307071/1", &tablespace, &database));
     relpath_database_make(version, TABLESPACE_DEFAULT, 16400, path);
     assert_string_equal(path, "base/16400");
     relpath_database_make(version, 16500, 16400, path);
@@ -154,7 +132,7 @@ int main(void)
         cmocka_unit_test(paths_go_both_ways),
         cmocka_unit_test(other_paths_are_no_relation_files),
         cmocka_unit_test(temporary_relations_are_known),
-        cmocka_unit_test(databases_are_found_in_paths),
+        cmocka_unit_test(directories_of_databases_are_named),
         cmocka_unit_test(links_of_tablespaces_are_known),
     };
 

@@ -126,8 +126,8 @@ static void records_mean_what_the_statements_did(void **state)
             WalEvent event;
             Error error;
             const uint8_t *start = bytes + offset + 8;
-            if (!walrecord_parse(version, BLOCK_SIZE, start, load_u32(start),
-                                 load_u64(bytes + offset), &record, &error) ||
+            if (!parse_record(version, BLOCK_SIZE, start, load_u32(start), load_u64(bytes + offset),
+                              &record, &error) ||
                 !walrecord_event(version, &record, &event, &error))
                 fail_msg("%d: %s", major, error.message);
             look_at(&event, version, &seen);
@@ -171,13 +171,13 @@ static void try_prefixes(const Version *version, const uint8_t *bytes, size_t si
         WalRecord record;
         WalEvent event;
         Error error;
-        assert_false(walrecord_parse(version, BLOCK_SIZE, copy, prefix, lsn, &record, &error));
+        assert_false(parse_record(version, BLOCK_SIZE, copy, prefix, lsn, &record, &error));
         if (prefix >= 24)
         {
             /* And as if it had been written like that: never a crash. */
             store_u32(copy, (uint32_t) prefix);
             fix_crc(copy, prefix);
-            if (walrecord_parse(version, BLOCK_SIZE, copy, prefix, lsn, &record, &error))
+            if (parse_record(version, BLOCK_SIZE, copy, prefix, lsn, &record, &error))
                 (void) !walrecord_event(version, &record, &event, &error);
         }
         free(copy);
@@ -196,14 +196,14 @@ static void try_changes(const Version *version, const uint8_t *bytes, size_t siz
         Error error;
         bool checked = i != 18 && i != 19; /* padding, but part of the CRC all the same */
         copy[i] ^= 0x04;
-        assert_false(walrecord_parse(version, BLOCK_SIZE, copy, size, lsn, &record, &error));
+        assert_false(parse_record(version, BLOCK_SIZE, copy, size, lsn, &record, &error));
         assert_true(checked || strstr(error.message, "checksum") != NULL);
         copy[i] ^= 0x04;
         for (size_t change = 0; i >= 16 && change < sizeof(changes); change++)
         {
             copy[i] ^= changes[change];
             fix_crc(copy, size);
-            if (walrecord_parse(version, BLOCK_SIZE, copy, size, lsn, &record, &error))
+            if (parse_record(version, BLOCK_SIZE, copy, size, lsn, &record, &error))
                 (void) !walrecord_event(version, &record, &event, &error);
             memcpy(copy, bytes, size);
         }
@@ -245,8 +245,8 @@ static bool parse_made(int major, uint8_t rmgr, uint8_t info, const void *body, 
     memcpy(bytes + 24, body, body_size);
     fix_crc(bytes, 24 + body_size);
     error->message[0] = '\0';
-    return walrecord_parse(version_of_major(major), BLOCK_SIZE, bytes, 24 + body_size, MADE_LSN,
-                           record, error);
+    return parse_record(version_of_major(major), BLOCK_SIZE, bytes, 24 + body_size, MADE_LSN,
+                        record, error);
 }
 
 #define RELATION 0x7F, 6, 0, 0, 5, 0, 0, 0, 0, 0x40, 0, 0 /* 1663, 5, 16384 */

@@ -147,7 +147,7 @@ static void test_all_is_in_directories(void **state)
         Listing listing;
 
         assert_false(list_files(files, count, &listing));
-        snprintf(message, sizeof(message), "source file \"%s\" is in no directory that was listed",
+        snprintf(message, sizeof(message), "source file \"%s\" is not in a directory that was listed",
                  rows[i].below);
         assert_string_equal(error.message, message);
         assert_int_equal(error.kind, ERROR_FAILED);

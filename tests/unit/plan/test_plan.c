@@ -950,6 +950,176 @@ static void test_what_must_not_be_kept(void **state)
     }
 }
 
+/* ---- reasons and remarks ---- */
+
+static int reason_of(const Case *c, const char *path)
+{
+    const PlanEntry *entry = find(c, path);
+
+    return entry == NULL ? NO_ENTRY : entry->reason;
+}
+
+static void test_each_entry_has_its_reason(void **state)
+{
+    static const char *const written[] = {"postgresql.auto.conf", "standby.signal", NULL};
+    static const struct
+    {
+        const char *path;
+        int64_t source, target;
+        Action action;
+        Reason reason;
+    } rows[] = {
+        {"PG_VERSION", 3, 3, ACTION_COPY, REASON_ON_BOTH_SIDES},
+        {"base", DIRECTORY, DIRECTORY, ACTION_NONE, REASON_ON_BOTH_SIDES},
+        {"base/5/100", BLOCK, BLOCK, ACTION_NONE, REASON_BLOCKS_NAMED},
+        {"base/5/101", BLOCK, ABSENT, ACTION_COPY, REASON_NOT_ON_TARGET},
+        {"base/5/102", ABSENT, BLOCK, ACTION_REMOVE, REASON_NOT_ON_SOURCE},
+        {"base/5/103", BLOCK, 0, ACTION_NONE, REASON_UNLOGGED},
+        {"base/5/103_init", BLOCK, BLOCK, ACTION_COPY, REASON_ON_BOTH_SIDES},
+        {"base/7/100", BLOCK, BLOCK, ACTION_COPY, REASON_STORAGE_OF_TARGET},
+        {"empty", 0, ABSENT, ACTION_COPY, REASON_MAY_BE_ODD},
+        {"log", ABSENT, DIRECTORY, ACTION_NONE, REASON_LEADS_TO_LOGS},
+        {"mine", ABSENT, DIRECTORY, ACTION_NONE, REASON_HOLDS_WHAT_STAYS},
+        {"new", DIRECTORY, ABSENT, ACTION_CREATE, REASON_NOT_ON_TARGET},
+        {"pg_wal/000000010000000000000002", ABSENT, WAL_SEGMENT, ACTION_NONE, REASON_COMMON_WAL},
+        {"pg_wal/000000010000000000000007", ABSENT, WAL_SEGMENT, ACTION_REMOVE, REASON_OTHER_WAL},
+        {"postgresql.auto.conf", 10, 20, ACTION_NONE, REASON_STANDBY},
+        {"postmaster.opts", 10, 20, ACTION_REMOVE, REASON_EXCLUDED},
+        {"recovery.signal", 0, 0, ACTION_REMOVE, REASON_STANDBY},
+        {"standby.signal", ABSENT, 0, ACTION_NONE, REASON_STANDBY},
+    };
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    c.input.source_hides_odd = true;
+    c.input.written = written;
+    c.input.unwanted = "recovery.signal";
+    c.databases[0] = (ScanDatabase){.database = 7, .lsn = DIVERGENCE};
+    c.scan.database_count = 1;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        add(&c, rows[i].path, rows[i].source, rows[i].target);
+    add(&c, "mine/fifo", ABSENT, OTHER);
+    assert_true(make(&c));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        if (action_of(&c, rows[i].path) != (int) rows[i].action ||
+            reason_of(&c, rows[i].path) != (int) rows[i].reason)
+            fail_msg("%s: action %d, reason %d", rows[i].path, action_of(&c, rows[i].path),
+                     reason_of(&c, rows[i].path));
+    }
+    assert_int_equal(c.plan.removed_count, 0);
+    end(&c);
+}
+
+/* Of a file that must not be there: nothing is fetched, and nothing of the target's is left. */
+static void test_unwanted_file(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    c.input.unwanted = "recovery.signal";
+    add(&c, "recovery.signal", 0, ABSENT);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "recovery.signal"), ACTION_NONE);
+    end(&c);
+    begin(&c, 15);
+    c.input.unwanted = "recovery.signal";
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "recovery.signal", ABSENT, 0);
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "recovery.signal"), ACTION_REMOVE);
+    assert_int_equal(c.plan.removed_count, 1);
+    end(&c);
+}
+
+static void test_remarks(void **state)
+{
+    static const PlanRemark expected[] = {
+        {"conf", "conf", REASON_KEPT},
+        {"empty", NULL, REASON_MAY_BE_ODD},
+        {"fifo", NULL, REASON_ODD},
+        {"other", NULL, REASON_TYPES_DIFFER},
+        {"postmaster.pid", NULL, REASON_NOT_THE_SERVERS},
+        {"socket", NULL, REASON_ODD_ON_SOURCE},
+        {"nothing", NULL, REASON_MATCHES_NOTHING},
+    };
+    Keep keep = {0};
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    assert_true(keep_add(&keep, "conf", &error));
+    assert_true(keep_add(&keep, "nothing", &error));
+    keep_add_file(&keep, "named");
+    c.input.keep = &keep;
+    c.input.source_hides_odd = true;
+    add(&c, "base", DIRECTORY, LINK); /* a conflict is reported where the plan is checked */
+    add(&c, "conf", 1, 2);
+    add(&c, "empty", 0, ABSENT);
+    add(&c, "fifo", ABSENT, OTHER);
+    add(&c, "other", 1, LINK);
+    add(&c, "postmaster.opts", ABSENT, 1); /* the source has none that could be excluded */
+    add(&c, "postmaster.pid", 1, ABSENT);
+    add(&c, "socket", OTHER, ABSENT);
+    assert_true(make(&c));
+    assert_int_equal(c.plan.remark_count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < c.plan.remark_count; i++)
+    {
+        assert_string_equal(c.plan.remarks[i].path, expected[i].path);
+        assert_int_equal(c.plan.remarks[i].reason, expected[i].reason);
+        if (expected[i].kept_by != NULL)
+            assert_string_equal(c.plan.remarks[i].kept_by, expected[i].kept_by);
+    }
+    end(&c);
+    keep_free(&keep);
+}
+
+/* What somebody has mounted stays, with the directories on the way to it; not what a server needs.
+ */
+static void test_mounted_files(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "PG_VERSION", 3, 3);
+    add(&c, "mine", ABSENT, DIRECTORY);
+    add(&c, "mine/file", ABSENT, 10);
+    add(&c, "mine/mounted", ABSENT, 10);
+    add(&c, "pg_hba.conf", 10, 20);
+    for (size_t i = 0; i < c.target.count; i++)
+        c.target_files[i].mounted = strcmp(c.target_files[i].path, "mine/file") != 0;
+    assert_true(make(&c));
+    assert_int_equal(action_of(&c, "PG_VERSION"), ACTION_COPY);
+    assert_int_equal(action_of(&c, "mine"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "mine/file"), ACTION_REMOVE);
+    assert_int_equal(action_of(&c, "mine/mounted"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "pg_hba.conf"), ACTION_NONE);
+    assert_int_equal(reason_of(&c, "pg_hba.conf"), REASON_MOUNTED);
+    assert_int_equal(c.plan.remark_count, 2);
+    end(&c);
+}
+
+/* A plan that is made again with more blocks is the same but for these. */
+static void test_a_plan_is_made_again(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, F, 10 * BLOCK, 10 * BLOCK);
+    assert_true(make(&c));
+    assert_string_equal(ranges_of(&c, F), "");
+    plan_free(&c.plan);
+    name_blocks(&c, "2 3 7");
+    assert_true(make(&c));
+    assert_string_equal(ranges_of(&c, F), "2b+2b 7b+1b");
+    assert_int_equal(c.plan.fetch_bytes, 3 * BLOCK);
+    end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -969,6 +1139,11 @@ int main(void)
         cmocka_unit_test(test_log_directory_stays),
         cmocka_unit_test(test_foreign_files_that_are_removed),
         cmocka_unit_test(test_kept_files),
+        cmocka_unit_test(test_each_entry_has_its_reason),
+        cmocka_unit_test(test_unwanted_file),
+        cmocka_unit_test(test_remarks),
+        cmocka_unit_test(test_mounted_files),
+        cmocka_unit_test(test_a_plan_is_made_again),
         cmocka_unit_test(test_what_must_not_be_kept),
         cmocka_unit_test(test_segments_of_the_common_history_stay),
     };

@@ -69,9 +69,8 @@ static size_t end(Case *c)
         .chain = &c->chain, .next_oid = NEXT_OID, .target_scanned = !c->not_scanned};
     size_t count = 0;
 
-    plan_leave_out_unlogged(&c->input, &evidence, &c->plan);
     for (size_t i = 0; i < c->plan.count; i++)
-        count += c->plan.entries[i].gone;
+        count += plan_becomes_unlogged(&c->input, &evidence, &c->plan.entries[i]);
     blockmap_destroy(c->chain_blocks);
     blockmap_destroy(c->target_blocks);
     return count;

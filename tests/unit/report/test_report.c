@@ -410,32 +410,32 @@ static void test_every_end_has_a_result_of_its_own(void **state)
 /* What the last lines are made of. */
 static void test_next_steps(void **state)
 {
-    ReportSetting settings[] = {{"port", "5432", "5433"}, {"primary_conninfo", NULL, "host=x"}};
-    ReportSlot slots[] = {{"gone", "logical", "removed"}, {"it's", "physical", "missing"}};
+    ChangedSetting settings[] = {{"port", "5432", "5433"}, {"primary_conninfo", NULL, "host=x"}};
+    AffectedSlot slots[] = {{"gone", "logical", "removed"}, {"it's", "physical", "missing"}};
     const char *kept[] = {"pg_hba.conf"};
+    NextStart next = {.settings_known = true,
+                      .settings = settings,
+                      .setting_count = 2,
+                      .slots = slots,
+                      .slot_count = 2,
+                      .kept = kept,
+                      .kept_count = 1,
+                      .written = true,
+                      .standby = true,
+                      .has_source = true};
     Report report = split_brain();
     Buffer text = {0};
 
     (void) state;
     report.arena = arena_create();
-    report.next = (ReportNext){.known = true,
-                               .settings_known = true,
-                               .settings = settings,
-                               .setting_count = 2,
-                               .slots = slots,
-                               .slot_count = 2,
-                               .kept = kept,
-                               .kept_count = 1,
-                               .written = true,
-                               .standby = true,
-                               .has_source = true,
-                               .wal_from = 0x5000000};
+    report.next_start = &next;
+    report.wal_needed_from = 0x5000000;
     report_next_steps(&report);
-    assert_int_equal(report.next.step_count, 2);
-    assert_non_null(strstr(report.next.steps[0],
+    assert_int_equal(report.step_count, 2);
+    assert_non_null(strstr(report.steps[0],
                            "SELECT pg_create_physical_replication_slot('it''s'); the source must "
                            "have WAL from 0/5000000 on."));
-    assert_string_equal(report.next.steps[1],
+    assert_string_equal(report.steps[1],
                         "Start the server: it replays the source's WAL and follows it.");
     report_text(&report, 0, &text);
     assert_non_null(strstr(buffer_string(&text),
@@ -447,22 +447,22 @@ static void test_next_steps(void **state)
     assert_non_null(strstr(buffer_string(&text), "\"former\": null,"));
     assert_non_null(strstr(buffer_string(&text), "\"state\": \"missing\""));
 
-    report.next.written = report.next.standby = report.next.has_source = false;
-    report.next.slot_count = 0;
+    next.written = next.standby = next.has_source = false;
+    next.slot_count = 0;
     report_next_steps(&report);
-    assert_int_equal(report.next.step_count, 1);
-    assert_non_null(strstr(report.next.steps[0], "create standby.signal and set primary_conninfo"));
-    report.next.stop_setting = "recovery_target_time";
+    assert_int_equal(report.step_count, 1);
+    assert_non_null(strstr(report.steps[0], "create standby.signal and set primary_conninfo"));
+    next.stop_setting = "recovery_target_time";
     report_next_steps(&report);
-    assert_int_equal(report.next.step_count, 2);
-    assert_non_null(strstr(report.next.steps[0], "Remove recovery_target_time from the"));
-    report.next.stop_setting = NULL;
+    assert_int_equal(report.step_count, 2);
+    assert_non_null(strstr(report.steps[0], "Remove recovery_target_time from the"));
+    next.stop_setting = NULL;
     report.dry_run = true;
     report_next_steps(&report);
-    assert_non_null(strstr(report.next.steps[0], "This was a dry run"));
+    assert_non_null(strstr(report.steps[0], "This was a dry run"));
     report.resumed = true;
     report_next_steps(&report);
-    assert_non_null(strstr(report.next.steps[0], "finishes the interrupted"));
+    assert_non_null(strstr(report.steps[0], "finishes the interrupted"));
     buffer_free(&text);
     arena_destroy(report.arena);
 }

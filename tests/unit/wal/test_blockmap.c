@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../blockmap_count.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +55,7 @@ static void test_runs(void **state)
     assert_string_equal(runs_of(map, 1, 200, 131071), "");
     assert_string_equal(runs_of(map, 1, 6, 6), "");
     assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "none");
-    assert_int_equal(blockmap_block_count(map), 1 + 140 + 3 + 1);
+    assert_int_equal(blockmap_count(map).blocks, 1 + 140 + 3 + 1);
     blockmap_destroy(map);
 }
 
@@ -115,7 +117,7 @@ static void test_truncation_and_storage(void **state)
     assert_false(blockmap_made_fork(relation, FORK_INIT));
     blockmap_truncate(map, relation_of(2), 0);
     assert_string_equal(runs_of(map, 2, 0, BLOCK_NONE), "");
-    assert_int_equal(blockmap_relation_count(map), 2);
+    assert_int_equal(blockmap_count(map).relations, 2);
     blockmap_destroy(map);
 }
 
@@ -136,10 +138,10 @@ static void test_merge(void **state)
     blockmap_storage_changed(other, relation_of(7), 9);
     blockmap_fork_made(other, relation_of(7), FORK_MAIN);
     blockmap_merge(map, other);
-    assert_int_equal(blockmap_relation_count(map), 1000);
-    assert_int_equal(blockmap_block_count(map), 2000);
-    assert_int_equal(blockmap_relation_count(other), 0);
-    assert_int_equal(blockmap_block_count(other), 0);
+    assert_int_equal(blockmap_count(map).relations, 1000);
+    assert_int_equal(blockmap_count(map).blocks, 2000);
+    assert_int_equal(blockmap_count(other).relations, 0);
+    assert_int_equal(blockmap_count(other).blocks, 0);
     assert_true(blockmap_memory(other) >= empty);
     assert_string_equal(runs_of(map, 7, 0, BLOCK_NONE), "7+1 100007+1");
     assert_string_equal(runs_of(map, 9, 0, BLOCK_NONE), "9+1 100009+1");
@@ -173,7 +175,7 @@ static void test_random_sets(void **state)
         expected[number][block] = true;
         blockmap_add(map, relation_of(number), block);
     }
-    assert_int_equal(blockmap_block_count(map), total);
+    assert_int_equal(blockmap_count(map).blocks, total);
     for (Oid number = 0; number < 4; number++)
     {
         const BlockMapRelation *relation = blockmap_find(map, relation_of(number));

@@ -268,7 +268,7 @@ static void test_missing_further_back(void **state)
     check_segments(chain, 4, 6);
     assert_false(chain_read_back(chain, &error));
     assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
-    assert_in("could not find previous WAL record at 0/3", error.detail);
+    assert_in("could not find previous WAL record at 0/3", error_detail_text(&error));
     check_segments(chain, 4, 6);
     chain_destroy(chain);
     free(writer);
@@ -315,7 +315,7 @@ static void test_damage_before_a_long_record(void **state)
     forward_fails(writer);
     assert_in("WAL is damaged at 0/2", error.message);
     assert_in("\"000000010000000000000002\": incorrect resource manager data", error.message);
-    assert_string_equal(error.detail, "The WAL goes on in segment \"000000010000000000000003\".");
+    assert_string_equal(error_detail_text(&error), "The WAL continues in segment \"000000010000000000000003\".");
     free(writer);
 }
 
@@ -352,13 +352,13 @@ static void test_words_for_a_missing_segment(void **state)
 
     (void) state;
     write_segments(writer, 3);
-    assert_false(wal_missing_error(&writer->stream, 2, 0x105, &error));
+    assert_false(error_missing_wal(&writer->stream, 2, 0x105, &error));
     assert_in("WAL segment \"0000000200000000", error.message);
     writer->missing[2] = true;
     writer->stream.missing = say_missing;
     forward_fails(writer);
     assert_string_equal(error.message, "nowhere: 1 2");
-    assert_in("000000010000000000000003", error.detail);
+    assert_in("000000010000000000000003", error_detail_text(&error));
     free(writer);
 }
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../blockmap_count.h"
 #include "wal_writer.h"
 
 #define ITEM(buffer, type, index) (((const type *) (const void *) (buffer).bytes)[index])
@@ -117,7 +118,7 @@ static void test_other_forks(void **state)
     write_block(writer, FORK_INIT, 3);
     Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
     assert_int_equal(summary->record_count, 3);
-    assert_int_equal(blockmap_relation_count(summary->blocks), 0);
+    assert_int_equal(blockmap_count(summary->blocks).relations, 0);
     summary_destroy(summary);
     free(writer);
 }

@@ -1,0 +1,34 @@
+#include "base/array.h"
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+void *array_grow(void *items, size_t count, size_t item_size)
+{
+    if ((count & (count + 1)) != 0)
+        return items;
+    if (count > SIZE_MAX / 2 / item_size)
+        out_of_memory();
+    return memory_resize(items, (count * 2 + 1) * item_size);
+}
+
+size_t array_search(const void *key, const void *items, size_t count, size_t item_size,
+                    ArrayCompare compare, bool *found)
+{
+    size_t low = 0, high = count;
+
+    *found = false;
+    while (low < high)
+    {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(key, (const char *) items + middle * item_size);
+
+        *found = *found || order == 0;
+        if (order > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}

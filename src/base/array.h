@@ -1,0 +1,31 @@
+/*
+ * Arrays that grow, and searching sorted ones.
+ */
+#ifndef BASE_ARRAY_H
+#define BASE_ARRAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Make room for one item more in an array of `count` items, which is NULL at first and is released
+ * by free. No capacity is kept: there is room for 2^n - 1 items, and more is needed only when count
+ * is such a number.
+ *
+ *     ARRAY_GROW(list->items, list->count);
+ *     list->items[list->count++] = item;
+ */
+#define ARRAY_GROW(items, count) ((items) = array_grow((items), (count), sizeof(*(items))))
+void *array_grow(void *items, size_t count, size_t item_size);
+
+/* As of bsearch: how a key compares with an item. */
+typedef int (*ArrayCompare)(const void *key, const void *item);
+
+/*
+ * The index in a sorted array of the first item that is not before the key: where the key is, if
+ * *found, else where it would have to be inserted.
+ */
+size_t array_search(const void *key, const void *items, size_t count, size_t item_size,
+                    ArrayCompare compare, bool *found);
+
+#endif

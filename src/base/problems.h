@@ -1,0 +1,25 @@
+/*
+ * Several things that are wrong at once: each is printed when it is found, and the run goes on
+ * looking for more before it ends.
+ */
+#ifndef BASE_PROBLEMS_H
+#define BASE_PROBLEMS_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct Problems
+{
+    size_t count;
+    ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
+} Problems;
+
+/* Print the problem, unless that was done, and count it. */
+void problems_add(Problems *problems, const Error *problem);
+
+/* Are there none? Else the error of the worst kind, which is printed already. */
+MUST_CHECK bool problems_check(const Problems *problems, Error *error);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * TextCursor: reads text of files and query results from left to right, never behind its end.
+ *
+ * What is taken lies behind the cursor afterwards. Where something is not as it should be, nothing
+ * is taken, and results are left alone. There are no signs in front of numbers.
+ */
+#ifndef BASE_TEXT_CURSOR_H
+#define BASE_TEXT_CURSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Points into the text that it was made from, and owns nothing. */
+typedef struct TextCursor
+{
+    const char *position;
+    const char *end;
+} TextCursor;
+
+TextCursor text_cursor(const char *string);
+bool text_at_end(const TextCursor *text);
+
+bool text_take(TextCursor *text, const char *literal);
+
+/* The rest of the line without its newline, which is skipped. False at the end of the text. */
+bool text_take_line(TextCursor *text, TextCursor *line);
+
+/* Blanks as isspace of the C locale knows them. */
+void text_skip_blanks(TextCursor *text);
+
+/* All decimal digits that follow; false if there is none, or the number is too large. */
+bool text_take_u32(TextCursor *text, uint32_t *number);
+bool text_take_u64(TextCursor *text, uint64_t *number);
+
+/* At least one and at most digits_max (1 to 8) hexadecimal digits, of either case. */
+bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number);
+
+/* The digits of numbers in names of WAL files, for strspn. */
+#define UPPER_HEX_DIGITS "0123456789ABCDEF"
+
+#endif

@@ -1,0 +1,302 @@
+#include "cluster/prerequisites.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "cluster/neighbours.h"
+#include "cluster/pid_file.h"
+#include "io/file.h"
+
+#define STOP_SECONDS                                                                               \
+    5 /* for a server to be stopped by somebody, and for what it left to notice that */
+#define STOP_POLL_MILLISECONDS 20
+#define SILENT_SECONDS 1
+#define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
+
+bool error_hint_compare(Error *error)
+{
+    return error_hint(
+        error, "Compare all blocks instead with --compare, which needs none of the target's WAL.");
+}
+
+/* What the checks look at. */
+typedef struct Given
+{
+    const Clusters *clusters;
+    const SourceState *state; /* NULL: the source could not be asked */
+    const Options *options;
+} Given;
+
+/* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */
+static int patience_with_server(const Target *target, int wait_timeout_seconds, long *pid)
+{
+    const char *directory = target->directory;
+    bool running;
+
+    if (target_server_running(target, &running, pid, NULL) && running)
+        return pid_file_is_stopping(directory) ? wait_timeout_seconds : STOP_SECONDS;
+    return server_process_find(directory, pid, NULL) && *pid != 0 ? STOP_SECONDS : 0;
+}
+
+bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
+{
+    const double begin = clock_seconds();
+    bool told = false;
+    long pid;
+
+    while (clock_seconds() - begin < patience_with_server(target, wait_timeout_seconds, &pid))
+    {
+        if (!told && clock_seconds() - begin > SILENT_SECONDS)
+        {
+            log_info("waiting for the target server (PID %ld) to stop", pid);
+            told = true;
+        }
+        if (!stop_pause(STOP_POLL_MILLISECONDS, error))
+            return false;
+    }
+    return true;
+}
+
+static bool check_same_system(const Given *given, Error *error)
+{
+    if (given->state->control.system_identifier ==
+        given->clusters->target.control.system_identifier)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "source and target clusters are from different systems"); /* contract */
+    return error_detail(error, "System identifier of the source is %llu, of the target %llu.",
+                        (unsigned long long) given->state->control.system_identifier,
+                        (unsigned long long) given->clusters->target.control.system_identifier);
+}
+
+static bool check_same_version(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+    const Control *target = &given->clusters->target.control;
+
+    if (source->control_version == target->control_version &&
+        source->catalog_version == target->catalog_version &&
+        source->block_size == target->block_size &&
+        source->relation_segment_blocks == target->relation_segment_blocks &&
+        source->wal_block_size == target->wal_block_size &&
+        source->wal_segment_size == target->wal_segment_size)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "clusters are not compatible with this version of pg_rewind"); /* contract */
+    return error_detail(error,
+                        "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
+                        "catalog version %u) differ in version or block sizes.",
+                        source->version->major, source->catalog_version, target->version->major,
+                        target->catalog_version);
+}
+
+static bool check_hints_logged(const Given *given, Error *error)
+{
+    const Control *target = &given->clusters->target.control;
+
+    if (target->data_checksum_version != 0 || target->wal_log_hints)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE,
+              "target server needs to use either data checksums "
+              "or \"wal_log_hints = on\""); /* contract */
+    error_detail(error, "Both are off: hint bits it set were not WAL-logged.");
+    return error_hint(
+        error, "Compare all blocks instead with --compare. Switching the setting on now does not "
+               "help: what was not logged stays unknown. Switch it on for the next time.");
+}
+
+static bool check_same_checksums(const Given *given, Error *error)
+{
+    if (given->state->control.data_checksum_version ==
+        given->clusters->target.control.data_checksum_version)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
+    error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
+    return error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable "
+                             "them on the target now: that would only hide the difference.");
+}
+
+/* With checksums hints are logged; but not before they were enabled. */
+static bool check_checksums_are_old(const Given *given, Error *error)
+{
+    const Control *target = &given->clusters->target.control;
+    bool rewritten;
+
+    if (target->data_checksum_version == 0 || target->wal_log_hints)
+        return true;
+    if (!target_rewritten_since_stop(&given->clusters->target, &given->clusters->shape, &rewritten,
+                                     error))
+        return false;
+    if (!rewritten)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "data checksums of the target seem to have been enabled after it was shut down");
+    error_detail(error,
+                 "Every file in \"%s/base\" was written after that. Hint bits that were set "
+                 "before, without \"wal_log_hints\", were not WAL-logged.",
+                 given->clusters->target.directory);
+    return error_hint(
+        error, "Compare all blocks instead with --compare. If the directory was only copied after "
+               "the server stopped, copy it again and preserve the times of its files.");
+}
+
+/* That it is minimal now; whether it was meanwhile is told by its WAL. */
+static bool check_target_logged(const Given *given, Error *error)
+{
+    if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+    error_detail(error, "Changes made with it were not WAL-logged.");
+    return error_hint_compare(error);
+}
+
+/*
+ * A server may have crashed: its processes notice that when they next wait for something. One that
+ * is busy writes for as long as it is, also into files that were rewound.
+ */
+static bool check_no_process_left(const Given *given, Error *error)
+{
+    long pid;
+
+    if (!server_process_find(given->clusters->target.directory, &pid, error))
+        return false;
+    if (pid == 0)
+        return true;
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
+                 given->clusters->target.directory);
+    return error_hint(error, "Stop all processes that the server has left.");
+}
+
+static bool check_target_stopped(const Given *given, Error *error)
+{
+    const ControlState state = given->clusters->target.control.state;
+    bool running;
+    long pid;
+
+    if (!target_server_running(&given->clusters->target, &running, &pid, error))
+        return false;
+    if (running)
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
+                     given->clusters->target.directory);
+        return error_hint(error,
+                          "Stop the server. If process %ld is not a server of this directory, a "
+                          "crashed server has left the file postmaster.pid there: remove it.",
+                          pid);
+    }
+    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
+     */
+    if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
+        state != STATE_SHUTDOWNED_IN_RECOVERY)
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        return error_detail(error, "Its state is \"%s\".", control_state_name(state));
+    }
+    return check_no_process_left(given, error);
+}
+
+static bool check_source_stopped(const Given *given, Error *error)
+{
+    const ControlState state = given->state->control.state;
+
+    if (given->clusters->source->is_server || state == STATE_SHUTDOWNED ||
+        state == STATE_SHUTDOWNED_IN_RECOVERY)
+        return true;
+    return error_set(error, ERROR_FAILED,
+                     "source data directory must be shut down cleanly"); /* contract */
+}
+
+/* Can the source's files be made consistent by WAL up to where it stands? */
+static bool check_source_complete(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+
+    if (source->backup_start_point != LSN_INVALID)
+    {
+        error_set(error, ERROR_FAILED, "source is not consistent");
+        return error_detail(error, "Its recovery from a backup has not reached the backup's end.");
+    }
+    if (source->wal_level == WAL_LEVEL_MINIMAL)
+    {
+        error_set(error, ERROR_FAILED, "source server runs with \"wal_level = minimal\"");
+        return error_detail(error,
+                            "Its WAL does not contain all changes: no standby can follow it.");
+    }
+    return true;
+}
+
+static bool check_not_same_directory(const Given *given, Error *error)
+{
+    struct stat source, target;
+    bool found;
+
+    if (given->clusters->source->is_server)
+        return true;
+    if (!file_stat(given->options->source_directory, &source, &found, error) ||
+        !file_stat(given->clusters->target.directory, &target, &found, error))
+        return false;
+    if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
+        return error_set(error, ERROR_FAILED, "source and target are the same directory");
+    return true;
+}
+
+static bool check_own_directories(const Given *given, Error *error)
+{
+    return neighbours_check(given->clusters->target.directory, given->options->source_directory,
+                            error);
+}
+
+static bool check_may_checkpoint(const Given *given, Error *error)
+{
+    bool may;
+
+    if (!given->options->checkpoint)
+        return true;
+    if (!source_server_may_checkpoint(given->clusters->source, &may, error))
+        return false;
+    if (may)
+        return true;
+    error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+    return error_hint(error, "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, "
+                             "a member of the role pg_checkpoint.");
+}
+
+typedef struct Prerequisite
+{
+    bool (*check)(const Given *given, Error *error);
+    bool decides;      /* without it nothing else that is looked at would mean anything */
+    bool needs_source; /* its pg_control */
+    bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
+} Prerequisite;
+
+/* In the original's order. */
+static const Prerequisite prerequisites[] = {
+    {check_same_system, true, true, false},        {check_same_version, true, true, false},
+    {check_hints_logged, false, false, true},      {check_same_checksums, false, true, true},
+    {check_checksums_are_old, false, false, true}, {check_target_logged, false, false, true},
+    {check_target_stopped, true, false, false},    {check_source_stopped, true, true, false},
+    {check_source_complete, false, true, false},   {check_not_same_directory, true, true, false},
+    {check_own_directories, true, false, false},   {check_may_checkpoint, false, true, false},
+};
+
+bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
+                         Problems *problems)
+{
+    const Given given = {clusters, state, options};
+    bool go_on = true;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        Error problem = {0};
+
+        if ((prerequisites[i].needs_source && state == NULL) ||
+            (prerequisites[i].of_wal && options->compare) ||
+            prerequisites[i].check(&given, &problem))
+            continue;
+        problems_add(problems, &problem);
+        go_on = go_on && !prerequisites[i].decides;
+    }
+    return go_on;
+}

@@ -1,0 +1,34 @@
+/*
+ * What must hold of both clusters before anything is read: a table of checks.
+ */
+#ifndef CLUSTER_PREREQUISITES_H
+#define CLUSTER_PREREQUISITES_H
+
+#include "base/error.h"
+#include "base/problems.h"
+#include "cluster/clusters.h"
+#include "options.h"
+
+#include <stdbool.h>
+
+/*
+ * A manager may call us while the server is still stopping, or its processes have not noticed yet
+ * that it has crashed. Wait for that: a few seconds, and as long as the timeout while the server
+ * says that it is stopping. To be called before pg_control is read: what that says must not change
+ * any more. What still runs afterwards is found by prerequisites_check. Fails only when the run is
+ * to stop.
+ */
+MUST_CHECK bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error);
+
+/*
+ * Check all of them; each one that does not hold is printed. state NULL: the source could not be
+ * reached, and what is wrong with the target is still found. False: nothing else can be looked at,
+ * since the two are not of one cluster, or one of them runs or must not be looked at.
+ */
+bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
+                         Problems *problems);
+
+/* Add the hint that without the target's WAL a rewind is still possible. False. */
+bool error_hint_compare(Error *error);
+
+#endif

@@ -1,0 +1,311 @@
+#include "divergence/divergence.h"
+
+#include "base/log.h"
+#include "cluster/prerequisites.h"
+#include "divergence/search.h"
+#include "io/file.h"
+#include "io/place.h"
+
+#define WORKERS_FROM_BYTES (32 * 1024 * 1024)
+#define CLOCKS_DIFFER_SECONDS_MAX 3600
+
+/*
+ * Did the target crash as a primary during an exclusive backup (10 to 14)? Its label lies in a copy
+ * too, whose files may be newer than its WAL. A copy has no pid file of its own server, and was
+ * made after the backup's checkpoint; clocks of two machines may differ.
+ */
+static bool crashed_in_exclusive_backup(Search *search)
+{
+    const Clusters *clusters = search->clusters;
+    Divergence *divergence = search->divergence;
+    const Target *target = &clusters->target;
+    const ScanCheckpointWanted wanted = {.before = target->label_checkpoint + 1,
+                                         .not_after = target->label_checkpoint};
+    ScanCheckpoint checkpoint;
+    char path[PATH_SIZE];
+    int64_t birth;
+
+    if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)
+        return false;
+    if (target->has_own_pid_file)
+        return true;
+    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", NULL) ||
+        !scan_find_checkpoint(divergence->scan, &wanted, &checkpoint, NULL))
+        return false;
+    birth = place_birth(path);
+    return birth != 0 && checkpoint.lsn == target->label_checkpoint &&
+           birth < checkpoint.checkpoint.time - CLOCKS_DIFFER_SECONDS_MAX;
+}
+
+/*
+ * Read the target's WAL to its end, from a record that is known to be there: pg_control's
+ * checkpoint, or where the recovery of an earlier rewind, which never started, was to begin.
+ */
+static bool find_target_end(Search *search, Lsn latest_divergence, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    Divergence *divergence = search->divergence;
+    const Control *control = &clusters->target.control;
+    Lsn from =
+        clusters->target.has_backup_label ? clusters->target.label_redo : control->checkpoint_lsn;
+    Lsn floor =
+        clusters->target.has_backup_label ? clusters->target.label_redo : control->checkpoint.redo;
+    Lsn last;
+    bool missing;
+    char reason[256], text[LSN_TEXT_SIZE];
+
+    if (latest_divergence != LSN_INVALID && latest_divergence < floor)
+        floor = latest_divergence;
+    from = wal_skip_header(&clusters->shape, from);
+    divergence->scan = scan_create(&search->target_wal->stream, search->jobs, floor);
+    if (!scan_forward(divergence->scan, from, &divergence->target_end, &last, &missing, reason,
+                      error))
+        return false;
+    if (divergence->target_end == from && missing)
+    {
+        error_missing_in_archive(search->target_wal->archive,
+                                 history_timeline_at(&clusters->target_history, from),
+                                 wal_segment_of(&clusters->shape, from), error);
+        return error_detail(error, "The target's last checkpoint is in the one that could not be "
+                                   "opened.");
+    }
+    /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
+     * newer than what is here. */
+    if (control->backup_end_required ||
+        (clusters->target.label_of_base_backup && !crashed_in_exclusive_backup(search)) ||
+        (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
+    {
+        error_set(error, ERROR_FAILED, "target is not consistent");
+        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
+        return error_hint_compare(error);
+    }
+    if (divergence->target_end == from || divergence->target_end < control->min_recovery_point ||
+        divergence->target_end < control->backup_end_point)
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  lsn_text(clusters->shape.version, divergence->target_end, text), reason);
+        error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
+                            "contain later changes.");
+        return error_hint_compare(error);
+    }
+    return true;
+}
+
+/* The checkpoint that recovery may start from: the target finished it, and every page needs nothing
+ * older. */
+static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    Divergence *divergence = search->divergence;
+    const Control *control = &clusters->target.control;
+    ScanCheckpointWanted wanted = {
+        .before = before,
+        .not_after = control->checkpoint_lsn,
+    };
+
+    if (clusters->target.has_backup_label)
+    {
+        wanted.not_after = clusters->target.label_checkpoint;
+        wanted.redo_not_after = clusters->target.label_redo;
+    }
+    else if (control->backup_start_point != LSN_INVALID)
+        wanted.redo_not_after = control->backup_start_point;
+    return scan_find_checkpoint(divergence->scan, &wanted, &divergence->common_checkpoint, error);
+}
+
+static bool is_behind_switch(void *context, Lsn lsn, bool *behind, Error *error)
+{
+    return scan_is_behind_switch(context, lsn, behind, error);
+}
+
+/*
+ * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
+ * that checkpoint's redo position to the divergence is the source's, byte by byte, where both have
+ * it.
+ */
+static bool find_divergence(Search *search, Lsn latest, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    Divergence *divergence = search->divergence;
+    const WalStream own = {.shape = clusters->shape,
+                           .history = &clusters->target_history,
+                           .open = archive_open,
+                           .context = search->target_wal->own};
+    const WalStream archive = {.open = archive_open,
+                               .context = source_wal_archive(search->source_wal)};
+    WalSides sides = {.target = &own,
+                      .source = clusters->source,
+                      .source_history = &clusters->source_history,
+                      .archive = &archive,
+                      .workers = 1,
+                      .is_no_content = is_behind_switch,
+                      .context = divergence->scan};
+    WalComparison *comparison = &search->comparison;
+    char text[LSN_TEXT_SIZE];
+
+    divergence->lsn = latest;
+    for (;; search->moved = true)
+    {
+        Lsn from;
+
+        archive_set_common_end(search->target_wal->archive, divergence->lsn);
+        if (!find_common_checkpoint(search, divergence->lsn, error))
+            return false;
+        from = wal_segment_start(
+            &clusters->shape,
+            wal_segment_of(&clusters->shape, divergence->common_checkpoint.checkpoint.redo));
+        /* For little one connection will do: more may not be needed at all. */
+        if (divergence->lsn > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
+            !clusters->source->operations->start_workers(clusters->source, search->jobs,
+                                                         &sides.workers, error))
+            return false;
+        if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
+            return false;
+        log_debug("%llu bytes of WAL before %s are equal in source and target",
+                  (unsigned long long) (comparison->lsn - comparison->equal_from),
+                  lsn_text(clusters->shape.version, comparison->lsn, text));
+        if (!comparison->differs)
+            return true;
+        if (!scan_record_at(divergence->scan, comparison->lsn, &divergence->lsn, error))
+            return false;
+    }
+}
+
+/* How much WAL of the target there is to read, as far as can be told before. */
+static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
+{
+    Lsn end = clusters->target.control.checkpoint_lsn > clusters->target.control.min_recovery_point
+                  ? clusters->target.control.checkpoint_lsn
+                  : clusters->target.control.min_recovery_point;
+    Lsn begin = clusters->target.control.checkpoint.redo;
+
+    if (latest_divergence != LSN_INVALID && latest_divergence < begin)
+        begin = latest_divergence;
+    return end > begin ? end - begin : 0;
+}
+
+/* The source may come to have the target's last WAL, or other WAL in its place. */
+static bool error_not_received(const Search *search, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    const Divergence *divergence = search->divergence;
+    char source[LSN_TEXT_SIZE], target[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
+    error_detail(error,
+                 "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
+                 "up to %s. It is not known whether the source will receive the same WAL.",
+                 lsn_text(clusters->shape.version, search->state->position.end, source),
+                 lsn_text(clusters->shape.version, divergence->target_end, target));
+    return error_hint(error,
+                      "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
+                      "writes some) or is promoted, or compare all blocks instead with --compare.");
+}
+
+/* Where the target's WAL ends and where it parts from the source's, given the history files' word.
+ */
+static bool read_target_wal(Search *search, Lsn latest, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    Divergence *divergence = search->divergence;
+    const bool same_timeline = latest == LSN_INVALID;
+
+    archive_set_needed_from(search->target_wal->archive,
+                            latest != LSN_INVALID ? latest
+                                                  : clusters->target.control.checkpoint.redo);
+    if (!find_target_end(search, latest, error))
+        return false;
+    if (same_timeline || divergence->target_end < latest)
+        latest = divergence->target_end;
+    /* What the target has behind the end of a source's WAL is not the source's. */
+    if (search->state->position.end < latest &&
+        !scan_record_at(divergence->scan, search->state->position.end, &latest, error))
+        return false;
+    if (!find_divergence(search, latest, error))
+        return false;
+    /* But a standby on the target's own timeline may still receive what the target has. */
+    if (same_timeline && search->state->position.in_recovery && !search->moved &&
+        divergence->lsn < divergence->target_end)
+        return error_not_received(search, error);
+    return true;
+}
+
+static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timeline,
+                             Divergence *divergence)
+{
+    char text[LSN_TEXT_SIZE];
+
+    log_info("servers diverged at WAL location %s on timeline %u", /* contract */
+             lsn_text(clusters->shape.version, lsn, text), timeline);
+    divergence->printed = lsn;
+    divergence->printed_timeline = timeline;
+}
+
+/* Where the histories diverge at the latest, for information: nothing depends on it. */
+static void look_at_histories(const Clusters *clusters, Divergence *divergence)
+{
+    const History *target = &clusters->target_history;
+    size_t common;
+    Lsn latest;
+
+    if (target->count == 0 ||
+        !history_common(&clusters->source_history, target, &common, &latest) ||
+        latest == LSN_INVALID)
+        return;
+    print_divergence(clusters, latest, target->entries[common].timeline, divergence);
+}
+
+void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
+{
+    const Control *control = &clusters->target.control;
+
+    *divergence = (Divergence){.needed = true,
+                               .target_end = control->checkpoint_lsn > control->min_recovery_point
+                                                 ? control->checkpoint_lsn
+                                                 : control->min_recovery_point};
+    look_at_histories(clusters, divergence);
+    log_info("comparing all blocks with the source's");
+}
+
+bool divergence_find(const Clusters *clusters, const SourceState *state,
+                     const TargetWal *target_wal, SourceWal *source_wal, int jobs, Arena *arena,
+                     Divergence *divergence, Error *error)
+{
+    Search search = {.clusters = clusters,
+                     .state = state,
+                     .target_wal = target_wal,
+                     .source_wal = source_wal,
+                     .jobs = jobs,
+                     .arena = arena,
+                     .divergence = divergence};
+    const History *target = &clusters->target_history;
+    size_t common;
+    Lsn latest;
+    bool result;
+
+    *divergence = (Divergence){0};
+    if (!history_common(&clusters->source_history, target, &common, &latest))
+    {
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "could not find common ancestor of the source and "
+                  "target cluster's timelines"); /* contract */
+        return error_hint_compare(error);
+    }
+    progress_begin("scanned", wal_to_scan(clusters, latest));
+    result = read_target_wal(&search, latest, error);
+    progress_end();
+    if (!result)
+        return false;
+    divergence->needed = divergence->target_end > divergence->lsn;
+    source_wal_set_common_end(source_wal, divergence->lsn);
+    if (!divergence_check_proof(&search, latest, divergence->needed, error))
+        return false;
+    if (latest == LSN_INVALID && !divergence->needed)
+        log_info("source and target cluster are on the same timeline"); /* contract */
+    else
+        print_divergence(clusters, divergence->lsn,
+                         divergence->needed ? history_timeline_at(target, divergence->lsn - 1)
+                                            : target->entries[common].timeline,
+                         divergence);
+    return true;
+}

@@ -1,0 +1,198 @@
+#include "divergence/lost_transactions.h"
+
+#include "base/array.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/connection.h"
+#include "wal/lost.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- The WAL from the divergence to its end ---- */
+
+static bool read_diverged_wal(const Clusters *clusters, const TargetWal *wal,
+                              const Divergence *diverged, Lost *lost, Error *error)
+{
+    const WalShape *shape = &clusters->shape;
+    uint64_t segment = wal_segment_of(shape, diverged->lsn);
+    Lsn from = wal_skip_header(shape, diverged->lsn);
+    char text[LSN_TEXT_SIZE];
+
+    for (;; segment++)
+    {
+        WalSegmentFacts facts;
+
+        if (wal_segment_start(shape, segment) >= diverged->target_end)
+            return true;
+        if (!stop_check(error) ||
+            !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
+            return false;
+        if (facts.next_lsn >= diverged->target_end)
+            return true;
+        if (facts.end != WAL_SEGMENT_COMPLETE)
+            return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
+                             lsn_text(shape->version, facts.next_lsn, text),
+                             facts.end == WAL_SEGMENT_MISSING ? "the segment is missing"
+                                                              : facts.reason);
+        from = LSN_INVALID;
+    }
+}
+
+/* ---- Names ---- */
+
+typedef struct DatabaseName
+{
+    Oid oid;
+    const char *name;
+    bool connected;
+} DatabaseName;
+
+typedef struct RelationNames
+{
+    const Lost *lost;
+    Arena *arena;
+    LostRelation *relations;
+    size_t count;
+    LostRelation **by_filenode;
+    Buffer databases; /* DatabaseName */
+    Oid connected;
+} RelationNames;
+
+static int compare_filenodes(const void *left, const void *right)
+{
+    const LostRelation *a = *(LostRelation *const *) left, *b = *(LostRelation *const *) right;
+
+    return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
+}
+
+static void add_database(void *context, Oid database, const char *name, bool connected)
+{
+    RelationNames *names = context;
+    DatabaseName item = {database, arena_strdup(names->arena, name), connected};
+
+    if (lost_database_is_new(names->lost, database))
+        return;
+    buffer_append(&names->databases, &item, sizeof(item));
+    if (connected)
+        names->connected = database;
+}
+
+static int compare_filenode(const void *key, const void *item)
+{
+    const Oid *filenode = key;
+    const LostRelation *const *relation = item;
+
+    return (*filenode > (*relation)->id.relation) - (*filenode < (*relation)->id.relation);
+}
+
+/* Storage that the target made after the divergence is not what has its number on the source. */
+static void name_relation(void *context, Oid tablespace, Oid filenode, const char *name,
+                          const char *table)
+{
+    RelationNames *names = context;
+    bool found;
+    size_t index = array_search(&filenode, names->by_filenode, names->count,
+                                sizeof(*names->by_filenode), compare_filenode, &found);
+
+    for (; index < names->count && names->by_filenode[index]->id.relation == filenode; index++)
+    {
+        LostRelation *relation = names->by_filenode[index];
+
+        if (relation->id.tablespace != tablespace || relation->created || relation->name != NULL ||
+            (relation->id.database != 0 && relation->id.database != names->connected))
+            continue;
+        relation->name = arena_strdup(names->arena, name);
+        relation->table = table != NULL ? arena_strdup(names->arena, table) : NULL;
+    }
+}
+
+static void fetch_names(RelationNames *names, Source *source)
+{
+    Buffer filenodes = {0};
+    Error error = {0};
+
+    array_begin(&filenodes);
+    for (size_t i = 0; i < names->count; i++)
+        if (!names->relations[i].created)
+            array_append_int(&filenodes, names->relations[i].id.relation);
+    array_end(&filenodes);
+    if (!source_server_names(source, buffer_string(&filenodes), add_database, name_relation, names,
+                             &error))
+        log_debug("could not get names from the source: %s", error.message);
+    buffer_free(&filenodes);
+}
+
+static const char *database_name(const RelationNames *names, Oid database)
+{
+    const DatabaseName *items = (const DatabaseName *) (const void *) names->databases.bytes;
+
+    if (database == 0)
+        return "global";
+    for (size_t i = 0; i < names->databases.size / sizeof(*items); i++)
+        if (items[i].oid == database)
+            return items[i].name;
+    return NULL;
+}
+
+/* database/number, where there is no name. */
+static void name_by_number(RelationNames *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+    {
+        LostRelation *relation = &names->relations[i];
+        const char *database = database_name(names, relation->id.database);
+
+        if (relation->name != NULL)
+            continue;
+        relation->name =
+            database != NULL
+                ? arena_printf(names->arena, "%s/%u", database, relation->id.relation)
+                : arena_printf(names->arena, "%u/%u", relation->id.database, relation->id.relation);
+    }
+}
+
+static void name_relations(Lost *lost, Source *source, Arena *arena)
+{
+    RelationNames names = {.lost = lost, .arena = arena};
+
+    names.relations = lost_relations(lost, &names.count);
+    names.by_filenode = memory_allocate((names.count + 1) * sizeof(*names.by_filenode));
+    for (size_t i = 0; i < names.count; i++)
+        names.by_filenode[i] = &names.relations[i];
+    qsort(names.by_filenode, names.count, sizeof(*names.by_filenode), compare_filenodes);
+    if (source->is_server && names.count > 0)
+        fetch_names(&names, source);
+    name_by_number(&names);
+    free(names.by_filenode);
+    buffer_free(&names.databases);
+}
+
+static void collect_lost_gids(const ScanResult *scanned, Lsn divergence, Arena *arena,
+                              LostTransactions *result)
+{
+    result->gids = arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*result->gids));
+    for (size_t i = 0; i < scanned->prepared_count; i++)
+        if (scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished)
+            result->gids[result->gid_count++] = scanned->prepared[i].gid;
+}
+
+bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
+                            const Divergence *diverged, const TargetChanges *changes, Arena *arena,
+                            LostTransactions *result, Error *error)
+{
+    Error why = {0};
+
+    *result = (LostTransactions){
+        .lost = lost_create(clusters->shape.version, diverged->lsn, diverged->target_end)};
+    collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
+    if (!read_diverged_wal(clusters, wal, diverged, result->lost, &why))
+    {
+        lost_set_incomplete(result->lost);
+        if (!stop_check(error))
+            return false;
+        log_warning("could not list all transactions that are lost: %s", why.message);
+    }
+    name_relations(result->lost, clusters->source, arena);
+    return stop_check(error);
+}

@@ -1,0 +1,32 @@
+/*
+ * What is lost by the rewind, transaction by transaction, with the source's names for it.
+ */
+#ifndef DIVERGENCE_LOST_TRANSACTIONS_H
+#define DIVERGENCE_LOST_TRANSACTIONS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "divergence/divergence.h"
+#include "divergence/target_changes.h"
+#include "wal/lost.h"
+
+#include <stddef.h>
+
+typedef struct LostTransactions
+{
+    Lost *lost;        /* the caller's: lost_destroy. Its names are in the arena */
+    const char **gids; /* of transactions that are prepared since the divergence and not finished;
+                          in the arena */
+    size_t gid_count;
+} LostTransactions;
+
+/*
+ * Read the target's WAL from the divergence to its end once more. The scan has proved it already:
+ * what goes wrong here is a warning, and costs the list, which then is not complete, or the names,
+ * which then are numbers. So this fails only when a stop is requested; *result is set also then.
+ */
+MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
+                                       const Divergence *diverged, const TargetChanges *changes,
+                                       Arena *arena, LostTransactions *result, Error *error);
+
+#endif

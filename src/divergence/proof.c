@@ -1,0 +1,126 @@
+/*
+ * What proves that the bytes before the divergence are one history.
+ */
+#include "divergence/search.h"
+
+#include "base/log.h"
+#include "base/workers.h"
+
+/* Does a transaction end in [from, to) of the target's WAL? Its record holds the time. */
+static bool has_commit(Search *search, Lsn from, Lsn to, bool *found, Error *error)
+{
+    Divergence *divergence = search->divergence;
+    WalStream stream = search->target_wal->stream;
+    ScanResult result;
+    WalScan *scan;
+    Lsn first, end, last;
+    bool missing, scanned;
+
+    *found = false;
+    stream.limit = to;
+    if (!scan_record_at(divergence->scan, from, &first, error))
+        return false;
+    scan = scan_create(&stream, 1, first);
+    scanned = scan_forward(scan, first, &end, &last, &missing, NULL, error) &&
+              scan_finish(scan, search->arena, from, from, &result, error);
+    *found = scanned && result.commit_count > 0;
+    scan_destroy(scan);
+    return scanned;
+}
+
+/*
+ * Two servers that went apart can write equal bytes for a while, but not equal times: a checkpoint
+ * or the end of a transaction must be among what was compared.
+ */
+static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
+{
+    Divergence *divergence = search->divergence;
+    const ScanCheckpointWanted last = {.before = divergence->lsn};
+    ScanCheckpoint checkpoint;
+
+    *proof = false;
+    if (from >= divergence->lsn)
+        return true;
+    if (!scan_find_checkpoint(divergence->scan, &last, &checkpoint, error))
+        return false;
+    *proof = checkpoint.lsn >= from && checkpoint.end <= divergence->lsn;
+    return *proof || has_commit(search, from, divergence->lsn, proof, error);
+}
+
+/*
+ * An archive may hold what the target itself has archived. It speaks for the source if the source's
+ * own WAL goes on where it ends.
+ */
+static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
+{
+    Divergence *divergence = search->divergence;
+    ScanResult result;
+    WalScan *scan;
+    Lsn end;
+    Error why = {0};
+
+    *leads = false;
+    if (search->state->position.end <= divergence->lsn)
+        return true;
+    if (!source_wal_fetch(search->source_wal, divergence->lsn, search->state->position.end, error))
+        return false;
+    if (!source_wal_scan(search->source_wal, divergence->lsn, search->state->position.end, &scan,
+                         &result, &end, &why))
+    {
+        if (!stop_check(error))
+            return false;
+        log_debug("%s", why.message);
+        return true;
+    }
+    scan_destroy(scan);
+    *leads = true;
+    return true;
+}
+
+static bool error_no_proof(const Search *search, Error *error)
+{
+    const Clusters *clusters = search->clusters;
+    char text[LSN_TEXT_SIZE];
+    const char *lsn = lsn_text(clusters->shape.version, search->comparison.lsn, text);
+
+    if (search->moved)
+        error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
+                  lsn);
+    else
+        error_set(error, ERROR_FAILED,
+                  "could not prove that source and target have the same history before %s", lsn);
+    error_detail(error,
+                 "Two servers that were promoted independently can have equal timelines. Only "
+                 "their WAL shows that, but source and target do not both have enough of it.");
+    return error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or "
+                             "compare all blocks instead with --compare.");
+}
+
+/*
+ * `latest` is what the history files say, LSN_INVALID: nothing. It holds where the source left the
+ * target's timeline and the target went on: a chain of WAL with all its links leads there.
+ * Elsewhere the bytes must speak.
+ */
+bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *error)
+{
+    const Divergence *divergence = search->divergence;
+    const WalComparison *comparison = &search->comparison;
+    bool proven;
+
+    if (needed && divergence->lsn == latest)
+        return true;
+    if (!holds_proof(search, comparison->own_from, &proven, error))
+        return false;
+    /* What the source itself has does not suffice. */
+    if (!proven && comparison->own_from > comparison->equal_from)
+    {
+        if (!holds_proof(search, comparison->equal_from, &proven, error))
+            return false;
+        /* For a rewind all WAL up to the source's end is read anyway, with its links. */
+        if (proven && !needed && !archive_leads_to_source(search, &proven, error))
+            return false;
+    }
+    if (!proven)
+        return error_no_proof(search, error);
+    return true;
+}

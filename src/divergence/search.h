@@ -1,0 +1,31 @@
+/*
+ * A search for the divergence, and what it rests on: for divergence.c and proof.c.
+ */
+#ifndef DIVERGENCE_SEARCH_H
+#define DIVERGENCE_SEARCH_H
+
+#include "base/arena.h"
+#include "divergence/divergence.h"
+#include "divergence/wal_comparison.h"
+
+typedef struct Search
+{
+    const Clusters *clusters;
+    const SourceState *state;
+    const TargetWal *target_wal;
+    SourceWal *source_wal;
+    int jobs;
+    Arena *arena;
+    Divergence *divergence; /* as far as it is known */
+    bool moved;             /* bytes have shown it to be earlier than histories and positions say */
+    WalComparison comparison; /* of the bytes before the divergence */
+} Search;
+
+/*
+ * `latest` is what the history files say, LSN_INVALID: nothing. It holds where the source left the
+ * target's timeline and the target went on: a chain of WAL with all its links leads there.
+ * Elsewhere the bytes must prove it; an error where they do not.
+ */
+MUST_CHECK bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *error);
+
+#endif

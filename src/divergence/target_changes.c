@@ -1,0 +1,294 @@
+#include "divergence/target_changes.h"
+
+#include "base/log.h"
+#include "cluster/prerequisites.h"
+#include "wal/summary.h"
+
+/* What is known when the scan's result is given. */
+typedef struct ScannedTarget
+{
+    const Clusters *clusters;
+    const Divergence *divergence;
+    const ScanResult *scanned;
+    Lsn floor; /* where the scan begins */
+} ScannedTarget;
+
+static Lsn target_timeline_begin(const History *target)
+{
+    return target->entries[target->count - 1].begin;
+}
+
+/* Was the target started again behind the divergence? A standby that was opened by deleting its
+ * signal file shows nothing else. */
+static bool was_started_behind_divergence(const ScannedTarget *given)
+{
+    const Control *control = &given->clusters->target.control;
+
+    for (size_t i = 0; i < given->scanned->checkpoint_count; i++)
+    {
+        const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
+
+        if (!checkpoint->online && checkpoint->lsn >= given->divergence->lsn &&
+            (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn))
+            return true;
+    }
+    return false;
+}
+
+/* Did the target reach the divergence in recovery, where hints are set without being logged? */
+static bool was_in_recovery_at_divergence(const ScannedTarget *given)
+{
+    const ControlState state = given->clusters->target.control.state;
+    const History *source = &given->clusters->source_history;
+    const History *target = &given->clusters->target_history;
+
+    return source->entries[source->count - 1].timeline ==
+               target->entries[target->count - 1].timeline ||
+           state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
+           target_timeline_begin(&given->clusters->target_history) >= given->divergence->lsn ||
+           was_started_behind_divergence(given);
+}
+
+/* Where the part of the target's WAL ends that one server wrote or replayed without being stopped
+ * in between; LSN_INVALID: nothing ends it. */
+static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
+{
+    const Control *control = &given->clusters->target.control;
+    Lsn end = LSN_INVALID;
+
+    for (size_t i = 0; i < given->scanned->checkpoint_count; i++)
+    {
+        const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
+
+        if (checkpoint->online || checkpoint->lsn <= begin ||
+            (control->state == STATE_SHUTDOWNED && checkpoint->lsn == control->checkpoint_lsn))
+            continue;
+        end = checkpoint->lsn;
+        break;
+    }
+    for (size_t i = 1; i < given->clusters->target_history.count; i++)
+    {
+        const Lsn promotion = given->clusters->target_history.entries[i].begin;
+
+        if (promotion > begin && (end == LSN_INVALID || promotion < end))
+            end = promotion;
+    }
+    return end;
+}
+
+/* Does WAL prove that hints were logged from begin to end, where a server was not stopped? */
+static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
+{
+    const ScanResult *scanned = given->scanned;
+    bool log_hints = false; /* not known */
+
+    for (size_t i = 0; i < scanned->hint_image_count; i++)
+    {
+        if (scanned->hint_images[i] >= begin && scanned->hint_images[i] < end)
+            return true;
+    }
+    for (size_t i = 0; i < scanned->parameter_count && scanned->parameters[i].lsn < end; i++)
+        log_hints = scanned->parameters[i].log_hints;
+    return log_hints;
+}
+
+/*
+ * pg_checksums switches checksums while the server is stopped, and no record tells. Without
+ * wal_log_hints they are known to have been on since the target was started last; before that only
+ * where an image for a hint proves it. Where the last part without a proof ends; LSN_INVALID:
+ * before the divergence, or there is none.
+ */
+static Lsn end_of_unproved_hints(const ScannedTarget *given)
+{
+    const ControlState state = given->clusters->target.control.state;
+    Lsn begin = given->floor;
+    Lsn until = LSN_INVALID;
+    Lsn end;
+
+    if (given->clusters->target.control.wal_log_hints && given->scanned->parameter_count == 0)
+        return LSN_INVALID;
+    for (; (end = end_of_part(given, begin)) != LSN_INVALID; begin = end)
+    {
+        if (end > given->divergence->lsn && !hints_are_proved(given, begin, end))
+            until = end;
+    }
+    /* A standby's own stops are in no WAL. */
+    if ((state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY) &&
+        !hints_are_proved(given, begin, given->divergence->target_end))
+        until = given->divergence->target_end;
+    return until;
+}
+
+/*
+ * Until a promoted server begins its first own checkpoint, its RedoRecPtr is that of its last
+ * restartpoint, however old that is: a page that was changed since then counts as one that has its
+ * full-page image, so hints on it are not logged. And a page that is dirty gets no image for a hint
+ * (MarkBufferDirtyHint, storage/buffer/bufmgr.c): replay's dirty pages are written when that
+ * checkpoint ends. Where it did, after the target's last promotion (or the last one that it
+ * followed, which cannot be told apart); LSN_INVALID: before the divergence, or there was no
+ * promotion.
+ */
+static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
+{
+    const ScanResult *scanned = given->scanned;
+    const Lsn promotion = target_timeline_begin(&given->clusters->target_history);
+
+    if (given->clusters->target_history.count == 1 ||
+        given->divergence->common_checkpoint.lsn >= promotion)
+        return LSN_INVALID;
+    for (size_t i = 0; i < scanned->checkpoint_count; i++)
+    {
+        if (scanned->checkpoints[i].lsn >= promotion)
+            return scanned->checkpoints[i].lsn;
+    }
+    return given->divergence->target_end;
+}
+
+/*
+ * Up to where the target may have set hints without WAL, behind the divergence; LSN_INVALID:
+ * nowhere. Needs the scan's result.
+ */
+static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Error *error)
+{
+    const Lsn unproved = end_of_unproved_hints(given);
+    bool written = false;
+
+    *end = end_of_hints_before_checkpoint(given);
+    if (unproved != LSN_INVALID && (*end == LSN_INVALID || unproved > *end))
+        *end = unproved;
+    if (!given->clusters->target.control.wal_log_hints &&
+        !target_written_since_stop(&given->clusters->target, &given->clusters->shape, &written,
+                                   error))
+        return false;
+    if (written)
+        *end = given->divergence->target_end;
+    return true;
+}
+
+/* Did the source's promotion end what ran at the divergence? */
+static bool source_was_promoted_at_divergence(const ScannedTarget *given)
+{
+    const History *source = &given->clusters->source_history;
+
+    for (size_t i = 1; i < source->count; i++)
+    {
+        if (source->entries[i].begin == given->divergence->lsn)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * What ran at the divergence may have ended for the target by a promotion, its own or one that it
+ * followed later, and may be committed on a source that was not promoted there. No record tells
+ * which transactions those are. The lowest transaction number for which that may be so; 0: none.
+ */
+static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
+{
+    const CheckPoint *checkpoint = &given->divergence->common_checkpoint.checkpoint;
+
+    if (!was_in_recovery_at_divergence(given) || source_was_promoted_at_divergence(given))
+        return 0;
+    if (given->scanned->oldest_running_xid != 0)
+        return given->scanned->oldest_running_xid;
+    return checkpoint->oldest_active_xid != 0 ? checkpoint->oldest_active_xid
+                                              : (uint32_t) checkpoint->next_xid;
+}
+
+/*
+ * Hints for transactions whose end the two sides know differently may stand on any page that these
+ * touched. *xid is the lowest of them, false: there is none. What began after the common checkpoint
+ * is scanned anyhow.
+ */
+static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hints, uint32_t *xid)
+{
+    const uint32_t cut_off = lowest_cut_off_xid(given);
+    const bool hints_unlogged =
+        was_in_recovery_at_divergence(given) || end_of_unlogged_hints > given->divergence->lsn;
+
+    *xid = hints_unlogged ? given->scanned->lowest_committed_xid : 0;
+    if (cut_off != 0 && (*xid == 0 || xid_precedes(cut_off, *xid)))
+        *xid = cut_off;
+    return *xid != 0 &&
+           xid_precedes(*xid, (uint32_t) given->divergence->common_checkpoint.checkpoint.next_xid);
+}
+
+static bool check_scanned_settings(const ScannedTarget *given, Error *error)
+{
+    const ScanResult *scanned = given->scanned;
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->hints_not_logged_at != LSN_INVALID &&
+        given->clusters->target.control.data_checksum_version == 0)
+    {
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "target server needs to use either data checksums "
+                  "or \"wal_log_hints = on\""); /* contract */
+        return error_detail(
+            error,
+            "\"wal_log_hints\" was switched at %s, after the last common checkpoint: hint bits set "
+            "without it were not WAL-logged.",
+            lsn_text(given->clusters->shape.version, scanned->hints_not_logged_at, text));
+    }
+    if (scanned->wal_minimal_at != LSN_INVALID)
+    {
+        error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+        return error_detail(
+            error,
+            "It was switched at %s, after the last common checkpoint: changes made with it were "
+            "not WAL-logged.",
+            lsn_text(given->clusters->shape.version, scanned->wal_minimal_at, text));
+    }
+    return scan_check_known_updates(given->clusters->shape.version, scanned, error);
+}
+
+static uint64_t count_lost_prepared(const ScanResult *scanned, Lsn divergence)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < scanned->prepared_count; i++)
+        count += scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished;
+    return count;
+}
+
+bool target_changes_scan(const Clusters *clusters, const Divergence *divergence, Arena *arena,
+                         TargetChanges *changes, Error *error)
+{
+    const ScanCheckpoint *common = &divergence->common_checkpoint;
+    ScanCheckpointWanted wanted = {.before = common->lsn + 1, .not_after = common->lsn};
+    /* Hints set after a page's full-page image are not logged again before the next redo position,
+       so pages named since this redo position may hold hints from after the divergence. */
+    ScannedTarget given = {clusters, divergence, &changes->scanned, common->checkpoint.redo};
+    ScanCheckpoint older;
+    Lsn end_of_unlogged_hints;
+    char text[LSN_TEXT_SIZE];
+
+    *changes = (TargetChanges){0};
+    log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
+             lsn_text(clusters->shape.version, common->lsn, text), common->checkpoint.timeline);
+    log_progress_message("reading WAL in target"); /* contract */
+    if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn, &changes->scanned,
+                     error) ||
+        !find_end_of_unlogged_hints(&given, &end_of_unlogged_hints, error))
+        return false;
+    if (find_doubtful_xid(&given, end_of_unlogged_hints, &wanted.next_xid_not_after))
+    {
+        /* Scan from before they began. */
+        if (!scan_find_checkpoint(divergence->scan, &wanted, &older, error))
+            return false;
+        if (older.checkpoint.redo < given.floor)
+        {
+            given.floor = older.checkpoint.redo;
+            if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn,
+                             &changes->scanned, error))
+                return false;
+        }
+    }
+    changes->dead_entries_unlogged = changes->scanned.commit_count > 0 &&
+                                     changes->scanned.first_commit_lsn < end_of_unlogged_hints;
+    changes->lost_prepared = count_lost_prepared(&changes->scanned, divergence->lsn);
+    changes->known = true;
+    if (!check_scanned_settings(&given, error))
+        return error_hint_compare(error);
+    return true;
+}

@@ -1,0 +1,49 @@
+/*
+ * The WAL of both sides, byte by byte.
+ *
+ * Equal timeline numbers prove nothing: two servers may each have made a timeline 2. So what the
+ * history files say is only the latest point that is possible, and the target's WAL before it must
+ * be the source's, byte by byte.
+ */
+#ifndef DIVERGENCE_WAL_COMPARISON_H
+#define DIVERGENCE_WAL_COMPARISON_H
+
+#include "base/error.h"
+#include "cluster/source.h"
+#include "format/history.h"
+#include "wal/reader.h"
+
+#include <stdbool.h>
+
+/* Where both sides' WAL is. */
+typedef struct WalSides
+{
+    const WalStream *target; /* what the target itself has written or received */
+    Source *source;
+    const History *source_history;
+    const WalStream *archive; /* asked for what the source no longer has; NULL: there is none */
+    int workers;              /* of the source */
+    /* Is a byte of the target's no content? Then nor is what follows it in its segment. */
+    bool (*is_no_content)(void *context, Lsn lsn, bool *no_content, Error *error);
+    void *context;
+} WalSides;
+
+typedef struct WalComparison
+{
+    bool differs;
+    Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
+    /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
+    Lsn equal_from;
+    Lsn own_from; /* from here to lsn they were compared with the source's own pg_wal, before that
+                     with an archive's */
+} WalComparison;
+
+/*
+ * Compare the target's WAL in [from, to) with the source's: by digests, then by the bytes of the
+ * piece that differs. A segment that either does not have proves nothing and is passed over. Where
+ * bytes differ that are no content, the rest of their segment counts as equal.
+ */
+MUST_CHECK bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison,
+                            Error *error);
+
+#endif

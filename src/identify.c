@@ -1,0 +1,154 @@
+#include "identify.h"
+
+#include "apply/commit.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "cluster/interlock.h"
+#include "cluster/prerequisites.h"
+#include "wal_sources/histories.h"
+#include "wal_sources/source_directory_end.h"
+
+static bool open_source(const Options *options, Source **source, Error *error)
+{
+    if (options->source_server != NULL)
+        return source_server_open(options->source_server, options->retry_timeout_seconds,
+                                  options->max_rate, source, error);
+    return source_directory_open(options->source_directory, options->max_rate, source, error);
+}
+
+/* After an interrupted rewind was finished a source that is gone is no failure: nothing more was
+ * needed from it. */
+static void warn_without_source(const Error *error)
+{
+    log_warning("%s", error->message);
+    log_detail("The interrupted rewind is finished. It could not be checked whether the source has "
+               "diverged since then.");
+}
+
+/* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
+ * looked at. */
+static const char *find_restore_command(const Options *options, const Opened *opened,
+                                        const Target *target, Arena *arena, Problems *problems)
+{
+    char *command = NULL;
+    Error problem;
+
+    if (options->restore_command != NULL)
+        return arena_strdup(arena, options->restore_command);
+    if (!options->restore_target_wal ||
+        target_restore_command(arena, target, options->bindir, options->config_file, &command,
+                               &problem))
+        return command;
+    /* After an interrupted rewind was finished the configuration is the source's, and the target
+     * lacks no WAL: without a command it goes on. */
+    if (opened->resumed)
+        log_warning("%s", problem.message);
+    else
+        problems_add(problems, &problem);
+    return NULL;
+}
+
+static WalShape shape_of(const Control *control)
+{
+    return (WalShape){.version = control->version,
+                      .system_identifier = control->system_identifier,
+                      .segment_size = control->wal_segment_size,
+                      .block_size = control->wal_block_size};
+}
+
+/* The source cannot be asked: that is an error, but what is wrong with the target is said as well.
+ */
+static bool do_without_source(const Options *options, const Opened *opened,
+                              const Clusters *clusters, Problems *problems, bool *finished,
+                              Error *error)
+{
+    if (opened->resumed)
+    {
+        warn_without_source(error);
+        *finished = true;
+        return true;
+    }
+    if (error_hint_text(error)[0] == '\0')
+        error_hint(error, "Is the source running, and does it accept this connection? Check the "
+                          "server's address, its pg_hba.conf and the password file.");
+    problems_add(problems, error);
+    if (stop_check(NULL))
+        prerequisites_check(clusters, NULL, options, problems);
+    return problems_check(problems, error);
+}
+
+/*
+ * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
+ * directory that cannot be written to is told later, with all else that cannot. Where another run
+ * has ended a moment ago its caller may be starting the server: that is not hindered before there
+ * is something to be written.
+ */
+static bool claim_target(const Options *options, const Opened *opened, const Target *target,
+                         const Problems *problems, Error *error)
+{
+    bool running;
+    long pid;
+
+    if (options->dry_run || opened->waited_for_lock || problems->count > 0)
+        return true;
+    /* A server may have come and gone since pg_control was read: better told before the work. */
+    if (interlock_claim_pid_file(opened->interlock, error))
+        return commit_check_control(target->directory, target->control.bytes, error);
+    return target_server_running(target, &running, &pid, NULL) && !running;
+}
+
+/* Where the source stands, where its and the target's WAL is, and their histories. */
+static bool find_positions(const Options *options, const Opened *opened,
+                           const char *restore_command, Arena *arena, Identified *identified,
+                           Error *error)
+{
+    Clusters *clusters = &identified->clusters;
+    SourceState *state = &identified->source;
+    Source *source = clusters->source;
+
+    if (!source->operations->position(source, &state->control, &state->position, error))
+        return false;
+    identified->source_wal = source_wal_create(options, clusters, &state->control, restore_command,
+                                               opened->scratch, arena);
+    if (!target_wal_open(options, clusters, restore_command, opened->scratch,
+                         identified->source_wal, arena, &identified->target_wal, error) ||
+        !histories_read(options, identified->target_wal.archive, state->position.timeline, arena,
+                        clusters, error))
+        return false;
+    return source->is_server ||
+           source_directory_find_end(clusters, source_wal_archive(identified->source_wal), arena,
+                                     state, error);
+}
+
+bool identify(const Options *options, const Opened *opened, Arena *arena, Problems *problems,
+              Identified *identified, bool *finished, Error *error)
+{
+    Clusters *clusters = &identified->clusters;
+    Target *target = &clusters->target;
+    SourceState *state = &identified->source;
+    const char *restore_command;
+
+    /* The order of the original: callers match the first message. The restore command needs the
+       version, so pg_control is read before; what is wrong with it is said in its turn. */
+    *finished = false;
+    if (!target_wait_for_stop(target, options->wait_timeout_seconds, error) ||
+        !target_read(target, error))
+        return false;
+    restore_command = find_restore_command(options, opened, target, arena, problems);
+    clusters->shape = shape_of(&target->control);
+    if (!open_source(options, &clusters->source, error) ||
+        !clusters->source->operations->read_control(clusters->source, &state->control, error))
+        return do_without_source(options, opened, clusters, problems, finished, error);
+    identified->may_be_looked_at = prerequisites_check(clusters, state, options, problems);
+    if (!identified->may_be_looked_at && !problems_check(problems, error))
+        return false;
+    return claim_target(options, opened, target, problems, error) &&
+           find_positions(options, opened, restore_command, arena, identified, error);
+}
+
+void identified_release(Identified *identified)
+{
+    target_wal_close(&identified->target_wal);
+    source_wal_destroy(identified->source_wal);
+    source_close(identified->clusters.source);
+}

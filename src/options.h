@@ -1,0 +1,43 @@
+/*
+ * What the command line asks for. Plain data: main.c makes it, and every layer from cluster on may
+ * read it.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct Keep;
+struct TablespaceMappings;
+
+typedef struct Options
+{
+    const char *target;           /* -D, as given: only for target_open, see Target */
+    const char *source_directory; /* --source-pgdata, or NULL */
+    const char *source_server;    /* --source-server, or NULL */
+    const char *bindir;           /* -B, or NULL */
+    const char *config_file;      /* --config-file, or NULL */
+    const char *wal_archive;      /* --wal-archive, or NULL */
+    const char *restore_command;  /* --restore-command, or NULL */
+    bool restore_target_wal;      /* -c */
+    bool dry_run;                 /* -n */
+    bool progress;                /* -P */
+    bool write_recovery_conf;     /* -R */
+    bool no_ensure_shutdown;
+    bool late_start;                        /* --late-start */
+    bool compare;                           /* --compare */
+    bool checkpoint;                        /* --checkpoint; only with a source server */
+    struct TablespaceMappings *tablespaces; /* -T */
+    struct Keep *keep;                      /* --keep, --keep-config; or NULL */
+    const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
+    bool report_wanted;                     /* --report or --report-file */
+    bool syncfs;                            /* --sync-method=syncfs */
+    int jobs;                               /* -j; >= 1 */
+    int retry_timeout_seconds;              /* --retry-timeout; default 60 */
+    int wait_timeout_seconds; /* --wait-timeout; default 300. Also for what works on the
+                                 target: a server that stops, another pg_rewind */
+    uint64_t max_rate;        /* -r, in bytes per second; 0: no limit */
+} Options;
+
+#endif

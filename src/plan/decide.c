@@ -1,0 +1,393 @@
+#include "plan/decide.h"
+
+#include "plan/common_wal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static Decision make_entry(const FilePair *pair, Action action, Reason reason)
+{
+    const ListedFile *source = pair->source;
+    const ListedFile *target = pair->target;
+
+    return (Decision){
+        .outcome = OUTCOME_ENTRY,
+        .reason = reason,
+        .entry = {
+            .path = pair->path,
+            .link_target = source != NULL ? source->link_target : NULL,
+            .source_size = source != NULL ? source->size : 0,
+            .target_size = target != NULL ? target->size : 0,
+            .fetch_all_from = BLOCK_NONE,
+            .action = (uint8_t) action,
+            .type = (uint8_t) (source != NULL ? source->type : target->type),
+            .kind = (uint8_t) path_kind(pair->path, pair->is_relation_file, pair->file.fork),
+            .on_target = target != NULL,
+            .wal = pair->class == PATH_WAL,
+            .twophase = strncmp(pair->path, "pg_twophase/", 12) == 0,
+        }};
+}
+
+static Decision leave(Outcome outcome, Reason reason)
+{
+    return (Decision){.outcome = outcome, .reason = reason};
+}
+
+/* ---- WAL ---- */
+
+static bool keeps_wal(const PlanInput *input, const FilePair *pair)
+{
+    Timeline timeline;
+    uint64_t segment;
+
+    if (pair->class == PATH_WAL_STATUS)
+        return plan_keeps_status(input, pair->path);
+    return pair->class == PATH_WAL &&
+           wal_segment_name_parse(&input->shape, pair->path + strlen("pg_wal/"), &timeline,
+                                  &segment) &&
+           plan_keeps_segment(input, timeline, segment) &&
+           pair->target->size == input->shape.segment_size;
+}
+
+static Decision decide_wal(const PlanInput *input, const FilePair *pair)
+{
+    if (pair->target == NULL || pair->target->type == FILE_DIRECTORY)
+        /* Segments that are needed are staged by name, when all else has been fetched. */
+        return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
+    if (keeps_wal(input, pair))
+        return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
+    return make_entry(pair, ACTION_REMOVE, REASON_OTHER_WAL);
+}
+
+/* ---- relations ---- */
+
+/* Has the target made or dropped the relation's storage since the sides were equal, or its
+ * database? */
+static bool storage_is_targets(const PlanInput *input, const FilePair *pair,
+                               const BlockMapRelation *blocks)
+{
+    return pair->database_is_targets ||
+           (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
+            blockmap_storage_lsn(blocks) >= input->whole_from);
+}
+
+/*
+ * The file of the same relation with this suffix, which sorts behind file; NULL: none is listed. It
+ * is next to it as a rule, where a look into the whole listing would cost more than all else.
+ */
+static const ListedFile *find_sibling(const Listing *listing, const ListedFile *file,
+                                      const char *suffix)
+{
+    const char *name = strrchr(file->path, '/') + 1;
+    const size_t length = (size_t) (name - file->path) + strcspn(name, ".");
+    char path[RELPATH_SIZE];
+
+    if (length + strlen(suffix) >= sizeof(path))
+        return NULL;
+    memcpy(path, file->path, length);
+    memcpy(path + length, suffix, strlen(suffix) + 1);
+    return listing_find_behind(listing, file, path);
+}
+
+static bool has_init_fork(const Listing *listing, const ListedFile *file)
+{
+    return find_sibling(listing, file, "_init") != NULL;
+}
+
+/*
+ * While a relation grows, its segments are listed one after the other: one that was not full yet
+ * when it was looked at is full if the next one is there. Left short, replay would take its end for
+ * the relation's and write zeros over the next one.
+ */
+static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
+{
+    uint64_t full = (uint64_t) input->relation_segment_blocks * input->block_size;
+    RelationFile next = pair->file;
+    const ListedFile *listed;
+    char path[RELPATH_SIZE];
+
+    if (pair->source->size >= full)
+        return pair->source->size;
+    if (next.segment == 0)
+        listed = find_sibling(input->source, pair->source, ".1");
+    else
+    {
+        next.segment++;
+        relpath_make(input->version, &next, path);
+        listed = listing_find(input->source, path); /* .10 sorts before .9 */
+    }
+    /* Truncation leaves segments of no size behind. */
+    return listed != NULL && listed->size > 0 ? full : pair->source->size;
+}
+
+/* Can blocks of this file be told by their numbers? Not where no server would have a file of that
+ * name or size. */
+static bool has_block_numbers(const PlanInput *input, const FilePair *pair)
+{
+    uint64_t segment_size = (uint64_t) input->relation_segment_blocks * input->block_size;
+
+    return pair->file.segment < BLOCK_NONE / input->relation_segment_blocks &&
+           pair->source->size <= segment_size;
+}
+
+static const BlockMapRelation *rebuilt_blocks(const PlanInput *input, const RelationFile *file)
+{
+    return input->rebuilt != NULL ? blockmap_find(input->rebuilt, file->relation) : NULL;
+}
+
+/* A relation file on both sides: named blocks, what follows a truncation, the tail. */
+static Decision decide_common_relation(const PlanInput *input, const FilePair *pair)
+{
+    const RelationFile *file = &pair->file;
+    const BlockMapRelation *blocks = blockmap_find(input->scan->blocks, file->relation);
+    const uint64_t source_size = settled_size(input, pair);
+    const uint64_t target_size = pair->target->size;
+    Decision decision;
+    PlanEntry *entry = &decision.entry;
+
+    if (storage_is_targets(input, pair, blocks) || has_init_fork(input->target, pair->target) ||
+        !has_block_numbers(input, pair))
+    {
+        /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
+        decision = make_entry(pair, ACTION_COPY, REASON_STORAGE_OF_TARGET);
+        entry->source_size = source_size;
+        entry->compare = source_size == target_size;
+        return decision;
+    }
+    decision = make_entry(pair,
+                          target_size < source_size   ? ACTION_COPY_TAIL
+                          : target_size > source_size ? ACTION_TRUNCATE
+                                                      : ACTION_NONE,
+                          REASON_BLOCKS_NAMED);
+    entry->source_size = source_size;
+    entry->blocks = blocks;
+    entry->rebuilt = rebuilt_blocks(input, file);
+    entry->first_block = file->segment * input->relation_segment_blocks;
+    if (blocks != NULL && blockmap_truncated_to(blocks) != BLOCK_NONE)
+        entry->fetch_all_from = blockmap_truncated_to(blocks);
+    if (target_size < source_size)
+    {
+        /* A block that the target has only in part counts as not there. */
+        const BlockNumber tail =
+            entry->first_block + (BlockNumber) (target_size / input->block_size);
+
+        if (tail < entry->fetch_all_from)
+            entry->fetch_all_from = tail;
+    }
+    return decision;
+}
+
+/* A relation file that only the source has. */
+static Decision decide_new_relation(const PlanInput *input, const FilePair *pair)
+{
+    Decision decision = make_entry(pair, ACTION_COPY, REASON_NOT_ON_TARGET);
+
+    decision.entry.source_size = settled_size(input, pair);
+    if (!has_block_numbers(input, pair))
+        return decision;
+    decision.entry.rebuilt = rebuilt_blocks(input, &pair->file);
+    decision.entry.first_block = pair->file.segment * input->relation_segment_blocks;
+    return decision;
+}
+
+static Decision decide_unlogged(const FilePair *pair)
+{
+    Decision decision = make_entry(pair, ACTION_NONE, REASON_UNLOGGED);
+
+    decision.entry.source_size = decision.entry.target_size;
+    return decision;
+}
+
+static Decision decide_relation(const PlanInput *input, const FilePair *pair)
+{
+    if (pair->source == NULL)
+        return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
+    if (has_init_fork(input->source, pair->source))
+        return decide_unlogged(pair);
+    if (pair->target == NULL)
+        return decide_new_relation(input, pair);
+    return decide_common_relation(input, pair);
+}
+
+/* ---- all else ---- */
+
+/* The sides have different types of file here. */
+static Decision decide_different_types(const FilePair *pair)
+{
+    const bool is_odd = pair->source->type == FILE_OTHER || pair->target->type == FILE_OTHER;
+    const char *slash = strchr(pair->path, '/');
+
+    if (strcmp(pair->path, "pg_wal") == 0) /* a link on one side, a directory on the other: alike */
+        return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
+    if (path_is_servers(pair->path) && !(slash == NULL && pair->class == PATH_LEFT))
+        return leave(OUTCOME_CONFLICT, REASON_TYPES_DIFFER);
+    return leave(OUTCOME_LEAVE_TREE, is_odd ? REASON_ODD : REASON_TYPES_DIFFER);
+}
+
+/* Empty, of a name that the server does not give, and not there already: it may be anything. */
+static bool may_be_odd(const PlanInput *input, const FilePair *pair)
+{
+    return input->source_hides_odd && pair->source->size == 0 &&
+           (pair->target == NULL || pair->target->size > 0) && !path_is_servers(pair->path) &&
+           path_kind(pair->path, false, FORK_MAIN) != KIND_CONFIGURATION;
+}
+
+static Decision decide_ordinary_of_source(const PlanInput *input, const FilePair *pair)
+{
+    const ListedFile *source = pair->source;
+    const ListedFile *target = pair->target;
+    const Reason reason = target == NULL ? REASON_NOT_ON_TARGET : REASON_ON_BOTH_SIDES;
+    Decision decision;
+
+    if (source->type == FILE_OTHER)
+        return leave(OUTCOME_LEAVE, REASON_ODD_ON_SOURCE);
+    if (source->type != FILE_REGULAR)
+        return make_entry(pair, target == NULL ? ACTION_CREATE : ACTION_NONE, reason);
+    decision = make_entry(pair, ACTION_COPY, may_be_odd(input, pair) ? REASON_MAY_BE_ODD : reason);
+    decision.entry.compare = target != NULL && source->size == target->size;
+    return decision;
+}
+
+bool path_is_within(const char *directory, const char *path)
+{
+    const size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
+}
+
+/* The logs of the target in a place that its configuration names. */
+static bool is_log(const PlanInput *input, const char *path)
+{
+    return input->log_directory != NULL && path_is_within(input->log_directory, path) &&
+           strcmp(path, input->log_directory) != 0;
+}
+
+/* Is it a directory of logs, or a directory or link on the way to it, which only the target has? */
+static bool leads_to_logs(const PlanInput *input, const FilePair *pair)
+{
+    if (pair->source != NULL || pair->target->type == FILE_REGULAR)
+        return false;
+    return strcmp(pair->path, "log") == 0 || strcmp(pair->path, "pg_log") == 0 ||
+           (input->log_directory != NULL && path_is_within(pair->path, input->log_directory));
+}
+
+static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
+{
+    if (pair->source != NULL && pair->target != NULL && pair->source->type != pair->target->type)
+        return decide_different_types(pair);
+    if (pair->source != NULL)
+        return decide_ordinary_of_source(input, pair);
+    if (pair->target->type == FILE_OTHER)
+        return leave(OUTCOME_LEAVE, REASON_ODD);
+    if (leads_to_logs(input, pair))
+        return make_entry(pair, ACTION_NONE, REASON_LEADS_TO_LOGS);
+    if (strncmp(pair->path, "pg_wal/summaries/", 17) == 0 && plan_keeps_summary(input, pair->path))
+        return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
+    return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
+}
+
+static Decision decide_excluded(const FilePair *pair)
+{
+    Decision decision;
+
+    if (pair->target == NULL || pair->target->type == FILE_OTHER)
+        return leave(OUTCOME_LEAVE, REASON_EXCLUDED);
+    decision = make_entry(pair, ACTION_REMOVE, REASON_EXCLUDED);
+    decision.entry.source_size = 0;
+    return decision;
+}
+
+void pair_classify(const PlanInput *input, FilePair *pair)
+{
+    pair->class = path_classify(input->version, &input->shape, pair->path, &pair->file,
+                                &pair->is_relation_file);
+    if (is_log(input, pair->path))
+        pair->class = PATH_LEFT;
+}
+
+/* Is all in this directory left alone, so that it does not matter what it is? */
+static bool content_is_left(const PlanInput *input, const FilePair *pair)
+{
+    char *path = memory_allocate(strlen(pair->path) + 3);
+    FilePair inside = {.path = path};
+
+    sprintf(path, "%s/x", pair->path);
+    pair_classify(input, &inside);
+    free(path);
+    return inside.class == PATH_LEFT;
+}
+
+/* By the class of its path, once it is known that it can be read and fetched. */
+static Decision decide_by_class(const PlanInput *input, const FilePair *pair)
+{
+    const bool regular = (pair->source == NULL || pair->source->type == FILE_REGULAR) &&
+                         (pair->target == NULL || pair->target->type == FILE_REGULAR);
+
+    switch (pair->class)
+    {
+    case PATH_LEFT:
+        return leave(OUTCOME_LEAVE, REASON_NOT_THE_SERVERS);
+    case PATH_EXCLUDED:
+        return decide_excluded(pair);
+    case PATH_WAL:
+    case PATH_WAL_REST:
+    case PATH_WAL_STATUS:
+        return decide_wal(input, pair);
+    case PATH_RELATION:
+        if (regular)
+            return decide_relation(input, pair);
+        break;
+    case PATH_ORDINARY:
+        break;
+    }
+    return decide_ordinary(input, pair);
+}
+
+/* What source and target have there is not asked for where pg_rewind writes the file itself. */
+static void take_for_standby(const PlanInput *input, Decision *decision)
+{
+    PlanEntry *entry = &decision->entry;
+
+    for (size_t i = 0; input->written != NULL && input->written[i] != NULL; i++)
+    {
+        if (strcmp(entry->path, input->written[i]) != 0)
+            continue;
+        entry->action = ACTION_NONE;
+        decision->reason = REASON_STANDBY;
+    }
+    if (input->unwanted == NULL || strcmp(entry->path, input->unwanted) != 0 ||
+        entry->action == ACTION_REMOVE)
+        return;
+    entry->action = entry->on_target ? ACTION_REMOVE : ACTION_NONE;
+    decision->reason = REASON_STANDBY;
+}
+
+/* Somebody has mounted it, no server needs it, and it would have to be replaced or removed. */
+static bool is_mounted_by_user(const FilePair *pair, const PlanEntry *entry)
+{
+    return entry->type == FILE_REGULAR && pair->target != NULL && pair->target->mounted &&
+           !plan_stays_in_place(entry) && !path_is_servers(pair->path);
+}
+
+Decision decide_file(const PlanInput *input, const FilePair *pair)
+{
+    Decision decision = {.outcome = OUTCOME_KEEP, .reason = REASON_KEPT};
+
+    if (keep_matches(input->keep, pair->path, &decision.kept_by))
+        return decision;
+    if (pair->target != NULL && pair->target->unreadable && !content_is_left(input, pair))
+        return leave(OUTCOME_CONFLICT, REASON_UNREADABLE);
+    if (pair->source != NULL && pair->source->unreadable && pair->class != PATH_LEFT)
+        return leave(OUTCOME_LEAVE_TREE, REASON_NAME_NOT_VALID);
+    decision = decide_by_class(input, pair);
+    if (decision.outcome != OUTCOME_ENTRY)
+        return decision;
+    take_for_standby(input, &decision);
+    if (is_mounted_by_user(pair, &decision.entry))
+    {
+        decision.entry.action = ACTION_NONE;
+        decision.reason = REASON_MOUNTED;
+    }
+    return decision;
+}

@@ -1,0 +1,51 @@
+/*
+ * What becomes of one file: from its name, what both sides have there, and the WAL. What is decided
+ * of other files does not matter here; plan_make sees to what follows for the directories that a
+ * file is in, and for what is below it.
+ */
+#ifndef PLAN_DECIDE_H
+#define PLAN_DECIDE_H
+
+#include "plan/classify.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+
+/* A path as both sides have it. */
+typedef struct FilePair
+{
+    const char *path;
+    const ListedFile *source; /* NULL: not there */
+    const ListedFile *target;
+    PathClass class;
+    RelationFile file; /* of a relation's file */
+    bool is_relation_file;
+    bool database_is_targets; /* the target has made or dropped the database that it belongs to */
+} FilePair;
+
+typedef enum Outcome
+{
+    OUTCOME_ENTRY,      /* of the plan */
+    OUTCOME_LEAVE,      /* the target's file stays, so must the directories that it is in */
+    OUTCOME_LEAVE_TREE, /* with all that is below it */
+    OUTCOME_KEEP,       /* likewise, by --keep */
+    OUTCOME_CONFLICT    /* nothing can be done: what is below it is not looked at */
+} Outcome;
+
+typedef struct Decision
+{
+    Outcome outcome;
+    Reason reason;
+    PlanEntry entry;     /* OUTCOME_ENTRY */
+    const char *kept_by; /* OUTCOME_KEEP: the pattern */
+} Decision;
+
+/* Set class, file and is_relation_file by the path. */
+void pair_classify(const PlanInput *input, FilePair *pair);
+
+Decision decide_file(const PlanInput *input, const FilePair *pair);
+
+/* Is `path` the same as `directory`, or below it? */
+bool path_is_within(const char *directory, const char *path);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * Which bytes of a file are fetched, and which are compared.
+ */
+#include "plan/plan.h"
+
+/* The next run of blocks within [from, end) that cannot be trusted on the target. */
+static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNumber end,
+                              BlockNumber *first, BlockNumber *count)
+{
+    *first = BLOCK_NONE;
+    if (entry->action == ACTION_COPY)
+        *first = from;
+    else if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, first, count))
+        *first = BLOCK_NONE;
+    if (entry->action == ACTION_COPY)
+        *count = end - from;
+    else if (entry->fetch_all_from != BLOCK_NONE)
+    {
+        BlockNumber all_from = entry->fetch_all_from > from ? entry->fetch_all_from : from;
+
+        if (all_from < end && (*first == BLOCK_NONE || *first + *count >= all_from))
+        {
+            *first = *first == BLOCK_NONE || *first > all_from ? all_from : *first;
+            *count = end - *first;
+        }
+    }
+    return *first != BLOCK_NONE;
+}
+
+/*
+ * Of a run of blocks, the first part that recovery does not rebuild. False: there is none. From
+ * where the source cut the relation on, recovery is not relied on.
+ */
+static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockNumber *count)
+{
+    BlockNumber end = *first + *count, limit, run, run_count;
+
+    if (entry->rebuilt == NULL)
+        return true;
+    limit = blockmap_truncated_to(entry->rebuilt);
+    limit = limit < end ? limit : end;
+    while (*first < limit && blockmap_next_run(entry->rebuilt, *first, limit, &run, &run_count))
+    {
+        if (run > *first)
+        {
+            end = run;
+            break;
+        }
+        *first += run_count;
+    }
+    *count = end - *first;
+    return *first < end;
+}
+
+/* The next range of a file whose blocks are told by their numbers. */
+static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
+                             uint64_t *size)
+{
+    uint64_t block_size = plan->block_size;
+    BlockNumber end = /* the last block may be incomplete */
+        entry->first_block + (BlockNumber) ((entry->source_size + block_size - 1) / block_size);
+    BlockNumber from = entry->first_block + (BlockNumber) (*offset / block_size);
+    BlockNumber first, count;
+    uint64_t range_end;
+
+    if (*offset >= entry->source_size)
+        return false;
+    for (;; from = first + count)
+    {
+        if (from >= end || !next_doubtful_run(entry, from, end, &first, &count))
+            return false;
+        if (leave_out_rebuilt(entry, &first, &count))
+            break;
+    }
+    *offset = (uint64_t) (first - entry->first_block) * block_size;
+    range_end = *offset + (uint64_t) count * block_size;
+    *size = (range_end < entry->source_size ? range_end : entry->source_size) - *offset;
+    return true;
+}
+
+bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size)
+{
+    if (entry->type != FILE_REGULAR)
+        return false;
+    if (entry->action == ACTION_COPY && entry->rebuilt == NULL)
+    {
+        if (*offset >= entry->source_size)
+            return false;
+        *size = entry->source_size - *offset;
+        return true;
+    }
+    if (entry->kind != KIND_RELATION || (entry->action != ACTION_COPY && entry->blocks == NULL &&
+                                         entry->fetch_all_from == BLOCK_NONE))
+        return false;
+    return next_block_range(plan, entry, offset, size);
+}
+
+uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry)
+{
+    if (entry->reason != REASON_BLOCKS_NAMED)
+        return 0;
+    if (entry->source_size <= entry->target_size)
+        return entry->source_size;
+    return entry->target_size - entry->target_size % plan->block_size; /* the tail is fetched */
+}

@@ -1,0 +1,49 @@
+/*
+ * The choice of where recovery of the rewound target starts, and what that start asks for.
+ */
+#ifndef RECOVERY_START_CHOOSE_H
+#define RECOVERY_START_CHOOSE_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/clusters.h"
+#include "divergence/divergence.h"
+#include "divergence/target_changes.h"
+#include "options.h"
+#include "recovery_start/start.h"
+#include "wal/blockmap.h"
+#include "wal/scan.h"
+#include "wal_sources/source_wal.h"
+
+#include <stdbool.h>
+
+typedef struct RecoveryStart
+{
+    SourceState source; /* the source as it was when this was decided */
+    Start earliest;     /* where recovery can start at the earliest; WAL is staged from there */
+    Start chosen;       /* where it does */
+    Lsn wal_end;        /* the source's WAL was read up to here */
+    ScanResult changes; /* what must be fetched: what the target changed; from a late start
+                           also what the source changed before it; nothing with --compare */
+    Lsn whole_from;     /* storage made or dropped from here on is fetched whole */
+    bool copies_are_replayed; /* files of databases, from a start before the copies */
+    BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
+    Lsn rebuilt_end;          /* by WAL up to here */
+    BlockMap *own_blocks;     /* changes.blocks where they are not the target's alone; or NULL */
+} RecoveryStart;
+
+/*
+ * Decide by the source's WAL, which is fetched and read from the last common checkpoint on: early,
+ * unless replay from there would do something wrong or --late-start is given; with --compare at the
+ * source's last checkpoint, where changes is NULL. Waits for a checkpoint of the source where one
+ * must come, and runs one with --checkpoint. An error if no start is right. Strings are in the
+ * arena, and what `changes` points to must live as long. recovery_start_free in any case.
+ */
+MUST_CHECK bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
+                                      const Divergence *divergence, const TargetChanges *changes,
+                                      SourceWal *source_wal, const Options *options, Arena *arena,
+                                      RecoveryStart *start, Error *error);
+
+void recovery_start_free(RecoveryStart *start);
+
+#endif

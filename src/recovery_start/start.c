@@ -1,0 +1,141 @@
+#include "recovery_start/start.h"
+
+#include "base/arena.h"
+#include "format/relpath.h"
+
+Start start_early(const ScanCheckpoint *common, const Control *source)
+{
+    Start start = {
+        .redo = common->checkpoint.redo,
+        .checkpoint = common->lsn,
+        .timeline = common->checkpoint.timeline,
+        .next_xid = common->checkpoint.next_xid,
+        .next_oid = common->checkpoint.next_oid,
+    };
+
+    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint
+     * lags behind, also one just promoted. */
+    if (source->checkpoint.redo < start.redo)
+    {
+        start.redo = source->checkpoint.redo;
+        start.checkpoint = source->checkpoint_lsn;
+        start.timeline = source->checkpoint.timeline;
+        start.next_xid = source->checkpoint.next_xid;
+        start.next_oid = source->checkpoint.next_oid;
+    }
+    return start;
+}
+
+Start start_of_source(const Control *source)
+{
+    return (Start){.redo = source->checkpoint.redo,
+                   .checkpoint = source->checkpoint_lsn,
+                   .timeline = source->checkpoint.timeline,
+                   .next_xid = source->checkpoint.next_xid,
+                   .next_oid = source->checkpoint.next_oid};
+}
+
+const ScanDatabase *start_last_copy(const ScanResult *chain)
+{
+    for (size_t i = chain->database_count; i-- > 0;)
+    {
+        if (chain->databases[i].kind == WAL_EVENT_DATABASE_FILE_COPY)
+            return &chain->databases[i];
+    }
+    return NULL;
+}
+
+/* Was this database's directory dropped after lsn? */
+static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
+{
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *event = &chain->databases[i];
+
+        if (event->kind == WAL_EVENT_DATABASE_DROP && event->lsn > lsn &&
+            event->database == database && event->tablespace == tablespace)
+            return true;
+    }
+    return false;
+}
+
+typedef struct DatabaseSearch
+{
+    Oid database;
+    bool found;
+} DatabaseSearch;
+
+static bool find_database(void *context, RelationId id, const BlockMapRelation *relation)
+{
+    DatabaseSearch *search = context;
+
+    (void) relation;
+    search->found = search->found || id.database == search->database;
+    return !search->found;
+}
+
+/* Does the WAL from lsn on change a block of the database? */
+static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Lsn lsn,
+                             bool *changed, Error *error)
+{
+    WalScan *scan = scan_create(stream, jobs, lsn);
+    Arena *arena = arena_create();
+    DatabaseSearch search = {.database = database};
+    ScanResult result;
+    Lsn end, last;
+    bool missing, done;
+
+    done = scan_forward(scan, lsn, &end, &last, &missing, NULL, error) &&
+           scan_finish(scan, arena, lsn, lsn, &result, error);
+    if (done)
+        blockmap_each(result.blocks, find_database, &search);
+    *changed = search.found;
+    arena_destroy(arena);
+    scan_destroy(scan);
+    return done;
+}
+
+bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
+                            UnsafeCopy *unsafe, Error *error)
+{
+    *unsafe = (UnsafeCopy){0};
+    for (size_t i = 0; i < chain->database_count; i++)
+    {
+        const ScanDatabase *copy = &chain->databases[i];
+        bool dropped, changed = false;
+
+        if (copy->kind != WAL_EVENT_DATABASE_FILE_COPY)
+            continue;
+        /* Minor versions from before August 2022 cannot even replay the copy of a template that is
+           not there, also if the copy is dropped soon after. */
+        dropped =
+            is_dropped_after(chain, copy->source_tablespace, copy->source_database, copy->lsn);
+        if (!dropped && !is_dropped_after(chain, copy->tablespace, copy->database, copy->lsn) &&
+            !is_changed_after(stream, jobs, copy->source_database, copy->lsn, &changed, error))
+            return false;
+        if (dropped || changed)
+            *unsafe = (UnsafeCopy){.found = true, .copy = *copy, .dropped = dropped};
+    }
+    return true;
+}
+
+bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted)
+{
+    *promoted = history->entries[history->count - 1].begin;
+    return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
+}
+
+bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start)
+{
+    const CheckPoint *checkpoint = &source->checkpoint;
+
+    if (checkpoint->redo < divergence || checkpoint->redo <= behind ||
+        !checkpoint->full_page_writes)
+        return false;
+    start->redo = checkpoint->redo;
+    start->checkpoint = source->checkpoint_lsn;
+    start->timeline = checkpoint->timeline;
+    start->next_xid = checkpoint->next_xid;
+    start->next_oid = checkpoint->next_oid;
+    return true;
+}

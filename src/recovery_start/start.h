@@ -1,0 +1,74 @@
+/*
+ * Where recovery of the rewound target starts.
+ *
+ * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
+ * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
+ * would; then whatever the source's WAL up to there touches is fetched as well. Early by default;
+ * late where replay from the early start would copy a database wrongly.
+ */
+#ifndef RECOVERY_START_START_H
+#define RECOVERY_START_START_H
+
+#include "base/error.h"
+#include "format/control.h"
+#include "format/history.h"
+#include "wal/scan.h"
+
+typedef struct Start
+{
+    Lsn redo;
+    Lsn checkpoint;    /* where its record starts */
+    Timeline timeline; /* of the checkpoint */
+    uint64_t next_xid;
+    Oid next_oid; /* no relation made before the checkpoint has this number, or a greater one */
+} Start;
+
+/*
+ * The start for this divergence. common is the last common checkpoint, a record of the target's
+ * that it finished itself.
+ */
+Start start_early(const ScanCheckpoint *common, const Control *source);
+
+/* Recovery as that of a base backup of the source: from its own last checkpoint. */
+Start start_of_source(const Control *source);
+
+/*
+ * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
+ * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL: there is
+ * none.
+ */
+const ScanDatabase *start_last_copy(const ScanResult *chain);
+
+/* A database whose replayed copy would not be what the source has. */
+typedef struct UnsafeCopy
+{
+    bool found;
+    ScanDatabase copy;
+    bool dropped; /* the template is gone; else it was changed */
+} UnsafeCopy;
+
+/*
+ * Would replay copy the directory of a database that is no longer what it was when the source
+ * copied it: with blocks from a later time if the source changed the template afterwards, or
+ * nothing if it was dropped? chain is the scan of the source's WAL from the start on, stream the
+ * same WAL. A primary removes a directory before it logs that: only of a source that has removed
+ * nothing which this WAL does not tell is the answer the whole truth. That is a standby; and a
+ * primary that is as it was promoted.
+ */
+MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
+                                       UnsafeCopy *unsafe, Error *error);
+
+/*
+ * Is the source a primary that has not completed a checkpoint since it was promoted? Then it has
+ * not begun to remove a directory since: DROP DATABASE and SET TABLESPACE wait for a checkpoint of
+ * their own before (dropdb and movedb, commands/dbcommands.c, 10 to 18). *promoted is where.
+ */
+bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
+
+/*
+ * The late start, at the checkpoint in the source's pg_control, if it is one: at or behind the
+ * divergence, behind the record at `behind` (LSN_INVALID: none), with full_page_writes.
+ */
+bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start);
+
+#endif

@@ -1,0 +1,261 @@
+#include "stage/compared_blocks.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cluster/file_pieces.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_PIECES_MAX 32
+#define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
+#define ROUND_SECONDS 20 /* between two times that the source's new WAL is brought */
+
+/* What one worker holds. */
+typedef struct BlockComparer
+{
+    PieceFile target;
+    uint8_t *target_bytes; /* of one piece */
+} BlockComparer;
+
+/* The whole comparison, shared by the workers. */
+typedef struct BlockComparison
+{
+    const Clusters *clusters;
+    const Divergence *divergence;
+    const Plan *plan;
+    const RecoveryStart *start;
+    SourceWal *source_wal;
+    const Options *options;
+    ComparedBlocks *result;
+    BlockComparer *comparers;
+    pthread_mutex_t lock; /* guards what follows, and the block map */
+    size_t index;         /* the entry at hand */
+    uint64_t offset;      /* in its file: what comes next */
+    bool by_digest;       /* else the source's bytes are read, or received */
+    double round_end;
+} BlockComparison;
+
+/* ---- Which pieces ---- */
+
+/* Whole blocks. Of bytes that are not sent the rate is no concern. */
+static uint32_t compared_piece_size(const BlockComparison *comparison)
+{
+    const uint32_t block_size = comparison->plan->block_size;
+    const uint32_t most = comparison->by_digest
+                              ? BLOCKS_PIECE_SIZE
+                              : source_piece_size(comparison->clusters->source, FETCH_SIZE_MAX);
+
+    return most < block_size ? block_size : most - most % block_size;
+}
+
+/* One piece at a time, so that the round ends in time. */
+static bool next_compared_piece(void *context, PieceRange *range)
+{
+    BlockComparison *comparison = context;
+    const Plan *plan = comparison->plan;
+    const uint32_t limit = compared_piece_size(comparison);
+
+    for (; comparison->index < plan->count; comparison->index++, comparison->offset = 0)
+    {
+        const PlanEntry *entry = &plan->entries[comparison->index];
+        const uint64_t left = plan_compared_size(plan, entry) - comparison->offset;
+
+        if (clock_seconds() >= comparison->round_end)
+            return false;
+        if (left == 0)
+            continue;
+        *range = (PieceRange){.file = comparison->index,
+                              .path = entry->path,
+                              .offset = comparison->offset,
+                              .size = left < limit ? left : limit};
+        comparison->offset += range->size;
+        return true;
+    }
+    return false;
+}
+
+/* ---- One piece ---- */
+
+/* Is the target's block what the source has there? By one of the digests that came, or by bytes. */
+static bool has_digest(const uint8_t *block, size_t size, uint64_t number, const uint8_t *source,
+                       size_t source_size)
+{
+    uint8_t md5[DIGEST_SIZE];
+
+    return (number + 1) * DIGEST_SIZE <= source_size && digest_bytes(block, size, md5) &&
+           memcmp(md5, source + number * DIGEST_SIZE, DIGEST_SIZE) == 0;
+}
+
+static bool has_bytes(const uint8_t *block, size_t size, uint64_t offset, const uint8_t *source,
+                      size_t source_size)
+{
+    return offset + size <= source_size && memcmp(block, source + offset, size) == 0;
+}
+
+static void name_differing_block(BlockComparison *comparison, const FilePiece *piece,
+                                 uint32_t offset, const RelationFile *file)
+{
+    const PlanEntry *entry = &comparison->plan->entries[piece->file];
+
+    pthread_mutex_lock(&comparison->lock);
+    blockmap_add(comparison->result->blocks, file->relation,
+                 entry->first_block +
+                     (BlockNumber) ((piece->offset + offset) / comparison->plan->block_size));
+    pthread_mutex_unlock(&comparison->lock);
+}
+
+/*
+ * Name the blocks that differ. What the source has no longer (source NULL, or too short) is named
+ * as well: the fetch finds out what became of the file.
+ */
+static bool compare_piece_blocks(void *context, int worker, const FilePiece *piece,
+                                 const uint8_t *source, size_t source_size, Error *error)
+{
+    BlockComparison *comparison = context;
+    BlockComparer *comparer = &comparison->comparers[worker];
+    const uint32_t block_size = comparison->plan->block_size;
+    RelationFile file;
+    size_t length;
+
+    if (!relpath_parse(comparison->clusters->shape.version, piece->path, &file) ||
+        !piece_file_read_target(&comparer->target, comparison->clusters->target.directory, piece,
+                                comparer->target_bytes, &length, error))
+        return false;
+    for (uint32_t offset = 0; offset < piece->size; offset += block_size)
+    {
+        const size_t left = offset < length ? length - offset : 0;
+        const size_t size = left < block_size ? left : block_size;
+        const uint8_t *block = comparer->target_bytes + offset;
+        const bool equal = source != NULL && size > 0 &&
+                           (comparison->by_digest
+                                ? has_digest(block, size, offset / block_size, source, source_size)
+                                : has_bytes(block, size, offset, source, source_size));
+
+        if (equal)
+            continue;
+        name_differing_block(comparison, piece, offset, &file);
+    }
+    progress_add(piece->size);
+    pthread_mutex_lock(&comparison->lock);
+    comparison->result->bytes += piece->size;
+    pthread_mutex_unlock(&comparison->lock);
+    return true;
+}
+
+/* ---- All blocks ---- */
+
+/* Does the source compute digests? A server may not, a directory need not. */
+static bool find_out_by_digest(BlockComparison *comparison, Error *error)
+{
+    Source *source = comparison->clusters->source;
+
+    return source->operations->digest_blocks(source, 0, NULL, 0, comparison->plan->block_size, NULL,
+                                             NULL, &comparison->by_digest, error);
+}
+
+/* The WAL that the source has written in the meantime, before it removes it. */
+static bool fetch_new_wal(BlockComparison *comparison, Error *error)
+{
+    SourceState *now = &comparison->result->source;
+    Source *source = comparison->clusters->source;
+
+    if (comparison->options->dry_run || !source->is_server)
+        return true;
+    return source_state_read_again(source, now, now, error) &&
+           source_wal_fetch(comparison->source_wal, comparison->start->earliest.redo,
+                            source_state_wal_end(now, comparison->divergence->lsn), error);
+}
+
+static BlockComparer *begin_block_comparers(int count)
+{
+    BlockComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
+
+    for (int i = 0; i < count; i++)
+        comparers[i] = (BlockComparer){.target = piece_file_closed(),
+                                       .target_bytes = memory_allocate(BLOCKS_PIECE_SIZE)};
+    return comparers;
+}
+
+static void end_block_comparers(BlockComparer *comparers, int count)
+{
+    for (int i = 0; i < count; i++)
+    {
+        file_close(comparers[i].target.fd);
+        free(comparers[i].target_bytes);
+    }
+    free(comparers);
+}
+
+/* Until the round ends, or all blocks are compared. */
+static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
+{
+    FilePieces pieces = {.source = comparison->clusters->source,
+                         .question = comparison->by_digest ? ASK_BLOCK_DIGESTS : ASK_BYTES,
+                         .block_size = comparison->plan->block_size,
+                         .piece_size = compared_piece_size(comparison),
+                         .batch_pieces_max = BATCH_PIECES_MAX,
+                         .batch_bytes_max = UINT64_MAX,
+                         .context = comparison,
+                         .lock = &comparison->lock,
+                         .next_range = next_compared_piece,
+                         .take_answer = compare_piece_blocks};
+    bool supported;
+    bool ok;
+
+    comparison->round_end = clock_seconds() + ROUND_SECONDS;
+    comparison->comparers = begin_block_comparers(workers);
+    ok = file_pieces_ask(&pieces, workers, &supported, error);
+    end_block_comparers(comparison->comparers, workers);
+    assert(supported);
+    return ok;
+}
+
+static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)
+{
+    int granted;
+
+    if (!find_out_by_digest(comparison, error) ||
+        !comparison->clusters->source->operations->start_workers(
+            comparison->clusters->source, comparison->options->jobs, &granted, error))
+        return false;
+    while (comparison->index < comparison->plan->count)
+    {
+        bool ok;
+
+        progress_begin("compared", total);
+        progress_add(comparison->result->bytes);
+        ok = compare_for_a_round(comparison, granted, error);
+        progress_end();
+        if (!ok || !fetch_new_wal(comparison, error))
+            return false;
+    }
+    return true;
+}
+
+bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence,
+                          const RecoveryStart *start, const Plan *plan, SourceWal *source_wal,
+                          const Options *options, ComparedBlocks *result, Error *error)
+{
+    BlockComparison comparison = {.clusters = clusters,
+                                  .divergence = divergence,
+                                  .plan = plan,
+                                  .start = start,
+                                  .source_wal = source_wal,
+                                  .options = options,
+                                  .result = result};
+    uint64_t total = 0;
+    bool ok;
+
+    *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
+    for (size_t i = 0; i < plan->count; i++)
+        total += plan_compared_size(plan, &plan->entries[i]);
+    log_progress_message("comparing %llu MB of relations block by block",
+                         (unsigned long long) (total / (1024 * 1024)));
+    pthread_mutex_init(&comparison.lock, NULL);
+    ok = compare_all_blocks(&comparison, total, error);
+    pthread_mutex_destroy(&comparison.lock);
+    return ok;
+}

@@ -1,0 +1,124 @@
+#include "stage/dead_entries.h"
+
+#include "apply/roots.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/page.h"
+#include "io/file.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define PIECE_SIZE (1024 * 1024)
+
+typedef struct DeadEntrySearch
+{
+    const Target *target;
+    const Plan *plan;
+    BlockMap *blocks;
+    Buffer databases;     /* Oid: that a transaction of the target changed something in */
+    pthread_mutex_t lock; /* guards what follows, and the block map */
+    uint64_t read_bytes;
+    uint64_t found_blocks;
+} DeadEntrySearch;
+
+static bool has_database(const DeadEntrySearch *search, Oid database)
+{
+    const Oid *databases = (const Oid *) search->databases.bytes;
+
+    for (size_t i = 0; i < search->databases.size / sizeof(*databases); i++)
+    {
+        if (databases[i] == database)
+            return true;
+    }
+    return false;
+}
+
+/* A BlockMapVisitor. */
+static bool note_database(void *context, RelationId id, const BlockMapRelation *relation)
+{
+    DeadEntrySearch *search = context;
+
+    (void) relation;
+    if (!has_database(search, id.database))
+        buffer_append(&search->databases, &id.database, sizeof(id.database));
+    return true;
+}
+
+static void name_block(DeadEntrySearch *search, RelationId relation, BlockNumber block)
+{
+    pthread_mutex_lock(&search->lock);
+    search->found_blocks += blockmap_add(search->blocks, relation, block);
+    pthread_mutex_unlock(&search->lock);
+}
+
+static void judge_pages(DeadEntrySearch *search, const RelationFile *file, BlockNumber first,
+                        const uint8_t *bytes, size_t size)
+{
+    const uint32_t block_size = search->plan->block_size;
+
+    for (size_t offset = 0; offset + block_size <= size; offset += block_size)
+    {
+        if (page_may_have_dead_entries(bytes + offset, block_size))
+            name_block(search, file->relation, first + (BlockNumber) (offset / block_size));
+    }
+    pthread_mutex_lock(&search->lock);
+    search->read_bytes += size;
+    pthread_mutex_unlock(&search->lock);
+}
+
+static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const RelationFile *file,
+                      Error *error)
+{
+    const uint64_t size = plan_compared_size(search->plan, entry);
+    uint8_t *bytes = memory_allocate(PIECE_SIZE);
+    char path[PATH_SIZE];
+    size_t length = PIECE_SIZE;
+    int fd = -1;
+    bool ok = target_path(path, sizeof(path), search->target->directory, entry->path, error) &&
+              file_open_read(path, &fd, NULL, error);
+
+    for (uint64_t offset = 0; ok && offset < size && length == PIECE_SIZE; offset += PIECE_SIZE)
+    {
+        ok = stop_check(error) && file_read_at(fd, path, bytes, PIECE_SIZE, offset, &length, error);
+        if (ok)
+            judge_pages(search, file,
+                        entry->first_block + (BlockNumber) (offset / search->plan->block_size),
+                        bytes, length);
+    }
+    file_close(fd);
+    free(bytes);
+    return ok;
+}
+
+/* A WorkerFunction. */
+static bool read_entry(void *context, int worker, size_t item, Error *error)
+{
+    DeadEntrySearch *search = context;
+    const PlanEntry *entry = &search->plan->entries[item];
+    RelationFile file;
+
+    (void) worker;
+    return entry->reason != REASON_BLOCKS_NAMED ||
+
+           !relpath_parse(search->target->control.version, entry->path, &file) ||
+           !has_database(search, file.relation.database) || read_file(search, entry, &file, error);
+}
+
+bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMap *blocks,
+                       Error *error)
+{
+    DeadEntrySearch search = {.target = target, .plan = plan, .blocks = blocks};
+    bool result;
+
+    log_progress_message("reading indexes of the target for entries marked as dead without WAL");
+    blockmap_each(blocks, note_database, &search);
+    pthread_mutex_init(&search.lock, NULL);
+    result = workers_run(jobs, plan->count, read_entry, &search, error);
+    pthread_mutex_destroy(&search.lock);
+    buffer_free(&search.databases);
+    log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",
+              (unsigned long long) (search.read_bytes / (1024 * 1024)),
+              (unsigned long long) search.found_blocks);
+    return result;
+}

@@ -1,0 +1,377 @@
+/*
+ * stage_fetch: compare, then fetch, in as many workers as the source grants.
+ *
+ * Nothing is held for a whole plan. Blocks of files that stay in place get their place in the
+ * root's data file as they are handed out, and are fetched into it however often a connection is
+ * lost.
+ *
+ * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
+ * are compared by their bytes and copied by the kernel.
+ */
+#include "stage/stage_parts.h"
+
+#include "base/log.h"
+#include "cluster/file_pieces.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FETCH_BATCH_BYTES_MAX (16u * 1024 * 1024)
+#define RANGE_SIZE_MAX (1024u * 1024 * 1024)
+#define GATHER_SIZE (1024u * 1024)
+#define WRITEBACK_SIZE_MIN (64u * 1024) /* what is smaller, the sync writes */
+
+/* What one worker holds. */
+typedef struct FileFetcher
+{
+    PieceFile staged;  /* the file of its own that a whole file is written to */
+    uint8_t *gathered; /* GATHER_SIZE bytes that lie one after the other in a data file */
+    size_t gathered_size;
+    size_t gathered_root;
+    uint64_t gathered_offset;
+} FileFetcher;
+
+typedef struct FileFetch
+{
+    Stage *stage; /* its lock guards index and offset */
+    Source *source;
+    const Plan *plan;
+    size_t index;    /* the entry at hand */
+    uint64_t offset; /* in its file: what comes next */
+    FileFetcher *fetchers;
+} FileFetch;
+
+/* ---- Which ranges, and where they are put ---- */
+
+/* A range of a file that stays in place comes next in the data file of its root. */
+static void place_in_data_file(Stage *stage, const PlanEntry *entry, PieceRange *range)
+{
+    range->destination = roots_of(&stage->roots, entry->path);
+    range->destination_offset =
+        stage_place(stage, range->destination, range->file, range->offset, (uint32_t) range->size);
+}
+
+static bool next_fetched_range(void *context, PieceRange *range)
+{
+    FileFetch *fetch = context;
+    Stage *stage = fetch->stage;
+
+    for (; fetch->index < fetch->plan->count; fetch->index++, fetch->offset = 0)
+    {
+        const PlanEntry *entry = &fetch->plan->entries[fetch->index];
+        const bool laid_out = stage_is_laid_out(stage, entry, fetch->index);
+        uint64_t size;
+
+        if ((!laid_out && !stage_is_whole(stage, entry, fetch->index)) ||
+            !plan_next_range(fetch->plan, entry, &fetch->offset, &size))
+            continue;
+        if (size > RANGE_SIZE_MAX)
+            size = RANGE_SIZE_MAX;
+        *range = (PieceRange){
+            .file = fetch->index, .path = entry->path, .offset = fetch->offset, .size = size};
+        if (laid_out)
+            place_in_data_file(stage, entry, range);
+        fetch->offset += size;
+        return true;
+    }
+    return false;
+}
+
+/* The last piece of a small file is asked for as if the file were large, so that one that has grown
+ * comes whole, in one call. */
+static uint32_t size_to_fetch(void *context, const FilePiece *piece)
+{
+    const FileFetch *fetch = context;
+    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const bool may_have_grown = entry->kind != KIND_RELATION && entry->kind != KIND_FORK &&
+                                entry->source_size <= FETCH_SIZE_MAX &&
+                                piece->offset + piece->size == entry->source_size &&
+                                !stage_is_laid_out(fetch->stage, entry, piece->file);
+
+    return may_have_grown ? FETCH_SIZE_MAX : piece->size;
+}
+
+/* ---- What was found, by any worker ---- */
+
+void stage_note_gone(Stage *stage, size_t index)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->findings[index].gone = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+void stage_note_difference(Stage *stage, size_t index)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->findings[index].differs = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t size)
+{
+    Stage *stage = fetch->stage;
+    const PlanEntry *entry = &fetch->plan->entries[piece->file];
+    const uint64_t end = piece->offset + size;
+
+    pthread_mutex_lock(&stage->lock);
+    if (size < piece->size && end < stage->findings[piece->file].actual_size)
+        stage->findings[piece->file].actual_size = end;
+    stage->statistics.fetched_bytes += size;
+    stage->statistics.fetched_bytes_by_kind[entry->kind] += size;
+    pthread_mutex_unlock(&stage->lock);
+    if (size > piece->size)
+        progress_grow(size - piece->size);
+    progress_add(size);
+}
+
+/* ---- Writing ---- */
+
+/* Open the file that is staged for an entry, and keep it open for the pieces that follow. */
+static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const FilePiece *piece,
+                             Error *error)
+{
+    const Stage *stage = fetch->stage;
+    PieceFile *staged = &fetcher->staged;
+    char name[PATH_SIZE];
+
+    if (staged->fd >= 0 && staged->of == piece->path)
+        return true;
+    written_keep(stage->written, staged->fd, staged->path);
+    staged->fd = -1;
+    staged->of = piece->path;
+    return stage_entry_name(stage, &fetch->plan->entries[piece->file], piece->file, name, error) &&
+           stage_local(stage, name, staged->path, error) &&
+           file_open_or_create(staged->path, &staged->fd, error);
+}
+
+static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
+{
+    return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file], piece->file);
+}
+
+/* Where a piece is to be written. */
+static bool find_destination(const FileFetch *fetch, FileFetcher *fetcher, const FilePiece *piece,
+                             FileRange *destination, Error *error)
+{
+    if (is_laid_out(fetch, piece))
+        *destination = (FileRange){fetch->stage->data_fds[piece->destination], DATA_NAME,
+                                   piece->destination_offset};
+    else if (open_staged_file(fetch, fetcher, piece, error))
+        *destination = (FileRange){fetcher->staged.fd, fetcher->staged.path, piece->offset};
+    else
+        return false;
+    return true;
+}
+
+static bool write_staged(const FileRange *destination, const uint8_t *bytes, size_t size,
+                         Error *error)
+{
+    if (size == 0)
+        return true;
+    if (!file_write_at(destination->fd, destination->path, bytes, size, destination->offset, error))
+        return false;
+    if (size >= WRITEBACK_SIZE_MIN)
+        file_begin_writeback(destination->fd, destination->offset, size);
+    return true;
+}
+
+static bool write_gathered(const Stage *stage, FileFetcher *fetcher, Error *error)
+{
+    const FileRange destination = {.fd = stage->data_fds[fetcher->gathered_root],
+                                   .path = DATA_NAME,
+                                   .offset = fetcher->gathered_offset};
+    const size_t size = fetcher->gathered_size;
+
+    fetcher->gathered_size = 0;
+    return write_staged(&destination, fetcher->gathered, size, error);
+}
+
+/* Single blocks are written many at a time. */
+static bool gather_blocks(const Stage *stage, FileFetcher *fetcher, const FilePiece *piece,
+                          const uint8_t *bytes, size_t size, Error *error)
+{
+    if ((piece->destination != fetcher->gathered_root ||
+         size > GATHER_SIZE - fetcher->gathered_size ||
+         piece->destination_offset != fetcher->gathered_offset + fetcher->gathered_size) &&
+        !write_gathered(stage, fetcher, error))
+        return false;
+    if (fetcher->gathered_size == 0)
+    {
+        fetcher->gathered_root = piece->destination;
+        fetcher->gathered_offset = piece->destination_offset;
+    }
+    memcpy(fetcher->gathered + fetcher->gathered_size, bytes, size);
+    fetcher->gathered_size += size;
+    return true;
+}
+
+/* ---- One piece ---- */
+
+static bool stage_fetched_bytes(void *context, int worker, const FilePiece *piece,
+                                const uint8_t *bytes, size_t size, Error *error)
+{
+    FileFetch *fetch = context;
+    FileFetcher *fetcher = &fetch->fetchers[worker];
+    FileRange destination;
+
+    if (bytes == NULL)
+    {
+        stage_note_gone(fetch->stage, piece->file);
+        return true;
+    }
+    if (size > piece->asked_size)
+        return error_set(error, ERROR_FAILED, "received more of file \"%s\" than was asked for",
+                         piece->path);
+    if (is_laid_out(fetch, piece) && size < WRITEBACK_SIZE_MIN)
+    {
+        if (!gather_blocks(fetch->stage, fetcher, piece, bytes, size, error))
+            return false;
+    }
+    else if (!find_destination(fetch, fetcher, piece, &destination, error) ||
+             !write_staged(&destination, bytes, size, error))
+        return false;
+    count_fetched(fetch, piece, size);
+    return true;
+}
+
+static bool write_gathered_blocks(void *context, int worker, Error *error)
+{
+    const FileFetch *fetch = context;
+
+    return write_gathered(fetch->stage, &fetch->fetchers[worker], error);
+}
+
+static bool copy_source_file(void *context, int worker, const FilePiece *piece,
+                             const FileRange *file, Error *error)
+{
+    FileFetch *fetch = context;
+    FileRange destination;
+    uint64_t copied;
+
+    if (file == NULL)
+    {
+        stage_note_gone(fetch->stage, piece->file);
+        return true;
+    }
+    if (!find_destination(fetch, &fetch->fetchers[worker], piece, &destination, error) ||
+        !file_copy_range(file, &destination, piece->asked_size, &copied, error) ||
+        !rate_take(fetch->source->rate, copied, error))
+        return false;
+    if (copied >= WRITEBACK_SIZE_MIN)
+        file_begin_writeback(destination.fd, destination.offset, copied);
+    count_fetched(fetch, piece, (size_t) copied);
+    return true;
+}
+
+/* ---- All files ---- */
+
+static FileFetcher *begin_fetchers(int count)
+{
+    FileFetcher *fetchers = memory_allocate((size_t) count * sizeof(*fetchers));
+
+    for (int i = 0; i < count; i++)
+        fetchers[i] =
+            (FileFetcher){.staged = piece_file_closed(), .gathered = memory_allocate(GATHER_SIZE)};
+    return fetchers;
+}
+
+static void end_fetchers(const Stage *stage, FileFetcher *fetchers, int count)
+{
+    for (int i = 0; i < count; i++)
+    {
+        written_keep(stage->written, fetchers[i].staged.fd, fetchers[i].staged.path);
+        free(fetchers[i].gathered);
+    }
+    free(fetchers);
+}
+
+static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *error)
+{
+    FileFetch fetch = {
+        .stage = stage, .source = source, .plan = plan, .fetchers = begin_fetchers(stage->workers)};
+    FilePieces pieces = {.source = source,
+                         .question = ASK_BYTES,
+                         .piece_size = source_piece_size(source, FETCH_SIZE_MAX),
+                         .batch_pieces_max = FETCH_COUNT_MAX,
+                         .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
+                         .context = &fetch,
+                         .lock = &stage->lock,
+                         .next_range = next_fetched_range,
+                         .size_to_ask = size_to_fetch,
+                         .take_answer = stage_fetched_bytes,
+                         .take_file = copy_source_file,
+                         .end_batch = write_gathered_blocks};
+    bool supported;
+    const bool ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+
+    end_fetchers(stage, fetch.fetchers, stage->workers);
+    return ok;
+}
+
+/* Finish the files that were staged whole. */
+static bool conclude_fetch(const Stage *stage, const Plan *plan, Error *error)
+{
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+
+        if (stage_is_whole(stage, entry, index) && !stage_conclude_file(stage, entry, index, error))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Nobody writes to a directory that is a source. One file that changes its size says that somebody
+ * does, and what else has changed, nobody knows. Looked at when all is copied, so that nothing is
+ * missed: neither between the list and the copy, nor in a file of no bytes or one that was equal.
+ */
+static bool check_source_sizes(const Stage *stage, const Source *source, const Plan *plan,
+                               Error *error)
+{
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+        char path[PATH_SIZE];
+        struct stat status;
+        bool found;
+
+        if (entry->action != ACTION_COPY ||
+            !(stage->findings[index].equal || stage_is_whole(stage, entry, index)))
+            continue;
+        if (!path_join(path, sizeof(path), source->directory, entry->path, error) ||
+            !file_stat(path, &status, &found, error))
+            return false;
+        /* A segment of a relation may be planned with more than was listed, never with less. */
+        if (found &&
+            ((uint64_t) status.st_size > entry->source_size ||
+             ((uint64_t) status.st_size < entry->source_size && entry->kind != KIND_RELATION)))
+            return error_set(
+                error, ERROR_FAILED,
+                "size of source file \"%s\" changed concurrently: %llu bytes expected, %llu copied",
+                path, (unsigned long long) entry->source_size,
+                (unsigned long long) status.st_size); /* contract */
+    }
+    return true;
+}
+
+bool stage_start_workers(Stage *stage, Source *source, Error *error)
+{
+    return stage->workers > 0 ||
+           source->operations->start_workers(source, stage->jobs, &stage->workers, error);
+}
+
+bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error)
+{
+    bool ok;
+
+    assert(plan->count == stage->entry_count);
+    progress_begin("copied", plan->fetch_bytes);
+    ok = stage_start_workers(stage, source, error) && stage_prepare_files(stage, plan, error) &&
+         stage_compare_files(stage, source, plan, error) &&
+         fetch_files(stage, source, plan, error) && conclude_fetch(stage, plan, error) &&
+         (source->directory == NULL || check_source_sizes(stage, source, plan, error));
+    progress_end();
+    return ok;
+}

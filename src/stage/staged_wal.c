@@ -1,0 +1,224 @@
+#include "stage/staged_wal.h"
+
+#include "io/file.h"
+
+#include <stdio.h>
+
+/* Is a timeline left inside of a segment that the rewound target needs, and of the older one too?
+ */
+static bool stages_left_segment(const WalShape *shape, Lsn from, const HistoryEntry *left, Lsn end)
+{
+    const uint64_t segment = wal_segment_of(shape, left->end);
+
+    return left->end > wal_segment_start(shape, wal_segment_of(shape, from)) && left->end < end &&
+           left->begin < left->end && left->end != wal_segment_start(shape, segment);
+}
+
+/* Is the segment a file that staging only has to move? */
+static bool is_fetched(SourceWal *source_wal, uint64_t segment)
+{
+    char path[PATH_SIZE];
+    bool found;
+
+    return source_wal_find(source_wal, segment, path, &found, NULL) && found &&
+           source_wal_may_take(source_wal, path);
+}
+
+/* As much as staging will bring, if the source writes no more. */
+WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
+                          bool dry_run)
+{
+    const uint64_t last = wal_segment_before(&clusters->shape, end);
+    const uint64_t fetched_end =
+        wal_segment_of(&clusters->shape, source_wal_fetched_end(source_wal));
+    WalSpace wal = {.is_brought = !dry_run};
+
+    for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
+    {
+        if (source_wal_is_kept(source_wal, segment))
+            continue;
+        if (segment < fetched_end && is_fetched(source_wal, segment))
+            wal.brought_bytes += clusters->shape.segment_size;
+        else
+            wal.written_bytes += clusters->shape.segment_size;
+    }
+    for (size_t i = 0; i + 1 < clusters->source_history.count; i++)
+    {
+        if (stages_left_segment(&clusters->shape, from, &clusters->source_history.entries[i], end))
+            wal.written_bytes += clusters->shape.segment_size;
+    }
+    return wal;
+}
+
+/* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
+ * it is nowhere. */
+static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool *found,
+                          Error *error)
+{
+    Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
+    Lsn segment_end = begin + wal->clusters->shape.segment_size;
+    uint32_t size = (uint32_t) ((end < segment_end ? end : segment_end) - begin);
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    bool is_here = false;
+
+    *found = false;
+    source_wal_segment_name(wal->source_wal, segment, name);
+    if (segment_end <= source_wal_fetched_end(wal->source_wal) &&
+        !source_wal_find(wal->source_wal, segment, path, &is_here, error))
+        return false;
+    is_here =
+        is_here && (wal->clusters->source->is_server || source_wal_may_take(wal->source_wal, path));
+    if (is_here && source_wal_may_take(wal->source_wal, path) &&
+        !stage_wal_take(wal->stage, name, path, wal->clusters->shape.segment_size, found, error))
+        return false;
+    if (*found)
+        return true;
+    if (!stage_wal_segment(wal->stage, wal->clusters->source, name,
+                           wal->clusters->shape.segment_size, size, is_here ? path : NULL, found,
+                           error))
+        return false;
+    if (*found)
+        return true;
+    /* A segment that was not whole when it was brought is no substitute. */
+    return source_wal_forget(wal->source_wal, segment, error) &&
+           source_wal_find(wal->source_wal, segment, path, &is_here, error) &&
+           (!is_here ||
+            stage_wal_segment(wal->stage, wal->clusters->source, name,
+                              wal->clusters->shape.segment_size, size, path, found, error));
+}
+
+static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, Error *error)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "pg_wal/archive_status/%s.%s", name,
+             to_archive ? "ready" : "done");
+    return stage_content(wal->stage, path, "", 0, error);
+}
+
+/* A standby with an archive of its own archives what it receives; what is staged from behind the
+ * divergence it would have received. What lies before, it has archived itself. */
+static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const char *name,
+                               Error *error)
+{
+    bool is_new = wal_segment_start(&wal->clusters->shape, segment + 1) > wal->input->divergence;
+
+    return add_marker(wal, name, wal->archives_always && is_new, error);
+}
+
+/* The same of history files: in an archive that lacks its history nobody finds a timeline. */
+bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
+{
+    const History *history = &wal->clusters->source_history;
+
+    for (size_t i = 1; i < history->count && wal->archives_always; i++)
+    {
+        char name[HISTORY_NAME_SIZE], path[64];
+        const PlanEntry *entry;
+
+        history_file_name(history->entries[i].timeline, name);
+        snprintf(path, sizeof(path), "pg_wal/%s", name);
+        entry = plan_find(wal->plan, path);
+        if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
+            !stage_is_gone(wal->stage, (size_t) (entry - wal->plan->entries)) &&
+            !add_marker(wal, name, true, error))
+            return false;
+    }
+    return true;
+}
+
+/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
+ */
+bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
+{
+    uint64_t behind = wal_segment_of(&wal->clusters->shape, end);
+    Buffer missing = {0};
+    bool result = true;
+
+    if (last && end > wal_segment_start(&wal->clusters->shape, behind))
+        behind++;
+    for (; *next < behind && result; (*next)++)
+    {
+        char name[WAL_NAME_SIZE];
+        bool found = true;
+
+        if (source_wal_is_kept(wal->source_wal, *next))
+            continue;
+        source_wal_segment_name(wal->source_wal, *next, name);
+        result = stage_segment(wal, *next, end, &found, error);
+        if (result && !found && !source_wal_add_missing(&missing, name))
+            break;
+        if (result && found && end >= wal_segment_start(&wal->clusters->shape, *next + 1))
+            result = add_segment_marker(wal, *next, name, error);
+    }
+    if (result && missing.size > 0)
+        result = error_source_wal_missing(buffer_string(&missing), error);
+    buffer_free(&missing);
+    return result;
+}
+
+/* The older timeline's file of the segment in which it was left: the newest one's has the same
+ * bytes up to there. */
+static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, Error *error)
+{
+    uint64_t segment = wal_segment_of(&wal->clusters->shape, left->end);
+    Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
+    char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE], path[PATH_SIZE];
+    const char *from;
+    bool found;
+
+    wal_segment_name(&wal->clusters->shape, left->timeline, segment, name);
+    snprintf(path, sizeof(path), "pg_wal/%s", name);
+    if (plan_keeps_segment(wal->input, left->timeline, segment) &&
+        listing_find(wal->input->target, path) != NULL)
+        return true;
+    source_wal_segment_name(wal->source_wal, segment, newest);
+    from = stage_wal_path(wal->stage, newest);
+    if (from == NULL)
+    {
+        snprintf(path, sizeof(path), "%s/pg_wal/%s", wal->clusters->target.directory, newest);
+        from = path;
+    }
+    return stage_wal_segment(wal->stage, wal->clusters->source, name,
+                             wal->clusters->shape.segment_size, (uint32_t) (left->end - begin),
+                             from, &found, error) &&
+           add_marker(wal, name, false, error);
+}
+
+/*
+ * Replay reads a segment from its newest timeline's file. But while it is still on an older
+ * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
+ * a standby that followed the switch has it.
+ */
+bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error)
+{
+    const History *history = &wal->clusters->source_history;
+
+    for (size_t i = 0; i + 1 < history->count; i++)
+    {
+        const HistoryEntry *left = &history->entries[i];
+
+        if (stages_left_segment(&wal->clusters->shape, wal->from, left, end) &&
+            !stage_left_segment(wal, left, error))
+            return false;
+    }
+    return true;
+}
+
+bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd, bool *found,
+                     Error *error)
+{
+    const StagedWal *wal = context;
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    const char *staged;
+
+    wal_segment_name(&wal->clusters->shape, timeline, segment, name);
+    staged = stage_wal_path(wal->stage, name);
+    if (staged != NULL)
+        return file_open_read(staged, fd, found, error);
+    *found = false;
+    if (!source_wal_is_kept(wal->source_wal, segment))
+        return true;
+    snprintf(path, sizeof(path), "%s/pg_wal/%s", wal->clusters->target.directory, name);
+    return file_open_read(path, fd, found, error);
+}

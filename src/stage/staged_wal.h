@@ -1,0 +1,53 @@
+/*
+ * The WAL that the rewound target needs, staged segment by segment from the source's WAL.
+ */
+#ifndef STAGE_STAGED_WAL_H
+#define STAGE_STAGED_WAL_H
+
+#include "stage/stage.h"
+#include "base/error.h"
+#include "cluster/clusters.h"
+#include "plan/plan.h"
+#include "wal_sources/source_wal.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct StagedWal
+{
+    Stage *stage;
+    const Clusters *clusters;
+    SourceWal *source_wal;
+    const PlanInput *input;
+    const Plan *plan;
+    Lsn from;             /* recovery may start there */
+    bool archives_always; /* archive_mode = always in the rewound target */
+} StagedWal;
+
+/* The space for as much WAL as will be staged of [from, end), if the source writes no more. */
+WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
+                          bool dry_run);
+
+/*
+ * Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
+ * *next is where to go on. An error names all that are nowhere.
+ */
+MUST_CHECK bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last,
+                               Error *error);
+
+/*
+ * Replay reads a segment from its newest timeline's file. But while it is still on an older
+ * timeline, the server reads prepared transactions from that one's file (XlogReadTwoPhaseData), as
+ * a standby that followed the switch has it: stage these files as well.
+ */
+MUST_CHECK bool staged_wal_add_left(const StagedWal *wal, Lsn end, Error *error);
+
+/* Mark history files that are new to the target for its archive: in an archive that lacks its
+ * history no timeline can be found. */
+MUST_CHECK bool staged_wal_mark_histories(const StagedWal *wal, Error *error);
+
+/* The source's WAL as the rewound target will have it. A WalOpen; the context is a StagedWal. */
+MUST_CHECK bool staged_wal_open(void *wal, Timeline timeline, uint64_t segment, int *fd,
+                                bool *found, Error *error);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * The target's configuration: its settings, and the files that they name. Reading only.
+ *
+ * Read are postgresql.conf, or what --config-file names, with all that it includes, and
+ * postgresql.auto.conf. What cannot be read is passed over: the server will complain, not we.
+ */
+#ifndef STANDBY_CONFIGURATION_H
+#define STANDBY_CONFIGURATION_H
+
+#include "base/arena.h"
+#include "format/settings.h"
+
+#include <stddef.h>
+
+/* Where it is. */
+typedef struct Configuration
+{
+    const char *directory;   /* the target's data directory */
+    const char *config_file; /* --config-file, or NULL */
+    Arena *arena;            /* gets all that the functions below return */
+} Configuration;
+
+#define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
+
+/* Reads files as they are in the target now. The configuration must live as long as the reader. */
+SettingsReader configuration_reader(const Configuration *configuration);
+
+/* All settings, of files that come from the reader. */
+Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
+
+/*
+ * The files in the target's data directory that make its configuration, or that its settings name
+ * (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where they
+ * are links. Relative paths; a file may come twice, and need not be there.
+ */
+const char **configuration_named_files(const Configuration *configuration, size_t *count);
+
+/*
+ * Where the target's server logs to, relative to the data directory; NULL: to its default, outside,
+ * or among the server's own files.
+ */
+const char *configuration_log_directory(const Configuration *configuration);
+
+#endif

@@ -1,0 +1,482 @@
+#include "standby/next_start.h"
+
+#include "format/settings.h"
+#include "io/connection.h"
+#include "io/file.h"
+#include "plan/keep.h"
+#include "standby/configuration.h"
+#include "standby/standby_files.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+/* ---- files as the rewound target will have them ---- */
+
+typedef struct RewoundTarget
+{
+    const NextStartInput *input;
+    Arena *arena;
+    SettingsReader present; /* reads the target as it is now */
+    Error source_lost;      /* its kind is ERROR_RETRY once the source is lost: it is not asked
+                               again */
+} RewoundTarget;
+
+/* Whose file the rewound target has at a path. */
+typedef enum FileOwner
+{
+    OWNER_NONE, /* it will not be there, or -R makes it */
+    OWNER_TARGET,
+    OWNER_SOURCE
+} FileOwner;
+
+static FileOwner find_owner(const NextStartInput *input, const char *path)
+{
+    const PlanEntry *entry = input->plan != NULL ? plan_find(input->plan, path) : NULL;
+
+    if (entry == NULL || plan_keeps(input->plan, path) ||
+        (entry->action == ACTION_NONE && entry->reason != REASON_STANDBY))
+        return OWNER_TARGET;
+    return entry->action != ACTION_REMOVE && listing_find(input->source_files, path) != NULL
+               ? OWNER_SOURCE
+               : OWNER_NONE;
+}
+
+static bool read_source_file(RewoundTarget *rewound, const char *path, Buffer *content, bool *found)
+{
+    const ListedFile *file = listing_find(rewound->input->source_files, path);
+    Source *source = rewound->input->source;
+    Error error = {0};
+
+    *found = file != NULL;
+    if (file == NULL || file->size == 0)
+        return true; /* a server lists what is no regular file with size 0 */
+    if (file->type != FILE_REGULAR || file->unreadable || rewound->source_lost.kind == ERROR_RETRY)
+        return false;
+    if (source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, content, found, &error))
+        return true;
+    if (error.kind == ERROR_RETRY)
+        rewound->source_lost = error;
+    return false;
+}
+
+/* A file that -R changes is read as the source has it. */
+static bool read_rewound_file(void *context, const char *path, Buffer *content, bool *found)
+{
+    RewoundTarget *rewound = context;
+
+    *found = false;
+    if (find_owner(rewound->input, path) == OWNER_TARGET)
+        return rewound->present.read(rewound->present.context, path, content, found);
+    return read_source_file(rewound, path, content, found);
+}
+
+static void list_rewound_directory(void *context, const char *directory, Arena *arena,
+                                   const char *const **names, size_t *count)
+{
+    const RewoundTarget *rewound = context;
+    const NextStartInput *input = rewound->input;
+    const size_t length = strlen(directory);
+    const char **items;
+
+    if (directory[0] == '/' || input->plan == NULL || plan_keeps(input->plan, directory))
+    {
+        rewound->present.list(rewound->present.context, directory, arena, names, count);
+        return;
+    }
+    items = arena_allocate(arena, CONFIGURATION_NAMES_MAX * sizeof(*items));
+    *names = items;
+    *count = 0;
+    for (size_t i = 0; i < input->source_files->count && *count < CONFIGURATION_NAMES_MAX; i++)
+    {
+        const char *path = input->source_files->files[i].path;
+
+        if (strncmp(path, directory, length) == 0 && path[length] == '/' &&
+            strchr(path + length + 1, '/') == NULL)
+            items[(*count)++] = arena_strdup(arena, path + length + 1);
+    }
+}
+
+/* Its server will be where the target is. */
+static const char *path_below_rewound(void *context, const char *path)
+{
+    const RewoundTarget *rewound = context;
+
+    return rewound->present.below(rewound->present.context, path);
+}
+
+static bool exists_in_target(const Target *target, const char *path)
+{
+    char full[PATH_SIZE];
+    struct stat status;
+    Error ignored;
+    bool found;
+
+    return path_join(full, sizeof(full), target->directory, path, &ignored) &&
+           file_lstat(full, &status, &found, &ignored) && found;
+}
+
+static bool will_exist(const NextStartInput *input, const char *path)
+{
+    const FileOwner owner = find_owner(input, path);
+
+    return owner == OWNER_SOURCE ||
+           (owner == OWNER_TARGET && exists_in_target(input->target, path));
+}
+
+/* ---- settings and files that differ ---- */
+
+/* What an operator has to look at first. */
+static const char *const first_settings[] = {
+    "port",
+    "listen_addresses",
+    "unix_socket_directories",
+    "data_directory",
+    "hba_file",
+    "ident_file",
+    "cluster_name",
+    "primary_conninfo",
+    "primary_slot_name",
+    "recovery_",
+    "restore_command",
+    "archive_",
+    "ssl",
+    "shared_preload_libraries",
+    "synchronous_standby_names",
+    "log_directory",
+    "include",
+};
+
+static size_t rank_of_setting(const char *name)
+{
+    const size_t count = sizeof(first_settings) / sizeof(first_settings[0]);
+
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(name, first_settings[i], strlen(first_settings[i])) == 0)
+            return i;
+    return count;
+}
+
+static int compare_settings(const void *one, const void *other)
+{
+    const ChangedSetting *a = one, *b = other;
+    const size_t rank_a = rank_of_setting(a->name), rank_b = rank_of_setting(b->name);
+
+    return rank_a != rank_b ? (rank_a < rank_b ? -1 : 1) : strcmp(a->name, b->name);
+}
+
+static void add_changed_setting(NextStart *next, Arena *arena, const char *name, const char *former,
+                                const char *now)
+{
+    if (former == now || (former != NULL && now != NULL && strcmp(former, now) == 0))
+        return;
+    next->settings[next->setting_count++] =
+        (ChangedSetting){name, former != NULL ? setting_masked(arena, name, former) : NULL,
+                         now != NULL ? setting_masked(arena, name, now) : NULL};
+}
+
+static void collect_changed_settings(const Settings *former, const Settings *now, Arena *arena,
+                                     NextStart *next)
+{
+    size_t f = 0, n = 0;
+
+    next->settings =
+        arena_allocate(arena, (former->count + now->count + 1) * sizeof(*next->settings));
+    while (f < former->count || n < now->count)
+    {
+        int order = f == former->count ? 1
+                    : n == now->count  ? -1
+                                       : strcmp(former->items[f].name, now->items[n].name);
+        const char *name = order <= 0 ? former->items[f].name : now->items[n].name;
+
+        add_changed_setting(next, arena, name, order <= 0 ? former->items[f].value : NULL,
+                            order >= 0 ? now->items[n].value : NULL);
+        f += order <= 0;
+        n += order >= 0;
+    }
+    if (next->setting_count > 1)
+        qsort(next->settings, next->setting_count, sizeof(*next->settings), compare_settings);
+    next->settings_known = true;
+    next->settings_complete = !former->incomplete && !now->incomplete;
+}
+
+static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
+{
+    const SettingsReader *present = &rewound->present;
+    Buffer former = {0}, now = {0};
+    bool found_former, found_now, differs = true;
+
+    if (entry->action == ACTION_COPY && entry->on_target &&
+        entry->source_size == entry->target_size &&
+        present->read(present->context, entry->path, &former, &found_former) &&
+        read_source_file(rewound, entry->path, &now, &found_now))
+        differs = former.size != now.size ||
+                  (now.size > 0 && memcmp(former.bytes, now.bytes, now.size) != 0);
+    buffer_free(&former);
+    buffer_free(&now);
+    return differs;
+}
+
+/* Other files than postgresql.conf and the like, of which the settings are compared. */
+static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
+{
+    const Plan *plan = rewound->input->plan;
+
+    next->files = arena_allocate(rewound->arena, (plan->count + 1) * sizeof(*next->files));
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *entry = &plan->entries[i];
+
+        if (entry->type == FILE_REGULAR && entry->action != ACTION_NONE &&
+            strncmp(entry->path, "postgresql.", 11) != 0 && keep_is_configuration(entry->path) &&
+            file_differs(rewound, entry))
+            next->files[next->file_count++] = arena_strdup(rewound->arena, entry->path);
+    }
+}
+
+static void collect_kept_files(const Plan *plan, Arena *arena, NextStart *next)
+{
+    next->kept = arena_allocate(arena, (plan->kept_count + 1) * sizeof(*next->kept));
+    for (size_t i = 0; i < plan->kept_count; i++)
+        if (plan->kept[i].on_target)
+            next->kept[next->kept_count++] = arena_strdup(arena, plan->kept[i].path);
+}
+
+/* ---- slots ---- */
+
+#define SLOT_MAGIC 0x1051CA1 /* replication/slot.c */
+#define SLOT_DATABASE_OFFSET 80
+
+/* By the database that a slot of the target belongs to, ReplicationSlotOnDisk in
+ * replication/slot.c. */
+static const char *read_slot_type(const RewoundTarget *rewound, const char *directory)
+{
+    const char *path = arena_printf(rewound->arena, "%s/state", directory);
+    const char *type = NULL;
+    Buffer state = {0};
+    bool found;
+
+    if (rewound->present.read(rewound->present.context, path, &state, &found) && found &&
+        state.size >= SLOT_DATABASE_OFFSET + 4 && load_u32(state.bytes) == SLOT_MAGIC)
+        type = load_u32(state.bytes + SLOT_DATABASE_OFFSET) == 0 ? "physical" : "logical";
+    buffer_free(&state);
+    return type;
+}
+
+static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
+{
+    if (next->slots == NULL)
+        next->slots = arena_allocate(arena, AFFECTED_SLOTS_MAX * sizeof(*next->slots));
+    slot.name = arena_strdup(arena, slot.name);
+    if (next->slot_count < AFFECTED_SLOTS_MAX)
+        next->slots[next->slot_count++] = slot;
+}
+
+/* The name of the slot whose directory this is, or NULL. */
+static const char *slot_name(const ListedFile *file)
+{
+    static const char prefix[] = "pg_replslot/";
+    const size_t length = strlen(prefix);
+
+    return file->type == FILE_DIRECTORY && strncmp(file->path, prefix, length) == 0 &&
+                   strchr(file->path + length, '/') == NULL
+               ? file->path + length
+               : NULL;
+}
+
+/* The target's are removed; the source's come with its files, where its version lists them. */
+static void collect_slots(const RewoundTarget *rewound, NextStart *next)
+{
+    const NextStartInput *input = rewound->input;
+    const Listing *target = input->target_files, *source = input->source_files;
+
+    for (size_t i = 0; i < target->count; i++)
+    {
+        const char *path = target->files[i].path, *name = slot_name(&target->files[i]);
+
+        if (name != NULL)
+            add_slot(next, rewound->arena,
+                     (AffectedSlot){name, read_slot_type(rewound, path), "removed"});
+    }
+    if (input->target->control.version->exclusion_lists)
+        return;
+    for (size_t i = 0; i < source->count; i++)
+    {
+        const char *name = slot_name(&source->files[i]);
+
+        if (name != NULL)
+            add_slot(next, rewound->arena, (AffectedSlot){name, NULL, "copied"});
+    }
+}
+
+/* The slot that the target will use: does the source have it? */
+static void check_used_slot(Source *source, const char *name, Arena *arena, NextStart *next)
+{
+    const char *const parameters[] = {name};
+    struct Connection *connection = source != NULL ? source_connection(source) : NULL;
+    char instance[CONNECTION_INSTANCE_SIZE];
+    Error ignored;
+    char *type = NULL;
+    bool found = false, asked = false;
+
+    if (name == NULL || name[0] == '\0')
+        return;
+    if (connection != NULL && connection_begin(connection, instance, &ignored))
+    {
+        asked = connection_value(connection, arena,
+                                 "SELECT slot_type FROM pg_catalog.pg_replication_slots "
+                                 "WHERE slot_name::pg_catalog.text = $1::pg_catalog.text",
+                                 1, parameters, &type, &found, &ignored);
+        connection_end(connection);
+    }
+    if (!asked || !found || strcmp(type, "physical") != 0)
+        add_slot(next, arena, (AffectedSlot){name, "physical", asked ? "missing" : "unknown"});
+}
+
+/* ---- standby or not ---- */
+
+static bool is_on(const char *value)
+{
+    return value != NULL && (strcmp(value, "on") == 0 || strcmp(value, "true") == 0 ||
+                             strcmp(value, "yes") == 0 || strcmp(value, "1") == 0);
+}
+
+/* A setting that ends replay early, or keeps it on another timeline; NULL: there is none. */
+static const char *find_stop_setting(const Settings *recovery)
+{
+    static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
+                                        "recovery_target_name", "recovery_target_time",
+                                        "recovery_target_xid",  "recovery_target_timeline"};
+    const size_t count = sizeof(names) / sizeof(names[0]);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const char *value = settings_value(recovery, names[i]);
+
+        if (value != NULL && value[0] != '\0' && (i + 1 < count || strcmp(value, "latest") != 0))
+            return names[i];
+    }
+    return NULL;
+}
+
+/* A manager whose own file is in the target, which starts the server as what it wants it to be. */
+static const char *find_manager(const Target *target)
+{
+    static const struct
+    {
+        const char *file;
+        const char *name;
+    } managers[] = {{"patroni.dynamic.json", "Patroni"},
+                    {"postgresql-auto-failover.conf", "pg_auto_failover"}};
+
+    for (size_t i = 0; i < sizeof(managers) / sizeof(managers[0]); i++)
+        if (exists_in_target(target, managers[i].file))
+            return managers[i].name;
+    return NULL;
+}
+
+/* The settings that recovery starts with: up to 11 they are in recovery.conf alone, which -R makes
+ * unless the target's own is kept. */
+static Settings read_recovery_settings(const RewoundTarget *rewound, const SettingsReader *reader,
+                                       const Settings *now)
+{
+    const NextStartInput *input = rewound->input;
+    Settings settings = {.arena = rewound->arena};
+
+    if (input->target->control.version->recovery_settings != RECOVERY_CONF)
+        return *now;
+    if (input->plan == NULL || !input->write_recovery_conf ||
+        plan_keeps(input->plan, "recovery.conf"))
+        settings_read(&settings, reader, "recovery.conf");
+    return settings;
+}
+
+/* What decides what the server does when it starts. */
+static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
+                              NextStart *next)
+{
+    const NextStartInput *input = rewound->input;
+    const bool in_file = input->target->control.version->recovery_settings == RECOVERY_CONF;
+    const bool will_write = input->write_recovery_conf && input->plan != NULL;
+    const char *conninfo = settings_value(recovery, "primary_conninfo");
+    const char *restore_command = settings_value(recovery, "restore_command");
+
+    next->standby = will_write || (in_file ? is_on(settings_value(recovery, "standby_mode"))
+                                           : will_exist(input, "standby.signal"));
+    next->manager = find_manager(input->target);
+    /* Where no rewind is required it is on the disk by now. */
+    next->written = input->write_recovery_conf && next->standby;
+    if (conninfo != NULL)
+        next->conninfo = setting_masked(rewound->arena, "primary_conninfo", conninfo);
+    next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
+                       (restore_command != NULL && restore_command[0] != '\0');
+    next->recovery_conf = in_file;
+    if (next->standby && !(in_file && will_write))
+        next->stop_setting = find_stop_setting(recovery);
+    next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
+    next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
+    if (next->standby)
+        check_used_slot(input->source, settings_value(recovery, "primary_slot_name"),
+                        rewound->arena, next);
+}
+
+/* ---- all of it ---- */
+
+/* primary_conninfo as -R writes it, NULL if that is not known. */
+static const char *make_conninfo(const NextStartInput *input, Arena *arena)
+{
+    Buffer text = {0};
+    const char *result = NULL;
+    Error ignored;
+
+    if (input->source != NULL && source_connection(input->source) != NULL &&
+        standby_conninfo(input->source, input->target->control.version, input->source_server, &text,
+                         &ignored))
+        result = arena_strdup(arena, buffer_string(&text));
+    buffer_free(&text);
+    return result;
+}
+
+/* -R writes it among the other settings from 12 on. */
+static void set_written_conninfo(const NextStartInput *input, Settings *now)
+{
+    const char *conninfo;
+
+    if (!input->write_recovery_conf ||
+        input->target->control.version->recovery_settings == RECOVERY_CONF)
+        return;
+    conninfo = make_conninfo(input, now->arena);
+    if (conninfo != NULL)
+        settings_set(now, "primary_conninfo", conninfo);
+}
+
+bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
+{
+    const Configuration configuration = {input->target->directory, input->config_file, arena};
+    RewoundTarget rewound = {
+        .input = input, .arena = arena, .present = configuration_reader(&configuration)};
+    const SettingsReader reader = {read_rewound_file, list_rewound_directory, path_below_rewound,
+                                   &rewound};
+    Settings now = configuration_read(&configuration, &reader);
+    Settings recovery;
+    const char *archive_mode = settings_value(&now, "archive_mode");
+
+    *next = (NextStart){0};
+    next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
+    if (input->plan != NULL)
+    {
+        const Settings former = configuration_read(&configuration, &rewound.present);
+
+        set_written_conninfo(input, &now);
+        collect_changed_settings(&former, &now, arena, next);
+        collect_changed_files(&rewound, next);
+        collect_slots(&rewound, next);
+        collect_kept_files(input->plan, arena, next);
+    }
+    recovery = read_recovery_settings(&rewound, &reader, &now);
+    describe_recovery(&rewound, &recovery, next);
+    if (rewound.source_lost.kind == ERROR_RETRY)
+        *error = rewound.source_lost;
+    return rewound.source_lost.kind != ERROR_RETRY;
+}

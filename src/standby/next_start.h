@@ -1,0 +1,79 @@
+/*
+ * The next start of the target's server: what it will find, and what differs from its last one.
+ */
+#ifndef STANDBY_NEXT_START_H
+#define STANDBY_NEXT_START_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/source.h"
+#include "cluster/target.h"
+#include "plan/listing.h"
+#include "plan/plan.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A setting of the target that differs from its former value. NULL: not set. No passwords. */
+typedef struct ChangedSetting
+{
+    const char *name, *former, *now;
+} ChangedSetting;
+
+typedef struct AffectedSlot
+{
+    const char *name;
+    const char *type;  /* physical or logical, NULL: not known */
+    const char *state; /* removed: the target had it. copied: it came with the source's files (10).
+                          missing: the target will use it, the source has none. unknown: the same,
+                          but the source could not be asked. */
+} AffectedSlot;
+#define AFFECTED_SLOTS_MAX 100
+
+typedef struct NextStart
+{
+    bool settings_known; /* settings and files were compared: a rewind, not one that was finished */
+    bool settings_complete;
+    ChangedSetting *settings; /* what matters most first */
+    size_t setting_count;
+    const char **files; /* other configuration that differs and is the source's */
+    size_t file_count;
+    AffectedSlot *slots;
+    size_t slot_count;
+    const char **kept; /* by --keep and --keep-config */
+    size_t kept_count;
+    bool written;               /* by -R */
+    const char *manager;        /* whose own files are in the target, and which will start it; or
+                                   NULL */
+    bool standby;               /* the server will start as a standby */
+    bool has_source;            /* it knows where to get WAL from */
+    bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
+    bool stray_recovery_conf;   /* it will not start with that one */
+    bool stray_recovery_signal; /* it would end recovery by itself */
+    const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
+    const char *conninfo;       /* primary_conninfo without its password, or NULL */
+    bool archives_always;       /* archive_mode = always, as far as is known */
+} NextStart;
+
+/* What it is found out from. */
+typedef struct NextStartInput
+{
+    const Target *target;
+    Source *source;              /* NULL: it was not reached */
+    const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
+    const Listing *source_files; /* that the plan was made from */
+    const Listing *target_files;
+    const char *config_file;   /* --config-file, or NULL */
+    const char *source_server; /* --source-server, or NULL */
+    bool write_recovery_conf;  /* -R */
+} NextStartInput;
+
+/*
+ * Find out. Reads the target's configuration, and of the source's files those that the target will
+ * have; asks the source for the slot that the target will use. Strings and lists are in the arena.
+ * Fails only when the connection to the source is lost (ERROR_RETRY).
+ */
+MUST_CHECK bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
+                                Error *error);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * -R: the files that make the rewound target a standby of the source when it starts.
+ */
+#ifndef STANDBY_STANDBY_FILES_H
+#define STANDBY_STANDBY_FILES_H
+
+#include "stage/stage.h"
+#include "base/error.h"
+#include "cluster/source.h"
+#include "format/versions.h"
+#include "plan/plan.h"
+
+/* For a plan: the files that -R writes, up to a NULL. */
+const char *const *standby_written_files(const Version *version);
+
+/* standby.signal wins over this one, but a promotion would leave it for the next start. NULL: there
+ * is none. */
+const char *standby_unwanted_file(const Version *version);
+
+/*
+ * Stage standby.signal and postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11).
+ * The plan says whether the file is the source's, or the target's that is kept.
+ */
+MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const char *target_directory,
+                                    Source *source, const Version *version, const char *conninfo,
+                                    Error *error);
+
+/* primary_conninfo as the functions before and after this one write it, appended to text. */
+MUST_CHECK bool standby_conninfo(Source *source, const Version *version, const char *conninfo,
+                                 Buffer *text, Error *error);
+
+/* The same, written into a target that needed no rewind: settings first, each file whole by rename.
+ * keep may be NULL.
+ */
+MUST_CHECK bool standby_files_write(const char *target_directory, Source *source,
+                                    const Version *version, const char *conninfo, const Keep *keep,
+                                    Error *error);
+
+#endif

@@ -1,0 +1,272 @@
+#include "wal_sources/source_wal.h"
+
+#include "base/log.h"
+#include "wal_sources/source_wal_parts.h"
+#include "wal_sources/target_wal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MISSING_NAMES_SIZE_MAX 1000
+
+SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
+                             const Control *control, const char *restore_command,
+                             const char *scratch, Arena *arena)
+{
+    SourceWal *wal = arena_allocate(arena, sizeof(*wal));
+    ArchiveOptions archive =
+        archive_options_of_target(options, clusters, restore_command, scratch, arena);
+
+    *wal = (SourceWal){.arena = arena,
+                       .source = clusters->source,
+                       .shape = clusters->shape,
+                       .data_block_size = clusters->target.control.block_size,
+                       .history = &clusters->source_history,
+                       .target_directory = clusters->target.directory,
+                       .scratch = scratch,
+                       .jobs = options->jobs,
+                       .dry_run = options->dry_run};
+    /* For segments of the source's history that neither side has: not what the target's pg_wal has
+     * under that name. */
+    archive.wal_directory = scratch;
+    archive.history = &clusters->source_history;
+    /* A server says where its WAL ends, and has that segment. */
+    archive.known_end = wal->source->is_server ? LSN_INVALID : archive_known_end(control);
+    archive.last_needed = wal->source->is_server ? LSN_INVALID : archive_last_needed(control);
+    wal->archive = archive_create(&archive);
+    return wal;
+}
+
+void source_wal_destroy(SourceWal *wal)
+{
+    if (wal != NULL)
+        archive_destroy(wal->archive);
+}
+
+void source_wal_set_common_end(SourceWal *wal, Lsn lsn)
+{
+    wal->common_end = lsn;
+}
+
+Archive *source_wal_archive(const SourceWal *wal)
+{
+    return wal->archive;
+}
+
+Lsn source_wal_fetched_end(const SourceWal *wal)
+{
+    return wal->fetched_end;
+}
+
+void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
+{
+    Lsn begin = wal_segment_start(&wal->shape, segment);
+
+    wal_segment_name(
+        &wal->shape,
+        history_timeline_of_segment(wal->history, begin, begin + wal->shape.segment_size), segment,
+        name);
+}
+
+bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
+{
+    const Lsn begin = wal_segment_start(&wal->shape, segment);
+    const Lsn end = begin + wal->shape.segment_size;
+    const Timeline timeline = history_timeline_of_segment(wal->history, begin, end);
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    return end <= wal->common_end && history_holds(wal->history, timeline, begin, end) &&
+           source_wal_path(wal, wal->target_directory, "/pg_wal/", segment, path, NULL) &&
+           file_stat(path, &status, &found, NULL) && found && S_ISREG(status.st_mode) &&
+           (uint64_t) status.st_size == wal->shape.segment_size;
+}
+
+/* PGDATA/pg_wal/NAME or the like. */
+bool source_wal_path(const SourceWal *wal, const char *directory, const char *prefix,
+                     uint64_t segment, char path[PATH_SIZE], Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    source_wal_segment_name(wal, segment, name);
+    if (snprintf(path, PATH_SIZE, "%s%s%s", directory, prefix, name) >= PATH_SIZE)
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", directory);
+    return true;
+}
+
+bool source_wal_file_exists(const char *path, bool *found, Error *error)
+{
+    struct stat status;
+
+    return file_stat(path, &status, found, error);
+}
+
+bool error_source_wal_missing(const char *names, Error *error)
+{
+    error_set(error, ERROR_FAILED, "the source no longer has WAL that the rewound target needs");
+    error_detail(error, "Missing: %s.", names);
+    return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them: "
+                             "--wal-archive, --restore-command, or --restore-target-wal for the "
+                             "target's own \"restore_command\".");
+}
+
+/* A source that says that its WAL ends far behind what it has would have us name millions. */
+bool source_wal_add_missing(Buffer *names, const char *name)
+{
+    const bool enough = names->size > MISSING_NAMES_SIZE_MAX;
+
+    buffer_printf(names, "%s%s", names->size > 0 ? ", " : "", enough ? "..." : name);
+    return !enough;
+}
+
+bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error *error)
+{
+    uint64_t last = wal_segment_before(&wal->shape, end);
+    Buffer missing = {0};
+    bool result = true;
+
+    for (uint64_t segment = wal_segment_of(&wal->shape, from); segment <= last && result; segment++)
+    {
+        char name[WAL_NAME_SIZE], path[PATH_SIZE];
+        bool found;
+
+        source_wal_segment_name(wal, segment, name);
+        result = source_wal_find(wal, segment, path, &found, error);
+        if (result && !found && !source_wal_add_missing(&missing, name))
+            break;
+    }
+    if (result && missing.size > 0)
+        result = error_source_wal_missing(buffer_string(&missing), error);
+    buffer_free(&missing);
+    return result;
+}
+
+/* From where an archive has it. */
+static bool find_in_archive(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
+                            Error *error)
+{
+    Lsn begin = wal_segment_start(&wal->shape, segment);
+
+    return archive_find(
+        wal->archive,
+        history_timeline_of_segment(wal->history, begin, begin + wal->shape.segment_size), segment,
+        path, found, error);
+}
+
+bool source_wal_may_take(const SourceWal *wal, const char *path)
+{
+    size_t length = strlen(wal->scratch);
+
+    return strncmp(path, wal->scratch, length) == 0 && path[length] == '/';
+}
+
+bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return !wal->source->is_server ||
+           (source_wal_path(wal, wal->scratch, "/source.", segment, path, error) &&
+            file_remove(path, error));
+}
+
+/* Where the source or the target has a segment. What only an archive has is not relied on where it
+ * need not be. */
+static bool own_segment_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE],
+                             Error *error)
+{
+    if (source_wal_is_kept(wal, segment))
+        return source_wal_path(wal, wal->target_directory, "/pg_wal/", segment, path, error);
+    if (wal->source->is_server)
+        return source_wal_path(wal, wal->scratch, "/source.", segment, path, error);
+    return source_wal_path(wal, wal->source->directory, "/pg_wal/", segment, path, error);
+}
+
+static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
+{
+    char path[PATH_SIZE];
+
+    return own_segment_path(context, segment, path, error) &&
+           source_wal_file_exists(path, rebuilds, error);
+}
+
+bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
+                     Error *error)
+{
+    if (!own_segment_path(wal, segment, path, error) || !source_wal_file_exists(path, found, error))
+        return false;
+    return *found || find_in_archive(wal, segment, path, found, error);
+}
+
+/* A WalOpen. */
+static bool open_found_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
+                               bool *found, Error *error)
+{
+    char path[PATH_SIZE];
+
+    (void) timeline; /* the source's history decides, as for every stream */
+    if (!source_wal_find(context, segment, path, found, error))
+        return false;
+    return !*found || file_open_read(path, fd, found, error);
+}
+
+/* What both sides have in common cannot have been minimal: the target's level is checked as well.
+ */
+static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->minimal_record_at == LSN_INVALID)
+        return true;
+    error_set(error, ERROR_IMPOSSIBLE, "source server ran with \"wal_level = minimal\"");
+    return error_detail(error,
+                        "It was switched at %s, in the WAL that the rewound target would replay: "
+                        "changes made with it were not WAL-logged.",
+                        lsn_text(wal->shape.version, scanned->minimal_record_at, text));
+}
+
+bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
+                        WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
+{
+    WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
+    Lsn first = wal_skip_header(&wal->shape, from), last;
+    char reason[256], text[LSN_TEXT_SIZE];
+    bool missing, scanned;
+
+    *stream = (WalStream){.shape = wal->shape,
+                          .data_block_size = wal->data_block_size,
+                          .history = wal->history,
+                          .limit = end,
+                          .open = open,
+                          .rebuilds = open == open_found_segment ? may_rebuild : NULL,
+                          .context = context};
+    *scan = scan_create(stream, wal->jobs, first);
+    progress_begin("scanned", end > from ? end - from : 0);
+    scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
+              scan_finish(*scan, wal->arena, first, first, result, error);
+    progress_end();
+    if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
+    {
+        if (check_wal_level(wal, result, error))
+            return true;
+    }
+    else if (scanned)
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  lsn_text(wal->shape.version, *last_end, text), reason);
+        error_detail(
+            error,
+            "The source's WAL is incomplete or damaged there; a standby could not replay it.");
+    }
+    scan_destroy(*scan);
+    *scan = NULL;
+    return false;
+}
+
+bool source_wal_scan(SourceWal *wal, Lsn from, Lsn end, WalScan **scan, ScanResult *result,
+                     Lsn *last_end, Error *error)
+{
+    return source_wal_scan_by(wal, open_found_segment, wal, from, end, scan, result, last_end,
+                              error);
+}

@@ -1,0 +1,98 @@
+/*
+ * The WAL that the rewound target will replay: the source's, from where recovery starts.
+ *
+ * A segment is in one of these places: the target's own pg_wal, if it is common history and the
+ * target keeps it; the source's pg_wal (of a server: fetched to the scratch directory, once); an
+ * archive, for what the source no longer has. It is read before the plan is made, since the plan
+ * rests on it, and staged from there afterwards.
+ */
+#ifndef WAL_SOURCES_SOURCE_WAL_H
+#define WAL_SOURCES_SOURCE_WAL_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cluster/clusters.h"
+#include "io/file.h"
+#include "options.h"
+#include "wal/scan.h"
+#include "wal_sources/archive.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct SourceWal SourceWal;
+
+/*
+ * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
+ * as long. control is the source's. restore_command: NULL if none is to be asked.
+ */
+SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
+                             const Control *control, const char *restore_command,
+                             const char *scratch, Arena *arena);
+void source_wal_destroy(SourceWal *wal); /* NULL is allowed */
+
+/* The target's segments that end at or before lsn are common history and stay; 0 at first: none. */
+void source_wal_set_common_end(SourceWal *wal, Lsn lsn);
+
+/* Where segments are looked for that the source no longer has. */
+Archive *source_wal_archive(const SourceWal *wal);
+
+/* ---- Fetching ---- */
+
+/* An ArchiveFetch: bring the source's pg_wal/NAME to the file path; the context is the SourceWal.
+ */
+MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
+                                         Error *error);
+
+/*
+ * Fetch the segments of [from, end) to the scratch directory, as far as the source has them; what
+ * is there already, or with the target, is not fetched again. Nothing to do for a directory.
+ */
+MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
+
+/* Segments that end up to here were fetched, as far as the source had them. */
+Lsn source_wal_fetched_end(const SourceWal *wal);
+
+/* Remove the copy of a segment that was fetched, if there is one. */
+MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error);
+
+/* ---- Segments ---- */
+
+/* The name of the file in which recovery reads this segment. */
+void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE]);
+
+/* Does the target have this segment already, and keep it? */
+bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
+
+/* A file on this machine that holds the segment, restored from the archive if need be. *found
+ * false: it is nowhere. */
+MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
+                                Error *error);
+
+/* Is that a file in the scratch directory, which can be moved to where it is wanted? Others are an
+ * archive's, or a cluster's. */
+bool source_wal_may_take(const SourceWal *wal, const char *path);
+
+/* All segments of [from, end) must be somewhere; else an error names those that are missing. */
+MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error *error);
+
+/* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
+bool source_wal_add_missing(Buffer *names, const char *name);
+bool error_source_wal_missing(const char *names, Error *error);
+
+/* ---- Reading ---- */
+
+/*
+ * Read the WAL from `from`, where recovery may start, to `end`: each record is checked. *result
+ * tells what they say, also which blocks are rebuilt; *last_end is where the last whole record
+ * ends. A hole or damage before the end is an error. *scan is the caller's to destroy on success.
+ */
+MUST_CHECK bool source_wal_scan(SourceWal *wal, Lsn from, Lsn end, WalScan **scan,
+                                ScanResult *result, Lsn *last_end, Error *error);
+
+/* The same of the segments that `open` opens, without what is rebuilt. */
+MUST_CHECK bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
+                                   WalScan **scan, ScanResult *result, Lsn *last_end, Error *error);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * The parts of a SourceWal, for source_wal.c and source_wal_fetch.c.
+ */
+#ifndef WAL_SOURCES_SOURCE_WAL_PARTS_H
+#define WAL_SOURCES_SOURCE_WAL_PARTS_H
+
+#include "io/file.h"
+#include "wal_sources/source_wal.h"
+
+struct SourceWal
+{
+    Arena *arena;
+    Source *source;
+    WalShape shape;
+    uint32_t data_block_size;
+    const History *history; /* the source's */
+    const char *target_directory;
+    const char *scratch;
+    int jobs;
+    bool dry_run;
+    Archive *archive; /* of segments that the source no longer has */
+    Lsn common_end;   /* the target keeps its segments up to here */
+    Lsn fetched_end;  /* segments that end up to here need not be fetched again */
+};
+
+/* DIRECTORY, then a prefix such as "/pg_wal/", then the segment's name. */
+MUST_CHECK bool source_wal_path(const SourceWal *wal, const char *directory, const char *prefix,
+                                uint64_t segment, char path[PATH_SIZE], Error *error);
+
+MUST_CHECK bool source_wal_file_exists(const char *path, bool *found, Error *error);
+
+#endif

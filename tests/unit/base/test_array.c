@@ -1,0 +1,85 @@
+#include "base/array.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+
+static void test_there_is_always_room_for_one_more(void **state)
+{
+    int *items = NULL;
+    size_t count = 0;
+
+    (void) state;
+    for (int number = 0; number < 5000; number++)
+    {
+        ARRAY_GROW(items, count);
+        items[count++] = number;
+    }
+    /* Also after items were removed. */
+    for (count -= 1000; count < 5000;)
+    {
+        ARRAY_GROW(items, count);
+        items[count] = (int) count;
+        count++;
+    }
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(items[i], i);
+    free(items);
+}
+
+static int compare_numbers(const void *key, const void *item)
+{
+    return *(const int *) key - *(const int *) item;
+}
+
+static size_t search(int key, const int *items, size_t count, bool *found)
+{
+    return array_search(&key, items, count, sizeof(*items), compare_numbers, found);
+}
+
+static void test_search_finds_the_item_or_its_place(void **state)
+{
+    static const int items[] = {10, 20, 30, 40, 50};
+    bool found;
+
+    (void) state;
+    for (size_t count = 0; count <= 5; count++)
+    {
+        for (size_t i = 0; i < count; i++)
+        {
+            assert_int_equal(search(items[i], items, count, &found), i);
+            assert_true(found);
+            assert_int_equal(search(items[i] - 5, items, count, &found), i);
+            assert_false(found);
+        }
+        assert_int_equal(search(60, items, count, &found), count);
+        assert_false(found);
+    }
+    assert_int_equal(search(1, NULL, 0, &found), 0);
+    assert_false(found);
+}
+
+static void test_search_finds_the_first_of_equal_items(void **state)
+{
+    static const int items[] = {1, 2, 2, 2, 2, 3};
+    bool found;
+
+    (void) state;
+    assert_int_equal(search(2, items, 6, &found), 1);
+    assert_true(found);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_there_is_always_room_for_one_more),
+        cmocka_unit_test(test_search_finds_the_item_or_its_place),
+        cmocka_unit_test(test_search_finds_the_first_of_equal_items),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,474 @@
+/*
+ * What comes of comparing and fetching: the plan's marks, and the staged bytes.
+ */
+#include "rewind.h"
+
+#include "stage/stage_parts.h"
+
+static Error error;
+
+/* ---- A source that counts, and can be made to misbehave ---- */
+
+static struct
+{
+    _Atomic int requests; /* for bytes; several workers count */
+    bool no_digests;
+    bool lost;      /* the connection, for good */
+    bool talkative; /* a byte more than was asked for */
+} source_now;
+
+static bool refuse(Error *failure)
+{
+    return error_set(failure, ERROR_RETRY, "connection lost");
+}
+
+static bool counting_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                           FetchDelivery deliver, void *context, Error *failure)
+{
+    static const uint8_t bytes[FETCH_SIZE_MAX + 1];
+
+    (void) source;
+    (void) worker;
+    source_now.requests += (int) count;
+    if (source_now.lost)
+        return refuse(failure);
+    if (source_now.talkative)
+        return deliver(context, 0, bytes, requests[0].size + 1, failure);
+    return answer(requests, count, false, deliver, context, failure);
+}
+
+static bool counting_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
+                            FetchDelivery deliver, void *context, bool *supported, Error *failure)
+{
+    (void) source;
+    (void) worker;
+    *supported = !source_now.no_digests;
+    return source_now.no_digests || answer(requests, count, true, deliver, context, failure);
+}
+
+static const SourceOperations counting_operations = {
+    .fetch = counting_fetch, .digest = counting_digest, .start_workers = test_start_workers};
+static Source of_directory = {
+    .operations = &counting_operations, .directory = "source", .description = "a directory"};
+static Source counting = {.operations = &counting_operations, .description = "a directory"};
+
+/* ---- Helpers ---- */
+
+/* A stage with everything fetched; one worker, so that nothing is by chance. */
+static Stage *fetched_from(Source *source, Plan *plan)
+{
+    Stage *stage;
+
+    if (!stage_create("target", plan, 1, &stage, &error) ||
+        !stage_fetch(stage, source, plan, &error))
+        fail_msg("%s", error.message);
+    return stage;
+}
+
+static Stage *fetched(Plan *plan)
+{
+    return fetched_from(&counting, plan);
+}
+
+static void fetch_from_fails(Source *source, Plan *plan)
+{
+    Stage *stage;
+
+    assert_true(stage_create("target", plan, 1, &stage, &error));
+    assert_false(stage_fetch(stage, source, plan, &error));
+    stage_abandon(stage);
+    stage_free(stage);
+}
+
+static void fetch_fails(Plan *plan)
+{
+    fetch_from_fails(&counting, plan);
+}
+
+static void done(Stage *stage)
+{
+    stage_abandon(stage);
+    stage_free(stage);
+}
+
+/* Is the staged file of entry `index` the source's? */
+static void check_staged(const Stage *stage, const Plan *plan, size_t index)
+{
+    char name[PATH_SIZE];
+
+    assert_true(stage_entry_name(stage, &plan->entries[index], index, name, &error));
+    shell("cmp target/%s source/%s", name, plan->entries[index].path);
+}
+
+/* ---- Comparing ---- */
+
+#define COMPARED(name, blocks)                                                                     \
+    {                                                                                              \
+        FILE_ENTRY(name, ACTION_COPY, blocks, blocks), .compare = true                             \
+    }
+
+/* More than one piece of comparing, and they differ in the last byte only. */
+#define LARGE (3 * DIGEST_SIZE_MAX / 2 / BLOCK)
+
+static void compare_from(Source *source)
+{
+    PlanEntry entries[] = {
+        COMPARED("base/5/1007_vm", 2),  /* equal */
+        COMPARED("base/5/1008_vm", 2),  /* another content */
+        COMPARED("base/5/1009_fsm", 2), /* gone on the source */
+        COMPARED("base/5/2000", 2),     /* gone on the target */
+        COMPARED("base/5/2001", 2),     /* grown on the source */
+        COMPARED("base/5/2002", 2),     /* grown on the target */
+        COMPARED("base/5/2003", 2),     /* shorter on the target */
+        COMPARED("base/5/2004", LARGE), /* equal */
+        COMPARED("base/5/2005", LARGE), /* another last byte */
+    };
+    enum
+    {
+        SAME,
+        OTHER,
+        GONE
+    } expected[] = {SAME, OTHER, GONE, OTHER, OTHER, OTHER, OTHER, SAME, OTHER};
+    Plan plan = {.entries = entries, .count = 9, .block_size = BLOCK};
+
+    put_blocks("source/base/5/2000", 'A', 2);
+    put_blocks("source/base/5/2001", 'a', 2);
+    put_blocks("source/base/5/2002", 'a', 2);
+    put_blocks("source/base/5/2003", 'a', 2);
+    put_blocks("source/base/5/2004", 'a', LARGE);
+    shell("cd source/base/5 && cp 2001 2002 2003 2004 ../../../target/base/5 && cp 2004 2005 && "
+          "cp 2004 ../../../target/base/5/2005");
+    /* A directory does not grow: there the file is another one of the same size. */
+    shell("cd target/base/5 && printf x %s../../../source/base/5/2001 && printf x >>2002 && "
+          "truncate -s -1 2003 && truncate -s -1 2005 && printf x >>2005",
+          source->directory != NULL ? "| dd status=none conv=notrunc of=" : ">>");
+
+    Stage *stage = fetched_from(source, &plan);
+    for (size_t i = 0; i < plan.count; i++)
+    {
+        const Finding *finding = &stage->findings[i];
+
+        if (finding->equal != (expected[i] == SAME) || finding->gone != (expected[i] == GONE))
+            fail_msg("%s: equal %d, gone %d", entries[i].path, finding->equal, finding->gone);
+    }
+    check_staged(stage, &plan, 1);
+    check_staged(stage, &plan, 3);
+    check_staged(stage, &plan, 8);
+    assert_int_equal(stage_statistics(stage)->compared_bytes, (2 + LARGE) * BLOCK);
+    /* What is equal or gone is not asked for. */
+    assert_int_equal(stage_statistics(stage)->fetched_bytes, (2 * 5 + LARGE) * BLOCK);
+    done(stage);
+}
+
+static void test_compare(void **state)
+{
+    (void) state;
+    compare_from(&counting);
+}
+
+/* A directory is asked for nothing: its files are read here. */
+static void test_compare_with_directory(void **state)
+{
+    (void) state;
+    source_now.lost = true;
+    compare_from(&of_directory);
+    assert_int_equal(source_now.requests, 0);
+}
+
+/* Nobody writes to a directory that is a source: neither to what is copied, nor to what was equal.
+ */
+static void test_directory_changes(void **state)
+{
+    PlanEntry entries[] = {
+        COMPARED("base/5/1007_vm", 2),
+        {OTHER_ENTRY("other", ACTION_COPY, FILE_REGULAR, false), .source_size = 2 * BLOCK},
+    };
+    static const char *const changes[] = {
+        "source/other\" changed concurrently: 16384 bytes expected, 16385 copied",
+        "source/other\" changed concurrently: 16384 bytes expected, 16383 copied",
+        "source/base/5/1007_vm\" changed concurrently: 16384 bytes expected, 16385 copied",
+    };
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+
+    (void) state;
+    put_blocks("source/other", 'a', 2);
+    for (size_t i = 0; i < 3; i++)
+    {
+        shell("truncate -s %d source/other && truncate -s %d source/base/5/1007_vm",
+              2 * BLOCK + (i == 0) - (i == 1), 2 * BLOCK + (i == 2));
+        fetch_from_fails(&of_directory, &plan);
+        assert_non_null(strstr(error.message, changes[i]));
+        error = (Error){0};
+    }
+    shell("truncate -s %d source/base/5/1007_vm", 2 * BLOCK);
+}
+
+/* No digests (FIPS): everything is fetched. */
+static void test_no_digests(void **state)
+{
+    PlanEntry entries[] = {COMPARED("base/5/1007_vm", 2), COMPARED("base/5/1009_fsm", 2)};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+
+    (void) state;
+    source_now.no_digests = true;
+    Stage *stage = fetched(&plan);
+    assert_false(stage->findings[0].equal);
+    assert_true(stage_is_gone(stage, 1));
+    check_staged(stage, &plan, 0);
+    assert_int_equal(source_now.requests, 2);
+    done(stage);
+}
+
+/* ---- Fetching ---- */
+
+/* A file that is copied whole comes as long as it is now: a relation at most as long as listed, as
+ * WAL makes it longer; another one, if it is small, also longer. */
+static void test_sizes(void **state)
+{
+    PlanEntry entries[] = {
+        {FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}, /* 4 pieces */
+        {FILE_ENTRY("base/5/1010", ACTION_COPY, 4, 4)},   /* shorter by a block */
+        {FILE_ENTRY("base/5/2001", ACTION_COPY, 300, 0)}, /* ends within the second piece */
+        {FILE_ENTRY("base/5/2002", ACTION_COPY, 2, 0)},   /* longer */
+        {OTHER_ENTRY("postgresql.conf", ACTION_COPY, FILE_REGULAR, true), .source_size = 7},
+    };
+    Plan plan = {.entries = entries, .count = 5, .block_size = BLOCK};
+    char name[PATH_SIZE];
+    char path[PATH_SIZE];
+
+    (void) state;
+    put_blocks("source/base/5/2001", 'A', 200);
+    put_blocks("source/base/5/2002", 'A', 3);
+    Stage *stage = fetched(&plan);
+    assert_int_equal(source_now.requests, 4 + 1 + 3 + 1 + 1);
+    check_staged(stage, &plan, 0);
+    check_staged(stage, &plan, 1);
+    check_staged(stage, &plan, 2);
+    check_staged(stage, &plan, 4);
+    assert_int_equal(stage_final_size(stage, &entries[2], 2), 200 * BLOCK);
+    assert_true(stage_entry_name(stage, &entries[3], 3, name, &error));
+    assert_true(target_path(path, sizeof(path), "target", name, &error));
+    assert_int_equal(size_of(path), 2 * BLOCK);
+    done(stage);
+}
+
+static void check_placement(const Stage *stage, size_t number, Placement expected)
+{
+    const Placement *placed = (const Placement *) stage->placements.bytes + number;
+
+    assert_true(stage->placements.size > number * sizeof(*placed));
+    assert_int_equal(placed->index, expected.index);
+    assert_int_equal(placed->offset, expected.offset);
+    assert_int_equal(placed->data_offset, expected.data_offset);
+    assert_int_equal(placed->size, expected.size);
+}
+
+/* Blocks of files that stay get a place in the data file, which is noted; what did not come keeps
+ * its place. */
+static void lay_out_from(Source *source)
+{
+    BlockMap *map = blockmap_create();
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1010", ACTION_NONE, 4, 4)},
+                           {FILE_ENTRY("base/5/1011", ACTION_NONE, 4, 4)},
+                           {FILE_ENTRY("base/5/1012", ACTION_NONE, 4, 4)}};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+
+    name_block(map, 1010, 1);
+    name_block(map, 1010, 3); /* not there any more */
+    name_block(map, 1011, 1); /* the file is gone */
+    name_block(map, 1012, 2);
+    for (Oid i = 0; i < 3; i++)
+        entries[i].blocks = blockmap_find(
+            map, (RelationId){.tablespace = 1663, .database = 5, .relation = 1010 + i});
+    Stage *stage = fetched_from(source, &plan);
+    assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 0), 'B');
+    assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 1), 0);
+    assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 2), 0);
+    assert_int_equal(block_letter("target/" WORK_DIRECTORY "/data", 3), 'C');
+    assert_int_equal(stage_final_size(stage, &entries[0], 0), 3 * BLOCK);
+    assert_true(stage_is_gone(stage, 1));
+    assert_false(stage_is_gone(stage, 0) || stage_is_gone(stage, 2));
+    check_placement(stage, 0, (Placement){1 * BLOCK, 0 * BLOCK, 0, BLOCK});
+    check_placement(stage, 1, (Placement){3 * BLOCK, 1 * BLOCK, 0, BLOCK});
+    check_placement(stage, 2, (Placement){1 * BLOCK, 2 * BLOCK, 1, BLOCK});
+    check_placement(stage, 3, (Placement){2 * BLOCK, 3 * BLOCK, 2, BLOCK});
+    assert_int_equal(stage->placements.size, 4 * sizeof(Placement));
+    done(stage);
+    blockmap_destroy(map);
+}
+
+static void test_blocks_are_laid_out(void **state)
+{
+    (void) state;
+    lay_out_from(&counting);
+}
+
+static void test_blocks_of_directory_are_laid_out(void **state)
+{
+    (void) state;
+    lay_out_from(&of_directory);
+}
+
+/* Pieces of one range are one placement: memory is needed for each run of blocks. */
+static void test_pieces_of_a_range_lie_together(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1001", ACTION_COPY_TAIL, 300, 2)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+
+    (void) state;
+    entries[0].fetch_all_from = 2;
+    Stage *stage = fetched(&plan);
+    assert_int_equal(source_now.requests, 3);
+    check_placement(stage, 0, (Placement){2 * BLOCK, 0, 0, 298 * BLOCK});
+    assert_int_equal(stage->placements.size, sizeof(Placement));
+    done(stage);
+}
+
+/* What is left out is as if it were gone on the source. */
+static void test_what_is_left_out(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+
+    (void) state;
+    Stage *stage = fetched(&plan);
+    assert_true(stage_is_whole(stage, &entries[0], 0));
+    stage_leave_out(stage, 0);
+    assert_false(stage_is_whole(stage, &entries[0], 0));
+    assert_true(stage_is_gone(stage, 0));
+    assert_int_equal(stage_final_size(stage, &entries[0], 0), 0);
+    done(stage);
+}
+
+static void test_a_source_that_fails(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+
+    (void) state;
+    source_now.lost = true;
+    fetch_fails(&plan);
+    assert_int_equal(error.kind, ERROR_RETRY); /* by hand: the source has tried long enough */
+    assert_string_equal(error.message, "connection lost");
+    source_now.lost = false;
+    source_now.talkative = true;
+    fetch_fails(&plan);
+    assert_string_equal(error.message, "received more of file \"base/5/1006\" than was asked for");
+}
+
+/* ---- WAL ---- */
+
+#define WAL_NAME "000000010000000000000003"
+
+static Plan empty_plan(void)
+{
+    return (Plan){.block_size = BLOCK};
+}
+
+/* More is asked for than the source has, or the segment is gone: nothing is staged, not even what
+ * was before. */
+static void test_short_segment(void **state)
+{
+    Plan plan = empty_plan();
+    Stage *stage;
+    bool found;
+
+    (void) state;
+    assert_true(stage_create("target", &plan, 2, &stage, &error));
+    assert_true(stage_wal_segment(stage, &counting, WAL_NAME, 4 * SEGMENT, SEGMENT / 2, NULL,
+                                  &found, &error));
+    assert_true(found);
+    assert_int_equal(size_of(stage_wal_path(stage, WAL_NAME)), 4 * SEGMENT);
+    assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), 63), 'A' + 63 % 20);
+    assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), 64), 0);
+    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT / 2);
+
+    assert_true(stage_wal_segment(stage, &counting, WAL_NAME, 4 * SEGMENT, 2 * SEGMENT, NULL,
+                                  &found, &error));
+    assert_false(found);
+    assert_null(stage_wal_path(stage, WAL_NAME));
+    assert_int_equal(size_of("target/" WORK_DIRECTORY "/" WAL_NAME), -1);
+    assert_true(stage_wal_segment(stage, &counting, "000000010000000000000009", SEGMENT, SEGMENT,
+                                  NULL, &found, &error));
+    assert_false(found);
+
+    /* A file of the archive that ends too early is an error: it was whole when it was read. */
+    assert_false(stage_wal_segment(stage, &counting, WAL_NAME, 2 * SEGMENT, 2 * SEGMENT,
+                                   "source/pg_wal/" WAL_NAME, &found, &error));
+    assert_non_null(strstr(error.message, "is shorter than 2097152 bytes"));
+    done(stage);
+}
+
+static void test_take_segment(void **state)
+{
+    Plan plan = empty_plan();
+    Stage *stage;
+    bool taken;
+
+    (void) state;
+    assert_true(stage_create("target", &plan, 1, &stage, &error));
+    shell("cp source/pg_wal/" WAL_NAME " brought");
+    assert_true(stage_wal_take(stage, WAL_NAME, "brought", SEGMENT, &taken, &error));
+    assert_true(taken);
+    assert_int_equal(size_of("brought"), -1);
+    shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, WAL_NAME));
+    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT);
+    assert_int_equal(source_now.requests, 0);
+
+    /* On another mount: to be copied, and nothing has happened. */
+    assert_true(stage_wal_take(stage, "000000010000000000000004", "/proc/version", SEGMENT, &taken,
+                               &error));
+    assert_false(taken);
+    assert_null(stage_wal_path(stage, "000000010000000000000004"));
+    assert_false(
+        stage_wal_take(stage, "000000010000000000000004", "none", SEGMENT, &taken, &error));
+    assert_int_equal(error.error_number, ENOENT);
+    assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT);
+    done(stage);
+}
+
+static int fresh_target(void **state)
+{
+    (void) state;
+    reset_target();
+    shell("rm -f source/base/5/200?");
+    memset(&source_now, 0, sizeof(source_now));
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    file_set_modes(false);
+    make_fixture();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    remove_fixture();
+    return 0;
+}
+
+#define FRESH(test) cmocka_unit_test_setup(test, fresh_target)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FRESH(test_compare),
+        FRESH(test_compare_with_directory),
+        FRESH(test_directory_changes),
+        FRESH(test_no_digests),
+        FRESH(test_sizes),
+        FRESH(test_blocks_are_laid_out),
+        FRESH(test_blocks_of_directory_are_laid_out),
+        FRESH(test_pieces_of_a_range_lie_together),
+        FRESH(test_what_is_left_out),
+        FRESH(test_a_source_that_fails),
+        FRESH(test_short_segment),
+        FRESH(test_take_segment),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

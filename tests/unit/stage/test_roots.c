@@ -1,0 +1,262 @@
+/*
+ * Which mounts the target lies on, and where tablespaces may be made. /proc is the other mount: it
+ * is one on every machine, and looking changes nothing there.
+ */
+#include "apply/roots.h"
+#include "cluster/tablespace_mapping.h"
+
+#include "rewind.h"
+
+static Error error;
+static Arena *arena;
+
+static Roots find(const Plan *plan)
+{
+    Roots roots;
+
+    if (!roots_find(arena, "target", plan, &roots, &error))
+        fail_msg("%s", error.message);
+    return roots;
+}
+
+static const Root *root_of(const Roots *roots, const char *path)
+{
+    return &roots->roots[roots_of(roots, path)];
+}
+
+/* ---- Roots ---- */
+
+static void test_one_mount(void **state)
+{
+    static PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)},
+                                  {FILE_ENTRY("base/9/new/1", ACTION_COPY, 1, 0)},
+                                  {FILE_ENTRY("pg_tblspc/16400/PG_15/5/1", ACTION_REMOVE, 0, 1)}};
+    const Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+
+    (void) state;
+    const Roots roots = find(&plan); /* a link to the same mount is no root */
+    assert_int_equal(roots.count, 1);
+    assert_string_equal(roots.roots[0].prefix, "");
+    assert_string_equal(roots.roots[0].directory, "");
+    assert_string_equal(roots.roots[0].work, WORK_DIRECTORY);
+    assert_int_equal(roots_of(&roots, "base/5/1006"), 0);
+    assert_int_equal(roots.location_count, 0);
+}
+
+static void test_other_mounts(void **state)
+{
+    static PlanEntry entries[] = {
+        {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)},
+        {FILE_ENTRY("pg_tblspc/16400/PG_15/5/1", ACTION_REMOVE, 0, 1)},
+        {FILE_ENTRY("pg_tblspc/16400/PG_15/5/2", ACTION_REMOVE, 0, 1)},
+        {FILE_ENTRY("pg_tblspc/16402/PG_15/5/1", ACTION_NONE, 1, 1)} /* without effect */
+    };
+    const Plan plan = {.entries = entries, .count = 4, .block_size = BLOCK};
+
+    (void) state;
+    shell("rm -r target/pg_wal target/pg_tblspc/16400 && ln -s /proc target/pg_wal && "
+          "ln -s /proc target/pg_tblspc/16400 && ln -s /proc target/pg_tblspc/16402");
+    const Roots roots = find(&plan); /* pg_wal is one without being in the plan */
+    assert_int_equal(roots.count, 3);
+    assert_string_equal(root_of(&roots, "pg_wal/archive_status/x.done")->work,
+                        "pg_wal/" WORK_DIRECTORY);
+    assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->prefix, "pg_tblspc/16400");
+    assert_string_equal(root_of(&roots, "pg_tblspc/16400/PG_15/5/1")->work,
+                        "pg_tblspc/16400/" WORK_DIRECTORY);
+    /* The directory itself, and what only begins like it, lie outside. */
+    assert_int_equal(roots_of(&roots, "pg_tblspc/16400"), 0);
+    assert_int_equal(roots_of(&roots, "pg_tblspc/164000/1"), 0);
+    assert_int_equal(roots_of(&roots, "pg_tblspc/16402/PG_15/5/1"), 0);
+    assert_int_equal(roots_of(&roots, "base/5/1006"), 0);
+}
+
+/* The link is not there before the apply: staged is at the location. */
+static void test_new_tablespace_on_another_mount(void **state)
+{
+    static PlanEntry entries[] = {
+        {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false),
+         .link_target = "/proc/location"},
+        {OTHER_ENTRY("pg_tblspc/16403", ACTION_CREATE, FILE_LINK, false), .link_target = "/proc"}};
+    const Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+
+    (void) state;
+    const Roots roots = find(&plan);
+    assert_int_equal(roots.count, 3);
+    assert_string_equal(root_of(&roots, "pg_tblspc/16401/PG_15")->directory, "/proc/location");
+    assert_string_equal(root_of(&roots, "pg_tblspc/16401/PG_15")->work,
+                        "/proc/location/" WORK_DIRECTORY);
+    assert_string_equal(root_of(&roots, "pg_tblspc/16403/PG_15")->work, "/proc/" WORK_DIRECTORY);
+    assert_int_equal(roots.location_count, 2);
+    assert_string_equal(roots.locations[0].link, "pg_tblspc/16401");
+    assert_true(roots.locations[0].missing);
+    assert_false(roots.locations[1].missing);
+}
+
+static void test_no_target(void **state)
+{
+    const Plan plan = {.block_size = BLOCK};
+    Roots roots;
+
+    (void) state;
+    assert_false(roots_find(arena, "nowhere", &plan, &roots, &error));
+    assert_string_equal(error.message, "directory \"nowhere\" does not exist");
+}
+
+/* ---- Locations ---- */
+
+/* Is this path usable for a new tablespace? Else said is what was said. */
+static bool is_usable(const char *path, const char *said)
+{
+    PlanEntry entries[] = {
+        {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false), .link_target = path},
+        {OTHER_ENTRY("pg_tblspc/16401/PG_15", ACTION_CREATE, FILE_DIRECTORY, false)}};
+    const Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    const Roots roots = find(&plan);
+    size_t problems = 0;
+    char *lines;
+
+    begin_said();
+    const bool ok = roots_check_locations(&roots, &plan, &problems, &error);
+    lines = end_said();
+    assert_true(ok);
+    if (problems == 0)
+        assert_string_equal(lines, "");
+    else if (strstr(lines, said) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", said, lines);
+    free(lines);
+    assert_in_range(problems, 0, 1);
+    return problems == 0;
+}
+
+static bool is_usable_below(const char *name, const char *said)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", fixture.directory, name);
+    return is_usable(path, said);
+}
+
+static void test_locations(void **state)
+{
+    (void) state;
+    assert_true(is_usable_below("place", "")); /* absent */
+    shell("mkdir place");
+    assert_true(is_usable_below("place", "")); /* empty */
+    shell("mkdir place/PG_14 place/lost+found");
+    assert_true(is_usable_below("place", "")); /* other versions may share it */
+    shell("mkdir place/PG_15");
+    assert_false(is_usable_below("place", "belongs to another cluster"));
+    assert_true(is_usable_below("old_location", "")); /* the target's own, with its PG_15 */
+    assert_false(is_usable("relative/path", "is not at an absolute path: \"relative/path\""));
+    assert_false(is_usable_below("none/place", "cannot create tablespace directory"));
+    put_text("file", "");
+    assert_false(is_usable_below("file", "cannot write to tablespace directory"));
+    shell("rm -r place file");
+}
+
+/* As replay would find it. */
+static void test_replayed_location(void **state)
+{
+    const Version *version = version_of_major(15);
+    char place[128];
+    char own[128];
+
+    (void) state;
+    snprintf(place, sizeof(place), "%s/place", fixture.directory);
+    snprintf(own, sizeof(own), "%s/old_location", fixture.directory);
+    assert_true(tablespace_check_replayed("target", version, place, &error));
+    shell("mkdir -p place/PG_14_202107181");
+    assert_true(tablespace_check_replayed("target", version, place, &error));
+    shell("mkdir place/PG_15_202209061 old_location/PG_15_202209061");
+    assert_false(tablespace_check_replayed("target", version, place, &error));
+    assert_non_null(strstr(error.message, "replay of CREATE TABLESPACE would empty directory"));
+    assert_non_null(strstr(error.message, "/place/PG_15_202209061\""));
+    assert_true(tablespace_check_replayed("target", version, own, &error));
+    assert_true(tablespace_check_replayed("target", version, "pg_tblspc/16401", &error));
+    shell("rm -r place");
+}
+
+/* ---- Paths ---- */
+
+static void test_paths(void **state)
+{
+    char path[PATH_SIZE];
+
+    (void) state;
+    assert_true(target_path(path, sizeof(path), "target", "base/5", &error));
+    assert_string_equal(path, "target/base/5");
+    assert_true(target_path(path, sizeof(path), "target", "/space/x", &error));
+    assert_string_equal(path, "/space/x");
+    assert_false(target_path(path, 8, "target", "base/5", &error));
+    assert_int_equal(path_parent_length("base/5/1000"), strlen("base/5"));
+    assert_int_equal(path_parent_length("PG_VERSION"), 0);
+}
+
+static void test_effect(void **state)
+{
+    static const struct
+    {
+        PlanEntry entry;
+        bool has_effect;
+    } rows[] = {
+        {{OTHER_ENTRY("base/5", ACTION_NONE, FILE_DIRECTORY, true)}, false},
+        {{FILE_ENTRY("base/5/1", ACTION_COPY, 1, 1)}, true},
+        {{OTHER_ENTRY("socket", ACTION_REMOVE, FILE_OTHER, true)}, false},
+        {{OTHER_ENTRY("global/pg_control", ACTION_COPY, FILE_REGULAR, true)}, false},
+        {{OTHER_ENTRY("backup_label", ACTION_REMOVE, FILE_REGULAR, true)}, false},
+        {{OTHER_ENTRY("backup_label.old", ACTION_REMOVE, FILE_REGULAR, true)}, true},
+        {{OTHER_ENTRY("postmaster.pid", ACTION_REMOVE, FILE_REGULAR, true)}, false},
+        {{OTHER_ENTRY(WORK_DIRECTORY, ACTION_REMOVE, FILE_DIRECTORY, true)}, false},
+        {{OTHER_ENTRY("pg_wal/" WORK_DIRECTORY "/x", ACTION_REMOVE, FILE_REGULAR, true)}, false},
+        {{OTHER_ENTRY(WORK_DIRECTORY "ing", ACTION_REMOVE, FILE_REGULAR, true)}, true},
+        {{OTHER_ENTRY("my" WORK_DIRECTORY, ACTION_REMOVE, FILE_REGULAR, true)}, true},
+    };
+
+    (void) state;
+    for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
+    {
+        if (entry_has_effect(&rows[row].entry) != rows[row].has_effect)
+            fail_msg("%s", rows[row].entry.path);
+    }
+}
+
+static int fresh_target(void **state)
+{
+    (void) state;
+    reset_target();
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    arena = arena_create();
+    make_fixture();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    remove_fixture();
+    arena_destroy(arena);
+    return 0;
+}
+
+#define FRESH(test) cmocka_unit_test_setup(test, fresh_target)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FRESH(test_one_mount),
+        FRESH(test_other_mounts),
+        FRESH(test_new_tablespace_on_another_mount),
+        FRESH(test_no_target),
+        FRESH(test_locations),
+        FRESH(test_replayed_location),
+        FRESH(test_paths),
+        FRESH(test_effect),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

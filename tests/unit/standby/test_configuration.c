@@ -1,0 +1,136 @@
+/*
+ * Which settings the target has, and which files it names.
+ */
+#include "target.h"
+
+#include "standby/configuration.h"
+
+static bool is_named(const Configuration *configuration, const char *path)
+{
+    size_t count;
+    const char **files = configuration_named_files(configuration, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(files[i], path) == 0)
+            return true;
+    return false;
+}
+
+static void test_settings(void **state)
+{
+    const Configuration configuration = {target_directory, NULL, arena};
+    const SettingsReader reader = configuration_reader(&configuration);
+    Settings settings;
+
+    (void) state;
+    assert_int_equal(configuration_read(&configuration, &reader).count, 0);
+    assert_int_equal(mkdir("target/conf.d", 0700), 0);
+    put_text("target/postgresql.conf", "port = 1\ninclude_dir = 'conf.d'\nssl = on\n");
+    put_text("target/conf.d/b.conf", "port = 3\n");
+    put_text("target/conf.d/a.conf", "port = 2\nwork_mem = '1MB'\n");
+    put_text("target/postgresql.auto.conf", "ssl = off\n");
+    settings = configuration_read(&configuration, &reader);
+    assert_string_equal(settings_value(&settings, "port"), "3");
+    assert_string_equal(settings_value(&settings, "work_mem"), "1MB");
+    assert_string_equal(settings_value(&settings, "ssl"), "off");
+    assert_false(settings.incomplete);
+}
+
+/* --config-file: by a relative path, and one in the target by an absolute one. */
+static void test_config_file(void **state)
+{
+    char inside[512];
+    Configuration configuration = {target_directory, "other.conf", arena};
+    const SettingsReader reader = configuration_reader(&configuration);
+    Settings settings;
+
+    (void) state;
+    put_text("other.conf", "port = 7\n");
+    settings = configuration_read(&configuration, &reader);
+    assert_string_equal(settings_value(&settings, "port"), "7");
+    put_text("target/own.conf", "port = 8\nhba_file = 'a_hba.conf'\n");
+    snprintf(inside, sizeof(inside), "%s//own.conf", target_directory);
+    configuration.config_file = inside;
+    settings = configuration_read(&configuration, &reader);
+    assert_string_equal(settings_value(&settings, "port"), "8");
+    assert_true(is_named(&configuration, "own.conf"));
+    assert_true(is_named(&configuration, "a_hba.conf"));
+    assert_false(is_named(&configuration, "postgresql.conf"));
+    configuration.config_file = "nowhere.conf";
+    settings = configuration_read(&configuration, &reader);
+    assert_null(settings_value(&settings, "port"));
+}
+
+static void test_named_files(void **state)
+{
+    const Configuration configuration = {target_directory, NULL, arena};
+    char text[1024];
+
+    (void) state;
+    snprintf(text, sizeof(text),
+             "ssl_cert_file = '%s/certificates/own.crt'\nssl_ca_file = '/etc/ssl/ca.crt'\n"
+             "ssl_key_file = 'key'\ninclude 'more.conf'\n",
+             target_directory);
+    put_text("target/postgresql.conf", text);
+    put_text("target/more.conf", "");
+    put_text("target/real_key", "");
+    assert_int_equal(symlink("real_key", "target/key"), 0);
+    assert_true(is_named(&configuration, "postgresql.conf"));
+    assert_true(is_named(&configuration, "more.conf"));
+    assert_true(is_named(&configuration, "pg_hba.conf")); /* the default */
+    assert_true(is_named(&configuration, "certificates/own.crt"));
+    assert_false(is_named(&configuration, "server.crt"));
+    assert_false(is_named(&configuration, "/etc/ssl/ca.crt"));
+    assert_true(is_named(&configuration, "key"));
+    assert_true(is_named(&configuration, "real_key"));
+
+    /* Links that lead to each other end. */
+    assert_int_equal(unlink("target/key"), 0);
+    assert_int_equal(unlink("target/real_key"), 0);
+    assert_int_equal(symlink("real_key", "target/key"), 0);
+    assert_int_equal(symlink("key", "target/real_key"), 0);
+    assert_true(is_named(&configuration, "real_key"));
+}
+
+static void test_log_directory(void **state)
+{
+    static const struct
+    {
+        const char *setting, *directory;
+    } cases[] = {{"", NULL},
+                 {"log_directory = 'logs/'", "logs"},
+                 {"log_directory = './my/logs'", "my/logs"},
+                 {"log_directory = '/var/log/postgresql'", NULL},
+                 {"log_directory = '../logs'", NULL},
+                 {"log_directory = '.'", NULL},
+                 {"log_directory = 'base'", NULL}};
+    const Configuration configuration = {target_directory, NULL, arena};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        const char *directory;
+
+        put_text("target/postgresql.conf", cases[i].setting);
+        directory = configuration_log_directory(&configuration);
+        if (cases[i].directory == NULL)
+            assert_null(directory);
+        else
+        {
+            assert_non_null(directory);
+            assert_string_equal(directory, cases[i].directory);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_settings, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_config_file, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_named_files, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_log_directory, make_directories, remove_directories),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

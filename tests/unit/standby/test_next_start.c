@@ -1,0 +1,252 @@
+/*
+ * What the target's server will find at its next start.
+ */
+#include "target.h"
+
+#include "standby/next_start.h"
+
+#define FILES_MAX 16
+
+/* What a rewind knows: by add() in ascending order. */
+typedef struct Case
+{
+    Target target;
+    Source *source;
+    Listing source_files, target_files;
+    ListedFile of_source[FILES_MAX], of_target[FILES_MAX];
+    PlanEntry entries[FILES_MAX];
+    Plan plan;
+    NextStartInput input;
+} Case;
+
+static Error error;
+
+static void begin(Case *c, int major)
+{
+    memset(c, 0, sizeof(*c));
+    c->target.directory = target_directory;
+    c->target.control.version = version_of_major(major);
+    assert_true(source_directory_open("source", 0, &c->source, &error));
+    c->source_files.files = c->of_source;
+    c->target_files.files = c->of_target;
+    c->plan.entries = c->entries;
+    c->input = (NextStartInput){.target = &c->target,
+                                .source = c->source,
+                                .plan = &c->plan,
+                                .source_files = &c->source_files,
+                                .target_files = &c->target_files};
+}
+
+static uint64_t put_file(const char *directory, const char *path, const char *text)
+{
+    char full[512];
+
+    snprintf(full, sizeof(full), "%s/%s", directory, path);
+    put_text(full, text);
+    return strlen(text);
+}
+
+/* A file of the source, the target or both, by its content; NULL: it is not there. */
+static void add(Case *c, const char *path, const char *source, const char *target)
+{
+    PlanEntry *entry = &c->entries[c->plan.count++];
+
+    *entry = (PlanEntry){.path = path,
+                         .action = source != NULL ? ACTION_COPY : ACTION_REMOVE,
+                         .type = FILE_REGULAR,
+                         .on_target = target != NULL};
+    if (source != NULL)
+    {
+        entry->source_size = put_file("source", path, source);
+        c->of_source[c->source_files.count++] =
+            (ListedFile){.path = path, .type = FILE_REGULAR, .size = entry->source_size};
+    }
+    if (target != NULL)
+    {
+        entry->target_size = put_file("target", path, target);
+        c->of_target[c->target_files.count++] =
+            (ListedFile){.path = path, .type = FILE_REGULAR, .size = entry->target_size};
+    }
+}
+
+static NextStart find(const Case *c)
+{
+    NextStart next;
+
+    assert_true(next_start_find(&c->input, arena, &next, &error));
+    source_close(c->source);
+    return next;
+}
+
+static void test_settings_that_differ(void **state)
+{
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "pg_hba.conf", "same", "same");
+    add(&c, "pg_ident.conf", "one", "two");
+    add(&c, "postgresql.conf",
+        "work_mem = '2MB'\nport = 1\nprimary_conninfo = 'host=a password=secret'\n",
+        "work_mem = '1MB'\nport = 1\narchive_mode = always\nhot_standby = on\n");
+    next = find(&c);
+    assert_true(next.settings_known && next.settings_complete);
+    assert_int_equal(next.setting_count, 4);
+    assert_string_equal(next.settings[0].name, "primary_conninfo");
+    assert_null(next.settings[0].former);
+    assert_null(strstr(next.settings[0].now, "secret"));
+    assert_string_equal(next.settings[1].name, "archive_mode");
+    assert_null(next.settings[1].now);
+    assert_string_equal(next.settings[2].name, "hot_standby");
+    assert_string_equal(next.settings[3].name, "work_mem");
+    assert_string_equal(next.settings[3].former, "1MB");
+    assert_string_equal(next.settings[3].now, "2MB");
+    assert_int_equal(next.file_count, 1);
+    assert_string_equal(next.files[0], "pg_ident.conf");
+    assert_false(next.archives_always);
+    assert_false(next.standby);
+    assert_true(next.has_source);
+}
+
+static void test_kept_configuration(void **state)
+{
+    PlanKept kept[] = {{.path = "pg_hba.conf", .on_target = false},
+                       {.path = "postgresql.conf", .on_target = true}};
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "postgresql.conf", "archive_mode = on\n", "archive_mode = always\n");
+    c.plan.kept = kept;
+    c.plan.kept_count = 2;
+    next = find(&c);
+    assert_int_equal(next.setting_count, 0);
+    assert_true(next.archives_always);
+    assert_int_equal(next.kept_count, 1);
+    assert_string_equal(next.kept[0], "postgresql.conf");
+}
+
+/* A target that was not rewound has what it has. */
+static void test_without_a_plan(void **state)
+{
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 15);
+    put_text("target/standby.signal", "");
+    put_text("target/recovery.signal", "");
+    put_text("target/patroni.dynamic.json", "");
+    put_text("target/postgresql.conf", "primary_conninfo = 'host=a'\nprimary_slot_name = 'mine'\n"
+                                       "recovery_target_timeline = current\n");
+    c.input.plan = NULL;
+    next = find(&c);
+    assert_false(next.settings_known);
+    assert_true(next.standby && next.has_source && next.stray_recovery_signal);
+    assert_false(next.written || next.recovery_conf || next.stray_recovery_conf);
+    assert_string_equal(next.conninfo, "host=a");
+    assert_string_equal(next.manager, "Patroni");
+    assert_string_equal(next.stop_setting, "recovery_target_timeline");
+    assert_int_equal(next.slot_count, 1); /* a directory cannot be asked for it */
+    assert_string_equal(next.slots[0].name, "mine");
+    assert_string_equal(next.slots[0].state, "unknown");
+}
+
+/* Files that decide it come from the source, or go with the target's. */
+static void test_signal_files(void **state)
+{
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 15);
+    add(&c, "recovery.conf", "", NULL);
+    add(&c, "recovery.signal", NULL, "");
+    add(&c, "standby.signal", "", NULL);
+    next = find(&c);
+    assert_true(next.standby && next.stray_recovery_conf);
+    assert_false(next.stray_recovery_signal || next.has_source || next.written);
+
+    begin(&c, 15);
+    add(&c, "standby.signal", NULL, "");
+    assert_false(find(&c).standby);
+    begin(&c, 15);
+    c.input.write_recovery_conf = true;
+    next = find(&c);
+    assert_true(next.standby && next.written && next.has_source);
+}
+
+static void test_recovery_conf(void **state)
+{
+    PlanKept kept = {.path = "recovery.conf", .on_target = true};
+    Case c;
+    NextStart next;
+
+    (void) state;
+    begin(&c, 10);
+    add(&c, "recovery.conf", "standby_mode = on\nrestore_command = 'cp'\n", "standby_mode = off\n");
+    next = find(&c);
+    assert_true(next.recovery_conf && next.standby && next.has_source);
+    assert_false(next.stray_recovery_conf);
+
+    begin(&c, 10);
+    add(&c, "recovery.conf", "standby_mode = on\n", "recovery_target_xid = 7\n");
+    c.plan.kept = &kept;
+    c.plan.kept_count = 1;
+    next = find(&c);
+    assert_true(next.recovery_conf);
+    assert_false(next.standby || next.has_source);
+}
+
+/* Slots of the target are gone; of the source's files only version 10 lists them. */
+static void test_slots(void **state)
+{
+    static const uint8_t physical[128] = {0xA1, 0x1C, 0x05, 0x01};
+    Case c;
+    NextStart next;
+    FILE *file;
+
+    (void) state;
+    assert_int_equal(mkdir("target/pg_replslot", 0700), 0);
+    assert_int_equal(mkdir("target/pg_replslot/a", 0700), 0);
+    file = fopen("target/pg_replslot/a/state", "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(physical, 1, sizeof(physical), file), sizeof(physical));
+    fclose(file);
+    for (int major = 10; major <= 15; major += 5)
+    {
+        begin(&c, major);
+        c.of_target[0] = (ListedFile){.path = "pg_replslot", .type = FILE_DIRECTORY};
+        c.of_target[1] = (ListedFile){.path = "pg_replslot/a", .type = FILE_DIRECTORY};
+        c.of_target[2] = (ListedFile){.path = "pg_replslot/a/state", .type = FILE_REGULAR};
+        c.target_files.count = 3;
+        c.of_source[0] = (ListedFile){.path = "pg_replslot", .type = FILE_DIRECTORY};
+        c.of_source[1] = (ListedFile){.path = "pg_replslot/b", .type = FILE_DIRECTORY};
+        c.source_files.count = 2;
+        next = find(&c);
+        assert_int_equal(next.slot_count, major == 10 ? 2 : 1);
+        assert_string_equal(next.slots[0].name, "a");
+        assert_string_equal(next.slots[0].type, "physical");
+        assert_string_equal(next.slots[0].state, "removed");
+        if (major == 10)
+            assert_string_equal(next.slots[1].state, "copied");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_settings_that_differ, make_directories,
+                                        remove_directories),
+        cmocka_unit_test_setup_teardown(test_kept_configuration, make_directories,
+                                        remove_directories),
+        cmocka_unit_test_setup_teardown(test_without_a_plan, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_signal_files, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_recovery_conf, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_slots, make_directories, remove_directories),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
