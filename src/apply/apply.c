@@ -485,7 +485,7 @@ static bool finish_control(Apply *apply, Error *error)
     return false;
 }
 
-/* The order is the point; why, is at the top and in DESIGN.md, "Keeping others out". */
+/* The order is the point; why, is at the top and in design/interruption.md. */
 static bool finish_committed(Apply *apply, Error *error)
 {
     return

@@ -186,8 +186,7 @@ static bool check_target_stopped(const Given *given, Error *error)
                           "crashed server has left the file postmaster.pid there: remove it.",
                           pid);
     }
-    /* Without that option an unclean target is fine: its WAL is read to the true end (DESIGN.md).
-     */
+    /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {

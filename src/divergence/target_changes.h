@@ -18,15 +18,15 @@ typedef struct TargetChanges
     bool known;                 /* the following are set */
     ScanResult scanned;         /* of its WAL, from where that names every block that may differ */
     bool dead_entries_unlogged; /* its indexes may mark entries as dead that the source needs, on
-                                   pages that no WAL names: plan/dead_entries.h */
+                                   pages that no WAL names: stage/dead_entries.h */
     uint64_t lost_prepared;     /* transactions that were prepared and are lost */
 } TargetChanges;
 
 /*
  * Read the target's WAL, which divergence->scan holds, from the last common checkpoint on; from
  * further back where hint bits may have been set without WAL for transactions that source and
- * target know differently (design/correctness.md). An error also where the target ran with settings
- * under which its WAL does not tell every change; *changes is set then as well.
+ * target know differently (design/unlogged-changes.md). An error also where the target ran with
+ * settings under which its WAL does not tell every change; *changes is set then as well.
  */
 MUST_CHECK bool target_changes_scan(const Clusters *clusters, const Divergence *divergence,
                                     Arena *arena, TargetChanges *changes, Error *error);

@@ -1,7 +1,7 @@
 /*
  * What diverged, what is lost, what was done: one document, also for a dry run and for failures.
  *
- * Filled by rewind.c and src/phases as the run goes on; written by main.c at the end.
+ * Made by findings.c at the end of the run; written by main.c.
  */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H

@@ -1,6 +1,6 @@
 /*
  * Index entries that the target marked as dead without WAL, on pages that none of its WAL names:
- * design/correctness.md. They are looked for on the pages themselves.
+ * design/unlogged-changes.md. They are looked for on the pages themselves.
  */
 #ifndef STAGE_DEAD_ENTRIES_H
 #define STAGE_DEAD_ENTRIES_H
