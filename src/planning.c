@@ -164,6 +164,7 @@ bool planning_make_least(const Clusters *clusters, const SourceState *source,
 {
     const Lsn redo = clusters->target.control.checkpoint.redo;
 
+    planned_free(planned); /* of a listing that failed */
     *planned = (Planned){.source = *source, .named = blockmap_create()};
     planned->changes.blocks = planned->named;
     return plan_files(clusters, options, redo, redo, NULL, true, arena, planned, error);

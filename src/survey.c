@@ -11,7 +11,8 @@ void survey_target(const Options *options, Problems *problems, Arena *arena, Fin
     const WalSpace wal = {0};
     Error problem;
 
-    if (findings->staged.stage != NULL || error->kind == ERROR_RETRY || !stop_check(NULL))
+    if (findings->staged.stage != NULL || error_worst_kind(error) == ERROR_RETRY ||
+        !stop_check(NULL))
         return;
     if (error->kind != ERROR_REPORTED)
         problems_add(problems, error);

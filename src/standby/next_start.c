@@ -477,6 +477,6 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     recovery = read_recovery_settings(&rewound, &reader, &now);
     describe_recovery(&rewound, &recovery, next);
     if (rewound.source_lost.kind == ERROR_RETRY)
-        *error = rewound.source_lost;
-    return rewound.source_lost.kind != ERROR_RETRY;
+        return error_copy(error, &rewound.source_lost);
+    return true;
 }
