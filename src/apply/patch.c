@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
+#include "io/open_file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -65,11 +66,9 @@ typedef struct Patcher
 {
     Patching *patching;
     Task task;
-    char path[PATH_SIZE]; /* of the file that is open; "": none */
-    int fd;
-    char data_path[PATH_SIZE];
-    int data_fd;
-    uint8_t *bytes; /* TASK_SIZE */
+    OpenFile target; /* that is patched */
+    OpenFile data;   /* where its bytes were staged */
+    uint8_t *bytes;  /* TASK_SIZE */
 } Patcher;
 
 bool error_missing_file(const char *local, Error *error)
@@ -212,37 +211,30 @@ static bool take_task(Patching *patching, Task *task, Error *error)
 
 /* ---- Doing it ---- */
 
-static bool open_file(Patcher *patcher, Error *error)
+static bool open_target(Patcher *patcher, Error *error)
 {
     const Task *task = &patcher->task;
+    bool switched;
 
-    if (patcher->fd >= 0 && strcmp(patcher->path, task->path) == 0)
-        return true;
-    written_keep(patcher->patching->written, patcher->fd, patcher->path);
-    patcher->fd = -1;
-    copy_path(patcher->path, task->path);
-    if (!file_open_update(task->path, &patcher->fd, error))
+    if (!open_file_switch(&patcher->target, task->path, OPEN_TO_UPDATE, &switched, error))
     {
         if (error->error_number == ENOENT)
             return error_missing_file(task->path, error);
         return false;
     }
-    return file_truncate(patcher->fd, task->path, task->final_size, error);
+    return !switched || file_truncate(patcher->target.fd, task->path, task->final_size, error);
 }
 
 static bool open_data(Patcher *patcher, Error *error)
 {
-    const Task *task = &patcher->task;
-    char local[PATH_SIZE];
+    char path[PATH_SIZE];
 
-    if (patcher->data_fd >= 0 && strcmp(patcher->data_path, task->data_path) == 0)
-        return true;
-    file_close(patcher->data_fd);
-    patcher->data_fd = -1;
-    copy_path(patcher->data_path, task->data_path);
-    return target_path(local, PATH_SIZE, patcher->patching->target_directory, task->data_path,
-                       error) &&
-           file_open_read(local, &patcher->data_fd, NULL, error);
+    if (!target_path(path, PATH_SIZE, patcher->patching->target_directory, patcher->task.data_path,
+                     error) ||
+        !open_file_switch(&patcher->data, path, OPEN_TO_READ, NULL, error))
+        return false;
+    /* What is missing is an error, in its words. */
+    return patcher->data.fd >= 0 || file_open_read(path, &patcher->data.fd, NULL, error);
 }
 
 static bool remove_one(Patching *patching, const char *path, Error *error)
@@ -267,12 +259,12 @@ static bool do_task(Patcher *patcher, Error *error)
 
     if (task->removes)
         return remove_one(patcher->patching, task->path, error);
-    if (!open_file(patcher, error))
+    if (!open_target(patcher, error))
         return false;
     if (task->count == 0)
         return true;
     if (!open_data(patcher, error) ||
-        !file_read_at(patcher->data_fd, task->data_path, patcher->bytes, task->size,
+        !file_read_at(patcher->data.fd, task->data_path, patcher->bytes, task->size,
                       task->data_offset, &length, error))
         return false;
     if (length < task->size)
@@ -282,13 +274,14 @@ static bool do_task(Patcher *patcher, Error *error)
     {
         const Range *range = &task->ranges[index];
 
-        if (!file_write_at(patcher->fd, task->path, bytes, range->size, range->offset, error))
+        if (!file_write_at(patcher->target.fd, task->path, bytes, range->size, range->offset,
+                           error))
             return false;
         bytes += range->size;
     }
     begin = task->ranges[0].offset;
     end = task->ranges[task->count - 1].offset + task->ranges[task->count - 1].size;
-    file_begin_writeback(patcher->fd, begin, end - begin);
+    file_begin_writeback(patcher->target.fd, begin, end - begin);
     progress_add(task->size);
     return true;
 }
@@ -302,8 +295,8 @@ static bool run_patcher(void *context, int worker, size_t item, Error *error)
     (void) worker;
     (void) item;
     patcher->patching = patching;
-    patcher->fd = -1;
-    patcher->data_fd = -1;
+    open_file_init(&patcher->target, patching->written);
+    open_file_init(&patcher->data, NULL);
     patcher->bytes = memory_allocate(TASK_SIZE);
     while ((ok = take_task(patching, &patcher->task, error)) && patcher->task.path[0] != '\0')
     {
@@ -317,8 +310,8 @@ static bool run_patcher(void *context, int worker, size_t item, Error *error)
         fail(patching);
         pthread_mutex_unlock(&patching->lock);
     }
-    written_keep(patching->written, patcher->fd, patcher->path);
-    file_close(patcher->data_fd);
+    open_file_close(&patcher->target);
+    open_file_close(&patcher->data);
     free(patcher->bytes);
     free(patcher);
     return ok;

@@ -19,22 +19,21 @@ typedef struct PieceBatch
 
 /* ---- Local files ---- */
 
-PieceFile piece_file_closed(void)
+void piece_file_init(PieceFile *file, Written *written)
 {
-    return (PieceFile){.fd = -1};
+    file->of = NULL;
+    open_file_init(&file->open, written);
 }
 
 bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece, Error *error)
 {
-    bool found;
+    char path[PATH_SIZE];
 
     if (file->of == piece->path)
         return true;
-    file_close(file->fd);
-    file->fd = -1;
     file->of = piece->path;
-    return path_join(file->path, sizeof(file->path), directory, piece->path, error) &&
-           file_open_read(file->path, &file->fd, &found, error);
+    return path_join(path, sizeof(path), directory, piece->path, error) &&
+           open_file_switch(&file->open, path, OPEN_TO_READ, NULL, error);
 }
 
 bool piece_file_read_target(PieceFile *file, const char *directory, const FilePiece *piece,
@@ -43,8 +42,8 @@ bool piece_file_read_target(PieceFile *file, const char *directory, const FilePi
     *length = 0;
     if (!piece_file_open(file, directory, piece, error) && error->error_number != EACCES)
         return false;
-    return file->fd < 0 || file_read_at(file->fd, file->path, bytes, piece->asked_size,
-                                        piece->offset, length, error);
+    return file->open.fd < 0 || file_read_at(file->open.fd, file->open.path, bytes,
+                                             piece->asked_size, piece->offset, length, error);
 }
 
 /* ---- Which pieces ---- */
@@ -117,10 +116,10 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
         if (!piece_file_open(file, pieces->source->directory, piece, error))
             return false;
 
-        const FileRange range = {file->fd, file->path, piece->offset};
+        const FileRange range = {file->open.fd, file->open.path, piece->offset};
 
-        if (!pieces->take_file(pieces->context, batch->worker, piece, file->fd < 0 ? NULL : &range,
-                               error))
+        if (!pieces->take_file(pieces->context, batch->worker, piece,
+                               file->open.fd < 0 ? NULL : &range, error))
             return false;
     }
     return true;
@@ -179,10 +178,11 @@ static bool ask_batches(PieceBatch *batch, Error *error)
 static bool run_piece_worker(void *context, int worker, size_t item, Error *error)
 {
     FilePieces *pieces = context;
-    PieceBatch batch = {.pieces = pieces, .worker = worker, .source_file = piece_file_closed()};
+    PieceBatch batch = {.pieces = pieces, .worker = worker};
     bool ok;
 
     (void) item;
+    piece_file_init(&batch.source_file, NULL);
     batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
     batch.requests = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.requests));
     ok = ask_batches(&batch, error);
@@ -192,7 +192,7 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
         pieces->failed = true;
         pthread_mutex_unlock(pieces->lock);
     }
-    file_close(batch.source_file.fd);
+    open_file_close(&batch.source_file.open);
     free(batch.piece);
     free(batch.requests);
     return ok;

@@ -17,6 +17,7 @@
 
 #include "cluster/source.h"
 #include "io/file.h"
+#include "io/open_file.h"
 
 #include <pthread.h>
 
@@ -95,12 +96,12 @@ MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported
 /* A file that stays open from piece to piece. */
 typedef struct PieceFile
 {
-    const char *of; /* the path of the piece that it was opened for */
-    int fd;         /* -1: it is not there */
-    char path[PATH_SIZE];
+    const char *of; /* the path of the piece that it was opened for: one pointer for each file */
+    OpenFile open;
 } PieceFile;
 
-PieceFile piece_file_closed(void);
+/* None is open. written: see OpenFile. */
+void piece_file_init(PieceFile *file, Written *written);
 
 /* Open directory/path of the piece to read it, unless it is open; a file that is not there is no
  * error. */

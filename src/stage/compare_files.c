@@ -142,9 +142,11 @@ static FileComparer *begin_comparers(int count)
     FileComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
 
     for (int i = 0; i < count; i++)
-        comparers[i] = (FileComparer){.target = piece_file_closed(),
-                                      .target_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1),
-                                      .source_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1)};
+    {
+        piece_file_init(&comparers[i].target, NULL);
+        comparers[i].target_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1);
+        comparers[i].source_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1);
+    }
     return comparers;
 }
 
@@ -152,7 +154,7 @@ static void end_comparers(FileComparer *comparers, int count)
 {
     for (int i = 0; i < count; i++)
     {
-        file_close(comparers[i].target.fd);
+        open_file_close(&comparers[i].target.open);
         free(comparers[i].target_bytes);
         free(comparers[i].source_bytes);
     }

@@ -174,8 +174,10 @@ static BlockComparer *begin_block_comparers(int count)
     BlockComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
 
     for (int i = 0; i < count; i++)
-        comparers[i] = (BlockComparer){.target = piece_file_closed(),
-                                       .target_bytes = memory_allocate(BLOCKS_PIECE_SIZE)};
+    {
+        piece_file_init(&comparers[i].target, NULL);
+        comparers[i].target_bytes = memory_allocate(BLOCKS_PIECE_SIZE);
+    }
     return comparers;
 }
 
@@ -183,7 +185,7 @@ static void end_block_comparers(BlockComparer *comparers, int count)
 {
     for (int i = 0; i < count; i++)
     {
-        file_close(comparers[i].target.fd);
+        open_file_close(&comparers[i].target.open);
         free(comparers[i].target_bytes);
     }
     free(comparers);

@@ -134,15 +134,14 @@ static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const
     const Stage *stage = fetch->stage;
     PieceFile *staged = &fetcher->staged;
     char name[PATH_SIZE];
+    char path[PATH_SIZE];
 
-    if (staged->fd >= 0 && staged->of == piece->path)
+    if (staged->open.fd >= 0 && staged->of == piece->path)
         return true;
-    written_keep(stage->written, staged->fd, staged->path);
-    staged->fd = -1;
     staged->of = piece->path;
     return stage_entry_name(stage, &fetch->plan->entries[piece->file], piece->file, name, error) &&
-           stage_local(stage, name, staged->path, error) &&
-           file_open_or_create(staged->path, &staged->fd, error);
+           stage_local(stage, name, path, error) &&
+           open_file_switch(&staged->open, path, OPEN_TO_CREATE, NULL, error);
 }
 
 static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
@@ -158,7 +157,8 @@ static bool find_destination(const FileFetch *fetch, FileFetcher *fetcher, const
         *destination = (FileRange){fetch->stage->data_fds[piece->destination], DATA_NAME,
                                    piece->destination_offset};
     else if (open_staged_file(fetch, fetcher, piece, error))
-        *destination = (FileRange){fetcher->staged.fd, fetcher->staged.path, piece->offset};
+        *destination =
+            (FileRange){fetcher->staged.open.fd, fetcher->staged.open.path, piece->offset};
     else
         return false;
     return true;
@@ -266,21 +266,23 @@ static bool copy_source_file(void *context, int worker, const FilePiece *piece,
 
 /* ---- All files ---- */
 
-static FileFetcher *begin_fetchers(int count)
+static FileFetcher *begin_fetchers(int count, Written *written)
 {
     FileFetcher *fetchers = memory_allocate((size_t) count * sizeof(*fetchers));
 
     for (int i = 0; i < count; i++)
-        fetchers[i] =
-            (FileFetcher){.staged = piece_file_closed(), .gathered = memory_allocate(GATHER_SIZE)};
+    {
+        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE)};
+        piece_file_init(&fetchers[i].staged, written);
+    }
     return fetchers;
 }
 
-static void end_fetchers(const Stage *stage, FileFetcher *fetchers, int count)
+static void end_fetchers(FileFetcher *fetchers, int count)
 {
     for (int i = 0; i < count; i++)
     {
-        written_keep(stage->written, fetchers[i].staged.fd, fetchers[i].staged.path);
+        open_file_close(&fetchers[i].staged.open);
         free(fetchers[i].gathered);
     }
     free(fetchers);
@@ -288,8 +290,10 @@ static void end_fetchers(const Stage *stage, FileFetcher *fetchers, int count)
 
 static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *error)
 {
-    FileFetch fetch = {
-        .stage = stage, .source = source, .plan = plan, .fetchers = begin_fetchers(stage->workers)};
+    FileFetch fetch = {.stage = stage,
+                       .source = source,
+                       .plan = plan,
+                       .fetchers = begin_fetchers(stage->workers, stage->written)};
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
                          .piece_size = source_piece_size(source, FETCH_SIZE_MAX),
@@ -305,7 +309,7 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
     bool supported;
     const bool ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
 
-    end_fetchers(stage, fetch.fetchers, stage->workers);
+    end_fetchers(fetch.fetchers, stage->workers);
     return ok;
 }
 
