@@ -35,8 +35,8 @@ each_version(sub {
         subtest("source is a $kind", sub {
             make_restartpoint($primary, $standby);
             $primary->sql("ALTER DATABASE moved SET TABLESPACE $place{$kind}");
-            # The record that the old directory is gone comes after the commit: let a later commit flush it.
-            $primary->sql('SELECT txid_current()');
+            # The record that the old directory is gone comes after the commit: let a later commit, which waits for that, flush it.
+            $primary->sql("CREATE TABLE flushed_$kind ()");
             $standby->wait_for_replay_of($primary);
 
             my $rewound = $target->copy("from_$kind");
