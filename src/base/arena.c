@@ -18,7 +18,7 @@ typedef struct Block
 {
     struct Block *next;
     size_t front; /* offset of the first free byte, <= back */
-    size_t back;  /* offset behind the last free byte, <= size */
+    size_t back;  /* offset after the last free byte, <= size */
     size_t size;  /* of bytes */
     alignas(max_align_t) uint8_t bytes[];
 } Block;
@@ -73,7 +73,7 @@ static Block *block_with_room(Arena *arena, size_t size)
     if (block != NULL && size <= block->back - block->front)
         return block;
 
-    /* A large piece gets its own block, behind the one that is being filled. */
+    /* A large piece gets its own block, after the one that is being filled. */
     if (block != NULL && size > arena->next_block_size / 4)
     {
         Block *own = block_create(size);

@@ -37,7 +37,7 @@ size_t cursor_left(const Cursor *cursor);
  */
 const uint8_t *cursor_bytes(Cursor *cursor, size_t size);
 
-/* Put the cursor at an offset from the start; failed if that is behind the end. */
+/* Put the cursor at an offset from the start; the cursor has failed if that is after the end. */
 void cursor_seek(Cursor *cursor, size_t offset);
 
 /* Growing bytes. Zero-initialise it (`Buffer buffer = {0}`); release with buffer_free. */
@@ -60,7 +60,7 @@ void buffer_append_string(Buffer *buffer, const char *string); /* without the fi
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
-/* The content as a string: a NUL is put behind it, not counted in size. Valid until the next
+/* The content as a string: a NUL follows it, which size does not count. Valid until the next
  * change. */
 const char *buffer_string(Buffer *buffer);
 

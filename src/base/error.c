@@ -13,7 +13,7 @@
 static const char cut_mark[] = "...";
 
 /* Let text, which fills its size bytes and goes on, end before a character with the mark. */
-static void mark_cut(char *text, size_t size)
+static void end_with_mark(char *text, size_t size)
 {
     size_t end = size > sizeof(cut_mark) ? size - sizeof(cut_mark) : 0;
 
@@ -33,7 +33,7 @@ static void PRINTF_LIKE(3, 0)
     const int added = vsnprintf(text + length, size - length, format, arguments);
 
     if (added < 0 || (size_t) added >= size - length)
-        mark_cut(text, size);
+        end_with_mark(text, size);
 }
 
 static void PRINTF_LIKE(3, 4) append(char *text, size_t size, const char *format, ...)
@@ -45,18 +45,18 @@ static void PRINTF_LIKE(3, 4) append(char *text, size_t size, const char *format
     va_end(arguments);
 }
 
-/* Begin an empty text behind the one that begins at `text`; where none fits, at the last NUL. */
-static uint16_t begin_text_behind(Error *error, size_t text)
+/* Begin an empty text after the one that begins at `text`; where none fits, at the last NUL. */
+static uint16_t begin_text_after(Error *error, size_t text)
 {
-    size_t behind = text + strlen(error->message + text) + 1;
+    size_t after = text + strlen(error->message + text) + 1;
 
-    if (behind > ERROR_TEXT_SIZE - 1)
-        behind = ERROR_TEXT_SIZE - 1;
-    error->message[behind] = '\0';
-    return (uint16_t) behind;
+    if (after > ERROR_TEXT_SIZE - 1)
+        after = ERROR_TEXT_SIZE - 1;
+    error->message[after] = '\0';
+    return (uint16_t) after;
 }
 
-/* reason: NULL, or what stands behind the message. */
+/* reason: NULL, or the text that follows the message. */
 static void PRINTF_LIKE(4, 0)
     set(Error *error, ErrorKind kind, const char *reason, const char *format, va_list arguments)
 {
@@ -66,8 +66,8 @@ static void PRINTF_LIKE(4, 0)
     append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
     if (reason != NULL)
         append(error->message, ERROR_TEXT_SIZE, ": %s", reason);
-    error->detail = begin_text_behind(error, 0);
-    error->hint = begin_text_behind(error, error->detail);
+    error->detail = begin_text_after(error, 0);
+    error->hint = begin_text_after(error, error->detail);
 }
 
 bool error_set(Error *error, ErrorKind kind, const char *format, ...)
@@ -140,7 +140,7 @@ bool error_detail(Error *error, const char *format, ...)
     va_start(arguments, format);
     append_line(error, error->detail, format, arguments);
     va_end(arguments);
-    error->hint = begin_text_behind(error, error->detail);
+    error->hint = begin_text_after(error, error->detail);
     append(error->message + error->hint, ERROR_TEXT_SIZE - error->hint, "%s", hint);
     return false;
 }

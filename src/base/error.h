@@ -2,7 +2,8 @@
  * What failed, and how it ends the run.
  *
  * A function that can fail returns bool and takes an Error as its last argument; it fills the Error
- * only when it returns false. Who knows the path or LSN writes the message; callers hand it on.
+ * only when it returns false. The function that knows the path or LSN writes the message; its
+ * callers pass it on.
  */
 #ifndef BASE_ERROR_H
 #define BASE_ERROR_H
@@ -38,7 +39,7 @@ typedef struct Error
     int error_number; /* errno when the message ends in its text, else 0 */
     uint16_t detail;  /* where in message the detail begins, and the hint: see error_detail_text */
     uint16_t hint;
-    char message[ERROR_TEXT_SIZE]; /* behind its NUL the detail, and behind that one's the hint */
+    char message[ERROR_TEXT_SIZE]; /* then, each after a NUL, the detail and the hint */
 } Error;
 
 /*
@@ -49,11 +50,11 @@ typedef struct Error
 /* Set kind and message, forget detail and hint. Always returns false: `return error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* As error_set, with ": " and the text of errno (read at once) behind the message. */
+/* As error_set, with ": " and the text of errno (read at once) after the message. */
 bool error_set_errno(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Errors were printed already, of which `worst` decides how the run ends: ERROR_REPORTED, without a
- * message. False. */
+/* Set ERROR_REPORTED, without a message: the errors were printed already, and `worst` of them
+ * decides how the run ends. Always returns false. */
 bool error_set_reported(Error *error, ErrorKind worst);
 
 /* The kind that decides how the run ends, also of what was printed already. */

@@ -116,8 +116,8 @@ void log_set_progress(bool on)
 }
 
 /*
- * Wait until somebody takes what we write. False: he does not (a full pipe, a stopped terminal),
- * and a signal has come: nobody shall wait for a message then.
+ * Wait until stderr can be written to. False: it cannot (a full pipe, a stopped terminal) and a
+ * signal has come; a process that is asked to stop must not wait to print a message.
  */
 static bool is_writable(void)
 {

@@ -32,8 +32,8 @@ void log_hint(const char *format, ...) PRINTF_LIKE(1, 2);    /* "pg_rewind: hint
 void log_error(const Error *error);
 
 /*
- * All errors said so far, in order, without those beyond the first hundred; the list and what is in
- * it live to the end of the program.
+ * The first hundred errors that were printed, in order. The list and its content live to the end of
+ * the program.
  */
 #define LOG_ERRORS_MAX 100
 const Error *const *log_errors(size_t *count);

@@ -1,6 +1,5 @@
 /*
- * Several things that are wrong at once: each is printed when it is found, and the run goes on
- * looking for more before it ends.
+ * Collects problems: each is printed when it is found, and the run looks for more before it ends.
  */
 #ifndef BASE_PROBLEMS_H
 #define BASE_PROBLEMS_H

@@ -13,8 +13,8 @@
 typedef struct Rate Rate;
 
 /*
- * No limit: NULL, which all functions take. What was not used is lost but for that of a tenth of a
- * second, so that waits that last longer than they should do not lower the rate.
+ * No limit: NULL, which all functions take. Bytes that were not used cannot be used later, except
+ * those of the last tenth of a second, so that waits that last too long do not lower the rate.
  */
 Rate *rate_create(uint64_t bytes_per_second);
 void rate_free(Rate *rate);
@@ -29,8 +29,8 @@ uint64_t rate_limit(const Rate *rate);
 uint32_t rate_piece(const Rate *rate, uint32_t most);
 
 /*
- * Count bytes that have come, at a time in seconds of base/clock. Returns for how many seconds who
- * has got them should wait before he asks for more.
+ * Count bytes that have come, at a time in seconds of base/clock. Returns how many seconds the
+ * caller should wait before it asks for more.
  */
 double rate_count(Rate *rate, uint64_t bytes, double now);
 

@@ -1,8 +1,8 @@
 /*
- * TextCursor: reads text of files and query results from left to right, never behind its end.
+ * TextCursor: reads text of files and query results from left to right, never past its end.
  *
- * What is taken lies behind the cursor afterwards. Where something is not as it should be, nothing
- * is taken, and results are left alone. There are no signs in front of numbers.
+ * A function that takes something moves the cursor past it. If the text does not have the expected
+ * form, the function takes nothing and leaves its results unchanged. Numbers have no sign.
  */
 #ifndef BASE_TEXT_CURSOR_H
 #define BASE_TEXT_CURSOR_H

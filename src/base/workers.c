@@ -15,7 +15,7 @@ static atomic_int stop_signal;
 static atomic_bool stops_held_off;
 static atomic_bool signalled[2]; /* by others, and by the parent that hands signals on */
 static pid_t parent_process;     /* 0: none that does */
-static atomic_int late_signal;   /* came while stops were held off, and nobody was told yet */
+static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
 
 /* What the threads of one workers_run share. */
 typedef struct Run
@@ -125,7 +125,7 @@ typedef struct Ordered
     Slot *slots;          /* item i is at i % window */
     size_t next;          /* first item not begun */
     size_t taken;         /* first item not taken */
-    size_t limit;         /* no item behind it is wanted */
+    size_t limit;         /* no later item is wanted */
     bool taking;          /* one of the threads is at it */
     bool over;
     bool failed;
@@ -294,7 +294,8 @@ void signals_install(void)
     sigemptyset(&action.sa_mask);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
-    /* Whoever started us may ignore this: then nobody would learn how a command ended. */
+    /* Our parent may have set SIGCHLD to be ignored: then waitpid could not return the exit status
+     * of a child. */
     action.sa_handler = SIG_DFL;
     sigaction(SIGCHLD, &action, NULL);
 
@@ -324,7 +325,7 @@ void signals_heed_again(void)
 
 void signals_hold_off(void)
 {
-    /* A signal that nobody has looked at until now comes too late as well. */
+    /* A signal that came before, but was not acted on, is too late as well. */
     if (!atomic_exchange(&stops_held_off, true) && stop_signal != 0)
         atomic_store(&late_signal, stop_signal);
 }

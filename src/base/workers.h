@@ -26,14 +26,14 @@ MUST_CHECK bool workers_run(int jobs, size_t count, WorkerFunction function, voi
 
 /*
  * The same without an end known in advance, and with results that are taken in order: item 0, 1, 2
- * and so on are run in at most jobs threads, then taken, by whichever thread is there, never two at
- * once. No item is begun before the one `window` items below it was taken, which bounds what waits
- * to be taken; otherwise no thread waits for another. *last, false when called: set it when no item
- * behind this one is wanted, and the run ends when this one was taken. Items behind it may have
- * been run, but are not taken.
+ * and so on are run in at most jobs threads, then taken, by any of the threads, never two at once.
+ * No item is begun before the one `window` items below it was taken, which bounds what waits to be
+ * taken; otherwise no thread waits for another. *last, false when called: set it when no later item
+ * is wanted; the work ends when this item was taken. Later items may have been run, but are not
+ * taken.
  *
- * An error of run counts when the turn comes to take that item, so what lies behind the last item
- * cannot hurt; one of take counts at once.
+ * An error of run counts when it is that item's turn to be taken, so an error after the last item
+ * has no effect; an error of take counts at once.
  */
 typedef bool (*OrderedFunction)(void *context, size_t item, bool *last, Error *error);
 MUST_CHECK bool workers_run_ordered(int jobs, size_t window, OrderedFunction run,
