@@ -1,7 +1,7 @@
 /*
  * Carry the journal out.
  *
- * Why a kill or a power cut at any instant costs nothing. Everything the journal speaks of was
+ * Why a kill or a power cut at any instant does no damage. Everything that the journal names was
  * synced before the journal was, and the journal before the commit. So:
  *
  *   before the blocker's rename     neither blocker nor poison is there: the journal is not live,
@@ -14,9 +14,9 @@
  * Every step may be repeated from its beginning, as often as runs are killed: installing is done
  * when the staged file is not there any more, patching writes the same bytes again from data files
  * that stay until the end, removing what is not there succeeds. Removals come first: what is
- * installed in the directory of a removed tablespace, taken over by a new one, must survive them,
- * also in the second run, when the old link is gone. A step that fails for a passing reason (no
- * space, an I/O error) is repeated here, for a caller takes a failing exit as final.
+ * installed in the directory of a removed tablespace, which a new one uses again, must survive
+ * them, also in the second run, when the old link is gone. A step that fails for a passing reason
+ * (no space, an I/O error) is repeated here, because callers regard a failed exit status as final.
  */
 #include "apply/apply.h"
 
@@ -52,7 +52,7 @@ typedef struct Apply
     JournalHead *head;
     JournalReader *reader;
     PendingState state;
-    bool patient;     /* a warning about waiting has been given */
+    bool patient;     /* a warning about waiting was printed */
     Written *written; /* files that were patched, while entries are carried out */
 } Apply;
 
@@ -61,7 +61,7 @@ static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE]
     return target_path(out, PATH_SIZE, apply->target_directory, path, error);
 }
 
-/* Who wants us to stop is told that it is too late for that. */
+/* Warn that a signal that asks for a stop came too late. */
 static void tell_of_signals(void)
 {
     const int number = stop_held_off();
@@ -73,8 +73,8 @@ static void tell_of_signals(void)
 
 /* ---- Entries ---- */
 
-/* Files without which the data is damaged; the others anybody may remove (standby.signal, *.ready,
- * WAL). */
+/* Files without which the data is damaged; others may be removed at any time (standby.signal,
+ * *.ready, WAL). */
 static bool holds_data(const char *path)
 {
     static const char *const beginnings[] = {"base/",        "global/",       "pg_tblspc/",
@@ -112,7 +112,7 @@ static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
     return true;
 }
 
-/* A directory that somebody has put there since is none of our business. */
+/* A directory that was created there since then is not ours, and stays. */
 static bool remove_file(const char *path, Error *error)
 {
     struct stat status;
@@ -123,7 +123,7 @@ static bool remove_file(const char *path, Error *error)
     return !found || S_ISDIR(status.st_mode) || file_remove(path, error);
 }
 
-/* Whatever is left inside (server logs, what belongs to nobody) keeps it. */
+/* The directory stays if files are left in it (server logs, files that are in no listing). */
 static bool remove_directory(const char *path, Error *error)
 {
     if (file_remove_directory(path, error))
@@ -489,8 +489,8 @@ static bool finish_control(Apply *apply, Error *error)
 static bool finish_committed(Apply *apply, Error *error)
 {
     return
-        /* Not later: the poison alone would not say whose it is to somebody who opens backup_label.
-         */
+        /* Not later: a reader of backup_label would not learn from the poison alone what it belongs
+         * to. */
         patiently(apply, sync_blocker, error) &&
         /* Not later: backup_label may be deleted by anybody at any time. */
         patiently(apply, install_poison, error) &&
@@ -503,7 +503,7 @@ static bool finish_committed(Apply *apply, Error *error)
         /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker
            together would look to callers as if nothing were left to do. */
         patiently(apply, install_label, error) &&
-        /* Not later: a stale file of nobody would never clear itself. */
+        /* Not later: a stale pid file that names no process would never be removed. */
         patiently(apply, restore_pid_file, error) &&
         /* Last: the poison guards all of the above. */
         finish_control(apply, error);
@@ -537,7 +537,9 @@ static bool open_journal(Apply *apply, Error *error)
     return commit_state(apply->target_directory, apply->head, &apply->state, error);
 }
 
-/* The run that commits has it already; one that finishes what another left does not. */
+/*
+ * The run that commits has the pid file already; a run that finishes an interrupted one does not.
+ */
 static bool claim_pid_file(Apply *apply, Error *error)
 {
     return interlock_has_pid_file(apply->interlock) ||

@@ -30,8 +30,8 @@ MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, Pendin
                               const char **divergence, Error *error);
 
 /*
- * For a run that failed before apply_pending could tell: is there a journal, and are pg_control or
- * backup_label none of a server's? An I/O error counts as a yes.
+ * For a run that failed before it could call apply_pending: is there a journal, and is pg_control a
+ * poison or backup_label a blocker? An I/O error counts as a yes.
  */
 bool apply_may_be_pending(const char *target_directory);
 

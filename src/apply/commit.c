@@ -127,9 +127,11 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
         !commit_control_is(target_directory, head->new_control, &finished, error) ||
         !commit_control_is(target_directory, head->old_control, &unchanged, error))
         return false;
-    /* A blocker above a pg_control that is none of ours: a server got past the pid file in the
-       instant of the commit, and we were killed before the second check could take the blocker
-       back. The plan is of another time. */
+    /*
+     * A blocker, and a pg_control that is not one of ours: a server got past the pid file at the
+     * moment of the commit, and we were killed before the second check could take the blocker back.
+     * The plan is obsolete.
+     */
     if (poisoned || (blocked && unchanged))
         *state = PENDING_APPLY;
     else

@@ -1,10 +1,10 @@
 /*
  * The threads take tasks from the journal, one at a time under a lock: ranges of one file that lie
- * one behind the other in the data file, so that a task is one read and a few writes. Ranges of a
+ * one after the other in the data file, so that a task is one read and a few writes. Ranges of a
  * file do not overlap and end before its final size, so tasks may be done in any order, and the
  * file may be cut or extended before any of them. Files are removed by all threads as well, since
- * the kernel takes its time for what it has in memory of them; whatever else the journal says waits
- * for the removals before it, and is done by one thread.
+ * the kernel needs time to drop their pages from its cache; all other entries of the journal wait
+ * for the removals before them, and are done by one thread.
  */
 #include "apply/patch.h"
 
@@ -138,7 +138,7 @@ static bool take_removal(Patching *patching, Task *task, Error *error)
     return true;
 }
 
-/* Whatever is no range, nor a removal. */
+/* Take an entry that is neither a range nor a removal. */
 static bool take_other(Patching *patching, Task *task, Error *error)
 {
     const JournalEntry *entry = &patching->entry;

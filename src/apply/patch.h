@@ -15,7 +15,7 @@ typedef bool (*PatchVisitor)(void *context, const JournalEntry *entry, Error *er
 
 /*
  * Read the journal from its beginning, and write all its ranges. Every other entry is handed to
- * `visit`, in the journal's order, by one thread at a time; ranges are written meanwhile. Only
+ * `visit`, in the journal's order, by one thread at a time, while other threads write ranges. Only
  * removals that follow each other may be several at a time, in any order: of such an entry kind and
  * path are set. May be repeated from the beginning after a failure. Nothing is synced, but the
  * kernel has begun to write, and files that were patched are kept in `written`.
