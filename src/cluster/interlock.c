@@ -24,7 +24,7 @@ typedef enum PidFileState
 {
     PID_FILE_NOT_OURS,
     PID_FILE_CLAIMED,    /* the negative pid */
-    PID_FILE_INTERRUPTED /* the number of nobody and the text */
+    PID_FILE_INTERRUPTED /* PID_FILE_NOBODY and the text */
 } PidFileState;
 
 struct Interlock
@@ -173,8 +173,8 @@ static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *o
 }
 
 /*
- * Take a stale postmaster.pid away. A server's is kept: it names the shared memory that the next
- * server makes sure nobody uses any more, and tells the directory from a copy.
+ * Move a stale postmaster.pid away. A server's file is kept: it names the shared memory, which the
+ * next server checks for processes that still use it, and tells the directory from a copy.
  */
 static bool put_aside_pid_file(const Interlock *interlock, Error *error)
 {

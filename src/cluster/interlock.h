@@ -21,9 +21,9 @@ MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, 
 /*
  * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
  * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
- * our text; whoever holds the lock may replace it). A live server is an error. What a crashed
- * server has left is kept beside it until the commit. May be called again: makes the file anew
- * where somebody has removed it.
+ * our text; the holder of the lock may replace it). A live server is an error. The file of a
+ * crashed server is kept beside it until the commit. May be called again: makes the file again
+ * where it was removed.
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 

@@ -131,7 +131,7 @@ static bool is_younger(long pid, const Buffer *text)
     return start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
 }
 
-/* What program a process runs; false if that cannot be told. */
+/* What program a process runs; false if that cannot be found out. */
 static bool find_program_name(long pid, char *name, size_t size)
 {
     char path[64];
@@ -158,7 +158,7 @@ static bool is_single_user_backend(long pid, const Buffer *text)
 
     line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
     if (key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
-        return true; /* what cannot be told: assume the worse */
+        return true; /* not known: assume the worse */
     return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
 

@@ -13,9 +13,9 @@
 
 #define PID_FILE "postmaster.pid"
 /*
- * Begins the file of an interrupted rewind: the number of nobody. Its opposite does not exist in 32
- * bits, so that every server refuses to start ("bogus data in lock file"), and pg_ctl, pg_autoctl,
- * Patroni and others find no process of that number, without a word in their logs.
+ * Begins the file of an interrupted rewind: the pid of no process. Its opposite does not exist in
+ * 32 bits, so every server refuses to start ("bogus data in lock file"), and pg_ctl, pg_autoctl,
+ * Patroni and others find no process of that number and log nothing about it.
  */
 #define PID_FILE_NOBODY "-2147483648"
 

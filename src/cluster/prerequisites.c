@@ -140,7 +140,7 @@ static bool check_checksums_are_old(const Given *given, Error *error)
                "the server stopped, copy it again and preserve the times of its files.");
 }
 
-/* That it is minimal now; whether it was meanwhile is told by its WAL. */
+/* Is the target's wal_level minimal now? Whether it was at an earlier time, its WAL shows. */
 static bool check_target_logged(const Given *given, Error *error)
 {
     if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)

@@ -173,7 +173,7 @@ struct Connection *source_connection(Source *source);
 MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                                       Error *error);
 
-/* How large a piece to ask for at once, at most `most`: the rate shall be kept in every second. */
+/* How large a piece to ask for at once, at most `most`: the rate must be kept in every second. */
 uint32_t source_piece_size(const Source *source, uint32_t most);
 
 /*

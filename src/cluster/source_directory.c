@@ -181,7 +181,7 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
     return success;
 }
 
-/* Bytes are at hand: who compares, reads both sides'. */
+/* The bytes are local: callers that compare read those of both sides. */
 static bool directory_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                              FetchDelivery deliver, void *context, bool *supported, Error *error)
 {

@@ -56,7 +56,8 @@ typedef struct PositionQuery
     char *newer_timelines; /* of a standby; NULL: none */
 } PositionQuery;
 
-/* LSN as a server prints it, and behind a blank possibly a timeline of eight hexadecimal digits. */
+/* LSN as a server prints it, possibly followed by a blank and a timeline of eight hexadecimal
+ * digits. */
 static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error *error)
 {
     TextCursor left = text_cursor(text);
@@ -381,8 +382,8 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
 
 /*
  * A server that answers, but cannot take us now (starting up, shutting down, too many connections)
- * is tried again like one that was lost, also if it is gone for a while then. Nobody there from the
- * beginning is an error at once.
+ * is tried again like one that was lost, even if it then cannot be reached for a while. If no
+ * server answers the first attempt, that is an error at once.
  */
 static bool open_first(ServerSource *self, Arena *arena, Error *error)
 {

@@ -33,7 +33,7 @@ typedef struct ServerIdentity
 /* A worker's connection. */
 typedef struct ServerConnection
 {
-    pthread_mutex_t lock;                    /* held by who uses it */
+    pthread_mutex_t lock;                    /* held by the user of the connection */
     Connection *connection;                  /* NULL when it was lost */
     char instance[CONNECTION_INSTANCE_SIZE]; /* of the server process that was identified last */
     atomic_bool too_many;                    /* why it could not be opened again */
@@ -90,10 +90,9 @@ bool server_read_control_once(Connection *connection, void *context, Error *erro
 
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
- * from the last word of the server before a loss, and starts anew whenever *progress (may be NULL)
- * has grown since the loss before. Where the server has too many connections to give a lost one
- * back, the worker shares another one's.
- * ERROR_RETRY: all are lost.
+ * from the server's last answer before a loss, and starts again whenever *progress (may be NULL)
+ * has grown since the previous loss. If the server has too many connections to accept a new one for
+ * a worker that lost its own, the worker shares another worker's. ERROR_RETRY: all are lost.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                const size_t *progress, Error *error);

@@ -1,5 +1,5 @@
 /*
- * --checkpoint; and who removes directories of databases, which a checkpoint precedes.
+ * --checkpoint; and the sessions that remove directories of databases, which a checkpoint precedes.
  */
 #include "cluster/source_server.h"
 

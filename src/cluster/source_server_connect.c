@@ -128,8 +128,8 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 }
 
 /*
- * Is the server that this connection leads to the source still? It may have been restarted, or may
- * have crashed, meanwhile. It must be the same data directory, with the same history, and role.
+ * Is the server of this connection still the source? In the meantime it may have been restarted or
+ * may have crashed. It must have the same data directory, history and role.
  *
  * Why a restart is harmless. What we read are files, never the server's buffers, so nothing that we
  * saw can be taken back by the end of a process. On a primary:
@@ -155,19 +155,19 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
  * to directories at once, without minRecoveryPoint, is the exception: standby_position waits until
  * the WAL that was there is replayed again.
  *
- * What is not harmless is noticed here: another server behind the same address, be it a copy with
- * the same system identifier on the same timeline (the times at which two files of the directory
- * were last changed, which nobody ever changes, are other ones in any copy); a promotion, or a
- * primary that has become a standby; a directory put back to an older state (its WAL ends earlier);
- * checksums switched while it was stopped, wal_level = minimal. full_page_writes is looked for in
- * the chain.
+ * What is not harmless is noticed here: another server at the same address, be it a copy with the
+ * same system identifier on the same timeline (the modification times of two files of the
+ * directory, which no program ever changes, differ in any copy); a promotion, or a primary that has
+ * become a standby; a directory put back to an older state (its WAL ends earlier); checksums
+ * switched while it was stopped, wal_level = minimal. full_page_writes is looked for in the chain.
  *
  * Not seen: a server with fsync = off whose machine loses power and which has, when we reach it
  * again, written more new WAL than it had lost. Such a cluster is broken itself.
  */
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {
-    const Lsn seen = server_position_seen(self); /* before: others may see a later one meanwhile */
+    const Lsn seen =
+        server_position_seen(self); /* before: other workers may see a later one during the query */
     ServerIdentity found;
     Timeline replayed;
 
@@ -194,7 +194,8 @@ static double reconnect_seconds(const ServerSource *self)
                : RECONNECT_SECONDS;
 }
 
-/* Begin a transaction, and look who answers if that is another server process than last time. */
+/* Begin a transaction. If another server process answers than last time, check that it is the
+ * source's. */
 static bool begin_on_same_server(ServerSource *self, ServerConnection *connection, Error *error)
 {
     char instance[CONNECTION_INSTANCE_SIZE];

@@ -138,7 +138,7 @@ static const char digest_sql[] =
     "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
 
 /*
- * The digests of a piece's blocks, one behind the other. The piece is read once, below an OFFSET 0
+ * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
  * without which it would be read for each block; a row of a subquery in the SELECT list is half as
  * much work as one of a join. NULL: the file is gone, or ends before the piece.
  */

@@ -24,7 +24,7 @@
  * has no size. It is asked once for each path: OFFSET 0 keeps the planner from putting it in the
  * place of each column.
  *
- * $1: directories, each with a slash behind it; the data directory's own name is empty.
+ * $1: directories, each followed by a slash; the data directory's own name is empty.
  */
 static const char list_sql[] =
     "SELECT path, (status).size, (status).isdir,\n"
@@ -51,7 +51,7 @@ typedef struct FileList
     bool is_utf8; /* a server with this encoding takes no path that is invalid in it */
 } FileList;
 
-/* The entry at *position, which moves behind it. Strings point into the list. */
+/* The entry at *position, which moves past it. Strings point into the list. */
 static SourceFile next_listed_file(const FileList *list, size_t *position)
 {
     Cursor cursor = cursor_over(list->entries.bytes, list->entries.size);

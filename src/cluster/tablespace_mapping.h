@@ -33,7 +33,7 @@ MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char 
 
 void tablespace_mappings_free(TablespaceMappings *mappings);
 
-/* Where the tablespace at `location` on the source goes; NULL: nothing is said of it. */
+/* Where the tablespace at `location` on the source goes; NULL: no mapping names it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
 /* Is this directory the location of a tablespace that the target has? */

@@ -149,11 +149,12 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
     return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
-/* Where the server programs may be: before and behind the major number; behind NULL: no number. */
+/* Where the server programs may be: the path before and after the major number; after NULL: no
+ * number. */
 typedef struct ProgramPlace
 {
     const char *before;
-    const char *behind;
+    const char *after;
 } ProgramPlace;
 
 static const ProgramPlace program_places[] = {
@@ -240,8 +241,8 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
         const ProgramPlace *place = &program_places[i];
         const char *directory = place->before;
 
-        if (place->behind != NULL)
-            directory = arena_printf(arena, "%s%d%s", place->before, major, place->behind);
+        if (place->after != NULL)
+            directory = arena_printf(arena, "%s%d%s", place->before, major, place->after);
         if (try_program(arena, directory, major, program))
             return true;
     }
