@@ -69,8 +69,8 @@ static bool find_target_end(Search *search, Lsn latest_divergence, Error *error)
         return error_detail(error, "The target's last checkpoint is in the one that could not be "
                                    "opened.");
     }
-    /* Where a backup ends on a primary is known to its WAL alone; files copied meanwhile may be
-     * newer than what is here. */
+    /* Only WAL shows where a backup of a primary ends; files copied during the backup may be newer
+     * than the WAL that is here. */
     if (control->backup_end_required ||
         (clusters->target.label_of_base_backup && !crashed_in_exclusive_backup(search)) ||
         (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
@@ -113,9 +113,9 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     return scan_find_checkpoint(divergence->scan, &wanted, &divergence->common_checkpoint, error);
 }
 
-static bool is_behind_switch(void *context, Lsn lsn, bool *behind, Error *error)
+static bool is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
 {
-    return scan_is_behind_switch(context, lsn, behind, error);
+    return scan_is_behind_switch(context, lsn, after, error);
 }
 
 /*
@@ -138,7 +138,7 @@ static bool find_divergence(Search *search, Lsn latest, Error *error)
                       .source_history = &clusters->source_history,
                       .archive = &archive,
                       .workers = 1,
-                      .is_no_content = is_behind_switch,
+                      .is_no_content = is_after_switch,
                       .context = divergence->scan};
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
@@ -171,7 +171,7 @@ static bool find_divergence(Search *search, Lsn latest, Error *error)
     }
 }
 
-/* How much WAL of the target there is to read, as far as can be told before. */
+/* How much WAL of the target there is to read: an estimate. */
 static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
     Lsn end = clusters->target.control.checkpoint_lsn > clusters->target.control.min_recovery_point
@@ -202,8 +202,8 @@ static bool error_not_received(const Search *search, Error *error)
                       "writes some) or is promoted, or compare all blocks instead with --compare.");
 }
 
-/* Where the target's WAL ends and where it parts from the source's, given the history files' word.
- */
+/* Where the target's WAL ends, and where it diverges from the source's at or before `latest`, which
+ * the history files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
 {
     const Clusters *clusters = search->clusters;
@@ -217,7 +217,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
         return false;
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;
-    /* What the target has behind the end of a source's WAL is not the source's. */
+    /* WAL that the target has after the end of the source's WAL is not the source's. */
     if (search->state->position.end < latest &&
         !scan_record_at(divergence->scan, search->state->position.end, &latest, error))
         return false;
@@ -242,7 +242,7 @@ static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timelin
 }
 
 /* Where the histories diverge at the latest, for information: nothing depends on it. */
-static void look_at_histories(const Clusters *clusters, Divergence *divergence)
+static void find_divergence_by_histories(const Clusters *clusters, Divergence *divergence)
 {
     const History *target = &clusters->target_history;
     size_t common;
@@ -263,7 +263,7 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
                                .target_end = control->checkpoint_lsn > control->min_recovery_point
                                                  ? control->checkpoint_lsn
                                                  : control->min_recovery_point};
-    look_at_histories(clusters, divergence);
+    find_divergence_by_histories(clusters, divergence);
     log_info("comparing all blocks with the source's");
 }
 

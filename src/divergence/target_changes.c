@@ -18,9 +18,9 @@ static Lsn target_timeline_begin(const History *target)
     return target->entries[target->count - 1].begin;
 }
 
-/* Was the target started again behind the divergence? A standby that was opened by deleting its
- * signal file shows nothing else. */
-static bool was_started_behind_divergence(const ScannedTarget *given)
+/* Was the target started again after the divergence? For a standby that was opened by deleting its
+ * signal file, this is the only trace. */
+static bool was_started_after_divergence(const ScannedTarget *given)
 {
     const Control *control = &given->clusters->target.control;
 
@@ -46,7 +46,7 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
                target->entries[target->count - 1].timeline ||
            state == STATE_SHUTDOWNED_IN_RECOVERY || state == STATE_IN_ARCHIVE_RECOVERY ||
            target_timeline_begin(&given->clusters->target_history) >= given->divergence->lsn ||
-           was_started_behind_divergence(given);
+           was_started_after_divergence(given);
 }
 
 /* Where the part of the target's WAL ends that one server wrote or replayed without being stopped
@@ -124,8 +124,8 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
  * restartpoint, however old that is: a page that was changed since then counts as one that has its
  * full-page image, so hints on it are not logged. And a page that is dirty gets no image for a hint
  * (MarkBufferDirtyHint, storage/buffer/bufmgr.c): replay's dirty pages are written when that
- * checkpoint ends. Where it did, after the target's last promotion (or the last one that it
- * followed, which cannot be told apart); LSN_INVALID: before the divergence, or there was no
+ * checkpoint ends. Returns where it ended, after the target's last promotion (or the last one that
+ * it followed: WAL does not show which); LSN_INVALID: before the divergence, or there was no
  * promotion.
  */
 static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
@@ -145,7 +145,7 @@ static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
 }
 
 /*
- * Up to where the target may have set hints without WAL, behind the divergence; LSN_INVALID:
+ * Up to where the target may have set hints without WAL, after the divergence; LSN_INVALID:
  * nowhere. Needs the scan's result.
  */
 static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Error *error)

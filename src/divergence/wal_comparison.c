@@ -138,7 +138,7 @@ static void source_segment(const WalSides *sides, uint64_t segment, Timeline *ti
     wal_segment_name(shape, *timeline, segment, name);
 }
 
-/* The target's bytes of a piece. What goes wrong here will be said when it is compared. */
+/* The target's bytes of a piece. An error here is reported when the piece is compared. */
 static bool read_local(Portion *portion, size_t number)
 {
     const WalSides *sides = portion->ahead->sides;
