@@ -19,8 +19,8 @@
 MUST_CHECK bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint,
                                   Timeline timeline, time_t now, Buffer *text, Error *error);
 
-/* A text that no server accepts (read_backup_label: "invalid data in file"), for the person who
- * opens it. Carries run_id. */
+/* A text that no server accepts (read_backup_label: "invalid data in file"), for an administrator
+ * to read. Contains run_id. */
 void backup_label_make_blocker(const char *run_id, Buffer *text);
 
 /* Does this file hold the blocker of that run? */

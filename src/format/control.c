@@ -172,7 +172,7 @@ const char *control_state_name(ControlState state)
     return names[state];
 }
 
-/* Padding inside the struct is part of the CRC and stays; behind the struct all is zero. */
+/* Padding inside the struct is part of the CRC and stays; after the struct all is zero. */
 static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
 {
     const ControlOffsets *offsets = &version->control;
@@ -200,8 +200,8 @@ void control_make_poison(const Control *target, Lsn wal_end, Timeline timeline,
 {
     const Version *version = target->version;
     const ControlOffsets *offsets = &version->control;
-    Lsn behind_page = wal_end % target->wal_block_size;
-    Lsn boundary = behind_page == 0 ? wal_end : wal_end - behind_page + target->wal_block_size;
+    Lsn page_offset = wal_end % target->wal_block_size;
+    Lsn boundary = page_offset == 0 ? wal_end : wal_end - page_offset + target->wal_block_size;
 
     assert(wal_end != LSN_INVALID);
     memcpy(bytes, target->bytes, CONTROL_FILE_SIZE);

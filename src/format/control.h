@@ -89,8 +89,8 @@ const char *control_state_name(ControlState state);
 
 /*
  * The pg_control of the rewound target: the source's bytes with state "in archive recovery",
- * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, zeros
- * behind.
+ * minRecoveryPoint, its timeline, where the version's original does so the time, a new CRC, then
+ * zeros.
  */
 void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,
                           int64_t now, uint8_t bytes[CONTROL_FILE_SIZE]);

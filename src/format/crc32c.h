@@ -15,7 +15,8 @@ uint32_t crc32c_update(uint32_t running, const void *bytes, size_t size);
 uint32_t crc32c_finish(uint32_t running);
 uint32_t crc32c(const void *bytes, size_t size); /* of one piece, init to finish */
 
-/* Of two pieces, one behind the other: what a WAL record needs. Short ones are the fast case. */
+/* The CRC of two pieces, one after the other, which a WAL record needs. Short ones are the fast
+ * case. */
 uint32_t crc32c_joined(const void *first, size_t first_size, const void *second,
                        size_t second_size);
 

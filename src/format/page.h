@@ -16,9 +16,8 @@ bool page_has_header(const uint8_t *page, size_t block_size);
 /*
  * May an index have marked entries of this page as dead without WAL? True if there is an item that
  * is marked and kept (ItemIdMarkDead: btree, hash and gist do so; a heap's dead items have no
- * storage), and for pages that cannot be judged: of access methods that the server does not bring,
- * with another special area than its own, and with a header that makes no sense. An empty page has
- * none.
+ * storage), and for pages that cannot be judged: of access methods that are not part of PostgreSQL,
+ * with another special area than these have, and with an invalid header. An empty page has none.
  *
  * page holds size bytes, a block of the relation; false if there are fewer than a header has.
  */

@@ -65,10 +65,10 @@ void recovery_conf_make(const char *conninfo, Buffer *text)
 
 /*
  * Below, one line of a configuration file without its newline: utils/misc/guc-file.l. No string
- * goes on behind the end of its line.
+ * continues past the end of its line.
  */
 
-/* Is this the name that the line begins with? Then go behind it and the equals sign. */
+/* Is this the name that the line begins with? Then skip it and the equals sign. */
 static bool take_name(TextCursor *line, const char *name)
 {
     size_t length = strlen(name);
@@ -92,7 +92,7 @@ static bool take_name(TextCursor *line, const char *name)
     return true;
 }
 
-/* What stands behind a backslash, up to three octal digits included. */
+/* What follows a backslash, up to three octal digits included. */
 static void take_escape(TextCursor *line, Buffer *value)
 {
     static const char letters[] = "bfnrt";
@@ -172,7 +172,7 @@ bool setting_find(const char *text, size_t size, const char *name, Buffer *value
     return found;
 }
 
-/* Any name, into a buffer in lower case; then go behind it and the equals sign. */
+/* Any name, into a buffer in lower case; then skip it and the equals sign. */
 static bool take_any_name(TextCursor *line, Buffer *name)
 {
     buffer_clear(name);

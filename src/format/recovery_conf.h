@@ -18,7 +18,7 @@ void setting_append(Buffer *text, const char *name, const char *value);
 
 /*
  * New content of postgresql.auto.conf: old content, without earlier lines of that setting that
- * stand alone, and the setting behind it. A final newline is added where missing.
+ * stand alone, followed by the setting. A final newline is added where missing.
  */
 void setting_replace(const char *old, size_t old_size, const char *name, const char *value,
                      Buffer *text);
@@ -35,14 +35,14 @@ void recovery_conf_make(const char *conninfo, Buffer *text);
 bool setting_find(const char *text, size_t size, const char *name, Buffer *value);
 
 /*
- * The next setting of a text from *position on, which is moved behind its line: name in lower case,
+ * The next setting of a text from *position on, which is moved past its line: name in lower case,
  * unquoted value. False: there is none before end.
  */
 bool setting_next(const char **position, const char *end, Buffer *name, Buffer *value);
 
 /*
  * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's
- * redo, %% expanded. Anything else behind % is an error worded as in PostgreSQL 16 (percentrepl.c).
+ * redo, %% expanded. Anything else after % is an error worded as in PostgreSQL 16 (percentrepl.c).
  */
 MUST_CHECK bool restore_command_expand(const char *command, const char *file_name, const char *path,
                                        const char *redo_file_name, Buffer *expanded, Error *error);

@@ -197,8 +197,9 @@ static bool is_secret_name(const char *name)
            strncmp(name, "ssl_", 4) != 0;
 }
 
-/* Behind position: a value, which may stand in quotes of a connection string or of the shell. */
-static const char *behind_value(const char *position)
+/* The end of the value at position, which may stand in quotes of a connection string or of the
+ * shell. */
+static const char *end_of_value(const char *position)
 {
     const char quote = *position;
 
@@ -214,7 +215,8 @@ static const char *behind_value(const char *position)
     return *position == quote ? position + 1 : position;
 }
 
-/* Behind "word = ", if what precedes an equals sign (or blank, for "--password x") is secret. */
+/* The position after "word = ", if the word before an equals sign (or blank, for "--password x")
+ * names a secret. */
 static const char *find_secret(const char *start, const char *equals)
 {
     const char *end = equals;
@@ -256,7 +258,7 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
         {
             buffer_append(&text, position, (size_t) (secret - position));
             buffer_append_string(&text, "********");
-            position = behind_value(secret);
+            position = end_of_value(secret);
         }
         else
             buffer_append_u8(&text, (uint8_t) *position++);

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* XLogPageHeaderData and, behind it in the first page of a segment, XLogLongPageHeaderData. */
+/* XLogPageHeaderData, followed in the first page of a segment by the rest of
+ * XLogLongPageHeaderData. */
 #define AT_MAGIC 0
 #define AT_FLAGS 2
 #define AT_TIMELINE 4
@@ -17,7 +18,7 @@
 
 #define POSITIONS_OF_XLOGID ((uint64_t) 1 << 32) /* a file name's middle part counts these */
 
-/* " in WAL segment at LSN X, offset N": who knows the file's name adds it as a detail. */
+/* " in WAL segment at LSN X, offset N": callers that know the file's name add it as a detail. */
 static bool error_page(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
 {
     char lsn[LSN_TEXT_SIZE];

@@ -38,8 +38,8 @@ typedef struct WalPage
  * Read one page header and check it: magic, flags, address, and in a long header system identifier,
  * segment and block size. page_lsn is the LSN of the page's first byte; bytes hold at least
  * WAL_LONG_HEADER_SIZE (or the whole page). Messages as xlogreader.c of 16 and later, but with the
- * page's LSN only: who knows the file's name adds it. A long header that is not at the start of a
- * segment is refused, though servers do not look. Layout: XLogPageHeaderData,
+ * page's LSN only: callers that know the file's name add it. A long header that is not at the start
+ * of a segment is refused, though servers do not look. Layout: XLogPageHeaderData,
  * XLogLongPageHeaderData in access/xlog_internal.h, alike in 9.3 to 19.
  */
 MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn page_lsn,
@@ -59,7 +59,7 @@ Lsn wal_segment_start(const WalShape *shape, uint64_t segment);
 uint32_t wal_header_size_at(const WalShape *shape,
                             Lsn page_lsn); /* 40 at the start of a segment, else 24 */
 
-/* The first position at or after lsn where a record may start: behind the header if lsn is a page
+/* The first position at or after lsn where a record may start: after the header if lsn is a page
  * boundary. */
 Lsn wal_skip_header(const WalShape *shape, Lsn lsn);
 

@@ -479,7 +479,7 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
     event->kind = WAL_EVENT_PREPARE;
-    cursor_seek(cursor, 8); /* behind magic and length */
+    cursor_seek(cursor, 8); /* after magic and length */
     event->xid = cursor_u32(cursor);
     event->database = cursor_u32(cursor);
     event->time = (int64_t) cursor_u64(cursor);
