@@ -43,8 +43,8 @@ static bool has_part(const char *path, const char *name, bool prefix_only)
     }
 }
 
-/* Directories whose content the server makes anew: excludeDirContents of filemap.c, 11 and later.
- */
+/* Directories whose content the server creates again: excludeDirContents of filemap.c, 11 and
+ * later. */
 static const char *const recreated_directories[] = {"pg_stat_tmp", "pg_replslot", "pg_dynshmem",
                                                     "pg_notify",   "pg_serial",   "pg_snapshots",
                                                     "pg_subtrans", NULL};
@@ -62,7 +62,7 @@ bool path_is_servers(const char *path)
            strcmp(path, "PG_VERSION") == 0;
 }
 
-/* Files that are nobody's business: logs, sockets, what belongs to the file system or to us. */
+/* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */
 static bool is_left(const Version *version, const char *path, const char *base)
 {
     if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, "backup_label") == 0 ||

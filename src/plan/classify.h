@@ -14,7 +14,7 @@ typedef enum PathClass
 {
     PATH_ORDINARY,  /* copied from the source, removed where the source lacks it */
     PATH_RELATION,  /* main fork of a permanent relation: by blocks */
-    PATH_EXCLUDED,  /* never copied, and removed on the target: the server makes it anew */
+    PATH_EXCLUDED,  /* never copied, and removed on the target: the server creates it again */
     PATH_LEFT,      /* neither copied nor removed: not the server's, or ours to write at the end */
     PATH_WAL,       /* a WAL segment: kept or removed on the target, staged apart */
     PATH_WAL_REST,  /* partial, recycled or temporary WAL: never copied, removed on the target */

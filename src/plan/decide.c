@@ -73,8 +73,8 @@ static bool storage_is_targets(const PlanInput *input, const FilePair *pair,
 }
 
 /*
- * The file of the same relation with this suffix, which sorts behind file; NULL: none is listed. It
- * is next to it as a rule, where a look into the whole listing would cost more than all else.
+ * The file of the same relation with this suffix, which sorts after file; NULL: none is listed. It
+ * is usually the next one; a search of the whole listing would cost more than all the rest.
  */
 static const ListedFile *find_sibling(const Listing *listing, const ListedFile *file,
                                       const char *suffix)
@@ -117,11 +117,11 @@ static uint64_t settled_size(const PlanInput *input, const FilePair *pair)
         relpath_make(input->version, &next, path);
         listed = listing_find(input->source, path); /* .10 sorts before .9 */
     }
-    /* Truncation leaves segments of no size behind. */
+    /* Truncation leaves segments of size 0. */
     return listed != NULL && listed->size > 0 ? full : pair->source->size;
 }
 
-/* Can blocks of this file be told by their numbers? Not where no server would have a file of that
+/* Do block numbers identify the blocks of this file? Not where no server would have a file of that
  * name or size. */
 static bool has_block_numbers(const PlanInput *input, const FilePair *pair)
 {

@@ -35,7 +35,7 @@ MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
 void keep_add_file(Keep *keep, const char *text);
 
 /*
- * Shall the target keep this file, or have none if it has none? It is asked for directories before
+ * Must the target keep this file as it is, or stay without it? It is asked for directories before
  * what is in them, and not for what is below one that is kept. *kept_by: what says so, for
  * messages.
  */

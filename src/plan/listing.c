@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define PATH_LENGTH_MAX 4096
-#define TOTAL_SIZE_MAX ((uint64_t) 1 << 60) /* so that nobody's sum of sizes wraps */
+#define TOTAL_SIZE_MAX ((uint64_t) 1 << 60) /* so that no sum of sizes wraps */
 
 bool path_is_safe(const char *path)
 {
@@ -66,8 +66,8 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
 }
 
-/* What lies below a link, or below nothing, would be written to where nobody has looked. Only the
- * link of a tablespace is gone through. */
+/* An entry below a link, or below a directory that is not listed, would be written to an unchecked
+ * place. Only the link of a tablespace is followed. */
 static bool check_listed_parent(const Listing *listing, const char *path, size_t length,
                                 const char *side, Error *error)
 {

@@ -47,7 +47,7 @@ MUST_CHECK bool listing_check_complete(const Listing *listing, Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
 
-/* The same for a path that sorts behind file, which is one of the listing's: the nearer it is, the
+/* The same for a path that sorts after file, which is one of the listing's: the nearer it is, the
  * faster. */
 const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
                                       const char *path);

@@ -42,7 +42,7 @@ typedef enum FileKind /* for counting bytes by kind in the report */
 typedef enum Reason
 {
     /* For an entry: */
-    REASON_ON_BOTH_SIDES, /* no file of a relation, or one whose blocks cannot be told apart */
+    REASON_ON_BOTH_SIDES, /* no file of a relation, or one without block numbers */
     REASON_NOT_ON_TARGET,
     REASON_NOT_ON_SOURCE,
     REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
@@ -55,7 +55,7 @@ typedef enum Reason
     REASON_MAY_BE_ODD,    /* an empty file of a source that does not tell it from a fifo */
     REASON_STANDBY,       /* pg_rewind writes the file itself, or it must not be there (-R) */
     REASON_MOUNTED,       /* on the target, and no server needs it */
-    REASON_EXCLUDED,      /* the server makes it anew; an entry only if the target has it */
+    REASON_EXCLUDED,      /* the server creates it again; an entry only if the target has it */
     /* For what is left alone: */
     REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
     REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
@@ -115,7 +115,7 @@ typedef struct PlanRemoved
     uint64_t bytes;
 } PlanRemoved;
 
-/* What is to be said of a file, or of a pattern that matches none. */
+/* What is reported of a file, or of a pattern that matches none. */
 typedef struct PlanRemark
 {
     const char *path;
@@ -170,20 +170,20 @@ typedef struct PlanInput
  * Decide: from the input alone, so that a plan can be made again when more blocks are named.
  * Strings come from the listings and the patterns. Files that the server reads and that are of
  * different type in source and target are conflicts: such a plan cannot be carried out; others are
- * left alone. A file that shall be kept, but that must come from the source, is an error: only the
- * remarks are of use then. Nothing is logged (plan_print_remarks). The caller frees the plan, also
- * after an error.
+ * left alone. A file that must be kept by --keep, but must also come from the source, is an error:
+ * then only the remarks may be used. Nothing is logged (plan_print_remarks). The caller frees the
+ * plan, also after an error.
  */
 MUST_CHECK bool plan_make(const PlanInput *input, Plan *plan, Error *error);
 void plan_free(Plan *plan);
 
-/* How many bytes of a file both sides have whose blocks are told by their numbers, from its begin
- * on: what a comparison has to compare (--compare). The last block may be incomplete. */
+/* How many bytes from its start both sides have of a file that has block numbers: what a comparison
+ * has to compare (--compare). The last block may be incomplete. */
 uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
 
 /*
  * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next
- * range at or behind it, merged where adjacent. False at the end. For ACTION_COPY the whole file,
+ * range at or after it, merged where adjacent. False at the end. For ACTION_COPY the whole file,
  * without the blocks that recovery rebuilds.
  */
 bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);

@@ -52,7 +52,7 @@ static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockN
     return *first < end;
 }
 
-/* The next range of a file whose blocks are told by their numbers. */
+/* The next range of a file that has block numbers. */
 static bool next_block_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset,
                              uint64_t *size)
 {

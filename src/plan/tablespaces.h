@@ -12,8 +12,8 @@
 /* Has the source a tablespace there? To be asked before tablespaces_map. */
 bool tablespace_is_listed(const Listing *source, const char *location);
 
-/* Let the links of the source's listing point where the target shall have them; those that the
- * target has already stay as they are. */
+/* Let the links of the source's listing point to the target's locations; links that the target has
+ * already stay as they are. */
 void tablespaces_map(const TablespaceMappings *mappings, Listing *source);
 
 #endif
