@@ -13,8 +13,8 @@ Start start_early(const ScanCheckpoint *common, const Control *source)
         .next_oid = common->checkpoint.next_oid,
     };
 
-    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint
-     * lags behind, also one just promoted. */
+    /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint is
+     * old, also one that was just promoted. */
     if (source->checkpoint.redo < start.redo)
     {
         start.redo = source->checkpoint.redo;
@@ -125,12 +125,11 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
     return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
 }
 
-bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start)
+bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
 {
     const CheckPoint *checkpoint = &source->checkpoint;
 
-    if (checkpoint->redo < divergence || checkpoint->redo <= behind ||
-        !checkpoint->full_page_writes)
+    if (checkpoint->redo < divergence || checkpoint->redo <= after || !checkpoint->full_page_writes)
         return false;
     start->redo = checkpoint->redo;
     start->checkpoint = source->checkpoint_lsn;

@@ -66,9 +66,9 @@ MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const 
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * The late start, at the checkpoint in the source's pg_control, if it is one: at or behind the
- * divergence, behind the record at `behind` (LSN_INVALID: none), with full_page_writes.
+ * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
+ * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes.
  */
-bool start_late(const Control *source, Lsn divergence, Lsn behind, Start *start);
+bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
 
 #endif
