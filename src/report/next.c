@@ -71,7 +71,7 @@ static void add_slot_steps(Report *report)
     buffer_free(&drops);
 }
 
-/* The target would open for writing, and its history part from the source's again. */
+/* Without it the target would open for writing and diverge from the source again. */
 static void add_make_standby(Report *report)
 {
     const NextStart *next = report->next_start;

@@ -1,7 +1,8 @@
 /*
  * What diverged, what is lost, what was done: one document, also for a dry run and for failures.
  *
- * Made by findings.c at the end of the run; written by main.c.
+ * findings.c makes it at the end of the run from what the steps of rewind.c found; main.c writes
+ * it.
  */
 #ifndef REPORT_REPORT_H
 #define REPORT_REPORT_H
@@ -32,12 +33,13 @@ typedef enum ReportPhase
 
 typedef struct Report
 {
-    Arena *arena; /* holds what the pointers point into; whoever asked for the report frees it */
+    Arena *arena; /* holds what the pointers point into; the caller that asked for the report frees
+                     it */
     const char *source; /* description, or NULL when not known yet */
     const char *target;
     const Version *version; /* NULL: not known yet */
     const Error *const
-        *errors; /* all that were said, the run's own last or alone; set at the end */
+        *errors; /* all that were printed, the run's own last or alone; set at the end */
     size_t error_count;
     bool dry_run;
     bool rewind_needed;
@@ -57,7 +59,8 @@ typedef struct Report
     int64_t first_lost_commit, last_lost_commit; /* microseconds since 2000-01-01 UTC */
     uint64_t lost_prepared;
     uint64_t target_wal_bytes; /* read */
-    Lost *lost; /* what is lost in detail; NULL: not read. Whoever frees the arena destroys it */
+    Lost *lost; /* what is lost in detail; NULL: not read. The caller that frees the arena destroys
+                   it */
     const char *const *lost_gids;  /* lost_prepared; NULL like lost */
     const char *saved_wal;         /* where the diverged WAL is kept, or NULL */
     const char *saved_wal_command; /* how to read it */
