@@ -18,7 +18,7 @@
 #define WAIT_MILLISECONDS 100
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
-#define RETRY_TIMEOUT_LONG_SECONDS 600 /* who tries for hours need not wait so long to notice */
+#define RETRY_TIMEOUT_LONG_SECONDS 600 /* a retry of hours may notice a loss later */
 #define CONNECT_TIMEOUT_SECONDS_MIN 2  /* libpq takes less for 2 */
 #define CONNECT_TIMEOUT_SECONDS_MAX 15
 
@@ -32,8 +32,9 @@ typedef struct ParameterList
 
 /*
  * One attempt to connect, made in a thread of its own: name resolution, libpq's walk through
- * several hosts and their timeouts cannot be interrupted, and we want to stop or give up meanwhile.
- * Whoever is last, the thread or the one who waits for it, frees it.
+ * several hosts and their timeouts cannot be interrupted, but we must be able to stop or time out
+ * during the attempt. The last of the two, this thread or the one that waits for it, frees the
+ * struct.
  */
 typedef struct ConnectAttempt
 {
@@ -51,7 +52,7 @@ typedef struct ConnectAttempt
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t ended;
     bool is_over;
-    bool abandoned; /* nobody waits any more */
+    bool abandoned; /* no thread waits for it any more */
 } ConnectAttempt;
 
 /* Attempts that were given up and have not come to their end. */
@@ -81,7 +82,7 @@ const PQconninfoOption *connect_find_option(const PQconninfoOption *options, con
     return NULL;
 }
 
-/* ---- What libpq is told ---- */
+/* ---- Parameters for libpq ---- */
 
 /* Does the string or the environment choose this option? Options that libpq lacks count as chosen.
  */
@@ -264,7 +265,7 @@ static bool probe_connects(PGconn *pg)
     return status == PGRES_POLLING_OK;
 }
 
-/* May it have failed because nobody answered for the connect_timeout? */
+/* May it have failed because no server answered within connect_timeout? */
 static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
 {
     const ParameterList *list = &attempt->list;
@@ -363,7 +364,7 @@ static void *run_attempt(void *argument)
     return NULL;
 }
 
-/* Start the thread. It gets no signals: those are for who looks at the flag. */
+/* Start the thread. It gets no signals: those are for the threads that check the flag. */
 static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 {
     sigset_t all, before;

@@ -1,6 +1,6 @@
 /*
- * How a connection is made: what libpq is told besides the user's string, for how long it may try,
- * and why it failed. For connection.c alone.
+ * How a connection is made: the parameters for libpq besides the user's string, for how long it may
+ * try, and why it failed. For connection.c alone.
  */
 #ifndef IO_CONNECT_H
 #define IO_CONNECT_H
@@ -29,10 +29,10 @@ bool connect_is_added(const AddedParameters *added, const char *keyword);
 int connect_silence_milliseconds(int retry_timeout_seconds);
 
 /*
- * Connect, for at most `seconds` (0: as long as libpq tries, see connect_timeout). A stop that is
- * requested meanwhile ends it at once. NULL with error: ERROR_FAILED when a server refused us for
- * a reason that lasts, else ERROR_RETRY; *refusal then tells whether a server answered that it
- * cannot take us now.
+ * Connect, for at most `seconds` (0: as long as libpq tries, see connect_timeout). A request to
+ * stop ends the attempt at once. NULL with error: ERROR_FAILED when a server refused us for a
+ * reason that lasts, else ERROR_RETRY; *refusal then tells whether a server answered that it cannot
+ * take us now.
  */
 MUST_CHECK PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds,
                                      double seconds, AddedParameters *added,

@@ -143,8 +143,9 @@ static uint64_t result_bytes(const PGresult *result)
 }
 
 /*
- * Wait as the rate demands. Meanwhile nothing is read, and when the buffers of both systems are
- * full the server waits as well. Nobody is silent then: what is counted are waits for the server.
+ * Wait as the rate demands. During the wait nothing is read, and when the buffers of both systems
+ * are full the server waits as well. This time does not count towards the retry timeout: only waits
+ * for the server do.
  */
 static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
 {

@@ -42,7 +42,7 @@ static int open_directory(int parent_fd, const char *name, bool follow)
 
 /*
  * Collect the names in the directory open as fd, each with its NUL, without . and .. Reads all
- * before anything is done with them, so that entries may be removed meanwhile. fd stays open.
+ * before anything is done with them, so that entries may be removed during the walk. fd stays open.
  */
 static bool read_names(int fd, const char *path, Buffer *names, Error *error)
 {

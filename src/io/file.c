@@ -44,7 +44,8 @@ mode_t directory_mode(void)
 
 bool file_open_standard(void)
 {
-    /* Reading and writing where nobody is fails, but for messages and what children say. */
+    /* Standard input write-only and output read-only, so that every use fails; standard error both,
+     * for messages and the output of children. */
     static const int modes[] = {O_WRONLY, O_RDONLY, O_RDWR};
 
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

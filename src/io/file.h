@@ -74,7 +74,7 @@ MUST_CHECK bool file_copy_range(const FileRange *from, const FileRange *to, uint
  */
 void file_clone(int from, int to, bool *cloned);
 
-/* Read a whole file of at most limit bytes (a larger one is an error) behind what buffer holds. */
+/* Read a whole file of at most limit bytes (a larger one is an error) and append it to buffer. */
 MUST_CHECK bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found,
                               Error *error);
 

@@ -55,7 +55,8 @@ typedef struct Parent
     int fd;
 } Parent;
 
-/* A DirNameVisitor: remove it if nobody uses it. Whoever cannot be asked by a lock keeps it. */
+/* A DirNameVisitor: remove it if no process uses it. A directory on which no lock can be tried
+ * stays. */
 static bool remove_stale(void *context, const char *name, Error *error)
 {
     const Parent *parent = context;
@@ -92,7 +93,7 @@ static bool check_sticky_bit(const char *path, Error *error)
                      path);
 }
 
-/* *fd -1: whoever removes stale ones was faster than our lock. */
+/* fd -1: a process that removes stale directories was faster than our lock. */
 static bool make_directory(const Parent *parent, char path[PATH_SIZE], int *fd, Error *error)
 {
     const char *name;

@@ -18,8 +18,8 @@
 MUST_CHECK bool scratch_make(const char *parent, char path[PATH_SIZE], int *lock_fd, Error *error);
 
 /*
- * Remove a directory with all that is in it. A restore command that fetches in advance may have
- * left a process behind that still writes there: it is tried again for some seconds.
+ * Remove a directory with all that is in it. A process of a restore command that fetches in advance
+ * may still write there: removing is tried again for some seconds.
  */
 MUST_CHECK bool scratch_remove(const char *path, Error *error);
 

@@ -86,9 +86,9 @@ static void block_stops(sigset_t *before)
 }
 
 /*
- * The child's part. When its parent dies, nobody waits for the work any more, and the caller may do
- * something else with the directory: SIGTERM ends it before the commit, and does not hinder it
- * after.
+ * The child's part. When its parent dies, no process waits for the work any more, and the caller
+ * may use the directory for something else: SIGTERM ends it before the commit, and does not hinder
+ * it after.
  */
 static void begin_child(pid_t parent)
 {

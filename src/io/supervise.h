@@ -1,6 +1,6 @@
 /*
  * Do the work in a child process, and do it again where that was killed or did not come to its end:
- * whoever calls this program takes any failure as final (design/interruption.md, "Run again by
+ * callers of this program regard any failure as final (design/interruption.md, "Run again by
  * itself").
  */
 #ifndef IO_SUPERVISE_H

@@ -1,12 +1,12 @@
 /*
  * Files that were written and wait for being synced.
  *
- * An error of writing back stays with the file in the kernel's memory, and is told once. If the
- * file is closed, the kernel may forget it with its error, or another process that syncs it is
- * told: a sync by a new descriptor then finds nothing. A descriptor that was open when it happened
- * is told in any case. So descriptors are kept until the sync; where they become too many, a
- * descriptor of the file system is told of every error on it since it was opened (Linux 5.8 and
- * later).
+ * The kernel keeps a write-back error with the cached file, and reports it once. If the file is
+ * closed, the kernel may drop it together with its error, or may report the error to another
+ * process that syncs it: a sync by a new descriptor then succeeds although data is lost. A
+ * descriptor that was open when the error happened always gets it. So descriptors are kept open
+ * until the sync; where they become too many, a descriptor of the file system gets every error on
+ * it since it was opened (Linux 5.8 and later).
  *
  * Nothing is kept with --no-sync.
  */
