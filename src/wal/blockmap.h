@@ -39,7 +39,7 @@ void blockmap_forget_forks(BlockMap *map); /* of all relations */
 /* The caller's to destroy. */
 BlockMap *blockmap_copy(const BlockMap *map);
 
-/* Take over all that `from` holds; from is left empty. */
+/* Move everything that `from` holds into map; `from` is empty afterwards. */
 void blockmap_merge(BlockMap *map, BlockMap *from);
 
 /* Blocks that `other` names are no longer named. */

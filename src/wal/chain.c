@@ -36,7 +36,7 @@ void chain_destroy(Chain *chain)
     for (size_t i = 0; i < chain_count(chain); i++)
         summary_destroy(chain_at(chain, i));
     free(chain->ahead);
-    free(chain->behind);
+    free(chain->before);
     blockmap_destroy(chain->blocks);
     blockmap_destroy(chain->rebuilt);
     free(chain);
@@ -49,13 +49,13 @@ static const char *lsn_shown(const Chain *chain, Lsn lsn, char text[LSN_TEXT_SIZ
 
 size_t chain_count(const Chain *chain)
 {
-    return chain->behind_count + chain->ahead_count;
+    return chain->before_count + chain->ahead_count;
 }
 
 Summary *chain_at(const Chain *chain, size_t index)
 {
-    return index < chain->behind_count ? chain->behind[chain->behind_count - 1 - index]
-                                       : chain->ahead[index - chain->behind_count];
+    return index < chain->before_count ? chain->before[chain->before_count - 1 - index]
+                                       : chain->ahead[index - chain->before_count];
 }
 
 static void append_summary(Summary ***list, size_t *count, Summary *summary)
@@ -113,7 +113,7 @@ bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segm
     return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
 }
 
-/* Does WAL that belongs behind `end` begin in this segment? Older WAL, left by a server that
+/* Does WAL that belongs after `end` begin in this segment? Older WAL, left by a server that
  * restarted at `end`, links to less. */
 static bool wal_goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
 {
@@ -302,7 +302,7 @@ typedef struct Batch
     size_t count;
     Summary **summaries; /* NULL: failed, or not read */
     Error **errors;      /* looked at in order: what is not needed cannot hurt */
-    atomic_size_t last;  /* items behind it are not needed any more */
+    atomic_size_t last;  /* later items are not needed any more */
 } Batch;
 
 static bool read_batch_segment(void *context, int worker, size_t item, Error *error)
@@ -374,7 +374,7 @@ static Summary *batch_take(Batch *batch, size_t item, Error *error)
 static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *facts,
                                    const char *reason, Error *error)
 {
-    uint64_t lowest = chain->first_segment - chain->behind_count;
+    uint64_t lowest = chain->first_segment - chain->before_count;
     char text[LSN_TEXT_SIZE];
 
     lsn_shown(chain,
@@ -392,7 +392,7 @@ static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *fa
                      reason); /* contract */
 }
 
-/* Must the chain's first record be behind this segment's last one, and is it? */
+/* Must the chain's first record be after this segment's last one, and is it? */
 static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Error *error)
 {
     char text[LSN_TEXT_SIZE];
@@ -415,7 +415,7 @@ static void extend_backward(Chain *chain, Summary *summary)
 {
     const WalSegmentFacts *facts = &summary->facts;
 
-    append_summary(&chain->behind, &chain->behind_count, summary);
+    append_summary(&chain->before, &chain->before_count, summary);
     take_blocks(chain, summary);
     if (facts->begin_lsn == LSN_INVALID)
         return;
@@ -432,7 +432,7 @@ static void extend_backward(Chain *chain, Summary *summary)
 
 bool chain_first_is_partial(const Chain *chain)
 {
-    return chain->ahead_count > 0 && chain->behind_count == 0 &&
+    return chain->ahead_count > 0 && chain->before_count == 0 &&
            chain->ahead[0]->from != LSN_INVALID;
 }
 
@@ -470,7 +470,7 @@ static bool complete_first(Chain *chain, Error *error)
 
 bool chain_read_back(Chain *chain, Error *error)
 {
-    uint64_t lowest = chain->first_segment - chain->behind_count;
+    uint64_t lowest = chain->first_segment - chain->before_count;
     Batch batch = {.segment = lowest - 1, .count = (size_t) chain->jobs};
     bool good;
 

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `ahead` goes up from first_segment, `behind` down from the one before it. */
+/* `ahead` goes up from first_segment, `before` down from the one before it. */
 typedef struct Chain
 {
     const WalStream *stream;
@@ -24,8 +24,8 @@ typedef struct Chain
     uint64_t first_segment;
     Summary **ahead;
     size_t ahead_count;
-    Summary **behind;
-    size_t behind_count;
+    Summary **before;
+    size_t before_count;
     Lsn begin_lsn; /* of the first record, also one given up by its writer; LSN_INVALID: none */
     Lsn first_lsn; /* of the first record; LSN_INVALID: there is none */
     Lsn first_prev;

@@ -140,7 +140,7 @@ size_t ddl_guess(const DdlChanges *changes, DdlGuess guesses[DDL_GUESSES_MAX])
 
     if (inserted & extension)
     {
-        guesses[0] = (DdlGuess){"CREATE", "EXTENSION"}; /* whatever it brought */
+        guesses[0] = (DdlGuess){"CREATE", "EXTENSION"}; /* whatever it created */
         return 1;
     }
     count = guess_relations(changes, guesses);

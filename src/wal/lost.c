@@ -372,8 +372,9 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
 /* ---- Records ---- */
 
 /*
- * A first statement makes its storage before it has a number. Whose it is: the next row of pg_class
- * in that database is written by who made it, unless two do so at once; or who touches it first.
+ * The first statement of a transaction makes its storage before the transaction has a number. The
+ * owner is found from what follows: the transaction that writes the next row of pg_class in that
+ * database (wrong only if two do so at once), or the first that touches the storage.
  */
 static bool has_made(const Lost *lost, uint32_t relation, const WalRecord *record)
 {
@@ -463,7 +464,7 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
     ddl_note_record(&open->changes, record);
 }
 
-/* Whoever reads sets hints: that is no change. */
+/* Reading a page can set hints: that is not a change. */
 static bool is_hint(const WalRecord *record)
 {
     return record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT;

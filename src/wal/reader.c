@@ -155,7 +155,7 @@ static ReadStatus open_segment(Reader *reader, uint64_t segment, Error *error)
     return READ_OK;
 }
 
-/* Fill the window from the page on; behind the end of a short file stand zeros. */
+/* Fill the window from the page on; zeros follow the end of a short file. */
 static bool fill_window(Reader *reader, Lsn page_lsn, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
@@ -294,7 +294,7 @@ static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, Lsn lsn, L
 }
 
 /*
- * Put together a record of `total` bytes that starts at lsn on the current page and goes on behind
+ * Put together a record of `total` bytes that starts at lsn on the current page and continues after
  * it; *record_end is where its bytes do end. No memory is taken for bytes that have not arrived:
  * total may be anything.
  */
@@ -350,7 +350,7 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *
     return READ_OK;
 }
 
-/* Read the record at lsn, or behind the page header if that stands there. XLogReadRecord. */
+/* Read the record at lsn, or after the page header if lsn is a page boundary. XLogReadRecord. */
 static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
@@ -401,7 +401,7 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
 }
 
 /*
- * Find where the first record of the segment starts: behind what is left of one that began before.
+ * Find where the first record of the segment starts: after the rest of one that began before.
  * *position is the end of the segment when that fills it. XLogFindNextRecord.
  */
 static ReadStatus find_first(Reader *reader, Lsn start, Lsn *position, Error *error)

@@ -2,8 +2,8 @@
  * Records of one cluster's WAL in order, across pages and segments, one segment at a time.
  *
  * The unit of work is a segment: all records that *start* in it. A worker can read any segment
- * without having read the one before; the links between segments are checked by who puts the pieces
- * together (scan.h).
+ * without having read the one before; the links between segments are checked by scan.h, which joins
+ * the pieces.
  */
 #ifndef WAL_READER_H
 #define WAL_READER_H
@@ -32,12 +32,13 @@ typedef struct WalStream
     WalShape shape;
     uint32_t data_block_size;
     const History *history;
-    Lsn limit; /* bytes at and behind it are taken as not there; LSN_INVALID: no limit */
+    Lsn limit; /* bytes at and after it are taken as not there; LSN_INVALID: no limit */
     WalOpen open;
     /*
-     * May a block that a record of this segment restores be left to recovery? Called from several
-     * threads at once. NULL: which blocks are, is not wanted to be known; else a scan must
-     * begin at its floor. Returns false with error set if that cannot be told.
+     * Does recovery rebuild blocks that records of this segment restore, so that they need not be
+     * fetched? Called from several threads at once. NULL: the caller does not want to know such
+     * blocks; otherwise a scan must begin at its floor. Returns false with error set if it cannot
+     * find out.
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
@@ -82,7 +83,7 @@ typedef struct WalSegmentFacts
 
 /*
  * Read the records that start in `segment` at or after `from` (LSN_INVALID: from the first one;
- * else it must be where a record starts, a page boundary counts as the position behind the header).
+ * else it must be where a record starts, a page boundary counts as the position after the header).
  * xl_prev links within the segment are checked. A missing segment and invalid bytes are facts, not
  * errors; false only when a file cannot be read, the visitor says so or a stop was requested.
  * Follows XLogReadRecord of access/transam/xlogreader.c, with abandoned records

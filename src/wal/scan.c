@@ -113,13 +113,13 @@ bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, Sca
             return true;
     for (;;)
     {
-        size_t searched = chain->behind_count;
+        size_t searched = chain->before_count;
         if (!chain_read_back(chain, error))
             return false;
-        if (chain->behind_count == 0 && find_checkpoint_in(chain->ahead[0], wanted, found))
+        if (chain->before_count == 0 && find_checkpoint_in(chain->ahead[0], wanted, found))
             return true;
-        for (size_t i = searched; i < chain->behind_count; i++)
-            if (find_checkpoint_in(chain->behind[i], wanted, found))
+        for (size_t i = searched; i < chain->before_count; i++)
+            if (find_checkpoint_in(chain->before[i], wanted, found))
                 return true;
     }
 }
@@ -190,7 +190,7 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
     return true;
 }
 
-bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *behind, Error *error)
+bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error)
 {
     const WalShape *shape = &scan->chain->stream->shape;
     RecordAt at;
@@ -199,12 +199,12 @@ bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *behind, Error *error)
 
     if (!find_record_at(scan, lsn, &at, error))
         return false;
-    /* Its bytes, which are only a header, and may go on behind that of the next page. */
+    /* Its bytes, which are only a header, and may continue after that of the next page. */
     end = at.start + WAL_RECORD_HEADER_SIZE;
     if (end / shape->block_size != at.start / shape->block_size && end % shape->block_size != 0)
         end += wal_header_size_at(shape, end - end % shape->block_size);
     segment = wal_segment_of(shape, end - 1);
-    *behind = at.is_switch && lsn >= end && wal_segment_of(shape, lsn) == segment;
+    *after = at.is_switch && lsn >= end && wal_segment_of(shape, lsn) == segment;
     return true;
 }
 
@@ -218,7 +218,7 @@ typedef struct Cut
     Lsn divergence;    /* at or after floor */
     Summary *at_floor; /* read again with the floor; NULL: not needed */
     Summary *at_divergence;
-    size_t first; /* index of the floor's segment, or of the first one behind it */
+    size_t first; /* index of the floor's segment, or of the first one after it */
 } Cut;
 
 /* A chain's segment read again with limits, unless the limits leave all of it. NULL and true: not
@@ -347,7 +347,7 @@ static uint32_t oldest_running(const Cut *cut)
             summary = from_floor(cut, i);
         else if (summary->facts.segment > divergence_segment ||
                  summary->divergence != cut->divergence)
-            break; /* its first record is behind the divergence already */
+            break; /* its first record is already after the divergence */
         if (summary->oldest_running_xid != 0)
             oldest = summary->oldest_running_xid;
     }
@@ -375,8 +375,8 @@ static void sum_flags(const Cut *cut, ScanResult *result)
     }
 }
 
-/* One list of all segments behind another, in the arena. offset is that of the Buffer in Summary.
- */
+/* Join the lists of all segments, one after another, in the arena. offset is that of the Buffer in
+ * Summary. */
 static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item_size,
                         size_t *count)
 {
@@ -520,7 +520,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     Cut cut;
 
     assert(chain->begun);
-    while (chain->first_segment - chain->behind_count > floor_segment ||
+    while (chain->first_segment - chain->before_count > floor_segment ||
            (chain_first_is_partial(chain) && chain->ahead[0]->from > floor))
         if (!chain_read_back(chain, error))
             return false;

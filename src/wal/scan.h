@@ -21,8 +21,8 @@
 typedef struct WalScan WalScan;
 
 /*
- * floor_at_most: no later call will set a floor above it, so that segments behind its own can be
- * merged at once. stream lives as long as the scan.
+ * floor_at_most: no later call will set a floor above it, so that segments after the one that holds
+ * it can be merged at once. stream lives as long as the scan.
  */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
 void scan_destroy(WalScan *scan);
@@ -34,8 +34,8 @@ const WalStream *scan_stream(const WalScan *scan);
  * where it starts. The end is where no valid record follows; *reason (NULL allowed, 256 bytes) says
  * why in xlogreader.c's words. It is an error (ERROR_FAILED, "damage", with the LSN) when the
  * segment after the end begins with a valid page of the stream's history and is linked, so that WAL
- * goes on behind damaged bytes. A missing segment is the end as well, unless
- * WAL goes on behind it; *missing tells.
+ * continues after damaged bytes. A missing segment is the end as well, unless WAL continues after
+ * it; *missing is set.
  */
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
                              char *reason, Error *error);
@@ -75,11 +75,11 @@ MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
 /*
- * Does the byte at lsn lie behind a record that ends its segment early (XLOG_SWITCH)? Nothing reads
+ * Does the byte at lsn lie after a record that ends its segment early (XLOG_SWITCH)? Nothing reads
  * what is there, to the end of the segment: headers of pages, zeros, or older bytes. Reads as
  * scan_record_at.
  */
-MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *behind, Error *error);
+MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error);
 
 /* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of
  * its tablespaces). */

@@ -23,7 +23,7 @@ typedef struct SummaryFinished
     uint32_t xid;
 } SummaryFinished;
 
-/* Lists hold items one behind the other, in order of lsn. */
+/* Lists hold items one after the other, in order of lsn. */
 typedef struct Summary
 {
     const WalStream *stream;
