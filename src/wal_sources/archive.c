@@ -33,7 +33,7 @@ struct Archive
 {
     ArchiveOptions options;
     RestoreCommand restore; /* its command: NULL if there is none */
-    pthread_mutex_t lock;   /* over bringing files, and all below */
+    pthread_mutex_t lock;   /* held while a file is fetched; guards all below */
     Lsn common_end;
     Lsn needed_from;
     Refused *refused;
@@ -423,7 +423,8 @@ static bool open_partial(const Archive *archive, const Wanted *wanted, const cha
     return result;
 }
 
-/* It keeps its ending in the scratch directory: whoever else looks there may ask for all of it. */
+/* It keeps its ending in the scratch directory: other callers that look there may need the whole
+ * segment. */
 static bool expand_partial_segment(Archive *archive, const Wanted *wanted, Compression compression,
                                    const char *path, Opened *opened, Error *error)
 {

@@ -38,8 +38,8 @@ typedef struct ArchiveOptions
     int retry_timeout_seconds;     /* for a restore command that fails */
     /*
      * The target is known to have had WAL up to here: the end of pg_control's checkpoint record, or
-     * minRecoveryPoint. Segments that begin at or behind it are looked for in pg_wal only: an
-     * archive may hold WAL that this target, if it fell behind, never had. LSN_INVALID: all are
+     * minRecoveryPoint. Segments that begin at or after it are looked for in pg_wal only: an
+     * archive may hold WAL that this target, if it was lagging, never had. LSN_INVALID: all are
      * looked for everywhere.
      */
     Lsn known_end;
@@ -73,14 +73,14 @@ void archive_set_needed_from(Archive *archive, Lsn lsn);
  * is damaged as a compressed file, is an error (contract: `unexpected file size for "%s": ...`).
  * For the restore command see restore.h.
  *
- * A .partial file holds the begin of a segment, and nobody knows how much of it: pg_receivewal
+ * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
  * writes one, and a server that is promoted leaves the last segment of the timeline that it leaves
- * as one. History goes on in the new timeline's file, which begins with the same bytes; so the
- * old one's is only ever looked for by who did not follow: by a target that has records behind the
- * promotion there, or one that stopped in that segment. So it is the last resort, and right in two
- * cases only. Either all its records are there, up to the segment's end. Or WAL may end in this
- * segment (last_needed): the reader finds the end, and the caller knows which record must be before
- * it. A target that crashed may have had more WAL than the .partial has: not so there.
+ * as one. History goes on in the new timeline's file, which begins with the same bytes; so the old
+ * timeline's segment is needed only by a target that did not follow the promotion: one that has
+ * records after it there, or one that stopped in that segment. So it is the last resort, and right
+ * in two cases only. Either all its records are there, up to the segment's end. Or WAL may end in
+ * this segment (last_needed): the reader finds the end, and the caller knows which record must be
+ * before it. A target that crashed may have had more WAL than the .partial has: not so there.
  */
 MUST_CHECK bool archive_open(void *archive, Timeline timeline, uint64_t segment, int *fd,
                              bool *found, Error *error);

@@ -1,7 +1,7 @@
 /*
  * Files as archives keep them: plain, or compressed by gzip, zstd or lz4.
  *
- * Several members or frames one behind the other are one file, as for the programs of these names.
+ * Several members or frames one after the other are one file, as for the programs of these names.
  */
 #ifndef WAL_SOURCES_COMPRESSED_H
 #define WAL_SOURCES_COMPRESSED_H
@@ -24,7 +24,7 @@ typedef enum Compression
 const char *compression_suffix(Compression compression);
 
 /*
- * Write the content of the file open as fd to to_fd, from its begin: *size bytes. Bytes that are
+ * Write the content of the file open as fd to to_fd, from its start: *size bytes. Bytes that are
  * damaged, that end early, or that are more than limit are errors with the file's name; not more
  * than limit is written.
  */

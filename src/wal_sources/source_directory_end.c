@@ -26,9 +26,10 @@ static bool open_in_directory(void *context, Timeline timeline, uint64_t segment
 }
 
 /*
- * The end of a stopped source's WAL: of the last record behind its checkpoint. Of a stopped standby
- * nobody knows how far it has replayed. It may have removed or copied directories behind its
- * minRecoveryPoint, which does not wait for that: then recovery must pass all the WAL that it has.
+ * The end of a stopped source's WAL: of the last record after its checkpoint. No file of a stopped
+ * standby shows how far it has replayed. It may have removed or copied directories after its
+ * minRecoveryPoint, which such records do not move: then recovery must pass all the WAL that it
+ * has.
  */
 bool source_directory_find_end(const Clusters *clusters, Archive *archive, Arena *arena,
                                SourceState *state, Error *error)
@@ -40,7 +41,7 @@ bool source_directory_find_end(const Clusters *clusters, Archive *archive, Arena
                               .open = open_in_directory,
                               .context = &wal};
     Lsn floor = state->control.checkpoint_lsn;
-    ScanResult behind = {0};
+    ScanResult later = {0};
     WalScan *scan;
     Lsn last;
     bool missing, result;
@@ -51,11 +52,11 @@ bool source_directory_find_end(const Clusters *clusters, Archive *archive, Arena
     result =
         scan_forward(scan, state->control.checkpoint_lsn, &state->position.end, &last, &missing,
                      NULL, error) &&
-        (!state->position.in_recovery || scan_finish(scan, arena, floor, floor, &behind, error));
+        (!state->position.in_recovery || scan_finish(scan, arena, floor, floor, &later, error));
     scan_destroy(scan);
     if (result && state->position.end == state->control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
-    if (!state->position.in_recovery || behind.database_count > 0 || behind.tablespace_count > 0)
+    if (!state->position.in_recovery || later.database_count > 0 || later.tablespace_count > 0)
         state->position.minimum = state->position.end;
     return result;
 }

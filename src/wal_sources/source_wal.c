@@ -112,7 +112,9 @@ bool error_source_wal_missing(const char *names, Error *error)
                              "target's own \"restore_command\".");
 }
 
-/* A source that says that its WAL ends far behind what it has would have us name millions. */
+/*
+ * A source that reports an end of its WAL far after what it has could make this list millions long.
+ */
 bool source_wal_add_missing(Buffer *names, const char *name)
 {
     const bool enough = names->size > MISSING_NAMES_SIZE_MAX;

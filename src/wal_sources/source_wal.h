@@ -40,7 +40,8 @@ Archive *source_wal_archive(const SourceWal *wal);
 
 /* ---- Fetching ---- */
 
-/* An ArchiveFetch: bring the source's pg_wal/NAME to the file path; the context is the SourceWal.
+/*
+ * An ArchiveFetch: fetch the source's pg_wal/NAME to the file path; the context is the SourceWal.
  */
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
                                          Error *error);

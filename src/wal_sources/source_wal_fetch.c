@@ -37,8 +37,8 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
 }
 
 /*
- * How much is wanted of a segment: nothing of one that is here already. What was brought of the one
- * that WAL ended in before is too little now.
+ * How much is wanted of a segment: nothing of one that is here already. The part that was fetched
+ * of the segment in which WAL ended before is too short now.
  */
 static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *size,
                         Error *error)
@@ -68,8 +68,8 @@ static bool error_too_little_space(const SourceWal *wal, uint64_t bytes, uint64_
                                           : "Make space and run pg_rewind again.");
 }
 
-/* Is there room for what is to be brought? *bytes is how much that is. Where the source says that
- * its WAL ends is not believed: nothing is counted any more when it is too much. */
+/* Is there room for what is to be fetched? *bytes is how much that is. The end of its WAL that the
+ * source reports may be wrong: counting stops once it is too much. */
 static bool check_space(const SourceWal *wal, uint64_t first, size_t count, Lsn end,
                         uint64_t *bytes, Error *error)
 {

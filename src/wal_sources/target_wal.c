@@ -37,7 +37,7 @@ static bool check_restore_command(const Options *options, Error *error)
     return result;
 }
 
-static bool look_at_nothing(void *context, const char *name, Error *error)
+static bool accept_name(void *context, const char *name, Error *error)
 {
     (void) context;
     (void) name;
@@ -81,8 +81,8 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
     if (!check_restore_command(options, error))
         return false;
     if (archive.archive_directory != NULL &&
-        !dir_names(archive.archive_directory, look_at_nothing, NULL, NULL, error))
-        return error_hint(error, "--wal-archive needs a directory that can be read.");
+        !dir_names(archive.archive_directory, accept_name, NULL, NULL, error))
+        return error_hint(error, "--wal-archive wants a directory that can be read.");
     archive.fetch = source_wal_fetch_segment;
     archive.fetch_context = source_wal;
     target_wal->archive = archive_create(&archive);
