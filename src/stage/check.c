@@ -323,10 +323,10 @@ static void count_wal(Check *check, const WalSpace *wal)
     const size_t root = roots_of(&check->roots, "pg_wal/x");
 
     check->staged[root].bytes += wal->written_bytes;
-    if (!wal->is_brought)
-        check->staged[0].bytes += wal->brought_bytes;
+    if (!wal->is_fetched)
+        check->staged[0].bytes += wal->fetched_bytes;
     if (root != 0)
-        check->staged[root].bytes += wal->brought_bytes;
+        check->staged[root].bytes += wal->fetched_bytes;
 }
 
 static void PRINTF_LIKE(4, 5)

@@ -11,7 +11,7 @@
 
 #define BATCH_PIECES_MAX 32
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
-#define ROUND_SECONDS 20 /* between two times that the source's new WAL is brought */
+#define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
 
 /* What one worker holds. */
 typedef struct BlockComparer

@@ -327,9 +327,10 @@ static bool conclude_fetch(const Stage *stage, const Plan *plan, Error *error)
 }
 
 /*
- * Nobody writes to a directory that is a source. One file that changes its size says that somebody
- * does, and what else has changed, nobody knows. Looked at when all is copied, so that nothing is
- * missed: neither between the list and the copy, nor in a file of no bytes or one that was equal.
+ * A server that writes to a source directory would make the copy inconsistent. A file whose size
+ * has changed shows that one does, and pg_rewind cannot know what else it changed. Checked after
+ * everything is copied, so that no change is missed: neither between the list and the copy, nor in
+ * a file that is empty or was equal.
  */
 static bool check_source_sizes(const Stage *stage, const Source *source, const Plan *plan,
                                Error *error)

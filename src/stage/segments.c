@@ -188,9 +188,8 @@ bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint
         return error->error_number == EXDEV;
     *taken = true;
     account(stage, segment_size);
-    /* Written when it was brought: what became of that in the meantime, the proof of the chain
-     * reads.
-     */
+    /* Written when it was fetched: the proof of the chain reads it again, in case it has changed in
+     * the meantime. */
     if (!file_open_read(local, &fd, NULL, error))
         return false;
     file_begin_writeback(fd, 0, segment_size);

@@ -1,10 +1,10 @@
 /*
  * How much space a plan needs on each file system: for what is staged, and for what the apply will
- * allocate later, which the ballast holds meanwhile.
+ * allocate later, which the ballast reserves until then.
  *
  * Where a block that is overwritten gets a new place, a clone of the file is patched while staging
  * (copy_target_file in staged_files.c). Where that cannot be (snapshots, files that share blocks
- * with a copy) the apply may need more: then it waits for somebody to make room.
+ * with a copy) the apply may need more: then it waits until an administrator makes room.
  */
 #ifndef STAGE_SPACE_H
 #define STAGE_SPACE_H

@@ -1,12 +1,12 @@
 /*
- * Bring the plan's bytes onto the target's disks without changing anything that a server reads.
+ * Stage the plan's bytes on the target's disks without changing anything that a server reads.
  *
  * The work directory is PGDATA/pg_rewind.work, and one of the same name on each other file system
  * that holds parts of the target (a tablespace, a pg_wal that is a link): a file is staged on the
  * file system of its destination, so that installing it is a rename. New and wholly replaced files
- * are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one behind
- * the other in the order of the plan, into one data file a file system; but where the file system
- * copies on write anyway they go into a clone of the file, which replaces it. A ballast file holds
+ * are staged as files of their own (f1, f2, ...); blocks of files that stay in place go, one after
+ * the other in the order of the plan, into one data file for each file system; but where the file
+ * system copies on write they go into a clone of the file, which replaces it. A ballast file holds
  * the space by which files will grow, so that the apply does not run out of space.
  */
 #ifndef STAGE_STAGE_H
@@ -32,13 +32,13 @@ typedef struct StageStatistics
     uint64_t files_staged, files_patched, files_removed;
 } StageStatistics;
 
-/* The WAL that staging brings, at most. */
+/* The WAL that is staged, at most. */
 typedef struct WalSpace
 {
     uint64_t written_bytes; /* to where pg_wal is */
     uint64_t
-        brought_bytes; /* to PGDATA first; moved from there, or copied if pg_wal is elsewhere */
-    bool is_brought;   /* that is done already (not so in a dry run) */
+        fetched_bytes; /* to PGDATA first; moved from there, or copied if pg_wal is elsewhere */
+    bool is_fetched;   /* that is done already (not so in a dry run) */
 } WalSpace;
 
 /*
@@ -70,7 +70,7 @@ void stage_leave_out(Stage *stage, size_t index);
 
 /*
  * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file
- * reads as zeros and its space is reserved), or, with local_path, from that file (brought by an
+ * reads as zeros and its space is reserved), or, with local_path, from that file (fetched from an
  * archive). *found false when the source does not have it (any more), or not that much of it.
  * Staging it again replaces it.
  */

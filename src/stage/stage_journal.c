@@ -218,7 +218,7 @@ static bool write_journal(Stage *stage, const Plan *plan, const JournalHead *hea
 
 /* ---- Syncing what was staged ---- */
 
-/* One item is one entry of the plan, or, behind those, one extra file. */
+/* One item is one entry of the plan, or, after those, one extra file. */
 typedef struct Syncing
 {
     const Stage *stage;

@@ -1,7 +1,6 @@
 /*
- * The inside of a Stage, for the files that bring bytes (fetch.c,
- * compare_files.c, staged_files.c, segments.c) and those that
- * account for them (stage.c).
+ * The inside of a Stage, for the files of this folder that stage bytes (fetch.c, compare_files.c,
+ * staged_files.c, segments.c) and those that account for them (stage.c).
  */
 #ifndef STAGE_STAGE_PARTS_H
 #define STAGE_STAGE_PARTS_H
@@ -67,7 +66,9 @@ struct Stage
     StageStatistics statistics;
 };
 
-/* Is the file of this entry brought whole, into a file of its own (and did it come, and differ)? */
+/*
+ * Is the file of this entry staged whole, as a file of its own (was it there, and did it differ)?
+ */
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
 
 /* Does the file stay in place, to be patched or cut? */

@@ -24,21 +24,21 @@ static bool is_fetched(SourceWal *source_wal, uint64_t segment)
            source_wal_may_take(source_wal, path);
 }
 
-/* As much as staging will bring, if the source writes no more. */
+/* As much as will be staged, if the source writes no more. */
 WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
                           bool dry_run)
 {
     const uint64_t last = wal_segment_before(&clusters->shape, end);
     const uint64_t fetched_end =
         wal_segment_of(&clusters->shape, source_wal_fetched_end(source_wal));
-    WalSpace wal = {.is_brought = !dry_run};
+    WalSpace wal = {.is_fetched = !dry_run};
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
     {
         if (source_wal_is_kept(source_wal, segment))
             continue;
         if (segment < fetched_end && is_fetched(source_wal, segment))
-            wal.brought_bytes += clusters->shape.segment_size;
+            wal.fetched_bytes += clusters->shape.segment_size;
         else
             wal.written_bytes += clusters->shape.segment_size;
     }
@@ -50,7 +50,7 @@ WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn f
     return wal;
 }
 
-/* Stage one segment up to `end`: what was brought here before, else from the source. *found false:
+/* Stage one segment up to `end`: what was fetched here before, else from the source. *found false:
  * it is nowhere. */
 static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool *found,
                           Error *error)
@@ -79,7 +79,7 @@ static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool 
         return false;
     if (*found)
         return true;
-    /* A segment that was not whole when it was brought is no substitute. */
+    /* A segment that was incomplete when it was fetched is no substitute. */
     return source_wal_forget(wal->source_wal, segment, error) &&
            source_wal_find(wal->source_wal, segment, path, &is_here, error) &&
            (!is_here ||
@@ -96,8 +96,8 @@ static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, 
     return stage_content(wal->stage, path, "", 0, error);
 }
 
-/* A standby with an archive of its own archives what it receives; what is staged from behind the
- * divergence it would have received. What lies before, it has archived itself. */
+/* A standby with an archive of its own archives the WAL that it receives. It would have received
+ * the staged WAL after the divergence; WAL from before, it has archived itself. */
 static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const char *name,
                                Error *error)
 {
@@ -106,7 +106,7 @@ static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const cha
     return add_marker(wal, name, wal->archives_always && is_new, error);
 }
 
-/* The same of history files: in an archive that lacks its history nobody finds a timeline. */
+/* The same for history files: in an archive without its history file no server finds a timeline. */
 bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 {
     const History *history = &wal->clusters->source_history;
@@ -131,13 +131,13 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
  */
 bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
 {
-    uint64_t behind = wal_segment_of(&wal->clusters->shape, end);
+    uint64_t limit = wal_segment_of(&wal->clusters->shape, end);
     Buffer missing = {0};
     bool result = true;
 
-    if (last && end > wal_segment_start(&wal->clusters->shape, behind))
-        behind++;
-    for (; *next < behind && result; (*next)++)
+    if (last && end > wal_segment_start(&wal->clusters->shape, limit))
+        limit++;
+    for (; *next < limit && result; (*next)++)
     {
         char name[WAL_NAME_SIZE];
         bool found = true;

@@ -167,9 +167,9 @@ static bool write_places(const Stage *stage, Error *error)
 }
 
 /*
- * For who finds the directory. Between the real backup_label and the new pg_control it is the only
- * place that says what to do: neither label nor pid file does, and the server's own words about
- * pg_control cannot.
+ * For an administrator who finds the directory. Between the real backup_label and the new
+ * pg_control only this file says what to do: neither label nor pid file does, and the server's own
+ * error about pg_control cannot.
  */
 static bool write_readme(const Stage *stage, Error *error)
 {

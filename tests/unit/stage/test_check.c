@@ -14,7 +14,7 @@ static char *said; /* by the check before */
 /* Check; keep what was said. */
 static bool check(Plan *plan, uint64_t wal_bytes)
 {
-    const WalSpace wal = {.written_bytes = wal_bytes, .is_brought = true};
+    const WalSpace wal = {.written_bytes = wal_bytes, .is_fetched = true};
 
     free(said);
     begin_said();
