@@ -56,8 +56,7 @@ static WalShape shape_of(const Control *control)
                       .block_size = control->wal_block_size};
 }
 
-/* The source cannot be asked: that is an error, but what is wrong with the target is said as well.
- */
+/* The source cannot be asked: that is an error, but the target's problems are reported as well. */
 static bool do_without_source(const Options *options, const Opened *opened,
                               const Clusters *clusters, Problems *problems, bool *finished,
                               Error *error)
@@ -79,9 +78,9 @@ static bool do_without_source(const Options *options, const Opened *opened,
 
 /*
  * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
- * directory that cannot be written to is told later, with all else that cannot. Where another run
- * has ended a moment ago its caller may be starting the server: that is not hindered before there
- * is something to be written.
+ * directory that cannot be written to is reported later, with all other such directories. If
+ * another run has just ended, its caller may be starting the server: the server is not kept out
+ * before there is something to write.
  */
 static bool claim_target(const Options *options, const Opened *opened, const Target *target,
                          const Problems *problems, Error *error)
@@ -129,7 +128,7 @@ bool identify(const Options *options, const Opened *opened, Arena *arena, Proble
     const char *restore_command;
 
     /* The order of the original: callers match the first message. The restore command needs the
-       version, so pg_control is read before; what is wrong with it is said in its turn. */
+     * version, so pg_control is read before; its problems are reported in their turn. */
     *finished = false;
     if (!target_wait_for_stop(target, options->wait_timeout_seconds, error) ||
         !target_read(target, error))

@@ -27,7 +27,7 @@
 
 /*
  * The version line begins as the original's does, for callers that look for "(PostgreSQL)" and a
- * number behind it: that of the newest server release that this program was tested with.
+ * number after it: that of the newest server release that this program was tested with.
  */
 #define TESTED_WITH "18.4"
 
@@ -717,7 +717,7 @@ int main(int argc, char **argv)
     }
     if (!check_options(&command.options, argv[first_argument], &error))
         return refuse(&command, &error);
-    /* What cannot be looked at is told in its turn. */
+    /* What cannot be read is reported in its turn. */
     if (!place_find(command.options.target, &command.target_place, &command.target_found, &error))
         command.target_found = false;
     command.target_birth = place_birth(command.options.target);

@@ -36,8 +36,8 @@ typedef struct Planned
 
 /*
  * Make the plan for this start of recovery. changes is NULL with --compare. With problems, which
- * end the run before anything is staged, the files are not read for more blocks. first: what is to
- * be said of patterns and tablespace mappings was not said before. planned_free in any case.
+ * end the run before anything is staged, the files are not read for more blocks. first: remarks on
+ * patterns and tablespace mappings were not printed before. planned_free in any case.
  */
 MUST_CHECK bool planning_make(const Clusters *clusters, const Divergence *divergence,
                               const TargetChanges *changes, const RecoveryStart *start,

@@ -20,7 +20,7 @@ static bool error_inside(const char *path, const char *inside, Error *error)
     return error_detail(error, "The directory belongs to a server.");
 }
 
-/* Neither in a data directory nor below one, whoever's it is. */
+/* Neither in a data directory nor below one, of any cluster. */
 static bool check_parents(const char *path, const char *directory, Error *error)
 {
     char parent[PLACE_PATH_SIZE], version[PATH_SIZE];

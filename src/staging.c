@@ -48,8 +48,8 @@ static bool wait_for_replay(const Clusters *clusters, int timeout_seconds, Sourc
 
 /*
  * A checkpoint precedes a removal of files (start_is_as_promoted), but a request for one that comes
- * in the instant of the promotion may be answered without. Whoever removes files holds a lock
- * until that is in the WAL and flushed: hence the position, once more.
+ * in the instant of the promotion may be answered without one. A session that removes files holds a
+ * lock until the removal is in the WAL and flushed: therefore the position is read once more.
  */
 static bool wait_for_removals(Source *source, int timeout_seconds, SourceState *state, Error *error)
 {
@@ -104,8 +104,8 @@ static bool is_future_twophase(const Version *version, const Start *start, const
     return false;
 }
 
-/* Files that replay makes anew are not to be there before: prepared transactions of the future, and
- * relations that become unlogged ones. */
+/* Files that replay creates again must not be there before: prepared transactions of the future,
+ * and relations that become unlogged ones. */
 static void leave_out_replayed_files(const Planned *planned, const RecoveryStart *start,
                                      const ScanResult *chain, bool compare, Stage *stage)
 {
@@ -188,7 +188,8 @@ static bool stage_files(const Clusters *clusters, const RecoveryStart *start,
            staged_wal_mark_histories(wal, error);
 }
 
-/* Has the source done something meanwhile that replay from this start would do wrongly? */
+/* Has the source done something since the plan was made that replay from this start would do
+ * wrongly? */
 static bool is_obsolete(const RecoveryStart *start, const ReplayHazard *hazard)
 {
     return hazard->found && !(hazard->copies_come_out_right && start->copies_are_replayed);

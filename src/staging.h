@@ -21,9 +21,9 @@
 
 typedef struct Staged
 {
-    Stage *stage;       /* NULL: nothing was staged; stage_abandon or apply, then stage_free */
-    bool obsolete;      /* the source has done something meanwhile that recovery from this start
-                           would replay wrongly: throw away and plan again */
+    Stage *stage;  /* NULL: nothing was staged; stage_abandon or apply, then stage_free */
+    bool obsolete; /* the source has since done something that recovery from this start would replay
+                      wrongly: throw away and plan again */
     SourceState source; /* when everything was fetched */
     Lsn source_end;     /* the source's WAL is staged up to here */
     Lsn min_recovery_point;
