@@ -8,17 +8,7 @@
 #include "findings.h"
 #include "plan_and_stage.h"
 #include "standby/standby_files.h"
-
-#define PLAN_ATTEMPTS_MAX 4 /* the source may copy databases between two attempts */
-
-/* Record the time that a step took, and return the clock for the next. */
-static double count_seconds(Findings *findings, ReportPhase phase, double since)
-{
-    const double now = clock_seconds();
-
-    findings->seconds[phase] += now - since;
-    return now;
-}
+#include "survey.h"
 
 /* The target is on the source's history already. -R makes a standby of it all the same. */
 static bool finish_unneeded(const Options *options, const Findings *findings, Error *error)
@@ -31,8 +21,8 @@ static bool finish_unneeded(const Options *options, const Findings *findings, Er
     log_info("no rewind required"); /* contract */
     if (options->dry_run)
         return true;
-    /* A run that was killed while it cleaned up has left its pid file: we claim it now, and it is
-     * removed at the end. */
+    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
+     * the end. */
     if (!pid_file_find_server(target, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
         return false;
@@ -99,33 +89,6 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
         return false;
     *done = options->dry_run;
     return plan_and_stage(options, problems, arena, findings, error);
-}
-
-/*
- * A step before staging has failed: all other problems of the target's files and disks are reported
- * in the same run. Not if the connection to the source is lost, which would be waited for again,
- * nor after a request to stop.
- */
-static void survey_target(const Options *options, Problems *problems, Arena *arena,
-                          Findings *findings, Error *error)
-{
-    const Identified *identified = &findings->identified;
-    const Clusters *clusters = &identified->clusters;
-    Planned *planned = &findings->planned;
-    const WalSpace wal = {0};
-    Error problem;
-
-    if (findings->staged.stage != NULL || error->kind == ERROR_RETRY || !stop_check(NULL))
-        return;
-    if (error->kind != ERROR_REPORTED)
-        problems_add(problems, error);
-    /* Where a plan was made, or tried to be, its files were looked at. */
-    if (identified->may_be_looked_at && clusters->source_history.count > 0 &&
-        planned->source_files.strings == NULL &&
-        (!planning_make_least(clusters, &identified->source, options, arena, planned, &problem) ||
-         !stage_check(clusters->target.directory, &planned->plan, &wal, &problem)))
-        problems_add(problems, &problem);
-    error_set_reported(error, problems->worst);
 }
 
 /* From the commit on the rewind is finished, by this run or by the same command again. */

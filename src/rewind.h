@@ -1,5 +1,5 @@
 /*
- * The run: one call for each step of design/overview.md, top to bottom, and nothing else.
+ * The run: one call for each step of design/overview.md, top to bottom.
  */
 #ifndef REWIND_H
 #define REWIND_H

@@ -82,7 +82,7 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
         return false;
     if (archive.archive_directory != NULL &&
         !dir_names(archive.archive_directory, accept_name, NULL, NULL, error))
-        return error_hint(error, "--wal-archive wants a directory that can be read.");
+        return error_hint(error, "--wal-archive needs a directory that can be read.");
     archive.fetch = source_wal_fetch_segment;
     archive.fetch_context = source_wal;
     target_wal->archive = archive_create(&archive);
