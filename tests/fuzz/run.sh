@@ -88,7 +88,7 @@ run_target()
 }
 
 export -f compile compile_source link_target run_target
-find "$checkout"/src/{base,io,format,wal,cluster,plan,apply} "$checkout/tests/fuzz" -name '*.c' -not -name 'fuzz_*.c' |
+find "$checkout"/src/*/ "$checkout/tests/fuzz" -name '*.c' -not -name 'fuzz_*.c' |
     xargs -P 2 -I{} bash -ec 'compile_source {}'
 rm -f "$scratch/project.a"
 find "$scratch/objects" -name 'src_*.o' -print0 | xargs -0 ar rcs "$scratch/project.a"
