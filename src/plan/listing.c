@@ -46,12 +46,14 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
     }
     ARRAY_GROW(listing->files, listing->count);
     listed = &listing->files[listing->count++];
-    listed->path = arena_strdup(listing->strings, file->path);
-    listed->link_target =
-        file->link_target != NULL ? arena_strdup(listing->strings, file->link_target) : NULL;
-    listed->size = file->size;
-    listed->type = file->type;
-    listed->unreadable = file->unreadable;
+    *listed = (ListedFile){
+        .path = arena_strdup(listing->strings, file->path),
+        .link_target =
+            file->link_target != NULL ? arena_strdup(listing->strings, file->link_target) : NULL,
+        .size = file->size,
+        .type = file->type,
+        .unreadable = file->unreadable,
+    };
     if (file->type != FILE_REGULAR)
         return true;
     if (file->size > TOTAL_SIZE_MAX - listing->total_size)
