@@ -1,6 +1,6 @@
 /*
- * What the command line asks for. Plain data: main.c makes it, and every layer from cluster on may
- * read it.
+ * What the command line asks for. Plain data: command_line.c makes it, and every layer from cluster
+ * on may read it.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -10,6 +10,14 @@
 
 struct Keep;
 struct TablespaceMappings;
+
+/* Which of the lost transactions a report lists, beside their number. */
+typedef enum ReportTransactions
+{
+    REPORT_TRANSACTIONS_ALL,
+    REPORT_TRANSACTIONS_SUMMARY, /* what was lost of each table */
+    REPORT_TRANSACTIONS_NONE
+} ReportTransactions;
 
 typedef struct Options
 {
@@ -32,12 +40,20 @@ typedef struct Options
     struct Keep *keep;                      /* --keep, --keep-config; or NULL */
     const char *save_diverged_wal;          /* --save-diverged-wal, or NULL */
     bool report_wanted;                     /* --report or --report-file */
+    ReportTransactions report_transactions; /* --report-transactions */
     bool syncfs;                            /* --sync-method=syncfs */
     int jobs;                               /* -j; >= 1 */
     int retry_timeout_seconds;              /* --retry-timeout; default 60 */
-    int wait_timeout_seconds; /* --wait-timeout; default 300. Also for what works on the
-                                 target: a server that stops, another pg_rewind */
-    uint64_t max_rate;        /* -r, in bytes per second; 0: no limit */
+    int wait_timeout_seconds;   /* --wait-timeout; default 300. Also for what works on the
+                                   target: a server that stops, another pg_rewind */
+    bool check;                 /* --check */
+    const char *slot;           /* --slot, or NULL; only with -R or --rejoin */
+    bool create_slot;           /* --create-slot; only with --slot */
+    bool rejoin;                /* --rejoin, with which write_recovery_conf is set */
+    int rejoin_timeout_seconds; /* --rejoin-timeout; default 300 */
+    const char *start_command;  /* --start-command, or NULL */
+    const char *stop_command;   /* --stop-command, or NULL */
+    uint64_t max_rate;          /* -r, in bytes per second; 0: no limit */
 } Options;
 
 #endif

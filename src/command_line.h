@@ -1,0 +1,42 @@
+/*
+ * The command line: what it says, and what --help and --version say.
+ */
+#ifndef COMMAND_LINE_H
+#define COMMAND_LINE_H
+
+#include "base/error.h"
+#include "options.h"
+
+#include <stdbool.h>
+
+typedef enum ReportFormat
+{
+    REPORT_NONE,
+    REPORT_TEXT,
+    REPORT_JSON
+} ReportFormat;
+
+/* All that a command line says. */
+typedef struct Command
+{
+    Options options;
+    bool no_sync;
+    bool help; /* print_help, then exit */
+    bool version;
+    int retries;
+    ReportFormat report_format;
+    const char *report_file; /* NULL: standard output */
+} Command;
+
+/*
+ * Read a command line, up to --help or --version, and check that its options go together and that
+ * the caller may run the program. What it says points into argv and static memory: to be called
+ * once. Where it fails, *command has at least what it says of the report. Where getopt has said
+ * itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
+ */
+MUST_CHECK bool command_line_read(int argc, char **argv, Command *command, Error *error);
+
+void command_line_print_help(void);
+void command_line_print_version(void);
+
+#endif
