@@ -114,15 +114,15 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
     const size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
     char lsn[LSN_TEXT_SIZE];
 
-    buffer_printf(text,
-                  "\n-- What lost transactions inserted or updated: psql lists it on the target's "
-                  "own server,\n"
-                  "-- started alone before the rewind (look-before-you-rewind.md). It does not "
-                  "find rows that\n"
-                  "-- were deleted, former values, what was in tables when they were truncated or "
-                  "dropped, nor\n"
-                  "-- tables that were written before %s only.\n",
-                  report_lsn_text(report, lost_known_from(report->lost), lsn));
+    buffer_printf(
+        text,
+        "\n-- What lost transactions inserted or updated: psql lists it on the target's own "
+        "server,\n"
+        "-- started alone before the rewind (look-before-you-rewind.md). It does not find deleted\n"
+        "-- rows, former values, what was in tables when they were truncated or dropped, nor "
+        "tables\n"
+        "-- that these transactions wrote only before %s.\n",
+        report_lsn_text(report, lost_known_from(report->lost), lsn));
     qsort(tables, shown, sizeof(*tables), compare_databases);
     for (size_t i = 0; i < shown; i++)
     {
