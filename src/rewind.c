@@ -69,9 +69,9 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
                                       &findings->changes, error);
 
     if (result && options->report_wanted)
-        result = lost_transactions_read(&identified->clusters, &identified->target_wal,
-                                        &findings->divergence, &findings->changes, arena,
-                                        &findings->lost, error);
+        result = lost_transactions_read(
+            &identified->clusters, &identified->target_wal, &findings->divergence,
+            &findings->changes, options->report_transactions, arena, &findings->lost, error);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;
 }
