@@ -67,9 +67,6 @@ static bool do_without_source(const Options *options, const Opened *opened,
         *finished = true;
         return true;
     }
-    if (error_hint_text(error)[0] == '\0')
-        error_hint(error, "Is the source running, and does it accept this connection? Check the "
-                          "server's address, its pg_hba.conf and the password file.");
     problems_add(problems, error);
     if (stop_check(NULL))
         prerequisites_check(clusters, NULL, options, problems);

@@ -45,7 +45,8 @@ typedef struct ConnectAttempt
     char user_timeout[NUMBER_SIZE];
     char connect_timeout[NUMBER_SIZE];
 
-    PGconn *pg; /* the result */
+    PGconn *pg;       /* the result */
+    char sqlstate[6]; /* of the server's refusal; "": no server has said one */
     ErrorKind kind;
     ConnectionRefusal refusal;
 
@@ -246,6 +247,79 @@ static bool message_sqlstate(const char *message, char sqlstate[6])
     return false;
 }
 
+/* ---- What to do about it ---- */
+
+#define CONNECTION_STRING_HINT                                                                     \
+    "--source-server takes a connection string of libpq, such as \"host=... port=5432 user=... "   \
+    "dbname=postgres\", or a URI, postgresql://user@host:5432/postgres."
+#define CERTIFICATE_HINT "Check sslmode, sslrootcert, sslcert and sslkey in the connection string."
+#define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
+
+typedef struct ConnectionHint
+{
+    const char *sqlstate;
+    const char *word; /* in the message; NULL: any */
+    bool lasts;       /* libpq itself refuses, and will do so again */
+    const char *hint;
+} ConnectionHint;
+
+/* What helps, by the server's SQLSTATE (in any language) or, where no server has refused the
+ * connection, by libpq's own words, which are English. The first row that fits counts. */
+static const ConnectionHint connection_hints[] = {
+    {"3D000", NULL, false,
+     "Name a database of the source with dbname=...: without it libpq takes the one that is called "
+     "like the role. The role's grants must be in that database."},
+    {"28P01", NULL, false,
+     "Check user=... and the password: in a password file (PGPASSFILE, ~/.pgpass), in PGPASSWORD, "
+     "or password=... in the connection string."},
+    {"28000", "pg_hba.conf", false,
+     "Let this role in by a line of the source's pg_hba.conf, and make the source read it: SELECT "
+     "pg_reload_conf();"},
+    {"28000", NULL, false,
+     "Check user=...: the role must exist on the source, have LOGIN, and be let in by the source's "
+     "pg_hba.conf. Without user=... libpq takes PGUSER or the name of the operating system's "
+     "user."},
+    {"42501", NULL, false,
+     "The role needs the right CONNECT on the database that dbname=... names."},
+    {"", "does not support SSL", true,
+     "Check sslmode in the connection string, and the setting \"ssl\" of the source."},
+    {"", "certificate", true, CERTIFICATE_HINT},
+    {"", "private key", true, CERTIFICATE_HINT},
+    {"", "SSL", false, CERTIFICATE_HINT},
+    {"", "GSS", false, "Without GSSAPI: gssencmode=disable in the connection string."},
+    {"", "invalid ", true, CONNECTION_STRING_HINT},
+    {"", "definition of service", true, SERVICE_HINT},
+    {"", "service file", true, SERVICE_HINT},
+    {"", NULL, false,
+     "Is the source running? Check host and port in the connection string, listen_addresses of the "
+     "source, and firewalls between the two machines."},
+};
+
+/* The row that fits, or NULL. */
+static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
+{
+    const size_t count = sizeof(connection_hints) / sizeof(connection_hints[0]);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const ConnectionHint *row = &connection_hints[i];
+
+        if (strcmp(attempt->sqlstate, row->sqlstate) == 0 &&
+            (row->word == NULL || strstr(PQerrorMessage(attempt->pg), row->word) != NULL))
+            return row;
+    }
+    return NULL;
+}
+
+/* Has libpq refused to connect for a reason that lasts? Of several hosts another may do better. */
+static bool settings_are_wrong(const ConnectAttempt *attempt)
+{
+    const char *newline = strchr(PQerrorMessage(attempt->pg), '\n');
+    const ConnectionHint *row = find_connection_hint(attempt);
+
+    return row != NULL && row->lasts && (newline == NULL || newline[1] == '\0');
+}
+
 /* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
 static bool probe_connects(PGconn *pg)
 {
@@ -283,7 +357,7 @@ static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
-    char sqlstate[6];
+    char *sqlstate = attempt->sqlstate;
     PGconn *pg;
 
     attempt->kind = ERROR_RETRY;
@@ -309,6 +383,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
             attempt->kind = ERROR_FAILED;
     }
     PQfinish(pg);
+    if (settings_are_wrong(attempt))
+        attempt->kind = ERROR_FAILED;
 }
 
 /* ---- The attempt ---- */
@@ -413,6 +489,7 @@ static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *err
 static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, Error *error)
 {
     PGconn *pg = attempt->pg;
+    const ConnectionHint *hint;
     char message[4096];
 
     *refusal = attempt->refusal;
@@ -421,11 +498,14 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
         attempt->pg = NULL;
         return pg;
     }
+    hint = find_connection_hint(attempt);
     error_set(error, attempt->kind, "%s", /* contract */
               connect_trimmed(PQerrorMessage(pg), message, sizeof(message)));
     if (PQconnectionNeedsPassword(pg))
         error_hint(error, "Put the password into a password file (PGPASSFILE, ~/.pgpass) or into "
                           "PGPASSWORD: pg_rewind does not ask for it.");
+    else if (hint != NULL)
+        error_hint(error, "%s", hint->hint);
     return NULL;
 }
 
@@ -444,6 +524,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     {
         error_set(error, ERROR_FAILED, "%s",
                   connect_trimmed(parse_message, message, sizeof(message)));
+        error_hint(error, CONNECTION_STRING_HINT);
         PQfreemem(parse_message);
         return NULL;
     }
