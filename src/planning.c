@@ -73,7 +73,8 @@ static bool plan_files(const Clusters *clusters, const Options *options, Lsn div
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
-    const Configuration configuration = {clusters->target.directory, options->config_file, arena};
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         arena};
     bool result;
 
     if (!list_both_sides(clusters, options->jobs, planned, error))

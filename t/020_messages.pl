@@ -289,7 +289,7 @@ sub wal_is_missing
     fails('a configuration that is not in the data directory', $source, $target, options => \@restore,
         break => sub { unlink $_[0]->path('postgresql.conf') },
         says => ['could not read "restore_command" from target cluster',
-            qr{^pg_rewind: hint: If the configuration is not in the data directory, name its main file with --config-file\.$}m])
+            qr{^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$}m])
         if $target->version >= 12;
     fails('restore command with an unknown placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
