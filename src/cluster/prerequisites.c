@@ -168,6 +168,17 @@ static bool check_no_process_left(const Given *given, Error *error)
     return error_hint(error, "Stop all processes that the server has left.");
 }
 
+/* "Stop it: pg_ctl stop -D DIRECTORY" */
+static bool error_hint_stop(const char *before, const char *directory, Error *error)
+{
+    Buffer word = {0};
+
+    buffer_append_word(&word, directory);
+    error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
+    buffer_free(&word);
+    return false;
+}
+
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
@@ -181,9 +192,11 @@ static bool check_target_stopped(const Given *given, Error *error)
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
                      given->clusters->target.directory);
+        error_hint_stop("Stop it, by the manager or service that started it, or",
+                        given->clusters->target.directory, error);
         return error_hint(error,
-                          "Stop the server. If process %ld is not a server of this directory, a "
-                          "crashed server has left the file postmaster.pid there: remove it.",
+                          "If process %ld is not a server of this directory, a crashed server has "
+                          "left the file postmaster.pid there: remove it.",
                           pid);
     }
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
@@ -191,7 +204,9 @@ static bool check_target_stopped(const Given *given, Error *error)
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-        return error_detail(error, "Its state is \"%s\".", control_state_name(state));
+        error_detail(error, "Its state is \"%s\".", control_state_name(state));
+        return error_hint(error, "Omit --no-ensure-shutdown: pg_rewind reads the WAL that a "
+                                 "crashed server has left, and needs no clean shutdown.");
     }
     return check_no_process_left(given, error);
 }
@@ -199,12 +214,28 @@ static bool check_target_stopped(const Given *given, Error *error)
 static bool check_source_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->state->control.state;
+    const char *directory = given->options->source_directory;
+    bool found, running = false;
+    long pid;
 
     if (given->clusters->source->is_server || state == STATE_SHUTDOWNED ||
         state == STATE_SHUTDOWNED_IN_RECOVERY)
         return true;
-    return error_set(error, ERROR_FAILED,
-                     "source data directory must be shut down cleanly"); /* contract */
+    error_set(error, ERROR_FAILED,
+              "source data directory must be shut down cleanly"); /* contract */
+    if (!pid_file_find_server(directory, &found, &running, &pid, NULL))
+        running = false;
+    if (running)
+    {
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+        return error_hint_stop("Rewind from that server with --source-server, or stop it",
+                               directory, error);
+    }
+    error_detail(error, "Its state is \"%s\", but no server is running there: it has crashed.",
+                 control_state_name(state));
+    return error_hint_stop("Start its server, which recovers; then rewind from it with "
+                           "--source-server, or stop it",
+                           directory, error);
 }
 
 /* Can the source's files be made consistent by WAL up to where it stands? */
@@ -237,7 +268,11 @@ static bool check_not_same_directory(const Given *given, Error *error)
         !file_stat(given->clusters->target.directory, &target, &found, error))
         return false;
     if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
-        return error_set(error, ERROR_FAILED, "source and target are the same directory");
+    {
+        error_set(error, ERROR_FAILED, "source and target are the same directory");
+        return error_hint(error, "-D names the directory that is rewound, --source-pgdata the one "
+                                 "that it is to become a standby of.");
+    }
     return true;
 }
 
