@@ -87,6 +87,7 @@ static bool plan_files(const Clusters *clusters, const Options *options, Lsn div
                                  .relation_segment_blocks = control->relation_segment_blocks,
                                  .source = &planned->source_files,
                                  .target = &planned->target_files,
+                                 .tablespaces = options->tablespaces,
                                  .keep = &planned->keep,
                                  .written = standby ? standby_written_files(version) : NULL,
                                  .unwanted = standby ? standby_unwanted_file(version) : NULL,
