@@ -19,7 +19,8 @@ typedef enum ErrorKind
 {
     ERROR_NONE,
     ERROR_FAILED,     /* exit status 1: this run failed, another may work */
-    ERROR_IMPOSSIBLE, /* exit status 3: this target can never be rewound to this source */
+    ERROR_IMPOSSIBLE, /* exit status 3: nothing rewinds this target to this source, not even
+                         --compare */
     ERROR_RETRY,      /* the connection to the source was lost: the same request may work later */
     ERROR_USAGE,      /* exit status 1, followed by the hint to try --help */
     ERROR_REPORTED    /* all errors were printed when they were found: see error_worst_kind */
