@@ -78,6 +78,10 @@ sub grants
     is(scalar(split /\n/, $grants), 4, 'one statement a line');
     $source->sql($grants, 'my-db');
     hints('with the grants that were printed', $target->data, $role, undef);
+    $source->sql('REVOKE CONNECT ON DATABASE "my-db" FROM public');
+    $said = hints('no right to connect', $target->data, $role, 'Run this as a superuser of the source:$');
+    $source->sql(pasted($said));
+    hints('with that right', $target->data, $role, undef);
     return;
 }
 

@@ -284,6 +284,7 @@ static bool check_own_directories(const Given *given, Error *error)
 
 static bool check_may_checkpoint(const Given *given, Error *error)
 {
+    Buffer role = {0};
     bool may;
 
     if (!given->options->checkpoint)
@@ -292,9 +293,16 @@ static bool check_may_checkpoint(const Given *given, Error *error)
         return false;
     if (may)
         return true;
-    error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
-    return error_hint(error, "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, "
-                             "a member of the role pg_checkpoint.");
+    if (source_server_role(given->clusters->source, &role, error))
+    {
+        error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+        error_hint(error,
+                   "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member of "
+                   "pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
+                   buffer_string(&role));
+    }
+    buffer_free(&role);
+    return false;
 }
 
 typedef struct Prerequisite

@@ -210,6 +210,7 @@ static bool is_one_of(const char *sqlstate, const char *const *states)
 }
 
 #define TOO_MANY_CONNECTIONS "53300" /* of the server, the database or the role */
+#define NO_PRIVILEGE "42501"
 
 /* Shutting down, crashed, starting up. */
 static const char *const not_ready_states[] = {"57P01", "57P02", "57P03", NULL};
@@ -274,17 +275,16 @@ static const ConnectionHint connection_hints[] = {
      "or password=... in the connection string."},
     {"28000", "pg_hba.conf", false,
      "Let this role in by a line of the source's pg_hba.conf, and make the source read it: SELECT "
-     "pg_reload_conf();"},
+     "pg_reload_conf(); (A line with hostssl needs SSL: sslmode=require.)"},
     {"28000", NULL, false,
      "Check user=...: the role must exist on the source, have LOGIN, and be let in by the source's "
      "pg_hba.conf. Without user=... libpq takes PGUSER or the name of the operating system's "
      "user."},
-    {"42501", NULL, false,
-     "The role needs the right CONNECT on the database that dbname=... names."},
     {"", "does not support SSL", true,
      "Check sslmode in the connection string, and the setting \"ssl\" of the source."},
     {"", "certificate", true, CERTIFICATE_HINT},
     {"", "private key", true, CERTIFICATE_HINT},
+    {"", " alert ", true, CERTIFICATE_HINT},
     {"", "SSL", false, CERTIFICATE_HINT},
     {"", "GSS", false, "Without GSSAPI: gssencmode=disable in the connection string."},
     {"", "invalid ", true, CONNECTION_STRING_HINT},
@@ -311,13 +311,16 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
     return NULL;
 }
 
-/* Has libpq refused to connect for a reason that lasts? Of several hosts another may do better. */
+/* Has libpq refused to connect for a reason that lasts? Of several hosts or addresses, for each of
+ * which a message begins so, another may do better. */
 static bool settings_are_wrong(const ConnectAttempt *attempt)
 {
-    const char *newline = strchr(PQerrorMessage(attempt->pg), '\n');
+    static const char begin[] = "connection to server";
     const ConnectionHint *row = find_connection_hint(attempt);
+    const char *first = strstr(PQerrorMessage(attempt->pg), begin);
 
-    return row != NULL && row->lasts && (newline == NULL || newline[1] == '\0');
+    return row != NULL && row->lasts &&
+           (first == NULL || strstr(first + strlen(begin), begin) == NULL);
 }
 
 /* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
@@ -485,6 +488,21 @@ static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *err
     return result;
 }
 
+/* The role has not the right CONNECT on the database. */
+static void hint_at_grant(PGconn *pg, Error *error)
+{
+    char *database = PQescapeIdentifier(pg, PQdb(pg), strlen(PQdb(pg)));
+    char *role = PQescapeIdentifier(pg, PQuser(pg), strlen(PQuser(pg)));
+
+    if (database != NULL && role != NULL)
+        error_hint(
+            error,
+            "Run this as a superuser of the source:\n    GRANT CONNECT ON DATABASE %s TO %s;",
+            database, role);
+    PQfreemem(database);
+    PQfreemem(role);
+}
+
 /* Take the result of an attempt that is over. */
 static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, Error *error)
 {
@@ -504,6 +522,8 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
     if (PQconnectionNeedsPassword(pg))
         error_hint(error, "Put the password into a password file (PGPASSFILE, ~/.pgpass) or into "
                           "PGPASSWORD: pg_rewind does not ask for it.");
+    else if (strcmp(attempt->sqlstate, NO_PRIVILEGE) == 0)
+        hint_at_grant(pg, error);
     else if (hint != NULL)
         error_hint(error, "%s", hint->hint);
     return NULL;
