@@ -218,7 +218,8 @@ void command_line_print_help(void)
            "  0  rewound, or nothing to do\n"
            "  1  failed; the target is unchanged\n"
            "  2  failed half-way: run the same command again to finish\n"
-           "  3  never possible for this target and source; the target is unchanged\n\n"
+           "  3  nothing can rewind this target to this source, not even --compare:\n"
+           "     take a new base backup; the target is unchanged\n\n"
            "This is the standalone pg_rewind for PostgreSQL 10 to 18; see pg_rewind(1).\n"
            "PostgreSQL home page: <https://www.postgresql.org/>\n");
 }
@@ -290,7 +291,8 @@ static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *err
     *syncfs_wanted = strcmp(value, "syncfs") == 0;
     if (*syncfs_wanted || strcmp(value, "fsync") == 0)
         return true;
-    return error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
+    error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
+    return error_hint(error, "Valid methods are fsync and syncfs.");
 }
 
 static bool parse_report_format(const char *value, ReportFormat *format, Error *error)

@@ -5,6 +5,7 @@
 #include "base/workers.h"
 #include "cluster/interlock.h"
 #include "cluster/prerequisites.h"
+#include "standby/configuration.h"
 #include "wal_sources/histories.h"
 #include "wal_sources/source_directory_end.h"
 
@@ -36,7 +37,7 @@ static const char *find_restore_command(const Options *options, const Opened *op
     if (options->restore_command != NULL)
         return arena_strdup(arena, options->restore_command);
     if (!options->restore_target_wal ||
-        target_restore_command(arena, target, options->bindir, options->config_file, &command,
+        target_restore_command(arena, target, options->bindir, target->config_file, &command,
                                &problem))
         return command;
     /* After an interrupted rewind was finished the configuration is the source's, and the target
@@ -46,6 +47,16 @@ static const char *find_restore_command(const Options *options, const Opened *op
     else
         problems_add(problems, &problem);
     return NULL;
+}
+
+/* --config-file, or where Debian has the configuration of this target. */
+static void find_configuration(const Options *options, Target *target, Arena *arena)
+{
+    const Configuration configuration = {target->directory, options->config_file, arena};
+
+    target->config_file = configuration_find_file(&configuration, target->control.version->major);
+    if (target->config_file != options->config_file)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
 }
 
 static WalShape shape_of(const Control *control)
@@ -67,9 +78,6 @@ static bool do_without_source(const Options *options, const Opened *opened,
         *finished = true;
         return true;
     }
-    if (error_hint_text(error)[0] == '\0')
-        error_hint(error, "Is the source running, and does it accept this connection? Check the "
-                          "server's address, its pg_hba.conf and the password file.");
     problems_add(problems, error);
     if (stop_check(NULL))
         prerequisites_check(clusters, NULL, options, problems);
@@ -133,6 +141,7 @@ bool identify(const Options *options, const Opened *opened, Arena *arena, Proble
     if (!target_wait_for_stop(target, options->wait_timeout_seconds, error) ||
         !target_read(target, error))
         return false;
+    find_configuration(options, target, arena);
     restore_command = find_restore_command(options, opened, target, arena, problems);
     clusters->shape = shape_of(&target->control);
     if (!open_source(options, &clusters->source, error) ||

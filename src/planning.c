@@ -73,7 +73,8 @@ static bool plan_files(const Clusters *clusters, const Options *options, Lsn div
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
-    const Configuration configuration = {clusters->target.directory, options->config_file, arena};
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         arena};
     bool result;
 
     if (!list_both_sides(clusters, options->jobs, planned, error))
@@ -86,6 +87,7 @@ static bool plan_files(const Clusters *clusters, const Options *options, Lsn div
                                  .relation_segment_blocks = control->relation_segment_blocks,
                                  .source = &planned->source_files,
                                  .target = &planned->target_files,
+                                 .tablespaces = options->tablespaces,
                                  .keep = &planned->keep,
                                  .written = standby ? standby_written_files(version) : NULL,
                                  .unwanted = standby ? standby_unwanted_file(version) : NULL,

@@ -115,7 +115,7 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
 };
 
 subtest 'values' => sub {
-    refused('sync method', "pg_rewind: error: unrecognized sync method: quick\n", '--sync-method=quick');
+    refused('sync method', "pg_rewind: error: unrecognized sync method: quick\npg_rewind: hint: Valid methods are fsync and syncfs.\n", '--sync-method=quick');
     refused('jobs: none', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '-j0');
     refused('jobs: many', "pg_rewind: error: -j/--jobs must be in range 1..64\n", '--jobs=65');
     refused('jobs: huge',

@@ -294,7 +294,7 @@ sub wal_is_missing
     fails('a configuration that is not in the data directory', $source, $target, options => \@restore,
         break => sub { unlink $_[0]->path('postgresql.conf') },
         says => ['could not read "restore_command" from target cluster',
-            qr{^pg_rewind: hint: If the configuration is not in the data directory, name its main file with --config-file\.$}m])
+            qr{^pg_rewind: hint: The data directory has no postgresql\.conf: name the server's main configuration file with --config-file\.$}m])
         if $target->version >= 12;
     fails('restore command with an unknown placeholder',
         $source, $target, options => \@restore, break => sub { $lose->($_[0], 'cp %x %p') },
@@ -313,7 +313,7 @@ sub success_is_said
     my $result = rewind($target, $source, options => ['-n']);
     is($result->{status}, 0, 'a dry run succeeds') or diag($result->{stderr});
     like($result->{stderr},
-        qr{\Apg_rewind: servers diverged at WAL location $lsn on timeline 1\npg_rewind: rewinding from last common checkpoint at $lsn on timeline 1\n(?:.*\n)?pg_rewind: Done!\n(?:pg_rewind: detail: .*\n)*pg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run\.\n\z},
+        qr{\Apg_rewind: servers diverged at WAL location $lsn on timeline 1\npg_rewind: rewinding from last common checkpoint at $lsn on timeline 1\n(?:.*\n)?pg_rewind: Done!\n(?:pg_rewind: detail: .*\n)*pg_rewind: hint: After this rewind the server would open for writing .*\npg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run\.\n\z},
         'a dry run says what the original says');
 
     my $more = rewind($target, $source, options => ['-n', '-P', '--debug'])->{stderr};

@@ -62,7 +62,7 @@ sub promoted
     if ($source->version >= 11)
     {
         is_refused(rewind($target, $source, user => 'rewinder', options => [ @quick, '--checkpoint' ]),
-            'the role may not run CHECKPOINT on the source server', 'For --checkpoint it must be a superuser or, .* pg_checkpoint\.');
+            'the role may not run CHECKPOINT on the source server', 'For --checkpoint it must be a superuser or, .* pg_checkpoint:\n    GRANT pg_checkpoint TO .*;');
     }
     my $dry = rewind($target, $source, options => [ @quick, '--checkpoint', '--dry-run' ]);
     is($dry->{status}, 0, 'a dry run succeeds') or diag($dry->{stderr});

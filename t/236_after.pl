@@ -48,7 +48,7 @@ sub slot_is_missing
     my $result = rewind($copy, $source, options => [qw(-R --report=json)]);
     is(slots_of(next_of($result), 'missing'), 'wanted/physical', 'the slot that the source lacks is told');
     my ($statement) = $result->{stderr} =~ /^pg_rewind: hint: The target will use the replication slot "wanted" of the source, which must be created there: (SELECT .*\)); the source must have WAL from [0-9A-F]+\/[0-9A-F]+ on\.$/m;
-    is($statement, "SELECT pg_create_physical_replication_slot('wanted')", 'with the statement that makes it') or diag($result->{stderr});
+    is($statement, "SELECT pg_create_physical_replication_slot('wanted', true)", 'with the statement that makes it') or diag($result->{stderr});
     $source->sql($statement);
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'"), 't', 'and the target uses it');
@@ -65,7 +65,7 @@ sub says_what_else_is_to_be_done
     my $version = $target->version;
     my $copy = $target->copy('without_R');
     my $result = rewind($copy, $source);
-    like(last_line($result), qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf; otherwise it diverges again\.$/,
+    like(last_line($result), qr/^pg_rewind: hint: Before the server starts make it a standby of the source: create @{[ $version < 12 ? 'recovery\.conf' : 'standby\.signal' ]}.* or run pg_rewind again with --write-recovery-conf \(and --source-server\); otherwise it opens for writing and diverges again\.$/,
         'without -R the target must be made a standby');
     my $again = rewind($copy, $source, options => ['-R']);
     is(last_line($again), "pg_rewind: hint: $start", 'another run with -R makes it one');

@@ -37,7 +37,7 @@ each_version(sub {
             'pg_read_binary_file(text, bigint, bigint, boolean)');
         my $result = rewind($copy, $source, options => [ @jobs, '--debug' ], user => 'ordinary');
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
-        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connections to the source server: .*too many connections for role/ms, 'with one connection');
+        like($result->{stderr}, qr/^pg_rewind: continuing with 1 connection to the source server: .*too many connections for role/ms, 'with one connection');
         $copy->discard;
     }) if $version >= 11;
 

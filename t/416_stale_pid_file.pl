@@ -89,7 +89,7 @@ each_version(sub {
         my $result = rewind($target, $source);
         is($result->{status}, 1, "a process $what is respected");
         like($result->{stderr}, qr/^pg_rewind: error: target server must be shut down cleanly$/m, 'and named');
-        like($result->{stderr}, qr/^pg_rewind: hint: Stop the server\. If process $pid is not a server of this directory, .* postmaster\.pid .* remove it\.$/m, 'with what to do');
+        like($result->{stderr}, qr/^pg_rewind: hint: If process $pid is not a server of this directory, .* postmaster\.pid .* remove it\.$/m, 'with what to do');
     }
     kill 'KILL', $process, $server;
     waitpid($_, 0) for $process, $server;

@@ -9,6 +9,7 @@
 #include "io/file.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define TABLESPACES "pg_tblspc/"
@@ -256,8 +257,93 @@ static bool is_occupied(const NewLocation *location, const Plan *plan, bool *occ
     return true;
 }
 
+/* What is in the way of new tablespaces: reported at the end of the check. */
+typedef struct Occupied
+{
+    Error last;     /* the problem with one of them; the others were printed */
+    Buffer options; /* that give each of them a place of its own; none for what has one by -T */
+    size_t count;
+} Occupied;
+
+static bool is_mapped_to(const Plan *plan, const char *location)
+{
+    const TablespaceMappings *mappings = plan->tablespaces;
+
+    for (size_t i = 0; mappings != NULL && i < mappings->count; i++)
+        if (strcmp(mappings->mappings[i].to, location) == 0)
+            return true;
+    return false;
+}
+
+/* Can a directory be made there? */
+static bool place_is_free(const char *path)
+{
+    char parent[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    snprintf(parent, sizeof(parent), "%.*s", (int) path_parent_length(path), path);
+    return file_lstat(path, &status, &found, NULL) && !found &&
+           place_can_change_names(parent[0] != '\0' ? parent : "/");
+}
+
+/* -T OLD=NEW: NEW is a place beside the one that is in use, or else beside the data directory. */
+static void append_mapping(const Roots *roots, const NewLocation *location, Buffer *options)
+{
+    const char *target = roots->target_directory;
+    Buffer mapping = {0}, place = {0};
+
+    buffer_printf(&place, "%s-target", location->path);
+    if (!place_is_free(buffer_string(&place)))
+    {
+        buffer_clear(&place);
+        buffer_printf(&place, "%.*s/tablespace-%s", (int) path_parent_length(target), target,
+                      location->link + strlen(TABLESPACES));
+    }
+    for (const char *from = location->path; *from != '\0'; from++)
+        buffer_printf(&mapping, "%s%c", *from == '=' ? "\\" : "", *from);
+    buffer_append_u8(&mapping, '=');
+    for (const char *to = buffer_string(&place); *to != '\0'; to++)
+        buffer_printf(&mapping, "%s%c", *to == '=' ? "\\" : "", *to);
+    buffer_append_string(options, " -T ");
+    buffer_append_word(options, buffer_string(&mapping));
+    buffer_free(&mapping);
+    buffer_free(&place);
+}
+
+static void add_occupied(const Roots *roots, const Plan *plan, const NewLocation *location,
+                         Occupied *occupied)
+{
+    Error *problem = &occupied->last;
+
+    if (occupied->count++ > 0)
+        log_error(problem);
+    error_set(problem, ERROR_FAILED,
+              "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
+              location->path, location->link);
+    error_detail(problem, "The target does not have this tablespace yet, but its directory exists: "
+                          "it may be the source's own.");
+    if (is_mapped_to(plan, location->path))
+        error_hint(problem, "Choose another directory in its --tablespace-mapping.");
+    else
+        append_mapping(roots, location, &occupied->options);
+}
+
+/* The last of them says at once what is needed for all. */
+static void report_occupied(Occupied *occupied)
+{
+    if (occupied->options.size > 0)
+        error_hint(&occupied->last,
+                   "Two clusters on one host cannot share a tablespace's directory: give the "
+                   "target its own by these options, or in other directories:\n   %s",
+                   buffer_string(&occupied->options));
+    if (occupied->count > 0)
+        log_error(&occupied->last);
+    buffer_free(&occupied->options);
+}
+
 static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
-                          bool *usable, Error *error)
+                          Occupied *foreign, bool *usable, Error *error)
 {
     Error problem;
     Place place;
@@ -272,14 +358,7 @@ static bool check_present(const Roots *roots, const Plan *plan, const NewLocatio
         return false;
     if (occupied && !own)
     {
-        error_set(&problem, ERROR_FAILED,
-                  "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
-                  location->path, location->link);
-        error_detail(&problem, "The target does not have this tablespace yet, but its directory "
-                               "exists: it may be the source's own.");
-        error_hint(&problem, "Two clusters on one host cannot share a tablespace's directory: give "
-                             "the target its own with --tablespace-mapping.");
-        log_error(&problem);
+        add_occupied(roots, plan, location, foreign);
         return true;
     }
     if (!place.is_directory)
@@ -311,37 +390,42 @@ static bool check_missing(const NewLocation *location, bool *usable, Error *erro
         error_set_errno(&problem, ERROR_FAILED, "cannot create tablespace directory \"%s\"",
                         location->path);
         error_hint(&problem,
-                   "Create this directory, owned by the user who runs the target server.");
+                   "Create this directory, owned by the user who runs the target server, or choose "
+                   "another one with --tablespace-mapping.");
         log_error(&problem);
     }
     return true;
 }
 
+static bool check_location(const Roots *roots, const Plan *plan, const NewLocation *location,
+                           Occupied *occupied, bool *usable, Error *error)
+{
+    Error problem;
+
+    *usable = false;
+    if (location->path[0] == '/')
+        return location->missing ? check_missing(location, usable, error)
+                                 : check_present(roots, plan, location, occupied, usable, error);
+    error_set(&problem, ERROR_FAILED,
+              "tablespace \"%s\" of the source is not at an absolute path: \"%s\"", location->link,
+              location->path);
+    log_error(&problem);
+    return true;
+}
+
 bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problems, Error *error)
 {
-    for (size_t index = 0; index < roots->location_count; index++)
+    Occupied occupied = {.count = 0};
+    bool checked = true;
+
+    for (size_t index = 0; index < roots->location_count && checked; index++)
     {
-        const NewLocation *location = &roots->locations[index];
-        bool usable = false;
+        bool usable;
 
-        if (location->path[0] != '/')
-        {
-            Error problem;
-
-            error_set(&problem, ERROR_FAILED,
-                      "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
-                      location->link, location->path);
-            log_error(&problem);
-        }
-        else if (location->missing)
-        {
-            if (!check_missing(location, &usable, error))
-                return false;
-        }
-        else if (!check_present(roots, plan, location, &usable, error))
-            return false;
+        checked = check_location(roots, plan, &roots->locations[index], &occupied, &usable, error);
         if (!usable)
             (*problems)++;
     }
-    return true;
+    report_occupied(&occupied);
+    return checked;
 }

@@ -161,6 +161,26 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     buffer->size += (size_t) length;
 }
 
+void buffer_append_word(Buffer *buffer, const char *word)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:,=";
+
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
+    {
+        buffer_append_string(buffer, word);
+        return;
+    }
+    buffer_append_u8(buffer, '\'');
+    for (; *word != '\0'; word++)
+    {
+        if (*word == '\'')
+            buffer_append_string(buffer, "'\\'");
+        buffer_append_u8(buffer, (uint8_t) *word);
+    }
+    buffer_append_u8(buffer, '\'');
+}
+
 void buffer_printf(Buffer *buffer, const char *format, ...)
 {
     va_list arguments;
@@ -168,6 +188,11 @@ void buffer_printf(Buffer *buffer, const char *format, ...)
     va_start(arguments, format);
     buffer_vprintf(buffer, format, arguments);
     va_end(arguments);
+}
+
+const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
 }
 
 const char *buffer_string(Buffer *buffer)

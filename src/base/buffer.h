@@ -57,8 +57,12 @@ void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-en
 void buffer_append_u32(Buffer *buffer, uint32_t value);
 void buffer_append_u64(Buffer *buffer, uint64_t value);
 void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
+void buffer_append_word(Buffer *buffer, const char *word);     /* a shell's, quoted where needed */
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+
+/* What follows a noun of which there are so many: "s", "" for one. */
+const char *plural(uint64_t count);
 
 /* The content as a string: a NUL follows it, which size does not count. Valid until the next
  * change. */

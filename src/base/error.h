@@ -74,7 +74,10 @@ ErrorKind error_worst_kind(const Error *error);
 /* The same kind, message, detail and hint as `from`. False. */
 bool error_copy(Error *error, const Error *from);
 
-/* Add a line of detail or of hint, sentences both. Several are joined by newlines. False. */
+/*
+ * Add a line of detail or of hint, sentences both. Several are joined by newlines. A line that
+ * begins with a blank is printed as it is, without the program's name: it is for pasting. False.
+ */
 bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 bool error_hint(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 

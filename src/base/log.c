@@ -261,14 +261,15 @@ void log_hint(const char *format, ...)
     va_end(arguments);
 }
 
-/* A labelled line for each line of text. */
+/* A labelled line for each line of text, but none before a line to be pasted: see error_hint. */
 static void append_lines(Buffer *lines, const char *label, const char *text)
 {
     while (*text != '\0')
     {
         size_t length = strcspn(text, "\n");
 
-        append_prefix(lines, COLOUR_NOTE, label);
+        if (*text != ' ')
+            append_prefix(lines, COLOUR_NOTE, label);
         buffer_append(lines, text, length);
         buffer_append_u8(lines, '\n');
         text += length;

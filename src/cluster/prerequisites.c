@@ -204,6 +204,17 @@ static bool check_no_process_left(const Given *given, Error *error)
     return error_hint(error, "Stop all processes that the server has left.");
 }
 
+/* "Stop it: pg_ctl stop -D DIRECTORY" */
+static bool error_hint_stop(const char *before, const char *directory, Error *error)
+{
+    Buffer word = {0};
+
+    buffer_append_word(&word, directory);
+    error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
+    buffer_free(&word);
+    return false;
+}
+
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
@@ -217,18 +228,21 @@ static bool check_target_stopped(const Given *given, Error *error)
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
                      given->clusters->target.directory);
+        error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
+                        given->clusters->target.directory, error);
         return error_hint(error,
-                          "It is running, so stop it: pg_ctl stop -D \"%s\". If process %ld is "
-                          "not a server of this directory, a crashed server has left the file "
-                          "postmaster.pid there: remove it.",
-                          given->clusters->target.directory, pid);
+                          "If process %ld is not a server of this directory, a crashed server has "
+                          "left the file postmaster.pid there: remove it.",
+                          pid);
     }
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
     {
         error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-        return error_detail(error, "Its state is \"%s\".", control_state_name(state));
+        error_detail(error, "Its state is \"%s\".", control_state_name(state));
+        return error_hint(error, "Omit --no-ensure-shutdown: pg_rewind reads the WAL that a "
+                                 "crashed server has left, and needs no clean shutdown.");
     }
     return check_no_process_left(given, error);
 }
@@ -236,12 +250,28 @@ static bool check_target_stopped(const Given *given, Error *error)
 static bool check_source_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->state->control.state;
+    const char *directory = given->options->source_directory;
+    bool found, running = false;
+    long pid;
 
     if (given->clusters->source->is_server || state == STATE_SHUTDOWNED ||
         state == STATE_SHUTDOWNED_IN_RECOVERY)
         return true;
-    return error_set(error, ERROR_FAILED,
-                     "source data directory must be shut down cleanly"); /* contract */
+    error_set(error, ERROR_FAILED,
+              "source data directory must be shut down cleanly"); /* contract */
+    if (!pid_file_find_server(directory, &found, &running, &pid, NULL))
+        running = false;
+    if (running)
+    {
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+        return error_hint_stop("Rewind from that server with --source-server, or stop it",
+                               directory, error);
+    }
+    error_detail(error, "Its state is \"%s\", but no server is running there: it has crashed.",
+                 control_state_name(state));
+    return error_hint_stop("Start its server, which recovers; then rewind from it with "
+                           "--source-server, or stop it",
+                           directory, error);
 }
 
 /* Can the source's files be made consistent by WAL up to where it stands? */
@@ -276,7 +306,9 @@ static bool check_not_same_directory(const Given *given, Error *error)
     if (source.st_dev != target.st_dev || source.st_ino != target.st_ino)
         return true;
     error_set(error, ERROR_FAILED, "source and target are the same directory");
-    return error_hint_addresses(given, error);
+    error_hint_addresses(given, error);
+    return error_hint(error, "-D names the directory that is rewound, --source-pgdata the one "
+                             "that it is to become a standby of.");
 }
 
 static bool check_own_directories(const Given *given, Error *error)
@@ -287,6 +319,7 @@ static bool check_own_directories(const Given *given, Error *error)
 
 static bool check_may_checkpoint(const Given *given, Error *error)
 {
+    Buffer role = {0};
     bool may;
 
     if (!given->options->checkpoint)
@@ -295,9 +328,16 @@ static bool check_may_checkpoint(const Given *given, Error *error)
         return false;
     if (may)
         return true;
-    error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
-    return error_hint(error, "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, "
-                             "a member of the role pg_checkpoint.");
+    if (source_server_role(given->clusters->source, &role, error))
+    {
+        error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+        error_hint(error,
+                   "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member of "
+                   "pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
+                   buffer_string(&role));
+    }
+    buffer_free(&role);
+    return false;
 }
 
 typedef struct Prerequisite

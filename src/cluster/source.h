@@ -162,6 +162,9 @@ MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Er
  * run it. It takes its time.
  */
 MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
+
+/* Append the role that is connected to a source server, quoted for SQL. */
+MUST_CHECK bool source_server_role(Source *source, Buffer *role, Error *error);
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
 
 /* The first connection of a source that is a server, for -R; NULL for a directory. */

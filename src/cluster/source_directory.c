@@ -7,6 +7,7 @@
 #include "io/open_file.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +47,16 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
 {
     char path[PATH_SIZE];
 
-    return path_join(path, sizeof(path), directory, CONTROL_PATH, error) &&
-           source_control_read(read_control_of_directory, path, path, control, error);
+    if (!path_join(path, sizeof(path), directory, CONTROL_PATH, error))
+        return false;
+    if (source_control_read(read_control_of_directory, path, path, control, error))
+        return true;
+    if (error != NULL && error->error_number == ENOENT)
+        error_hint(error,
+                   "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base and "
+                   "global.",
+                   directory);
+    return false;
 }
 
 static bool directory_read_control(Source *source, Control *control, Error *error)
@@ -232,7 +241,8 @@ bool source_directory_open(const char *path, uint64_t bytes_per_second, Source *
     size_t length = strlen(path);
 
     if (!file_stat(path, &status, NULL, error))
-        return false;
+        return error_hint(error, "--source-pgdata must name the data directory of a source that is "
+                                 "stopped; --source-server takes a running one.");
     if (!S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", path);
 

@@ -245,7 +245,7 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                               parameters, &granted, &found, error))
             goto done;
         if (!found || granted[0] != 't')
-            buffer_printf(&grants, "\nGRANT EXECUTE ON FUNCTION %s TO %s;", functions[i], role);
+            buffer_printf(&grants, "\n    GRANT EXECUTE ON FUNCTION %s TO %s;", functions[i], role);
     }
     if (grants.size == 0)
         success = true;
@@ -255,8 +255,8 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                   "role %s must be superuser or have the right to read files of the source server",
                   role);
         error_hint(error,
-                   "Grants apply to one database only. A superuser can create them in database "
-                   "%s:%s",
+                   "Run these lines as a superuser of the source in the database %s, where the "
+                   "role connects: grants apply to one database only.%s",
                    database, buffer_string(&grants));
     }
 
@@ -276,7 +276,8 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
     if (strcmp(superuser, "on") == 0)
         return true;
     error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
-    return error_detail(error, "PostgreSQL %d has no grants for this.", version->major);
+    error_detail(error, "PostgreSQL %d has no grants for this.", version->major);
+    return error_hint(error, "Name a superuser of the source in the connection string (user=...).");
 }
 
 /* What the source must allow, be and have set. */
@@ -302,10 +303,15 @@ static bool check_server(Connection *connection, Arena *arena, Error *error)
                            "SELECT pg_catalog.current_setting('full_page_writes')",
                            &full_page_writes, error))
         return false;
-    if (strcmp(full_page_writes, "on") != 0)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "\"full_page_writes\" must be enabled in the source server");
-    return true;
+    if (strcmp(full_page_writes, "on") == 0)
+        return true;
+    error_set(error, ERROR_FAILED, /* contract */
+              "\"full_page_writes\" must be enabled in the source server");
+    return error_hint(error, "Switch it on there, and let recovery start after that:\n"
+                             "    ALTER SYSTEM SET full_page_writes = on;\n"
+                             "    SELECT pg_reload_conf();\n"
+                             "    SELECT pg_sleep(1);\n"
+                             "    CHECKPOINT;");
 }
 
 /* A library that obeys FIPS 140 refuses MD5. */

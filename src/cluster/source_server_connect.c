@@ -304,7 +304,8 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     if (retry->deadline < 0 || progress > retry->progress)
     {
         log_warning("%s", error->message);
-        log_detail("pg_rewind retries for %d seconds.", self->retry_timeout_seconds);
+        log_detail("pg_rewind retries for %d second%s.", self->retry_timeout_seconds,
+                   plural((uint64_t) self->retry_timeout_seconds));
         retry->deadline = clock_seconds() - silent + self->retry_timeout_seconds;
         retry->pause = 0;
     }
@@ -393,8 +394,8 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
             chosen = worker; /* the other was lost just now as well */
     }
     if (self->retry_timeout_seconds > 0)
-        error_detail(error, "pg_rewind retried the connection for %d seconds.",
-                     self->retry_timeout_seconds);
+        error_detail(error, "pg_rewind retried the connection for %d second%s.",
+                     self->retry_timeout_seconds, plural((uint64_t) self->retry_timeout_seconds));
     return false;
 }
 
@@ -415,8 +416,8 @@ static bool add_connection(ServerSource *self, bool *granted, Error *error)
         return false;
     connection_close(connection->connection);
     connection->connection = NULL;
-    log_debug("continuing with %d connections to the source server: %s", self->connection_count,
-              error->message);
+    log_debug("continuing with %d connection%s to the source server: %s", self->connection_count,
+              plural((uint64_t) self->connection_count), error->message);
     return true;
 }
 

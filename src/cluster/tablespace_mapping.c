@@ -167,5 +167,6 @@ bool tablespace_check_replayed(const char *target_directory, const Version *vers
               path);
     error_detail(error, "It belongs to another cluster: it may be the source's own.");
     return error_hint(error, "Two clusters on one host cannot share a tablespace's directory: give "
-                             "the target its own with --tablespace-mapping.");
+                             "the target its own with --tablespace-mapping, and let recovery start "
+                             "after CREATE TABLESPACE, since WAL holds the source's path.");
 }

@@ -49,8 +49,10 @@ bool target_open(Arena *arena, const char *directory, Target *target, Error *err
     if (!found)
     {
         errno = ENOENT;
-        return error_set_errno(error, ERROR_FAILED, /* contract */
-                               "could not read permissions of directory \"%s\"", directory);
+        error_set_errno(error, ERROR_FAILED, /* contract */
+                        "could not read permissions of directory \"%s\"", directory);
+        return error_hint(error, "-D must name the target's data directory, the one that holds "
+                                 "PG_VERSION.");
     }
     if (strlen(canonical) > DIRECTORY_LENGTH_MAX)
         return error_too_long(canonical, error);
@@ -249,6 +251,23 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
     return true;
 }
 
+/* Has the target a postgresql.conf of its own? If not, a setting may only seem not to be set. */
+static bool has_configuration(const Target *target)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    return path_join(path, sizeof(path), target->directory, "postgresql.conf", NULL) &&
+           file_stat(path, &status, &found, NULL) && found;
+}
+
+static void hint_at_config_file(Error *error)
+{
+    error_hint(error, "The data directory has no postgresql.conf: name the server's main "
+                      "configuration file with --config-file.");
+}
+
 /* postgres -C restore_command: it knows included files and ALTER SYSTEM. */
 static bool query_restore_command(Arena *arena, const Target *target, const char *program,
                                   const char *config_file, char **command, Error *error)
@@ -271,9 +290,11 @@ static bool query_restore_command(Arena *arena, const Target *target, const char
         error_set(error, ERROR_FAILED, /* contract */
                   "could not read \"restore_command\" from target cluster");
         error_detail(error, "The program \"%s\" failed: %s.", program, described);
-        if (config_file == NULL)
-            error_hint(error, "If the configuration is not in the data directory, name its main "
-                              "file with --config-file.");
+        if (config_file == NULL && !has_configuration(target))
+            hint_at_config_file(error);
+        else
+            error_hint(error, "Mend what the program says above, or give the command with "
+                              "--restore-command.");
         goto done;
     }
     *command = arena_strndup(arena, buffer_string(&output), strcspn(buffer_string(&output), "\n"));
@@ -351,6 +372,9 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
     {
         error_set(error, ERROR_FAILED, /* contract */
                   "\"restore_command\" is not set in the target cluster");
+        if (config_file == NULL && target->control.version->has_restore_command_setting &&
+            !has_configuration(target))
+            hint_at_config_file(error);
         return error_hint(error, "Set it there, give a command with --restore-command, or omit "
                                  "--restore-target-wal if no WAL is missing.");
     }

@@ -14,8 +14,10 @@
 
 typedef struct Target
 {
-    const char *directory; /* absolute, without links: the only spelling that is used */
-    bool group_access;     /* PGDATA is 0750: modes and umask follow */
+    const char *directory;   /* absolute, without links: the only spelling that is used */
+    const char *config_file; /* --config-file, or where the server's main configuration file was
+                                found outside of the directory; NULL: it is in there */
+    bool group_access;       /* PGDATA is 0750: modes and umask follow */
     Control control;
     Timeline timeline;     /* pg_control's, or a later one that this standby has WAL of */
     bool has_backup_label; /* a valid one */

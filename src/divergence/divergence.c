@@ -5,6 +5,7 @@
 #include "divergence/search.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "wal/chain.h"
 
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)
 #define CLOCKS_DIFFER_SECONDS_MAX 3600
@@ -86,7 +87,8 @@ static bool find_target_end(Search *search, Lsn latest_divergence, Error *error)
                   lsn_text(clusters->shape.version, divergence->target_end, text), reason);
         error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
                             "contain later changes.");
-        return error_hint_compare(error);
+        return error_damaged_wal(&search->target_wal->stream,
+                                 wal_segment_of(&clusters->shape, divergence->target_end), error);
     }
     return true;
 }

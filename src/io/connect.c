@@ -45,7 +45,8 @@ typedef struct ConnectAttempt
     char user_timeout[NUMBER_SIZE];
     char connect_timeout[NUMBER_SIZE];
 
-    PGconn *pg; /* the result */
+    PGconn *pg;       /* the result */
+    char sqlstate[6]; /* of the server's refusal; "": no server has said one */
     ErrorKind kind;
     ConnectionRefusal refusal;
 
@@ -209,6 +210,7 @@ static bool is_one_of(const char *sqlstate, const char *const *states)
 }
 
 #define TOO_MANY_CONNECTIONS "53300" /* of the server, the database or the role */
+#define NO_PRIVILEGE "42501"
 
 /* Shutting down, crashed, starting up. */
 static const char *const not_ready_states[] = {"57P01", "57P02", "57P03", NULL};
@@ -244,6 +246,81 @@ static bool message_sqlstate(const char *message, char sqlstate[6])
         }
     }
     return false;
+}
+
+/* ---- What to do about it ---- */
+
+#define CONNECTION_STRING_HINT                                                                     \
+    "--source-server takes a connection string of libpq, such as \"host=... port=5432 user=... "   \
+    "dbname=postgres\", or a URI, postgresql://user@host:5432/postgres."
+#define CERTIFICATE_HINT "Check sslmode, sslrootcert, sslcert and sslkey in the connection string."
+#define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
+
+typedef struct ConnectionHint
+{
+    const char *sqlstate;
+    const char *word; /* in the message; NULL: any */
+    bool lasts;       /* libpq itself refuses, and will do so again */
+    const char *hint;
+} ConnectionHint;
+
+/* What helps, by the server's SQLSTATE (in any language) or, where no server has refused the
+ * connection, by libpq's own words, which are English. The first row that fits counts. */
+static const ConnectionHint connection_hints[] = {
+    {"3D000", NULL, false,
+     "Name a database of the source with dbname=...: without it libpq takes the one that is called "
+     "like the role. The role's grants must be in that database."},
+    {"28P01", NULL, false,
+     "Check user=... and the password: in a password file (PGPASSFILE, ~/.pgpass), in PGPASSWORD, "
+     "or password=... in the connection string."},
+    {"28000", "pg_hba.conf", false,
+     "Let this role in by a line of the source's pg_hba.conf, and make the source read it: SELECT "
+     "pg_reload_conf(); (A line with hostssl needs SSL: sslmode=require.)"},
+    {"28000", NULL, false,
+     "Check user=...: the role must exist on the source, have LOGIN, and be let in by the source's "
+     "pg_hba.conf. Without user=... libpq takes PGUSER or the name of the operating system's "
+     "user."},
+    {"", "does not support SSL", true,
+     "Check sslmode in the connection string, and the setting \"ssl\" of the source."},
+    {"", "certificate", true, CERTIFICATE_HINT},
+    {"", "private key", true, CERTIFICATE_HINT},
+    {"", " alert ", true, CERTIFICATE_HINT},
+    {"", "SSL", false, CERTIFICATE_HINT},
+    {"", "GSS", false, "Without GSSAPI: gssencmode=disable in the connection string."},
+    {"", "invalid ", true, CONNECTION_STRING_HINT},
+    {"", "definition of service", true, SERVICE_HINT},
+    {"", "service file", true, SERVICE_HINT},
+    {"", NULL, false,
+     "Is the source running? Check host and port in the connection string, listen_addresses of the "
+     "source, and firewalls between the two machines."},
+};
+
+/* The row that fits, or NULL. */
+static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
+{
+    const size_t count = sizeof(connection_hints) / sizeof(connection_hints[0]);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const ConnectionHint *row = &connection_hints[i];
+
+        if (strcmp(attempt->sqlstate, row->sqlstate) == 0 &&
+            (row->word == NULL || strstr(PQerrorMessage(attempt->pg), row->word) != NULL))
+            return row;
+    }
+    return NULL;
+}
+
+/* Has libpq refused to connect for a reason that lasts? Of several hosts or addresses, for each of
+ * which a message begins so, another may do better. */
+static bool settings_are_wrong(const ConnectAttempt *attempt)
+{
+    static const char begin[] = "connection to server";
+    const ConnectionHint *row = find_connection_hint(attempt);
+    const char *first = strstr(PQerrorMessage(attempt->pg), begin);
+
+    return row != NULL && row->lasts &&
+           (first == NULL || strstr(first + strlen(begin), begin) == NULL);
 }
 
 /* Drive a connection that was begun until it succeeds, fails or has taken PROBE_SECONDS. */
@@ -283,7 +360,7 @@ static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
 {
-    char sqlstate[6];
+    char *sqlstate = attempt->sqlstate;
     PGconn *pg;
 
     attempt->kind = ERROR_RETRY;
@@ -309,6 +386,8 @@ static void find_reason(ConnectAttempt *attempt, double seconds)
             attempt->kind = ERROR_FAILED;
     }
     PQfinish(pg);
+    if (settings_are_wrong(attempt))
+        attempt->kind = ERROR_FAILED;
 }
 
 /* ---- The attempt ---- */
@@ -409,10 +488,26 @@ static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *err
     return result;
 }
 
+/* The role has not the right CONNECT on the database. */
+static void hint_at_grant(PGconn *pg, Error *error)
+{
+    char *database = PQescapeIdentifier(pg, PQdb(pg), strlen(PQdb(pg)));
+    char *role = PQescapeIdentifier(pg, PQuser(pg), strlen(PQuser(pg)));
+
+    if (database != NULL && role != NULL)
+        error_hint(
+            error,
+            "Run this as a superuser of the source:\n    GRANT CONNECT ON DATABASE %s TO %s;",
+            database, role);
+    PQfreemem(database);
+    PQfreemem(role);
+}
+
 /* Take the result of an attempt that is over. */
 static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, Error *error)
 {
     PGconn *pg = attempt->pg;
+    const ConnectionHint *hint;
     char message[4096];
 
     *refusal = attempt->refusal;
@@ -421,11 +516,16 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
         attempt->pg = NULL;
         return pg;
     }
+    hint = find_connection_hint(attempt);
     error_set(error, attempt->kind, "%s", /* contract */
               connect_trimmed(PQerrorMessage(pg), message, sizeof(message)));
     if (PQconnectionNeedsPassword(pg))
         error_hint(error, "Put the password into a password file (PGPASSFILE, ~/.pgpass) or into "
                           "PGPASSWORD: pg_rewind does not ask for it.");
+    else if (strcmp(attempt->sqlstate, NO_PRIVILEGE) == 0)
+        hint_at_grant(pg, error);
+    else if (hint != NULL)
+        error_hint(error, "%s", hint->hint);
     return NULL;
 }
 
@@ -444,6 +544,7 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     {
         error_set(error, ERROR_FAILED, "%s",
                   connect_trimmed(parse_message, message, sizeof(message)));
+        error_hint(error, CONNECTION_STRING_HINT);
         PQfreemem(parse_message);
         return NULL;
     }

@@ -405,7 +405,9 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
 {
     PlanBuilder builder = {.input = input, .plan = plan};
 
-    *plan = (Plan){.block_size = input->block_size, .source_bytes = input->source->total_size};
+    *plan = (Plan){.tablespaces = input->tablespaces,
+                   .block_size = input->block_size,
+                   .source_bytes = input->source->total_size};
     if (!decide_all_files(&builder, error))
         return false;
     find_idle_patterns(&builder);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "cluster/tablespace_mapping.h"
 #include "format/history.h"
 #include "format/relpath.h"
 #include "format/walpage.h"
@@ -135,6 +136,7 @@ typedef struct Plan
     size_t removed_count;
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
+    const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;
@@ -151,7 +153,8 @@ typedef struct PlanInput
     uint32_t relation_segment_blocks;
     const Listing *source;
     const Listing *target;
-    const ScanResult *scan;  /* of the target's WAL */
+    const TablespaceMappings *tablespaces; /* that the source's listing was mapped by; or NULL */
+    const ScanResult *scan;                /* of the target's WAL */
     const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
                                 start on (ScanResult); NULL: that is not relied on */
     const History *source_history;

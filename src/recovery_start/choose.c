@@ -122,9 +122,11 @@ static bool error_no_start(const Choice *choice, const ReplayHazard *hazard, Err
     if (options->checkpoint && choice->made->source.position.in_recovery)
         return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
                                  "run CHECKPOINT on the primary, then run pg_rewind again.");
-    return error_hint(
-        error, "Run CHECKPOINT on the source, then run pg_rewind again.%s",
-        choice->clusters->source->is_server ? "\nWith --checkpoint pg_rewind runs it itself." : "");
+    if (!choice->clusters->source->is_server)
+        return error_hint(error, "Start the source, run CHECKPOINT there, and stop it; then run "
+                                 "pg_rewind again.");
+    return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.\n"
+                             "With --checkpoint pg_rewind runs it itself.");
 }
 
 /* Not where a dry run has not made the checkpoint that the rewind would make. */

@@ -65,9 +65,10 @@ static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappin
     if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
         return tablespace_check_replayed(clusters->target.directory, clusters->shape.version,
                                          tablespace->path, problem);
-    return error_set(problem, ERROR_FAILED,
-                     "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"",
-                     tablespace->path, mapped);
+    error_set(problem, ERROR_FAILED,
+              "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
+              mapped);
+    return error_detail(problem, "WAL holds the source's path: recovery must start after it.");
 }
 
 static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
@@ -102,5 +103,7 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
     error_set(&hazard->error, ERROR_FAILED,
               "\"full_page_writes\" must be enabled in the source server"); /* contract */
     error_detail(&hazard->error, "It was off in the WAL that the rewound target would replay.");
+    if (!state->control.checkpoint.full_page_writes)
+        error_hint(&hazard->error, "Set full_page_writes = on in the source's configuration.");
     return true;
 }

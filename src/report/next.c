@@ -52,8 +52,8 @@ static void add_slot_steps(Report *report)
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
             add_step(report,
                      "The target will use the replication slot \"%s\" of the source, %s: SELECT "
-                     "pg_create_physical_replication_slot(%s); the source must have WAL from %s "
-                     "on.",
+                     "pg_create_physical_replication_slot(%s, true); the source must have WAL from "
+                     "%s on.",
                      slot->name,
                      strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                          : "which must exist there",
@@ -75,17 +75,24 @@ static void add_slot_steps(Report *report)
 static void add_make_standby(Report *report)
 {
     const NextStart *next = report->next_start;
+    const char *by_hand = next->recovery_conf ? "create recovery.conf with standby_mode = on, "
+                                                "primary_conninfo and recovery_target_timeline = "
+                                                "latest"
+                          : next->has_source  ? "create standby.signal, and check that "
+                                                "primary_conninfo names the source"
+                                              : "create standby.signal and set primary_conninfo";
 
-    add_step(
-        report,
-        "Before the server starts make it a standby of the source: %s, or run %s again with "
-        "--write-recovery-conf; otherwise it diverges again.",
-        next->recovery_conf ? "create recovery.conf with standby_mode = on, primary_conninfo and "
-                              "recovery_target_timeline = latest"
-        : next->has_source  ? "create standby.signal, and check that primary_conninfo names the "
-                              "source"
-                            : "create standby.signal and set primary_conninfo",
-        log_program_name());
+    if (report->dry_run && report->rewind_needed)
+        add_step(report,
+                 "After this rewind the server would open for writing and diverge again: add "
+                 "--write-recovery-conf (with --source-server), or before the server starts %s.",
+                 by_hand);
+    else
+        add_step(report,
+                 "Before the server starts make it a standby of the source: %s, or run %s again "
+                 "with --write-recovery-conf (and --source-server); otherwise it opens for writing "
+                 "and diverges again.",
+                 by_hand, log_program_name());
 }
 
 static void add_start(Report *report)
@@ -132,8 +139,12 @@ void report_next_steps(Report *report)
                  next->stop_setting);
     add_slot_steps(report);
     if (report->dry_run && report->rewind_needed)
+    {
+        if (!next->standby && next->manager == NULL)
+            add_make_standby(report);
         add_step(report, "This was a dry run, nothing was changed: run the same command without "
                          "--dry-run.");
+    }
     else
         add_start(report);
 }

@@ -52,6 +52,8 @@ static const char *size_text(uint64_t bytes, char out[SIZE_TEXT_SIZE])
     double value = (double) bytes;
     size_t unit = 0;
 
+    if (bytes == 1)
+        return "1 byte";
     while (value >= 1024 && unit + 1 < sizeof(units) / sizeof(units[0]))
     {
         value /= 1024;
@@ -135,11 +137,6 @@ static bool is_worth_showing(const LostRelation *relation)
            ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
 }
 
-static const char *plural_end(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
 static void text_touched(Lost *lost, Buffer *text)
 {
     size_t count, shown = 0;
@@ -153,8 +150,8 @@ static void text_touched(Lost *lost, Buffer *text)
     for (size_t i = 0; i < shown && i < SHOWN_MAX; i++)
         text_row(text, i == 0 ? "most touched" : "", "%s: %llu transaction%s, %llu record%s",
                  sorted[i]->name, (unsigned long long) sorted[i]->transactions,
-                 plural_end(sorted[i]->transactions), (unsigned long long) sorted[i]->records,
-                 plural_end(sorted[i]->records));
+                 plural(sorted[i]->transactions), (unsigned long long) sorted[i]->records,
+                 plural(sorted[i]->records));
     if (shown > SHOWN_MAX)
         text_row(text, "", "and %zu more", shown - SHOWN_MAX);
     free(sorted);
@@ -330,7 +327,7 @@ static void text_removed(const Report *report, bool done, Buffer *text)
         const PlanRemoved *removed = &report->removed[i];
 
         snprintf(label, sizeof(label), "%llu file%s, %s", (unsigned long long) removed->file_count,
-                 removed->file_count == 1 ? "" : "s", size_text(removed->bytes, size));
+                 plural(removed->file_count), size_text(removed->bytes, size));
         text_row(text, label, "%s", removed->path);
     }
     if (report->removed_count > SHOWN_MAX)

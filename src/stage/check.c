@@ -425,8 +425,8 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
     }
     if (ok && check.problems > 0)
     {
-        ok = error_set(error, ERROR_FAILED, "target cannot be rewound as it is: %zu %s",
-                       check.problems, check.problems == 1 ? "problem" : "problems");
+        ok = error_set(error, ERROR_FAILED, "target cannot be rewound as it is: %zu problem%s",
+                       check.problems, plural(check.problems));
         error_detail(error, "Nothing was changed in the target.");
     }
     free(check.space);

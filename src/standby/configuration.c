@@ -11,6 +11,7 @@
 
 #define CONFIGURATION_PATH "postgresql.conf"
 #define ALTER_SYSTEM_PATH "postgresql.auto.conf"
+#define DEBIAN_ROOT "/etc/postgresql"
 #define LINKS_MAX 40 /* as the kernel */
 
 /* ---- files as they are in the target ---- */
@@ -125,6 +126,57 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
         settings_read(&settings, reader, path);
     settings_read(&settings, reader, ALTER_SYSTEM_PATH);
     return settings;
+}
+
+/* Is that the main configuration file of a server whose data directory is this one? */
+static bool configures_target(const Configuration *configuration, const char *file)
+{
+    const Configuration candidate = {configuration->directory, file, configuration->arena};
+    const SettingsReader reader = configuration_reader(&candidate);
+    Settings settings = {.arena = configuration->arena};
+    const char *directory;
+    Place named, target;
+    Error ignored;
+    bool found;
+
+    settings_read(&settings, &reader, file);
+    directory = settings_value(&settings, "data_directory");
+    return directory != NULL && directory[0] == '/' &&
+           place_find(directory, &named, &found, &ignored) && found &&
+           place_find(configuration->directory, &target, &found, &ignored) && found &&
+           place_same(&named, &target);
+}
+
+const char *configuration_find_file(const Configuration *configuration, int major)
+{
+    const char *root = getenv("PG_CLUSTER_CONF_ROOT");
+    const char *const *names;
+    const char *of_version, *result = NULL;
+    char path[PATH_SIZE];
+    struct stat status;
+    Error ignored;
+    bool found;
+    size_t count;
+
+    if (configuration->config_file != NULL || !join_path(configuration, CONFIGURATION_PATH, path) ||
+        !file_lstat(path, &status, &found, &ignored) || found)
+        return configuration->config_file;
+    if (root == NULL || root[0] != '/')
+        root = DEBIAN_ROOT;
+    of_version = arena_printf(configuration->arena, "%s/%d", root, major);
+    list_directory((void *) configuration, of_version, configuration->arena, &names, &count);
+    for (size_t i = 0; i < count; i++)
+    {
+        const char *file =
+            arena_printf(configuration->arena, "%s/%s/" CONFIGURATION_PATH, of_version, names[i]);
+
+        if (!configures_target(configuration, file))
+            continue;
+        if (result != NULL)
+            return NULL;
+        result = file;
+    }
+    return result;
 }
 
 static Settings read_settings_of_target(const Configuration *configuration)

@@ -16,9 +16,17 @@
 typedef struct Configuration
 {
     const char *directory;   /* the target's data directory */
-    const char *config_file; /* --config-file, or NULL */
+    const char *config_file; /* Target.config_file */
     Arena *arena;            /* gets all that the functions below return */
 } Configuration;
+
+/*
+ * config_file itself if it is set. Otherwise, for a data directory without postgresql.conf, where
+ * Debian's postgresql-common keeps it: /etc/postgresql/MAJOR/CLUSTER/postgresql.conf, of whichever
+ * cluster names exactly this data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place
+ * of /etc/postgresql, as for postgresql-common. NULL: there is none, or more than one.
+ */
+const char *configuration_find_file(const Configuration *configuration, int major);
 
 #define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
 

@@ -113,6 +113,21 @@ bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segm
     return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
 }
 
+bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    if (!stream->is_targets)
+        return false;
+    wal_stream_segment_name(stream, segment, name);
+    return error_hint(
+        error,
+        "Put an undamaged copy of segment \"%s\" into the target's pg_wal (an archive "
+        "may have one), or compare all blocks with --compare, which needs none of "
+        "the target's WAL.",
+        name);
+}
+
 /* Does WAL that belongs after `end` begin in this segment? Older WAL, left by a server that
  * restarted at `end`, links to less. */
 static bool wal_goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
@@ -156,8 +171,11 @@ static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
     if (end->missing)
         error_missing_wal(stream, end->missing_timeline, broken, error);
     else
+    {
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
                   lsn_shown(chain, chain->next_lsn, lsn), name, end->reason);
+        error_damaged_wal(stream, broken, error);
+    }
     return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
 }
 
@@ -387,9 +405,15 @@ static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *fa
         return error_detail(error, "could not find previous WAL record at %s", text); /* contract */
     }
     if (reason == NULL)
-        return error_set(error, ERROR_FAILED, "could not find previous WAL record at %s", text);
-    return error_set(error, ERROR_FAILED, "could not find previous WAL record at %s: %s", text,
-                     reason); /* contract */
+        error_set(error, ERROR_FAILED, "could not find previous WAL record at %s", text);
+    else
+        error_set(error, ERROR_FAILED, "could not find previous WAL record at %s: %s", text,
+                  reason); /* contract */
+    return error_damaged_wal(chain->stream,
+                             facts != NULL && facts->end == WAL_SEGMENT_INVALID
+                                 ? wal_segment_of(&chain->stream->shape, facts->invalid_lsn)
+                                 : lowest,
+                             error);
 }
 
 /* Must the chain's first record be after this segment's last one, and is it? */

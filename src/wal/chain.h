@@ -76,4 +76,8 @@ bool chain_first_is_partial(const Chain *chain);
 /* Set the error for a segment that is nowhere. Returns false. */
 bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
 
+/* Add a hint to an error about WAL that cannot be read: which segment has to be replaced, if it is
+ * the target's. False. */
+bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error);
+
 #endif

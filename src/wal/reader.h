@@ -43,6 +43,7 @@ typedef struct WalStream
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
     WalMissing missing; /* error_missing_in_archive; NULL: a message with the segment's name */
+    bool is_targets;    /* for the hint of error_damaged_wal */
 } WalStream;
 
 /* Return false with error set to stop. The record and what it points to live during the call. */

@@ -173,11 +173,13 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
             return error_detail(error, "could not read WAL record at %s",
                                 lsn_text(stream->shape.version, lsn, text)); /* contract */
         }
-        return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
-                         lsn_text(stream->shape.version, lsn, text), facts.reason); /* contract */
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
+                  lsn_text(stream->shape.version, lsn, text), facts.reason); /* contract */
+        return error_damaged_wal(stream, wal_segment_of(&stream->shape, facts.invalid_lsn), error);
     }
-    return error_set(error, ERROR_FAILED, "could not read WAL record at %s",
-                     lsn_text(stream->shape.version, lsn, text)); /* contract */
+    error_set(error, ERROR_FAILED, "could not read WAL record at %s",
+              lsn_text(stream->shape.version, lsn, text)); /* contract */
+    return error_damaged_wal(stream, wal_segment_of(&stream->shape, lsn), error);
 }
 
 bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)

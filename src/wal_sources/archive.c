@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "cluster/prerequisites.h"
 #include "format/page.h"
 #include "io/file.h"
 #include "wal_sources/compressed.h"
@@ -788,7 +789,9 @@ bool error_missing_in_archive(void *context, Timeline timeline, uint64_t segment
         error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
     if (!damaged)
         list_missing(archive, &wanted, error);
-    if (archive->options.restore_command == NULL)
+    if (archive->options.restore_command != NULL)
+        error_hint_compare(error);
+    else
         error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
                           "--restore-command, or --restore-target-wal for the target's own "
                           "\"restore_command\". --compare needs none of them.");

@@ -95,6 +95,7 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
                                      .history = &clusters->target_history,
                                      .open = archive_open,
                                      .missing = error_missing_in_archive,
+                                     .is_targets = true,
                                      .context = target_wal->archive};
     return true;
 }

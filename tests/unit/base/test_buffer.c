@@ -91,6 +91,23 @@ static void test_buffer_grows_and_formats(void **state)
     assert_true(buffer.bytes == NULL);
 }
 
+static void test_words_of_a_shell(void **state)
+{
+    Buffer buffer = {0};
+
+    (void) state;
+    buffer_append_word(&buffer, "/var/lib/postgresql/15/main");
+    buffer_append_u8(&buffer, ' ');
+    buffer_append_word(&buffer, "");
+    buffer_append_u8(&buffer, ' ');
+    buffer_append_word(&buffer, "/a b/it's");
+    assert_string_equal(buffer_string(&buffer), "/var/lib/postgresql/15/main '' '/a b/it'\\''s'");
+    buffer_free(&buffer);
+    assert_string_equal(plural(1), "");
+    assert_string_equal(plural(0), "s");
+    assert_string_equal(plural(2), "s");
+}
+
 static void test_load_undoes_store(void **state)
 {
     uint8_t bytes[8];
@@ -112,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_a_huge_size_does_not_wrap),
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_buffer_grows_and_formats),
+        cmocka_unit_test(test_words_of_a_shell),
         cmocka_unit_test(test_load_undoes_store),
     };
 

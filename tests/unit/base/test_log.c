@@ -60,14 +60,17 @@ static void test_an_error_has_its_detail_and_hint(void **state)
     error_set(&error, ERROR_FAILED, "first\n\tsecond\n");
     error_detail(&error, "One.");
     error_detail(&error, "Two.");
-    error_hint(&error, "Try.");
+    error_hint(&error, "Try:\n    SELECT 1;");
+    error_hint(&error, "Then.");
     capture_begin();
     log_error(&error);
     assert_string_equal(capture_end(), "pg_rewind: error: first\n"
                                        "\tsecond\n"
                                        "pg_rewind: detail: One.\n"
                                        "pg_rewind: detail: Two.\n"
-                                       "pg_rewind: hint: Try.\n");
+                                       "pg_rewind: hint: Try:\n"
+                                       "    SELECT 1;\n"
+                                       "pg_rewind: hint: Then.\n");
 }
 
 static void test_debug_and_progress_messages_are_off_by_default(void **state)

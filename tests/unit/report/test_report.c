@@ -432,9 +432,10 @@ static void test_next_steps(void **state)
     report.wal_needed_from = 0x5000000;
     report_next_steps(&report);
     assert_int_equal(report.step_count, 2);
-    assert_non_null(strstr(report.steps[0],
-                           "SELECT pg_create_physical_replication_slot('it''s'); the source must "
-                           "have WAL from 0/5000000 on."));
+    assert_non_null(
+        strstr(report.steps[0],
+               "SELECT pg_create_physical_replication_slot('it''s', true); the source must "
+               "have WAL from 0/5000000 on."));
     assert_string_equal(report.steps[1],
                         "Start the server: it replays the source's WAL and follows it.");
     report_text(&report, 0, &text);
@@ -459,7 +460,13 @@ static void test_next_steps(void **state)
     next.stop_setting = NULL;
     report.dry_run = true;
     report_next_steps(&report);
-    assert_non_null(strstr(report.steps[0], "This was a dry run"));
+    assert_int_equal(report.step_count, 2);
+    assert_non_null(strstr(report.steps[0], "the server would open for writing and diverge again"));
+    assert_non_null(strstr(report.steps[0], "create standby.signal and set primary_conninfo"));
+    assert_non_null(strstr(report.steps[1], "This was a dry run"));
+    next.standby = true;
+    report_next_steps(&report);
+    assert_int_equal(report.step_count, 1);
     report.resumed = true;
     report_next_steps(&report);
     assert_non_null(strstr(report.steps[0], "finishes the interrupted"));

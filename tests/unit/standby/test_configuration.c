@@ -61,6 +61,41 @@ static void test_config_file(void **state)
     assert_null(settings_value(&settings, "port"));
 }
 
+/* Debian's: found by its data_directory, which must be this target, of this major version. */
+static void test_file_outside(void **state)
+{
+    char text[512], root[512], expected[1024];
+    Configuration configuration = {target_directory, NULL, arena};
+
+    (void) state;
+    assert_non_null(getcwd(root, sizeof(root)));
+    strcat(root, "/etc");
+    assert_int_equal(setenv("PG_CLUSTER_CONF_ROOT", root, 1), 0);
+    assert_null(configuration_find_file(&configuration, 15));
+    assert_int_equal(system("mkdir -p etc/15/other etc/15/ours/conf.d etc/15/relative etc/16/main"),
+                     0);
+    snprintf(text, sizeof(text), "data_directory = '%s/'\n", target_directory);
+    put_text("etc/16/main/postgresql.conf", text);
+    put_text("etc/15/other/postgresql.conf", "data_directory = '/nowhere'\n");
+    put_text("etc/15/relative/postgresql.conf", "data_directory = 'target'\n");
+    assert_null(configuration_find_file(&configuration, 15));
+
+    put_text("etc/15/ours/postgresql.conf", "data_directory = '/nowhere'\ninclude_dir 'conf.d'\n");
+    put_text("etc/15/ours/conf.d/place.conf", text);
+    snprintf(expected, sizeof(expected), "%s/15/ours/postgresql.conf", root);
+    assert_string_equal(configuration_find_file(&configuration, 15), expected);
+    configuration.config_file = "other.conf";
+    assert_string_equal(configuration_find_file(&configuration, 15), "other.conf");
+    configuration.config_file = NULL;
+
+    put_text("target/postgresql.conf", "");
+    assert_null(configuration_find_file(&configuration, 15));
+    assert_int_equal(unlink("target/postgresql.conf"), 0);
+    put_text("etc/15/other/postgresql.conf", text);
+    assert_null(configuration_find_file(&configuration, 15));
+    unsetenv("PG_CLUSTER_CONF_ROOT");
+}
+
 static void test_named_files(void **state)
 {
     const Configuration configuration = {target_directory, NULL, arena};
@@ -128,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_settings, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_config_file, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_file_outside, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_named_files, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_log_directory, make_directories, remove_directories),
     };

@@ -287,7 +287,9 @@ static void test_a_restore_command(void **state)
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
                                "Missing: " NAME(4) ". Older ones may be needed as well.");
-    assert_string_equal(error_hint_text(&error), "");
+    assert_string_equal(error_hint_text(&error),
+                        "Compare all blocks instead with --compare, which needs none of the "
+                        "target's WAL.");
 
     Buffer log = {0};
     assert_true(file_read_all(path_of("data/log"), 1000, &log, NULL, &error));
