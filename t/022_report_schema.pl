@@ -69,10 +69,13 @@ each_version(sub {
     # The source is another cluster, for the target that says so.
     my $other = $target->copy('other');
     patch_control($other, 0, pack('Q<', 7000000000000000001));
+    my $made_over = $target->copy('made_over');
+    patch_segment_size($made_over, 64 * 1024 * 1024);
 
     reports('dry run', $target, $source, 0, 'would_rewind', options => ['-n']);
-    reports('another cluster', $other, $source, 3, 'impossible');
-    reports('another cluster dry', $other, $source, 3, 'impossible', options => ['-n']);
+    reports('another cluster', $other, $source, 1, 'failed');
+    reports('another format', $made_over, $source, 3, 'impossible');
+    reports('another format dry', $made_over, $source, 3, 'impossible', options => ['-n']);
     my $many = reports('no command', $target, $source, 1, 'failed', options => [ '-c', '--bindir=/nonexistent' ]);
     ok($many->{divergence}, 'what does not depend on that was looked at');
     my $copy = $target->copy('copy');

@@ -82,6 +82,7 @@ static void json_errors(Json *json, const Report *report)
         json_string(json, "message", error->message);
         json_string(json, "detail", null_if_empty(error_detail_text(error)));
         json_string(json, "hint", null_if_empty(error_hint_text(error)));
+        json_string(json, "remedy", error_remedy_name(error));
         json_close(json, '}');
     }
     json_close(json, ']');
