@@ -7,8 +7,8 @@ use lib 't/lib';
 use Fcntl ':flock';
 use File::Basename qw(dirname);
 use JSON::PP ();
-use Time::HiRes ();
 use RewindTest;
+use RewindTest::DebianCluster;
 use RewindTest::Guide;
 use RewindTest::Tree;
 
@@ -30,7 +30,7 @@ sub checks
     is("$text->{status} $json->{status}", "$status $status", "$name: status $status") or diag($text->{stdout} . $text->{stderr});
     is($text->{stderr} . $json->{stderr}, '', "$name: nothing else is said");
     is_same_tree(tree($node), $before, "$name: the node is as it was") if defined $before;
-    is(join('', grep { /^\d/ && m{ /} && !m{ run /bin/sh$} } split /^/, slurp($log)), '', "$name: no call changes a file anywhere");
+    is(join('', grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} } split /^/, slurp($log)), '', "$name: no call changes a file anywhere");
     unlink $log;
 
     my $file = work_dir() . "/check" . @documents . '.json';
@@ -100,11 +100,53 @@ sub checks_running
     return;
 }
 
+# Lines of pg_hba.conf, and what is said about them.
+sub checks_access
+{
+    my ($primary, $standby, $role) = @_;
+    my $path = $primary->path('pg_hba.conf');
+    my $saved = slurp($path);
+    for my $case (
+        [ "local all all trust\n",                                        'warning', qr/rewind: yes, by line 1; for replication: no/ ],
+        [ "# all\nlocal replication $role trust\nhost postgres, x y,+z 0/0 md5", 'ok', qr/rewind: perhaps, by line 3 .*; for replication: yes, by line 2/ ],
+        [ qq(local "replication",template1 all trust\nlocal all all reject), 'warning', qr/rewind: no; for replication: no/ ],
+        [ qq(local "postgres" "$role" trust # replication\ninclude x\n),   'unknown', qr/rewind: yes, by line 1; for replication: no.* It includes/ ])
+    {
+        my ($lines, $state, $text) = @$case;
+        spew($path, $lines);
+        my $finding = checks($lines, $primary, 0, source_of($standby, $role))->{finding}{pg_hba};
+        is($finding->{state}, $state, 'what is not let in is found');
+        like($finding->{text}, $text, 'and named');
+        like($finding->{remedy}, qr/^hostssl  replication  $role  /m, 'with the line to add') if $text =~ /replication: no/;
+    }
+    spew($path, $saved);
+    return;
+}
+
+# One timeline, two histories: bytes tell.
+sub checks_equal_timelines
+{
+    my ($source) = @_;
+    my $twin = $source->stop->copy('twin');
+    $_->start->sql('CREATE TABLE of_this_one AS SELECT 1 AS a; CHECKPOINT') for $twin, $source;
+    $twin->stop;
+    $source->sql("SELECT pg_switch_wal(); CHECKPOINT");
+    is(checks('one timeline, two histories', $twin, 0, source_of($source, 'postgres'))->{verdict}{state}, 'needed', 'a rewind is needed');
+    my $from = checks('from a directory', $twin, 0, '--source-pgdata=' . $source->stop->data);
+    is("$from->{verdict}{state} $from->{source}", 'needed ' . $source->data, 'likewise');
+
+    my $killed = rewind($twin, $source, kind => 'directory', fault => 'kill:unlink@*/ballast');
+    isnt($killed->{signal}, 0, 'a rewind is killed after its commit');
+    like(checks('an interrupted rewind', $twin, 1)->{finding}{target}{text}, qr/^A rewind of this node /, 'is told');
+    $twin->discard;
+    $source->start;
+    return;
+}
+
 sub checks_stopped
 {
     my ($source, $target, $role) = @_;
     my $version = $target->version;
-    my $began = Time::HiRes::time();
     my $needed = checks('stopped and diverged', $target, 0, source_of($source, $role));
     is($needed->{verdict}{state}, 'needed', 'a rewind is needed');
     like($needed->{verdict}{dry_run_adds}, qr/which blocks/, 'what a dry run adds');
@@ -150,20 +192,36 @@ sub checks_short_wal
     my $compare = checks('the same with --compare', $target, 0, source_of($source, 'postgres'), '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
-    for my $option ("--wal-archive=$archive", "--restore-command=cp $archive/%f %p")
+    append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ], $target->version > 11 ? [ '-c', '-B', $target->bindir ] : ())
     {
-        my $archived = checks($option, $target, 0, source_of($source, 'postgres'), $option);
+        my $archived = checks("@$option", $target, 0, source_of($source, 'postgres'), @$option);
         is($archived->{verdict}{state}, 'needed', 'the archive has it');
         like($archived->{finding}{wal_reach}{text}, qr/pg_wal lacks segment $name/, 'and that is told');
+        is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
     }
     must_run([ 'gzip', "$archive/$name" ]);
     is(checks('compressed', $target, 0, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
     must_run([ 'truncate', '-s', '1000', "$archive/$name.gz" ]);
-    is(checks('cut off', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'not what is damaged');
+    is(checks('damaged', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'what is damaged is not');
+    spew("$archive/$name", 'x' x 1000);
+    is(checks("too short: $_", $target, 1, source_of($source, 'postgres'), $_)->{verdict}{state}, 'not possible', 'nor what is too short')
+        for "--wal-archive=$archive", "--restore-command=cp $archive/%f %p";
+    must_run([ 'truncate', '-s', '1M', "$archive/$name" ]);
+    is(checks('something else', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
     must_run([ 'mv', (grep { /[0-9A-F]{24}$/ } glob($target->path('pg_wal/*'))), $archive ]);
     is(checks('no WAL', $target, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not possible', 'none of it is there');
     is(checks('all in the archive', $target, 0, source_of($source, 'postgres'), "--restore-command=cp $archive/%f %p")->{verdict}{state}, 'needed',
         'the histories say so');
+    return;
+}
+
+# The server was told where its configuration is, when it started.
+sub checks_debian
+{
+    my $cluster = RewindTest::DebianCluster->new('check')->start;
+    my $said = checks('configuration outside', $cluster, 0)->{finding}{configuration};
+    like("$said->{state} $said->{text}", qr{^ok Outside the data directory.*/etc/15/\S+/postgresql\.conf"}, 'it is found');
     return;
 }
 
@@ -191,6 +249,7 @@ each_version(sub {
     $target->sql($common . ($version < 11 ? '' : join '', map { "GRANT EXECUTE ON FUNCTION $_ TO rewinder;" } @functions));
     my $source = $target->standby('source');
     checks_running($target, $source, $role);
+    checks_access($target, $source, $role) if $version == 18;
 
     $source->stop;
     my $unneeded = checks('not diverged', $source, 0, source_of($target, $role));
@@ -202,16 +261,21 @@ each_version(sub {
     $target->stop;
     checks_stopped($source, $target, $role);
 
+    symlink('/nonexistent', $target->path('pg_tblspc/99999')) or die;
+    like(checks('a tablespace that is gone', $target, 1)->{finding}{tablespaces}{text}, qr{pg_tblspc/99999}, 'it is named');
+    unlink $target->path('pg_tblspc/99999');
     chmod 0500, $target->path('base');
     my $closed = checks('a directory that cannot be written to', $target, 1);
     like($closed->{finding}{files}{text}, qr/"base": Permission denied/, 'it is named');
     chmod 0700, $target->path('base');
 
+    checks_equal_timelines($source) if $version == 18;
     if ($version > 10)
     {
         checks_short_wal($source, $target);
         RewindTest::Cluster::discard_all();
         checks_without_hints($version);
+        checks_debian() if $version == 15;
     }
     my $nowhere = run([ rewind_argv(work_dir() . '/nowhere', '--check', '--report=json') ]);
     my $said = JSON::PP->new->utf8->decode($nowhere->{stdout});

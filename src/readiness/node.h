@@ -30,8 +30,9 @@ typedef struct Node
     const char *role;            /* by which the source was reached; NULL: not known */
     const char *database;        /* in which the grants are looked for */
     bool role_is_enough;         /* it may read the source's files */
-    bool source_has_needed;      /* the source has the segment of needed_from */
-    bool lacks_wal;              /* that segment is nowhere */
+    Lsn common_end;              /* WAL that ends up to here may come from the source, which has
+                                    it; LSN_INVALID: none */
+    bool lacks_wal;              /* a segment of it is nowhere */
     Lsn needed_from;             /* WAL from here on is needed for a rewind now */
 } Node;
 

@@ -40,36 +40,52 @@ static bool is_the_segment(const Question *question, uint64_t size, const char *
     return false;
 }
 
-/* NAME, NAME.gz and so on in --wal-archive. */
+/* Is the file at path, which is there, the segment? *how says so. */
+static bool file_has_it(Question *question, Compression compression, const char *path, int fd,
+                        const char **how)
+{
+    const Node *node = question->node;
+    const char *why;
+    uint64_t size;
+    Error error;
+
+    if (!compressed_expand(compression, fd, path, question->fd, question->path,
+                           node->clusters.shape.segment_size, &size, &error))
+        *how = arena_printf(node->arena, "%s.", error.message);
+    else if (!is_the_segment(question, size, &why))
+        *how = arena_printf(node->arena, "\"%s\" is not it: %s.", path, why);
+    else
+    {
+        *how = arena_printf(node->arena, "\"%s\" has it.", path);
+        return true;
+    }
+    return false;
+}
+
+/* NAME, NAME.gz and so on in --wal-archive: the first that is there. */
 static ArchiveAnswer ask_directory(Question *question, const char **how)
 {
     const Node *node = question->node;
     const char *directory = node->options->wal_archive;
-    const uint32_t limit = node->clusters.shape.segment_size;
 
     for (Compression compression = 0; compression < COMPRESSION_COUNT; compression++)
     {
         const char *path = arena_printf(node->arena, "%s/%s%s", directory, question->name,
                                         compression_suffix(compression));
-        const char *why = "";
-        uint64_t size = 0;
-        bool found;
+        bool found, has;
         Error error;
         int fd;
 
-        if (file_open_read(path, &fd, &found, &error) && !found)
+        if (!file_open_read(path, &fd, &found, &error))
+        {
+            *how = arena_printf(node->arena, "%s.", error.message);
+            return ARCHIVE_LACKS;
+        }
+        if (!found)
             continue;
-        if (fd >= 0 && !compressed_expand(compression, fd, path, question->fd, question->path,
-                                          limit, &size, &error))
-            *how = arena_printf(node->arena, "%s.", error.message);
-        else if (fd < 0)
-            *how = arena_printf(node->arena, "%s.", error.message);
-        else if (is_the_segment(question, size, &why))
-            *how = arena_printf(node->arena, "\"%s\" has it.", path);
-        else
-            *how = arena_printf(node->arena, "\"%s\" is not it: %s.", path, why);
+        has = file_has_it(question, compression, path, fd, how);
         file_close(fd);
-        return why[0] == '\0' && size == limit ? ARCHIVE_HAS : ARCHIVE_LACKS;
+        return has ? ARCHIVE_HAS : ARCHIVE_LACKS;
     }
     *how = arena_printf(node->arena, "\"%s\" does not have it.", directory);
     return ARCHIVE_LACKS;
@@ -128,7 +144,8 @@ ArchiveAnswer node_ask_archive(const Node *node, uint64_t segment, const char **
     }
     if (node->options->wal_archive != NULL)
         answer = ask_directory(&question, how);
-    if (answer != ARCHIVE_HAS && node->restore_command != NULL)
+    if (answer != ARCHIVE_HAS && node->restore_command != NULL &&
+        file_truncate(question.fd, question.path, 0, &error))
         answer = ask_command(&question, how);
     file_close(question.fd);
     return answer;

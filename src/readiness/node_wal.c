@@ -312,6 +312,7 @@ static void add_lack(Node *node, const char *name, const Asked *asked)
                   asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
+/* pg_wal has all from the oldest segment on. What comes right before it may be this node's own. */
 static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *asked)
 {
     const WalShape *shape = &node->clusters.shape;
@@ -329,20 +330,21 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
                       lsn_text(shape->version, node->needed_from, to));
         return;
     }
-    wal_stream_segment_name(&stream, needed, name);
-    if (node->source_has_needed)
+    wal_stream_segment_name(&stream, oldest - 1, name);
+    if (begin <= node->common_end)
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "pg_wal lacks segment %s; the source has it, and gives it.", name);
         return;
     }
-    asked->segment = needed;
-    asked->answer = node_ask_archive(node, needed, &asked->how);
+    asked->segment = oldest - 1;
+    asked->answer = node_ask_archive(node, asked->segment, &asked->how);
     if (asked->answer == ARCHIVE_HAS)
-        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "pg_wal lacks segment %s: %s Whether it has all that follow only a dry run "
-                      "shows.",
-                      name, asked->how);
+        readiness_add(
+            node->readiness, "wal_reach", FINDING_OK, NULL,
+            "pg_wal lacks segment %s: %s Whether it has all that are older and needed only "
+            "a dry run shows.",
+            name, asked->how);
     else
         add_lack(node, name, asked);
 }

@@ -106,7 +106,8 @@ static bool look_at_target(Node *node)
     {
         readiness_add(readiness, "target", FINDING_PROBLEM,
                       "Run the same pg_rewind command again: it no longer needs the source.",
-                      "A rewind of this node was interrupted and must be finished first.");
+                      "A rewind of this node is under way, or was interrupted and must be finished "
+                      "first.");
         return false;
     }
     readiness->version = control->version->major;

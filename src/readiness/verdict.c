@@ -18,6 +18,7 @@
 
 #include <stdarg.h>
 
+#define NO_SCRATCH "/proc/self/none" /* is not there, and cannot be made */
 #define READ_BACK_BYTES_MAX                                                                        \
     (1024ull * 1024 * 1024) /* in search of a checkpoint: about a second                           \
                              */
@@ -25,7 +26,8 @@
 static const char dry_run_of_rewind[] =
     "whether the WAL before the divergence is the same byte by byte (it may be earlier), which "
     "blocks "
-    "and files change, what is lost, whether each file can be replaced, and the exact space.";
+    "and files change, what is lost, whether settings were switched in between, whether each file "
+    "can be replaced, and the exact space.";
 static const char dry_run_of_nothing[] =
     "whether all WAL since the last checkpoint is the same byte by byte.";
 
@@ -39,6 +41,7 @@ typedef struct Pair
     Lsn target_end;
     Lsn divergence;     /* the latest that is possible */
     bool same_timeline; /* so far */
+    bool compared;      /* bytes before the target's end are the source's */
     size_t reasons;
 } Pair;
 
@@ -82,6 +85,18 @@ static void take_problem(void *context, const Error *problem)
 
 /* ---- The target's end ---- */
 
+/* A recovery from a base backup that has not reached the backup's end; of an exclusive one, whose
+ * label a crashed primary has as well, only the dry run tells. */
+static bool is_inconsistent(const Target *target)
+{
+    const Control *control = &target->control;
+
+    return control->backup_end_required ||
+           (target->label_of_base_backup &&
+            !(target->label_is_exclusive && control->state == STATE_IN_PRODUCTION)) ||
+           (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID);
+}
+
 /* As find_target_end of divergence.c: from a record that is known to be there. */
 static bool find_end(Pair *pair, Error *error)
 {
@@ -96,6 +111,13 @@ static bool find_end(Pair *pair, Error *error)
     bool missing, result;
     Lsn last;
 
+    if (is_inconsistent(target))
+    {
+        scan_destroy(scan);
+        error_set(error, ERROR_FAILED, "target is not consistent");
+        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
+        return error_hint_compare(error);
+    }
     result = scan_forward(scan, from, &pair->target_end, &last, &missing, reason, error);
     if (result &&
         (pair->target_end == from || pair->target_end < target->control.min_recovery_point))
@@ -205,7 +227,7 @@ static void look_at_source_wal(Pair *pair)
                       "The source no longer has segment %s, with which replay begins: it must be "
                       "here or in an archive.",
                       name);
-    node->source_has_needed = found && end <= pair->divergence;
+    node->common_end = found ? pair->divergence : LSN_INVALID;
 }
 
 /* ---- The verdict ---- */
@@ -220,8 +242,9 @@ static bool is_content(void *context, Lsn lsn, bool *no_content, Error *error)
     return true;
 }
 
-/* One timeline number may be two histories: the target's last segment must be the source's. */
-static bool compare_last_segment(Pair *pair, bool *differs, Error *error)
+/* One timeline number may be two histories: the target's last segment must be the source's. The
+ * divergence moves where it is not. */
+static bool compare_last_segment(Pair *pair, Error *error)
 {
     const Clusters *clusters = &pair->node->clusters;
     const WalStream own = node_wal_stream(pair->node);
@@ -236,7 +259,7 @@ static bool compare_last_segment(Pair *pair, bool *differs, Error *error)
 
     if (!wal_compare(&sides, from, pair->target_end, &comparison, error))
         return false;
-    *differs = comparison.differs;
+    pair->compared = comparison.equal_from < comparison.lsn;
     if (comparison.differs)
         pair->divergence = comparison.lsn;
     return true;
@@ -265,11 +288,16 @@ static void judge_unneeded(Pair *pair)
     Node *node = pair->node;
     char end[LSN_TEXT_SIZE];
 
-    decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
+    decide(node,
+           pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
+           : pair->compared  ? VERDICT_NOT_NEEDED
+                             : VERDICT_UNKNOWN,
            "This node's WAL ends at %s, in the source's history.%s",
            lsn_text(node->clusters.shape.version, pair->target_end, end),
            pair->reasons > 0 ? " It would fail all the same:"
-                             : " It can follow the source as it is.");
+           : pair->compared  ? " It can follow the source as it is."
+                             : " But the source no longer has the WAL before that, so whether it "
+                               "is the same is not known.");
 }
 
 /* The segment with the last checkpoint is not in pg_wal, so no WAL of this node is read. */
@@ -293,7 +321,6 @@ static bool judge_by_wal(Pair *pair, Error *error)
 {
     const Clusters *clusters = &pair->node->clusters;
     const SourcePosition *position = &pair->state.position;
-    bool differs = false;
     size_t common;
     Lsn latest;
 
@@ -324,9 +351,9 @@ static bool judge_by_wal(Pair *pair, Error *error)
             return true;
         }
     }
-    if (pair->target_end <= pair->divergence && !compare_last_segment(pair, &differs, error))
+    if (pair->target_end <= pair->divergence && !compare_last_segment(pair, error))
         return false;
-    if (pair->target_end > pair->divergence || differs)
+    if (pair->target_end > pair->divergence)
         return judge_needed(pair, error);
     judge_unneeded(pair);
     return true;
@@ -345,7 +372,7 @@ static bool find_histories(Pair *pair, Error *error)
     if (!source->operations->position(source, &state->control, &state->position, error))
         return false;
     pair->source_wal =
-        source_wal_create(&options, clusters, &state->control, NULL, NULL, node->arena);
+        source_wal_create(&options, clusters, &state->control, NULL, NO_SCRATCH, node->arena);
     return histories_read(node->options, node->own_wal, state->position.timeline, node->arena,
                           clusters, error) &&
            (source->is_server ||
