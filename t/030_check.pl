@@ -94,7 +94,7 @@ sub checks_running
 
     my $alone = checks('without a source', $primary, 0);
     is(join(' ', sort keys %{ $alone->{unseen} }),
-        'archive source_extensions source_full_page_writes source_replication source_role source_wal_level verdict', 'what was not looked at is named');
+        'archive source_extensions source_full_page_writes source_replication source_role source_system source_wal source_wal_level verdict', 'what was not looked at is named');
     like($alone->{finding}{wal_reach}{text}, qr/^pg_wal reaches back to /, 'how far back WAL reaches');
     return;
 }

@@ -428,6 +428,15 @@ static void look_at_system(Pair *pair)
                       (unsigned long long) target->system_identifier);
 }
 
+/* The source that was open to questions does not answer any more, or will not do. */
+static void give_up_source(Node *node, const Error *error)
+{
+    if (node->readiness->running)
+        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, error);
+    else
+        give_up(node, error);
+}
+
 static void judge_with_source(Node *node)
 {
     Pair pair = {.node = node};
@@ -436,39 +445,44 @@ static void judge_with_source(Node *node)
 
     node->readiness->source = arena_strdup(node->arena, source->description);
     if (!source->operations->read_control(source, &pair.state.control, &error))
-        give_up(node, &error);
-    else
     {
-        look_at_system(&pair);
-        if (!node->readiness->running)
-            judge_stopped(&pair);
+        give_up_source(node, &error);
+        return;
     }
+    look_at_system(&pair);
+    if (!node->readiness->running)
+        judge_stopped(&pair);
 }
 
 void node_judge(Node *node)
 {
+    Readiness *readiness = node->readiness;
+    const Options *options = node->options;
+    const char *unasked =
+        options->source_server == NULL && options->source_directory == NULL ? "no source is named"
+        : options->source_server != NULL && !node->role_is_enough ? "the source could not be asked"
+                                                                  : NULL;
     Error error;
 
     node->needed_from = node->clusters.target.control.checkpoint.redo;
-    if (node->options->source_server == NULL && node->options->source_directory == NULL)
+    if (readiness->running)
+        readiness_leave_out(readiness, "verdict", "the target's server is running");
+    else if (options->source_server == NULL && options->source_directory == NULL)
+        readiness_leave_out(readiness, "verdict", unasked);
+    else if (unasked != NULL)
+        decide(node, VERDICT_UNKNOWN, "The source could not be asked: see the findings.");
+    if (unasked != NULL)
     {
-        readiness_leave_out(node->readiness, "verdict", "no source is named");
+        readiness_leave_out(readiness, "source_system", unasked);
+        readiness_leave_out(readiness, "source_wal", unasked);
         return;
     }
-    if (node->readiness->running)
-        readiness_leave_out(node->readiness, "verdict", "the target's server is running");
-    if (node->options->source_server != NULL && !node->role_is_enough)
-    {
-        if (!node->readiness->running)
-            decide(node, VERDICT_UNKNOWN, "The source could not be asked: see the findings.");
-        return;
-    }
+    if (readiness->running)
+        readiness_leave_out(readiness, "source_wal", "what is needed depends on the divergence");
     if (open_named_source(node, &node->clusters.source, &error))
         judge_with_source(node);
-    else if (!node->readiness->running)
-        give_up(node, &error);
     else
-        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
+        give_up_source(node, &error);
     source_close(node->clusters.source);
     node->clusters.source = NULL;
 }
