@@ -85,16 +85,19 @@ static void take_problem(void *context, const Error *problem)
 
 /* ---- The target's end ---- */
 
-/* A recovery from a base backup that has not reached the backup's end; of an exclusive one, whose
- * label a crashed primary has as well, only the dry run tells. */
+/* A recovery from a base backup that has not reached the backup's end. */
 static bool is_inconsistent(const Target *target)
 {
     const Control *control = &target->control;
 
-    return control->backup_end_required ||
-           (target->label_of_base_backup &&
-            !(target->label_is_exclusive && control->state == STATE_IN_PRODUCTION)) ||
+    return control->backup_end_required || target->label_of_base_backup ||
            (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID);
+}
+
+/* A crashed primary has the label of an exclusive backup (10 to 14) as a copy of it has. */
+static bool may_have_crashed_in_backup(const Target *target)
+{
+    return target->label_is_exclusive && target->control.state == STATE_IN_PRODUCTION;
 }
 
 /* As find_target_end of divergence.c: from a record that is known to be there. */
@@ -111,7 +114,7 @@ static bool find_end(Pair *pair, Error *error)
     bool missing, result;
     Lsn last;
 
-    if (is_inconsistent(target))
+    if (is_inconsistent(target) && !may_have_crashed_in_backup(target))
     {
         scan_destroy(scan);
         error_set(error, ERROR_FAILED, "target is not consistent");
@@ -321,6 +324,7 @@ static bool judge_by_wal(Pair *pair, Error *error)
 {
     const Clusters *clusters = &pair->node->clusters;
     const SourcePosition *position = &pair->state.position;
+    const Target *target = &clusters->target;
     size_t common;
     Lsn latest;
 
@@ -331,14 +335,20 @@ static bool judge_by_wal(Pair *pair, Error *error)
                   "target cluster's timelines"); /* contract */
         return error_hint_compare(error);
     }
-    if (!node_has_segment(
-            pair->node, wal_segment_of(&clusters->shape, clusters->target.control.checkpoint_lsn)))
+    if (!node_has_segment(pair->node,
+                          wal_segment_of(&clusters->shape, target->control.checkpoint_lsn)))
     {
         judge_without_wal(pair);
         return true;
     }
     if (!find_end(pair, error))
         return false;
+    if (may_have_crashed_in_backup(target) && !target->has_own_pid_file)
+    {
+        decide(pair->node, VERDICT_UNKNOWN,
+               "It crashed during an exclusive backup, or is a copy made by one: --dry-run tells.");
+        return true;
+    }
     pair->same_timeline = latest == LSN_INVALID;
     pair->divergence = pair->same_timeline || pair->target_end < latest ? pair->target_end : latest;
     if (position->end < pair->divergence)
@@ -395,6 +405,8 @@ static void judge_stopped(Pair *pair)
                "With --compare all blocks are compared, whether the histories diverge or not.");
     else if (!find_histories(pair, &error) || !judge_by_wal(pair, &error))
         give_up(node, &error);
+    else if (pair->reasons > 0)
+        node->readiness->verdict.state = VERDICT_NOT_POSSIBLE;
     source_wal_destroy(pair->source_wal);
 }
 
