@@ -235,6 +235,10 @@ sub checks_without_hints
     like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/, 'what to do for the next time');
     is_shown('Hints off', $off) if $version == 18;
     is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state}, 'needed', 'with --compare it is');
+    $target->start(settings => { wal_level => 'minimal', max_wal_senders => 0, full_page_writes => 'off', wal_log_hints => 'on' })->stop;
+    my $minimal = checks('minimal WAL', $target, 1);
+    is(in_state($minimal, 'problem') . ', ' . in_state($minimal, 'warning'), 'wal_level, full_page_writes', 'settings are found where they are off');
+    like($minimal->{finding}{hints_logged}{text}, qr{^wal_log_hints is on, at least since [0-9A-F]+/[0-9A-F]+\.$}, 'and since when hints are logged');
     # Exit status 1: the next time it could not be rewound.
     is(checks('hints off, not diverged', $standby, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not needed', 'nothing is needed now');
     return;
