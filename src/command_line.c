@@ -509,9 +509,31 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
     return true;
 }
 
+/* --check changes nothing: options that ask for a change by name contradict it. The others say
+ * which rewind is meant. */
+static bool check_options_of_check(const Options *options, Error *error)
+{
+    const struct
+    {
+        bool given;
+        const char *name;
+    } others[] = {
+        {options->rejoin, "--rejoin"},
+        {options->checkpoint, "--checkpoint"},
+        {options->create_slot, "--create-slot"},
+        {options->save_diverged_wal != NULL, "--save-diverged-wal"},
+    };
+
+    for (size_t i = 0; options->check && i < sizeof(others) / sizeof(others[0]); i++)
+        if (others[i].given)
+            return error_set(error, ERROR_USAGE,
+                             "--check changes nothing: it cannot be used with %s", others[i].name);
+    return true;
+}
+
 static bool check_options(const Options *options, const char *extra_argument, Error *error)
 {
-    if (options->source_server == NULL && options->source_directory == NULL)
+    if (options->source_server == NULL && options->source_directory == NULL && !options->check)
         return error_set(error, ERROR_USAGE,
                          "no source specified (--source-pgdata or --source-server)"); /* contract */
     if (options->source_server != NULL && options->source_directory != NULL)
@@ -525,6 +547,8 @@ static bool check_options(const Options *options, const char *extra_argument, Er
         return error_set(error, ERROR_USAGE,
                          "no source server information (--source-server) specified for "
                          "--write-recovery-conf"); /* contract */
+    if (!check_options_of_check(options, error))
+        return false;
     if (options->checkpoint && options->source_server == NULL)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");

@@ -14,6 +14,7 @@
 #include "io/file.h"
 #include "io/place.h"
 #include "io/supervise.h"
+#include "readiness/readiness.h"
 #include "report/report.h"
 
 #include <stdio.h>
@@ -36,7 +37,8 @@ typedef struct Work
 static bool open_report(const Command *command, ReportFile *report_file, Error *error)
 {
     *report_file = (ReportFile){0};
-    return (command->report_file == NULL && command->report_format == REPORT_NONE) ||
+    return (command->report_file == NULL && command->report_format == REPORT_NONE &&
+            !command->options.check) ||
            report_file_open(report_file, command->report_file, &command->options, error);
 }
 
@@ -155,6 +157,24 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     return status;
 }
 
+/* --check: all that is said goes where a report goes. */
+static int check(const Command *command, ReportFile *report_file)
+{
+    FILE *stream = report_file->stream;
+    Readiness readiness;
+    bool ready;
+
+    readiness_find(&command->options, &readiness);
+    ready = readiness_is_ready(&readiness);
+    if (command->report_format == REPORT_JSON)
+        readiness_print_json(&readiness, stream);
+    else
+        readiness_print_text(&readiness, stream);
+    report_file_close(report_file, !ferror(stream));
+    readiness_free(&readiness);
+    return ready ? STATUS_DONE : STATUS_FAILED;
+}
+
 /*
  * A manager that takes the death of one process for the end of all may have put another directory
  * in the place of the target, such as a base backup: that is not to be touched.
@@ -192,7 +212,8 @@ static int do_command(void *context, bool last)
         log_error(&error);
         return STATUS_FAILED;
     }
-    status = run(command, &report_file, last);
+    status =
+        command->options.check ? check(command, &report_file) : run(command, &report_file, last);
     if (connection_attempts_go_on())
     {
         fflush(NULL);
@@ -225,7 +246,7 @@ int main(int argc, char **argv)
     if (!place_find(command->options.target, &work.target_place, &work.target_found, &error))
         work.target_found = false;
     work.target_birth = place_birth(command->options.target);
-    /* A dry run leaves nothing to be finished. */
-    return supervise(command->options.dry_run ? 0 : command->retries, do_command, &work,
-                     STATUS_UNFINISHED);
+    /* A dry run leaves nothing to be finished, a check neither. */
+    return supervise(command->options.dry_run || command->options.check ? 0 : command->retries,
+                     do_command, &work, STATUS_UNFINISHED);
 }

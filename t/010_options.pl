@@ -92,6 +92,10 @@ subtest 'what is missing or does not go together, in the order of checks' => sub
         "pg_rewind: error: no source server information (--source-server) specified for --write-recovery-conf\n$try", @complete, '-R', 'extra');
     refused('a checkpoint of a directory',
         "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete, '--checkpoint', 'extra');
+    refused("a check and $_->[0]", "pg_rewind: error: --check changes nothing: it cannot be used with $_->[0]\n$try", '-D', $nowhere,
+        '--source-server=x', '--check', @$_)
+        for [ '--save-diverged-wal', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ];
+    refused('a check of nothing', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", '--check');
     refused('extra argument',
         qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
         'more');
@@ -108,6 +112,7 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('argument too many',
         "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
     refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
+    refused('a check with a value', "$program: option '--check' doesn't allow an argument\n$try", '--check=now');
     refused('a checkpoint with a value',
         "$program: option '--checkpoint' doesn't allow an argument\n$try", '--checkpoint=now');
     like(pg_rewind('--source')->{stderr},
@@ -169,6 +174,15 @@ subtest 'forms' => sub {
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));
+};
+
+subtest 'a check needs no source, and says what it finds on stdout' => sub {
+    for my $options ([], [ @source, '-n' ], [ '--source-server=x', qw(-R -c --compare --wal-archive=x --restore-command=x) ])
+    {
+        my $result = pg_rewind('-D', $nowhere, '--check', @$options);
+        is("$result->{status} $result->{stderr}", '1 ', "--check @$options: exit status 1, empty stderr");
+        like($result->{stdout}, qr{^"\Q$nowhere\E": not ready for a rewind\n\nproblem  target .*No such\s}s, 'the finding');
+    }
 };
 
 subtest 'the state of the target is said after the error' => sub {

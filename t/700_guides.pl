@@ -175,6 +175,7 @@ my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15
 my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md);
 my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');
 $of_a_manager{'installing.md'} = 1;    # by tests/package.sh
+$of_a_manager{'check.md'} = 1;         # by t/030_check.pl
 my @pages = grep { !$of_a_manager{$_} } map { m{([^/]+)$} } glob("$docs/*.md");
 is(join(' ', sort grep { !$guides{$_} && !$without_commands{$_} } @pages), '', 'each page is tested');
 is(join(' ', sort grep { !$guides{$_} && blocks_of(slurp("$docs/$_")) } @pages), '', 'there are no commands in the others');

@@ -85,7 +85,7 @@ make_work()
     mkdir "$work/bin" "$work/run"
     cp "${PG_REWIND:-$checkout/build/pg_rewind}" "$work/bin/pg_rewind"
     cp -r "$checkout/t" "$work/t"
-    cp "$checkout/tests/report_is_valid.py" "$checkout/docs/report.schema.json" "$work/bin/"
+    cp "$checkout/tests/report_is_valid.py" "$checkout/docs/report.schema.json" "$checkout/docs/check.schema.json" "$work/bin/"
     mkdir "$work/bin/docs"
     cp "$checkout"/docs/*.md "$work/bin/docs/"
     chmod -R a+rX "$work"

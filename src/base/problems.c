@@ -25,7 +25,9 @@ void problems_add(Problems *problems, const Error *problem)
 {
     const ErrorKind kind = error_worst_kind(problem);
 
-    if (problem->kind != ERROR_REPORTED)
+    if (problems->take != NULL)
+        problems->take(problems->context, problem);
+    else if (problem->kind != ERROR_REPORTED)
         log_error(problem);
     problems->count++;
     if (severity_of(kind) > severity_of(problems->worst))

@@ -11,11 +11,13 @@
 
 typedef struct Problems
 {
+    void (*take)(void *context, const Error *problem); /* NULL: it is printed */
+    void *context;
     size_t count;
     ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
 } Problems;
 
-/* Print the problem, unless that was done, and count it. */
+/* Print the problem, unless that was done, or hand it to `take`; count it. */
 void problems_add(Problems *problems, const Error *problem);
 
 /* Are there none? Else the error of the worst kind, which is printed already. */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -92,6 +93,15 @@ bool file_create(const char *path, int *fd, Error *error)
     *fd = open_retrying(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
+    return true;
+}
+
+bool file_in_memory(int *fd, char *path, Error *error)
+{
+    *fd = memfd_create("pg_rewind", MFD_CLOEXEC);
+    if (*fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not create a file in memory");
+    snprintf(path, FILE_MEMORY_PATH_SIZE, "/proc/%ld/fd/%d", (long) getpid(), *fd);
     return true;
 }
 

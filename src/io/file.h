@@ -42,6 +42,11 @@ MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 /* Create or open without truncation, for writing and reading. */
 MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
 
+/* A file that lies in memory alone, and is gone when fd is closed. path, of FILE_MEMORY_PATH_SIZE
+ * bytes: by which programs that we run can write it. */
+#define FILE_MEMORY_PATH_SIZE 64
+MUST_CHECK bool file_in_memory(int *fd, char *path, Error *error);
+
 /* Close; fd may be -1. Errors are ignored: a file that was written is synced before, where that
  * matters. */
 void file_close(int fd);

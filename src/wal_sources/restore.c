@@ -14,6 +14,7 @@
 #define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
+#define DESCRIPTION_SIZE 256
 #define TRIES_MAX 6
 #define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
 
@@ -87,7 +88,7 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
     *ended_well = false;
     for (int tries = 1; result; tries++)
     {
-        char what[256];
+        char what[DESCRIPTION_SIZE];
 
         result =
             file_remove(path, error) && process_shell(buffer_string(&command), &wait_status, error);
@@ -105,6 +106,21 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
             pause *= 2;
         }
     }
+    buffer_free(&command);
+    *ended_well = result && wait_status == 0;
+    return result;
+}
+
+bool restore_try(const RestoreCommand *restore, const char *name, const char *path,
+                 bool *ended_well, char *what, Error *error)
+{
+    Buffer command = {0};
+    int wait_status = 0;
+    const bool result = build_command(restore, name, path, &command, error) &&
+                        process_shell(buffer_string(&command), &wait_status, error);
+
+    if (result)
+        process_describe(wait_status, what, DESCRIPTION_SIZE);
     buffer_free(&command);
     *ended_well = result && wait_status == 0;
     return result;

@@ -29,4 +29,9 @@ typedef struct RestoreCommand
 MUST_CHECK bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
                             bool *ended_well, Error *error);
 
+/* Have the command write it once, whatever is at `path`; not tried again. what (256 bytes) says how
+ * it ended. */
+MUST_CHECK bool restore_try(const RestoreCommand *restore, const char *name, const char *path,
+                            bool *ended_well, char *what, Error *error);
+
 #endif

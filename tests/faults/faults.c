@@ -500,7 +500,14 @@ int close(int fd)
     REAL(int, close, int);
 
     if (fd >= 0 && fd < FD_MAX)
+    {
         fd_handle[fd] = 0;
+        /* The number may become that of a file in memory, which has no path. */
+        pthread_mutex_lock(&lock);
+        free(fd_path[fd]);
+        fd_path[fd] = NULL;
+        pthread_mutex_unlock(&lock);
+    }
     return real(fd);
 }
 

@@ -1,0 +1,510 @@
+/*
+ * Is a rewind of a stopped target to this source needed, not needed, or not possible? Answered from
+ * the histories, both ends of WAL, and the WAL between the divergence and the checkpoint before it.
+ * What the target wrote after the divergence is not read, no file is listed, and nothing fetched.
+ */
+#include "readiness/node.h"
+
+#include "apply/apply.h"
+#include "base/log.h"
+#include "cluster/prerequisites.h"
+#include "divergence/divergence.h"
+#include "divergence/wal_comparison.h"
+#include "wal/scan.h"
+#include "wal_sources/histories.h"
+#include "wal_sources/source_directory_end.h"
+#include "wal_sources/source_wal.h"
+#include "wal_sources/target_wal.h"
+
+#include <stdarg.h>
+
+#define NO_SCRATCH "/proc/self/none" /* is not there, and cannot be made */
+#define READ_BACK_BYTES_MAX                                                                        \
+    (1024ull * 1024 * 1024) /* in search of a checkpoint: about a second                           \
+                             */
+
+static const char dry_run_of_rewind[] =
+    "whether the WAL before the divergence is the same byte by byte (it may be earlier), which "
+    "blocks "
+    "and files change, what is lost, whether settings were switched in between, whether each file "
+    "can be replaced, and the exact space.";
+static const char dry_run_of_nothing[] =
+    "whether all WAL since the last checkpoint is the same byte by byte.";
+
+/* What is known of the pair. */
+typedef struct Pair
+{
+    Node *node;
+    SourceState state;
+    Problems problems;
+    SourceWal *source_wal;
+    Lsn target_end;
+    Lsn divergence;     /* the latest that is possible */
+    bool same_timeline; /* so far */
+    bool compared;      /* bytes before the target's end are the source's */
+    size_t reasons;
+} Pair;
+
+static void PRINTF_LIKE(3, 4) decide(Node *node, VerdictState state, const char *format, ...)
+{
+    Verdict *verdict = &node->readiness->verdict;
+    Buffer text = {0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vprintf(&text, format, arguments);
+    va_end(arguments);
+    verdict->state = state;
+    verdict->text = arena_strdup(node->arena, buffer_string(&text));
+    if (state == VERDICT_NEEDED)
+        verdict->dry_run_adds = dry_run_of_rewind;
+    else if (state == VERDICT_NOT_NEEDED)
+        verdict->dry_run_adds = dry_run_of_nothing;
+    else
+        verdict->dry_run_adds = NULL;
+    buffer_free(&text);
+}
+
+static void give_up(Node *node, const Error *error)
+{
+    readiness_add_reason(node->readiness, error);
+    if (error->kind == ERROR_RETRY)
+        decide(node, VERDICT_UNKNOWN, "The source could not be asked:");
+    else
+        decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
+}
+
+/* Problems' take. */
+static void take_problem(void *context, const Error *problem)
+{
+    Pair *pair = context;
+
+    readiness_add_reason(pair->node->readiness, problem);
+    pair->reasons++;
+}
+
+/* ---- The target's end ---- */
+
+/* A recovery from a base backup that has not reached the backup's end. */
+static bool is_inconsistent(const Target *target)
+{
+    const Control *control = &target->control;
+
+    return control->backup_end_required || target->label_of_base_backup ||
+           (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID);
+}
+
+/* A crashed primary has the label of an exclusive backup (10 to 14) as a copy of it has. */
+static bool may_have_crashed_in_backup(const Target *target)
+{
+    return target->label_is_exclusive && target->control.state == STATE_IN_PRODUCTION;
+}
+
+/* As find_target_end of divergence.c: from a record that is known to be there. */
+static bool find_end(Pair *pair, Error *error)
+{
+    const Node *node = pair->node;
+    const Target *target = &node->clusters.target;
+    const WalStream stream = node_wal_stream(node);
+    const Lsn from = wal_skip_header(&node->clusters.shape, target->has_backup_label
+                                                                ? target->label_redo
+                                                                : target->control.checkpoint_lsn);
+    WalScan *scan = scan_create(&stream, 1, from);
+    char text[LSN_TEXT_SIZE], reason[256];
+    bool missing, result;
+    Lsn last;
+
+    if (is_inconsistent(target) && !may_have_crashed_in_backup(target))
+    {
+        scan_destroy(scan);
+        error_set(error, ERROR_FAILED, "target is not consistent");
+        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
+        return error_hint_compare(error);
+    }
+    result = scan_forward(scan, from, &pair->target_end, &last, &missing, reason, error);
+    if (result &&
+        (pair->target_end == from || pair->target_end < target->control.min_recovery_point))
+    {
+        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+                  lsn_text(node->clusters.shape.version, pair->target_end, text), reason);
+        error_hint_compare(error);
+        result = false;
+    }
+    scan_destroy(scan);
+    return result;
+}
+
+/* ---- The last checkpoint before the divergence ---- */
+
+typedef struct CheckpointSearch
+{
+    const Version *version;
+    Lsn before, not_after;
+    Lsn redo; /* of the last one; LSN_INVALID: none yet */
+} CheckpointSearch;
+
+/* A WalVisitor. */
+static bool note_earlier_checkpoint(void *context, const WalRecord *record, Error *error)
+{
+    CheckpointSearch *search = context;
+    WalEvent event;
+
+    (void) error;
+    if (record->rmgr == RM_XLOG && record->lsn < search->before &&
+        record->lsn <= search->not_after &&
+        walrecord_event(search->version, record, &event, NULL) &&
+        event.kind == WAL_EVENT_CHECKPOINT)
+        search->redo = event.checkpoint.redo;
+    return true;
+}
+
+/* Back from the divergence, segment by segment. needed_from is its redo, or where WAL is missing.
+ */
+static bool find_common_redo(Pair *pair, Error *error)
+{
+    Node *node = pair->node;
+    const WalShape *shape = &node->clusters.shape;
+    const Control *control = &node->clusters.target.control;
+    const WalStream stream = node_wal_stream(node);
+    const uint64_t segments_max = READ_BACK_BYTES_MAX / shape->segment_size;
+    CheckpointSearch search = {.version = shape->version,
+                               .before = pair->divergence,
+                               .not_after = control->checkpoint_lsn};
+    uint64_t segment = wal_segment_before(shape, pair->divergence);
+
+    for (uint64_t count = 0; count < segments_max && segment > 0; count++, segment--)
+    {
+        WalSegmentFacts facts;
+
+        node->needed_from = wal_segment_start(shape, segment);
+        if (!node_has_segment(node, segment))
+            return true;
+        if (!wal_read_segment(&stream, segment, LSN_INVALID, note_earlier_checkpoint, &search,
+                              &facts, error))
+            return false;
+        if (search.redo == LSN_INVALID)
+            continue;
+        node->needed_from = search.redo;
+        return true;
+    }
+    return true;
+}
+
+/* A FetchDelivery. */
+static bool note_found(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
+{
+    bool *found = context;
+
+    (void) index;
+    (void) error;
+    *found = bytes != NULL && size > 0;
+    return true;
+}
+
+/* Has the source the WAL that will be replayed? It may be what this node lacks, too. */
+static void look_at_source_wal(Pair *pair)
+{
+    Node *node = pair->node;
+    const Clusters *clusters = &node->clusters;
+    const WalShape *shape = &clusters->shape;
+    const uint64_t segment = wal_segment_of(shape, node->needed_from);
+    const Lsn start = wal_segment_start(shape, segment), end = start + shape->segment_size;
+    char name[WAL_NAME_SIZE];
+    FetchRequest request = {.size = WAL_LONG_HEADER_SIZE};
+    bool found = false;
+    Error error;
+
+    wal_segment_name(shape, history_timeline_of_segment(&clusters->source_history, start, end),
+                     segment, name);
+    request.path = arena_printf(node->arena, "pg_wal/%s", name);
+    if (!clusters->source->operations->fetch(clusters->source, 0, &request, 1, note_found, &found,
+                                             &error))
+        readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
+    else if (found)
+        readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
+                      "The source has segment %s, from which on its WAL is replayed.", name);
+    else
+        readiness_add(node->readiness, "source_wal", FINDING_WARNING,
+                      "Name an archive that has it: --wal-archive, --restore-command or -c; or "
+                      "try --late-start.",
+                      "The source no longer has segment %s, with which replay begins: it must be "
+                      "here or in an archive.",
+                      name);
+    node->common_end = found ? pair->divergence : LSN_INVALID;
+}
+
+/* ---- The verdict ---- */
+
+/* A WalSides' is_no_content: not looked for. */
+static bool is_content(void *context, Lsn lsn, bool *no_content, Error *error)
+{
+    (void) context;
+    (void) lsn;
+    (void) error;
+    *no_content = false;
+    return true;
+}
+
+/* One timeline number may be two histories: the target's last segment must be the source's. The
+ * divergence moves where it is not. */
+static bool compare_last_segment(Pair *pair, Error *error)
+{
+    const Clusters *clusters = &pair->node->clusters;
+    const WalStream own = node_wal_stream(pair->node);
+    const WalSides sides = {.target = &own,
+                            .source = clusters->source,
+                            .source_history = &clusters->source_history,
+                            .workers = 1,
+                            .is_no_content = is_content};
+    const Lsn from =
+        wal_segment_start(&clusters->shape, wal_segment_before(&clusters->shape, pair->target_end));
+    WalComparison comparison;
+
+    if (!wal_compare(&sides, from, pair->target_end, &comparison, error))
+        return false;
+    pair->compared = comparison.equal_from < comparison.lsn;
+    if (comparison.differs)
+        pair->divergence = comparison.lsn;
+    return true;
+}
+
+static bool judge_needed(Pair *pair, Error *error)
+{
+    Node *node = pair->node;
+    const Version *version = node->clusters.shape.version;
+    char divergence[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+
+    prerequisites_check_hints(&node->clusters, &pair->problems);
+    if (!find_common_redo(pair, error))
+        return false;
+    look_at_source_wal(pair);
+    decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
+           "The histories diverge at %s at the latest; this node's WAL goes on to %s.%s",
+           lsn_text(version, pair->divergence, divergence),
+           lsn_text(version, pair->target_end, end),
+           pair->reasons > 0 ? " A rewind would fail:" : "");
+    return true;
+}
+
+static void judge_unneeded(Pair *pair)
+{
+    Node *node = pair->node;
+    char end[LSN_TEXT_SIZE];
+
+    decide(node,
+           pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
+           : pair->compared  ? VERDICT_NOT_NEEDED
+                             : VERDICT_UNKNOWN,
+           "This node's WAL ends at %s, in the source's history.%s",
+           lsn_text(node->clusters.shape.version, pair->target_end, end),
+           pair->reasons > 0 ? " It would fail all the same:"
+           : pair->compared  ? " It can follow the source as it is."
+                             : " But the source no longer has the WAL before that, so whether it "
+                               "is the same is not known.");
+}
+
+/* The segment with the last checkpoint is not in pg_wal, so no WAL of this node is read. */
+static void judge_without_wal(Pair *pair)
+{
+    Node *node = pair->node;
+    const bool certain = divergence_is_certain(&node->clusters);
+
+    if (certain)
+        prerequisites_check_hints(&node->clusters, &pair->problems);
+    decide(node,
+           !certain            ? VERDICT_UNKNOWN
+           : pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
+                               : VERDICT_NEEDED,
+           "The segment with this node's last checkpoint is not in pg_wal.%s",
+           certain ? " The history files alone show that it has diverged."
+                   : " Where its WAL ends is not known.");
+}
+
+static bool judge_by_wal(Pair *pair, Error *error)
+{
+    const Clusters *clusters = &pair->node->clusters;
+    const SourcePosition *position = &pair->state.position;
+    const Target *target = &clusters->target;
+    size_t common;
+    Lsn latest;
+
+    if (!history_common(&clusters->source_history, &clusters->target_history, &common, &latest))
+    {
+        error_set(error, ERROR_FAILED,
+                  "could not find common ancestor of the source and "
+                  "target cluster's timelines"); /* contract */
+        return error_hint_compare(error);
+    }
+    if (!node_has_segment(pair->node,
+                          wal_segment_of(&clusters->shape, target->control.checkpoint_lsn)))
+    {
+        judge_without_wal(pair);
+        return true;
+    }
+    if (!find_end(pair, error))
+        return false;
+    if (may_have_crashed_in_backup(target) && !target->has_own_pid_file)
+    {
+        decide(pair->node, VERDICT_UNKNOWN,
+               "It crashed during an exclusive backup, or is a copy made by one: --dry-run tells.");
+        return true;
+    }
+    pair->same_timeline = latest == LSN_INVALID;
+    pair->divergence = pair->same_timeline || pair->target_end < latest ? pair->target_end : latest;
+    if (position->end < pair->divergence)
+    {
+        pair->divergence = position->end;
+        if (pair->same_timeline && position->in_recovery)
+        {
+            decide(pair->node, VERDICT_UNKNOWN,
+                   "The source is a standby that has not received all WAL that this node has.");
+            return true;
+        }
+    }
+    if (pair->target_end <= pair->divergence && !compare_last_segment(pair, error))
+        return false;
+    if (pair->target_end > pair->divergence)
+        return judge_needed(pair, error);
+    judge_unneeded(pair);
+    return true;
+}
+
+/* Both histories, and where the source stands. */
+static bool find_histories(Pair *pair, Error *error)
+{
+    Node *node = pair->node;
+    Clusters *clusters = &node->clusters;
+    SourceState *state = &pair->state;
+    Source *source = clusters->source;
+    Options options = *node->options;
+
+    options.wal_archive = NULL; /* what comes from there would be written to a directory */
+    if (!source->operations->position(source, &state->control, &state->position, error))
+        return false;
+    pair->source_wal =
+        source_wal_create(&options, clusters, &state->control, NULL, NO_SCRATCH, node->arena);
+    return histories_read(node->options, node->own_wal, state->position.timeline, node->arena,
+                          clusters, error) &&
+           (source->is_server ||
+            source_directory_find_end(clusters, source_wal_archive(pair->source_wal), node->arena,
+                                      state, error));
+}
+
+/* Of a stopped target. */
+static void judge_stopped(Pair *pair)
+{
+    Node *node = pair->node;
+    const Options *options = node->options;
+    Error error;
+
+    pair->problems = (Problems){.take = take_problem, .context = pair};
+    if (!prerequisites_check(&node->clusters, &pair->state, options, &pair->problems))
+        decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
+    else if (options->compare)
+        decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
+               "With --compare all blocks are compared, whether the histories diverge or not.");
+    else if (!find_histories(pair, &error) || !judge_by_wal(pair, &error))
+        give_up(node, &error);
+    else if (pair->reasons > 0)
+        node->readiness->verdict.state = VERDICT_NOT_POSSIBLE;
+    source_wal_destroy(pair->source_wal);
+}
+
+static bool open_named_source(const Node *node, Source **source, Error *error)
+{
+    const Options *options = node->options;
+
+    if (options->source_server != NULL)
+        return source_server_open(options->source_server, options->retry_timeout_seconds,
+                                  options->max_rate, source, error);
+    return source_directory_open(options->source_directory, options->max_rate, source, error);
+}
+
+/* A running node: is the source of its cluster at all? */
+static void look_at_system(Pair *pair)
+{
+    const Control *source = &pair->state.control;
+    const Control *target = &pair->node->clusters.target.control;
+
+    if (source->system_identifier == target->system_identifier)
+        readiness_add(pair->node->readiness, "source_system", FINDING_OK, NULL,
+                      "Source and target are one cluster (system identifier %llu).",
+                      (unsigned long long) target->system_identifier);
+    else
+        readiness_add(pair->node->readiness, "source_system", FINDING_PROBLEM,
+                      "Look at -D and at --source-server or --source-pgdata: one of them names "
+                      "another cluster.",
+                      "Source and target are different clusters: system identifier of the source "
+                      "%llu, of the target %llu.",
+                      (unsigned long long) source->system_identifier,
+                      (unsigned long long) target->system_identifier);
+}
+
+/* The source that was open to questions does not answer any more, or will not do. */
+static void give_up_source(Node *node, const Error *error)
+{
+    if (node->readiness->running)
+        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, error);
+    else
+        give_up(node, error);
+}
+
+static void judge_with_source(Node *node)
+{
+    Pair pair = {.node = node};
+    Source *source = node->clusters.source;
+    Error error;
+
+    node->readiness->source = arena_strdup(node->arena, source->description);
+    if (!source->operations->read_control(source, &pair.state.control, &error))
+    {
+        give_up_source(node, &error);
+        return;
+    }
+    look_at_system(&pair);
+    if (!node->readiness->running)
+        judge_stopped(&pair);
+}
+
+void node_judge(Node *node)
+{
+    Readiness *readiness = node->readiness;
+    const Options *options = node->options;
+    const char *unasked =
+        options->source_server == NULL && options->source_directory == NULL ? "no source is named"
+        : options->source_server != NULL && !node->role_is_enough ? "the source could not be asked"
+                                                                  : NULL;
+    Error error;
+
+    node->needed_from = node->clusters.target.control.checkpoint.redo;
+    if (readiness->running)
+        readiness_leave_out(readiness, "verdict", "the target's server is running");
+    else if (options->source_server == NULL && options->source_directory == NULL)
+        readiness_leave_out(readiness, "verdict", unasked);
+    else if (unasked != NULL)
+        decide(node, VERDICT_UNKNOWN, "The source could not be asked: see the findings.");
+    if (unasked != NULL)
+    {
+        readiness_leave_out(readiness, "source_system", unasked);
+        readiness_leave_out(readiness, "source_wal", unasked);
+        return;
+    }
+    if (readiness->running)
+        readiness_leave_out(readiness, "source_wal", "what is needed depends on the divergence");
+    if (open_named_source(node, &node->clusters.source, &error))
+        judge_with_source(node);
+    else
+        give_up_source(node, &error);
+    source_close(node->clusters.source);
+    node->clusters.source = NULL;
+}
+
+void node_judge_again(Node *node)
+{
+    Verdict *verdict = &node->readiness->verdict;
+
+    if (node->lacks_wal && !node->options->compare &&
+        (verdict->state == VERDICT_NEEDED || verdict->state == VERDICT_UNKNOWN))
+        decide(node, VERDICT_NOT_POSSIBLE, "%s WAL that it needs is missing: see wal_reach.",
+               verdict->text);
+}

@@ -1,0 +1,288 @@
+# --check tells whether a node could be rewound, of a running primary or standby, or a stopped directory, with and without a source.
+# It writes nothing and takes no lock. The pages of docs/check.md show what comes.  (Invariants 1, 6, 10.)
+
+use strict;
+use warnings;
+use lib 't/lib';
+use Fcntl ':flock';
+use File::Basename qw(dirname);
+use JSON::PP ();
+use RewindTest;
+use RewindTest::DebianCluster;
+use RewindTest::Guide;
+use RewindTest::Tree;
+
+my $tools = dirname($ENV{PG_REWIND});
+my (@documents, $page);
+
+# Run it as text and as JSON; each must end so. Returns what the JSON says, by names, and the text.
+sub checks
+{
+    my ($name, $node, $status, @options) = @_;
+    my $before = $node->is_running ? undef : tree($node);
+    open(my $lock, '<', $node->data) or die;
+    flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
+    my $log = work_dir() . '/calls';
+    my $text = run([ rewind_argv($node->data, '--check', @options) ]);
+    my $json = run([ rewind_argv($node->data, '--check', '--report=json', @options) ],
+        env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_LOG => $log });
+    close $lock;
+    is("$text->{status} $json->{status}", "$status $status", "$name: status $status") or diag($text->{stdout} . $text->{stderr});
+    is($text->{stderr} . $json->{stderr}, '', "$name: nothing else is said");
+    is_same_tree(tree($node), $before, "$name: the node is as it was") if defined $before;
+    is(join('', grep { /^\d/ && m{ /} && !m{ run \S+/(?:sh|postgres)$} } split /^/, slurp($log)), '', "$name: no call changes a file anywhere");
+    unlink $log;
+
+    my $file = work_dir() . "/check" . @documents . '.json';
+    spew($file, $json->{stdout});
+    push @documents, $file;
+    my $said = JSON::PP->new->utf8->decode($json->{stdout});
+    my %finding = map { $_->{name} => $_ } reverse @{ $said->{findings} };
+    my %unseen = map { $_->{name} => $_->{why} } @{ $said->{not_looked_at} };
+    return { %$said, finding => \%finding, unseen => \%unseen, shown => $text->{stdout} };
+}
+
+# Names of the findings in this state, sorted.
+sub in_state
+{
+    my ($said, $state) = @_;
+    my %seen = map { $_->{name} => 1 } grep { $_->{state} eq $state } @{ $said->{findings} };
+    return join ' ', sort keys %seen;
+}
+
+# As docs/check.md shows it, but for places, numbers, where lines are broken, and what a rewind's own errors say in detail.
+sub plain
+{
+    my ($text) = @_;
+    $text =~ s/^ {4}\S.*\n(?: {11}\S.*\n)*//mg;
+    $text =~ s{"/[^"]*"}{"PATH"}g;
+    $text =~ s/\b[0-9A-F]{24}\b|\b[0-9A-F]+\/[0-9A-F]+\b|\d+/N/g;
+    return $text =~ s/\s+/ /gr =~ s/^ | $//gr;
+}
+
+sub is_shown
+{
+    my ($name, $said) = @_;
+    my ($block) = $page =~ /^## \Q$name\E\n.*?^```text\n(.*?)^```$/ms;
+    ok(defined $block, "docs/check.md shows \"$name\"") or return;
+    is(plain($said->{shown}), plain($block), "docs/check.md: $name") or diag($said->{shown});
+    return;
+}
+
+my $common = <<'END';
+CREATE ROLE rewinder LOGIN REPLICATION;
+CREATE ROLE powerless LOGIN;
+CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 1000) i;
+END
+my @functions = ('pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_read_binary_file(text)',
+    'pg_read_binary_file(text, bigint, bigint, boolean)');
+
+sub source_of { my ($node, $role) = @_; return '--source-server=' . $node->conninfo =~ s/user=\S+/user=$role/r }
+
+sub checks_running
+{
+    my ($primary, $standby, $role) = @_;
+    my $of_primary = checks('a running primary', $primary, 0, source_of($standby, $role), '-R');
+    is("$of_primary->{server} $of_primary->{role}", 'running primary', 'it is told as one');
+    is(in_state($of_primary, 'problem'), '', 'no problem');
+    is($of_primary->{verdict}, undef, 'no verdict on a running server');
+    like($of_primary->{unseen}{verdict}, qr/running/, 'and why');
+    is_shown('A node that is ready', $of_primary) if $primary->version == 18;
+
+    my $of_standby = checks('a running standby', $standby, 0, source_of($primary, $role));
+    is("$of_standby->{server} $of_standby->{role}", 'running standby', 'it is told as one');
+
+    my $alone = checks('without a source', $primary, 0);
+    is(join(' ', sort keys %{ $alone->{unseen} }),
+        'archive source_extensions source_full_page_writes source_replication source_role source_system source_wal source_wal_level verdict', 'what was not looked at is named');
+    like($alone->{finding}{wal_reach}{text}, qr/^pg_wal reaches back to /, 'how far back WAL reaches');
+    return;
+}
+
+# Lines of pg_hba.conf, and what is said about them.
+sub checks_access
+{
+    my ($primary, $standby, $role) = @_;
+    my $path = $primary->path('pg_hba.conf');
+    my $saved = slurp($path);
+    for my $case (
+        [ "local all all trust\n",                                        'warning', qr/rewind: yes, by line 1; for replication: no/ ],
+        [ "# all\nlocal replication $role trust\nhost postgres, x y,+z 0/0 md5", 'ok', qr/rewind: perhaps, by line 3 .*; for replication: yes, by line 2/ ],
+        [ qq(local "replication",template1 all trust\nlocal all all reject), 'warning', qr/rewind: no; for replication: no/ ],
+        [ qq(local "postgres" "$role" trust # replication\ninclude x\n),   'unknown', qr/rewind: yes, by line 1; for replication: no.* It includes/ ])
+    {
+        my ($lines, $state, $text) = @$case;
+        spew($path, $lines);
+        my $finding = checks($lines, $primary, 0, source_of($standby, $role))->{finding}{pg_hba};
+        is($finding->{state}, $state, 'what is not let in is found');
+        like($finding->{text}, $text, 'and named');
+        like($finding->{remedy}, qr/^hostssl  replication  $role  /m, 'with the line to add') if $text =~ /replication: no/;
+    }
+    spew($path, $saved);
+    return;
+}
+
+# One timeline, two histories: bytes tell.
+sub checks_equal_timelines
+{
+    my ($source) = @_;
+    my $twin = $source->stop->copy('twin');
+    $_->start->sql('CREATE TABLE of_this_one AS SELECT 1 AS a; CHECKPOINT') for $twin, $source;
+    $twin->stop;
+    $source->sql("SELECT pg_switch_wal(); CHECKPOINT");
+    is(checks('one timeline, two histories', $twin, 0, source_of($source, 'postgres'))->{verdict}{state}, 'needed', 'a rewind is needed');
+    my $from = checks('from a directory', $twin, 0, '--source-pgdata=' . $source->stop->data);
+    is("$from->{verdict}{state} $from->{source}", 'needed ' . $source->data, 'likewise');
+
+    my $killed = rewind($twin, $source, kind => 'directory', fault => 'kill:unlink@*/ballast');
+    isnt($killed->{signal}, 0, 'a rewind is killed after its commit');
+    like(checks('an interrupted rewind', $twin, 1)->{finding}{target}{text}, qr/^A rewind of this node /, 'is told');
+    $twin->discard;
+    $source->start;
+    return;
+}
+
+sub checks_stopped
+{
+    my ($source, $target, $role) = @_;
+    my $version = $target->version;
+    my $needed = checks('stopped and diverged', $target, 0, source_of($source, $role));
+    is($needed->{verdict}{state}, 'needed', 'a rewind is needed');
+    like($needed->{verdict}{dry_run_adds}, qr/which blocks/, 'what a dry run adds');
+    like($needed->{finding}{slots}{text}, qr/ gone \(physical\)/, 'slots that would be lost');
+    is($needed->{finding}{prepared_transactions}{state}, 'warning', 'so are prepared transactions');
+    is(checks('from a directory that runs', $target, 1, '--source-pgdata=' . $source->data)->{verdict}{errors}[0]{message},
+        'source data directory must be shut down cleanly', 'what is wrong with the pair is told') if $version == 18;
+
+    my $dead = checks('a source that is gone', $target, 1, '--source-server=host=/nonexistent user=postgres');
+    is("$dead->{verdict}{state} " . in_state($dead, 'problem'), 'unknown source', 'a problem, and no verdict');
+
+    my $powerless = checks('a role without rights', $target, 1, source_of($source, 'powerless'), '-R');
+    is(in_state($powerless, 'problem'), 'source_replication source_role', 'both problems are found');
+    like($powerless->{finding}{source_replication}{remedy}, qr/^ALTER ROLE powerless REPLICATION;$/, 'with what to type');
+    if ($version >= 11)
+    {
+        my @lines = split /\n/, $powerless->{finding}{source_role}{remedy};
+        is("@lines", join(' ', map { "GRANT EXECUTE ON FUNCTION pg_catalog.$_ TO powerless;" } @functions), 'each grant is a line');
+        $source->sql($powerless->{finding}{source_role}{remedy} . $powerless->{finding}{source_replication}{remedy});
+        is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state}, 'needed', 'it is enough');
+    }
+    is_shown('A role without rights', $powerless) if $version == 18;
+    return;
+}
+
+# The WAL before the divergence is gone on both sides, and in an archive.
+sub checks_short_wal
+{
+    my ($source, $target) = @_;
+    my $archive = $target->dir . '/archive';
+    mkdir $archive or die;
+    # The oldest that is needed, as the check of the whole one tells it.
+    my $whole = checks('all WAL', $target, 0, source_of($source, 'postgres'));
+    my ($needed) = $whole->{finding}{wal_reach}{text} =~ m{before (\S+),};
+    my ($high, $low) = map { hex } split m{/}, $needed;
+    my $name = sprintf('00000001%08X%08X', $high, $low >> 20);
+    must_run([ 'mv', $target->path("pg_wal/$name"), $archive ]);
+    unlink map { $source->path("pg_wal/0000000$_" . substr($name, 8)) } 1, 2;
+
+    my $short = checks('WAL too short', $target, 1, source_of($source, 'postgres'));
+    is("$short->{verdict}{state} " . in_state($short, 'problem'), 'not possible wal_reach', 'a rewind is not possible');
+    is_shown('WAL that is too short', $short) if $target->version == 18;
+    my $compare = checks('the same with --compare', $target, 0, source_of($source, 'postgres'), '--compare');
+    is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
+
+    append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ], $target->version > 11 ? [ '-c', '-B', $target->bindir ] : ())
+    {
+        my $archived = checks("@$option", $target, 0, source_of($source, 'postgres'), @$option);
+        is($archived->{verdict}{state}, 'needed', 'the archive has it');
+        like($archived->{finding}{wal_reach}{text}, qr/pg_wal lacks segment $name/, 'and that is told');
+        is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
+    }
+    must_run([ 'gzip', "$archive/$name" ]);
+    is(checks('compressed', $target, 0, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
+    must_run([ 'truncate', '-s', '1000', "$archive/$name.gz" ]);
+    is(checks('damaged', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'what is damaged is not');
+    spew("$archive/$name", 'x' x 1000);
+    is(checks("too short: $_", $target, 1, source_of($source, 'postgres'), $_)->{verdict}{state}, 'not possible', 'nor what is too short')
+        for "--wal-archive=$archive", "--restore-command=cp $archive/%f %p";
+    must_run([ 'truncate', '-s', '1M', "$archive/$name" ]);
+    is(checks('something else', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
+    must_run([ 'mv', (grep { /[0-9A-F]{24}$/ } glob($target->path('pg_wal/*'))), $archive ]);
+    is(checks('no WAL', $target, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not possible', 'none of it is there');
+    is(checks('all in the archive', $target, 0, source_of($source, 'postgres'), "--restore-command=cp $archive/%f %p")->{verdict}{state}, 'needed',
+        'the histories say so');
+    return;
+}
+
+# The server was told where its configuration is, when it started.
+sub checks_debian
+{
+    my $cluster = RewindTest::DebianCluster->new('check')->start;
+    my $said = checks('configuration outside', $cluster, 0)->{finding}{configuration};
+    like("$said->{state} $said->{text}", qr{^ok Outside the data directory.*/etc/15/\S+/postgresql\.conf"}, 'it is found');
+    return;
+}
+
+sub checks_without_hints
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version, cluster => { checksums => 0, settings => 'wal_log_hints = off' },
+        before => sub { $_[0]->sql($common) }, target => sub { $_[0]->sql("UPDATE t SET v = 'target'") });
+    my $standby = $source->standby('standby')->stop;
+    my $off = checks('hints off', $target, 1, source_of($source, 'postgres'));
+    is("$off->{verdict}{state} " . in_state($off, 'problem'), 'not possible hints_logged', 'a rewind is not possible');
+    like($off->{finding}{hints_logged}{remedy}, qr/^ALTER SYSTEM SET wal_log_hints = on;/, 'what to do for the next time');
+    is_shown('Hints off', $off) if $version == 18;
+    is(checks('hints off, --compare', $target, 0, source_of($source, 'postgres'), '--compare')->{verdict}{state}, 'needed', 'with --compare it is');
+    $target->start(settings => { wal_level => 'minimal', max_wal_senders => 0, full_page_writes => 'off', wal_log_hints => 'on' })->stop;
+    my $minimal = checks('minimal WAL', $target, 1);
+    is(in_state($minimal, 'problem') . ', ' . in_state($minimal, 'warning'), 'wal_level, full_page_writes', 'settings are found where they are off');
+    like($minimal->{finding}{hints_logged}{text}, qr{^wal_log_hints is on, at least since [0-9A-F]+/[0-9A-F]+\.$}, 'and since when hints are logged');
+    # Exit status 1: the next time it could not be rewound.
+    is(checks('hints off, not diverged', $standby, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not needed', 'nothing is needed now');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my $role = $version < 11 ? 'postgres' : 'rewinder';
+    $page = slurp("$tools/docs/check.md");
+    my $target = make_cluster('target', $version)->start;
+    $target->sql($common . ($version < 11 ? '' : join '', map { "GRANT EXECUTE ON FUNCTION $_ TO rewinder;" } @functions));
+    my $source = $target->standby('source');
+    checks_running($target, $source, $role);
+    checks_access($target, $source, $role) if $version == 18;
+
+    $source->stop;
+    my $unneeded = checks('not diverged', $source, 0, source_of($target, $role));
+    is($unneeded->{verdict}{state}, 'not needed', 'a standby needs no rewind');
+    $source->start->promote->sql("CHECKPOINT; UPDATE t SET v = 'source'");
+    $target->sql("SELECT pg_create_physical_replication_slot('gone'); UPDATE t SET v = 'target'; SELECT pg_switch_wal();");
+    $target->sql("BEGIN; INSERT INTO t VALUES (0, 'target'); PREPARE TRANSACTION 'p'");
+    $target->sql('CHECKPOINT');
+    $target->stop;
+    checks_stopped($source, $target, $role);
+
+    symlink('/nonexistent', $target->path('pg_tblspc/99999')) or die;
+    like(checks('a tablespace that is gone', $target, 1)->{finding}{tablespaces}{text}, qr{pg_tblspc/99999}, 'it is named');
+    unlink $target->path('pg_tblspc/99999');
+    chmod 0500, $target->path('base');
+    my $closed = checks('a directory that cannot be written to', $target, 1);
+    like($closed->{finding}{files}{text}, qr/"base": Permission denied/, 'it is named');
+    chmod 0700, $target->path('base');
+
+    checks_equal_timelines($source) if $version == 18;
+    if ($version > 10)
+    {
+        checks_short_wal($source, $target);
+        RewindTest::Cluster::discard_all();
+        checks_without_hints($version);
+        checks_debian() if $version == 15;
+    }
+    my $nowhere = run([ rewind_argv(work_dir() . '/nowhere', '--check', '--report=json') ]);
+    my $said = JSON::PP->new->utf8->decode($nowhere->{stdout});
+    is("$nowhere->{status} $said->{findings}[0]{name} $said->{findings}[0]{state}", '1 target problem', 'no directory');
+    my $valid = run([ 'python3', "$tools/report_is_valid.py", "$tools/check.schema.json", splice @documents ]);
+    is("$valid->{status} $valid->{stdout}$valid->{stderr}", '0 ', 'all is as docs/check.schema.json says');
+}, only => [ 10, 15, 18 ]);
