@@ -66,7 +66,8 @@ typedef struct OptionRow
 {
     int letter; /* or one of the numbers above */
     const char *name;
-    const char *argument; /* its name in the help, NULL: takes none */
+    const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
+                             may have one, "--NAME=ARGUMENT", the letter has none */
     const char *help;     /* lines of at most 61 characters */
 } OptionRow;
 
@@ -90,7 +91,7 @@ static const OptionRow option_rows[] = {
     {'N', "no-sync", NULL,
      "do not wait for changes to be written\n"
      "safely to disk"},
-    {'P', "progress", NULL, "write progress messages"},
+    {'P', "progress", "[FORMAT]", "write progress messages (as text or json)"},
     {'r', "max-rate", "RATE",
      "maximum rate at which to read from the source\n"
      "(in kB/s, or use suffix \"k\" or \"M\")"},
@@ -178,6 +179,14 @@ static const OptionRow option_rows[] = {
 #define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 #define HELP_COLUMN 33
 
+/* As getopt_long calls it. */
+static int argument_of(const OptionRow *row)
+{
+    if (row->argument == NULL)
+        return no_argument;
+    return row->argument[0] == '[' ? optional_argument : required_argument;
+}
+
 static void print_help_row(const OptionRow *row)
 {
     char left[64];
@@ -187,8 +196,12 @@ static void print_help_row(const OptionRow *row)
 
     length = row->letter <= UCHAR_MAX ? snprintf(left, sizeof(left), "  -%c, ", row->letter)
                                       : snprintf(left, sizeof(left), "      ");
-    snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
-             row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
+    if (argument_of(row) == optional_argument)
+        snprintf(left + length, sizeof(left) - (size_t) length, "--%s[=%s", row->name,
+                 row->argument + 1);
+    else
+        snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
+                 row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
     if (strlen(left) > HELP_COLUMN - 2)
     {
         puts(left);
@@ -324,6 +337,21 @@ static bool parse_report_transactions(const char *value, ReportTransactions *whi
     return true;
 }
 
+/* FORMAT is optional: of a letter it would be what stands directly behind it. */
+static bool parse_progress(const char *value, Error *error)
+{
+    if (value == NULL || strcmp(value, "text") == 0)
+        log_set_progress(PROGRESS_TEXT);
+    else if (strcmp(value, "json") == 0)
+        log_set_progress(PROGRESS_JSON);
+    else
+    {
+        error_set(error, ERROR_FAILED, "unrecognized progress format: %s", value);
+        return error_hint(error, "Valid formats are text and json.");
+    }
+    return true;
+}
+
 /* Take one option; value is NULL unless it has an argument. Of a repeated one the last wins. */
 static bool take_option(Command *command, int letter, const char *value, Error *error)
 {
@@ -355,9 +383,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         command->no_sync = true;
         return true;
     case 'P':
-        options->progress = true;
-        log_set_progress(true);
-        return true;
+        return parse_progress(value, error);
     case 'r':
         return parse_rate(value, &options->max_rate, error);
     case 'R':
@@ -478,15 +504,14 @@ static bool parse_options(int argc, char **argv, Command *command, int *first_ar
     {
         const OptionRow *row = &option_rows[i];
 
-        long_options[i] = (struct option){
-            row->name, row->argument != NULL ? required_argument : no_argument, NULL, row->letter};
+        long_options[i] = (struct option){row->name, argument_of(row), NULL, row->letter};
         /* getopt says '?' for what it does not know: -? is for main, --help has a number. */
         if (row->letter == '?')
             long_options[i].val = OPTION_HELP;
         if (row->letter > UCHAR_MAX || row->letter == '?')
             continue;
         letters[length++] = (char) row->letter;
-        if (row->argument != NULL)
+        if (argument_of(row) == required_argument)
             letters[length++] = ':';
     }
 

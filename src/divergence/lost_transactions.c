@@ -28,6 +28,7 @@ static bool read_diverged_wal(const Clusters *clusters, const TargetWal *wal,
         if (!stop_check(error) ||
             !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
             return false;
+        progress_add(facts.bytes);
         if (facts.next_lsn >= diverged->target_end)
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
@@ -182,11 +183,15 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
                             LostTransactions *result, Error *error)
 {
     Error why = {0};
+    bool listed;
 
     *result = (LostTransactions){
         .lost = lost_create(clusters->shape.version, diverged->lsn, diverged->target_end)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
-    if (!read_diverged_wal(clusters, wal, diverged, result->lost, &why))
+    progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - diverged->lsn);
+    listed = read_diverged_wal(clusters, wal, diverged, result->lost, &why);
+    progress_end(listed);
+    if (!listed)
     {
         lost_set_incomplete(result->lost);
         if (!stop_check(error))
