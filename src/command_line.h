@@ -29,7 +29,8 @@ typedef struct Command
 } Command;
 
 /*
- * Read a command line, up to --help or --version, and check that its options go together and that
+ * Read the options in the environment (PG_REWIND_OPTIONS) and then a command line, up to --help or
+ * --version, and check that its options go together and that
  * the caller may run the program. What it says points into argv and static memory: to be called
  * once. Where it fails, *command has at least what it says of the report. Where getopt has said
  * itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
