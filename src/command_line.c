@@ -1,6 +1,7 @@
 #include "command_line.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/words.h"
 #include "cluster/tablespace_mapping.h"
@@ -655,7 +656,8 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     bool in_environment;
     Syntax syntax;
 
-    *command = (Command){.retries = RETRIES_DEFAULT};
+    *command = (Command){
+        .begin = clock_timestamp(), .clock_begin = clock_seconds(), .retries = RETRIES_DEFAULT};
     command->options.keep = &keep;
     command->options.tablespaces = &tablespaces;
     command->options.jobs = default_jobs();

@@ -8,6 +8,7 @@
 #include "options.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum ReportFormat
 {
@@ -16,9 +17,11 @@ typedef enum ReportFormat
     REPORT_JSON
 } ReportFormat;
 
-/* All that a command line says. */
+/* All that a command line says, and when it was read. */
 typedef struct Command
 {
+    int64_t begin;      /* microseconds since 2000-01-01 UTC */
+    double clock_begin; /* the same time in clock_seconds' */
     Options options;
     bool no_sync;
     bool help; /* print_help, then exit */
