@@ -193,11 +193,8 @@ static Timeline last_timeline(const History *history)
     return history->count > 0 ? history->entries[history->count - 1].timeline : 0;
 }
 
-/*
- * The server compares the timelines and ends of a manifest with its own history
- * (PrepareForIncrementalBackup, backup/basebackup_incremental.c): it cannot see that a timeline of
- * the same number had other WAL.
- */
+/* What the server checks of a manifest is not enough: PrepareForIncrementalBackup in
+ * backup/basebackup_incremental.c, and design/report.md. */
 static void report_backups(const Findings *findings, Report *report)
 {
     const Clusters *clusters = &findings->identified.clusters;

@@ -85,19 +85,15 @@ const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKU
 
     if (!report->full_backup || report->divergence == LSN_INVALID)
         return NULL;
-    report_lsn_text(report, report->divergence, lsn);
-    if (report->one_timeline)
-        snprintf(text, REPORT_FULL_BACKUP_SIZE,
-                 "Take a full backup when the target follows the source. Backups that the target "
-                 "made after %s hold lost history, and both sides used the same timeline number: "
-                 "an incremental backup based on one of them would be wrong without a message.",
-                 lsn);
-    else
-        snprintf(text, REPORT_FULL_BACKUP_SIZE,
-                 "Take a full backup when the target follows the source, unless there is one that "
-                 "ended before %s. Backups that the target made after that hold lost history: the "
-                 "server refuses to base an incremental backup on them.",
-                 lsn);
+    snprintf(
+        text, REPORT_FULL_BACKUP_SIZE,
+        "Take a full backup when the target follows the source, unless there is one that ended "
+        "before %s. Backups of the target that ended after that hold lost history. An "
+        "incremental backup based on one of them can be wrong without a message: %s.",
+        report_lsn_text(report, report->divergence, lsn),
+        report->one_timeline
+            ? "both sides used the same timeline number"
+            : "the server refuses it only if that one also began after the divergence");
     return text;
 }
 

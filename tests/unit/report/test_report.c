@@ -318,14 +318,17 @@ static void test_text_of_circumstances(void **state)
         "Backups\n"
         "  Take a full backup when the target follows the source, unless there is one that ended "
         "before\n"
-        "  0/3000148. Backups that the target made after that hold lost history: the server "
-        "refuses to base\n"
-        "  an incremental backup on them.\n");
+        "  0/3000148. Backups of the target that ended after that hold lost history. An "
+        "incremental "
+        "backup\n"
+        "  based on one of them can be wrong without a message: the server refuses it only if that "
+        "one also\n"
+        "  began after the divergence.\n");
     text_holds(&report, NULL, 0,
                "  begin                     2026-06-30 00:00:00.123456 UTC\n"
                "  end                       2026-06-30 00:00:10.123456 UTC, after 10.00 s\n");
     report.one_timeline = true;
-    text_holds(&report, NULL, 0, "would be wrong without a message.\n");
+    text_holds(&report, NULL, 0, "both sides used the same timeline number.\n");
     report.source_host = "/run";
     report.source_address = NULL;
     text_holds(&report, NULL, 0, "  answered by               /run port 5432\n");
