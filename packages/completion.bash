@@ -27,6 +27,7 @@ _pg_rewind()
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             ;;
         --report) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") ;;
+        --report-transactions) mapfile -t COMPREPLY < <(compgen -W 'none summary all' -- "$word") ;;
         --sync-method) mapfile -t COMPREPLY < <(compgen -W 'fsync syncfs' -- "$word") ;;
         --source-server | -j | --jobs | -r | --max-rate | -T | --tablespace-mapping | --keep | --restore-command | --retries | --*-timeout) ;;
         *)

@@ -23,7 +23,7 @@
 #define STATUS_DONE 0       /* rewound, or nothing to do */
 #define STATUS_FAILED 1     /* the target is as it was */
 #define STATUS_UNFINISHED 2 /* failed after the commit, or another run is changing the target */
-#define STATUS_IMPOSSIBLE 3 /* never possible for this pair; the target is as it was */
+#define STATUS_IMPOSSIBLE 3 /* not possible for this pair by any means; the target is as it was */
 
 /* What the parent keeps for each run. */
 typedef struct Work

@@ -149,6 +149,9 @@ subtest 'values' => sub {
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--report=xml');
+    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions' . "\npg_rewind: hint: Valid values are none, summary and all.\n",
+        '--report-transactions=few');
+    like(pg_rewind('--report-transactions')->{stderr}, qr/option '--report-transactions' requires an argument/, 'report transactions: nothing');
     refused('progress',
         "pg_rewind: error: unrecognized progress format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--progress=xml');
@@ -170,6 +173,7 @@ subtest 'forms' => sub {
     accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
         "--config-file=$nowhere/postgresql.conf");
+    accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);

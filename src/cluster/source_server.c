@@ -291,10 +291,12 @@ static bool check_server(Connection *connection, Arena *arena, Error *error)
 
     if (version == NULL)
     {
-        error_set(error, ERROR_IMPOSSIBLE, /* contract */
+        error_set(error, ERROR_FAILED, /* contract */
                   "clusters are not compatible with this version of pg_rewind");
-        return error_detail(error, "The source server's version is %d.%d.",
-                            SERVER_VERSION_MAJOR(number), number % 10000);
+        error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
+                     number % 10000);
+        return error_hint(error, "Check --source-server, or use a pg_rewind that knows this "
+                                 "version.");
     }
     if (!(version->grantable_file_functions ? check_grants(connection, arena, error)
                                             : check_superuser(connection, arena, version, error)))

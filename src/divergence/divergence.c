@@ -287,6 +287,17 @@ static void find_divergence_by_histories(const Clusters *clusters, Divergence *d
     print_divergence(clusters, latest, target->entries[common].timeline, divergence);
 }
 
+bool divergence_is_certain(const Clusters *clusters)
+{
+    const Control *control = &clusters->target.control;
+    size_t common;
+    Lsn latest;
+
+    return history_common(&clusters->source_history, &clusters->target_history, &common, &latest) &&
+           latest != LSN_INVALID &&
+           (control->checkpoint_lsn >= latest || control->min_recovery_point > latest);
+}
+
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
 {
     const Control *control = &clusters->target.control;
@@ -318,7 +329,7 @@ bool divergence_find(const Clusters *clusters, const SourceState *state,
     *divergence = (Divergence){0};
     if (!history_common(&clusters->source_history, target, &common, &latest))
     {
-        error_set(error, ERROR_IMPOSSIBLE,
+        error_set(error, ERROR_FAILED,
                   "could not find common ancestor of the source and "
                   "target cluster's timelines"); /* contract */
         return error_hint_compare(error);

@@ -1,5 +1,6 @@
 #include "report/facts.h"
 #include "report/json.h"
+#include "report/lost_query.h"
 
 #include <stdio.h>
 
@@ -82,6 +83,7 @@ static void json_errors(Json *json, const Report *report)
         json_string(json, "message", error->message);
         json_string(json, "detail", null_if_empty(error_detail_text(error)));
         json_string(json, "hint", null_if_empty(error_hint_text(error)));
+        json_string(json, "remedy", error_remedy_name(error));
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -156,6 +158,11 @@ static void json_committed(Json *json, const Report *report)
     size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
 
+    if (report->transactions != REPORT_TRANSACTIONS_ALL)
+    {
+        json_null(json, "committed");
+        return;
+    }
     json_key(json, "committed");
     json_open(json, '[');
     for (size_t i = 0; i < count; i++)
@@ -170,6 +177,7 @@ static void json_committed(Json *json, const Report *report)
         json_number(json, "records", transaction->records);
         json_number(json, "subtransactions", transaction->subtransactions);
         json_bool(json, "prepared", transaction->prepared);
+        json_bool(json, "maintenance", transaction->maintenance);
         json_relations_with(json, "relations", lost, transaction, LOST_TOUCHED);
         json_relations_with(json, "created", lost, transaction, LOST_CREATED);
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
@@ -178,6 +186,41 @@ static void json_committed(Json *json, const Report *report)
         json_close(json, '}');
     }
     json_close(json, ']');
+}
+
+static void json_xids(Json *json, const Lost *lost)
+{
+    size_t count;
+    const XidRange *ranges = lost_xids(lost, &count);
+
+    json_key(json, "xids");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "first", ranges[i].first);
+        json_number(json, "last", ranges[i].last);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+/* What became of the rows of a relation and of its storage, and how to see what is there. */
+static void json_rows(Json *json, const Lost *lost, const LostRelation *relation)
+{
+    Buffer query = {0};
+
+    json_number(json, "rows_inserted", relation->rows.inserted);
+    json_number(json, "rows_updated", relation->rows.updated);
+    json_number(json, "rows_deleted", relation->rows.deleted);
+    json_bool(json, "created", relation->what & LOST_CREATED);
+    json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
+    json_bool(json, "dropped", relation->what & LOST_DROPPED);
+    if (lost_query_exists(relation))
+        lost_query_append(lost, relation, &query);
+    json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
+    buffer_free(&query);
 }
 
 static void json_touched(Json *json, const Report *report)
@@ -199,9 +242,11 @@ static void json_touched(Json *json, const Report *report)
         json_string(json, "table", relation->table);
         json_number(json, "tablespace", relation->id.tablespace);
         json_number(json, "database", relation->id.database);
+        json_string(json, "database_name", relation->id.database != 0 ? relation->database : NULL);
         json_number(json, "relfilenode", relation->id.relation);
         json_number(json, "transactions", relation->transactions);
         json_number(json, "records", relation->records);
+        json_rows(json, report->lost, relation);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -211,9 +256,14 @@ static void json_touched(Json *json, const Report *report)
 static void json_lost(Json *json, const Report *report)
 {
     if (report->lost == NULL)
+        json_null(json, "maintenance_transactions");
+    else
+        json_number(json, "maintenance_transactions", lost_maintenance_count(report->lost));
+    if (report->lost == NULL || report->transactions == REPORT_TRANSACTIONS_NONE)
     {
         json_null(json, "list_complete");
         json_null(json, "prepared_gids");
+        json_null(json, "xids");
         json_null(json, "relations");
         json_null(json, "committed");
         return;
@@ -224,6 +274,7 @@ static void json_lost(Json *json, const Report *report)
     for (uint64_t i = 0; i < report->lost_prepared; i++)
         json_element(json, report->lost_gids[i]);
     json_close(json, ']');
+    json_xids(json, report->lost);
     json_touched(json, report);
     json_committed(json, report);
 }

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "format/history.h"
+#include "options.h"
 #include "plan/plan.h"
 #include "standby/next_start.h"
 #include "wal/lost.h"
@@ -74,9 +75,10 @@ typedef struct Report
     uint64_t target_wal_bytes; /* read */
     Lost *lost; /* what is lost in detail; NULL: not read. The caller that frees the arena destroys
                    it */
-    const char *const *lost_gids;  /* lost_prepared; NULL like lost */
-    const char *saved_wal;         /* where the diverged WAL is kept, or NULL */
-    const char *saved_wal_command; /* how to read it */
+    ReportTransactions transactions; /* how much of that is listed */
+    const char *const *lost_gids;    /* lost_prepared; NULL like lost */
+    const char *saved_wal;           /* where the diverged WAL is kept, or NULL */
+    const char *saved_wal_command;   /* how to read it */
     bool planned;
     uint64_t planned_bytes; /* to be fetched at most, without WAL */
     uint64_t planned_wal_bytes;

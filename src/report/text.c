@@ -1,4 +1,5 @@
 #include "report/facts.h"
+#include "report/lost_query.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,7 +9,6 @@
 #define LABEL_COLUMN 2
 #define VALUE_COLUMN 28
 #define SENTENCE_COLUMNS_MAX 98
-#define FIRST_NORMAL_OID 16384 /* access/transam.h: below are catalogs */
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -132,7 +132,13 @@ static int compare_touched(const void *left, const void *right)
 static bool is_worth_showing(const LostRelation *relation)
 {
     return relation->transactions > 0 && relation->table == NULL &&
-           relation->id.relation >= FIRST_NORMAL_OID && relation->records > 0;
+           relation->id.relation >= FIRST_NORMAL_OID &&
+           ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
+}
+
+static const char *plural_end(uint64_t count)
+{
+    return count == 1 ? "" : "s";
 }
 
 static void text_touched(Lost *lost, Buffer *text)
@@ -146,12 +152,26 @@ static void text_touched(Lost *lost, Buffer *text)
             sorted[shown++] = &relations[i];
     qsort(sorted, shown, sizeof(*sorted), compare_touched);
     for (size_t i = 0; i < shown && i < SHOWN_MAX; i++)
-        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transactions, %llu records",
+        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transaction%s, %llu record%s",
                  sorted[i]->name, (unsigned long long) sorted[i]->transactions,
-                 (unsigned long long) sorted[i]->records);
+                 plural_end(sorted[i]->transactions), (unsigned long long) sorted[i]->records,
+                 plural_end(sorted[i]->records));
     if (shown > SHOWN_MAX)
         text_row(text, "", "and %zu more", shown - SHOWN_MAX);
     free(sorted);
+}
+
+/* Without the list of transactions. */
+static void text_done_by_any(Lost *lost, const char *label, unsigned what, Buffer *text)
+{
+    size_t count, found = 0;
+    const LostRelation *relations = lost_relations(lost, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if ((relations[i].what & what) && relations[i].table == NULL && found++ < SHOWN_MAX)
+            text_row(text, found == 1 ? label : "", "%s", relations[i].name);
+    if (found > SHOWN_MAX)
+        text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
 /* Names of what was, for instance, dropped; of tables and the like only. */
@@ -203,20 +223,33 @@ static void text_ddl(const Lost *lost, Buffer *text)
         text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
+static void text_lost_list(const Report *report, Buffer *text)
+{
+    static const struct
+    {
+        const char *label;
+        unsigned what;
+    } rows[] = {{"storage dropped", LOST_DROPPED},
+                {"storage truncated", LOST_TRUNCATED},
+                {"storage created", LOST_CREATED}};
+
+    for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
+        text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
+    text_touched(report->lost, text);
+    text_ddl(report->lost, text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (report->transactions == REPORT_TRANSACTIONS_ALL)
+            text_done(report->lost, rows[i].label, rows[i].what, text);
+        else
+            text_done_by_any(report->lost, rows[i].label, rows[i].what, text);
+    if (!lost_is_complete(report->lost))
+        text_row(text, "", "(not all could be listed)");
+}
+
 static void text_lost_detail(const Report *report, Buffer *text)
 {
-    if (report->lost != NULL)
-    {
-        for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
-            text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
-        text_touched(report->lost, text);
-        text_ddl(report->lost, text);
-        text_done(report->lost, "storage dropped", LOST_DROPPED, text);
-        text_done(report->lost, "storage truncated", LOST_TRUNCATED, text);
-        text_done(report->lost, "storage created", LOST_CREATED, text);
-        if (!lost_is_complete(report->lost))
-            text_row(text, "", "(not all could be listed)");
-    }
+    if (report->lost != NULL && report->transactions != REPORT_TRANSACTIONS_NONE)
+        text_lost_list(report, text);
     if (report->saved_wal != NULL)
         text_row(text, "kept in", "%s", report->saved_wal);
     if (report->saved_wal_command != NULL)
@@ -233,6 +266,9 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     buffer_printf(text, "\n%s\n",
                   done ? "Discarded from the target" : "To be discarded from the target");
     text_row(text, "committed transactions", "%llu", (unsigned long long) report->lost_commits);
+    if (report->lost != NULL && lost_maintenance_count(report->lost) > 0)
+        text_row(text, "of which maintenance", "%llu (ANALYZE, VACUUM: no row of a table)",
+                 (unsigned long long) lost_maintenance_count(report->lost));
     if (report->lost_commits > 0)
     {
         text_row(text, "first commit", "%s", time_text(report->first_lost_commit, time));
@@ -437,4 +473,6 @@ void report_text(const Report *report, int exit_status, Buffer *text)
     text_consequences(report, text);
     report_next_text(report, text);
     text_times(report, text);
+    if (!done && exit_status != 2)
+        lost_queries_text(report, text);
 }
