@@ -1,6 +1,7 @@
 #include "findings.h"
 
 #include "base/clock.h"
+#include "report_details.h"
 
 #include <string.h>
 
@@ -166,6 +167,7 @@ void report_make(const Options *options, const Findings *findings, Arena *arena,
     report_changes(options, findings, report);
     report_plan(findings, arena, report);
     report_staged(options, findings, report);
+    report_details(findings, arena, report);
     memcpy(report->seconds, findings->seconds, sizeof(report->seconds));
     report->next_start = findings->next_start;
 }

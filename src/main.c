@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -54,6 +55,10 @@ static void write_report(const Command *command, Report *report, int status,
     if (report_file->stream == NULL)
         return;
     report->errors = log_errors(&report->error_count);
+    report->program_version = PROJECT_VERSION;
+    report->begin = command->begin;
+    report->end = clock_timestamp();
+    report->run_seconds = clock_seconds() - command->clock_begin;
     if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
     {
         error_set(&usage, ERROR_USAGE, "the command line is wrong");

@@ -65,9 +65,12 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
 {
     const Identified *identified = &findings->identified;
     const double clock = clock_seconds();
-    bool result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
-                                      &findings->changes, error);
+    bool result;
 
+    progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
+    result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
+                                 &findings->changes, error);
+    progress_end(result);
     if (result && options->report_wanted)
         result = lost_transactions_read(
             &identified->clusters, &identified->target_wal, &findings->divergence,
@@ -81,9 +84,14 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
                            Findings *findings, bool *done, Error *error)
 {
     const double clock = clock_seconds();
+    bool identified;
 
     /* Two clusters of one system, both at rest. */
-    if (!identify(options, &findings->opened, arena, problems, &findings->identified, done, error))
+    progress_begin(PROGRESS_IDENTIFY, 0);
+    identified =
+        identify(options, &findings->opened, arena, problems, &findings->identified, done, error);
+    progress_end(identified);
+    if (!identified)
         return false;
     findings_count_seconds(findings, PHASE_IDENTIFY, clock);
     if (*done)

@@ -26,6 +26,9 @@ static void server_close(Source *source)
     rate_free(source->rate);
     free(self->conninfo);
     free(self->description);
+    free(self->host);
+    free(self->address);
+    free(self->port);
     free(self);
 }
 
@@ -346,13 +349,19 @@ static char *duplicate_string(const char *string)
 
 static bool describe_connection(ServerSource *self, Error *error)
 {
+    const Connection *connection = self->connections[0].connection;
     Buffer text = {0};
     bool success;
 
     buffer_append_string(&text, "server");
     success = connection_options(self->connections[0].connection, describe_option, &text, error);
     if (success)
+    {
         self->description = duplicate_string(buffer_string(&text));
+        self->source.host = self->host = duplicate_string(connection_host(connection));
+        self->source.address = self->address = duplicate_string(connection_address(connection));
+        self->source.port = self->port = duplicate_string(connection_port(connection));
+    }
     self->source.description = self->description;
     buffer_free(&text);
     return success;

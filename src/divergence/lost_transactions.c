@@ -28,6 +28,7 @@ static bool read_wal(const Clusters *clusters, const TargetWal *wal, const Diver
         if (!stop_check(error) ||
             !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
             return false;
+        progress_add(facts.bytes);
         if (facts.next_lsn >= diverged->target_end)
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
@@ -190,10 +191,14 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
                                .end = diverged->target_end,
                                .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0};
+    bool listed;
 
     *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
-    if (!read_wal(clusters, wal, diverged, result->lost, &why))
+    progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - lost_known_from(result->lost));
+    listed = read_wal(clusters, wal, diverged, result->lost, &why);
+    progress_end(listed);
+    if (!listed)
     {
         lost_set_incomplete(result->lost);
         if (!stop_check(error))

@@ -358,6 +358,106 @@ static void json_removed(Json *json, const Report *report)
     json_close(json, ']');
 }
 
+/* What made the report, and when. */
+static void json_run(Json *json, const Report *report)
+{
+    json_string(json, "program_version", report->program_version);
+    json_time(json, "begin", report->begin != 0, report->begin);
+    json_time(json, "end", report->end != 0, report->end);
+    json_seconds(json, "run_seconds", report->run_seconds);
+}
+
+static void json_connection(Json *json, const Report *report)
+{
+    char number[32];
+
+    snprintf(number, sizeof(number), "%llu", (unsigned long long) report->system_identifier);
+    json_string(json, "system_identifier", report->system_identifier != 0 ? number : NULL);
+    if (!report->connected)
+    {
+        json_null(json, "source_connection");
+        return;
+    }
+    json_key(json, "source_connection");
+    json_open(json, '{');
+    json_string(json, "host", report->source_host);
+    json_string(json, "address", report->source_address);
+    json_number(json, "port", report->source_port);
+    json_close(json, '}');
+}
+
+static void json_replay(Json *json, const Report *report)
+{
+    if (report->replay_to == LSN_INVALID)
+    {
+        json_null(json, "replay");
+        return;
+    }
+    json_key(json, "replay");
+    json_open(json, '{');
+    json_lsn(json, "from", report, report->replay_from);
+    json_lsn(json, "to", report, report->replay_to);
+    json_number(json, "bytes", report->replay_to - report->replay_from);
+    json_number(json, "segments", report->replay_segments);
+    json_close(json, '}');
+}
+
+static void json_prepared_list(Json *json, const char *key, const ReportPrepared *list,
+                               size_t count)
+{
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "xid", list[i].xid);
+        json_string(json, "gid", list[i].gid);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_prepared(Json *json, const Report *report)
+{
+    if (report->prepared_stay == NULL)
+    {
+        json_null(json, "prepared");
+        return;
+    }
+    json_key(json, "prepared");
+    json_open(json, '{');
+    json_prepared_list(json, "stay", report->prepared_stay, report->prepared_stay_count);
+    json_prepared_list(json, "go", report->prepared_go, report->prepared_go_count);
+    json_close(json, '}');
+}
+
+static void json_archived(Json *json, const Report *report)
+{
+    if (report->archived == NULL)
+    {
+        json_null(json, "archived_lost_wal");
+        return;
+    }
+    json_key(json, "archived_lost_wal");
+    json_open(json, '[');
+    for (size_t i = 0; i < report->archived_count; i++)
+        json_element(json, report->archived[i]);
+    json_close(json, ']');
+}
+
+static void json_circumstances(Json *json, const Report *report)
+{
+    char backup[REPORT_FULL_BACKUP_SIZE];
+
+    json_run(json, report);
+    json_connection(json, report);
+    json_replay(json, report);
+    json_prepared(json, report);
+    json_archived(json, report);
+    json_string(json, "take_full_backup", report_full_backup(report, backup));
+}
+
 static void json_times(Json *json, const Report *report)
 {
     json_key(json, "seconds");
@@ -394,6 +494,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     json_bytes(&json, report);
     json_removed(&json, report);
     json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
+    json_circumstances(&json, report);
     report_next_json(report, &json);
     json_times(&json, report);
     json_close(&json, '}');

@@ -32,11 +32,24 @@ typedef enum ReportPhase
 
 #define REPORT_STEPS_MAX 8
 
+typedef struct ReportPrepared
+{
+    uint32_t xid;
+    const char *gid; /* NULL: only the number is known */
+} ReportPrepared;
+
 typedef struct Report
 {
     Arena *arena; /* holds what the pointers point into; the caller that asked for the report frees
                      it */
-    const char *source; /* description, or NULL when not known yet */
+    const char *program_version; /* set with the next three when it is written */
+    int64_t begin, end;          /* microseconds since 2000-01-01 UTC */
+    double run_seconds;
+    const char *source;                       /* description, or NULL when not known yet */
+    bool connected;                           /* to a server; the following are set */
+    const char *source_host, *source_address; /* that answered; NULL: there is no such thing */
+    uint32_t source_port;
+    uint64_t system_identifier; /* 0: not known */
     const char *target;
     const Version *version; /* NULL: not known yet */
     const Error *const
@@ -73,6 +86,16 @@ typedef struct Report
     uint64_t source_bytes;  /* total size of the source directory */
     const PlanRemoved *removed;
     size_t removed_count;
+    Lsn replay_from; /* what the target's server replays before it is consistent; as far as known */
+    Lsn replay_to;
+    uint64_t replay_segments;
+    const ReportPrepared *prepared_stay, *prepared_go; /* prepared transactions; NULL: not known */
+    size_t prepared_stay_count, prepared_go_count;
+    const char *const *archived; /* names of files with lost history that the target has archived;
+                                    NULL: not known */
+    size_t archived_count;
+    bool full_backup;  /* incremental backups are made, and need a new full one */
+    bool one_timeline; /* both sides are on a timeline of the same number */
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
     bool compare;            /* blocks were compared, no WAL of the target was scanned */
@@ -112,9 +135,9 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
  *   target          └── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
  *
  * Nothing as long as the histories are not known. Of many timelines only the first and the last two
- * are named.
+ * are named. Without utf8 its signs are - + ` > * and a dot.
  */
-void report_picture(const Report *report, Buffer *text);
+void report_picture(const Report *report, bool utf8, Buffer *text);
 
 /* Make the steps from report->next_start, which is known; in the report's arena. */
 void report_next_steps(Report *report);

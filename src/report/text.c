@@ -8,6 +8,7 @@
 
 #define LABEL_COLUMN 2
 #define VALUE_COLUMN 28
+#define SENTENCE_COLUMNS_MAX 98
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -112,7 +113,7 @@ static void text_histories(const Report *report, Buffer *text)
     if (report->source_history == NULL || report->target_history == NULL)
         return;
     buffer_append_u8(text, '\n');
-    report_picture(report, text);
+    report_picture(report, report_locale_is_utf8(), text);
 }
 
 /* ---- What is lost in detail ---- */
@@ -334,9 +335,106 @@ static void text_removed(const Report *report, bool done, Buffer *text)
         text_row(text, "", "and %zu more", report->removed_count - SHOWN_MAX);
 }
 
+/* Who answered, and what made the report. */
+static void text_run(const Report *report, Buffer *text)
+{
+    const char *const address = report->source_address;
+
+    if (report->system_identifier != 0)
+        text_row(text, "system identifier", "%llu", (unsigned long long) report->system_identifier);
+    if (report->connected)
+        text_row(text, "answered by", "%s%s%s%s port %u",
+                 report->source_host != NULL ? report->source_host : "",
+                 address != NULL ? " (" : "", address != NULL ? address : "",
+                 address != NULL ? ")" : "", report->source_port);
+    if (report->program_version != NULL)
+        text_row(text, "pg_rewind", "%s", report->program_version);
+}
+
+/* Sentences of words, in lines. */
+static void text_sentences(const char *sentences, Buffer *text)
+{
+    size_t column = 0;
+
+    while (*sentences != '\0')
+    {
+        const size_t length = strcspn(sentences, " ");
+
+        if (column > 0 && column + 1 + length > SENTENCE_COLUMNS_MAX)
+        {
+            buffer_append_u8(text, '\n');
+            column = 0;
+        }
+        report_append_spaces(text, column == 0 ? LABEL_COLUMN : 1);
+        column += (column == 0 ? LABEL_COLUMN : 1) + length;
+        buffer_append(text, sentences, length);
+        sentences += length + strspn(sentences + length, " ");
+    }
+    buffer_append_u8(text, '\n');
+}
+
+static void text_prepared(const char *label, const ReportPrepared *list, size_t count, Buffer *text)
+{
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+    {
+        const char *const gid = list[i].gid;
+
+        text_row(text, i == 0 ? label : "", "%u%s%s%s", list[i].xid, gid != NULL ? ", \"" : "",
+                 gid != NULL ? gid : "", gid != NULL ? "\"" : "");
+    }
+    if (count > SHOWN_MAX)
+        text_row(text, "", "and %zu more", count - SHOWN_MAX);
+}
+
+/* Beside the target itself: transactions that hold locks, the archive, backups. */
+static void text_consequences(const Report *report, Buffer *text)
+{
+    char backup[REPORT_FULL_BACKUP_SIZE], from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+    char size[SIZE_TEXT_SIZE];
+
+    if (report->replay_to != LSN_INVALID)
+    {
+        buffer_append_string(text, "\nReplayed when the target starts\n");
+        text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
+                 report_lsn_text(report, report->replay_from, from),
+                 report_lsn_text(report, report->replay_to, to),
+                 size_text(report->replay_to - report->replay_from, size),
+                 (unsigned long long) report->replay_segments,
+                 report->replay_segments == 1 ? "" : "s");
+    }
+    if (report->prepared_stay_count + report->prepared_go_count > 0)
+    {
+        buffer_append_string(text, "\nPrepared transactions\n");
+        text_prepared("the source's, which stay", report->prepared_stay,
+                      report->prepared_stay_count, text);
+        text_prepared("the target's, which go", report->prepared_go, report->prepared_go_count,
+                      text);
+    }
+    if (report->archived_count > 0)
+    {
+        buffer_append_string(text, "\nArchived by the target, with WAL that is lost\n");
+        for (size_t i = 0; i < report->archived_count && i < SHOWN_MAX; i++)
+            text_row(text, "", "%s", report->archived[i]);
+        if (report->archived_count > SHOWN_MAX)
+            text_row(text, "", "and %zu more", report->archived_count - SHOWN_MAX);
+    }
+    if (report_full_backup(report, backup) != NULL)
+    {
+        buffer_append_string(text, "\nBackups\n");
+        text_sentences(backup, text);
+    }
+}
+
 static void text_times(const Report *report, Buffer *text)
 {
+    char time[TIME_TEXT_SIZE];
+
     buffer_append_string(text, "\nTime\n");
+    if (report->begin != 0)
+        text_row(text, "begin", "%s", time_text(report->begin, time));
+    if (report->end != 0)
+        text_row(text, "end", "%s, after %.2f s", time_text(report->end, time),
+                 report->run_seconds);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
         if (report->seconds[phase] > 0)
             text_row(text, report_phase_names[phase], "%.2f s", report->seconds[phase]);
@@ -357,6 +455,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
         text_row(text, "target", "%s", report->target);
     if (report->version != NULL)
         text_row(text, "server version", "PostgreSQL %d", report->version->major);
+    text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);
     text_fetched(report, done, text);
@@ -368,6 +467,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
                  report_lsn_text(report, report->min_recovery_point, lsn),
                  report->min_recovery_timeline);
     }
+    text_consequences(report, text);
     report_next_text(report, text);
     text_times(report, text);
     if (!done && exit_status != 2)

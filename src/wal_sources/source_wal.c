@@ -247,10 +247,11 @@ bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, L
                           .rebuilds = open == open_found_segment ? may_rebuild : NULL,
                           .context = context};
     *scan = scan_create(stream, wal->jobs, first);
-    progress_begin("scanned", end > from ? end - from : 0);
+    progress_begin(open == open_found_segment ? PROGRESS_SCAN_SOURCE : PROGRESS_CHECK_WAL,
+                   end > from ? end - from : 0);
     scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
               scan_finish(*scan, wal->arena, first, first, result, error);
-    progress_end();
+    progress_end(scanned);
     if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
     {
         if (check_wal_level(wal, result, error))
