@@ -45,8 +45,8 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
 
     planned_free(&findings->planned);
     planned = planning_make(clusters, &findings->divergence, changes, &findings->start,
-                            identified->source_wal, options, problems, first, arena,
-                            &findings->planned, error);
+                            findings->standby_settings, identified->source_wal, options, problems,
+                            first, arena, &findings->planned, error);
     findings->compared_bytes += findings->planned.compared_bytes;
     if (!planned || !check_plan(options, findings, error) || !problems_check(problems, error) ||
         !findings_find_next_start(options, findings, arena, error))
@@ -96,7 +96,7 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
         return false;
     findings->saved = options->save_diverged_wal != NULL;
     if (!staging_finish(clusters, &findings->divergence, &findings->start, &findings->planned,
-                        options, arena, &findings->staged, error))
+                        findings->standby_settings, options, arena, &findings->staged, error))
         return false;
     findings_count_seconds(findings, PHASE_STAGE, clock);
     return true;

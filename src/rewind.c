@@ -26,9 +26,23 @@ static bool finish_unneeded(const Options *options, const Findings *findings, Er
     if (!pid_file_find_server(target, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
         return false;
-    return !options->write_recovery_conf ||
-           standby_files_write(target, clusters->source, clusters->shape.version,
-                               options->source_server, options->keep, error);
+    return findings->standby_settings == NULL ||
+           standby_files_write(clusters, findings->standby_settings, options->keep, error);
+}
+
+/* -R: what it will write, while the target still has its former configuration. */
+static bool prepare_standby(const Options *options, Arena *arena, Findings *findings, Error *error)
+{
+    const Clusters *clusters = &findings->identified.clusters;
+    StandbySettings *settings;
+
+    if (!options->write_recovery_conf)
+        return true;
+    settings = arena_allocate(arena, sizeof(*settings));
+    if (!standby_settings_make(options, clusters, arena, settings, error))
+        return false;
+    findings->standby_settings = settings;
+    return true;
 }
 
 static bool diverge(const Options *options, Arena *arena, Findings *findings, Error *error)
@@ -77,6 +91,8 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
     findings_count_seconds(findings, PHASE_IDENTIFY, clock);
     if (*done)
         return true;
+    if (!prepare_standby(options, arena, findings, error))
+        return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
     if (!diverge(options, arena, findings, error))

@@ -5,7 +5,6 @@
 #include "io/file.h"
 #include "plan/keep.h"
 #include "standby/configuration.h"
-#include "standby/standby_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -399,7 +398,9 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     const NextStartInput *input = rewound->input;
     const bool in_file = input->target->control.version->recovery_settings == RECOVERY_CONF;
     const bool will_write = input->write_recovery_conf && input->plan != NULL;
+    const StandbySettings *written = input->standby_settings;
     const char *conninfo = settings_value(recovery, "primary_conninfo");
+    const char *slot = settings_value(recovery, "primary_slot_name");
     const char *restore_command = settings_value(recovery, "restore_command");
 
     next->standby = will_write || (in_file ? is_on(settings_value(recovery, "standby_mode"))
@@ -407,6 +408,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->manager = find_manager(input->target);
     /* Where no rewind is required it is on the disk by now. */
     next->written = input->write_recovery_conf && next->standby;
+    next->standby_settings = next->written ? written : NULL;
     if (conninfo != NULL)
         next->conninfo = setting_masked(rewound->arena, "primary_conninfo", conninfo);
     next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
@@ -417,38 +419,19 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
     if (next->standby)
-        check_used_slot(input->source, settings_value(recovery, "primary_slot_name"),
-                        rewound->arena, next);
+        check_used_slot(input->source, slot, rewound->arena, next);
 }
 
 /* ---- all of it ---- */
 
-/* primary_conninfo as -R writes it, NULL if that is not known. */
-static const char *make_conninfo(const NextStartInput *input, Arena *arena)
+/* From 12 on -R writes them among the other settings. */
+static void set_written(const NextStartInput *input, Settings *now)
 {
-    Buffer text = {0};
-    const char *result = NULL;
-    Error ignored;
+    const StandbySettings *written = input->standby_settings;
 
-    if (input->source != NULL && source_connection(input->source) != NULL &&
-        standby_conninfo(input->source, input->target->control.version, input->source_server, &text,
-                         &ignored))
-        result = arena_strdup(arena, buffer_string(&text));
-    buffer_free(&text);
-    return result;
-}
-
-/* -R writes it among the other settings from 12 on. */
-static void set_written_conninfo(const NextStartInput *input, Settings *now)
-{
-    const char *conninfo;
-
-    if (!input->write_recovery_conf ||
-        input->target->control.version->recovery_settings == RECOVERY_CONF)
+    if (written == NULL || input->target->control.version->recovery_settings == RECOVERY_CONF)
         return;
-    conninfo = make_conninfo(input, now->arena);
-    if (conninfo != NULL)
-        settings_set(now, "primary_conninfo", conninfo);
+    settings_set(now, "primary_conninfo", written->conninfo);
 }
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
@@ -468,7 +451,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     {
         const Settings former = configuration_read(&configuration, &rewound.present);
 
-        set_written_conninfo(input, &now);
+        set_written(input, &now);
         collect_changed_settings(&former, &now, arena, next);
         collect_changed_files(&rewound, next);
         collect_slots(&rewound, next);

@@ -10,6 +10,7 @@
 #include "cluster/target.h"
 #include "plan/listing.h"
 #include "plan/plan.h"
+#include "standby/standby_settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,7 +43,8 @@ typedef struct NextStart
     size_t slot_count;
     const char **kept; /* by --keep and --keep-config */
     size_t kept_count;
-    bool written;               /* by -R */
+    bool written;                            /* by -R */
+    const StandbySettings *standby_settings; /* what it sets, or NULL */
     const char *manager;        /* whose own files are in the target, and which will start it; or
                                    NULL */
     bool standby;               /* the server will start as a standby */
@@ -63,9 +65,9 @@ typedef struct NextStartInput
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
     const Listing *target_files;
-    const char *config_file;   /* --config-file, or NULL */
-    const char *source_server; /* --source-server, or NULL */
-    bool write_recovery_conf;  /* -R */
+    const char *config_file;                 /* --config-file, or NULL */
+    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
+    bool write_recovery_conf;                /* -R */
 } NextStartInput;
 
 /*
