@@ -27,6 +27,7 @@ typedef struct Findings
     RecoveryStart start;
     Planned planned;
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
+    bool slot_made;                          /* by --create-slot, in this run */
     const NextStart *next_start;             /* NULL: not found out */
     Staged staged;
     bool saved; /* the diverged WAL */

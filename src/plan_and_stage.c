@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "divergence/saved_wal.h"
 #include "stage/staged_wal.h"
+#include "standby/streaming.h"
 
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
@@ -110,6 +111,10 @@ bool plan_and_stage(const Options *options, Problems *problems, Arena *arena, Fi
     for (int attempt = 1;; attempt++)
     {
         if (!plan(options, &source, attempt == 1, problems, arena, findings, error))
+            return false;
+        /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
+        if (attempt == 1 && !streaming_make_slot(options, &findings->identified.clusters,
+                                                 LSN_INVALID, &findings->slot_made, error))
             return false;
         if (options->dry_run)
             return true;

@@ -131,6 +131,9 @@ void report_next_steps(Report *report)
                  "to the end.",
                  next->stop_setting);
     add_slot_steps(report);
+    for (size_t i = 0; next->standby_settings != NULL && i < next->standby_settings->remedy_count;
+         i++)
+        add_step(report, "%s", next->standby_settings->remedies[i]);
     if (report->dry_run && report->rewind_needed)
         add_step(report, "This was a dry run, nothing was changed: run the same command without "
                          "--dry-run.");

@@ -310,7 +310,8 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 }
 
 /* The slot that the target will use: does the source have it? */
-static void check_used_slot(Source *source, const char *name, Arena *arena, NextStart *next)
+static void check_used_slot(Source *source, const char *name, bool will_be_made, Arena *arena,
+                            NextStart *next)
 {
     const char *const parameters[] = {name};
     struct Connection *connection = source != NULL ? source_connection(source) : NULL;
@@ -329,7 +330,9 @@ static void check_used_slot(Source *source, const char *name, Arena *arena, Next
                                  1, parameters, &type, &found, &ignored);
         connection_end(connection);
     }
-    if (!asked || !found || strcmp(type, "physical") != 0)
+    if (will_be_made && asked && !found)
+        add_slot(next, arena, (AffectedSlot){name, "physical", "made"});
+    else if (!asked || !found || strcmp(type, "physical") != 0)
         add_slot(next, arena, (AffectedSlot){name, "physical", asked ? "missing" : "unknown"});
 }
 
@@ -409,6 +412,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     /* Where no rewind is required it is on the disk by now. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
+    if (next->written && written != NULL && written->slot != NULL)
+        slot = written->slot;
     if (conninfo != NULL)
         next->conninfo = setting_masked(rewound->arena, "primary_conninfo", conninfo);
     next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
@@ -419,7 +424,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
     if (next->standby)
-        check_used_slot(input->source, slot, rewound->arena, next);
+        check_used_slot(input->source, slot, written != NULL && written->slot_is_made,
+                        rewound->arena, next);
 }
 
 /* ---- all of it ---- */
@@ -432,6 +438,8 @@ static void set_written(const NextStartInput *input, Settings *now)
     if (written == NULL || input->target->control.version->recovery_settings == RECOVERY_CONF)
         return;
     settings_set(now, "primary_conninfo", written->conninfo);
+    if (written->slot != NULL)
+        settings_set(now, "primary_slot_name", written->slot);
 }
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)

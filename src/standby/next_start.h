@@ -26,8 +26,9 @@ typedef struct AffectedSlot
     const char *name;
     const char *type;  /* physical or logical, NULL: not known */
     const char *state; /* removed: the target had it. copied: it came with the source's files (10).
-                          missing: the target will use it, the source has none. unknown: the same,
-                          but the source could not be asked. */
+                          missing: the target will use it, the source has none. made: the same,
+                          but --create-slot makes it. unknown: the same, but the source could not
+                          be asked. */
 } AffectedSlot;
 #define AFFECTED_SLOTS_MAX 100
 

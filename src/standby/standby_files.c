@@ -47,6 +47,8 @@ static void make_content(const Version *version, const StandbySettings *settings
     else
         setting_replace((const char *) old->bytes, old->size, "primary_conninfo",
                         settings->conninfo, content);
+    if (settings->slot != NULL)
+        put_setting(content, "primary_slot_name", settings->slot);
     if (uses_recovery_conf(version) && old->size > 0)
     {
         put_setting(content, "standby_mode", "on");

@@ -320,7 +320,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     Buffer text = {0};
 
-    *settings = (StandbySettings){0};
+    *settings = (StandbySettings){.slot = options->slot, .slot_is_made = options->create_slot};
     if (!read_conninfos(options, clusters, arena, conninfos, error))
         return false;
     merge(conninfos);

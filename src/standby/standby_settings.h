@@ -1,6 +1,6 @@
 /*
- * What -R sets: primary_conninfo, out of the connection to the source and the target's former one.
- * Reading only.
+ * What -R sets: primary_conninfo, out of the connection to the source and the target's former one,
+ * and primary_slot_name. Reading only.
  */
 #ifndef STANDBY_STANDBY_SETTINGS_H
 #define STANDBY_STANDBY_SETTINGS_H
@@ -13,9 +13,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define STREAMING_REMEDIES_MAX 2
+
 typedef struct StandbySettings
 {
     const char *conninfo;
+    const char *slot;  /* --slot, or NULL: primary_slot_name is left as it is */
+    bool slot_is_made; /* by --create-slot, unless there is one already */
     const char **kept; /* options that the former primary_conninfo had and the source's string
                           does not set, and that would differ without it */
     size_t kept_count;
@@ -24,6 +28,9 @@ typedef struct StandbySettings
     const char **files; /* of the target that conninfo names, relative: certificates and the like;
                            the rewind must not remove them */
     size_t file_count;
+    const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
+                                                     sentences, see streaming_check */
+    size_t remedy_count;
 } StandbySettings;
 
 /*
