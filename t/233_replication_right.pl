@@ -61,7 +61,7 @@ sub without_a_line_for_replication
     my $refused = rewind_as_rewinder($target, $source, '--slot=some_slot');
     is($refused->{status}, 1, 'without a line of pg_hba.conf for replication --slot is refused');
     like($refused->{stderr}, qr/^pg_rewind: error: the source does not accept a replication connection: .*pg_hba\.conf/m, 'which is told');
-    my ($line) = $refused->{stderr} =~ /^(?:pg_rewind: hint: )?(local replication .*)$/m;
+    my ($line) = $refused->{stderr} =~ /^pg_rewind: hint: So that .*: (local replication .*)$/m;
     is($line, 'local replication "the rewinder" peer', 'with the line that is missing') or diag($refused->{stderr});
     spew($source->path('pg_hba.conf'), "local all all trust\n" . ($line =~ s/peer/trust/r) . "\n");
     $source->sql('SELECT pg_reload_conf()');

@@ -197,6 +197,11 @@ sub older_wal_is_needed
     $target->stop;
     drop_slots($source);
     removes_its_wal($source);
+    unlink $target->path('standby.signal');
+    my $dry = rewind($target, $source, options => [ '-n', '-R', '--slot=another', '--create-slot' ]);
+    like($dry->{stderr}, qr/^pg_rewind: replication slot "another" would be made on the source\npg_rewind: hint: This was a dry run, nothing was changed: run the same command without --dry-run\.\n\z/m,
+        'a dry run says what -R would do where no rewind is required');
+    is(slots_of($source) . (-e $target->path('standby.signal') ? 'written' : ''), '', 'and does nothing');
     my $result = rewind($target, $source, options => [ '-R', '--slot=another', '--create-slot' ]);
     is($result->{status}, 0, 'no rewind required, and a slot') or diag($result->{stderr});
     like($result->{stderr}, qr/^pg_rewind: warning: replication slot "another" of the source keeps WAL from \S+ on, and the standby needs it from \S+ on$/m, 'a slot that keeps too little is told');

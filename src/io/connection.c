@@ -679,7 +679,8 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
     bool ok;
 
     buffer_printf(&text, "%s replication=true dbname=replication", conninfo);
-    connection = connection_open(buffer_string(&text), (int) seconds, seconds, &refusal, error);
+    connection =
+        connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
     buffer_free(&text);
     if (connection == NULL)
         return false;

@@ -134,7 +134,7 @@ void report_next_steps(Report *report)
     for (size_t i = 0; next->standby_settings != NULL && i < next->standby_settings->remedy_count;
          i++)
         add_step(report, "%s", next->standby_settings->remedies[i]);
-    if (report->dry_run && report->rewind_needed)
+    if (report->dry_run && (report->rewind_needed || next->standby_settings != NULL))
         add_step(report, "This was a dry run, nothing was changed: run the same command without "
                          "--dry-run.");
     else

@@ -400,8 +400,8 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
 {
     const NextStartInput *input = rewound->input;
     const bool in_file = input->target->control.version->recovery_settings == RECOVERY_CONF;
-    const bool will_write = input->write_recovery_conf && input->plan != NULL;
     const StandbySettings *written = input->standby_settings;
+    const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
     const char *slot = settings_value(recovery, "primary_slot_name");
     const char *restore_command = settings_value(recovery, "restore_command");
@@ -409,7 +409,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->standby = will_write || (in_file ? is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(input, "standby.signal"));
     next->manager = find_manager(input->target);
-    /* Where no rewind is required it is on the disk by now. */
+    /* Where no rewind is required it is on the disk by now, but in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
     if (next->written && written != NULL && written->slot != NULL)
@@ -419,7 +419,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
                        (restore_command != NULL && restore_command[0] != '\0');
     next->recovery_conf = in_file;
-    if (next->standby && !(in_file && will_write))
+    if (next->standby && !(in_file && will_write && input->plan != NULL))
         next->stop_setting = find_stop_setting(recovery);
     next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");

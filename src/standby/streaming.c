@@ -82,18 +82,13 @@ static bool make_tried(const char *conninfo, Buffer *tried)
 /* The line of pg_hba.conf that lets a standby with this role and address in. */
 static void hint_hba_line(const SourceRole *role, Error *error)
 {
-    if (role->address == NULL)
-        error_hint(error,
-                   "So that the standby can stream, add this line to pg_hba.conf of the "
-                   "source, and run there SELECT pg_reload_conf();\n"
-                   "local replication %s peer",
-                   role->name);
-    else
-        error_hint(error,
-                   "So that the standby can stream, add this line to pg_hba.conf of the "
-                   "source, and run there SELECT pg_reload_conf();\n"
-                   "%s replication %s %s scram-sha-256",
-                   role->ssl ? "hostssl" : "host", role->name, role->address);
+    const char *type = role->address == NULL ? "local" : role->ssl ? "hostssl" : "host";
+
+    error_hint(error,
+               "So that the standby can stream, add a line to pg_hba.conf of the source and "
+               "reload it (SELECT pg_reload_conf();): %s replication %s %s%s",
+               type, role->name, role->address != NULL ? role->address : "",
+               role->address != NULL ? " scram-sha-256" : "peer");
 }
 
 /* Try what the standby will do. The kind of the error says what it is worth. */
