@@ -99,6 +99,7 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
     if (!staging_finish(clusters, &findings->divergence, &findings->start, &findings->planned,
                         findings->standby_settings, options, arena, &findings->staged, error))
         return false;
+    streaming_check_slot_again(options, clusters);
     findings_count_seconds(findings, PHASE_STAGE, clock);
     return true;
 }

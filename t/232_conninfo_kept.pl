@@ -102,17 +102,24 @@ sub string_counts
 sub passwords
 {
     my ($target, $source) = @_;
-    my ($result, $conninfo) = written($target, $source, 'application_name=a', '', PGPASSWORD => 'geheim');
+    $source->sql("CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'geheim'");
+    spew($source->path('pg_hba.conf'), "local all,replication guarded md5\nlocal all all trust\nlocal replication all trust\n");
+    $source->sql('SELECT pg_reload_conf()');
+    my ($result, $conninfo) = written($target, $source, 'application_name=a', 'user=guarded', PGPASSWORD => 'geheim');
     is($conninfo->{password}, undef, 'a password of the environment is not written');
     like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is not written into primary_conninfo$/m, 'and that is told');
     like($result->{stderr}, qr/^pg_rewind: hint: Put it into the password file /m, 'with what to do');
-    ($result, $conninfo) = written($target, $source, 'user=postgres password=known', '', PGPASSWORD => 'geheim');
-    is($conninfo->{password}, 'known', 'that of the same role stays');
+    ($result, $conninfo) = written($target, $source, 'application_name=a', '', PGPASSWORD => 'geheim');
+    unlike($result->{stderr}, qr/warning/, 'one that the server did not ask for is of no interest');
+    ($result, $conninfo) = written($target, $source, 'user=guarded password=geheim', 'user=guarded', PGPASSWORD => 'geheim');
+    is($conninfo->{password}, 'geheim', 'that of the same role stays');
     unlike($result->{stderr}, qr/warning/, 'and there is nothing to be warned of');
-    ($result, $conninfo) = written($target, $source, 'user=postgres password=known', 'password=given');
-    is($conninfo->{password}, 'given', 'one in the connection string is written');
+    ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded', PGPASSWORD => 'geheim');
+    like($result->{stderr}, qr/^pg_rewind: warning: the source does not accept a replication connection: .*password authentication failed/m, 'one that is no longer right is noticed');
+    ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded password=geheim');
+    is($conninfo->{password}, 'geheim', 'one in the connection string is written');
     like($result->{stderr}, qr/^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/m, 'with a warning');
-    unlike($result->{stderr}, qr/given|known|geheim/, 'which does not show it');
+    unlike($result->{stderr}, qr/known|geheim/, 'which does not show it');
     return;
 }
 

@@ -177,6 +177,23 @@ sub slots_that_cannot_be_used
     return;
 }
 
+# The slot keeps less than the source has been told to write in the meantime; what the rewind needs is still there.
+sub slot_is_lost_in_the_meantime
+{
+    my ($target, $source) = @_;
+    my $segment = 'INSERT INTO t VALUES (1); SELECT pg_switch_wal()';
+    $source->sql(q{ALTER SYSTEM SET max_slot_wal_keep_size = '4MB'; ALTER SYSTEM SET wal_keep_size = '3MB'; SELECT pg_reload_conf(); CHECKPOINT});
+    $source->sql($segment) for 1 .. 3;
+    my $held = hold($target, $source, $staging, @with_slot, '--compare');
+    $source->sql($segment) for 1 .. 3;
+    $source->sql('CHECKPOINT');
+    is(slots_of($source), 'of_target without WAL', 'the slot has lost its WAL during the run');
+    my $result = go_on($held);
+    is($result->{status}, 0, 'the rewind succeeds') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: warning: replication slot "of_target" of the source no longer keeps the WAL that it reserved\npg_rewind: hint: Drop it on the source/m, 'and warns');
+    return;
+}
+
 sub source_is_a_standby
 {
     my ($target, $source) = @_;
@@ -228,4 +245,5 @@ each_version(sub {
     source_is_a_standby($original, $source);
     older_wal_is_needed($target, $source);
     slots_that_cannot_be_used($original, $source);
+    slot_is_lost_in_the_meantime($original, $source);
 }, only => [ 10, 12, 18 ]);

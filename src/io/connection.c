@@ -634,6 +634,11 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
     return ok;
 }
 
+bool connection_used_password(const Connection *connection)
+{
+    return PQconnectionUsedPassword(connection->pg);
+}
+
 bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,
                                Error *error)
 {

@@ -29,6 +29,7 @@ typedef struct Conninfos
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
     OptionList former;
+    bool password_used;     /* for the connection */
     bool former_is_sources; /* the source has the very same one: that is where it came from */
     OptionList result;
 } Conninfos;
@@ -281,7 +282,7 @@ static void warn_about_password(const Conninfos *conninfos)
         log_hint("Put it into the password file of the user that runs the server instead, and "
                  "leave it out of --source-server.");
     }
-    else if (option_value(&conninfos->connection, "password") != NULL &&
+    else if (conninfos->password_used && option_value(&conninfos->connection, "password") != NULL &&
              option_value(&conninfos->result, "password") == NULL)
     {
         log_warning("the password in PGPASSWORD is not written into primary_conninfo");
@@ -306,6 +307,7 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
+    conninfos->password_used = connection_used_password(connection);
     if (clusters->shape.version->conninfo_dbname && dbname != NULL)
         (void) add_option(&conninfos->connection, "dbname", dbname, NULL);
     if (former == NULL)

@@ -266,6 +266,19 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
     return true;
 }
 
+void streaming_check_slot_again(const Options *options, const Clusters *clusters)
+{
+    SourceSlot slot;
+    Error problem;
+
+    if (options->slot == NULL ||
+        !source_server_slot(clusters->source, options->slot, &slot, NULL) ||
+        check_slot(options, &slot, &problem))
+        return;
+    log_warning("%s", problem.message);
+    log_hint("%s", error_hint_text(&problem));
+}
+
 void streaming_drop_slot(const Options *options, const Clusters *clusters)
 {
     Error error = {0};

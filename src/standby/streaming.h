@@ -32,6 +32,10 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
 MUST_CHECK bool streaming_make_slot(const Options *options, const Clusters *clusters,
                                     Lsn needed_from, bool *made, Error *error);
 
+/* Before the commit: a slot that has lost its WAL in the meantime (max_slot_wal_keep_size) is a
+ * warning. */
+void streaming_check_slot_again(const Options *options, const Clusters *clusters);
+
 /* Drop the slot that this run has made, since the run has failed; what hinders that is a warning.
  * Stops are held off. */
 void streaming_drop_slot(const Options *options, const Clusters *clusters);
