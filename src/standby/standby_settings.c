@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/workers.h"
 #include "format/recovery_conf.h"
 #include "format/settings.h"
 #include "io/connection.h"
@@ -120,7 +121,8 @@ static const char *find_former(const Options *options, const Clusters *clusters,
     return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
 }
 
-/* Did a rewind without -R, or a copy, bring the source's own to the target? *equal. */
+/* Did a rewind without -R, or a copy, bring the source's own to the target? *equal; a file that
+ * cannot be read says nothing. Fails only if the source is lost. */
 static bool compare_with_sources(const Clusters *clusters, const char *former, bool *equal,
                                  Error *error)
 {
@@ -129,16 +131,19 @@ static bool compare_with_sources(const Clusters *clusters, const char *former, b
                            : "postgresql.auto.conf";
     Source *source = clusters->source;
     Buffer text = {0}, value = {0};
-    bool found;
-    bool result =
-        source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, &text, &found, error);
+    bool found = false;
+    Error problem;
+    const bool readable = source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, &text,
+                                                        &found, &problem);
 
-    *equal = result && found &&
+    *equal = readable && found &&
              setting_find((const char *) text.bytes, text.size, "primary_conninfo", &value) &&
              same_text(buffer_string(&value), former);
     buffer_free(&text);
     buffer_free(&value);
-    return result;
+    if (!readable && (problem.kind == ERROR_RETRY || stop_requested()))
+        return error_copy(error, &problem);
+    return true;
 }
 
 /* ---- what is kept of it ---- */

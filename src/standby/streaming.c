@@ -238,6 +238,17 @@ static void warn_of_wal_not_kept(const Options *options, const Clusters *cluster
     }
 }
 
+/* The server was asked to make it, and the answer did not come. */
+static void warn_of_slot_unknown(const Options *options, bool made, const Error *error)
+{
+    if (made || (error->kind != ERROR_RETRY && !stop_requested()))
+        return;
+    log_warning("replication slot \"%s\" may have been made on the source", options->slot);
+    log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses it, or "
+             "drop it on the source: SELECT pg_drop_replication_slot('%s');",
+             options->slot);
+}
+
 bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn needed_from,
                          bool *made, Error *error)
 {
@@ -256,12 +267,18 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
             log_info("replication slot \"%s\" would be made on the source", options->slot);
         return true;
     }
-    if (!source_server_slot_make(source, options->slot, made, &slot, error) ||
-        (!*made && !check_slot(options, &slot, error)))
+    if (!source_server_slot_make(source, options->slot, made, &slot, error))
+    {
+        warn_of_slot_unknown(options, *made, error);
+        return false;
+    }
+    if (!*made && !check_slot(options, &slot, error))
         return false;
     if (*made)
         log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
                  options->slot, lsn_text(clusters->shape.version, slot.restart, lsn));
+    else
+        log_info("replication slot \"%s\" of the source is there already", options->slot);
     warn_of_wal_not_kept(options, clusters, &slot, needed_from);
     return true;
 }
