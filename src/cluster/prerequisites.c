@@ -319,7 +319,8 @@ static bool check_own_directories(const Given *given, Error *error)
 
 static bool check_may_checkpoint(const Given *given, Error *error)
 {
-    Buffer role = {0};
+    Arena *arena;
+    SourceRole role;
     bool may;
 
     if (!given->options->checkpoint)
@@ -328,15 +329,16 @@ static bool check_may_checkpoint(const Given *given, Error *error)
         return false;
     if (may)
         return true;
-    if (source_server_role(given->clusters->source, &role, error))
+    arena = arena_create();
+    if (source_server_role(given->clusters->source, arena, &role, error))
     {
         error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
         error_hint(error,
                    "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member of "
                    "pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
-                   buffer_string(&role));
+                   role.name);
     }
-    buffer_free(&role);
+    arena_destroy(arena);
     return false;
 }
 

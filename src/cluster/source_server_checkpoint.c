@@ -54,24 +54,6 @@ bool source_server_may_checkpoint(Source *source, bool *may, Error *error)
                       may, error);
 }
 
-static bool query_role_once(Connection *connection, void *context, Error *error)
-{
-    Arena *arena = arena_create();
-    char *role;
-    bool success = server_query_text(connection, arena,
-                                     "SELECT pg_catalog.quote_ident(current_user)", &role, error);
-
-    if (success)
-        buffer_append_string(context, role);
-    arena_destroy(arena);
-    return success;
-}
-
-bool source_server_role(Source *source, Buffer *role, Error *error)
-{
-    return server_attempt((ServerSource *) source, 0, query_role_once, role, NULL, error);
-}
-
 static bool checkpoint_once(Connection *connection, void *context, Error *error)
 {
     (void) context;

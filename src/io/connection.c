@@ -649,6 +649,11 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
     return ok;
 }
 
+bool connection_used_password(const Connection *connection)
+{
+    return PQconnectionUsedPassword(connection->pg);
+}
+
 bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,
                                Error *error)
 {
@@ -694,7 +699,8 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
     bool ok;
 
     buffer_printf(&text, "%s replication=true dbname=replication", conninfo);
-    connection = connection_open(buffer_string(&text), (int) seconds, seconds, &refusal, error);
+    connection =
+        connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
     buffer_free(&text);
     if (connection == NULL)
         return false;

@@ -30,7 +30,7 @@ typedef enum ReportPhase
     PHASE_COUNT
 } ReportPhase;
 
-#define REPORT_STEPS_MAX 8
+#define REPORT_STEPS_MAX 16
 
 typedef struct ReportPrepared
 {
