@@ -143,6 +143,9 @@ typedef bool (*ConnectionOption)(void *context, const char *keyword, const char 
 MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
                                    Error *error);
 
+/* What a connection string itself says of a keyword, or NULL. */
+char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
+
 /* The dbname that the connection string or the environment names explicitly, or NULL. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 
