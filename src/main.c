@@ -2,6 +2,7 @@
  * One run, its exit status and its last line, and the report about it. The only file that exits.
  */
 #include "command_line.h"
+#include "rejoin.h"
 #include "report_file.h"
 #include "rewind.h"
 
@@ -139,13 +140,15 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     int status;
 
     file_set_sync(!command->no_sync);
-    succeeded = rewind_run(&command->options, &report, &outcome, &error);
+    succeeded = command->options.rejoin ? rejoin_run(&command->options, &report, &outcome, &error)
+                                        : rewind_run(&command->options, &report, &outcome, &error);
     status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        say_what_next(status, outcome, &error, &report);
+        if (report.rejoin == NULL || !rejoin_say_what_next(&report, outcome))
+            say_what_next(status, outcome, &error, &report);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;

@@ -280,6 +280,23 @@ static const Prerequisite prerequisites[] = {
     {check_own_directories, true, false, false},   {check_may_checkpoint, false, true, false},
 };
 
+bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                     const Options *options, Error *error)
+{
+    const Given given = {clusters, state, options};
+    const bool diverges = clusters->target.control.state == STATE_IN_PRODUCTION;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        const Prerequisite *row = &prerequisites[i];
+
+        if (row->check != check_target_stopped &&
+            !(row->of_wal && (options->compare || !diverges)) && !row->check(&given, error))
+            return false;
+    }
+    return true;
+}
+
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
                          Problems *problems)
 {

@@ -28,6 +28,14 @@ MUST_CHECK bool target_wait_for_stop(const Target *target, int wait_timeout_seco
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
                          Problems *problems);
 
+/*
+ * The same for a target whose server still runs, and is to be stopped: what would fail then.
+ * Whether its WAL tells what changed is only asked of a primary: a standby may need no rewind.
+ * Nothing is printed; the first that does not hold is the error.
+ */
+MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                                const Options *options, Error *error);
+
 /* Add the hint that without the target's WAL a rewind is still possible. False. */
 bool error_hint_compare(Error *error);
 

@@ -92,6 +92,8 @@ static void add_start(Report *report)
 {
     const NextStart *next = report->next_start;
 
+    if (report->will_be_started)
+        return;
     if (next->manager != NULL)
         add_step(report, "Let %s start the server: it makes it a standby of the source.",
                  next->manager);

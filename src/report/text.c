@@ -301,6 +301,27 @@ static void text_removed(const Report *report, bool done, Buffer *text)
         text_row(text, "", "and %zu more", report->removed_count - SHOWN_MAX);
 }
 
+static void text_rejoin(const Report *report, Buffer *text)
+{
+    const ReportRejoin *rejoin = report->rejoin;
+    char lsn[LSN_TEXT_SIZE];
+
+    if (rejoin == NULL)
+        return;
+    buffer_append_string(text, "\nThe target's server\n");
+    text_row(text, "stopped by this run", "%s", rejoin->stopped ? "yes" : "no");
+    text_row(text, "started by this run", "%s", rejoin->started ? "yes" : "no");
+    text_row(text, "running now", "%s", rejoin->running ? "yes" : "no");
+    text_row(text, "follows the source", "%s", rejoin->followed ? "yes" : "not known");
+    if (rejoin->followed)
+    {
+        text_row(text, "application_name", "%s", rejoin->application_name);
+        if (rejoin->sync_state[0] != '\0')
+            text_row(text, "sync_state", "%s", rejoin->sync_state);
+        text_row(text, "replayed up to", "%s", report_lsn_text(report, rejoin->replayed, lsn));
+    }
+}
+
 static void text_times(const Report *report, Buffer *text)
 {
     buffer_append_string(text, "\nTime\n");
@@ -336,5 +357,6 @@ void report_text(const Report *report, int exit_status, Buffer *text)
                  report->min_recovery_timeline);
     }
     report_next_text(report, text);
+    text_rejoin(report, text);
     text_times(report, text);
 }
