@@ -381,7 +381,7 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
                  lsn_text(version, wait->replayed, replayed), lsn_text(version, wait->end, end),
                  streams_from_source(rejoin, standing) ? "receives the source's WAL"
                                                        : "does not receive the source's WAL");
-    server_control_add_log(&rejoin->control, error);
+    server_control_add_log(&rejoin->control, false, error);
     return false;
 }
 
@@ -396,7 +396,7 @@ static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Er
     if (!running)
     {
         error_set(error, ERROR_FAILED, "the target's server has ended");
-        server_control_add_log(&rejoin->control, error);
+        server_control_add_log(&rejoin->control, true, error);
         return false;
     }
     if (standing->target.state == TARGET_ANSWERS && !standing->target.in_recovery)

@@ -21,7 +21,7 @@
 #define START_SECONDS 5 /* that pg_ctl waits: by then the server is there, or has ended */
 #define STOP_POLL_MILLISECONDS 50
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
-#define LOG_LINES_MAX 5
+#define LOG_LINES_MAX 8
 
 /* ---- Small files of the data directory ---- */
 
@@ -267,8 +267,9 @@ static const char *find_failure(const char *line, size_t length)
     return NULL;
 }
 
-/* Move the lines of a text that tell of failures to its front, one that is repeated only once. */
-static void keep_failures(char *text, size_t *starts, size_t *count)
+/* Move the lines of a text to its front, one that is repeated only once; those that tell of
+ * failures, or all. */
+static void keep_lines(char *text, bool all, size_t *starts, size_t *count)
 {
     char *out = text;
     const char *last = NULL;
@@ -278,7 +279,7 @@ static void keep_failures(char *text, size_t *starts, size_t *count)
     for (const char *line = text; *line != '\0';)
     {
         const size_t length = strcspn(line, "\n");
-        const char *failure = find_failure(line, length);
+        const char *failure = all && length > 0 ? line : find_failure(line, length);
         const char *next = line + length + (line[length] == '\n');
 
         if (failure != NULL)
@@ -301,8 +302,8 @@ static void keep_failures(char *text, size_t *starts, size_t *count)
     }
 }
 
-/* The last lines that tell of failures, from there on, but only of the end of what is long. */
-static void append_failures(const char *path, uint64_t since, Buffer *failures)
+/* The last of these lines, from there on, but only of the end of what is long. */
+static void append_lines_of_log(const char *path, uint64_t since, bool all, Buffer *lines)
 {
     char *bytes = memory_allocate_zeroed(1, LOG_BYTES_MAX + 2);
     size_t starts[LOG_LINES_MAX], length = 0, count = 0;
@@ -317,36 +318,33 @@ static void append_failures(const char *path, uint64_t since, Buffer *failures)
         const uint64_t begin = size > since + LOG_BYTES_MAX ? size - LOG_BYTES_MAX : since;
 
         if (file_read_at(fd, path, bytes, LOG_BYTES_MAX, begin, &length, NULL))
-            keep_failures(bytes, starts, &count);
+            keep_lines(bytes, all, starts, &count);
         file_close(fd);
     }
     for (size_t i = count > LOG_LINES_MAX ? count - LOG_LINES_MAX : 0; i < count; i++)
-        buffer_printf(failures, "\n%s", bytes + starts[i % LOG_LINES_MAX]);
+        buffer_printf(lines, "\n%s", bytes + starts[i % LOG_LINES_MAX]);
     free(bytes);
 }
 
-void server_control_add_log(const ServerControl *control, Error *error)
+void server_control_add_log(const ServerControl *control, bool all, Error *error)
 {
     ServerLog logs[SERVER_LOGS];
-    Buffer failures = {0};
+    Buffer lines = {0};
 
     list_logs(control, logs);
-    for (int i = 0; i < SERVER_LOGS && failures.size == 0; i++)
+    for (int i = 0; i < SERVER_LOGS && lines.size == 0; i++)
     {
         const ServerLog *before = &control->logs[i];
+        const bool goes_on = before->path != NULL && logs[i].path != NULL &&
+                             strcmp(before->path, logs[i].path) == 0 && before->end <= logs[i].end;
 
         if (logs[i].path == NULL)
             continue;
-        append_failures(logs[i].path,
-                        before->path != NULL && strcmp(before->path, logs[i].path) == 0 &&
-                                before->end <= logs[i].end
-                            ? before->end
-                            : 0,
-                        &failures);
-        if (failures.size > 0)
-            error_detail(error, "The log \"%s\" says:%s", logs[i].path, buffer_string(&failures));
+        append_lines_of_log(logs[i].path, goes_on ? before->end : 0, all, &lines);
+        if (lines.size > 0)
+            error_detail(error, "The log \"%s\" says:%s", logs[i].path, buffer_string(&lines));
     }
-    buffer_free(&failures);
+    buffer_free(&lines);
 }
 
 /* ---- The command that is kept ---- */
@@ -437,7 +435,7 @@ static bool error_command(const ServerControl *control, const char *command, con
                           Error *error)
 {
     error_detail(error, "The command was: %s: %s.", command, what);
-    server_control_add_log(control, error);
+    server_control_add_log(control, true, error);
     return error_detail(error, "What it printed is in \"%s\".", control->log);
 }
 

@@ -70,9 +70,9 @@ MUST_CHECK bool server_control_stop(ServerControl *control, const Target *target
  */
 MUST_CHECK bool server_control_start(ServerControl *control, const Target *target, Error *error);
 
-/* Add the last lines of the server's log since the last command that name a failure to the error's
- * detail. */
-void server_control_add_log(const ServerControl *control, Error *error);
+/* Add the last lines of the server's log since the last command to the error's detail: all, or
+ * those that name a failure. */
+void server_control_add_log(const ServerControl *control, bool all, Error *error);
 
 /* For tests: the unit of systemd in the text of /proc/PID/cgroup, into unit; empty: none whose name
  * begins with "postgresql". */
