@@ -166,6 +166,19 @@ static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
                                       &standing->standby, error);
 }
 
+/* The timeline that the target's server receives: what it may not tell us, its files do. */
+static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer *answer)
+{
+    const char *directory = rejoin->target.directory;
+    Timeline timeline = answer->timeline;
+    Control control;
+
+    if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
+                          !directory_standby_timeline(directory, &control, &timeline, NULL)))
+        timeline = 0;
+    return timeline;
+}
+
 /*
  * Does the source send to the target? The target itself is believed in the first place: another
  * standby may have its name. What the role may not see does not count.
@@ -180,7 +193,7 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
 
     if (target->state == TARGET_ANSWERS)
         return source_says_so && target->in_recovery && target->receives &&
-               (target->timeline == 0 || target->timeline == rejoin->state.position.timeline);
+               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
     /* A name alone is enough only of one that has connected since we started the server, and that
      * takes no connections anyway. */
     return target->state == TARGET_SILENT && strcmp(rejoin->since, "0") != 0 && standby->found &&
@@ -477,12 +490,14 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
     /* It is started as it was, also by the same command after this run was killed. */
-    if (!server_control_save(&rejoin->control, error) ||
-        !server_control_stop(&rejoin->control, &rejoin->target,
-                             rejoin->options->wait_timeout_seconds, error))
+    if (!server_control_save(&rejoin->control, error))
         return false;
-    rejoin->report.stopped = true;
-    return true;
+    rejoin->report.stopped = server_control_stop(&rejoin->control, &rejoin->target,
+                                                 rejoin->options->wait_timeout_seconds, error);
+    if (!rejoin->report.stopped)
+        /* Where the command was interrupted, or its time was over. */
+        rejoin->report.stopping = pid_file_is_stopping(rejoin->target.directory);
+    return rejoin->report.stopped;
 }
 
 static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, Error *error)
@@ -495,7 +510,10 @@ static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, E
     if (follows)
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
     else if (options->dry_run && rejoin->running)
+    {
+        report->rewind_needed = true; /* as far as can be known */
         return true;
+    }
     else
     {
         /* The rewind has its own connections, and may take its time. */
@@ -533,7 +551,10 @@ static void report_rejoin(Rejoin *rejoin, Report *report)
     long pid;
 
     if (report->arena == NULL)
-        *report = (Report){.arena = arena_create(), .dry_run = rejoin->options->dry_run};
+    {
+        report->arena = arena_create();
+        report->dry_run = rejoin->options->dry_run;
+    }
     if (report->target == NULL)
         report->target = arena_strdup(report->arena, rejoin->target.directory);
     if (report->version == NULL)
@@ -570,7 +591,12 @@ bool rejoin_say_what_next(const Report *report, RewindOutcome outcome)
 {
     const ReportRejoin *rejoin = report->rejoin;
 
-    if (outcome == REWIND_NOT_JOINED && rejoin->running)
+    if (outcome == REWIND_UNTOUCHED && rejoin->stopping)
+        log_hint(
+            "The target is unchanged, but this command has asked its server to stop, and it is "
+            "stopping. Run the same %s command again. To start it as it was instead: %s",
+            log_program_name(), rejoin->start_command);
+    else if (outcome == REWIND_NOT_JOINED && rejoin->running)
         log_hint("The target is a standby of the source and its server is running, but it has not "
                  "caught up yet: run the same %s command again, it goes on waiting.",
                  log_program_name());

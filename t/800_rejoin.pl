@@ -34,10 +34,11 @@ sub ends
 # It streams, has all rows of the source, and its data directory holds nothing of ours but the log.
 sub follows
 {
-    my ($cluster, $what) = @_;
+    my ($cluster, $what, $namesakes) = @_;
+    my $name = $namesakes ? 'target' : $cluster->{name};
     $source->sql("INSERT INTO t VALUES ('later')");
-    my $streams = $source->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$cluster->{name}' AND state = 'streaming'");
-    is($streams, 1, "$what: it streams");
+    my $streams = $source->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$name' AND state = 'streaming'");
+    is($streams, 1 + ($namesakes // 0), "$what: it streams");
     $cluster->wait_for_replay_of($source);
     my $rows = 'SELECT a FROM t ORDER BY a';
     is($cluster->query($rows), $source->query($rows), "$what: it has the source's rows");
@@ -85,6 +86,11 @@ sub not_stopped_in_vain
         is($target->postmaster_pid, $pid, "$what: the server was not stopped");
     }
     $other->discard;
+    $source->sql('CREATE ROLE rewinder LOGIN; GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
+        pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder');
+    ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1, 'a role that may not replicate',
+        qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m, qr/ALTER ROLE rewinder REPLICATION;$/m);
+    is($target->postmaster_pid, $pid, 'a role that may not replicate: the server was not stopped');
     ends(rejoin($target, '-n'), 0, 'a dry run', qr/^pg_rewind: would stop the target's server \(PID $pid\): .*pg_ctl/m);
     is($target->postmaster_pid, $pid, 'a dry run does not stop the server');
     my $result = rejoin($target, '--bindir=/nonexistent');
@@ -129,8 +135,10 @@ sub refuse_replication
 sub it_takes_longer
 {
     refuse_replication(1);
+    # A standby of the same name streams all the time.
     my $copy = stopped_copy(@_, 'slow');
-    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1');
+    my $conninfo = $source->conninfo . ' application_name=target';
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1', { conninfo => $conninfo });
     ends($result, 2, 'too late', qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
         qr/^pg_rewind: detail: Waited 1 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
         qr/^pg_rewind: hint: The target is a standby of the source and its server is running.* run the same pg_rewind command again/m);
@@ -138,12 +146,12 @@ sub it_takes_longer
     ok($pid, 'too late: the server runs');
 
     my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', '-B', $copy->bindir ],
-        conninfo => $source->conninfo . ' application_name=slow');
+        conninfo => $conninfo);
     wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting (?:for|until)/ });
     refuse_replication(0);
-    ends(end_of_rewind($run), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "slow"/m);
+    ends(end_of_rewind($run), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
     is($copy->postmaster_pid, $pid, 'the same command again goes on waiting');
-    follows($copy, 'the same command again');
+    follows($copy, 'the same command again', 1);
     $copy->discard;
     return;
 }
@@ -195,7 +203,11 @@ sub killed_after_the_stop
     my $result = rejoin($target, ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
     is($result->{signal}, 9, 'killed after the stop') or diag($result->{stderr});
     ok(!$target->is_running, 'the server is stopped');
-    ends(rejoin($target), 0, 'killed after the stop, and the same command again');
+    # A role that sees nothing of how the standbys do; nor does it see that on the target.
+    $source->sql('ALTER ROLE rewinder REPLICATION');
+    my $conninfo = $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=target';
+    ends(rejoin($target, { conninfo => $conninfo }), 0, 'killed after the stop, and the same command again',
+        qr/^pg_rewind: the target follows the source: standby "target" is streaming, replayed/m);
     follows($target, 'killed after the stop');
     return;
 }

@@ -35,6 +35,7 @@ typedef enum ReportPhase
 typedef struct ReportRejoin
 {
     bool stopped, started;     /* by this run */
+    bool stopping;             /* asked to stop by this run, and not stopped yet */
     bool running;              /* at the end */
     bool followed;             /* it streams from the source and has replayed the WAL up to */
     Lsn awaited;               /* what the source had when the server was started; LSN_INVALID */
