@@ -337,9 +337,11 @@ static bool start_server(Rejoin *rejoin, Error *error)
 
 typedef struct Wait
 {
-    Lsn end;             /* to be replayed */
-    double begin, still; /* since when replay stands still */
-    Lsn first, replayed;
+    Lsn end; /* to be replayed */
+    double begin;
+    Lsn replayed; /* LSN_INVALID: not known yet */
+    double still; /* since when that stands still */
+    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
 } Wait;
 
 /* With -P, kB of WAL from where replay was first seen. */
@@ -347,20 +349,31 @@ static void show_progress(Wait *wait, Lsn replayed)
 {
     if (replayed == LSN_INVALID)
         return;
-    if (wait->first == LSN_INVALID)
-    {
-        wait->first = wait->replayed = replayed;
-        progress_begin("replayed", wait->end > replayed ? wait->end - replayed : 0);
-    }
     if (replayed != wait->replayed)
         wait->still = clock_seconds();
+    if (wait->replayed == LSN_INVALID && replayed < wait->end)
+    {
+        wait->shown = replayed;
+        progress_begin("replayed", wait->end - replayed);
+    }
+    wait->replayed = replayed;
+    if (wait->shown == LSN_INVALID)
+        return;
     if (replayed > wait->end)
         replayed = wait->end;
-    if (replayed > wait->replayed)
+    if (replayed > wait->shown)
     {
-        progress_add(replayed - wait->replayed);
-        wait->replayed = replayed;
+        progress_add(replayed - wait->shown);
+        wait->shown = replayed;
     }
+}
+
+static void end_progress(const Wait *wait)
+{
+    if (wait->shown == LSN_INVALID)
+        return;
+    progress_add(wait->end - wait->shown); /* of a record that is not whole */
+    progress_end();
 }
 
 /*
@@ -391,7 +404,9 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
     error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
     error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
-                 lsn_text(version, wait->replayed, replayed), lsn_text(version, wait->end, end),
+                 wait->replayed == LSN_INVALID ? "(unknown)"
+                                               : lsn_text(version, wait->replayed, replayed),
+                 lsn_text(version, wait->end, end),
                  streams_from_source(rejoin, standing) ? "receives the source's WAL"
                                                        : "does not receive the source's WAL");
     server_control_add_log(&rejoin->control, false, error);
@@ -457,7 +472,7 @@ static bool wait_until_it_follows(Rejoin *rejoin, Error *error)
         show_progress(&wait, replayed_position(&standing));
         if (has_caught_up(rejoin, &wait, &standing))
         {
-            progress_end();
+            end_progress(&wait);
             note_following(rejoin, &standing);
             return true;
         }

@@ -197,6 +197,24 @@ sub killed_on_the_way
     return;
 }
 
+# Made a standby by hand, the target runs and never streams: its history has diverged.
+sub standby_by_hand
+{
+    my ($diverged) = @_;
+    my $copy = stopped_copy($diverged, 'byhand');
+    $copy->follow($source)->start;
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=2');
+    like($result->{stderr}, qr/^pg_rewind: stopping the target's server/m, 'a standby that never streams is stopped') or diag($result->{stderr});
+    ends(rejoin($copy, '--keep-config'), 0, 'a standby that never streamed');
+    follows($copy, 'a standby that never streamed');
+
+    # One that cannot be asked: the source is.
+    $copy->stop->configure('hot_standby = off');
+    ends(rejoin($copy, '--keep-config'), 0, 'a standby without connections', qr/^pg_rewind: the target follows the source: standby "byhand"/m);
+    $copy->discard;
+    return;
+}
+
 # The options of the command line stay those of the server, also when the run that has stopped it was killed.
 sub killed_after_the_stop
 {
@@ -224,7 +242,11 @@ sub commands
     follows($copy, 'commands of the user');
     $copy->promote;
     $copy->sql("INSERT INTO t VALUES ('lost again')");
-    ends(rejoin($copy, '--keep-config', @commands), 0, 'commands of the user, of a server that runs');
+    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo . ' application_name=commanded',
+        '--report=json', @commands)) or die;
+    my $report = do { local $/ = undef; <$pipe> };    # to its end
+    ok(close $pipe, 'commands of the user, of a server that runs: exit status 0');
+    like($report, qr/"followed": true/, 'who reads its output sees the end of it');
     follows($copy, 'commands of the user, of a server that runs');
     is(slurp($marks), "start\nstop\nstart\n", 'these were run');
     $copy->promote;
@@ -269,6 +291,7 @@ each_version(sub {
     signal_while_it_waits($diverged, TERM => 2);
     signal_while_it_waits($diverged, KILL => 128 + 9);
     killed_on_the_way($diverged);
+    standby_by_hand($diverged);
     commands($diverged);
     stopped_in_vain();
     $target->promote;
