@@ -252,9 +252,26 @@ sub commands
     $copy->promote;
     ends(rejoin($copy, '--keep-config', '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+    # A session is open, and the stop waits for it.
+    my $session = $copy->session;
+    $session->sql('SELECT 1');
+    my $pg_ctl = "$copy->{bindir}/pg_ctl -D $copy->{dir}/data";
+    ends(rejoin($copy, '--keep-config', '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1, 'a stop that takes too long',
+        qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
+        qr/^pg_rewind: hint: The target is unchanged, but this command has asked its server to stop, and it is stopping\. Run the same pg_rewind command again\./m);
+    $session->end;
     ends(rejoin($copy, '--keep-config', '--start-command=false'), 2, 'a start that fails', qr/^pg_rewind: error: could not start the target's server$/m,
         qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
+        qr/^pg_rewind: error: the target's server is not running after it was started$/m);
+    refuse_replication(1);
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start; (sleep 1; $pg_ctl -m immediate stop) &"), 2, 'a server that ends soon',
+        qr/^pg_rewind: error: the target's server has ended$/m, qr/^pg_rewind: detail: .*received immediate shutdown request/m);
+    refuse_replication(0);
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
+        qr/^pg_rewind: error: the target's server is not a standby$/m);
     ends(rejoin($copy, '--keep-config'), 0, 'and with one that works');
+    follows($copy, 'after all of that');
     $copy->discard;
     return;
 }
