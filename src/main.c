@@ -136,7 +136,7 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     Report report = {0};
     Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
-    bool succeeded;
+    bool succeeded, said;
     int status;
 
     file_set_sync(!command->no_sync);
@@ -147,7 +147,8 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     {
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        if (report.rejoin == NULL || !rejoin_say_what_next(&report, outcome))
+        said = report.rejoin != NULL && rejoin_say_what_next(&report, outcome);
+        if (!said || status == STATUS_IMPOSSIBLE)
             say_what_next(status, outcome, &error, &report);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())

@@ -621,10 +621,13 @@ bool rejoin_say_what_next(const Report *report, RewindOutcome outcome)
                  log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_UNTOUCHED && rejoin->running)
         log_hint("The target is unchanged, and its server is running.");
-    else if (outcome == REWIND_UNTOUCHED && rejoin->stopped)
-        log_hint("The target is unchanged, but its server was stopped by this command and is not "
-                 "running. To start it as it was%s: %s",
-                 rejoin->was_primary ? ", a primary beside the source" : "", rejoin->start_command);
+    else if (outcome == REWIND_UNTOUCHED && !report->dry_run && rejoin->start_command != NULL)
+        log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again. "
+                 "To start the server as it was instead%s: %s",
+                 rejoin->stopped ? "but its server was stopped by this command and is not running"
+                                 : "and its server is not running",
+                 log_program_name(), rejoin->was_primary ? ", a primary beside the source" : "",
+                 rejoin->start_command);
     else
         return false;
     return true;

@@ -286,8 +286,8 @@ sub stopped_in_vain
     my ($segment) = $copy->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
     my $lost = $copy->path("pg_wal/$segment");
     my $result = rejoin($copy, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
-    ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. To start it as it was, a primary beside the source: .*pg_ctl/m);
-    my ($start) = $result->{stderr} =~ /To start it as it was.*?: (.*)/;
+    ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
+    my ($start) = $result->{stderr} =~ /To start the server as it was.*?: (.*)/;
     rename("$lost.away", $lost) or die;
     is(run([ 'sh', '-c', "$start >/dev/null 2>&1" ])->{status}, 0, 'that command starts it');
     is($copy->query('SELECT pg_is_in_recovery()'), 'f', 'as it was');

@@ -18,7 +18,7 @@
 #define SAVED_COMMAND                                                                              \
     "pg_rewind.work.start" /* begins with the name of the work directory: left alone */
 #define CONFIGURATION_SIZE_MAX (16 * 1024 * 1024)
-#define START_SECONDS 5 /* that pg_ctl waits: by then the server is there, or has ended */
+#define START_SECONDS 10 /* that pg_ctl waits: by then the server is there, or has ended */
 #define STOP_POLL_MILLISECONDS 50
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
 #define LOG_LINES_MAX 8
