@@ -2,16 +2,21 @@
 
 _pg_rewind()
 {
-    local word=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]}
+    local word=${COMP_WORDS[COMP_CWORD]} option=${COMP_WORDS[COMP_CWORD - 1]} equals=
 
     # bash takes "--report=te" for three words.
     if [ "$word" = = ]; then
         word=
+        equals='='
     elif [ "$option" = = ]; then
         option=${COMP_WORDS[COMP_CWORD - 2]}
+        equals='='
     fi
 
     COMPREPLY=()
+    case $option$equals in
+        --progress=) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") && return ;;
+    esac
     case $option in
         -D | --target-pgdata | --source-pgdata | -B | --bindir | --save-diverged-wal | --wal-archive)
             compopt -o filenames
@@ -22,6 +27,7 @@ _pg_rewind()
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             ;;
         --report) mapfile -t COMPREPLY < <(compgen -W 'text json' -- "$word") ;;
+        --report-transactions) mapfile -t COMPREPLY < <(compgen -W 'none summary all' -- "$word") ;;
         --sync-method) mapfile -t COMPREPLY < <(compgen -W 'fsync syncfs' -- "$word") ;;
         --source-server | -j | --jobs | -r | --max-rate | -T | --tablespace-mapping | --keep | --restore-command | --start-command | --stop-command | --retries | --*-timeout) ;;
         *)

@@ -1,6 +1,9 @@
 #include "command_line.h"
 
+#include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "cluster/tablespace_mapping.h"
 #include "plan/keep.h"
 
@@ -17,6 +20,9 @@
  * number after it: that of the newest server release that this program was tested with.
  */
 #define TESTED_WITH "18.4"
+
+/* Options in front of those of the command line, for callers that cannot be told to give them. */
+#define OPTIONS_VARIABLE "PG_REWIND_OPTIONS"
 
 #define JOBS_DEFAULT_MAX 4
 #define JOBS_MAX 64
@@ -66,7 +72,8 @@ typedef struct OptionRow
 {
     int letter; /* or one of the numbers above */
     const char *name;
-    const char *argument; /* its name in the help, NULL: takes none */
+    const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
+                             may have one, "--NAME=ARGUMENT", the letter has none */
     const char *help;     /* lines of at most 61 characters */
 } OptionRow;
 
@@ -90,7 +97,7 @@ static const OptionRow option_rows[] = {
     {'N', "no-sync", NULL,
      "do not wait for changes to be written\n"
      "safely to disk"},
-    {'P', "progress", NULL, "write progress messages"},
+    {'P', "progress", "[FORMAT]", "write progress messages (as text or json)"},
     {'r', "max-rate", "RATE",
      "maximum rate at which to read from the source\n"
      "(in kB/s, or use suffix \"k\" or \"M\")"},
@@ -178,6 +185,14 @@ static const OptionRow option_rows[] = {
 #define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 #define HELP_COLUMN 33
 
+/* As getopt_long calls it. */
+static int argument_of(const OptionRow *row)
+{
+    if (row->argument == NULL)
+        return no_argument;
+    return row->argument[0] == '[' ? optional_argument : required_argument;
+}
+
 static void print_help_row(const OptionRow *row)
 {
     char left[64];
@@ -187,8 +202,12 @@ static void print_help_row(const OptionRow *row)
 
     length = row->letter <= UCHAR_MAX ? snprintf(left, sizeof(left), "  -%c, ", row->letter)
                                       : snprintf(left, sizeof(left), "      ");
-    snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
-             row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
+    if (argument_of(row) == optional_argument)
+        snprintf(left + length, sizeof(left) - (size_t) length, "--%s[=%s", row->name,
+                 row->argument + 1);
+    else
+        snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
+                 row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
     if (strlen(left) > HELP_COLUMN - 2)
     {
         puts(left);
@@ -324,6 +343,21 @@ static bool parse_report_transactions(const char *value, ReportTransactions *whi
     return true;
 }
 
+/* FORMAT is optional: of a letter it would be what stands directly behind it. */
+static bool parse_progress(const char *value, Error *error)
+{
+    if (value == NULL || strcmp(value, "text") == 0)
+        log_set_progress(PROGRESS_TEXT);
+    else if (strcmp(value, "json") == 0)
+        log_set_progress(PROGRESS_JSON);
+    else
+    {
+        error_set(error, ERROR_FAILED, "unrecognized progress format: %s", value);
+        return error_hint(error, "Valid formats are text and json.");
+    }
+    return true;
+}
+
 /* Take one option; value is NULL unless it has an argument. Of a repeated one the last wins. */
 static bool take_option(Command *command, int letter, const char *value, Error *error)
 {
@@ -355,9 +389,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         command->no_sync = true;
         return true;
     case 'P':
-        options->progress = true;
-        log_set_progress(true);
-        return true;
+        return parse_progress(value, error);
     case 'r':
         return parse_rate(value, &options->max_rate, error);
     case 'R':
@@ -449,14 +481,41 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     }
 }
 
+/* What getopt_long needs to know. */
+typedef struct Syntax
+{
+    struct option long_options[OPTION_COUNT + 1];
+    char letters[2 * OPTION_COUNT + 1];
+} Syntax;
+
+static void make_syntax(Syntax *syntax)
+{
+    size_t length = 0;
+
+    *syntax = (Syntax){0};
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+    {
+        const OptionRow *row = &option_rows[i];
+
+        syntax->long_options[i] = (struct option){row->name, argument_of(row), NULL, row->letter};
+        /* getopt says '?' for what it does not know: -? is for main, --help has a number. */
+        if (row->letter == '?')
+            syntax->long_options[i].val = OPTION_HELP;
+        if (row->letter > UCHAR_MAX || row->letter == '?')
+            continue;
+        syntax->letters[length++] = (char) row->letter;
+        if (argument_of(row) == required_argument)
+            syntax->letters[length++] = ':';
+    }
+}
+
 /* One option is wrong: nothing is done, but a report that is asked for tells of that too. */
-static void take_report_options(int argc, char **argv, const char *letters,
-                                const struct option *long_options, Command *command)
+static void take_report_options(int argc, char **argv, const Syntax *syntax, Command *command)
 {
     int letter;
 
     opterr = 0;
-    while ((letter = getopt_long(argc, argv, letters, long_options, NULL)) != -1)
+    while ((letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL)) != -1)
     {
         if (letter == OPTION_REPORT || letter == OPTION_REPORT_FILE)
             take_option(command, letter, optarg, NULL);
@@ -467,45 +526,86 @@ static void take_report_options(int argc, char **argv, const char *letters,
  * Read the options up to --help or --version. Where getopt has said itself what is wrong, the kind
  * is ERROR_REPORTED. *first_argument: index of what is no option, else argc.
  */
-static bool parse_options(int argc, char **argv, Command *command, int *first_argument,
-                          Error *error)
+static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *command,
+                          int *first_argument, Error *error)
 {
-    struct option long_options[OPTION_COUNT + 1] = {{0}};
-    char letters[2 * OPTION_COUNT + 1] = "";
-    size_t length = 0;
     int letter;
 
-    for (size_t i = 0; i < OPTION_COUNT; i++)
-    {
-        const OptionRow *row = &option_rows[i];
-
-        long_options[i] = (struct option){
-            row->name, row->argument != NULL ? required_argument : no_argument, NULL, row->letter};
-        /* getopt says '?' for what it does not know: -? is for main, --help has a number. */
-        if (row->letter == '?')
-            long_options[i].val = OPTION_HELP;
-        if (row->letter > UCHAR_MAX || row->letter == '?')
-            continue;
-        letters[length++] = (char) row->letter;
-        if (row->argument != NULL)
-            letters[length++] = ':';
-    }
-
+    optind = 0; /* begin */
     while (!command->help && !command->version)
     {
-        letter = getopt_long(argc, argv, letters, long_options, NULL);
+        letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
         if (letter == -1)
             break;
         if (letter == '?')
             error_set_reported(error, ERROR_USAGE);
         if (letter == '?' || !take_option(command, letter, optarg, error))
         {
-            take_report_options(argc, argv, letters, long_options, command);
+            take_report_options(argc, argv, syntax, command);
             return false;
         }
     }
     *first_argument = optind;
     return true;
+}
+
+/* Does the command line ask for --help or --version, before anything that is wrong? */
+static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
+{
+    const int print_errors = opterr;
+    int letter;
+
+    opterr = optind = 0;
+    do
+        letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
+    while (letter != -1 && letter != '?' && letter != 'V' && letter != OPTION_HELP);
+    opterr = print_errors;
+    return letter == 'V' || letter == OPTION_HELP;
+}
+
+/* Only what changes a rewind: what ended it with success would make callers believe in one. */
+static bool parse_environment_words(const Words *words, const Syntax *syntax, Command *command,
+                                    Error *error)
+{
+    const int count = (int) words->count + 1;
+    char **arguments = memory_allocate_zeroed(words->count + 2, sizeof(*arguments));
+    char name[64];
+    int first;
+    bool ok;
+
+    /* getopt begins its messages with it. */
+    snprintf(name, sizeof(name), "%.30s: " OPTIONS_VARIABLE, log_program_name());
+    arguments[0] = name;
+    memcpy(arguments + 1, words->words, words->count * sizeof(*arguments));
+    ok = parse_options(count, arguments, syntax, command, &first, error);
+    if (!ok && error->kind != ERROR_REPORTED)
+        error_detail(error, "This option is from the environment variable %s.", OPTIONS_VARIABLE);
+    else if (ok && (command->help || command->version))
+        ok = error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS must not ask for %s",
+                       command->help ? "--help" : "--version");
+    else if (ok && first < count)
+        ok = error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has \"%s\", which is no option",
+                       arguments[first]);
+    command->help = command->version = false;
+    free(arguments);
+    return ok;
+}
+
+/* The words live to the end of the program. Programs that this one runs do not get them. */
+static bool parse_environment(const Syntax *syntax, Command *command, Error *error)
+{
+    static Arena *arena;
+    const char *text = getenv(OPTIONS_VARIABLE);
+    const char *wrong;
+    Words words;
+
+    if (text == NULL)
+        return true;
+    arena = arena_create();
+    if (!words_split(arena, text, &words, &wrong))
+        return error_set(error, ERROR_USAGE, "PG_REWIND_OPTIONS has %s", wrong);
+    unsetenv(OPTIONS_VARIABLE);
+    return parse_environment_words(&words, syntax, command, error);
 }
 
 static bool check_options(const Options *options, const char *extra_argument, Error *error)
@@ -560,8 +660,11 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     static Keep keep;
     static TablespaceMappings tablespaces;
     int first_argument = argc;
+    bool in_environment;
+    Syntax syntax;
 
-    *command = (Command){.retries = RETRIES_DEFAULT};
+    *command = (Command){
+        .begin = clock_timestamp(), .clock_begin = clock_seconds(), .retries = RETRIES_DEFAULT};
     command->options.keep = &keep;
     command->options.tablespaces = &tablespaces;
     command->options.jobs = default_jobs();
@@ -569,7 +672,25 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     command->options.wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS;
     command->options.rejoin_timeout_seconds = REJOIN_TIMEOUT_DEFAULT_SECONDS;
     command->help = argc > 1 && strcmp(argv[1], "-?") == 0; /* contract: only in the first place */
-    return parse_options(argc, argv, command, &first_argument, error) &&
-           (command->help || command->version ||
-            check_options(&command->options, argv[first_argument], error));
+    if (command->help)
+        return true;
+    make_syntax(&syntax);
+    in_environment = getenv(OPTIONS_VARIABLE) != NULL;
+    if (!asks_for_information(argc, argv, &syntax) && !parse_environment(&syntax, command, error))
+    {
+        optind = 0;
+        take_report_options(argc, argv, &syntax, command);
+        return false;
+    }
+    if (!parse_options(argc, argv, &syntax, command, &first_argument, error))
+        return false;
+    if (command->help || command->version ||
+        check_options(&command->options, argv[first_argument], error))
+        return true;
+    if (in_environment && error->kind == ERROR_USAGE)
+        error_detail(error,
+                     "The options of the environment variable %s stand in front of those of the "
+                     "command line.",
+                     OPTIONS_VARIABLE);
+    return false;
 }

@@ -8,6 +8,7 @@
 #include "options.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum ReportFormat
 {
@@ -16,9 +17,11 @@ typedef enum ReportFormat
     REPORT_JSON
 } ReportFormat;
 
-/* All that a command line says. */
+/* All that a command line says, and when it was read. */
 typedef struct Command
 {
+    int64_t begin;      /* microseconds since 2000-01-01 UTC */
+    double clock_begin; /* the same time in clock_seconds' */
     Options options;
     bool no_sync;
     bool help; /* print_help, then exit */
@@ -29,7 +32,8 @@ typedef struct Command
 } Command;
 
 /*
- * Read a command line, up to --help or --version, and check that its options go together and that
+ * Read the options in the environment (PG_REWIND_OPTIONS) and then a command line, up to --help or
+ * --version, and check that its options go together and that
  * the caller may run the program. What it says points into argv and static memory: to be called
  * once. Where it fails, *command has at least what it says of the report. Where getopt has said
  * itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.

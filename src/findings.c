@@ -1,6 +1,7 @@
 #include "findings.h"
 
 #include "base/clock.h"
+#include "report_details.h"
 
 #include <string.h>
 
@@ -82,11 +83,12 @@ static void report_divergence(const Options *options, const Findings *findings, 
     }
 }
 
-static void report_changes(const Findings *findings, Report *report)
+static void report_changes(const Options *options, const Findings *findings, Report *report)
 {
     const ScanResult *scanned = &findings->changes.scanned;
 
     report->lost = findings->lost.lost;
+    report->transactions = options->report_transactions;
     report->lost_gids = findings->lost.gids;
     if (!findings->changes.known)
         return;
@@ -163,9 +165,10 @@ void report_make(const Options *options, const Findings *findings, Arena *arena,
     report->resumed = findings->opened.resumed || findings->opened.pending;
     report_clusters(findings, arena, report);
     report_divergence(options, findings, report);
-    report_changes(findings, report);
+    report_changes(options, findings, report);
     report_plan(findings, arena, report);
     report_staged(options, findings, report);
+    report_details(findings, arena, report);
     memcpy(report->seconds, findings->seconds, sizeof(report->seconds));
     report->next_start = findings->next_start;
 }

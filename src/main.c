@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -23,7 +24,7 @@
 #define STATUS_DONE 0       /* rewound, or nothing to do */
 #define STATUS_FAILED 1     /* the target is as it was */
 #define STATUS_UNFINISHED 2 /* failed after the commit, or another run is changing the target */
-#define STATUS_IMPOSSIBLE 3 /* never possible for this pair; the target is as it was */
+#define STATUS_IMPOSSIBLE 3 /* not possible for this pair by any means; the target is as it was */
 
 /* What the parent keeps for each run. */
 typedef struct Work
@@ -53,6 +54,10 @@ static void write_report(const Command *command, Report *report, int status,
     if (report_file->stream == NULL)
         return;
     report->errors = log_errors(&report->error_count);
+    report->program_version = PROJECT_VERSION;
+    report->begin = command->begin;
+    report->end = clock_timestamp();
+    report->run_seconds = clock_seconds() - command->clock_begin;
     if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
     {
         error_set(&usage, ERROR_USAGE, "the command line is wrong");

@@ -30,7 +30,6 @@ typedef struct Options
     const char *restore_command;  /* --restore-command, or NULL */
     bool restore_target_wal;      /* -c */
     bool dry_run;                 /* -n */
-    bool progress;                /* -P */
     bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
     bool late_start;                        /* --late-start */

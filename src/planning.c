@@ -30,10 +30,14 @@ static bool list_side(void *context, int worker, size_t item, Error *error)
 static bool list_both_sides(const Clusters *clusters, int jobs, Planned *planned, Error *error)
 {
     Sides sides = {clusters, &planned->source_files, &planned->target_files};
+    bool listed;
 
     log_progress_message("reading source file list"); /* contract */
     log_progress_message("reading target file list"); /* contract */
-    return workers_run(jobs, 2, list_side, &sides, error);
+    progress_begin(PROGRESS_LIST, 0);
+    listed = workers_run(jobs, 2, list_side, &sides, error);
+    progress_end(listed);
+    return listed;
 }
 
 static void map_tablespaces(const TablespaceMappings *mappings, bool first, Listing *source_files)

@@ -354,7 +354,7 @@ static void show_progress(Wait *wait, Lsn replayed)
     if (wait->replayed == LSN_INVALID && replayed < wait->end)
     {
         wait->shown = replayed;
-        progress_begin("replayed", wait->end - replayed);
+        progress_begin(PROGRESS_REPLAY, wait->end - replayed);
     }
     wait->replayed = replayed;
     if (wait->shown == LSN_INVALID)
@@ -368,12 +368,11 @@ static void show_progress(Wait *wait, Lsn replayed)
     }
 }
 
-static void end_progress(const Wait *wait)
+/* done: it has caught up, though maybe with a record that is not whole. */
+static void end_progress(const Wait *wait, bool done)
 {
-    if (wait->shown == LSN_INVALID)
-        return;
-    progress_add(wait->end - wait->shown); /* of a record that is not whole */
-    progress_end();
+    if (wait->shown != LSN_INVALID)
+        progress_end(done);
 }
 
 /*
@@ -453,34 +452,39 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
              lsn_text(rejoin->target.control.version, report->replayed, text));
 }
 
+/* Look, again and again. */
+static bool watch_server(Rejoin *rejoin, Wait *wait, Standing *standing, Error *error)
+{
+    for (;;)
+    {
+        if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
+            return false;
+        show_progress(wait, replayed_position(standing));
+        if (has_caught_up(rejoin, wait, standing))
+            return true;
+        if (clock_seconds() - wait->begin >= rejoin->options->rejoin_timeout_seconds)
+            return error_not_following(rejoin, wait, standing, error);
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
 static bool wait_until_it_follows(Rejoin *rejoin, Error *error)
 {
     Wait wait = {.end = rejoin->state.position.minimum, .begin = clock_seconds()};
+    Standing standing;
     char text[LSN_TEXT_SIZE];
+    bool follows;
 
     wait.still = wait.begin;
     rejoin->report.awaited = wait.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
              lsn_text(rejoin->target.control.version, wait.end, text));
-    for (;;)
-    {
-        Standing standing;
-
-        if (!find_standing(rejoin, &standing, error) ||
-            !check_still_there(rejoin, &standing, error))
-            return false;
-        show_progress(&wait, replayed_position(&standing));
-        if (has_caught_up(rejoin, &wait, &standing))
-        {
-            end_progress(&wait);
-            note_following(rejoin, &standing);
-            return true;
-        }
-        if (clock_seconds() - wait.begin >= rejoin->options->rejoin_timeout_seconds)
-            return error_not_following(rejoin, &wait, &standing, error);
-        if (!stop_pause(POLL_MILLISECONDS, error))
-            return false;
-    }
+    follows = watch_server(rejoin, &wait, &standing, error);
+    end_progress(&wait, follows);
+    if (follows)
+        note_following(rejoin, &standing);
+    return follows;
 }
 
 /* ---- The story ---- */

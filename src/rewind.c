@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "cluster/pid_file.h"
+#include "cluster/prerequisites.h"
 #include "findings.h"
 #include "plan_and_stage.h"
 #include "standby/standby_files.h"
@@ -31,18 +32,29 @@ static bool finish_unneeded(const Options *options, const Findings *findings, Er
                                options->source_server, options->keep, error);
 }
 
-static bool diverge(const Options *options, Arena *arena, Findings *findings, Error *error)
+/* Hints that were not logged matter to a target that has diverged. Where that is certain they are
+ * looked at first, since the divergence itself may not be found without WAL that is missing. */
+static bool diverge(const Options *options, Problems *problems, Arena *arena, Findings *findings,
+                    Error *error)
 {
     const Identified *identified = &findings->identified;
+    const Clusters *clusters = &identified->clusters;
+    Divergence *divergence = &findings->divergence;
     const double clock = clock_seconds();
-    bool result = true;
+    bool certain, result;
 
     if (options->compare)
-        divergence_leave_unknown(&identified->clusters, &findings->divergence);
-    else
-        result = divergence_find(&identified->clusters, &identified->source,
-                                 &identified->target_wal, identified->source_wal, options->jobs,
-                                 arena, &findings->divergence, error);
+    {
+        divergence_leave_unknown(clusters, divergence);
+        return true;
+    }
+    certain = divergence_is_certain(clusters);
+    if (certain)
+        prerequisites_check_hints(clusters, problems);
+    result = divergence_find(clusters, &identified->source, &identified->target_wal,
+                             identified->source_wal, options->jobs, arena, divergence, error);
+    if (result && divergence->needed && !certain)
+        prerequisites_check_hints(clusters, problems);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;
 }
@@ -53,13 +65,16 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
 {
     const Identified *identified = &findings->identified;
     const double clock = clock_seconds();
-    bool result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
-                                      &findings->changes, error);
+    bool result;
 
+    progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
+    result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
+                                 &findings->changes, error);
+    progress_end(result);
     if (result && options->report_wanted)
-        result = lost_transactions_read(&identified->clusters, &identified->target_wal,
-                                        &findings->divergence, &findings->changes, arena,
-                                        &findings->lost, error);
+        result = lost_transactions_read(
+            &identified->clusters, &identified->target_wal, &findings->divergence,
+            &findings->changes, options->report_transactions, arena, &findings->lost, error);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;
 }
@@ -69,17 +84,21 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
                            Findings *findings, bool *done, Error *error)
 {
     const double clock = clock_seconds();
+    bool identified;
 
-    /* Two clusters of one system, both at rest, with the settings that their WAL can be trusted
-     * with. */
-    if (!identify(options, &findings->opened, arena, problems, &findings->identified, done, error))
+    /* Two clusters of one system, both at rest. */
+    progress_begin(PROGRESS_IDENTIFY, 0);
+    identified =
+        identify(options, &findings->opened, arena, problems, &findings->identified, done, error);
+    progress_end(identified);
+    if (!identified)
         return false;
     findings_count_seconds(findings, PHASE_IDENTIFY, clock);
     if (*done)
         return true;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
-    if (!diverge(options, arena, findings, error))
+    if (!diverge(options, problems, arena, findings, error))
         return false;
     *done = !findings->divergence.needed;
     if (*done)

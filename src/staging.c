@@ -3,9 +3,9 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
+#include "plan/classify.h"
 #include "plan/unlogged.h"
 #include "recovery_start/replay_hazard.h"
 #include "stage/staged_wal.h"
@@ -72,18 +72,6 @@ static bool wait_for_removals(Source *source, int timeout_seconds, SourceState *
         if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }
-}
-
-/* A file of pg_twophase is named by 8 hexadecimal digits, or 16. */
-static uint64_t twophase_xid(const char *path)
-{
-    TextCursor name = text_cursor(strrchr(path, '/') + 1);
-    uint64_t xid = 0;
-    uint32_t digits;
-
-    while (text_take_hex(&name, 8, &digits))
-        xid = xid << 32 | digits;
-    return xid;
 }
 
 /* Does replay make a pg_twophase file again? */

@@ -54,6 +54,7 @@ subtest 'help' => sub {
             "$option: no line is longer than 95 columns");
     }
     my $help = pg_rewind('--help')->{stdout};
+    like($help, qr{^  -P, --progress\[=FORMAT\] +write progress messages }m, 'an argument that may be left out');
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
@@ -158,6 +159,16 @@ subtest 'values' => sub {
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--report=xml');
+    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions' . "\npg_rewind: hint: Valid values are none, summary and all.\n",
+        '--report-transactions=few');
+    like(pg_rewind('--report-transactions')->{stderr}, qr/option '--report-transactions' requires an argument/, 'report transactions: nothing');
+    refused('progress',
+        "pg_rewind: error: unrecognized progress format: xml\npg_rewind: hint: Valid formats are text and json.\n",
+        '--progress=xml');
+    refused('progress: nothing',
+        "pg_rewind: error: unrecognized progress format: \npg_rewind: hint: Valid formats are text and json.\n",
+        '--progress=');
+    refused('progress: only behind =', qq(pg_rewind: error: too many command-line arguments (first is "json")\n$try), @complete, '--progress', 'json');
     refused('report file',
         qq(pg_rewind: error: could not create report file "$nowhere/report": No such file or directory\n), @complete, "--report-file=$nowhere/report");
 };
@@ -172,9 +183,11 @@ subtest 'forms' => sub {
     accepts('the last of a repeated option wins', '-D', '/somewhere/else', @complete);
     accepts('all that the original has', @complete, qw(-c -n -N -P --debug --no-ensure-shutdown --sync-method fsync),
         "--config-file=$nowhere/postgresql.conf");
+    accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
     accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --rejoin-timeout=0 --start-command=a --stop-command=b));
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
+    accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));
 };
 

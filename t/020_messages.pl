@@ -122,10 +122,15 @@ sub sides_do_not_fit
 {
     my ($source, $target) = @_;
 
-    fails('another system', $source, $target, status => 3,
+    fails('another system', $source, $target,
         break => sub { patch_control($_[0], 0, pack('Q<', 7000000000000000001)) },
         says => ['source and target clusters are from different systems',
             qr{^pg_rewind: detail: System identifier of the source is \d+, of the target 7000000000000000001\.$}m,
+            qr{^pg_rewind: hint: Check -D and --source-server: one of them is not the cluster that was meant\.$}m],
+        ends => qr/The target is unchanged\.$/m);
+    fails('another format', $source, $target, status => 3,
+        break => sub { patch_segment_size($_[0], 64 * 1024 * 1024) },
+        says => ['clusters are not compatible with this version of pg_rewind',
             qr{^pg_rewind: hint: The target is unchanged\. It cannot be rewound to this source: replace it by a new base backup\.$}m]);
     fails('same directory', $source, $target,
         source => sub { ('--source-pgdata', $_[0]->data) },
@@ -138,7 +143,7 @@ sub sides_do_not_fit
         my ($content) = @_;
         return sub { spew($history, $content); return sub { spew($history, $right) } };
     };
-    fails('no common history', $source, $target, status => 3, break => $with->(''),
+    fails('no common history', $source, $target, break => $with->(''),
         says => ["could not find common ancestor of the source and target cluster's timelines"]);
     fails('history file: a word for a number', $source, $target, break => $with->("one\t0/1\n"),
         says => ["syntax error in history file: one\t0/1", qr{^pg_rewind: detail: Expected a numeric timeline ID\.$}m]);
@@ -159,7 +164,7 @@ sub hints_were_not_logged
     my $off = $target->copy('off');
     $off->configure('wal_log_hints = off');
     $off->start->stop;
-    fails('hints were not logged', $source, $off, status => 3,
+    fails('hints were not logged', $source, $off,
         says => ['target server needs to use either data checksums or "wal_log_hints = on"']);
     $off->discard;
     return;

@@ -73,7 +73,7 @@ each_version(sub {
 
     my $copy = $target->copy('text');
     my $file = work_dir() . '/report';
-    my $filed = rewind($copy, $source, options => ["--report-file=$file"]);
+    my $filed = rewind($copy, $source, options => ["--report-file=$file"], env => { LC_ALL => 'C.UTF-8' });
     is("$filed->{status} $filed->{stdout}",
         '0 ', 'a report into a file leaves stdout empty') or diag($filed->{stderr});
     my $text = slurp($file);

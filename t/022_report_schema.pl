@@ -13,7 +13,12 @@ use RewindTest::Held;
 my $tools = dirname($ENV{PG_REWIND});
 my (@reports, %seen);
 
-sub validate { return run([ 'python3', "$tools/report_is_valid.py", "$tools/report.schema.json", @_ ]) }
+# An option for the validator may go before the files.
+sub validate
+{
+    my @options = grep { /^--/ } @_;
+    return run([ 'python3', "$tools/report_is_valid.py", @options, "$tools/report.schema.json", grep { !/^--/ } @_ ]);
+}
 
 # Keep the report of a run for the validator, and look at how it ended.
 sub ends
@@ -69,10 +74,14 @@ each_version(sub {
     # The source is another cluster, for the target that says so.
     my $other = $target->copy('other');
     patch_control($other, 0, pack('Q<', 7000000000000000001));
+    my $made_over = $target->copy('made_over');
+    patch_segment_size($made_over, 64 * 1024 * 1024);
 
     reports('dry run', $target, $source, 0, 'would_rewind', options => ['-n']);
-    reports('another cluster', $other, $source, 3, 'impossible');
-    reports('another cluster dry', $other, $source, 3, 'impossible', options => ['-n']);
+    reports("dry run, $_", $target, $source, 0, 'would_rewind', options => [ '-n', "--report-transactions=$_" ]) for qw(summary none);
+    reports('another cluster', $other, $source, 1, 'failed');
+    reports('another format', $made_over, $source, 3, 'impossible');
+    reports('another format dry', $made_over, $source, 3, 'impossible', options => ['-n']);
     my $many = reports('no command', $target, $source, 1, 'failed', options => [ '-c', '--bindir=/nonexistent' ]);
     ok($many->{divergence}, 'what does not depend on that was looked at');
     my $copy = $target->copy('copy');
@@ -98,8 +107,14 @@ each_version(sub {
 
     is(join(', ', sort keys %seen), 'dry failed, dry impossible, dry not_required, dry would_finish, dry would_rewind, '
         . 'failed, finished, impossible, not_required, rewound, unfinished', 'each way to end was there');
-    my $result = validate(@reports);
-    is("$result->{status} $result->{stdout}$result->{stderr}", '0 ', scalar(@reports) . ' reports are as the schema says');
+    my $result = validate('--closed', @reports);
+    is("$result->{status} $result->{stdout}$result->{stderr}", '0 ', scalar(@reports) . ' reports are as the schema says, with no key that it does not describe');
+
+    # The schema lets keys be added, to the report and to what is in it.
+    my $later = slurp($reports[0]) =~ s/^(\s*)("(?:dry_run|transactions|lsn)":)/$1"added_later": 1,\n$1$2/mgr;
+    spew(work_dir() . '/later.json', $later);
+    is(validate(work_dir() . '/later.json')->{status}, 0, 'a report with more keys is valid');
+    is(validate('--closed', work_dir() . '/later.json')->{status}, 1, 'and the test would notice a key that is not described');
 
     # The validator does look.
     my $good = slurp($reports[0]);

@@ -45,16 +45,18 @@ each_version(sub {
 
     my $closed = $target->path('base/' . $source->query(q{SELECT oid FROM pg_database WHERE datname = 'postgres'}));
     chmod 0500, $closed;
-    finds('hints, a directory that cannot be written, no command', $target, $source, 3,
+    finds('hints, a directory that cannot be written, no command', $target, $source, 1,
         [ qr/postgres|restore_command/, $hints, qr/Permission denied/, qr/^target cannot be rewound as it is: \d+ problem/ ],
         options => [ '-c', '--bindir=/nonexistent' ]);
     chmod 0700, $closed;
 
-    finds('hints, and missing WAL', without_wal($target), $source, 3, [ $hints, qr/^could not open file ".*"/ ]);
-    finds('hints, and no archive', $target, $source, 3, [ $hints, qr{could not open directory "/nonexistent"} ], options => ['--wal-archive=/nonexistent']);
+    finds('hints, and missing WAL', without_wal($target), $source, 1, [ $hints, qr/^could not open file ".*"/ ]);
+    # That hints matter only a divergence shows, and that only both histories.
+    finds('no command, and no archive', $target, $source, 1, [ qr/postgres|restore_command/, qr{could not open directory "/nonexistent"} ],
+        options => [ '-c', '--bindir=/nonexistent', '--wal-archive=/nonexistent' ]);
 
     $source->stop;
-    finds('hints, and nobody there', $target, $source, 3, [ qr/./, $hints ]);
+    finds('nobody there', $target, $source, 1, [qr/./], last => qr/Run pg_rewind again when the source can be reached\.$/);
     # That the source can be reached again would not be enough, whatever was found first.
     finds('no command, and nobody there', $target, $source, 1, [ qr/postgres|restore_command/, qr/./ ],
         options => [ '--compare', '-c', '--bindir=/nonexistent' ], last => qr/Fix all problems listed above, then run pg_rewind again\.$/);

@@ -95,6 +95,28 @@ my %guides = (
             REPORT => $target->dir . '/report');
         has_rows_of($target, $source);
     },
+    'look-before-you-rewind.md' => sub {
+        my ($name, $version) = @_;
+        # The shop's last order on the old primary has the number of the first one on the new primary.
+        my $order = 'INSERT INTO orders (customer, item) VALUES';
+        my ($source, $target) = split_brain($version,
+            before => sub {
+                $_[0]->sql('CREATE DATABASE shop');
+                $_[0]->sql("CREATE TABLE orders (id serial PRIMARY KEY, customer text, item text, state text DEFAULT 'ordered'); $order ('Ann', 'table'), ('Bob', 'carpet')",
+                    'shop');
+                $_[0]->sql("SELECT setval('orders_id_seq', 3)", 'shop');
+            },
+            source => sub { $_[0]->sql("SELECT setval('orders_id_seq', 3); $order ('Eve', 'chair')", 'shop') },
+            target => sub {
+                $_[0]->sql(qq{SELECT setval('orders_id_seq', 3); $order ('Ada', 'lamp'); UPDATE orders SET state = 'paid' WHERE customer = 'Bob'; ANALYZE}, 'shop');
+            });
+        runs($name, $target, OLD => $target->data, NEW => $source->conninfo('shop'), REPORT => $target->dir . '/report', PRIVATE => $target->dir . '/private',
+            LOST_ORDERS => 'id = 4', PGUSER => 'postgres');
+        $target->wait_for_replay_of($source);
+        is($target->query('SELECT id, customer, state FROM orders ORDER BY id', 'shop'), "1|Ann|ordered\n2|Bob|ordered\n4|Eve|ordered\n5|Ada|ordered",
+            'the lost order is on both servers, beside the one that has its number');
+        is($target->query('SELECT pg_is_in_recovery()'), 't', 'and the old primary is a standby');
+    },
     'promoted-standby.md' => sub {
         my ($name, $version) = @_;
         # Here the promoted one is the target, and the primary has gone on.
@@ -148,7 +170,7 @@ my %guides = (
         is($rights, '3', 'the role has the rights of the page, without the one that it takes back');
     },
 );
-my %versions = ('failback.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
+my %versions = ('failback.md' => [ 15, 18 ], 'look-before-you-rewind.md' => [ 15, 18 ], 'promoted-standby.md' => [18], 'wal-archive.md' => [15], 'versions-10-and-11.md' => [ 10, 11 ], 'debian.md' => [15], 'privileges.md' => [18]);
 
 my %without_commands = map { $_ => 1 } qw(README.md when-it-fails.md operators.md releasing.md managers.md);
 my %of_a_manager = map { m{([^/]+)\.pl$} ? ("$1.md" => 1) : () } glob('t/managers/*.pl');

@@ -74,13 +74,13 @@ sub not_stopped_in_vain
     my @cases = (
         [ 'a source that cannot be reached', 1, { conninfo => 'host=/nonexistent' }, qr/^pg_rewind: error: connection to server/m ],
         [ 'the source is the target', 1, { conninfo => $target->conninfo }, qr/^pg_rewind: error: the source server is the target's own server$/m ],
-        [ 'another system', qr/^[13]$/, { conninfo => $other->conninfo }, qr/^pg_rewind: error: source and target clusters are from different systems$/m ],
+        [ 'another system', 1, { conninfo => $other->conninfo }, qr/^pg_rewind: error: source and target clusters are from different systems$/m ],
     );
     for my $case (@cases)
     {
         my ($what, $status, $option, $says) = @$case;
         my $result = rejoin($target, $option);
-        like($result->{status}, ref $status ? $status : qr/^$status$/, "$what: it fails") or diag($result->{stderr});
+        is($result->{status}, $status, "$what: it fails") or diag($result->{stderr});
         like($result->{stderr}, $says, "$what: it says why");
         like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m, "$what: and how the target is");
         is($target->postmaster_pid, $pid, "$what: the server was not stopped");

@@ -360,12 +360,17 @@ static bool carry_out(Apply *apply, Error *error)
     bool ok;
 
     apply->written = written_create();
-    progress_begin("applied", journal_bytes(apply->reader));
+    progress_begin(PROGRESS_APPLY, journal_bytes(apply->reader));
     ok = each_work_directory(apply, watch, error) &&
          patch_files(apply->target_directory, apply->reader, apply->options->jobs, carry_out_entry,
                      apply, apply->written, error);
-    progress_end();
-    ok = ok && sync_all(apply, error);
+    progress_end(ok);
+    if (ok)
+    {
+        progress_begin(PROGRESS_SYNC, 0);
+        ok = sync_all(apply, error);
+        progress_end(ok);
+    }
     written_free(apply->written);
     apply->written = NULL;
     return ok;

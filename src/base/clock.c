@@ -2,6 +2,8 @@
 
 #include <time.h>
 
+#define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
+
 int64_t clock_nanoseconds(void)
 {
     struct timespec now;
@@ -13,4 +15,12 @@ int64_t clock_nanoseconds(void)
 double clock_seconds(void)
 {
     return (double) clock_nanoseconds() / 1e9;
+}
+
+int64_t clock_timestamp(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return ((int64_t) now.tv_sec - EPOCH_2000_SECONDS) * 1000000 + now.tv_nsec / 1000;
 }

@@ -1,5 +1,6 @@
 /*
- * How long something takes: a clock that never goes back, whatever is done to the time of day.
+ * How long something takes, by a clock that never goes back, whatever is done to the time of day;
+ * and the time of day.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
@@ -9,5 +10,8 @@
 /* Both since the same instant, which means nothing. */
 int64_t clock_nanoseconds(void);
 double clock_seconds(void);
+
+/* The time of day, in microseconds since 2000-01-01 UTC, as the server counts. */
+int64_t clock_timestamp(void);
 
 #endif

@@ -61,6 +61,7 @@ static void PRINTF_LIKE(4, 0)
     set(Error *error, ErrorKind kind, const char *reason, const char *format, va_list arguments)
 {
     error->kind = kind;
+    error->remedy = REMEDY_NONE;
     error->error_number = 0;
     error->message[0] = '\0';
     append_arguments(error->message, ERROR_TEXT_SIZE, format, arguments);
@@ -155,6 +156,24 @@ bool error_hint(Error *error, const char *format, ...)
     append_line(error, error->hint, format, arguments);
     va_end(arguments);
     return false;
+}
+
+bool error_remedy(Error *error, Remedy remedy)
+{
+    if (error != NULL)
+        error->remedy = remedy;
+    return false;
+}
+
+const char *error_remedy_name(const Error *error)
+{
+    if (error->kind == ERROR_IMPOSSIBLE)
+        return "base_backup";
+    if (error->kind == ERROR_RETRY)
+        return "retry";
+    if (error->remedy == REMEDY_COMPARE)
+        return "compare";
+    return error->remedy == REMEDY_WAL ? "wal" : NULL;
 }
 
 const char *error_detail_text(const Error *error)

@@ -19,11 +19,20 @@ typedef enum ErrorKind
 {
     ERROR_NONE,
     ERROR_FAILED,     /* exit status 1: this run failed, another may work */
-    ERROR_IMPOSSIBLE, /* exit status 3: this target can never be rewound to this source */
+    ERROR_IMPOSSIBLE, /* exit status 3: nothing rewinds this target to this source, not even
+                         --compare (design/overview.md, "Exit status 1 or 3") */
     ERROR_RETRY,      /* the connection to the source was lost: the same request may work later */
     ERROR_USAGE,      /* exit status 1, followed by the hint to try --help */
     ERROR_REPORTED    /* all errors were printed when they were found: see error_worst_kind */
 } ErrorKind;
+
+/* What ends the error, where one thing does and a program can do it; the hint says it to people. */
+typedef enum Remedy
+{
+    REMEDY_NONE,
+    REMEDY_COMPARE, /* the same command with --compare */
+    REMEDY_WAL      /* the WAL that is missing, from an archive or a restore command */
+} Remedy;
 
 /*
  * A path of 4,000 bytes or what a server says about it, a list of names of 1,000, and sentences. An
@@ -35,7 +44,8 @@ typedef enum ErrorKind
 typedef struct Error
 {
     ErrorKind kind;
-    ErrorKind worst;  /* of ERROR_REPORTED: the worst kind of what was printed */
+    ErrorKind worst; /* of ERROR_REPORTED: the worst kind of what was printed */
+    Remedy remedy;
     int error_number; /* errno when the message ends in its text, else 0 */
     uint16_t detail;  /* where in message the detail begins, and the hint: see error_detail_text */
     uint16_t hint;
@@ -47,7 +57,8 @@ typedef struct Error
  * does not fit is cut off between two characters, and "..." says so.
  */
 
-/* Set kind and message, forget detail and hint. Always returns false: `return error_set(...)`. */
+/* Set kind and message, forget detail, hint and remedy. Always returns false: `return
+ * error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* As error_set, with ": " and the text of errno (read at once) after the message. */
@@ -66,6 +77,12 @@ bool error_copy(Error *error, const Error *from);
 /* Add a line of detail or of hint, sentences both. Several are joined by newlines. False. */
 bool error_detail(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 bool error_hint(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+bool error_remedy(Error *error, Remedy remedy); /* false, too */
+
+/* The remedy for programs: "compare", "wal", "retry" (the same command again), "base_backup"; NULL:
+ * the hint says what to do. */
+const char *error_remedy_name(const Error *error);
 
 /* All lines of detail or of hint; "" without any. Valid until the error is changed. */
 const char *error_detail_text(const Error *error);

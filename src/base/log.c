@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/workers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -18,6 +19,8 @@
 #define SGR_SIZE 32
 #define KILOBYTE 1024
 #define POLL_MILLISECONDS 200
+#define NANOSECONDS 1000000000
+#define PROGRESS_DEPTH_MAX 2 /* WAL is fetched while blocks are compared */
 
 typedef enum Colour
 {
@@ -31,14 +34,33 @@ typedef enum Colour
 /* What is being counted; times are CLOCK_MONOTONIC in nanoseconds. */
 typedef struct Progress
 {
-    bool active;
-    char participle[32];
+    ProgressPhase phase;
     uint64_t done_bytes;
     uint64_t total_bytes;
     int64_t begun;
     int64_t printed; /* 0: not yet */
-    bool unfinished; /* the terminal's cursor stands in a progress line */
 } Progress;
+
+static const struct
+{
+    const char *name;
+    const char *participle; /* what is done to the bytes; of the copied ones the original's word */
+} phases[] = {
+    [PROGRESS_IDENTIFY] = {"identify", ""},
+    [PROGRESS_SCAN_TARGET] = {"scan target WAL", "scanned"},
+    [PROGRESS_SCAN_LOST] = {"scan lost transactions", "scanned"},
+    [PROGRESS_FETCH_WAL] = {"fetch WAL", "copied"},
+    [PROGRESS_SCAN_SOURCE] = {"scan source WAL", "scanned"},
+    [PROGRESS_LIST] = {"list", ""},
+    [PROGRESS_READ_INDEXES] = {"read indexes", "read"},
+    [PROGRESS_COMPARE_BLOCKS] = {"compare blocks", "compared"},
+    [PROGRESS_COMPARE_FILES] = {"compare files", "compared"},
+    [PROGRESS_FETCH] = {"fetch", "copied"},
+    [PROGRESS_CHECK_WAL] = {"check WAL", "scanned"},
+    [PROGRESS_SYNC] = {"sync", ""},
+    [PROGRESS_APPLY] = {"apply", "applied"},
+    [PROGRESS_REPLAY] = {"replay", "replayed"},
+};
 
 static struct
 {
@@ -50,10 +72,12 @@ static pthread_mutex_t lock =
     PTHREAD_MUTEX_INITIALIZER; /* guards progress and the order of lines */
 static const char *program_name = "pg_rewind";
 static bool debug_on;
-static bool progress_on;
+static ProgressFormat progress_format;
 static bool coloured;
 static char sgr[COLOUR_COUNT][SGR_SIZE] = {"01;31", "01;35", "01;36", "01"};
-static Progress progress;
+static Progress progress[PROGRESS_DEPTH_MAX]; /* phases that have begun, the innermost last */
+static size_t progress_depth;
+static bool line_is_unfinished; /* the terminal's cursor stands in a progress line */
 
 /* Take the colours of PG_COLORS: "error=01;31:warning=01;35:...". What is not named has none. */
 static void read_colours(const char *list)
@@ -110,9 +134,9 @@ bool log_debug_on(void)
     return debug_on;
 }
 
-void log_set_progress(bool on)
+void log_set_progress(ProgressFormat format)
 {
-    progress_on = on;
+    progress_format = format;
 }
 
 /*
@@ -180,12 +204,12 @@ static void end_line(Buffer *line)
 static void write_line(const Buffer *line)
 {
     pthread_mutex_lock(&lock);
-    if (progress.unfinished)
+    if (line_is_unfinished)
     {
         const Buffer newline = {.bytes = (uint8_t[]){'\n'}, .size = 1};
 
         write_bytes(&newline);
-        progress.unfinished = false;
+        line_is_unfinished = false;
     }
     write_bytes(line);
     pthread_mutex_unlock(&lock);
@@ -227,7 +251,7 @@ void log_progress_message(const char *format, ...)
 {
     va_list arguments;
 
-    if (!progress_on)
+    if (progress_format != PROGRESS_TEXT)
         return;
     va_start(arguments, format);
     log_line(COLOUR_NOTE, "", format, arguments);
@@ -312,16 +336,18 @@ void log_error(const Error *error)
     buffer_free(&lines);
 }
 
+/* ---- Progress ---- */
+
 /* ", 12.3 MB/s, 1:02:03 left" */
-static void append_rate(Buffer *line, double seconds)
+static void append_rate(Buffer *line, const Progress *now, double seconds)
 {
-    double rate = (double) progress.done_bytes / seconds;
+    double rate = (double) now->done_bytes / seconds;
     uint64_t left;
 
     buffer_printf(line, ", %.1f MB/s", rate / KILOBYTE / KILOBYTE);
-    if (progress.done_bytes >= progress.total_bytes || rate < 1)
+    if (now->done_bytes >= now->total_bytes || rate < 1)
         return;
-    left = (uint64_t) ((double) (progress.total_bytes - progress.done_bytes) / rate);
+    left = (uint64_t) ((double) (now->total_bytes - now->done_bytes) / rate);
     if (left >= 3600)
         buffer_printf(line, ", %u:%02u:%02u left", (unsigned) (left / 3600),
                       (unsigned) (left / 60 % 60), (unsigned) (left % 60));
@@ -329,75 +355,111 @@ static void append_rate(Buffer *line, double seconds)
         buffer_printf(line, ", %u:%02u left", (unsigned) (left / 60), (unsigned) (left % 60));
 }
 
-/* Print the line; the caller holds the lock. last: this step prints no further one. */
-static void progress_print(bool last, int64_t now)
+/* The phase's name comes last: the original's line has no prefix, and programs look for its begin.
+ */
+static void append_text(Buffer *line, const Progress *now, bool done, double seconds)
 {
-    Buffer line = {0};
+    int percent = now->total_bytes == 0
+                      ? 100
+                      : (int) ((double) now->done_bytes * 100 / (double) now->total_bytes);
     char total[32];
-    uint64_t total_bytes = progress.total_bytes;
-    int percent = 100;
 
-    /* Files may have grown: never more than the whole. */
-    if (progress.done_bytes > total_bytes)
-        total_bytes = progress.done_bytes;
-    if (total_bytes > 0)
-        percent = (int) ((double) progress.done_bytes * 100 / (double) total_bytes);
-
-    snprintf(total, sizeof(total), "%llu", (unsigned long long) total_bytes / KILOBYTE);
-    buffer_printf(&line, "%*llu/%s kB (%d%%) %s", (int) strlen(total),
-                  (unsigned long long) progress.done_bytes / KILOBYTE, total, percent,
-                  progress.participle); /* contract */
-    if (isatty(STDERR_FILENO))
+    if (!done && percent > 99)
+        percent = 99;
+    snprintf(total, sizeof(total), "%llu", (unsigned long long) now->total_bytes / KILOBYTE);
+    buffer_printf(line, "%*llu/%s kB (%d%%) %s", (int) strlen(total),
+                  (unsigned long long) now->done_bytes / KILOBYTE, total, percent,
+                  phases[now->phase].participle); /* contract */
+    buffer_printf(line, " (%s)", phases[now->phase].name);
+    if (!isatty(STDERR_FILENO))
     {
-        /* A rate over less than half a second says nothing. */
-        if (now - progress.begun > 500000000)
-            append_rate(&line, (double) (now - progress.begun) / 1e9);
-        buffer_append_string(&line, "\033[K"); /* what an earlier, longer line left */
-        buffer_append_u8(&line, last ? '\n' : '\r');
-        progress.unfinished = !last;
+        buffer_append_u8(line, '\n');
+        return;
     }
-    else
-        buffer_append_u8(&line, '\n');
-    write_bytes(&line);
-    buffer_free(&line);
-    progress.printed = now;
+    /* A rate over less than half a second says nothing. */
+    if (seconds > 0.5)
+        append_rate(line, now, seconds);
+    buffer_append_string(line, "\033[K"); /* what an earlier, longer line left */
+    buffer_append_u8(line, done ? '\n' : '\r');
+    line_is_unfinished = !done;
 }
 
-void progress_begin(const char *participle, uint64_t total_bytes)
+static void append_json(Buffer *line, const Progress *now, bool done, double seconds)
 {
+    const double rate = seconds > 0 ? (double) now->done_bytes / seconds : 0;
+
+    buffer_printf(line, "{\"phase\": \"%s\", \"done_bytes\": %llu, ", phases[now->phase].name,
+                  (unsigned long long) now->done_bytes);
+    if (now->total_bytes > 0)
+        buffer_printf(line, "\"total_bytes\": %llu, ", (unsigned long long) now->total_bytes);
+    else
+        buffer_append_string(line, "\"total_bytes\": null, ");
+    buffer_printf(line, "\"bytes_per_second\": %.0f, \"seconds\": %.3f, \"finished\": %s}\n", rate,
+                  seconds, done ? "true" : "false");
+}
+
+/*
+ * Print the line of the innermost phase; the caller holds the lock. done: all that it had to do.
+ * The total stays what it was at first: less comes where files have become smaller or WAL ends
+ * early, more where they have grown.
+ */
+static void progress_print(bool done, int64_t at)
+{
+    Progress *phase = &progress[progress_depth - 1];
+    Progress now = *phase;
+    const double seconds = (double) (at - now.begun) / NANOSECONDS;
+    Buffer line = {0};
+
+    if (now.total_bytes > 0 && (done || now.done_bytes > now.total_bytes))
+        now.done_bytes = now.total_bytes;
+    phase->printed = at;
+    if (progress_format == PROGRESS_JSON)
+        append_json(&line, &now, done, seconds);
+    else if (now.total_bytes > 0 || now.phase == PROGRESS_FETCH)
+        append_text(&line, &now, done, seconds);
+    write_bytes(&line);
+    buffer_free(&line);
+}
+
+void progress_begin(ProgressPhase phase, uint64_t total_bytes)
+{
+    if (progress_format == PROGRESS_OFF)
+        return;
     pthread_mutex_lock(&lock);
-    progress = (Progress){.active = progress_on, .total_bytes = total_bytes};
-    snprintf(progress.participle, sizeof(progress.participle), "%s", participle);
-    progress.begun = clock_nanoseconds();
+    assert(progress_depth < PROGRESS_DEPTH_MAX);
+    progress[progress_depth++] =
+        (Progress){.phase = phase, .total_bytes = total_bytes, .begun = clock_nanoseconds()};
+    if (progress_format == PROGRESS_JSON)
+        progress_print(false, clock_nanoseconds());
     pthread_mutex_unlock(&lock);
 }
 
 void progress_add(uint64_t bytes)
 {
+    Progress *phase;
     int64_t now;
 
-    if (!progress_on)
+    if (progress_format == PROGRESS_OFF)
         return;
     pthread_mutex_lock(&lock);
-    progress.done_bytes += bytes;
-    now = clock_nanoseconds();
-    if (progress.active && now - progress.printed >= 1000000000)
-        progress_print(false, now);
+    if (progress_depth > 0)
+    {
+        phase = &progress[progress_depth - 1];
+        phase->done_bytes += bytes;
+        now = clock_nanoseconds();
+        if (now - phase->printed >= NANOSECONDS)
+            progress_print(false, now);
+    }
     pthread_mutex_unlock(&lock);
 }
 
-void progress_grow(uint64_t bytes)
+void progress_end(bool done)
 {
+    if (progress_format == PROGRESS_OFF)
+        return;
     pthread_mutex_lock(&lock);
-    progress.total_bytes += bytes;
-    pthread_mutex_unlock(&lock);
-}
-
-void progress_end(void)
-{
-    pthread_mutex_lock(&lock);
-    if (progress.active)
-        progress_print(true, clock_nanoseconds());
-    progress.active = false;
+    assert(progress_depth > 0);
+    progress_print(done, clock_nanoseconds());
+    progress_depth--;
     pthread_mutex_unlock(&lock);
 }

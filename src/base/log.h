@@ -18,9 +18,18 @@ void log_init(const char *argv0);
 const char *log_program_name(void);
 void log_set_debug(bool on);
 bool log_debug_on(void);
-void log_set_progress(bool on); /* -P */
 
-/* "pg_rewind: TEXT". Debug lines only when log_set_debug(true), progress lines only with -P. */
+/* -P: not at all, lines of text, or JSON. */
+typedef enum ProgressFormat
+{
+    PROGRESS_OFF,
+    PROGRESS_TEXT,
+    PROGRESS_JSON
+} ProgressFormat;
+void log_set_progress(ProgressFormat format);
+
+/* "pg_rewind: TEXT". Debug lines only when log_set_debug(true), progress lines only with -P and as
+ * text. */
 void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
 void log_progress_message(const char *format, ...) PRINTF_LIKE(1, 2);
@@ -38,18 +47,41 @@ void log_error(const Error *error);
 #define LOG_ERRORS_MAX 100
 const Error *const *log_errors(size_t *count);
 
+/* What a run does; every line of progress names its phase. */
+typedef enum ProgressPhase
+{
+    PROGRESS_IDENTIFY, /* both clusters */
+    PROGRESS_SCAN_TARGET,
+    PROGRESS_SCAN_LOST, /* for a report */
+    PROGRESS_FETCH_WAL,
+    PROGRESS_SCAN_SOURCE,
+    PROGRESS_LIST,
+    PROGRESS_READ_INDEXES,   /* of the target, for entries marked as dead without WAL */
+    PROGRESS_COMPARE_BLOCKS, /* with --compare */
+    PROGRESS_COMPARE_FILES,
+    PROGRESS_FETCH,
+    PROGRESS_CHECK_WAL, /* that was staged */
+    PROGRESS_SYNC,
+    PROGRESS_APPLY,
+    PROGRESS_REPLAY /* with --rejoin */
+} ProgressPhase;
+
 /*
- * Progress of one step: what is done out of total, both in bytes. Begin, add from any thread, end.
+ * Progress of one phase: what is done out of total, both in bytes; total 0: not known, or nothing
+ * that is counted in bytes. Begin, add from any thread, end. Between begin and end another phase
+ * may begin and end.
  *
- * On a pipe the line is the original's, at most once a second and once at the end:
- * "%*s/%s kB (%d%%) copied" with a newline (for the fetch; other steps name themselves instead of
- * "copied": "scanned", "applied", "synced"). On a terminal one line is rewritten in place with
- * percentage, rate and time left. Nothing without -P. A log line first ends an unfinished progress
- * line.
+ * The total never changes. Only the last line of a phase that did all it had to (done) says 100%,
+ * and always does, whatever turned out to be larger or smaller.
+ *
+ * Text, at most once a second and once at the end: the original's line and then the phase,
+ * "%*s/%s kB (%d%%) copied (fetch)", in other phases "scanned", "compared", "applied"; with a
+ * newline on a pipe. On a terminal one line is rewritten in place, with rate and time left. A log
+ * line first ends an unfinished one. Without a total nothing. JSON: an object a line, once a
+ * second, and at the beginning and end of each phase; see the manual page.
  */
-void progress_begin(const char *participle, uint64_t total_bytes);
+void progress_begin(ProgressPhase phase, uint64_t total_bytes);
 void progress_add(uint64_t bytes);
-void progress_grow(uint64_t bytes); /* the total turned out larger */
-void progress_end(void);
+void progress_end(bool done);
 
 #endif

@@ -102,8 +102,9 @@ static bool check_place(Cluster *other, const char *name, Error *error)
                   outside->target_directory, outside->places[i].name);
         error_detail(error, "It is also \"%s\" of the cluster in \"%s\".", name, other->directory);
         return error_hint(error,
-                          "The target is a copy whose symbolic links were copied unchanged: give "
-                          "it directories of its own, with copies of the files.");
+                          "Check -D. If it is right, the target is a copy whose symbolic links "
+                          "were copied unchanged: give it directories of its own, with copies of "
+                          "the files.");
     }
     return true;
 }

@@ -15,8 +15,9 @@
 
 bool error_hint_compare(Error *error)
 {
-    return error_hint(
-        error, "Compare all blocks instead with --compare, which needs none of the target's WAL.");
+    error_hint(error,
+               "Compare all blocks instead with --compare, which needs none of the target's WAL.");
+    return error_remedy(error, REMEDY_COMPARE);
 }
 
 /* What the checks look at. */
@@ -24,7 +25,7 @@ typedef struct Given
 {
     const Clusters *clusters;
     const SourceState *state; /* NULL: the source could not be asked */
-    const Options *options;
+    const Options *options;   /* NULL: not needed */
 } Given;
 
 /* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */
@@ -57,16 +58,42 @@ bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error 
     return true;
 }
 
+/* The two are no pair, and one of them may be a good cluster of its own. */
+static bool error_hint_addresses(const Given *given, Error *error)
+{
+    return error_hint(error, "Check -D and %s: one of them is not the cluster that was meant.",
+                      given->options->source_server != NULL ? "--source-server"
+                                                            : "--source-pgdata");
+}
+
+static bool systems_are_same(const Given *given)
+{
+    return given->state->control.system_identifier ==
+           given->clusters->target.control.system_identifier;
+}
+
 static bool check_same_system(const Given *given, Error *error)
 {
-    if (given->state->control.system_identifier ==
-        given->clusters->target.control.system_identifier)
+    if (systems_are_same(given))
         return true;
-    error_set(error, ERROR_IMPOSSIBLE,
+    error_set(error, ERROR_FAILED,
               "source and target clusters are from different systems"); /* contract */
-    return error_detail(error, "System identifier of the source is %llu, of the target %llu.",
-                        (unsigned long long) given->state->control.system_identifier,
-                        (unsigned long long) given->clusters->target.control.system_identifier);
+    error_detail(error, "System identifier of the source is %llu, of the target %llu.",
+                 (unsigned long long) given->state->control.system_identifier,
+                 (unsigned long long) given->clusters->target.control.system_identifier);
+    return error_hint_addresses(given, error);
+}
+
+static bool describe_versions(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+    const Control *target = &given->clusters->target.control;
+
+    return error_detail(error,
+                        "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
+                        "catalog version %u) differ in version or block sizes.",
+                        source->version->major, source->catalog_version, target->version->major,
+                        target->catalog_version);
 }
 
 static bool check_same_version(const Given *given, Error *error)
@@ -81,13 +108,18 @@ static bool check_same_version(const Given *given, Error *error)
         source->wal_block_size == target->wal_block_size &&
         source->wal_segment_size == target->wal_segment_size)
         return true;
-    error_set(error, ERROR_IMPOSSIBLE,
+    /* The right cluster after all, but one of the two was made over: blocks and WAL of one mean
+     * nothing to the other, compared or not. */
+    if (systems_are_same(given))
+    {
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "clusters are not compatible with this version of pg_rewind"); /* contract */
+        return describe_versions(given, error);
+    }
+    error_set(error, ERROR_FAILED,
               "clusters are not compatible with this version of pg_rewind"); /* contract */
-    return error_detail(error,
-                        "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
-                        "catalog version %u) differ in version or block sizes.",
-                        source->version->major, source->catalog_version, target->version->major,
-                        target->catalog_version);
+    describe_versions(given, error);
+    return error_hint_addresses(given, error);
 }
 
 static bool check_hints_logged(const Given *given, Error *error)
@@ -96,13 +128,14 @@ static bool check_hints_logged(const Given *given, Error *error)
 
     if (target->data_checksum_version != 0 || target->wal_log_hints)
         return true;
-    error_set(error, ERROR_IMPOSSIBLE,
+    error_set(error, ERROR_FAILED,
               "target server needs to use either data checksums "
               "or \"wal_log_hints = on\""); /* contract */
     error_detail(error, "Both are off: hint bits it set were not WAL-logged.");
-    return error_hint(
-        error, "Compare all blocks instead with --compare. Switching the setting on now does not "
+    error_hint(error,
+               "Compare all blocks instead with --compare. Switching the setting on now does not "
                "help: what was not logged stays unknown. Switch it on for the next time.");
+    return error_remedy(error, REMEDY_COMPARE);
 }
 
 static bool check_same_checksums(const Given *given, Error *error)
@@ -110,10 +143,11 @@ static bool check_same_checksums(const Given *given, Error *error)
     if (given->state->control.data_checksum_version ==
         given->clusters->target.control.data_checksum_version)
         return true;
-    error_set(error, ERROR_IMPOSSIBLE, "source and target differ in data checksums");
+    error_set(error, ERROR_FAILED, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
-    return error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable "
-                             "them on the target now: that would only hide the difference.");
+    error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable them on "
+                      "the target now: that would only hide the difference.");
+    return error_remedy(error, REMEDY_COMPARE);
 }
 
 /* With checksums hints are logged; but not before they were enabled. */
@@ -135,17 +169,19 @@ static bool check_checksums_are_old(const Given *given, Error *error)
                  "Every file in \"%s/base\" was written after that. Hint bits that were set "
                  "before, without \"wal_log_hints\", were not WAL-logged.",
                  given->clusters->target.directory);
-    return error_hint(
-        error, "Compare all blocks instead with --compare. If the directory was only copied after "
+    error_hint(error,
+               "Compare all blocks instead with --compare. If the directory was only copied after "
                "the server stopped, copy it again and preserve the times of its files.");
+    return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* Is the target's wal_level minimal now? Whether it was at an earlier time, its WAL shows. */
+/* Is the target's wal_level minimal now? Whether it was at an earlier time, its WAL shows. No
+ * server starts as a standby where it is, so this matters also where no rewind is required. */
 static bool check_target_logged(const Given *given, Error *error)
 {
     if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
         return true;
-    error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
     error_detail(error, "Changes made with it were not WAL-logged.");
     return error_hint_compare(error);
 }
@@ -182,9 +218,10 @@ static bool check_target_stopped(const Given *given, Error *error)
         error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
                      given->clusters->target.directory);
         return error_hint(error,
-                          "Stop the server. If process %ld is not a server of this directory, a "
-                          "crashed server has left the file postmaster.pid there: remove it.",
-                          pid);
+                          "It is running, so stop it: pg_ctl stop -D \"%s\". If process %ld is "
+                          "not a server of this directory, a crashed server has left the file "
+                          "postmaster.pid there: remove it.",
+                          given->clusters->target.directory, pid);
     }
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
@@ -236,9 +273,10 @@ static bool check_not_same_directory(const Given *given, Error *error)
     if (!file_stat(given->options->source_directory, &source, &found, error) ||
         !file_stat(given->clusters->target.directory, &target, &found, error))
         return false;
-    if (source.st_dev == target.st_dev && source.st_ino == target.st_ino)
-        return error_set(error, ERROR_FAILED, "source and target are the same directory");
-    return true;
+    if (source.st_dev != target.st_dev || source.st_ino != target.st_ino)
+        return true;
+    error_set(error, ERROR_FAILED, "source and target are the same directory");
+    return error_hint_addresses(given, error);
 }
 
 static bool check_own_directories(const Given *given, Error *error)
@@ -265,54 +303,70 @@ static bool check_may_checkpoint(const Given *given, Error *error)
 typedef struct Prerequisite
 {
     bool (*check)(const Given *given, Error *error);
-    bool decides;      /* without it nothing else that is looked at would mean anything */
     bool needs_source; /* its pg_control */
+    bool decides;      /* without it nothing else that is looked at would mean anything */
+    bool of_pair;      /* that the two are those that were meant: else no way to rewind is named */
     bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
 } Prerequisite;
 
-/* In the original's order. */
+/* In the original's order, without that of logged hints, which matters later. */
 static const Prerequisite prerequisites[] = {
-    {check_same_system, true, true, false},        {check_same_version, true, true, false},
-    {check_hints_logged, false, false, true},      {check_same_checksums, false, true, true},
-    {check_checksums_are_old, false, false, true}, {check_target_logged, false, false, true},
-    {check_target_stopped, true, false, false},    {check_source_stopped, true, true, false},
-    {check_source_complete, false, true, false},   {check_not_same_directory, true, true, false},
-    {check_own_directories, true, false, false},   {check_may_checkpoint, false, true, false},
+    {check_same_system, .needs_source = true, .decides = true, .of_pair = true},
+    {check_same_version, .needs_source = true, .decides = true, .of_pair = true},
+    {check_target_stopped, .decides = true},
+    {check_source_stopped, .needs_source = true, .decides = true},
+    {check_not_same_directory, .needs_source = true, .decides = true, .of_pair = true},
+    {check_own_directories, .decides = true, .of_pair = true},
+    {check_same_checksums, .needs_source = true, .of_wal = true},
+    {check_target_logged, .of_wal = true},
+    {check_source_complete, .needs_source = true},
+    {check_may_checkpoint, .needs_source = true},
 };
 
 bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
                                      const Options *options, Error *error)
 {
     const Given given = {clusters, state, options};
-    const bool diverges = clusters->target.control.state == STATE_IN_PRODUCTION;
+    const bool by_wal = !options->compare && clusters->target.control.state == STATE_IN_PRODUCTION;
 
     for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
     {
         const Prerequisite *row = &prerequisites[i];
 
-        if (row->check != check_target_stopped &&
-            !(row->of_wal && (options->compare || !diverges)) && !row->check(&given, error))
+        if (row->check != check_target_stopped && (by_wal || !row->of_wal) &&
+            !row->check(&given, error))
             return false;
     }
-    return true;
+    return !by_wal || (check_hints_logged(&given, error) && check_checksums_are_old(&given, error));
 }
 
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
                          Problems *problems)
 {
     const Given given = {clusters, state, options};
-    bool go_on = true;
+    bool go_on = true, is_pair = true;
 
     for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
     {
+        const Prerequisite *prerequisite = &prerequisites[i];
         Error problem = {0};
 
-        if ((prerequisites[i].needs_source && state == NULL) ||
-            (prerequisites[i].of_wal && options->compare) ||
-            prerequisites[i].check(&given, &problem))
+        if ((prerequisite->needs_source && state == NULL) ||
+            (prerequisite->of_wal && (options->compare || !is_pair)) ||
+            prerequisite->check(&given, &problem))
             continue;
         problems_add(problems, &problem);
-        go_on = go_on && !prerequisites[i].decides;
+        go_on = go_on && !prerequisite->decides;
+        is_pair = is_pair && !prerequisite->of_pair;
     }
     return go_on;
+}
+
+void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
+{
+    const Given given = {clusters, NULL, NULL};
+    Error problem;
+
+    if (!check_hints_logged(&given, &problem) || !check_checksums_are_old(&given, &problem))
+        problems_add(problems, &problem);
 }

@@ -36,7 +36,14 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
 MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
                                                 const Options *options, Error *error);
 
-/* Add the hint that without the target's WAL a rewind is still possible. False. */
+/*
+ * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it
+ * set before is true for the source as well (design/unlogged-changes.md, "A target that has not
+ * diverged"). Not with --compare. What does not hold is printed.
+ */
+void prerequisites_check_hints(const Clusters *clusters, Problems *problems);
+
+/* Add the hint, and the remedy, that without the target's WAL a rewind is still possible. False. */
 bool error_hint_compare(Error *error);
 
 #endif

@@ -130,7 +130,8 @@ struct Source
     bool is_server;
     const char *directory;   /* where its files can be read and copied from; NULL: a server */
     const char *description; /* for messages and the report; no password */
-    Rate *rate;              /* of what is read from it; NULL: no limit. The source's own. */
+    const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
+    Rate *rate; /* of what is read from it; NULL: no limit. The source's own. */
 };
 
 /*

@@ -26,6 +26,9 @@ static void server_close(Source *source)
     rate_free(source->rate);
     free(self->conninfo);
     free(self->description);
+    free(self->host);
+    free(self->address);
+    free(self->port);
     free(self);
 }
 
@@ -288,10 +291,12 @@ static bool check_server(Connection *connection, Arena *arena, Error *error)
 
     if (version == NULL)
     {
-        error_set(error, ERROR_IMPOSSIBLE, /* contract */
+        error_set(error, ERROR_FAILED, /* contract */
                   "clusters are not compatible with this version of pg_rewind");
-        return error_detail(error, "The source server's version is %d.%d.",
-                            SERVER_VERSION_MAJOR(number), number % 10000);
+        error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
+                     number % 10000);
+        return error_hint(error, "Check --source-server, or use a pg_rewind that knows this "
+                                 "version.");
     }
     if (!(version->grantable_file_functions ? check_grants(connection, arena, error)
                                             : check_superuser(connection, arena, version, error)))
@@ -338,13 +343,19 @@ static char *duplicate_string(const char *string)
 
 static bool describe_connection(ServerSource *self, Error *error)
 {
+    const Connection *connection = self->connections[0].connection;
     Buffer text = {0};
     bool success;
 
     buffer_append_string(&text, "server");
     success = connection_options(self->connections[0].connection, describe_option, &text, error);
     if (success)
+    {
         self->description = duplicate_string(buffer_string(&text));
+        self->source.host = self->host = duplicate_string(connection_host(connection));
+        self->source.address = self->address = duplicate_string(connection_address(connection));
+        self->source.port = self->port = duplicate_string(connection_port(connection));
+    }
     self->source.description = self->description;
     buffer_free(&text);
     return success;

@@ -44,7 +44,7 @@ typedef struct ServerSource
 {
     Source source;
     char *conninfo;
-    char *description;
+    char *description, *host, *address, *port;
     int retry_timeout_seconds;
     bool md5_supported;
     ServerIdentity identity;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cluster/prerequisites.h"
 #include "divergence/search.h"
+#include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
 
@@ -171,17 +172,48 @@ static bool find_divergence(Search *search, Lsn latest, Error *error)
     }
 }
 
-/* How much WAL of the target there is to read: an estimate. */
+typedef struct LastSegment
+{
+    const Clusters *clusters;
+    Lsn end;
+} LastSegment;
+
+/* A DirNameVisitor. */
+static bool find_last_segment(void *context, const char *name, Error *error)
+{
+    LastSegment *last = context;
+    const WalShape *shape = &last->clusters->shape;
+    Timeline timeline;
+    uint64_t segment;
+
+    (void) error;
+    if (wal_segment_name_parse(shape, name, &timeline, &segment) &&
+        timeline == control_timeline(&last->clusters->target.control) &&
+        wal_segment_start(shape, segment + 1) > last->end)
+        last->end = wal_segment_start(shape, segment + 1);
+    return true;
+}
+
+/*
+ * How much WAL of the target there is to read, for progress: an estimate. Of a server that was not
+ * shut down all that its pg_wal has, and some of these segments may wait to be written.
+ */
 static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
-    Lsn end = clusters->target.control.checkpoint_lsn > clusters->target.control.min_recovery_point
-                  ? clusters->target.control.checkpoint_lsn
-                  : clusters->target.control.min_recovery_point;
-    Lsn begin = clusters->target.control.checkpoint.redo;
+    const Target *target = &clusters->target;
+    const Control *control = &target->control;
+    LastSegment last = {clusters, control->checkpoint_lsn > control->min_recovery_point
+                                      ? control->checkpoint_lsn
+                                      : control->min_recovery_point};
+    Lsn begin = control->checkpoint.redo;
+    char path[PATH_SIZE];
 
     if (latest_divergence != LSN_INVALID && latest_divergence < begin)
         begin = latest_divergence;
-    return end > begin ? end - begin : 0;
+    if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY &&
+        path_join(path, sizeof(path), target->directory, "pg_wal", NULL))
+        (void) !dir_names(path, find_last_segment, &last, NULL, NULL);
+    return last.end > begin ? last.end - begin : 0;
 }
 
 /* The source may come to have the target's last WAL, or other WAL in its place. */
@@ -255,6 +287,17 @@ static void find_divergence_by_histories(const Clusters *clusters, Divergence *d
     print_divergence(clusters, latest, target->entries[common].timeline, divergence);
 }
 
+bool divergence_is_certain(const Clusters *clusters)
+{
+    const Control *control = &clusters->target.control;
+    size_t common;
+    Lsn latest;
+
+    return history_common(&clusters->source_history, &clusters->target_history, &common, &latest) &&
+           latest != LSN_INVALID &&
+           (control->checkpoint_lsn >= latest || control->min_recovery_point > latest);
+}
+
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
 {
     const Control *control = &clusters->target.control;
@@ -286,14 +329,14 @@ bool divergence_find(const Clusters *clusters, const SourceState *state,
     *divergence = (Divergence){0};
     if (!history_common(&clusters->source_history, target, &common, &latest))
     {
-        error_set(error, ERROR_IMPOSSIBLE,
+        error_set(error, ERROR_FAILED,
                   "could not find common ancestor of the source and "
                   "target cluster's timelines"); /* contract */
         return error_hint_compare(error);
     }
-    progress_begin("scanned", wal_to_scan(clusters, latest));
+    progress_begin(PROGRESS_SCAN_TARGET, wal_to_scan(clusters, latest));
     result = read_target_wal(&search, latest, error);
-    progress_end();
+    progress_end(result);
     if (!result)
         return false;
     divergence->needed = divergence->target_end > divergence->lsn;

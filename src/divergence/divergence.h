@@ -35,6 +35,12 @@ MUST_CHECK bool divergence_find(const Clusters *clusters, const SourceState *sta
                                 const TargetWal *target_wal, SourceWal *source_wal, int jobs,
                                 Arena *arena, Divergence *divergence, Error *error);
 
+/*
+ * Do the history files alone show that the target has diverged? It has gone past the latest point
+ * that they leave in common. False where only its WAL can tell.
+ */
+bool divergence_is_certain(const Clusters *clusters);
+
 /* With --compare: nothing of the target's WAL is read, so none of it is kept. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);
 

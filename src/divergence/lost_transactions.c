@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The WAL from the divergence to its end ---- */
+/* ---- The WAL from the last common checkpoint to its end ---- */
 
-static bool read_diverged_wal(const Clusters *clusters, const TargetWal *wal,
-                              const Divergence *diverged, Lost *lost, Error *error)
+static bool read_wal(const Clusters *clusters, const TargetWal *wal, const Divergence *diverged,
+                     Lost *lost, Error *error)
 {
     const WalShape *shape = &clusters->shape;
-    uint64_t segment = wal_segment_of(shape, diverged->lsn);
-    Lsn from = wal_skip_header(shape, diverged->lsn);
+    Lsn from = wal_skip_header(shape, lost_known_from(lost));
+    uint64_t segment = wal_segment_of(shape, from);
     char text[LSN_TEXT_SIZE];
 
     for (;; segment++)
@@ -28,6 +28,7 @@ static bool read_diverged_wal(const Clusters *clusters, const TargetWal *wal,
         if (!stop_check(error) ||
             !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
             return false;
+        progress_add(facts.bytes);
         if (facts.next_lsn >= diverged->target_end)
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
@@ -135,7 +136,7 @@ static const char *database_name(const RelationNames *names, Oid database)
     return NULL;
 }
 
-/* database/number, where there is no name. */
+/* The database, and database/number where there is no name. */
 static void name_by_number(RelationNames *names)
 {
     for (size_t i = 0; i < names->count; i++)
@@ -143,6 +144,7 @@ static void name_by_number(RelationNames *names)
         LostRelation *relation = &names->relations[i];
         const char *database = database_name(names, relation->id.database);
 
+        relation->database = database;
         if (relation->name != NULL)
             continue;
         relation->name =
@@ -178,15 +180,25 @@ static void collect_lost_gids(const ScanResult *scanned, Lsn divergence, Arena *
 }
 
 bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
-                            const Divergence *diverged, const TargetChanges *changes, Arena *arena,
-                            LostTransactions *result, Error *error)
+                            const Divergence *diverged, const TargetChanges *changes,
+                            ReportTransactions which, Arena *arena, LostTransactions *result,
+                            Error *error)
 {
+    const CheckPoint *common = &diverged->common_checkpoint.checkpoint;
+    const LostWanted wanted = {.known_from = common->redo,
+                               .first_known_xid = (uint32_t) common->next_xid,
+                               .from = diverged->lsn,
+                               .end = diverged->target_end,
+                               .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0};
+    bool listed;
 
-    *result = (LostTransactions){
-        .lost = lost_create(clusters->shape.version, diverged->lsn, diverged->target_end)};
+    *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
-    if (!read_diverged_wal(clusters, wal, diverged, result->lost, &why))
+    progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - lost_known_from(result->lost));
+    listed = read_wal(clusters, wal, diverged, result->lost, &why);
+    progress_end(listed);
+    if (!listed)
     {
         lost_set_incomplete(result->lost);
         if (!stop_check(error))

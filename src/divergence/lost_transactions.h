@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "divergence/divergence.h"
 #include "divergence/target_changes.h"
+#include "options.h"
 #include "wal/lost.h"
 
 #include <stddef.h>
@@ -21,12 +22,15 @@ typedef struct LostTransactions
 } LostTransactions;
 
 /*
- * Read the target's WAL from the divergence to its end once more. The scan has proved it already:
- * what goes wrong here is a warning, and costs the list, which then is not complete, or the names,
- * which then are numbers. So this fails only when a stop is requested; *result is set also then.
+ * Read the target's WAL from the last common checkpoint to its end once more: what is lost may have
+ * begun before the divergence. Only REPORT_TRANSACTIONS_ALL needs memory for each transaction. The
+ * scan has proved it already: what goes wrong here is a warning, and costs the list, which then is
+ * not complete, or the names, which then are numbers. So this fails only when a stop is requested;
+ * *result is set also then.
  */
 MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
                                        const Divergence *diverged, const TargetChanges *changes,
-                                       Arena *arena, LostTransactions *result, Error *error);
+                                       ReportTransactions which, Arena *arena,
+                                       LostTransactions *result, Error *error);
 
 #endif

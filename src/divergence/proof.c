@@ -92,8 +92,9 @@ static bool error_no_proof(const Search *search, Error *error)
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");
-    return error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or "
-                             "compare all blocks instead with --compare.");
+    error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or compare "
+                      "all blocks instead with --compare.");
+    return error_remedy(error, REMEDY_WAL);
 }
 
 /*

@@ -221,7 +221,7 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
     if (scanned->hints_not_logged_at != LSN_INVALID &&
         given->clusters->target.control.data_checksum_version == 0)
     {
-        error_set(error, ERROR_IMPOSSIBLE,
+        error_set(error, ERROR_FAILED,
                   "target server needs to use either data checksums "
                   "or \"wal_log_hints = on\""); /* contract */
         return error_detail(
@@ -232,7 +232,7 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
     }
     if (scanned->wal_minimal_at != LSN_INVALID)
     {
-        error_set(error, ERROR_IMPOSSIBLE, "target server ran with \"wal_level = minimal\"");
+        error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
         return error_detail(
             error,
             "It was switched at %s, after the last common checkpoint: changes made with it were "

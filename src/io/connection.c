@@ -376,6 +376,21 @@ void connection_begin_with(Connection *connection, const char *settings)
     make_begin_sql(connection, settings);
 }
 
+const char *connection_host(const Connection *connection)
+{
+    return PQhost(connection->pg);
+}
+
+const char *connection_address(const Connection *connection)
+{
+    return PQhostaddr(connection->pg);
+}
+
+const char *connection_port(const Connection *connection)
+{
+    return PQport(connection->pg);
+}
+
 int connection_server_version(const Connection *connection)
 {
     return PQserverVersion(connection->pg);

@@ -49,6 +49,12 @@ bool connection_attempts_go_on(void);
 /* Server version as libpq gives it (150018). */
 int connection_server_version(const Connection *connection);
 
+/* The host that answered, of several: its name or directory, its address ("": not by TCP), and its
+ * port. They live as long as the connection. */
+const char *connection_host(const Connection *connection);
+const char *connection_address(const Connection *connection);
+const char *connection_port(const Connection *connection);
+
 /* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
  * settings that not every server knows. */
 void connection_begin_with(Connection *connection, const char *settings);

@@ -1,5 +1,7 @@
 #include "plan/classify.h"
 
+#include "base/text_cursor.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -53,6 +55,17 @@ static const char *const server_directories[] = {
     "base",        "global",      "pg_commit_ts", "pg_dynshmem",  "pg_logical", "pg_multixact",
     "pg_notify",   "pg_replslot", "pg_serial",    "pg_snapshots", "pg_stat",    "pg_stat_tmp",
     "pg_subtrans", "pg_tblspc",   "pg_twophase",  "pg_wal",       "pg_xact",    NULL};
+
+uint64_t twophase_xid(const char *path)
+{
+    TextCursor name = text_cursor(strrchr(path, '/') + 1);
+    uint64_t xid = 0;
+    uint32_t digits;
+
+    while (text_take_hex(&name, 8, &digits))
+        xid = xid << 32 | digits;
+    return xid;
+}
 
 bool path_is_servers(const char *path)
 {

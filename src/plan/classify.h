@@ -29,6 +29,9 @@ typedef enum PathClass
 PathClass path_classify(const Version *version, const WalShape *shape, const char *path,
                         RelationFile *file, bool *is_relation_file);
 
+/* The transaction of a file of pg_twophase, which is named by 8 hexadecimal digits, or 16. */
+uint64_t twophase_xid(const char *path);
+
 /* Is this a file or directory that the server itself needs, so that another type in its place is an
  * error? */
 bool path_is_servers(const char *path);

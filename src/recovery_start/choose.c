@@ -48,6 +48,8 @@ static bool scan_replayed_wal(Choice *choice, ReplayHazard *hazard, Error *error
     blockmap_destroy(made->rebuilt);
     made->rebuilt = scan_take_rebuilt(scan, &chain);
     made->rebuilt_end = last_end;
+    made->prepared = chain.prepared;
+    made->prepared_count = chain.prepared_count;
     scan_destroy(scan);
     return result;
 }

@@ -26,10 +26,12 @@ typedef struct RecoveryStart
     ScanResult changes; /* what must be fetched: what the target changed; from a late start
                            also what the source changed before it; nothing with --compare */
     Lsn whole_from;     /* storage made or dropped from here on is fetched whole */
-    bool copies_are_replayed; /* files of databases, from a start before the copies */
-    BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
-    Lsn rebuilt_end;          /* by WAL up to here */
-    BlockMap *own_blocks;     /* changes.blocks where they are not the target's alone; or NULL */
+    bool copies_are_replayed;     /* files of databases, from a start before the copies */
+    BlockMap *rebuilt;            /* blocks that replay writes whole; NULL: not relied on */
+    Lsn rebuilt_end;              /* by WAL up to here */
+    const ScanPrepared *prepared; /* in the source's WAL, from the start on */
+    size_t prepared_count;
+    BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */
 } RecoveryStart;
 
 /*

@@ -1,5 +1,6 @@
 #include "report/facts.h"
 #include "report/json.h"
+#include "report/lost_query.h"
 
 #include <stdio.h>
 
@@ -82,6 +83,7 @@ static void json_errors(Json *json, const Report *report)
         json_string(json, "message", error->message);
         json_string(json, "detail", null_if_empty(error_detail_text(error)));
         json_string(json, "hint", null_if_empty(error_hint_text(error)));
+        json_string(json, "remedy", error_remedy_name(error));
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -156,6 +158,11 @@ static void json_committed(Json *json, const Report *report)
     size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
 
+    if (report->transactions != REPORT_TRANSACTIONS_ALL)
+    {
+        json_null(json, "committed");
+        return;
+    }
     json_key(json, "committed");
     json_open(json, '[');
     for (size_t i = 0; i < count; i++)
@@ -170,6 +177,7 @@ static void json_committed(Json *json, const Report *report)
         json_number(json, "records", transaction->records);
         json_number(json, "subtransactions", transaction->subtransactions);
         json_bool(json, "prepared", transaction->prepared);
+        json_bool(json, "maintenance", transaction->maintenance);
         json_relations_with(json, "relations", lost, transaction, LOST_TOUCHED);
         json_relations_with(json, "created", lost, transaction, LOST_CREATED);
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
@@ -178,6 +186,41 @@ static void json_committed(Json *json, const Report *report)
         json_close(json, '}');
     }
     json_close(json, ']');
+}
+
+static void json_xids(Json *json, const Lost *lost)
+{
+    size_t count;
+    const XidRange *ranges = lost_xids(lost, &count);
+
+    json_key(json, "xids");
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "first", ranges[i].first);
+        json_number(json, "last", ranges[i].last);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+/* What became of the rows of a relation and of its storage, and how to see what is there. */
+static void json_rows(Json *json, const Lost *lost, const LostRelation *relation)
+{
+    Buffer query = {0};
+
+    json_number(json, "rows_inserted", relation->rows.inserted);
+    json_number(json, "rows_updated", relation->rows.updated);
+    json_number(json, "rows_deleted", relation->rows.deleted);
+    json_bool(json, "created", relation->what & LOST_CREATED);
+    json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
+    json_bool(json, "dropped", relation->what & LOST_DROPPED);
+    if (lost_query_exists(relation))
+        lost_query_append(lost, relation, &query);
+    json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
+    buffer_free(&query);
 }
 
 static void json_touched(Json *json, const Report *report)
@@ -199,9 +242,11 @@ static void json_touched(Json *json, const Report *report)
         json_string(json, "table", relation->table);
         json_number(json, "tablespace", relation->id.tablespace);
         json_number(json, "database", relation->id.database);
+        json_string(json, "database_name", relation->id.database != 0 ? relation->database : NULL);
         json_number(json, "relfilenode", relation->id.relation);
         json_number(json, "transactions", relation->transactions);
         json_number(json, "records", relation->records);
+        json_rows(json, report->lost, relation);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -211,9 +256,14 @@ static void json_touched(Json *json, const Report *report)
 static void json_lost(Json *json, const Report *report)
 {
     if (report->lost == NULL)
+        json_null(json, "maintenance_transactions");
+    else
+        json_number(json, "maintenance_transactions", lost_maintenance_count(report->lost));
+    if (report->lost == NULL || report->transactions == REPORT_TRANSACTIONS_NONE)
     {
         json_null(json, "list_complete");
         json_null(json, "prepared_gids");
+        json_null(json, "xids");
         json_null(json, "relations");
         json_null(json, "committed");
         return;
@@ -224,6 +274,7 @@ static void json_lost(Json *json, const Report *report)
     for (uint64_t i = 0; i < report->lost_prepared; i++)
         json_element(json, report->lost_gids[i]);
     json_close(json, ']');
+    json_xids(json, report->lost);
     json_touched(json, report);
     json_committed(json, report);
 }
@@ -331,6 +382,106 @@ static void json_rejoin(Json *json, const Report *report)
     json_close(json, '}');
 }
 
+/* What made the report, and when. */
+static void json_run(Json *json, const Report *report)
+{
+    json_string(json, "program_version", report->program_version);
+    json_time(json, "begin", report->begin != 0, report->begin);
+    json_time(json, "end", report->end != 0, report->end);
+    json_seconds(json, "run_seconds", report->run_seconds);
+}
+
+static void json_connection(Json *json, const Report *report)
+{
+    char number[32];
+
+    snprintf(number, sizeof(number), "%llu", (unsigned long long) report->system_identifier);
+    json_string(json, "system_identifier", report->system_identifier != 0 ? number : NULL);
+    if (!report->connected)
+    {
+        json_null(json, "source_connection");
+        return;
+    }
+    json_key(json, "source_connection");
+    json_open(json, '{');
+    json_string(json, "host", report->source_host);
+    json_string(json, "address", report->source_address);
+    json_number(json, "port", report->source_port);
+    json_close(json, '}');
+}
+
+static void json_replay(Json *json, const Report *report)
+{
+    if (report->replay_to == LSN_INVALID)
+    {
+        json_null(json, "replay");
+        return;
+    }
+    json_key(json, "replay");
+    json_open(json, '{');
+    json_lsn(json, "from", report, report->replay_from);
+    json_lsn(json, "to", report, report->replay_to);
+    json_number(json, "bytes", report->replay_to - report->replay_from);
+    json_number(json, "segments", report->replay_segments);
+    json_close(json, '}');
+}
+
+static void json_prepared_list(Json *json, const char *key, const ReportPrepared *list,
+                               size_t count)
+{
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+    {
+        json_next_line(json);
+        json_open(json, '{');
+        json_number(json, "xid", list[i].xid);
+        json_string(json, "gid", list[i].gid);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_prepared(Json *json, const Report *report)
+{
+    if (report->prepared_stay == NULL)
+    {
+        json_null(json, "prepared");
+        return;
+    }
+    json_key(json, "prepared");
+    json_open(json, '{');
+    json_prepared_list(json, "stay", report->prepared_stay, report->prepared_stay_count);
+    json_prepared_list(json, "go", report->prepared_go, report->prepared_go_count);
+    json_close(json, '}');
+}
+
+static void json_archived(Json *json, const Report *report)
+{
+    if (report->archived == NULL)
+    {
+        json_null(json, "archived_lost_wal");
+        return;
+    }
+    json_key(json, "archived_lost_wal");
+    json_open(json, '[');
+    for (size_t i = 0; i < report->archived_count; i++)
+        json_element(json, report->archived[i]);
+    json_close(json, ']');
+}
+
+static void json_circumstances(Json *json, const Report *report)
+{
+    char backup[REPORT_FULL_BACKUP_SIZE];
+
+    json_run(json, report);
+    json_connection(json, report);
+    json_replay(json, report);
+    json_prepared(json, report);
+    json_archived(json, report);
+    json_string(json, "take_full_backup", report_full_backup(report, backup));
+}
+
 static void json_times(Json *json, const Report *report)
 {
     json_key(json, "seconds");
@@ -367,6 +518,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     json_bytes(&json, report);
     json_removed(&json, report);
     json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
+    json_circumstances(&json, report);
     report_next_json(report, &json);
     json_rejoin(&json, report);
     json_times(&json, report);

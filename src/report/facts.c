@@ -1,6 +1,9 @@
 #include "report/facts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 #define MICROSECONDS 1000000
 #define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
@@ -74,4 +77,34 @@ void report_append_spaces(Buffer *text, int count)
 {
     for (int i = 0; i < count; i++)
         buffer_append_u8(text, ' ');
+}
+
+const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE])
+{
+    char lsn[LSN_TEXT_SIZE];
+
+    if (!report->full_backup || report->divergence == LSN_INVALID)
+        return NULL;
+    snprintf(
+        text, REPORT_FULL_BACKUP_SIZE,
+        "Take a full backup when the target follows the source, unless there is one that ended "
+        "before %s. Backups of the target that ended after that hold lost history. An "
+        "incremental backup based on one of them can be wrong without a message: %s.",
+        report_lsn_text(report, report->divergence, lsn),
+        report->one_timeline
+            ? "both sides used the same timeline number"
+            : "the server refuses it only if that one also began after the divergence");
+    return text;
+}
+
+bool report_locale_is_utf8(void)
+{
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *locale = NULL, *encoding;
+
+    for (size_t i = 0; i < 3 && (locale == NULL || locale[0] == '\0'); i++)
+        locale = getenv(variables[i]);
+    encoding = locale != NULL ? strchr(locale, '.') : NULL;
+    return encoding != NULL &&
+           (strncasecmp(encoding, ".UTF-8", 6) == 0 || strncasecmp(encoding, ".utf8", 5) == 0);
 }

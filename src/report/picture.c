@@ -1,5 +1,7 @@
 #include "report/facts.h"
 
+#include <string.h>
+
 #define PICTURE_COLUMNS_MAX 100
 #define TIMELINES_SHOWN_MAX 4
 
@@ -130,7 +132,29 @@ static void append_with_legend(const Report *report, Buffer lines[2], Buffer *te
     }
 }
 
-void report_picture(const Report *report, Buffer *text)
+/* Each sign has one column, and so has what stands for it. */
+static void append_ascii(const char *utf8, Buffer *text)
+{
+    static const char *const signs[][2] = {{"─", "-"}, {"┬", "+"}, {"└", "`"},
+                                           {"▶", ">"}, {"●", "*"}, {"…", "."}};
+
+    while (*utf8 != '\0')
+    {
+        size_t i, size = 1;
+        uint8_t sign = (uint8_t) *utf8;
+
+        for (i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+            if (strncmp(utf8, signs[i][0], strlen(signs[i][0])) == 0)
+            {
+                size = strlen(signs[i][0]);
+                sign = (uint8_t) signs[i][1][0];
+            }
+        buffer_append_u8(text, sign);
+        utf8 += size;
+    }
+}
+
+static void append_picture(const Report *report, Buffer *text)
 {
     Buffer lines[2] = {{0}};
 
@@ -156,4 +180,16 @@ void report_picture(const Report *report, Buffer *text)
     append_with_legend(report, lines, text);
     buffer_free(&lines[0]);
     buffer_free(&lines[1]);
+}
+
+void report_picture(const Report *report, bool utf8, Buffer *text)
+{
+    Buffer picture = {0};
+
+    append_picture(report, &picture);
+    if (utf8)
+        buffer_append(text, picture.bytes, picture.size);
+    else
+        append_ascii(buffer_string(&picture), text);
+    buffer_free(&picture);
 }

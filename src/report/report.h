@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "format/history.h"
+#include "options.h"
 #include "plan/plan.h"
 #include "standby/next_start.h"
 #include "wal/lost.h"
@@ -46,11 +47,24 @@ typedef struct ReportRejoin
     char application_name[128], sync_state[32];
 } ReportRejoin;
 
+typedef struct ReportPrepared
+{
+    uint32_t xid;
+    const char *gid; /* NULL: only the number is known */
+} ReportPrepared;
+
 typedef struct Report
 {
     Arena *arena; /* holds what the pointers point into; the caller that asked for the report frees
                      it */
-    const char *source; /* description, or NULL when not known yet */
+    const char *program_version; /* set with the next three when it is written */
+    int64_t begin, end;          /* microseconds since 2000-01-01 UTC */
+    double run_seconds;
+    const char *source;                       /* description, or NULL when not known yet */
+    bool connected;                           /* to a server; the following are set */
+    const char *source_host, *source_address; /* that answered; NULL: there is no such thing */
+    uint32_t source_port;
+    uint64_t system_identifier; /* 0: not known */
     const char *target;
     const Version *version; /* NULL: not known yet */
     const Error *const
@@ -76,9 +90,10 @@ typedef struct Report
     uint64_t target_wal_bytes; /* read */
     Lost *lost; /* what is lost in detail; NULL: not read. The caller that frees the arena destroys
                    it */
-    const char *const *lost_gids;  /* lost_prepared; NULL like lost */
-    const char *saved_wal;         /* where the diverged WAL is kept, or NULL */
-    const char *saved_wal_command; /* how to read it */
+    ReportTransactions transactions; /* how much of that is listed */
+    const char *const *lost_gids;    /* lost_prepared; NULL like lost */
+    const char *saved_wal;           /* where the diverged WAL is kept, or NULL */
+    const char *saved_wal_command;   /* how to read it */
     bool planned;
     uint64_t planned_bytes; /* to be fetched at most, without WAL */
     uint64_t planned_wal_bytes;
@@ -86,6 +101,16 @@ typedef struct Report
     uint64_t source_bytes;  /* total size of the source directory */
     const PlanRemoved *removed;
     size_t removed_count;
+    Lsn replay_from; /* what the target's server replays before it is consistent; as far as known */
+    Lsn replay_to;
+    uint64_t replay_segments;
+    const ReportPrepared *prepared_stay, *prepared_go; /* prepared transactions; NULL: not known */
+    size_t prepared_stay_count, prepared_go_count;
+    const char *const *archived; /* names of files with lost history that the target has archived;
+                                    NULL: not known */
+    size_t archived_count;
+    bool full_backup;  /* incremental backups are made, and need a new full one */
+    bool one_timeline; /* both sides are on a timeline of the same number */
     uint64_t fetched_bytes_by_kind[KIND_COUNT];
     uint64_t fetched_bytes;
     bool compare;            /* blocks were compared, no WAL of the target was scanned */
@@ -127,9 +152,9 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
  *   target          └── 1 ──▶ 0/4000000          ┬ divergence 0/3000148
  *
  * Nothing as long as the histories are not known. Of many timelines only the first and the last two
- * are named.
+ * are named. Without utf8 its signs are - + ` > * and a dot.
  */
-void report_picture(const Report *report, Buffer *text);
+void report_picture(const Report *report, bool utf8, Buffer *text);
 
 /* Make the steps from report->next_start, which is known; in the report's arena. */
 void report_next_steps(Report *report);

@@ -1,4 +1,5 @@
 #include "report/facts.h"
+#include "report/lost_query.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +8,7 @@
 
 #define LABEL_COLUMN 2
 #define VALUE_COLUMN 28
-#define FIRST_NORMAL_OID 16384 /* access/transam.h: below are catalogs */
+#define SENTENCE_COLUMNS_MAX 98
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -110,7 +111,7 @@ static void text_histories(const Report *report, Buffer *text)
     if (report->source_history == NULL || report->target_history == NULL)
         return;
     buffer_append_u8(text, '\n');
-    report_picture(report, text);
+    report_picture(report, report_locale_is_utf8(), text);
 }
 
 /* ---- What is lost in detail ---- */
@@ -131,7 +132,13 @@ static int compare_touched(const void *left, const void *right)
 static bool is_worth_showing(const LostRelation *relation)
 {
     return relation->transactions > 0 && relation->table == NULL &&
-           relation->id.relation >= FIRST_NORMAL_OID && relation->records > 0;
+           relation->id.relation >= FIRST_NORMAL_OID &&
+           ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
+}
+
+static const char *plural_end(uint64_t count)
+{
+    return count == 1 ? "" : "s";
 }
 
 static void text_touched(Lost *lost, Buffer *text)
@@ -145,12 +152,26 @@ static void text_touched(Lost *lost, Buffer *text)
             sorted[shown++] = &relations[i];
     qsort(sorted, shown, sizeof(*sorted), compare_touched);
     for (size_t i = 0; i < shown && i < SHOWN_MAX; i++)
-        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transactions, %llu records",
+        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transaction%s, %llu record%s",
                  sorted[i]->name, (unsigned long long) sorted[i]->transactions,
-                 (unsigned long long) sorted[i]->records);
+                 plural_end(sorted[i]->transactions), (unsigned long long) sorted[i]->records,
+                 plural_end(sorted[i]->records));
     if (shown > SHOWN_MAX)
         text_row(text, "", "and %zu more", shown - SHOWN_MAX);
     free(sorted);
+}
+
+/* Without the list of transactions. */
+static void text_done_by_any(Lost *lost, const char *label, unsigned what, Buffer *text)
+{
+    size_t count, found = 0;
+    const LostRelation *relations = lost_relations(lost, &count);
+
+    for (size_t i = 0; i < count; i++)
+        if ((relations[i].what & what) && relations[i].table == NULL && found++ < SHOWN_MAX)
+            text_row(text, found == 1 ? label : "", "%s", relations[i].name);
+    if (found > SHOWN_MAX)
+        text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
 /* Names of what was, for instance, dropped; of tables and the like only. */
@@ -202,20 +223,33 @@ static void text_ddl(const Lost *lost, Buffer *text)
         text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
+static void text_lost_list(const Report *report, Buffer *text)
+{
+    static const struct
+    {
+        const char *label;
+        unsigned what;
+    } rows[] = {{"storage dropped", LOST_DROPPED},
+                {"storage truncated", LOST_TRUNCATED},
+                {"storage created", LOST_CREATED}};
+
+    for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
+        text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
+    text_touched(report->lost, text);
+    text_ddl(report->lost, text);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (report->transactions == REPORT_TRANSACTIONS_ALL)
+            text_done(report->lost, rows[i].label, rows[i].what, text);
+        else
+            text_done_by_any(report->lost, rows[i].label, rows[i].what, text);
+    if (!lost_is_complete(report->lost))
+        text_row(text, "", "(not all could be listed)");
+}
+
 static void text_lost_detail(const Report *report, Buffer *text)
 {
-    if (report->lost != NULL)
-    {
-        for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
-            text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
-        text_touched(report->lost, text);
-        text_ddl(report->lost, text);
-        text_done(report->lost, "storage dropped", LOST_DROPPED, text);
-        text_done(report->lost, "storage truncated", LOST_TRUNCATED, text);
-        text_done(report->lost, "storage created", LOST_CREATED, text);
-        if (!lost_is_complete(report->lost))
-            text_row(text, "", "(not all could be listed)");
-    }
+    if (report->lost != NULL && report->transactions != REPORT_TRANSACTIONS_NONE)
+        text_lost_list(report, text);
     if (report->saved_wal != NULL)
         text_row(text, "kept in", "%s", report->saved_wal);
     if (report->saved_wal_command != NULL)
@@ -232,6 +266,9 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     buffer_printf(text, "\n%s\n",
                   done ? "Discarded from the target" : "To be discarded from the target");
     text_row(text, "committed transactions", "%llu", (unsigned long long) report->lost_commits);
+    if (report->lost != NULL && lost_maintenance_count(report->lost) > 0)
+        text_row(text, "of which maintenance", "%llu (ANALYZE, VACUUM: no row of a table)",
+                 (unsigned long long) lost_maintenance_count(report->lost));
     if (report->lost_commits > 0)
     {
         text_row(text, "first commit", "%s", time_text(report->first_lost_commit, time));
@@ -322,9 +359,106 @@ static void text_rejoin(const Report *report, Buffer *text)
     }
 }
 
+/* Who answered, and what made the report. */
+static void text_run(const Report *report, Buffer *text)
+{
+    const char *const address = report->source_address;
+
+    if (report->system_identifier != 0)
+        text_row(text, "system identifier", "%llu", (unsigned long long) report->system_identifier);
+    if (report->connected)
+        text_row(text, "answered by", "%s%s%s%s port %u",
+                 report->source_host != NULL ? report->source_host : "",
+                 address != NULL ? " (" : "", address != NULL ? address : "",
+                 address != NULL ? ")" : "", report->source_port);
+    if (report->program_version != NULL)
+        text_row(text, "pg_rewind", "%s", report->program_version);
+}
+
+/* Sentences of words, in lines. */
+static void text_sentences(const char *sentences, Buffer *text)
+{
+    size_t column = 0;
+
+    while (*sentences != '\0')
+    {
+        const size_t length = strcspn(sentences, " ");
+
+        if (column > 0 && column + 1 + length > SENTENCE_COLUMNS_MAX)
+        {
+            buffer_append_u8(text, '\n');
+            column = 0;
+        }
+        report_append_spaces(text, column == 0 ? LABEL_COLUMN : 1);
+        column += (column == 0 ? LABEL_COLUMN : 1) + length;
+        buffer_append(text, sentences, length);
+        sentences += length + strspn(sentences + length, " ");
+    }
+    buffer_append_u8(text, '\n');
+}
+
+static void text_prepared(const char *label, const ReportPrepared *list, size_t count, Buffer *text)
+{
+    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
+    {
+        const char *const gid = list[i].gid;
+
+        text_row(text, i == 0 ? label : "", "%u%s%s%s", list[i].xid, gid != NULL ? ", \"" : "",
+                 gid != NULL ? gid : "", gid != NULL ? "\"" : "");
+    }
+    if (count > SHOWN_MAX)
+        text_row(text, "", "and %zu more", count - SHOWN_MAX);
+}
+
+/* Beside the target itself: transactions that hold locks, the archive, backups. */
+static void text_consequences(const Report *report, Buffer *text)
+{
+    char backup[REPORT_FULL_BACKUP_SIZE], from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+    char size[SIZE_TEXT_SIZE];
+
+    if (report->replay_to != LSN_INVALID)
+    {
+        buffer_append_string(text, "\nReplayed when the target starts\n");
+        text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
+                 report_lsn_text(report, report->replay_from, from),
+                 report_lsn_text(report, report->replay_to, to),
+                 size_text(report->replay_to - report->replay_from, size),
+                 (unsigned long long) report->replay_segments,
+                 report->replay_segments == 1 ? "" : "s");
+    }
+    if (report->prepared_stay_count + report->prepared_go_count > 0)
+    {
+        buffer_append_string(text, "\nPrepared transactions\n");
+        text_prepared("the source's, which stay", report->prepared_stay,
+                      report->prepared_stay_count, text);
+        text_prepared("the target's, which go", report->prepared_go, report->prepared_go_count,
+                      text);
+    }
+    if (report->archived_count > 0)
+    {
+        buffer_append_string(text, "\nArchived by the target, with WAL that is lost\n");
+        for (size_t i = 0; i < report->archived_count && i < SHOWN_MAX; i++)
+            text_row(text, "", "%s", report->archived[i]);
+        if (report->archived_count > SHOWN_MAX)
+            text_row(text, "", "and %zu more", report->archived_count - SHOWN_MAX);
+    }
+    if (report_full_backup(report, backup) != NULL)
+    {
+        buffer_append_string(text, "\nBackups\n");
+        text_sentences(backup, text);
+    }
+}
+
 static void text_times(const Report *report, Buffer *text)
 {
+    char time[TIME_TEXT_SIZE];
+
     buffer_append_string(text, "\nTime\n");
+    if (report->begin != 0)
+        text_row(text, "begin", "%s", time_text(report->begin, time));
+    if (report->end != 0)
+        text_row(text, "end", "%s, after %.2f s", time_text(report->end, time),
+                 report->run_seconds);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
         if (report->seconds[phase] > 0)
             text_row(text, report_phase_names[phase], "%.2f s", report->seconds[phase]);
@@ -345,6 +479,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
         text_row(text, "target", "%s", report->target);
     if (report->version != NULL)
         text_row(text, "server version", "PostgreSQL %d", report->version->major);
+    text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);
     text_fetched(report, done, text);
@@ -356,7 +491,10 @@ void report_text(const Report *report, int exit_status, Buffer *text)
                  report_lsn_text(report, report->min_recovery_point, lsn),
                  report->min_recovery_timeline);
     }
+    text_consequences(report, text);
     report_next_text(report, text);
     text_rejoin(report, text);
     text_times(report, text);
+    if (!done && exit_status != 2)
+        lost_queries_text(report, text);
 }

@@ -68,6 +68,18 @@ static uint32_t size_to_compare(void *context, const FilePiece *piece)
     return piece->offset + piece->size == entry->source_size ? piece->size + 1 : piece->size;
 }
 
+static uint64_t bytes_to_compare(const Stage *stage, const Plan *plan)
+{
+    uint64_t bytes = 0;
+
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        if (is_compared(stage, &plan->entries[index], index))
+            bytes += plan->entries[index].source_size;
+    }
+    return bytes;
+}
+
 /* ---- One piece ---- */
 
 static bool compare_digest(void *context, int worker, const FilePiece *piece, const uint8_t *bytes,
@@ -88,6 +100,7 @@ static bool compare_digest(void *context, int worker, const FilePiece *piece, co
     if (!piece_file_read_target(&comparer->target, comparison->stage->target_directory, piece,
                                 comparer->target_bytes, &length, error))
         return false;
+    progress_add(piece->size);
     if (length != piece->size || !digest_bytes(comparer->target_bytes, length, md5) ||
         memcmp(md5, bytes, sizeof(md5)) != 0)
         stage_note_difference(comparison->stage, piece->file);
@@ -113,6 +126,7 @@ static bool compare_with_file(void *context, int worker, const FilePiece *piece,
                       &length, error) ||
         !rate_take(comparison->source->rate, length, error))
         return false;
+    progress_add(piece->size);
     if (target_length != piece->size || length != piece->size ||
         memcmp(comparer->target_bytes, comparer->source_bytes, length) != 0)
         stage_note_difference(comparison->stage, piece->file);
@@ -133,7 +147,6 @@ static void note_equal_files(Stage *stage, const Plan *plan)
             continue;
         finding->equal = true;
         stage->statistics.compared_bytes += entry->source_size;
-        progress_add(entry->source_size);
     }
 }
 
@@ -178,9 +191,11 @@ bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *
                          .size_to_ask = size_to_compare,
                          .take_answer = compare_digest,
                          .take_file = compare_with_file};
-    bool supported;
-    const bool ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    bool supported, ok;
 
+    progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(stage, plan));
+    ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    progress_end(ok);
     end_comparers(comparison.comparers, stage->workers);
     if (ok && supported)
         note_equal_files(stage, plan);

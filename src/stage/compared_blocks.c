@@ -218,23 +218,17 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
 static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)
 {
     int granted;
+    bool ok = true;
 
     if (!find_out_by_digest(comparison, error) ||
         !comparison->clusters->source->operations->start_workers(
             comparison->clusters->source, comparison->options->jobs, &granted, error))
         return false;
-    while (comparison->index < comparison->plan->count)
-    {
-        bool ok;
-
-        progress_begin("compared", total);
-        progress_add(comparison->result->bytes);
-        ok = compare_for_a_round(comparison, granted, error);
-        progress_end();
-        if (!ok || !fetch_new_wal(comparison, error))
-            return false;
-    }
-    return true;
+    progress_begin(PROGRESS_COMPARE_BLOCKS, total);
+    while (ok && comparison->index < comparison->plan->count)
+        ok = compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
+    progress_end(ok);
+    return ok;
 }
 
 bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence,

@@ -65,6 +65,7 @@ static void judge_pages(DeadEntrySearch *search, const RelationFile *file, Block
     pthread_mutex_lock(&search->lock);
     search->read_bytes += size;
     pthread_mutex_unlock(&search->lock);
+    progress_add(size);
 }
 
 static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const RelationFile *file,
@@ -91,6 +92,28 @@ static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const Rel
     return ok;
 }
 
+/* Is the file read? Then of which relation it is. */
+static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, RelationFile *file)
+{
+    return entry->reason == REASON_BLOCKS_NAMED &&
+           relpath_parse(search->target->control.version, entry->path, file) &&
+           has_database(search, file->relation.database);
+}
+
+static uint64_t bytes_to_search(const DeadEntrySearch *search)
+{
+    const Plan *plan = search->plan;
+    uint64_t bytes = 0;
+    RelationFile file;
+
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        if (is_searched(search, &plan->entries[i], &file))
+            bytes += plan_compared_size(plan, &plan->entries[i]);
+    }
+    return bytes;
+}
+
 /* A WorkerFunction. */
 static bool read_entry(void *context, int worker, size_t item, Error *error)
 {
@@ -99,10 +122,7 @@ static bool read_entry(void *context, int worker, size_t item, Error *error)
     RelationFile file;
 
     (void) worker;
-    return entry->reason != REASON_BLOCKS_NAMED ||
-
-           !relpath_parse(search->target->control.version, entry->path, &file) ||
-           !has_database(search, file.relation.database) || read_file(search, entry, &file, error);
+    return !is_searched(search, entry, &file) || read_file(search, entry, &file, error);
 }
 
 bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMap *blocks,
@@ -114,7 +134,9 @@ bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMa
     log_progress_message("reading indexes of the target for entries marked as dead without WAL");
     blockmap_each(blocks, note_database, &search);
     pthread_mutex_init(&search.lock, NULL);
+    progress_begin(PROGRESS_READ_INDEXES, bytes_to_search(&search));
     result = workers_run(jobs, plan->count, read_entry, &search, error);
+    progress_end(result);
     pthread_mutex_destroy(&search.lock);
     buffer_free(&search.databases);
     log_debug("%llu MB of the target's relations were read, and %llu more blocks are fetched",

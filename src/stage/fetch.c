@@ -120,8 +120,6 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
     stage->statistics.fetched_bytes += size;
     stage->statistics.fetched_bytes_by_kind[entry->kind] += size;
     pthread_mutex_unlock(&stage->lock);
-    if (size > piece->size)
-        progress_grow(size - piece->size);
     progress_add(size);
 }
 
@@ -306,9 +304,12 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                          .take_answer = stage_fetched_bytes,
                          .take_file = copy_source_file,
                          .end_batch = write_gathered_blocks};
-    bool supported;
-    const bool ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    bool supported, ok;
 
+    /* What was found equal is not fetched. */
+    progress_begin(PROGRESS_FETCH, plan->fetch_bytes - stage->statistics.compared_bytes);
+    ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    progress_end(ok);
     end_fetchers(fetch.fetchers, stage->workers);
     return ok;
 }
@@ -369,14 +370,9 @@ bool stage_start_workers(Stage *stage, Source *source, Error *error)
 
 bool stage_fetch(Stage *stage, Source *source, const Plan *plan, Error *error)
 {
-    bool ok;
-
     assert(plan->count == stage->entry_count);
-    progress_begin("copied", plan->fetch_bytes);
-    ok = stage_start_workers(stage, source, error) && stage_prepare_files(stage, plan, error) &&
-         stage_compare_files(stage, source, plan, error) &&
-         fetch_files(stage, source, plan, error) && conclude_fetch(stage, plan, error) &&
-         (source->directory == NULL || check_source_sizes(stage, source, plan, error));
-    progress_end();
-    return ok;
+    return stage_start_workers(stage, source, error) && stage_prepare_files(stage, plan, error) &&
+           stage_compare_files(stage, source, plan, error) &&
+           fetch_files(stage, source, plan, error) && conclude_fetch(stage, plan, error) &&
+           (source->directory == NULL || check_source_sizes(stage, source, plan, error));
 }

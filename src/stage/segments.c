@@ -85,6 +85,7 @@ static bool copy_piece(void *context, int worker, size_t item, Error *error)
     if (!stop_check(error) || !file_copy_range(&source, &staged, size, &copied, error) ||
         !rate_take(from->rate, copied, error))
         return false;
+    progress_add(copied);
     if (copied < size)
         mark_missing(segment);
     return true;
@@ -124,10 +125,7 @@ static bool copy_from_source(Segment *segment, Error *error)
         ok = copy_segment(&from, error);
     file_close(from.fd);
     if (ok && !segment->missing)
-    {
         account(segment->stage, segment->size);
-        progress_add(segment->size);
-    }
     return ok;
 }
 

@@ -3,6 +3,7 @@
  */
 #include "stage/stage_parts.h"
 
+#include "base/log.h"
 #include "base/workers.h"
 #include "io/durable.h"
 
@@ -268,7 +269,13 @@ static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
 
 bool stage_finish(Stage *stage, const Plan *plan, const JournalHead *head, Error *error)
 {
+    bool synced;
+
     assert(plan->count == stage->entry_count);
+    log_progress_message("syncing what was fetched");
+    progress_begin(PROGRESS_SYNC, 0);
+    synced = sync_staged(stage, plan, error);
+    progress_end(synced);
     /* Invariant 2: all that the journal speaks of is on the disk before there is a journal. */
-    return sync_staged(stage, plan, error) && write_journal(stage, plan, head, error);
+    return synced && write_journal(stage, plan, head, error);
 }

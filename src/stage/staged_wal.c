@@ -1,5 +1,6 @@
 #include "stage/staged_wal.h"
 
+#include "base/log.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -127,16 +128,31 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
     return true;
 }
 
-/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
- */
-bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
+/* How much of the segments [first, limit) was not fetched before. */
+static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t limit, Lsn end)
 {
-    uint64_t limit = wal_segment_of(&wal->clusters->shape, end);
+    const uint64_t fetched_end =
+        wal_segment_of(&wal->clusters->shape, source_wal_fetched_end(wal->source_wal));
+    uint64_t bytes = 0;
+
+    for (uint64_t segment = first; segment < limit; segment++)
+    {
+        const Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
+        const uint32_t size = wal->clusters->shape.segment_size;
+
+        if (!source_wal_is_kept(wal->source_wal, segment) &&
+            (segment >= fetched_end || !is_fetched(wal->source_wal, segment)))
+            bytes += end - begin < size ? end - begin : size;
+    }
+    return bytes;
+}
+
+static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit, Lsn end,
+                           Error *error)
+{
     Buffer missing = {0};
     bool result = true;
 
-    if (last && end > wal_segment_start(&wal->clusters->shape, limit))
-        limit++;
     for (; *next < limit && result; (*next)++)
     {
         char name[WAL_NAME_SIZE];
@@ -154,6 +170,25 @@ bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Er
     if (result && missing.size > 0)
         result = error_source_wal_missing(buffer_string(&missing), error);
     buffer_free(&missing);
+    return result;
+}
+
+/* Stage the segments [*next, end's) that are whole, or with last set also the one that end lies in.
+ */
+bool staged_wal_add(const StagedWal *wal, uint64_t *next, Lsn end, bool last, Error *error)
+{
+    uint64_t limit = wal_segment_of(&wal->clusters->shape, end);
+    uint64_t bytes;
+    bool result;
+
+    if (last && end > wal_segment_start(&wal->clusters->shape, limit))
+        limit++;
+    bytes = bytes_to_copy(wal, *next, limit, end);
+    if (bytes == 0)
+        return stage_segments(wal, next, limit, end, error);
+    progress_begin(PROGRESS_FETCH_WAL, bytes);
+    result = stage_segments(wal, next, limit, end, error);
+    progress_end(result);
     return result;
 }
 

@@ -1,14 +1,6 @@
 #include "wal/ddl.h"
 
-#define FIRST_NORMAL_OID 16384 /* access/transam.h */
-#define RM_HEAP2 9             /* access/rmgrlist.h */
-#define RM_HEAP 10
-#define HEAP_OPCODE_MASK 0x70 /* access/heapam_xlog.h, 9.5 to 19 */
-#define HEAP_INSERT 0x00
-#define HEAP_DELETE 0x10
-#define HEAP_UPDATE 0x20
-#define HEAP_HOT_UPDATE 0x40
-#define HEAP2_MULTI_INSERT 0x50
+#include "wal/heap_changes.h"
 
 /* Where the changes of pg_class say enough already, a row is passed over. */
 typedef struct CatalogRow

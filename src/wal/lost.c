@@ -22,6 +22,7 @@ typedef struct Item
     uint32_t relation;
     uint32_t what;
     uint64_t records;
+    RowCounts rows;
 } Item;
 
 /* A transaction or subtransaction that has not ended. */
@@ -29,7 +30,8 @@ typedef struct Open
 {
     uint64_t records;
     DdlChanges changes;
-    Item *items; /* by relation, ascending */
+    RecordWeight weight; /* of its heaviest record */
+    Item *items;         /* by relation, ascending */
     size_t count;
 } Open;
 
@@ -43,8 +45,11 @@ typedef struct SetHead
 struct Lost
 {
     const Version *version;
-    Lsn from, end;
+    LostWanted wanted;
     bool incomplete;
+    uint64_t maintenance_count;
+    XidRange *xids;
+    size_t xid_range_count;
     LostTransaction *transactions;
     size_t transaction_count;
     LostRelation *relations;
@@ -62,13 +67,12 @@ struct Lost
     Buffer scratch;
 };
 
-Lost *lost_create(const Version *version, Lsn from, Lsn end)
+Lost *lost_create(const Version *version, const LostWanted *wanted)
 {
     Lost *lost = memory_allocate_zeroed(1, sizeof(Lost));
 
     lost->version = version;
-    lost->from = from;
-    lost->end = end;
+    lost->wanted = *wanted;
     return lost;
 }
 
@@ -79,6 +83,7 @@ void lost_destroy(Lost *lost)
     for (size_t i = 0; i < lost->open_count; i++)
         free(lost->opens[i].items);
     free(lost->opens);
+    free(lost->xids);
     free(lost->transactions);
     free(lost->relations);
     free(lost->relation_hash.slots);
@@ -207,20 +212,22 @@ static Item *find_item(Open *open, uint32_t relation)
     return &open->items[index];
 }
 
-static void add_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
+/* The open transaction's item of the relation; NULL: there is none, or no room. */
+static Item *add_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
 {
     uint32_t relation;
     Item *item;
 
     if (!find_relation(lost, id, &relation))
-        return;
+        return NULL;
     if (what & LOST_CREATED)
         lost->relations[relation].created = true;
     if (open == NULL)
-        return;
+        return NULL;
     item = find_item(open, relation);
     item->what |= what;
     item->records += records;
+    return item;
 }
 
 /* ---- Transactions that have not ended ---- */
@@ -273,6 +280,8 @@ static uint32_t subxid_at(const WalEvent *event, uint32_t index)
 static void merge_open(Open *open, const Open *more)
 {
     open->records += more->records;
+    if (more->weight > open->weight)
+        open->weight = more->weight;
     ddl_merge(&open->changes, &more->changes);
     for (size_t i = 0; i < more->count; i++)
     {
@@ -280,6 +289,51 @@ static void merge_open(Open *open, const Open *more)
 
         item->what |= more->items[i].what;
         item->records += more->items[i].records;
+        row_counts_merge(&item->rows, &more->items[i].rows);
+    }
+}
+
+/* ---- Numbers of those that ended ---- */
+
+static int compare_with_range(const void *key, const void *item)
+{
+    const uint32_t *xid = key;
+    const XidRange *range = item;
+
+    return (*xid > range->last) - (*xid < range->first);
+}
+
+static void add_xid(Lost *lost, uint32_t xid)
+{
+    bool found;
+    const size_t index = array_search(&xid, lost->xids, lost->xid_range_count, sizeof(XidRange),
+                                      compare_with_range, &found);
+    XidRange *xids = lost->xids; /* that at index is the first one after xid */
+    const bool follows = index > 0 && xids[index - 1].last + 1 == xid;
+    const bool precedes = index < lost->xid_range_count && xids[index].first == xid + 1;
+
+    if (found)
+        return;
+    if (follows && precedes)
+    {
+        xids[index - 1].last = xids[index].last;
+        memmove(&xids[index], &xids[index + 1],
+                (lost->xid_range_count - index - 1) * sizeof(XidRange));
+        lost->xid_range_count--;
+    }
+    else if (follows)
+        xids[index - 1].last = xid;
+    else if (precedes)
+        xids[index].first = xid;
+    else if (lost->xid_range_count == LOST_XID_RANGES_MAX)
+        lost->incomplete = true;
+    else
+    {
+        ARRAY_GROW(lost->xids, lost->xid_range_count);
+        memmove(&lost->xids[index + 1], &lost->xids[index],
+                (lost->xid_range_count - index) * sizeof(XidRange));
+        lost->xids[index] = (XidRange){xid, xid};
+        lost->xid_range_count++;
     }
 }
 
@@ -322,11 +376,20 @@ static void keep_transaction(Lost *lost, const Open *open, const WalRecord *reco
                                    .subtransactions = event->subxid_count,
                                    .prepared = event->prepared};
 
+    transaction.maintenance = open->weight == RECORD_MAINTENANCE &&
+                              !xid_precedes(event->xid, lost->wanted.first_known_xid);
+    lost->maintenance_count += transaction.maintenance;
     for (size_t i = 0; i < open->count; i++)
     {
-        lost->relations[open->items[i].relation].transactions++;
-        lost->relations[open->items[i].relation].records += open->items[i].records;
+        LostRelation *relation = &lost->relations[open->items[i].relation];
+
+        relation->transactions++;
+        relation->records += open->items[i].records;
+        relation->what |= open->items[i].what;
+        row_counts_merge(&relation->rows, &open->items[i].rows);
     }
+    if (!lost->wanted.list)
+        return;
     if (lost->transaction_count == LOST_TRANSACTIONS_MAX || !keep_set(lost, open, &transaction.set))
     {
         lost->incomplete = true;
@@ -360,13 +423,23 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
     free(whole.items);
 }
 
+static bool is_common(const Lost *lost, const WalRecord *record)
+{
+    return record->lsn < lost->wanted.from;
+}
+
 static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent *event)
 {
-    if (event->kind == WAL_EVENT_COMMIT)
+    if (event->kind == WAL_EVENT_COMMIT && !is_common(lost, record))
         add_commit(lost, record, event);
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
         forget_open(lost, subxid_at(event, i));
+    if (is_common(lost, record))
+        return;
+    add_xid(lost, event->xid);
+    for (uint32_t i = 0; i < event->subxid_count; i++)
+        add_xid(lost, subxid_at(event, i));
 }
 
 /* ---- Records ---- */
@@ -426,7 +499,17 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
         end_transaction(lost, record, &event);
+        return true;
+    case WAL_EVENT_RUNNING_XACTS:
+        forget_before(lost, event.oldest_running_xid);
+        return true;
+    default:
         break;
+    }
+    if (is_common(lost, record))
+        return true;
+    switch (event.kind)
+    {
     case WAL_EVENT_RELATION_CREATE:
         add_created_relation(lost, open, &event);
         break;
@@ -436,9 +519,6 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
         buffer_append(&lost->databases, &event.database, sizeof(event.database));
-        break;
-    case WAL_EVENT_RUNNING_XACTS:
-        forget_before(lost, event.oldest_running_xid);
         break;
     default:
         break;
@@ -453,11 +533,14 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
     for (unsigned i = 0; i < record->block_count; i++)
     {
         const RelationId *id = &record->blocks[i].relation;
+        Item *item;
 
         if (last != NULL && memcmp(last, id, sizeof(*id)) == 0)
             continue;
         last = id;
-        add_relation(lost, open, *id, LOST_TOUCHED, 1);
+        item = add_relation(lost, open, *id, LOST_TOUCHED, !is_common(lost, record));
+        if (i == 0 && item != NULL)
+            row_counts_add(&item->rows, record);
     }
     if (lost->unowned.size > 0 && record->block_count > 0)
         assign_created_relation(lost, open, record);
@@ -474,14 +557,18 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
 {
     Lost *lost = context;
     Open *open = NULL;
+    RecordWeight weight;
 
-    if (record->lsn < lost->from || record->lsn >= lost->end)
+    if (record->lsn < lost->wanted.known_from || record->lsn >= lost->wanted.end)
         return true;
     if (record->xid != 0)
         open = find_open(lost, record->xid, true);
     if (open != NULL)
     {
-        open->records++;
+        open->records += !is_common(lost, record);
+        weight = record_weight(record);
+        if (weight > open->weight)
+            open->weight = weight;
         if (!is_hint(record))
             add_blocks(lost, open, record);
     }
@@ -512,6 +599,22 @@ LostRelation *lost_relations(Lost *lost, size_t *count)
 {
     *count = lost->relation_count;
     return lost->relations;
+}
+
+uint64_t lost_maintenance_count(const Lost *lost)
+{
+    return lost->maintenance_count;
+}
+
+const XidRange *lost_xids(const Lost *lost, size_t *count)
+{
+    *count = lost->xid_range_count;
+    return lost->xids;
+}
+
+Lsn lost_known_from(const Lost *lost)
+{
+    return lost->wanted.known_from;
 }
 
 static SetHead set_head(const Lost *lost, const LostTransaction *transaction)

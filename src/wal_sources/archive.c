@@ -792,5 +792,5 @@ bool error_missing_in_archive(void *context, Timeline timeline, uint64_t segment
         error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
                           "--restore-command, or --restore-target-wal for the target's own "
                           "\"restore_command\". --compare needs none of them.");
-    return false;
+    return error_remedy(error, REMEDY_WAL);
 }

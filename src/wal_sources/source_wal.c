@@ -1,6 +1,7 @@
 #include "wal_sources/source_wal.h"
 
 #include "base/log.h"
+#include "cluster/prerequisites.h"
 #include "wal_sources/source_wal_parts.h"
 #include "wal_sources/target_wal.h"
 
@@ -221,11 +222,13 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
 
     if (scanned->minimal_record_at == LSN_INVALID)
         return true;
-    error_set(error, ERROR_IMPOSSIBLE, "source server ran with \"wal_level = minimal\"");
-    return error_detail(error,
-                        "It was switched at %s, in the WAL that the rewound target would replay: "
-                        "changes made with it were not WAL-logged.",
-                        lsn_text(wal->shape.version, scanned->minimal_record_at, text));
+    error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
+    error_detail(error,
+                 "It was switched at %s, in the WAL that the rewound target would replay: changes "
+                 "made with it were not WAL-logged.",
+                 lsn_text(wal->shape.version, scanned->minimal_record_at, text));
+    /* A server is restarted to leave that level: its last checkpoint is newer. */
+    return error_hint_compare(error);
 }
 
 bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
@@ -244,10 +247,11 @@ bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, L
                           .rebuilds = open == open_found_segment ? may_rebuild : NULL,
                           .context = context};
     *scan = scan_create(stream, wal->jobs, first);
-    progress_begin("scanned", end > from ? end - from : 0);
+    progress_begin(open == open_found_segment ? PROGRESS_SCAN_SOURCE : PROGRESS_CHECK_WAL,
+                   end > from ? end - from : 0);
     scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
               scan_finish(*scan, wal->arena, first, first, result, error);
-    progress_end();
+    progress_end(scanned);
     if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
     {
         if (check_wal_level(wal, result, error))

@@ -137,12 +137,12 @@ static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
         return false;
     arena = arena_create();
     fetches = memory_allocate_zeroed(count, sizeof(*fetches));
-    progress_begin("copied", bytes);
+    progress_begin(PROGRESS_FETCH_WAL, bytes);
     for (size_t i = 0; i < count && result; i++)
         result = describe_fetch(wal, arena, first + i, end, &fetches[i], error);
     result = result && segments_fetch(wal->source, workers, pieces_at_once(wal, workers, bytes),
                                       wal->shape.segment_size, fetches, count, error);
-    progress_end();
+    progress_end(result);
     free(fetches);
     arena_destroy(arena);
     return result;

@@ -185,6 +185,24 @@ int PQconnectionNeedsPassword(const PGconn *connection)
     return 0;
 }
 
+char *PQhost(const PGconn *connection)
+{
+    static char host[] = "";
+
+    (void) connection;
+    return host;
+}
+
+char *PQhostaddr(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+char *PQport(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
 int PQserverVersion(const PGconn *connection)
 {
     (void) connection;

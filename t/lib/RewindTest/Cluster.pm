@@ -351,14 +351,20 @@ sub lsn
         'SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END');
 }
 
-# Wait until all that the other cluster has now is replayed here.
+# Wait until all that the other cluster has now is replayed here. A server writes whole pages of WAL by itself; a record
+# that begins in the last of them, and is no commit, may be cut there for 15 seconds. A commit flushes it.
 sub wait_for_replay_of
 {
     my ($self, $other) = @_;
     my $lsn = $other->lsn;
+    my $asked = 0;
     wait_until(
         sub { "$self->{name} replays $lsn of $other->{name}; its log:\n" . $self->log },
-        sub { $self->query("SELECT coalesce(pg_last_wal_replay_lsn() >= '$lsn', false)") eq 't' });
+        sub {
+            return 1 if $self->query("SELECT coalesce(pg_last_wal_replay_lsn() >= '$lsn', false)") eq 't';
+            $other->try_sql("SELECT pg_logical_emit_message(true, 'flush', '')") if ++$asked == 10;
+            return 0;
+        });
     return;
 }
 

@@ -8,7 +8,7 @@ use warnings;
 use Exporter 'import';
 use RewindTest::Command;
 
-our @EXPORT = qw(patch_control replace);
+our @EXPORT = qw(patch_control patch_segment_size replace);
 
 my @crc_table = map {
     my $value = $_;
@@ -45,6 +45,17 @@ sub patch_control
     substr($content, $offset, length $bytes) = $bytes;
     substr($content, $crc_offset, 4) = pack('L<', crc32c(substr($content, 0, $crc_offset)));
     replace($path, $content);
+    return;
+}
+
+# As pg_resetwal --wal-segsize leaves it: the same system, of which WAL is cut otherwise.
+sub patch_segment_size
+{
+    my ($cluster, $size) = @_;
+    my $sizes = pack('L<3', 8192, 131072, 8192);    # of blocks, in blocks of relation segments, of WAL's blocks
+    my $offset = index(slurp($cluster->path('global/pg_control')), $sizes);
+    die "no sizes found\n" if $offset < 0;
+    patch_control($cluster, $offset + length $sizes, pack('L<', $size));
     return;
 }
 

@@ -72,6 +72,25 @@ static void test_what_was_reported_keeps_its_worst_kind(void **state)
     assert_string_equal(error_detail_text(&copy), "");
 }
 
+static void test_a_remedy_is_named_until_the_next_error(void **state)
+{
+    Error error;
+
+    (void) state;
+    error_set(&error, ERROR_FAILED, "x");
+    assert_null(error_remedy_name(&error));
+    assert_false(error_remedy(&error, REMEDY_COMPARE));
+    assert_string_equal(error_remedy_name(&error), "compare");
+    error_remedy(&error, REMEDY_WAL);
+    assert_string_equal(error_remedy_name(&error), "wal");
+    error_set(&error, ERROR_FAILED, "y");
+    assert_null(error_remedy_name(&error));
+    error_set(&error, ERROR_RETRY, "z");
+    assert_string_equal(error_remedy_name(&error), "retry");
+    error_set(&error, ERROR_IMPOSSIBLE, "z");
+    assert_string_equal(error_remedy_name(&error), "base_backup");
+}
+
 static void test_who_does_not_care_gives_null(void **state)
 {
     const Error error = {.kind = ERROR_FAILED};
@@ -81,6 +100,7 @@ static void test_who_does_not_care_gives_null(void **state)
     assert_false(error_set_errno(NULL, ERROR_FAILED, "x"));
     assert_false(error_detail(NULL, "x"));
     assert_false(error_hint(NULL, "x"));
+    assert_false(error_remedy(NULL, REMEDY_WAL));
     assert_false(error_set_reported(NULL, ERROR_FAILED));
     assert_false(error_copy(NULL, &error));
 }
@@ -167,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_errno_is_read_at_once_and_named),
         cmocka_unit_test(test_details_are_joined_by_newlines),
         cmocka_unit_test(test_what_was_reported_keeps_its_worst_kind),
+        cmocka_unit_test(test_a_remedy_is_named_until_the_next_error),
         cmocka_unit_test(test_who_does_not_care_gives_null),
         cmocka_unit_test(test_what_does_not_fit_is_cut_off),
         cmocka_unit_test(test_characters_are_cut_off_whole),

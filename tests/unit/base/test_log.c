@@ -77,26 +77,27 @@ static void test_debug_and_progress_messages_are_off_by_default(void **state)
     log_debug("no");
     log_progress_message("no");
     log_set_debug(true);
-    log_set_progress(true);
+    log_set_progress(PROGRESS_TEXT);
     log_debug("debug");
     log_progress_message("progress");
     log_set_debug(false);
-    log_set_progress(false);
+    log_set_progress(PROGRESS_OFF);
     assert_string_equal(capture_end(), "pg_rewind: debug\npg_rewind: progress\n");
 }
 
 static void test_progress_has_the_original_form_on_a_pipe(void **state)
 {
     (void) state;
-    log_set_progress(true);
+    log_set_progress(PROGRESS_TEXT);
     capture_begin();
-    progress_begin("copied", 100 * 1024);
+    progress_begin(PROGRESS_FETCH, 100 * 1024);
     progress_add(1024);      /* the first is printed, */
     progress_add(40 * 1024); /* the next only a second later */
     progress_add(59 * 1024);
-    progress_end();
-    assert_string_equal(capture_end(), "  1/100 kB (1%) copied\n100/100 kB (100%) copied\n");
-    log_set_progress(false);
+    progress_end(true);
+    assert_string_equal(capture_end(),
+                        "  1/100 kB (1%) copied (fetch)\n100/100 kB (100%) copied (fetch)\n");
+    log_set_progress(PROGRESS_OFF);
 }
 
 static void test_progress_is_printed_once_a_second(void **state)
@@ -104,35 +105,99 @@ static void test_progress_is_printed_once_a_second(void **state)
     const struct timespec pause = {.tv_sec = 1, .tv_nsec = 50000000};
 
     (void) state;
-    log_set_progress(true);
+    log_set_progress(PROGRESS_TEXT);
     capture_begin();
-    progress_begin("scanned", 1024);
-    progress_add(512);
+    progress_begin(PROGRESS_SCAN_TARGET, 2048);
+    progress_add(1024);
     nanosleep(&pause, NULL);
-    progress_grow(1024);
     progress_add(512);
-    progress_end();
-    assert_string_equal(capture_end(),
-                        "0/1 kB (50%) scanned\n1/2 kB (50%) scanned\n1/2 kB (50%) scanned\n");
-    log_set_progress(false);
+    progress_add(512);
+    progress_end(true);
+    assert_string_equal(capture_end(), "1/2 kB (50%) scanned (scan target WAL)\n"
+                                       "1/2 kB (75%) scanned (scan target WAL)\n"
+                                       "2/2 kB (100%) scanned (scan target WAL)\n");
+    log_set_progress(PROGRESS_OFF);
 }
 
-static void test_progress_is_silent_without_the_option_and_never_above_the_whole(void **state)
+/* However much more or less it is than was known: 100% is the end of what succeeded. */
+static void test_progress_says_100_percent_at_the_end_only(void **state)
+{
+    (void) state;
+    log_set_progress(PROGRESS_TEXT);
+    capture_begin();
+    progress_begin(PROGRESS_FETCH, 1024);
+    progress_add(4096);
+    progress_end(true);
+    progress_begin(PROGRESS_FETCH, 4096);
+    progress_end(true);
+    progress_begin(PROGRESS_FETCH, 1024);
+    progress_add(1024);
+    progress_end(false);
+    progress_begin(PROGRESS_FETCH, 0);
+    progress_end(true);
+    assert_string_equal(capture_end(), "1/1 kB (99%) copied (fetch)\n"
+                                       "1/1 kB (100%) copied (fetch)\n"
+                                       "4/4 kB (100%) copied (fetch)\n"
+                                       "1/1 kB (99%) copied (fetch)\n"
+                                       "1/1 kB (99%) copied (fetch)\n"
+                                       "0/0 kB (100%) copied (fetch)\n");
+    log_set_progress(PROGRESS_OFF);
+}
+
+static void test_progress_is_silent_without_the_option_or_a_total(void **state)
 {
     (void) state;
     capture_begin();
-    progress_begin("copied", 10);
+    progress_begin(PROGRESS_FETCH, 10);
     progress_add(10);
-    progress_end();
-    log_set_progress(true);
-    progress_begin("copied", 0);
-    progress_end();
-    progress_begin("copied", 1024);
-    progress_add(4096);
-    progress_end();
-    assert_string_equal(capture_end(),
-                        "0/0 kB (100%) copied\n4/4 kB (100%) copied\n4/4 kB (100%) copied\n");
-    log_set_progress(false);
+    progress_end(true);
+    log_set_progress(PROGRESS_TEXT);
+    progress_add(10); /* in no phase */
+    progress_begin(PROGRESS_SYNC, 0);
+    progress_add(10);
+    progress_end(true);
+    assert_string_equal(capture_end(), "");
+    log_set_progress(PROGRESS_OFF);
+}
+
+/* The outer one goes on where it was. */
+static void test_a_phase_may_lie_inside_of_another(void **state)
+{
+    (void) state;
+    log_set_progress(PROGRESS_TEXT);
+    capture_begin();
+    progress_begin(PROGRESS_COMPARE_BLOCKS, 4096);
+    progress_add(1024);
+    progress_begin(PROGRESS_FETCH_WAL, 2048);
+    progress_end(true);
+    progress_add(1024);
+    progress_end(false);
+    assert_string_equal(capture_end(), "1/4 kB (25%) compared (compare blocks)\n"
+                                       "2/2 kB (100%) copied (fetch WAL)\n"
+                                       "2/4 kB (50%) compared (compare blocks)\n");
+    log_set_progress(PROGRESS_OFF);
+}
+
+static void test_progress_as_json_has_an_object_a_line(void **state)
+{
+    static const char begin[] =
+        "{\"phase\": \"fetch\", \"done_bytes\": 0, \"total_bytes\": 2048, \"bytes_per_second\": ";
+
+    (void) state;
+    log_set_progress(PROGRESS_JSON);
+    capture_begin();
+    log_progress_message("no");
+    progress_begin(PROGRESS_FETCH, 2048);
+    progress_end(true);
+    progress_begin(PROGRESS_SYNC, 0);
+    progress_end(false);
+    capture_end();
+    assert_memory_equal(text, begin, sizeof(begin) - 1);
+    assert_non_null(strstr(text, "\"done_bytes\": 2048, \"total_bytes\": 2048, "));
+    assert_non_null(strstr(text, ", \"finished\": true}\n{\"phase\": \"sync\", \"done_bytes\": 0, "
+                                 "\"total_bytes\": null, "));
+    assert_null(strstr(text, "pg_rewind"));
+    log_set_progress(PROGRESS_OFF);
 }
 
 static void test_colours_are_those_of_the_environment(void **state)
@@ -161,7 +226,10 @@ int main(void)
         cmocka_unit_test(test_debug_and_progress_messages_are_off_by_default),
         cmocka_unit_test(test_progress_has_the_original_form_on_a_pipe),
         cmocka_unit_test(test_progress_is_printed_once_a_second),
-        cmocka_unit_test(test_progress_is_silent_without_the_option_and_never_above_the_whole),
+        cmocka_unit_test(test_progress_says_100_percent_at_the_end_only),
+        cmocka_unit_test(test_progress_is_silent_without_the_option_or_a_total),
+        cmocka_unit_test(test_a_phase_may_lie_inside_of_another),
+        cmocka_unit_test(test_progress_as_json_has_an_object_a_line),
         cmocka_unit_test(test_colours_are_those_of_the_environment),
     };
 

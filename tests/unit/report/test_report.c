@@ -57,7 +57,7 @@ static void picture_is(const Report *report, const char *expected)
 {
     Buffer text = {0};
 
-    report_picture(report, &text);
+    report_picture(report, true, &text);
     assert_string_equal(buffer_string(&text), expected);
     buffer_free(&text);
 }
@@ -70,6 +70,20 @@ static void test_picture_of_a_promoted_source(void **state)
     picture_is(&report,
                "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
+}
+
+static void test_picture_without_utf8(void **state)
+{
+    const Report report = split_brain();
+    Buffer text = {0};
+
+    (void) state;
+    report_picture(&report, false, &text);
+    assert_string_equal(
+        buffer_string(&text),
+        "  source   1 --*--+-- 2 --> 0/5000000     * last common checkpoint 0/3000060\n"
+        "  target          `-- 1 --> 0/4000000     + divergence 0/3000148\n");
+    buffer_free(&text);
 }
 
 static void test_picture_of_a_promoted_target(void **state)
@@ -208,6 +222,7 @@ static void test_text_of_a_rewind(void **state)
 
     (void) state;
     setenv("TZ", "Europe/Berlin", 1);
+    setenv("LC_ALL", "C.utf8", 1);
     text_is(
         &report, NULL, 0,
         "pg_rewind: the target was rewound\n"
@@ -244,6 +259,79 @@ static void test_text_of_a_rewind(void **state)
         "  stage                     4.00 s\n"
         "  apply                     5.12 s\n"
         "  total                     9.88 s\n");
+}
+
+/* What a run finds out beside what it does. */
+static Report with_circumstances(void)
+{
+    static const ReportPrepared stay[] = {{740, "on both"}, {741, NULL}};
+    static const ReportPrepared go[] = {{750, "only here"}};
+    static const char *const archived[] = {"000000010000000000000003", "000000010000000000000004"};
+    Report report = split_brain();
+
+    report.program_version = "1.0.0";
+    report.begin = 836092800123456;
+    report.end = 836092810123456;
+    report.run_seconds = 10;
+    report.connected = true;
+    report.source_host = "new-primary";
+    report.source_address = "192.0.2.7";
+    report.source_port = 5432;
+    report.system_identifier = UINT64_MAX;
+    report.replay_from = 0x3000028;
+    report.replay_to = 0x5000000;
+    report.replay_segments = 2;
+    report.prepared_stay = stay;
+    report.prepared_stay_count = LENGTH(stay);
+    report.prepared_go = go;
+    report.prepared_go_count = LENGTH(go);
+    report.archived = archived;
+    report.archived_count = LENGTH(archived);
+    report.full_backup = true;
+    return report;
+}
+
+static void test_text_of_circumstances(void **state)
+{
+    Report report = with_circumstances();
+
+    (void) state;
+    setenv("TZ", "UTC", 1);
+    text_holds(&report, NULL, 0,
+               "  system identifier         18446744073709551615\n"
+               "  answered by               new-primary (192.0.2.7) port 5432\n"
+               "  pg_rewind                 1.0.0\n");
+    text_holds(
+        &report, NULL, 0,
+        "Replayed when the target starts\n"
+        "  source WAL                from 0/3000028 to 0/5000000: 32.0 MB, in 2 segments\n"
+        "\n"
+        "Prepared transactions\n"
+        "  the source's, which stay  740, \"on both\"\n"
+        "                            741\n"
+        "  the target's, which go    750, \"only here\"\n"
+        "\n"
+        "Archived by the target, with WAL that is lost\n"
+        "                            000000010000000000000003\n"
+        "                            000000010000000000000004\n"
+        "\n"
+        "Backups\n"
+        "  Take a full backup when the target follows the source, unless there is one that ended "
+        "before\n"
+        "  0/3000148. Backups of the target that ended after that hold lost history. An "
+        "incremental "
+        "backup\n"
+        "  based on one of them can be wrong without a message: the server refuses it only if that "
+        "one also\n"
+        "  began after the divergence.\n");
+    text_holds(&report, NULL, 0,
+               "  begin                     2026-06-30 00:00:00.123456 UTC\n"
+               "  end                       2026-06-30 00:00:10.123456 UTC, after 10.00 s\n");
+    report.one_timeline = true;
+    text_holds(&report, NULL, 0, "both sides used the same timeline number.\n");
+    report.source_host = "/run";
+    report.source_address = NULL;
+    text_holds(&report, NULL, 0, "  answered by               /run port 5432\n");
 }
 
 static void test_text_of_a_dry_run_says_what_would_be(void **state)
@@ -359,6 +447,47 @@ static void test_json_of_a_rewind(void **state)
                "}\n");
 }
 
+static void test_json_of_circumstances(void **state)
+{
+    Report report = with_circumstances();
+
+    (void) state;
+    json_holds(&report, NULL, 0,
+               "  \"program_version\": \"1.0.0\",\n"
+               "  \"begin\": \"2026-06-30T00:00:00.123456Z\",\n"
+               "  \"end\": \"2026-06-30T00:00:10.123456Z\",\n"
+               "  \"run_seconds\": 10.000,\n"
+               "  \"system_identifier\": \"18446744073709551615\",\n"
+               "  \"source_connection\": {\n"
+               "    \"host\": \"new-primary\",\n"
+               "    \"address\": \"192.0.2.7\",\n"
+               "    \"port\": 5432\n"
+               "  },\n"
+               "  \"replay\": {\n"
+               "    \"from\": \"0/3000028\",\n"
+               "    \"to\": \"0/5000000\",\n"
+               "    \"bytes\": 33554392,\n"
+               "    \"segments\": 2\n"
+               "  },\n"
+               "  \"prepared\": {\n"
+               "    \"stay\": [\n"
+               "      {\n"
+               "        \"xid\": 740,\n"
+               "        \"gid\": \"on both\"\n"
+               "      },\n"
+               "      {\n"
+               "        \"xid\": 741,\n"
+               "        \"gid\": null\n"
+               "      }\n"
+               "    ],\n");
+    json_holds(&report, NULL, 0,
+               "  \"archived_lost_wal\": [\n"
+               "    \"000000010000000000000003\",\n"
+               "    \"000000010000000000000004\"\n"
+               "  ],\n"
+               "  \"take_full_backup\": \"Take a full backup when ");
+}
+
 static void test_json_of_a_failure_that_came_early(void **state)
 {
     const Report report = {0};
@@ -471,6 +600,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_picture_of_a_promoted_source),
+        cmocka_unit_test(test_picture_without_utf8),
         cmocka_unit_test(test_picture_of_a_promoted_target),
         cmocka_unit_test(test_picture_of_equal_timelines_that_diverge),
         cmocka_unit_test(test_picture_of_a_target_that_is_only_behind),
@@ -483,6 +613,8 @@ int main(void)
         cmocka_unit_test(test_text_of_a_failure),
         cmocka_unit_test(test_text_of_extreme_times),
         cmocka_unit_test(test_json_of_a_rewind),
+        cmocka_unit_test(test_text_of_circumstances),
+        cmocka_unit_test(test_json_of_circumstances),
         cmocka_unit_test(test_json_of_a_failure_that_came_early),
         cmocka_unit_test(test_every_end_has_a_result_of_its_own),
     };

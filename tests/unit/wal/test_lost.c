@@ -46,7 +46,9 @@ static Lsn write_created(WalWriter *writer, uint32_t xid, RelationId relation)
 
 static Lost *read_all(WalWriter *writer, Lsn from)
 {
-    Lost *lost = lost_create(writer->shape.version, from, UINT64_MAX);
+    const LostWanted wanted = {
+        .first_known_xid = 700, .from = from, .end = UINT64_MAX, .list = true};
+    Lost *lost = lost_create(writer->shape.version, &wanted);
     WalSegmentFacts facts;
 
     if (!wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error))
@@ -97,7 +99,8 @@ static void test_subtransactions(void **state)
     free(writer);
 }
 
-/* Records before the divergence are common history. */
+/* Records before the divergence are common history; what they did is lost with their transaction.
+ */
 static void test_from(void **state)
 {
     WalWriter *writer = writer_create();
@@ -105,6 +108,7 @@ static void test_from(void **state)
 
     (void) state;
     write_heap(writer, 700, one, 0);
+    write_heap(writer, 699, two, 0);
     write_end(writer, 0x00, 699, 0);
     const Lsn from = write_heap(writer, 700, two, 0);
     write_end(writer, 0x00, 700, 0);
@@ -112,7 +116,14 @@ static void test_from(void **state)
     const LostTransaction *list = lost_transactions(lost, &count);
     assert_int_equal(count, 1);
     assert_int_equal(list[0].records, 2);
-    assert_int_equal(done_to(lost, &list[0], one.relation), 0);
+    assert_int_equal(done_to(lost, &list[0], one.relation), LOST_TOUCHED);
+    const LostRelation *relations = lost_relations(lost, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(relations[0].rows.inserted, 1);
+    assert_int_equal(relations[0].records, 0);
+    assert_int_equal(relations[1].rows.inserted, 1);
+    assert_int_equal(lost_xids(lost, &count)[0].first, 700);
+    assert_int_equal(count, 1);
     lost_destroy(lost);
     free(writer);
 }
@@ -165,6 +176,115 @@ static void test_many_share_a_set(void **state)
     free(writer);
 }
 
+/* Rows that are counted are those of transactions that committed. */
+static void test_rows(void **state)
+{
+    static const uint8_t multi[] = {0, 0, 7, 0};
+    const BlockReference block = {.fork = FORK_MAIN, .relation = one, .block = 1};
+    WalWriter *writer = writer_create();
+    size_t count;
+
+    (void) state;
+    write_heap(writer, 700, one, 0x80); /* insert on a new page */
+    write_heap(writer, 700, one, 0x20);
+    write_heap(writer, 700, one, 0x40); /* within the page */
+    write_heap(writer, 700, one, 0x10);
+    write_heap(writer, 700, one, 0x60); /* lock */
+    writer_record(writer, 9, 0x50, 700, &block, multi, sizeof(multi));
+    write_end(writer, 0x00, 700, 0);
+    write_heap(writer, 701, one, 0);
+    write_end(writer, 0x20, 701, 0);
+    Lost *lost = read_all(writer, LSN_INVALID);
+    const LostRelation *relation = lost_relations(lost, &count);
+    assert_int_equal(relation->rows.inserted, 8);
+    assert_int_equal(relation->rows.updated, 2);
+    assert_int_equal(relation->rows.deleted, 1);
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* Numbers become ranges, in whatever order transactions end and where numbers begin again. */
+static void test_xids(void **state)
+{
+    static const uint32_t xids[] = {800, 802, 4294967295, 801, 3, 900, 799, 901, 4};
+    static const XidRange expected[] = {
+        {3, 4}, {799, 802}, {900, 901}, {1000, 1001}, {4294967295, 4294967295}};
+    WalWriter *writer = writer_create();
+    size_t count;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(xids) / sizeof(xids[0]); i++)
+        write_end(writer, i % 2 == 0 ? 0x00 : 0x20, xids[i], 0);
+    write_end(writer, 0x00, 1000, 1001);
+    Lost *lost = read_all(writer, LSN_INVALID);
+    const XidRange *ranges = lost_xids(lost, &count);
+    assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
+    assert_memory_equal(ranges, expected, sizeof(expected));
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* Statistics and nothing else, by a transaction of which nothing can be missing. */
+static void test_maintenance(void **state)
+{
+    static const RelationId statistics = {.tablespace = 1663, .database = 5, .relation = 2619};
+    static const RelationId statistics_index = {
+        .tablespace = 1663, .database = 5, .relation = 2696};
+    const BlockReference index = {.fork = FORK_MAIN, .relation = statistics_index, .block = 1};
+    static const bool expected[] = {false, true, false, false, true, false};
+    WalWriter *writer = writer_create();
+    size_t count;
+
+    (void) state;
+    write_heap(writer, 699, statistics, 0x20); /* may have begun earlier */
+    write_end(writer, 0x00, 699, 0);
+    write_heap(writer, 700, statistics, 0x20);
+    writer_record(writer, 11, 0, 700, &index, "data", 4);
+    write_heap(writer, 700, class, 0x70); /* in place */
+    write_end(writer, 0x00, 700, 0);
+    write_heap(writer, 701, statistics, 0x20);
+    write_heap(writer, 702, one, 0x00);
+    write_end(writer, 0x00, 701, 702);
+    write_heap(writer, 703, class, 0x20); /* not in place */
+    write_heap(writer, 703, statistics, 0x20);
+    write_end(writer, 0x00, 703, 0);
+    writer_record(writer, RM_SMGR, 0x21, 704, NULL,
+                  "\0\0\0\0\x7f\6\0\0\5\0\0\0\x10\x40\0\0\7\0\0\0", 20);
+    write_end(writer, 0x00, 704, 0);
+    write_end(writer, 0x00, 705, 0); /* nothing at all */
+    Lost *lost = read_all(writer, LSN_INVALID);
+    const LostTransaction *list = lost_transactions(lost, &count);
+    assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(list[i].maintenance, expected[i]);
+    assert_int_equal(lost_maintenance_count(lost), 2);
+    lost_destroy(lost);
+    free(writer);
+}
+
+/* Sums are the same without the list. */
+static void test_no_list(void **state)
+{
+    WalWriter *writer = writer_create();
+    const LostWanted wanted = {.end = UINT64_MAX};
+    Lost *lost = lost_create(writer->shape.version, &wanted);
+    WalSegmentFacts facts;
+    size_t count;
+
+    (void) state;
+    write_heap(writer, 700, one, 0);
+    write_end(writer, 0x00, 700, 0);
+    assert_true(
+        wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
+    lost_transactions(lost, &count);
+    assert_int_equal(count, 0);
+    assert_int_equal(lost_relations(lost, &count)->transactions, 1);
+    assert_int_equal(lost_relations(lost, &count)->rows.inserted, 1);
+    assert_true(lost_is_complete(lost));
+    lost_destroy(lost);
+    free(writer);
+}
+
 static void test_guesses(void **state)
 {
     /* Bits: 0 pg_class, 1 pg_attribute, 2 pg_extension, 3 pg_database, 4 pg_statistic. */
@@ -196,6 +316,10 @@ int main(void)
         cmocka_unit_test(test_from),
         cmocka_unit_test(test_storage_without_a_number),
         cmocka_unit_test(test_many_share_a_set),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_xids),
+        cmocka_unit_test(test_maintenance),
+        cmocka_unit_test(test_no_list),
         cmocka_unit_test(test_guesses),
     };
 

@@ -1,0 +1,155 @@
+#include "report/lost_query.h"
+
+#include "report/facts.h"
+
+#include <stdlib.h>
+
+#define LARGE_OBJECTS_OID 2613 /* catalog/pg_largeobject.h */
+
+bool lost_query_exists(const LostRelation *relation)
+{
+    const unsigned copied = LOST_CREATED | LOST_TOUCHED;
+
+    if (relation->transactions == 0 || relation->table != NULL ||
+        (relation->id.relation < FIRST_NORMAL_OID && relation->id.relation != LARGE_OBJECTS_OID))
+        return false;
+    return relation->rows.inserted > 0 || relation->rows.updated > 0 ||
+           (relation->what & copied) == copied;
+}
+
+/* xmin has no operator for less, and as a number no sign. */
+static void append_condition(const Lost *lost, Buffer *text)
+{
+    size_t count;
+    const XidRange *ranges = lost_xids(lost, &count);
+
+    for (size_t i = 0; i < count; i++)
+    {
+        buffer_append_string(text, i == 0 ? "WHERE " : "\n    OR ");
+        if (ranges[i].first == ranges[i].last)
+            buffer_printf(text, "xmin::text = ''%u''", ranges[i].first);
+        else
+            buffer_printf(text, "xmin::text::bigint BETWEEN %u AND %u", ranges[i].first,
+                          ranges[i].last);
+    }
+}
+
+void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
+{
+    buffer_append_string(text,
+                         "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
+    append_condition(lost, text);
+    buffer_printf(text,
+                  "', oid::regclass)\n"
+                  "  FROM pg_class WHERE oid = pg_filenode_relation(%u, %u) AND relkind IN ('r', "
+                  "'m') \\gexec",
+                  relation->id.tablespace, relation->id.relation);
+}
+
+/* ---- The script ---- */
+
+#define SHOWN_MAX 10
+
+static uint64_t rows_written(const LostRelation *relation)
+{
+    return relation->rows.inserted + relation->rows.updated;
+}
+
+static int compare_written(const void *left, const void *right)
+{
+    const LostRelation *a = *(const LostRelation *const *) left;
+    const LostRelation *b = *(const LostRelation *const *) right;
+    const uint64_t a_rows = rows_written(a), b_rows = rows_written(b);
+
+    if (a_rows != b_rows)
+        return a_rows < b_rows ? 1 : -1;
+    return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
+}
+
+static int compare_databases(const void *left, const void *right)
+{
+    const LostRelation *a = *(const LostRelation *const *) left;
+    const LostRelation *b = *(const LostRelation *const *) right;
+
+    if (a->id.database != b->id.database)
+        return a->id.database < b->id.database ? -1 : 1;
+    return compare_written(left, right);
+}
+
+/* A name may hold what ends a line, and with it the comment. */
+static void append_name(const char *name, Buffer *text)
+{
+    for (; *name != '\0'; name++)
+        buffer_append_u8(text, (unsigned char) *name < ' ' ? '?' : (uint8_t) *name);
+}
+
+static void append_connect(const LostRelation *relation, Buffer *text)
+{
+    buffer_append_string(text, "-- database ");
+    append_name(relation->database != NULL ? relation->database : "of this number", text);
+    buffer_printf(text,
+                  "\nSELECT datname FROM pg_database WHERE oid = %u \\gset\n"
+                  "\\connect :\"datname\"\n",
+                  relation->id.database);
+}
+
+static void append_table(const Lost *lost, const LostRelation *relation, Buffer *text)
+{
+    buffer_append_string(text, "-- ");
+    append_name(relation->name, text);
+    if (rows_written(relation) > 0)
+        buffer_printf(text, ": inserted %llu, updated %llu, deleted %llu\n",
+                      (unsigned long long) relation->rows.inserted,
+                      (unsigned long long) relation->rows.updated,
+                      (unsigned long long) relation->rows.deleted);
+    else
+        buffer_append_string(text, ": new storage, of a table that was rewritten or of an index\n");
+    lost_query_append(lost, relation, text);
+    buffer_append_u8(text, '\n');
+}
+
+static void append_tables(const Report *report, const LostRelation **tables, size_t count,
+                          Buffer *text)
+{
+    const size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
+    char lsn[LSN_TEXT_SIZE];
+
+    buffer_printf(
+        text,
+        "\n-- What lost transactions inserted or updated: psql lists it on the target's own "
+        "server,\n"
+        "-- started alone before the rewind (look-before-you-rewind.md). It does not find deleted\n"
+        "-- rows, former values, what was in tables when they were truncated or dropped, nor "
+        "tables\n"
+        "-- that these transactions wrote only before %s.\n",
+        report_lsn_text(report, lost_known_from(report->lost), lsn));
+    qsort(tables, shown, sizeof(*tables), compare_databases);
+    for (size_t i = 0; i < shown; i++)
+    {
+        if (i == 0 || tables[i]->id.database != tables[i - 1]->id.database)
+            append_connect(tables[i], text);
+        append_table(report->lost, tables[i], text);
+    }
+    if (count > shown)
+        buffer_printf(text, "-- and %zu more: --report=json has the statement for each\n",
+                      count - shown);
+}
+
+void lost_queries_text(const Report *report, Buffer *text)
+{
+    const LostRelation **tables;
+    const LostRelation *relations;
+    size_t count, found = 0;
+
+    if (report->lost == NULL || report->transactions == REPORT_TRANSACTIONS_NONE)
+        return;
+    relations = lost_relations(report->lost, &count);
+    tables = memory_allocate((count + 1) * sizeof(*tables));
+    for (size_t i = 0; i < count; i++)
+        if (lost_query_exists(&relations[i]))
+            tables[found++] = &relations[i];
+    qsort(tables, found, sizeof(*tables), compare_written);
+    if (found > 0)
+        append_tables(report, tables, found, text);
+    free(tables);
+}

@@ -1,0 +1,88 @@
+#include "wal/heap_changes.h"
+
+#include "base/buffer.h"
+
+#define OPCODE_MASK 0xF0
+#define XLOG_FPI_FOR_HINT 0xA0     /* catalog/pg_control.h, 9.5 to 19 */
+#define SMGR_TRUNCATE 0x20         /* catalog/storage_xlog.h */
+#define HEAP2_REWRITE 0x00         /* access/heapam_xlog.h */
+#define HEAP2_MAINTENANCE_MAX 0x40 /* up to it pruning, freezing, visibility; likewise */
+#define HEAP2_NEW_CID 0x70
+#define MULTI_INSERT_COUNT_OFFSET 2 /* xl_heap_multi_insert: flags, ntuples */
+
+void row_counts_add(RowCounts *rows, const WalRecord *record)
+{
+    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
+
+    if (record->rmgr == RM_HEAP2 && opcode == HEAP2_MULTI_INSERT)
+        rows->inserted += record->data_size >= MULTI_INSERT_COUNT_OFFSET + sizeof(uint16_t)
+                              ? load_u16(record->data + MULTI_INSERT_COUNT_OFFSET)
+                              : 1;
+    if (record->rmgr != RM_HEAP)
+        return;
+    rows->inserted += opcode == HEAP_INSERT;
+    rows->updated += opcode == HEAP_UPDATE || opcode == HEAP_HOT_UPDATE;
+    rows->deleted += opcode == HEAP_DELETE;
+}
+
+void row_counts_merge(RowCounts *rows, const RowCounts *more)
+{
+    rows->inserted += more->inserted;
+    rows->updated += more->updated;
+    rows->deleted += more->deleted;
+}
+
+/* pg_statistic and pg_statistic_ext_data with their indexes and TOAST tables: catalog/pg_*.h, the
+ * same in all versions that have them. */
+static bool is_of_statistics(Oid relation)
+{
+    static const Oid relations[] = {2619, 2696, 2840, 2841, 3429, 3430, 3431, 3433};
+
+    for (size_t i = 0; i < sizeof(relations) / sizeof(relations[0]); i++)
+        if (relations[i] == relation)
+            return true;
+    return false;
+}
+
+static bool all_blocks_are_of_statistics(const WalRecord *record)
+{
+    for (unsigned i = 0; i < record->block_count; i++)
+        if (!is_of_statistics(record->blocks[i].relation.relation))
+            return false;
+    return record->block_count > 0;
+}
+
+static RecordWeight heap2_weight(const WalRecord *record)
+{
+    const uint8_t opcode = record->info & HEAP_OPCODE_MASK;
+
+    if (opcode == HEAP2_NEW_CID) /* beside the record that changes the catalog */
+        return RECORD_NEUTRAL;
+    return opcode != HEAP2_REWRITE && opcode <= HEAP2_MAINTENANCE_MAX ? RECORD_NEUTRAL
+                                                                      : RECORD_CHANGE;
+}
+
+RecordWeight record_weight(const WalRecord *record)
+{
+    const uint8_t opcode = record->info & OPCODE_MASK;
+
+    if (all_blocks_are_of_statistics(record))
+        return RECORD_MAINTENANCE;
+    switch (record->rmgr)
+    {
+    case RM_XACT:
+    case RM_STANDBY:
+        return RECORD_NEUTRAL;
+    case RM_XLOG:
+        return record->block_count == 0 || opcode == XLOG_FPI_FOR_HINT ? RECORD_NEUTRAL
+                                                                       : RECORD_CHANGE;
+    case RM_SMGR:
+        return opcode == SMGR_TRUNCATE ? RECORD_MAINTENANCE : RECORD_CHANGE;
+    case RM_HEAP:
+        return (opcode & HEAP_OPCODE_MASK) == HEAP_INPLACE ? RECORD_MAINTENANCE : RECORD_CHANGE;
+    case RM_HEAP2:
+        return heap2_weight(record);
+    default:
+        return RECORD_CHANGE;
+    }
+}

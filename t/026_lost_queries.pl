@@ -1,0 +1,166 @@
+# The report's queries, run as printed on the old server before the rewind, list exactly the rows that lost transactions inserted or
+# updated: those of subtransactions, of other databases, of partitions, of tables rewritten since, of transactions that began before
+# the divergence. Maintenance is counted apart, and a report lists as much as it is asked for.
+#
+#   source   ──┬──────────────▶
+#   target   ┈─┴── "lost" ────▶      ┈ begun before, committed after: numbers of common transactions lie between the lost ones
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+my $odd = q{'o"d d\'b'};    # a database, quoted as a connection string wants it
+my @tables = qw(orders early part_1 part_2 rewritten cut made);    # each with (id, note)
+
+sub prepare
+{
+    my ($primary) = @_;
+    $primary->sql($_)
+        for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks)), 'DELETE FROM shrinks',
+        'CREATE INDEX orders_id ON orders (id)', 'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)',
+        'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)', 'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)',
+        "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id", q{CREATE DATABASE "o""d d'b"};
+    $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
+    return;
+}
+
+sub write_on_target
+{
+    my ($target, $earlier, $session) = @_;
+    $session->sql('COMMIT');
+    $earlier->sql('ANALYZE cut; COMMIT');
+    $_->end for $earlier, $session;
+    $target->sql(<<"END");
+BEGIN; INSERT INTO orders VALUES (101, 'lost'); SAVEPOINT s;
+    INSERT INTO orders VALUES (102, 'lost, sub'); RELEASE s; SAVEPOINT s;
+    INSERT INTO orders VALUES (103, 'rolled back'); ROLLBACK TO s;
+    UPDATE orders SET note = 'lost, updated' WHERE id = 5; DELETE FROM orders WHERE id = 6; COMMIT;
+BEGIN; INSERT INTO orders VALUES (104, 'rolled back'); ROLLBACK;
+INSERT INTO orders VALUES (105, 'lost, first');
+UPDATE orders SET note = 'lost, second' WHERE id = 105;
+DO \$\$ BEGIN FOR i IN 1000 .. 1500 LOOP
+    BEGIN INSERT INTO orders VALUES (i, 'lost, many'); IF i % 3 = 0 THEN RAISE 'no'; END IF;
+    EXCEPTION WHEN raise_exception THEN END; END LOOP; END \$\$;
+VACUUM FREEZE orders;
+INSERT INTO parted VALUES (60, 'lost'), (160, 'lost');
+UPDATE parted SET note = 'lost, updated' WHERE id IN (61, 161);
+INSERT INTO rewritten VALUES (60, 'lost');
+VACUUM FULL rewritten;
+TRUNCATE cut;
+INSERT INTO cut VALUES (60, 'lost');
+DROP TABLE dropped;
+DELETE FROM only_deleted WHERE id = 1;
+CREATE TABLE made AS SELECT id, 'lost'::text AS note FROM generate_series(1, 3) id;
+SELECT lo_from_bytea(4711, 'lost');
+ANALYZE orders;
+ANALYZE cut;
+VACUUM shrinks;
+END
+    $target->sql(q{INSERT INTO elsewhere VALUES (1, 'lost, elsewhere')}, $odd);
+    return;
+}
+
+sub report_of
+{
+    my ($target, $source, @options) = @_;
+    my $result = rewind($target, $source, options => [ '--dry-run', '--report=json', @options ]);
+    is($result->{status}, 0, "a report: @options") or diag($result->{stderr});
+    return JSON::PP->new->utf8->decode($result->{stdout});
+}
+
+# Rows by a script for psql: "id|note", without table, ctid and xmin.
+sub rows_by
+{
+    my ($target, $script, $database) = @_;
+    return join("\n", sort map { s/^(?:[^|]*\|){3}//r } split /\n/, $target->sql($script, $database));
+}
+
+# What was written is told by its note.
+sub rows_of
+{
+    my ($target, $table, $database) = @_;
+    return join("\n", sort split /\n/, $target->sql("SELECT * FROM $table WHERE note LIKE 'lost%'", $database));
+}
+
+sub finds_the_rows
+{
+    my ($target, $json, $text) = @_;
+    my %expected = map { ("postgres.$_" => rows_of($target, $_)) } @tables;
+    my $large_object = '4711|0|\\x6c6f7374';
+    $expected{elsewhere} = rows_of($target, 'elsewhere', $odd);
+    my $own = $target->sql(q{SELECT oid FROM pg_database WHERE datname = 'postgres'});
+    my %query = map { $_->{query} ? ("$_->{database}/$_->{relfilenode}" => $_->{query}) : () } @{ $json->{discarded}{relations} };
+    for my $table (@tables)
+    {
+        my $storage = "$own/" . $target->sql("SELECT pg_relation_filenode('$table')");
+        isnt($expected{"postgres.$table"}, '', "$table has lost rows");
+        is(rows_by($target, delete $query{$storage} // '', 'postgres'), $expected{"postgres.$table"}, "$table: its query finds these and no others");
+    }
+    is(rows_by($target, delete $query{"$own/2613"} // '', 'postgres'), $large_object, 'large objects are rows, too');
+    my ($elsewhere) = grep { !/^$own\// } sort keys %query;
+    is(rows_by($target, delete $query{$elsewhere}, $odd), $expected{elsewhere}, 'the query for another database');
+    is(join('', map { rows_by($target, $_, 'postgres') } values %query), '', 'other queries find nothing');
+    my ($script) = $text =~ /^(-- What lost .*?)^$/ms;
+    $script //= ($text =~ /^(-- What lost .*)\z/ms)[0];
+    is(rows_by($target, $script), join("\n", sort map { split /\n/ } $large_object, values %expected), 'the whole script of the text');
+    is((grep { length($_) > 100 } split /\n/, $script), 0, 'in 100 columns');
+    return;
+}
+
+# What the three values of --report-transactions leave.
+sub lists_as_asked
+{
+    my ($target, $source, $all) = @_;
+    my ($summary, $none) = map { report_of($target, $source, "--report-transactions=$_")->{discarded} } qw(summary none);
+    is($summary->{committed}, undef, 'summary: no transactions');
+    is_deeply($summary->{relations}, $all->{relations}, 'summary: the same of relations');
+    is_deeply([ @{$none}{qw(committed relations xids prepared_gids list_complete)} ], [ (undef) x 5 ], 'none: no list');
+    is_deeply([ @{$_}{qw(transactions maintenance_transactions first_commit last_commit prepared_transactions)} ],
+        [ @{$all}{qw(transactions maintenance_transactions first_commit last_commit prepared_transactions)} ], 'the same counts') for $summary, $none;
+    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=summary' ])->{stdout};
+    like($text, qr/^  storage dropped +public\..*^ +public\.dropped$/ms, 'summary: what was dropped');
+    like($text, qr/gexec/, 'summary: the queries');
+    $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=none' ])->{stdout};
+    like($text, qr/^  committed transactions +\d+\n  of which maintenance +3 /m, 'none: the counts');
+    unlike($text, qr/gexec|most touched|storage/, 'none: and no more');
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($earlier, $session);
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => 'wal_level = ' . ($version == 15 ? 'logical' : 'replica') },    # it has more records of catalogs
+        before => \&prepare,
+        together => sub {
+            ($earlier, $session) = map { $_[0]->session } 1, 2;
+            # Nothing of this transaction is in the WAL that is read, except that it updates statistics later.
+            $earlier->sql(q{BEGIN; INSERT INTO earlier VALUES (60, 'lost, but not found')});
+            $_[0]->sql('CHECKPOINT');
+            $session->sql(q{BEGIN; UPDATE early SET note = 'lost, begun before' WHERE id = 7});
+            $_[0]->sql(q{UPDATE early SET note = 'common, later' WHERE id = 8});
+        },
+        target => sub { write_on_target($_[0], $earlier, $session) });
+    my $json = report_of($target, $source);
+    my $all = $json->{discarded};
+    my $text = rewind($target, $source, options => [ '--dry-run', '--report=text' ])->{stdout};
+    cmp_ok(scalar @{ $all->{xids} }, '>', 1, 'numbers of common transactions lie between');
+    cmp_ok(scalar @{ $all->{xids} }, '<', 5, 'many numbers are few ranges');
+    is($all->{maintenance_transactions}, 3, 'ANALYZE and VACUUM are counted apart, but not where more may have been done before the common checkpoint');
+    is((grep { $_->{maintenance} && "@{ $_->{ddl} }" eq 'ANALYZE' && !@{ $_->{truncated} } } @{ $all->{committed} }), 2, 'and told in the list');
+    is((grep { $_->{maintenance} && "@{ $_->{truncated} }" eq 'public.shrinks' } @{ $all->{committed} }), 1, 'VACUUM, too');
+    my ($orders) = grep { $_->{name} eq 'public.orders' } @{ $all->{relations} };
+    is("$orders->{rows_updated} $orders->{rows_deleted}", '2 1', 'rows are counted');
+    is((grep { $_->{name} eq 'public.only_deleted' && !defined $_->{query} && $_->{rows_deleted} == 1 } @{ $all->{relations} }), 1,
+        'no query where rows were only deleted');
+    lists_as_asked($target, $source, $all) if $version == 18;
+
+    $target->start;
+    finds_the_rows($target, $json, $text);
+    $target->stop;
+    $source->sql(q{DROP DATABASE "o""d d'b"});    # the comparison could not connect to it
+    rewinds($target, $source);
+    rejoins($target, $source);
+}, only => [ 10, 15, 18 ]);

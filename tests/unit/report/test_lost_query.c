@@ -1,0 +1,112 @@
+#include "report/lost_query.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+/* A transaction that inserts a row into the relation and commits. */
+static void commit_insert(Lost *lost, uint32_t xid, Oid database, Oid relation)
+{
+    static const uint8_t time[8] = {0};
+    WalRecord record = {.lsn = 0x1000,
+                        .rmgr = RM_HEAP,
+                        .xid = xid,
+                        .block_count = 1,
+                        .blocks = {{.relation = {1663, database, relation}}}};
+    Error error;
+
+    assert_true(lost_add_record(lost, &record, &error));
+    record = (WalRecord){.lsn = 0x1000, .rmgr = RM_XACT, .xid = xid, .data = time, .data_size = 8};
+    assert_true(lost_add_record(lost, &record, &error));
+}
+
+static Lost *make_lost(void)
+{
+    const LostWanted wanted = {.end = UINT64_MAX, .first_known_xid = 3};
+
+    return lost_create(version_of_major(15), &wanted);
+}
+
+static void script_is(Lost *lost, const char *expected)
+{
+    const Report report = {.version = version_of_major(15), .lost = lost};
+    Buffer text = {0};
+    const char *script;
+
+    lost_queries_text(&report, &text);
+    script = strstr(buffer_string(&text), "-- database ");
+    assert_string_equal(script != NULL ? script : "", expected);
+    buffer_free(&text);
+}
+
+static void test_query(void **state)
+{
+    Lost *lost = make_lost();
+    size_t count;
+    Buffer text = {0};
+
+    (void) state;
+    commit_insert(lost, 700, 5, 16400);
+    commit_insert(lost, 701, 5, 16400);
+    commit_insert(lost, 4000000000, 5, 16400);
+    lost_query_append(lost, &lost_relations(lost, &count)[0], &text);
+    assert_string_equal(buffer_string(&text),
+                        "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
+                        "  WHERE xmin::text::bigint BETWEEN 700 AND 701\n"
+                        "    OR xmin::text = ''4000000000''', oid::regclass)\n"
+                        "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind "
+                        "IN ('r', 'm') \\gexec");
+    buffer_free(&text);
+    lost_destroy(lost);
+}
+
+/* A name comes from the source: it does not end its comment. */
+static void test_name_with_lines(void **state)
+{
+    Lost *lost = make_lost();
+    size_t count;
+
+    (void) state;
+    commit_insert(lost, 700, 5, 16400);
+    lost_relations(lost, &count)[0].name = "public.\"a\n\\! rm\"";
+    lost_relations(lost, &count)[0].database = "x\r\ny";
+    script_is(lost, "-- database x??y\n"
+                    "SELECT datname FROM pg_database WHERE oid = 5 \\gset\n"
+                    "\\connect :\"datname\"\n"
+                    "-- public.\"a?\\! rm\": inserted 1, updated 0, deleted 0\n"
+                    "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
+                    "  WHERE xmin::text = ''700''', oid::regclass)\n"
+                    "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind IN "
+                    "('r', 'm') \\gexec\n");
+    lost_destroy(lost);
+}
+
+/* Nor is there a script where there is nothing to be found: catalogs, indexes and TOAST tables. */
+static void test_nothing_to_find(void **state)
+{
+    Lost *lost = make_lost();
+    size_t count;
+
+    (void) state;
+    commit_insert(lost, 700, 5, 1259);
+    commit_insert(lost, 701, 5, 16400);
+    lost_relations(lost, &count)[1].table = "public.a";
+    assert_int_equal(count, 2);
+    script_is(lost, "");
+    lost_destroy(lost);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_name_with_lines),
+        cmocka_unit_test(test_nothing_to_find),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
