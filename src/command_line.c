@@ -34,6 +34,7 @@
 #define REJOIN_TIMEOUT_DEFAULT_SECONDS 300
 #define RETRIES_DEFAULT 3
 #define RETRIES_MAX 10
+#define SLOT_NAME_MAX 63 /* NAMEDATALEN - 1 */
 
 /* Options that have no letter. */
 enum
@@ -358,6 +359,21 @@ static bool parse_progress(const char *value, Error *error)
     return true;
 }
 
+/* The server's rule: ReplicationSlotValidateName in replication/slot.c. */
+static bool parse_slot_name(const char *value, const char **name, Error *error)
+{
+    const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    *name = value;
+    if (length >= 1 && length <= SLOT_NAME_MAX && value[length] == '\0')
+        return true;
+    error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, "--slot");
+    return error_hint(error,
+                      "Replication slot names have 1 to %d lower case letters, digits and "
+                      "underscores.",
+                      SLOT_NAME_MAX);
+}
+
 /* Take one option; value is NULL unless it has an argument. Of a repeated one the last wins. */
 static bool take_option(Command *command, int letter, const char *value, Error *error)
 {
@@ -454,8 +470,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         options->save_diverged_wal = value;
         return check_not_empty("--save-diverged-wal", value, error);
     case OPTION_SLOT:
-        options->slot = value;
-        return check_not_empty("--slot", value, error);
+        return parse_slot_name(value, &options->slot, error);
     case OPTION_START_COMMAND:
         options->start_command = value;
         return check_not_empty("--start-command", value, error);
@@ -633,6 +648,11 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (!options->rejoin && (options->start_command != NULL || options->stop_command != NULL))
         return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
                          options->start_command != NULL ? "--start-command" : "--stop-command");
+    if (options->slot != NULL && !options->write_recovery_conf && !options->rejoin)
+        return error_set(error, ERROR_USAGE,
+                         "--slot can only be used with --write-recovery-conf or --rejoin");
+    if (options->create_slot && options->slot == NULL)
+        return error_set(error, ERROR_USAGE, "--create-slot can only be used with --slot");
     if (extra_argument != NULL)
         return error_set(error, ERROR_USAGE,
                          "too many command-line arguments (first is \"%s\")", /* contract */

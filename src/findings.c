@@ -34,7 +34,7 @@ bool findings_find_next_start(const Options *options, Findings *findings, Arena 
                                   .source_files = &planned->source_files,
                                   .target_files = &planned->target_files,
                                   .config_file = options->config_file,
-                                  .source_server = options->source_server,
+                                  .standby_settings = findings->standby_settings,
                                   .write_recovery_conf = options->write_recovery_conf};
     NextStart *next = arena_allocate(arena, sizeof(*next));
 

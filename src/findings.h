@@ -15,6 +15,7 @@
 #include "report/report.h"
 #include "staging.h"
 #include "standby/next_start.h"
+#include "standby/standby_settings.h"
 
 typedef struct Findings
 {
@@ -25,7 +26,9 @@ typedef struct Findings
     LostTransactions lost;
     RecoveryStart start;
     Planned planned;
-    const NextStart *next_start; /* NULL: not found out */
+    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
+    bool slot_made;                          /* by --create-slot, in this run */
+    const NextStart *next_start;             /* NULL: not found out */
     Staged staged;
     bool saved; /* the diverged WAL */
     const char *saved_wal_command;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "divergence/saved_wal.h"
 #include "stage/staged_wal.h"
+#include "standby/streaming.h"
 
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
@@ -45,8 +46,8 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
 
     planned_free(&findings->planned);
     planned = planning_make(clusters, &findings->divergence, changes, &findings->start,
-                            identified->source_wal, options, problems, first, arena,
-                            &findings->planned, error);
+                            findings->standby_settings, identified->source_wal, options, problems,
+                            first, arena, &findings->planned, error);
     findings->compared_bytes += findings->planned.compared_bytes;
     if (!planned || !check_plan(options, findings, error) || !problems_check(problems, error) ||
         !findings_find_next_start(options, findings, arena, error))
@@ -96,8 +97,9 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
         return false;
     findings->saved = options->save_diverged_wal != NULL;
     if (!staging_finish(clusters, &findings->divergence, &findings->start, &findings->planned,
-                        options, arena, &findings->staged, error))
+                        findings->standby_settings, options, arena, &findings->staged, error))
         return false;
+    streaming_check_slot_again(options, clusters);
     findings_count_seconds(findings, PHASE_STAGE, clock);
     return true;
 }
@@ -110,6 +112,10 @@ bool plan_and_stage(const Options *options, Problems *problems, Arena *arena, Fi
     for (int attempt = 1;; attempt++)
     {
         if (!plan(options, &source, attempt == 1, problems, arena, findings, error))
+            return false;
+        /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
+        if (attempt == 1 && !streaming_make_slot(options, &findings->identified.clusters,
+                                                 LSN_INVALID, &findings->slot_made, error))
             return false;
         if (options->dry_run)
             return true;

@@ -51,9 +51,10 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
     tablespaces_map(mappings, source_files);
 }
 
-/* What the options say; with --keep-config what the target's configuration includes and the files
- * that it names, are kept as well. */
-static void find_kept_files(const Options *options, const Configuration *configuration, Keep *keep)
+/* What the options say; the files that primary_conninfo names; with --keep-config what the target's
+ * configuration includes and the files that it names, are kept as well. */
+static void find_kept_files(const Options *options, const Configuration *configuration,
+                            const StandbySettings *standby_settings, Keep *keep)
 {
     const char **names;
     size_t count;
@@ -62,6 +63,8 @@ static void find_kept_files(const Options *options, const Configuration *configu
     if (options->keep == NULL)
         return;
     keep_copy(options->keep, keep);
+    for (size_t i = 0; standby_settings != NULL && i < standby_settings->file_count; i++)
+        keep_add_file(keep, standby_settings->files[i]);
     if (!keep->configuration)
         return;
     names = configuration_named_files(configuration, &count);
@@ -70,9 +73,10 @@ static void find_kept_files(const Options *options, const Configuration *configu
 }
 
 /* List, and decide by the listings and the blocks that are known so far. */
-static bool plan_files(const Clusters *clusters, const Options *options, Lsn divergence,
-                       Lsn whole_from, const BlockMap *rebuilt, bool first, Arena *arena,
-                       Planned *planned, Error *error)
+static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
+                       const Options *options, Lsn divergence, Lsn whole_from,
+                       const BlockMap *rebuilt, bool first, Arena *arena, Planned *planned,
+                       Error *error)
 {
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
@@ -83,7 +87,7 @@ static bool plan_files(const Clusters *clusters, const Options *options, Lsn div
     if (!list_both_sides(clusters, options->jobs, planned, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
-    find_kept_files(options, &configuration, &planned->keep);
+    find_kept_files(options, &configuration, standby_settings, &planned->keep);
     planned->input = (PlanInput){.version = version,
                                  .shape = clusters->shape,
                                  .block_size = control->block_size,
@@ -133,15 +137,16 @@ static bool name_more_blocks(const Clusters *clusters, const Divergence *diverge
 }
 
 bool planning_make(const Clusters *clusters, const Divergence *divergence,
-                   const TargetChanges *changes, const RecoveryStart *start, SourceWal *source_wal,
+                   const TargetChanges *changes, const RecoveryStart *start,
+                   const StandbySettings *standby_settings, SourceWal *source_wal,
                    const Options *options, const Problems *problems, bool first, Arena *arena,
                    Planned *planned, Error *error)
 {
     const Plan *plan = &planned->plan;
 
     *planned = (Planned){.source = start->source, .changes = start->changes};
-    if (!plan_files(clusters, options, divergence->lsn, start->whole_from, start->rebuilt, first,
-                    arena, planned, error))
+    if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->whole_from,
+                    start->rebuilt, first, arena, planned, error))
         return false;
     /* With problems the run ends before anything is staged. */
     if (problems->count == 0 && (options->compare || changes->dead_entries_unlogged))
@@ -171,7 +176,7 @@ bool planning_make_least(const Clusters *clusters, const SourceState *source,
     planned_free(planned); /* of a listing that failed */
     *planned = (Planned){.source = *source, .named = blockmap_create()};
     planned->changes.blocks = planned->named;
-    return plan_files(clusters, options, redo, redo, NULL, true, arena, planned, error);
+    return plan_files(clusters, NULL, options, redo, redo, NULL, true, arena, planned, error);
 }
 
 void planned_free(Planned *planned)

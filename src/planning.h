@@ -16,6 +16,7 @@
 #include "plan/listing.h"
 #include "plan/plan.h"
 #include "recovery_start/choose.h"
+#include "standby/standby_settings.h"
 #include "wal_sources/source_wal.h"
 
 #include <stdbool.h>
@@ -35,15 +36,16 @@ typedef struct Planned
 } Planned;
 
 /*
- * Make the plan for this start of recovery. changes is NULL with --compare. With problems, which
+ * Make the plan for this start of recovery. changes is NULL with --compare, standby_settings
+ * without -R. With problems, which
  * end the run before anything is staged, the files are not read for more blocks. first: remarks on
  * patterns and tablespace mappings were not printed before. planned_free in any case.
  */
 MUST_CHECK bool planning_make(const Clusters *clusters, const Divergence *divergence,
                               const TargetChanges *changes, const RecoveryStart *start,
-                              SourceWal *source_wal, const Options *options,
-                              const Problems *problems, bool first, Arena *arena, Planned *planned,
-                              Error *error);
+                              const StandbySettings *standby_settings, SourceWal *source_wal,
+                              const Options *options, const Problems *problems, bool first,
+                              Arena *arena, Planned *planned, Error *error);
 
 /*
  * A plan without any blocks: what a rewind would do at least. For finding what is wrong with the

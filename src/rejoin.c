@@ -12,6 +12,8 @@
 #include "format/recovery_conf.h"
 #include "io/file.h"
 #include "standby/configuration.h"
+#include "standby/standby_settings.h"
+#include "standby/streaming.h"
 
 #include <string.h>
 
@@ -256,6 +258,8 @@ static bool check_not_own_server(Rejoin *rejoin, Error *error)
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
     Clusters clusters = {.target = rejoin->target};
+    StandbySettings settings = {0};
+    Problems problems = {0};
 
     if (!ask_source(rejoin, error))
     {
@@ -269,8 +273,11 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
                                 .segment_size = rejoin->target.control.wal_segment_size,
                                 .block_size = rejoin->target.control.wal_block_size};
     return check_not_own_server(rejoin, error) &&
-           source_server_check_replication(rejoin->source, rejoin->arena, error) &&
-           prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error);
+           prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
+           standby_settings_make(rejoin->options, &clusters, rejoin->arena, &settings, error) &&
+           streaming_check(rejoin->options, &clusters, &settings, &problems, rejoin->arena,
+                           error) &&
+           problems_check(&problems, error);
 }
 
 /* Will it go on by itself, such as a standby that an earlier run has started? It is watched as long

@@ -9,17 +9,21 @@
 #include "findings.h"
 #include "plan_and_stage.h"
 #include "standby/standby_files.h"
+#include "standby/streaming.h"
 #include "survey.h"
 
 /* The target is on the source's history already. -R makes a standby of it all the same. */
-static bool finish_unneeded(const Options *options, const Findings *findings, Error *error)
+static bool finish_unneeded(const Options *options, Findings *findings, Error *error)
 {
     const Clusters *clusters = &findings->identified.clusters;
     const char *target = clusters->target.directory;
+    const Lsn needed_from = findings->divergence.target_end;
     bool found, running;
     long pid;
 
     log_info("no rewind required"); /* contract */
+    if (!streaming_make_slot(options, clusters, needed_from, &findings->slot_made, error))
+        return false;
     if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
@@ -27,9 +31,26 @@ static bool finish_unneeded(const Options *options, const Findings *findings, Er
     if (!pid_file_find_server(target, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
         return false;
-    return !options->write_recovery_conf ||
-           standby_files_write(target, clusters->source, clusters->shape.version,
-                               options->source_server, options->keep, error);
+    return findings->standby_settings == NULL ||
+           standby_files_write(clusters, findings->standby_settings, options->keep, error);
+}
+
+/* -R: what it will write, while the target still has its former configuration, and whether the
+ * standby can stream with that. */
+static bool prepare_standby(const Options *options, Problems *problems, Arena *arena,
+                            Findings *findings, Error *error)
+{
+    const Clusters *clusters = &findings->identified.clusters;
+    StandbySettings *settings;
+
+    if (!options->write_recovery_conf)
+        return true;
+    settings = arena_allocate(arena, sizeof(*settings));
+    if (!standby_settings_make(options, clusters, arena, settings, error) ||
+        !streaming_check(options, clusters, settings, problems, arena, error))
+        return false;
+    findings->standby_settings = settings;
+    return true;
 }
 
 /* Hints that were not logged matter to a target that has diverged. Where that is certain they are
@@ -96,6 +117,8 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
     findings_count_seconds(findings, PHASE_IDENTIFY, clock);
     if (*done)
         return true;
+    if (!prepare_standby(options, problems, arena, findings, error))
+        return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
     if (!diverge(options, problems, arena, findings, error))
@@ -181,6 +204,9 @@ bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, 
     findings->opened.scratch_lock = -1;
     *outcome = REWIND_UNTOUCHED;
     result = run_steps(options, arena, findings, outcome, error);
+    /* Invariant 6: from the commit on it is the standby's. */
+    if (!result && *outcome == REWIND_UNTOUCHED && findings->slot_made)
+        streaming_drop_slot(options, &findings->identified.clusters);
     if (findings->staged.stage != NULL)
         findings_add_fetched(findings, findings->staged.stage);
     report_make(options, findings, arena, report);

@@ -278,16 +278,15 @@ static bool make_journal_head(const Clusters *clusters, const Divergence *diverg
 }
 
 bool staging_finish(const Clusters *clusters, const Divergence *divergence,
-                    const RecoveryStart *start, const Planned *planned, const Options *options,
-                    Arena *arena, const Staged *staged, Error *error)
+                    const RecoveryStart *start, const Planned *planned,
+                    const StandbySettings *standby_settings, const Options *options, Arena *arena,
+                    const Staged *staged, Error *error)
 {
     JournalHead head = {0};
 
     log_progress_message("creating backup label and updating control file"); /* contract */
-    if (options->write_recovery_conf &&
-        !standby_files_stage(staged->stage, &planned->plan, clusters->target.directory,
-                             clusters->source, clusters->shape.version, options->source_server,
-                             error))
+    if (standby_settings != NULL &&
+        !standby_files_stage(staged->stage, &planned->plan, clusters, standby_settings, error))
         return false;
     return make_journal_head(clusters, divergence, start, staged, options->compare, arena, &head,
                              error) &&

@@ -15,6 +15,7 @@
 #include "planning.h"
 #include "recovery_start/choose.h"
 #include "standby/next_start.h"
+#include "standby/standby_settings.h"
 #include "wal_sources/source_wal.h"
 
 #include <stdbool.h>
@@ -41,11 +42,11 @@ MUST_CHECK bool staging_make(const Clusters *clusters, const RecoveryStart *star
                              Interlock *interlock, const Options *options, bool final,
                              Staged *staged, Error *error);
 
-/* Then: with -R the files that make it a standby, and the journal. All is on the disk when this
- * returns. */
+/* Then: with standby_settings (-R) the files that make it a standby, and the journal. All is on the
+ * disk when this returns. */
 MUST_CHECK bool staging_finish(const Clusters *clusters, const Divergence *divergence,
                                const RecoveryStart *start, const Planned *planned,
-                               const Options *options, Arena *arena, const Staged *staged,
-                               Error *error);
+                               const StandbySettings *standby_settings, const Options *options,
+                               Arena *arena, const Staged *staged, Error *error);
 
 #endif

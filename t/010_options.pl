@@ -119,6 +119,15 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('a timeout that is too long', "pg_rewind: error: --rejoin-timeout must be in range 0..86400\n", '--rejoin-timeout=86401');
     refused('a rejoin with a value', "$program: option '--rejoin' doesn't allow an argument\n$try", '--rejoin=now');
     refused('no start command', "$program: option '--start-command' requires an argument\n$try", '--start-command');
+    refused('a slot without a standby', "pg_rewind: error: --slot can only be used with --write-recovery-conf or --rejoin\n$try",
+        '-D', $nowhere, '--source-server=x', '--slot=a');
+    refused('a slot to be made without a name', "pg_rewind: error: --create-slot can only be used with --slot\n$try",
+        '-D', $nowhere, '--source-server=x', '-R', '--create-slot');
+    refused('a slot to be made with a value', "$program: option '--create-slot' doesn't allow an argument\n$try", '--create-slot=a');
+    refused('a slot without a name', "$program: option '--slot' requires an argument\n$try", '--slot');
+    refused("slot: '$_'", qq(pg_rewind: error: invalid value "$_" for option --slot\n)
+        . "pg_rewind: hint: Replication slot names have 1 to 63 lower case letters, digits and underscores.\n", '-R', "--slot=$_")
+        for '', 'a-b', 'A', 'a' x 64;
     refused('a checkpoint with a value',
         "$program: option '--checkpoint' doesn't allow an argument\n$try", '--checkpoint=now');
     like(pg_rewind('--source')->{stderr},
@@ -186,6 +195,7 @@ subtest 'forms' => sub {
     accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
     accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --rejoin-timeout=0 --start-command=a --stop-command=b));
+    accepts('a slot', '-D', $nowhere, '--source-server=x', '-R', '--create-slot', '--slot', $_) for 'a_1', 'a' x 63;
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);
     accepts('all that it has not', @complete, qw(-B /usr/bin -j 64 -r 10M --retry-timeout=0 --wait-timeout=0 --sync-method=syncfs));

@@ -121,35 +121,41 @@ sub running_primary
     return;
 }
 
-# Replication is refused for a while: the server runs and cannot follow.
-sub refuse_replication
+# Replication is refused from the start on, until it is allowed: the server runs and cannot follow. (What is refused before, is
+# found before.) Returns the option that starts the cluster so.
+sub refused_from_the_start
 {
-    my ($refuse) = @_;
-    my $path = $source->path('pg_hba.conf');
-    my $text = slurp($path) =~ s/^local replication all reject\n//mr;
-    spew($path, ($refuse ? "local replication all reject\n" : '') . $text);
+    my ($cluster) = @_;
+    my $hba = $source->path('pg_hba.conf');
+    my $start = "$cluster->{bindir}/pg_ctl -D $cluster->{dir}/data -w start";
+    return "--start-command=sed -i '1i local replication all reject' $hba; kill -HUP @{[ $source->postmaster_pid ]}; sleep 0.3; $start";
+}
+
+sub allow_replication
+{
+    my $hba = $source->path('pg_hba.conf');
+    spew($hba, slurp($hba) =~ s/^local replication all reject\n//mgr);
     $source->sql('SELECT pg_reload_conf()');
     return;
 }
 
 sub it_takes_longer
 {
-    refuse_replication(1);
     # A standby of the same name streams all the time.
     my $copy = stopped_copy(@_, 'slow');
     my $conninfo = $source->conninfo . ' application_name=target';
-    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1', { conninfo => $conninfo });
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1', refused_from_the_start($copy), { conninfo => $conninfo });
     ends($result, 2, 'too late', qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
         qr/^pg_rewind: detail: Waited 1 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
         qr/^pg_rewind: hint: The target is a standby of the source and its server is running.* run the same pg_rewind command again/m);
     my $pid = $copy->postmaster_pid;
     ok($pid, 'too late: the server runs');
 
-    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', '-B', $copy->bindir ],
-        conninfo => $conninfo);
-    wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting (?:for|until)/ });
-    refuse_replication(0);
-    ends(end_of_rewind($run), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
+    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 1, 'as long as replication is refused',
+        qr/^pg_rewind: error: the source does not accept a replication connection/m);
+    is($copy->postmaster_pid, $pid, 'as long as replication is refused the server is not stopped');
+    allow_replication();
+    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
     is($copy->postmaster_pid, $pid, 'the same command again goes on waiting');
     follows($copy, 'the same command again', 1);
     $copy->discard;
@@ -159,9 +165,8 @@ sub it_takes_longer
 sub signal_while_it_waits
 {
     my ($diverged, $signal, $expected) = @_;
-    refuse_replication(1);
     my $copy = stopped_copy($diverged, 'signalled');
-    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', '-B', $copy->bindir, $signal eq 'KILL' ? ONCE : () ],
+    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy), $signal eq 'KILL' ? ONCE : () ],
         conninfo => $source->conninfo . ' application_name=signalled');
     wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
     kill $signal, $run->{pid};
@@ -170,7 +175,7 @@ sub signal_while_it_waits
     like($result->{stderr}, qr/^pg_rewind: hint: The target is a standby of the source and its server is running/m, "$signal: it says how the target is")
         if $signal eq 'TERM';
     ok($copy->is_running, "$signal while it waits: the server goes on");
-    refuse_replication(0);
+    allow_replication();
     ends(rejoin($copy, '--keep-config'), 0, "$signal, and the same command again");
     follows($copy, "$signal, and the same command again");
     $copy->discard;
@@ -264,10 +269,9 @@ sub commands
         qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
         qr/^pg_rewind: error: the target's server is not running after it was started$/m);
-    refuse_replication(1);
-    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start; (sleep 1; $pg_ctl -m immediate stop) &"), 2, 'a server that ends soon',
+    ends(rejoin($copy, '--keep-config', refused_from_the_start($copy) . "; (sleep 1; $pg_ctl -m immediate stop) &"), 2, 'a server that ends soon',
         qr/^pg_rewind: error: the target's server has ended$/m, qr/^pg_rewind: detail: .*received immediate shutdown request/m);
-    refuse_replication(0);
+    allow_replication();
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
         qr/^pg_rewind: error: the target's server is not a standby$/m);
     ends(rejoin($copy, '--keep-config'), 0, 'and with one that works');

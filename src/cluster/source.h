@@ -2,9 +2,9 @@
  * What a source can do: a running server (source_server) or a stopped data directory
  * (source_directory).
  *
- * Nothing is ever written on the source. Paths are relative to the source's data directory.
- * Functions that take a worker may be called by several workers at once, each with its own number;
- * all others only by the main thread.
+ * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
+ * the source's data directory. Functions that take a worker may be called by several workers at
+ * once, each with its own number; all others only by the main thread.
  */
 #ifndef CLUSTER_SOURCE_H
 #define CLUSTER_SOURCE_H
@@ -164,6 +164,46 @@ MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Er
  */
 MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
+
+/* Who we are to the source server, for whether a standby could stream from it as the same. */
+typedef struct SourceRole
+{
+    bool may_replicate;  /* REPLICATION, or a superuser */
+    const char *name;    /* quoted where SQL and pg_hba.conf need that */
+    const char *address; /* where we come from, as of pg_hba.conf: "10.0.0.1/32"; NULL: a
+                            Unix-domain socket */
+    bool ssl;            /* the connection is encrypted by it */
+} SourceRole;
+
+/* Ask the server. Strings are in the arena. Any role may ask. */
+MUST_CHECK bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error);
+
+/* A replication slot of the source server. */
+typedef struct SourceSlot
+{
+    bool exists; /* then the next four are set */
+    bool physical;
+    bool active;
+    bool lost;      /* it does not keep, or will not keep much longer, the WAL from restart on */
+    Lsn restart;    /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
+    bool none_free; /* there are as many slots as max_replication_slots */
+} SourceSlot;
+
+/* Ask for it. Any role may. */
+MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,
+                                   Error *error);
+
+/*
+ * Make a physical slot that reserves WAL, from the redo position of the server's last checkpoint or
+ * restartpoint on. *made false: there is one of that name, which is left alone, as it also is when
+ * the connection was lost while it was made. *slot is what there is now. *made is set also after a
+ * failure.
+ */
+MUST_CHECK bool source_server_slot_make(Source *source, const char *name, bool *made,
+                                        SourceSlot *slot, Error *error);
+
+/* Drop it. The last thing that is asked of this source: a lost connection is tried only once. */
+MUST_CHECK bool source_server_slot_drop(Source *source, const char *name, Error *error);
 
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;

@@ -114,20 +114,3 @@ bool source_server_clock(Source *source, Arena *arena, const char **now, Error *
     *now = query.answer;
     return success;
 }
-
-bool source_server_check_replication(Source *source, Arena *arena, Error *error)
-{
-    TextQuery query = {.sql = "SELECT CASE WHEN rolreplication OR rolsuper THEN ''\n"
-                              "  ELSE pg_catalog.quote_ident(rolname) END\n"
-                              "FROM pg_catalog.pg_roles WHERE rolname = current_user",
-                       .arena = arena};
-
-    if (!server_attempt((ServerSource *) source, 0, ask_text_once, &query, NULL, error))
-        return false;
-    if (query.answer[0] == '\0')
-        return true;
-    error_set(error, ERROR_FAILED, "role %s may not replicate from the source server",
-              query.answer);
-    return error_hint(error, "A superuser can allow it on the source: ALTER ROLE %s REPLICATION;",
-                      query.answer);
-}

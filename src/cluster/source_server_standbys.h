@@ -29,7 +29,4 @@ MUST_CHECK bool source_server_find_standby(Source *source, const char *const *na
 /* The source's clock, in microseconds since 1970, as text. */
 MUST_CHECK bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error);
 
-/* May our role stream from the source, as the standby will? An error if not. */
-MUST_CHECK bool source_server_check_replication(Source *source, Arena *arena, Error *error);
-
 #endif

@@ -12,6 +12,12 @@ static bool is_letter_or_digit(char byte)
            (byte >= '0' && byte <= '9');
 }
 
+/* As isspace of the C locale. */
+static bool is_blank(const TextCursor *text)
+{
+    return *text->position == ' ' || (*text->position >= '\t' && *text->position <= '\r');
+}
+
 /* appendConnStrVal, fe_utils/string_utils.c */
 static bool needs_quotes(const char *value)
 {
@@ -41,6 +47,40 @@ void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)
         buffer_append_u8(conninfo, (uint8_t) *value);
     }
     buffer_append_u8(conninfo, '\'');
+}
+
+/* A value, quoted or not; false when the closing quote is missing. */
+static bool take_conninfo_value(TextCursor *text, Buffer *value)
+{
+    const bool quoted = text_take(text, "'");
+
+    while (text->position < text->end && (quoted ? *text->position != '\'' : !is_blank(text)))
+    {
+        if (*text->position == '\\' && ++text->position == text->end)
+            return !quoted;
+        buffer_append_u8(value, (uint8_t) *text->position++);
+    }
+    return !quoted || text_take(text, "'");
+}
+
+bool conninfo_next(const char **position, Buffer *keyword, Buffer *value)
+{
+    TextCursor text = text_cursor(*position);
+    bool found;
+
+    buffer_clear(keyword);
+    buffer_clear(value);
+    text_skip_blanks(&text);
+    *position = text.position;
+    while (!text_at_end(&text) && *text.position != '=' && !is_blank(&text))
+        buffer_append_u8(keyword, (uint8_t) *text.position++);
+    text_skip_blanks(&text);
+    found = keyword->size > 0 && text_take(&text, "=");
+    text_skip_blanks(&text);
+    found = found && take_conninfo_value(&text, value);
+    if (found)
+        *position = text.position;
+    return found;
 }
 
 void setting_append(Buffer *text, const char *name, const char *value)

@@ -13,6 +13,13 @@
 /* keyword=value, quoted for a connection string, blank before all but the first. */
 void conninfo_append(Buffer *conninfo, const char *keyword, const char *value);
 
+/*
+ * The next keyword=value of a connection string (no URI) from *position on, which is moved past it;
+ * the value without quotes and backslashes, as libpq's conninfo_parse reads it. False at the end,
+ * where *position is at the NUL, and where the text has not that form.
+ */
+bool conninfo_next(const char **position, Buffer *keyword, Buffer *value);
+
 /* "name = 'value'\n" with quotes and backslashes doubled, as for postgresql.auto.conf. */
 void setting_append(Buffer *text, const char *name, const char *value);
 

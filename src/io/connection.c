@@ -1,6 +1,7 @@
 #include "io/connection.h"
 
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "io/connect.h"
 
@@ -645,6 +646,76 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
         ok = visit(context, option->keyword, option->val, error);
     }
     PQconninfoFree(options);
+    return ok;
+}
+
+bool connection_used_password(const Connection *connection)
+{
+    return PQconnectionUsedPassword(connection->pg);
+}
+
+bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,
+                               Error *error)
+{
+    char *parse_message = NULL;
+    char message[2048];
+    PQconninfoOption *options = PQconninfoParse(conninfo, &parse_message);
+    bool ok = true;
+
+    if (options == NULL)
+    {
+        error_set(error, ERROR_FAILED, "%s",
+                  connect_trimmed(parse_message, message, sizeof(message)));
+        PQfreemem(parse_message);
+        return false;
+    }
+    for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
+        ok = option->val == NULL || visit(context, option->keyword, option->val, error);
+    PQconninfoFree(options);
+    return ok;
+}
+
+bool connection_knows_option(const char *keyword)
+{
+    PQconninfoOption *options = PQconninfoParse("", NULL);
+    bool known;
+
+    if (options == NULL)
+        out_of_memory();
+    known = connect_find_option(options, keyword) != NULL;
+    PQconninfoFree(options);
+    return known;
+}
+
+/* The database name is for the password file only: the server's own walreceiver gives it. */
+bool connection_try_replication(const char *conninfo, double seconds, uint64_t *system_identifier,
+                                Error *error)
+{
+    static const char sql[] = "IDENTIFY_SYSTEM";
+    ConnectionRefusal refusal;
+    Buffer text = {0};
+    Connection *connection;
+    PGresult *result;
+    bool ok;
+
+    buffer_printf(&text, "%s replication=true dbname=replication", conninfo);
+    connection =
+        connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
+    buffer_free(&text);
+    if (connection == NULL)
+        return false;
+    ok = PQsendQuery(connection->pg, sql) ? last_result(connection, sql, "in", &result, error)
+                                          : error_not_sent(connection, error);
+    if (ok)
+    {
+        TextCursor digits = text_cursor(PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "");
+
+        ok = text_take_u64(&digits, system_identifier);
+        if (!ok)
+            error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+        PQclear(result);
+    }
+    connection_close(connection);
     return ok;
 }
 

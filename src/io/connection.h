@@ -152,6 +152,24 @@ MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visi
 /* What a connection string itself says of a keyword, or NULL. */
 char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
+/* Did the server ask for a password? */
+bool connection_used_password(const Connection *connection);
+
+/* Visit what a connection string or URI sets itself: neither what the environment or a service file
+ * sets nor defaults. An error if libpq does not take it. */
+MUST_CHECK bool connection_string_options(const char *conninfo, ConnectionOption visit,
+                                          void *context, Error *error);
+
+/* Is this an option of the libpq that we run with? */
+bool connection_knows_option(const char *keyword);
+
+/*
+ * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
+ * and close the connection. Kinds of errors are those of connection_open.
+ */
+MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
+                                           uint64_t *system_identifier, Error *error);
+
 /* The dbname that the connection string or the environment names explicitly, or NULL. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 

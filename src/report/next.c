@@ -133,7 +133,10 @@ void report_next_steps(Report *report)
                  "to the end.",
                  next->stop_setting);
     add_slot_steps(report);
-    if (report->dry_run && report->rewind_needed)
+    for (size_t i = 0; next->standby_settings != NULL && i < next->standby_settings->remedy_count;
+         i++)
+        add_step(report, "%s", next->standby_settings->remedies[i]);
+    if (report->dry_run && (report->rewind_needed || next->standby_settings != NULL))
         add_step(report, "This was a dry run, nothing was changed: run the same command without "
                          "--dry-run.");
     else
@@ -218,6 +221,22 @@ static void append_removed_slots(const NextStart *next, Buffer *text)
     append_names(names, count, text);
 }
 
+/* Which options primary_conninfo has from the former one, and which are others. Nothing where there
+ * was no former one. */
+static void append_conninfo(const NextStart *next, Buffer *text)
+{
+    const StandbySettings *settings = next->standby_settings;
+
+    if (settings == NULL)
+        return;
+    if (settings->kept_count > 0)
+        buffer_append_string(text, "kept ");
+    append_names(settings->kept, settings->kept_count, text);
+    if (settings->changed_count > 0)
+        buffer_append_string(text, text->size > 0 ? "; changed " : "changed ");
+    append_names(settings->changed, settings->changed_count, text);
+}
+
 void report_next_log(const Report *report)
 {
     const NextStart *next = report->next_start;
@@ -235,6 +254,10 @@ void report_next_log(const Report *report)
     append_removed_slots(next, &text);
     if (text.size > 0)
         log_detail("Replication slots of the target that %s gone: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    append_conninfo(next, &text);
+    if (text.size > 0)
+        log_detail("Options of the target's former primary_conninfo: %s.", buffer_string(&text));
     buffer_free(&text);
     for (size_t i = 0; i < report->step_count; i++)
         log_hint("%s", report->steps[i]);
@@ -286,6 +309,8 @@ void report_next_text(const Report *report, Buffer *text)
     append_row(text, "other configuration", &value);
     append_removed_slots(next, &value);
     append_row(text, "slots that are gone", &value);
+    append_conninfo(next, &value);
+    append_row(text, "primary_conninfo", &value);
     append_names(next->kept, next->kept_count, &value);
     append_row(text, "kept", &value);
     for (size_t i = 0; i < report->step_count; i++)
@@ -305,6 +330,22 @@ static void json_strings(Json *json, const char *key, const char *const *strings
     for (size_t i = 0; i < count; i++)
         json_element(json, strings[i]);
     json_close(json, ']');
+}
+
+static void json_conninfo(Json *json, const NextStart *next)
+{
+    const StandbySettings *settings = next->standby_settings;
+
+    if (settings == NULL)
+    {
+        json_null(json, "conninfo");
+        return;
+    }
+    json_key(json, "conninfo");
+    json_open(json, '{');
+    json_strings(json, "kept", settings->kept, settings->kept_count);
+    json_strings(json, "changed", settings->changed, settings->changed_count);
+    json_close(json, '}');
 }
 
 static void json_settings(Json *json, const NextStart *next)
@@ -360,6 +401,7 @@ void report_next_json(const Report *report, Json *json)
     json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
     json_strings(json, "files", next->files, next->file_count);
     json_slots(json, next);
+    json_conninfo(json, next);
     json_strings(json, "kept", next->kept, next->kept_count);
     json_close(json, '}');
 }

@@ -5,7 +5,6 @@
 #include "io/file.h"
 #include "plan/keep.h"
 #include "standby/configuration.h"
-#include "standby/standby_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -311,7 +310,8 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 }
 
 /* The slot that the target will use: does the source have it? */
-static void check_used_slot(Source *source, const char *name, Arena *arena, NextStart *next)
+static void check_used_slot(Source *source, const char *name, bool will_be_made, Arena *arena,
+                            NextStart *next)
 {
     const char *const parameters[] = {name};
     struct Connection *connection = source != NULL ? source_connection(source) : NULL;
@@ -330,7 +330,9 @@ static void check_used_slot(Source *source, const char *name, Arena *arena, Next
                                  1, parameters, &type, &found, &ignored);
         connection_end(connection);
     }
-    if (!asked || !found || strcmp(type, "physical") != 0)
+    if (will_be_made && asked && !found)
+        add_slot(next, arena, (AffectedSlot){name, "physical", "made"});
+    else if (!asked || !found || strcmp(type, "physical") != 0)
         add_slot(next, arena, (AffectedSlot){name, "physical", asked ? "missing" : "unknown"});
 }
 
@@ -398,57 +400,46 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
 {
     const NextStartInput *input = rewound->input;
     const bool in_file = input->target->control.version->recovery_settings == RECOVERY_CONF;
-    const bool will_write = input->write_recovery_conf && input->plan != NULL;
+    const StandbySettings *written = input->standby_settings;
+    const bool will_write = written != NULL || (input->write_recovery_conf && input->plan != NULL);
     const char *conninfo = settings_value(recovery, "primary_conninfo");
+    const char *slot = settings_value(recovery, "primary_slot_name");
     const char *restore_command = settings_value(recovery, "restore_command");
 
     next->standby = will_write || (in_file ? is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(input, "standby.signal"));
     next->manager = find_manager(input->target);
-    /* Where no rewind is required it is on the disk by now. */
+    /* Where no rewind is required it is on the disk by now, but in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
+    next->standby_settings = next->written ? written : NULL;
+    if (next->written && written != NULL && written->slot != NULL)
+        slot = written->slot;
     if (conninfo != NULL)
         next->conninfo = setting_masked(rewound->arena, "primary_conninfo", conninfo);
     next->has_source = will_write || (conninfo != NULL && conninfo[0] != '\0') ||
                        (restore_command != NULL && restore_command[0] != '\0');
     next->recovery_conf = in_file;
-    if (next->standby && !(in_file && will_write))
+    if (next->standby && !(in_file && will_write && input->plan != NULL))
         next->stop_setting = find_stop_setting(recovery);
     next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
     if (next->standby)
-        check_used_slot(input->source, settings_value(recovery, "primary_slot_name"),
+        check_used_slot(input->source, slot, written != NULL && written->slot_is_made,
                         rewound->arena, next);
 }
 
 /* ---- all of it ---- */
 
-/* primary_conninfo as -R writes it, NULL if that is not known. */
-static const char *make_conninfo(const NextStartInput *input, Arena *arena)
+/* From 12 on -R writes them among the other settings. */
+static void set_written(const NextStartInput *input, Settings *now)
 {
-    Buffer text = {0};
-    const char *result = NULL;
-    Error ignored;
+    const StandbySettings *written = input->standby_settings;
 
-    if (input->source != NULL && source_connection(input->source) != NULL &&
-        standby_conninfo(input->source, input->target->control.version, input->source_server, &text,
-                         &ignored))
-        result = arena_strdup(arena, buffer_string(&text));
-    buffer_free(&text);
-    return result;
-}
-
-/* -R writes it among the other settings from 12 on. */
-static void set_written_conninfo(const NextStartInput *input, Settings *now)
-{
-    const char *conninfo;
-
-    if (!input->write_recovery_conf ||
-        input->target->control.version->recovery_settings == RECOVERY_CONF)
+    if (written == NULL || input->target->control.version->recovery_settings == RECOVERY_CONF)
         return;
-    conninfo = make_conninfo(input, now->arena);
-    if (conninfo != NULL)
-        settings_set(now, "primary_conninfo", conninfo);
+    settings_set(now, "primary_conninfo", written->conninfo);
+    if (written->slot != NULL)
+        settings_set(now, "primary_slot_name", written->slot);
 }
 
 bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next, Error *error)
@@ -468,7 +459,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     {
         const Settings former = configuration_read(&configuration, &rewound.present);
 
-        set_written_conninfo(input, &now);
+        set_written(input, &now);
         collect_changed_settings(&former, &now, arena, next);
         collect_changed_files(&rewound, next);
         collect_slots(&rewound, next);

@@ -10,6 +10,7 @@
 #include "cluster/target.h"
 #include "plan/listing.h"
 #include "plan/plan.h"
+#include "standby/standby_settings.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,8 +26,9 @@ typedef struct AffectedSlot
     const char *name;
     const char *type;  /* physical or logical, NULL: not known */
     const char *state; /* removed: the target had it. copied: it came with the source's files (10).
-                          missing: the target will use it, the source has none. unknown: the same,
-                          but the source could not be asked. */
+                          missing: the target will use it, the source has none. made: the same,
+                          but --create-slot makes it. unknown: the same, but the source could not
+                          be asked. */
 } AffectedSlot;
 #define AFFECTED_SLOTS_MAX 100
 
@@ -42,7 +44,8 @@ typedef struct NextStart
     size_t slot_count;
     const char **kept; /* by --keep and --keep-config */
     size_t kept_count;
-    bool written;               /* by -R */
+    bool written;                            /* by -R */
+    const StandbySettings *standby_settings; /* what it sets, or NULL */
     const char *manager;        /* whose own files are in the target, and which will start it; or
                                    NULL */
     bool standby;               /* the server will start as a standby */
@@ -63,9 +66,9 @@ typedef struct NextStartInput
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
     const Listing *target_files;
-    const char *config_file;   /* --config-file, or NULL */
-    const char *source_server; /* --source-server, or NULL */
-    bool write_recovery_conf;  /* -R */
+    const char *config_file;                 /* --config-file, or NULL */
+    const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
+    bool write_recovery_conf;                /* -R */
 } NextStartInput;
 
 /*

@@ -1,14 +1,9 @@
 #include "standby/standby_files.h"
 
-#include "base/arena.h"
 #include "base/buffer.h"
 #include "format/recovery_conf.h"
-#include "io/connection.h"
 #include "io/durable.h"
 #include "io/file.h"
-
-#include <stdio.h>
-#include <string.h>
 
 #define SETTINGS_PATH "postgresql.auto.conf"
 #define SIGNAL_PATH "standby.signal"
@@ -34,26 +29,6 @@ const char *standby_unwanted_file(const Version *version)
     return uses_recovery_conf(version) ? NULL : RECOVERY_SIGNAL_PATH;
 }
 
-static bool append_option(void *context, const char *keyword, const char *value, Error *error)
-{
-    (void) error;
-    conninfo_append(context, keyword, value);
-    return true;
-}
-
-bool standby_conninfo(Source *source, const Version *version, const char *conninfo, Buffer *text,
-                      Error *error)
-{
-    Arena *arena = arena_create();
-    const char *dbname = connection_explicit_dbname(conninfo, arena);
-    bool result = connection_options(source_connection(source), append_option, text, error);
-
-    if (result && version->conninfo_dbname && dbname != NULL)
-        conninfo_append(text, "dbname", dbname);
-    arena_destroy(arena);
-    return result;
-}
-
 static void put_setting(Buffer *settings, const char *name, const char *value)
 {
     Buffer changed = {0};
@@ -63,58 +38,57 @@ static void put_setting(Buffer *settings, const char *name, const char *value)
     *settings = changed;
 }
 
-/* Settings are `old` with primary_conninfo in place of what it had. */
-static bool make_settings(Source *source, const Version *version, const char *conninfo,
-                          const Buffer *old, Buffer *settings, Error *error)
+/* The file's content is `old` with our settings in place of what it had. */
+static void make_content(const Version *version, const StandbySettings *settings, const Buffer *old,
+                         Buffer *content)
 {
-    Buffer primary = {0};
-    bool result = standby_conninfo(source, version, conninfo, &primary, error);
-
-    if (result && uses_recovery_conf(version) && old->size == 0)
-        recovery_conf_make(buffer_string(&primary), settings);
-    else if (result)
+    if (uses_recovery_conf(version) && old->size == 0)
+        recovery_conf_make(settings->conninfo, content);
+    else
         setting_replace((const char *) old->bytes, old->size, "primary_conninfo",
-                        buffer_string(&primary), settings);
-    if (result && uses_recovery_conf(version) && old->size > 0)
+                        settings->conninfo, content);
+    if (settings->slot != NULL)
+        put_setting(content, "primary_slot_name", settings->slot);
+    if (uses_recovery_conf(version) && old->size > 0)
     {
-        put_setting(settings, "standby_mode", "on");
-        put_setting(settings, "recovery_target_timeline", "latest");
+        put_setting(content, "standby_mode", "on");
+        put_setting(content, "recovery_target_timeline", "latest");
     }
-    buffer_free(&primary);
-    return result;
 }
 
 /* The settings to begin with: of a recovery.conf only one that is kept. */
-static bool read_old_settings(const Plan *plan, const char *target_directory, Source *source,
-                              const Version *version, Buffer *old, Error *error)
+static bool read_old_settings(const Plan *plan, const Clusters *clusters, Buffer *old, Error *error)
 {
+    const Version *version = clusters->shape.version;
+    Source *source = clusters->source;
     const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
     char path[PATH_SIZE];
     bool found;
 
     if (plan_keeps(plan, name))
-        return path_join(path, sizeof(path), target_directory, name, error) &&
+        return path_join(path, sizeof(path), clusters->target.directory, name, error) &&
                file_read_all(path, SETTINGS_SIZE_MAX, old, &found, error);
     return uses_recovery_conf(version) ||
            source->operations->read_file(source, SETTINGS_PATH, SETTINGS_SIZE_MAX, old, &found,
                                          error);
 }
 
-bool standby_files_stage(Stage *stage, const Plan *plan, const char *target_directory,
-                         Source *source, const Version *version, const char *conninfo, Error *error)
+bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *clusters,
+                         const StandbySettings *settings, Error *error)
 {
-    Buffer old = {0}, settings = {0};
-    bool result;
+    const Version *version = clusters->shape.version;
+    Buffer old = {0}, content = {0};
+    bool result = read_old_settings(plan, clusters, &old, error);
 
-    result = read_old_settings(plan, target_directory, source, version, &old, error) &&
-             make_settings(source, version, conninfo, &old, &settings, error);
+    if (result)
+        make_content(version, settings, &old, &content);
     if (result && uses_recovery_conf(version))
-        result = stage_content(stage, RECOVERY_CONF_PATH, settings.bytes, settings.size, error);
+        result = stage_content(stage, RECOVERY_CONF_PATH, content.bytes, content.size, error);
     else if (result)
-        result = stage_content(stage, SETTINGS_PATH, settings.bytes, settings.size, error) &&
+        result = stage_content(stage, SETTINGS_PATH, content.bytes, content.size, error) &&
                  stage_content(stage, SIGNAL_PATH, "", 0, error);
     buffer_free(&old);
-    buffer_free(&settings);
+    buffer_free(&content);
     return result;
 }
 
@@ -129,30 +103,31 @@ static bool write_file(const char *directory, const char *name, const void *byte
     return durable_replace(path, temporary, bytes, size, 0, error);
 }
 
-bool standby_files_write(const char *target_directory, Source *source, const Version *version,
-                         const char *conninfo, const Keep *keep, Error *error)
+bool standby_files_write(const Clusters *clusters, const StandbySettings *settings,
+                         const Keep *keep, Error *error)
 {
+    const Version *version = clusters->shape.version;
+    const char *directory = clusters->target.directory;
     const char *name = uses_recovery_conf(version) ? RECOVERY_CONF_PATH : SETTINGS_PATH;
-    Buffer old = {0}, settings = {0};
+    Buffer old = {0}, content = {0};
     char path[PATH_SIZE];
     const char *kept_by;
     bool found, result;
 
-    result = path_join(path, sizeof(path), target_directory, name, error) &&
+    result = path_join(path, sizeof(path), directory, name, error) &&
              ((uses_recovery_conf(version) && !keep_matches(keep, name, &kept_by)) ||
-              file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error)) &&
-             make_settings(source, version, conninfo, &old, &settings, error);
+              file_read_all(path, SETTINGS_SIZE_MAX, &old, &found, error));
+    if (result)
+        make_content(version, settings, &old, &content);
     if (result && uses_recovery_conf(version))
-        result =
-            write_file(target_directory, RECOVERY_CONF_PATH, settings.bytes, settings.size, error);
+        result = write_file(directory, RECOVERY_CONF_PATH, content.bytes, content.size, error);
     else if (result)
-        result =
-            write_file(target_directory, SETTINGS_PATH, settings.bytes, settings.size, error) &&
-            write_file(target_directory, SIGNAL_PATH, "", 0, error) &&
-            (keep_matches(keep, RECOVERY_SIGNAL_PATH, &kept_by) ||
-             (path_join(path, sizeof(path), target_directory, RECOVERY_SIGNAL_PATH, error) &&
-              file_remove(path, error)));
+        result = write_file(directory, SETTINGS_PATH, content.bytes, content.size, error) &&
+                 write_file(directory, SIGNAL_PATH, "", 0, error) &&
+                 (keep_matches(keep, RECOVERY_SIGNAL_PATH, &kept_by) ||
+                  (path_join(path, sizeof(path), directory, RECOVERY_SIGNAL_PATH, error) &&
+                   file_remove(path, error)));
     buffer_free(&old);
-    buffer_free(&settings);
+    buffer_free(&content);
     return result;
 }

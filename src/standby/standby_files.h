@@ -6,9 +6,10 @@
 
 #include "stage/stage.h"
 #include "base/error.h"
-#include "cluster/source.h"
+#include "cluster/clusters.h"
 #include "format/versions.h"
 #include "plan/plan.h"
+#include "standby/standby_settings.h"
 
 /* For a plan: the files that -R writes, up to a NULL. */
 const char *const *standby_written_files(const Version *version);
@@ -18,22 +19,16 @@ const char *const *standby_written_files(const Version *version);
 const char *standby_unwanted_file(const Version *version);
 
 /*
- * Stage standby.signal and postgresql.auto.conf with primary_conninfo, or recovery.conf (10, 11).
- * The plan says whether the file is the source's, or the target's that is kept.
+ * Stage standby.signal and postgresql.auto.conf with the settings, or recovery.conf (10, 11). The
+ * plan says whether the file is the source's, or the target's that is kept.
  */
-MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const char *target_directory,
-                                    Source *source, const Version *version, const char *conninfo,
-                                    Error *error);
-
-/* primary_conninfo as the functions before and after this one write it, appended to text. */
-MUST_CHECK bool standby_conninfo(Source *source, const Version *version, const char *conninfo,
-                                 Buffer *text, Error *error);
+MUST_CHECK bool standby_files_stage(Stage *stage, const Plan *plan, const Clusters *clusters,
+                                    const StandbySettings *settings, Error *error);
 
 /* The same, written into a target that needed no rewind: settings first, each file whole by rename.
  * keep may be NULL.
  */
-MUST_CHECK bool standby_files_write(const char *target_directory, Source *source,
-                                    const Version *version, const char *conninfo, const Keep *keep,
-                                    Error *error);
+MUST_CHECK bool standby_files_write(const Clusters *clusters, const StandbySettings *settings,
+                                    const Keep *keep, Error *error);
 
 #endif

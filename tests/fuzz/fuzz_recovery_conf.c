@@ -6,6 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Options of a connection string are read again as they are written. */
+static void read_conninfo(const char *conninfo)
+{
+    Buffer keyword = {0}, value = {0}, written = {0}, again = {0};
+    const char *position;
+
+    while (conninfo_next(&conninfo, &keyword, &value))
+    {
+        buffer_clear(&written);
+        conninfo_append(&written, buffer_string(&keyword), buffer_string(&value));
+        position = buffer_string(&written);
+        if (!conninfo_next(&position, &keyword, &again) || *position != '\0' ||
+            strcmp(buffer_string(&value), buffer_string(&again)) != 0)
+            __builtin_trap();
+    }
+    buffer_free(&keyword);
+    buffer_free(&value);
+    buffer_free(&written);
+    buffer_free(&again);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
 static void write_and_read(const char *string)
@@ -58,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     (void) !restore_command_expand(string, "F", "P", "R", &text, &error);
     write_and_read(string);
     read_all(bytes, size);
+    read_conninfo(string);
     buffer_free(&value);
     buffer_free(&text);
     free(string);

@@ -29,6 +29,36 @@ static void connection_strings_are_quoted_twice(void **state)
     buffer_free(&value);
 }
 
+/* Each pair as "keyword|value;", and what could not be read. */
+static void check_conninfo(const char *text, const char *expected)
+{
+    Buffer keyword = {0}, value = {0}, all = {0};
+
+    while (conninfo_next(&text, &keyword, &value))
+        buffer_printf(&all, "%s|%s;", buffer_string(&keyword), buffer_string(&value));
+    buffer_append_string(&all, text);
+    assert_string_equal(buffer_string(&all), expected);
+    buffer_free(&keyword);
+    buffer_free(&value);
+    buffer_free(&all);
+}
+
+static void connection_strings_are_read(void **state)
+{
+    (void) state;
+    check_conninfo("", "");
+    check_conninfo("  ", "");
+    check_conninfo("host=a port = 5432\n user= b ", "host|a;port|5432;user|b;");
+    check_conninfo("password='it\\'s \\\\x' host='/run/pg' options=''",
+                   "password|it's \\x;host|/run/pg;options|;");
+    check_conninfo("password=a\\ b'c new_option=1", "password|a b'c;new_option|1;");
+    check_conninfo("host= ", "host|;");
+    check_conninfo("a=1 host", "a|1;host");
+    check_conninfo("a=1 =b", "a|1;=b");
+    check_conninfo("a=1 password='x\\'", "a|1;password='x\\'");
+    check_conninfo("postgresql://a/b", "postgresql://a/b");
+}
+
 static void recovery_conf_of_10_and_11(void **state)
 {
     Buffer text = {0};
@@ -133,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connection_strings_are_quoted_twice),
+        cmocka_unit_test(connection_strings_are_read),
         cmocka_unit_test(recovery_conf_of_10_and_11),
         cmocka_unit_test(settings_are_found),
         cmocka_unit_test(settings_are_replaced),

@@ -245,6 +245,33 @@ static void test_explicit_dbname(void **state)
     arena_destroy(arena);
 }
 
+static bool append_option(void *context, const char *keyword, const char *value, Error *ignored)
+{
+    (void) ignored;
+    buffer_printf(context, "%s|%s;", keyword, value);
+    return true;
+}
+
+/* What the string sets, and nothing of the environment. */
+static void test_options_of_a_string(void **state)
+{
+    Buffer text = {0};
+
+    (void) state;
+    setenv("PGSSLMODE", "require", 1);
+    assert_true(connection_string_options("host=a sslmode=prefer", append_option, &text, &error));
+    assert_string_equal(buffer_string(&text), "host|a;sslmode|prefer;");
+    buffer_clear(&text);
+    assert_true(connection_string_options("postgresql://u@h/d", append_option, &text, &error));
+    assert_string_equal(buffer_string(&text), "user|u;dbname|d;host|h;");
+    unsetenv("PGSSLMODE");
+    assert_false(connection_string_options("no_option=1", append_option, &text, &error));
+    assert_string_equal(error.message, "invalid connection option \"no_option\"");
+    buffer_free(&text);
+    assert_true(connection_knows_option("application_name"));
+    assert_false(connection_knows_option("no_option"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_a_server_that_says_nothing_when_connecting),
         cmocka_unit_test(test_a_server_that_says_nothing_to_a_query),
         cmocka_unit_test(test_explicit_dbname),
+        cmocka_unit_test(test_options_of_a_string),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

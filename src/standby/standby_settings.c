@@ -1,0 +1,342 @@
+#include "standby/standby_settings.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/recovery_conf.h"
+#include "format/settings.h"
+#include "io/connection.h"
+#include "io/file.h"
+#include "io/place.h"
+#include "standby/configuration.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define OPTIONS_MAX 100 /* libpq has half as many */
+
+/* Options of one connection string, in its order. */
+typedef struct OptionList
+{
+    Arena *arena;
+    const char *keywords[OPTIONS_MAX];
+    const char *values[OPTIONS_MAX];
+    size_t count;
+} OptionList;
+
+/* What primary_conninfo is made from, and what it becomes. */
+typedef struct Conninfos
+{
+    OptionList string;     /* what the source's string sets itself */
+    OptionList connection; /* what the connection to the source has, from wherever */
+    OptionList former;
+    bool password_used;     /* for the connection */
+    bool former_is_sources; /* the source has the very same one: that is where it came from */
+    OptionList result;
+} Conninfos;
+
+static bool add_option(void *context, const char *keyword, const char *value, Error *error)
+{
+    OptionList *list = context;
+
+    (void) error;
+    if (list->count == OPTIONS_MAX)
+        return true;
+    list->keywords[list->count] = arena_strdup(list->arena, keyword);
+    list->values[list->count] = arena_strdup(list->arena, value);
+    list->count++;
+    return true;
+}
+
+/* NULL: it is not among them. The last one counts, as for libpq. */
+static const char *option_value(const OptionList *list, const char *keyword)
+{
+    for (size_t i = list->count; i > 0; i--)
+        if (strcmp(list->keywords[i - 1], keyword) == 0)
+            return list->values[i - 1];
+    return NULL;
+}
+
+static bool is_among(const char *keyword, const char *const *keywords)
+{
+    for (; *keywords != NULL; keywords++)
+        if (strcmp(keyword, *keywords) == 0)
+            return true;
+    return false;
+}
+
+static bool same_text(const char *one, const char *other)
+{
+    return one != NULL && other != NULL && strcmp(one, other) == 0;
+}
+
+/* ---- the target's former primary_conninfo ---- */
+
+static bool is_uri(const char *conninfo)
+{
+    return strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0;
+}
+
+/* Options that our libpq does not know, but the server's does, are read as well; not from a URI. */
+static void parse_former(const char *conninfo, OptionList *former)
+{
+    const char *position = conninfo;
+    Buffer keyword = {0}, value = {0};
+    bool readable;
+
+    if (is_uri(conninfo))
+        readable = connection_string_options(conninfo, add_option, former, NULL);
+    else
+    {
+        while (conninfo_next(&position, &keyword, &value))
+            (void) add_option(former, buffer_string(&keyword), buffer_string(&value), NULL);
+        readable = *position == '\0';
+    }
+    if (!readable)
+    {
+        log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
+        former->count = 0;
+    }
+    buffer_free(&keyword);
+    buffer_free(&value);
+}
+
+/* Up to 11 recovery.conf has it, which is recovery.done after a promotion. NULL: it has none. */
+static const char *find_former(const Options *options, const Clusters *clusters, Arena *arena)
+{
+    const Configuration configuration = {clusters->target.directory, options->config_file, arena};
+    const SettingsReader reader = configuration_reader(&configuration);
+    const bool in_file = clusters->shape.version->recovery_settings == RECOVERY_CONF;
+    Settings settings = {.arena = arena};
+    const char *value;
+
+    if (!in_file)
+        settings = configuration_read(&configuration, &reader);
+    else
+    {
+        settings_read(&settings, &reader, "recovery.done");
+        settings_read(&settings, &reader, "recovery.conf");
+    }
+    value = settings_value(&settings, "primary_conninfo");
+    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
+}
+
+/* Did a rewind without -R, or a copy, bring the source's own to the target? *equal; a file that
+ * cannot be read says nothing. Fails only if the source is lost. */
+static bool compare_with_sources(const Clusters *clusters, const char *former, bool *equal,
+                                 Error *error)
+{
+    const char *path = clusters->shape.version->recovery_settings == RECOVERY_CONF
+                           ? "recovery.done"
+                           : "postgresql.auto.conf";
+    Source *source = clusters->source;
+    Buffer text = {0}, value = {0};
+    bool found = false;
+    Error problem;
+    const bool readable = source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, &text,
+                                                        &found, &problem);
+
+    *equal = readable && found &&
+             setting_find((const char *) text.bytes, text.size, "primary_conninfo", &value) &&
+             same_text(buffer_string(&value), former);
+    buffer_free(&text);
+    buffer_free(&value);
+    if (!readable && (problem.kind == ERROR_RETRY || stop_requested()))
+        return error_copy(error, &problem);
+    return true;
+}
+
+/* ---- what is kept of it ---- */
+
+/* Which server, as which role: the connection says that. And what a standby's server sets. */
+static const char *const never_kept[] = {"host",
+                                         "hostaddr",
+                                         "port",
+                                         "user",
+                                         "service",
+                                         "servicefile",
+                                         "target_session_attrs",
+                                         "load_balance_hosts",
+                                         "replication",
+                                         "fallback_application_name",
+                                         NULL};
+
+/* A certificate and its key belong together. */
+static const char *const client_certificate[] = {"sslcert", "sslkey", "sslpassword", "sslcertmode",
+                                                 NULL};
+
+static bool string_sets_one(const Conninfos *conninfos, const char *const *keywords)
+{
+    for (; *keywords != NULL; keywords++)
+        if (option_value(&conninfos->string, *keywords) != NULL)
+            return true;
+    return false;
+}
+
+/* A service that the string names sets what the connection has. */
+static bool string_sets(const Conninfos *conninfos, const char *keyword)
+{
+    if (is_among(keyword, client_certificate))
+        return string_sets_one(conninfos, client_certificate);
+    return option_value(&conninfos->string, keyword) != NULL ||
+           (option_value(&conninfos->string, "service") != NULL &&
+            option_value(&conninfos->connection, keyword) != NULL);
+}
+
+static bool is_kept(const Conninfos *conninfos, const char *keyword)
+{
+    if (option_value(&conninfos->former, keyword) == NULL || is_among(keyword, never_kept))
+        return false;
+    if (strcmp(keyword, "dbname") == 0)
+        return option_value(&conninfos->connection, "dbname") == NULL;
+    if (string_sets(conninfos, keyword))
+        return false;
+    if (strcmp(keyword, "password") == 0)
+        return same_text(option_value(&conninfos->former, "user"),
+                         option_value(&conninfos->connection, "user"));
+    return !conninfos->former_is_sources || strcmp(keyword, "application_name") != 0;
+}
+
+/* In the connection's order, then in the former one's: another run with -R gives the same text. */
+static void merge(Conninfos *conninfos)
+{
+    const OptionList *connection = &conninfos->connection, *former = &conninfos->former;
+    OptionList *result = &conninfos->result;
+
+    for (size_t i = 0; i < connection->count; i++)
+    {
+        const char *keyword = connection->keywords[i];
+        const char *value = connection->values[i];
+
+        if (is_kept(conninfos, keyword))
+            value = option_value(former, keyword);
+        else if (strcmp(keyword, "password") == 0)
+            value = option_value(&conninfos->string, keyword);
+        if (value != NULL)
+            (void) add_option(result, keyword, value, NULL);
+    }
+    for (size_t i = 0; i < former->count; i++)
+        if (option_value(result, former->keywords[i]) == NULL &&
+            is_kept(conninfos, former->keywords[i]))
+            (void) add_option(result, former->keywords[i],
+                              option_value(former, former->keywords[i]), NULL);
+}
+
+static void list_differences(const Conninfos *conninfos, Arena *arena, StandbySettings *settings)
+{
+    static const char *const of_no_interest[] = {"replication", "fallback_application_name", NULL};
+    const OptionList *former = &conninfos->former;
+
+    settings->kept = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->kept));
+    settings->changed = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->changed));
+    for (size_t i = 0; i < former->count; i++)
+    {
+        const char *keyword = former->keywords[i];
+        const char *value = option_value(former, keyword);
+
+        if (former->values[i] != value || is_among(keyword, of_no_interest))
+            continue;
+        if (!same_text(option_value(&conninfos->result, keyword), value))
+            settings->changed[settings->changed_count++] = keyword;
+        else if (!same_text(option_value(&conninfos->connection, keyword), value))
+            settings->kept[settings->kept_count++] = keyword;
+    }
+}
+
+/* ---- files ---- */
+
+bool option_names_file(const char *keyword)
+{
+    static const char *const keywords[] = {"passfile",  "sslcert",     "sslkey", "sslcrl",
+                                           "sslcrldir", "sslrootcert", NULL};
+
+    return is_among(keyword, keywords);
+}
+
+/* Only what is there: what the target lacks may come from the source. */
+static void list_files(const OptionList *result, const char *directory, Arena *arena,
+                       StandbySettings *settings)
+{
+    settings->files = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->files));
+    for (size_t i = 0; i < result->count; i++)
+    {
+        const char *path = result->values[i];
+        char full[PATH_SIZE];
+        struct stat status;
+        bool found;
+
+        if (!option_names_file(result->keywords[i]))
+            continue;
+        if (path[0] == '/')
+            path = place_below(path, directory);
+        if (path != NULL)
+            path = settings_path(arena, "", path);
+        if (path != NULL && path_join(full, sizeof(full), directory, path, NULL) &&
+            file_lstat(full, &status, &found, NULL) && found)
+            settings->files[settings->file_count++] = path;
+    }
+}
+
+/* ---- passwords ---- */
+
+static void warn_about_password(const Conninfos *conninfos)
+{
+    if (option_value(&conninfos->string, "password") != NULL)
+    {
+        log_warning("the password of the connection string is written into primary_conninfo");
+        log_hint("Put it into the password file of the user that runs the server instead, and "
+                 "leave it out of --source-server.");
+    }
+    else if (conninfos->password_used && option_value(&conninfos->connection, "password") != NULL &&
+             option_value(&conninfos->result, "password") == NULL)
+    {
+        log_warning("the password in PGPASSWORD is not written into primary_conninfo");
+        log_hint("Put it into the password file (~/.pgpass) of the user that runs the server: the "
+                 "standby needs it there.");
+    }
+}
+
+/* ---- all of it ---- */
+
+static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
+                           Conninfos *conninfos, Error *error)
+{
+    const char *dbname = connection_explicit_dbname(options->source_server, arena);
+    const char *former = find_former(options, clusters, arena);
+    struct Connection *connection = source_connection(clusters->source);
+
+    if (connection == NULL)
+        return error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    conninfos->string.arena = conninfos->connection.arena = arena;
+    conninfos->former.arena = conninfos->result.arena = arena;
+    if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
+        !connection_options(connection, add_option, &conninfos->connection, error))
+        return false;
+    conninfos->password_used = connection_used_password(connection);
+    if (clusters->shape.version->conninfo_dbname && dbname != NULL)
+        (void) add_option(&conninfos->connection, "dbname", dbname, NULL);
+    if (former == NULL)
+        return true;
+    parse_former(former, &conninfos->former);
+    return compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
+}
+
+bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
+                           StandbySettings *settings, Error *error)
+{
+    Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
+    Buffer text = {0};
+
+    *settings = (StandbySettings){.slot = options->slot, .slot_is_made = options->create_slot};
+    if (!read_conninfos(options, clusters, arena, conninfos, error))
+        return false;
+    merge(conninfos);
+    list_differences(conninfos, arena, settings);
+    list_files(&conninfos->result, clusters->target.directory, arena, settings);
+    warn_about_password(conninfos);
+    for (size_t i = 0; i < conninfos->result.count; i++)
+        conninfo_append(&text, conninfos->result.keywords[i], conninfos->result.values[i]);
+    settings->conninfo = arena_strdup(arena, buffer_string(&text));
+    buffer_free(&text);
+    return true;
+}

@@ -1,0 +1,52 @@
+/*
+ * What -R sets: primary_conninfo, out of the connection to the source and the target's former one,
+ * and primary_slot_name. Reading only.
+ */
+#ifndef STANDBY_STANDBY_SETTINGS_H
+#define STANDBY_STANDBY_SETTINGS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/clusters.h"
+#include "options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STREAMING_REMEDIES_MAX 2
+
+typedef struct StandbySettings
+{
+    const char *conninfo;
+    const char *slot;  /* --slot, or NULL: primary_slot_name is left as it is */
+    bool slot_is_made; /* by --create-slot, unless there is one already */
+    const char **kept; /* options that the former primary_conninfo had and the source's string
+                          does not set, and that would differ without it */
+    size_t kept_count;
+    const char **changed; /* options of the former one that have another value now, or none */
+    size_t changed_count;
+    const char **files; /* of the target that conninfo names, relative: certificates and the like;
+                           the rewind must not remove them */
+    size_t file_count;
+    const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
+                                                     sentences, see streaming_check */
+    size_t remedy_count;
+} StandbySettings;
+
+/*
+ * Make them; before the rewind replaces the target's configuration. Strings and lists are in the
+ * arena. A password that is written, or one that is not, gives a warning.
+ *
+ * primary_conninfo has what the source's string sets, and of the rest what the former one had:
+ * all that tells who this standby is and how its connection is made (application_name, sslmode,
+ * certificates ...). Where the source is, and the role, come from the connection alone. A password
+ * is written only if the string sets it, or if the former one had it for the same role: roles are
+ * the same in both clusters.
+ */
+MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
+                                      Arena *arena, StandbySettings *settings, Error *error);
+
+/* Does this option of a connection string name a file, or a directory? */
+bool option_names_file(const char *keyword);
+
+#endif

@@ -1,0 +1,315 @@
+#include "standby/streaming.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/recovery_conf.h"
+#include "io/connection.h"
+
+#include <string.h>
+
+#define CONNECT_SECONDS 10
+#define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
+#define POLL_MILLISECONDS 100
+
+/* What was found in the way. The option -R alone has never needed more than a warning. */
+static void complain(const Options *options, const Error *problem, Problems *problems)
+{
+    const bool must_stream = options->slot != NULL || options->rejoin;
+
+    if (must_stream && problem->kind != ERROR_RETRY)
+    {
+        problems_add(problems, problem);
+        return;
+    }
+    log_warning("%s", problem->message);
+    if (error_detail_text(problem)[0] != '\0')
+        log_detail("%s", error_detail_text(problem));
+    if (error_hint_text(problem)[0] != '\0')
+        log_hint("%s", error_hint_text(problem));
+}
+
+static void add_remedy(StandbySettings *settings, Arena *arena, const char *remedy)
+{
+    if (settings->remedy_count < STREAMING_REMEDIES_MAX)
+        settings->remedies[settings->remedy_count++] = arena_strdup(arena, remedy);
+}
+
+/* ---- the role, the connection ---- */
+
+static void check_role(const Options *options, const SourceRole *role, StandbySettings *settings,
+                       Problems *problems, Arena *arena)
+{
+    Error problem;
+
+    if (role->may_replicate)
+        return;
+    error_set(&problem, ERROR_FAILED, "role %s may not replicate from the source server",
+              role->name);
+    error_hint(&problem,
+               "So that the standby can stream, run on the source: ALTER ROLE %s "
+               "REPLICATION;",
+               role->name);
+    complain(options, &problem, problems);
+    add_remedy(settings, arena, error_hint_text(&problem));
+}
+
+/* A file by a relative path: the server looks for it in its data directory, we would not. */
+static bool names_relative_file(const char *keyword, const char *value)
+{
+    return option_names_file(keyword) && value[0] != '\0' && value[0] != '/' &&
+           strcmp(value, "system") != 0; /* sslrootcert */
+}
+
+/* What can be tried of primary_conninfo: what our libpq knows. False: it cannot be tried. */
+static bool make_tried(const char *conninfo, Buffer *tried)
+{
+    Buffer keyword = {0}, value = {0};
+    bool possible = true;
+
+    while (conninfo_next(&conninfo, &keyword, &value))
+    {
+        if (connection_knows_option(buffer_string(&keyword)))
+            conninfo_append(tried, buffer_string(&keyword), buffer_string(&value));
+        possible = possible && !names_relative_file(buffer_string(&keyword), buffer_string(&value));
+    }
+    buffer_free(&keyword);
+    buffer_free(&value);
+    return possible;
+}
+
+/* The line of pg_hba.conf that lets a standby with this role and address in. */
+static void hint_hba_line(const SourceRole *role, Error *error)
+{
+    const char *type = role->address == NULL ? "local" : role->ssl ? "hostssl" : "host";
+
+    error_hint(error,
+               "So that the standby can stream, add a line to pg_hba.conf of the source and "
+               "reload it (SELECT pg_reload_conf();): %s replication %s %s%s",
+               type, role->name, role->address != NULL ? role->address : "",
+               role->address != NULL ? " scram-sha-256" : "peer");
+}
+
+/* Try what the standby will do. The kind of the error says what it is worth. */
+static bool try_connection(const SourceRole *role, const char *conninfo, uint64_t expected,
+                           Error *error)
+{
+    uint64_t system_identifier;
+    Error reason;
+
+    if (!connection_try_replication(conninfo, CONNECT_SECONDS, &system_identifier, &reason))
+    {
+        const ErrorKind kind = reason.kind;
+
+        error_set(error, kind, "the source does not accept a replication connection: %s",
+                  reason.message);
+        error_detail(error, "It was tried with the primary_conninfo that the standby gets.");
+        if (strstr(reason.message, "pg_hba.conf") != NULL)
+            hint_hba_line(role, error);
+        return false;
+    }
+    if (system_identifier == expected)
+        return true;
+    error_set(error, ERROR_FAILED, "a replication connection leads to a different system");
+    return error_hint(error, "So that the standby can stream, name the source server itself in "
+                             "--source-server, not a pooler or proxy.");
+}
+
+/* Where the role may not replicate, only pg_hba.conf can refuse it for another reason. */
+static bool check_connection(const Options *options, const SourceRole *role,
+                             uint64_t system_identifier, StandbySettings *settings,
+                             Problems *problems, Arena *arena, Error *error)
+{
+    Buffer tried = {0};
+    Error problem;
+    const bool possible = make_tried(settings->conninfo, &tried);
+    const bool accepted =
+        !possible || try_connection(role, buffer_string(&tried), system_identifier, &problem);
+
+    buffer_free(&tried);
+    if (!stop_check(error))
+        return false;
+    if (accepted || (!role->may_replicate && error_hint_text(&problem)[0] == '\0'))
+        return true;
+    complain(options, &problem, problems);
+    if (error_hint_text(&problem)[0] != '\0')
+        add_remedy(settings, arena, error_hint_text(&problem));
+    return true;
+}
+
+/* ---- the slot ---- */
+
+/* May the standby use it, or where there is none, can it be made? */
+static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
+{
+    const char *name = options->slot;
+
+    if (!slot->exists && slot->none_free && options->create_slot)
+    {
+        error_set(error, ERROR_FAILED, "all replication slots of the source are in use");
+        return error_hint(error, "Drop one that no server uses, or raise max_replication_slots.");
+    }
+    if (!slot->exists)
+        return true;
+    if (!slot->physical)
+    {
+        error_set(error, ERROR_FAILED, "replication slot \"%s\" of the source is a logical one",
+                  name);
+        return error_hint(error, "Choose another name.");
+    }
+    if (slot->active)
+    {
+        error_set(error, ERROR_FAILED, "replication slot \"%s\" of the source is in use", name);
+        return error_hint(error, "Another standby streams with it: choose another name. Or the "
+                                 "source has not noticed yet that its standby is gone: that takes "
+                                 "at most wal_sender_timeout.");
+    }
+    if (slot->lost)
+    {
+        error_set(error, ERROR_FAILED,
+                  "replication slot \"%s\" of the source no longer keeps the WAL that it reserved",
+                  name);
+        return error_hint(error,
+                          "Drop it on the source, so that it can be made again: SELECT "
+                          "pg_drop_replication_slot('%s');",
+                          name);
+    }
+    return true;
+}
+
+static bool wait_for_release(Source *source, const char *name, SourceSlot *slot, Error *error)
+{
+    const double deadline = clock_seconds() + RELEASE_SECONDS;
+
+    for (;;)
+    {
+        if (!source_server_slot(source, name, slot, error))
+            return false;
+        if (!slot->active || clock_seconds() > deadline)
+            return true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
+                     Problems *problems, Arena *arena, Error *error)
+{
+    const uint64_t system_identifier = clusters->target.control.system_identifier;
+    SourceSlot slot;
+    SourceRole role;
+    Error problem;
+
+    if (!source_server_role(clusters->source, arena, &role, error))
+        return false;
+    check_role(options, &role, settings, problems, arena);
+    if (!check_connection(options, &role, system_identifier, settings, problems, arena, error))
+        return false;
+    if (options->slot == NULL)
+        return true;
+    if (!wait_for_release(clusters->source, options->slot, &slot, error))
+        return false;
+    if (!check_slot(options, &slot, &problem))
+        problems_add(problems, &problem);
+    return true;
+}
+
+/* Does a slot that was found keep the WAL that the standby needs? */
+static void warn_of_wal_not_kept(const Options *options, const Clusters *clusters,
+                                 const SourceSlot *slot, Lsn needed_from)
+{
+    const WalShape *shape = &clusters->shape;
+    char from[LSN_TEXT_SIZE], reserved[LSN_TEXT_SIZE];
+
+    if (slot->restart == LSN_INVALID)
+    {
+        log_warning("replication slot \"%s\" of the source reserves no WAL yet", options->slot);
+        log_detail("It does so when the standby has streamed with it for the first time.");
+    }
+    else if (needed_from != LSN_INVALID &&
+             wal_segment_of(shape, slot->restart) > wal_segment_of(shape, needed_from))
+    {
+        log_warning("replication slot \"%s\" of the source keeps WAL from %s on, and the standby "
+                    "needs it from %s on",
+                    options->slot, lsn_text(shape->version, slot->restart, reserved),
+                    lsn_text(shape->version, needed_from, from));
+        log_detail("Start the standby before the source removes that WAL at a checkpoint.");
+    }
+}
+
+/* The server was asked to make it, and the answer did not come. */
+static void warn_of_slot_unknown(const Options *options, bool made, const Error *error)
+{
+    if (made || (error->kind != ERROR_RETRY && !stop_requested()))
+        return;
+    log_warning("replication slot \"%s\" may have been made on the source", options->slot);
+    log_hint("Then it keeps WAL there indefinitely. Run the same command again, which uses it, or "
+             "drop it on the source: SELECT pg_drop_replication_slot('%s');",
+             options->slot);
+}
+
+bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn needed_from,
+                         bool *made, Error *error)
+{
+    Source *source = clusters->source;
+    char lsn[LSN_TEXT_SIZE];
+    SourceSlot slot;
+
+    *made = false;
+    if (!options->create_slot)
+        return true;
+    if (options->dry_run)
+    {
+        if (!source_server_slot(source, options->slot, &slot, error))
+            return false;
+        if (!slot.exists)
+            log_info("replication slot \"%s\" would be made on the source", options->slot);
+        return true;
+    }
+    if (!source_server_slot_make(source, options->slot, made, &slot, error))
+    {
+        warn_of_slot_unknown(options, *made, error);
+        return false;
+    }
+    if (!*made && !check_slot(options, &slot, error))
+        return false;
+    if (*made)
+        log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
+                 options->slot, lsn_text(clusters->shape.version, slot.restart, lsn));
+    else
+        log_info("replication slot \"%s\" of the source is there already", options->slot);
+    warn_of_wal_not_kept(options, clusters, &slot, needed_from);
+    return true;
+}
+
+void streaming_check_slot_again(const Options *options, const Clusters *clusters)
+{
+    SourceSlot slot;
+    Error problem;
+
+    if (options->slot == NULL ||
+        !source_server_slot(clusters->source, options->slot, &slot, NULL) ||
+        check_slot(options, &slot, &problem))
+        return;
+    log_warning("%s", problem.message);
+    log_hint("%s", error_hint_text(&problem));
+}
+
+void streaming_drop_slot(const Options *options, const Clusters *clusters)
+{
+    Error error = {0};
+
+    signals_hold_off();
+    if (source_server_slot_drop(clusters->source, options->slot, &error))
+    {
+        log_info("dropped replication slot \"%s\", which this run has made on the source",
+                 options->slot);
+        return;
+    }
+    log_warning("could not drop replication slot \"%s\", which this run has made on the source: %s",
+                options->slot, error.message);
+    log_hint("It keeps WAL there indefinitely. Run the same command again, which uses it, or drop "
+             "it on the source: SELECT pg_drop_replication_slot('%s');",
+             options->slot);
+}

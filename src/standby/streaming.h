@@ -1,0 +1,43 @@
+/*
+ * Can the standby that -R makes stream from the source? Its role, its replication connection, its
+ * slot.
+ */
+#ifndef STANDBY_STREAMING_H
+#define STANDBY_STREAMING_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/problems.h"
+#include "cluster/clusters.h"
+#include "options.h"
+#include "standby/standby_settings.h"
+
+#include <stdbool.h>
+
+/*
+ * Look at the role and try the connection; with --create-slot look at the slot too. What stands in
+ * the way is a warning, with its remedy in settings->remedies, and with --slot or --rejoin, which
+ * ask for a standby that streams, a problem. Fails only when the source cannot be asked.
+ */
+MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters,
+                                StandbySettings *settings, Problems *problems, Arena *arena,
+                                Error *error);
+
+/*
+ * --create-slot: make the slot, or use the one that is there. *made says whether it was made, also
+ * when this fails. A slot that was found and reserves less WAL than from needed_from on gives a
+ * warning; LSN_INVALID: any does. Nothing without --create-slot; a dry run only says what it would
+ * do.
+ */
+MUST_CHECK bool streaming_make_slot(const Options *options, const Clusters *clusters,
+                                    Lsn needed_from, bool *made, Error *error);
+
+/* Before the commit: a slot that has lost its WAL in the meantime (max_slot_wal_keep_size) is a
+ * warning. */
+void streaming_check_slot_again(const Options *options, const Clusters *clusters);
+
+/* Drop the slot that this run has made, since the run has failed; what hinders that is a warning.
+ * Stops are held off. */
+void streaming_drop_slot(const Options *options, const Clusters *clusters);
+
+#endif
