@@ -446,6 +446,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         return true;
     case OPTION_REJOIN:
         options->rejoin = true;
+        options->write_recovery_conf = true;
         return true;
     case OPTION_REJOIN_TIMEOUT:
         return parse_number("--rejoin-timeout", value, 0, TIMEOUT_MAX_SECONDS,
@@ -669,6 +670,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->target == NULL)
         return error_set(error, ERROR_USAGE,
                          "no target data directory specified (--target-pgdata)"); /* contract */
+    if (options->rejoin && options->source_server == NULL)
+        return error_set(error, ERROR_USAGE,
+                         "--rejoin can only be used with a source server (--source-server)");
     if (options->write_recovery_conf && options->source_server == NULL)
         return error_set(error, ERROR_USAGE,
                          "no source server information (--source-server) specified for "
@@ -678,6 +682,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
     if (options->checkpoint && options->source_server == NULL)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");
+    if (!options->rejoin && (options->start_command != NULL || options->stop_command != NULL))
+        return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
+                         options->start_command != NULL ? "--start-command" : "--stop-command");
     if (options->slot != NULL && !options->write_recovery_conf && !options->rejoin)
         return error_set(error, ERROR_USAGE,
                          "--slot can only be used with --write-recovery-conf or --rejoin");

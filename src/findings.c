@@ -161,6 +161,7 @@ static void report_staged(const Options *options, const Findings *findings, Repo
 void report_make(const Options *options, const Findings *findings, Arena *arena, Report *report)
 {
     *report = (Report){.arena = arena, .dry_run = options->dry_run, .compare = options->compare};
+    report->will_be_started = options->rejoin;
     report->resumed = findings->opened.resumed || findings->opened.pending;
     report_clusters(findings, arena, report);
     report_divergence(options, findings, report);

@@ -2,6 +2,7 @@
  * One run, its exit status and its last line, and the report about it. The only file that exits.
  */
 #include "command_line.h"
+#include "rejoin.h"
 #include "report_file.h"
 #include "rewind.h"
 
@@ -142,17 +143,20 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     Report report = {0};
     Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
-    bool succeeded;
+    bool succeeded, said;
     int status;
 
     file_set_sync(!command->no_sync);
-    succeeded = rewind_run(&command->options, &report, &outcome, &error);
+    succeeded = command->options.rejoin ? rejoin_run(&command->options, &report, &outcome, &error)
+                                        : rewind_run(&command->options, &report, &outcome, &error);
     status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        say_what_next(status, outcome, &error, &report);
+        said = report.rejoin != NULL && rejoin_say_what_next(&report, outcome);
+        if (!said || status == STATUS_IMPOSSIBLE)
+            say_what_next(status, outcome, &error, &report);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;

@@ -114,6 +114,16 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
         "$program: option '--dry-run' doesn't allow an argument\n$try", '--dry-run=yes');
     refused('-? not in the first place', "$program: invalid option -- '?'\n$try", '-n', '-?');
     refused('a check with a value', "$program: option '--check' doesn't allow an argument\n$try", '--check=now');
+    refused('a rejoin to a directory',
+        "pg_rewind: error: --rejoin can only be used with a source server (--source-server)\n$try", @complete, '--rejoin');
+    refused('a start command without rejoin', "pg_rewind: error: --start-command can only be used with --rejoin\n$try", @complete, '--start-command=x');
+    refused('a stop command without rejoin', "pg_rewind: error: --stop-command can only be used with --rejoin\n$try", @complete, '--stop-command=x');
+    refused('an empty start command', qq(pg_rewind: error: invalid value "" for option --start-command\n), '--start-command=');
+    refused('an empty stop command', qq(pg_rewind: error: invalid value "" for option --stop-command\n), '--stop-command=');
+    refused('a timeout that is no number', qq(pg_rewind: error: invalid value "soon" for option --rejoin-timeout\n), '--rejoin-timeout=soon');
+    refused('a timeout that is too long', "pg_rewind: error: --rejoin-timeout must be in range 0..86400\n", '--rejoin-timeout=86401');
+    refused('a rejoin with a value', "$program: option '--rejoin' doesn't allow an argument\n$try", '--rejoin=now');
+    refused('no start command', "$program: option '--start-command' requires an argument\n$try", '--start-command');
     refused('a slot without a standby', "pg_rewind: error: --slot can only be used with --write-recovery-conf or --rejoin\n$try",
         '-D', $nowhere, '--source-server=x', '--slot=a');
     refused('a slot to be made without a name', "pg_rewind: error: --create-slot can only be used with --slot\n$try",
@@ -189,6 +199,7 @@ subtest 'forms' => sub {
         "--config-file=$nowhere/postgresql.conf");
     accepts("report transactions: $_", @complete, "--report-transactions=$_") for qw(none summary all);
     accepts("rate: $_", @complete, '--max-rate', $_) for qw(32 1048576k 1024M 0.5M), ' 100 k ', '1e3';
+    accepts('a rejoin', '-D', $nowhere, '--source-server=x', qw(--rejoin --rejoin-timeout=0 --start-command=a --stop-command=b));
     accepts('a slot', '-D', $nowhere, '--source-server=x', '-R', '--create-slot', '--slot', $_) for 'a_1', 'a' x 63;
     accepts('a checkpoint of a server', '-D', $nowhere, '--source-server=x', '--checkpoint');
     accepts("progress: $_", @complete, $_) for qw(--progress --progress=text --progress=json --prog=json);

@@ -93,7 +93,7 @@ my %guides = (
         my ($source, $target) = pair($version);
         runs($name, $target, OLD => $target->data, OLD_SERVER => $target->conninfo, NEW => $source->conninfo, NEW_DIRECTORY => $source->data,
             REPORT => $target->dir . '/report');
-        has_rows_of($source, $target);
+        has_rows_of($target, $source);
     },
     'look-before-you-rewind.md' => sub {
         my ($name, $version) = @_;

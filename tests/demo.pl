@@ -75,4 +75,16 @@ $alice->wait_for_replay_of($bob);
 my ($of_bob, $of_alice) = (tables($bob), tables($alice));
 show("bob\n$of_bob\nalice\n$of_alice");
 print $of_bob eq $of_alice ? "\nEqual. The 50 payments that only alice had are gone: they were never bob's.\n" : "\nNOT equal.\n";
+exit 1 if $of_bob ne $of_alice;
+
+say_step('All of that in one command: alice is promoted while bob still runs, and bob must follow her.');
+$alice->promote;
+$alice->sql("INSERT INTO payment (account, amount, taken_by) SELECT i, 40, 'alice again' FROM generate_series(1, 100) i");
+$bob->sql("INSERT INTO payment (account, amount, taken_by) VALUES (8, 6, 'bob alone')");
+say_step('pg_rewind --rejoin -D bob/data --source-server="host=alice ..."');
+$result = run([ $ENV{PG_REWIND}, '--rejoin', '-B', $bob->bindir, '-D', $bob->data, '--source-server', $alice->conninfo . ' application_name=bob' ]);
+show($result->{stderr} =~ s/\Q$bob->{dir}\E/bob/gr =~ s/\Q$bob->{bindir}\E\///gr);
+exit 1 if $result->{status} != 0;
+($of_bob, $of_alice) = (tables($bob), tables($alice));
+print $of_bob eq $of_alice ? "\nEqual again.\n" : "\nNOT equal.\n";
 exit($of_bob eq $of_alice ? 0 : 1);

@@ -59,6 +59,7 @@ static const struct
     [PROGRESS_CHECK_WAL] = {"check WAL", "scanned"},
     [PROGRESS_SYNC] = {"sync", ""},
     [PROGRESS_APPLY] = {"apply", "applied"},
+    [PROGRESS_REPLAY] = {"replay", "replayed"},
 };
 
 static struct

@@ -62,7 +62,8 @@ typedef enum ProgressPhase
     PROGRESS_FETCH,
     PROGRESS_CHECK_WAL, /* that was staged */
     PROGRESS_SYNC,
-    PROGRESS_APPLY
+    PROGRESS_APPLY,
+    PROGRESS_REPLAY /* with --rejoin */
 } ProgressPhase;
 
 /*

@@ -19,6 +19,9 @@
 #define DIRECTORY_LINE 2
 #define START_TIME_LINE 3
 #define CLOCK_TOLERANCE_SECONDS 3
+#define PORT_LINE 4
+#define SOCKET_DIRECTORY_LINE 5
+#define LISTEN_ADDRESS_LINE 6
 #define SHMEM_KEY_LINE 7 /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
 #define STATUS_LINE 8    /* LOCK_FILE_LINE_PM_STATUS */
 
@@ -262,7 +265,42 @@ bool pid_file_is_own(const char *directory)
            place_find(directory, &own, &found, NULL) && found && place_same(&named, &own);
 }
 
-bool pid_file_is_stopping(const char *directory)
+void pid_file_parse(const Buffer *text, PidFileServer *server)
+{
+    line_of(text, 1, server->pid, sizeof(server->pid));
+    line_of(text, DIRECTORY_LINE, server->directory, sizeof(server->directory));
+    line_of(text, START_TIME_LINE, server->start_time, sizeof(server->start_time));
+    line_of(text, PORT_LINE, server->port, sizeof(server->port));
+    line_of(text, SOCKET_DIRECTORY_LINE, server->socket_directory,
+            sizeof(server->socket_directory));
+    line_of(text, LISTEN_ADDRESS_LINE, server->listen_address, sizeof(server->listen_address));
+    line_of(text, SHMEM_KEY_LINE, server->shmem_key, sizeof(server->shmem_key));
+}
+
+bool pid_file_read(const char *directory, PidFileServer *server)
+{
+    char path[PATH_SIZE];
+    Buffer text = {0};
+    bool found = false;
+
+    *server = (PidFileServer){0};
+    if (path_join(path, sizeof(path), directory, PID_FILE, NULL) &&
+        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
+        pid_file_parse(&text, server);
+    buffer_free(&text);
+    return found;
+}
+
+bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other)
+{
+    return one->pid[0] != '\0' && strcmp(one->pid, other->pid) == 0 &&
+           strcmp(one->directory, other->directory) == 0 &&
+           strcmp(one->start_time, other->start_time) == 0 &&
+           strcmp(one->shmem_key, other->shmem_key) == 0;
+}
+
+/* Does the line that tells the server's state begin with this word? */
+static bool has_status(const char *directory, const char *word)
 {
     char path[PATH_SIZE];
     char line[64];
@@ -274,10 +312,20 @@ bool pid_file_is_stopping(const char *directory)
         file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
     {
         line_of(&text, STATUS_LINE, line, sizeof(line));
-        result = strncmp(line, "stopping", strlen("stopping")) == 0; /* PM_STATUS_STOPPING */
+        result = strncmp(line, word, strlen(word)) == 0;
     }
     buffer_free(&text);
     return result;
+}
+
+bool pid_file_is_stopping(const char *directory)
+{
+    return has_status(directory, "stopping"); /* PM_STATUS_STOPPING */
+}
+
+bool pid_file_is_closed_standby(const char *directory)
+{
+    return has_status(directory, "standby"); /* PM_STATUS_STANDBY */
 }
 
 bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,

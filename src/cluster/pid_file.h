@@ -33,8 +33,25 @@
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
                                      Error *error);
 
+/* What postmaster.pid says of its server; lines that are missing are empty. */
+typedef struct PidFileServer
+{
+    char pid[32], start_time[32], port[16], shmem_key[64];
+    char directory[1024], socket_directory[1024], listen_address[256];
+} PidFileServer;
+
+/* False: there is no such file, or it cannot be read; then all is empty. */
+bool pid_file_read(const char *directory, PidFileServer *server);
+void pid_file_parse(const Buffer *text, PidFileServer *server);
+
+/* Do both speak of one server process? */
+bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
+
 /* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
 bool pid_file_is_stopping(const char *directory);
+
+/* Does it say that the server is a standby that takes no connections (hot_standby = off)? */
+bool pid_file_is_closed_standby(const char *directory);
 
 /*
  * A process of a server that works in this directory, whatever postmaster.pid says: one that is

@@ -365,6 +365,23 @@ static const Prerequisite prerequisites[] = {
     {check_may_checkpoint, .needs_source = true},
 };
 
+bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                     const Options *options, Error *error)
+{
+    const Given given = {clusters, state, options};
+    const bool by_wal = !options->compare && clusters->target.control.state == STATE_IN_PRODUCTION;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        const Prerequisite *row = &prerequisites[i];
+
+        if (row->check != check_target_stopped && (by_wal || !row->of_wal) &&
+            !row->check(&given, error))
+            return false;
+    }
+    return !by_wal || (check_hints_logged(&given, error) && check_checksums_are_old(&given, error));
+}
+
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
                          Problems *problems)
 {

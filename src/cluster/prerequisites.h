@@ -29,6 +29,14 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
                          Problems *problems);
 
 /*
+ * The same for a target whose server still runs, and is to be stopped: what would fail then.
+ * Whether its WAL tells what changed is only asked of a primary: a standby may need no rewind.
+ * Nothing is printed; the first that does not hold is the error.
+ */
+MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                                const Options *options, Error *error);
+
+/*
  * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it
  * set before is true for the source as well (design/unlogged-changes.md, "A target that has not
  * diverged"). Not with --compare. What does not hold is printed.

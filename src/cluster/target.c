@@ -175,11 +175,11 @@ static const ProgramPlace program_places[] = {
     {"/opt/pgpro/std-", "/bin"},
 };
 
-/* Is there a program `postgres` of that major version in the directory? Any minor version will do.
- */
-static bool try_program(Arena *arena, const char *directory, int major, char **program)
+/* Is there a program of that name and major version in the directory? Any minor version will do. */
+static bool try_program(Arena *arena, const char *name, const char *directory, int major,
+                        char **program)
 {
-    char *path = arena_printf(arena, "%s/postgres", directory);
+    char *path = arena_printf(arena, "%s/%s", directory, name);
     const char *const arguments[] = {path, "-V", NULL};
     Buffer output = {0};
     TextCursor text;
@@ -191,8 +191,8 @@ static bool try_program(Arena *arena, const char *directory, int major, char **p
         wait_status == 0)
     {
         text = text_cursor(buffer_string(&output));
-        fits = text_take(&text, "postgres (PostgreSQL) ") && text_take_u32(&text, &program_major) &&
-               (int) program_major == major;
+        fits = text_take(&text, name) && text_take(&text, " (PostgreSQL) ") &&
+               text_take_u32(&text, &program_major) && (int) program_major == major;
     }
     buffer_free(&output);
     if (fits)
@@ -200,7 +200,7 @@ static bool try_program(Arena *arena, const char *directory, int major, char **p
     return fits;
 }
 
-static bool find_program_in_path(Arena *arena, int major, char **program)
+static bool find_program_in_path(Arena *arena, const char *name, int major, char **program)
 {
     const char *position = getenv("PATH");
 
@@ -209,7 +209,7 @@ static bool find_program_in_path(Arena *arena, int major, char **program)
         const size_t length = strcspn(position, ":");
 
         if (length > 0 &&
-            try_program(arena, arena_strndup(arena, position, length), major, program))
+            try_program(arena, name, arena_strndup(arena, position, length), major, program))
             return true;
         position += length;
         position += *position == ':';
@@ -217,26 +217,25 @@ static bool find_program_in_path(Arena *arena, int major, char **program)
     return false;
 }
 
-/* *program is NULL when there is none, which is an error only if the user said where it has to be.
- */
-static bool find_program(Arena *arena, int major, const char *bindir, char **program, Error *error)
+bool target_find_program(Arena *arena, const char *name, int major, const char *bindir,
+                         char **program, Error *error)
 {
     char own[PATH_SIZE];
 
     *program = NULL;
     if (bindir != NULL)
     {
-        if (try_program(arena, bindir, major, program))
+        if (try_program(arena, name, bindir, major, program))
             return true;
         error_set(error, ERROR_FAILED,
-                  "no program \"postgres\" of version %d was found in directory \"%s\"", major,
+                  "no program \"%s\" of version %d was found in directory \"%s\"", name, major,
                   bindir);
         return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
     if ((process_own_directory(own, sizeof(own), NULL) &&
-         try_program(arena, own, major, program)) ||
-        find_program_in_path(arena, major, program))
+         try_program(arena, name, own, major, program)) ||
+        find_program_in_path(arena, name, major, program))
         return true;
     for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
     {
@@ -245,7 +244,7 @@ static bool find_program(Arena *arena, int major, const char *bindir, char **pro
 
         if (place->after != NULL)
             directory = arena_printf(arena, "%s%d%s", place->before, major, place->after);
-        if (try_program(arena, directory, major, program))
+        if (try_program(arena, name, directory, major, program))
             return true;
     }
     return true;
@@ -354,7 +353,7 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
         success = read_restore_command_settings(arena, target, "recovery.done", NULL,
                                                 "recovery.conf", command, error);
     }
-    else if (!find_program(arena, major, bindir, &program, error))
+    else if (!target_find_program(arena, "postgres", major, bindir, &program, error))
         return false;
     else if (program != NULL)
         success = query_restore_command(arena, target, program, config_file, command, error);

@@ -59,6 +59,14 @@ MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *
 MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
 
 /*
+ * A server program of that major version, any minor one: in bindir, or if that is NULL beside
+ * pg_rewind, in PATH, in the places of distributions. *program is NULL when there is none, which is
+ * an error only in bindir.
+ */
+MUST_CHECK bool target_find_program(Arena *arena, const char *name, int major, const char *bindir,
+                                    char **program, Error *error);
+
+/*
  * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor
  * version of the target's major one, in bindir, or if that is NULL beside pg_rewind, in PATH, in
  * the places of distributions; where there is none, with a warning, from postgresql.conf and

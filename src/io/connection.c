@@ -720,22 +720,26 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
 }
 
 /* The dbname among options, or NULL. Frees the options. */
-static char *take_dbname(PQconninfoOption *options, Arena *arena)
+static char *take_option_value(PQconninfoOption *options, const char *keyword, Arena *arena)
 {
-    const PQconninfoOption *option =
-        options != NULL ? connect_find_option(options, "dbname") : NULL;
-    char *dbname = NULL;
+    const PQconninfoOption *option = options != NULL ? connect_find_option(options, keyword) : NULL;
+    char *value = NULL;
 
     if (option != NULL && option->val != NULL && option->val[0] != '\0')
-        dbname = arena_strdup(arena, option->val);
+        value = arena_strdup(arena, option->val);
     PQconninfoFree(options);
-    return dbname;
+    return value;
+}
+
+char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena)
+{
+    return take_option_value(PQconninfoParse(conninfo, NULL), keyword, arena);
 }
 
 char *connection_explicit_dbname(const char *conninfo, Arena *arena)
 {
-    char *dbname = take_dbname(PQconninfoParse(conninfo, NULL), arena);
+    char *dbname = conninfo_value(conninfo, "dbname", arena);
 
     /* libpq's defaults hold what PGDATABASE and a service name; not the user's name. */
-    return dbname != NULL ? dbname : take_dbname(PQconndefaults(), arena);
+    return dbname != NULL ? dbname : take_option_value(PQconndefaults(), "dbname", arena);
 }

@@ -149,6 +149,9 @@ typedef bool (*ConnectionOption)(void *context, const char *keyword, const char 
 MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
                                    Error *error);
 
+/* What a connection string itself says of a keyword, or NULL. */
+char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
+
 /* Did the server ask for a password? */
 bool connection_used_password(const Connection *connection);
 

@@ -41,12 +41,20 @@ static void end_child(pid_t pid)
     kill(getpgid(pid) == pid ? -pid : pid, SIGTERM);
 }
 
+/* Where a child writes to. */
+typedef struct ChildOutput
+{
+    int stdout_fd;   /* unless there is a log */
+    bool quiet;      /* stderr is /dev/null, not ours */
+    const char *log; /* both are appended to this file, which is there; or NULL */
+} ChildOutput;
+
 /*
- * Start path with arguments. Its stdin is /dev/null, its stdout stdout_fd, its stderr ours or, if
- * quiet, /dev/null. Our other descriptors are all O_CLOEXEC. It leads a process group of its own,
- * so that what it has started ends with it; but not at a terminal.
+ * Start path with arguments. Its stdin is /dev/null. Our other descriptors are all O_CLOEXEC. It
+ * leads a process group of its own, so that what it has started ends with it; but not at a
+ * terminal.
  */
-static bool start_child(const char *const *arguments, int stdout_fd, bool quiet, pid_t *pid,
+static bool start_child(const char *const *arguments, const ChildOutput *output, pid_t *pid,
                         Error *error)
 {
     posix_spawn_file_actions_t actions;
@@ -69,8 +77,15 @@ static bool start_child(const char *const *arguments, int stdout_fd, bool quiet,
 
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, stdout_fd, STDOUT_FILENO);
-    if (quiet)
+    if (output->log != NULL)
+    {
+        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output->log, O_WRONLY | O_APPEND,
+                                         0);
+        posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    }
+    else
+        posix_spawn_file_actions_adddup2(&actions, output->stdout_fd, STDOUT_FILENO);
+    if (output->quiet)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
 
     number =
@@ -156,7 +171,7 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not create pipe");
-    if (!start_child(arguments, ends[1], quiet, &pid, error))
+    if (!start_child(arguments, &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error))
     {
         file_close(ends[0]);
         file_close(ends[1]);
@@ -178,8 +193,42 @@ bool process_shell(const char *command, int *wait_status, Error *error)
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     pid_t pid;
 
-    return start_child(arguments, STDERR_FILENO, false, &pid, error) &&
+    return start_child(arguments, &(ChildOutput){.stdout_fd = STDERR_FILENO}, &pid, error) &&
            wait_for_child(pid, wait_status, error);
+}
+
+bool process_shell_logged(const char *command, const char *log, int *wait_status, Error *error)
+{
+    const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
+    pid_t pid;
+    int fd;
+
+    if (!file_open_or_create(log, &fd, error))
+        return false;
+    file_close(fd);
+    return start_child(arguments, &(ChildOutput){.log = log}, &pid, error) &&
+           wait_for_child(pid, wait_status, error);
+}
+
+void process_append_quoted(Buffer *command, const char *text)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._-+=@%:,";
+
+    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
+    {
+        buffer_append_string(command, text);
+        return;
+    }
+    buffer_append_u8(command, '\'');
+    for (; *text != '\0'; text++)
+    {
+        if (*text == '\'')
+            buffer_append_string(command, "'\\''");
+        else
+            buffer_append_u8(command, (uint8_t) *text);
+    }
+    buffer_append_u8(command, '\'');
 }
 
 void process_describe(int wait_status, char *out, size_t size)

@@ -1,9 +1,9 @@
 /*
  * Run a program and collect its output (postgres -C, postgres -V), or a shell command
- * (restore_command).
+ * (restore_command, what starts and stops a server).
  *
- * A child's stdin is /dev/null, its stdout is collected or goes to stderr: our own stdout stays
- * clean.
+ * A child's stdin is /dev/null, its stdout is collected or goes to stderr or to a file: our own
+ * stdout stays clean.
  */
 #ifndef IO_PROCESS_H
 #define IO_PROCESS_H
@@ -20,6 +20,17 @@ MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *ou
 
 /* Run through /bin/sh -c, stdout pointed at stderr. *wait_status is waitpid's. */
 MUST_CHECK bool process_shell(const char *command, int *wait_status, Error *error);
+
+/*
+ * The same, stdout and stderr appended to a file, which is created with file_mode(): what the
+ * command leaves running holds no descriptor of ours, so that our callers see the end of our
+ * output.
+ */
+MUST_CHECK bool process_shell_logged(const char *command, const char *log, int *wait_status,
+                                     Error *error);
+
+/* Append an argument for a shell, in quotes where it needs them. */
+void process_append_quoted(Buffer *command, const char *text);
 
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);

@@ -358,6 +358,30 @@ static void json_removed(Json *json, const Report *report)
     json_close(json, ']');
 }
 
+static void json_rejoin(Json *json, const Report *report)
+{
+    const ReportRejoin *rejoin = report->rejoin;
+
+    if (rejoin == NULL)
+    {
+        json_null(json, "rejoin");
+        return;
+    }
+    json_key(json, "rejoin");
+    json_open(json, '{');
+    json_bool(json, "stopped", rejoin->stopped);
+    json_bool(json, "started", rejoin->started);
+    json_bool(json, "running", rejoin->running);
+    json_bool(json, "followed", rejoin->followed);
+    json_lsn(json, "awaited_lsn", report, rejoin->awaited);
+    json_lsn(json, "sent_lsn", report, rejoin->sent);
+    json_lsn(json, "replayed_lsn", report, rejoin->replayed);
+    json_string(json, "application_name", null_if_empty(rejoin->application_name));
+    json_string(json, "sync_state", null_if_empty(rejoin->sync_state));
+    json_string(json, "start_command", rejoin->start_command);
+    json_close(json, '}');
+}
+
 /* What made the report, and when. */
 static void json_run(Json *json, const Report *report)
 {
@@ -496,6 +520,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
     json_circumstances(&json, report);
     report_next_json(report, &json);
+    json_rejoin(&json, report);
     json_times(&json, report);
     json_close(&json, '}');
     buffer_append_u8(text, '\n');

@@ -99,6 +99,8 @@ static void add_start(Report *report)
 {
     const NextStart *next = report->next_start;
 
+    if (report->will_be_started)
+        return;
     if (next->manager != NULL)
         add_step(report, "Let %s start the server: it makes it a standby of the source.",
                  next->manager);
@@ -304,11 +306,14 @@ static void append_row(Buffer *text, const char *label, Buffer *value)
 void report_next_text(const Report *report, Buffer *text)
 {
     const NextStart *next = report->next_start;
+    size_t before, begin;
     Buffer value = {0};
 
     if (next == NULL)
         return;
+    before = text->size;
     buffer_append_string(text, "\nWhat is next\n");
+    begin = text->size;
     append_settings(next, "\n", 20, &value);
     append_row(text, "settings that differ", &value);
     append_names(next->files, next->file_count, &value);
@@ -322,6 +327,8 @@ void report_next_text(const Report *report, Buffer *text)
     for (size_t i = 0; i < report->step_count; i++)
         buffer_printf(&value, "%s\n", report->steps[i]);
     append_row(text, "to do", &value);
+    if (text->size == begin)
+        text->size = before; /* nothing, with --rejoin */
     buffer_free(&value);
 }
 

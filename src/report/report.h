@@ -32,6 +32,21 @@ typedef enum ReportPhase
 
 #define REPORT_STEPS_MAX 16
 
+/* What --rejoin did with the target's server. */
+typedef struct ReportRejoin
+{
+    bool stopped, started;     /* by this run */
+    bool stopping;             /* asked to stop by this run, and not stopped yet */
+    bool running;              /* at the end */
+    bool followed;             /* it streams from the source and has replayed the WAL up to */
+    Lsn awaited;               /* what the source had when the server was started; LSN_INVALID */
+    bool was_primary;          /* before the rewind */
+    const char *start_command; /* NULL: not known */
+    Lsn sent, replayed; /* when it followed; of pg_stat_replication, empty where the role may not
+                           see it: */
+    char application_name[128], sync_state[32];
+} ReportRejoin;
+
 typedef struct ReportPrepared
 {
     uint32_t xid;
@@ -109,6 +124,8 @@ typedef struct Report
     const char *steps[REPORT_STEPS_MAX]; /* what is to be done before and when it starts: sentences,
                                             in order; by report_next_steps */
     size_t step_count;
+    bool will_be_started;       /* --rejoin: no step for people */
+    const ReportRejoin *rejoin; /* NULL: without --rejoin */
 } Report;
 
 /*

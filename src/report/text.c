@@ -335,6 +335,27 @@ static void text_removed(const Report *report, bool done, Buffer *text)
         text_row(text, "", "and %zu more", report->removed_count - SHOWN_MAX);
 }
 
+static void text_rejoin(const Report *report, Buffer *text)
+{
+    const ReportRejoin *rejoin = report->rejoin;
+    char lsn[LSN_TEXT_SIZE];
+
+    if (rejoin == NULL)
+        return;
+    buffer_append_string(text, "\nThe target's server\n");
+    text_row(text, "stopped by this run", "%s", rejoin->stopped ? "yes" : "no");
+    text_row(text, "started by this run", "%s", rejoin->started ? "yes" : "no");
+    text_row(text, "running now", "%s", rejoin->running ? "yes" : "no");
+    text_row(text, "follows the source", "%s", rejoin->followed ? "yes" : "not known");
+    if (rejoin->followed)
+    {
+        text_row(text, "application_name", "%s", rejoin->application_name);
+        if (rejoin->sync_state[0] != '\0')
+            text_row(text, "sync_state", "%s", rejoin->sync_state);
+        text_row(text, "replayed up to", "%s", report_lsn_text(report, rejoin->replayed, lsn));
+    }
+}
+
 /* Who answered, and what made the report. */
 static void text_run(const Report *report, Buffer *text)
 {
@@ -469,6 +490,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
     }
     text_consequences(report, text);
     report_next_text(report, text);
+    text_rejoin(report, text);
     text_times(report, text);
     if (!done && exit_status != 2)
         lost_queries_text(report, text);

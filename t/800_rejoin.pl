@@ -1,0 +1,321 @@
+# --rejoin: one command makes a standby of a server that runs or is stopped, and waits until it follows the source. The same command
+# again goes on wherever the one before ended; a server is not stopped where that would be in vain.  (Invariant 3.)
+#
+#   source   1 ──┬── 2 ──────────┬──▶       all that it had when the server was started is replayed at the end
+#   target       └── 1 ──╳ stop  └── 2 ──▶  rewound, started, streams
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+use RewindTest::Background;
+use RewindTest::Session;
+
+my ($source, $target);
+
+sub rejoin
+{
+    my ($cluster, @options) = @_;
+    my %option = ref $options[-1] ? %{ pop @options } : ();
+    my $conninfo = $option{conninfo} // $source->conninfo . " application_name=$cluster->{name}";
+    return run([ rewind_argv($cluster->data, '--rejoin', '--no-sync', '-B', $cluster->bindir, '--source-server', $conninfo, @options) ],
+        env => $option{env} // {});
+}
+
+sub ends
+{
+    my ($result, $status, $what, @says) = @_;
+    is($result->{signal} || $result->{status}, $status, "$what: exit status $status") or diag($result->{stderr});
+    like($result->{stderr}, $_, "$what: it says so") for @says;
+    return $result->{status} == $status;
+}
+
+# It streams, has all rows of the source, and its data directory holds nothing of ours but the log.
+sub follows
+{
+    my ($cluster, $what, $namesakes) = @_;
+    my $name = $namesakes ? 'target' : $cluster->{name};
+    $source->sql("INSERT INTO t VALUES ('later')");
+    my $streams = $source->query("SELECT count(*) FROM pg_stat_replication WHERE application_name = '$name' AND state = 'streaming'");
+    is($streams, 1 + ($namesakes // 0), "$what: it streams");
+    $cluster->wait_for_replay_of($source);
+    my $rows = 'SELECT a FROM t ORDER BY a';
+    is($cluster->query($rows), $source->query($rows), "$what: it has the source's rows");
+    is(join(' ', grep { !/server\.log$/ } map { m{([^/]+)$} } glob($cluster->path('pg_rewind*'))), '', "$what: nothing is left in it");
+    return;
+}
+
+# A primary that goes on, and the standby that was promoted beside it: both run.
+sub pair
+{
+    my ($version) = @_;
+    $target = make_cluster('target', $version)->start;
+    $target->sql("CREATE TABLE t AS SELECT 'common' AS a");
+    $source = $target->standby('source')->promote;
+    $source->sql("INSERT INTO t VALUES ('source')");
+    $target->sql("INSERT INTO t VALUES ('target')");
+    return;
+}
+
+# A copy of what is stopped and diverged, which listens where its configuration says.
+sub stopped_copy
+{
+    my ($diverged, $name) = @_;
+    my $copy = $diverged->copy($name);
+    $copy->configure("unix_socket_directories = '$copy->{dir}'");
+    return $copy;
+}
+
+sub not_stopped_in_vain
+{
+    my $pid = $target->postmaster_pid;
+    my $other = make_cluster('other', $target->version, checksums => $target->version % 2)->start;
+    my @cases = (
+        [ 'a source that cannot be reached', 1, { conninfo => 'host=/nonexistent' }, qr/^pg_rewind: error: connection to server/m ],
+        [ 'the source is the target', 1, { conninfo => $target->conninfo }, qr/^pg_rewind: error: the source server is the target's own server$/m ],
+        [ 'another system', 1, { conninfo => $other->conninfo }, qr/^pg_rewind: error: source and target clusters are from different systems$/m ],
+    );
+    for my $case (@cases)
+    {
+        my ($what, $status, $option, $says) = @$case;
+        my $result = rejoin($target, $option);
+        is($result->{status}, $status, "$what: it fails") or diag($result->{stderr});
+        like($result->{stderr}, $says, "$what: it says why");
+        like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m, "$what: and how the target is");
+        is($target->postmaster_pid, $pid, "$what: the server was not stopped");
+    }
+    $other->discard;
+    $source->sql('CREATE ROLE rewinder LOGIN; GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
+        pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder');
+    ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1, 'a role that may not replicate',
+        qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m, qr/ALTER ROLE rewinder REPLICATION;$/m);
+    is($target->postmaster_pid, $pid, 'a role that may not replicate: the server was not stopped');
+    ends(rejoin($target, '-n'), 0, 'a dry run', qr/^pg_rewind: would stop the target's server \(PID $pid\): .*pg_ctl/m);
+    is($target->postmaster_pid, $pid, 'a dry run does not stop the server');
+    my $result = rejoin($target, '--bindir=/nonexistent');
+    ends($result, 1, 'no pg_ctl', qr/^pg_rewind: error: no program "pg_ctl" of version \d+ was found$/m);
+    is($target->postmaster_pid, $pid, 'what cannot be started is not stopped');
+    return;
+}
+
+sub running_primary
+{
+    my $result = rejoin($target, '--report=json');
+    ends($result, 0, 'a primary that runs', qr/^pg_rewind: stopping the target's server/m, qr/^pg_rewind: starting the target's server/m,
+        qr/^pg_rewind: the target follows the source: standby "target" is streaming, async, replayed up to/m) or return;
+    unlike($result->{stderr}, qr/Start the server/, 'and does not ask for it');
+    my $rejoin = JSON::PP->new->utf8->decode($result->{stdout})->{rejoin};
+    is("@{$rejoin}{qw(stopped started running followed application_name sync_state)}", '1 1 1 1 target async', 'the report says so as well');
+    follows($target, 'a primary that runs');
+
+    my $pid = $target->postmaster_pid;
+    my $again = rejoin($target, '--report=json');
+    ends($again, 0, 'again', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
+    is($target->postmaster_pid, $pid, 'a standby that follows the source is not restarted');
+    is(JSON::PP->new->utf8->decode($again->{stdout})->{rejoin}{stopped} + 0, 0, 'and not stopped, says the report');
+
+    $target->stop;
+    ends(rejoin($target), 0, 'stopped, without divergence', qr/^pg_rewind: no rewind required$/m, qr/^pg_rewind: the target follows the source/m);
+    follows($target, 'stopped, without divergence');
+    return;
+}
+
+# Replication is refused from the start on, until it is allowed: the server runs and cannot follow. (What is refused before, is
+# found before.) Returns the option that starts the cluster so.
+sub refused_from_the_start
+{
+    my ($cluster) = @_;
+    my $hba = $source->path('pg_hba.conf');
+    my $start = "$cluster->{bindir}/pg_ctl -D $cluster->{dir}/data -w start";
+    return "--start-command=sed -i '1i local replication all reject' $hba; kill -HUP @{[ $source->postmaster_pid ]}; sleep 0.3; $start";
+}
+
+sub allow_replication
+{
+    my $hba = $source->path('pg_hba.conf');
+    spew($hba, slurp($hba) =~ s/^local replication all reject\n//mgr);
+    $source->sql('SELECT pg_reload_conf()');
+    return;
+}
+
+sub it_takes_longer
+{
+    # A standby of the same name streams all the time.
+    my $copy = stopped_copy(@_, 'slow');
+    my $conninfo = $source->conninfo . ' application_name=target';
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1', refused_from_the_start($copy), { conninfo => $conninfo });
+    ends($result, 2, 'too late', qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
+        qr/^pg_rewind: detail: Waited 1 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
+        qr/^pg_rewind: hint: The target is a standby of the source and its server is running.* run the same pg_rewind command again/m);
+    my $pid = $copy->postmaster_pid;
+    ok($pid, 'too late: the server runs');
+
+    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 1, 'as long as replication is refused',
+        qr/^pg_rewind: error: the source does not accept a replication connection/m);
+    is($copy->postmaster_pid, $pid, 'as long as replication is refused the server is not stopped');
+    allow_replication();
+    ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
+    is($copy->postmaster_pid, $pid, 'the same command again goes on waiting');
+    follows($copy, 'the same command again', 1);
+    $copy->discard;
+    return;
+}
+
+sub signal_while_it_waits
+{
+    my ($diverged, $signal, $expected) = @_;
+    my $copy = stopped_copy($diverged, 'signalled');
+    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy), $signal eq 'KILL' ? ONCE : () ],
+        conninfo => $source->conninfo . ' application_name=signalled');
+    wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
+    kill $signal, $run->{pid};
+    my $result = end_of_rewind($run);
+    is($result->{status}, $expected, "$signal while it waits: it ends") or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is a standby of the source and its server is running/m, "$signal: it says how the target is")
+        if $signal eq 'TERM';
+    ok($copy->is_running, "$signal while it waits: the server goes on");
+    allow_replication();
+    ends(rejoin($copy, '--keep-config'), 0, "$signal, and the same command again");
+    follows($copy, "$signal, and the same command again");
+    $copy->discard;
+    return;
+}
+
+sub killed_on_the_way
+{
+    my ($diverged) = @_;
+    my %at = (
+        'before the rewind' => 'create@*/pg_rewind.work/*',
+        'amid the rewind' => 'unlink@*/ballast;write@*',
+        'before the start' => 'create@*/pg_rewind_server.log',
+    );
+    for my $when (sort keys %at)
+    {
+        my $copy = stopped_copy($diverged, 'killed');
+        my $result = rejoin($copy, '--keep-config', ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => "kill:$at{$when}" } });
+        is($result->{signal}, 9, "killed $when") or diag($result->{stderr});
+        ends(rejoin($copy, '--keep-config'), 0, "killed $when, and the same command again");
+        follows($copy, "killed $when");
+        $copy->discard;
+    }
+    return;
+}
+
+# Made a standby by hand, the target runs and never streams: its history has diverged.
+sub standby_by_hand
+{
+    my ($diverged) = @_;
+    my $copy = stopped_copy($diverged, 'byhand');
+    $copy->follow($source)->start;
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=2');
+    like($result->{stderr}, qr/^pg_rewind: stopping the target's server/m, 'a standby that never streams is stopped') or diag($result->{stderr});
+    ends(rejoin($copy, '--keep-config'), 0, 'a standby that never streamed');
+    follows($copy, 'a standby that never streamed');
+
+    # One that cannot be asked: the source is.
+    $copy->stop->configure('hot_standby = off');
+    ends(rejoin($copy, '--keep-config'), 0, 'a standby without connections', qr/^pg_rewind: the target follows the source: standby "byhand"/m);
+    $copy->discard;
+    return;
+}
+
+# The options of the command line stay those of the server, also when the run that has stopped it was killed.
+sub killed_after_the_stop
+{
+    my $result = rejoin($target, ONCE, { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => 'kill:unlink@*/ballast;write@*' } });
+    is($result->{signal}, 9, 'killed after the stop') or diag($result->{stderr});
+    ok(!$target->is_running, 'the server is stopped');
+    # A role that sees nothing of how the standbys do; nor does it see that on the target.
+    $source->sql('ALTER ROLE rewinder REPLICATION');
+    my $conninfo = $source->conninfo =~ s/user=\S+/user=rewinder/r . ' application_name=target';
+    ends(rejoin($target, { conninfo => $conninfo }), 0, 'killed after the stop, and the same command again',
+        qr/^pg_rewind: the target follows the source: standby "target" is streaming, replayed/m);
+    follows($target, 'killed after the stop');
+    return;
+}
+
+# Commands of the user's. That to start leaves a server behind which holds the output.
+sub commands
+{
+    my ($diverged) = @_;
+    my $copy = stopped_copy($diverged, 'commanded');
+    my $marks = $copy->dir . '/marks';
+    my @commands = ("--stop-command=echo stop >>$marks; $copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop",
+        "--start-command=echo start >>$marks; setsid $copy->{bindir}/postgres -D $copy->{dir}/data & sleep 0.5");
+    ends(rejoin($copy, '--keep-config', @commands), 0, 'commands of the user');
+    follows($copy, 'commands of the user');
+    $copy->promote;
+    $copy->sql("INSERT INTO t VALUES ('lost again')");
+    open(my $pipe, '-|', rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo . ' application_name=commanded',
+        '--report=json', @commands)) or die;
+    my $report = do { local $/ = undef; <$pipe> };    # to its end
+    ok(close $pipe, 'commands of the user, of a server that runs: exit status 0');
+    like($report, qr/"followed": true/, 'who reads its output sees the end of it');
+    follows($copy, 'commands of the user, of a server that runs');
+    is(slurp($marks), "start\nstop\nstart\n", 'these were run');
+    $copy->promote;
+    ends(rejoin($copy, '--keep-config', '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);
+    # A session is open, and the stop waits for it.
+    my $session = $copy->session;
+    $session->sql('SELECT 1');
+    my $pg_ctl = "$copy->{bindir}/pg_ctl -D $copy->{dir}/data";
+    ends(rejoin($copy, '--keep-config', '--wait-timeout=1', "--stop-command=$pg_ctl -m smart -W stop"), 1, 'a stop that takes too long',
+        qr/^pg_rewind: error: the target's server did not stop within 1 s$/m,
+        qr/^pg_rewind: hint: The target is unchanged, but this command has asked its server to stop, and it is stopping\. Run the same pg_rewind command again\./m);
+    $session->end;
+    ends(rejoin($copy, '--keep-config', '--start-command=false'), 2, 'a start that fails', qr/^pg_rewind: error: could not start the target's server$/m,
+        qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
+        qr/^pg_rewind: error: the target's server is not running after it was started$/m);
+    ends(rejoin($copy, '--keep-config', refused_from_the_start($copy) . "; (sleep 1; $pg_ctl -m immediate stop) &"), 2, 'a server that ends soon',
+        qr/^pg_rewind: error: the target's server has ended$/m, qr/^pg_rewind: detail: .*received immediate shutdown request/m);
+    allow_replication();
+    ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
+        qr/^pg_rewind: error: the target's server is not a standby$/m);
+    ends(rejoin($copy, '--keep-config'), 0, 'and with one that works');
+    follows($copy, 'after all of that');
+    $copy->discard;
+    return;
+}
+
+# The server is stopped, and then the rewind fails.
+sub stopped_in_vain
+{
+    my $copy = $target->stop->copy('vain');
+    $target->start;
+    $copy->start->promote;
+    $copy->sql("INSERT INTO t VALUES ('lost'); SELECT pg_switch_wal(); CHECKPOINT");
+    my ($segment) = $copy->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    my $lost = $copy->path("pg_wal/$segment");
+    my $result = rejoin($copy, '--stop-command', "$copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop && mv $lost $lost.away");
+    ends($result, 1, 'a rewind that fails', qr/^pg_rewind: hint: The target is unchanged, but its server was stopped by this command and is not running\. .*To start the server as it was instead, a primary beside the source: .*pg_ctl/m);
+    my ($start) = $result->{stderr} =~ /To start the server as it was.*?: (.*)/;
+    rename("$lost.away", $lost) or die;
+    is(run([ 'sh', '-c', "$start >/dev/null 2>&1" ])->{status}, 0, 'that command starts it');
+    is($copy->query('SELECT pg_is_in_recovery()'), 'f', 'as it was');
+    $copy->discard;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    pair($version);
+    $target->stop;
+    my $diverged = $target->copy('diverged');
+    $target->start;
+    not_stopped_in_vain() if $version == 15;
+    running_primary();
+    it_takes_longer($diverged);
+    return if $version != 15;
+    signal_while_it_waits($diverged, TERM => 2);
+    signal_while_it_waits($diverged, KILL => 128 + 9);
+    killed_on_the_way($diverged);
+    standby_by_hand($diverged);
+    commands($diverged);
+    stopped_in_vain();
+    $target->promote;
+    $target->sql("INSERT INTO t VALUES ('lost')");
+    killed_after_the_stop();
+}, only => [ 10, 15, 18 ]);

@@ -1,0 +1,31 @@
+# --rejoin finds a cluster of Debian's layout by its data directory: its server is stopped and started by pg_ctlcluster, with its
+# configuration outside of the data directory.
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+use RewindTest::DebianCluster;
+
+each_version(sub {
+    my $target = RewindTest::DebianCluster->new('target')->start;
+    $target->sql("CREATE TABLE t AS SELECT 'both' AS b");
+    my $source = $target->standby('source')->promote;
+    $_->[0]->sql("UPDATE t SET b = '$_->[1]'") for [ $source, 'source' ], [ $target, 'target' ];
+    my @command = rewind_argv($target->data, qw(--rejoin -N --keep-config --source-server), $source->conninfo);
+    my $command = 'pg_ctlcluster 15 ' . $target->{name};
+
+    my $result = run([@command]);
+    is($result->{status}, 0, 'a cluster that runs follows the source') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: stopping the target's server \(PID \d+\): \Q$command\E stop -m fast$/m, 'it was stopped by pg_ctlcluster');
+    like($result->{stderr}, qr/^pg_rewind: starting the target's server: \Q$command\E start$/m, 'and started');
+    like($result->{stderr}, qr{^pg_rewind: the target follows the source: standby "15/\Q$target->{name}\E" is streaming}m, 'under its cluster_name');
+    is($target->query('SELECT b FROM t'), 'source', 'it has the row of the source');
+
+    # What keeps it from starting is in the cluster's own log.
+    $target->stop;
+    $target->configure('max_wal_senders = -5');
+    $result = run([@command]);
+    is($result->{status}, 2, 'a cluster that cannot be started') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: detail: .*LOG: .*max_wal_senders/m, 'its log is shown') or diag($result->{stderr});
+}, only => [15]);
