@@ -185,6 +185,12 @@ int PQconnectionNeedsPassword(const PGconn *connection)
     return 0;
 }
 
+int PQconnectionUsedPassword(const PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
 char *PQhost(const PGconn *connection)
 {
     static char host[] = "";
@@ -201,6 +207,23 @@ char *PQhostaddr(const PGconn *connection)
 char *PQport(const PGconn *connection)
 {
     return PQhost(connection);
+}
+
+char *PQdb(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+char *PQuser(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+/* There are no names that would need quotes. */
+char *PQescapeIdentifier(PGconn *connection, const char *name, size_t length)
+{
+    (void) connection;
+    return strndup(name, length);
 }
 
 int PQserverVersion(const PGconn *connection)
