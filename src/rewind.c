@@ -53,8 +53,9 @@ static bool prepare_standby(const Options *options, Problems *problems, Arena *a
     return true;
 }
 
-/* Hints that were not logged matter to a target that has diverged. Where that is certain they are
- * looked at first, since the divergence itself may not be found without WAL that is missing. */
+/* Hints that were not logged matter to a target that has diverged, or that was a primary and
+ * crashed. Where that is certain they are looked at first, since the divergence itself may not be
+ * found without WAL that is missing. */
 static bool diverge(const Options *options, Problems *problems, Arena *arena, Findings *findings,
                     Error *error)
 {
@@ -62,7 +63,7 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
     const Clusters *clusters = &identified->clusters;
     Divergence *divergence = &findings->divergence;
     const double clock = clock_seconds();
-    bool certain, result;
+    bool certain, hints_matter, result;
 
     if (options->compare)
     {
@@ -70,11 +71,12 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
         return true;
     }
     certain = divergence_is_certain(clusters);
-    if (certain)
+    hints_matter = certain || target_crashed_as_primary(&clusters->target);
+    if (hints_matter)
         prerequisites_check_hints(clusters, problems);
     result = divergence_find(clusters, &identified->source, &identified->target_wal,
                              identified->source_wal, options->jobs, arena, divergence, error);
-    if (result && divergence->needed && !certain)
+    if (result && divergence->needed && !hints_matter)
         prerequisites_check_hints(clusters, problems);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;

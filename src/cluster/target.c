@@ -217,6 +217,14 @@ static bool find_program_in_path(Arena *arena, const char *name, int major, char
     return false;
 }
 
+bool target_crashed_as_primary(const Target *target)
+{
+    const ControlState state = target->control.state;
+
+    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
+           state != STATE_IN_ARCHIVE_RECOVERY;
+}
+
 bool target_find_program(Arena *arena, const char *name, int major, const char *bindir,
                          char **program, Error *error)
 {

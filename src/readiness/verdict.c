@@ -291,6 +291,8 @@ static void judge_unneeded(Pair *pair)
     Node *node = pair->node;
     char end[LSN_TEXT_SIZE];
 
+    if (target_crashed_as_primary(&node->clusters.target))
+        prerequisites_check_hints(&node->clusters, &pair->problems);
     decide(node,
            pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
            : pair->compared  ? VERDICT_NOT_NEEDED

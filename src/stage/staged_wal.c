@@ -128,21 +128,33 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
     return true;
 }
 
-/* How much of the segments [first, limit) was not fetched before. */
+/*
+ * How much of the segments [first, limit) is to be copied: what is neither kept nor was fetched.
+ * The end is what the source said, and may be anything: only segments that may be here are looked
+ * at.
+ */
 static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t limit, Lsn end)
 {
-    const uint64_t fetched_end =
-        wal_segment_of(&wal->clusters->shape, source_wal_fetched_end(wal->source_wal));
-    uint64_t bytes = 0;
+    const WalShape *shape = &wal->clusters->shape;
+    const Lsn here_end = source_wal_here_end(wal->source_wal);
+    const uint64_t fetched_end = wal_segment_of(shape, source_wal_fetched_end(wal->source_wal));
+    uint64_t bytes = 0, segment;
 
-    for (uint64_t segment = first; segment < limit; segment++)
+    for (segment = first; segment < limit && wal_segment_start(shape, segment) < here_end;
+         segment++)
     {
-        const Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
-        const uint32_t size = wal->clusters->shape.segment_size;
+        const Lsn begin = wal_segment_start(shape, segment);
 
         if (!source_wal_is_kept(wal->source_wal, segment) &&
             (segment >= fetched_end || !is_fetched(wal->source_wal, segment)))
-            bytes += end - begin < size ? end - begin : size;
+            bytes += end - begin < shape->segment_size ? end - begin : shape->segment_size;
+    }
+    if (segment < limit)
+    {
+        const Lsn begin = wal_segment_start(shape, segment);
+        const Lsn limit_lsn = wal_segment_start(shape, limit);
+
+        bytes += (end < limit_lsn ? end : limit_lsn) - begin;
     }
     return bytes;
 }

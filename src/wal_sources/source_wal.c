@@ -60,6 +60,11 @@ Lsn source_wal_fetched_end(const SourceWal *wal)
     return wal->fetched_end;
 }
 
+Lsn source_wal_here_end(const SourceWal *wal)
+{
+    return wal->fetched_end > wal->common_end ? wal->fetched_end : wal->common_end;
+}
+
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE])
 {
     Lsn begin = wal_segment_start(&wal->shape, segment);

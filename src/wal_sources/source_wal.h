@@ -55,6 +55,9 @@ MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error
 /* Segments that end up to here were fetched, as far as the source had them. */
 Lsn source_wal_fetched_end(const SourceWal *wal);
 
+/* No segment that begins here or behind is kept, or was fetched. */
+Lsn source_wal_here_end(const SourceWal *wal);
+
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error);
 
