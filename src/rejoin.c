@@ -254,6 +254,34 @@ static bool check_not_own_server(Rejoin *rejoin, Error *error)
                       "is to follow.");
 }
 
+/* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */
+static bool is_on_timeline(const Target *target, Timeline timeline)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (timeline == control_timeline(&target->control))
+        return true;
+    snprintf(path, sizeof(path), "%s/pg_wal/%08X.history", target->directory, timeline);
+    return file_stat(path, &status, &found, NULL) && found;
+}
+
+/* A primary that becomes the standby of its own standby: then nobody could write any more. */
+static bool check_source_promoted(const Rejoin *rejoin, Error *error)
+{
+    const Target *target = &rejoin->target;
+
+    if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
+        !is_on_timeline(target, rejoin->state.position.timeline))
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
+    error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
+                        "primary.");
+    return error_hint(error, "Promote the source first, or name the new primary with "
+                             "--source-server.");
+}
+
 /* All that can be known while the server runs: it must not be stopped in vain. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
@@ -274,6 +302,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
                                 .block_size = rejoin->target.control.wal_block_size};
     return check_not_own_server(rejoin, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
+           check_source_promoted(rejoin, error) &&
            standby_settings_make(rejoin->options, &clusters, rejoin->arena, &settings, error) &&
            streaming_check(rejoin->options, &clusters, &settings, &problems, rejoin->arena,
                            error) &&

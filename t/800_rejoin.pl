@@ -52,9 +52,22 @@ sub pair
     my ($version) = @_;
     $target = make_cluster('target', $version)->start;
     $target->sql("CREATE TABLE t AS SELECT 'common' AS a");
-    $source = $target->standby('source')->promote;
+    $source = $target->standby('source');
+    own_standby() if $version == 15;
+    $source->promote;
     $source->sql("INSERT INTO t VALUES ('source')");
     $target->sql("INSERT INTO t VALUES ('target')");
+    return;
+}
+
+# A standby that nobody has promoted: with its primary as a standby there would be no primary.
+sub own_standby
+{
+    my $pid = $target->postmaster_pid;
+    ends(rejoin($target, $_), 1, "a source that is not promoted, $_", qr/^pg_rewind: error: the source server is a standby on the target's own timeline$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m)
+        for '--keep-config', '--compare', '--dry-run';
+    is($target->postmaster_pid, $pid, 'a source that is not promoted: its primary is not stopped');
     return;
 }
 
