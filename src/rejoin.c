@@ -254,6 +254,20 @@ static bool check_not_own_server(Rejoin *rejoin, Error *error)
                       "is to follow.");
 }
 
+/* A directory that was copied from under a running server has its postmaster.pid: our commands
+ * would stop that one. A command of the user's knows better. */
+static bool check_own_process(const Rejoin *rejoin, Error *error)
+{
+    const char *directory = rejoin->target.directory;
+
+    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+        return true;
+    error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
+    error_detail(error, "Process %ld does not work in \"%s\".", rejoin->pid, directory);
+    return error_hint(error, "If no server runs in that directory, remove its postmaster.pid; if "
+                             "one does in another container, name its --stop-command.");
+}
+
 /* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */
 static bool is_on_timeline(const Target *target, Timeline timeline)
 {
@@ -289,6 +303,8 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     StandbySettings settings = {0};
     Problems problems = {0};
 
+    if (!check_own_process(rejoin, error))
+        return false;
     if (!ask_source(rejoin, error))
     {
         if (error_hint_text(error)[0] == '\0')
@@ -619,7 +635,8 @@ static void report_rejoin(Rejoin *rejoin, Report *report)
     copy = arena_allocate(report->arena, sizeof(*copy));
     *copy = rejoin->report;
     copy->running = rejoin->target.directory != NULL &&
-                    target_server_running(&rejoin->target, &running, &pid, NULL) && running;
+                    target_server_running(&rejoin->target, &running, &pid, NULL) && running &&
+                    process_works_in(pid, rejoin->target.directory);
     copy->start_command =
         rejoin->control.start != NULL ? arena_strdup(report->arena, rejoin->control.start) : NULL;
     report->rejoin = copy;

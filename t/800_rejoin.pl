@@ -80,6 +80,19 @@ sub stopped_copy
     return $copy;
 }
 
+# A directory that was copied from under a running server has the postmaster.pid of that one.
+sub not_another_server
+{
+    my ($diverged) = @_;
+    my $pid = $target->postmaster_pid;
+    my $copy = $diverged->copy('another');
+    spew($copy->path('postmaster.pid'), slurp($target->path('postmaster.pid')));
+    ends(rejoin($copy, @$_), 1, "the server of another directory, @$_", qr/^pg_rewind: error: the server in postmaster\.pid is not the target's$/m) for [], ['-n'];
+    is($target->postmaster_pid, $pid, 'the server of another directory is not stopped');
+    $copy->discard;
+    return;
+}
+
 sub not_stopped_in_vain
 {
     my $pid = $target->postmaster_pid;
@@ -318,6 +331,7 @@ each_version(sub {
     $target->stop;
     my $diverged = $target->copy('diverged');
     $target->start;
+    not_another_server($diverged) if $version == 15;
     not_stopped_in_vain() if $version == 15;
     running_primary();
     it_takes_longer($diverged);
