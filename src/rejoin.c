@@ -269,7 +269,7 @@ static bool check_own_process(const Rejoin *rejoin, Error *error)
 }
 
 /* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */
-static bool is_on_timeline(const Target *target, Timeline timeline)
+static bool target_has_timeline(const Target *target, Timeline timeline)
 {
     char path[PATH_SIZE];
     struct stat status;
@@ -287,7 +287,7 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
     const Target *target = &rejoin->target;
 
     if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
-        !is_on_timeline(target, rejoin->state.position.timeline))
+        !target_has_timeline(target, rejoin->state.position.timeline))
         return true;
     error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
     error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
