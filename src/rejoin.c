@@ -254,6 +254,48 @@ static bool check_not_own_server(Rejoin *rejoin, Error *error)
                       "is to follow.");
 }
 
+/* A directory that was copied from under a running server has its postmaster.pid: our commands
+ * would stop that one. A command of the user's knows better. */
+static bool check_own_process(const Rejoin *rejoin, Error *error)
+{
+    const char *directory = rejoin->target.directory;
+
+    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+        return true;
+    error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
+    error_detail(error, "Process %ld does not work in \"%s\".", rejoin->pid, directory);
+    return error_hint(error, "If no server runs in that directory, remove its postmaster.pid; if "
+                             "one does in another container, name its --stop-command.");
+}
+
+/* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */
+static bool target_has_timeline(const Target *target, Timeline timeline)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (timeline == control_timeline(&target->control))
+        return true;
+    snprintf(path, sizeof(path), "%s/pg_wal/%08X.history", target->directory, timeline);
+    return file_stat(path, &status, &found, NULL) && found;
+}
+
+/* A primary that becomes the standby of its own standby: then nobody could write any more. */
+static bool check_source_promoted(const Rejoin *rejoin, Error *error)
+{
+    const Target *target = &rejoin->target;
+
+    if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
+        !target_has_timeline(target, rejoin->state.position.timeline))
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
+    error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
+                        "primary.");
+    return error_hint(error, "Promote the source first, or name the new primary with "
+                             "--source-server.");
+}
+
 /* All that can be known while the server runs: it must not be stopped in vain. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
@@ -261,6 +303,8 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     StandbySettings settings = {0};
     Problems problems = {0};
 
+    if (!check_own_process(rejoin, error))
+        return false;
     if (!ask_source(rejoin, error))
     {
         if (error_hint_text(error)[0] == '\0')
@@ -274,6 +318,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
                                 .block_size = rejoin->target.control.wal_block_size};
     return check_not_own_server(rejoin, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
+           check_source_promoted(rejoin, error) &&
            standby_settings_make(rejoin->options, &clusters, rejoin->arena, &settings, error) &&
            streaming_check(rejoin->options, &clusters, &settings, &problems, rejoin->arena,
                            error) &&
@@ -590,7 +635,8 @@ static void report_rejoin(Rejoin *rejoin, Report *report)
     copy = arena_allocate(report->arena, sizeof(*copy));
     *copy = rejoin->report;
     copy->running = rejoin->target.directory != NULL &&
-                    target_server_running(&rejoin->target, &running, &pid, NULL) && running;
+                    target_server_running(&rejoin->target, &running, &pid, NULL) && running &&
+                    process_works_in(pid, rejoin->target.directory);
     copy->start_command =
         rejoin->control.start != NULL ? arena_strdup(report->arena, rejoin->control.start) : NULL;
     report->rejoin = copy;

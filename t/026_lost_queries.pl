@@ -11,7 +11,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 
-my $odd = q{'o"d d\'b'};    # a database, quoted as a connection string wants it
+my $odd = q{'o="d d\'b'};    # a database, quoted as a connection string wants it; as it is, psql would take it for one
 my @tables = qw(orders early part_1 part_2 rewritten cut made);    # each with (id, note)
 
 sub prepare
@@ -21,7 +21,7 @@ sub prepare
         for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks)), 'DELETE FROM shrinks',
         'CREATE INDEX orders_id ON orders (id)', 'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)',
         'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)', 'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)',
-        "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id", q{CREATE DATABASE "o""d d'b"};
+        "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id", q{CREATE DATABASE "o=""d d'b"};
     $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
     return;
 }
@@ -160,7 +160,7 @@ each_version(sub {
     $target->start;
     finds_the_rows($target, $json, $text);
     $target->stop;
-    $source->sql(q{DROP DATABASE "o""d d'b"});    # the comparison could not connect to it
+    $source->sql(q{DROP DATABASE "o=""d d'b"});    # the comparison could not connect to it
     rewinds($target, $source);
     rejoins($target, $source);
 }, only => [ 10, 15, 18 ]);

@@ -52,9 +52,22 @@ sub pair
     my ($version) = @_;
     $target = make_cluster('target', $version)->start;
     $target->sql("CREATE TABLE t AS SELECT 'common' AS a");
-    $source = $target->standby('source')->promote;
+    $source = $target->standby('source');
+    own_standby() if $version == 15;
+    $source->promote;
     $source->sql("INSERT INTO t VALUES ('source')");
     $target->sql("INSERT INTO t VALUES ('target')");
+    return;
+}
+
+# A standby that nobody has promoted: with its primary as a standby there would be no primary.
+sub own_standby
+{
+    my $pid = $target->postmaster_pid;
+    ends(rejoin($target, $_), 1, "a source that is not promoted, $_", qr/^pg_rewind: error: the source server is a standby on the target's own timeline$/m,
+        qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m)
+        for '--keep-config', '--compare', '--dry-run';
+    is($target->postmaster_pid, $pid, 'a source that is not promoted: its primary is not stopped');
     return;
 }
 
@@ -65,6 +78,19 @@ sub stopped_copy
     my $copy = $diverged->copy($name);
     $copy->configure("unix_socket_directories = '$copy->{dir}'");
     return $copy;
+}
+
+# A directory that was copied from under a running server has the postmaster.pid of that one.
+sub not_another_server
+{
+    my ($diverged) = @_;
+    my $pid = $target->postmaster_pid;
+    my $copy = $diverged->copy('another');
+    spew($copy->path('postmaster.pid'), slurp($target->path('postmaster.pid')));
+    ends(rejoin($copy, @$_), 1, "the server of another directory, @$_", qr/^pg_rewind: error: the server in postmaster\.pid is not the target's$/m) for [], ['-n'];
+    is($target->postmaster_pid, $pid, 'the server of another directory is not stopped');
+    $copy->discard;
+    return;
 }
 
 sub not_stopped_in_vain
@@ -305,6 +331,7 @@ each_version(sub {
     $target->stop;
     my $diverged = $target->copy('diverged');
     $target->start;
+    not_another_server($diverged) if $version == 15;
     not_stopped_in_vain() if $version == 15;
     running_primary();
     it_takes_longer($diverged);

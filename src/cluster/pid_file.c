@@ -165,8 +165,7 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
 
-/* A server works in its data directory. Of another user's process this cannot be asked. */
-static bool works_in(long pid, const char *directory)
+bool process_works_in(long pid, const char *directory)
 {
     char path[64];
     Place server, own;
@@ -203,7 +202,7 @@ static bool names_live_server(const char *directory, long number, const Buffer *
         return false;
     if (number < 0)
         return is_single_user_backend(pid, text);
-    return works_in(pid, directory) || !is_younger(pid, text);
+    return process_works_in(pid, directory) || !is_younger(pid, text);
 }
 
 /* Looking for a process of a server. */
@@ -227,7 +226,7 @@ static bool check_server_process(void *context, const char *name, Error *error)
         return true;
     for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++)
     {
-        if (strcmp(program, programs[i]) == 0 && works_in(pid, search->directory))
+        if (strcmp(program, programs[i]) == 0 && process_works_in(pid, search->directory))
             search->pid = pid;
     }
     return true;

@@ -54,6 +54,12 @@ bool pid_file_is_stopping(const char *directory);
 bool pid_file_is_closed_standby(const char *directory);
 
 /*
+ * Is that the process's working directory? A server's is its data directory. False also of another
+ * user's process, which cannot be asked.
+ */
+bool process_works_in(long pid, const char *directory);
+
+/*
  * A process of a server that works in this directory, whatever postmaster.pid says: one that is
  * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
  */

@@ -69,13 +69,18 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
 static bool find_unit(long pid, Arena *arena, ServerControl *control)
 {
     char *cgroup = read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid));
+    Buffer word = {0};
     char unit[256];
 
     server_control_unit(cgroup != NULL ? cgroup : "", unit, sizeof(unit));
     if (unit[0] == '\0')
         return false;
-    control->stop = arena_printf(arena, "systemctl --no-ask-password stop %s", unit);
-    control->start = arena_printf(arena, "systemctl --no-ask-password start %s", unit);
+    process_append_quoted(&word, unit); /* systemd escapes with backslashes */
+    control->stop =
+        arena_printf(arena, "systemctl --no-ask-password stop %s", buffer_string(&word));
+    control->start =
+        arena_printf(arena, "systemctl --no-ask-password start %s", buffer_string(&word));
+    buffer_free(&word);
     return true;
 }
 

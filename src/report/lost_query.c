@@ -83,14 +83,17 @@ static void append_name(const char *name, Buffer *text)
         buffer_append_u8(text, (unsigned char) *name < ' ' ? '?' : (uint8_t) *name);
 }
 
+/* A name with "=" would be taken for a connection string, so it is made one. */
 static void append_connect(const LostRelation *relation, Buffer *text)
 {
     buffer_append_string(text, "-- database ");
     append_name(relation->database != NULL ? relation->database : "of this number", text);
-    buffer_printf(text,
-                  "\nSELECT datname FROM pg_database WHERE oid = %u \\gset\n"
-                  "\\connect :\"datname\"\n",
-                  relation->id.database);
+    buffer_printf(
+        text,
+        "\nSELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') AS conninfo\n"
+        "  FROM pg_database WHERE oid = %u \\gset\n"
+        "\\connect -reuse-previous=on :\"conninfo\"\n",
+        relation->id.database);
 }
 
 static void append_table(const Lost *lost, const LostRelation *relation, Buffer *text)

@@ -74,14 +74,16 @@ static void test_name_with_lines(void **state)
     commit_insert(lost, 700, 5, 16400);
     lost_relations(lost, &count)[0].name = "public.\"a\n\\! rm\"";
     lost_relations(lost, &count)[0].database = "x\r\ny";
-    script_is(lost, "-- database x??y\n"
-                    "SELECT datname FROM pg_database WHERE oid = 5 \\gset\n"
-                    "\\connect :\"datname\"\n"
-                    "-- public.\"a?\\! rm\": inserted 1, updated 0, deleted 0\n"
-                    "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
-                    "  WHERE xmin::text = ''700''', oid::regclass)\n"
-                    "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind IN "
-                    "('r', 'm') \\gexec\n");
+    script_is(lost,
+              "-- database x??y\n"
+              "SELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') AS conninfo\n"
+              "  FROM pg_database WHERE oid = 5 \\gset\n"
+              "\\connect -reuse-previous=on :\"conninfo\"\n"
+              "-- public.\"a?\\! rm\": inserted 1, updated 0, deleted 0\n"
+              "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
+              "  WHERE xmin::text = ''700''', oid::regclass)\n"
+              "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind IN "
+              "('r', 'm') \\gexec\n");
     lost_destroy(lost);
 }
 
