@@ -171,6 +171,22 @@ sub checks_stopped
     return;
 }
 
+# The server was started with a configuration that a rewind does not know of: what -c would find there a rewind has not.
+sub checks_configuration_elsewhere
+{
+    my ($source, $target, $settings) = @_;
+    my ($path, $started) = ($target->dir . '/elsewhere.conf', $target->path('postmaster.opts'));
+    my $saved = slurp($started);
+    spew($path, slurp($target->path('postgresql.conf')) . $settings);
+    spew($started, qq{postgres "-c" "config_file=$path"\n});
+    my @options = (source_of($source, 'postgres'), '-c', '-B', $target->bindir);
+    my $said = checks('configuration elsewhere', $target, 1, @options);
+    is("$said->{verdict}{state} $said->{finding}{configuration}{state}", 'not possible warning', 'what a rewind does not find, it does not use');
+    is(checks('named', $target, 0, @options, $said->{finding}{configuration}{remedy})->{verdict}{state}, 'needed', 'unless it is named');
+    spew($started, $saved);
+    return;
+}
+
 # The WAL before the divergence is gone on both sides, and in an archive.
 sub checks_short_wal
 {
@@ -191,6 +207,7 @@ sub checks_short_wal
     my $compare = checks('the same with --compare', $target, 0, source_of($source, 'postgres'), '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
+    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p'\n") if $target->version == 15;
     append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
     for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ], $target->version > 11 ? [ '-c', '-B', $target->bindir ] : ())
     {
