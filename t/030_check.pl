@@ -142,6 +142,20 @@ sub checks_equal_timelines
     return;
 }
 
+# A slot that the standby cannot use is a problem before the rewind, too.
+sub checks_slot
+{
+    my ($source, $target) = @_;
+    $source->stop;
+    $source->start(settings => { wal_level => 'logical' })->sql("SELECT pg_create_logical_replication_slot('of_others', 'test_decoding')");
+    my @options = (source_of($source, 'postgres'), qw(-R --slot=of_others));
+    is(in_state(checks('a slot of others', $target, 1, @options), 'problem'), 'source_slot', 'the standby could not use it');
+    $source->sql("SELECT pg_drop_replication_slot('of_others')");
+    is(checks('no slot', $target, 0, @options)->{finding}{source_slot}{state}, 'ok', 'it can be made');
+    $source->restart;
+    return;
+}
+
 sub checks_stopped
 {
     my ($source, $target, $role) = @_;
@@ -168,6 +182,7 @@ sub checks_stopped
         is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state}, 'needed', 'it is enough');
     }
     is_shown('A role without rights', $powerless) if $version == 18;
+    checks_slot($source, $target) if $version == 15;
     return;
 }
 

@@ -215,6 +215,14 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     return true;
 }
 
+bool streaming_check_slot(const Options *options, const Clusters *clusters, Error *error)
+{
+    SourceSlot slot;
+
+    return source_server_slot(clusters->source, options->slot, &slot, error) &&
+           check_slot(options, &slot, error);
+}
+
 /* Does a slot that was found keep the WAL that the standby needs? */
 static void warn_of_wal_not_kept(const Options *options, const Clusters *clusters,
                                  const SourceSlot *slot, Lsn needed_from)
