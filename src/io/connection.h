@@ -149,8 +149,8 @@ typedef bool (*ConnectionOption)(void *context, const char *keyword, const char 
 MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
                                    Error *error);
 
-/* Did the server ask for a password? */
-bool connection_used_password(const Connection *connection);
+/* The password that the server asked for, and took; NULL: it asked for none. The connection's. */
+const char *connection_password(const Connection *connection);
 
 /* Visit what a connection string or URI sets itself: neither what the environment or a service file
  * sets nor defaults. An error if libpq does not take it. */
