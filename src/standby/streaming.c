@@ -201,8 +201,14 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     SourceRole role;
     Error problem;
 
-    if (!source_server_role(clusters->source, arena, &role, error))
-        return false;
+    if (!source_server_role(clusters->source, arena, &role, &problem))
+    {
+        /* A source whose catalogs are closed to the role is rewound to all the same. */
+        if (problem.kind == ERROR_RETRY || stop_requested())
+            return error_copy(error, &problem);
+        complain(options, &problem, problems);
+        return true;
+    }
     check_role(options, &role, settings, problems, arena);
     if (!check_connection(options, &role, system_identifier, settings, problems, arena, error))
         return false;
