@@ -142,6 +142,17 @@ sub checks_equal_timelines
     return;
 }
 
+# One question that is refused is not the end of the others.
+sub checks_closed_catalogs
+{
+    my ($source, $target, $role) = @_;
+    $source->sql('REVOKE SELECT ON pg_roles FROM PUBLIC');
+    my $said = checks('pg_roles is closed', $target, 0, source_of($source, $role));
+    is(join(' ', map { $said->{finding}{$_}{state} } qw(source_replication source_full_page_writes source_wal_level)), 'ok ok ok', 'all is as it was');
+    $source->sql('GRANT SELECT ON pg_roles TO PUBLIC');
+    return;
+}
+
 # A slot that the standby cannot use is a problem before the rewind, too.
 sub checks_slot
 {
@@ -183,6 +194,7 @@ sub checks_stopped
     }
     is_shown('A role without rights', $powerless) if $version == 18;
     checks_slot($source, $target) if $version == 15;
+    checks_closed_catalogs($source, $target, $role) if $version == 15;
     return;
 }
 
