@@ -50,7 +50,10 @@ static const char *print_part(FILE *stream, const char *text, size_t room)
 {
     const size_t length = fitting_length(text, strcspn(text, "\n"), room);
 
-    fprintf(stream, "%.*s\n", (int) length, text);
+    /* Names of files may hold what a terminal takes for commands. */
+    for (size_t i = 0; i < length; i++)
+        fputc((unsigned char) text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i], stream);
+    fputc('\n', stream);
     return text[length] == '\0' ? text + length : text + length + 1;
 }
 

@@ -61,10 +61,20 @@ static void lines_are_broken_between_words(void **state)
     free(output);
 }
 
+static void a_terminal_gets_no_commands(void **state)
+{
+    char *output = shown("Files: \"a\033[2J\x7F\xC3\xA4\"");
+
+    (void) state;
+    assert_non_null(strstr(output, "Files: \"a?[2J?\xC3\xA4\"\n"));
+    free(output);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_broken_between_words),
+        cmocka_unit_test(a_terminal_gets_no_commands),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
