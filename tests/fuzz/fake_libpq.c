@@ -203,6 +203,33 @@ char *PQport(const PGconn *connection)
     return PQhost(connection);
 }
 
+char *PQdb(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+char *PQuser(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+int PQconnectionUsedPassword(const PGconn *connection)
+{
+    (void) connection;
+    return 0;
+}
+
+char *PQpass(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
+char *PQescapeIdentifier(PGconn *connection, const char *text, size_t length)
+{
+    (void) connection;
+    return strndup(text, length);
+}
+
 int PQserverVersion(const PGconn *connection)
 {
     (void) connection;
