@@ -602,13 +602,15 @@ static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
     return letter == 'V' || letter == OPTION_HELP;
 }
 
-/* What ends the run with success but without a rewind would make a caller believe in one. */
+/* What ends the run with success but without a rewind would make a caller believe in one; and the
+ * caller of a rewind does not expect a server to be started. */
 static bool check_environment_rewinds(const Command *command, Error *error)
 {
     const char *name = command->help              ? "--help"
                        : command->version         ? "--version"
                        : command->options.check   ? "--check"
                        : command->options.dry_run ? "--dry-run"
+                       : command->options.rejoin  ? "--rejoin"
                                                   : NULL;
 
     return name == NULL ||

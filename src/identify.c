@@ -19,11 +19,15 @@ static bool open_source(const Options *options, Source **source, Error *error)
 
 /* After an interrupted rewind was finished a source that is gone is no failure: nothing more was
  * needed from it. */
-static void warn_without_source(const Error *error)
+static void warn_without_source(const Options *options, const Error *error)
 {
     log_warning("%s", error->message);
-    log_detail("The interrupted rewind is finished. It could not be checked whether the source has "
-               "diverged since then.");
+    log_detail(
+        "The interrupted rewind is finished. It could not be checked whether the source has "
+        "diverged since then.%s",
+        options->write_recovery_conf
+            ? " As a standby it is set up as the interrupted run was told to, not as this one."
+            : "");
 }
 
 /* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
@@ -74,7 +78,7 @@ static bool do_without_source(const Options *options, const Opened *opened,
 {
     if (opened->resumed)
     {
-        warn_without_source(error);
+        warn_without_source(options, error);
         *finished = true;
         return true;
     }

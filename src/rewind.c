@@ -63,15 +63,15 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
     const Clusters *clusters = &identified->clusters;
     Divergence *divergence = &findings->divergence;
     const double clock = clock_seconds();
-    bool certain, hints_matter, result;
+    const bool hints_matter =
+        divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
+    bool result;
 
     if (options->compare)
     {
         divergence_leave_unknown(clusters, divergence);
         return true;
     }
-    certain = divergence_is_certain(clusters);
-    hints_matter = certain || target_crashed_as_primary(&clusters->target);
     if (hints_matter)
         prerequisites_check_hints(clusters, problems);
     result = divergence_find(clusters, &identified->source, &identified->target_wal,

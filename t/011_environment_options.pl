@@ -63,7 +63,7 @@ subtest 'what is refused' => sub {
     refused('a backslash', "pg_rewind: error: PG_REWIND_OPTIONS has a backslash at the end\n$try", '-n \\', @source);
     # The caller would believe in a rewind.
     refused("$_->[0] instead of a rewind", "pg_rewind: error: PG_REWIND_OPTIONS must not ask for $_->[1]\n$try", $_->[0], '-D', $nowhere, @source)
-        for [ '--help', '--help' ], [ '--version', '--version' ], [ '-V', '--version' ], [ '--check', '--check' ], [ '-n', '--dry-run' ];
+        for [ '--help', '--help' ], [ '--version', '--version' ], [ '-V', '--version' ], [ '--check', '--check' ], [ '-n', '--dry-run' ], [ '--rejoin', '--rejoin' ];
     refused('-? is no option there', "pg_rewind: PG_REWIND_OPTIONS: invalid option -- '?'\n$try", '-?', '-D', $nowhere, @source);
     refused('what does not go together',
         "pg_rewind: error: only one of --source-pgdata or --source-server can be specified\n"

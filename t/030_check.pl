@@ -142,6 +142,31 @@ sub checks_equal_timelines
     return;
 }
 
+# One question that is refused is not the end of the others.
+sub checks_closed_catalogs
+{
+    my ($source, $target, $role) = @_;
+    $source->sql('REVOKE SELECT ON pg_roles FROM PUBLIC');
+    my $said = checks('pg_roles is closed', $target, 0, source_of($source, $role));
+    is(join(' ', map { $said->{finding}{$_}{state} } qw(source_replication source_full_page_writes source_wal_level)), 'ok ok ok', 'all is as it was');
+    $source->sql('GRANT SELECT ON pg_roles TO PUBLIC');
+    return;
+}
+
+# A slot that the standby cannot use is a problem before the rewind, too.
+sub checks_slot
+{
+    my ($source, $target) = @_;
+    $source->stop;
+    $source->start(settings => { wal_level => 'logical' })->sql("SELECT pg_create_logical_replication_slot('of_others', 'test_decoding')");
+    my @options = (source_of($source, 'postgres'), qw(-R --slot=of_others));
+    is(in_state(checks('a slot of others', $target, 1, @options), 'problem'), 'source_slot', 'the standby could not use it');
+    $source->sql("SELECT pg_drop_replication_slot('of_others')");
+    is(checks('no slot', $target, 0, @options)->{finding}{source_slot}{state}, 'ok', 'it can be made');
+    $source->restart;
+    return;
+}
+
 sub checks_stopped
 {
     my ($source, $target, $role) = @_;
@@ -168,6 +193,24 @@ sub checks_stopped
         is(checks('with what was pasted', $target, 0, source_of($source, 'powerless'), '-R')->{verdict}{state}, 'needed', 'it is enough');
     }
     is_shown('A role without rights', $powerless) if $version == 18;
+    checks_slot($source, $target) if $version == 15;
+    checks_closed_catalogs($source, $target, $role) if $version == 15;
+    return;
+}
+
+# The server was started with a configuration that a rewind does not know of: what -c would find there a rewind has not.
+sub checks_configuration_elsewhere
+{
+    my ($source, $target, $settings) = @_;
+    my ($path, $started) = ($target->dir . '/elsewhere.conf', $target->path('postmaster.opts'));
+    my $saved = slurp($started);
+    spew($path, slurp($target->path('postgresql.conf')) . $settings);
+    spew($started, qq{postgres "-c" "config_file=$path"\n});
+    my @options = (source_of($source, 'postgres'), '-c', '-B', $target->bindir);
+    my $said = checks('configuration elsewhere', $target, 1, @options);
+    is("$said->{verdict}{state} $said->{finding}{configuration}{state}", 'not possible warning', 'what a rewind does not find, it does not use');
+    is(checks('named', $target, 0, @options, $said->{finding}{configuration}{remedy})->{verdict}{state}, 'needed', 'unless it is named');
+    spew($started, $saved);
     return;
 }
 
@@ -191,6 +234,7 @@ sub checks_short_wal
     my $compare = checks('the same with --compare', $target, 0, source_of($source, 'postgres'), '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
+    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p'\n") if $target->version == 15;
     append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
     for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ], $target->version > 11 ? [ '-c', '-B', $target->bindir ] : ())
     {

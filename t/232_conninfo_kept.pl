@@ -115,7 +115,8 @@ sub passwords
     is($conninfo->{password}, 'geheim', 'that of the same role stays');
     unlike($result->{stderr}, qr/warning/, 'and there is nothing to be warned of');
     ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded', PGPASSWORD => 'geheim');
-    like($result->{stderr}, qr/^pg_rewind: warning: the source does not accept a replication connection: .*password authentication failed/m, 'one that is no longer right is noticed');
+    is($conninfo->{password}, undef, 'one that is no longer right does not: it would go before the password file');
+    like($result->{stderr}, qr/^pg_rewind: warning: the password in PGPASSWORD is not written into primary_conninfo$/m, 'that the standby needs another is told');
     ($result, $conninfo) = written($target, $source, 'user=guarded password=known', 'user=guarded password=geheim');
     is($conninfo->{password}, 'geheim', 'one in the connection string is written');
     like($result->{stderr}, qr/^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/m, 'with a warning');

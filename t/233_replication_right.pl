@@ -75,6 +75,19 @@ sub without_a_line_for_replication
     return;
 }
 
+# -R never needed a look into the catalogs.
+sub closed_catalogs
+{
+    my ($target, $source) = @_;
+    $source->sql('REVOKE SELECT ON pg_roles FROM PUBLIC');
+    my $result = rewind_as_rewinder($target, $source, '-n');
+    is($result->{status}, 0, 'a role that may not read pg_roles: -R goes on') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: warning: error running query (?:.*\n)*?.*permission denied/m, 'and warns');
+    is(rewind_as_rewinder($target, $source, qw(-n --slot=some_slot))->{status}, 1, '--slot does not');
+    $source->sql('GRANT SELECT ON pg_roles TO PUBLIC');
+    return;
+}
+
 # Something before the server that takes no replication connection, as poolers do: told by the name of the startup packet's parameter.
 sub through_a_pooler
 {
@@ -100,6 +113,7 @@ each_version(sub {
         target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
     role_without_the_right($target, $source);
     without_a_line_for_replication($target, $source);
+    closed_catalogs($target, $source) if $version == 18;
     through_a_pooler($target, $source);
     rewind_as_rewinder($target, $source, '--slot=some_slot');
     $source->sql(q{SELECT pg_create_physical_replication_slot('some_slot', true)});

@@ -112,6 +112,15 @@ sub run_that_is_killed
     is(slots_of($source), 'of_target with WAL', 'the next run finds it, and leaves it when it fails');
     like($result->{stderr}, qr/^pg_rewind: replication slot "of_target" of the source is there already$/m, 'that it found one is told');
     end_by_kill(hold($copy, $source, 'apply', @with_slot));
+    if ($copy->version == 18)
+    {
+        my $alone = $copy->copy('alone');
+        my $finished = run([ rewind_argv($alone->data, '--source-server=host=/nonexistent', qw(-R --slot=another)) ]);
+        is($finished->{status}, 0, 'without the source it is finished as well') or diag($finished->{stderr});
+        like($finished->{stderr}, qr/^pg_rewind: detail: .* set up as the interrupted run was told to, not as this one\.$/m, 'with the slot of the run that was killed');
+        like(slurp($alone->path('postgresql.auto.conf')), qr/^primary_slot_name = 'of_target'$/m, 'as is told');
+        $alone->discard;
+    }
     $result = rewind($copy, $source, options => \@with_slot);
     is($result->{status}, 0, 'killed after the commit, the same command finishes') or diag($result->{stderr});
     is(slots_of($source), 'of_target with WAL', 'the slot is there');

@@ -649,9 +649,9 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
     return ok;
 }
 
-bool connection_used_password(const Connection *connection)
+const char *connection_password(const Connection *connection)
 {
-    return PQconnectionUsedPassword(connection->pg);
+    return PQconnectionUsedPassword(connection->pg) ? PQpass(connection->pg) : NULL;
 }
 
 bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,

@@ -152,8 +152,8 @@ MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visi
 /* What a connection string itself says of a keyword, or NULL. */
 char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
 
-/* Did the server ask for a password? */
-bool connection_used_password(const Connection *connection);
+/* The password that the server asked for, and took; NULL: it asked for none. The connection's. */
+const char *connection_password(const Connection *connection);
 
 /* Visit what a connection string or URI sets itself: neither what the environment or a service file
  * sets nor defaults. An error if libpq does not take it. */

@@ -22,6 +22,7 @@ typedef struct Node
     Clusters clusters; /* target, shape and target_history; source while there is one */
     bool history_known;
     Configuration configuration;
+    const char *config_file_of_rewind; /* NULL: postgresql.conf in the data directory */
     SettingsReader reader;
     Settings settings;
     Archive *own_wal;            /* the target's pg_wal, nothing else */

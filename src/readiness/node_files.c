@@ -292,6 +292,16 @@ static void look_at_space(Node *node)
 
 /* ---- Configuration ---- */
 
+/* Was the server started with a configuration that a rewind does not find by itself? */
+static bool is_configuration_hidden(const Node *node)
+{
+    const char *used = node->configuration.config_file, *found = node->config_file_of_rewind;
+    const char *below = used != NULL ? place_below(used, node->clusters.target.directory) : NULL;
+
+    return used != NULL && (found == NULL || strcmp(used, found) != 0) &&
+           (below == NULL || strcmp(below, "postgresql.conf") != 0);
+}
+
 static void look_at_configuration(Node *node)
 {
     Readiness *readiness = node->readiness;
@@ -309,6 +319,16 @@ static void look_at_configuration(Node *node)
                       "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
                       "There is no postgresql.conf in the data directory: the configuration is "
                       "elsewhere, and what it says is not known here.");
+        return;
+    }
+    if (is_configuration_hidden(node))
+    {
+        readiness_add(
+            readiness, "configuration", FINDING_WARNING,
+            arena_printf(node->arena, "--config-file=%s", node->configuration.config_file),
+            "The server was started with \"%s\". A rewind does not find that by itself, "
+            "and -c reads no restore_command there.",
+            node->configuration.config_file);
         return;
     }
     for (size_t i = 0; i < node->settings.file_count; i++)

@@ -60,8 +60,10 @@ static void read_configuration(Node *node)
 
     *configuration =
         (Configuration){.directory = node->clusters.target.directory, .arena = node->arena};
+    configuration->config_file = named;
+    /* The rewind does not ask how the server was started. */
+    node->config_file_of_rewind = configuration_find_file(configuration, node->readiness->version);
     configuration->config_file = named != NULL ? named : find_started_with(node);
-    /* As the rewind does, which does not ask how the server was started. */
     configuration->config_file = configuration_find_file(configuration, node->readiness->version);
     node->reader = configuration_reader(configuration);
     node->settings = configuration_read(configuration, &node->reader);
@@ -77,7 +79,7 @@ static void find_command_to_ask(Node *node)
         node->restore_command = options->restore_command;
     else if (options->restore_target_wal &&
              !target_restore_command(node->arena, &node->clusters.target, options->bindir,
-                                     node->configuration.config_file, &command, &error))
+                                     node->config_file_of_rewind, &command, &error))
     {
         node->archive_is_told = true;
         readiness_add_error(node->readiness, "archive", FINDING_PROBLEM, &error);

@@ -29,19 +29,31 @@ static const char *describe_server(const Readiness *readiness)
 
 /* ---- Text ---- */
 
+/* Bytes of a line of `whole` bytes that fit into the room: words, at least one. */
+static size_t fitting_length(const char *line, size_t whole, size_t room)
+{
+    size_t length = strcspn(line, " \n");
+
+    while (length < whole)
+    {
+        const size_t next = length + 1 + strcspn(line + length + 1, " \n");
+
+        if (next > room && length > 0)
+            break;
+        length = next;
+    }
+    return length;
+}
+
 /* One line of at least a word, at most `room` bytes where that is possible; returns the rest. */
 static const char *print_part(FILE *stream, const char *text, size_t room)
 {
-    size_t length = strcspn(text, "\n"), next = 0;
+    const size_t length = fitting_length(text, strcspn(text, "\n"), room);
 
-    if (length > room)
-    {
-        for (size_t end = strcspn(text, " \n"); end <= room || next == 0;
-             end += 1 + strcspn(text + end + 1, " \n"))
-            next = end;
-        length = next;
-    }
-    fprintf(stream, "%.*s\n", (int) length, text);
+    /* Names of files may hold what a terminal takes for commands. */
+    for (size_t i = 0; i < length; i++)
+        fputc((unsigned char) text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i], stream);
+    fputc('\n', stream);
     return text[length] == '\0' ? text + length : text + length + 1;
 }
 

@@ -20,15 +20,19 @@ static const char *const functions[] = {
 
 #define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))
 
-/* One value that is never NULL, or NULL where the server does not say. */
+/* One value that is never NULL, or NULL where the server does not say. An error is the end of the
+ * transaction, but not of the questions. */
 static const char *ask(Node *node, Connection *connection, const char *sql)
 {
+    char instance[CONNECTION_INSTANCE_SIZE];
     char *value;
     bool found;
 
-    return connection_value(connection, node->arena, sql, 0, NULL, &value, &found, NULL) && found
-               ? value
-               : NULL;
+    if (connection_value(connection, node->arena, sql, 0, NULL, &value, &found, NULL))
+        return found ? value : NULL;
+    connection_end(connection);
+    (void) !connection_begin(connection, instance, NULL);
+    return NULL;
 }
 
 static bool is_answer(const char *value, const char *expected)
@@ -115,7 +119,8 @@ static void look_at_replication(Node *node, Connection *connection)
                           "WHERE rolname = current_user");
     Error error;
 
-    if (!is_answer(may, "t"))
+    /* Where that cannot be asked, the connection tells. */
+    if (may != NULL && !is_answer(may, "t"))
         readiness_add(node->readiness, "source_replication", bad,
                       arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),
                       "Role %s does not have the attribute REPLICATION: a standby cannot stream by "

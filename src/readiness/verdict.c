@@ -10,6 +10,7 @@
 #include "cluster/prerequisites.h"
 #include "divergence/divergence.h"
 #include "divergence/wal_comparison.h"
+#include "standby/streaming.h"
 #include "wal/scan.h"
 #include "wal_sources/histories.h"
 #include "wal_sources/source_directory_end.h"
@@ -442,6 +443,25 @@ static void look_at_system(Pair *pair)
                       (unsigned long long) target->system_identifier);
 }
 
+/* With --slot, which -R demands and so a source server. A node that runs may use it itself. */
+static void look_at_named_slot(Node *node)
+{
+    const char *name = node->options->slot;
+    Error error;
+
+    if (name == NULL)
+        return;
+    if (node->readiness->running)
+        readiness_leave_out(node->readiness, "source_slot", "the target's server may be using it");
+    else if (streaming_check_slot(node->options, &node->clusters, &error))
+        readiness_add(node->readiness, "source_slot", FINDING_OK, NULL,
+                      "Replication slot \"%s\" of the source can be used, or is not there yet.",
+                      name);
+    else
+        readiness_add_error(node->readiness, "source_slot",
+                            error.kind == ERROR_RETRY ? FINDING_UNKNOWN : FINDING_PROBLEM, &error);
+}
+
 /* The source that was open to questions does not answer any more, or will not do. */
 static void give_up_source(Node *node, const Error *error)
 {
@@ -464,6 +484,7 @@ static void judge_with_source(Node *node)
         return;
     }
     look_at_system(&pair);
+    look_at_named_slot(node);
     if (!node->readiness->running)
         judge_stopped(&pair);
 }

@@ -30,7 +30,7 @@ typedef struct Conninfos
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
     OptionList former;
-    bool password_used;     /* for the connection */
+    const char *password;   /* that the source asked for, and took; NULL: it asked for none */
     bool former_is_sources; /* the source has the very same one: that is where it came from */
     OptionList result;
 } Conninfos;
@@ -194,7 +194,9 @@ static bool is_kept(const Conninfos *conninfos, const char *keyword)
         return false;
     if (strcmp(keyword, "password") == 0)
         return same_text(option_value(&conninfos->former, "user"),
-                         option_value(&conninfos->connection, "user"));
+                         option_value(&conninfos->connection, "user")) &&
+               (conninfos->password == NULL ||
+                same_text(option_value(&conninfos->former, "password"), conninfos->password));
     return !conninfos->former_is_sources || strcmp(keyword, "application_name") != 0;
 }
 
@@ -288,7 +290,8 @@ static void warn_about_password(const Conninfos *conninfos)
         log_hint("Put it into the password file of the user that runs the server instead, and "
                  "leave it out of --source-server.");
     }
-    else if (conninfos->password_used && option_value(&conninfos->connection, "password") != NULL &&
+    else if (conninfos->password != NULL &&
+             option_value(&conninfos->connection, "password") != NULL &&
              option_value(&conninfos->result, "password") == NULL)
     {
         log_warning("the password in PGPASSWORD is not written into primary_conninfo");
@@ -313,7 +316,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
-    conninfos->password_used = connection_used_password(connection);
+    if (connection_password(connection) != NULL)
+        conninfos->password = arena_strdup(arena, connection_password(connection));
     if (clusters->shape.version->conninfo_dbname && dbname != NULL)
         (void) add_option(&conninfos->connection, "dbname", dbname, NULL);
     if (former == NULL)

@@ -201,8 +201,14 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     SourceRole role;
     Error problem;
 
-    if (!source_server_role(clusters->source, arena, &role, error))
-        return false;
+    if (!source_server_role(clusters->source, arena, &role, &problem))
+    {
+        /* A source whose catalogs are closed to the role is rewound to all the same. */
+        if (problem.kind == ERROR_RETRY || stop_requested())
+            return error_copy(error, &problem);
+        complain(options, &problem, problems);
+        return true;
+    }
     check_role(options, &role, settings, problems, arena);
     if (!check_connection(options, &role, system_identifier, settings, problems, arena, error))
         return false;
@@ -213,6 +219,14 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
     if (!check_slot(options, &slot, &problem))
         problems_add(problems, &problem);
     return true;
+}
+
+bool streaming_check_slot(const Options *options, const Clusters *clusters, Error *error)
+{
+    SourceSlot slot;
+
+    return source_server_slot(clusters->source, options->slot, &slot, error) &&
+           check_slot(options, &slot, error);
 }
 
 /* Does a slot that was found keep the WAL that the standby needs? */

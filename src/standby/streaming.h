@@ -23,6 +23,10 @@ MUST_CHECK bool streaming_check(const Options *options, const Clusters *clusters
                                 StandbySettings *settings, Problems *problems, Arena *arena,
                                 Error *error);
 
+/* --slot: may the standby use it as it is now? Nothing is waited for. */
+MUST_CHECK bool streaming_check_slot(const Options *options, const Clusters *clusters,
+                                     Error *error);
+
 /*
  * --create-slot: make the slot, or use the one that is there. *made says whether it was made, also
  * when this fails. A slot that was found and reserves less WAL than from needed_from on gives a

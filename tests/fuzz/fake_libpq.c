@@ -219,6 +219,11 @@ char *PQuser(const PGconn *connection)
     return PQhost(connection);
 }
 
+char *PQpass(const PGconn *connection)
+{
+    return PQhost(connection);
+}
+
 /* There are no names that would need quotes. */
 char *PQescapeIdentifier(PGconn *connection, const char *name, size_t length)
 {
