@@ -379,6 +379,12 @@ static bool start_server(Rejoin *rejoin, Error *error)
     if (!ask_source(rejoin, error) ||
         !source_server_clock(rejoin->source, rejoin->arena, &rejoin->since, error))
         return false;
+    if (rejoin->report.was_primary && rejoin->state.position.in_recovery)
+    {
+        log_warning("the source server is a standby");
+        log_detail("The target was a primary. If the source had no other one, no server takes "
+                   "writes until one is promoted.");
+    }
     log_info("starting the target's server: %s", rejoin->control.start);
     if (!server_control_start(&rejoin->control, &rejoin->target, error))
         return false;

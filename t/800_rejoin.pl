@@ -68,6 +68,11 @@ sub own_standby
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m)
         for '--keep-config', '--compare', '--dry-run';
     is($target->postmaster_pid, $pid, 'a source that is not promoted: its primary is not stopped');
+    $target->stop;
+    my $stopped = stopped_copy($target, 'unpromoted');
+    $target->start;
+    ends(rejoin($stopped), 0, 'a source that is not promoted, of a server that is stopped', qr/^pg_rewind: warning: the source server is a standby$/m);
+    $stopped->discard;
     return;
 }
 
