@@ -75,7 +75,7 @@ static bool find_unit(long pid, Arena *arena, ServerControl *control)
     server_control_unit(cgroup != NULL ? cgroup : "", unit, sizeof(unit));
     if (unit[0] == '\0')
         return false;
-    process_append_quoted(&word, unit); /* systemd escapes with backslashes */
+    buffer_append_word(&word, unit); /* systemd escapes with backslashes */
     control->stop =
         arena_printf(arena, "systemctl --no-ask-password stop %s", buffer_string(&word));
     control->start =
@@ -128,7 +128,7 @@ static bool find_debian_cluster(const Target *target, Arena *arena, ServerContro
                                root != NULL && root[0] != '\0' ? root : "/etc/postgresql", major);
     if (!dir_names(search.root, check_debian_cluster, &search, &found, NULL) || search.name == NULL)
         return false;
-    process_append_quoted(&name, search.name);
+    buffer_append_word(&name, search.name);
     control->stop =
         arena_printf(arena, "pg_ctlcluster %d %s stop -m fast", major, buffer_string(&name));
     control->start = arena_printf(arena, "pg_ctlcluster %d %s start", major, buffer_string(&name));
@@ -195,9 +195,9 @@ static bool find_pg_ctl(const Target *target, const Options *options, Arena *are
         return error_hint(error, "Name its directory with --bindir, or say how the server is "
                                  "stopped and started with --stop-command and --start-command.");
     }
-    process_append_quoted(&command, program);
+    buffer_append_word(&command, program);
     buffer_append_string(&command, " -D ");
-    process_append_quoted(&command, target->directory);
+    buffer_append_word(&command, target->directory);
     control->stop =
         arena_printf(arena, "%s -m fast -w -t %d stop", buffer_string(&command),
                      options->wait_timeout_seconds > 0 ? options->wait_timeout_seconds : 1);
@@ -207,14 +207,14 @@ static bool find_pg_ctl(const Target *target, const Options *options, Arena *are
     {
         buffer_append_string(&server, server.size > 0 ? " -c " : "-c ");
         buffer_printf(&setting, "config_file=%s", options->config_file);
-        process_append_quoted(&server, buffer_string(&setting));
+        buffer_append_word(&server, buffer_string(&setting));
     }
     buffer_printf(&command, " -w -t %d -l ", START_SECONDS);
-    process_append_quoted(&command, control->log);
+    buffer_append_word(&command, control->log);
     if (server.size > 0)
     {
         buffer_append_string(&command, " -o ");
-        process_append_quoted(&command, buffer_string(&server));
+        buffer_append_word(&command, buffer_string(&server));
     }
     control->start = arena_printf(arena, "%s start", buffer_string(&command));
     buffer_free(&command);

@@ -210,27 +210,6 @@ bool process_shell_logged(const char *command, const char *log, int *wait_status
            wait_for_child(pid, wait_status, error);
 }
 
-void process_append_quoted(Buffer *command, const char *text)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "/._-+=@%:,";
-
-    if (text[0] != '\0' && text[strspn(text, plain)] == '\0')
-    {
-        buffer_append_string(command, text);
-        return;
-    }
-    buffer_append_u8(command, '\'');
-    for (; *text != '\0'; text++)
-    {
-        if (*text == '\'')
-            buffer_append_string(command, "'\\''");
-        else
-            buffer_append_u8(command, (uint8_t) *text);
-    }
-    buffer_append_u8(command, '\'');
-}
-
 void process_describe(int wait_status, char *out, size_t size)
 {
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 126)

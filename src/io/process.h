@@ -29,9 +29,6 @@ MUST_CHECK bool process_shell(const char *command, int *wait_status, Error *erro
 MUST_CHECK bool process_shell_logged(const char *command, const char *log, int *wait_status,
                                      Error *error);
 
-/* Append an argument for a shell, in quotes where it needs them. */
-void process_append_quoted(Buffer *command, const char *text);
-
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);
 

@@ -18,20 +18,6 @@
 #define TRIES_MAX 6
 #define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
 
-/* 'text' for a shell. */
-static void append_quoted(Buffer *command, const char *text)
-{
-    buffer_append_u8(command, '\'');
-    for (; *text != '\0'; text++)
-    {
-        if (*text == '\'')
-            buffer_append_string(command, "'\\''");
-        else
-            buffer_append_u8(command, (uint8_t) *text);
-    }
-    buffer_append_u8(command, '\'');
-}
-
 /* The part of path below directory, or NULL. */
 static const char *path_below_directory(const char *directory, const char *path)
 {
@@ -57,7 +43,7 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
     if (relative != NULL || path[0] == '/')
     {
         buffer_append_string(command, "cd ");
-        append_quoted(command, restore->data_directory);
+        buffer_append_word(command, restore->data_directory);
         buffer_append_string(command, " || exit 126\n");
     }
     buffer_append(command, expanded.bytes, expanded.size);
