@@ -219,11 +219,19 @@ static Lsn received_position(const Standing *standing)
 static bool find_target(Rejoin *rejoin, Error *error)
 {
     Target *target = &rejoin->target;
+    Configuration configuration = {.arena = rejoin->arena};
+    DebianCluster cluster;
+    bool is_debians;
 
     if (!target_open(rejoin->arena, rejoin->options->target, target, error) ||
         !directory_control_read(target->directory, &target->control, error) ||
-        !target_server_running(target, &rejoin->running, &rejoin->pid, error) ||
-        !server_control_find(target, rejoin->options, rejoin->arena, &rejoin->control, error))
+        !target_server_running(target, &rejoin->running, &rejoin->pid, error))
+        return false;
+    configuration.directory = target->directory;
+    is_debians =
+        configuration_find_debian(&configuration, target->control.version->major, &cluster);
+    if (!server_control_find(target, rejoin->options, is_debians ? &cluster : NULL, rejoin->arena,
+                             &rejoin->control, error))
         return false;
     rejoin->running = rejoin->running && !pid_file_is_stopping(target->directory);
     rejoin->report.was_primary =

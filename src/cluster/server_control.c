@@ -4,8 +4,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "cluster/pid_file.h"
-#include "format/recovery_conf.h"
-#include "io/dir.h"
 #include "io/durable.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -86,61 +84,25 @@ static bool find_unit(long pid, Arena *arena, ServerControl *control)
 
 /* ---- Debian's layout ---- */
 
-typedef struct DebianSearch
+static void use_pg_ctlcluster(const DebianCluster *debian, int major, Arena *arena,
+                              ServerControl *control)
 {
-    Arena *arena;
-    const char *directory; /* of the target */
-    const char *root;      /* /etc/postgresql/N */
-    const char *name;      /* of its cluster; NULL: not found */
-    const char *config_file;
-} DebianSearch;
-
-/* A visitor of dir_names. */
-static bool check_debian_cluster(void *context, const char *name, Error *error)
-{
-    DebianSearch *search = context;
-    const char *path = arena_printf(search->arena, "%s/%s/postgresql.conf", search->root, name);
-    const char *text = read_small_file(search->arena, path);
-    Buffer value = {0};
-
-    (void) error;
-    if (text != NULL && setting_find(text, strlen(text), "data_directory", &value) &&
-        leads_to(buffer_string(&value), search->directory))
-    {
-        search->name = arena_strdup(search->arena, name);
-        search->config_file = path;
-    }
-    buffer_free(&value);
-    return true;
-}
-
-/* Use pg_ctlcluster, if the target is a cluster that it knows. */
-static bool find_debian_cluster(const Target *target, Arena *arena, ServerControl *control)
-{
-    const char *root = getenv("PG_CLUSTER_CONF_ROOT"); /* as postgresql-common does */
-    const int major = target->control.version->major;
-    DebianSearch search = {.arena = arena, .directory = target->directory};
     Buffer name = {0};
     struct stat log;
     bool found;
 
-    search.root = arena_printf(arena, "%s/%d",
-                               root != NULL && root[0] != '\0' ? root : "/etc/postgresql", major);
-    if (!dir_names(search.root, check_debian_cluster, &search, &found, NULL) || search.name == NULL)
-        return false;
-    buffer_append_word(&name, search.name);
+    buffer_append_word(&name, debian->name);
     control->stop =
         arena_printf(arena, "pg_ctlcluster %d %s stop -m fast", major, buffer_string(&name));
     control->start = arena_printf(arena, "pg_ctlcluster %d %s start", major, buffer_string(&name));
     if (control->config_file == NULL)
-        control->config_file = search.config_file;
+        control->config_file = debian->config_file;
     /* The link beside the configuration, where the log is elsewhere. */
-    control->cluster_log = arena_printf(arena, "%s/%s/log", search.root, search.name);
+    control->cluster_log = arena_printf(arena, "%s/log", debian->directory);
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
         control->cluster_log =
-            arena_printf(arena, "/var/log/postgresql/postgresql-%d-%s.log", major, search.name);
+            arena_printf(arena, "/var/log/postgresql/postgresql-%d-%s.log", major, debian->name);
     buffer_free(&name);
-    return true;
 }
 
 /* ---- pg_ctl ---- */
@@ -389,8 +351,8 @@ void server_control_forget(const ServerControl *control)
              file_remove(path, NULL));
 }
 
-bool server_control_find(const Target *target, const Options *options, Arena *arena,
-                         ServerControl *control, Error *error)
+bool server_control_find(const Target *target, const Options *options, const DebianCluster *debian,
+                         Arena *arena, ServerControl *control, Error *error)
 {
     const char *saved;
     bool running;
@@ -403,9 +365,10 @@ bool server_control_find(const Target *target, const Options *options, Arena *ar
                         .config_file = options->config_file};
     if (!target_server_running(target, &running, &pid, error))
         return false;
-    if (!find_debian_cluster(target, arena, control) &&
-        (options->stop_command == NULL || options->start_command == NULL) &&
-        !find_pg_ctl(target, options, arena, control, error))
+    if (debian != NULL)
+        use_pg_ctlcluster(debian, target->control.version->major, arena, control);
+    else if ((options->stop_command == NULL || options->start_command == NULL) &&
+             !find_pg_ctl(target, options, arena, control, error))
         return false;
     saved = running ? NULL : read_saved_command(control, arena);
     if (running)

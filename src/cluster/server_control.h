@@ -28,6 +28,14 @@ typedef struct ServerLog
 } ServerLog;
 #define SERVER_LOGS 3 /* the logging collector's, Debian's, our own */
 
+/* A cluster in the layout of Debian's postgresql-common. */
+typedef struct DebianCluster
+{
+    const char *name;        /* for pg_ctlcluster, with the major version */
+    const char *directory;   /* /etc/postgresql/MAJOR/NAME */
+    const char *config_file; /* its main configuration file, which is there */
+} DebianCluster;
+
 typedef struct ServerControl
 {
     Arena *arena;
@@ -43,13 +51,13 @@ typedef struct ServerControl
 
 /*
  * Find the commands. Those of the options come first. A server that runs as the systemd unit
- * postgresql* is systemctl's, a cluster in Debian's layout (/etc/postgresql/N/NAME)
- * pg_ctlcluster's, all others pg_ctl's, which starts them with the options that they had
- * (postmaster.opts). A command that server_control_save kept is used for a server that is stopped,
- * unless the server was started since then. Fails when pg_ctl is needed and not there. All is in
- * the arena.
+ * postgresql* is systemctl's, a cluster in Debian's layout (debian, else NULL) pg_ctlcluster's, all
+ * others pg_ctl's, which starts them with the options that they had (postmaster.opts). A command
+ * that server_control_save kept is used for a server that is stopped, unless the server was started
+ * since then. Fails when pg_ctl is needed and not there. All is in the arena.
  */
-MUST_CHECK bool server_control_find(const Target *target, const Options *options, Arena *arena,
+MUST_CHECK bool server_control_find(const Target *target, const Options *options,
+                                    const DebianCluster *debian, Arena *arena,
                                     ServerControl *control, Error *error);
 
 /*

@@ -147,36 +147,44 @@ static bool configures_target(const Configuration *configuration, const char *fi
            place_same(&named, &target);
 }
 
-const char *configuration_find_file(const Configuration *configuration, int major)
+bool configuration_find_debian(const Configuration *configuration, int major,
+                               DebianCluster *cluster)
 {
     const char *root = getenv("PG_CLUSTER_CONF_ROOT");
+    Arena *arena = configuration->arena;
     const char *const *names;
-    const char *of_version, *result = NULL;
+    const char *of_version;
+    size_t count, found = 0;
+
+    if (root == NULL || root[0] != '/')
+        root = DEBIAN_ROOT;
+    of_version = arena_printf(arena, "%s/%d", root, major);
+    list_directory((void *) configuration, of_version, arena, &names, &count);
+    for (size_t i = 0; i < count; i++)
+    {
+        const char *directory = arena_printf(arena, "%s/%s", of_version, names[i]);
+        const char *file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
+
+        if (!configures_target(configuration, file))
+            continue;
+        *cluster = (DebianCluster){names[i], directory, file};
+        found++;
+    }
+    return found == 1;
+}
+
+const char *configuration_find_file(const Configuration *configuration, int major)
+{
     char path[PATH_SIZE];
     struct stat status;
+    DebianCluster cluster;
     Error ignored;
     bool found;
-    size_t count;
 
     if (configuration->config_file != NULL || !join_path(configuration, CONFIGURATION_PATH, path) ||
         !file_lstat(path, &status, &found, &ignored) || found)
         return configuration->config_file;
-    if (root == NULL || root[0] != '/')
-        root = DEBIAN_ROOT;
-    of_version = arena_printf(configuration->arena, "%s/%d", root, major);
-    list_directory((void *) configuration, of_version, configuration->arena, &names, &count);
-    for (size_t i = 0; i < count; i++)
-    {
-        const char *file =
-            arena_printf(configuration->arena, "%s/%s/" CONFIGURATION_PATH, of_version, names[i]);
-
-        if (!configures_target(configuration, file))
-            continue;
-        if (result != NULL)
-            return NULL;
-        result = file;
-    }
-    return result;
+    return configuration_find_debian(configuration, major, &cluster) ? cluster.config_file : NULL;
 }
 
 static Settings read_settings_of_target(const Configuration *configuration)

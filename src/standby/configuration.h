@@ -8,6 +8,7 @@
 #define STANDBY_CONFIGURATION_H
 
 #include "base/arena.h"
+#include "cluster/server_control.h"
 #include "format/settings.h"
 
 #include <stddef.h>
@@ -21,11 +22,15 @@ typedef struct Configuration
 } Configuration;
 
 /*
- * config_file itself if it is set. Otherwise, for a data directory without postgresql.conf, where
- * Debian's postgresql-common keeps it: /etc/postgresql/MAJOR/CLUSTER/postgresql.conf, of whichever
- * cluster names exactly this data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place
- * of /etc/postgresql, as for postgresql-common. NULL: there is none, or more than one.
+ * The cluster of Debian's postgresql-common, below /etc/postgresql/MAJOR, that names exactly this
+ * data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql, as for
+ * postgresql-common. False: there is none, or more than one; then *cluster means nothing.
  */
+bool configuration_find_debian(const Configuration *configuration, int major,
+                               DebianCluster *cluster);
+
+/* config_file itself if it is set. Otherwise, for a data directory without postgresql.conf, that of
+ * Debian's cluster. NULL: the default. */
 const char *configuration_find_file(const Configuration *configuration, int major);
 
 #define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
