@@ -58,7 +58,7 @@ static void find_configuration(const Options *options, Target *target, Arena *ar
 {
     const Configuration configuration = {target->directory, options->config_file, arena};
 
-    target->config_file = configuration_find_file(&configuration, target->control.version->major);
+    target->config_file = configuration_find_file(&configuration, target->control.version);
     if (target->config_file != options->config_file)
         log_debug("the target's configuration is in \"%s\"", target->config_file);
 }

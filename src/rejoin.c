@@ -228,8 +228,7 @@ static bool find_target(Rejoin *rejoin, Error *error)
         !target_server_running(target, &rejoin->running, &rejoin->pid, error))
         return false;
     configuration.directory = target->directory;
-    is_debians =
-        configuration_find_debian(&configuration, target->control.version->major, &cluster);
+    is_debians = configuration_find_debian(&configuration, target->control.version, &cluster);
     if (!server_control_find(target, rejoin->options, is_debians ? &cluster : NULL, rejoin->arena,
                              &rejoin->control, error))
         return false;

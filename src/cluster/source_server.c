@@ -279,7 +279,7 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
     if (strcmp(superuser, "on") == 0)
         return true;
     error_set(error, ERROR_FAILED, "must be superuser to read files of the source server");
-    error_detail(error, "PostgreSQL %d has no grants for this.", version->major);
+    error_detail(error, "PostgreSQL %s has no grants for this.", version->name);
     return error_hint(error, "Name a superuser of the source in the connection string (user=...).");
 }
 

@@ -113,7 +113,7 @@ static bool look_at_target(Node *node)
                       "first.");
         return false;
     }
-    readiness->version = control->version->major;
+    readiness->version = control->version;
     readiness->standby = control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
                          control->state == STATE_IN_ARCHIVE_RECOVERY;
     node->clusters.shape = (WalShape){.version = control->version,

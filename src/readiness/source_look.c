@@ -84,8 +84,8 @@ static void look_at_role(Node *node, Connection *connection, const Version *vers
     else
         readiness_add(node->readiness, "source_role", FINDING_PROBLEM,
                       arena_printf(node->arena, "ALTER ROLE %s SUPERUSER;", node->role),
-                      "Role %s is not a superuser. PostgreSQL %d has no grants for reading files.",
-                      node->role, version->major);
+                      "Role %s is not a superuser. PostgreSQL %s has no grants for reading files.",
+                      node->role, version->name);
 }
 
 /* A ConnectionOption. */
@@ -188,7 +188,7 @@ static void look_at_source_extensions(Node *node, Connection *connection, const 
 /* All questions on one connection; each is answered or not. */
 static void look_by(Node *node, Connection *connection)
 {
-    const Version *version = version_of_major(connection_server_version(connection) / 10000);
+    const Version *version = version_of_server_number(connection_server_version(connection));
     char instance[CONNECTION_INSTANCE_SIZE];
     Error error;
 
@@ -213,7 +213,7 @@ static void look_by(Node *node, Connection *connection)
     else
     {
         readiness_add(node->readiness, "source", FINDING_OK, NULL,
-                      "It answers: PostgreSQL %d, %s, database %s, role %s.", version->major,
+                      "It answers: PostgreSQL %s, %s, database %s, role %s.", version->name,
                       strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", node->database,
                       node->role);
         look_at_role(node, connection, version);

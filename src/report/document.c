@@ -506,7 +506,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     json_string(&json, "source", report->source);
     json_string(&json, "target", report->target);
     if (report->version != NULL)
-        json_number(&json, "server_version", (uint64_t) report->version->major);
+        json_decimal(&json, "server_version", report->version->name);
     else
         json_null(&json, "server_version");
     json_divergence(&json, report);

@@ -104,6 +104,12 @@ void json_number(Json *json, const char *key, uint64_t value)
     buffer_printf(json->text, "%llu", (unsigned long long) value);
 }
 
+void json_decimal(Json *json, const char *key, const char *text)
+{
+    json_key(json, key);
+    buffer_append_string(json->text, text);
+}
+
 void json_bool(Json *json, const char *key, bool value)
 {
     json_key(json, key);

@@ -36,6 +36,8 @@ void json_element(Json *json, const char *value);
 
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);
+/* text is a number as JSON writes it. */
+void json_decimal(Json *json, const char *key, const char *text);
 void json_bool(Json *json, const char *key, bool value);
 void json_seconds(Json *json, const char *key, double value);
 

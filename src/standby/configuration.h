@@ -26,12 +26,12 @@ typedef struct Configuration
  * data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql, as for
  * postgresql-common. False: there is none, or more than one; then *cluster means nothing.
  */
-bool configuration_find_debian(const Configuration *configuration, int major,
+bool configuration_find_debian(const Configuration *configuration, const Version *version,
                                DebianCluster *cluster);
 
 /* config_file itself if it is set. Otherwise, for a data directory without postgresql.conf, that of
  * Debian's cluster. NULL: the default. */
-const char *configuration_find_file(const Configuration *configuration, int major);
+const char *configuration_find_file(const Configuration *configuration, const Version *version);
 
 #define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
 

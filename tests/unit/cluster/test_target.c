@@ -80,7 +80,7 @@ static void test_every_version_is_read(void **state)
     {
         const Target *target = make_target(major);
 
-        assert_int_equal(target->control.version->major, major);
+        assert_int_equal(target->control.version->number, 100 * major);
         assert_int_equal(target->control.state, STATE_IN_PRODUCTION);
         assert_false(target->has_backup_label);
     }
@@ -119,7 +119,8 @@ static void test_mixed_up_versions_are_refused(void **state)
     (void) state;
     make_text("data/PG_VERSION", "14\n");
     assert_false(target_read(target, &error));
-    assert_string_equal(error_detail_text(&error), "PG_VERSION contains \"14\", pg_control is of version 15.");
+    assert_string_equal(error_detail_text(&error),
+                        "PG_VERSION contains \"14\", pg_control is of version 15.");
     make_text("data/PG_VERSION", "");
     assert_false(target_read(target, &error));
     assert_int_equal(unlink("data/PG_VERSION"), 0);
