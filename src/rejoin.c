@@ -320,10 +320,7 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
         return false;
     }
     clusters.source = rejoin->source;
-    clusters.shape = (WalShape){.version = rejoin->target.control.version,
-                                .system_identifier = rejoin->target.control.system_identifier,
-                                .segment_size = rejoin->target.control.wal_segment_size,
-                                .block_size = rejoin->target.control.wal_block_size};
+    clusters.shape = control_wal_shape(&rejoin->target.control);
     return check_not_own_server(rejoin, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
            check_source_promoted(rejoin, error) &&
