@@ -39,6 +39,7 @@ typedef struct Rejoin
     TargetServer *server; /* NULL: not asked yet */
     const char *since;    /* the server was started by us, at this time of the source; "0" */
     const char *names[NAMES_MAX + 1]; /* under which the source may know the standby */
+    StandbySettings settings;         /* that the rewind will write; made before the stop */
 } Rejoin;
 
 /* ---- What both say ---- */
@@ -308,7 +309,6 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
     Clusters clusters = {.target = rejoin->target};
-    StandbySettings settings = {0};
     Problems problems = {0};
 
     if (!check_own_process(rejoin, error))
@@ -324,8 +324,9 @@ static bool check_before_stop(Rejoin *rejoin, Error *error)
     return check_not_own_server(rejoin, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
            check_source_promoted(rejoin, error) &&
-           standby_settings_make(rejoin->options, &clusters, rejoin->arena, &settings, error) &&
-           streaming_check(rejoin->options, &clusters, &settings, &problems, rejoin->arena,
+           standby_settings_make(rejoin->options, &clusters, rejoin->arena, &rejoin->settings,
+                                 error) &&
+           streaming_check(rejoin->options, &clusters, &rejoin->settings, &problems, rejoin->arena,
                            error) &&
            problems_check(&problems, error);
 }
@@ -568,6 +569,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     {
         log_info("would stop the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
         log_hint("What a rewind would do cannot be examined while the server runs.");
+        standby_settings_warn(&rejoin->settings);
         return true;
     }
     log_info("stopping the target's server (PID %ld): %s", rejoin->pid, rejoin->control.stop);
