@@ -22,7 +22,6 @@
     10                       /* with a standby that neither streams nor replays; it asks every 5 s \
                               */
 #define STANDSTILL_SECONDS 2 /* of replay in front of a record that is not whole */
-#define RECOVERY_CONF_MAX (1024 * 1024)
 #define NAMES_MAX 3
 
 typedef struct Rejoin
@@ -68,39 +67,21 @@ static void forget_source(Rejoin *rejoin)
 }
 
 /* The target's configuration as its next start finds it. */
-static Settings read_target_settings(const Rejoin *rejoin)
+static Configuration target_configuration(const Rejoin *rejoin)
 {
-    const Configuration configuration = {.directory = rejoin->target.directory,
-                                         .config_file = rejoin->control.config_file,
-                                         .arena = rejoin->arena};
-    const SettingsReader reader = configuration_reader(&configuration);
-
-    return configuration_read(&configuration, &reader);
-}
-
-/* primary_conninfo; NULL: it is not set. */
-static const char *read_primary_conninfo(const Rejoin *rejoin, const Settings *settings)
-{
-    const char *path = arena_printf(rejoin->arena, "%s/recovery.conf", rejoin->target.directory);
-    const char *result = settings_value(settings, "primary_conninfo");
-    Buffer text = {0}, value = {0};
-    bool found;
-
-    if (rejoin->target.control.version->recovery_settings == RECOVERY_CONF)
-        result = file_read_all(path, RECOVERY_CONF_MAX, &text, &found, NULL) && found &&
-                         setting_find(buffer_string(&text), text.size, "primary_conninfo", &value)
-                     ? arena_strdup(rejoin->arena, buffer_string(&value))
-                     : NULL;
-    buffer_free(&text);
-    buffer_free(&value);
-    return result;
+    return (Configuration){.directory = rejoin->target.directory,
+                           .config_file = rejoin->control.config_file,
+                           .arena = rejoin->arena};
 }
 
 /* The names that its WAL receiver may give: its own, or the defaults of different versions. */
 static void find_names(Rejoin *rejoin)
 {
-    const Settings settings = read_target_settings(rejoin);
-    const char *conninfo = read_primary_conninfo(rejoin, &settings);
+    const Configuration configuration = target_configuration(rejoin);
+    const SettingsReader reader = configuration_reader(&configuration);
+    const Settings settings = configuration_read(&configuration, &reader);
+    const char *conninfo =
+        configuration_primary_conninfo(&configuration, rejoin->target.control.version, false);
     const char *name =
         conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
     const char *cluster = settings_value(&settings, "cluster_name");
@@ -144,9 +125,11 @@ static bool compare_address(void *context, const char *keyword, const char *valu
 /* Does the target's primary_conninfo lead where -R would have it lead? */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
-    const Settings settings = read_target_settings(rejoin);
-    Address address = {
-        .conninfo = read_primary_conninfo(rejoin, &settings), .arena = rejoin->arena, .same = true};
+    const Configuration configuration = target_configuration(rejoin);
+    Address address = {.conninfo = configuration_primary_conninfo(
+                           &configuration, rejoin->target.control.version, false),
+                       .arena = rejoin->arena,
+                       .same = true};
 
     return address.conninfo != NULL &&
            connection_options(source_connection(rejoin->source), compare_address, &address, NULL) &&

@@ -101,27 +101,6 @@ static bool parse_former(const char *conninfo, OptionList *former)
     return readable;
 }
 
-/* Up to 11 recovery.conf has it, which is recovery.done after a promotion. NULL: it has none. */
-static const char *find_former(const Clusters *clusters, Arena *arena)
-{
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         arena};
-    const SettingsReader reader = configuration_reader(&configuration);
-    const bool in_file = clusters->shape.version->recovery_settings == RECOVERY_CONF;
-    Settings settings = {.arena = arena};
-    const char *value;
-
-    if (!in_file)
-        settings = configuration_read(&configuration, &reader);
-    else
-    {
-        settings_read(&settings, &reader, "recovery.done");
-        settings_read(&settings, &reader, "recovery.conf");
-    }
-    value = settings_value(&settings, "primary_conninfo");
-    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
-}
-
 /* Did a rewind without -R, or a copy, bring the source's own to the target? *equal; a file that
  * cannot be read says nothing. Fails only if the source is lost. */
 static bool compare_with_sources(const Clusters *clusters, const char *former, bool *equal,
@@ -314,7 +293,10 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
                            Conninfos *conninfos, Error *error)
 {
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
-    const char *former = find_former(clusters, arena);
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         arena};
+    const char *former =
+        configuration_primary_conninfo(&configuration, clusters->shape.version, true);
     struct Connection *connection = source_connection(clusters->source);
 
     if (connection == NULL)
