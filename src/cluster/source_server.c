@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
 static void server_close(Source *source)
 {
     ServerSource *self = (ServerSource *) source;
