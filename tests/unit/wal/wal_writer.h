@@ -24,8 +24,8 @@
 #define MAJOR 15
 #endif
 #define SEGMENT_SIZE (8 * BLOCK_SIZE)
-#define IN_PROPORTION(size) ((size_t) (size) *BLOCK_SIZE / 8192 & ~7u) /* what it is beside 8 kB   \
-                                                                        */
+/* What so many bytes are in proportion, where a page does not have 8 kB. */
+#define IN_PROPORTION(size) (((size_t) (size) *BLOCK_SIZE / 8192) & ~(size_t) 7)
 #define SEGMENTS_MAX 24
 #define SYSTEM_IDENTIFIER 0x1122334455667788u
 
