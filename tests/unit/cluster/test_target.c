@@ -119,7 +119,8 @@ static void test_mixed_up_versions_are_refused(void **state)
     (void) state;
     make_text("data/PG_VERSION", "14\n");
     assert_false(target_read(target, &error));
-    assert_string_equal(error_detail_text(&error), "PG_VERSION contains \"14\", pg_control is of version 15.");
+    assert_string_equal(error_detail_text(&error),
+                        "PG_VERSION contains \"14\", pg_control is of version 15.");
     make_text("data/PG_VERSION", "");
     assert_false(target_read(target, &error));
     assert_int_equal(unlink("data/PG_VERSION"), 0);
@@ -385,6 +386,12 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
     assert_false(rewritten);
     target->control.state = STATE_SHUTDOWNED;
     set_time("data/base/5/1259", stopped, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
+    assert_true(rewritten);
+    /* Pages that were never used are not written. */
+    make_text("data/base/5/1260_fsm", "");
+    assert_int_equal(truncate("data/base/5/1260_fsm", 8192), 0);
+    set_time("data/base/5/1260_fsm", stopped - 1, 0);
     assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_true(rewritten);
     set_time("data/base/5/1259_fsm", stopped - 1, 0);
