@@ -90,9 +90,9 @@ static bool describe_versions(const Given *given, Error *error)
     const Control *target = &given->clusters->target.control;
 
     return error_detail(error,
-                        "Source (PostgreSQL %d, catalog version %u) and target (PostgreSQL %d, "
+                        "Source (PostgreSQL %s, catalog version %u) and target (PostgreSQL %s, "
                         "catalog version %u) differ in version or block sizes.",
-                        source->version->major, source->catalog_version, target->version->major,
+                        source->version->name, source->catalog_version, target->version->name,
                         target->catalog_version);
 }
 

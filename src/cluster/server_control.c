@@ -84,7 +84,7 @@ static bool find_unit(long pid, Arena *arena, ServerControl *control)
 
 /* ---- Debian's layout ---- */
 
-static void use_pg_ctlcluster(const DebianCluster *debian, int major, Arena *arena,
+static void use_pg_ctlcluster(const DebianCluster *debian, const Version *version, Arena *arena,
                               ServerControl *control)
 {
     Buffer name = {0};
@@ -92,16 +92,17 @@ static void use_pg_ctlcluster(const DebianCluster *debian, int major, Arena *are
     bool found;
 
     buffer_append_word(&name, debian->name);
-    control->stop =
-        arena_printf(arena, "pg_ctlcluster %d %s stop -m fast", major, buffer_string(&name));
-    control->start = arena_printf(arena, "pg_ctlcluster %d %s start", major, buffer_string(&name));
+    control->stop = arena_printf(arena, "pg_ctlcluster %s %s stop -m fast", version->name,
+                                 buffer_string(&name));
+    control->start =
+        arena_printf(arena, "pg_ctlcluster %s %s start", version->name, buffer_string(&name));
     if (control->config_file == NULL)
         control->config_file = debian->config_file;
     /* The link beside the configuration, where the log is elsewhere. */
     control->cluster_log = arena_printf(arena, "%s/log", debian->directory);
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
-        control->cluster_log =
-            arena_printf(arena, "/var/log/postgresql/postgresql-%d-%s.log", major, debian->name);
+        control->cluster_log = arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log",
+                                            version->name, debian->name);
     buffer_free(&name);
 }
 
@@ -146,14 +147,15 @@ static const char *former_options(const Target *target, Arena *arena)
 static bool find_pg_ctl(const Target *target, const Options *options, Arena *arena,
                         ServerControl *control, Error *error)
 {
-    const int major = target->control.version->major;
+    const Version *version = target->control.version;
     Buffer command = {0}, setting = {0}, server = {0};
     char *program;
 
-    if (!target_find_program(arena, "pg_ctl", major, options->bindir, &program, NULL) ||
+    if (!target_find_program(arena, "pg_ctl", version, options->bindir, &program, NULL) ||
         program == NULL)
     {
-        error_set(error, ERROR_FAILED, "no program \"pg_ctl\" of version %d was found", major);
+        error_set(error, ERROR_FAILED, "no program \"pg_ctl\" of version %s was found",
+                  version->name);
         return error_hint(error, "Name its directory with --bindir, or say how the server is "
                                  "stopped and started with --stop-command and --start-command.");
     }
@@ -366,7 +368,7 @@ bool server_control_find(const Target *target, const Options *options, const Deb
     if (!target_server_running(target, &running, &pid, error))
         return false;
     if (debian != NULL)
-        use_pg_ctlcluster(debian, target->control.version->major, arena, control);
+        use_pg_ctlcluster(debian, target->control.version, arena, control);
     else if ((options->stop_command == NULL || options->start_command == NULL) &&
              !find_pg_ctl(target, options, arena, control, error))
         return false;

@@ -214,7 +214,7 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
 
 const Version *server_version(const Connection *connection)
 {
-    return version_of_major(SERVER_VERSION_MAJOR(connection_server_version(connection)));
+    return version_of_server_number(connection_server_version(connection));
 }
 
 Connection *server_connect(const ServerSource *self, double seconds, ConnectionRefusal *refusal,

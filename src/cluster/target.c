@@ -74,23 +74,22 @@ static bool check_version_file(const Target *target, Error *error)
     char path[PATH_SIZE];
     Buffer text = {0};
     TextCursor content;
-    uint32_t major;
     bool success = false;
 
     if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", error) ||
         !file_read_all(path, VERSION_SIZE_MAX, &text, NULL, error))
         goto done;
     content = text_cursor(buffer_string(&text));
-    if (text_take_u32(&content, &major) && (int) major == target->control.version->major)
+    if (version_take_name(&content, target->control.version))
         success = true;
     else
     {
         error_set(error, ERROR_FAILED,
                   "PG_VERSION and pg_control in directory \"%s\" are of different versions",
                   target->directory);
-        error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %d.",
+        error_detail(error, "PG_VERSION contains \"%.*s\", pg_control is of version %s.",
                      (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text),
-                     target->control.version->major);
+                     target->control.version->name);
     }
 
 done:
@@ -152,6 +151,14 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
     return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
+bool target_crashed_as_primary(const Target *target)
+{
+    const ControlState state = target->control.state;
+
+    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
+           state != STATE_IN_ARCHIVE_RECOVERY;
+}
+
 /* Where the server programs may be: the path before and after the major number; after NULL: no
  * number. */
 typedef struct ProgramPlace
@@ -177,14 +184,13 @@ static const ProgramPlace program_places[] = {
 };
 
 /* Is there a program of that name and major version in the directory? Any minor version will do. */
-static bool try_program(Arena *arena, const char *name, const char *directory, int major,
-                        char **program)
+static bool try_program(Arena *arena, const char *name, const char *directory,
+                        const Version *version, char **program)
 {
     char *path = arena_printf(arena, "%s/%s", directory, name);
     const char *const arguments[] = {path, "-V", NULL};
     Buffer output = {0};
     TextCursor text;
-    uint32_t program_major;
     int wait_status;
     bool fits = false;
 
@@ -193,7 +199,7 @@ static bool try_program(Arena *arena, const char *name, const char *directory, i
     {
         text = text_cursor(buffer_string(&output));
         fits = text_take(&text, name) && text_take(&text, " (PostgreSQL) ") &&
-               text_take_u32(&text, &program_major) && (int) program_major == major;
+               version_take_name(&text, version);
     }
     buffer_free(&output);
     if (fits)
@@ -201,7 +207,8 @@ static bool try_program(Arena *arena, const char *name, const char *directory, i
     return fits;
 }
 
-static bool find_program_in_path(Arena *arena, const char *name, int major, char **program)
+static bool find_program_in_path(Arena *arena, const char *name, const Version *version,
+                                 char **program)
 {
     const char *position = getenv("PATH");
 
@@ -210,7 +217,7 @@ static bool find_program_in_path(Arena *arena, const char *name, int major, char
         const size_t length = strcspn(position, ":");
 
         if (length > 0 &&
-            try_program(arena, name, arena_strndup(arena, position, length), major, program))
+            try_program(arena, name, arena_strndup(arena, position, length), version, program))
             return true;
         position += length;
         position += *position == ':';
@@ -218,15 +225,7 @@ static bool find_program_in_path(Arena *arena, const char *name, int major, char
     return false;
 }
 
-bool target_crashed_as_primary(const Target *target)
-{
-    const ControlState state = target->control.state;
-
-    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
-           state != STATE_IN_ARCHIVE_RECOVERY;
-}
-
-bool target_find_program(Arena *arena, const char *name, int major, const char *bindir,
+bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
                          char **program, Error *error)
 {
     char own[PATH_SIZE];
@@ -234,17 +233,17 @@ bool target_find_program(Arena *arena, const char *name, int major, const char *
     *program = NULL;
     if (bindir != NULL)
     {
-        if (try_program(arena, name, bindir, major, program))
+        if (try_program(arena, name, bindir, version, program))
             return true;
         error_set(error, ERROR_FAILED,
-                  "no program \"%s\" of version %d was found in directory \"%s\"", name, major,
-                  bindir);
+                  "no program \"%s\" of version %s was found in directory \"%s\"", name,
+                  version->name, bindir);
         return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
     if ((process_own_directory(own, sizeof(own), NULL) &&
-         try_program(arena, name, own, major, program)) ||
-        find_program_in_path(arena, name, major, program))
+         try_program(arena, name, own, version, program)) ||
+        find_program_in_path(arena, name, version, program))
         return true;
     for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
     {
@@ -252,8 +251,8 @@ bool target_find_program(Arena *arena, const char *name, int major, const char *
         const char *directory = place->before;
 
         if (place->after != NULL)
-            directory = arena_printf(arena, "%s%d%s", place->before, major, place->after);
-        if (try_program(arena, name, directory, major, program))
+            directory = arena_printf(arena, "%s%s%s", place->before, version->name, place->after);
+        if (try_program(arena, name, directory, version, program))
             return true;
     }
     return true;
@@ -351,7 +350,7 @@ static bool read_restore_command_settings(Arena *arena, const Target *target, co
 bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
                             const char *config_file, char **command, Error *error)
 {
-    const int major = target->control.version->major;
+    const Version *version = target->control.version;
     char *program = NULL;
     bool success;
 
@@ -362,15 +361,15 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
         success = read_restore_command_settings(arena, target, "recovery.done", NULL,
                                                 "recovery.conf", command, error);
     }
-    else if (!target_find_program(arena, "postgres", major, bindir, &program, error))
+    else if (!target_find_program(arena, "postgres", version, bindir, &program, error))
         return false;
     else if (program != NULL)
         success = query_restore_command(arena, target, program, config_file, command, error);
     else
     {
-        log_warning("no program \"postgres\" of version %d was found: \"restore_command\" is "
+        log_warning("no program \"postgres\" of version %s was found: \"restore_command\" is "
                     "read from the configuration files, but not from files that they include",
-                    major);
+                    version->name);
         success = read_restore_command_settings(arena, target, "postgresql.conf", config_file,
                                                 "postgresql.auto.conf", command, error);
     }

@@ -68,8 +68,8 @@ bool target_crashed_as_primary(const Target *target);
  * pg_rewind, in PATH, in the places of distributions. *program is NULL when there is none, which is
  * an error only in bindir.
  */
-MUST_CHECK bool target_find_program(Arena *arena, const char *name, int major, const char *bindir,
-                                    char **program, Error *error);
+MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Version *version,
+                                    const char *bindir, char **program, Error *error);
 
 /*
  * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor

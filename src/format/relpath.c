@@ -30,7 +30,7 @@ static bool take_fork_and_segment(TextCursor path, uint8_t *fork, uint32_t *segm
 
 void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE])
 {
-    snprintf(name, TABLESPACE_VERSION_SIZE, "PG_%d_%u", version->major, version->catalog_version);
+    snprintf(name, TABLESPACE_VERSION_SIZE, "PG_%s_%u", version->name, version->catalog_version);
 }
 
 /* base/D or pg_tblspc/T/PG_M_C/D, up to the end of the path or a slash. */

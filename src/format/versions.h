@@ -9,6 +9,7 @@
 #include "base/text_cursor.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef uint64_t Lsn; /* byte position in the WAL */
@@ -32,6 +33,9 @@ const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 /* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 
+/* The one with which the text begins; LSN_INVALID: there is none, or no text (NULL). */
+Lsn lsn_of_text(const char *text);
+
 typedef enum RecoverySettings
 {
     RECOVERY_CONF,        /* recovery.conf with standby_mode */
@@ -48,17 +52,19 @@ typedef struct CheckPointOffsets
     uint16_t size;
 } CheckPointOffsets;
 
-/* Byte offsets into pg_control. */
+/* Byte offsets into pg_control; OFFSET_NONE where the version lacks the field. */
 typedef struct ControlOffsets
 {
     uint16_t checkpoint_copy, min_recovery_point, min_recovery_timeline, backup_start_point,
         backup_end_point, backup_end_required, wal_level, wal_log_hints, block_size,
-        relation_segment_blocks, wal_block_size, wal_segment_size, data_checksum_version, crc, size;
+        relation_segment_blocks, wal_block_size, wal_segment_size, integer_times,
+        data_checksum_version, crc, size;
 } ControlOffsets;
 
 typedef struct Version
 {
-    int major;                /* for names and messages, and to find the row */
+    const char *name;         /* of the major version: "9.6", "10" */
+    int number;               /* ascending: 100 times the major number; 903 to 906 for 9.3 to 9.6 */
     uint32_t control_version; /* pg_control_version, catalog/pg_control.h */
     uint32_t catalog_version; /* catalog_version_no of the release, catalog/catversion.h */
     uint16_t wal_magic;       /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
@@ -66,11 +72,13 @@ typedef struct Version
     uint16_t wal_overwrite_contrecord_flag; /* XLP_FIRST_IS_OVERWRITE_CONTRECORD */
     uint8_t image_compressed_mask;          /* bimg_info bits, any of which says compressed;
                                                access/xlogrecord.h */
-    uint8_t image_apply;                    /* BKPIMAGE_APPLY */
+    uint8_t image_apply;                    /* BKPIMAGE_APPLY; 0: all images are restored */
     bool record_toplevel_xid;               /* fragment 252 in a record (14+) */
-    bool custom_rmgrs;                      /* resource managers 128..255 (15+) */
-    uint8_t rmgr_max;                       /* highest built-in resource manager */
+    bool old_wal; /* records do not say which blocks they change, the CRC is another (9.3, 9.4) */
+    bool custom_rmgrs;            /* resource managers 128..255 (15+) */
+    uint8_t rmgr_max;             /* highest built-in resource manager */
     bool xact_special_rel_update; /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */
+    bool truncate_has_flags;      /* SMGR TRUNCATE says which forks (9.6+) */
     bool database_create_wal_log; /* DBASE opcode 0x10 is CREATE_WAL_LOG, 0x20 DROP (15+) */
     bool
         database_drop_counted; /* DBASE DROP is {db, n, tablespaces} (13+), else {db, tablespace} */
@@ -79,8 +87,11 @@ typedef struct Version
     uint16_t parameter_wal_level, parameter_wal_log_hints; /* offsets in XLOG PARAMETER_CHANGE */
     uint16_t end_of_recovery_size;     /* XLOG END_OF_RECOVERY: 16, 24 with a wal_level (17+) */
     uint16_t twophase_name_digits;     /* digits of a file name in pg_twophase: 8 (10..16) or 16 */
-    uint16_t twophase_gid_offset;      /* of the gid in PREPARE's data: 48, 64 or 72 */
-    uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL */
+    uint16_t twophase_gid_offset;      /* of the gid in PREPARE's data: 45 to 72 */
+    uint16_t twophase_gid_size_offset; /* of the u16 that says how long it is, with its NUL;
+                                          OFFSET_NONE: up to its NUL (9.3 to 9.5) */
+    const char *wal_directory;         /* pg_wal, or pg_xlog (9.3 to 9.6) */
+    const char *xact_directory;        /* pg_xact, or pg_clog */
     bool lsn_padded;                   /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
     bool conninfo_dbname; /* -R writes dbname (18+) */
@@ -91,6 +102,7 @@ typedef struct Version
     bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
     bool
         has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
+    bool hash_indexes_logged;        /* 10+; before, WAL does not tell of them */
     bool has_jit;                    /* 11+ */
     bool has_transaction_timeout;    /* 17+ */
     CheckPointOffsets checkpoint;
@@ -107,7 +119,16 @@ const Version *version_find(uint32_t control_version, uint32_t catalog_version);
 /* The version with that magic number of its WAL; NULL: none. */
 const Version *version_of_wal_magic(uint16_t magic);
 
-/* The row of a major number, or NULL. */
-const Version *version_of_major(int major);
+/* The row for what a server says of itself in server_version_num (90624, 180004), or NULL. */
+const Version *version_of_server_number(int number);
+
+/*
+ * Takes the major version's name off a text, where no digit follows: a minor version may. True if
+ * it was there.
+ */
+bool version_take_name(TextCursor *text, const Version *version);
+
+/* All rows, by ascending number; NULL: there are no more. */
+const Version *version_at(size_t index);
 
 #endif

@@ -112,8 +112,8 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
         snprintf(text, WAL_DESCRIPTION_SIZE,
                  "begins with zeros: it was created in advance, or its content is lost");
     else if (magic != shape->version->wal_magic && version_of_wal_magic(magic) != NULL)
-        snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of PostgreSQL %d",
-                 version_of_wal_magic(magic)->major);
+        snprintf(text, WAL_DESCRIPTION_SIZE, "holds WAL of PostgreSQL %s",
+                 version_of_wal_magic(magic)->name);
     else if (magic != shape->version->wal_magic)
         snprintf(text, WAL_DESCRIPTION_SIZE,
                  "does not begin with a WAL header: it is damaged, or encrypted by a fork of "

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "format/versions.h"
 #include "options.h"
 
 #include <stdbool.h>
@@ -62,8 +63,8 @@ typedef struct Readiness
 {
     Arena *arena;
     const char *target;
-    const char *source; /* NULL: none is named */
-    int version;        /* major, of the target; 0: not known */
+    const char *source;     /* NULL: none is named */
+    const Version *version; /* of the target; NULL: not known */
     bool running;
     bool standby;
     Verdict verdict;

@@ -121,8 +121,9 @@ static void print_verdict(FILE *stream, const Readiness *readiness)
 void readiness_print_text(const Readiness *readiness, FILE *stream)
 {
     fprintf(stream, "\"%s\"", readiness->target);
-    if (readiness->version != 0)
-        fprintf(stream, ", %s of PostgreSQL %d", describe_server(readiness), readiness->version);
+    if (readiness->version != NULL)
+        fprintf(stream, ", %s of PostgreSQL %s", describe_server(readiness),
+                readiness->version->name);
     fprintf(stream, ": %s for a rewind\n", readiness_is_ready(readiness) ? "ready" : "not ready");
     print_verdict(stream, readiness);
     fprintf(stream, "\n");
@@ -199,7 +200,7 @@ static void write_findings(Json *json, const Readiness *readiness)
 
 void readiness_print_json(const Readiness *readiness, FILE *stream)
 {
-    const bool known = readiness->version != 0;
+    const bool known = readiness->version != NULL;
     Buffer text = {0};
     Json json = {.text = &text, .first = true};
 
@@ -210,7 +211,7 @@ void readiness_print_json(const Readiness *readiness, FILE *stream)
     json_string(&json, "target", readiness->target);
     json_string(&json, "source", readiness->source);
     if (known)
-        json_number(&json, "server_version", (uint64_t) readiness->version);
+        json_decimal(&json, "server_version", readiness->version->name);
     else
         json_null(&json, "server_version");
     json_string(&json, "server", !known ? NULL : readiness->running ? "running" : "stopped");

@@ -93,6 +93,15 @@ void json_element(Json *json, const char *value)
     json_append_string(json->text, value);
 }
 
+void json_strings(Json *json, const char *key, const char *const *strings, size_t count)
+{
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+        json_element(json, strings[i]);
+    json_close(json, ']');
+}
+
 void json_null(Json *json, const char *key)
 {
     json_string(json, key, NULL);
@@ -102,6 +111,12 @@ void json_number(Json *json, const char *key, uint64_t value)
 {
     json_key(json, key);
     buffer_printf(json->text, "%llu", (unsigned long long) value);
+}
+
+void json_decimal(Json *json, const char *key, const char *text)
+{
+    json_key(json, key);
+    buffer_append_string(json->text, text);
 }
 
 void json_bool(Json *json, const char *key, bool value)

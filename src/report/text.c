@@ -475,7 +475,7 @@ void report_text(const Report *report, int exit_status, Buffer *text)
     if (report->target != NULL)
         text_row(text, "target", "%s", report->target);
     if (report->version != NULL)
-        text_row(text, "server version", "PostgreSQL %d", report->version->major);
+        text_row(text, "server version", "PostgreSQL %s", report->version->name);
     text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);

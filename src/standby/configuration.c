@@ -147,7 +147,7 @@ static bool configures_target(const Configuration *configuration, const char *fi
            place_same(&named, &target);
 }
 
-bool configuration_find_debian(const Configuration *configuration, int major,
+bool configuration_find_debian(const Configuration *configuration, const Version *version,
                                DebianCluster *cluster)
 {
     const char *root = getenv("PG_CLUSTER_CONF_ROOT");
@@ -158,7 +158,7 @@ bool configuration_find_debian(const Configuration *configuration, int major,
 
     if (root == NULL || root[0] != '/')
         root = DEBIAN_ROOT;
-    of_version = arena_printf(arena, "%s/%d", root, major);
+    of_version = arena_printf(arena, "%s/%s", root, version->name);
     list_directory((void *) configuration, of_version, arena, &names, &count);
     for (size_t i = 0; i < count; i++)
     {
@@ -173,7 +173,7 @@ bool configuration_find_debian(const Configuration *configuration, int major,
     return found == 1;
 }
 
-const char *configuration_find_file(const Configuration *configuration, int major)
+const char *configuration_find_file(const Configuration *configuration, const Version *version)
 {
     char path[PATH_SIZE];
     struct stat status;
@@ -184,7 +184,7 @@ const char *configuration_find_file(const Configuration *configuration, int majo
     if (configuration->config_file != NULL || !join_path(configuration, CONFIGURATION_PATH, path) ||
         !file_lstat(path, &status, &found, &ignored) || found)
         return configuration->config_file;
-    return configuration_find_debian(configuration, major, &cluster) ? cluster.config_file : NULL;
+    return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
 }
 
 static Settings read_settings_of_target(const Configuration *configuration)
@@ -192,6 +192,25 @@ static Settings read_settings_of_target(const Configuration *configuration)
     const SettingsReader reader = configuration_reader(configuration);
 
     return configuration_read(configuration, &reader);
+}
+
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former)
+{
+    const SettingsReader reader = configuration_reader(configuration);
+    Settings settings = {.arena = configuration->arena};
+    const char *value;
+
+    if (version->recovery_settings != RECOVERY_CONF)
+        settings = configuration_read(configuration, &reader);
+    else
+    {
+        if (former)
+            settings_read(&settings, &reader, "recovery.done");
+        settings_read(&settings, &reader, "recovery.conf");
+    }
+    value = settings_value(&settings, "primary_conninfo");
+    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
 }
 
 /* ---- files that settings name ---- */

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "cluster/server_control.h"
 #include "format/settings.h"
+#include "format/versions.h"
 
 #include <stddef.h>
 
@@ -26,12 +27,12 @@ typedef struct Configuration
  * data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql, as for
  * postgresql-common. False: there is none, or more than one; then *cluster means nothing.
  */
-bool configuration_find_debian(const Configuration *configuration, int major,
+bool configuration_find_debian(const Configuration *configuration, const Version *version,
                                DebianCluster *cluster);
 
 /* config_file itself if it is set. Otherwise, for a data directory without postgresql.conf, that of
  * Debian's cluster. NULL: the default. */
-const char *configuration_find_file(const Configuration *configuration, int major);
+const char *configuration_find_file(const Configuration *configuration, const Version *version);
 
 #define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
 
@@ -40,6 +41,13 @@ SettingsReader configuration_reader(const Configuration *configuration);
 
 /* All settings, of files that come from the reader. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
+
+/*
+ * primary_conninfo; NULL: it is not set, or blank. Up to 11 it is in recovery.conf, and `former`
+ * also takes it from recovery.done, which that becomes by a promotion.
+ */
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former);
 
 /*
  * The files in the target's data directory that make its configuration, or that its settings name

@@ -584,7 +584,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     questions = cursor_u8(&input);
     is_standby = questions % 2 == 1;
     untouched = cursor_u8(&input) % 64;
-    fake_libpq_start(answer_query, version->major * 10000 + 1);
+    fake_libpq_start(answer_query, version->number * 100 + 1);
     if (source_server_open("host=source", 60, 0, &source, &error))
     {
         switch (questions / 2 % 4)

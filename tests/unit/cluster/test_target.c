@@ -80,7 +80,7 @@ static void test_every_version_is_read(void **state)
     {
         const Target *target = make_target(major);
 
-        assert_int_equal(target->control.version->major, major);
+        assert_int_equal(target->control.version->number, 100 * major);
         assert_int_equal(target->control.state, STATE_IN_PRODUCTION);
         assert_false(target->has_backup_label);
     }

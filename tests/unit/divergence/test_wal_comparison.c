@@ -1,3 +1,4 @@
+#include "../../every_version.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

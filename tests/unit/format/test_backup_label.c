@@ -1,4 +1,5 @@
 /* backup_label: what we write, what we read, what no server takes. */
+#include "../../every_version.h"
 #include "data.h"
 
 #include "format/backup_label.h"

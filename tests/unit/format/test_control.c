@@ -2,6 +2,7 @@
  * pg_control: what is refused, and the two files that we make. That fields are read right is shown
  * by test_versions.c.
  */
+#include "../../every_version.h"
 #include "data.h"
 
 static bool parse(const void *bytes, size_t size, Control *control, bool *crc_wrong, Error *error)

@@ -1,4 +1,5 @@
 /* Paths of relation files, both ways. */
+#include "../../every_version.h"
 #include "data.h"
 
 #include "format/relpath.h"

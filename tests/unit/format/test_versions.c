@@ -215,28 +215,39 @@ static void records_and_their_payloads_fit_the_row(void **state)
 
 static void rows_are_found_by_their_numbers(void **state)
 {
+    const char *const names[] = {"9.3", "9.4", "9.5", "9.6", "10", "11", "12",
+                                 "13",  "14",  "15",  "16",  "17", "18", "19"};
     const Version *before = NULL;
+    const Version *row;
+    TextCursor text;
 
     (void) state;
-    assert_int_equal(version_count(), 10);
-    for (int major = 10; major < 20; major++)
+    assert_int_equal(version_count(), 14);
+    for (size_t i = 0; (row = version_at(i)) != NULL; i++)
     {
-        const Version *row = version_of_major(major);
+        const int number = row->number < 1000 ? 100 * row->number + 24 : 100 * row->number + 4;
 
-        assert_int_equal(row->major, major);
+        assert_string_equal(row->name, names[i]);
+        assert_ptr_equal(version_of_server_number(number), row);
+        text = text_cursor(names[i]);
+        assert_true(version_take_name(&text, row) && text_at_end(&text));
         assert_ptr_equal(version_find(row->control_version, row->catalog_version), row);
         assert_ptr_equal(version_of_wal_magic(row->wal_magic), row);
         if (before != NULL)
-            assert_true(row->wal_magic > before->wal_magic);
+            assert_true(row->wal_magic > before->wal_magic && row->number > before->number);
         before = row;
     }
-    assert_null(version_of_major(9));
+    assert_null(version_of_server_number(90224));
     assert_null(version_of_major(20));
     /* 1300 is 13 to 16: the catalog version must decide. */
     assert_null(version_find(1300, 202307072));
     assert_ptr_equal(version_find(1800, 1), version_of_major(18));
     assert_null(version_find(1902, 202606281)); /* a beta of 19 */
-    assert_null(version_find(960, 201608131));
+    assert_ptr_equal(version_find(942, 201409291), version_of_server_number(90400));
+    assert_ptr_equal(version_find(942, 201510051), version_of_server_number(90500));
+    assert_null(version_find(942, 0)); /* 9.4 or 9.5 */
+    text = text_cursor("9.60");
+    assert_false(version_take_name(&text, version_of_server_number(90600)));
     assert_null(version_find(0, 0));
 }
 

@@ -1,4 +1,5 @@
 /* WAL pages: headers of real pages, changed ones, names and arithmetic. */
+#include "../../every_version.h"
 #include "data.h"
 
 #include "format/walpage.h"

@@ -2,6 +2,7 @@
  * WAL records: real ones of each version and what they mean, changed ones, and made ones that break
  * one rule each.
  */
+#include "../../every_version.h"
 #include "data.h"
 
 #include "format/walrecord.h"

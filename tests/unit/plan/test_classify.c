@@ -1,3 +1,4 @@
+#include "../../every_version.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,7 +161,7 @@ static void test_each_path_is_of_its_class(void **state)
             bool is_relation_file;
             PathClass class;
 
-            if (version->major < row->first_major || version->major > row->last_major)
+            if (version->number < 100 * row->first_major || version->number > 100 * row->last_major)
                 continue;
             if (place != NULL)
                 snprintf(path, sizeof(path), "%.*s%s%s", (int) (place - row->path), row->path,
@@ -169,7 +170,7 @@ static void test_each_path_is_of_its_class(void **state)
                 snprintf(path, sizeof(path), "%s", row->path);
             class = path_classify(version, &shape, path, &file, &is_relation_file);
             if (class != row->class)
-                fail_msg("%d: \"%s\" is of class %d, not %d", version->major, path, class,
+                fail_msg("%s: \"%s\" is of class %d, not %d", version->name, path, class,
                          row->class);
             if (class == PATH_RELATION)
                 assert_true(is_relation_file && file.fork == FORK_MAIN);

@@ -1,3 +1,4 @@
+#include "../../every_version.h"
 #include "report/lost_query.h"
 
 #include <setjmp.h>

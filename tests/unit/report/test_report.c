@@ -1,3 +1,4 @@
+#include "../../every_version.h"
 #include "report/report.h"
 
 #include <setjmp.h>

@@ -2,6 +2,7 @@
  * Which mounts the target lies on, and where tablespaces may be made. /proc is the other mount: it
  * is one on every machine, and looking changes nothing there.
  */
+#include "../../every_version.h"
 #include "apply/roots.h"
 #include "cluster/tablespace_mapping.h"
 

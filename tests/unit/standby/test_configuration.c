@@ -1,6 +1,7 @@
 /*
  * Which settings the target has, and which files it names.
  */
+#include "../../every_version.h"
 #include "target.h"
 
 #include "standby/configuration.h"
@@ -71,28 +72,29 @@ static void test_file_outside(void **state)
     assert_non_null(getcwd(root, sizeof(root)));
     strcat(root, "/etc");
     assert_int_equal(setenv("PG_CLUSTER_CONF_ROOT", root, 1), 0);
-    assert_null(configuration_find_file(&configuration, 15));
+    assert_null(configuration_find_file(&configuration, version_of_major(15)));
     assert_int_equal(system("mkdir -p etc/15/other etc/15/ours/conf.d etc/15/relative etc/16/main"),
                      0);
     snprintf(text, sizeof(text), "data_directory = '%s/'\n", target_directory);
     put_text("etc/16/main/postgresql.conf", text);
     put_text("etc/15/other/postgresql.conf", "data_directory = '/nowhere'\n");
     put_text("etc/15/relative/postgresql.conf", "data_directory = 'target'\n");
-    assert_null(configuration_find_file(&configuration, 15));
+    assert_null(configuration_find_file(&configuration, version_of_major(15)));
 
     put_text("etc/15/ours/postgresql.conf", "data_directory = '/nowhere'\ninclude_dir 'conf.d'\n");
     put_text("etc/15/ours/conf.d/place.conf", text);
     snprintf(expected, sizeof(expected), "%s/15/ours/postgresql.conf", root);
-    assert_string_equal(configuration_find_file(&configuration, 15), expected);
+    assert_string_equal(configuration_find_file(&configuration, version_of_major(15)), expected);
     configuration.config_file = "other.conf";
-    assert_string_equal(configuration_find_file(&configuration, 15), "other.conf");
+    assert_string_equal(configuration_find_file(&configuration, version_of_major(15)),
+                        "other.conf");
     configuration.config_file = NULL;
 
     put_text("target/postgresql.conf", "");
-    assert_null(configuration_find_file(&configuration, 15));
+    assert_null(configuration_find_file(&configuration, version_of_major(15)));
     assert_int_equal(unlink("target/postgresql.conf"), 0);
     put_text("etc/15/other/postgresql.conf", text);
-    assert_null(configuration_find_file(&configuration, 15));
+    assert_null(configuration_find_file(&configuration, version_of_major(15)));
     unsetenv("PG_CLUSTER_CONF_ROOT");
 }
 

@@ -1,6 +1,7 @@
 /*
  * What the target's server will find at its next start.
  */
+#include "../../every_version.h"
 #include "target.h"
 
 #include "standby/next_start.h"

@@ -7,6 +7,7 @@
 #ifndef TESTS_WAL_WRITER_H
 #define TESTS_WAL_WRITER_H
 
+#include "../../every_version.h"
 #include "base/buffer.h"
 #include "format/crc32c.h"
 #include "wal/reader.h"
