@@ -1,6 +1,7 @@
 #include "format/walrecord.h"
 
 #include "format/crc32c.h"
+#include "format/walrecord_parts.h"
 
 #include <string.h>
 
@@ -14,7 +15,8 @@
 
 #define RMGR_CUSTOM_MIN 128
 
-/* Ids of what follows the header; 0 .. WAL_RECORD_BLOCKS_MAX - 1 are block references. */
+/* Ids of what follows the header; 0 .. BLOCK_ID_MAX are block references. */
+#define BLOCK_ID_MAX 32 /* XLR_MAX_BLOCK_ID */
 #define FRAGMENT_DATA_SHORT 255
 #define FRAGMENT_DATA_LONG 254
 #define FRAGMENT_ORIGIN 253
@@ -29,11 +31,9 @@
 
 #define IMAGE_HAS_HOLE 0x01 /* in all versions; the other bits: versions.c */
 
-#define RELATION_ID_SIZE 12 /* RelFileLocator */
-
 /*
  * The decoder runs over gigabytes, so it has readers of its own: one comparison for all fields of a
- * fragment, and no calls. Loads are spelled so that the compiler makes one instruction of each.
+ * fragment, and no calls.
  */
 typedef struct Fragments
 {
@@ -52,30 +52,7 @@ static inline const uint8_t *take_fragment_bytes(Fragments *fragments, size_t si
     return here;
 }
 
-static inline uint16_t u16_at(const uint8_t *bytes)
-{
-    return (uint16_t) (bytes[0] | bytes[1] << 8);
-}
-
-static inline uint32_t u32_at(const uint8_t *bytes)
-{
-    return (uint32_t) bytes[0] | (uint32_t) bytes[1] << 8 | (uint32_t) bytes[2] << 16 |
-           (uint32_t) bytes[3] << 24;
-}
-
-static inline uint64_t u64_at(const uint8_t *bytes)
-{
-    return (uint64_t) u32_at(bytes + 4) << 32 | u32_at(bytes);
-}
-
-static RelationId relation_at(const uint8_t *bytes)
-{
-    return (RelationId){
-        .tablespace = u32_at(bytes), .database = u32_at(bytes + 4), .relation = u32_at(bytes + 8)};
-}
-
-/* "WHAT at LSN" */
-static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
+bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -93,6 +70,8 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     char text[LSN_TEXT_SIZE];
     char prev[LSN_TEXT_SIZE];
 
+    if (version->old_wal)
+        return walrecord_old_header_parse(version, bytes, size, lsn, header, error);
     if (size < WAL_RECORD_HEADER_SIZE)
         return error_record(version, lsn, error, "incomplete record header");
     header->total_length = u32_at(bytes + AT_TOTAL_LENGTH);
@@ -220,7 +199,7 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
     while ((uint64_t) (fragments->end - fragments->position) > fragments->announced)
     {
         uint8_t id = *fragments->position++;
-        if (id < WAL_RECORD_BLOCKS_MAX)
+        if (id <= BLOCK_ID_MAX)
         {
             wrong = take_block(version, block_size, id, fragments,
                                block == record->blocks ? NULL : block - 1, block);
@@ -273,11 +252,13 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 {
     size_t size = header->total_length;
 
+    if (version->old_wal)
+        return walrecord_old_decode(version, block_size, header, bytes, lsn, record, error);
     if (record_crc(bytes, size) != header->crc)
         return error_record(version, lsn, error,
                             "incorrect resource manager data checksum in record");
 
-    /* Member by member: there are 33 blocks, and most records use one. */
+    /* Member by member: there are many blocks, and most records use one. */
     record->lsn = lsn;
     record->end = LSN_INVALID;
     record->prev = header->prev;
@@ -502,6 +483,11 @@ static void read_xact(const Version *version, const WalRecord *record, Cursor *c
 {
     uint8_t opcode = record->info & XACT_OPCODE_MASK;
 
+    if (version->old_wal && opcode != XACT_PREPARE)
+    {
+        walrecord_old_xact_end(record, cursor, event);
+        return;
+    }
     switch (opcode)
     {
     case XACT_COMMIT:
