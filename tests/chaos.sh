@@ -36,5 +36,5 @@ as_ordinary_user \
     PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-60}" \
     ${PG_REWIND_TEST_TRACE:+PG_REWIND_TEST_TRACE=1} \
     TMPDIR="$work/run" \
-    perl -I"$work/t/lib" "$work/chaos.pl" --runs="${RUNS:-20}" --jobs="${JOBS:-2}" --versions="${VERSIONS:-${server_versions[*]}}" \
+    perl -I"$work/t/lib" "$work/chaos.pl" --runs="${RUNS:-20}" --jobs="${JOBS:-2}" --versions="${VERSIONS:-$(tested_versions)}" \
     ${SEED:+--seed="$SEED"} ${CHAOS_OPTIONS:-}

@@ -22,13 +22,12 @@ use RewindTest::Session;
 
 my @clusters;    # all that exist, to be stopped at the end
 
-# Where the server programs of a version lie.  PG_BINDIR_15=/usr/lib/postgresql/15/bin takes another build.
+# Where the server programs of a version lie: see server_bindir in tests/environment.sh.
 sub bindir_of_version
 {
     my ($version) = @_;
-    my $bindir = $ENV{"PG_BINDIR_$version"}
-        // ($ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers')
-        . "/node_modules/postgres-$version/native/bin";
+    my $servers = $ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers';
+    my $bindir = $ENV{"PG_BINDIR_$version"} // (-e "$servers/$version" ? "$servers/$version/bin" : "$servers/node_modules/postgres-$version/native/bin");
     die "there is no server of version $version at $bindir\n" if !-x "$bindir/postgres";
     return $bindir;
 }

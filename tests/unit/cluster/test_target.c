@@ -11,7 +11,7 @@
 #include <time.h>
 
 #define FIRST_MAJOR 10
-#define LAST_MAJOR 18
+#define LAST_MAJOR 19
 
 static Error error;
 static Arena *arena;

@@ -19,7 +19,7 @@
 #include "format/walrecord.h"
 
 #define FIRST_MAJOR 10
-#define LAST_MAJOR 18 /* 19 has a row, but no server to make files */
+#define LAST_MAJOR 19
 
 #define CONTROL_IMAGE_SIZE 512
 enum
