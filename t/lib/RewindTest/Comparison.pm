@@ -18,7 +18,7 @@ our @EXPORT = qw(
 my $changing_catalogs = join ', ', map { "'pg_$_'" } qw(
     class attribute type depend index database authid tablespace largeobject statistic constraint sequence db_role_setting
     attrdef shdepend namespace inherits enum);
-my $changing = "AND (relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+my $changing = "AND (relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname IN ('pg_catalog', 'information_schema'))
     OR relname IN ('pg_class', 'pg_attribute') OR relname IN ($changing_catalogs) AND current_database() = 'postgres')";
 
 # One line for each table of a database: name, rows, a sum over all rows with their place and inserting
@@ -44,6 +44,12 @@ SELECT %L, last_value, last_value + log_cnt * %s, is_called FROM %s $$, seqrelid
 FROM pg_sequence JOIN pg_class ON seqrelid = pg_class.oid
 WHERE relpersistence = 'p'
 ORDER BY seqrelid \gexec
+END
+my $sequences_before_10 = <<'END';
+SELECT format($$
+SELECT %L, last_value, last_value + log_cnt * increment_by, is_called FROM %s $$, oid::regclass, oid::regclass)
+FROM pg_class WHERE relkind = 'S' AND relpersistence = 'p'
+ORDER BY oid \gexec
 END
 
 # Run scripts in each of the databases, by one psql.  Returns what it says on stderr, and { "database 0" => [ lines that the
@@ -81,7 +87,7 @@ sub is_copy_of
 {
     my ($standby, $primary, %option) = @_;
     my @databases = $standby->databases;
-    my @scripts = (fingerprint_of_tables($option{quick}), $sequences);
+    my @scripts = (fingerprint_of_tables($option{quick}), $standby->version < 10 ? $sequences_before_10 : $sequences);
     my %amcheck = amcheck_scripts($standby->version, $option{quick});
     my @checks = sort keys %amcheck;
     my ($target_errors, $target) = run_in_databases($standby, \@databases, @scripts, @amcheck{@checks});

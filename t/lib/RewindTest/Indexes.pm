@@ -106,7 +106,7 @@ BEGIN
             pg_get_indexdef(indexrelid, 1, true) AS col, coalesce(pg_get_expr(indpred, indrelid), 'true') AS pred,
             (SELECT relname FROM pg_class WHERE oid = indexrelid) AS relname
         FROM pg_index JOIN pg_class ON indexrelid = pg_class.oid JOIN pg_am ON relam = pg_am.oid
-        WHERE indisvalid AND relpersistence = 'p' AND relkind = 'i' AND relnamespace <> 'pg_toast'::regnamespace
+        WHERE indisvalid AND relpersistence = 'p' AND relkind = 'i' AND relnamespace <> (SELECT oid FROM pg_namespace WHERE nspname = 'pg_toast')
             AND indrelid >= 16384
         ORDER BY indexrelid
     LOOP
