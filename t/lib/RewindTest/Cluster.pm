@@ -83,6 +83,7 @@ sub template
     push @options, "--wal-segsize=$initdb{wal_segment_mb}" if $version >= 11;
     must_run([ "$bindir/initdb", @options ]);
     append("$new/postgresql.conf", settings_for_tests($version, %initdb));
+    append("$new/pg_hba.conf", "local replication all trust\nhost replication all 127.0.0.1/32 trust\n") if $version < 10;    # those lines are comments there
     for my $database ($version < 10 ? () : qw(template1 postgres))
     {
         must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
@@ -133,8 +134,8 @@ sub path
     my ($self, $path) = @_;
     if ($self->{version} < 10)
     {
-        $path =~ s{(^|[{,])pg_wal\b}{$1pg_xlog}g;
-        $path =~ s{(^|[{,])pg_xact\b}{$1pg_clog}g;
+        $path =~ s/^pg_wal\b/pg_xlog/;
+        $path =~ s/^pg_xact\b/pg_clog/;
     }
     return $self->data . "/$path";
 }

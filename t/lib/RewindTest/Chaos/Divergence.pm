@@ -271,7 +271,7 @@ sub fill_wal
 sub signal_checkpointer
 {
     my ($run, $cluster, $signal) = @_;
-    $run->{stopped_checkpointer} = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}) if $signal eq 'STOP';
+    $run->{stopped_checkpointer} = $cluster->checkpointer_pid if $signal eq 'STOP';
     kill $signal, $run->{stopped_checkpointer};
     return;
 }
