@@ -83,14 +83,25 @@ sub template
     push @options, "--wal-segsize=$initdb{wal_segment_mb}" if $version >= 11;
     must_run([ "$bindir/initdb", @options ]);
     append("$new/postgresql.conf", settings_for_tests($version, %initdb));
+    append("$new/pg_hba.conf", "local replication all trust\nhost replication all 127.0.0.1/32 trust\n") if $version < 10;    # those lines are comments there
     for my $database ($version < 10 ? () : qw(template1 postgres))
     {
         must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
             stdin => "CREATE EXTENSION amcheck;\n");
     }
+    must_run([ "$bindir/postgres", '--single', '-D', $new, $_ ], stdin => functions_of_94()) for $version >= 9.4 ? () : qw(template1 postgres);
     must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? () : glob("$new/{pg_wal,pg_xlog}/0*");
     rename($new, $template) or die "could not rename $new: $!";
     return $template;
+}
+
+# A statement a line.
+sub functions_of_94
+{
+    return <<'END';
+CREATE FUNCTION lo_put(oid, bigint, bytea) RETURNS void LANGUAGE plpgsql AS 'DECLARE fd int := lo_open($1, 131072); BEGIN PERFORM lo_lseek64(fd, $2, 0), lowrite(fd, $3), lo_close(fd); END'
+CREATE FUNCTION lo_from_bytea(oid, bytea) RETURNS oid LANGUAGE plpgsql AS 'BEGIN PERFORM lo_create($1); PERFORM lo_put($1, 0, $2); RETURN $1; END'
+END
 }
 
 sub settings_for_tests
@@ -133,14 +144,17 @@ sub path
     my ($self, $path) = @_;
     if ($self->{version} < 10)
     {
-        $path =~ s{(^|[{,])pg_wal\b}{$1pg_xlog}g;
-        $path =~ s{(^|[{,])pg_xact\b}{$1pg_clog}g;
+        $path =~ s/^pg_wal\b/pg_xlog/;
+        $path =~ s/^pg_xact\b/pg_clog/;
     }
     return $self->data . "/$path";
 }
 
+# Of the configuration files the one that is read last.
+sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ? 'postgresql.conf' : 'postgresql.auto.conf') }
+
 # Append to postgresql.conf.
-sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), "$settings\n"); return }
+sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), $self->in_its_words("$settings\n")); return }
 
 # An empty directory for a tablespace of this cluster; copies of the cluster get one of their own.
 sub tablespace_location
@@ -316,6 +330,7 @@ sub in_its_words
     return $sql if $version >= 10;
     $sql =~ s/\b($renamed)\b/$former_name{$1}/g;
     $sql =~ s/wal_level = '?replica\b'?/wal_level = hot_standby/g if $version < 9.6;
+    $sql =~ s/^wal_log_hints = off$//mg if $version < 9.4;
     # These functions came with 9.6: what tests ask of them stands in pg_control.
     my $after_checkpoint = $version < 9.5 ? 120 : 128;
     my $number = sub { my ($offset) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. 3 };
