@@ -123,7 +123,7 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
         hole_length = u16_at(hole);
     }
     fragments->announced += length;
-    block->image_applies = (info & version->image_apply) != 0;
+    block->image_applies = version->image_apply == 0 || (info & version->image_apply) != 0;
     if (has_hole && (hole_offset == 0 || hole_length == 0 || length == block_size))
         return "BKPIMAGE_HAS_HOLE set, but no hole";
     if (!has_hole && (hole_offset != 0 || (compressed && hole_length != 0)))
@@ -457,24 +457,47 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
 }
 
 /* The state file of pg_twophase without its CRC. */
+/* GIDSIZE, access/transam/twophase.c: what the gid's field holds where none says how long it is. */
+#define GID_FIELD_SIZE 200
+
+/* The gid of a prepared transaction; NULL: it does not end where it has to. */
+static const char *take_gid(const Version *version, Cursor *cursor, size_t *size)
+{
+    const bool counted = version->twophase_gid_size_offset != OFFSET_NONE;
+    size_t room = GID_FIELD_SIZE;
+
+    if (counted)
+    {
+        cursor_seek(cursor, version->twophase_gid_size_offset);
+        room = cursor_u16(cursor);
+    }
+    cursor_seek(cursor, version->twophase_gid_offset);
+    const uint8_t *gid = cursor_bytes(cursor, room);
+    const uint8_t *end = gid == NULL || room == 0 ? NULL
+                         : counted                ? gid + room - 1
+                                                  : memchr(gid, '\0', room);
+    if (end == NULL || *end != '\0')
+        return NULL;
+    *size = (size_t) (end - gid);
+    return (const char *) gid;
+}
+
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
+    size_t size = 0;
+
     event->kind = WAL_EVENT_PREPARE;
     cursor_seek(cursor, 8); /* after magic and length */
     event->xid = cursor_u32(cursor);
     event->database = cursor_u32(cursor);
     event->time = (int64_t) cursor_u64(cursor);
-    cursor_seek(cursor, version->twophase_gid_size_offset);
-    uint16_t size_with_nul = cursor_u16(cursor);
-    cursor_seek(cursor, version->twophase_gid_offset);
-    const uint8_t *gid = cursor_bytes(cursor, size_with_nul);
-    if (gid == NULL || size_with_nul == 0 || gid[size_with_nul - 1] != '\0')
+    event->gid = take_gid(version, cursor, &size);
+    if (event->gid == NULL)
     {
         cursor->failed = true;
         return;
     }
-    event->gid = (const char *) gid;
-    event->gid_size = size_with_nul - 1u;
+    event->gid_size = size;
     cursor_skip(cursor, cursor_left(cursor));
 }
 
