@@ -79,7 +79,8 @@ static bool parse_fields(Control *control, Error *error)
     control->backup_end_point = load_u64(bytes + offsets->backup_end_point);
     control->backup_end_required = bytes[offsets->backup_end_required] != 0;
     control->wal_level = (int32_t) load_u32(bytes + offsets->wal_level);
-    control->wal_log_hints = bytes[offsets->wal_log_hints] != 0;
+    control->wal_log_hints =
+        offsets->wal_log_hints != OFFSET_NONE && bytes[offsets->wal_log_hints] != 0;
     control->data_checksum_version = load_u32(bytes + offsets->data_checksum_version);
     control->block_size = load_u32(bytes + offsets->block_size);
     control->relation_segment_blocks = load_u32(bytes + offsets->relation_segment_blocks);
