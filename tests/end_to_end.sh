@@ -66,7 +66,7 @@ if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
 fi
 
 # Variables that the harness reads; t/lib/RewindTest.pm lists them.
-mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9.]+|PG_REWIND_TEST_[A-Z]+)=' || true)
+mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_[A-Z]+)=' || true)
 
 cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options

@@ -18,7 +18,7 @@ arm64_packages=(gcc-aarch64-linux-gnu qemu-user)
 arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev)
 
 # Each version that the program knows: tests/data has files of it. Those that npm has servers of stand in tests/servers/package.json.
-all_versions=(10 11 12 13 14 15 16 17 18 19)
+all_versions=(9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18 19)
 npm_versions=(10 11 12 13 14 15 16 17 18)
 
 # Where the server programs lie: kept between runs, outside the checkout.
@@ -33,7 +33,7 @@ fi
 # Where the server programs of a version lie: PG_BINDIR_15=/usr/lib/postgresql/15/bin takes others. t/lib/RewindTest/Cluster.pm looks there as well.
 server_bindir()
 {
-    printenv "PG_BINDIR_$1" && return
+    printenv "PG_BINDIR_${1/./_}" && return
     if [ -e "$servers/$1" ]; then
         echo "$servers/$1/bin"
     else
@@ -51,7 +51,7 @@ why_not_tested()
     if [[ " ${npm_versions[*]} " == *" $1 "* ]]; then
         return
     elif [ ! -x "$bindir/postgres" ]; then
-        cat "$servers/$1.missing" 2>/dev/null || echo "there is no server; PG_BINDIR_$1 may name the directory of one's programs"
+        cat "$servers/$1.missing" 2>/dev/null || echo "there is no server; PG_BINDIR_${1/./_} may name the directory of one's programs"
     elif [ -e "$bindir/../control_version" ]; then
         known="\.control_version = $(cat "$bindir/../control_version"),"
         grep -q "$known" "$checkout/src/format/versions.c" ||

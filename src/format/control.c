@@ -1,6 +1,6 @@
 #include "format/control.h"
 
-#include "format/crc32c.h"
+#include "format/old_crc.h"
 
 #include <assert.h>
 #include <string.h>
@@ -79,7 +79,8 @@ static bool parse_fields(Control *control, Error *error)
     control->backup_end_point = load_u64(bytes + offsets->backup_end_point);
     control->backup_end_required = bytes[offsets->backup_end_required] != 0;
     control->wal_level = (int32_t) load_u32(bytes + offsets->wal_level);
-    control->wal_log_hints = bytes[offsets->wal_log_hints] != 0;
+    control->wal_log_hints =
+        offsets->wal_log_hints != OFFSET_NONE && bytes[offsets->wal_log_hints] != 0;
     control->data_checksum_version = load_u32(bytes + offsets->data_checksum_version);
     control->block_size = load_u32(bytes + offsets->block_size);
     control->relation_segment_blocks = load_u32(bytes + offsets->relation_segment_blocks);
@@ -112,7 +113,8 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
     }
 
     uint16_t crc_offset = control->version->control.crc;
-    if (crc32c(control->bytes, crc_offset) != load_u32(control->bytes + crc_offset))
+    if (crc_of_version(control->version, control->bytes, crc_offset) !=
+        load_u32(control->bytes + crc_offset))
     {
         *crc_wrong = true;
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
@@ -186,7 +188,7 @@ static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
     const ControlOffsets *offsets = &version->control;
 
     memset(bytes + offsets->size, 0, (size_t) (CONTROL_FILE_SIZE - offsets->size));
-    store_u32(bytes + offsets->crc, crc32c(bytes, offsets->crc));
+    store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
 }
 
 void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,

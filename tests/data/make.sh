@@ -135,7 +135,8 @@ EOF
 }
 
 umask 022
-[ $# -gt 0 ] || set -- "${all_versions[@]}"
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(tested_versions)
 for version in "$@"; do
     make_version "$version"
 done
