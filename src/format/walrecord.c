@@ -144,7 +144,7 @@ static __attribute__((noinline)) const char *take_image(const Version *version, 
         hole_length = u16_at(hole);
     }
     fragments->announced += length;
-    block->image_applies = (info & version->image_apply) != 0;
+    block->image_applies = version->image_apply == 0 || (info & version->image_apply) != 0;
     if (has_hole && (hole_offset == 0 || hole_length == 0 || length == block_size))
         return "BKPIMAGE_HAS_HOLE set, but no hole";
     if (!has_hole && (hole_offset != 0 || (compressed && hole_length != 0)))
@@ -315,6 +315,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XACT_ABORT_PREPARED 0x40
 #define SMGR_CREATE 0x10 /* catalog/storage_xlog.h */
 #define SMGR_TRUNCATE 0x20
+#define TRUNCATE_ALL 7     /* SMGR_TRUNCATE_ALL */
 #define DBASE_CREATE 0x00  /* commands/dbcommands_xlog.h */
 #define DBASE_SECOND 0x10  /* DROP, or CREATE_WAL_LOG where there is one */
 #define DBASE_THIRD 0x20   /* then this is DROP */
@@ -332,8 +333,9 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
-#define ORIGIN_SIZE 16       /* xl_xact_origin */
+#define TWOPHASE_GID_SIZE 200 /* GIDSIZE, access/transam/twophase.c of 9.3 to 9.5 */
+#define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
+#define ORIGIN_SIZE 16        /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
 static bool error_payload(const Version *version, const WalRecord *record, Error *error)
@@ -389,6 +391,8 @@ static void read_parameter_change(const Version *version, Cursor *cursor, WalEve
     event->kind = WAL_EVENT_PARAMETER_CHANGE;
     cursor_seek(cursor, version->parameter_wal_level);
     event->wal_level = (int32_t) cursor_u32(cursor);
+    if (version->parameter_wal_log_hints == OFFSET_NONE)
+        return; /* wal_level is last */
     cursor_seek(cursor, version->parameter_wal_log_hints);
     event->flag = cursor_u8(cursor) != 0;
     cursor_skip(cursor, 3); /* track_commit_timestamp, padding */
@@ -475,6 +479,24 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
         cursor_skip(cursor, ORIGIN_SIZE);
 }
 
+/* A gid within `size` bytes, with its NUL: it fills them, or ends before. */
+static void read_gid(const Version *version, uint16_t size, bool fills, Cursor *cursor,
+                     WalEvent *event)
+{
+    cursor_seek(cursor, version->twophase_gid_offset);
+    const uint8_t *gid = cursor_bytes(cursor, size);
+    const uint8_t *nul = gid == NULL || size == 0 ? NULL
+                         : fills                  ? gid + size - 1
+                                                  : memchr(gid, 0, size);
+    if (nul == NULL || *nul != '\0')
+    {
+        cursor->failed = true;
+        return;
+    }
+    event->gid = (const char *) gid;
+    event->gid_size = (size_t) (nul - gid);
+}
+
 /* The state file of pg_twophase without its CRC. */
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
@@ -483,17 +505,13 @@ static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event
     event->xid = cursor_u32(cursor);
     event->database = cursor_u32(cursor);
     event->time = (int64_t) cursor_u64(cursor);
-    cursor_seek(cursor, version->twophase_gid_size_offset);
-    uint16_t size_with_nul = cursor_u16(cursor);
-    cursor_seek(cursor, version->twophase_gid_offset);
-    const uint8_t *gid = cursor_bytes(cursor, size_with_nul);
-    if (gid == NULL || size_with_nul == 0 || gid[size_with_nul - 1] != '\0')
+    if (version->twophase_gid_size_offset == OFFSET_NONE)
+        read_gid(version, TWOPHASE_GID_SIZE, false, cursor, event);
+    else
     {
-        cursor->failed = true;
-        return;
+        cursor_seek(cursor, version->twophase_gid_size_offset);
+        read_gid(version, cursor_u16(cursor), true, cursor, event);
     }
-    event->gid = (const char *) gid;
-    event->gid_size = size_with_nul - 1u;
     cursor_skip(cursor, cursor_left(cursor));
 }
 
@@ -522,7 +540,8 @@ static void read_xact(const Version *version, const WalRecord *record, Cursor *c
     }
 }
 
-static void read_smgr(const WalRecord *record, Cursor *cursor, WalEvent *event)
+static void read_smgr(const Version *version, const WalRecord *record, Cursor *cursor,
+                      WalEvent *event)
 {
     switch (record->info & OPCODE_MASK)
     {
@@ -538,7 +557,7 @@ static void read_smgr(const WalRecord *record, Cursor *cursor, WalEvent *event)
         event->kind = WAL_EVENT_RELATION_TRUNCATE;
         event->block = cursor_u32(cursor);
         event->relation = cursor_relation(cursor);
-        event->flags = cursor_u32(cursor);
+        event->flags = version->truncate_has_flags ? cursor_u32(cursor) : TRUNCATE_ALL;
         break;
     default:
         break;
@@ -681,7 +700,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
         read_xact(version, record, &cursor, event);
         break;
     case RM_SMGR:
-        read_smgr(record, &cursor, event);
+        read_smgr(version, record, &cursor, event);
         break;
     case RM_DBASE:
         read_database(version, record, &cursor, event);
