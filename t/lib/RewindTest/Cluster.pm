@@ -330,12 +330,20 @@ sub in_its_words
     return $sql if $version >= 10;
     $sql =~ s/\b($renamed)\b/$former_name{$1}/g;
     $sql =~ s/wal_level = '?replica\b'?/wal_level = hot_standby/g if $version < 9.6;
-    $sql =~ s/^wal_log_hints = off$//mg if $version < 9.4;
+    # Settings that a server does not know, in a file.
+    my $unknown = join '|', 'allow_in_place_tablespaces', $version < 9.5 ? qw(wal_compression track_commit_timestamp wal_retrieve_retry_interval) : (),
+        $version < 9.4 ? qw(wal_log_hints max_replication_slots) : ();
+    $sql =~ s/^(?:$unknown) = .*$//mg;
+    $sql =~ s/^max_wal_size = .*$/checkpoint_segments = 200/mg if $version < 9.5;
+    $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
+    $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
+    $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
     # These functions came with 9.6: what tests ask of them stands in pg_control.
     my $after_checkpoint = $version < 9.5 ? 120 : 128;
-    my $number = sub { my ($offset) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. 3 };
-    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
-    $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
+    my $number = sub { my ($offset, $size) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
+    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56, 4) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
+    $sql =~ s/pg_control_system\(\)/(SELECT @{[ $number->(0, 8) ]} AS system_identifier FROM pg_read_binary_file('global\/pg_control') c) control_system/g if $version < 9.6;
+    $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16, 4) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
         if $version < 9.6;
     return $sql;
 }
