@@ -19,6 +19,7 @@ use warnings;
 use Fcntl ':flock';
 use RewindTest::Command;
 use RewindTest::Session;
+use Time::HiRes ();
 
 my @clusters;    # all that exist, to be stopped at the end
 
@@ -165,6 +166,10 @@ sub tablespace_location
     return $location;
 }
 
+# Where a tablespace may lie that each copy of a cluster is to have at a place of its own: inside the data directory. Servers before 10 cannot; there it
+# must be made before the copy.
+sub location_in_place { my ($self, $name) = @_; return $self->{version} < 10 ? $self->tablespace_location($name) : '' }
+
 # How others connect.
 sub conninfo
 {
@@ -192,26 +197,27 @@ sub try_start
     my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
     $self->{starts}++;
     my $result = run([
-        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, '-w', '-t', '60',
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', '60',
         '-o', $arguments, 'start'
     ]);
     $result->{status} ||= $self->takes_connections ? 0 : 1 if $self->{version} < 10;
     return $result;
 }
 
-# The pg_ctl of these versions does not wait for more than a postmaster.
+# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second.
 sub takes_connections
 {
     my ($self) = @_;
-    my $answer;
+    my ($began, $ran, $answers) = (Time::HiRes::time(), 0, 0);
     eval {
         wait_until("$self->{name} takes connections", sub {
-            return 1 if !$self->is_running;
-            $answer = $self->try_sql('SELECT 1');
-            return $answer->{status} == 0;
+            my $runs = $self->is_running;
+            return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 5);
+            $ran ||= $runs;
+            return $answers = $runs && $self->try_sql('SELECT 1')->{status} == 0;
         });
     };
-    return defined $answer && $answer->{status} == 0;
+    return $answers;
 }
 
 sub log_path { my ($self) = @_; return "$self->{dir}/log.$self->{starts}" }
@@ -230,7 +236,9 @@ sub stop
         $self->kill_all_processes;
         return $self;
     }
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, '-w', 'stop' ]);
+    my $pid = $self->postmaster_pid;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', 'stop' ]);
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" }) if $self->{version} < 10;
     return $self;
 }
 
