@@ -296,6 +296,7 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XACT_ABORT_PREPARED 0x40
 #define SMGR_CREATE 0x10 /* catalog/storage_xlog.h */
 #define SMGR_TRUNCATE 0x20
+#define TRUNCATE_ALL 7     /* SMGR_TRUNCATE_ALL */
 #define DBASE_CREATE 0x00  /* commands/dbcommands_xlog.h */
 #define DBASE_SECOND 0x10  /* DROP, or CREATE_WAL_LOG where there is one */
 #define DBASE_THIRD 0x20   /* then this is DROP */
@@ -313,8 +314,8 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
-#define ORIGIN_SIZE 16       /* xl_xact_origin */
+#define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
+#define ORIGIN_SIZE 16        /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
 static bool error_payload(const Version *version, const WalRecord *record, Error *error)
@@ -370,6 +371,8 @@ static void read_parameter_change(const Version *version, Cursor *cursor, WalEve
     event->kind = WAL_EVENT_PARAMETER_CHANGE;
     cursor_seek(cursor, version->parameter_wal_level);
     event->wal_level = (int32_t) cursor_u32(cursor);
+    if (version->parameter_wal_log_hints == OFFSET_NONE)
+        return; /* wal_level is last */
     cursor_seek(cursor, version->parameter_wal_log_hints);
     event->flag = cursor_u8(cursor) != 0;
     cursor_skip(cursor, 3); /* track_commit_timestamp, padding */
@@ -456,7 +459,6 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
         cursor_skip(cursor, ORIGIN_SIZE);
 }
 
-/* The state file of pg_twophase without its CRC. */
 /* GIDSIZE, access/transam/twophase.c: what the gid's field holds where none says how long it is. */
 #define GID_FIELD_SIZE 200
 
@@ -482,6 +484,7 @@ static const char *take_gid(const Version *version, Cursor *cursor, size_t *size
     return (const char *) gid;
 }
 
+/* The state file of pg_twophase without its CRC. */
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
     size_t size = 0;
@@ -531,7 +534,8 @@ static void read_xact(const Version *version, const WalRecord *record, Cursor *c
     }
 }
 
-static void read_smgr(const WalRecord *record, Cursor *cursor, WalEvent *event)
+static void read_smgr(const Version *version, const WalRecord *record, Cursor *cursor,
+                      WalEvent *event)
 {
     switch (record->info & OPCODE_MASK)
     {
@@ -547,7 +551,7 @@ static void read_smgr(const WalRecord *record, Cursor *cursor, WalEvent *event)
         event->kind = WAL_EVENT_RELATION_TRUNCATE;
         event->block = cursor_u32(cursor);
         event->relation = cursor_relation(cursor);
-        event->flags = cursor_u32(cursor);
+        event->flags = version->truncate_has_flags ? cursor_u32(cursor) : TRUNCATE_ALL;
         break;
     default:
         break;
@@ -690,7 +694,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
         read_xact(version, record, &cursor, event);
         break;
     case RM_SMGR:
-        read_smgr(record, &cursor, event);
+        read_smgr(version, record, &cursor, event);
         break;
     case RM_DBASE:
         read_database(version, record, &cursor, event);

@@ -13,7 +13,15 @@
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
 #define WAL_LEVEL_MINIMAL 0   /* access/xlog.h */
 
-static const char *const wal_level_names[] = {"minimal", "replica", "logical"};
+static const char *wal_level_name(const Version *version, int level)
+{
+    static const char *const names[] = {"minimal", "replica", "logical"};
+    static const char *const old_names[] = {"minimal", "archive", "hot_standby", "logical"};
+
+    if (level < 0 || level > (version->wal_level_archive ? 3 : 2))
+        return "unknown";
+    return version->wal_level_archive ? old_names[level] : names[level];
+}
 
 FindingState node_wal_problem(const Node *node)
 {
@@ -178,7 +186,7 @@ static void look_at_wal_level(Node *node)
                       "wal_level is minimal: not all changes are WAL-logged.");
     else
         readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
-                      level > WAL_LEVEL_MINIMAL && level <= 2 ? wal_level_names[level] : "unknown");
+                      wal_level_name(node->clusters.target.control.version, level));
 }
 
 /* It matters when this node is a source: torn pages could not be told from whole ones. */

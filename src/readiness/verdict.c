@@ -217,7 +217,7 @@ static void look_at_source_wal(Pair *pair)
 
     wal_segment_name(shape, history_timeline_of_segment(&clusters->source_history, start, end),
                      segment, name);
-    request.path = arena_printf(node->arena, "pg_wal/%s", name);
+    request.path = arena_printf(node->arena, "%s/%s", shape->version->wal_directory, name);
     if (!clusters->source->operations->fetch(clusters->source, 0, &request, 1, note_found, &found,
                                              &error))
         readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
