@@ -89,7 +89,7 @@ sub cut_off_by_promotion
     $source->sql('CHECKPOINT');
     $target->wait_for_replay_of($source);
 
-    my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    my $checkpointer = $target->checkpointer_pid;
     kill 'STOP', $checkpointer;
     $target->promote;
     is($target->query('SELECT count(*) FROM doubtful'), 0, 'the promoted server takes the transaction for failed and sets hints');
@@ -116,7 +116,7 @@ sub diverged_before_its_first_checkpoint
     $primary->sql('CHECKPOINT');
     $_->wait_for_replay_of($primary) for $target, $source;
 
-    my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    my $checkpointer = $target->checkpointer_pid;
     kill 'STOP', $checkpointer if !$option{begun};
     $target->promote;
     wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ }) if $option{begun};

@@ -53,7 +53,7 @@ sub mark_dead
 sub before_its_first_checkpoint
 {
     my ($target, $done) = @_;
-    my $checkpointer = $target->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    my $checkpointer = $target->checkpointer_pid;
     kill 'STOP', $checkpointer;
     $target->promote;
     $done->();

@@ -37,7 +37,7 @@ sub rewinds_meanwhile
 sub stop_slowly
 {
     my ($cluster, $mode, $seconds) = @_;
-    my $checkpointer = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    my $checkpointer = $cluster->checkpointer_pid;
     kill 'STOP', $checkpointer;
     kill $mode, $cluster->postmaster_pid;
     Time::HiRes::sleep($seconds);
@@ -49,7 +49,7 @@ sub stop_slowly
 sub crash_slowly
 {
     my ($cluster, $seconds) = @_;
-    my $checkpointer = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'});
+    my $checkpointer = $cluster->checkpointer_pid;
     kill 'STOP', $checkpointer;
     kill 'KILL', $cluster->postmaster_pid;
     Time::HiRes::sleep($seconds);

@@ -3,7 +3,7 @@
 #
 #   --runs=N           how many; the seeds are SEED, SEED + 1, ...
 #   --seed=SEED        the first seed; by default one that was not there before
-#   --versions="A B"   server versions, taken in turn
+#   --versions="A B"   server versions, taken in turn; not optional
 #   --jobs=N           how many at a time; default 2
 #   --set NAME=VALUE   fix a choice of t/lib/RewindTest/Chaos.pm, kind for example
 #   --keep=DIR         where the clusters of failed runs go; default: below the current directory
@@ -20,10 +20,10 @@ use Time::HiRes qw(time sleep);
 
 use constant RUN_SECONDS_MAX => 300;
 
-my %option = (runs => 20, seed => time % 1_000_000 * 1000, jobs => 2, keep => 'failed', versions => join ' ', 10 .. 18);
+my %option = (runs => 20, seed => time % 1_000_000 * 1000, jobs => 2, keep => 'failed', versions => undef);
 my %fixed;
 GetOptions(\%option, 'runs=i', 'seed=i', 'jobs=i', 'keep=s', 'versions=s', 'one', 'set=s%' => sub { $fixed{ $_[1] } = $_[2] })
-    or exit 1;
+    && defined $option{versions} or exit 1;
 $option{seed} = int $option{seed};
 my @versions = split ' ', $option{versions};
 

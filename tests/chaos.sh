@@ -26,6 +26,8 @@ install -m 644 "$checkout/tests/chaos.pl" "$work/"
 install -m 755 "$checkout/build/tests/faults.so" "$work/bin/"
 as_ordinary_user mkdir "$work/run/failed"
 
+mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_TRACE)=' || true)
+
 cd "$work/run"
 # shellcheck disable=SC2086 # CHAOS_OPTIONS is a list
 as_ordinary_user \
@@ -34,7 +36,7 @@ as_ordinary_user \
     PG_REWIND_SERVERS="$servers" \
     PG_REWIND_TEST_KEEP=1 \
     PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-60}" \
-    ${PG_REWIND_TEST_TRACE:+PG_REWIND_TEST_TRACE=1} \
+    "${passed[@]}" \
     TMPDIR="$work/run" \
-    perl -I"$work/t/lib" "$work/chaos.pl" --runs="${RUNS:-20}" --jobs="${JOBS:-2}" --versions="${VERSIONS:-${server_versions[*]}}" \
+    perl -I"$work/t/lib" "$work/chaos.pl" --runs="${RUNS:-20}" --jobs="${JOBS:-2}" --versions="${VERSIONS:-$(tested_versions)}" \
     ${SEED:+--seed="$SEED"} ${CHAOS_OPTIONS:-}

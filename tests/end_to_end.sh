@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run end-to-end tests: all of t/, or the files given. PG_VERSIONS="15 18" limits the server versions,
+# Run end-to-end tests: all of t/, or the files given, on each version that there is a server of; the last lines name the others.
+# PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
 # EMULATOR="qemu-aarch64 -L ROOT" runs the program for ARM64 that PG_REWIND names, with the library that PG_REWIND_FAULTS names: tests/arm64.sh.
 # What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.
@@ -65,7 +66,7 @@ if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
 fi
 
 # Variables that the harness reads; t/lib/RewindTest.pm lists them.
-mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9]+|PG_REWIND_TEST_[A-Z]+)=' || true)
+mapfile -t passed < <(env | grep -E '^(PG_BINDIR_[0-9_]+|PG_REWIND_TEST_[A-Z]+)=' || true)
 
 cd "$work"
 # shellcheck disable=SC2086 # PROVE is a list of options
@@ -76,13 +77,18 @@ as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     UBSAN_OPTIONS="log_path=$work/run/findings:print_stacktrace=1" \
     TSAN_OPTIONS="log_path=$work/run/findings" \
     PG_REWIND_SERVERS="$servers" \
-    PG_VERSIONS="${PG_VERSIONS:-${server_versions[*]}}" \
+    PG_VERSIONS="${PG_VERSIONS:-$(tested_versions)}" \
     TMPDIR="$work/run" \
     prove ${PROVE:--j5 --timer} -It/lib "${tests[@]}" || status=$?
 
 findings=$(find "$work/run" -maxdepth 1 -name 'findings.*' -size +0 -exec cat {} +)
 if [ -n "$findings" ]; then
     echo "$findings" | head -n 200 >&2
-    exit 1
+    status=1
+fi
+if [ -z "${PG_VERSIONS:-}" ]; then
+    for version in "${all_versions[@]}"; do
+        why_not_tested "$version" | sed "s/^/not tested: $version: /"
+    done
 fi
 exit "${status:-0}"

@@ -7,7 +7,7 @@ packages=(
     gcc libc6-dev meson ninja-build pkg-config
     libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev
     perl python3-jsonschema util-linux mount iproute2 e2fsprogs nodejs strace zstd lz4
-    postgresql-common postgresql-15 postgresql-client-15 pgbouncer
+    postgresql-common postgresql-15 postgresql-client-15 pgbouncer patchelf
 )
 
 # What fuzzing and other thorough tests need besides.
@@ -17,7 +17,9 @@ thorough_packages=(clang libclang-rt-14-dev valgrind)
 arm64_packages=(gcc-aarch64-linux-gnu qemu-user)
 arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev)
 
-server_versions=(10 11 12 13 14 15 16 17 18)
+# Each version that the program knows: tests/data has files of it. Those that npm has servers of stand in tests/servers/package.json.
+all_versions=(9.3 9.4 9.5 9.6 10 11 12 13 14 15 16 17 18 19)
+npm_versions=(10 11 12 13 14 15 16 17 18)
 
 # Where the server programs lie: kept between runs, outside the checkout.
 if [ -n "${PG_REWIND_SERVERS:-}" ]; then
@@ -27,6 +29,46 @@ elif [ "$(id -u)" = 0 ]; then
 else
     servers=${XDG_CACHE_HOME:-$HOME/.cache}/pg_rewind/servers
 fi
+
+# Where the server programs of a version lie: PG_BINDIR_15=/usr/lib/postgresql/15/bin takes others. t/lib/RewindTest/Cluster.pm looks there as well.
+server_bindir()
+{
+    printenv "PG_BINDIR_${1/./_}" && return
+    if [ -e "$servers/$1" ]; then
+        echo "$servers/$1/bin"
+    else
+        echo "$servers/node_modules/postgres-$1/native/bin"
+    fi
+}
+
+# Why a version cannot be tested with a server; nothing if it can. Servers that npm has are never missed: without one its tests fail.
+# A pre-release may have formats that the program does not know.
+why_not_tested()
+{
+    local bindir known
+    bindir=$(server_bindir "$1")
+
+    if [[ " ${npm_versions[*]} " == *" $1 "* ]]; then
+        return
+    elif [ ! -x "$bindir/postgres" ]; then
+        cat "$servers/$1.missing" 2>/dev/null || echo "there is no server; PG_BINDIR_${1/./_} may name the directory of one's programs"
+    elif [ -e "$bindir/../control_version" ]; then
+        known="\.control_version = $(cat "$bindir/../control_version"),"
+        grep -q "$known" "$checkout/src/format/versions.c" ||
+            echo "$("$bindir/postgres" -V) has another pg_control than the program knows"
+    fi
+}
+
+# Those of all_versions that can be tested.
+tested_versions()
+{
+    local version tested=()
+
+    for version in "${all_versions[@]}"; do
+        [ -n "$(why_not_tested "$version")" ] || tested+=("$version")
+    done
+    echo "${tested[*]}"
+}
 
 # Debian's libraries for ARM64, unpacked, beside the servers.
 arm64_root=$(dirname "$servers")/arm64

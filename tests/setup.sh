@@ -54,7 +54,7 @@ make_links()
 {
     local version
 
-    for version in "${server_versions[@]}"; do
+    for version in "${npm_versions[@]}"; do
         (cd "$servers/node_modules/postgres-$version" && node scripts/hydrate-symlinks.js)
     done
 }
@@ -63,7 +63,7 @@ check_servers()
 {
     local version found
 
-    for version in "${server_versions[@]}"; do
+    for version in "${npm_versions[@]}"; do
         found=$(as_ordinary_user "$servers/node_modules/postgres-$version/native/bin/postgres" -V) || found=
         case $found in
             "postgres (PostgreSQL) $version."*) ;;
@@ -84,7 +84,7 @@ install_servers()
     exec 9>"$servers/.flock"
     flock 9
     if ! cmp -s "$checkout/tests/servers/package-lock.json" "$stamp"; then
-        echo "setup: fetching servers of versions ${server_versions[*]} into $servers" >&2
+        echo "setup: fetching servers of versions ${npm_versions[*]} into $servers" >&2
         rm -rf "$stamp" "$servers/node_modules"
         cp "$checkout/tests/servers/package.json" "$checkout/tests/servers/package-lock.json" "$servers/"
         (cd "$servers" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2)
@@ -134,5 +134,8 @@ case ${1:-} in
     packages) packages+=("${@:2}") ;;
 esac
 install_packages
-[ "${1:-}" = packages ] || install_servers
+if [ "${1:-}" != packages ]; then
+    install_servers
+    "$checkout/tests/server_19.sh"
+fi
 [ "${1:-}" != arm64 ] || unpack_arm64_libraries

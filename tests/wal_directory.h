@@ -36,7 +36,8 @@ static inline bool wal_directory_read(const char *data_directory, WalDirectory *
                                   .system_identifier = control->system_identifier,
                                   .segment_size = control->wal_segment_size,
                                   .block_size = control->wal_block_size};
-    return path_join(directory->path, sizeof(directory->path), data_directory, "pg_wal", error);
+    return path_join(directory->path, sizeof(directory->path), data_directory,
+                     control->version->wal_directory, error);
 }
 
 /* A WalOpen. */

@@ -1,6 +1,6 @@
 #include "format/control.h"
 
-#include "format/crc32c.h"
+#include "format/old_crc.h"
 
 #include <assert.h>
 #include <string.h>
@@ -127,7 +127,8 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
     }
 
     uint16_t crc_offset = control->version->control.crc;
-    if (crc32c(control->bytes, crc_offset) != load_u32(control->bytes + crc_offset))
+    if (crc_of_version(control->version, control->bytes, crc_offset) !=
+        load_u32(control->bytes + crc_offset))
     {
         *crc_wrong = true;
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
@@ -201,7 +202,7 @@ static void set_crc(const Version *version, uint8_t bytes[CONTROL_FILE_SIZE])
     const ControlOffsets *offsets = &version->control;
 
     memset(bytes + offsets->size, 0, (size_t) (CONTROL_FILE_SIZE - offsets->size));
-    store_u32(bytes + offsets->crc, crc32c(bytes, offsets->crc));
+    store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
 }
 
 void control_make_rewound(const Control *source, Lsn min_recovery_point, Timeline timeline,

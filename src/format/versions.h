@@ -92,6 +92,8 @@ typedef struct Version
     uint8_t image_apply;                    /* BKPIMAGE_APPLY; 0: all images are restored */
     bool record_toplevel_xid;               /* fragment 252 in a record (14+) */
     bool old_wal; /* records do not say which blocks they change, the CRC is another (9.3, 9.4) */
+    bool old_wal_names_children;  /* with old_wal: index records name the page whose split they end,
+                                     and other kinds of records than in 9.3 are there (9.4) */
     bool custom_rmgrs;            /* resource managers 128..255 (15+) */
     uint8_t rmgr_max;             /* highest built-in resource manager */
     bool xact_special_rel_update; /* commit and abort may carry XLR_SPECIAL_REL_UPDATE (14+) */

@@ -1,6 +1,7 @@
 #include "format/walrecord.h"
 
 #include "format/crc32c.h"
+#include "format/walrecord_parts.h"
 
 #include <string.h>
 
@@ -14,7 +15,8 @@
 
 #define RMGR_CUSTOM_MIN 128
 
-/* Ids of what follows the header; 0 .. WAL_RECORD_BLOCKS_MAX - 1 are block references. */
+/* Ids of what follows the header; 0 .. BLOCK_ID_MAX are block references. */
+#define BLOCK_ID_MAX 32 /* XLR_MAX_BLOCK_ID */
 #define FRAGMENT_DATA_SHORT 255
 #define FRAGMENT_DATA_LONG 254
 #define FRAGMENT_ORIGIN 253
@@ -29,11 +31,9 @@
 
 #define IMAGE_HAS_HOLE 0x01 /* in all versions; the other bits: versions.c */
 
-#define RELATION_ID_SIZE 12 /* RelFileLocator */
-
 /*
  * The decoder runs over gigabytes, so it has readers of its own: one comparison for all fields of a
- * fragment, and no calls. Loads are spelled so that the compiler makes one instruction of each.
+ * fragment, and no calls.
  */
 typedef struct Fragments
 {
@@ -52,30 +52,7 @@ static inline const uint8_t *take_fragment_bytes(Fragments *fragments, size_t si
     return here;
 }
 
-static inline uint16_t u16_at(const uint8_t *bytes)
-{
-    return (uint16_t) (bytes[0] | bytes[1] << 8);
-}
-
-static inline uint32_t u32_at(const uint8_t *bytes)
-{
-    return (uint32_t) bytes[0] | (uint32_t) bytes[1] << 8 | (uint32_t) bytes[2] << 16 |
-           (uint32_t) bytes[3] << 24;
-}
-
-static inline uint64_t u64_at(const uint8_t *bytes)
-{
-    return (uint64_t) u32_at(bytes + 4) << 32 | u32_at(bytes);
-}
-
-static RelationId relation_at(const uint8_t *bytes)
-{
-    return (RelationId){
-        .tablespace = u32_at(bytes), .database = u32_at(bytes + 4), .relation = u32_at(bytes + 8)};
-}
-
-/* "WHAT at LSN" */
-static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
+bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -93,6 +70,8 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     char text[LSN_TEXT_SIZE];
     char prev[LSN_TEXT_SIZE];
 
+    if (version->old_wal)
+        return walrecord_old_header_parse(version, bytes, size, lsn, header, error);
     if (size < WAL_RECORD_HEADER_SIZE)
         return error_record(version, lsn, error, "incomplete record header");
     header->total_length = u32_at(bytes + AT_TOTAL_LENGTH);
@@ -220,7 +199,7 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
     while ((uint64_t) (fragments->end - fragments->position) > fragments->announced)
     {
         uint8_t id = *fragments->position++;
-        if (id < WAL_RECORD_BLOCKS_MAX)
+        if (id <= BLOCK_ID_MAX)
         {
             wrong = take_block(version, block_size, id, fragments,
                                block == record->blocks ? NULL : block - 1, block);
@@ -273,11 +252,13 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 {
     size_t size = header->total_length;
 
+    if (version->old_wal)
+        return walrecord_old_decode(version, block_size, header, bytes, lsn, record, error);
     if (record_crc(bytes, size) != header->crc)
         return error_record(version, lsn, error,
                             "incorrect resource manager data checksum in record");
 
-    /* Member by member: there are 33 blocks, and most records use one. */
+    /* Member by member: there are many blocks, and most records use one. */
     record->lsn = lsn;
     record->end = LSN_INVALID;
     record->prev = header->prev;
@@ -333,7 +314,6 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define TWOPHASE_GID_SIZE 200 /* GIDSIZE, access/transam/twophase.c of 9.3 to 9.5 */
 #define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
 #define ORIGIN_SIZE 16        /* xl_xact_origin */
 
@@ -479,39 +459,48 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
         cursor_skip(cursor, ORIGIN_SIZE);
 }
 
-/* A gid within `size` bytes, with its NUL: it fills them, or ends before. */
-static void read_gid(const Version *version, uint16_t size, bool fills, Cursor *cursor,
-                     WalEvent *event)
+/* GIDSIZE, access/transam/twophase.c: what the gid's field holds where none says how long it is. */
+#define GID_FIELD_SIZE 200
+
+/* The gid of a prepared transaction; NULL: it does not end where it has to. */
+static const char *take_gid(const Version *version, Cursor *cursor, size_t *size)
 {
-    cursor_seek(cursor, version->twophase_gid_offset);
-    const uint8_t *gid = cursor_bytes(cursor, size);
-    const uint8_t *nul = gid == NULL || size == 0 ? NULL
-                         : fills                  ? gid + size - 1
-                                                  : memchr(gid, 0, size);
-    if (nul == NULL || *nul != '\0')
+    const bool counted = version->twophase_gid_size_offset != OFFSET_NONE;
+    size_t room = GID_FIELD_SIZE;
+
+    if (counted)
     {
-        cursor->failed = true;
-        return;
+        cursor_seek(cursor, version->twophase_gid_size_offset);
+        room = cursor_u16(cursor);
     }
-    event->gid = (const char *) gid;
-    event->gid_size = (size_t) (nul - gid);
+    cursor_seek(cursor, version->twophase_gid_offset);
+    const uint8_t *gid = cursor_bytes(cursor, room);
+    const uint8_t *end = gid == NULL || room == 0 ? NULL
+                         : counted                ? gid + room - 1
+                                                  : memchr(gid, '\0', room);
+    if (end == NULL || *end != '\0')
+        return NULL;
+    *size = (size_t) (end - gid);
+    return (const char *) gid;
 }
 
 /* The state file of pg_twophase without its CRC. */
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
+    size_t size = 0;
+
     event->kind = WAL_EVENT_PREPARE;
     cursor_seek(cursor, 8); /* after magic and length */
     event->xid = cursor_u32(cursor);
     event->database = cursor_u32(cursor);
     event->time = (int64_t) cursor_u64(cursor);
-    if (version->twophase_gid_size_offset == OFFSET_NONE)
-        read_gid(version, TWOPHASE_GID_SIZE, false, cursor, event);
-    else
+    event->gid = take_gid(version, cursor, &size);
+    if (event->gid == NULL)
     {
-        cursor_seek(cursor, version->twophase_gid_size_offset);
-        read_gid(version, cursor_u16(cursor), true, cursor, event);
+        cursor->failed = true;
+        return;
     }
+    event->gid_size = size;
     cursor_skip(cursor, cursor_left(cursor));
 }
 
@@ -520,6 +509,11 @@ static void read_xact(const Version *version, const WalRecord *record, Cursor *c
 {
     uint8_t opcode = record->info & XACT_OPCODE_MASK;
 
+    if (version->old_wal && opcode != XACT_PREPARE)
+    {
+        walrecord_old_xact_end(record, cursor, event);
+        return;
+    }
     switch (opcode)
     {
     case XACT_COMMIT:

@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 #define WAL_RECORD_HEADER_SIZE 24       /* SizeOfXLogRecord, access/xlogrecord.h, 9.5 to 19 */
-#define WAL_RECORD_BLOCKS_MAX 33        /* XLR_MAX_BLOCK_ID + 1 */
+#define WAL_RECORD_OLD_HEADER_SIZE 32   /* SizeOfXLogRecord, access/xlog.h, 9.3 and 9.4 */
+#define WAL_RECORD_BLOCKS_MAX 255       /* 33 since 9.5; before, a split of a gist page has more */
 #define WAL_RECORD_SIZE_MAX 0x3FFFFFFFu /* what any reader can allocate (MaxAllocSize) */
 
 #define FORK_MAIN 0
@@ -71,9 +72,15 @@ typedef struct WalRecord
     uint32_t data_size;
 } WalRecord;
 
+/* Bytes of a header: WAL_RECORD_HEADER_SIZE, or WAL_RECORD_OLD_HEADER_SIZE. */
+static inline uint32_t walrecord_header_size(const Version *version)
+{
+    return version->old_wal ? WAL_RECORD_OLD_HEADER_SIZE : WAL_RECORD_HEADER_SIZE;
+}
+
 /*
- * The 24 bytes of the header, before all bytes are there and the CRC can be checked: a length from
- * 24 to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn.
+ * The header, before all bytes are there and the CRC can be checked: a length from that of the
+ * header to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn.
  * Messages as xlogreader.c of 16 and later.
  */
 typedef struct WalRecordHeader
@@ -92,6 +99,10 @@ MUST_CHECK bool walrecord_header_parse(const Version *version, const uint8_t *by
  * Parse the rest of a record, whose header walrecord_header_parse found in bytes, of which
  * header->total_length are there: CRC, block headers, data. Fails on a CRC that is wrong and on
  * anything that DecodeXLogRecord of the version refuses; block_size is that of data pages.
+ *
+ * Records of 9.3 and 9.4 do not say which blocks they change: each kind's data is known here. A
+ * record of another kind, or with other data, gets XLR_SPECIAL_REL_UPDATE and is thereby one that
+ * does something unknown to a relation. Of the info only the upper half is the record's.
  */
 MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size,
                                  const WalRecordHeader *header, const uint8_t *bytes, Lsn lsn,

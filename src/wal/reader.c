@@ -306,7 +306,8 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *
     Buffer *assembly = &reader->assembly;
     Lsn page_lsn = reader->page_lsn;
     size_t offset = (size_t) (lsn - page_lsn);
-    bool header_checked = shape->block_size - offset >= WAL_RECORD_HEADER_SIZE;
+    uint32_t header_size = walrecord_header_size(shape->version);
+    bool header_checked = shape->block_size - offset >= header_size;
     ReadStatus status;
 
     buffer_clear(assembly);
@@ -339,7 +340,7 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *
             size = page->remaining;
         buffer_append(assembly, reader->page + page->header_size, size);
         *record_end = page_lsn + page->header_size + size;
-        if (!header_checked && assembly->size >= WAL_RECORD_HEADER_SIZE)
+        if (!header_checked && assembly->size >= header_size)
         {
             status = check_header(reader, assembly->bytes, assembly->size, lsn);
             if (status != READ_OK)
@@ -373,20 +374,21 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
 
     const uint8_t *bytes = reader->page + offset;
     size_t available = shape->block_size - offset;
+    uint32_t header_size = walrecord_header_size(shape->version);
     uint32_t total;
-    if (available >= WAL_RECORD_HEADER_SIZE)
+    if (available >= header_size)
     {
         ReadStatus status = check_header(reader, bytes, available, lsn);
         if (status != READ_OK)
             return status;
         total = reader->record_header.total_length;
     }
-    else if ((total = load_u32(bytes)) < WAL_RECORD_HEADER_SIZE) /* aligned: 8 bytes are here */
+    else if ((total = load_u32(bytes)) < header_size) /* aligned: 8 bytes are here */
     {
         char text[LSN_TEXT_SIZE];
         error_set(&reader->failure, ERROR_FAILED,
                   "invalid record length at %s: expected at least %u, got %u",
-                  lsn_text(shape->version, lsn, text), WAL_RECORD_HEADER_SIZE, total);
+                  lsn_text(shape->version, lsn, text), header_size, total);
         return end_invalid(reader, lsn);
     }
     Lsn end = lsn + total;

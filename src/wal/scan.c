@@ -202,7 +202,7 @@ bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error)
     if (!find_record_at(scan, lsn, &at, error))
         return false;
     /* Its bytes, which are only a header, and may continue after that of the next page. */
-    end = at.start + WAL_RECORD_HEADER_SIZE;
+    end = at.start + walrecord_header_size(shape->version);
     if (end / shape->block_size != at.start / shape->block_size && end % shape->block_size != 0)
         end += wal_header_size_at(shape, end - end % shape->block_size);
     segment = wal_segment_of(shape, end - 1);

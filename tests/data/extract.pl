@@ -1,7 +1,7 @@
 # extract.pl PG_WAL PREFIX: small samples of a server's WAL.
 #
 # PREFIX.pages    the first two pages of the first segment in which a record goes from one into the other
-# PREFIX.records  one record of each kind: its LSN (u64), then its bytes; and all checkpoints
+# PREFIX.records  one record of each kind: its LSN (u64), then its bytes; and all checkpoints; long ones of transactions only
 #
 # It reads records as far as their length only and trusts a clean cluster; checking is the tests' work.
 use strict;
@@ -118,7 +118,7 @@ while (my ($start, $record) = next_record(\$lsn))
 }
 
 open(my $out, '>:raw', "$prefix.records") or die "$prefix.records: $!";
-my @kept = sort { $a->[0] <=> $b->[0] } @checkpoints, grep { length($_->[1]) < 3000 } values %smallest;
+my @kept = sort { $a->[0] <=> $b->[0] } @checkpoints, grep { length($_->[1]) < 3000 || ord(substr($_->[1], 17)) == 1 } values %smallest;
 print $out pack('Q<', $_->[0]), $_->[1] for @kept;
 close($out);
 open($out, '>:raw', "$prefix.pages") or die "$prefix.pages: $!";

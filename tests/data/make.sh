@@ -24,7 +24,7 @@ from pg_control_system(), pg_control_checkpoint(), pg_control_recovery(), pg_con
 make_version()
 {
     local version=$1
-    local bin=$servers/node_modules/postgres-$version/native/bin
+    local bin; bin=$(server_bindir "$version")
     local home=$scratch/$version cluster=$scratch/$version/cluster port=$((56100 + version))
     local keep="wal_keep_size = 200MB" segments=--wal-segsize=1 strategy="strategy file_copy"
 
@@ -135,7 +135,8 @@ EOF
 }
 
 umask 022
-[ $# -gt 0 ] || set -- "${server_versions[@]}"
+# shellcheck disable=SC2046 # a list
+[ $# -gt 0 ] || set -- $(tested_versions)
 for version in "$@"; do
     make_version "$version"
 done

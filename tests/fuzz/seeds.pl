@@ -4,7 +4,7 @@ use strict;
 use warnings;
 
 my ($data, $servers, $out) = @ARGV;
-my @versions = (10 .. 18);
+my @versions = (10 .. 19);
 my %count;
 
 sub content

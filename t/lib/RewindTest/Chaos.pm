@@ -47,8 +47,19 @@ sub choose_run
         keep_target => 0,
         round_count => $dice->pick(1, 1, 1, 1, 1, 2, 2, 3),
     );
-    $choice{wal_segment_mb} = 16 if $choice{version} == 10;
     return %choice;
+}
+
+# What a server has not yet.
+sub limit_to_version
+{
+    my ($choice) = @_;
+    my $version = $choice->{version};
+    $choice->{wal_segment_mb} = 16 if $version < 11;
+    @$choice{qw(wal_compression commit_timestamps)} = (0, 0) if $version < 9.5;
+    $choice->{checksums} = 1 if $version < 9.4;     # no wal_log_hints
+    $choice->{autovacuum} = 0 if $version < 9.4;    # no ALTER SYSTEM, to end it
+    return;
 }
 
 # What holds for one round.
@@ -119,7 +130,8 @@ sub choose
 {
     my ($seed, %fixed) = @_;
     my %run = (choose_run($seed), map { $_ => $fixed{$_} } grep { exists $fixed{$_} } qw(version));
-    %run = (%run, choose_run_again(\%run, %fixed));
+    %run = (%run, map { $_ => $fixed{$_} } grep { exists $run{$_} } keys %fixed);
+    limit_to_version(\%run);
     my @rounds;
     for my $number (1 .. $run{round_count})
     {
@@ -128,14 +140,6 @@ sub choose
         push @rounds, $round;
     }
     return { %run, rounds => \@rounds };
-}
-
-sub choose_run_again
-{
-    my ($run, %fixed) = @_;
-    my %choice = map { $_ => $fixed{$_} } grep { exists $run->{$_} } keys %fixed;
-    $choice{wal_segment_mb} = 16 if $run->{version} == 10;
-    return %choice;
 }
 
 sub describe

@@ -1,4 +1,4 @@
-# One PostgreSQL cluster of any version from 10 on: its data directory, its server, its clients.
+# One PostgreSQL cluster of any version from 9.3 on: its data directory, its server, its clients.
 #
 #   my $primary = RewindTest::Cluster->new('primary', 15);
 #   $primary->start;
@@ -19,16 +19,16 @@ use warnings;
 use Fcntl ':flock';
 use RewindTest::Command;
 use RewindTest::Session;
+use Time::HiRes ();
 
 my @clusters;    # all that exist, to be stopped at the end
 
-# Where the server programs of a version lie.  PG_BINDIR_15=/usr/lib/postgresql/15/bin takes another build.
+# Where the server programs of a version lie: see server_bindir in tests/environment.sh.
 sub bindir_of_version
 {
     my ($version) = @_;
-    my $bindir = $ENV{"PG_BINDIR_$version"}
-        // ($ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers')
-        . "/node_modules/postgres-$version/native/bin";
+    my $servers = $ENV{PG_REWIND_SERVERS} // '/var/cache/pg_rewind/servers';
+    my $bindir = $ENV{ 'PG_BINDIR_' . $version =~ tr/./_/r } // (-e "$servers/$version" ? "$servers/$version/bin" : "$servers/node_modules/postgres-$version/native/bin");
     die "there is no server of version $version at $bindir\n" if !-x "$bindir/postgres";
     return $bindir;
 }
@@ -36,14 +36,14 @@ sub bindir_of_version
 # Make a cluster, not started.
 #
 # Options, each a fact fixed by initdb but the last:
-#   checksums       data checksums; without them wal_log_hints is on.  Default: even versions have them.
+#   checksums       data checksums; without them wal_log_hints is on.  Default: even versions have them, and 9.3, which has no wal_log_hints.
 #   wal_segment_mb  size of a WAL segment; 11 and later.  Default 1 (copies of clusters are small then).
 #   settings        text appended to postgresql.conf
 sub new
 {
     my ($class, $name, $version, %option) = @_;
     my %initdb = (
-        checksums => $option{checksums} // ($version % 2 == 0 ? 1 : 0),
+        checksums => $option{checksums} // (substr($version, -1) % 2 == 0 || $version == 9.3 ? 1 : 0),
         wal_segment_mb => $version < 11 ? 16 : $option{wal_segment_mb} // 1,
     );
     my $self = $class->allocate($name, $version, bindir_of_version($version));
@@ -70,7 +70,7 @@ sub template
 {
     my ($version, $bindir, %initdb) = @_;
     my $dir = ($ENV{TMPDIR} // work_dir()) . '/templates';
-    my $template = "$dir/$version-$initdb{checksums}-$initdb{wal_segment_mb}-" . ($ENV{"PG_BINDIR_$version"} ? 'other' : 'npm');
+    my $template = "$dir/$version-$initdb{checksums}-$initdb{wal_segment_mb}-" . ($bindir =~ /node_modules/ ? 'npm' : 'other');
 
     mkdir $dir;
     open(my $lock, '>', "$template.lock") or die "could not create $template.lock: $!";
@@ -84,41 +84,50 @@ sub template
     push @options, "--wal-segsize=$initdb{wal_segment_mb}" if $version >= 11;
     must_run([ "$bindir/initdb", @options ]);
     append("$new/postgresql.conf", settings_for_tests($version, %initdb));
-    for my $database (qw(template1 postgres))
+    append("$new/pg_hba.conf", "local replication all trust\nhost replication all 127.0.0.1/32 trust\n") if $version < 10;    # those lines are comments there
+    for my $database ($version < 10 ? () : qw(template1 postgres))
     {
         must_run([ "$bindir/postgres", '--single', '-D', $new, $database ],
             stdin => "CREATE EXTENSION amcheck;\n");
     }
-    must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? () : glob("$new/pg_wal/0*");
+    must_run([ "$bindir/postgres", '--single', '-D', $new, $_ ], stdin => functions_of_94()) for $version >= 9.4 ? () : qw(template1 postgres);
+    must_run([ 'fallocate', '--dig-holes', $_ ]) for $initdb{wal_segment_mb} < 1024 ? () : glob("$new/{pg_wal,pg_xlog}/0*");
     rename($new, $template) or die "could not rename $new: $!";
     return $template;
+}
+
+# A statement a line.
+sub functions_of_94
+{
+    return <<'END';
+CREATE FUNCTION lo_put(oid, bigint, bytea) RETURNS void LANGUAGE plpgsql AS 'DECLARE fd int := lo_open($1, 131072); BEGIN PERFORM lo_lseek64(fd, $2, 0), lowrite(fd, $3), lo_close(fd); END'
+CREATE FUNCTION lo_from_bytea(oid, bytea) RETURNS oid LANGUAGE plpgsql AS 'BEGIN PERFORM lo_create($1); PERFORM lo_put($1, 0, $2); RETURN $1; END'
+END
 }
 
 sub settings_for_tests
 {
     my ($version, %initdb) = @_;
     my $segments_kept = $initdb{wal_segment_mb} < 32 ? 128 / $initdb{wal_segment_mb} : 4;
-    my $wal_kept = $version >= 13
-        ? 'wal_keep_size = ' . $segments_kept * $initdb{wal_segment_mb} . 'MB'
-        : "wal_keep_segments = $segments_kept";
     my $wal_min_mb = 2 * $initdb{wal_segment_mb};
-    my $wal_log_hints = $initdb{checksums} ? 'off' : 'on';
-    # A server that is killed leaves its shared memory behind; this is removed with its directory.
-    my $shared_memory = $version >= 12 ? 'mmap' : 'none';
-    return <<"END";
+    my @settings = (
+        $version >= 13 ? 'wal_keep_size = ' . $segments_kept * $initdb{wal_segment_mb} . 'MB' : "wal_keep_segments = $segments_kept",
+        $version >= 9.6 ? 'wal_level = replica' : 'wal_level = hot_standby',
+        # A server that is killed leaves its shared memory behind; this is removed with its directory.
+        $version >= 9.4 ? 'dynamic_shared_memory_type = ' . ($version >= 12 ? 'mmap' : 'none') : (),
+        $version >= 9.4 ? 'wal_log_hints = ' . ($initdb{checksums} ? 'off' : 'on') : (),
+        $version >= 9.5 ? ("min_wal_size = ${wal_min_mb}MB", 'wal_retrieve_retry_interval = 100ms') : (),
+        $version >= 9.4 && $version < 10 ? 'max_replication_slots = 10' : (),    # the default of those that follow
+    );
+    return join("\n", @settings) . <<"END";
+
 listen_addresses = ''
 fsync = off
 autovacuum = off
 shared_buffers = 16MB
-dynamic_shared_memory_type = $shared_memory
-wal_level = replica
-wal_log_hints = $wal_log_hints
-$wal_kept
-min_wal_size = ${wal_min_mb}MB
 max_wal_senders = 8
 max_prepared_transactions = 8
 hot_standby = on
-wal_retrieve_retry_interval = 100ms
 log_checkpoints = on
 log_line_prefix = '%m [%p] '
 END
@@ -130,11 +139,23 @@ sub bindir  { return $_[0]{bindir} }
 sub dir     { return $_[0]{dir} }
 sub data    { return "$_[0]{dir}/data" }
 
-# A path inside the data directory.
-sub path { my ($self, $path) = @_; return $self->data . "/$path" }
+# A path inside the data directory, by the name that it has from 10 on.
+sub path
+{
+    my ($self, $path) = @_;
+    if ($self->{version} < 10)
+    {
+        $path =~ s/^pg_wal\b/pg_xlog/;
+        $path =~ s/^pg_xact\b/pg_clog/;
+    }
+    return $self->data . "/$path";
+}
+
+# Of the configuration files the one that is read last.
+sub last_settings { my ($self) = @_; return $self->path($self->{version} < 9.4 ? 'postgresql.conf' : 'postgresql.auto.conf') }
 
 # Append to postgresql.conf.
-sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), "$settings\n"); return }
+sub configure { my ($self, $settings) = @_; append($self->path('postgresql.conf'), $self->in_its_words("$settings\n")); return }
 
 # An empty directory for a tablespace of this cluster; copies of the cluster get one of their own.
 sub tablespace_location
@@ -144,6 +165,10 @@ sub tablespace_location
     mkdir $location or die "could not create $location: $!";
     return $location;
 }
+
+# Where a tablespace may lie that each copy of a cluster is to have at a place of its own: inside the data directory. Servers before 10 cannot; there it
+# must be made before the copy.
+sub location_in_place { my ($self, $name) = @_; return $self->{version} < 10 ? $self->tablespace_location($name) : '' }
 
 # How others connect.
 sub conninfo
@@ -172,10 +197,27 @@ sub try_start
     my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
     $self->{starts}++;
     my $result = run([
-        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, '-w', '-t', '60',
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', '60',
         '-o', $arguments, 'start'
     ]);
+    $result->{status} ||= $self->takes_connections ? 0 : 1 if $self->{version} < 10;
     return $result;
+}
+
+# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second.
+sub takes_connections
+{
+    my ($self) = @_;
+    my ($began, $ran, $answers) = (Time::HiRes::time(), 0, 0);
+    eval {
+        wait_until("$self->{name} takes connections", sub {
+            my $runs = $self->is_running;
+            return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 5);
+            $ran ||= $runs;
+            return $answers = $runs && $self->try_sql('SELECT 1')->{status} == 0;
+        });
+    };
+    return $answers;
 }
 
 sub log_path { my ($self) = @_; return "$self->{dir}/log.$self->{starts}" }
@@ -194,7 +236,9 @@ sub stop
         $self->kill_all_processes;
         return $self;
     }
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, '-w', 'stop' ]);
+    my $pid = $self->postmaster_pid;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', 'stop' ]);
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" }) if $self->{version} < 10;
     return $self;
 }
 
@@ -207,6 +251,18 @@ sub postmaster_pid
     return 0 if !-e $path;
     my ($pid) = slurp($path) =~ /\A(\d+)/;
     return $pid && (readlink("/proc/$pid/cwd") // '') eq $self->data ? $pid : 0;
+}
+
+# Of a running server.
+sub checkpointer_pid
+{
+    my ($self) = @_;
+    my $postmaster = $self->postmaster_pid;
+    my ($pid) = map { m{^/proc/(\d+)/} } grep {
+        my $title = eval { slurp($_) } // '';
+        $title =~ /^postgres: (?:[^:]+: )?checkpointer/ && slurp($_ =~ s/cmdline$/stat/r) =~ /\) \S $postmaster /;
+    } glob('/proc/[0-9]*/cmdline');
+    return $pid // die "$self->{name} has no checkpointer\n";
 }
 
 sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
@@ -255,6 +311,51 @@ sub switch_timeline
 
 # ---------------------------------------------------------------- clients
 
+# Tests call functions, columns and the like by the names of 10 and later: what they are called in servers before.
+my %former_name = (
+    pg_switch_wal => 'pg_switch_xlog',
+    pg_current_wal_lsn => 'pg_current_xlog_location',
+    pg_current_wal_insert_lsn => 'pg_current_xlog_insert_location',
+    pg_current_wal_flush_lsn => 'pg_current_xlog_location',
+    pg_last_wal_replay_lsn => 'pg_last_xlog_replay_location',
+    pg_last_wal_receive_lsn => 'pg_last_xlog_receive_location',
+    pg_walfile_name => 'pg_xlogfile_name',
+    pg_wal_lsn_diff => 'pg_xlog_location_diff',
+    pg_is_wal_replay_paused => 'pg_is_xlog_replay_paused',
+    pg_wal_replay_pause => 'pg_xlog_replay_pause',
+    pg_wal_replay_resume => 'pg_xlog_replay_resume',
+    replay_lsn => 'replay_location',
+    flush_lsn => 'flush_location',
+    write_lsn => 'write_location',
+    sent_lsn => 'sent_location',
+);
+my $renamed = join '|', keys %former_name;
+
+sub in_its_words
+{
+    my ($self, $sql) = @_;
+    my $version = $self->{version};
+    return $sql if $version >= 10;
+    $sql =~ s/\b($renamed)\b/$former_name{$1}/g;
+    $sql =~ s/wal_level = '?replica\b'?/wal_level = hot_standby/g if $version < 9.6;
+    # Settings that a server does not know, in a file.
+    my $unknown = join '|', 'allow_in_place_tablespaces', $version < 9.5 ? qw(wal_compression track_commit_timestamp wal_retrieve_retry_interval) : (),
+        $version < 9.4 ? qw(wal_log_hints max_replication_slots) : ();
+    $sql =~ s/^(?:$unknown) = .*$//mg;
+    $sql =~ s/^max_wal_size = .*$/checkpoint_segments = 200/mg if $version < 9.5;
+    $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
+    $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
+    $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
+    # These functions came with 9.6: what tests ask of them stands in pg_control.
+    my $after_checkpoint = $version < 9.5 ? 120 : 128;
+    my $number = sub { my ($offset, $size) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
+    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56, 4) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
+    $sql =~ s/pg_control_system\(\)/(SELECT @{[ $number->(0, 8) ]} AS system_identifier FROM pg_read_binary_file('global\/pg_control') c) control_system/g if $version < 9.6;
+    $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16, 4) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
+        if $version < 9.6;
+    return $sql;
+}
+
 sub psql
 {
     my ($self, $sql, $database) = @_;
@@ -265,7 +366,7 @@ sub psql
 sub sql
 {
     my ($self, $sql, $database) = @_;
-    return must_run($self->psql($sql, $database), stdin => "$sql\n");
+    return must_run($self->psql($sql, $database), stdin => $self->in_its_words($sql) . "\n");
 }
 
 # The same for a query, by its other name.
@@ -275,14 +376,14 @@ sub query { my ($self, @arguments) = @_; return $self->sql(@arguments) }
 sub try_sql
 {
     my ($self, $sql, $database) = @_;
-    return run($self->psql($sql, $database), stdin => "$sql\n");
+    return run($self->psql($sql, $database), stdin => $self->in_its_words($sql) . "\n");
 }
 
 # A psql that stays connected; see RewindTest::Session.
 sub session
 {
     my ($self, $database) = @_;
-    return RewindTest::Session->new(program('psql'), $self->conninfo($database));
+    return RewindTest::Session->new(program('psql'), $self->conninfo($database), sub { $self->in_its_words(@_) });
 }
 
 # Names of the databases that can be connected to.
@@ -361,8 +462,8 @@ sub wait_for_replay_of
     wait_until(
         sub { "$self->{name} replays $lsn of $other->{name}; its log:\n" . $self->log },
         sub {
-            return 1 if $self->query("SELECT coalesce(pg_last_wal_replay_lsn() >= '$lsn', false)") eq 't';
-            $other->try_sql("SELECT pg_logical_emit_message(true, 'flush', '')") if ++$asked == 10;
+            return 1 if $self->query("SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '$lsn') >= 0, false)") eq 't';
+            $other->try_sql($self->{version} < 9.6 ? 'SELECT txid_current()' : "SELECT pg_logical_emit_message(true, 'flush', '')") if ++$asked == 10;
             return 0;
         });
     return;

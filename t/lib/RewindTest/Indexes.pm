@@ -1,6 +1,6 @@
 # Tables with an index of each access method: what is done to them, and whether each index of a primary agrees with its table.
 #
-#   $primary->sql(indexed_tables());
+#   $primary->sql(indexed_tables($version));         # brin came with 9.5; hash has no WAL before 10, and so is what it was
 #   $primary->sql(fill_indexes($dice, 5));           # SQL that inserts into each of them
 #   $primary->sql(kill_index_entries($dice));        # SQL that leaves entries marked as dead (LP_DEAD)
 #   indexes_agree($promoted);                        # tests; inserts into each table as well
@@ -30,10 +30,11 @@ sub rows
 # No vacuum but VACUUM: the entries that are dead stay until somebody marks them.
 sub indexed_tables
 {
-    return join '', map { <<"END" } @methods;
+    my ($version) = @_;
+    my %lacks = (hash => $version < 10, brin => $version < 9.5);
+    return join '', map { <<"END" . ($lacks{$_} ? '' : "CREATE INDEX ON indexed_$_ USING $_ ($indexed_column{$_});\n") } @methods;
 CREATE TABLE indexed_$_ (key int, word text, numbers int[], place point);
 INSERT INTO indexed_$_ @{[ rows(1, ROWS_AT_FIRST) ]};
-CREATE INDEX ON indexed_$_ USING $_ ($indexed_column{$_});
 END
 }
 
@@ -93,7 +94,7 @@ sub kill_index_entries
 my $compare_indexes = <<'END';
 BEGIN;
 SET LOCAL client_min_messages = notice;
-SET LOCAL max_parallel_workers_per_gather = 0;
+SELECT set_config(name, '0', true) FROM pg_settings WHERE name = 'max_parallel_workers_per_gather';
 SET LOCAL enable_mergejoin = off;
 SET LOCAL enable_indexonlyscan = off;
 DO $check$
@@ -106,7 +107,7 @@ BEGIN
             pg_get_indexdef(indexrelid, 1, true) AS col, coalesce(pg_get_expr(indpred, indrelid), 'true') AS pred,
             (SELECT relname FROM pg_class WHERE oid = indexrelid) AS relname
         FROM pg_index JOIN pg_class ON indexrelid = pg_class.oid JOIN pg_am ON relam = pg_am.oid
-        WHERE indisvalid AND relpersistence = 'p' AND relkind = 'i' AND relnamespace <> 'pg_toast'::regnamespace
+        WHERE indisvalid AND relpersistence = 'p' AND relkind = 'i' AND relnamespace <> (SELECT oid FROM pg_namespace WHERE nspname = 'pg_toast')
             AND indrelid >= 16384
         ORDER BY indexrelid
     LOOP

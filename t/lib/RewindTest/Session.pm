@@ -17,9 +17,9 @@ my $commands_sent = 0;
 
 sub new
 {
-    my ($class, $psql, $conninfo) = @_;
+    my ($class, $psql, $conninfo, $in_its_words) = @_;
     my $pid = open2(my $output, my $input, 'stdbuf', '-oL', $psql, '-XAtqn', '-d', $conninfo);
-    my $self = bless { pid => $pid, input => $input, output => $output }, $class;
+    my $self = bless { pid => $pid, input => $input, output => $output, in_its_words => $in_its_words }, $class;
     $self->sql('SELECT 1');
     return $self;
 }
@@ -48,7 +48,7 @@ sub send
 {
     my ($self, $sql, @backslash_commands) = @_;
     local $SIG{PIPE} = 'IGNORE';
-    print { $self->{input} } map { "$_\n" } "$sql;", @backslash_commands;
+    print { $self->{input} } map { "$_\n" } $self->{in_its_words}->($sql) . ';', @backslash_commands;
     $self->{input}->flush;
     return;
 }

@@ -20,6 +20,14 @@ my @indexes = (
     'brin (key) WITH (pages_per_range = 2)', 'btree (word, key) WHERE key % 2 = 0', 'btree (lower(word))',
 );
 
+# Hash indexes have no WAL before 10.
+sub pick_index
+{
+    my ($dice, $version) = @_;
+    my @there = grep { !(/^hash/ && $version < 10) && !(/^brin/ && $version < 9.5) } @indexes;
+    return $dice->pick(@there);
+}
+
 sub rows
 {
     my ($first, $count) = @_;
@@ -36,7 +44,7 @@ sub build_schema
     {
         $sql .= "CREATE TABLE t$number (key int, word text, numbers int[], place point);\n"
             . "INSERT INTO t$number " . rows(1, 300 + $dice->number(1500)) . ";\n"
-            . "CREATE INDEX i$number ON t$number USING " . $dice->pick(@indexes) . ";\n";
+            . "CREATE INDEX i$number ON t$number USING " . pick_index($dice, $cluster->version) . ";\n";
     }
     $sql .= <<'END';
 CREATE TABLE accounts (id int PRIMARY KEY, balance int, filler char(80));
@@ -53,12 +61,14 @@ CREATE MATERIALIZED VIEW summary AS SELECT key % 10 AS digit, count(*) AS rows F
 CREATE UNLOGGED TABLE unlogged (key int PRIMARY KEY, value text);
 INSERT INTO unlogged SELECT i, 'before' FROM generate_series(1, 500) i;
 SELECT lo_from_bytea(1000 + i, convert_to(repeat(md5(i::text), 200), 'UTF8')) FROM generate_series(1, 10) i;
-CREATE TABLE parted (key int, word text) PARTITION BY LIST (key);
-CREATE TABLE parted_0 PARTITION OF parted FOR VALUES IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
 CREATE DATABASE other;
 CREATE DATABASE mould;
 END
-    $cluster->sql($sql . indexed_tables());
+    $sql .= <<'END' if $cluster->version >= 10;
+CREATE TABLE parted (key int, word text) PARTITION BY LIST (key);
+CREATE TABLE parted_0 PARTITION OF parted FOR VALUES IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+END
+    $cluster->sql($sql . indexed_tables($cluster->version));
     $cluster->sql('CREATE TABLE t AS SELECT i AS key FROM generate_series(1, 1000) i; CREATE INDEX ON t (key)', $_)
         for qw(other mould);
     return;
@@ -112,12 +122,12 @@ my %operation = (
     reindex_table => sub { my ($dice) = @_; 'REINDEX TABLE ' . table($dice) },
     reindex_system => sub { my ($dice) = @_; 'REINDEX TABLE ' . $dice->pick(qw(pg_class pg_attribute pg_database)) },
     create_index => sub {
-        my ($dice, $n) = @_;
-        "CREATE INDEX made_$n ON " . table($dice) . ' USING ' . $dice->pick(@indexes);
+        my ($dice, $n, $version) = @_;
+        "CREATE INDEX made_$n ON " . table($dice) . ' USING ' . pick_index($dice, $version);
     },
     create_index_concurrently => sub {
-        my ($dice, $n) = @_;
-        "CREATE INDEX CONCURRENTLY made_$n ON " . table($dice) . ' USING ' . $dice->pick(@indexes);
+        my ($dice, $n, $version) = @_;
+        "CREATE INDEX CONCURRENTLY made_$n ON " . table($dice) . ' USING ' . pick_index($dice, $version);
     },
     reindex_concurrently => sub {
         my ($dice, $n, $version) = @_;
@@ -136,10 +146,10 @@ my %operation = (
     },
     drop_table => sub { my ($dice) = @_; 'DROP TABLE ' . table($dice) },
     drop_and_create_table => sub {
-        my ($dice, $n) = @_;
+        my ($dice, $n, $version) = @_;
         my $i = $dice->number($table_count);
         "DROP TABLE IF EXISTS t$i;\nCREATE TABLE t$i (key int, word text, numbers int[], place point);\n"
-            . "CREATE INDEX i$i ON t$i USING " . $dice->pick(@indexes) . ";\nINSERT INTO t$i " . rows($n, 600);
+            . "CREATE INDEX i$i ON t$i USING " . pick_index($dice, $version) . ";\nINSERT INTO t$i " . rows($n, 600);
     },
     rolled_back_table => sub {
         my ($dice, $n) = @_;
@@ -332,7 +342,7 @@ sub run_operations
         my $result = run(
             [ program('psql'), '-XAtq', '-d', $cluster->conninfo($database), '-f', '-' ],
             env => { PGOPTIONS => '-c lock_timeout=400 -c statement_timeout=6000 -c client_min_messages=warning' },
-            stdin => $sql
+            stdin => $cluster->in_its_words($sql)
         );
         append($log, "==== $cluster->{name} $database\n$sql---- says\n$result->{stdout}$result->{stderr}");
     }

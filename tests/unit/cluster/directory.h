@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../every_version.h"
+
 #include "base/buffer.h"
 #include "io/file.h"
 
@@ -91,8 +93,11 @@ enum
     CONTROL_SHUT_DOWN
 };
 
-/* A directory with pg_control, one of the five of a real server of this version, and PG_VERSION. */
-static inline void make_data_directory(const char *directory, int major, int image)
+/*
+ * A directory with pg_control, one of the five of a real server of this version, and PG_VERSION. Of
+ * 9.3 to 9.6 there are but two, both shut down.
+ */
+static inline void make_data_directory(const char *directory, const Version *version, int image)
 {
     Error error;
     Buffer images = {0};
@@ -100,14 +105,14 @@ static inline void make_data_directory(const char *directory, int major, int ima
     char path[PATH_SIZE];
     char text[16];
 
-    snprintf(path, sizeof(path), "%s/%d.control", getenv("TEST_DATA"), major);
+    snprintf(path, sizeof(path), "%s/%s.control", getenv("TEST_DATA"), version->name);
     assert_true(file_read_all(path, 1 << 16, &images, NULL, &error));
     memcpy(control, images.bytes + image * CONTROL_IMAGE_SIZE, CONTROL_IMAGE_SIZE);
     buffer_free(&images);
     snprintf(path, sizeof(path), "%s/global/pg_control", directory);
     make_file(path, control, sizeof(control));
     snprintf(path, sizeof(path), "%s/PG_VERSION", directory);
-    snprintf(text, sizeof(text), "%d\n", major);
+    snprintf(text, sizeof(text), "%s\n", version->name);
     make_text(path, text);
 }
 

@@ -28,7 +28,7 @@ static void test_a_torn_control_file_is_read_again(void **state)
     Control control;
 
     (void) state;
-    make_data_directory("data", 15, CONTROL_IN_PRODUCTION);
+    make_data_directory("data", version_of_major(15), CONTROL_IN_PRODUCTION);
     assert_true(source_control_read(read_torn, &torn, "pg_control", &control, &error));
     assert_int_equal(torn.reads, 4);
     assert_int_equal(control.version->number, 1500);
@@ -40,7 +40,7 @@ static void test_a_damaged_control_file_is_an_error_in_the_end(void **state)
     Control control;
 
     (void) state;
-    make_data_directory("data", 15, CONTROL_IN_PRODUCTION);
+    make_data_directory("data", version_of_major(15), CONTROL_IN_PRODUCTION);
     assert_false(source_control_read(read_torn, &torn, "pg_control", &control, &error));
     assert_non_null(strstr(error.message, "unexpected control file CRC"));
     assert_true(torn.reads > 1 && torn.reads < 100);

@@ -36,7 +36,7 @@ static void test_position_of_a_primary(void **state)
     SourcePosition position;
 
     (void) state;
-    make_data_directory("data", 15, CONTROL_SHUT_DOWN);
+    make_data_directory("data", version_of_major(15), CONTROL_SHUT_DOWN);
     source = open_source();
     assert_true(source->operations->read_control(source, &control, &error));
     assert_int_equal(control.state, STATE_SHUTDOWNED);
@@ -55,7 +55,7 @@ static void test_position_of_a_standby(void **state)
     SourcePosition position;
 
     (void) state;
-    make_data_directory("data", 15, CONTROL_OF_STANDBY);
+    make_data_directory("data", version_of_major(15), CONTROL_OF_STANDBY);
     source = open_source();
     assert_true(source->operations->read_control(source, &control, &error));
     control.state = STATE_SHUTDOWNED_IN_RECOVERY;

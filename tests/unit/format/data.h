@@ -18,8 +18,17 @@
 #include "format/versions.h"
 #include "format/walrecord.h"
 
-#define FIRST_MAJOR 10
-#define LAST_MAJOR 18 /* 19 has a row, but no server to make files */
+/* The row of the index, of those whose files can be read; NULL: there are no more. */
+static inline const Version *data_version(size_t index)
+{
+    return version_at(index + 2); /* 9.3 and 9.4 cannot */
+}
+
+/* Their files come from a diverged pair: its two pg_control, other statements, one promotion. */
+static inline bool data_of_pair(const Version *version)
+{
+    return version->number < 1000;
+}
 
 #define CONTROL_IMAGE_SIZE 512
 enum
@@ -33,13 +42,13 @@ enum
 };
 
 /* A file of TEST_DATA, whole, with a NUL behind it. The caller frees it. */
-static inline uint8_t *data_read(int major, const char *suffix, size_t *size)
+static inline uint8_t *data_read(const Version *version, const char *suffix, size_t *size)
 {
     char path[4096];
     const char *directory = getenv("TEST_DATA");
 
-    snprintf(path, sizeof(path), "%s/%d.%s", directory != NULL ? directory : "tests/data", major,
-             suffix);
+    snprintf(path, sizeof(path), "%s/%s.%s", directory != NULL ? directory : "tests/data",
+             version->name, suffix);
     FILE *file = fopen(path, "rb");
     if (file == NULL)
         fail_msg("could not open \"%s\"", path);
@@ -50,27 +59,38 @@ static inline uint8_t *data_read(int major, const char *suffix, size_t *size)
     return bytes;
 }
 
-/* One pg_control of its five, as the server had it. */
-static inline void data_control_bytes(int major, int image, uint8_t bytes[CONTROL_FILE_SIZE])
+static inline int data_control_images(const Version *version)
+{
+    return data_of_pair(version) ? 2 : CONTROL_IMAGES;
+}
+
+/*
+ * One pg_control of its five, as the server had it. Of a pair, the target's stands for the first
+ * three, which are on timeline 1, and the source's for the others.
+ */
+static inline void data_control_bytes(const Version *version, int image,
+                                      uint8_t bytes[CONTROL_FILE_SIZE])
 {
     size_t size;
-    uint8_t *file = data_read(major, "control", &size);
+    uint8_t *file = data_read(version, "control", &size);
 
-    assert_int_equal(size, CONTROL_IMAGES * CONTROL_IMAGE_SIZE);
+    assert_int_equal(size, data_control_images(version) * CONTROL_IMAGE_SIZE);
+    if (data_of_pair(version))
+        image = image >= CONTROL_ON_TIMELINE_3;
     memset(bytes, 0, CONTROL_FILE_SIZE);
     memcpy(bytes, file + image * CONTROL_IMAGE_SIZE, CONTROL_IMAGE_SIZE);
     free(file);
 }
 
-static inline void data_control(int major, int image, Control *control)
+static inline void data_control(const Version *version, int image, Control *control)
 {
     uint8_t bytes[CONTROL_FILE_SIZE];
     bool crc_wrong;
     Error error;
 
-    data_control_bytes(major, image, bytes);
+    data_control_bytes(version, image, bytes);
     if (!control_parse(bytes, sizeof(bytes), "pg_control", control, &crc_wrong, &error))
-        fail_msg("%d: %s", major, error.message);
+        fail_msg("%s: %s", version->name, error.message);
 }
 
 /* A whole record: its header, then the rest. */

@@ -6,11 +6,11 @@
 
 #define PAGE_SIZE 8192
 
-static WalShape shape_of(int major)
+static WalShape shape_of(const Version *version)
 {
     Control control;
 
-    data_control(major, CONTROL_SHUT_DOWN, &control);
+    data_control(version, CONTROL_SHUT_DOWN, &control);
     return (WalShape){.version = control.version,
                       .system_identifier = control.system_identifier,
                       .segment_size = control.wal_segment_size,
@@ -19,15 +19,17 @@ static WalShape shape_of(int major)
 
 static void headers_of_real_pages_are_read(void **state)
 {
+    const Version *version;
+
     (void) state;
-    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
     {
-        WalShape shape = shape_of(major);
+        WalShape shape = shape_of(version);
         WalPage first;
         WalPage second;
         Error error;
         size_t size;
-        uint8_t *bytes = data_read(major, "pages", &size);
+        uint8_t *bytes = data_read(version, "pages", &size);
         Lsn lsn = load_u64(bytes + 8);
         assert_int_equal(lsn % shape.segment_size, 0);
         assert_true(walpage_parse(&shape, bytes, PAGE_SIZE, lsn, &first, &error));
@@ -46,14 +48,16 @@ static void headers_of_real_pages_are_read(void **state)
 
 static void every_prefix_and_every_wrong_byte_is_refused(void **state)
 {
+    const Version *version;
+
     (void) state;
-    for (int major = FIRST_MAJOR; major <= LAST_MAJOR; major++)
+    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
     {
-        WalShape shape = shape_of(major);
+        WalShape shape = shape_of(version);
         WalPage page;
         Error error;
         size_t size;
-        uint8_t *bytes = data_read(major, "pages", &size);
+        uint8_t *bytes = data_read(version, "pages", &size);
         for (int second = 0; second < 2; second++)
         {
             uint8_t *start = bytes + (second ? PAGE_SIZE : 0);
@@ -82,11 +86,11 @@ static void every_prefix_and_every_wrong_byte_is_refused(void **state)
 /* A long header stands at the start of a segment only: its size would not be sure otherwise. */
 static void the_long_header_must_be_where_it_belongs(void **state)
 {
-    WalShape shape = shape_of(15);
+    WalShape shape = shape_of(version_of_major(15));
     WalPage page;
     Error error;
     size_t size;
-    uint8_t *bytes = data_read(15, "pages", &size);
+    uint8_t *bytes = data_read(version_of_major(15), "pages", &size);
     Lsn lsn = load_u64(bytes + 8);
 
     (void) state;
@@ -101,11 +105,11 @@ static void the_long_header_must_be_where_it_belongs(void **state)
 
 static void another_cluster_is_refused(void **state)
 {
-    WalShape shape = shape_of(18);
+    WalShape shape = shape_of(version_of_major(18));
     WalPage page;
     Error error;
     size_t size;
-    uint8_t *bytes = data_read(18, "pages", &size);
+    uint8_t *bytes = data_read(version_of_major(18), "pages", &size);
 
     (void) state;
     shape.system_identifier++;

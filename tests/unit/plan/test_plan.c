@@ -597,7 +597,7 @@ static const FileRow file_rows[] = {
     {"pg_wal/summaries/temp.summary", ABSENT, 9, ACTION_REMOVE, 17, 99},
 };
 
-static const int majors[] = {10, 11, 12, 15, 17, 18};
+static const int majors[] = {10, 11, 12, 15, 17, 18, 19};
 
 static void test_an_action_for_each_file(void **state)
 {

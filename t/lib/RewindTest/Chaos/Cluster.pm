@@ -45,7 +45,7 @@ sub launch
 sub try_start
 {
     my ($self, %option) = @_;
-    return $self->SUPER::try_start(%option) if %option;
+    return $self->SUPER::try_start(%option) if %option || $self->{version} < 10;    # postmaster.pid does not say there when it is ready
     $self->{starts}++;
     my $began = Time::HiRes::time();
     my $server = $self->launch;

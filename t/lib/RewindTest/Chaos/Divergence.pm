@@ -125,7 +125,7 @@ sub make_trouble
     if ($trouble eq 'wal_level_minimal' && $side eq 'target')
     {
         my @archive = $run->{choice}{archive} ne 'off' ? ('archive_mode = off') : ();
-        $cluster->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active');
+        $cluster->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active') if $cluster->version >= 9.4;
         restart_with($cluster, 'wal_level = minimal', 'max_wal_senders = 0', @archive);
         work($run, $cluster, 3);
         restart_with($cluster, 'wal_level = replica', 'max_wal_senders = 8', @archive ? ('archive_mode = on') : ());
@@ -239,8 +239,8 @@ sub hold_checkpointer
     if ($round->{checkpointer} eq 'spread')
     {
         my $megabytes = $run->{choice}{wal_segment_mb} == 1 ? 12 : 32;    # a restartpoint begins after half of that, not before all is replayed
-        append($target->path('postgresql.auto.conf'),
-            "max_wal_size = ${megabytes}MB\ncheckpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
+        append($target->last_settings, ($target->version < 9.5 ? "checkpoint_segments = 2\n" : "max_wal_size = ${megabytes}MB\n")
+            . "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.9\n");
         $target->sql('SELECT pg_reload_conf()');
     }
     $p->sql('CHECKPOINT');
@@ -260,7 +260,7 @@ sub fill_wal
     my ($p, $standby) = @_;
     for (1 .. 12)
     {
-        $p->sql(q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
+        $p->sql($p->version < 9.6 ? 'SELECT txid_current(); SELECT pg_switch_wal()' : q{SELECT pg_logical_emit_message(true, 'test', 'x'); SELECT pg_switch_wal()});
         $standby->wait_for_replay_of($p);
         return if $standby->log =~ /restartpoint starting:.*(wal|xlog)/;
         Time::HiRes::sleep(0.05);
@@ -271,7 +271,7 @@ sub fill_wal
 sub signal_checkpointer
 {
     my ($run, $cluster, $signal) = @_;
-    $run->{stopped_checkpointer} = $cluster->query(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'}) if $signal eq 'STOP';
+    $run->{stopped_checkpointer} = $cluster->checkpointer_pid if $signal eq 'STOP';
     kill $signal, $run->{stopped_checkpointer};
     return;
 }

@@ -73,7 +73,7 @@ sub template
 
     my $no_wal_kept = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
     my $new = RewindTest::Cluster->new('template', $version,
-        settings => "$no_wal_kept\nmax_replication_slots = 40\nallow_in_place_tablespaces = on\n",
+        settings => "$no_wal_kept\n" . ($version >= 9.4 ? "max_replication_slots = 40\n" : '') . ($version >= 10 ? "allow_in_place_tablespaces = on\n" : ''),
         map { $_ => $choice->{$_} } qw(checksums wal_segment_mb))->start;
     build_schema($new, RewindTest::Dice->new("schema $choice->{checksums}"));
     $new->sql("CREATE TABLESPACE place LOCATION '" . $new->tablespace_location('place')
@@ -246,9 +246,9 @@ sub settle
 {
     my ($run, $cluster) = @_;
     $cluster->sql("ALTER SYSTEM SET autovacuum = off;\nSELECT pg_reload_conf()") if $run->{choice}{autovacuum};
+    my $writes = $cluster->version >= 10 ? "backend_type IN ('client backend', 'autovacuum worker')" : 'pid NOT IN (SELECT pid FROM pg_stat_replication)';
     wait_until('all others leave ' . $cluster->name, sub {
-        $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-            WHERE backend_type IN ('client backend', 'autovacuum worker') AND pid <> pg_backend_pid()") == 0
+        $cluster->query("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE $writes AND pid <> pg_backend_pid()") == 0
     });
     $cluster->sql('CHECKPOINT');
     return;
@@ -277,12 +277,12 @@ sub crash
     return;
 }
 
-# Start it anew with settings, as lines of postgresql.auto.conf, that win over earlier ones.
+# Start it anew with settings, as lines of the file that is read last, that win over earlier ones.
 sub restart_with
 {
     my ($cluster, @settings) = @_;
     $cluster->stop;
-    append($cluster->path('postgresql.auto.conf'), join '', map { "$_\n" } @settings);
+    append($cluster->last_settings, $cluster->in_its_words(join '', map { "$_\n" } @settings));
     $cluster->start;
     return;
 }

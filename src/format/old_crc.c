@@ -1,0 +1,75 @@
+#include "format/old_crc.h"
+
+#include "format/crc32c.h"
+
+#include <string.h>
+
+#define POLYNOMIAL 0xEDB88320u
+#define SLICES 16 /* bytes of one step */
+
+/*
+ * slices[n][byte]: what a byte in the highest place has become after n + 1 steps of one byte. A
+ * step is linear, so the bytes of a slice are looked up each for itself and added: 16 lookups that
+ * do not wait for each other, instead of 16 that do.
+ */
+static uint32_t slices[SLICES][256];
+
+static __attribute__((constructor)) void fill_slices(void)
+{
+    for (uint32_t byte = 0; byte < 256; byte++)
+    {
+        uint32_t value = byte;
+
+        for (int bit = 0; bit < 8; bit++)
+            value = value >> 1 ^ (value & 1 ? POLYNOMIAL : 0);
+        slices[0][byte] = value;
+    }
+    for (int n = 1; n < SLICES; n++)
+        for (uint32_t byte = 0; byte < 256; byte++)
+        {
+            uint32_t before = slices[n - 1][byte];
+            slices[n][byte] = before << 8 ^ slices[0][before >> 24];
+        }
+}
+
+/* Four bytes, the first in the highest place. */
+static inline uint32_t big_endian_u32(const uint8_t *bytes)
+{
+    return (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8 |
+           (uint32_t) bytes[3];
+}
+
+/* The word whose last byte has n steps behind its own to go. */
+static inline uint32_t look_up(uint32_t word, int n)
+{
+    return slices[n + 3][word >> 24] ^ slices[n + 2][word >> 16 & 0xFF] ^
+           slices[n + 1][word >> 8 & 0xFF] ^ slices[n][word & 0xFF];
+}
+
+uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size)
+{
+    const uint8_t *position = bytes;
+
+    for (; size >= SLICES; position += SLICES, size -= SLICES)
+        running = look_up(running ^ big_endian_u32(position), 12) ^
+                  look_up(big_endian_u32(position + 4), 8) ^
+                  look_up(big_endian_u32(position + 8), 4) ^
+                  look_up(big_endian_u32(position + 12), 0);
+    for (; size >= 4; position += 4, size -= 4)
+        running = look_up(running ^ big_endian_u32(position), 0);
+    for (; size > 0; position++, size--)
+        running = running << 8 ^ slices[0][running >> 24 ^ *position];
+    return running;
+}
+
+uint32_t old_crc_finish(uint32_t running)
+{
+    return running ^ 0xFFFFFFFFu;
+}
+
+uint32_t crc_of_version(const Version *version, const void *bytes, size_t size)
+{
+    if (version->old_wal)
+        return old_crc_finish(old_crc_update(OLD_CRC_INIT, bytes, size));
+    return crc32c(bytes, size);
+}

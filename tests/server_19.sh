@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# Fetch the server of PostgreSQL 19 that Debian's archive has today, for tests/setup.sh: its programs are then in $servers/19/bin.
+#
+# It stands in experimental or sid. Nothing is installed: apt-get has lists and a state of its own, the packages are unpacked, and
+# patchelf lets the programs find the libraries that were unpacked with them. The archive is asked once a day; a server that works
+# stays until there is a newer one. Without any, this is no failure: $servers/19.missing then says why, and tests/end_to_end.sh repeats it.
+set -euo pipefail
+. "$(dirname "$0")/environment.sh"
+
+state=$servers/19.apt
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+export APT_CONFIG=$state/apt.conf
+
+configure_apt()
+{
+    local mirror suite
+
+    # shellcheck disable=SC2016 # apt-get knows that variable
+    # shellcheck source=/dev/null
+    mirror=$(. /etc/os-release && unset APT_CONFIG && apt-get indextargets --format '$(REPO_URI)' "Release: $VERSION_CODENAME" | head -n 1)
+    [ -n "$mirror" ] || return 1
+    mkdir -p "$state/lists/partial" "$state/archives/partial" "$state/none"
+    : >"$state/status"
+    for suite in sid experimental; do
+        echo "deb [signed-by=$keyring] $mirror $suite main"
+    done >"$state/sources.list"
+    printf 'Package: postgresql-19 postgresql-client-19 libpq5\nPin: release a=experimental\nPin-Priority: 500\n' >"$state/preferences"
+    cat >"$APT_CONFIG" <<END
+Dir::State "$state";
+Dir::State::status "$state/status";
+Dir::Cache "$state";
+Dir::Etc::sourcelist "$state/sources.list";
+Dir::Etc::sourceparts "$state/none";
+Dir::Etc::preferences "$state/preferences";
+Dir::Etc::preferencesparts "$state/none";
+Dir::Etc::parts "$state/none";
+Acquire::Languages "none";
+Acquire::Check-Valid-Until "false";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+APT::Sandbox::User "";
+APT::Update::Error-Mode "any";
+END
+}
+
+# The libraries that the server is linked with, and those that they are.
+libraries()
+{
+    local depends=(apt-cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances)
+
+    "${depends[@]}" postgresql-19 postgresql-client-19 | sed -n 's/^[ |]*\(Pre\)\?Depends: \(lib\)/\2/p' | grep -v perl |
+        xargs "${depends[@]}" --recurse | grep '^lib' | sort -u
+}
+
+unpack()
+{
+    local tree=$1 package program loader libc
+
+    cd "$state/archives"
+    # shellcheck disable=SC2046 # a list
+    timeout 300 apt-get -q download postgresql-19 postgresql-client-19 $(libraries) >&2 || return 1
+    for package in *.deb; do
+        dpkg-deb -x "$package" "$tree" || return 1
+    done
+    loader=$(find "$tree" -name 'ld-linux*.so.*' -print -quit)
+    libc=$(find "$tree" -name libc.so.6 -print -quit)
+    # An rpath of the old kind is looked at for the libraries of libraries as well.
+    for program in "$tree"/usr/lib/postgresql/19/bin/*; do
+        patchelf --set-interpreter "$loader" --force-rpath --set-rpath "$(dirname "$libc")" "$program" || return 1
+    done
+    chmod -R a+rX "$tree"
+}
+
+# A cluster is made with it, from which the control version is read.
+works()
+{
+    local home=$1/usr/lib/postgresql/19 scratch
+
+    scratch=$(mktemp -d)
+    [ "$(id -u)" != 0 ] || chown "$ordinary_user" "$scratch"
+    if as_ordinary_user "$home/bin/initdb" -D "$scratch/data" -A trust -N >"$scratch.log" 2>&1; then
+        od -An -tu4 -j8 -N4 "$scratch/data/global/pg_control" | tr -d ' ' >"$home/control_version"
+    else
+        cat "$scratch.log" >&2
+    fi
+    rm -rf "$scratch" "$scratch.log"
+    [ -s "$home/control_version" ]
+}
+
+# Prints why it failed.
+fetch()
+{
+    local version tree
+
+    configure_apt || { echo "where this machine has its Debian packages from is not known"; return 1; }
+    timeout 300 apt-get -q update >&2 || { echo "Debian's archive could not be asked"; return 1; }
+    version=$(apt-cache show --no-all-versions postgresql-19 2>/dev/null | sed -n 's/^Version: //p')
+    [ -n "$version" ] || { echo "Debian's archive has no postgresql-19"; return 1; }
+    tree=$servers/debian/$version
+    if [ "$(readlink "$servers/19")" != "$tree/usr/lib/postgresql/19" ]; then
+        echo "setup: fetching the server of version $version into $tree" >&2
+        rm -rf "$tree"
+        mkdir -p "$tree"
+        unpack "$tree" || { echo "postgresql-19 $version could not be unpacked"; return 1; }
+        works "$tree" || { echo "initdb of postgresql-19 $version failed"; return 1; }
+        ln -sfn "$tree/usr/lib/postgresql/19" "$servers/19"
+        find "$servers/debian" -mindepth 1 -maxdepth 1 ! -path "$tree" -exec rm -rf {} +
+    fi
+}
+
+mkdir -p "$servers"
+exec 9>"$servers/.flock"
+flock 9
+if [ -z "$(find "$servers/19.asked" -mmin -1440 2>/dev/null)" ]; then
+    rm -rf "$state" "$servers/19.missing"
+    if reason=$(fetch); then
+        touch "$servers/19.asked"
+    else
+        echo "setup: no newer server of version 19: $reason" >&2
+        echo "$reason" >"$servers/19.missing"
+    fi
+    rm -rf "$state"
+fi
