@@ -54,7 +54,8 @@ static bool target_has_timeline(const Target *target, Timeline timeline)
 
     if (timeline == control_timeline(&target->control))
         return true;
-    snprintf(path, sizeof(path), "%s/pg_wal/%08X.history", target->directory, timeline);
+    snprintf(path, sizeof(path), "%s/%s/%08X.history", target->directory,
+             target->control.version->wal_directory, timeline);
     return file_stat(path, &status, &found, NULL) && found;
 }
 

@@ -93,10 +93,11 @@ typedef struct SourceOperations
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 
-    /* All files, a directory before its content. A server follows links to directories and hides
-       odd files: these appear as regular files of size 0, which must not be fetched (reading a fifo
-       blocks its backend). */
-    bool (*list)(Source *source, SourceFileVisitor visit, void *context, Error *error);
+    /* All files of a cluster of that version, a directory before its content. A server follows
+       links to directories and hides odd files: these appear as regular files of size 0, which must
+       not be fetched (reading a fifo blocks its backend). */
+    bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error);
 
     /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
      * least 1. */

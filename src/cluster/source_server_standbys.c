@@ -8,15 +8,20 @@
 
 #define STANDBY_COLUMNS 7
 
-/* A role without pg_read_all_stats sees the names of its own connections, and not how they do. */
+/*
+ * A role without pg_read_all_stats, which came with 10, sees the names of its own connections, and
+ * not how they do; a superuser sees all. Four times what follows sent_ in the names of columns.
+ */
 static const char standby_sql[] =
-    "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), application_name, state,\n"
-    "  sync_state, sent_lsn, flush_lsn, replay_lsn\n"
+    "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS (SELECT 1\n"
+    "    FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_stats'\n"
+    "    AND pg_catalog.pg_has_role(oid, 'USAGE')), application_name, state,\n"
+    "  sync_state, sent_%s, flush_%s, replay_%s\n"
     "FROM (SELECT 1) AS one LEFT JOIN\n"
     "  (SELECT * FROM pg_catalog.pg_stat_replication\n"
     "   WHERE application_name = ANY ($1::pg_catalog.text[])\n"
     "     AND pg_catalog.date_part('epoch', backend_start) * 1000000 >= $2::pg_catalog.float8\n"
-    "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_lsn DESC NULLS LAST LIMIT 1) AS it\n"
+    "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
 
 typedef struct StandbyQuery
@@ -53,8 +58,12 @@ static bool find_standby_once(Connection *connection, void *context, Error *erro
 {
     const StandbyQuery *query = context;
 
+    const char *column = server_version(connection)->sql.position_column;
+    char sql[1024];
+
     *query->standby = (SourceStandby){0};
-    return connection_rows(connection, standby_sql, 2, query->parameters, false, STANDBY_COLUMNS,
+    snprintf(sql, sizeof(sql), standby_sql, column, column, column, column);
+    return connection_rows(connection, sql, 2, query->parameters, false, STANDBY_COLUMNS,
                            take_standby, query->standby, error);
 }
 

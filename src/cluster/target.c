@@ -391,7 +391,8 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
 
 bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
 {
-    return data_directory_list(target->directory, true, visit, context, error);
+    return data_directory_list(target->directory, target->control.version, true, visit, context,
+                               error);
 }
 
 /* Times without a fraction were cut off when the directory was copied. */
@@ -448,7 +449,8 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     *stop = (struct timespec){.tv_sec = control->checkpoint.time};
     wal_segment_name(shape, control->checkpoint.timeline,
                      wal_segment_of(shape, control->checkpoint_lsn), name);
-    if (!path_join(wal_directory, sizeof(wal_directory), target->directory, "pg_wal", error) ||
+    if (!path_join(wal_directory, sizeof(wal_directory), target->directory,
+                   control->version->wal_directory, error) ||
         !path_join(path, sizeof(path), wal_directory, name, error) ||
         !file_stat(path, &status, &found, error))
         return false;
@@ -569,6 +571,12 @@ static bool check_relation_written(void *context, const DirEntry *entry, bool *d
     return true;
 }
 
+static bool follows_tablespace(void *context, const char *path)
+{
+    (void) context;
+    return relpath_is_tablespace(path);
+}
+
 bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
                                Error *error)
 {
@@ -580,8 +588,7 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         return false;
     if (untouched)
         return true;
-    if (!dir_walk(target->directory, check_relation_written, data_directory_follows, &search,
-                  error))
+    if (!dir_walk(target->directory, check_relation_written, follows_tablespace, &search, error))
         return false;
     *written = search.found;
     return true;

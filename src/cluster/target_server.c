@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text_cursor.h"
 #include "cluster/pid_file.h"
+#include "cluster/source_server.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
@@ -17,11 +18,15 @@
 #define STATE_COLUMNS 5
 #define WAYS_MAX 2
 
+/* With the functions of the two positions, and with RECEIVER or NO_RECEIVER. */
 static const char state_sql[] =
-    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(),\n"
-    "  pg_catalog.pg_last_wal_replay_lsn(),\n"
-    "  (SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"
-    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)";
+    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"
+    "  %s";
+#define RECEIVER                                                                                   \
+    "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
+    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
+/* Who has received WAL has had a WAL receiver; whether it streams now the source tells. */
+#define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL"
 
 struct TargetServer
 {
@@ -91,6 +96,24 @@ static bool append_address(const char *directory, Buffer *conninfo)
     return true;
 }
 
+/* NULL, and an error that lasts, for a server that is not of a known version. */
+static Connection *with_settings(Connection *connection, Error *error)
+{
+    char settings[CONNECTION_SETTINGS_SIZE];
+    const Version *version;
+
+    if (connection == NULL)
+        return NULL;
+    if (!server_version_known(connection, &version, error))
+    {
+        connection_close(connection);
+        return NULL;
+    }
+    server_begin_settings(version, settings);
+    connection_begin_with(connection, settings);
+    return connection;
+}
+
 /* Nothing that the environment says of the source's connection may keep us from this one. */
 static Connection *connect_one_way(const TargetServer *server, const Buffer *way,
                                    ConnectionRefusal *refusal, Error *error)
@@ -107,6 +130,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
         conninfo_append(&conninfo, "target_session_attrs", "any");
         conninfo_append(&conninfo, "channel_binding", "prefer");
         connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, refusal, error);
+        connection = with_settings(connection, error);
     }
     buffer_free(&conninfo);
     return connection;
@@ -157,17 +181,30 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
     return true;
 }
 
+static void make_state_query(const ServerSql *names, char *sql, size_t size)
+{
+    char receiver[256];
+
+    snprintf(receiver, sizeof(receiver), names->receiver_view ? RECEIVER : NO_RECEIVER,
+             names->received_position);
+    snprintf(sql, size, state_sql, names->received_position, names->replayed_position, receiver);
+}
+
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
+    const Version *version;
+    char sql[512];
     bool success;
 
     *answer = (TargetAnswer){.state = connect_to_target(server)};
     if (answer->state != TARGET_ANSWERS)
         return;
+    version = server_version(server->connection);
+    make_state_query(&version->sql, sql, sizeof(sql));
     success = connection_begin(server->connection, instance, NULL) &&
-              connection_rows(server->connection, state_sql, 0, NULL, false, STATE_COLUMNS,
-                              take_state, answer, NULL);
+              connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
+                              answer, NULL);
     connection_end(server->connection);
     if (success)
         return;

@@ -314,8 +314,8 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
-#define ORIGIN_SIZE 16       /* xl_xact_origin */
+#define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
+#define ORIGIN_SIZE 16        /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
 static bool error_payload(const Version *version, const WalRecord *record, Error *error)
@@ -459,7 +459,6 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
         cursor_skip(cursor, ORIGIN_SIZE);
 }
 
-/* The state file of pg_twophase without its CRC. */
 /* GIDSIZE, access/transam/twophase.c: what the gid's field holds where none says how long it is. */
 #define GID_FIELD_SIZE 200
 
@@ -485,6 +484,7 @@ static const char *take_gid(const Version *version, Cursor *cursor, size_t *size
     return (const char *) gid;
 }
 
+/* The state file of pg_twophase without its CRC. */
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
     size_t size = 0;

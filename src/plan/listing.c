@@ -1,6 +1,7 @@
 #include "plan/listing.h"
 
 #include "base/array.h"
+#include "format/page.h"
 #include "format/relpath.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -122,20 +123,24 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
     return check_listed_parents(listing, side, error);
 }
 
-bool listing_of_source(Source *source, Listing *listing, Error *error)
+bool listing_of_source(Source *source, const Version *version, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, collect_file, listing, error) &&
+    return source->operations->list(source, version, collect_file, listing, error) &&
            sort_and_check(listing, "source", error);
 }
 
-bool listing_check_complete(const Listing *listing, Error *error)
+bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
 {
-    static const char *const directories[] = {"base",      "global", "pg_multixact",
-                                              "pg_tblspc", "pg_wal", "pg_xact"};
-    const ListedFile *version = listing_find(listing, "PG_VERSION");
+    const char *const directories[] = {"base",
+                                       "global",
+                                       "pg_multixact",
+                                       "pg_tblspc",
+                                       version->wal_directory,
+                                       version->xact_directory};
+    const ListedFile *file = listing_find(listing, "PG_VERSION");
 
-    if (version == NULL || version->type != FILE_REGULAR)
+    if (file == NULL || file->type != FILE_REGULAR)
         return error_set(error, ERROR_FAILED, "source file list lacks \"PG_VERSION\"");
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
     {
@@ -155,7 +160,7 @@ static bool find_mounts(const Target *target, Listing *listing, Error *error)
         ListedFile *file = &listing->files[i];
         char path[PATH_SIZE];
 
-        if (file->type != FILE_REGULAR || path_is_servers(file->path))
+        if (file->type != FILE_REGULAR || path_is_servers(target->control.version, file->path))
             continue;
         if (!path_join(path, sizeof(path), target->directory, file->path, error))
             return false;
@@ -164,11 +169,47 @@ static bool find_mounts(const Target *target, Listing *listing, Error *error)
     return true;
 }
 
+/* By its first page, since no name tells. */
+static bool find_hash_index(const Target *target, ListedFile *file, Error *error)
+{
+    uint8_t page[PAGE_HASH_SIZE];
+    char path[PATH_SIZE];
+    RelationFile relation;
+    size_t size = 0;
+    bool found, result;
+    int fd;
+
+    if (file->type != FILE_REGULAR || file->size < sizeof(page) ||
+        !relpath_parse(target->control.version, file->path, &relation) ||
+        relation.fork != FORK_MAIN || relation.segment != 0)
+        return true;
+    if (!path_join(path, sizeof(path), target->directory, file->path, error) ||
+        !file_open_read(path, &fd, &found, error))
+        return false;
+    if (!found)
+        return true;
+    result = file_read_at(fd, path, page, sizeof(page), 0, &size, error);
+    file_close(fd);
+    file->hash_index = result && size == sizeof(page) && page_is_hash_index(page);
+    return result;
+}
+
+static bool find_hash_indexes(const Target *target, Listing *listing, Error *error)
+{
+    bool result = true;
+
+    for (size_t i = 0;
+         !target->control.version->hash_indexes_logged && result && i < listing->count; i++)
+        result = find_hash_index(target, &listing->files[i], error);
+    return result;
+}
+
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
     return target_list(target, collect_file, listing, error) &&
-           sort_and_check(listing, "target", error) && find_mounts(target, listing, error);
+           sort_and_check(listing, "target", error) && find_mounts(target, listing, error) &&
+           find_hash_indexes(target, listing, error);
 }
 
 void listing_free(Listing *listing)

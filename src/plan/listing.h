@@ -20,7 +20,9 @@ typedef struct ListedFile
     FileType type;
     bool unreadable; /* a directory of the target, whose content is not known; on the source, what
                         cannot be asked for */
-    bool mounted;    /* a regular file of the target that no server needs, and that is a mount */
+    bool
+        hash_index; /* the target's first file of one, where WAL does not tell what changed in it */
+    bool mounted;   /* a regular file of the target that no server needs, and that is a mount */
 } ListedFile;
 
 typedef struct Listing
@@ -40,10 +42,12 @@ bool path_is_safe(const char *path);
  * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the
  * listing (nor in a tablespace), on sizes that no disk holds.
  */
-MUST_CHECK bool listing_of_source(Source *source, Listing *listing, Error *error);
+MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
+                                  Error *error);
 MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
 /* Does the source's listing have what every data directory has? What it lacks would be removed. */
-MUST_CHECK bool listing_check_complete(const Listing *listing, Error *error);
+MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
+                                       Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
 

@@ -264,7 +264,8 @@ static void look_at_space(Node *node)
 
     look->node = node;
     add_space(look, "", wal);
-    add_space(look, "/pg_wal", wal + segment_size);
+    add_space(look, arena_printf(node->arena, "/%s", node->clusters.shape.version->wal_directory),
+              wal + segment_size);
     if (path_join(path, sizeof(path), node->clusters.target.directory, "pg_tblspc", NULL))
         (void) !dir_names(path, add_space_of_tablespace, look, &found, NULL);
     for (size_t i = 0; i < look->count; i++)

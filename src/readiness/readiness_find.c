@@ -21,7 +21,8 @@ static bool read_history(Node *node)
 
     history_file_name(target->timeline, name);
     result = target->timeline == 1 ||
-             (file_read_all(arena_printf(node->arena, "%s/pg_wal/%s", target->directory, name),
+             (file_read_all(arena_printf(node->arena, "%s/%s/%s", target->directory,
+                                         target->control.version->wal_directory, name),
                             HISTORY_SIZE_MAX, &text, &found, NULL) &&
               found);
     result = result && history_parse(node->arena, target->timeline, (const char *) text.bytes,

@@ -287,7 +287,7 @@ const char **configuration_named_files(const Configuration *configuration, size_
     return files;
 }
 
-const char *configuration_log_directory(const Configuration *configuration)
+const char *configuration_log_directory(const Configuration *configuration, const Version *version)
 {
     const Settings settings = read_settings_of_target(configuration);
     const char *value = settings_value(&settings, "log_directory");
@@ -299,5 +299,5 @@ const char *configuration_log_directory(const Configuration *configuration)
     for (length = strlen(path); length > 0 && path[length - 1] == '/'; length--)
         ;
     path = arena_printf(configuration->arena, "%.*s", (int) length, path);
-    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(path) ? NULL : path;
+    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(version, path) ? NULL : path;
 }

@@ -60,6 +60,6 @@ const char **configuration_named_files(const Configuration *configuration, size_
  * Where the target's server logs to, relative to the data directory; NULL: to its default, outside,
  * or among the server's own files.
  */
-const char *configuration_log_directory(const Configuration *configuration);
+const char *configuration_log_directory(const Configuration *configuration, const Version *version);
 
 #endif

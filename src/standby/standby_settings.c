@@ -287,6 +287,30 @@ void standby_settings_warn(const StandbySettings *settings)
     }
 }
 
+/* ---- options that the target's libpq may not know ---- */
+
+/* Of the list those that the standby can use. told: is the user told of the others? */
+static void leave_out_unknown(const Version *version, OptionList *list, bool told)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+    {
+        if (version->conninfo_options == NULL ||
+            is_among(list->keywords[i], version->conninfo_options))
+        {
+            list->keywords[count] = list->keywords[i];
+            list->values[count++] = list->values[i];
+        }
+        else if (told)
+            log_warning(
+                "option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
+                "know it",
+                list->keywords[i], version->name);
+    }
+    list->count = count;
+}
+
 /* ---- all of it ---- */
 
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
@@ -306,6 +330,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
+    leave_out_unknown(clusters->shape.version, &conninfos->string, true);
+    leave_out_unknown(clusters->shape.version, &conninfos->connection, false);
     if (connection_password(connection) != NULL)
         conninfos->password = arena_strdup(arena, connection_password(connection));
     if (clusters->shape.version->conninfo_dbname && dbname != NULL)
