@@ -346,6 +346,8 @@ sub in_its_words
     $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
     $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
     $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
+    # A constant in a table has no type there.
+    $sql =~ s/(SELECT (?:\w+, )?'[\w ]*')(?= AS )/$1::text/g;
     # These functions came with 9.6: what tests ask of them stands in pg_control.
     my $after_checkpoint = $version < 9.5 ? 120 : 128;
     my $number = sub { my ($offset, $size) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
