@@ -135,6 +135,11 @@ struct Source
     Rate *rate; /* of what is read from it; NULL: no limit. The source's own. */
 };
 
+/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
+ * to call each (docs/privileges.md). */
+#define SOURCE_FUNCTION_COUNT 4
+extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
+
 /*
  * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
  * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in

@@ -77,9 +77,7 @@ typedef struct NewerTimelines
 static bool note_timeline(void *context, const char *name, Error *error)
 {
     NewerTimelines *newer = context;
-    const WalShape shape = {.version = newer->control->version,
-                            .segment_size = newer->control->wal_segment_size,
-                            .block_size = newer->control->wal_block_size};
+    const WalShape shape = control_wal_shape(newer->control);
     char text[16];
     Timeline timeline;
     uint64_t segment;

@@ -223,7 +223,7 @@ static const SourceOperations server_operations = {
     .digest_blocks = server_digest_blocks,
 };
 
-static const char *const functions[] = {
+const char *const source_server_functions[SOURCE_FUNCTION_COUNT] = {
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
     "pg_catalog.pg_read_binary_file(text)",
@@ -244,9 +244,9 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                            "SELECT pg_catalog.quote_ident(pg_catalog.current_database())",
                            &database, error))
         goto done;
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+    for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
     {
-        const char *const parameters[] = {functions[i]};
+        const char *const parameters[] = {source_server_functions[i]};
         char *granted;
         bool found;
 
@@ -255,7 +255,8 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                               parameters, &granted, &found, error))
             goto done;
         if (!found || granted[0] != 't')
-            buffer_printf(&grants, "\n    GRANT EXECUTE ON FUNCTION %s TO %s;", functions[i], role);
+            buffer_printf(&grants, "\n    GRANT EXECUTE ON FUNCTION %s TO %s;",
+                          source_server_functions[i], role);
     }
     if (grants.size == 0)
         success = true;

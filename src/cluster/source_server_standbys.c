@@ -3,8 +3,6 @@
  */
 #include "cluster/source_server_standbys.h"
 
-#include "base/text_cursor.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -37,14 +35,6 @@ static void take_text(const ConnectionValue *value, char *out, size_t size)
     snprintf(out, size, "%s", value->bytes != NULL ? value->bytes : "");
 }
 
-static void take_lsn(const ConnectionValue *value, Lsn *lsn)
-{
-    TextCursor text = text_cursor(value->bytes != NULL ? value->bytes : "");
-
-    if (!lsn_take(&text, lsn))
-        *lsn = LSN_INVALID;
-}
-
 /* A ConnectionRow. */
 static bool take_standby(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -57,9 +47,9 @@ static bool take_standby(void *context, const ConnectionValue *columns, Error *e
     take_text(&columns[1], standby->name, sizeof(standby->name));
     take_text(&columns[2], standby->state, sizeof(standby->state));
     take_text(&columns[3], standby->sync_state, sizeof(standby->sync_state));
-    take_lsn(&columns[4], &standby->sent);
-    take_lsn(&columns[5], &standby->flushed);
-    take_lsn(&columns[6], &standby->replayed);
+    standby->sent = lsn_of_text(columns[4].bytes);
+    standby->flushed = lsn_of_text(columns[5].bytes);
+    standby->replayed = lsn_of_text(columns[6].bytes);
     return true;
 }
 

@@ -150,6 +150,14 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
     return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
+bool target_crashed_as_primary(const Target *target)
+{
+    const ControlState state = target->control.state;
+
+    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
+           state != STATE_IN_ARCHIVE_RECOVERY;
+}
+
 /* Where the server programs may be: the path before and after the major number; after NULL: no
  * number. */
 typedef struct ProgramPlace
@@ -214,14 +222,6 @@ static bool find_program_in_path(Arena *arena, const char *name, const Version *
         position += *position == ':';
     }
     return false;
-}
-
-bool target_crashed_as_primary(const Target *target)
-{
-    const ControlState state = target->control.state;
-
-    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
-           state != STATE_IN_ARCHIVE_RECOVERY;
 }
 
 bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,

@@ -164,14 +164,6 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
-static void take_position(const ConnectionValue *value, Lsn *lsn)
-{
-    TextCursor text = text_cursor(value->bytes != NULL ? value->bytes : "");
-
-    if (!lsn_take(&text, lsn))
-        *lsn = LSN_INVALID;
-}
-
 /* A ConnectionRow. */
 static bool take_state(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -180,8 +172,8 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
 
     (void) error;
     answer->in_recovery = columns[0].bytes != NULL && columns[0].bytes[0] == 't';
-    take_position(&columns[1], &answer->received);
-    take_position(&columns[2], &answer->replayed);
+    answer->received = lsn_of_text(columns[1].bytes);
+    answer->replayed = lsn_of_text(columns[2].bytes);
     answer->receives = columns[3].bytes != NULL && strcmp(columns[3].bytes, "streaming") == 0;
     if (!text_take_u32(&timeline, &answer->timeline))
         answer->timeline = 0;

@@ -171,6 +171,14 @@ Timeline control_timeline(const Control *control)
     return control->checkpoint.timeline;
 }
 
+WalShape control_wal_shape(const Control *control)
+{
+    return (WalShape){.version = control->version,
+                      .system_identifier = control->system_identifier,
+                      .segment_size = control->wal_segment_size,
+                      .block_size = control->wal_block_size};
+}
+
 const char *control_state_name(ControlState state)
 {
     static const char *const names[] = {

@@ -960,3 +960,12 @@ bool lsn_take(TextCursor *text, Lsn *lsn)
     *lsn = (Lsn) high << 32 | low;
     return true;
 }
+
+Lsn lsn_of_text(const char *text)
+{
+    TextCursor cursor = text_cursor(text != NULL ? text : "");
+    Lsn lsn = LSN_INVALID;
+
+    (void) lsn_take(&cursor, &lsn);
+    return lsn;
+}

@@ -33,6 +33,9 @@ const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 /* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 
+/* The one with which the text begins; LSN_INVALID: there is none, or no text (NULL). */
+Lsn lsn_of_text(const char *text);
+
 typedef enum RecoverySettings
 {
     RECOVERY_CONF,        /* recovery.conf with standby_mode */

@@ -318,7 +318,8 @@ static void judge_without_wal(Pair *pair)
            !certain            ? VERDICT_UNKNOWN
            : pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
                                : VERDICT_NEEDED,
-           "The segment with this node's last checkpoint is not in pg_wal.%s",
+           "The segment with this node's last checkpoint is not in %s.%s",
+           node->clusters.target.control.version->wal_directory,
            certain ? " The history files alone show that it has diverged."
                    : " Where its WAL ends is not known.");
 }

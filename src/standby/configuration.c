@@ -194,6 +194,25 @@ static Settings read_settings_of_target(const Configuration *configuration)
     return configuration_read(configuration, &reader);
 }
 
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former)
+{
+    const SettingsReader reader = configuration_reader(configuration);
+    Settings settings = {.arena = configuration->arena};
+    const char *value;
+
+    if (version->recovery_settings != RECOVERY_CONF)
+        settings = configuration_read(configuration, &reader);
+    else
+    {
+        if (former)
+            settings_read(&settings, &reader, "recovery.done");
+        settings_read(&settings, &reader, "recovery.conf");
+    }
+    value = settings_value(&settings, "primary_conninfo");
+    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
+}
+
 /* ---- files that settings name ---- */
 
 /* The path in the target of a file that is named in the file `base`, or NULL. */

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "cluster/server_control.h"
 #include "format/settings.h"
+#include "format/versions.h"
 
 #include <stddef.h>
 
@@ -40,6 +41,13 @@ SettingsReader configuration_reader(const Configuration *configuration);
 
 /* All settings, of files that come from the reader. */
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
+
+/*
+ * primary_conninfo; NULL: it is not set, or blank. Up to 11 it is in recovery.conf, and `former`
+ * also takes it from recovery.done, which that becomes by a promotion.
+ */
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former);
 
 /*
  * The files in the target's data directory that make its configuration, or that its settings name
