@@ -18,6 +18,7 @@ my $segment_size = -s $file_of{ $names[0] };
 my $of_xlogid = 2**32 / $segment_size;
 my ($number, $content) = (-1, '');
 my $pages;
+my $old;    # as records of 9.3 and 9.4 are, whose magic numbers these are
 
 sub segment_number { return hex(substr($_[0], 0, 8)) * $of_xlogid + hex(substr($_[0], 8)); }
 
@@ -39,6 +40,8 @@ sub bytes_at
 }
 
 sub header_size { return $_[0] % $segment_size == 0 ? 40 : 24; }
+
+sub info_and_rmgr { return unpack($old ? 'x12CC' : 'x16CC', $_[0]); }
 
 # The record at *lsn, which is moved behind it; undef at the end of WAL.
 sub next_record
@@ -66,16 +69,17 @@ sub next_record
         if (length($record) == 4)
         {
             $length = unpack('L<', $record);
-            return undef if $length < 24;
+            return undef if $length < ($old ? 32 : 24);
         }
     }
-    my ($info, $rmgr) = unpack('x16CC', $record);
+    my ($info, $rmgr) = info_and_rmgr($record);
     $$lsn += -$$lsn % 8;
     $$lsn += -$$lsn % $segment_size if $rmgr == 0 && ($info & 0xF0) == 0x40;    # a switch
     return ($start, $record);
 }
 
 my $lsn = segment_number($names[0]) * $segment_size;
+$old = grep { $_ == unpack('S<', bytes_at($lsn, 2)) } 0xD075, 0xD07E;
 # The oldest segment left may begin inside a record.
 for (;;)
 {
@@ -95,12 +99,18 @@ my (%smallest, @checkpoints);
 while (my ($start, $record) = next_record(\$lsn))
 {
     last if !defined $start;
-    my ($info, $rmgr) = unpack('x16CC', $record);
+    my ($info, $rmgr) = info_and_rmgr($record);
     # With an image of block 0, initialising it, or neither.
-    my $flags = length($record) > 26 && ord(substr($record, 24)) == 0 ? ord(substr($record, 25)) & 0x50 : 0;
+    my $flags = !$old && length($record) > 26 && ord(substr($record, 24)) == 0 ? ord(substr($record, 25)) & 0x50 : 0;
     my $key = "$rmgr $info $flags";
     # The end of a transaction has many parts: xinfo says which.
-    if ($rmgr == 1 && $info & 0x80)
+    if ($rmgr == 1 && $old)
+    {
+        # Relations, subtransactions or messages. A compact commit has the number of subtransactions only.
+        my ($length, $compact) = (unpack('x8L<', $record), ($info & 0xF0) == 0x60);
+        $key .= ' ' . join(',', map { $_ ? 1 : 0 } unpack($compact ? 'x40L<' : 'x40L<5', $record)) if $length >= ($compact ? 12 : 28);
+    }
+    elsif ($rmgr == 1 && $info & 0x80)
     {
         my $at = 24;
         $at += 3 if ord(substr($record, $at)) == 253;
@@ -118,7 +128,7 @@ while (my ($start, $record) = next_record(\$lsn))
 }
 
 open(my $out, '>:raw', "$prefix.records") or die "$prefix.records: $!";
-my @kept = sort { $a->[0] <=> $b->[0] } @checkpoints, grep { length($_->[1]) < 3000 || ord(substr($_->[1], 17)) == 1 } values %smallest;
+my @kept = sort { $a->[0] <=> $b->[0] } @checkpoints, grep { length($_->[1]) < 3000 || (info_and_rmgr($_->[1]))[1] == 1 } values %smallest;
 print $out pack('Q<', $_->[0]), $_->[1] for @kept;
 close($out);
 open($out, '>:raw', "$prefix.pages") or die "$prefix.pages: $!";

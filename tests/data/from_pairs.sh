@@ -55,7 +55,7 @@ for version in "$@"; do
         done >"$data/$version.facts"
     fi
     install -m 644 "$pair/source/pg_xlog/00000002.history" "$data/$version.history"
-    # The target alone still has the first segment. Records of 9.3 and 9.4 have another header.
-    cp -n "$pair/target/pg_xlog/"0*1 "$pair/source/pg_xlog"
-    case $version in 9.[56]) perl "$data/extract.pl" "$pair/source/pg_xlog" "$data/$version" ;; esac
+    # The target alone still has the first segments.
+    cp -n "$pair/target/pg_xlog/"0*[12] "$pair/source/pg_xlog"
+    perl "$data/extract.pl" "$pair/source/pg_xlog" "$data/$version"
 done

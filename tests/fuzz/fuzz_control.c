@@ -1,6 +1,6 @@
 /* pg_control, as it is and with a CRC that fits, for each version. */
 #include "format/control.h"
-#include "format/crc32c.h"
+#include "format/old_crc.h"
 
 #include <string.h>
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     version = version_find(load_u32(whole + 8), load_u32(whole + 12));
     if (version == NULL)
         return 0;
-    store_u32(whole + version->control.crc, crc32c(whole, version->control.crc));
+    store_u32(whole + version->control.crc, crc_of_version(version, whole, version->control.crc));
     if (!control_parse(whole, sizeof(whole), "fuzz", &control, &crc_wrong, &error))
         return 0;
     (void) control_state_name(control.state);

@@ -9,7 +9,7 @@
  * no more twists.
  */
 #include "cluster/source.h"
-#include "format/crc32c.h"
+#include "format/old_crc.h"
 #include "plan/plan.h"
 #include "wal/blockmap.h"
 
@@ -69,7 +69,7 @@ static void answer_control(FakeAnswer *answer)
     /* Places (u16) and bytes that are different there. */
     for (size_t i = 0; bytes != NULL && i + 3 <= given; i += 3)
         control[(bytes[i] | (size_t) bytes[i + 1] << 8) % offsets->crc] ^= bytes[i + 2];
-    store_u32(control + offsets->crc, crc32c(control, offsets->crc));
+    store_u32(control + offsets->crc, crc_of_version(version, control, offsets->crc));
     answer->rows = 1;
     answer->values[0][0] = (FakeValue){(const char *) control, sizeof(control)};
 }

@@ -4,7 +4,7 @@
  * it gets that version's numbers and a CRC that fits.
  */
 #include "cluster/target.h"
-#include "format/crc32c.h"
+#include "format/old_crc.h"
 
 #include "../every_version.h"
 #include "memory_files.h"
@@ -28,7 +28,8 @@ static void put_control(const uint8_t *bytes, size_t size)
     memcpy(control, bytes + 1, size - 1 < sizeof(control) ? size - 1 : sizeof(control));
     store_u32(control + 8, version->control_version);
     store_u32(control + 12, version->catalog_version);
-    store_u32(control + version->control.crc, crc32c(control, version->control.crc));
+    store_u32(control + version->control.crc,
+              crc_of_version(version, control, version->control.crc));
     memory_files_put(TARGET "/" CONTROL_PATH, control, sizeof(control));
 }
 

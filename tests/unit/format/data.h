@@ -15,13 +15,14 @@
 
 #include "format/control.h"
 #include "format/crc32c.h"
+#include "format/old_crc.h"
 #include "format/versions.h"
 #include "format/walrecord.h"
 
-/* The row of the index, of those whose files can be read; NULL: there are no more. */
+/* The row of the index; NULL: there are no more. */
 static inline const Version *data_version(size_t index)
 {
-    return version_at(index + 2); /* 9.3 and 9.4 cannot */
+    return version_at(index);
 }
 
 /* Their files come from a diverged pair: its two pg_control, other statements, one promotion. */

@@ -67,7 +67,7 @@ static void refuse(const Version *version, uint16_t offset, uint32_t value, cons
 
     data_control_bytes(version, CONTROL_OF_INITDB, bytes);
     store_u32(bytes + offset, value);
-    store_u32(bytes + version->control.crc, crc32c(bytes, version->control.crc));
+    store_u32(bytes + version->control.crc, crc_of_version(version, bytes, version->control.crc));
     assert_false(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
     assert_false(crc_wrong);
     assert_string_equal(error.message, message);
@@ -121,7 +121,8 @@ static void positions_that_no_server_reaches_are_refused(void **state)
 
             data_control_bytes(version, CONTROL_OF_INITDB, bytes);
             store_u64(bytes + fields[i], LSN_HIGHEST + 1);
-            store_u32(bytes + version->control.crc, crc32c(bytes, version->control.crc));
+            store_u32(bytes + version->control.crc,
+                      crc_of_version(version, bytes, version->control.crc));
             snprintf(message, sizeof(message),
                      "invalid WAL location in control file \"global/pg_control\": %s", shown);
             assert_false(parse(bytes, CONTROL_FILE_SIZE, &control, &crc_wrong, &error));
@@ -169,7 +170,7 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
         memcpy(bytes + 24, source.bytes + 24, 8);
         store_u64(bytes + offsets->min_recovery_point, source.min_recovery_point);
         store_u32(bytes + offsets->min_recovery_timeline, source.min_recovery_timeline);
-        store_u32(bytes + offsets->crc, crc32c(bytes, offsets->crc));
+        store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
         assert_memory_equal(bytes, source.bytes, CONTROL_FILE_SIZE);
     }
 }
