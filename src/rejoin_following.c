@@ -151,13 +151,16 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
         standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
                        : !standby->all_visible;
 
-    if (target->state == TARGET_ANSWERS)
-        return source_says_so && target->in_recovery && target->receives &&
-               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
     /* A name alone is enough only of one that has connected since we started the server, and that
-     * takes no connections anyway. */
-    return target->state == TARGET_SILENT && strcmp(rejoin->since, "0") != 0 && standby->found &&
-           standby->state[0] != '\0' && source_says_so;
+     * does not tell us itself. */
+    const bool connected_since = strcmp(rejoin->since, "0") != 0 && standby->found &&
+                                 standby->state[0] != '\0' && source_says_so;
+
+    if (target->state == TARGET_ANSWERS)
+        return (target->tells ? source_says_so && target->receives : connected_since) &&
+               target->in_recovery &&
+               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
+    return target->state == TARGET_SILENT && connected_since;
 }
 
 static Lsn replayed_position(const Standing *standing)

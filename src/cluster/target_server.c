@@ -197,6 +197,7 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
               connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
                               answer, NULL);
     connection_end(server->connection);
+    answer->tells = version->sql.receiver_view;
     if (success)
         return;
     connection_close(server->connection);
