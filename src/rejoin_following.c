@@ -151,16 +151,17 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
         standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
                        : !standby->all_visible;
 
-    /* A name alone is enough only of one that has connected since we started the server, and that
-     * does not tell us itself. */
-    const bool connected_since = strcmp(rejoin->since, "0") != 0 && standby->found &&
-                                 standby->state[0] != '\0' && source_says_so;
-
+    /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
+    if (target->state == TARGET_ANSWERS && !rejoin->target.control.version->sql.receiver_view &&
+        strcmp(rejoin->since, "0") == 0)
+        return false;
     if (target->state == TARGET_ANSWERS)
-        return (target->tells ? source_says_so && target->receives : connected_since) &&
-               target->in_recovery &&
+        return source_says_so && target->in_recovery && target->receives &&
                find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
-    return target->state == TARGET_SILENT && connected_since;
+    /* A name alone is enough only of one that has connected since we started the server, and that
+     * takes no connections anyway. */
+    return target->state == TARGET_SILENT && strcmp(rejoin->since, "0") != 0 && standby->found &&
+           standby->state[0] != '\0' && source_says_so;
 }
 
 static Lsn replayed_position(const Standing *standing)

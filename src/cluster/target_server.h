@@ -21,7 +21,6 @@ typedef struct TargetAnswer
 {
     TargetState state;
     bool in_recovery;
-    bool tells;        /* whether it receives: servers before 9.6 do not */
     bool receives;     /* it has a WAL receiver, which streams as far as the role may see that */
     Timeline timeline; /* that it receives; 0: not known */
     Lsn received, replayed;
