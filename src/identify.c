@@ -63,14 +63,6 @@ static void find_configuration(const Options *options, Target *target, Arena *ar
         log_debug("the target's configuration is in \"%s\"", target->config_file);
 }
 
-static WalShape shape_of(const Control *control)
-{
-    return (WalShape){.version = control->version,
-                      .system_identifier = control->system_identifier,
-                      .segment_size = control->wal_segment_size,
-                      .block_size = control->wal_block_size};
-}
-
 /* The source cannot be asked: that is an error, but the target's problems are reported as well. */
 static bool do_without_source(const Options *options, const Opened *opened,
                               const Clusters *clusters, Problems *problems, bool *finished,
@@ -147,7 +139,7 @@ bool identify(const Options *options, const Opened *opened, Arena *arena, Proble
         return false;
     find_configuration(options, target, arena);
     restore_command = find_restore_command(options, opened, target, arena, problems);
-    clusters->shape = shape_of(&target->control);
+    clusters->shape = control_wal_shape(&target->control);
     if (!open_source(options, &clusters->source, error) ||
         !clusters->source->operations->read_control(clusters->source, &state->control, error))
         return do_without_source(options, opened, clusters, problems, finished, error);

@@ -21,8 +21,10 @@ static bool list_side(void *context, int worker, size_t item, Error *error)
     const Sides *sides = context;
 
     (void) worker;
-    return item == 0 ? listing_of_source(sides->clusters->source, sides->source_files, error) &&
-                           listing_check_complete(sides->source_files, error)
+    return item == 0 ? listing_of_source(sides->clusters->source, sides->clusters->shape.version,
+                                         sides->source_files, error) &&
+                           listing_check_complete(sides->source_files,
+                                                  sides->clusters->shape.version, error)
                      : listing_of_target(&sides->clusters->target, sides->target_files, error);
 }
 
@@ -53,7 +55,8 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
 
 /* What the options say; the files that primary_conninfo names; with --keep-config what the target's
  * configuration includes and the files that it names, are kept as well. */
-static void find_kept_files(const Options *options, const Configuration *configuration,
+static void find_kept_files(const Options *options, const Version *version,
+                            const Configuration *configuration,
                             const StandbySettings *standby_settings, Keep *keep)
 {
     const char **names;
@@ -64,12 +67,12 @@ static void find_kept_files(const Options *options, const Configuration *configu
         return;
     keep_copy(options->keep, keep);
     for (size_t i = 0; standby_settings != NULL && i < standby_settings->file_count; i++)
-        keep_add_file(keep, standby_settings->files[i]);
+        keep_add_file(keep, version, standby_settings->files[i]);
     if (!keep->configuration)
         return;
     names = configuration_named_files(configuration, &count);
     for (size_t i = 0; i < count; i++)
-        keep_add_file(keep, names[i]);
+        keep_add_file(keep, version, names[i]);
 }
 
 /* List, and decide by the listings and the blocks that are known so far. */
@@ -88,24 +91,25 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
     if (!list_both_sides(clusters, options->jobs, planned, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
-    find_kept_files(options, &configuration, standby_settings, &planned->keep);
-    planned->input = (PlanInput){.version = version,
-                                 .shape = clusters->shape,
-                                 .block_size = control->block_size,
-                                 .relation_segment_blocks = control->relation_segment_blocks,
-                                 .source = &planned->source_files,
-                                 .target = &planned->target_files,
-                                 .tablespaces = options->tablespaces,
-                                 .keep = &planned->keep,
-                                 .written = standby ? standby_written_files(version) : NULL,
-                                 .unwanted = standby ? standby_unwanted_file(version) : NULL,
-                                 .log_directory = configuration_log_directory(&configuration),
-                                 .source_hides_odd = clusters->source->is_server,
-                                 .scan = &planned->changes,
-                                 .rebuilt = rebuilt,
-                                 .source_history = &clusters->source_history,
-                                 .divergence = divergence,
-                                 .whole_from = whole_from};
+    find_kept_files(options, version, &configuration, standby_settings, &planned->keep);
+    planned->input = (PlanInput){
+        .version = version,
+        .shape = clusters->shape,
+        .block_size = control->block_size,
+        .relation_segment_blocks = control->relation_segment_blocks,
+        .source = &planned->source_files,
+        .target = &planned->target_files,
+        .tablespaces = options->tablespaces,
+        .keep = &planned->keep,
+        .written = standby ? standby_written_files(version) : NULL,
+        .unwanted = standby ? standby_unwanted_file(version) : NULL,
+        .log_directory = configuration_log_directory(&configuration, clusters->shape.version),
+        .source_hides_odd = clusters->source->is_server,
+        .scan = &planned->changes,
+        .rebuilt = rebuilt,
+        .source_history = &clusters->source_history,
+        .divergence = divergence,
+        .whole_from = whole_from};
     result = plan_make(&planned->input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
     return result;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STATUS_DIRECTORY "pg_wal/archive_status/"
+#define STATUS_DIRECTORY "archive_status/" /* below pg_wal */
 #define SEGMENT_NAME_LENGTH 24
 #define DONE ".done"
 #define ARCHIVED_NAME_SIZE 64
@@ -144,15 +144,18 @@ static bool history_has(const History *history, Timeline timeline)
 static bool is_archived_lost(const PlanInput *input, const char *path,
                              char name[ARCHIVED_NAME_SIZE])
 {
-    const size_t directory = strlen(STATUS_DIRECTORY), end = strlen(DONE), length = strlen(path);
+    const size_t directory = strlen(STATUS_DIRECTORY), end = strlen(DONE);
+    const char *below = relpath_below(path, input->version->wal_directory);
+    const size_t length = below != NULL ? strlen(below) : 0;
     char segment_name[SEGMENT_NAME_LENGTH + 1];
     Timeline timeline;
     uint64_t segment;
 
-    if (strncmp(path, STATUS_DIRECTORY, directory) != 0 || length < directory + end ||
-        length >= directory + end + ARCHIVED_NAME_SIZE || strcmp(path + length - end, DONE) != 0)
+    if (below == NULL || strncmp(below, STATUS_DIRECTORY, directory) != 0 ||
+        length < directory + end || length >= directory + end + ARCHIVED_NAME_SIZE ||
+        strcmp(below + length - end, DONE) != 0)
         return false;
-    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (length - directory - end), path + directory);
+    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (length - directory - end), below + directory);
     snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
     if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
         return !plan_keeps_segment(input, timeline, segment);

@@ -70,7 +70,7 @@ static bool check_links(const char *path, const char *directory, const char *dat
 
     if (data_directory == NULL)
         return true;
-    if (!check_link(&linked, "pg_wal", error) ||
+    if (!check_link(&linked, "pg_wal", error) || !check_link(&linked, "pg_xlog", error) ||
         !path_join(tablespaces, sizeof(tablespaces), data_directory, "pg_tblspc", error))
         return false;
     linked.links = tablespaces;

@@ -46,8 +46,10 @@ static bool prepare_standby(const Options *options, Problems *problems, Arena *a
     if (!options->write_recovery_conf)
         return true;
     settings = arena_allocate(arena, sizeof(*settings));
-    if (!standby_settings_make(options, clusters, arena, settings, error) ||
-        !streaming_check(options, clusters, settings, problems, arena, error))
+    if (!standby_settings_make(options, clusters, arena, settings, error))
+        return false;
+    standby_settings_warn(settings);
+    if (!streaming_check(options, clusters, settings, problems, arena, error))
         return false;
     findings->standby_settings = settings;
     return true;

@@ -95,7 +95,7 @@ sub checks_running
     my $alone = checks('without a source', $primary, 0);
     is(join(' ', sort keys %{ $alone->{unseen} }),
         'archive source_extensions source_full_page_writes source_replication source_role source_system source_wal source_wal_level verdict', 'what was not looked at is named');
-    like($alone->{finding}{wal_reach}{text}, qr/^pg_wal reaches back to /, 'how far back WAL reaches');
+    like($alone->{finding}{wal_reach}{text}, qr/^pg_(?:wal|xlog) reaches back to /, 'how far back WAL reaches');
     return;
 }
 
@@ -240,7 +240,7 @@ sub checks_short_wal
     {
         my $archived = checks("@$option", $target, 0, source_of($source, 'postgres'), @$option);
         is($archived->{verdict}{state}, 'needed', 'the archive has it');
-        like($archived->{finding}{wal_reach}{text}, qr/pg_wal lacks segment $name/, 'and that is told');
+        like($archived->{finding}{wal_reach}{text}, qr/pg_(?:wal|xlog) lacks segment $name/, 'and that is told');
         is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
     }
     must_run([ 'gzip', "$archive/$name" ]);

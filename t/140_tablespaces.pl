@@ -37,13 +37,16 @@ sub make_in_place
     return;
 }
 
+# Servers before 10 have none in place.
+sub in_place { my ($cluster, @names) = @_; return $cluster->version < 10 ? () : @names }
+
 sub drop_tablespace { my ($cluster, $name) = @_; $cluster->sql("DROP TABLE in_$name"); $cluster->sql("DROP TABLESPACE $name"); return }
 
 sub build
 {
     my ($primary) = @_;
     make_tablespace($primary, $_) for qw(kept dropped_on_source);
-    make_in_place($primary, $_) for qw(kept_in_place in_place_dropped_on_source in_place_dropped_on_target);
+    make_in_place($primary, $_) for in_place($primary, qw(kept_in_place in_place_dropped_on_source in_place_dropped_on_target));
     my $location = $primary->tablespace_location('of_a_database');
     $primary->sql("CREATE TABLESPACE of_a_database LOCATION '$location'");
     $primary->sql('CREATE DATABASE elsewhere TABLESPACE of_a_database');
@@ -56,12 +59,10 @@ sub write_apart
     my ($server, $side) = @_;
     my $remainder = $side eq 'source' ? 0 : 1;
     $server->sql("UPDATE in_$_ SET i = -i WHERE i % 2 = $remainder; INSERT INTO in_$_ SELECT i FROM generate_series(1, 2000) i")
-        for qw(kept kept_in_place dropped_on_source in_place_dropped_on_source);
+        for qw(kept dropped_on_source), in_place($server, qw(kept_in_place in_place_dropped_on_source));
     $server->sql("DELETE FROM t WHERE i % 2 = $remainder", 'elsewhere');
-    make_in_place($server, "in_place_made_on_$side");
-    make_in_place($server, 'short_lived');
-    drop_tablespace($server, 'short_lived');
-    drop_tablespace($server, "in_place_dropped_on_$side");
+    make_in_place($server, $_) for in_place($server, "in_place_made_on_$side", 'short_lived');
+    drop_tablespace($server, $_) for in_place($server, 'short_lived', "in_place_dropped_on_$side");
     return;
 }
 

@@ -33,7 +33,7 @@ each_version(sub {
                 $primary->sql("CREATE DATABASE $name");
                 $primary->sql("CREATE TABLE t AS SELECT g, 'old' AS v FROM generate_series(1, 3000) g", $name);
             }
-            $primary->sql("CREATE TABLESPACE place LOCATION ''");
+            $primary->sql("CREATE TABLESPACE place LOCATION '" . $primary->location_in_place('place') . "'");
             $primary->sql('CHECKPOINT');
         },
         target => sub {

@@ -26,9 +26,12 @@ CREATE DATABASE dropped_there;
 CREATE DATABASE mould;
 END
     $primary->sql('CREATE TABLE t AS SELECT i FROM generate_series(1, 2000) i', 'mould');
+    make_tablespace($primary) if $primary->version < 10;
     $primary->sql("BEGIN; INSERT INTO ends VALUES ('prepared before all', ''); PREPARE TRANSACTION 'before_all'");
     return;
 }
+
+sub make_tablespace { my ($cluster) = @_; return $cluster->sql("CREATE TABLESPACE empty_before LOCATION '" . $cluster->location_in_place('empty_before') . "'") }
 
 # Subtransactions, more than a snapshot holds, in a transaction that stays open.
 sub with_subtransactions
@@ -60,8 +63,8 @@ SELECT nextval('counter') FROM generate_series(1, 40);
 INSERT INTO unlogged SELECT generate_series(1, 900);
 VACUUM FULL pg_class;
 VACUUM FULL pg_database;
-CREATE TABLESPACE empty_before LOCATION '';
 END
+    make_tablespace($source) if $version >= 10;
     $source->sql("CREATE DATABASE copied TEMPLATE mould $files");
     $source->sql('DROP DATABASE dropped_there');
     $source->sql("BEGIN; INSERT INTO ends VALUES ('prepared before S', ''); PREPARE TRANSACTION 'before_s'");

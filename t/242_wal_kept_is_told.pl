@@ -17,8 +17,8 @@ each_version(sub {
     ok(-e $source->path("pg_wal/$both"), 'the source has the next one');
     my $result = rewind($target, $source, options => [ '-n', '--debug' ]);
     is($result->{status}, 0, 'a dry run') or diag($result->{stderr});
-    like($result->{stderr}, qr/^pg_rewind: pg_wal\/$both \(NONE\)$/m, 'a segment that both have is in the file map');
-    like($result->{stderr}, qr/^pg_rewind: Not removing file "pg_wal\/$only_target" because it is required for recovery$/m, 'one that only the target has is told');
+    like($result->{stderr}, qr/^pg_rewind: pg_(?:wal|xlog)\/$both \(NONE\)$/m, 'a segment that both have is in the file map');
+    like($result->{stderr}, qr/^pg_rewind: Not removing file "pg_(?:wal|xlog)\/$only_target" because it is required for recovery$/m, 'one that only the target has is told');
     unlike($result->{stderr}, qr/^pg_rewind: pg_wal\/$only_target /m, 'and not in the file map');
     ($result) = rewind($target, $source, options => ['-n']);
     unlike($result->{stderr}, qr/Not removing|\(NONE\)/, 'without --debug nothing of it is said');

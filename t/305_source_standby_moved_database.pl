@@ -19,6 +19,8 @@ sub make_restartpoint
 each_version(sub {
     my ($version) = @_;
     my $target = make_cluster('target', $version, settings => 'allow_in_place_tablespaces = on')->start;
+    my $make_place = sub { my ($cluster) = @_; $cluster->sql("CREATE TABLESPACE place LOCATION '" . $cluster->location_in_place('place') . "'") };
+    $make_place->($target) if $version < 10;
     $target->sql('CREATE DATABASE moved');
     $target->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a', 'moved');
     my $primary = $target->standby('primary');
@@ -27,7 +29,7 @@ each_version(sub {
     my $standby = $primary->standby('standby');
     $target->sql('CREATE TABLE lost AS SELECT generate_series(1, 1000) AS a');
     $target->stop;
-    $primary->sql("CREATE TABLESPACE place LOCATION ''");
+    $make_place->($primary) if $version >= 10;
 
     my %place = (server => 'place', directory => 'pg_default');
     for my $kind (qw(server directory))

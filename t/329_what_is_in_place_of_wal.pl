@@ -12,7 +12,7 @@ sub says
     spew($target->path("pg_wal/$segment"), $content);
     my $result = rewind($target, $source);
     is($result->{status}, 1, 'refused');
-    like($result->{stderr}, qr{^pg_rewind: error: could not open file "\Q@{[ $target->data ]}\E/pg_wal/$segment": No such file or directory$}m, 'as callers know it');
+    like($result->{stderr}, qr{^pg_rewind: error: could not open file "\Q@{[ $target->data ]}\E/pg_(?:wal|xlog)/$segment": No such file or directory$}m, 'as callers know it');
     like($result->{stderr}, qr/There is a file of that name, but it $what\.$/m, "it $what");
     return $result;
 }

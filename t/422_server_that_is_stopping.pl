@@ -1,6 +1,7 @@
 # A server of the target that is just stopping, or that has just crashed, is waited for, and its pg_control is read behind that:
 # managers call pg_rewind before their server is quite gone.  (What a server writes at its end does not depend on the version, but
-# 10 was the first to say in postmaster.pid that it is stopping.)
+# 10 was the first to say in postmaster.pid that it is stopping: of older servers nobody knows, and each that runs is waited for as long as one that might be
+# about to stop, five seconds.)
 
 use strict;
 use warnings;
@@ -63,10 +64,10 @@ each_version(sub {
         before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 1000) AS a') },
         target => sub { $_[0]->sql('UPDATE t SET a = a + 1') });
 
-    rewinds_meanwhile($target, $source, "a fast stop that takes $_ s", do { my $s = $_; sub { stop_slowly($_[0], 'INT', $s) } }) for 0.01, 0.3, 2, 7;
+    rewinds_meanwhile($target, $source, "a fast stop that takes $_ s", do { my $s = $_; sub { stop_slowly($_[0], 'INT', $s) } }) for 0.01, 0.3, 2, $version < 10 ? () : 7;
     rewinds_meanwhile($target, $source, 'a smart stop', sub { stop_slowly($_[0], 'TERM', 0.3) });
     rewinds_meanwhile($target, $source, "a crash whose processes need $_ s", do { my $s = $_; sub { crash_slowly($_[0], $s) } }) for 0.01, 2;
-    rewinds_meanwhile($target, $source, 'a stop that begins later', sub { sleep 1; stop_slowly($_[0], 'INT', 5) });
+    rewinds_meanwhile($target, $source, 'a stop that begins later', sub { sleep 1; stop_slowly($_[0], 'INT', $version < 10 ? 2 : 5) });
 
     subtest('one that stops for too long', sub {
         my $copy = $target->copy('copy');
@@ -74,7 +75,7 @@ each_version(sub {
         my $pid = fork() // die;
         if ($pid == 0)
         {
-            stop_slowly($copy, 'INT', 4);
+            stop_slowly($copy, 'INT', $version < 10 ? 8 : 4);
             POSIX::_exit(0);
         }
         Time::HiRes::sleep(0.5);

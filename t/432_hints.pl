@@ -141,7 +141,7 @@ sub damaged_wal
         }
         close $file;
     }
-    my $said = hints('damaged WAL', $copy->data, $source->conninfo, q{Put an undamaged copy of segment "00000001[0-9A-F]{16}" into the target's pg_wal .*--compare});
+    my $said = hints('damaged WAL', $copy->data, $source->conninfo, q{Put an undamaged copy of segment "00000001[0-9A-F]{16}" into the target's pg_(?:wal|xlog) .*--compare});
     for (1 .. 3)
     {
         my ($segment) = $said =~ /copy of segment "(\w+)"/ or last;

@@ -98,6 +98,18 @@ sub not_another_server
     return;
 }
 
+# A password that nobody asks for.
+sub with_password
+{
+    return { conninfo => $source->conninfo . ' application_name=target password=unused' };
+}
+
+sub warnings_of_password
+{
+    my ($result) = @_;
+    return scalar(() = $result->{stderr} =~ /^pg_rewind: warning: the password of the connection string is written into primary_conninfo$/mg);
+}
+
 sub not_stopped_in_vain
 {
     my $pid = $target->postmaster_pid;
@@ -122,9 +134,11 @@ sub not_stopped_in_vain
     ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1, 'a role that may not replicate',
         qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m, qr/ALTER ROLE rewinder REPLICATION;$/m);
     is($target->postmaster_pid, $pid, 'a role that may not replicate: the server was not stopped');
-    ends(rejoin($target, '-n'), 0, 'a dry run', qr/^pg_rewind: would stop the target's server \(PID $pid\): .*pg_ctl/m);
+    my $result = rejoin($target, '-n', with_password());
+    ends($result, 0, 'a dry run', qr/^pg_rewind: would stop the target's server \(PID $pid\): .*pg_ctl/m);
     is($target->postmaster_pid, $pid, 'a dry run does not stop the server');
-    my $result = rejoin($target, '--bindir=/nonexistent');
+    is(warnings_of_password($result), 1, 'a dry run warns of the password');
+    $result = rejoin($target, '--bindir=/nonexistent');
     ends($result, 1, 'no pg_ctl', qr/^pg_rewind: error: no program "pg_ctl" of version \d+ was found$/m);
     is($target->postmaster_pid, $pid, 'what cannot be started is not stopped');
     return;
@@ -132,10 +146,11 @@ sub not_stopped_in_vain
 
 sub running_primary
 {
-    my $result = rejoin($target, '--report=json');
+    my $result = rejoin($target, '--report=json', with_password());
     ends($result, 0, 'a primary that runs', qr/^pg_rewind: stopping the target's server/m, qr/^pg_rewind: starting the target's server/m,
         qr/^pg_rewind: the target follows the source: standby "target" is streaming, async, replayed up to/m) or return;
     unlike($result->{stderr}, qr/Start the server/, 'and does not ask for it');
+    is(warnings_of_password($result), 1, 'what is looked at before the stop and again by the rewind is warned of once');
     my $rejoin = JSON::PP->new->utf8->decode($result->{stdout})->{rejoin};
     is("@{$rejoin}{qw(stopped started running followed application_name sync_state)}", '1 1 1 1 target async', 'the report says so as well');
     follows($target, 'a primary that runs');

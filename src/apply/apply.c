@@ -77,9 +77,9 @@ static void tell_of_signals(void)
  * *.ready, WAL). */
 static bool holds_data(const char *path)
 {
-    static const char *const beginnings[] = {"base/",        "global/",       "pg_tblspc/",
-                                             "pg_xact/",     "pg_multixact/", "pg_commit_ts/",
-                                             "pg_twophase/", "pg_logical/"};
+    static const char *const beginnings[] = {"base/",         "global/",      "pg_tblspc/",
+                                             "pg_xact/",      "pg_clog/",     "pg_multixact/",
+                                             "pg_commit_ts/", "pg_twophase/", "pg_logical/"};
 
     for (size_t index = 0; index < sizeof(beginnings) / sizeof(beginnings[0]); index++)
     {

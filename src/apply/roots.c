@@ -178,7 +178,8 @@ bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Ro
                 Error *error)
 {
     /* Where files are staged that are not in the plan. */
-    static const char *const always[] = {"global", "pg_wal/archive_status"};
+    const char *const always[] = {"global",
+                                  arena_printf(arena, "%s/archive_status", plan->wal_directory)};
     const char *last = "";
     size_t last_length = 0;
     Place place;

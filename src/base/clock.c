@@ -2,8 +2,6 @@
 
 #include <time.h>
 
-#define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
-
 int64_t clock_nanoseconds(void)
 {
     struct timespec now;

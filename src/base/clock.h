@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
+
 /* Both since the same instant, which means nothing. */
 int64_t clock_nanoseconds(void);
 double clock_seconds(void);

@@ -12,15 +12,19 @@
 typedef struct ListWalk
 {
     const char *directory;
+    const Version *version;
     bool tolerant;
     SourceFileVisitor visit;
     void *context;
 } ListWalk;
 
-bool data_directory_follows(void *context, const char *path)
+/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
+ * pg_wal. */
+static bool follows_link(void *context, const char *path)
 {
-    (void) context;
-    return strcmp(path, "pg_wal") == 0 || relpath_is_tablespace(path);
+    const ListWalk *walk = context;
+
+    return strcmp(path, walk->version->wal_directory) == 0 || relpath_is_tablespace(path);
 }
 
 static bool is_lost_and_found(const char *path)
@@ -74,11 +78,14 @@ static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Err
     return walk->visit(walk->context, &file, error);
 }
 
-bool data_directory_list(const char *directory, bool tolerant, SourceFileVisitor visit,
-                         void *context, Error *error)
+bool data_directory_list(const char *directory, const Version *version, bool tolerant,
+                         SourceFileVisitor visit, void *context, Error *error)
 {
-    ListWalk walk = {
-        .directory = directory, .tolerant = tolerant, .visit = visit, .context = context};
+    ListWalk walk = {.directory = directory,
+                     .version = version,
+                     .tolerant = tolerant,
+                     .visit = visit,
+                     .context = context};
 
-    return dir_walk(directory, visit_entry, data_directory_follows, &walk, error);
+    return dir_walk(directory, visit_entry, follows_link, &walk, error);
 }

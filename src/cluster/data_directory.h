@@ -10,19 +10,16 @@
 #include <stdbool.h>
 
 /*
- * Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
- * directory that cannot be read is an error; tolerant: it is marked, and passed over.
+ * Visit all files, as source's list does: links at pg_wal (of that version) and pg_tblspc/N
+ * are walked into. A directory that cannot be read is an error; tolerant: it is marked, and passed
+ * over.
  */
-MUST_CHECK bool data_directory_list(const char *directory, bool tolerant, SourceFileVisitor visit,
-                                    void *context, Error *error);
+MUST_CHECK bool data_directory_list(const char *directory, const Version *version, bool tolerant,
+                                    SourceFileVisitor visit, void *context, Error *error);
 
 /* What data_directory_list is made of, for other walks with dir_walk: may we read this directory,
  * an entry below `directory`? */
 MUST_CHECK bool data_directory_is_readable(const char *directory, const DirEntry *entry,
                                            bool *readable, Error *error);
-
-/* The links that the server itself makes and follows; a tablespace may be elsewhere,
- * and so may pg_wal. */
-bool data_directory_follows(void *context, const char *path);
 
 #endif

@@ -19,7 +19,7 @@ typedef struct Outside
     struct
     {
         Place place;
-        char name[64]; /* pg_wal, pg_tblspc/16400 */
+        char name[64]; /* pg_wal, pg_xlog, pg_tblspc/16400 */
     } places[SHARED_MAX];
     size_t count;
 } Outside;
@@ -124,7 +124,7 @@ static bool check_cluster(Outside *outside, const char *directory, Error *error)
 
     if (!find_directory_place(directory, "", &place) || place_same(&place, &outside->target))
         return true;
-    if (check_place(&other, "pg_wal", error))
+    if (check_place(&other, "pg_wal", error) && check_place(&other, "pg_xlog", error))
         visit_tablespaces(&other, check_tablespace, error);
     return !other.shares;
 }
@@ -158,6 +158,7 @@ bool neighbours_check(const char *target_directory, const char *source_directory
     if (find_directory_place(target_directory, "", &outside->target))
     {
         add_place(outside, "pg_wal");
+        add_place(outside, "pg_xlog"); /* before 10 */
         visit_tablespaces(&target, add_tablespace, NULL);
     }
     if (outside->count > 0)

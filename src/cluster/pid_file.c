@@ -274,6 +274,7 @@ void pid_file_parse(const Buffer *text, PidFileServer *server)
             sizeof(server->socket_directory));
     line_of(text, LISTEN_ADDRESS_LINE, server->listen_address, sizeof(server->listen_address));
     line_of(text, SHMEM_KEY_LINE, server->shmem_key, sizeof(server->shmem_key));
+    line_of(text, STATUS_LINE, server->status, sizeof(server->status));
 }
 
 bool pid_file_read(const char *directory, PidFileServer *server)
@@ -298,23 +299,11 @@ bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other)
            strcmp(one->shmem_key, other->shmem_key) == 0;
 }
 
-/* Does the line that tells the server's state begin with this word? */
 static bool has_status(const char *directory, const char *word)
 {
-    char path[PATH_SIZE];
-    char line[64];
-    Buffer text = {0};
-    bool found;
-    bool result = false;
+    PidFileServer server;
 
-    if (path_join(path, sizeof(path), directory, PID_FILE, NULL) &&
-        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
-    {
-        line_of(&text, STATUS_LINE, line, sizeof(line));
-        result = strncmp(line, word, strlen(word)) == 0;
-    }
-    buffer_free(&text);
-    return result;
+    return pid_file_read(directory, &server) && strncmp(server.status, word, strlen(word)) == 0;
 }
 
 bool pid_file_is_stopping(const char *directory)

@@ -37,6 +37,7 @@ MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, bool *r
 typedef struct PidFileServer
 {
     char pid[32], start_time[32], port[16], shmem_key[64];
+    char status[16]; /* a word, then blanks; 10 and later */
     char directory[1024], socket_directory[1024], listen_address[256];
 } PidFileServer;
 

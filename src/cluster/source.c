@@ -50,7 +50,7 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
 
     *is_on = false;
     history_file_name(timeline, name);
-    snprintf(path, sizeof(path), "pg_wal/%s", name);
+    snprintf(path, sizeof(path), "%s/%s", control->version->wal_directory, name);
     result = source->operations->read_file(source, path, HISTORY_SIZE_MAX, &text, is_on, error);
     if (result && *is_on)
     {

@@ -93,10 +93,11 @@ typedef struct SourceOperations
     bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
                       Error *error);
 
-    /* All files, a directory before its content. A server follows links to directories and hides
-       odd files: these appear as regular files of size 0, which must not be fetched (reading a fifo
-       blocks its backend). */
-    bool (*list)(Source *source, SourceFileVisitor visit, void *context, Error *error);
+    /* All files of a cluster of that version, a directory before its content. A server follows
+       links to directories and hides odd files: these appear as regular files of size 0, which must
+       not be fetched (reading a fifo blocks its backend). */
+    bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error);
 
     /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
      * least 1. */
@@ -133,6 +134,11 @@ struct Source
     const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
     Rate *rate; /* of what is read from it; NULL: no limit. The source's own. */
 };
+
+/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
+ * to call each (docs/privileges.md). */
+#define SOURCE_FUNCTION_COUNT 4
+extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
 
 /*
  * Connect (--source-server). Checks the granted functions (all that are missing are named at once,

@@ -77,9 +77,7 @@ typedef struct NewerTimelines
 static bool note_timeline(void *context, const char *name, Error *error)
 {
     NewerTimelines *newer = context;
-    const WalShape shape = {.version = newer->control->version,
-                            .segment_size = newer->control->wal_segment_size,
-                            .block_size = newer->control->wal_block_size};
+    const WalShape shape = control_wal_shape(newer->control);
     char text[16];
     Timeline timeline;
     uint64_t segment;
@@ -107,8 +105,9 @@ static bool standby_timeline(Source *source, const Control *control, Timeline *t
     Buffer both = {0};
     char path[PATH_SIZE];
     bool found;
-    bool success = path_join(path, sizeof(path), self->directory, "pg_wal", error) &&
-                   dir_names(path, note_timeline, &newer, &found, error);
+    bool success =
+        path_join(path, sizeof(path), self->directory, control->version->wal_directory, error) &&
+        dir_names(path, note_timeline, &newer, &found, error);
 
     for (size_t i = 0; success && i + 9 <= newer.histories.size; i += 9)
     {
@@ -146,11 +145,12 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     return standby_timeline(source, control, &position->timeline, error);
 }
 
-static bool directory_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
+static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
+                           void *context, Error *error)
 {
     const DirectorySource *self = (const DirectorySource *) source;
 
-    return data_directory_list(self->directory, false, visit, context, error);
+    return data_directory_list(self->directory, version, false, visit, context, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)

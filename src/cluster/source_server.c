@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
 static void server_close(Source *source)
 {
     ServerSource *self = (ServerSource *) source;
@@ -80,15 +78,18 @@ static bool parse_position(const char *text, Lsn *lsn, Timeline *timeline, Error
 static bool primary_position(Connection *connection, Arena *arena, const PositionQuery *query,
                              Error *error)
 {
+    const ServerSql *names = &query->server->version->sql;
     const Lsn seen = server_position_seen(query->server);
     SourcePosition *position = query->position;
     char *text;
     Timeline timeline;
 
     if (!server_query_text(connection, arena,
-                           "SELECT lsn::pg_catalog.text || ' ' || "
-                           "pg_catalog.substr(pg_catalog.pg_walfile_name(lsn), 1, 8) "
-                           "FROM pg_catalog.pg_current_wal_flush_lsn() AS lsn",
+                           arena_printf(arena,
+                                        "SELECT lsn::pg_catalog.text || ' ' || "
+                                        "pg_catalog.substr(pg_catalog.%s(lsn), 1, 8) "
+                                        "FROM pg_catalog.%s() AS lsn",
+                                        names->segment_name, names->written_position),
                            &text, error) ||
         !parse_position(text, &position->end, &timeline, error) ||
         !server_check_position(query->server, seen, position->end, error))
@@ -101,15 +102,15 @@ static bool primary_position(Connection *connection, Arena *arena, const Positio
     return true;
 }
 
-/* Timelines above $1 of which pg_wal holds the history file and a segment. */
+/* Timelines above $1 of which pg_wal holds the history file and a segment. Twice: its name, and
+ * server_list_may_lack. */
 static const char newer_timelines_sql[] =
     "SELECT pg_catalog.string_agg(timeline, ' ') FROM (\n"
-    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('pg_wal', true, "
-    "false) AS "
+    "  SELECT pg_catalog.substr(name, 1, 8) AS timeline FROM pg_catalog.pg_ls_dir('%s'%s) AS "
     "name\n"
     "  WHERE name ~ '^[0-9A-F]{24}$'\n"
     " INTERSECT\n"
-    "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('pg_wal', true, false) AS "
+    "  SELECT pg_catalog.substr(name, 1, 8) FROM pg_catalog.pg_ls_dir('%s'%s) AS "
     "name\n"
     "  WHERE name ~ '^[0-9A-F]{8}\\.history$') AS both_of_them\n"
     "WHERE timeline COLLATE \"C\" > $1";
@@ -136,6 +137,8 @@ static bool check_replayed_again(ServerSource *self, bool streams, Error *error)
 static bool standby_position(Connection *connection, Arena *arena, PositionQuery *query,
                              Error *error)
 {
+    const Version *version = query->server->version;
+    const char *may_lack = server_list_may_lack(&version->sql);
     SourcePosition *position = query->position;
     char old[9];
     const char *parameters[] = {old};
@@ -148,16 +151,20 @@ static bool standby_position(Connection *connection, Arena *arena, PositionQuery
         (SourcePosition){.in_recovery = true, .minimum = query->control->min_recovery_point};
     query->replayed = LSN_INVALID;
     if (!connection_value(connection, arena,
-                          "SELECT pg_catalog.pg_last_wal_receive_lsn()::pg_catalog.text", 0, NULL,
-                          &received, &found, error) ||
+                          arena_printf(arena, "SELECT pg_catalog.%s()::pg_catalog.text",
+                                       version->sql.received_position),
+                          0, NULL, &received, &found, error) ||
         (found && !parse_position(received, &position->end, &unused, error)) ||
         !check_replayed_again(query->server, position->streams = found, error) ||
         !connection_value(connection, arena,
-                          "SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text", 0, NULL,
-                          &replayed, &found, error) ||
+                          arena_printf(arena, "SELECT pg_catalog.%s()::pg_catalog.text",
+                                       version->sql.replayed_position),
+                          0, NULL, &replayed, &found, error) ||
         (found && !parse_position(replayed, &query->replayed, &unused, error)) ||
-        !connection_value(connection, arena, newer_timelines_sql, 1, parameters,
-                          &query->newer_timelines, &found, error))
+        !connection_value(connection, arena,
+                          arena_printf(arena, newer_timelines_sql, version->wal_directory, may_lack,
+                                       version->wal_directory, may_lack),
+                          1, parameters, &query->newer_timelines, &found, error))
         return false;
     if (!found)
         query->newer_timelines = NULL;
@@ -216,7 +223,7 @@ static const SourceOperations server_operations = {
     .digest_blocks = server_digest_blocks,
 };
 
-static const char *const functions[] = {
+const char *const source_server_functions[SOURCE_FUNCTION_COUNT] = {
     "pg_catalog.pg_ls_dir(text, boolean, boolean)",
     "pg_catalog.pg_stat_file(text, boolean)",
     "pg_catalog.pg_read_binary_file(text)",
@@ -237,9 +244,9 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                            "SELECT pg_catalog.quote_ident(pg_catalog.current_database())",
                            &database, error))
         goto done;
-    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+    for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
     {
-        const char *const parameters[] = {functions[i]};
+        const char *const parameters[] = {source_server_functions[i]};
         char *granted;
         bool found;
 
@@ -248,7 +255,8 @@ static bool check_grants(Connection *connection, Arena *arena, Error *error)
                               parameters, &granted, &found, error))
             goto done;
         if (!found || granted[0] != 't')
-            buffer_printf(&grants, "\n    GRANT EXECUTE ON FUNCTION %s TO %s;", functions[i], role);
+            buffer_printf(&grants, "\n    GRANT EXECUTE ON FUNCTION %s TO %s;",
+                          source_server_functions[i], role);
     }
     if (grants.size == 0)
         success = true;
@@ -284,21 +292,14 @@ static bool check_superuser(Connection *connection, Arena *arena, const Version 
 }
 
 /* What the source must allow, be and have set. */
-static bool check_server(Connection *connection, Arena *arena, Error *error)
+static bool check_server(Connection *connection, Arena *arena, const Version **known, Error *error)
 {
-    const int number = connection_server_version(connection);
-    const Version *version = server_version(connection);
+    const Version *version;
     char *full_page_writes;
 
-    if (version == NULL)
-    {
-        error_set(error, ERROR_FAILED, /* contract */
-                  "clusters are not compatible with this version of pg_rewind");
-        error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
-                     number % 10000);
-        return error_hint(error, "Check --source-server, or use a pg_rewind that knows this "
-                                 "version.");
-    }
+    if (!server_version_known(connection, &version, error))
+        return false;
+    *known = version;
     if (!(version->grantable_file_functions ? check_grants(connection, arena, error)
                                             : check_superuser(connection, arena, version, error)))
         return false;
@@ -382,7 +383,7 @@ static bool open_once(ServerSource *self, double seconds, Arena *arena, bool *an
         log_progress_message("connected to server"); /* contract */
     success = (self->description != NULL || describe_connection(self, error)) &&
               connection_begin(first->connection, first->instance, error) &&
-              check_server(first->connection, arena, error) &&
+              check_server(first->connection, arena, &self->version, error) &&
               server_identify(first->connection, &self->identity, error);
     if (success)
     {

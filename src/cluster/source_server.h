@@ -46,6 +46,7 @@ typedef struct ServerSource
     char *conninfo;
     char *description, *host, *address, *port;
     int retry_timeout_seconds;
+    const Version *version; /* once it was connected to */
     bool md5_supported;
     ServerIdentity identity;
     bool streams;          /* a standby that has asked its primary for WAL */
@@ -69,6 +70,29 @@ typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
  * names: the long ones would hide the reason. False.
  */
 bool error_reword(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
+
+/* The server's row, or NULL. */
+const Version *server_version(const Connection *connection);
+
+/* The same; NULL is an error, in the contract's words. */
+MUST_CHECK bool server_version_known(const Connection *connection, const Version **version,
+                                     Error *error);
+
+/* What connection_begin_with is to get for a server of that version. */
+#define CONNECTION_SETTINGS_SIZE 256
+void server_begin_settings(const Version *version, char settings[CONNECTION_SETTINGS_SIZE]);
+
+/*
+ * Files that are not there: functions on files give NULL with one more argument, which is what the
+ * first two functions give for SQL. Where they do not know it, the statement fails. Was that why
+ * the last one failed? Then the transaction goes on. False with *lacked: the connection was lost
+ * now; false without: it failed for another reason, which the error still says.
+ */
+const char *server_may_lack(const ServerSql *names);
+const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
+MUST_CHECK bool server_lacked_file(Connection *connection, bool *lacked, Error *error);
 
 /* One text value that is never NULL. */
 MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
@@ -102,10 +126,6 @@ MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, 
 MUST_CHECK Connection *server_connect(const ServerSource *self, double seconds,
                                       ConnectionRefusal *refusal, Error *error);
 
-/* The server's row, or NULL. */
-const Version *server_version(const Connection *connection);
-#define SERVER_VERSION_MAJOR(number) ((number) / 10000)
-
 /* What a source is known by, as this connection shows it. */
 MUST_CHECK bool server_identify(Connection *connection, ServerIdentity *identity, Error *error);
 
@@ -125,7 +145,8 @@ int server_longer_pause(int milliseconds);
 /* ---- source_server_list.c and source_server_fetch.c ---- */
 
 /* SourceOperations' list. */
-bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error);
+bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error);
 
 /* SourceOperations' fetch and digest. */
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,

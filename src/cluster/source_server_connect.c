@@ -15,18 +15,27 @@
 #define RECONNECT_SECONDS 30
 #define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
-/* One line: recovery or not, the directory's witnesses, flush position. */
+/* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
+ * nothing, and the function of the position. */
 static const char identity_sql[] =
     "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
-    "    (pg_catalog.pg_stat_file('PG_VERSION', true)).change)::pg_catalog.text, '-') || '/' ||\n"
+    "    (pg_catalog.pg_stat_file('PG_VERSION'%s)).change)::pg_catalog.text, '-') || '/' ||\n"
     "  coalesce(pg_catalog.date_part('epoch',\n"
-    "    (pg_catalog.pg_stat_file('base/1/PG_VERSION', true)).change)::pg_catalog.text, '-') ||\n"
+    "    (pg_catalog.pg_stat_file('base/1/PG_VERSION'%s)).change)::pg_catalog.text, '-') ||\n"
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
-    "    ELSE pg_catalog.pg_current_wal_flush_lsn()::pg_catalog.text END";
+    "    ELSE pg_catalog.%s()::pg_catalog.text END";
+
+static const char *identity_query(Arena *arena, const ServerSql *names)
+{
+    const char *may_lack = server_may_lack(names);
+
+    return arena_printf(arena, identity_sql, may_lack, may_lack, names->written_position);
+}
 
 bool server_identify(Connection *connection, ServerIdentity *identity, Error *error)
 {
+    const Version *version;
     Control *control = memory_allocate(sizeof(*control));
     Arena *arena = arena_create();
     char recovery[8];
@@ -34,8 +43,9 @@ bool server_identify(Connection *connection, ServerIdentity *identity, Error *er
     char *text;
     bool success = false;
 
-    if (server_read_control_once(connection, control, error) &&
-        server_query_text(connection, arena, identity_sql, &text, error))
+    if (server_version_known(connection, &version, error) &&
+        server_read_control_once(connection, control, error) &&
+        server_query_text(connection, arena, identity_query(arena, &version->sql), &text, error))
     {
         if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) == 2)
         {
@@ -212,18 +222,13 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
-const Version *server_version(const Connection *connection)
-{
-    return version_of_server_number(connection_server_version(connection));
-}
-
 Connection *server_connect(const ServerSource *self, double seconds, ConnectionRefusal *refusal,
                            Error *error)
 {
     Connection *connection =
         connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
     const Version *version;
-    char settings[128];
+    char settings[CONNECTION_SETTINGS_SIZE];
 
     if (connection == NULL)
         return NULL;
@@ -231,10 +236,7 @@ Connection *server_connect(const ServerSource *self, double seconds, ConnectionR
     version = server_version(connection);
     if (version != NULL)
     {
-        /* To compile a query takes longer than a listing. */
-        snprintf(settings, sizeof(settings), "%s%s",
-                 version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
-                 version->has_jit ? "SET LOCAL jit = off; " : "");
+        server_begin_settings(version, settings);
         connection_begin_with(connection, settings);
     }
     return connection;

@@ -15,7 +15,7 @@
 #define QUERY_PIECES_MAX 500
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
 #define QUERIES_UNDER_WAY_MAX 4
-#define BLOCKS_SQL_SIZE 1024
+#define SQL_SIZE 1024
 
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
@@ -26,9 +26,11 @@ typedef struct Fetch
     size_t asked;                       /* all before were asked for on this connection */
     size_t ends[QUERIES_UNDER_WAY_MAX]; /* of the queries under way, oldest first */
     int under_way;
+    size_t query_pieces_max;
     uint64_t query_bytes_max;
-    bool digest;         /* MD5 instead of the bytes */
-    uint32_t block_size; /* MD5 of each block of that size; 0: of the whole */
+    bool fails_where_gone; /* a query fails as a whole where a file is not there */
+    bool digest;           /* MD5 instead of the bytes */
+    uint32_t block_size;   /* MD5 of each block of that size; 0: of the whole */
     const char *sql;
     FetchDelivery deliver;
     void *context;
@@ -124,18 +126,21 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                           error);
 }
 
-/* unnest with several arrays cannot be qualified with a schema: hence one for each. */
+/*
+ * The requests as rows: arrays of one length, side by side. (ROWS FROM came with 9.4, and unnest
+ * with several arrays cannot be qualified with a schema.) In each query "%s" is server_may_lack.
+ */
 #define REQUEST_ROWS                                                                               \
-    "FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.text[]), "                                   \
-    "pg_catalog.unnest($2::pg_catalog.int8[]), pg_catalog.unnest($3::pg_catalog.int4[])) "         \
-    "AS x(path, begin, len)"
+    "FROM (SELECT pg_catalog.unnest($1::pg_catalog.text[]) AS path, "                              \
+    "pg_catalog.unnest($2::pg_catalog.int8[]) AS begin, "                                          \
+    "pg_catalog.unnest($3::pg_catalog.int4[]) AS len) AS x"
 
 static const char fetch_sql[] =
-    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) " REQUEST_ROWS;
+    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) " REQUEST_ROWS;
 
 static const char digest_sql[] =
     "SELECT path, begin, "
-    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len, true)) " REQUEST_ROWS;
+    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len%s)) " REQUEST_ROWS;
 
 /*
  * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
@@ -146,22 +151,18 @@ static const char blocks_sql[] =
     "SELECT path, begin, (SELECT "
     "pg_catalog.decode(pg_catalog.string_agg(pg_catalog.md5(pg_catalog.substr(piece, i, %u)), ''), "
     "'hex') FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i) "
-    "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len, true) AS piece "
-    "%s OFFSET 0) AS pieces";
+    "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
+    "piece " REQUEST_ROWS " OFFSET 0) AS pieces";
 
-/* Send one query: the next requests, as many as may be. The three parameters are arrays of the same
- * length. */
-static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
+/* The next requests, as many as one query may have. */
+static void ask_next(Fetch *fetch, Buffer arrays[3])
 {
     const size_t begin = fetch->asked;
-    Buffer arrays[3] = {{0}};
-    const char *parameters[3];
     uint64_t bytes = 0;
-    bool success;
 
     for (int i = 0; i < 3; i++)
         array_begin(&arrays[i]);
-    while (fetch->asked < fetch->count && fetch->asked - begin < QUERY_PIECES_MAX &&
+    while (fetch->asked < fetch->count && fetch->asked - begin < fetch->query_pieces_max &&
            bytes < fetch->query_bytes_max)
     {
         const FetchRequest *request = &fetch->requests[fetch->asked++];
@@ -172,23 +173,32 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
         bytes += request->size;
     }
     for (int i = 0; i < 3; i++)
-    {
         array_end(&arrays[i]);
-        parameters[i] = buffer_string(&arrays[i]);
-    }
     fetch->ends[fetch->under_way++] = fetch->asked;
     log_debug("getting %zu file chunks", fetch->asked - begin); /* contract */
-    success = connection_pipeline_send(connection, fetch->sql, 3, parameters, error);
+}
+
+/* Send one query. The three parameters are arrays of the same length. */
+static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
+{
+    Buffer arrays[3] = {{0}};
+    const char *parameters[3];
+    bool success;
+
+    ask_next(fetch, arrays);
+    for (int i = 0; i < 3; i++)
+        parameters[i] = buffer_string(&arrays[i]);
+    success = fetch->fails_where_gone
+                  ? connection_rows(connection, fetch->sql, 3, parameters, true, 3, fetch_row,
+                                    fetch, error)
+                  : connection_pipeline_send(connection, fetch->sql, 3, parameters, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
     return success;
 }
 
-/* Take the answer of the oldest query under way. */
-static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
+static bool end_fetch_query(Fetch *fetch, Error *error)
 {
-    if (!connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error))
-        return false;
     if (fetch->next != fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
                          "unexpected number of data chunks received");
@@ -197,13 +207,56 @@ static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *er
     return true;
 }
 
+/* Take the answer of the oldest query under way. */
+static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
+{
+    return connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error) &&
+           end_fetch_query(fetch, error);
+}
+
+/*
+ * One query, of a server that fails for a file that is gone. The rows before it have come; then
+ * what comes next is asked for alone, and if that fails it is the one that is gone.
+ */
+static bool fetch_with_failures(Connection *connection, Fetch *fetch, Error *error)
+{
+    const size_t index = fetch->next;
+    bool lacked;
+
+    fetch->asked = fetch->next;
+    fetch->under_way = 0;
+    if (send_fetch_query(connection, fetch, error))
+    {
+        fetch->query_pieces_max = QUERY_PIECES_MAX;
+        return end_fetch_query(fetch, error);
+    }
+    if (!server_lacked_file(connection, &lacked, error))
+        return false;
+    if (fetch->query_pieces_max > 1)
+    {
+        fetch->query_pieces_max = 1;
+        return true;
+    }
+    fetch->query_pieces_max = QUERY_PIECES_MAX;
+    fetch->next++;
+    log_debug("received null value for chunk for file \"%s\", file has been deleted",
+              fetch->requests[index].path); /* contract */
+    return fetch->deliver(fetch->context, index, NULL, 0, error);
+}
+
 /* Ask ahead, and take the answers in their order. On a new connection all is asked for again that
  * was not delivered. */
 static bool fetch_once(Connection *connection, void *context, Error *error)
 {
     Fetch *fetch = context;
-    bool success = connection_pipeline_begin(connection, error);
+    bool success = true;
 
+    fetch->query_pieces_max = QUERY_PIECES_MAX;
+    while (success && fetch->fails_where_gone && fetch->next < fetch->count)
+        success = fetch_with_failures(connection, fetch, error);
+    if (fetch->fails_where_gone)
+        return success || error_reword(error, "could not fetch remote files from source server");
+    success = connection_pipeline_begin(connection, error);
     fetch->asked = fetch->next;
     fetch->under_way = 0;
     while (success && fetch->next < fetch->count)
@@ -226,37 +279,44 @@ static uint64_t query_bytes_max(const Source *source)
     return share > 0 && share < QUERY_BYTES_MAX ? share : QUERY_BYTES_MAX;
 }
 
+/* By a query that has been made for the server's version. */
+static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error)
+{
+    assert(fetch->count <= FETCH_COUNT_MAX);
+    fetch->query_bytes_max = query_bytes_max(&self->source);
+    fetch->fails_where_gone = !self->version->sql.missing_ok;
+    return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);
+}
+
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error)
 {
-    Fetch fetch = {.requests = requests,
-                   .count = count,
-                   .query_bytes_max = query_bytes_max(source),
-                   .sql = fetch_sql,
-                   .deliver = deliver,
-                   .context = context};
+    ServerSource *self = (ServerSource *) source;
+    char sql[SQL_SIZE];
+    Fetch fetch = {
+        .requests = requests, .count = count, .sql = sql, .deliver = deliver, .context = context};
 
-    assert(count <= FETCH_COUNT_MAX);
-    return server_attempt((ServerSource *) source, worker, fetch_once, &fetch, &fetch.next, error);
+    snprintf(sql, sizeof(sql), fetch_sql, server_may_lack(&self->version->sql));
+    return fetch_all(self, worker, &fetch, error);
 }
 
 bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
+    char sql[SQL_SIZE];
     Fetch fetch = {.requests = requests,
                    .count = count,
-                   .query_bytes_max = query_bytes_max(source),
                    .digest = true,
-                   .sql = digest_sql,
+                   .sql = sql,
                    .deliver = deliver,
                    .context = context};
 
-    assert(count <= FETCH_COUNT_MAX);
     *supported = self->md5_supported;
     if (!self->md5_supported)
         return true;
-    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
+    snprintf(sql, sizeof(sql), digest_sql, server_may_lack(&self->version->sql));
+    return fetch_all(self, worker, &fetch, error);
 }
 
 bool server_digest_blocks(Source *source, int worker, const FetchRequest *requests, size_t count,
@@ -264,19 +324,19 @@ bool server_digest_blocks(Source *source, int worker, const FetchRequest *reques
                           bool *supported, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    char sql[BLOCKS_SQL_SIZE];
+    char sql[SQL_SIZE];
     Fetch fetch = {.requests = requests,
                    .count = count,
-                   .query_bytes_max = query_bytes_max(source),
                    .block_size = block_size,
                    .sql = sql,
                    .deliver = deliver,
                    .context = context};
 
-    assert(count <= FETCH_COUNT_MAX && block_size > 0);
+    assert(block_size > 0);
     *supported = self->md5_supported;
     if (!self->md5_supported)
         return true;
-    snprintf(sql, sizeof(sql), blocks_sql, block_size, block_size, REQUEST_ROWS);
-    return server_attempt(self, worker, fetch_once, &fetch, &fetch.next, error);
+    snprintf(sql, sizeof(sql), blocks_sql, block_size, block_size,
+             server_may_lack(&self->version->sql));
+    return fetch_all(self, worker, &fetch, error);
 }

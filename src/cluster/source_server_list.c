@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
-#define DIRECTORIES_PER_QUERY 1000
+#define NAMES_PER_QUERY 1000
 
 /*
  * pg_stat_file follows links, so a linked directory is walked into; what dangles or has vanished
@@ -40,6 +40,20 @@ static const char list_sql[] =
     "  ) AS paths OFFSET 0\n"
     ") AS files";
 
+/* The same in two steps, for servers that fail for what has vanished: ask_for_each. */
+static const char names_sql[] = "SELECT directory || pg_catalog.pg_ls_dir('./' || directory)\n"
+                                "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory";
+
+static const char status_sql[] =
+    "SELECT path, (status).size, (status).isdir,\n"
+    "  CASE WHEN path ~ '^pg_tblspc/[0-9]+$' THEN\n"
+    "    (SELECT pg_catalog.pg_tablespace_location(space.oid) FROM pg_catalog.pg_tablespace\n"
+    "     AS space WHERE 'pg_tblspc/' || space.oid::pg_catalog.text = path) END\n"
+    "FROM (\n"
+    "  SELECT path, pg_catalog.pg_stat_file(path) AS status\n"
+    "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"
+    ") AS files";
+
 /*
  * The list is kept until it is complete, so that it can be begun again when the connection is lost.
  * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
@@ -47,8 +61,9 @@ static const char list_sql[] =
 typedef struct FileList
 {
     Buffer entries;
-    int depth;    /* of what is asked for now, 1 in the data directory itself */
-    bool is_utf8; /* a server with this encoding takes no path that is invalid in it */
+    bool in_steps; /* the server fails for what has vanished */
+    int depth;     /* of what is asked for now, 1 in the data directory itself */
+    bool is_utf8;  /* a server with this encoding takes no path that is invalid in it */
 } FileList;
 
 /* The entry at *position, which moves past it. Strings point into the list. */
@@ -130,35 +145,129 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
 
 /* ---- What it is asked ---- */
 
-/* Append the next directories between *position and end, as a literal; *count: how many. */
-static void take_directories(const FileList *list, size_t *position, size_t end, Buffer *literal,
-                             size_t *count)
+/* Append the next directories between *position and end, each with a slash and a NUL. */
+static void take_directories(const FileList *list, size_t *position, size_t end, Buffer *names)
 {
-    Buffer directory = {0};
+    size_t count = 0;
 
-    *count = 0;
-    array_begin(literal);
-    while (*position < end && *count < DIRECTORIES_PER_QUERY)
+    while (*position < end && count < NAMES_PER_QUERY)
     {
         const SourceFile file = next_listed_file(list, position);
 
         if (file.type == FILE_REGULAR || file.unreadable)
             continue;
-        buffer_clear(&directory);
-        buffer_printf(&directory, "%s/", file.path);
-        array_append(literal, buffer_string(&directory));
-        (*count)++;
+        buffer_append_string(names, file.path);
+        buffer_append(names, "/", 2);
+        count++;
     }
-    array_end(literal);
-    buffer_free(&directory);
 }
 
-/* Ask for what is in the directories of a literal. */
-static bool list_content(Connection *connection, FileList *list, const char *literal, Error *error)
+/* Take at most `most` names from *position on, as an array literal. How many there were. */
+static size_t take_names(const Buffer *names, size_t *position, size_t most, Buffer *literal)
 {
-    if (!connection_rows(connection, list_sql, 1, &literal, false, 4, list_row, list, error))
-        return error_reword(error, "could not fetch file list"); /* contract */
+    size_t count = 0;
+
+    buffer_clear(literal);
+    array_begin(literal);
+    for (; count < most && *position < names->size; count++)
+    {
+        const char *name = (const char *) names->bytes + *position;
+
+        array_append(literal, name);
+        *position += strlen(name) + 1;
+    }
+    array_end(literal);
+    return count;
+}
+
+/* A ConnectionRow: one more name. */
+static bool name_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    if (columns[0].bytes == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
+    buffer_append(context, columns[0].bytes, strlen(columns[0].bytes) + 1);
     return true;
+}
+
+/* A query that takes an array of names. */
+typedef struct NamesQuery
+{
+    const char *sql;
+    int column_count;
+    ConnectionRow row;
+    void *context;
+    Buffer *rows; /* what the row functions append to */
+} NamesQuery;
+
+/*
+ * The query for all names, a few at once. Where it fails because one of them is not there, its rows
+ * are forgotten and it is made for half as many; what is not there by itself is passed over.
+ */
+static bool ask_for_each(Connection *connection, const NamesQuery *query, const Buffer *names,
+                         Error *error)
+{
+    size_t position = 0, most = NAMES_PER_QUERY;
+    Buffer literal = {0};
+    bool success = true;
+
+    while (success && position < names->size)
+    {
+        const size_t begin = position, rows = query->rows->size;
+        const size_t count = take_names(names, &position, most, &literal);
+        const char *parameter = buffer_string(&literal);
+        bool lacked = false;
+
+        success = connection_rows(connection, query->sql, 1, &parameter, false, query->column_count,
+                                  query->row, query->context, error);
+        if (success)
+            most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
+        else if (server_lacked_file(connection, &lacked, error))
+        {
+            success = true;
+            query->rows->size = rows;
+            most = count > 1 ? count / 2 : 1;
+            if (count > 1)
+                position = begin;
+        }
+    }
+    buffer_free(&literal);
+    return success;
+}
+
+/* What is in these directories, by servers that fail for what has vanished. */
+static bool list_in_steps(Connection *connection, FileList *list, const Buffer *directories,
+                          Error *error)
+{
+    Buffer paths = {0};
+    const NamesQuery names = {names_sql, 1, name_row, &paths, &paths};
+    const NamesQuery status = {status_sql, 4, list_row, list, &list->entries};
+    const bool success = ask_for_each(connection, &names, directories, error) &&
+                         ask_for_each(connection, &status, &paths, error);
+
+    buffer_free(&paths);
+    return success;
+}
+
+/* Ask for what is in these directories. */
+static bool list_content(Connection *connection, FileList *list, const Buffer *directories,
+                         Error *error)
+{
+    Buffer literal = {0};
+    const char *parameter;
+    size_t position = 0;
+    bool success;
+
+    if (list->in_steps)
+        success = list_in_steps(connection, list, directories, error);
+    else
+    {
+        (void) take_names(directories, &position, NAMES_PER_QUERY, &literal);
+        parameter = buffer_string(&literal);
+        success =
+            connection_rows(connection, list_sql, 1, &parameter, false, 4, list_row, list, error);
+        buffer_free(&literal);
+    }
+    return success || error_reword(error, "could not fetch file list"); /* contract */
 }
 
 /* Ask for what is in the directories between position and end, in several queries where they are
@@ -166,18 +275,16 @@ static bool list_content(Connection *connection, FileList *list, const char *lit
 static bool list_level(Connection *connection, FileList *list, size_t position, size_t end,
                        Error *error)
 {
-    Buffer literal = {0};
+    Buffer names = {0};
     bool success = true;
 
     while (success && position < end)
     {
-        size_t count;
-
-        buffer_clear(&literal);
-        take_directories(list, &position, end, &literal, &count);
-        success = count == 0 || list_content(connection, list, buffer_string(&literal), error);
+        buffer_clear(&names);
+        take_directories(list, &position, end, &names);
+        success = names.size == 0 || list_content(connection, list, &names, error);
     }
-    buffer_free(&literal);
+    buffer_free(&names);
     return success;
 }
 
@@ -196,13 +303,14 @@ static bool find_encoding(Connection *connection, bool *is_utf8, Error *error)
 
 static bool list_once(Connection *connection, void *context, Error *error)
 {
+    const Buffer root = {.bytes = (uint8_t[]){0}, .size = 1};
     FileList *list = context;
     size_t begin = 0;
 
     buffer_clear(&list->entries);
     list->depth = 1;
     if (!find_encoding(connection, &list->is_utf8, error) ||
-        !list_content(connection, list, "{\"\"}", error))
+        !list_content(connection, list, &root, error))
         return false;
     while (begin < list->entries.size)
     {
@@ -216,9 +324,10 @@ static bool list_once(Connection *connection, void *context, Error *error)
     return true;
 }
 
-bool server_list(Source *source, SourceFileVisitor visit, void *context, Error *error)
+bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error)
 {
-    FileList list = {0};
+    FileList list = {.in_steps = !version->sql.missing_ok};
     size_t position = 0;
     bool success = server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error);
 

@@ -3,6 +3,7 @@
  */
 #include "cluster/source_server.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_true(const ConnectionValue *value)
@@ -12,11 +13,14 @@ static bool is_true(const ConnectionValue *value)
 
 /* ---- the role ---- */
 
+/* With OUR_SSL, or NULL where there is no such view. */
+#define OUR_SSL                                                                                    \
+    "(SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid())"
 static const char role_sql[] =
     "SELECT r.rolreplication OR r.rolsuper, pg_catalog.quote_ident(r.rolname),\n"
     "  pg_catalog.host(pg_catalog.inet_client_addr()) || '/' ||\n"
     "    pg_catalog.masklen(pg_catalog.inet_client_addr())::pg_catalog.text,\n"
-    "  (SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid())\n"
+    "  %s\n"
     "FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user";
 
 typedef struct RoleQuery
@@ -42,9 +46,12 @@ static bool receive_role(void *context, const ConnectionValue *columns, Error *e
 static bool query_role_once(Connection *connection, void *context, Error *error)
 {
     const RoleQuery *query = context;
+    char sql[1024];
 
     *query->role = (SourceRole){0};
-    if (!connection_rows(connection, role_sql, 0, NULL, false, 4, receive_role, context, error))
+    snprintf(sql, sizeof(sql), role_sql,
+             server_version(connection)->sql.ssl_view ? OUR_SSL : "NULL::pg_catalog.bool");
+    if (!connection_rows(connection, sql, 0, NULL, false, 4, receive_role, context, error))
         return false;
     if (query->role->name == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
@@ -63,7 +70,7 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
 /* One row, also where there is no such slot. wal_status is there from version 13 on. */
 static const char slot_sql[] =
     "SELECT s.slot_type, s.active, s.restart_lsn,\n"
-    "  pg_catalog.to_jsonb(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
+    "  pg_catalog.to_json(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
     "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots) >=\n"
     "    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8\n"
     "FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_replication_slots AS s\n"

@@ -3,22 +3,25 @@
  */
 #include "cluster/source_server_standbys.h"
 
-#include "base/text_cursor.h"
-
 #include <stdio.h>
 #include <string.h>
 
 #define STANDBY_COLUMNS 7
 
-/* A role without pg_read_all_stats sees the names of its own connections, and not how they do. */
+/*
+ * A role without pg_read_all_stats, which came with 10, sees the names of its own connections, and
+ * not how they do; a superuser sees all. Four times what follows sent_ in the names of columns.
+ */
 static const char standby_sql[] =
-    "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'), application_name, state,\n"
-    "  sync_state, sent_lsn, flush_lsn, replay_lsn\n"
+    "SELECT pg_catalog.current_setting('is_superuser') = 'on' OR EXISTS (SELECT 1\n"
+    "    FROM pg_catalog.pg_roles WHERE rolname = 'pg_read_all_stats'\n"
+    "    AND pg_catalog.pg_has_role(oid, 'USAGE')), application_name, state,\n"
+    "  sync_state, sent_%s, flush_%s, replay_%s\n"
     "FROM (SELECT 1) AS one LEFT JOIN\n"
     "  (SELECT * FROM pg_catalog.pg_stat_replication\n"
     "   WHERE application_name = ANY ($1::pg_catalog.text[])\n"
     "     AND pg_catalog.date_part('epoch', backend_start) * 1000000 >= $2::pg_catalog.float8\n"
-    "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_lsn DESC NULLS LAST LIMIT 1) AS it\n"
+    "   ORDER BY state = 'streaming' DESC NULLS LAST, replay_%s DESC NULLS LAST LIMIT 1) AS it\n"
     "ON true";
 
 typedef struct StandbyQuery
@@ -30,14 +33,6 @@ typedef struct StandbyQuery
 static void take_text(const ConnectionValue *value, char *out, size_t size)
 {
     snprintf(out, size, "%s", value->bytes != NULL ? value->bytes : "");
-}
-
-static void take_lsn(const ConnectionValue *value, Lsn *lsn)
-{
-    TextCursor text = text_cursor(value->bytes != NULL ? value->bytes : "");
-
-    if (!lsn_take(&text, lsn))
-        *lsn = LSN_INVALID;
 }
 
 /* A ConnectionRow. */
@@ -52,9 +47,9 @@ static bool take_standby(void *context, const ConnectionValue *columns, Error *e
     take_text(&columns[1], standby->name, sizeof(standby->name));
     take_text(&columns[2], standby->state, sizeof(standby->state));
     take_text(&columns[3], standby->sync_state, sizeof(standby->sync_state));
-    take_lsn(&columns[4], &standby->sent);
-    take_lsn(&columns[5], &standby->flushed);
-    take_lsn(&columns[6], &standby->replayed);
+    standby->sent = lsn_of_text(columns[4].bytes);
+    standby->flushed = lsn_of_text(columns[5].bytes);
+    standby->replayed = lsn_of_text(columns[6].bytes);
     return true;
 }
 
@@ -63,8 +58,12 @@ static bool find_standby_once(Connection *connection, void *context, Error *erro
 {
     const StandbyQuery *query = context;
 
+    const char *column = server_version(connection)->sql.position_column;
+    char sql[1024];
+
     *query->standby = (SourceStandby){0};
-    return connection_rows(connection, standby_sql, 2, query->parameters, false, STANDBY_COLUMNS,
+    snprintf(sql, sizeof(sql), standby_sql, column, column, column, column);
+    return connection_rows(connection, sql, 2, query->parameters, false, STANDBY_COLUMNS,
                            take_standby, query->standby, error);
 }
 

@@ -150,6 +150,14 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
     return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
+bool target_crashed_as_primary(const Target *target)
+{
+    const ControlState state = target->control.state;
+
+    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
+           state != STATE_IN_ARCHIVE_RECOVERY;
+}
+
 /* Where the server programs may be: the path before and after the major number; after NULL: no
  * number. */
 typedef struct ProgramPlace
@@ -214,14 +222,6 @@ static bool find_program_in_path(Arena *arena, const char *name, const Version *
         position += *position == ':';
     }
     return false;
-}
-
-bool target_crashed_as_primary(const Target *target)
-{
-    const ControlState state = target->control.state;
-
-    return state != STATE_SHUTDOWNED && state != STATE_SHUTDOWNED_IN_RECOVERY &&
-           state != STATE_IN_ARCHIVE_RECOVERY;
 }
 
 bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
@@ -390,7 +390,8 @@ bool target_restore_command(Arena *arena, const Target *target, const char *bind
 
 bool target_list(const Target *target, SourceFileVisitor visit, void *context, Error *error)
 {
-    return data_directory_list(target->directory, true, visit, context, error);
+    return data_directory_list(target->directory, target->control.version, true, visit, context,
+                               error);
 }
 
 /* Times without a fraction were cut off when the directory was copied. */
@@ -447,7 +448,8 @@ static bool find_stop(const Target *target, const WalShape *shape, struct timesp
     *stop = (struct timespec){.tv_sec = control->checkpoint.time};
     wal_segment_name(shape, control->checkpoint.timeline,
                      wal_segment_of(shape, control->checkpoint_lsn), name);
-    if (!path_join(wal_directory, sizeof(wal_directory), target->directory, "pg_wal", error) ||
+    if (!path_join(wal_directory, sizeof(wal_directory), target->directory,
+                   control->version->wal_directory, error) ||
         !path_join(path, sizeof(path), wal_directory, name, error) ||
         !file_stat(path, &status, &found, error))
         return false;
@@ -548,6 +550,12 @@ static bool check_relation_written(void *context, const DirEntry *entry, bool *d
     return true;
 }
 
+static bool follows_tablespace(void *context, const char *path)
+{
+    (void) context;
+    return relpath_is_tablespace(path);
+}
+
 bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
                                Error *error)
 {
@@ -559,8 +567,7 @@ bool target_written_since_stop(const Target *target, const WalShape *shape, bool
         return false;
     if (untouched)
         return true;
-    if (!dir_walk(target->directory, check_relation_written, data_directory_follows, &search,
-                  error))
+    if (!dir_walk(target->directory, check_relation_written, follows_tablespace, &search, error))
         return false;
     *written = search.found;
     return true;

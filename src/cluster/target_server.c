@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text_cursor.h"
 #include "cluster/pid_file.h"
+#include "cluster/source_server.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
@@ -17,11 +18,14 @@
 #define STATE_COLUMNS 5
 #define WAYS_MAX 2
 
+/* With the functions of the two positions, and with RECEIVER or NO_RECEIVER. */
 static const char state_sql[] =
-    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_last_wal_receive_lsn(),\n"
-    "  pg_catalog.pg_last_wal_replay_lsn(),\n"
-    "  (SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"
-    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)";
+    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"
+    "  %s";
+#define RECEIVER                                                                                   \
+    "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
+    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
+#define NO_RECEIVER "NULL, NULL"
 
 struct TargetServer
 {
@@ -91,6 +95,24 @@ static bool append_address(const char *directory, Buffer *conninfo)
     return true;
 }
 
+/* NULL, and an error that lasts, for a server that is not of a known version. */
+static Connection *with_settings(Connection *connection, Error *error)
+{
+    char settings[CONNECTION_SETTINGS_SIZE];
+    const Version *version;
+
+    if (connection == NULL)
+        return NULL;
+    if (!server_version_known(connection, &version, error))
+    {
+        connection_close(connection);
+        return NULL;
+    }
+    server_begin_settings(version, settings);
+    connection_begin_with(connection, settings);
+    return connection;
+}
+
 /* Nothing that the environment says of the source's connection may keep us from this one. */
 static Connection *connect_one_way(const TargetServer *server, const Buffer *way,
                                    ConnectionRefusal *refusal, Error *error)
@@ -107,6 +129,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
         conninfo_append(&conninfo, "target_session_attrs", "any");
         conninfo_append(&conninfo, "channel_binding", "prefer");
         connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, refusal, error);
+        connection = with_settings(connection, error);
     }
     buffer_free(&conninfo);
     return connection;
@@ -141,14 +164,6 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
-static void take_position(const ConnectionValue *value, Lsn *lsn)
-{
-    TextCursor text = text_cursor(value->bytes != NULL ? value->bytes : "");
-
-    if (!lsn_take(&text, lsn))
-        *lsn = LSN_INVALID;
-}
-
 /* A ConnectionRow. */
 static bool take_state(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -157,8 +172,8 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
 
     (void) error;
     answer->in_recovery = columns[0].bytes != NULL && columns[0].bytes[0] == 't';
-    take_position(&columns[1], &answer->received);
-    take_position(&columns[2], &answer->replayed);
+    answer->received = lsn_of_text(columns[1].bytes);
+    answer->replayed = lsn_of_text(columns[2].bytes);
     answer->receives = columns[3].bytes != NULL && strcmp(columns[3].bytes, "streaming") == 0;
     if (!text_take_u32(&timeline, &answer->timeline))
         answer->timeline = 0;
@@ -168,14 +183,19 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
+    const Version *version;
+    char sql[512];
     bool success;
 
     *answer = (TargetAnswer){.state = connect_to_target(server)};
     if (answer->state != TARGET_ANSWERS)
         return;
+    version = server_version(server->connection);
+    snprintf(sql, sizeof(sql), state_sql, version->sql.received_position,
+             version->sql.replayed_position, version->sql.receiver_view ? RECEIVER : NO_RECEIVER);
     success = connection_begin(server->connection, instance, NULL) &&
-              connection_rows(server->connection, state_sql, 0, NULL, false, STATE_COLUMNS,
-                              take_state, answer, NULL);
+              connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
+                              answer, NULL);
     connection_end(server->connection);
     if (success)
         return;

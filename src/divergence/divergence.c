@@ -213,7 +213,7 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
     if (latest_divergence != LSN_INVALID && latest_divergence < begin)
         begin = latest_divergence;
     if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY &&
-        path_join(path, sizeof(path), target->directory, "pg_wal", NULL))
+        path_join(path, sizeof(path), target->directory, control->version->wal_directory, NULL))
         (void) !dir_names(path, find_last_segment, &last, NULL, NULL);
     return last.end > begin ? last.end - begin : 0;
 }

@@ -214,8 +214,8 @@ static bool save_named(void *context, const char *name, Error *error)
         (diverged_wal_is_known(saving->diverged) ||
          !wal_segment_name_parse(&saving->clusters->shape, name, &timeline, &number)))
         return true;
-    if (snprintf(path, sizeof(path), "%s/pg_wal/%s", saving->clusters->target.directory, name) >=
-        (int) sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%s/%s", saving->clusters->target.directory,
+                 saving->clusters->shape.version->wal_directory, name) >= (int) sizeof(path))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", name);
     if (!file_open_read(path, &fd, &found, error))
         return false;
@@ -256,8 +256,9 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
     wal_stream_segment_name(&saving->wal->stream, first_segment(saving), name);
     if (!wal_segment_name_parse(shape, name, &timeline, &number))
         return NULL;
-    return arena_printf(arena, "pg_waldump -p \"%s\" -t %u -s %s -e %s", saving->directory,
-                        timeline, lsn_text(shape->version, saving->diverged->lsn, from),
+    return arena_printf(arena, "%s -p \"%s\" -t %u -s %s -e %s", shape->version->wal_dump_program,
+                        saving->directory, timeline,
+                        lsn_text(shape->version, saving->diverged->lsn, from),
                         lsn_text(shape->version, find_end_of_timeline(saving, timeline), end));
 }
 
@@ -266,7 +267,8 @@ static bool save_wal(Saving *saving, Error *error)
 {
     char pg_wal[PATH_SIZE];
 
-    return path_join(pg_wal, sizeof(pg_wal), saving->clusters->target.directory, "pg_wal", error) &&
+    return path_join(pg_wal, sizeof(pg_wal), saving->clusters->target.directory,
+                     saving->clusters->shape.version->wal_directory, error) &&
            (!diverged_wal_is_known(saving->diverged) || save_segments(saving, error)) &&
            dir_names(pg_wal, save_named, saving, NULL, error);
 }
@@ -283,7 +285,7 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const Targ
     if (directory == NULL)
         return true;
     if (!find_existing_directory(directory, existing, &exists, error) ||
-        !path_join(pg_wal, sizeof(pg_wal), target, "pg_wal", error) ||
+        !path_join(pg_wal, sizeof(pg_wal), target, clusters->shape.version->wal_directory, error) ||
         !check_outside(existing, target, directory, error) ||
         !check_outside(existing, pg_wal, directory, error) ||
         (source != NULL && !check_outside(existing, source, directory, error)))

@@ -101,7 +101,7 @@ typedef struct Portion
     Ahead *ahead;
     FetchRequest requests[PORTION_PIECES];
     size_t pieces[PORTION_PIECES];
-    char paths[PORTION_PIECES][sizeof("pg_wal/") + WAL_NAME_SIZE];
+    char paths[PORTION_PIECES][sizeof("pg_xlog/") + WAL_NAME_SIZE];
     size_t count;
     uint8_t *local;
     int fd; /* of the target's segment at hand; -1: none */
@@ -195,7 +195,8 @@ static void add_to_portion(Portion *portion, size_t piece)
     if (begin >= end)
         return;
     source_segment(ahead->sides, segment, &timeline, name);
-    snprintf(portion->paths[portion->count], sizeof(portion->paths[0]), "pg_wal/%s", name);
+    snprintf(portion->paths[portion->count], sizeof(portion->paths[0]), "%s/%s",
+             ahead->sides->target->shape.version->wal_directory, name);
     portion->pieces[portion->count] = piece;
     portion->requests[portion->count] =
         (FetchRequest){.path = portion->paths[portion->count],
@@ -366,7 +367,8 @@ static bool compare_segment(Ahead *ahead, Lsn from, Lsn to, uint8_t *bytes,
         comparison->equal_from = comparison->own_from = to;
         return true;
     }
-    snprintf(segment.source_path, sizeof(segment.source_path), "pg_wal/%s", segment.name);
+    snprintf(segment.source_path, sizeof(segment.source_path), "%s/%s",
+             target->shape.version->wal_directory, segment.name);
     result = compare_pieces(ahead, &segment, from, to, bytes, comparison, error);
     file_close(segment.fd);
     file_close(segment.archive_fd);

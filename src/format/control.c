@@ -50,6 +50,20 @@ static bool check_sizes(const Control *control, const char *name, Error *error)
     return true;
 }
 
+/* configure --disable-integer-datetimes, before 10. */
+static bool check_times(const Control *control, const char *name, Error *error)
+{
+    const uint16_t integer_times = control->version->control.integer_times;
+
+    if (integer_times == OFFSET_NONE || control->bytes[integer_times] != 0)
+        return true;
+    error_set(error, ERROR_FAILED, "cluster with floating-point times is not supported");
+    return error_detail(error,
+                        "The file is \"%s\": its server was built with "
+                        "--disable-integer-datetimes.",
+                        name);
+}
+
 static bool check_positions(const Control *control, const char *name, Error *error)
 {
     const Lsn positions[] = {control->checkpoint_lsn, control->checkpoint.redo,
@@ -120,8 +134,8 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
         return error_detail(error, "The file is \"%s\".", name);
     }
-    return parse_fields(control, error) && check_sizes(control, name, error) &&
-           check_positions(control, name, error);
+    return parse_fields(control, error) && check_times(control, name, error) &&
+           check_sizes(control, name, error) && check_positions(control, name, error);
 }
 
 bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
@@ -155,6 +169,14 @@ Timeline control_timeline(const Control *control)
     if (control->min_recovery_timeline > control->checkpoint.timeline)
         return control->min_recovery_timeline;
     return control->checkpoint.timeline;
+}
+
+WalShape control_wal_shape(const Control *control)
+{
+    return (WalShape){.version = control->version,
+                      .system_identifier = control->system_identifier,
+                      .segment_size = control->wal_segment_size,
+                      .block_size = control->wal_block_size};
 }
 
 const char *control_state_name(ControlState state)

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "format/versions.h"
+#include "format/walpage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -83,6 +84,9 @@ MUST_CHECK bool checkpoint_parse(const Version *version, const void *bytes, size
  * since 9.3).
  */
 Timeline control_timeline(const Control *control);
+
+/* What the cluster's WAL has in common. */
+WalShape control_wal_shape(const Control *control);
 
 /* State as pg_controldata prints it. */
 const char *control_state_name(ControlState state);

@@ -130,3 +130,10 @@ void relpath_database_make(const Version *version, Oid tablespace, Oid database,
         snprintf(path, RELPATH_SIZE, "pg_tblspc/%u/%s/%u", tablespace, version_directory, database);
     }
 }
+
+const char *relpath_below(const char *path, const char *directory)
+{
+    const size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
+}

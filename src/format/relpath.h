@@ -39,6 +39,9 @@ void relpath_database_make(const Version *version, Oid tablespace, Oid database,
 /* Is it the link of a tablespace, "pg_tblspc/16400"? */
 bool relpath_is_tablespace(const char *path);
 
+/* What follows "DIRECTORY/" in the path; NULL: it is not below it. */
+const char *relpath_below(const char *path, const char *directory);
+
 /* PG_15_202209061 */
 #define TABLESPACE_VERSION_SIZE 40
 void tablespace_version_directory(const Version *version, char name[TABLESPACE_VERSION_SIZE]);

@@ -129,6 +129,73 @@
         .data_checksum_version = 268, .crc = 308, .size = 312                                      \
     }
 
+/* PQconninfoOptions, interfaces/libpq/fe-connect.c of 9.3 to 9.6 */
+static const char *const conninfo_options_since_93[] = {"service",
+                                                        "user",
+                                                        "password",
+                                                        "connect_timeout",
+                                                        "dbname",
+                                                        "host",
+                                                        "hostaddr",
+                                                        "port",
+                                                        "client_encoding",
+                                                        "options",
+                                                        "application_name",
+                                                        "keepalives",
+                                                        "keepalives_idle",
+                                                        "keepalives_interval",
+                                                        "keepalives_count",
+                                                        "sslmode",
+                                                        "sslcompression",
+                                                        "sslcert",
+                                                        "sslkey",
+                                                        "sslrootcert",
+                                                        "sslcrl",
+                                                        "requirepeer",
+                                                        "krbsrvname",
+                                                        "gsslib",
+                                                        "replication",
+                                                        "fallback_application_name",
+                                                        NULL};
+
+/* catalog/pg_proc.h, catalog/system_views.sql, utils/misc/guc.c */
+#define XLOG_FUNCTIONS                                                                             \
+    .received_position = "pg_last_xlog_receive_location",                                          \
+    .replayed_position = "pg_last_xlog_replay_location", .segment_name = "pg_xlogfile_name",       \
+    .position_column = "location"
+
+#define SQL_SINCE_93                                                                               \
+    {                                                                                              \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location"                             \
+    }
+
+#define SQL_SINCE_94                                                                               \
+    {                                                                                              \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true  \
+    }
+
+#define SQL_SINCE_95                                                                               \
+    {                                                                                              \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .missing_ok = true,        \
+                        .replication_slots = true, .ssl_view = true                                \
+    }
+
+#define SQL_SINCE_96                                                                               \
+    {                                                                                              \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_flush_location", .missing_ok = true,  \
+                        .replication_slots = true, .slot_reserves = true, .ssl_view = true,        \
+                        .receiver_view = true, .idle_timeout = true                                \
+    }
+
+#define SQL_SINCE_10                                                                               \
+    {                                                                                              \
+        .written_position = "pg_current_wal_flush_lsn",                                            \
+        .received_position = "pg_last_wal_receive_lsn",                                            \
+        .replayed_position = "pg_last_wal_replay_lsn", .segment_name = "pg_walfile_name",          \
+        .position_column = "lsn", .missing_ok = true, .replication_slots = true,                   \
+        .slot_reserves = true, .ssl_view = true, .receiver_view = true, .idle_timeout = true       \
+    }
+
 /*
  * Each number stands with the header or source file of that version it comes from. A row is whole
  * by itself, so that it can be checked from top to bottom; tests/unit/format/test_versions.c proves
@@ -165,8 +232,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = OFFSET_NONE,
         .wal_directory = "pg_xlog",
         .xact_directory = "pg_clog",
+        .wal_dump_program = "pg_xlogdump",
+        .wal_level_archive = true,
+        .sql = SQL_SINCE_93,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = conninfo_options_since_93,
+        .password_method = "md5",
         .conninfo_dbname = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
@@ -209,8 +281,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = OFFSET_NONE,
         .wal_directory = "pg_xlog",
         .xact_directory = "pg_clog",
+        .wal_dump_program = "pg_xlogdump",
+        .wal_level_archive = true,
+        .sql = SQL_SINCE_94,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = conninfo_options_since_93,
+        .password_method = "md5",
         .conninfo_dbname = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
@@ -252,8 +329,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = OFFSET_NONE,
         .wal_directory = "pg_xlog",
         .xact_directory = "pg_clog",
+        .wal_dump_program = "pg_xlogdump",
+        .wal_level_archive = true,
+        .sql = SQL_SINCE_95,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = conninfo_options_since_93,
+        .password_method = "md5",
         .conninfo_dbname = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
@@ -295,8 +377,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_xlog",
         .xact_directory = "pg_clog",
+        .wal_dump_program = "pg_xlogdump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_96,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = conninfo_options_since_93,
+        .password_method = "md5",
         .conninfo_dbname = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
@@ -338,8 +425,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = false,
         .excludes_backup_manifest = false,
@@ -381,8 +473,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = false,
@@ -424,8 +521,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = false,
@@ -467,8 +569,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -510,8 +617,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 46,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -553,8 +665,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 54,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -596,8 +713,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 54,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -639,8 +761,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 54,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = false,
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -682,8 +809,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 54,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -726,8 +858,13 @@ static const Version rows[] = {
         .twophase_gid_size_offset = 54,          /* the same */
         .wal_directory = "pg_wal",
         .xact_directory = "pg_xact",
+        .wal_dump_program = "pg_waldump",
+        .wal_level_archive = false,
+        .sql = SQL_SINCE_10,
         .lsn_padded = true,                      /* access/xlogdefs.h */
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
+        .conninfo_options = NULL,
+        .password_method = "scram-sha-256",
         .conninfo_dbname = true,                 /* fe_utils/recovery_gen.c */
         .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
         .excludes_backup_manifest = true,        /* excludeFiles, the same */
@@ -822,4 +959,13 @@ bool lsn_take(TextCursor *text, Lsn *lsn)
     *text = after;
     *lsn = (Lsn) high << 32 | low;
     return true;
+}
+
+Lsn lsn_of_text(const char *text)
+{
+    TextCursor cursor = text_cursor(text != NULL ? text : "");
+    Lsn lsn = LSN_INVALID;
+
+    (void) lsn_take(&cursor, &lsn);
+    return lsn;
 }

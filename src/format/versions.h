@@ -33,6 +33,9 @@ const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 /* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 
+/* The one with which the text begins; LSN_INVALID: there is none, or no text (NULL). */
+Lsn lsn_of_text(const char *text);
+
 typedef enum RecoverySettings
 {
     RECOVERY_CONF,        /* recovery.conf with standby_mode */
@@ -57,6 +60,23 @@ typedef struct ControlOffsets
         relation_segment_blocks, wal_block_size, wal_segment_size, integer_times,
         data_checksum_version, crc, size;
 } ControlOffsets;
+
+/* What a server is asked for by SQL: names of functions in pg_catalog, and what there is. */
+typedef struct ServerSql
+{
+    const char *written_position; /* WAL is flushed up to here; 9.3 to 9.5 tell only how far it
+                                     was handed to the kernel */
+    const char *received_position, *replayed_position; /* of a standby */
+    const char *segment_name;                          /* of the segment that a position lies in */
+    const char *position_column; /* pg_stat_replication's sent_lsn, ...: what follows sent_ */
+    bool missing_ok;             /* functions on files give NULL for what is not there (9.5+), on
+                                    demand; else an error */
+    bool replication_slots;      /* 9.4+ */
+    bool slot_reserves;          /* a slot can keep WAL before it is first used (9.6+) */
+    bool ssl_view;               /* pg_stat_ssl (9.5+) */
+    bool receiver_view;          /* pg_stat_wal_receiver (9.6+) */
+    bool idle_timeout;           /* idle_in_transaction_session_timeout (9.6+) */
+} ServerSql;
 
 typedef struct Version
 {
@@ -91,9 +111,16 @@ typedef struct Version
                                           OFFSET_NONE: up to its NUL (9.3 to 9.5) */
     const char *wal_directory;         /* pg_wal, or pg_xlog (9.3 to 9.6) */
     const char *xact_directory;        /* pg_xact, or pg_clog */
-    bool lsn_padded;                   /* LSNs are printed %X/%08X (19) */
+    const char *wal_dump_program;      /* pg_waldump, or pg_xlogdump */
+    bool wal_level_archive;            /* 1 is archive, 2 hot_standby, 3 logical (9.3 to 9.5), else
+                                          1 replica, 2 logical */
+    ServerSql sql;
+    bool lsn_padded; /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
-    bool conninfo_dbname; /* -R writes dbname (18+) */
+    const char *const *conninfo_options; /* all that its libpq knows for primary_conninfo, up to a
+                                            NULL; NULL: any (10+) */
+    const char *password_method;         /* of pg_hba.conf: md5, or scram-sha-256 (10+) */
+    bool conninfo_dbname;                /* -R writes dbname (18+) */
     bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */

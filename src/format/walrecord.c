@@ -314,7 +314,6 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define TWOPHASE_GID_SIZE 200 /* GIDSIZE, access/transam/twophase.c of 9.3 to 9.5 */
 #define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
 #define ORIGIN_SIZE 16        /* xl_xact_origin */
 
@@ -460,39 +459,48 @@ static void read_xact_end(const Version *version, const WalRecord *record, bool 
         cursor_skip(cursor, ORIGIN_SIZE);
 }
 
-/* A gid within `size` bytes, with its NUL: it fills them, or ends before. */
-static void read_gid(const Version *version, uint16_t size, bool fills, Cursor *cursor,
-                     WalEvent *event)
+/* GIDSIZE, access/transam/twophase.c: what the gid's field holds where none says how long it is. */
+#define GID_FIELD_SIZE 200
+
+/* The gid of a prepared transaction; NULL: it does not end where it has to. */
+static const char *take_gid(const Version *version, Cursor *cursor, size_t *size)
 {
-    cursor_seek(cursor, version->twophase_gid_offset);
-    const uint8_t *gid = cursor_bytes(cursor, size);
-    const uint8_t *nul = gid == NULL || size == 0 ? NULL
-                         : fills                  ? gid + size - 1
-                                                  : memchr(gid, 0, size);
-    if (nul == NULL || *nul != '\0')
+    const bool counted = version->twophase_gid_size_offset != OFFSET_NONE;
+    size_t room = GID_FIELD_SIZE;
+
+    if (counted)
     {
-        cursor->failed = true;
-        return;
+        cursor_seek(cursor, version->twophase_gid_size_offset);
+        room = cursor_u16(cursor);
     }
-    event->gid = (const char *) gid;
-    event->gid_size = (size_t) (nul - gid);
+    cursor_seek(cursor, version->twophase_gid_offset);
+    const uint8_t *gid = cursor_bytes(cursor, room);
+    const uint8_t *end = gid == NULL || room == 0 ? NULL
+                         : counted                ? gid + room - 1
+                                                  : memchr(gid, '\0', room);
+    if (end == NULL || *end != '\0')
+        return NULL;
+    *size = (size_t) (end - gid);
+    return (const char *) gid;
 }
 
 /* The state file of pg_twophase without its CRC. */
 static void read_prepare(const Version *version, Cursor *cursor, WalEvent *event)
 {
+    size_t size = 0;
+
     event->kind = WAL_EVENT_PREPARE;
     cursor_seek(cursor, 8); /* after magic and length */
     event->xid = cursor_u32(cursor);
     event->database = cursor_u32(cursor);
     event->time = (int64_t) cursor_u64(cursor);
-    if (version->twophase_gid_size_offset == OFFSET_NONE)
-        read_gid(version, TWOPHASE_GID_SIZE, false, cursor, event);
-    else
+    event->gid = take_gid(version, cursor, &size);
+    if (event->gid == NULL)
     {
-        cursor_seek(cursor, version->twophase_gid_size_offset);
-        read_gid(version, cursor_u16(cursor), true, cursor, event);
+        cursor->failed = true;
+        return;
     }
+    event->gid_size = size;
     cursor_skip(cursor, cursor_left(cursor));
 }
 

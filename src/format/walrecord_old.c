@@ -279,6 +279,7 @@ static bool has_backup(const Names *names, int index)
 #define BTREE_INSERT_SIZE 18
 #define BTREE_SPLIT_SIZE 30
 #define BTREE_SPLIT_AT_LEVEL 24
+#define BTREE_NEWROOT_AT_LEVEL 16
 #define BTREE_NEWROOT_SIZE 20
 #define BTREE_SPLIT_L 0x30
 #define BTREE_SPLIT_L_ROOT 0x50
@@ -333,22 +334,17 @@ static void more_of_btree_split(Names *names)
     add_child(names, u32_of(names, offset));
 }
 
-/* The tuples of the new root are there with the last one first: the last leads to the left child.
- */
+/* An empty root is a leaf. Another one has two tuples, the page's second first: the other leads to
+ * the left child. */
 static void more_of_btree_newroot(Names *names)
 {
-    uint32_t offset = BTREE_NEWROOT_SIZE;
-    uint32_t last = 0;
-
-    if (!names->children || has_backup(names, 0))
+    if (!names->children || u32_of(names, BTREE_NEWROOT_AT_LEVEL) == 0)
         return;
-    while (offset < names->size && !names->failed)
-    {
-        last = offset;
-        offset += aligned_tuple_size(names, offset);
-    }
-    if (last != 0)
-        add_child(names, block_id_of(names, last));
+    uint32_t first = BTREE_NEWROOT_SIZE + aligned_tuple_size(names, BTREE_NEWROOT_SIZE);
+    if (first + aligned_tuple_size(names, first) != names->size)
+        names->failed = true;
+    if (!has_backup(names, 0))
+        add_child(names, block_id_of(names, first));
 }
 
 /* gin_private.h of 9.4: ginxlogInsert and ginxlogSplit have flags. */

@@ -17,7 +17,8 @@
 
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
-#define BYTEA_OID 17 /* catalog/pg_type.dat */
+#define NO_SUCH_FILE "58P01" /* undefined_file */
+#define BYTEA_OID 17         /* catalog/pg_type.dat */
 
 /* Of DataRow messages, the type included. */
 #define ROW_HEADER_SIZE 7
@@ -29,7 +30,8 @@
 struct Connection
 {
     PGconn *pg;
-    bool unusable; /* lost, or a query was left in the middle */
+    bool unusable;     /* lost, or a query was left in the middle */
+    bool file_missing; /* why the last statement failed */
     AddedParameters added;
     int silence_milliseconds_max; /* longer ones count as lost */
     int silent_milliseconds;      /* what we have waited since the last byte came */
@@ -173,11 +175,13 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
-static bool error_query(const Connection *connection, const PGresult *result, const char *sql,
+static bool error_query(Connection *connection, const PGresult *result, const char *sql,
                         const char *place, Error *error)
 {
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     char message[4096];
 
+    connection->file_missing = sqlstate != NULL && strcmp(sqlstate, NO_SUCH_FILE) == 0;
     return error_set(error, result_kind(connection, result),
                      "error running query (%s) %s source server: %s", sql, place,
                      connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
@@ -277,15 +281,14 @@ static void make_begin_sql(Connection *connection, const char *settings)
              "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; "
              "SET LOCAL statement_timeout = 0; "
              "SET LOCAL lock_timeout = 0; "
-             "SET LOCAL idle_in_transaction_session_timeout = 0; "
-             "%s"
              "SET LOCAL work_mem = '8MB'; " /* the names of a directory of 100,000 files */
              "SET LOCAL search_path = ''; "
              "SET LOCAL client_encoding = '%.60s'; "
+             "%s"
              "SELECT pg_catalog.pg_is_in_recovery()::pg_catalog.text || ' ' || "
              "(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)"
              "::pg_catalog.int8::pg_catalog.text",
-             settings, encoding);
+             encoding, settings);
 }
 
 bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
@@ -529,6 +532,25 @@ bool connection_rows(Connection *connection, const char *sql, int count,
 {
     return send_query(connection, sql, count, parameters, binary, error) &&
            take_rows(connection, sql, binary, column_count, row, context, error);
+}
+
+bool connection_file_missing(const Connection *connection)
+{
+    return connection->file_missing;
+}
+
+bool connection_back_to_savepoint(Connection *connection, Error *error)
+{
+    PGresult *result;
+
+    if (!is_usable(connection, error))
+        return false;
+    if (!PQsendQuery(connection->pg, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT))
+        return error_not_sent(connection, error);
+    if (!last_result(connection, "ROLLBACK TO SAVEPOINT", "in", &result, error))
+        return false;
+    PQclear(result);
+    return true;
 }
 
 bool connection_pipeline_begin(Connection *connection, Error *error)

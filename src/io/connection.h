@@ -56,7 +56,7 @@ const char *connection_address(const Connection *connection);
 const char *connection_port(const Connection *connection);
 
 /* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
- * settings that not every server knows. */
+ * settings that not every server knows, or the savepoint of connection_back_to_savepoint. */
 void connection_begin_with(Connection *connection, const char *settings);
 
 /* From now on count what comes in, and wait as it says; the rate must outlive the connection. */
@@ -113,6 +113,14 @@ typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Err
 MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int count,
                                 const char *const *parameters, bool binary, int column_count,
                                 ConnectionRow row, void *context, Error *error);
+
+/* Did the last statement that failed ask for a file or directory that is not there? */
+bool connection_file_missing(const Connection *connection);
+
+/* Go on in the transaction after a statement has failed, outside of a pipeline: it must begin with
+ * "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). */
+#define CONNECTION_SAVEPOINT "pg_rewind"
+MUST_CHECK bool connection_back_to_savepoint(Connection *connection, Error *error);
 
 /*
  * Several statements at once: while the server answers one the next are with it already, so that

@@ -1,6 +1,7 @@
 #include "plan/classify.h"
 
 #include "base/text_cursor.h"
+#include "plan/decide.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,9 +53,10 @@ static const char *const recreated_directories[] = {"pg_stat_tmp", "pg_replslot"
                                                     "pg_subtrans", NULL};
 
 static const char *const server_directories[] = {
-    "base",        "global",      "pg_commit_ts", "pg_dynshmem",  "pg_logical", "pg_multixact",
-    "pg_notify",   "pg_replslot", "pg_serial",    "pg_snapshots", "pg_stat",    "pg_stat_tmp",
-    "pg_subtrans", "pg_tblspc",   "pg_twophase",  "pg_wal",       "pg_xact",    NULL};
+    "base",        "global",       "pg_commit_ts", "pg_dynshmem",
+    "pg_logical",  "pg_multixact", "pg_notify",    "pg_replslot",
+    "pg_serial",   "pg_snapshots", "pg_stat",      "pg_stat_tmp",
+    "pg_subtrans", "pg_tblspc",    "pg_twophase",  NULL};
 
 uint64_t twophase_xid(const char *path)
 {
@@ -67,12 +69,20 @@ uint64_t twophase_xid(const char *path)
     return xid;
 }
 
-bool path_is_servers(const char *path)
+bool path_is_servers(const Version *version, const char *path)
 {
     const char *slash = strchrnul(path, '/');
 
     return in_list(path, (size_t) (slash - path), server_directories) ||
-           strcmp(path, "PG_VERSION") == 0;
+           path_is_within(version->wal_directory, path) ||
+           path_is_within(version->xact_directory, path) || strcmp(path, "PG_VERSION") == 0;
+}
+
+static bool is_hidden_wal(const Version *version, const char *path)
+{
+    const char *name = relpath_below(path, version->wal_directory);
+
+    return name != NULL && name[0] == '.';
 }
 
 /* Files that are left alone on both sides: logs, sockets, files of the file system and our own. */
@@ -90,7 +100,7 @@ static bool is_left(const Version *version, const char *path, const char *base)
         return true;
     if (has_prefix(base, ".s.PGSQL."))
         return true;
-    if (has_prefix(path, "pg_wal/.") || (version->excludes_ds_store && strstr(path, ".DS_Store")))
+    if (is_hidden_wal(version, path) || (version->excludes_ds_store && strstr(path, ".DS_Store")))
         return true;
     if (!version->exclusion_lists && strcmp(base, "postmaster.opts") == 0)
         return true;
@@ -132,9 +142,9 @@ static bool is_foreign_tablespace_directory(const Version *version, const char *
     return strlen(own) != length || memcmp(own, name, length) != 0;
 }
 
-static PathClass classify_wal(const WalShape *shape, const char *path)
+/* name: below pg_wal */
+static PathClass classify_wal(const WalShape *shape, const char *name)
 {
-    const char *name = path + strlen("pg_wal/");
     Timeline timeline;
     uint64_t segment;
 
@@ -153,6 +163,7 @@ PathClass path_classify(const Version *version, const WalShape *shape, const cha
 {
     const char *slash = strrchr(path, '/');
     const char *base = slash != NULL ? slash + 1 : path;
+    const char *name;
 
     /* First, as most files are; nothing below is named like one. */
     *is_relation_file = relpath_parse(version, path, file);
@@ -162,18 +173,19 @@ PathClass path_classify(const Version *version, const WalShape *shape, const cha
         return PATH_LEFT;
     if (is_excluded(version, path, base))
         return PATH_EXCLUDED;
-    if (has_prefix(path, "pg_wal/"))
-        return classify_wal(shape, path);
+    name = relpath_below(path, version->wal_directory);
+    if (name != NULL)
+        return classify_wal(shape, name);
     return PATH_ORDINARY;
 }
 
-FileKind path_kind(const char *path, bool is_relation_file, uint8_t fork)
+FileKind path_kind(const Version *version, const char *path, bool is_relation_file, uint8_t fork)
 {
     if (is_relation_file)
         return fork == FORK_MAIN ? KIND_RELATION : KIND_FORK;
-    if (has_prefix(path, "pg_wal/"))
+    if (relpath_below(path, version->wal_directory) != NULL)
         return KIND_WAL;
-    if (has_prefix(path, "pg_xact/") || has_prefix(path, "pg_multixact/") ||
+    if (relpath_below(path, version->xact_directory) != NULL || has_prefix(path, "pg_multixact/") ||
         has_prefix(path, "pg_commit_ts/") || has_prefix(path, "pg_subtrans/"))
         return KIND_STATUS;
     if (has_suffix(path, ".conf") || has_suffix(path, ".signal"))

@@ -34,8 +34,8 @@ uint64_t twophase_xid(const char *path);
 
 /* Is this a file or directory that the server itself needs, so that another type in its place is an
  * error? */
-bool path_is_servers(const char *path);
+bool path_is_servers(const Version *version, const char *path);
 
-FileKind path_kind(const char *path, bool is_relation_file, uint8_t fork);
+FileKind path_kind(const Version *version, const char *path, bool is_relation_file, uint8_t fork);
 
 #endif

@@ -20,18 +20,19 @@ bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segm
 
 bool plan_keeps_status(const PlanInput *input, const char *path)
 {
-    const char *name = path + strlen("pg_wal/archive_status/");
+    const char *directory = input->version->wal_directory;
+    const char *name = path + strlen(directory) + strlen("/archive_status/");
     const char *dot = strrchr(name, '.');
     char file[512];
     Timeline timeline;
     uint64_t segment;
 
-    if (dot == NULL || (size_t) (dot - name) >= sizeof(file) - sizeof("pg_wal/"))
+    if (dot == NULL || (size_t) (dot - name) >= sizeof(file) - strlen(directory) - sizeof("/"))
         return false;
     snprintf(file, sizeof(file), "%.*s", (int) (dot - name), name);
     if (wal_segment_name_parse(&input->shape, file, &timeline, &segment))
         return plan_keeps_segment(input, timeline, segment);
-    snprintf(file, sizeof(file), "pg_wal/%.*s", (int) (dot - name), name);
+    snprintf(file, sizeof(file), "%s/%.*s", directory, (int) (dot - name), name);
     return listing_find(input->source, file) != NULL && listing_find(input->target, file) != NULL &&
            strstr(name, ".partial") == NULL;
 }

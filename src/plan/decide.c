@@ -11,22 +11,20 @@ static Decision make_entry(const FilePair *pair, Action action, Reason reason)
     const ListedFile *source = pair->source;
     const ListedFile *target = pair->target;
 
-    return (Decision){
-        .outcome = OUTCOME_ENTRY,
-        .reason = reason,
-        .entry = {
-            .path = pair->path,
-            .link_target = source != NULL ? source->link_target : NULL,
-            .source_size = source != NULL ? source->size : 0,
-            .target_size = target != NULL ? target->size : 0,
-            .fetch_all_from = BLOCK_NONE,
-            .action = (uint8_t) action,
-            .type = (uint8_t) (source != NULL ? source->type : target->type),
-            .kind = (uint8_t) path_kind(pair->path, pair->is_relation_file, pair->file.fork),
-            .on_target = target != NULL,
-            .wal = pair->class == PATH_WAL,
-            .twophase = strncmp(pair->path, "pg_twophase/", 12) == 0,
-        }};
+    return (Decision){.outcome = OUTCOME_ENTRY,
+                      .reason = reason,
+                      .entry = {
+                          .path = pair->path,
+                          .link_target = source != NULL ? source->link_target : NULL,
+                          .source_size = source != NULL ? source->size : 0,
+                          .target_size = target != NULL ? target->size : 0,
+                          .fetch_all_from = BLOCK_NONE,
+                          .action = (uint8_t) action,
+                          .type = (uint8_t) (source != NULL ? source->type : target->type),
+                          .on_target = target != NULL,
+                          .wal = pair->class == PATH_WAL,
+                          .twophase = strncmp(pair->path, "pg_twophase/", 12) == 0,
+                      }};
 }
 
 static Decision leave(Outcome outcome, Reason reason)
@@ -44,8 +42,9 @@ static bool keeps_wal(const PlanInput *input, const FilePair *pair)
     if (pair->class == PATH_WAL_STATUS)
         return plan_keeps_status(input, pair->path);
     return pair->class == PATH_WAL &&
-           wal_segment_name_parse(&input->shape, pair->path + strlen("pg_wal/"), &timeline,
-                                  &segment) &&
+           wal_segment_name_parse(&input->shape,
+                                  relpath_below(pair->path, input->version->wal_directory),
+                                  &timeline, &segment) &&
            plan_keeps_segment(input, timeline, segment) &&
            pair->target->size == input->shape.segment_size;
 }
@@ -213,14 +212,15 @@ static Decision decide_relation(const PlanInput *input, const FilePair *pair)
 /* ---- all else ---- */
 
 /* The sides have different types of file here. */
-static Decision decide_different_types(const FilePair *pair)
+static Decision decide_different_types(const PlanInput *input, const FilePair *pair)
 {
     const bool is_odd = pair->source->type == FILE_OTHER || pair->target->type == FILE_OTHER;
     const char *slash = strchr(pair->path, '/');
 
-    if (strcmp(pair->path, "pg_wal") == 0) /* a link on one side, a directory on the other: alike */
+    if (strcmp(pair->path, input->version->wal_directory) ==
+        0) /* a link on one side, a directory on the other: alike */
         return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
-    if (path_is_servers(pair->path) && !(slash == NULL && pair->class == PATH_LEFT))
+    if (path_is_servers(input->version, pair->path) && !(slash == NULL && pair->class == PATH_LEFT))
         return leave(OUTCOME_CONFLICT, REASON_TYPES_DIFFER);
     return leave(OUTCOME_LEAVE_TREE, is_odd ? REASON_ODD : REASON_TYPES_DIFFER);
 }
@@ -229,8 +229,9 @@ static Decision decide_different_types(const FilePair *pair)
 static bool may_be_odd(const PlanInput *input, const FilePair *pair)
 {
     return input->source_hides_odd && pair->source->size == 0 &&
-           (pair->target == NULL || pair->target->size > 0) && !path_is_servers(pair->path) &&
-           path_kind(pair->path, false, FORK_MAIN) != KIND_CONFIGURATION;
+           (pair->target == NULL || pair->target->size > 0) &&
+           !path_is_servers(input->version, pair->path) &&
+           path_kind(input->version, pair->path, false, FORK_MAIN) != KIND_CONFIGURATION;
 }
 
 static Decision decide_ordinary_of_source(const PlanInput *input, const FilePair *pair)
@@ -275,7 +276,7 @@ static bool leads_to_logs(const PlanInput *input, const FilePair *pair)
 static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
 {
     if (pair->source != NULL && pair->target != NULL && pair->source->type != pair->target->type)
-        return decide_different_types(pair);
+        return decide_different_types(input, pair);
     if (pair->source != NULL)
         return decide_ordinary_of_source(input, pair);
     if (pair->target->type == FILE_OTHER)
@@ -364,10 +365,10 @@ static void take_for_standby(const PlanInput *input, Decision *decision)
 }
 
 /* Somebody has mounted it, no server needs it, and it would have to be replaced or removed. */
-static bool is_mounted_by_user(const FilePair *pair, const PlanEntry *entry)
+static bool is_mounted_by_user(const PlanInput *input, const FilePair *pair, const PlanEntry *entry)
 {
     return entry->type == FILE_REGULAR && pair->target != NULL && pair->target->mounted &&
-           !plan_stays_in_place(entry) && !path_is_servers(pair->path);
+           !plan_stays_in_place(entry) && !path_is_servers(input->version, pair->path);
 }
 
 Decision decide_file(const PlanInput *input, const FilePair *pair)
@@ -383,8 +384,10 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     decision = decide_by_class(input, pair);
     if (decision.outcome != OUTCOME_ENTRY)
         return decision;
+    decision.entry.kind =
+        (uint8_t) path_kind(input->version, pair->path, pair->is_relation_file, pair->file.fork);
     take_for_standby(input, &decision);
-    if (is_mounted_by_user(pair, &decision.entry))
+    if (is_mounted_by_user(input, pair, &decision.entry))
     {
         decision.entry.action = ACTION_NONE;
         decision.reason = REASON_MOUNTED;

@@ -46,9 +46,9 @@ bool keep_add(Keep *keep, const char *text, Error *error)
     return true;
 }
 
-void keep_add_file(Keep *keep, const char *text)
+void keep_add_file(Keep *keep, const Version *version, const char *text)
 {
-    if (!path_is_servers(text))
+    if (!path_is_servers(version, text))
         add(keep, (KeepPattern){.text = text, .length = strlen(text), .file = true});
 }
 

@@ -5,6 +5,7 @@
 #define PLAN_KEEP_H
 
 #include "base/error.h"
+#include "format/versions.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,7 +33,7 @@ MUST_CHECK bool keep_add(Keep *keep, const char *text, Error *error);
 
 /* Add a file that the target's configuration names; nothing happens if that is the server's own.
  * text must live as long as keep. */
-void keep_add_file(Keep *keep, const char *text);
+void keep_add_file(Keep *keep, const Version *version, const char *text);
 
 /*
  * Must the target keep this file as it is, or stay without it? It is asked for directories before

@@ -122,20 +122,24 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
     return check_listed_parents(listing, side, error);
 }
 
-bool listing_of_source(Source *source, Listing *listing, Error *error)
+bool listing_of_source(Source *source, const Version *version, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
-    return source->operations->list(source, collect_file, listing, error) &&
+    return source->operations->list(source, version, collect_file, listing, error) &&
            sort_and_check(listing, "source", error);
 }
 
-bool listing_check_complete(const Listing *listing, Error *error)
+bool listing_check_complete(const Listing *listing, const Version *version, Error *error)
 {
-    static const char *const directories[] = {"base",      "global", "pg_multixact",
-                                              "pg_tblspc", "pg_wal", "pg_xact"};
-    const ListedFile *version = listing_find(listing, "PG_VERSION");
+    const char *const directories[] = {"base",
+                                       "global",
+                                       "pg_multixact",
+                                       "pg_tblspc",
+                                       version->wal_directory,
+                                       version->xact_directory};
+    const ListedFile *file = listing_find(listing, "PG_VERSION");
 
-    if (version == NULL || version->type != FILE_REGULAR)
+    if (file == NULL || file->type != FILE_REGULAR)
         return error_set(error, ERROR_FAILED, "source file list lacks \"PG_VERSION\"");
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
     {
@@ -155,7 +159,7 @@ static bool find_mounts(const Target *target, Listing *listing, Error *error)
         ListedFile *file = &listing->files[i];
         char path[PATH_SIZE];
 
-        if (file->type != FILE_REGULAR || path_is_servers(file->path))
+        if (file->type != FILE_REGULAR || path_is_servers(target->control.version, file->path))
             continue;
         if (!path_join(path, sizeof(path), target->directory, file->path, error))
             return false;

@@ -40,10 +40,12 @@ bool path_is_safe(const char *path);
  * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the
  * listing (nor in a tablespace), on sizes that no disk holds.
  */
-MUST_CHECK bool listing_of_source(Source *source, Listing *listing, Error *error);
+MUST_CHECK bool listing_of_source(Source *source, const Version *version, Listing *listing,
+                                  Error *error);
 MUST_CHECK bool listing_of_target(const Target *target, Listing *listing, Error *error);
 /* Does the source's listing have what every data directory has? What it lacks would be removed. */
-MUST_CHECK bool listing_check_complete(const Listing *listing, Error *error);
+MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *version,
+                                       Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
 

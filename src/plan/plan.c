@@ -168,9 +168,9 @@ static bool add_conflict(PlanBuilder *builder, const char *path, bool unreadable
 }
 
 /* Replay, or the state that it begins with, would not fit what the target has in these. */
-static bool must_come_from_source(const char *path)
+static bool must_come_from_source(const Version *version, const char *path)
 {
-    return path_is_servers(path) || strcmp(path, "backup_label") == 0 ||
+    return path_is_servers(version, path) || strcmp(path, "backup_label") == 0 ||
            strcmp(path, "tablespace_map") == 0;
 }
 
@@ -214,8 +214,8 @@ static bool is_below_kept(const PlanBuilder *builder, const char *path)
 {
     const char *slash = strchr(path, '/');
 
-    return builder->plan->kept_count > 0 && slash != NULL && !path_is_servers(path) &&
-           plan_keeps(builder->plan, path);
+    return builder->plan->kept_count > 0 && slash != NULL &&
+           !path_is_servers(builder->input->version, path) && plan_keeps(builder->plan, path);
 }
 
 /* Enter the decision, and what follows from it for the directories of the file and what is below
@@ -257,7 +257,8 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
     if (pair->class == PATH_RELATION)
         pair->database_is_targets = is_in_database_of_target(builder, &pair->file.relation);
     decision = decide_file(builder->input, pair);
-    if (decision.outcome == OUTCOME_KEEP && must_come_from_source(pair->path))
+    if (decision.outcome == OUTCOME_KEEP &&
+        must_come_from_source(builder->input->version, pair->path))
         return error_not_to_be_kept(pair->path, decision.kept_by, error);
     if (is_remarkable(pair, &decision))
         add_remark(builder, pair->path, decision.reason, decision.kept_by);
@@ -325,7 +326,7 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
     RelationFile file;
     bool is_relation_file;
 
-    if (path_is_servers(entry->path) &&
+    if (path_is_servers(input->version, entry->path) &&
         (entry->type != FILE_DIRECTORY || base[strspn(base, "0123456789")] == '\0' ||
          strncmp(entry->path, "pg_tblspc/", 10) == 0 ||
          strncmp(entry->path, "pg_replslot/", 12) == 0))
@@ -406,6 +407,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     PlanBuilder builder = {.input = input, .plan = plan};
 
     *plan = (Plan){.tablespaces = input->tablespaces,
+                   .wal_directory = input->version->wal_directory,
                    .block_size = input->block_size,
                    .source_bytes = input->source->total_size};
     if (!decide_all_files(&builder, error))

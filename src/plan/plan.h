@@ -137,6 +137,7 @@ typedef struct Plan
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
     const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
+    const char *wal_directory;             /* pg_wal, or pg_xlog */
     uint32_t block_size;
     uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
     uint64_t fetch_bytes;

@@ -1,6 +1,7 @@
 #include "readiness/node.h"
 
 #include "cluster/neighbours.h"
+#include "format/slot.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -17,8 +18,6 @@
 #define DEVICES_MAX 64
 #define MEGABYTE (1024ull * 1024)
 #define MAX_WAL_SIZE_DEFAULT_MB 1024
-#define SLOT_MAGIC 0x1051CA1 /* replication/slot.c */
-#define SLOT_DATABASE_OFFSET 80
 
 /* Names in a sentence: the first of them, and how many there are. */
 typedef struct Names
@@ -265,7 +264,8 @@ static void look_at_space(Node *node)
 
     look->node = node;
     add_space(look, "", wal);
-    add_space(look, "/pg_wal", wal + segment_size);
+    add_space(look, arena_printf(node->arena, "/%s", node->clusters.shape.version->wal_directory),
+              wal + segment_size);
     if (path_join(path, sizeof(path), node->clusters.target.directory, "pg_tblspc", NULL))
         (void) !dir_names(path, add_space_of_tablespace, look, &found, NULL);
     for (size_t i = 0; i < look->count; i++)
@@ -372,14 +372,15 @@ static bool look_at_slot(void *context, const char *name, Error *error)
     LossLook *look = context;
     const char *path = arena_printf(look->node->arena, "%s/pg_replslot/%s/state",
                                     look->node->clusters.target.directory, name);
+    const char *type = NULL;
     Buffer state = {0};
     bool found;
 
     (void) error;
-    if (file_read_all(path, 64 * 1024, &state, &found, NULL) && found &&
-        state.size >= SLOT_DATABASE_OFFSET + 4 && load_u32(state.bytes) == SLOT_MAGIC)
-        add_to_names(&look->names, "%s (%s)", name,
-                     load_u32(state.bytes + SLOT_DATABASE_OFFSET) == 0 ? "physical" : "logical");
+    if (file_read_all(path, 64 * 1024, &state, &found, NULL) && found)
+        type = slot_state_type(state.bytes, state.size);
+    if (type != NULL)
+        add_to_names(&look->names, "%s (%s)", name, type);
     else
         add_to_names(&look->names, "%s", name);
     buffer_free(&state);

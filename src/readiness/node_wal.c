@@ -13,7 +13,20 @@
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
 #define WAL_LEVEL_MINIMAL 0   /* access/xlog.h */
 
-static const char *const wal_level_names[] = {"minimal", "replica", "logical"};
+static const char *node_wal_directory(const Node *node)
+{
+    return node->clusters.target.control.version->wal_directory;
+}
+
+static const char *wal_level_name(const Version *version, int level)
+{
+    static const char *const names[] = {"minimal", "replica", "logical"};
+    static const char *const old_names[] = {"minimal", "archive", "hot_standby", "logical"};
+
+    if (level < 0 || level > (version->wal_level_archive ? 3 : 2))
+        return "unknown";
+    return version->wal_level_archive ? old_names[level] : names[level];
+}
 
 FindingState node_wal_problem(const Node *node)
 {
@@ -135,7 +148,8 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
         readiness_add(
             node->readiness, "hints_logged", FINDING_OK, NULL,
             "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint "
-            "is not in pg_wal.");
+            "is not in %s.",
+            node_wal_directory(node));
     else if (last->log_hints && last->logged_from > node->needed_from)
         readiness_add(node->readiness, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
                       "wal_log_hints is on. Parameters were changed at %s, after the last "
@@ -178,7 +192,7 @@ static void look_at_wal_level(Node *node)
                       "wal_level is minimal: not all changes are WAL-logged.");
     else
         readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
-                      level > WAL_LEVEL_MINIMAL && level <= 2 ? wal_level_names[level] : "unknown");
+                      wal_level_name(node->clusters.target.control.version, level));
 }
 
 /* It matters when this node is a source: torn pages could not be told from whole ones. */
@@ -307,8 +321,8 @@ static void add_lack(Node *node, const char *name, const Asked *asked)
                   "with --compare.\n"
                   "For the next time keep more WAL: ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT "
                   "pg_reload_conf();",
-                  "pg_wal lacks segment %s: WAL is needed from %s on.%s%s", name,
-                  lsn_text(node->clusters.shape.version, node->needed_from, text),
+                  "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
+                  name, lsn_text(node->clusters.shape.version, node->needed_from, text),
                   asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
@@ -323,9 +337,9 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
     if (oldest <= needed)
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "pg_wal reaches back to %s, %llu MB before %s, from which on WAL is needed "
+                      "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
                       "now.",
-                      lsn_text(shape->version, begin, from),
+                      node_wal_directory(node), lsn_text(shape->version, begin, from),
                       (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
                       lsn_text(shape->version, node->needed_from, to));
         return;
@@ -334,17 +348,17 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
     if (begin <= node->common_end)
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
-                      "pg_wal lacks segment %s; the source has it, and gives it.", name);
+                      "%s lacks segment %s; the source has it, and gives it.",
+                      node_wal_directory(node), name);
         return;
     }
     asked->segment = oldest - 1;
     asked->answer = node_ask_archive(node, asked->segment, &asked->how);
     if (asked->answer == ARCHIVE_HAS)
-        readiness_add(
-            node->readiness, "wal_reach", FINDING_OK, NULL,
-            "pg_wal lacks segment %s: %s Whether it has all that are older and needed only "
-            "a dry run shows.",
-            name, asked->how);
+        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
+                      "%s lacks segment %s: %s Whether it has all that are older and needed only "
+                      "a dry run shows.",
+                      node_wal_directory(node), name, asked->how);
     else
         add_lack(node, name, asked);
 }
@@ -364,7 +378,8 @@ static void look_at_kept(Node *node, ArchiveAnswer archive)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL, "%s is %s.", shown, kept);
     else if (archive == ARCHIVE_HAS)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL,
-                      "%s is not set; the archive has what pg_wal no longer has.", shown);
+                      "%s is not set; the archive has what %s no longer has.", shown,
+                      node_wal_directory(node));
     else
         readiness_add(node->readiness, "wal_kept", FINDING_WARNING,
                       "ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT pg_reload_conf();  -- before "
@@ -400,7 +415,8 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
                       "Asked for segment %s: %s", name, asked->how);
     else if (named)
         readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,
-                      "pg_wal has no complete segment to ask the archive for.");
+                      "%s has no complete segment to ask the archive for.",
+                      node_wal_directory(node));
     else if (!node->archive_is_told)
         readiness_leave_out(node->readiness, "archive",
                             "none is named (--wal-archive, --restore-command, -c)");
@@ -415,9 +431,9 @@ void node_look_at_wal(Node *node)
     if (!node->history_known)
     {
         readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
-                      "Put it back into pg_wal, from the archive or another node.",
-                      "The history file of timeline %u is not in pg_wal.",
-                      node->clusters.target.timeline);
+                      "Put it back there, from the archive or another node.",
+                      "The history file of timeline %u is not in %s.",
+                      node->clusters.target.timeline, node_wal_directory(node));
         return;
     }
     oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest) : oldest + 1;

@@ -21,7 +21,8 @@ static bool read_history(Node *node)
 
     history_file_name(target->timeline, name);
     result = target->timeline == 1 ||
-             (file_read_all(arena_printf(node->arena, "%s/pg_wal/%s", target->directory, name),
+             (file_read_all(arena_printf(node->arena, "%s/%s/%s", target->directory,
+                                         target->control.version->wal_directory, name),
                             HISTORY_SIZE_MAX, &text, &found, NULL) &&
               found);
     result = result && history_parse(node->arena, target->timeline, (const char *) text.bytes,
@@ -116,10 +117,7 @@ static bool look_at_target(Node *node)
     readiness->version = control->version;
     readiness->standby = control->state == STATE_SHUTDOWNED_IN_RECOVERY ||
                          control->state == STATE_IN_ARCHIVE_RECOVERY;
-    node->clusters.shape = (WalShape){.version = control->version,
-                                      .system_identifier = control->system_identifier,
-                                      .segment_size = control->wal_segment_size,
-                                      .block_size = control->wal_block_size};
+    node->clusters.shape = control_wal_shape(control);
     node->history_known = read_history(node);
     readiness_add(readiness, "target", FINDING_OK, NULL, "Its state is \"%s\", its timeline %u.",
                   control_state_name(control->state), target->timeline);

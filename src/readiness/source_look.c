@@ -3,22 +3,13 @@
  */
 #include "readiness/node.h"
 
+#include "cluster/source.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
 #include <string.h>
 
 #define CONNECT_SECONDS 10
-
-/* As source_server.c asks for them; docs/privileges.md. */
-static const char *const functions[] = {
-    "pg_catalog.pg_ls_dir(text, boolean, boolean)",
-    "pg_catalog.pg_stat_file(text, boolean)",
-    "pg_catalog.pg_read_binary_file(text)",
-    "pg_catalog.pg_read_binary_file(text, bigint, bigint, boolean)",
-};
-
-#define FUNCTION_COUNT (sizeof(functions) / sizeof(functions[0]))
 
 /* One value that is never NULL, or NULL where the server does not say. An error is the end of the
  * transaction, but not of the questions. */
@@ -45,15 +36,16 @@ static void look_at_grants(Node *node, Connection *connection)
     Buffer grants = {0};
     size_t missing = 0;
 
-    for (size_t i = 0; i < FUNCTION_COUNT; i++)
+    for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
     {
-        const char *sql = arena_printf(
-            node->arena, "SELECT pg_catalog.has_function_privilege('%s', 'EXECUTE')", functions[i]);
+        const char *sql =
+            arena_printf(node->arena, "SELECT pg_catalog.has_function_privilege('%s', 'EXECUTE')",
+                         source_server_functions[i]);
 
         if (is_answer(ask(node, connection, sql), "t"))
             continue;
         buffer_printf(&grants, "%sGRANT EXECUTE ON FUNCTION %s TO %s;", missing++ > 0 ? "\n" : "",
-                      functions[i], node->role);
+                      source_server_functions[i], node->role);
     }
     node->role_is_enough = missing == 0;
     if (missing == 0)

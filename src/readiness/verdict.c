@@ -217,7 +217,7 @@ static void look_at_source_wal(Pair *pair)
 
     wal_segment_name(shape, history_timeline_of_segment(&clusters->source_history, start, end),
                      segment, name);
-    request.path = arena_printf(node->arena, "pg_wal/%s", name);
+    request.path = arena_printf(node->arena, "%s/%s", shape->version->wal_directory, name);
     if (!clusters->source->operations->fetch(clusters->source, 0, &request, 1, note_found, &found,
                                              &error))
         readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
@@ -318,7 +318,8 @@ static void judge_without_wal(Pair *pair)
            !certain            ? VERDICT_UNKNOWN
            : pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
                                : VERDICT_NEEDED,
-           "The segment with this node's last checkpoint is not in pg_wal.%s",
+           "The segment with this node's last checkpoint is not in %s.%s",
+           node->clusters.target.control.version->wal_directory,
            certain ? " The history files alone show that it has diverged."
                    : " Where its WAL ends is not known.");
 }

@@ -269,11 +269,7 @@ static void json_lost(Json *json, const Report *report)
         return;
     }
     json_bool(json, "list_complete", lost_is_complete(report->lost));
-    json_key(json, "prepared_gids");
-    json_open(json, '[');
-    for (uint64_t i = 0; i < report->lost_prepared; i++)
-        json_element(json, report->lost_gids[i]);
-    json_close(json, ']');
+    json_strings(json, "prepared_gids", report->lost_gids, report->lost_prepared);
     json_xids(json, report->lost);
     json_touched(json, report);
     json_committed(json, report);
@@ -456,20 +452,6 @@ static void json_prepared(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-static void json_archived(Json *json, const Report *report)
-{
-    if (report->archived == NULL)
-    {
-        json_null(json, "archived_lost_wal");
-        return;
-    }
-    json_key(json, "archived_lost_wal");
-    json_open(json, '[');
-    for (size_t i = 0; i < report->archived_count; i++)
-        json_element(json, report->archived[i]);
-    json_close(json, ']');
-}
-
 static void json_circumstances(Json *json, const Report *report)
 {
     char backup[REPORT_FULL_BACKUP_SIZE];
@@ -478,7 +460,10 @@ static void json_circumstances(Json *json, const Report *report)
     json_connection(json, report);
     json_replay(json, report);
     json_prepared(json, report);
-    json_archived(json, report);
+    if (report->archived == NULL)
+        json_null(json, "archived_lost_wal");
+    else
+        json_strings(json, "archived_lost_wal", report->archived, report->archived_count);
     json_string(json, "take_full_backup", report_full_backup(report, backup));
 }
 

@@ -1,12 +1,13 @@
 #include "report/facts.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #define MICROSECONDS 1000000
-#define EPOCH_2000_SECONDS 946684800 /* 2000-01-01 00:00:00 UTC since 1970 */
 
 const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
 

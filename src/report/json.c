@@ -93,6 +93,15 @@ void json_element(Json *json, const char *value)
     json_append_string(json->text, value);
 }
 
+void json_strings(Json *json, const char *key, const char *const *strings, size_t count)
+{
+    json_key(json, key);
+    json_open(json, '[');
+    for (size_t i = 0; i < count; i++)
+        json_element(json, strings[i]);
+    json_close(json, ']');
+}
+
 void json_null(Json *json, const char *key)
 {
     json_string(json, key, NULL);

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -33,6 +34,8 @@ void json_close(Json *json, char bracket);
 void json_string(Json *json, const char *key, const char *value);
 /* A string in an array, in a line of its own; NULL is null. */
 void json_element(Json *json, const char *value);
+/* A key and an array of them. */
+void json_strings(Json *json, const char *key, const char *const *strings, size_t count);
 
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);

@@ -334,15 +334,6 @@ void report_next_text(const Report *report, Buffer *text)
 
 /* ---- for programs ---- */
 
-static void json_strings(Json *json, const char *key, const char *const *strings, size_t count)
-{
-    json_key(json, key);
-    json_open(json, '[');
-    for (size_t i = 0; i < count; i++)
-        json_element(json, strings[i]);
-    json_close(json, ']');
-}
-
 static void json_conninfo(Json *json, const NextStart *next)
 {
     const StandbySettings *settings = next->standby_settings;

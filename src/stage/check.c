@@ -21,15 +21,14 @@
 #define FILES_MARGIN 64
 #define MEGABYTE (1024u * 1024)
 
-/* Directories in which we make names, whatever the plan says. */
-static const char *const always_written[] = {"", "global", "pg_wal", "pg_wal/archive_status"};
+#define ALWAYS_WRITTEN_COUNT 4
 
-#define ALWAYS_WRITTEN_COUNT (sizeof(always_written) / sizeof(always_written[0]))
-
-/* What is needed on each root. */
+/* What is to be checked, and what is needed on each root. */
 typedef struct Check
 {
     const Plan *plan;
+    /* Directories in which we make names, whatever the plan says. */
+    const char *always_written[ALWAYS_WRITTEN_COUNT];
     Roots roots;
     FileSpace *space;    /* of each root */
     StagedSpace *staged; /* of each root */
@@ -99,12 +98,12 @@ static bool check_directory(Check *check, const char *path, size_t length, Error
     return true;
 }
 
-static bool is_always_written(const char *path, size_t length)
+static bool is_always_written(const Check *check, const char *path, size_t length)
 {
     for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
     {
-        if (strlen(always_written[index]) == length &&
-            strncmp(path, always_written[index], length) == 0)
+        if (strlen(check->always_written[index]) == length &&
+            strncmp(path, check->always_written[index], length) == 0)
             return true;
     }
     return false;
@@ -127,7 +126,8 @@ static bool check_staging_directories(Check *check, Error *error)
 {
     for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
     {
-        if (!check_directory(check, always_written[index], strlen(always_written[index]), error))
+        if (!check_directory(check, check->always_written[index],
+                             strlen(check->always_written[index]), error))
             return false;
     }
     for (size_t root = 0; root < check->roots.count; root++)
@@ -135,7 +135,7 @@ static bool check_staging_directories(Check *check, Error *error)
         const char *directory = check->roots.roots[root].directory;
 
         /* Locations of new tablespaces are checked by themselves. */
-        if (directory[0] != '/' && !is_always_written(directory, strlen(directory)) &&
+        if (directory[0] != '/' && !is_always_written(check, directory, strlen(directory)) &&
             !check_directory(check, directory, strlen(directory), error))
             return false;
     }
@@ -304,7 +304,8 @@ static bool check_entries(Check *check, Error *error)
             continue;
         if (length != last_length || strncmp(entry->path, last, length) != 0)
         {
-            if (!is_always_written(entry->path, length) && !is_root(check, entry->path, length) &&
+            if (!is_always_written(check, entry->path, length) &&
+                !is_root(check, entry->path, length) &&
                 !check_directory(check, entry->path, length, error))
                 return false;
             last = entry->path;
@@ -320,7 +321,10 @@ static bool check_entries(Check *check, Error *error)
 
 static void count_wal(Check *check, const WalSpace *wal)
 {
-    const size_t root = roots_of(&check->roots, "pg_wal/x");
+    char path[64];
+
+    snprintf(path, sizeof(path), "%s/x", check->plan->wal_directory);
+    const size_t root = roots_of(&check->roots, path);
 
     check->staged[root].bytes += wal->written_bytes;
     if (!wal->is_fetched)
@@ -411,7 +415,10 @@ static bool measure_roots(Check *check, Error *error)
 bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
     Arena *arena = arena_create();
-    Check check = {.plan = plan};
+    Check check = {
+        .plan = plan,
+        .always_written = {"", "global", plan->wal_directory,
+                           arena_printf(arena, "%s/archive_status", plan->wal_directory)}};
     bool ok = roots_find(arena, target_directory, plan, &check.roots, error) &&
               measure_roots(&check, error);
 

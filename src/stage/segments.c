@@ -150,7 +150,7 @@ bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t 
 
     assert(size <= segment_size);
     *found = false;
-    ok = path_join(path, sizeof(path), "pg_wal", name, error) &&
+    ok = path_join(path, sizeof(path), stage->wal_directory, name, error) &&
          stage_name(stage, path, name, staged, error) && stage_local(stage, staged, local, error) &&
          file_create(local, &segment.fd, error) &&
          (size == segment_size || file_reserve(segment.fd, local, segment_size, error)) &&
@@ -179,7 +179,7 @@ bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint
     int fd;
 
     *taken = false;
-    if (!path_join(path, sizeof(path), "pg_wal", name, error) ||
+    if (!path_join(path, sizeof(path), stage->wal_directory, name, error) ||
         !stage_name(stage, path, name, staged, error) || !stage_local(stage, staged, local, error))
         return false;
     if (!file_rename(local_path, local, error))
@@ -200,7 +200,7 @@ const char *stage_wal_path(const Stage *stage, const char *name)
     char path[PATH_SIZE];
     const ExtraFile *extra;
 
-    if (!path_join(path, sizeof(path), "pg_wal", name, NULL))
+    if (!path_join(path, sizeof(path), stage->wal_directory, name, NULL))
         return NULL;
     extra = stage_find_extra(stage, path);
     return extra != NULL ? extra->local : NULL;

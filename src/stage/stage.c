@@ -193,6 +193,7 @@ bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stag
     made->arena = arena;
     made->written = written_create();
     made->target_directory = arena_strdup(arena, target_directory);
+    made->wal_directory = plan->wal_directory;
     made->jobs = jobs;
     made->entry_count = plan->count;
     made->findings = memory_allocate_zeroed(plan->count, sizeof(Finding));

@@ -50,6 +50,7 @@ struct Stage
 {
     Arena *arena;
     const char *target_directory;
+    const char *wal_directory; /* the plan's */
     Roots roots;
     int jobs;
     int workers; /* that the source has granted; 0: not asked yet */

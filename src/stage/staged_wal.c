@@ -88,11 +88,16 @@ static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool 
                               wal->clusters->shape.segment_size, size, path, found, error));
 }
 
+static const char *staged_wal_directory(const StagedWal *wal)
+{
+    return wal->clusters->shape.version->wal_directory;
+}
+
 static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, Error *error)
 {
     char path[128];
 
-    snprintf(path, sizeof(path), "pg_wal/archive_status/%s.%s", name,
+    snprintf(path, sizeof(path), "%s/archive_status/%s.%s", staged_wal_directory(wal), name,
              to_archive ? "ready" : "done");
     return stage_content(wal->stage, path, "", 0, error);
 }
@@ -118,7 +123,7 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
         const PlanEntry *entry;
 
         history_file_name(history->entries[i].timeline, name);
-        snprintf(path, sizeof(path), "pg_wal/%s", name);
+        snprintf(path, sizeof(path), "%s/%s", staged_wal_directory(wal), name);
         entry = plan_find(wal->plan, path);
         if (entry != NULL && !entry->on_target && plan_final_size(entry) > 0 &&
             !stage_is_gone(wal->stage, (size_t) (entry - wal->plan->entries)) &&
@@ -180,7 +185,8 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
             result = add_segment_marker(wal, *next, name, error);
     }
     if (result && missing.size > 0)
-        result = error_source_wal_missing(buffer_string(&missing), error);
+        result =
+            error_source_wal_missing(wal->clusters->shape.version, buffer_string(&missing), error);
     buffer_free(&missing);
     return result;
 }
@@ -215,7 +221,7 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
     bool found;
 
     wal_segment_name(&wal->clusters->shape, left->timeline, segment, name);
-    snprintf(path, sizeof(path), "pg_wal/%s", name);
+    snprintf(path, sizeof(path), "%s/%s", staged_wal_directory(wal), name);
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
         listing_find(wal->input->target, path) != NULL)
         return true;
@@ -223,7 +229,8 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
     from = stage_wal_path(wal->stage, newest);
     if (from == NULL)
     {
-        snprintf(path, sizeof(path), "%s/pg_wal/%s", wal->clusters->target.directory, newest);
+        snprintf(path, sizeof(path), "%s/%s/%s", wal->clusters->target.directory,
+                 staged_wal_directory(wal), newest);
         from = path;
     }
     return stage_wal_segment(wal->stage, wal->clusters->source, name,
@@ -266,6 +273,7 @@ bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd
     *found = false;
     if (!source_wal_is_kept(wal->source_wal, segment))
         return true;
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", wal->clusters->target.directory, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", wal->clusters->target.directory,
+             staged_wal_directory(wal), name);
     return file_open_read(path, fd, found, error);
 }

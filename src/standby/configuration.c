@@ -194,6 +194,25 @@ static Settings read_settings_of_target(const Configuration *configuration)
     return configuration_read(configuration, &reader);
 }
 
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former)
+{
+    const SettingsReader reader = configuration_reader(configuration);
+    Settings settings = {.arena = configuration->arena};
+    const char *value;
+
+    if (version->recovery_settings != RECOVERY_CONF)
+        settings = configuration_read(configuration, &reader);
+    else
+    {
+        if (former)
+            settings_read(&settings, &reader, "recovery.done");
+        settings_read(&settings, &reader, "recovery.conf");
+    }
+    value = settings_value(&settings, "primary_conninfo");
+    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
+}
+
 /* ---- files that settings name ---- */
 
 /* The path in the target of a file that is named in the file `base`, or NULL. */
@@ -268,7 +287,7 @@ const char **configuration_named_files(const Configuration *configuration, size_
     return files;
 }
 
-const char *configuration_log_directory(const Configuration *configuration)
+const char *configuration_log_directory(const Configuration *configuration, const Version *version)
 {
     const Settings settings = read_settings_of_target(configuration);
     const char *value = settings_value(&settings, "log_directory");
@@ -280,5 +299,5 @@ const char *configuration_log_directory(const Configuration *configuration)
     for (length = strlen(path); length > 0 && path[length - 1] == '/'; length--)
         ;
     path = arena_printf(configuration->arena, "%.*s", (int) length, path);
-    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(path) ? NULL : path;
+    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(version, path) ? NULL : path;
 }

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "cluster/server_control.h"
 #include "format/settings.h"
+#include "format/versions.h"
 
 #include <stddef.h>
 
@@ -42,6 +43,13 @@ SettingsReader configuration_reader(const Configuration *configuration);
 Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
 
 /*
+ * primary_conninfo; NULL: it is not set, or blank. Up to 11 it is in recovery.conf, and `former`
+ * also takes it from recovery.done, which that becomes by a promotion.
+ */
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former);
+
+/*
  * The files in the target's data directory that make its configuration, or that its settings name
  * (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where they
  * are links. Relative paths; a file may come twice, and need not be there.
@@ -52,6 +60,6 @@ const char **configuration_named_files(const Configuration *configuration, size_
  * Where the target's server logs to, relative to the data directory; NULL: to its default, outside,
  * or among the server's own files.
  */
-const char *configuration_log_directory(const Configuration *configuration);
+const char *configuration_log_directory(const Configuration *configuration, const Version *version);
 
 #endif

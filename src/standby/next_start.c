@@ -1,6 +1,7 @@
 #include "standby/next_start.h"
 
 #include "format/settings.h"
+#include "format/slot.h"
 #include "io/connection.h"
 #include "io/file.h"
 #include "plan/keep.h"
@@ -244,11 +245,6 @@ static void collect_kept_files(const Plan *plan, Arena *arena, NextStart *next)
 
 /* ---- slots ---- */
 
-#define SLOT_MAGIC 0x1051CA1 /* replication/slot.c */
-#define SLOT_DATABASE_OFFSET 80
-
-/* By the database that a slot of the target belongs to, ReplicationSlotOnDisk in
- * replication/slot.c. */
 static const char *read_slot_type(const RewoundTarget *rewound, const char *directory)
 {
     const char *path = arena_printf(rewound->arena, "%s/state", directory);
@@ -256,9 +252,8 @@ static const char *read_slot_type(const RewoundTarget *rewound, const char *dire
     Buffer state = {0};
     bool found;
 
-    if (rewound->present.read(rewound->present.context, path, &state, &found) && found &&
-        state.size >= SLOT_DATABASE_OFFSET + 4 && load_u32(state.bytes) == SLOT_MAGIC)
-        type = load_u32(state.bytes + SLOT_DATABASE_OFFSET) == 0 ? "physical" : "logical";
+    if (rewound->present.read(rewound->present.context, path, &state, &found) && found)
+        type = slot_state_type(state.bytes, state.size);
     buffer_free(&state);
     return type;
 }

@@ -30,6 +30,7 @@ typedef struct Conninfos
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
     OptionList former;
+    bool former_is_unreadable;
     const char *password;   /* that the source asked for, and took; NULL: it asked for none */
     bool former_is_sources; /* the source has the very same one: that is where it came from */
     OptionList result;
@@ -77,8 +78,9 @@ static bool is_uri(const char *conninfo)
     return strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0;
 }
 
-/* Options that our libpq does not know, but the server's does, are read as well; not from a URI. */
-static void parse_former(const char *conninfo, OptionList *former)
+/* Options that our libpq does not know, but the server's does, are read as well; not from a URI.
+ * False: it cannot be read, and there are none. */
+static bool parse_former(const char *conninfo, OptionList *former)
 {
     const char *position = conninfo;
     Buffer keyword = {0}, value = {0};
@@ -93,33 +95,10 @@ static void parse_former(const char *conninfo, OptionList *former)
         readable = *position == '\0';
     }
     if (!readable)
-    {
-        log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
         former->count = 0;
-    }
     buffer_free(&keyword);
     buffer_free(&value);
-}
-
-/* Up to 11 recovery.conf has it, which is recovery.done after a promotion. NULL: it has none. */
-static const char *find_former(const Clusters *clusters, Arena *arena)
-{
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         arena};
-    const SettingsReader reader = configuration_reader(&configuration);
-    const bool in_file = clusters->shape.version->recovery_settings == RECOVERY_CONF;
-    Settings settings = {.arena = arena};
-    const char *value;
-
-    if (!in_file)
-        settings = configuration_read(&configuration, &reader);
-    else
-    {
-        settings_read(&settings, &reader, "recovery.done");
-        settings_read(&settings, &reader, "recovery.conf");
-    }
-    value = settings_value(&settings, "primary_conninfo");
-    return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
+    return readable;
 }
 
 /* Did a rewind without -R, or a copy, bring the source's own to the target? *equal; a file that
@@ -280,24 +259,56 @@ static void list_files(const OptionList *result, const char *directory, Arena *a
     }
 }
 
-/* ---- passwords ---- */
+/* ---- what there is to warn of ---- */
 
-static void warn_about_password(const Conninfos *conninfos)
+static void look_at_password(const Conninfos *conninfos, StandbySettings *settings)
 {
-    if (option_value(&conninfos->string, "password") != NULL)
+    settings->password_is_written = option_value(&conninfos->string, "password") != NULL;
+    settings->password_is_lacking = !settings->password_is_written && conninfos->password != NULL &&
+                                    option_value(&conninfos->connection, "password") != NULL &&
+                                    option_value(&conninfos->result, "password") == NULL;
+}
+
+void standby_settings_warn(const StandbySettings *settings)
+{
+    if (settings->former_is_unreadable)
+        log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
+    if (settings->password_is_written)
     {
         log_warning("the password of the connection string is written into primary_conninfo");
         log_hint("Put it into the password file of the user that runs the server instead, and "
                  "leave it out of --source-server.");
     }
-    else if (conninfos->password != NULL &&
-             option_value(&conninfos->connection, "password") != NULL &&
-             option_value(&conninfos->result, "password") == NULL)
+    if (settings->password_is_lacking)
     {
         log_warning("the password in PGPASSWORD is not written into primary_conninfo");
         log_hint("Put it into the password file (~/.pgpass) of the user that runs the server: the "
                  "standby needs it there.");
     }
+}
+
+/* ---- options that the target's libpq may not know ---- */
+
+/* Of the list those that the standby can use. told: is the user told of the others? */
+static void leave_out_unknown(const Version *version, OptionList *list, bool told)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+    {
+        if (version->conninfo_options == NULL ||
+            is_among(list->keywords[i], version->conninfo_options))
+        {
+            list->keywords[count] = list->keywords[i];
+            list->values[count++] = list->values[i];
+        }
+        else if (told)
+            log_warning(
+                "option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
+                "know it",
+                list->keywords[i], version->name);
+    }
+    list->count = count;
 }
 
 /* ---- all of it ---- */
@@ -306,7 +317,10 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
                            Conninfos *conninfos, Error *error)
 {
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
-    const char *former = find_former(clusters, arena);
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         arena};
+    const char *former =
+        configuration_primary_conninfo(&configuration, clusters->shape.version, true);
     struct Connection *connection = source_connection(clusters->source);
 
     if (connection == NULL)
@@ -316,13 +330,15 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
+    leave_out_unknown(clusters->shape.version, &conninfos->string, true);
+    leave_out_unknown(clusters->shape.version, &conninfos->connection, false);
     if (connection_password(connection) != NULL)
         conninfos->password = arena_strdup(arena, connection_password(connection));
     if (clusters->shape.version->conninfo_dbname && dbname != NULL)
         (void) add_option(&conninfos->connection, "dbname", dbname, NULL);
     if (former == NULL)
         return true;
-    parse_former(former, &conninfos->former);
+    conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
     return compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
 }
 
@@ -338,7 +354,8 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     merge(conninfos);
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, clusters->target.directory, arena, settings);
-    warn_about_password(conninfos);
+    settings->former_is_unreadable = conninfos->former_is_unreadable;
+    look_at_password(conninfos, settings);
     for (size_t i = 0; i < conninfos->result.count; i++)
         conninfo_append(&text, conninfos->result.keywords[i], conninfos->result.values[i]);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));

@@ -28,6 +28,9 @@ typedef struct StandbySettings
     const char **files; /* of the target that conninfo names, relative: certificates and the like;
                            the rewind must not remove them */
     size_t file_count;
+    bool former_is_unreadable; /* the former one: nothing of it is kept */
+    bool password_is_written;  /* that of the source's string */
+    bool password_is_lacking;  /* the source asked for PGPASSWORD's, which is not written */
     const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
                                                      sentences, see streaming_check */
     size_t remedy_count;
@@ -35,7 +38,7 @@ typedef struct StandbySettings
 
 /*
  * Make them; before the rewind replaces the target's configuration. Strings and lists are in the
- * arena. A password that is written, or one that is not, gives a warning.
+ * arena. What there is to warn of is only noted.
  *
  * primary_conninfo has what the source's string sets, and of the rest what the former one had:
  * all that tells who this standby is and how its connection is made (application_name, sslmode,
@@ -45,6 +48,9 @@ typedef struct StandbySettings
  */
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
+
+/* Say it: once in a run, however often they are made. */
+void standby_settings_warn(const StandbySettings *settings);
 
 /* Does this option of a connection string name a file, or a directory? */
 bool option_names_file(const char *keyword);

@@ -120,12 +120,11 @@ bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
     if (!stream->is_targets)
         return false;
     wal_stream_segment_name(stream, segment, name);
-    return error_hint(
-        error,
-        "Put an undamaged copy of segment \"%s\" into the target's pg_wal (an archive "
-        "may have one), or compare all blocks with --compare, which needs none of "
-        "the target's WAL.",
-        name);
+    return error_hint(error,
+                      "Put an undamaged copy of segment \"%s\" into the target's %s (an archive "
+                      "may have one), or compare all blocks with --compare, which needs none of "
+                      "the target's WAL.",
+                      name, stream->shape.version->wal_directory);
 }
 
 /* Does WAL that belongs after `end` begin in this segment? Older WAL, left by a server that

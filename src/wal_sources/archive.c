@@ -778,8 +778,9 @@ bool error_missing_in_archive(void *context, Timeline timeline, uint64_t segment
                   reason.message);
     else
         error_set(error, ERROR_FAILED,
-                  "could not open file \"%s/pg_wal/%s\": No such file or directory",
-                  archive->options.data_directory, wanted.name); /* contract */
+                  "could not open file \"%s/%s/%s\": No such file or directory",
+                  archive->options.data_directory, shape->version->wal_directory,
+                  wanted.name); /* contract */
     if (!damaged)
     {
         describe_recycled_segment(archive, &wanted, error);

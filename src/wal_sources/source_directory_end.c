@@ -20,7 +20,8 @@ static bool open_in_directory(void *context, Timeline timeline, uint64_t segment
     char name[WAL_NAME_SIZE], path[PATH_SIZE];
 
     wal_segment_name(&wal->clusters->shape, timeline, segment, name);
-    snprintf(path, sizeof(path), "%s/pg_wal/%s", wal->clusters->source->directory, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", wal->clusters->source->directory,
+             wal->clusters->shape.version->wal_directory, name);
     return file_open_read(path, fd, found, error) &&
            (*found || archive_open(wal->archive, timeline, segment, fd, found, error));
 }

@@ -75,6 +75,16 @@ void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[W
         name);
 }
 
+/* PGDATA/pg_wal/NAME */
+static bool segment_in_directory(const SourceWal *wal, const char *directory, uint64_t segment,
+                                 char path[PATH_SIZE], Error *error)
+{
+    char prefix[16];
+
+    snprintf(prefix, sizeof(prefix), "/%s/", wal->shape.version->wal_directory);
+    return source_wal_path(wal, directory, prefix, segment, path, error);
+}
+
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
 {
     const Lsn begin = wal_segment_start(&wal->shape, segment);
@@ -85,7 +95,7 @@ bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
     bool found;
 
     return end <= wal->common_end && history_holds(wal->history, timeline, begin, end) &&
-           source_wal_path(wal, wal->target_directory, "/pg_wal/", segment, path, NULL) &&
+           segment_in_directory(wal, wal->target_directory, segment, path, NULL) &&
            file_stat(path, &status, &found, NULL) && found && S_ISREG(status.st_mode) &&
            (uint64_t) status.st_size == wal->shape.segment_size;
 }
@@ -109,13 +119,15 @@ bool source_wal_file_exists(const char *path, bool *found, Error *error)
     return file_stat(path, &status, found, error);
 }
 
-bool error_source_wal_missing(const char *names, Error *error)
+bool error_source_wal_missing(const Version *version, const char *names, Error *error)
 {
     error_set(error, ERROR_FAILED, "the source no longer has WAL that the rewound target needs");
     error_detail(error, "Missing: %s.", names);
-    return error_hint(error, "Put the files into the source's pg_wal, or let pg_rewind fetch them: "
-                             "--wal-archive, --restore-command, or --restore-target-wal for the "
-                             "target's own \"restore_command\".");
+    return error_hint(error,
+                      "Put the files into the source's %s, or let pg_rewind fetch them: "
+                      "--wal-archive, --restore-command, or --restore-target-wal for the "
+                      "target's own \"restore_command\".",
+                      version->wal_directory);
 }
 
 /*
@@ -146,7 +158,7 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error *error)
             break;
     }
     if (result && missing.size > 0)
-        result = error_source_wal_missing(buffer_string(&missing), error);
+        result = error_source_wal_missing(wal->shape.version, buffer_string(&missing), error);
     buffer_free(&missing);
     return result;
 }
@@ -185,10 +197,10 @@ static bool own_segment_path(const SourceWal *wal, uint64_t segment, char path[P
                              Error *error)
 {
     if (source_wal_is_kept(wal, segment))
-        return source_wal_path(wal, wal->target_directory, "/pg_wal/", segment, path, error);
+        return segment_in_directory(wal, wal->target_directory, segment, path, error);
     if (wal->source->is_server)
         return source_wal_path(wal, wal->scratch, "/source.", segment, path, error);
-    return source_wal_path(wal, wal->source->directory, "/pg_wal/", segment, path, error);
+    return segment_in_directory(wal, wal->source->directory, segment, path, error);
 }
 
 static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)

@@ -83,7 +83,7 @@ MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error 
 
 /* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
 bool source_wal_add_missing(Buffer *names, const char *name);
-bool error_source_wal_missing(const char *names, Error *error);
+bool error_source_wal_missing(const Version *version, const char *names, Error *error);
 
 /* ---- Reading ---- */
 

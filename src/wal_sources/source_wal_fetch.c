@@ -27,7 +27,7 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
     };
 
     *found = false;
-    snprintf(source_path, sizeof(source_path), "pg_wal/%s", name);
+    snprintf(source_path, sizeof(source_path), "%s/%s", wal->shape.version->wal_directory, name);
     if (snprintf(temporary, sizeof(temporary), "%s.new", path) >= (int) sizeof(temporary))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
     if (!segments_fetch(wal->source, 1, SEGMENT_PIECES_MAX, fetch.size, &fetch, 1, error))
@@ -104,7 +104,7 @@ static bool describe_fetch(const SourceWal *wal, Arena *arena, uint64_t segment,
     source_wal_segment_name(wal, segment, name);
     if (!source_wal_path(wal, wal->scratch, "/source.", segment, path, error))
         return false;
-    fetch->source_path = arena_printf(arena, "pg_wal/%s", name);
+    fetch->source_path = arena_printf(arena, "%s/%s", wal->shape.version->wal_directory, name);
     fetch->path = arena_printf(arena, "%s.new", path);
     fetch->whole_path = arena_strdup(arena, path);
     fetch->whole_size = wal->shape.segment_size;

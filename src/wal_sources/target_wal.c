@@ -60,7 +60,8 @@ ArchiveOptions archive_options_of_target(const Options *options, const Clusters 
         .data_block_size = control->block_size,
         .history = &clusters->target_history,
         .data_directory = target->directory,
-        .wal_directory = arena_printf(arena, "%s/pg_wal", target->directory),
+        .wal_directory =
+            arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
         .scratch_directory = scratch,
         .archive_directory = options->wal_archive,
         .restore_command = restore_command,

@@ -544,7 +544,7 @@ static void list_files(Source *source)
     static Error error;
     Listing listing;
 
-    if (listing_of_source(source, &listing, &error))
+    if (listing_of_source(source, version, &listing, &error))
     {
         check_listing(&listing);
         make_plan(&listing);

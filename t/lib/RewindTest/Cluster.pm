@@ -19,6 +19,7 @@ use warnings;
 use Fcntl ':flock';
 use RewindTest::Command;
 use RewindTest::Session;
+use Time::HiRes ();
 
 my @clusters;    # all that exist, to be stopped at the end
 
@@ -165,6 +166,10 @@ sub tablespace_location
     return $location;
 }
 
+# Where a tablespace may lie that each copy of a cluster is to have at a place of its own: inside the data directory. Servers before 10 cannot; there it
+# must be made before the copy.
+sub location_in_place { my ($self, $name) = @_; return $self->{version} < 10 ? $self->tablespace_location($name) : '' }
+
 # How others connect.
 sub conninfo
 {
@@ -192,26 +197,27 @@ sub try_start
     my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
     $self->{starts}++;
     my $result = run([
-        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, '-w', '-t', '60',
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', '60',
         '-o', $arguments, 'start'
     ]);
     $result->{status} ||= $self->takes_connections ? 0 : 1 if $self->{version} < 10;
     return $result;
 }
 
-# The pg_ctl of these versions does not wait for more than a postmaster.
+# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second.
 sub takes_connections
 {
     my ($self) = @_;
-    my $answer;
+    my ($began, $ran, $answers) = (Time::HiRes::time(), 0, 0);
     eval {
         wait_until("$self->{name} takes connections", sub {
-            return 1 if !$self->is_running;
-            $answer = $self->try_sql('SELECT 1');
-            return $answer->{status} == 0;
+            my $runs = $self->is_running;
+            return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 5);
+            $ran ||= $runs;
+            return $answers = $runs && $self->try_sql('SELECT 1')->{status} == 0;
         });
     };
-    return defined $answer && $answer->{status} == 0;
+    return $answers;
 }
 
 sub log_path { my ($self) = @_; return "$self->{dir}/log.$self->{starts}" }
@@ -230,7 +236,9 @@ sub stop
         $self->kill_all_processes;
         return $self;
     }
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, '-w', 'stop' ]);
+    my $pid = $self->postmaster_pid;
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', 'stop' ]);
+    wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" }) if $self->{version} < 10;
     return $self;
 }
 
@@ -330,12 +338,22 @@ sub in_its_words
     return $sql if $version >= 10;
     $sql =~ s/\b($renamed)\b/$former_name{$1}/g;
     $sql =~ s/wal_level = '?replica\b'?/wal_level = hot_standby/g if $version < 9.6;
-    $sql =~ s/^wal_log_hints = off$//mg if $version < 9.4;
+    # Settings that a server does not know, in a file.
+    my $unknown = join '|', 'allow_in_place_tablespaces', $version < 9.5 ? qw(wal_compression track_commit_timestamp wal_retrieve_retry_interval) : (),
+        $version < 9.4 ? qw(wal_log_hints max_replication_slots) : ();
+    $sql =~ s/^(?:$unknown) = .*$//mg;
+    $sql =~ s/^max_wal_size = .*$/checkpoint_segments = 200/mg if $version < 9.5;
+    $sql =~ s/(pg_start_backup\('\w+', true), true\)/$1)/g if $version < 9.6;
+    $sql =~ s/\bALTER SYSTEM SET (\w+) (?:=|TO) (.+?) *(?=;|$)/$self->configure("$1 = $2"); 'SELECT 1 WHERE false'/emg if $version < 9.4;
+    $sql =~ s/\bALTER SYSTEM RESET (\w+)/spew($self->path('postgresql.conf'), slurp($self->path('postgresql.conf')) =~ s{^$1 = .*\n}{}mgr); 'SELECT 1 WHERE false'/eg if $version < 9.4;
+    # A constant in a table has no type there.
+    $sql =~ s/(SELECT (?:\w+, )?'[\w ]*')(?= AS )/$1::text/g;
     # These functions came with 9.6: what tests ask of them stands in pg_control.
     my $after_checkpoint = $version < 9.5 ? 120 : 128;
-    my $number = sub { my ($offset) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. 3 };
-    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
-    $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
+    my $number = sub { my ($offset, $size) = @_; return join ' + ', map { "(get_byte(c, $offset + $_)::bigint << 8 * $_)" } 0 .. $size - 1 };
+    $sql =~ s/pg_control_checkpoint\(\)/(SELECT @{[ $number->(56, 4) ]} AS timeline_id FROM pg_read_binary_file('global\/pg_control') c) control_checkpoint/g if $version < 9.6;
+    $sql =~ s/pg_control_system\(\)/(SELECT @{[ $number->(0, 8) ]} AS system_identifier FROM pg_read_binary_file('global\/pg_control') c) control_system/g if $version < 9.6;
+    $sql =~ s/pg_control_recovery\(\)/(SELECT @{[ $number->($after_checkpoint + 16, 4) ]} AS min_recovery_end_timeline FROM pg_read_binary_file('global\/pg_control') c) control_recovery/g
         if $version < 9.6;
     return $sql;
 }

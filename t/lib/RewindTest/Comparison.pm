@@ -152,8 +152,8 @@ BEGIN
         WHERE amname = 'btree' AND relkind = 'i' AND relpersistence = 'p' AND indisvalid AND indisready
             AND NOT EXISTS (SELECT 1 FROM pg_opclass WHERE oid = ANY (indclass) AND NOT opcdefault)
     LOOP
-        query := format('SELECT count(*) || '' rows '' || coalesce(sum(hashtext(place::text)), 0) || '' '' || md5(coalesce(string_agg(key, '',''), ''''))
-            FROM (SELECT ctid AS place, ROW(%s)::text AS key FROM %s WHERE %s ORDER BY %s OFFSET 0) x', i.keys, i.tab, i.pred, i.ordered);
+        query := format('SELECT count(*) || '' rows '' || coalesce(sum(hashtext("the place"::text)), 0) || '' '' || md5(coalesce(string_agg("the key", '',''), ''''))
+            FROM (SELECT ctid AS "the place", ROW(%s)::text AS "the key" FROM %s WHERE %s ORDER BY %s OFFSET 0) x', i.keys, i.tab, i.pred, i.ordered);
         BEGIN
             PERFORM set_config(name, value, true) FROM (VALUES ('enable_seqscan', 'on'), ('enable_sort', 'on'), ('enable_indexscan', 'off'), ('enable_bitmapscan', 'off'))
                 s (name, value);
@@ -217,7 +217,7 @@ my $harmless = qr/
     | FATAL:\s+archive\ command\ failed\ with\ exit\ code\ 126
     | FATAL:\s+could\ not\ receive\ data\ from\ WAL\ stream
     | FATAL:\s+(could\ not\ connect\ to\ the\ primary\ server|streaming\ replication\ receiver.*could\ not\ connect)
-    | WARNING:\s+could\ not\ open\ directory\ "(base|pg_tblspc\/\d+\/PG_\d+_\d+)\/\d+":\ No\ such\ file
+    | WARNING:\s+could\ not\ open\ directory\ "(base|pg_tblspc\/\d+\/PG_[\d.]+_\d+)\/\d+":\ No\ such\ file
     | WARNING:\s+unexpected\ directory\ entry\ "\d+"\ found\ in\ pg_tblspc   # in-place; PANIC for all others
     | WARNING:\s+removing\ stale\ two-phase\ state\ from\ memory   # prepared and ended in the WAL replayed, pg_xact has the end
     | WARNING:\s+some\ useless\ files\ may\ be\ left\ behind\ in\ old\ database\ directory

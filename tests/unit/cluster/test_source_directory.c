@@ -1,5 +1,6 @@
 #include "cluster/source.h"
 
+#include "../../every_version.h"
 #include "directory.h"
 
 static Error error;
@@ -103,7 +104,7 @@ static void test_the_list(void **state)
     (void) state;
     make_text("data/global/1262", "abc");
     source = open_source();
-    assert_true(source->operations->list(source, collect, &list, &error));
+    assert_true(source->operations->list(source, version_of_major(15), collect, &list, &error));
     assert_string_equal(buffer_string(&list), "global 1\nglobal/1262 0\n");
     buffer_free(&list);
     source_close(source);

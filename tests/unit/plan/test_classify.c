@@ -209,24 +209,28 @@ static void test_the_servers_files(void **state)
     static const char *const others[] = {"postgresql.conf", "basement", "server.crt", "log",
                                          "log/base"};
 
+    const Version *version = version_of_major(15);
+
     (void) state;
     for (size_t i = 0; i < sizeof(servers) / sizeof(servers[0]); i++)
-        assert_true(path_is_servers(servers[i]));
+        assert_true(path_is_servers(version, servers[i]));
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-        assert_false(path_is_servers(others[i]));
+        assert_false(path_is_servers(version, others[i]));
 }
 
 static void test_kinds_for_the_report(void **state)
 {
+    const Version *version = version_of_major(15);
+
     (void) state;
-    assert_int_equal(path_kind("base/5/16384", true, FORK_MAIN), KIND_RELATION);
-    assert_int_equal(path_kind("base/5/16384_vm", true, FORK_VM), KIND_FORK);
-    assert_int_equal(path_kind("pg_wal/00000002.history", false, 0), KIND_WAL);
-    assert_int_equal(path_kind("pg_xact/0000", false, 0), KIND_STATUS);
-    assert_int_equal(path_kind("pg_multixact/members/0000", false, 0), KIND_STATUS);
-    assert_int_equal(path_kind("postgresql.conf", false, 0), KIND_CONFIGURATION);
-    assert_int_equal(path_kind("standby.signal", false, 0), KIND_CONFIGURATION);
-    assert_int_equal(path_kind("PG_VERSION", false, 0), KIND_OTHER);
+    assert_int_equal(path_kind(version, "base/5/16384", true, FORK_MAIN), KIND_RELATION);
+    assert_int_equal(path_kind(version, "base/5/16384_vm", true, FORK_VM), KIND_FORK);
+    assert_int_equal(path_kind(version, "pg_wal/00000002.history", false, 0), KIND_WAL);
+    assert_int_equal(path_kind(version, "pg_xact/0000", false, 0), KIND_STATUS);
+    assert_int_equal(path_kind(version, "pg_multixact/members/0000", false, 0), KIND_STATUS);
+    assert_int_equal(path_kind(version, "postgresql.conf", false, 0), KIND_CONFIGURATION);
+    assert_int_equal(path_kind(version, "standby.signal", false, 0), KIND_CONFIGURATION);
+    assert_int_equal(path_kind(version, "PG_VERSION", false, 0), KIND_OTHER);
 }
 
 int main(void)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../../every_version.h"
 #include "plan/listing.h"
 
 #include <stdio.h>
@@ -22,10 +23,12 @@ typedef struct FakeSource
     size_t count;
 } FakeSource;
 
-static bool list(Source *source, SourceFileVisitor visit, void *context, Error *fails)
+static bool list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *fails)
 {
     const FakeSource *fake = (const FakeSource *) source;
 
+    (void) version;
     for (size_t i = 0; i < fake->count; i++)
         if (!visit(context, &fake->files[i], fails))
             return false;
@@ -39,7 +42,7 @@ static bool list_files(const SourceFile *files, size_t count, Listing *listing)
     FakeSource source = {.base = {.operations = &operations}, .files = files, .count = count};
 
     memset(&error, 0, sizeof(error));
-    return listing_of_source(&source.base, listing, &error);
+    return listing_of_source(&source.base, version_of_major(15), listing, &error);
 }
 
 static void test_safe_paths(void **state)
@@ -147,8 +150,8 @@ static void test_all_is_in_directories(void **state)
         Listing listing;
 
         assert_false(list_files(files, count, &listing));
-        snprintf(message, sizeof(message), "source file \"%s\" is not in a directory that was listed",
-                 rows[i].below);
+        snprintf(message, sizeof(message),
+                 "source file \"%s\" is not in a directory that was listed", rows[i].below);
         assert_string_equal(error.message, message);
         assert_int_equal(error.kind, ERROR_FAILED);
         listing_free(&listing);
@@ -169,7 +172,7 @@ static void test_what_every_source_has(void **state)
 
     (void) state;
     assert_true(list_files(files, 7, &listing));
-    assert_true(listing_check_complete(&listing, &error));
+    assert_true(listing_check_complete(&listing, version_of_major(15), &error));
     listing_free(&listing);
     for (int i = 0; i < 7; i++)
     {
@@ -177,7 +180,7 @@ static void test_what_every_source_has(void **state)
 
         files[i].path = "other";
         assert_true(list_files(files, 7, &listing));
-        assert_false(listing_check_complete(&listing, &error));
+        assert_false(listing_check_complete(&listing, version_of_major(15), &error));
         snprintf(message, sizeof(message), "source file list lacks \"%s\"", name);
         assert_string_equal(error.message, message);
         listing_free(&listing);
@@ -185,7 +188,7 @@ static void test_what_every_source_has(void **state)
     }
     files[1].type = FILE_REGULAR;
     assert_true(list_files(files, 7, &listing));
-    assert_false(listing_check_complete(&listing, &error));
+    assert_false(listing_check_complete(&listing, version_of_major(15), &error));
     listing_free(&listing);
 }
 
@@ -275,7 +278,7 @@ static void make(const char *path)
 static void test_the_targets_own_directory(void **state)
 {
     char directory[] = "/tmp/test_listing_XXXXXX", command[64];
-    Target target = {.directory = mkdtemp(directory)};
+    Target target = {.directory = mkdtemp(directory), .control.version = version_of_major(15)};
     Listing listing;
 
     (void) state;

@@ -893,8 +893,8 @@ static void test_kept_files(void **state)
     begin(&c, 15);
     assert_true(keep_add(&keep, "./conf/", &error));
     assert_true(keep_add(&keep, "own/*", &error));
-    keep_add_file(&keep, "sub/named");
-    keep_add_file(&keep, "base/named");
+    keep_add_file(&keep, version_of_major(15), "sub/named");
+    keep_add_file(&keep, version_of_major(15), "base/named");
     add(&c, "pg_hba.conf", 10, 20);
     add(&c, "server.key", 10, ABSENT);
     add(&c, "conf", DIRECTORY, DIRECTORY);
@@ -1053,7 +1053,7 @@ static void test_remarks(void **state)
     begin(&c, 15);
     assert_true(keep_add(&keep, "conf", &error));
     assert_true(keep_add(&keep, "nothing", &error));
-    keep_add_file(&keep, "named");
+    keep_add_file(&keep, version_of_major(15), "named");
     c.input.keep = &keep;
     c.input.source_hides_odd = true;
     add(&c, "base", DIRECTORY, LINK); /* a conflict is reported where the plan is checked */

@@ -333,7 +333,8 @@ static Plan make_plan(BlockMap *map)
     static char location[128];
     Plan plan = {.entries = plan_entries,
                  .count = sizeof(plan_entries) / sizeof(plan_entries[0]),
-                 .block_size = BLOCK};
+                 .block_size = BLOCK,
+                 .wal_directory = "pg_wal"};
 
     name_block(map, 1000, 3);
     name_block(map, 1000, 7);

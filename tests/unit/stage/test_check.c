@@ -64,7 +64,7 @@ static int check_read_only(void)
                                   {FILE_ENTRY("base/6/1", ACTION_REMOVE, 0, 1)},
                                   {FILE_ENTRY("base/7/1", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("base/8/1", ACTION_NONE, 1, 1)}};
-    Plan plan = {.entries = entries, .count = 6, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 6, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     if (check(&plan, 0) ||
         strcmp(error_detail_text(&error), "Nothing was changed in the target.") != 0)
@@ -98,7 +98,7 @@ static void test_something_else_is_there(void **state)
         {OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)},
         {OTHER_ENTRY("pg_tblspc/16400", ACTION_CREATE, FILE_LINK, true)} /* the same */
     };
-    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     assert_true(check(&plan, 0));
@@ -114,7 +114,7 @@ static void test_unwritable_file(void **state)
 {
     static PlanEntry entries[] = {{FILE_ENTRY("base/5/1003", ACTION_REMOVE, 0, 3)},
                                   {FILE_ENTRY("base/5/1004", ACTION_COPY, 4, 3)}};
-    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     shell("rm target/base/5/1003 target/base/5/1004 && mkdir target/base/5/1004");
@@ -132,7 +132,8 @@ static void test_conflicts(void **state)
                  .count = 1,
                  .conflicts = conflicts,
                  .conflict_count = 2,
-                 .block_size = BLOCK};
+                 .block_size = BLOCK,
+                 .wal_directory = "pg_wal"};
 
     (void) state;
     put_text("target/base/7", "");
@@ -155,7 +156,7 @@ static PlanEntry growing[] = {
 /* How much is said to be needed, in MB, beside the WAL; above 200: the message is not right. */
 static int needed_beside_wal(void)
 {
-    Plan plan = {.entries = growing, .count = 1, .block_size = BLOCK};
+    Plan plan = {.entries = growing, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
     unsigned long long needed;
     unsigned long long available;
     const char *detail;
@@ -195,7 +196,7 @@ static void test_space_of_another_file_system(void **state)
          .link_target = "/proc/location"},
         {FILE_ENTRY("pg_tblspc/16401/PG_15/5/1", ACTION_COPY, 4 * MEGABYTE_BLOCKS, 0)},
         {FILE_ENTRY("pg_tblspc/16401/PG_15/5/2", ACTION_COPY, 1, 0)}};
-    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     assert_false(check(&plan, 0));

@@ -129,7 +129,7 @@ static void compare_from(Source *source)
         OTHER,
         GONE
     } expected[] = {SAME, OTHER, GONE, OTHER, OTHER, OTHER, OTHER, SAME, OTHER};
-    Plan plan = {.entries = entries, .count = 9, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 9, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     put_blocks("source/base/5/2000", 'A', 2);
     put_blocks("source/base/5/2001", 'a', 2);
@@ -188,7 +188,7 @@ static void test_directory_changes(void **state)
         "source/other\" changed concurrently: 16384 bytes expected, 16383 copied",
         "source/base/5/1007_vm\" changed concurrently: 16384 bytes expected, 16385 copied",
     };
-    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     put_blocks("source/other", 'a', 2);
@@ -207,7 +207,7 @@ static void test_directory_changes(void **state)
 static void test_no_digests(void **state)
 {
     PlanEntry entries[] = {COMPARED("base/5/1007_vm", 2), COMPARED("base/5/1009_fsm", 2)};
-    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     source_now.no_digests = true;
@@ -232,7 +232,7 @@ static void test_sizes(void **state)
         {FILE_ENTRY("base/5/2002", ACTION_COPY, 2, 0)},   /* longer */
         {OTHER_ENTRY("postgresql.conf", ACTION_COPY, FILE_REGULAR, true), .source_size = 7},
     };
-    Plan plan = {.entries = entries, .count = 5, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 5, .block_size = BLOCK, .wal_directory = "pg_wal"};
     char name[PATH_SIZE];
     char path[PATH_SIZE];
 
@@ -271,7 +271,7 @@ static void lay_out_from(Source *source)
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1010", ACTION_NONE, 4, 4)},
                            {FILE_ENTRY("base/5/1011", ACTION_NONE, 4, 4)},
                            {FILE_ENTRY("base/5/1012", ACTION_NONE, 4, 4)}};
-    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     name_block(map, 1010, 1);
     name_block(map, 1010, 3); /* not there any more */
@@ -313,7 +313,7 @@ static void test_blocks_of_directory_are_laid_out(void **state)
 static void test_pieces_of_a_range_lie_together(void **state)
 {
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1001", ACTION_COPY_TAIL, 300, 2)}};
-    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     entries[0].fetch_all_from = 2;
@@ -328,7 +328,7 @@ static void test_pieces_of_a_range_lie_together(void **state)
 static void test_what_is_left_out(void **state)
 {
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
-    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     Stage *stage = fetched(&plan);
@@ -343,7 +343,7 @@ static void test_what_is_left_out(void **state)
 static void test_a_source_that_fails(void **state)
 {
     PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 400, 0)}};
-    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     source_now.lost = true;
@@ -362,7 +362,7 @@ static void test_a_source_that_fails(void **state)
 
 static Plan empty_plan(void)
 {
-    return (Plan){.block_size = BLOCK};
+    return (Plan){.block_size = BLOCK, .wal_directory = "pg_wal"};
 }
 
 /* More is asked for than the source has, or the segment is gone: nothing is staged, not even what

@@ -32,7 +32,8 @@ static void test_one_mount(void **state)
     static PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("base/9/new/1", ACTION_COPY, 1, 0)},
                                   {FILE_ENTRY("pg_tblspc/16400/PG_15/5/1", ACTION_REMOVE, 0, 1)}};
-    const Plan plan = {.entries = entries, .count = 3, .block_size = BLOCK};
+    const Plan plan = {
+        .entries = entries, .count = 3, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     const Roots roots = find(&plan); /* a link to the same mount is no root */
@@ -52,7 +53,8 @@ static void test_other_mounts(void **state)
         {FILE_ENTRY("pg_tblspc/16400/PG_15/5/2", ACTION_REMOVE, 0, 1)},
         {FILE_ENTRY("pg_tblspc/16402/PG_15/5/1", ACTION_NONE, 1, 1)} /* without effect */
     };
-    const Plan plan = {.entries = entries, .count = 4, .block_size = BLOCK};
+    const Plan plan = {
+        .entries = entries, .count = 4, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     shell("rm -r target/pg_wal target/pg_tblspc/16400 && ln -s /proc target/pg_wal && "
@@ -78,7 +80,8 @@ static void test_new_tablespace_on_another_mount(void **state)
         {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false),
          .link_target = "/proc/location"},
         {OTHER_ENTRY("pg_tblspc/16403", ACTION_CREATE, FILE_LINK, false), .link_target = "/proc"}};
-    const Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    const Plan plan = {
+        .entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
 
     (void) state;
     const Roots roots = find(&plan);
@@ -95,7 +98,7 @@ static void test_new_tablespace_on_another_mount(void **state)
 
 static void test_no_target(void **state)
 {
-    const Plan plan = {.block_size = BLOCK};
+    const Plan plan = {.block_size = BLOCK, .wal_directory = "pg_wal"};
     Roots roots;
 
     (void) state;
@@ -111,7 +114,8 @@ static bool is_usable(const char *path, const char *said)
     PlanEntry entries[] = {
         {OTHER_ENTRY("pg_tblspc/16401", ACTION_CREATE, FILE_LINK, false), .link_target = path},
         {OTHER_ENTRY("pg_tblspc/16401/PG_15", ACTION_CREATE, FILE_DIRECTORY, false)}};
-    const Plan plan = {.entries = entries, .count = 2, .block_size = BLOCK};
+    const Plan plan = {
+        .entries = entries, .count = 2, .block_size = BLOCK, .wal_directory = "pg_wal"};
     const Roots roots = find(&plan);
     size_t problems = 0;
     char *lines;

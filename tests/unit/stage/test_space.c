@@ -13,7 +13,8 @@ static Arena *arena;
 /* What is to be reserved on PGDATA's root for one entry. */
 static uint64_t reserved(PlanEntry entry)
 {
-    const Plan plan = {.entries = &entry, .count = 1, .block_size = BLOCK};
+    const Plan plan = {
+        .entries = &entry, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
     uint64_t bytes[4];
     Roots roots;
 
@@ -75,7 +76,7 @@ static void test_staged(void **state)
 {
     const PlanEntry whole = {FILE_ENTRY("base/5/1006", ACTION_COPY, 1, 0)};
     const PlanEntry tail = patched(3, 1, 10);
-    const Plan plan = {.block_size = BLOCK};
+    const Plan plan = {.block_size = BLOCK, .wal_directory = "pg_wal"};
     StagedSpace staged = {0};
 
     (void) state;

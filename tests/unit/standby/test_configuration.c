@@ -149,7 +149,7 @@ static void test_log_directory(void **state)
         const char *directory;
 
         put_text("target/postgresql.conf", cases[i].setting);
-        directory = configuration_log_directory(&configuration);
+        directory = configuration_log_directory(&configuration, version_of_major(15));
         if (cases[i].directory == NULL)
             assert_null(directory);
         else

@@ -71,7 +71,7 @@ sub options
 # What may be refused, and what must be true for it.
 my @refusals = (
     [ 'copied database' => qr/replay would copy database/ ],
-    [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_wal\/[0-9A-F]{24}"|could not prove/,
+    [ 'WAL is gone' => qr/the source no longer has WAL|could not open file ".*\/pg_(?:wal|xlog)\/[0-9A-F]{24}"|could not prove/,
         sub { my ($run, $round) = @_; $run->{choice}{short_wal} || $round->{started_late} } ],
     [ 'standby is behind' => qr/source has not received all WAL that the target has/ ],
     # Under the names of what the target lacks an archive may have WAL of another history with equal timelines.

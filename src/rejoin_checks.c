@@ -1,0 +1,100 @@
+#include "rejoin_parts.h"
+
+#include "cluster/pid_file.h"
+#include "cluster/prerequisites.h"
+#include "io/file.h"
+#include "standby/streaming.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The easiest mistake of all: the address of the old primary as that of the new one. */
+static bool check_not_own_server(Rejoin *rejoin, Error *error)
+{
+    PidFileServer own, sources;
+    Buffer text = {0};
+    bool found, same;
+
+    if (!rejoin->source->operations->read_file(rejoin->source, PID_FILE, PID_FILE_SIZE_MAX, &text,
+                                               &found, error))
+        return false;
+    pid_file_parse(&text, &sources);
+    same = found && pid_file_read(rejoin->target.directory, &own) &&
+           pid_file_same_server(&own, &sources);
+    buffer_free(&text);
+    if (!same)
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is the target's own server");
+    error_detail(error, "It is process %ld in \"%s\".", rejoin->pid, rejoin->target.directory);
+    return error_hint(error,
+                      "Check -D and --source-server: the source is the server that the target "
+                      "is to follow.");
+}
+
+/* A directory that was copied from under a running server has its postmaster.pid: our commands
+ * would stop that one. A command of the user's knows better. */
+static bool check_own_process(const Rejoin *rejoin, Error *error)
+{
+    const char *directory = rejoin->target.directory;
+
+    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+        return true;
+    error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
+    error_detail(error, "Process %ld does not work in \"%s\".", rejoin->pid, directory);
+    return error_hint(error, "If no server runs in that directory, remove its postmaster.pid; if "
+                             "one does in another container, name its --stop-command.");
+}
+
+/* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */
+static bool target_has_timeline(const Target *target, Timeline timeline)
+{
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (timeline == control_timeline(&target->control))
+        return true;
+    snprintf(path, sizeof(path), "%s/%s/%08X.history", target->directory,
+             target->control.version->wal_directory, timeline);
+    return file_stat(path, &status, &found, NULL) && found;
+}
+
+/* A primary that becomes the standby of its own standby: then nobody could write any more. */
+static bool check_source_promoted(const Rejoin *rejoin, Error *error)
+{
+    const Target *target = &rejoin->target;
+
+    if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
+        !target_has_timeline(target, rejoin->state.position.timeline))
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
+    error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
+                        "primary.");
+    return error_hint(error, "Promote the source first, or name the new primary with "
+                             "--source-server.");
+}
+
+bool rejoin_check_before_stop(Rejoin *rejoin, Error *error)
+{
+    Clusters clusters = {.target = rejoin->target};
+    Problems problems = {0};
+
+    if (!check_own_process(rejoin, error))
+        return false;
+    if (!rejoin_ask_source(rejoin, error))
+    {
+        if (error_hint_text(error)[0] == '\0')
+            error_hint(error, "The server is only stopped once the source can be reached.");
+        return false;
+    }
+    clusters.source = rejoin->source;
+    clusters.shape = control_wal_shape(&rejoin->target.control);
+    return check_not_own_server(rejoin, error) &&
+           prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
+           check_source_promoted(rejoin, error) &&
+           standby_settings_make(rejoin->options, &clusters, rejoin->arena, &rejoin->settings,
+                                 error) &&
+           streaming_check(rejoin->options, &clusters, &rejoin->settings, &problems, rejoin->arena,
+                           error) &&
+           problems_check(&problems, error);
+}

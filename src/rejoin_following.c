@@ -1,0 +1,374 @@
+#include "rejoin_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "cluster/source_server_standbys.h"
+#include "format/recovery_conf.h"
+#include "standby/configuration.h"
+
+#include <string.h>
+
+#define POLL_MILLISECONDS 200
+#define PATIENCE_SECONDS                                                                           \
+    10                       /* with a standby that neither streams nor replays; it asks every 5 s \
+                              */
+#define STANDSTILL_SECONDS 2 /* of replay in front of a record that is not whole */
+
+/* ---- What both say ---- */
+
+bool rejoin_ask_source(Rejoin *rejoin, Error *error)
+{
+    const Options *options = rejoin->options;
+    Source *source;
+
+    if (rejoin->source == NULL &&
+        !source_server_open(options->source_server, options->retry_timeout_seconds, 0,
+                            &rejoin->source, error))
+        return false;
+    source = rejoin->source;
+    return source->operations->read_control(source, &rejoin->state.control, error) &&
+           source->operations->position(source, &rejoin->state.control, &rejoin->state.position,
+                                        error);
+}
+
+void rejoin_forget_source(Rejoin *rejoin)
+{
+    target_server_close(rejoin->server);
+    source_close(rejoin->source);
+    rejoin->server = NULL;
+    rejoin->source = NULL;
+}
+
+/* The target's configuration as its next start finds it. */
+static Configuration target_configuration(const Rejoin *rejoin)
+{
+    return (Configuration){.directory = rejoin->target.directory,
+                           .config_file = rejoin->control.config_file,
+                           .arena = rejoin->arena};
+}
+
+/* The names that its WAL receiver may give: its own, or the defaults of different versions. */
+static void find_names(Rejoin *rejoin)
+{
+    const Configuration configuration = target_configuration(rejoin);
+    const SettingsReader reader = configuration_reader(&configuration);
+    const Settings settings = configuration_read(&configuration, &reader);
+    const char *conninfo =
+        configuration_primary_conninfo(&configuration, rejoin->target.control.version, false);
+    const char *name =
+        conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
+    const char *cluster = settings_value(&settings, "cluster_name");
+    int count = 0;
+
+    if (name != NULL)
+        rejoin->names[count++] = name;
+    else
+    {
+        if (cluster != NULL && cluster[0] != '\0')
+            rejoin->names[count++] = cluster;
+        rejoin->names[count++] = "walreceiver";
+    }
+    rejoin->names[count] = NULL;
+}
+
+typedef struct Address
+{
+    const char *conninfo;
+    Arena *arena;
+    bool same;
+} Address;
+
+/* A ConnectionOption: one of the source's connection. */
+static bool compare_address(void *context, const char *keyword, const char *value, Error *error)
+{
+    Address *address = context;
+    const char *own;
+
+    (void) error;
+    if (strcmp(keyword, "host") != 0 && strcmp(keyword, "hostaddr") != 0 &&
+        strcmp(keyword, "port") != 0)
+        return true;
+    own = conninfo_value(address->conninfo, keyword, address->arena);
+    if (own == NULL && strcmp(keyword, "port") == 0)
+        own = "5432";
+    address->same = address->same && own != NULL && strcmp(own, value) == 0;
+    return true;
+}
+
+/* Does the target's primary_conninfo lead where -R would have it lead? */
+static bool is_configured_for_source(const Rejoin *rejoin)
+{
+    const Configuration configuration = target_configuration(rejoin);
+    Address address = {.conninfo = configuration_primary_conninfo(
+                           &configuration, rejoin->target.control.version, false),
+                       .arena = rejoin->arena,
+                       .same = true};
+
+    return address.conninfo != NULL &&
+           connection_options(source_connection(rejoin->source), compare_address, &address, NULL) &&
+           address.same;
+}
+
+/* How things stand at one moment. */
+typedef struct Standing
+{
+    SourceStandby standby; /* what the source says */
+    TargetAnswer target;   /* what the target says */
+} Standing;
+
+static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
+{
+    if (rejoin->server == NULL)
+        rejoin->server = target_server_open(rejoin->target.directory, rejoin->source);
+    target_server_ask(rejoin->server, &standing->target);
+    return source_server_find_standby(rejoin->source, rejoin->names, rejoin->since,
+                                      &standing->standby, error);
+}
+
+/* The timeline that the target's server receives: what it may not tell us, its files do. */
+static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer *answer)
+{
+    const char *directory = rejoin->target.directory;
+    Timeline timeline = answer->timeline;
+    Control control;
+
+    if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
+                          !directory_standby_timeline(directory, &control, &timeline, NULL)))
+        timeline = 0;
+    return timeline;
+}
+
+/*
+ * Does the source send to the target? The target itself is believed in the first place: another
+ * standby may have its name. What the role may not see does not count.
+ */
+static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
+{
+    const SourceStandby *standby = &standing->standby;
+    const TargetAnswer *target = &standing->target;
+    const bool source_says_so =
+        standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
+                       : !standby->all_visible;
+
+    if (target->state == TARGET_ANSWERS)
+        return source_says_so && target->in_recovery && target->receives &&
+               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
+    /* A name alone is enough only of one that has connected since we started the server, and that
+     * takes no connections anyway. */
+    return target->state == TARGET_SILENT && strcmp(rejoin->since, "0") != 0 && standby->found &&
+           standby->state[0] != '\0' && source_says_so;
+}
+
+static Lsn replayed_position(const Standing *standing)
+{
+    return standing->target.state == TARGET_ANSWERS ? standing->target.replayed
+                                                    : standing->standby.replayed;
+}
+
+static Lsn received_position(const Standing *standing)
+{
+    return standing->target.state == TARGET_ANSWERS ? standing->target.received
+                                                    : standing->standby.flushed;
+}
+
+/* ---- Before the server is stopped ---- */
+
+bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
+{
+    const double begin = clock_seconds();
+    double moved = begin;
+    Lsn before = LSN_INVALID;
+    bool told = false;
+
+    *follows = false;
+    rejoin->since = "0";
+    if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
+        !is_configured_for_source(rejoin))
+        return true;
+    find_names(rejoin);
+    for (;;)
+    {
+        Standing standing;
+        bool running;
+        long pid;
+
+        if (!find_standing(rejoin, &standing, error) ||
+            !target_server_running(&rejoin->target, &running, &pid, error))
+            return false;
+        *follows = streams_from_source(rejoin, &standing);
+        if (*follows || !running || standing.target.state == TARGET_SILENT ||
+            (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery))
+            return true;
+        if (standing.target.state == TARGET_STARTING || standing.target.replayed != before)
+            moved = clock_seconds();
+        before = standing.target.replayed;
+        if (clock_seconds() - moved >= PATIENCE_SECONDS ||
+            clock_seconds() - begin >= rejoin->options->rejoin_timeout_seconds)
+            return true;
+        if (!told && clock_seconds() - begin > 1)
+        {
+            log_info(
+                "waiting for the target's server (PID %ld), a standby that does not stream yet",
+                rejoin->pid);
+            told = true;
+        }
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+/* ---- After it was started ---- */
+
+typedef struct Wait
+{
+    Lsn end; /* to be replayed */
+    double begin;
+    Lsn replayed; /* LSN_INVALID: not known yet */
+    double still; /* since when that stands still */
+    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
+} Wait;
+
+/* With -P, kB of WAL from where replay was first seen. */
+static void show_progress(Wait *wait, Lsn replayed)
+{
+    if (replayed == LSN_INVALID)
+        return;
+    if (replayed != wait->replayed)
+        wait->still = clock_seconds();
+    if (wait->replayed == LSN_INVALID && replayed < wait->end)
+    {
+        wait->shown = replayed;
+        progress_begin(PROGRESS_REPLAY, wait->end - replayed);
+    }
+    wait->replayed = replayed;
+    if (wait->shown == LSN_INVALID)
+        return;
+    if (replayed > wait->end)
+        replayed = wait->end;
+    if (replayed > wait->shown)
+    {
+        progress_add(replayed - wait->shown);
+        wait->shown = replayed;
+    }
+}
+
+/* done: it has caught up, though maybe with a record that is not whole. */
+static void end_progress(const Wait *wait, bool done)
+{
+    if (wait->shown != LSN_INVALID)
+        progress_end(done);
+}
+
+/*
+ * Has it replayed what the source had? The source's WAL may be flushed up to the end of a page
+ * inside of a record whose rest comes with the next write: then it has received that, and replay
+ * stands still.
+ */
+static bool has_caught_up(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
+{
+    if (!streams_from_source(rejoin, standing))
+        return false;
+    if (replayed_position(standing) >= wait->end)
+        return true;
+    return wait->end % rejoin->target.control.wal_block_size == 0 &&
+           received_position(standing) >= wait->end &&
+           clock_seconds() - wait->still >= STANDSTILL_SECONDS;
+}
+
+static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,
+                                Error *error)
+{
+    static const char *const states[] = {[TARGET_SILENT] = "it cannot be asked",
+                                         [TARGET_STARTING] = "it takes no connections yet",
+                                         [TARGET_ANSWERS] = "it is a standby"};
+    const Version *version = rejoin->target.control.version;
+    char replayed[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
+    error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
+                 rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
+                 wait->replayed == LSN_INVALID ? "(unknown)"
+                                               : lsn_text(version, wait->replayed, replayed),
+                 lsn_text(version, wait->end, end),
+                 streams_from_source(rejoin, standing) ? "receives the source's WAL"
+                                                       : "does not receive the source's WAL");
+    server_control_add_log(&rejoin->control, false, error);
+    return false;
+}
+
+/* What would make it pointless to wait on. */
+static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Error *error)
+{
+    bool running;
+    long pid;
+
+    if (!target_server_running(&rejoin->target, &running, &pid, error))
+        return false;
+    if (!running)
+    {
+        error_set(error, ERROR_FAILED, "the target's server has ended");
+        server_control_add_log(&rejoin->control, true, error);
+        return false;
+    }
+    if (standing->target.state == TARGET_ANSWERS && !standing->target.in_recovery)
+    {
+        error_set(error, ERROR_FAILED, "the target's server is not a standby");
+        return error_detail(error, "It has ended its recovery: its history diverges from the "
+                                   "source's again.");
+    }
+    return true;
+}
+
+static void note_following(Rejoin *rejoin, const Standing *standing)
+{
+    const SourceStandby *standby = &standing->standby;
+    const char *name = standby->found ? standby->name : rejoin->names[0];
+    ReportRejoin *report = &rejoin->report;
+    char text[LSN_TEXT_SIZE];
+
+    report->followed = true;
+    report->sent = standby->sent;
+    report->replayed = replayed_position(standing);
+    snprintf(report->application_name, sizeof(report->application_name), "%s", name);
+    snprintf(report->sync_state, sizeof(report->sync_state), "%s", standby->sync_state);
+    log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
+             name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
+             lsn_text(rejoin->target.control.version, report->replayed, text));
+}
+
+/* Look, again and again. */
+static bool watch_server(Rejoin *rejoin, Wait *wait, Standing *standing, Error *error)
+{
+    for (;;)
+    {
+        if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
+            return false;
+        show_progress(wait, replayed_position(standing));
+        if (has_caught_up(rejoin, wait, standing))
+            return true;
+        if (clock_seconds() - wait->begin >= rejoin->options->rejoin_timeout_seconds)
+            return error_not_following(rejoin, wait, standing, error);
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
+{
+    Wait wait = {.end = rejoin->state.position.minimum, .begin = clock_seconds()};
+    Standing standing;
+    char text[LSN_TEXT_SIZE];
+    bool follows;
+
+    find_names(rejoin);
+    wait.still = wait.begin;
+    rejoin->report.awaited = wait.end;
+    log_info("waiting until the target has replayed the source's WAL up to %s",
+             lsn_text(rejoin->target.control.version, wait.end, text));
+    follows = watch_server(rejoin, &wait, &standing, error);
+    end_progress(&wait, follows);
+    if (follows)
+        note_following(rejoin, &standing);
+    return follows;
+}
