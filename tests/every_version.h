@@ -22,10 +22,13 @@ static inline int version_count(void)
     return count;
 }
 
-/* Any number chooses one. */
+/* Any number chooses one: 0 is 10, as when the corpora of the fuzz targets began, and the older
+ * ones come behind the newest. */
 static inline const Version *version_by_number(unsigned number)
 {
-    return version_at(number % (unsigned) version_count());
+    const unsigned before_10 = 4;
+
+    return version_at((number + before_10) % (unsigned) version_count());
 }
 
 #endif

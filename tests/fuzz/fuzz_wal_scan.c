@@ -16,6 +16,7 @@
  * Steps above 8 count from 0 again. Damage is done when all has been written.
  */
 #include "format/crc32c.h"
+#include "format/old_crc.h"
 #include "wal/scan.h"
 
 #include "../every_version.h"
@@ -120,16 +121,10 @@ enum
     FIT_CRC = 4
 };
 
-static void add_record(const uint8_t *bytes, uint32_t size, unsigned fit, uint32_t left_out)
+static void fit_header(uint8_t *record, uint32_t total, unsigned fit)
 {
-    static uint8_t record[RECORD_SIZE_MAX];
-    const uint32_t total = size < WAL_RECORD_HEADER_SIZE ? WAL_RECORD_HEADER_SIZE
-                           : size < RECORD_SIZE_MAX      ? size
-                                                         : RECORD_SIZE_MAX;
     uint32_t crc;
 
-    memset(record, 0, WAL_RECORD_HEADER_SIZE);
-    memcpy(record, bytes, size < total ? size : total);
     if (fit & FIT_LENGTH)
         store_u32(record, total);
     if (fit & FIT_LINK)
@@ -139,6 +134,42 @@ static void add_record(const uint8_t *bytes, uint32_t size, unsigned fit, uint32
         crc = crc32c_update(CRC32C_INIT, record + 24, total - 24);
         store_u32(record + 20, crc32c_finish(crc32c_update(crc, record, 20)));
     }
+}
+
+/* Of 9.3 and 9.4; the data may be shorter than the record, but not longer. */
+static void fit_old_header(uint8_t *record, uint32_t total, unsigned fit)
+{
+    uint32_t crc;
+
+    if (fit & FIT_LENGTH)
+    {
+        store_u32(record, total);
+        if (load_u32(record + 8) > total - WAL_RECORD_OLD_HEADER_SIZE)
+            store_u32(record + 8, total - WAL_RECORD_OLD_HEADER_SIZE);
+    }
+    if (fit & FIT_LINK)
+        store_u64(record + 16, wal.last);
+    if (fit & FIT_CRC)
+    {
+        crc = old_crc_update(OLD_CRC_INIT, record + 32, total - 32);
+        store_u32(record + 24, old_crc_finish(old_crc_update(crc, record, 24)));
+    }
+}
+
+static void add_record(const uint8_t *bytes, uint32_t size, unsigned fit, uint32_t left_out)
+{
+    static uint8_t record[RECORD_SIZE_MAX];
+    const uint32_t header_size = walrecord_header_size(wal.shape.version);
+    const uint32_t total = size < header_size       ? header_size
+                           : size < RECORD_SIZE_MAX ? size
+                                                    : RECORD_SIZE_MAX;
+
+    memset(record, 0, header_size);
+    memcpy(record, bytes, size < total ? size : total);
+    if (wal.shape.version->old_wal)
+        fit_old_header(record, total, fit);
+    else
+        fit_header(record, total, fit);
     put_record(record, total, left_out < total ? total - left_out : total);
 }
 
@@ -149,19 +180,28 @@ static void add_filler(uint32_t size, uint32_t left_out)
     if (size > RECORD_SIZE_MAX)
         size = RECORD_SIZE_MAX;
     memset(record, 0xA5, size);
-    memset(record, 0, WAL_RECORD_HEADER_SIZE);
-    record[17] = 21; /* generic */
-    record[24] = 254;
-    store_u32(record + 25, size - 29);
+    memset(record, 0, walrecord_header_size(wal.shape.version));
+    if (wal.shape.version->old_wal)
+    {
+        record[13] = 15; /* of a sequence */
+        store_u32(record + 8, size);
+    }
+    else
+    {
+        record[17] = 21; /* generic */
+        record[24] = 254;
+        store_u32(record + 25, size - 29);
+    }
     add_record(record, size, FIT_LENGTH | FIT_LINK | FIT_CRC, left_out);
 }
 
 static void add_switch(void)
 {
-    uint8_t record[WAL_RECORD_HEADER_SIZE] = {0};
+    uint8_t record[WAL_RECORD_OLD_HEADER_SIZE] = {0};
 
-    record[16] = 0x40;
-    add_record(record, sizeof(record), FIT_LENGTH | FIT_LINK | FIT_CRC, 0);
+    record[wal.shape.version->old_wal ? 12 : 16] = 0x40;
+    add_record(record, walrecord_header_size(wal.shape.version), FIT_LENGTH | FIT_LINK | FIT_CRC,
+               0);
     wal.position = (wal.position + SEGMENT_SIZE - 1) / SEGMENT_SIZE * SEGMENT_SIZE;
 }
 

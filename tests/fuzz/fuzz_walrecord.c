@@ -1,5 +1,6 @@
 /* A record with a length and a CRC that fit; the first byte chooses the version. */
 #include "format/crc32c.h"
+#include "format/old_crc.h"
 #include "format/walrecord.h"
 
 #include "../every_version.h"
@@ -28,6 +29,22 @@ static void look_at_lists(const WalEvent *event)
     bytes_seen = sum;
 }
 
+/* Give a record a length and a CRC that fit. */
+static void fit(const Version *version, uint8_t *record, size_t size)
+{
+    uint32_t running;
+
+    store_u32(record, (uint32_t) size);
+    if (version->old_wal)
+    {
+        running = old_crc_update(OLD_CRC_INIT, record + 32, size - 32);
+        store_u32(record + 24, old_crc_finish(old_crc_update(running, record, 24)));
+        return;
+    }
+    running = crc32c_update(CRC32C_INIT, record + 24, size - 24);
+    store_u32(record + 20, crc32c_finish(crc32c_update(running, record, 20)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static Error error;
@@ -36,22 +53,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     WalRecordHeader header;
     const Lsn lsn = UINT64_MAX;
 
-    if (size < 1 + WAL_RECORD_HEADER_SIZE)
+    if (size < 1)
         return 0;
     const Version *version = version_by_number(bytes[0]);
     size--;
+    if (size < walrecord_header_size(version))
+        return 0;
     uint8_t *copy = malloc(size); /* exactly as long: nothing may be read behind */
     memcpy(copy, bytes + 1, size);
     if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
         header.total_length == size)
         (void) !walrecord_decode(version, 8192, &header, copy, lsn, &record, &error);
-    store_u32(copy, (uint32_t) size);
-    uint32_t running = crc32c_update(CRC32C_INIT, copy + 24, size - 24);
-    store_u32(copy + 20, crc32c_finish(crc32c_update(running, copy, 20)));
+    fit(version, copy, size);
     if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
         walrecord_decode(version, 8192, &header, copy, lsn, &record, &error))
     {
-        if (record.data < copy || record.data + record.data_size != copy + size)
+        /* Backups follow the data of old records. */
+        const uint8_t *end = record.data + record.data_size;
+        if (record.data < copy || end > copy + size || (!version->old_wal && end < copy + size))
             __builtin_trap();
         if (walrecord_event(version, &record, &event, &error) && event.kind != WAL_EVENT_NONE &&
             event.kind != WAL_EVENT_UNKNOWN_RELATION_UPDATE)

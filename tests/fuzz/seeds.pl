@@ -4,7 +4,7 @@ use strict;
 use warnings;
 
 my ($data, $servers, $out) = @ARGV;
-my @versions = (10 .. 19);
+my @versions = (10 .. 19, 9.3, 9.4, 9.5, 9.6);
 my %count;
 
 sub content
