@@ -388,6 +388,12 @@ static void test_files_that_are_all_newer_than_the_checkpoint(void **state)
     set_time("data/base/5/1259", stopped, 0);
     assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_true(rewritten);
+    /* Pages that were never used are not written. */
+    make_text("data/base/5/1260_fsm", "");
+    assert_int_equal(truncate("data/base/5/1260_fsm", 8192), 0);
+    set_time("data/base/5/1260_fsm", stopped - 1, 0);
+    assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
+    assert_true(rewritten);
     set_time("data/base/5/1259_fsm", stopped - 1, 0);
     assert_true(target_rewritten_since_stop(target, &shape, &rewritten, &error));
     assert_false(rewritten);
