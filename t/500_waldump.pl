@@ -18,7 +18,7 @@ sub our_records
 {
     my ($data, @segments) = @_;
     my $output = must_run([ $waldump, $data, @segments ]);
-    return map { s/ info [0-9A-F]{2}//r } split /\n/, $output;
+    return map { s/ info [0-9A-F]{2}| INIT//gr } split /\n/, $output;
 }
 
 # The same line from one of pg_waldump's.
