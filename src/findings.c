@@ -30,6 +30,9 @@ bool findings_find_next_start(const Options *options, Findings *findings, Arena 
     const Planned *planned = &findings->planned;
     const NextStartInput input = {.target = &findings->identified.clusters.target,
                                   .source = findings->identified.clusters.source,
+                                  .control = planned->known
+                                                 ? &findings->identified.source.control
+                                                 : &findings->identified.clusters.target.control,
                                   .plan = planned->known ? &planned->plan : NULL,
                                   .source_files = &planned->source_files,
                                   .target_files = &planned->target_files,

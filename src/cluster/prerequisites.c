@@ -131,6 +131,15 @@ static bool check_hints_logged(const Given *given, Error *error)
     error_set(error, ERROR_FAILED,
               "target server needs to use either data checksums "
               "or \"wal_log_hints = on\""); /* contract */
+    if (target->version->control.wal_log_hints == OFFSET_NONE)
+    {
+        error_detail(error,
+                     "Hint bits were not WAL-logged: data checksums are off, and PostgreSQL "
+                     "%s has no such setting.",
+                     target->version->name);
+        error_hint(error, "Compare all blocks instead with --compare.");
+        return error_remedy(error, REMEDY_COMPARE);
+    }
     error_detail(error, "Both are off: hint bits it set were not WAL-logged.");
     error_hint(error,
                "Compare all blocks instead with --compare. Switching the setting on now does not "

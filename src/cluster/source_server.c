@@ -311,11 +311,13 @@ static bool check_server(Connection *connection, Arena *arena, const Version **k
         return true;
     error_set(error, ERROR_FAILED, /* contract */
               "\"full_page_writes\" must be enabled in the source server");
-    return error_hint(error, "Switch it on there, and let recovery start after that:\n"
-                             "    ALTER SYSTEM SET full_page_writes = on;\n"
-                             "    SELECT pg_reload_conf();\n"
-                             "    SELECT pg_sleep(1);\n"
-                             "    CHECKPOINT;");
+    return error_hint(error,
+                      "Switch it on there, and let recovery start after that:\n"
+                      "    %sfull_page_writes = on;\n"
+                      "    SELECT pg_reload_conf();\n"
+                      "    SELECT pg_sleep(1);\n"
+                      "    CHECKPOINT;",
+                      version->remedies.set);
 }
 
 /* A library that obeys FIPS 140 refuses MD5. */

@@ -171,19 +171,22 @@ static const char *const conninfo_options_since_93[] = {"service",
 
 #define SQL_SINCE_94                                                                               \
     {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true  \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true, \
+                        .archiver_view = true, .filenode_relation = true                           \
     }
 
 #define SQL_SINCE_95                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .missing_ok = true,        \
-                        .replication_slots = true, .ssl_view = true                                \
+                        .replication_slots = true, .archiver_view = true,                          \
+                        .filenode_relation = true, .ssl_view = true                                \
     }
 
 #define SQL_SINCE_96                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_flush_location", .missing_ok = true,  \
-                        .replication_slots = true, .slot_reserves = true, .ssl_view = true,        \
+                        .replication_slots = true, .archiver_view = true,                          \
+                        .filenode_relation = true, .slot_reserves = true, .ssl_view = true,        \
                         .receiver_view = true, .idle_timeout = true                                \
     }
 
@@ -193,7 +196,39 @@ static const char *const conninfo_options_since_93[] = {"service",
         .received_position = "pg_last_wal_receive_lsn",                                            \
         .replayed_position = "pg_last_wal_replay_lsn", .segment_name = "pg_walfile_name",          \
         .position_column = "lsn", .missing_ok = true, .replication_slots = true,                   \
-        .slot_reserves = true, .ssl_view = true, .receiver_view = true, .idle_timeout = true       \
+        .archiver_view = true, .filenode_relation = true, .slot_reserves = true, .ssl_view = true, \
+        .receiver_view = true, .idle_timeout = true                                                \
+    }
+
+/* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */
+#define REMEDIES_SINCE_93                                                                          \
+    {                                                                                              \
+        .set = "in postgresql.conf: ", .wal_level = "wal_level = hot_standby",                     \
+        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
+    }
+
+#define REMEDIES_SINCE_94                                                                          \
+    {                                                                                              \
+        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = hot_standby",                        \
+        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
+    }
+
+#define REMEDIES_SINCE_96                                                                          \
+    {                                                                                              \
+        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
+        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
+    }
+
+#define REMEDIES_SINCE_10                                                                          \
+    {                                                                                              \
+        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
+        .wal_kept = "wal_keep_segments = 64", .password_method = "scram-sha-256"                   \
+    }
+
+#define REMEDIES_SINCE_13                                                                          \
+    {                                                                                              \
+        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
+        .wal_kept = "wal_keep_size = '1GB'", .password_method = "scram-sha-256"                    \
     }
 
 /*
@@ -235,6 +270,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_xlogdump",
         .wal_level_archive = true,
         .sql = SQL_SINCE_93,
+        .remedies = REMEDIES_SINCE_93,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = conninfo_options_since_93,
@@ -283,6 +319,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_xlogdump",
         .wal_level_archive = true,
         .sql = SQL_SINCE_94,
+        .remedies = REMEDIES_SINCE_94,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = conninfo_options_since_93,
@@ -330,6 +367,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_xlogdump",
         .wal_level_archive = true,
         .sql = SQL_SINCE_95,
+        .remedies = REMEDIES_SINCE_94,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = conninfo_options_since_93,
@@ -377,6 +415,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_xlogdump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_96,
+        .remedies = REMEDIES_SINCE_96,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = conninfo_options_since_93,
@@ -424,6 +463,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = NULL,
@@ -471,6 +511,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
         .conninfo_options = NULL,
@@ -518,6 +559,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_10,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_options = NULL,
@@ -565,6 +607,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_options = NULL,
@@ -612,6 +655,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
         .conninfo_options = NULL,
@@ -659,6 +703,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_options = NULL,
@@ -706,6 +751,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_options = NULL,
@@ -753,6 +799,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_options = NULL,
@@ -800,6 +847,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = false,
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_options = NULL,
@@ -848,6 +896,7 @@ static const Version rows[] = {
         .wal_dump_program = "pg_waldump",
         .wal_level_archive = false,
         .sql = SQL_SINCE_10,
+        .remedies = REMEDIES_SINCE_13,
         .lsn_padded = true,                      /* access/xlogdefs.h */
         .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
         .conninfo_options = NULL,

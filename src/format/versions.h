@@ -73,10 +73,21 @@ typedef struct ServerSql
                                     demand; else an error */
     bool replication_slots;      /* 9.4+ */
     bool slot_reserves;          /* a slot can keep WAL before it is first used (9.6+) */
+    bool archiver_view;          /* pg_stat_archiver (9.4+) */
+    bool filenode_relation;      /* pg_filenode_relation (9.4+) */
     bool ssl_view;               /* pg_stat_ssl (9.5+) */
     bool receiver_view;          /* pg_stat_wal_receiver (9.6+) */
     bool idle_timeout;           /* idle_in_transaction_session_timeout (9.6+) */
 } ServerSql;
+
+/* What remedies say of settings. */
+typedef struct RemedyWords
+{
+    const char *set;             /* comes before a setting with its value */
+    const char *wal_level;       /* the lowest with which a standby can be queried */
+    const char *wal_kept;        /* so much that it lasts through a failover: 1 GB */
+    const char *password_method; /* in pg_hba.conf */
+} RemedyWords;
 
 typedef struct Version
 {
@@ -115,6 +126,7 @@ typedef struct Version
     bool wal_level_archive;            /* 1 is archive, 2 hot_standby, 3 logical (9.3 to 9.5), else
                                           1 replica, 2 logical */
     ServerSql sql;
+    RemedyWords remedies;
     bool lsn_padded; /* LSNs are printed %X/%08X (19) */
     RecoverySettings recovery_settings;
     const char *const *conninfo_options; /* all that its libpq knows for primary_conninfo, up to a

@@ -171,14 +171,15 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
     const char *role =
         look->role != NULL ? arena_printf(node->arena, "role %s", look->role) : "a role";
     const char *placed = look->role != NULL ? look->role : "ROLE";
+    const char *method = node->clusters.target.control.version->remedies.password_method;
     const bool good = look->rewind != MATCH_NO && look->replication != MATCH_NO;
     Buffer remedy = {0};
 
     if (look->rewind == MATCH_NO)
-        buffer_printf(&remedy, "hostssl  %s  %s  ADDRESS/32  scram-sha-256\n",
-                      look->database != NULL ? look->database : "DATABASE", placed);
+        buffer_printf(&remedy, "hostssl  %s  %s  ADDRESS/32  %s\n",
+                      look->database != NULL ? look->database : "DATABASE", placed, method);
     if (look->replication == MATCH_NO)
-        buffer_printf(&remedy, "hostssl  replication  %s  ADDRESS/32  scram-sha-256\n", placed);
+        buffer_printf(&remedy, "hostssl  replication  %s  ADDRESS/32  %s\n", placed, method);
     if (!good)
         buffer_printf(&remedy, "in \"%s\", then SELECT pg_reload_conf();", path);
     readiness_add(node->readiness, "pg_hba",

@@ -414,11 +414,14 @@ void node_look_at_losses(Node *node)
     look_at_names(node, "pg_replslot", look_at_slot, &slots);
     look_at_names(node, "pg_twophase", look_at_prepared, &prepared);
     if (slots.count > 0)
-        readiness_add(node->readiness, "slots", FINDING_WARNING,
-                      "On the new primary, after a failover:\n"
-                      "SELECT pg_create_physical_replication_slot('NAME', true);",
-                      "Replication slots are of this node alone, and a rewind removes them: %s.",
-                      names_text(&slots));
+        readiness_add(
+            node->readiness, "slots", FINDING_WARNING,
+            arena_printf(node->arena,
+                         "On the new primary, after a failover:\n"
+                         "SELECT pg_create_physical_replication_slot('NAME'%s);",
+                         node->clusters.target.control.version->sql.slot_reserves ? ", true" : ""),
+            "Replication slots are of this node alone, and a rewind removes them: %s.",
+            names_text(&slots));
     else
         readiness_add(node->readiness, "slots", FINDING_OK, NULL,
                       "There are no replication slots.");

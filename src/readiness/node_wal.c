@@ -12,10 +12,16 @@
 #define MEGABYTE (1024u * 1024)
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
 #define WAL_LEVEL_MINIMAL 0   /* access/xlog.h */
+#define WAL_LEVEL_ARCHIVE 1   /* the same, 9.3 to 9.5 */
 
 static const char *node_wal_directory(const Node *node)
 {
     return node->clusters.target.control.version->wal_directory;
+}
+
+static const RemedyWords *node_remedies(const Node *node)
+{
+    return &node->clusters.target.control.version->remedies;
 }
 
 static const char *wal_level_name(const Version *version, int level)
@@ -126,15 +132,13 @@ static LastWal read_last_wal(const Node *node)
 
 /* ---- Settings ---- */
 
-/* "ALTER SYSTEM ...", and for a node that cannot be written to where to set it. */
+/* How it is set, and for a node that cannot be written to where. */
 static const char *remedy_setting(const Node *node, const char *setting, const char *then)
 {
     return arena_printf(
-        node->arena, "%s%s;  -- %s",
-        node->readiness->standby
-            ? "in postgresql.conf of this standby, and on the primary:\nALTER SYSTEM SET "
-            : "ALTER SYSTEM SET ",
-        setting, then);
+        node->arena, "%s%s%s;  -- %s",
+        node->readiness->standby ? "in postgresql.conf of this standby, and on the primary:\n" : "",
+        node_remedies(node)->set, setting, then);
 }
 
 /* From when on it is known that hints are logged. */
@@ -171,6 +175,12 @@ static void look_at_hints(Node *node, const LastWal *last)
                       "Data checksums are on: so hints are WAL-logged.");
     else if (control->wal_log_hints)
         look_at_wal_log_hints(node, last);
+    else if (control->version->control.wal_log_hints == OFFSET_NONE)
+        readiness_add(node->readiness, "hints_logged", node_wal_problem(node),
+                      "A cluster gets data checksums when it is made: initdb --data-checksums.",
+                      "Data checksums are off, and PostgreSQL %s has no wal_log_hints: hint bits "
+                      "are not WAL-logged, and only --compare can rewind this node.",
+                      control->version->name);
     else
         readiness_add(
             node->readiness, "hints_logged", node_wal_problem(node),
@@ -187,9 +197,16 @@ static void look_at_wal_level(Node *node)
     const int level = node->clusters.target.control.wal_level;
 
     if (level == WAL_LEVEL_MINIMAL)
-        readiness_add(node->readiness, "wal_level", node_wal_problem(node),
-                      remedy_setting(node, "wal_level = replica", "then restart the server"),
-                      "wal_level is minimal: not all changes are WAL-logged.");
+        readiness_add(
+            node->readiness, "wal_level", node_wal_problem(node),
+            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            "wal_level is minimal: not all changes are WAL-logged.");
+    else if (node->clusters.target.control.version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
+        readiness_add(
+            node->readiness, "wal_level", FINDING_WARNING,
+            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            "wal_level is archive: when this node is the primary, no standby with "
+            "hot_standby = on starts.");
     else
         readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
                       wal_level_name(node->clusters.target.control.version, level));
@@ -317,10 +334,11 @@ static void add_lack(Node *node, const char *name, const Asked *asked)
 
     node->lacks_wal = true;
     readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
-                  "Name an archive that has it: --wal-archive, --restore-command or -c; or rewind "
-                  "with --compare.\n"
-                  "For the next time keep more WAL: ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT "
-                  "pg_reload_conf();",
+                  arena_printf(node->arena,
+                               "Name an archive that has it: --wal-archive, --restore-command or "
+                               "-c; or rewind with --compare.\n"
+                               "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
+                               node_remedies(node)->set, node_remedies(node)->wal_kept),
                   "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
                   name, lsn_text(node->clusters.shape.version, node->needed_from, text),
                   asked->how[0] != '\0' ? " " : "", asked->how);
@@ -366,14 +384,10 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
 /* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
 static void look_at_kept(Node *node, ArchiveAnswer archive)
 {
-    const char *kept = settings_value(&node->settings, "wal_keep_size");
-    const char *shown = "wal_keep_size";
+    const char *setting = node_remedies(node)->wal_kept;
+    const char *shown = arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
+    const char *kept = settings_value(&node->settings, shown);
 
-    if (kept == NULL)
-    {
-        kept = settings_value(&node->settings, "wal_keep_segments");
-        shown = kept != NULL ? "wal_keep_segments" : shown;
-    }
     if (kept != NULL && strtol(kept, NULL, 10) > 0)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL, "%s is %s.", shown, kept);
     else if (archive == ARCHIVE_HAS)
@@ -382,8 +396,8 @@ static void look_at_kept(Node *node, ArchiveAnswer archive)
                       node_wal_directory(node));
     else
         readiness_add(node->readiness, "wal_kept", FINDING_WARNING,
-                      "ALTER SYSTEM SET wal_keep_size = '1GB'; SELECT pg_reload_conf();  -- before "
-                      "PostgreSQL 13 wal_keep_segments = 64",
+                      arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
+                                   node_remedies(node)->set, node_remedies(node)->wal_kept),
                       "%s is not set: only WAL since the last checkpoint is sure to be kept. A "
                       "primary that goes on for a while after a failover may remove what its own "
                       "rewind needs.",
@@ -410,8 +424,10 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
                       name, asked->how);
     else if (asked->answer == ARCHIVE_LACKS)
         readiness_add(node->readiness, "archive", FINDING_WARNING,
-                      "Look into the archive itself. On the primary:\n"
-                      "SELECT * FROM pg_stat_archiver;",
+                      node->clusters.target.control.version->sql.archiver_view
+                          ? "Look into the archive itself. On the primary:\n"
+                            "SELECT * FROM pg_stat_archiver;"
+                          : "Look into the archive itself, and into the log of the primary.",
                       "Asked for segment %s: %s", name, asked->how);
     else if (named)
         readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,

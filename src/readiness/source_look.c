@@ -4,6 +4,7 @@
 #include "readiness/node.h"
 
 #include "cluster/source.h"
+#include "cluster/source_server.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
@@ -103,7 +104,7 @@ static bool replication_works(Node *node, Connection *connection, Error *error)
 }
 
 /* A rewind does not need it, but the standby that comes of it does. */
-static void look_at_replication(Node *node, Connection *connection)
+static void look_at_replication(Node *node, Connection *connection, const Version *version)
 {
     const FindingState bad = node->options->write_recovery_conf ? FINDING_PROBLEM : FINDING_WARNING;
     const char *may = ask(node, connection,
@@ -127,12 +128,12 @@ static void look_at_replication(Node *node, Connection *connection)
         readiness_add(node->readiness, "source_replication", bad,
                       arena_printf(node->arena,
                                    "In pg_hba.conf of the source: hostssl  replication  %s  "
-                                   "ADDRESS/32  scram-sha-256\nthen SELECT pg_reload_conf();",
-                                   node->role),
+                                   "ADDRESS/32  %s\nthen SELECT pg_reload_conf();",
+                                   node->role, version->remedies.password_method),
                       "A replication connection does not work from here: %s", error.message);
 }
 
-static void look_at_source_settings(Node *node, Connection *connection)
+static void look_at_source_settings(Node *node, Connection *connection, const Version *version)
 {
     const char *full_page_writes =
         ask(node, connection, "SELECT pg_catalog.current_setting('full_page_writes')");
@@ -142,15 +143,22 @@ static void look_at_source_settings(Node *node, Connection *connection)
                   is_answer(full_page_writes, "on") ? FINDING_OK : FINDING_PROBLEM,
                   is_answer(full_page_writes, "on")
                       ? NULL
-                      : "ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf();",
+                      : arena_printf(node->arena,
+                                     "%sfull_page_writes = on; SELECT pg_reload_conf();",
+                                     version->remedies.set),
                   "full_page_writes of the source is %s.",
                   full_page_writes != NULL ? full_page_writes : "unknown");
-    readiness_add(node->readiness, "source_wal_level",
-                  is_answer(wal_level, "minimal") ? FINDING_PROBLEM : FINDING_OK,
-                  is_answer(wal_level, "minimal")
-                      ? "ALTER SYSTEM SET wal_level = replica;  -- then restart the server"
-                      : NULL,
-                  "wal_level of the source is %s.", wal_level != NULL ? wal_level : "unknown");
+    const FindingState level = is_answer(wal_level, "minimal")   ? FINDING_PROBLEM
+                               : is_answer(wal_level, "archive") ? FINDING_WARNING
+                                                                 : FINDING_OK;
+
+    readiness_add(
+        node->readiness, "source_wal_level", level,
+        level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
+                                           version->remedies.set, version->remedies.wal_level)
+                            : NULL,
+        "wal_level of the source is %s.%s", wal_level != NULL ? wal_level : "unknown",
+        level == FINDING_WARNING ? " A standby with hot_standby = on does not start." : "");
 }
 
 static void look_at_source_extensions(Node *node, Connection *connection, const Version *version)
@@ -181,7 +189,7 @@ static void look_at_source_extensions(Node *node, Connection *connection, const 
 static void look_by(Node *node, Connection *connection)
 {
     const Version *version = version_of_server_number(connection_server_version(connection));
-    char instance[CONNECTION_INSTANCE_SIZE];
+    char instance[CONNECTION_INSTANCE_SIZE], settings[CONNECTION_SETTINGS_SIZE];
     Error error;
 
     if (version == NULL)
@@ -191,6 +199,8 @@ static void look_by(Node *node, Connection *connection)
                       connection_server_version(connection) / 10000);
         return;
     }
+    server_begin_settings(version, settings);
+    connection_begin_with(connection, settings);
     if (!connection_begin(connection, instance, &error))
     {
         readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
@@ -209,8 +219,8 @@ static void look_by(Node *node, Connection *connection)
                       strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", node->database,
                       node->role);
         look_at_role(node, connection, version);
-        look_at_replication(node, connection);
-        look_at_source_settings(node, connection);
+        look_at_replication(node, connection, version);
+        look_at_source_settings(node, connection, version);
         look_at_source_extensions(node, connection, version);
     }
     connection_end(connection);

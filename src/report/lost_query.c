@@ -34,16 +34,28 @@ static void append_condition(const Lost *lost, Buffer *text)
     }
 }
 
-void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
+/* Which table has that storage, in the present database? */
+static void append_table_condition(const Version *version, const RelationId *id, Buffer *text)
+{
+    if (version->sql.filenode_relation)
+        buffer_printf(text, "oid = pg_filenode_relation(%u, %u)", id->tablespace, id->relation);
+    else
+        buffer_printf(text,
+                      "pg_relation_filenode(oid) = %u AND %u = coalesce(nullif(reltablespace, 0), "
+                      "(SELECT dattablespace FROM pg_database WHERE datname = "
+                      "current_database()))",
+                      id->relation, id->tablespace);
+}
+
+void lost_query_append(const Version *version, const Lost *lost, const LostRelation *relation,
+                       Buffer *text)
 {
     buffer_append_string(text,
                          "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
     append_condition(lost, text);
-    buffer_printf(text,
-                  "', oid::regclass)\n"
-                  "  FROM pg_class WHERE oid = pg_filenode_relation(%u, %u) AND relkind IN ('r', "
-                  "'m') \\gexec",
-                  relation->id.tablespace, relation->id.relation);
+    buffer_append_string(text, "', oid::regclass)\n  FROM pg_class WHERE ");
+    append_table_condition(version, &relation->id, text);
+    buffer_append_string(text, " AND relkind IN ('r', 'm') \\gexec");
 }
 
 /* ---- The script ---- */
@@ -96,7 +108,7 @@ static void append_connect(const LostRelation *relation, Buffer *text)
         relation->id.database);
 }
 
-static void append_table(const Lost *lost, const LostRelation *relation, Buffer *text)
+static void append_table(const Report *report, const LostRelation *relation, Buffer *text)
 {
     buffer_append_string(text, "-- ");
     append_name(relation->name, text);
@@ -107,7 +119,7 @@ static void append_table(const Lost *lost, const LostRelation *relation, Buffer 
                       (unsigned long long) relation->rows.deleted);
     else
         buffer_append_string(text, ": new storage, of a table that was rewritten or of an index\n");
-    lost_query_append(lost, relation, text);
+    lost_query_append(report->version, report->lost, relation, text);
     buffer_append_u8(text, '\n');
 }
 
@@ -131,7 +143,7 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
     {
         if (i == 0 || tables[i]->id.database != tables[i - 1]->id.database)
             append_connect(tables[i], text);
-        append_table(report->lost, tables[i], text);
+        append_table(report, tables[i], text);
     }
     if (count > shown)
         buffer_printf(text, "-- and %zu more: --report=json has the statement for each\n",

@@ -4,7 +4,7 @@
  *
  * A row that is seen and has the number of a lost transaction as its xmin was written by that
  * transaction. Freezing, VACUUM FULL and CLUSTER leave xmin as it is. The server that was looked at
- * is the only one that knows the table by its storage (pg_filenode_relation), so psql asks it first
+ * is the only one that knows the table by its storage, so psql asks it first
  * and runs what comes of that (\gexec).
  */
 #ifndef REPORT_LOST_QUERY_H
@@ -23,7 +23,8 @@
 bool lost_query_exists(const LostRelation *relation);
 
 /* The statement, with line breaks but none at its end, appended to text. */
-void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text);
+void lost_query_append(const Version *version, const Lost *lost, const LostRelation *relation,
+                       Buffer *text);
 
 /*
  * The report's part for people: a script for psql without empty lines, after one; what is not SQL

@@ -40,6 +40,7 @@ static void append_literal(Buffer *text, const char *name)
 static void add_slot_steps(Report *report)
 {
     const NextStart *next = report->next_start;
+    const bool reserves = report->version == NULL || report->version->sql.slot_reserves;
     char lsn[LSN_TEXT_SIZE];
     Buffer drops = {0};
 
@@ -52,12 +53,13 @@ static void add_slot_steps(Report *report)
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
             add_step(report,
                      "The target will use the replication slot \"%s\" of the source, %s: SELECT "
-                     "pg_create_physical_replication_slot(%s, true); the source must have WAL from "
+                     "pg_create_physical_replication_slot(%s%s); the source must have WAL from "
                      "%s on.",
                      slot->name,
                      strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                          : "which must exist there",
-                     buffer_string(&name), report_lsn_text(report, report->wal_needed_from, lsn));
+                     buffer_string(&name), reserves ? ", true" : "",
+                     report_lsn_text(report, report->wal_needed_from, lsn));
         else if (strcmp(slot->state, "copied") == 0)
             buffer_printf(&drops, "%sSELECT pg_drop_replication_slot(%s);",
                           drops.size > 0 ? " " : "", buffer_string(&name));
@@ -139,6 +141,11 @@ void report_next_steps(Report *report)
                  "Remove %s from the configuration: with it the server would not follow the source "
                  "to the end.",
                  next->stop_setting);
+    if (next->wal_for_archive_only)
+        add_step(report, "Set hot_standby = off before the server starts: with wal_level = archive "
+                         "of the source it does not start otherwise. For queries restart the "
+                         "source with wal_level = hot_standby, let the standby replay that, and "
+                         "then switch hot_standby on.");
     add_slot_steps(report);
     for (size_t i = 0; next->standby_settings != NULL && i < next->standby_settings->remedy_count;
          i++)

@@ -12,6 +12,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#define WAL_LEVEL_ARCHIVE 1 /* access/xlog.h of 9.3 to 9.5 */
+
 /* ---- files as the rewound target will have them ---- */
 
 typedef struct RewoundTarget
@@ -390,6 +392,15 @@ static Settings read_recovery_settings(const RewoundTarget *rewound, const Setti
     return settings;
 }
 
+/* Will the server read pg_control and refuse to let queries in, as it was told to? */
+static bool lacks_hot_standby(const NextStartInput *input, const Settings *now)
+{
+    const Control *control = input->control;
+
+    return control->version != NULL && control->version->wal_level_archive &&
+           control->wal_level == WAL_LEVEL_ARCHIVE && is_on(settings_value(now, "hot_standby"));
+}
+
 /* What decides what the server does when it starts. */
 static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
                               NextStart *next)
@@ -463,6 +474,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     }
     recovery = read_recovery_settings(&rewound, &reader, &now);
     describe_recovery(&rewound, &recovery, next);
+    next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);
     if (rewound.source_lost.kind == ERROR_RETRY)
         return error_copy(error, &rewound.source_lost);
     return true;

@@ -53,6 +53,8 @@ typedef struct NextStart
     bool recovery_conf;         /* it reads a recovery.conf (10, 11) */
     bool stray_recovery_conf;   /* it will not start with that one */
     bool stray_recovery_signal; /* it would end recovery by itself */
+    bool wal_for_archive_only;  /* of the source: hot_standby = on does not start with it (9.3 to
+                                   9.5) */
     const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
     const char *conninfo;       /* primary_conninfo without its password, or NULL */
     bool archives_always;       /* archive_mode = always, as far as is known */
@@ -63,6 +65,7 @@ typedef struct NextStartInput
 {
     const Target *target;
     Source *source;              /* NULL: it was not reached */
+    const Control *control;      /* what the target has or gets */
     const Plan *plan;            /* NULL: the target is not rewound, and has what it has */
     const Listing *source_files; /* that the plan was made from */
     const Listing *target_files;

@@ -80,19 +80,20 @@ static bool make_tried(const char *conninfo, Buffer *tried)
 }
 
 /* The line of pg_hba.conf that lets a standby with this role and address in. */
-static void hint_hba_line(const SourceRole *role, Error *error)
+static void hint_hba_line(const SourceRole *role, const Version *version, Error *error)
 {
     const char *type = role->address == NULL ? "local" : role->ssl ? "hostssl" : "host";
 
     error_hint(error,
                "So that the standby can stream, add a line to pg_hba.conf of the source and "
-               "reload it (SELECT pg_reload_conf();): %s replication %s %s%s",
+               "reload it (SELECT pg_reload_conf();): %s replication %s %s%s%s",
                type, role->name, role->address != NULL ? role->address : "",
-               role->address != NULL ? " scram-sha-256" : "peer");
+               role->address != NULL ? " " : "",
+               role->address != NULL ? version->remedies.password_method : "peer");
 }
 
 /* Try what the standby will do. The kind of the error says what it is worth. */
-static bool try_connection(const SourceRole *role, const char *conninfo, uint64_t expected,
+static bool try_connection(const SourceRole *role, const char *conninfo, const Control *target,
                            Error *error)
 {
     uint64_t system_identifier;
@@ -106,10 +107,10 @@ static bool try_connection(const SourceRole *role, const char *conninfo, uint64_
                   reason.message);
         error_detail(error, "It was tried with the primary_conninfo that the standby gets.");
         if (strstr(reason.message, "pg_hba.conf") != NULL)
-            hint_hba_line(role, error);
+            hint_hba_line(role, target->version, error);
         return false;
     }
-    if (system_identifier == expected)
+    if (system_identifier == target->system_identifier)
         return true;
     error_set(error, ERROR_FAILED, "a replication connection leads to a different system");
     return error_hint(error, "So that the standby can stream, name the source server itself in "
@@ -117,15 +118,15 @@ static bool try_connection(const SourceRole *role, const char *conninfo, uint64_
 }
 
 /* Where the role may not replicate, only pg_hba.conf can refuse it for another reason. */
-static bool check_connection(const Options *options, const SourceRole *role,
-                             uint64_t system_identifier, StandbySettings *settings,
-                             Problems *problems, Arena *arena, Error *error)
+static bool check_connection(const Options *options, const SourceRole *role, const Control *target,
+                             StandbySettings *settings, Problems *problems, Arena *arena,
+                             Error *error)
 {
     Buffer tried = {0};
     Error problem;
     const bool possible = make_tried(settings->conninfo, &tried);
     const bool accepted =
-        !possible || try_connection(role, buffer_string(&tried), system_identifier, &problem);
+        !possible || try_connection(role, buffer_string(&tried), target, &problem);
 
     buffer_free(&tried);
     if (!stop_check(error))
@@ -217,7 +218,7 @@ static bool check_slots_exist(const Options *options, const Version *version, Er
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
                      Problems *problems, Arena *arena, Error *error)
 {
-    const uint64_t system_identifier = clusters->target.control.system_identifier;
+    const Control *target = &clusters->target.control;
     SourceSlot slot;
     SourceRole role;
     Error problem;
@@ -231,7 +232,7 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         return true;
     }
     check_role(options, &role, settings, problems, arena);
-    if (!check_connection(options, &role, system_identifier, settings, problems, arena, error))
+    if (!check_connection(options, &role, target, settings, problems, arena, error))
         return false;
     if (options->slot == NULL)
         return true;

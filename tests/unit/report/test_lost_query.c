@@ -54,13 +54,32 @@ static void test_query(void **state)
     commit_insert(lost, 700, 5, 16400);
     commit_insert(lost, 701, 5, 16400);
     commit_insert(lost, 4000000000, 5, 16400);
-    lost_query_append(lost, &lost_relations(lost, &count)[0], &text);
+    lost_query_append(version_of_major(15), lost, &lost_relations(lost, &count)[0], &text);
     assert_string_equal(buffer_string(&text),
                         "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
                         "  WHERE xmin::text::bigint BETWEEN 700 AND 701\n"
                         "    OR xmin::text = ''4000000000''', oid::regclass)\n"
                         "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind "
                         "IN ('r', 'm') \\gexec");
+    buffer_free(&text);
+    lost_destroy(lost);
+}
+
+/* 9.3 has no function that finds a table by its storage. */
+static void test_query_of_93(void **state)
+{
+    Lost *lost = make_lost();
+    size_t count;
+    Buffer text = {0};
+
+    (void) state;
+    commit_insert(lost, 700, 5, 16400);
+    lost_query_append(version_of_server_number(90326), lost, &lost_relations(lost, &count)[0],
+                      &text);
+    assert_non_null(strstr(buffer_string(&text),
+                           "  FROM pg_class WHERE pg_relation_filenode(oid) = 16400 AND 1663 = "
+                           "coalesce(nullif(reltablespace, 0), (SELECT dattablespace FROM "
+                           "pg_database WHERE datname = current_database())) AND relkind"));
     buffer_free(&text);
     lost_destroy(lost);
 }
@@ -107,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query_of_93),
         cmocka_unit_test(test_name_with_lines),
         cmocka_unit_test(test_nothing_to_find),
     };

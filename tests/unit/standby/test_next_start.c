@@ -33,6 +33,7 @@ static void begin(Case *c, int major)
     c->plan.entries = c->entries;
     c->input = (NextStartInput){.target = &c->target,
                                 .source = c->source,
+                                .control = &c->target.control,
                                 .plan = &c->plan,
                                 .source_files = &c->source_files,
                                 .target_files = &c->target_files};
@@ -201,6 +202,37 @@ static void test_recovery_conf(void **state)
     assert_false(next.standby || next.has_source);
 }
 
+/* The source's pg_control comes with its settings: such a server would not start. */
+static void test_wal_for_archive_only(void **state)
+{
+    static const struct
+    {
+        int number, wal_level;
+        const char *settings;
+        bool standby, expected;
+    } cases[] = {{90526, 1, "hot_standby = on\n", true, true},
+                 {90526, 1, "hot_standby = on\n", false, false},
+                 {90526, 1, "hot_standby = off\n", true, false},
+                 {90526, 1, "", true, false},
+                 {90526, 2, "hot_standby = on\n", true, false},
+                 {90624, 1, "hot_standby = on\n", true, false}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+    {
+        Control control = {.wal_level = cases[i].wal_level};
+        Case c;
+
+        begin(&c, 10);
+        control.version = version_of_server_number(cases[i].number);
+        c.target.control.version = control.version;
+        c.input.control = &control;
+        c.input.write_recovery_conf = cases[i].standby;
+        add(&c, "postgresql.conf", cases[i].settings, "");
+        assert_int_equal(find(&c).wal_for_archive_only, cases[i].expected);
+    }
+}
+
 /* Slots of the target are gone; of the source's files only version 10 lists them. */
 static void test_slots(void **state)
 {
@@ -244,6 +276,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_kept_configuration, make_directories,
                                         remove_directories),
         cmocka_unit_test_setup_teardown(test_without_a_plan, make_directories, remove_directories),
+        cmocka_unit_test_setup_teardown(test_wal_for_archive_only, make_directories,
+                                        remove_directories),
         cmocka_unit_test_setup_teardown(test_signal_files, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_recovery_conf, make_directories, remove_directories),
         cmocka_unit_test_setup_teardown(test_slots, make_directories, remove_directories),
