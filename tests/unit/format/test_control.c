@@ -96,6 +96,25 @@ static void sizes_that_no_server_accepts_are_refused(void **state)
     }
 }
 
+/* No other field tells them, and times of commits would be misread. */
+static void floating_point_times_are_refused(void **state)
+{
+    const Version *version;
+    int refused = 0;
+
+    (void) state;
+    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    {
+        if (version->control.integer_times == OFFSET_NONE)
+            continue;
+        /* enableIntTimes is a bool: three bytes of padding follow. */
+        refuse(version, version->control.integer_times, 0,
+               "cluster with floating-point times is not supported");
+        refused++;
+    }
+    assert_int_equal(refused, 4); /* 9.3 to 9.6 */
+}
+
 /* Beyond LSN_HIGHEST, where arithmetic on segments would wrap. */
 static void positions_that_no_server_reaches_are_refused(void **state)
 {
@@ -295,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_of_another_size_is_refused),
         cmocka_unit_test(every_changed_byte_of_the_struct_is_noticed),
+        cmocka_unit_test(floating_point_times_are_refused),
         cmocka_unit_test(sizes_that_no_server_accepts_are_refused),
         cmocka_unit_test(positions_that_no_server_reaches_are_refused),
         cmocka_unit_test(a_promotion_shows_first_in_min_recovery_timeline),

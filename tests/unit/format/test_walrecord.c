@@ -416,6 +416,37 @@ static WalEventKind kind_of_made(const Version *version, uint8_t rmgr, uint8_t i
     return event.kind;
 }
 
+/* Up to 9.5 the gid is a field of 200 bytes, and ends where its NUL is. */
+static void a_gid_in_an_array_ends_with_its_nul(void **state)
+{
+    const Version *version = version_of_server_number(90526);
+    enum
+    {
+        FIELD = 200,
+        SIZE = 45 + FIELD + 3
+    };
+    char body[2 + SIZE] = {(char) 0xFF, (char) SIZE}, *data = body + 2; /* short main data */
+
+    (void) state;
+    for (int length = 0; length <= FIELD; length++)
+    {
+        WalRecord record;
+        WalEvent event;
+        Error error;
+
+        memset(data, 0, SIZE);
+        memset(data + 45, 'g', (size_t) length);
+        memset(data + 45 + FIELD, 'x', 3);
+        assert_true(parse_made(version, RM_XACT, 0x10, body, sizeof(body), &record, &error));
+        assert_int_equal(walrecord_event(version, &record, &event, &error), length < FIELD);
+        if (length == FIELD)
+            break;
+        assert_int_equal(event.kind, WAL_EVENT_PREPARE);
+        assert_int_equal(event.gid_size, length);
+        assert_memory_equal(event.gid, data + 45, (size_t) length);
+    }
+}
+
 /* The kinds that the original of each version knows; for all others it stops. */
 static void an_unknown_relation_update_is_told(void **state)
 {
@@ -460,6 +491,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_mean_what_the_statements_did),
+        cmocka_unit_test(a_gid_in_an_array_ends_with_its_nul),
         cmocka_unit_test(every_prefix_and_every_changed_byte_is_refused),
         cmocka_unit_test(bodies_that_a_server_refuses_are_refused),
         cmocka_unit_test(headers_that_a_server_refuses_are_refused),
