@@ -34,11 +34,15 @@ my %control_of = (
     '9.6' => [ 136, 256, \&crc32c ],
 );
 
+my %used;    # names of allowed differences that were seen, and how often
+
 # What may differ: a name, the paths, why, and what must be true for it.  Each condition is given the file's path and its content as the
 # original left it and as we did (undef: not there), and the pair.
 my @allowed = (
     [ 'rebuilt', qr{^(base/\d+|global)/\d+(\.\d+)?$}, 'recovery writes these blocks whole, whatever they hold: not fetched',
         sub { my ($path, $theirs, $ours, $pair) = @_; return defined $theirs && defined $ours && are_rebuilt($path, $theirs, $ours, $pair) } ],
+    [ 'hash index', qr{^base/\d+/\d+(\.\d+)?$}, 'WAL does not tell of it: it is the source\'s, where the original leaves blocks of the target',
+        sub { my ($path, $theirs, $ours, $pair) = @_; return same($ours, content($pair, 'source', $path)) && is_hash_index($pair, $path) } ],
     [ 'unlogged', qr{/\d+(\.\d+)?$}, 'the server makes the main fork of an unlogged relation anew from its initialization fork: not copied, not removed',
         sub { my ($path, $theirs, $ours, $pair) = @_; return -e "$pair->{dir}/rewound/" . ($path =~ s/\.\d+$//r) . '_init' && same($ours, content($pair, 'target', $path)) } ],
     [ 'control', qr{^global/pg_control$}, 'minimum recovery point: the end of the source\'s last record, where the original has its beginning',
@@ -192,6 +196,9 @@ sub are_rebuilt
 
 sub segment_of { my ($lsn) = @_; return sprintf('pg_xlog/%08X%08X%08X', 1, $lsn >> 32, ($lsn & 0xFFFFFFFF) >> 24) }
 
+# By HASH_MAGIC in its first page, access/hash.h.
+sub is_hash_index { my ($pair, $path) = @_; return unpack('x24 L<', content($pair, 'source', $path =~ s/\.\d+$//r)) == 0x6440640 }
+
 sub was_copied_whole { my ($pair, $segment) = @_; return -e "$pair->{dir}/source/pg_xlog/$segment" && $segment ne $pair->{last_segment} }
 
 sub is_cut_at_end
@@ -316,6 +323,7 @@ sub is_as_listed
         else { push @wrong, "$path: " . describe($ours) . '; the original: ' . describe($theirs) }
     }
     is(join("\n", @wrong), '', 'each file is what the original left, but for differences with a reason');
+    $used{$_} += $pair->{seen}{$_} for keys %{ $pair->{seen} };
     note("$same files are the same; " . join(', ', map { "$_: $pair->{seen}{$_}" } sort keys %{ $pair->{seen} }));
     return;
 }
@@ -375,4 +383,6 @@ for my $version (sort keys %control_of)
         subtest("$version, $name", sub { rewind_pair($version, $name) });
     }
 }
+is(join(', ', grep { !$used{$_} && $_ ne 'hash index' } (map { $_->[0] } @allowed), 'blocks rebuilt', 'blocks more', 'late start', 'spgist'), '',
+    'each difference allowed was seen');
 done_testing();
