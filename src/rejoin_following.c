@@ -151,6 +151,10 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
         standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
                        : !standby->all_visible;
 
+    /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
+    if (target->state == TARGET_ANSWERS && !rejoin->target.control.version->sql.receiver_view &&
+        strcmp(rejoin->since, "0") == 0)
+        return false;
     if (target->state == TARGET_ANSWERS)
         return source_says_so && target->in_recovery && target->receives &&
                find_received_timeline(rejoin, target) == rejoin->state.position.timeline;

@@ -192,8 +192,11 @@ sub during_the_first_checkpoint
     return ($source, $target);
 }
 
+my @all_indexes = @indexes;
+
 each_version(sub {
     my ($version) = @_;
+    @indexes = grep { $_->[0] ne 't_hash' || $version >= 10 } @all_indexes;    # without WAL no standby has its entries
     subtest('a promoted target', sub { indexes_find_all(promoted($version)) });
     subtest('a target that was rewound before', sub { indexes_find_all(rewound_before($version)) });
     subtest('rows deleted before the promotion', sub { indexes_find_all(deleted_before_the_promotion($version)) });

@@ -157,9 +157,10 @@ sub running_primary
 
     my $pid = $target->postmaster_pid;
     my $again = rejoin($target, '--report=json');
-    ends($again, 0, 'again', qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m);
-    is($target->postmaster_pid, $pid, 'a standby that follows the source is not restarted');
-    is(JSON::PP->new->utf8->decode($again->{stdout})->{rejoin}{stopped} + 0, 0, 'and not stopped, says the report');
+    ends($again, 0, 'again', $target->version >= 9.6 ? qr/^pg_rewind: the target's server \(PID $pid\) follows the source already$/m : ());
+    my $restarted = $target->postmaster_pid == $pid ? 0 : 1;
+    is($restarted, $target->version >= 9.6 ? 0 : 1, 'a standby that follows the source is not restarted, if it can say so: from 9.6 on');
+    is(JSON::PP->new->utf8->decode($again->{stdout})->{rejoin}{stopped} + 0, $restarted, 'and not stopped, says the report');
 
     $target->stop;
     ends(rejoin($target), 0, 'stopped, without divergence', qr/^pg_rewind: no rewind required$/m, qr/^pg_rewind: the target follows the source/m);
@@ -202,7 +203,7 @@ sub it_takes_longer
     is($copy->postmaster_pid, $pid, 'as long as replication is refused the server is not stopped');
     allow_replication();
     ends(rejoin($copy, '--keep-config', { conninfo => $conninfo }), 0, 'the same command again', qr/^pg_rewind: the target follows the source: standby "target"/m);
-    is($copy->postmaster_pid, $pid, 'the same command again goes on waiting');
+    is($copy->postmaster_pid, $pid, 'the same command again goes on waiting') if $copy->version >= 9.6;
     follows($copy, 'the same command again', 1);
     $copy->discard;
     return;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run end-to-end tests: all of t/, or the files given, on each version that there is a server of; the last lines name the others.
 # PG_VERSIONS="15 18" limits the server versions, PG_BINDIR_15=DIRECTORY takes other server programs of one,
+# PG_BINDIR_9_6=DIRECTORY those of one that no package has; PG_REWIND_TEST_ANY=1 runs a test on each of them although it names a few,
 # PROVE="-v -j1" replaces prove's options, PG_REWIND=/path/pg_rewind tests another program, VALGRIND=1 runs it under valgrind.
 # EMULATOR="qemu-aarch64 -L ROOT" runs the program for ARM64 that PG_REWIND names, with the library that PG_REWIND_FAULTS names: tests/arm64.sh.
 # What a sanitizer or valgrind has to say fails the run, whatever the tests make of it.

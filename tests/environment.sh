@@ -44,7 +44,7 @@ server_bindir()
     fi
 }
 
-# Why a version cannot be tested with a server; nothing if it can. Servers that npm has are never missed: without one its tests fail.
+# Why a version cannot be tested with a server; nothing if it can. Servers that npm has, or that a variable names, are never missed: without one its tests fail.
 # A pre-release may have formats that the program does not know.
 why_not_tested()
 {
@@ -53,7 +53,7 @@ why_not_tested()
 
     if [[ " ${npm_versions[*]} " == *" $1 "* ]]; then
         return
-    elif [ ! -x "$bindir/postgres" ]; then
+    elif [ ! -x "$bindir/postgres" ] && ! printenv "PG_BINDIR_${1/./_}" >/dev/null; then
         cat "$servers/$1.missing" 2>/dev/null || echo "there is no server; PG_BINDIR_${1/./_} may name the directory of one's programs"
     elif [ -e "$bindir/../control_version" ]; then
         known="\.control_version = $(cat "$bindir/../control_version"),"

@@ -25,7 +25,8 @@ static const char state_sql[] =
 #define RECEIVER                                                                                   \
     "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
     "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
-#define NO_RECEIVER "NULL, NULL"
+/* Who has received WAL has had a WAL receiver; whether it streams now the source tells. */
+#define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL"
 
 struct TargetServer
 {
@@ -180,6 +181,15 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
     return true;
 }
 
+static void make_state_query(const ServerSql *names, char *sql, size_t size)
+{
+    char receiver[256];
+
+    snprintf(receiver, sizeof(receiver), names->receiver_view ? RECEIVER : NO_RECEIVER,
+             names->received_position);
+    snprintf(sql, size, state_sql, names->received_position, names->replayed_position, receiver);
+}
+
 void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
@@ -191,8 +201,7 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
     if (answer->state != TARGET_ANSWERS)
         return;
     version = server_version(server->connection);
-    snprintf(sql, sizeof(sql), state_sql, version->sql.received_position,
-             version->sql.replayed_position, version->sql.receiver_view ? RECEIVER : NO_RECEIVER);
+    make_state_query(&version->sql, sql, sizeof(sql));
     success = connection_begin(server->connection, instance, NULL) &&
               connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
                               answer, NULL);

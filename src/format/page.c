@@ -8,6 +8,7 @@
 #define SPECIAL_OFFSET 16
 #define SIZE_OFFSET 18   /* pd_pagesize_version: the size, and in its lowest byte the layout */
 #define LAYOUT_VERSION 4 /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
+#define HASH_MAGIC 0x6440640 /* HashMetaPageData.hashm_magic, access/hash.h */
 
 /* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
 #define ITEM_SIZE 4
@@ -43,6 +44,11 @@ bool page_has_header(const uint8_t *page, size_t block_size)
 
     return load_u16(page + SIZE_OFFSET) == (block_size | LAYOUT_VERSION) &&
            lower >= PAGE_HEADER_SIZE && lower <= upper && upper <= special && special <= block_size;
+}
+
+bool page_is_hash_index(const uint8_t *page)
+{
+    return load_u32(page + PAGE_HEADER_SIZE) == HASH_MAGIC;
 }
 
 bool page_may_have_dead_entries(const uint8_t *page, size_t size)

@@ -18,6 +18,10 @@ bool page_is_new(const uint8_t *page);
  * bytes are looked at. */
 bool page_has_header(const uint8_t *page, size_t block_size);
 
+/* Is this the first page of a hash index? Its first PAGE_HASH_SIZE bytes are looked at. */
+#define PAGE_HASH_SIZE 28
+bool page_is_hash_index(const uint8_t *page);
+
 /*
  * May an index have marked entries of this page as dead without WAL? True if there is an item that
  * is marked and kept (ItemIdMarkDead: btree, hash and gist do so; a heap's dead items have no

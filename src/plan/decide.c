@@ -135,6 +135,36 @@ static const BlockMapRelation *rebuilt_blocks(const PlanInput *input, const Rela
     return input->rebuilt != NULL ? blockmap_find(input->rebuilt, file->relation) : NULL;
 }
 
+/*
+ * A hash index before 10, whose changes WAL does not tell: what a base backup would hold of it, the
+ * source's file. As on any standby it needs REINDEX after a promotion. design/versions-9.md
+ */
+static bool is_hash_index(const PlanInput *input, const FilePair *pair)
+{
+    RelationFile first = pair->file;
+    const ListedFile *listed = pair->target;
+    char path[RELPATH_SIZE];
+
+    if (input->version->hash_indexes_logged)
+        return false;
+    if (first.segment != 0)
+    {
+        first.segment = 0;
+        relpath_make(input->version, &first, path);
+        listed = listing_find(input->target, path);
+    }
+    return listed != NULL && listed->hash_index;
+}
+
+static Decision take_whole(const FilePair *pair, Reason reason, uint64_t source_size)
+{
+    Decision decision = make_entry(pair, ACTION_COPY, reason);
+
+    decision.entry.source_size = source_size;
+    decision.entry.compare = source_size == pair->target->size;
+    return decision;
+}
+
 /* A relation file on both sides: named blocks, what follows a truncation, the tail. */
 static Decision decide_common_relation(const PlanInput *input, const FilePair *pair)
 {
@@ -147,13 +177,10 @@ static Decision decide_common_relation(const PlanInput *input, const FilePair *p
 
     if (storage_is_targets(input, pair, blocks) || has_init_fork(input->target, pair->target) ||
         !has_block_numbers(input, pair))
-    {
         /* The target's blocks may be in no WAL: nothing of this file can be trusted. */
-        decision = make_entry(pair, ACTION_COPY, REASON_STORAGE_OF_TARGET);
-        entry->source_size = source_size;
-        entry->compare = source_size == target_size;
-        return decision;
-    }
+        return take_whole(pair, REASON_STORAGE_OF_TARGET, source_size);
+    if (is_hash_index(input, pair))
+        return take_whole(pair, REASON_HASH_INDEX, source_size);
     decision = make_entry(pair,
                           target_size < source_size   ? ACTION_COPY_TAIL
                           : target_size > source_size ? ACTION_TRUNCATE

@@ -1,6 +1,7 @@
 #include "plan/listing.h"
 
 #include "base/array.h"
+#include "format/page.h"
 #include "format/relpath.h"
 #include "io/file.h"
 #include "io/place.h"
@@ -168,11 +169,47 @@ static bool find_mounts(const Target *target, Listing *listing, Error *error)
     return true;
 }
 
+/* By its first page, since no name tells. */
+static bool find_hash_index(const Target *target, ListedFile *file, Error *error)
+{
+    uint8_t page[PAGE_HASH_SIZE];
+    char path[PATH_SIZE];
+    RelationFile relation;
+    size_t size = 0;
+    bool found, result;
+    int fd;
+
+    if (file->type != FILE_REGULAR || file->size < sizeof(page) ||
+        !relpath_parse(target->control.version, file->path, &relation) ||
+        relation.fork != FORK_MAIN || relation.segment != 0)
+        return true;
+    if (!path_join(path, sizeof(path), target->directory, file->path, error) ||
+        !file_open_read(path, &fd, &found, error))
+        return false;
+    if (!found)
+        return true;
+    result = file_read_at(fd, path, page, sizeof(page), 0, &size, error);
+    file_close(fd);
+    file->hash_index = result && size == sizeof(page) && page_is_hash_index(page);
+    return result;
+}
+
+static bool find_hash_indexes(const Target *target, Listing *listing, Error *error)
+{
+    bool result = true;
+
+    for (size_t i = 0;
+         !target->control.version->hash_indexes_logged && result && i < listing->count; i++)
+        result = find_hash_index(target, &listing->files[i], error);
+    return result;
+}
+
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
     return target_list(target, collect_file, listing, error) &&
-           sort_and_check(listing, "target", error) && find_mounts(target, listing, error);
+           sort_and_check(listing, "target", error) && find_mounts(target, listing, error) &&
+           find_hash_indexes(target, listing, error);
 }
 
 void listing_free(Listing *listing)

@@ -20,7 +20,9 @@ typedef struct ListedFile
     FileType type;
     bool unreadable; /* a directory of the target, whose content is not known; on the source, what
                         cannot be asked for */
-    bool mounted;    /* a regular file of the target that no server needs, and that is a mount */
+    bool
+        hash_index; /* the target's first file of one, where WAL does not tell what changed in it */
+    bool mounted;   /* a regular file of the target that no server needs, and that is a mount */
 } ListedFile;
 
 typedef struct Listing

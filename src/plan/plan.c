@@ -228,6 +228,8 @@ static bool add_decision(PlanBuilder *builder, const FilePair *pair, const Decis
     {
     case OUTCOME_ENTRY:
         add_entry(builder, decision);
+        if (decision->reason == REASON_HASH_INDEX && pair->file.segment == 0)
+            builder->plan->hash_index_count++;
         if (decision->reason == REASON_LEADS_TO_LOGS || decision->reason == REASON_MOUNTED)
             keep_directories_of(builder, pair);
         break;

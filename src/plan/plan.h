@@ -48,6 +48,7 @@ typedef enum Reason
     REASON_NOT_ON_SOURCE,
     REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
     REASON_STORAGE_OF_TARGET, /* the target made it, or its database: its blocks may be in no WAL */
+    REASON_HASH_INDEX,        /* before 10: WAL does not tell what changed in it */
     REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
     REASON_COMMON_WAL,        /* WAL from before the divergence, or what speaks of such */
     REASON_OTHER_WAL,
@@ -136,6 +137,7 @@ typedef struct Plan
     size_t removed_count;
     PlanRemark *remarks; /* in the order of the decisions */
     size_t remark_count;
+    size_t hash_index_count; /* of relations that both sides have, and that WAL does not tell of */
     const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
     const char *wal_directory;             /* pg_wal, or pg_xlog */
     uint32_t block_size;

@@ -193,6 +193,27 @@ static bool wait_for_release(Source *source, const char *name, SourceSlot *slot,
     }
 }
 
+/* What the version has of slots. */
+static bool check_slots_exist(const Options *options, const Version *version, Error *error)
+{
+    if (!version->sql.replication_slots)
+    {
+        error_set(error, ERROR_FAILED, "PostgreSQL %s has no replication slots", version->name);
+        return error_hint(error, "Omit --slot. Set wal_keep_segments on the source, or give the "
+                                 "standby a restore_command, so that it finds the WAL it needs.");
+    }
+    if (options->create_slot && !version->sql.slot_reserves)
+    {
+        error_set(error, ERROR_FAILED,
+                  "PostgreSQL %s makes no replication slot that reserves WAL before it is used",
+                  version->name);
+        return error_hint(error,
+                          "Make it yourself and name it with --slot alone: it keeps WAL from "
+                          "when the standby first streams with it.");
+    }
+    return true;
+}
+
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
                      Problems *problems, Arena *arena, Error *error)
 {
@@ -214,6 +235,11 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         return false;
     if (options->slot == NULL)
         return true;
+    if (!check_slots_exist(options, clusters->shape.version, &problem))
+    {
+        problems_add(problems, &problem);
+        return true;
+    }
     if (!wait_for_release(clusters->source, options->slot, &slot, error))
         return false;
     if (!check_slot(options, &slot, &problem))
@@ -225,7 +251,8 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters, Erro
 {
     SourceSlot slot;
 
-    return source_server_slot(clusters->source, options->slot, &slot, error) &&
+    return check_slots_exist(options, clusters->shape.version, error) &&
+           source_server_slot(clusters->source, options->slot, &slot, error) &&
            check_slot(options, &slot, error);
 }
 

@@ -203,7 +203,7 @@ static const struct
     {"'PG_VERSION'", QUERY_IDENTITY, NULL},
     {"pg_tablespace_location", QUERY_LIST, NULL},
     {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
-    {"ROWS FROM", QUERY_PIECES, NULL},
+    {"AS len", QUERY_PIECES, NULL},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
     {"has_function_privilege", QUERY_TEXT, "t"},
     {"quote_ident", QUERY_TEXT, "rewind"},

@@ -200,21 +200,21 @@ sub try_start
         "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', '60',
         '-o', $arguments, 'start'
     ]);
-    $result->{status} ||= $self->takes_connections ? 0 : 1 if $self->{version} < 10;
+    $result->{status} ||= $self->takes_connections(($settings{hot_standby} // '') eq 'off') ? 0 : 1 if $self->{version} < 10;
     return $result;
 }
 
-# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second.
+# The pg_ctl of these versions waits for no more than a postmaster, and looks once a second. One that takes none in recovery is only to run.
 sub takes_connections
 {
-    my ($self) = @_;
+    my ($self, $in_vain) = @_;
     my ($began, $ran, $answers) = (Time::HiRes::time(), 0, 0);
     eval {
         wait_until("$self->{name} takes connections", sub {
             my $runs = $self->is_running;
             return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 5);
             $ran ||= $runs;
-            return $answers = $runs && $self->try_sql('SELECT 1')->{status} == 0;
+            return $answers = $runs && ($in_vain || $self->try_sql('SELECT 1')->{status} == 0);
         });
     };
     return $answers;

@@ -8,20 +8,46 @@ use warnings;
 use Exporter 'import';
 use RewindTest::Command;
 
-our @EXPORT = qw(patch_control patch_segment_size replace);
+our @EXPORT = qw(patch_control patch_segment_size replace find_crc);
 
-my @crc_table = map {
-    my $value = $_;
-    $value = $value & 1 ? ($value >> 1) ^ 0x82F63B78 : $value >> 1 for 1 .. 8;
-    $value;
-} 0 .. 255;
+sub crc_table
+{
+    my ($polynomial) = @_;
+    return map { my $crc = $_; $crc = $crc & 1 ? ($crc >> 1) ^ $polynomial : $crc >> 1 for 1 .. 8; $crc } 0 .. 255;
+}
+
+my @crc32c_table = crc_table(0x82F63B78);
+my @former_table = crc_table(0xEDB88320);
 
 sub crc32c
 {
     my ($bytes) = @_;
     my $crc = 0xFFFFFFFF;
-    $crc = $crc_table[ ($crc ^ $_) & 0xFF ] ^ ($crc >> 8) for unpack 'C*', $bytes;
+    $crc = $crc32c_table[ ($crc ^ $_) & 0xFF ] ^ ($crc >> 8) for unpack 'C*', $bytes;
     return $crc ^ 0xFFFFFFFF;
+}
+
+# That of 9.3 and 9.4: the table is made for the other direction.
+sub former_crc
+{
+    my ($bytes) = @_;
+    my $crc = 0xFFFFFFFF;
+    $crc = $former_table[ ($crc >> 24) ^ $_ ] ^ ($crc << 8 & 0xFFFFFFFF) for unpack 'C*', $bytes;
+    return $crc ^ 0xFFFFFFFF;
+}
+
+# Where a pg_control of any version has its checksum, behind all fields, and the function that made it; nothing if there is none that is right.
+my $known_offset;
+sub find_crc
+{
+    my ($control) = @_;
+    for my $offset ($known_offset // (), map { 4 * $_ } 50 .. 80)
+    {
+        my $bytes = substr($control, 0, $offset);
+        my ($function) = grep { unpack('V', substr($control, $offset, 4)) == $_->($bytes) } \&crc32c, \&former_crc;
+        return ($known_offset = $offset, $function) if $function;
+    }
+    return;
 }
 
 # A file of a copy that may share it with others: what is changed is made anew.
@@ -39,11 +65,10 @@ sub patch_control
     my ($cluster, $offset, $bytes) = @_;
     my $path = $cluster->path('global/pg_control');
     my $content = slurp($path);
-    my ($crc_offset) = grep { unpack('L<', substr($content, $_, 4)) == crc32c(substr($content, 0, $_)) }
-        map { 4 * $_ } 40 .. 120;
+    my ($crc_offset, $crc) = find_crc($content);
     die "no CRC found in $path" if !defined $crc_offset;
     substr($content, $offset, length $bytes) = $bytes;
-    substr($content, $crc_offset, 4) = pack('L<', crc32c(substr($content, 0, $crc_offset)));
+    substr($content, $crc_offset, 4) = pack('L<', $crc->(substr($content, 0, $crc_offset)));
     replace($path, $content);
     return;
 }

@@ -260,7 +260,7 @@ sub judge
     is($last->{stdout}, '', 'and nothing on stdout');
     my $difference = difference(without_ours(rewound_tree($target)), $self->{rewound});
     # A running source may have written WAL of its own accord: then these differ.
-    $difference =~ s{^data/(pg_wal/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
+    $difference =~ s{^data/(pg_(?:wal|xlog)/[0-9A-F]{24}|global/pg_control): .*\n}{}mg if $self->source_end ne $self->{end};
     is($difference, '', 'and the directory is that of an undisturbed run');
     ok(!-e $target->path($_), "no $_ is left") for qw(pg_rewind.work pg_rewind.work.wal postmaster.pid postmaster.pid.pg_rewind);
     ok(!-e "$target->{dir}/tablespace/space/pg_rewind.work", 'nor anything in the tablespace');

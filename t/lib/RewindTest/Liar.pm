@@ -127,7 +127,7 @@ sub kind_of
 {
     my ($sql) = @_;
     return 'list' if $sql =~ /pg_tablespace_location/;
-    return 'piece' if $sql =~ /ROWS FROM/;
+    return 'piece' if $sql =~ /AS len\b/;
     return 'value';
 }
 

@@ -9,6 +9,7 @@ use Digest::MD5 ();
 use Exporter 'import';
 use File::Find ();
 use RewindTest::Command;
+use RewindTest::ControlFile 'find_crc';
 use Test::More;
 
 our @EXPORT = qw(tree rewound_tree difference is_same_tree nothing_is_left crc_offset);
@@ -56,28 +57,8 @@ sub rewound_tree
     return $tree;
 }
 
-my @crc_table = map { my $crc = $_; $crc = $crc & 1 ? ($crc >> 1) ^ 0x82F63B78 : $crc >> 1 for 1 .. 8; $crc } 0 .. 255;
-
-sub crc32c
-{
-    my ($bytes) = @_;
-    my $crc = 0xFFFFFFFF;
-    $crc = ($crc >> 8) ^ $crc_table[($crc ^ $_) & 255] for unpack 'C*', $bytes;
-    return $crc ^ 0xFFFFFFFF;
-}
-
-# Where a pg_control of any version has its checksum, behind all fields; undef if there is none that is right.
-my $known_offset;
-sub crc_offset
-{
-    my ($control) = @_;
-    for my $offset ($known_offset // (), map { 4 * $_ } 60 .. 80)
-    {
-        next if unpack('V', substr($control, $offset, 4)) != crc32c(substr($control, 0, $offset));
-        return $known_offset = $offset;
-    }
-    return;
-}
+# Where a pg_control has its checksum; undef if there is none that is right.
+sub crc_offset { my ($control) = @_; return (find_crc($control))[0] }
 
 # Which paths of two trees differ, a line for each; '' if none does.
 sub difference

@@ -231,9 +231,9 @@ static void sizes_of_other_builds_are_read(void **state)
                 {{65536, 131072, 8192}, false}, {{8192, 131072, 131072}, false},
                 {{8192, 0, 8192}, false},       {{8000, 131072, 8192}, false},
                 {{8192, 131072, 12288}, false}};
+    const Version *version;
     uint8_t bytes[CONTROL_FILE_SIZE];
     Control control;
-    const Version *version;
     Error error;
     bool crc_wrong;
 
@@ -241,7 +241,7 @@ static void sizes_of_other_builds_are_read(void **state)
     for (size_t row = 0; (version = data_version(row)) != NULL; row++)
     {
         data_control(version, CONTROL_OF_STANDBY, &control);
-        const ControlOffsets *offsets = &control.version->control;
+        const ControlOffsets *offsets = &version->control;
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         {

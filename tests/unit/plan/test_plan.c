@@ -434,6 +434,57 @@ static void test_unlogged_relations(void **state)
     end(&c);
 }
 
+/* Before 10 no WAL tells what changed in them. */
+static void test_hash_indexes_before_10_are_taken_whole(void **state)
+{
+    static const int numbers[] = {90300, 90624, 100023};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+    {
+        const int action = numbers[i] < 100000 ? ACTION_COPY : ACTION_NONE;
+        Case c;
+
+        begin(&c, 15);
+        c.input.version = c.input.shape.version = version_of_server_number(numbers[i]);
+        add(&c, "base/5/16384", 100 * B, 100 * B);
+        add(&c, "base/5/16384.1", 10 * B, 10 * B);
+        add(&c, "base/5/16385", 10 * B, 10 * B);
+        c.target.files[0].hash_index = true;
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, "base/5/16384"), action);
+        assert_int_equal(action_of(&c, "base/5/16384.1"), action);
+        assert_int_equal(action_of(&c, "base/5/16385"), ACTION_NONE);
+        assert_int_equal(c.plan.hash_index_count, action == ACTION_COPY ? 1 : 0);
+        if (action == ACTION_COPY)
+            assert_true(find(&c, "base/5/16384")->compare);
+        end(&c);
+    }
+}
+
+/* Each version's own directories are the server's; of another version's names they are not. */
+static void test_wal_of_a_version_before_10(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 15);
+    c.input.version = c.input.shape.version = version_of_server_number(90624);
+    add(&c, "pg_clog/0000", 10, 10);
+    add(&c, "pg_xlog", DIRECTORY, DIRECTORY);
+    add(&c, "pg_xlog/000000010000000000000001", WAL_SEGMENT, WAL_SEGMENT);
+    add(&c, "pg_xlog/archive_status/000000010000000000000001.done", ABSENT, 0);
+    add(&c, "pg_xlog/000000010000000000000009", ABSENT, WAL_SEGMENT);
+    assert_true(make(&c));
+    assert_string_equal(c.plan.wal_directory, "pg_xlog");
+    assert_int_equal(find(&c, "pg_clog/0000")->kind, KIND_STATUS);
+    assert_int_equal(action_of(&c, "pg_xlog/000000010000000000000001"), ACTION_NONE);
+    assert_int_equal(action_of(&c, "pg_xlog/archive_status/000000010000000000000001.done"),
+                     ACTION_NONE);
+    assert_int_equal(action_of(&c, "pg_xlog/000000010000000000000009"), ACTION_REMOVE);
+    end(&c);
+}
+
 static void test_storage_made_by_the_target_is_taken_whole(void **state)
 {
     static const struct
@@ -1132,6 +1183,8 @@ int main(void)
         cmocka_unit_test(test_a_segment_that_is_followed_is_full),
         cmocka_unit_test(test_bytes_are_counted_by_kind),
         cmocka_unit_test(test_unlogged_relations),
+        cmocka_unit_test(test_hash_indexes_before_10_are_taken_whole),
+        cmocka_unit_test(test_wal_of_a_version_before_10),
         cmocka_unit_test(test_storage_made_by_the_target_is_taken_whole),
         cmocka_unit_test(test_databases_made_by_the_target_are_taken_whole),
         cmocka_unit_test(test_an_action_for_each_file),
