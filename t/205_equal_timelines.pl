@@ -98,4 +98,4 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-});
+}, only => [ 10, 15, 18, 19 ]);

@@ -139,4 +139,4 @@ each_version(sub {
         no_promotion => 1);
     $source->stop;
     changes_concurrently($source, $target);
-});
+}, only => [ 10, 15, 18 ]);

@@ -10,6 +10,7 @@ use RewindTest::Interrupted;
 my %kept = (
     'postgresql.auto.conf' => "work_mem = '3MB'\n",
     'pg_hba.conf' => "local all all trust\nlocal replication all trust\n# of the target\n",
+    'pg_hosts.conf' => "# hosts of the target\n",
     'server.crt' => "certificate of the target\n",
     'named.list' => "key of the target\n",
     'included.settings' => "log_min_messages = debug1\n",

@@ -35,4 +35,4 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
-}, from => 11);
+}, only => [ 11, 15, 18, 19 ]);

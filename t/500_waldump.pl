@@ -1,6 +1,6 @@
 # Our reader sees the same records and block references in real WAL as pg_waldump: record for record, block for block.
 #
-# The WAL is of version 15, whose pg_waldump Debian has: all kinds of indexes, records longer than a page and than a
+# The WAL is of versions 15 and 19, whose pg_waldump Debian has: all kinds of indexes, records longer than a page and than a
 # segment, segment switches, compressed images, a record given up in the middle, two timelines.
 
 use strict;
@@ -10,7 +10,7 @@ use RewindTest;
 use File::Basename qw(dirname);
 
 my $waldump = $ENV{WALDUMP} // dirname($ENV{PG_REWIND} // 'build/pg_rewind') . '/waldump';
-my $pg_waldump = '/usr/lib/postgresql/15/bin/pg_waldump';
+my $pg_waldump;
 my %fork_number = (main => 0, fsm => 1, vm => 2, init => 3);
 
 # A record as one line, from ours.
@@ -18,7 +18,7 @@ sub our_records
 {
     my ($data, @segments) = @_;
     my $output = must_run([ $waldump, $data, @segments ]);
-    return map { s/ info [0-9A-F]{2}//r } split /\n/, $output;
+    return map { s/ info [0-9A-F]{2}| INIT//gr } split /\n/, $output;
 }
 
 # The same line from one of pg_waldump's.
@@ -119,37 +119,39 @@ sub same_records
     return @ours;
 }
 
-my $server = RewindTest::Cluster->new('server', 15, wal_segment_mb => 1,
-    settings => "wal_compression = on\nwal_level = logical\nwal_keep_size = '1GB'\nmax_wal_size = '2GB'");
-$server->start;
-work($server);
-$server->sql("SET wal_consistency_checking = 'heap, btree'; UPDATE with_hash SET word = md5(word)");
+each_version(sub {
+    my ($version) = @_;
+    my $server = RewindTest::Cluster->new('server', $version, wal_segment_mb => 1,
+        settings => "wal_compression = on\nwal_level = logical\nwal_keep_size = '1GB'\nmax_wal_size = '2GB'");
+    $pg_waldump = -x $server->bindir . '/pg_waldump' ? $server->bindir . '/pg_waldump' : program('pg_waldump');
+    $server->start;
+    work($server);
+    $server->sql("SET wal_consistency_checking = 'heap, btree'; UPDATE with_hash SET word = md5(word)");
 
-# Crash, and lose the segment in which the last record ends: the server gives that record up.
-$server->sql('SELECT pg_switch_wal()');
-my $end_of_record = $server->query(
-    "SELECT pg_walfile_name(pg_logical_emit_message(true, 'cut', repeat('z', 1500000)))");
-my $pid = $server->postmaster_pid;
-$server->stop('kill');
-wait_until('the server is reaped', sub { !-e "/proc/$pid" });
-unlink $server->path("pg_wal/$end_of_record") or die "could not remove $end_of_record: $!";
-$server->start;
-$server->sql('CREATE TABLE after_crash AS SELECT generate_series(1, 1000) AS a');
-$server->stop;
+    # Crash, and lose the segment in which the last record ends: the server gives that record up.
+    $server->sql('SELECT pg_switch_wal()');
+    my $end_of_record = $server->query(
+        "SELECT pg_walfile_name(pg_logical_emit_message(true, 'cut', repeat('z', 1500000)))");
+    my $pid = $server->postmaster_pid;
+    $server->stop('kill');
+    wait_until('the server is reaped', sub { !-e "/proc/$pid" });
+    unlink $server->path("pg_wal/$end_of_record") or die "could not remove $end_of_record: $!";
+    $server->start;
+    $server->sql('CREATE TABLE after_crash AS SELECT generate_series(1, 1000) AS a');
+    $server->stop;
 
-my @records = same_records($server, 1, 'timeline 1');
-my %kinds = map { /rmgr (\w+)/ ? ($1 => 1) : () } @records;
-is_deeply([ grep { !$kinds{$_} } qw(XLOG Transaction Storage CLOG Database MultiXact RelMap Standby Heap2 Heap Btree
-            Hash Gin Gist Sequence SPGist BRIN LogicalMessage) ], [], 'all kinds of records are there');
-ok((grep { /len [0-9]{7}/ } @records), 'a record longer than a segment is there');
+    my @records = same_records($server, 1, 'timeline 1');
+    my %kinds = map { /rmgr (\w+)/ ? ($1 => 1) : () } @records;
+    is_deeply([ grep { !$kinds{$_} } qw(XLOG Transaction Storage CLOG Database MultiXact RelMap Standby Heap2 Heap Btree
+                Hash Gin Gist Sequence SPGist BRIN LogicalMessage) ], [], 'all kinds of records are there');
+    ok((grep { /len [0-9]{7}/ } @records), 'a record longer than a segment is there');
 
-# On a new timeline, whose first segment begins with a copy of the old one's.
-$server->configure("restore_command = 'false'");
-spew($server->path('standby.signal'), '');
-$server->start;
-$server->promote;
-$server->sql('CREATE TABLE on_two AS SELECT generate_series(1, 20000) AS a');
-$server->stop;
-same_records($server, 2, 'timeline 2');
-
-done_testing();
+    # On a new timeline, whose first segment begins with a copy of the old one's.
+    $server->configure("restore_command = 'false'");
+    spew($server->path('standby.signal'), '');
+    $server->start;
+    $server->promote;
+    $server->sql('CREATE TABLE on_two AS SELECT generate_series(1, 20000) AS a');
+    $server->stop;
+    same_records($server, 2, 'timeline 2');
+}, only => [ 15, 19 ]);

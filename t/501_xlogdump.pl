@@ -22,7 +22,7 @@ sub our_records
 
     for my $line (split /\n/, must_run([ $waldump, $data, @segments ]))
     {
-        my ($head, @blocks) = split /, /, $line;
+        my ($head, @blocks) = split /, /, $line =~ s/ INIT//gr;
         $head =~ s/ info ([0-9A-F]{2})$// or die $line;
         push @unknown, $line if hex($1) & 1;
         @blocks = () if $head =~ /rmgr XLOG$/;

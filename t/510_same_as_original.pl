@@ -1,5 +1,5 @@
 # A rewound directory is what the original leaves, byte by byte, but for a list of differences; design/overview.md has
-# the same list, and a difference that is not on it fails this test.  (Invariant 7. Both sources. 15: Debian has the original.)
+# the same list, and a difference that is not on it fails this test.  (Invariant 7. Both sources. 15 and 19: Debian has the original.)
 #
 # Blocks that recovery rebuilds are not fetched. Of each that differs pg_waldump must say that its first record restores it; and
 # when both directories have been recovered, no block of a relation may differ any more.
@@ -8,11 +8,12 @@ use strict;
 use warnings;
 use lib 't/lib';
 use Digest::MD5;
-use File::Basename 'basename';
+use File::Basename qw(basename dirname);
 use File::Find ();
 use RewindTest;
 
-my $original = program('pg_rewind');
+my $programs;    # the directory of the original, and of the pg_waldump beside it
+my %offset;      # of values in pg_control
 
 my %used;    # names of allowed differences that were seen, and how often
 
@@ -52,9 +53,15 @@ my @allowed = (
 
 sub without_time { my ($file) = @_; return $file->{content} =~ s/^START TIME: .*$//mr }
 
-# pg_control of 15: time at 24, minimum recovery point at 136, checksum at 288.
-sub without_end { my ($file) = @_; my $bytes = $file->{content}; substr($bytes, $_->[0], $_->[1]) = '' for [ 288, 4 ], [ 136, 8 ], [ 24, 8 ]; return $bytes }
-sub end_of { my ($file) = @_; return unpack('Q<', substr($file->{content}, 136, 8)) }
+# In pg_control the time is at 24.
+sub without_end
+{
+    my ($file) = @_;
+    my $bytes = $file->{content};
+    substr($bytes, $_->[0], $_->[1]) = '' for [ $offset{checksum}, 4 ], [ $offset{minimum}, 8 ], [ 24, 8 ];
+    return $bytes;
+}
+sub end_of { my ($file) = @_; return unpack('Q<', substr($file->{content}, $offset{minimum}, 8)) }
 
 my %first_record;    # "RELATION BLOCK" => does the first record from the redo position on that names it restore it
 
@@ -76,7 +83,7 @@ sub read_first_records
         symlink($segment, $link) or die;
     }
     # It ends with an error, since WAL does.
-    my $dump = run([ program('pg_waldump'), '-p', $links, '-t', 2, '-s', $redo ])->{stdout};
+    my $dump = run([ "$programs/pg_waldump", '-p', $links, '-t', 2, '-s', $redo ])->{stdout};
     for my $line (split /\n/, $dump)
     {
         my $init = $line =~ $initialises;
@@ -288,12 +295,16 @@ delete $ENV{PG_REWIND_TEST_OPTIONS};
 
 each_version(sub {
     my ($version) = @_;
+    %offset = $version >= 19 ? (minimum => 144, checksum => 308) : (minimum => 136, checksum => 288);
     my ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 1, settings => "archive_mode = on\narchive_command = 'false'" },
         before => \&build,
         together => \&write_together,
         source => sub { my ($source) = @_; write_apart($source, 'source') },
         target => sub { my ($target) = @_; write_apart($target, 'target') });
+    $programs = $source->bindir;
+    $programs = dirname(program('pg_rewind')) if !-x "$programs/pg_rewind";
+    my $original = "$programs/pg_rewind";
     $source->sql("ALTER SYSTEM SET archive_command = 'true'");
     $source->sql('SELECT pg_reload_conf()');
     wait_until('the source archives', sub { !glob($source->path('pg_wal/archive_status/*.ready')) });
@@ -330,4 +341,4 @@ each_version(sub {
     }
     # Whether two labels are made in the same second is a matter of luck.
     is(join(', ', grep { !$used{$_} && $_ ne 'label' } map { $_->[0] } @allowed), '', 'each difference allowed was seen');
-}, only => [15]);
+}, only => [ 15, 19 ]);

@@ -30,6 +30,9 @@ else
     servers=${XDG_CACHE_HOME:-$HOME/.cache}/pg_rewind/servers
 fi
 
+# The diverged pairs that servers of 9.3 to 9.6 left, and what the pg_rewind of that time made of them: t/520. They are no part of this repository.
+fixtures=$(realpath -m "${PG_REWIND_TEST_FIXTURES:-$checkout/../shared/fixtures}")
+
 # Where the server programs of a version lie: PG_BINDIR_15=/usr/lib/postgresql/15/bin takes others. t/lib/RewindTest/Cluster.pm looks there as well.
 server_bindir()
 {

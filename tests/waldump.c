@@ -4,7 +4,7 @@
  *
  *   waldump DATA_DIRECTORY FIRST_SEGMENT [LAST_SEGMENT]
  *
- * LSN prev LSN len N tx XID rmgr NAME info XX[, blk ID T/D/R FORK BLOCK[ FPW| FPW-check]]...
+ * LSN prev LSN len N tx XID rmgr NAME info XX[, blk ID T/D/R FORK BLOCK[ FPW| FPW-check][ INIT]]...
  *
  * The end of WAL, where it lies in the range, goes to stderr with its reason.
  */
@@ -31,9 +31,9 @@ static bool print_record(void *context, const WalRecord *record, Error *error)
     {
         const BlockReference *block = &record->blocks[i];
         const char *image = block->image_applies ? " FPW" : " FPW-check";
-        printf(", blk %u %u/%u/%u %u %u%s", block->id, block->relation.tablespace,
+        printf(", blk %u %u/%u/%u %u %u%s%s", block->id, block->relation.tablespace,
                block->relation.database, block->relation.relation, block->fork, block->block,
-               block->has_image ? image : "");
+               block->has_image ? image : "", block->will_init ? " INIT" : "");
     }
     putchar('\n');
     return true;

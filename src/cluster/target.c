@@ -5,6 +5,7 @@
 #include "base/text_cursor.h"
 #include "cluster/pid_file.h"
 #include "format/backup_label.h"
+#include "format/page.h"
 #include "format/recovery_conf.h"
 #include "format/relpath.h"
 #include "io/dir.h"
@@ -468,12 +469,28 @@ typedef struct AgeSearch
     bool older;
 } AgeSearch;
 
+/* pg_checksums leaves pages alone that were never used: in 19 a map of free space may have no
+ * other. */
+static bool begins_with_new_page(const char *path, bool *begins, Error *error)
+{
+    uint8_t header[PAGE_HEADER_SIZE];
+    size_t size;
+    int fd;
+
+    if (!file_open_read(path, &fd, NULL, error))
+        return false;
+    const bool success = file_read_at(fd, path, header, sizeof(header), 0, &size, error);
+    file_close(fd);
+    *begins = success && size == sizeof(header) && page_is_new(header);
+    return success;
+}
+
 static bool check_file_age(void *context, const char *name, Error *error)
 {
     AgeSearch *search = context;
     char path[PATH_SIZE];
     struct stat status;
-    bool found;
+    bool found, is_new;
 
     if (search->older || !isdigit((unsigned char) name[0]))
         return true;
@@ -483,7 +500,11 @@ static bool check_file_age(void *context, const char *name, Error *error)
     if (!found || !S_ISREG(status.st_mode) || status.st_size == 0)
         return true;
     search->file_count++;
-    search->older = !is_after(status.st_mtim, search->stop);
+    if (is_after(status.st_mtim, search->stop))
+        return true;
+    if (!begins_with_new_page(path, &is_new, error))
+        return false;
+    search->older = !is_new;
     return true;
 }
 

@@ -42,7 +42,8 @@ MUST_CHECK bool target_read(Target *target, Error *error);
  * Has something written to every file of its databases since the server was shut down, as
  * pg_checksums does? By the files' times against that of the WAL segment that its last record went
  * to, or where that is gone of its checkpoint; false unless it was shut down. One file that is
- * older is enough: as a rule the first one that is looked at.
+ * older is enough: as a rule the first one that is looked at. A file that begins with a page that
+ * was never used does not count.
  */
 MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape *shape,
                                             bool *rewritten, Error *error);

@@ -8,7 +8,6 @@
 #define SPECIAL_OFFSET 16
 #define SIZE_OFFSET 18   /* pd_pagesize_version: the size, and in its lowest byte the layout */
 #define LAYOUT_VERSION 4 /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
-#define HEADER_SIZE 24
 #define HASH_MAGIC 0x6440640 /* HashMetaPageData.hashm_magic, access/hash.h */
 
 /* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
@@ -32,36 +31,41 @@ static bool is_known_kind(const uint8_t *page, size_t size, size_t special)
            (size - special <= SPECIAL_SIZE_MAX && load_u16(page + size - 2) <= PAGE_ID_MAX);
 }
 
+bool page_is_new(const uint8_t *page)
+{
+    return load_u16(page + UPPER_OFFSET) == 0;
+}
+
 bool page_has_header(const uint8_t *page, size_t block_size)
 {
     const size_t lower = load_u16(page + LOWER_OFFSET);
     const size_t upper = load_u16(page + UPPER_OFFSET);
     const size_t special = load_u16(page + SPECIAL_OFFSET);
 
-    return load_u16(page + SIZE_OFFSET) == (block_size | LAYOUT_VERSION) && lower >= HEADER_SIZE &&
-           lower <= upper && upper <= special && special <= block_size;
+    return load_u16(page + SIZE_OFFSET) == (block_size | LAYOUT_VERSION) &&
+           lower >= PAGE_HEADER_SIZE && lower <= upper && upper <= special && special <= block_size;
 }
 
 bool page_is_hash_index(const uint8_t *page)
 {
-    return load_u32(page + HEADER_SIZE) == HASH_MAGIC;
+    return load_u32(page + PAGE_HEADER_SIZE) == HASH_MAGIC;
 }
 
 bool page_may_have_dead_entries(const uint8_t *page, size_t size)
 {
     size_t lower, upper, special;
 
-    if (size < HEADER_SIZE)
+    if (size < PAGE_HEADER_SIZE)
         return false;
     lower = load_u16(page + LOWER_OFFSET);
     upper = load_u16(page + UPPER_OFFSET);
     special = load_u16(page + SPECIAL_OFFSET);
     if (upper == 0)
         return false; /* PageIsNew */
-    if (lower < HEADER_SIZE || lower > upper || upper > special || special > size ||
+    if (lower < PAGE_HEADER_SIZE || lower > upper || upper > special || special > size ||
         !is_known_kind(page, size, special))
         return true;
-    for (size_t offset = HEADER_SIZE; offset + ITEM_SIZE <= lower; offset += ITEM_SIZE)
+    for (size_t offset = PAGE_HEADER_SIZE; offset + ITEM_SIZE <= lower; offset += ITEM_SIZE)
     {
         const uint32_t item = load_u32(page + offset);
 

@@ -9,6 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PAGE_HEADER_SIZE 24
+
+/* Was a page never used? By its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
+bool page_is_new(const uint8_t *page);
+
 /* Does a page of a relation, of block_size bytes, begin as one does that is in use? Its first 24
  * bytes are looked at. */
 bool page_has_header(const uint8_t *page, size_t block_size);

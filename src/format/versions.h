@@ -119,7 +119,6 @@ typedef struct Version
     RecoverySettings recovery_settings;
     const char *const *conninfo_options; /* all that its libpq knows for primary_conninfo, up to a
                                             NULL; NULL: any (10+) */
-    const char *password_method;         /* of pg_hba.conf: md5, or scram-sha-256 (10+) */
     bool conninfo_dbname;                /* -R writes dbname (18+) */
     bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */

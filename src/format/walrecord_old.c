@@ -25,7 +25,6 @@
 
 #define OPCODE_MASK 0xF0
 #define HEAP_OPCODE_MASK 0x70 /* access/heapam_xlog.h */
-#define HEAP_INIT_PAGE 0x80
 #define HEAP2_MULTI_INSERT 0x50
 #define MULTI_INSERT_AT_FLAGS 16 /* xl_heap_multi_insert: behind relation and block */
 #define XLOG_SWITCH 0x40         /* catalog/pg_control.h */
@@ -144,7 +143,12 @@ static BlockNumber block_id_of(Names *names, uint32_t offset)
     return (BlockNumber) u16_of(names, offset) << 16 | u16_of(names, offset + 2);
 }
 
-static void add_block(Names *names, uint32_t fork, BlockNumber number, bool will_init)
+/*
+ * No block counts as one that redo writes whole without reading it, but for backups: whether it
+ * does so is nowhere in the record, and minor versions differ (pages of a GIN pending list that are
+ * deleted, the metapage: 9.3.0 to 9.3.4 wrote them only where they were older than the record).
+ */
+static void add_block(Names *names, uint32_t fork, BlockNumber number)
 {
     WalRecord *record = names->record;
 
@@ -162,33 +166,24 @@ static void add_block(Names *names, uint32_t fork, BlockNumber number, bool will
             memcmp(&there->relation, &relation, sizeof(relation)) == 0)
             return;
     }
-    record->blocks[record->block_count] = (BlockReference){.id = record->block_count,
-                                                           .fork = (uint8_t) fork,
-                                                           .will_init = will_init,
-                                                           .relation = relation,
-                                                           .block = number};
+    record->blocks[record->block_count] = (BlockReference){
+        .id = record->block_count, .fork = (uint8_t) fork, .relation = relation, .block = number};
     record->block_count++;
 }
 
-static void add_main(Names *names, BlockNumber number, bool will_init)
+static void add_main(Names *names, BlockNumber number)
 {
-    add_block(names, FORK_MAIN, number, will_init);
+    add_block(names, FORK_MAIN, number);
 }
 
-/*
- * How the fixed part of a record names a block that redo changes. INIT: redo writes all of it,
- * whatever it held.
- */
+/* How the fixed part of a record names a block that redo changes. */
 enum
 {
     FIELD_BLOCK = 1,   /* a number at the offset */
     FIELD_TID,         /* the tuple's block at the offset */
     FIELD_UNLESS_ZERO, /* a number; 0 for none (P_NONE) */
     FIELD_IF_VALID,    /* a number; InvalidBlockNumber for none */
-    FIELD_FIXED,       /* the offset is the block's number */
-    FIELD_KIND_MASK = 0x0F,
-    INIT = 0x80,
-    INIT_BY_FLAG = 0x40 /* if the heap's INIT_PAGE flag is set */
+    FIELD_FIXED        /* the offset is the block's number */
 };
 
 typedef struct Field
@@ -209,11 +204,9 @@ typedef struct Rule
 
 static void add_field(Names *names, Field field)
 {
-    bool will_init =
-        (field.kind & INIT) != 0 || ((field.kind & INIT_BY_FLAG) && (names->info & HEAP_INIT_PAGE));
     BlockNumber number = field.offset;
 
-    switch (field.kind & FIELD_KIND_MASK)
+    switch (field.kind)
     {
     case FIELD_TID:
         number = block_id_of(names, field.offset);
@@ -235,7 +228,7 @@ static void add_field(Names *names, Field field)
         break;
     }
     if (!names->failed)
-        add_main(names, number, will_init);
+        add_main(names, number);
 }
 
 /* xl_heap_update: target, old_xmax, new_xmax, newtid at 28. */
@@ -245,7 +238,7 @@ static void more_of_heap_update(Names *names)
     BlockNumber new = block_id_of(names, 28);
 
     if (!names->failed && new != old)
-        add_main(names, new, (names->info & HEAP_INIT_PAGE) != 0);
+        add_main(names, new);
 }
 
 /* xl_heap_newpage: relation, i32 fork, block; the page. */
@@ -255,7 +248,7 @@ static void more_of_newpage(Names *names)
     BlockNumber number = u32_of(names, 16);
 
     if (!names->failed)
-        add_block(names, fork, number, true);
+        add_block(names, fork, number);
 }
 
 /* XLOG FPI: a backup block that lies in the data. */
@@ -267,7 +260,6 @@ static void more_of_full_page_image(Names *names)
     BlockReference *block = &names->record->blocks[names->record->block_count - 1];
     block->has_image = true;
     block->image_applies = true;
-    block->will_init = false;
 }
 
 static bool has_backup(const Names *names, int index)
@@ -305,7 +297,7 @@ static uint32_t aligned_tuple_size(Names *names, uint32_t offset)
 static void add_child(Names *names, BlockNumber child)
 {
     if (!names->failed)
-        add_main(names, child, false);
+        add_main(names, child);
 }
 
 /* The child's number is left out with a backup of it, which is then the first. */
@@ -363,7 +355,7 @@ static void more_of_gin_split_93(Names *names)
     BlockNumber root = u32_of(names, 16);
 
     if (u8_of(names, 34) != 0)
-        add_main(names, root, true);
+        add_main(names, root);
 }
 
 /* 9.4: {left 12; right 16; right link, or the root 20; left child 24; ...; flags 32} */
@@ -372,7 +364,7 @@ static void more_of_gin_split_94(Names *names)
     uint16_t flags = u16_of(names, 32);
 
     if (flags & GIN_SPLIT_ROOT)
-        add_main(names, u32_of(names, 20), true);
+        add_main(names, u32_of(names, 20));
     if (!(flags & GIN_IS_LEAF))
         add_child(names, u32_of(names, 24));
 }
@@ -384,7 +376,7 @@ static void more_of_gin_update_meta(Names *names)
     BlockNumber page = u32_of(names, tuples > 0 ? 20 : 72);
 
     if (!names->failed && page != BLOCK_INVALID)
-        add_main(names, page, false);
+        add_main(names, page);
 }
 
 /* ginxlogDeleteListPages: {metadata 16; count 72; blocks 76} */
@@ -395,7 +387,7 @@ static void more_of_gin_delete_list_pages(Names *names)
     if (count > WAL_RECORD_BLOCKS_MAX)
         names->failed = true;
     for (uint32_t i = 0; i < count && !names->failed; i++)
-        add_main(names, u32_of(names, 76 + 4 * i), true);
+        add_main(names, u32_of(names, 76 + 4 * i));
 }
 
 /* gistxlogPageSplit: {...; left child 36; pages 40}, from 48 on the pages: {block; count; tuples}.
@@ -414,7 +406,7 @@ static void more_of_gist_split(Names *names)
         for (uint32_t j = 0; j < tuples && !names->failed; j++)
             offset += tuple_size(names, offset);
         if (!names->failed)
-            add_main(names, number, true);
+            add_main(names, number);
     }
     if (offset != names->size)
         names->failed = true;
@@ -426,7 +418,7 @@ static void more_of_gist_split(Names *names)
 
 /* clang-format off */
 static const Rule heap[8] = {
-    [0x0] = {FIELDS({FIELD_TID | INIT_BY_FLAG, 12})},                 /* INSERT */
+    [0x0] = {FIELDS({FIELD_TID, 12})},                 /* INSERT */
     [0x1] = {FIELDS({FIELD_TID, 12})},                                /* DELETE */
     [0x2] = {FIELDS({FIELD_TID, 12}), .more = more_of_heap_update},   /* UPDATE */
     [0x4] = {FIELDS({FIELD_TID, 12}), .more = more_of_heap_update},   /* HOT_UPDATE */
@@ -441,7 +433,7 @@ static const Rule heap2_93[8] = {
     [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */
     [0x3] = {.known = true},                                          /* CLEANUP_INFO */
     [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */
-    [0x5] = {FIELDS({FIELD_BLOCK | INIT_BY_FLAG, 12})},               /* MULTI_INSERT */
+    [0x5] = {FIELDS({FIELD_BLOCK, 12})},               /* MULTI_INSERT */
     [0x6] = {FIELDS({FIELD_TID, 12})},                                /* LOCK_UPDATED */
 };
 
@@ -451,74 +443,74 @@ static const Rule heap2_94[8] = {
     [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */
     [0x3] = {.known = true},                                          /* CLEANUP_INFO */
     [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */
-    [0x5] = {FIELDS({FIELD_BLOCK | INIT_BY_FLAG, 12})},               /* MULTI_INSERT */
+    [0x5] = {FIELDS({FIELD_BLOCK, 12})},               /* MULTI_INSERT */
     [0x6] = {FIELDS({FIELD_TID, 12})},                                /* LOCK_UPDATED */
     [0x7] = {.known = true},                                          /* NEW_CID */
 };
 
 #define BTREE_SPLIT                                                                               \
-    {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK | INIT, 16}, {FIELD_UNLESS_ZERO, 20}),                \
+    {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_UNLESS_ZERO, 20}),                \
      .more = more_of_btree_split}
 
 /* What the two versions have in common. The metapage, block 0, is always written anew. */
 #define BTREE_COMMON                                                                              \
     [0x0] = {FIELDS({FIELD_TID, 12})},                                /* INSERT_LEAF */           \
     [0x1] = {FIELDS({FIELD_TID, 12}), .more = more_of_btree_insert_upper},                        \
-    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED | INIT, 0}),        /* INSERT_META */           \
+    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED, 0}),        /* INSERT_META */           \
              .more = more_of_btree_insert_upper},                                                 \
     [0x3] = BTREE_SPLIT,                                              /* SPLIT_L */               \
     [0x4] = BTREE_SPLIT,                                              /* SPLIT_R */               \
     [0x5] = BTREE_SPLIT,                                              /* SPLIT_L_ROOT */          \
     [0x6] = BTREE_SPLIT,                                              /* SPLIT_R_ROOT */          \
     [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* DELETE */                \
-    [0xA] = {FIELDS({FIELD_BLOCK | INIT, 12}, {FIELD_FIXED | INIT, 0}),                           \
+    [0xA] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_FIXED, 0}),                           \
              .more = more_of_btree_newroot},                          /* NEWROOT */               \
     [0xC] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM */                \
     [0xD] = {.known = true}                                           /* REUSE_PAGE */
 
 /* xl_btree_delete_page: parent's tuple; dead 20, left 24, right 28 */
 #define BTREE_DELETE_PAGE                                                                         \
-    {FIELD_TID, 12}, {FIELD_BLOCK | INIT, 20}, {FIELD_UNLESS_ZERO, 24}, {FIELD_BLOCK, 28}
+    {FIELD_TID, 12}, {FIELD_BLOCK, 20}, {FIELD_UNLESS_ZERO, 24}, {FIELD_BLOCK, 28}
 
 static const Rule btree_93[16] = {
     BTREE_COMMON,
     [0x8] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE */
-    [0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED | INIT, 0})},     /* DELETE_PAGE_META */
+    [0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED, 0})},     /* DELETE_PAGE_META */
     [0xB] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE_HALF */
 };
 
 /* xl_btree_unlink_page: dead 12, left 16, right 20; the leaf of the branch 24 */
 #define BTREE_UNLINK_PAGE                                                                         \
-    {FIELD_BLOCK | INIT, 12}, {FIELD_UNLESS_ZERO, 16}, {FIELD_BLOCK, 20}, {FIELD_BLOCK | INIT, 24}
+    {FIELD_BLOCK, 12}, {FIELD_UNLESS_ZERO, 16}, {FIELD_BLOCK, 20}, {FIELD_BLOCK, 24}
 
 static const Rule btree_94[16] = {
     BTREE_COMMON,
     [0x8] = {FIELDS(BTREE_UNLINK_PAGE)},                              /* UNLINK_PAGE */
-    [0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED | INIT, 0})},     /* UNLINK_PAGE_META */
-    [0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK | INIT, 20})},      /* MARK_PAGE_HALFDEAD */
+    [0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED, 0})},     /* UNLINK_PAGE_META */
+    [0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK, 20})},      /* MARK_PAGE_HALFDEAD */
 };
 
 #define GIN_COMMON                                                                                \
-    [0x0] = {FIELDS({FIELD_FIXED | INIT, 0}, {FIELD_FIXED | INIT, 1})}, /* CREATE_INDEX */        \
-    [0x1] = {FIELDS({FIELD_BLOCK | INIT, 12})},                       /* CREATE_PTREE */          \
+    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1})}, /* CREATE_INDEX */        \
+    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                       /* CREATE_PTREE */          \
     [0x2] = {FIELDS({FIELD_BLOCK, 12}), .more = more_of_gin_insert},  /* INSERT */                \
     [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_IF_VALID, 24})}, /* DELETE_PAGE */ \
     [0x6] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_update_meta},                          \
-    [0x7] = {FIELDS({FIELD_BLOCK | INIT, 12})},                       /* INSERT_LISTPAGE */       \
+    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                       /* INSERT_LISTPAGE */       \
     [0x8] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_delete_list_pages}
 
 static const Rule gin_93[16] = {
     GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK | INIT, 12}, {FIELD_BLOCK | INIT, 20}), /* SPLIT */
+    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20}), /* SPLIT */
              .more = more_of_gin_split_93},
     [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_PAGE */
 };
 
 static const Rule gin_94[16] = {
     GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK | INIT, 12}, {FIELD_BLOCK | INIT, 16}), /* SPLIT */
+    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}), /* SPLIT */
              .more = more_of_gin_split_94},
-    [0x4] = {FIELDS({FIELD_BLOCK | INIT, 12})},                       /* VACUUM_PAGE: all of it */
+    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                       /* VACUUM_PAGE: all of it */
     [0x9] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_DATA_LEAF_PAGE */
 };
 
@@ -526,16 +518,16 @@ static const Rule gin_94[16] = {
 static const Rule gist[16] = {
     [0x0] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16})},        /* PAGE_UPDATE */
     [0x3] = {FIELDS({FIELD_IF_VALID, 36}), .more = more_of_gist_split}, /* PAGE_SPLIT */
-    [0x5] = {FIELDS({FIELD_FIXED | INIT, 0})},                        /* CREATE_INDEX */
+    [0x5] = {FIELDS({FIELD_FIXED, 0})},                        /* CREATE_INDEX */
 };
 
 static const Rule sequence[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED | INIT, 0})},                        /* LOG */
+    [0x0] = {FIELDS({FIELD_FIXED, 0})},                        /* LOG */
 };
 
 static const Rule spgist[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED | INIT, 0}, {FIELD_FIXED | INIT, 1}, /* CREATE_INDEX */
-                    {FIELD_FIXED | INIT, 2})},
+    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1}, /* CREATE_INDEX */
+                    {FIELD_FIXED, 2})},
     [0x1] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 24})},        /* ADD_LEAF: parent 24 */
     [0x2] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_BLOCK, 28})}, /* MOVE_LEAFS */
     [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 20}, {FIELD_IF_VALID, 28})}, /* ADD_NODE */

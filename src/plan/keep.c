@@ -14,9 +14,10 @@
 static const char *const configuration_patterns[] = {
     "postgresql.conf", "postgresql.auto.conf",
     "pg_hba.conf",     "pg_ident.conf",
-    "conf.d",          "*.crt",
-    "*.key",           "*.pem",
-    "*.crl",           "*.cer",
+    "pg_hosts.conf",   "conf.d",
+    "*.crt",           "*.key",
+    "*.pem",           "*.crl",
+    "*.cer",
 };
 
 static void add(Keep *keep, KeepPattern pattern)

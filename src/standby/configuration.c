@@ -260,10 +260,10 @@ const char **configuration_named_files(const Configuration *configuration, size_
         const char *setting, *by_default;
     } named[] = {
         {"hba_file", "pg_hba.conf"},     {"ident_file", "pg_ident.conf"},
-        {"ssl_cert_file", "server.crt"}, {"ssl_key_file", "server.key"},
-        {"krb_server_keyfile", NULL},    {"ssl_ca_file", NULL},
-        {"ssl_crl_file", NULL},          {"ssl_crl_dir", NULL},
-        {"ssl_dh_params_file", NULL},
+        {"hosts_file", "pg_hosts.conf"}, {"ssl_cert_file", "server.crt"},
+        {"ssl_key_file", "server.key"},  {"krb_server_keyfile", NULL},
+        {"ssl_ca_file", NULL},           {"ssl_crl_file", NULL},
+        {"ssl_crl_dir", NULL},           {"ssl_dh_params_file", NULL},
     };
     const size_t named_count = sizeof(named) / sizeof(named[0]);
     const Settings settings = read_settings_of_target(configuration);

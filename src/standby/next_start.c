@@ -135,6 +135,7 @@ static const char *const first_settings[] = {
     "data_directory",
     "hba_file",
     "ident_file",
+    "hosts_file",
     "cluster_name",
     "primary_conninfo",
     "primary_slot_name",

@@ -21,6 +21,7 @@
 #   PG_REWIND_TEST_ANY       1: a test runs on each of PG_VERSIONS, also where its file names others
 #   PG_REWIND_TEST_SEED      of tests that throw dice
 #   PG_REWIND_TEST_OPTIONS   more options for each run of the program, as --late-start
+#   PG_REWIND_TEST_FIXTURES  where diverged pairs of old versions lie: see t/520_old_fixtures.pl
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file runs (default), 'all', 'no'
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Make the files of 9.3 to 9.6 anew from the diverged pairs of these versions: tests/data/from_pairs.sh [VERSION...]
-# PG_REWIND_FIXTURES is where the pairs lie. README.md says what each file holds. N.facts needs that version's pg_controldata
+# PG_REWIND_TEST_FIXTURES is where the pairs lie. README.md says what each file holds. N.facts needs that version's pg_controldata
 # (PG_BINDIR_9_6 and so on); without it that file stays.
 set -euo pipefail
 . "$(dirname "$0")/../environment.sh"
 
 data=$checkout/tests/data
-fixtures=${PG_REWIND_FIXTURES:-$checkout/../shared/fixtures}
 scratch=$(mktemp -d /tmp/pg_rewind_data.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 

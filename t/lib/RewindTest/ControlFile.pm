@@ -77,10 +77,10 @@ sub patch_control
 sub patch_segment_size
 {
     my ($cluster, $size) = @_;
-    my $sizes = pack('L<3', 8192, 131072, 8192);    # of blocks, in blocks of relation segments, of WAL's blocks
-    my $offset = index(slurp($cluster->path('global/pg_control')), $sizes);
-    die "no sizes found\n" if $offset < 0;
-    patch_control($cluster, $offset + length $sizes, pack('L<', $size));
+    # Of blocks, in blocks of relation segments, from 19 on pages of an SLRU's segment, of WAL's blocks.
+    my ($blocks, $relation_segments, $wal_blocks) = map { pack('L<', $_) } 8192, 131072, 8192;
+    slurp($cluster->path('global/pg_control')) =~ /\Q$blocks$relation_segments\E(?:\x20\0\0\0)?\Q$wal_blocks\E/ or die "no sizes found\n";
+    patch_control($cluster, $+[0], pack('L<', $size));
     return;
 }
 

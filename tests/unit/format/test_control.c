@@ -208,6 +208,57 @@ static void the_poison_is_readable_and_points_to_a_page_boundary(void **state)
         assert_true(made.system_identifier == target.system_identifier);
         control_make_poison(&target, 0x5002000, 9, bytes);
         assert_true(load_u64(bytes + 32) == 0x5002000);
+        for (uint32_t size = 1024; size <= 65536; size *= 2)
+        {
+            target.wal_block_size = size;
+            control_make_poison(&target, 0x5000028, 9, bytes);
+            assert_true(load_u64(bytes + 32) == 0x5000000 + size);
+            control_make_poison(&target, 0x5000000 + size, 9, bytes);
+            assert_true(load_u64(bytes + 32) == 0x5000000 + size);
+        }
+    }
+}
+
+/* Each size that a server can be built with, and none that it cannot. */
+static void sizes_of_other_builds_are_read(void **state)
+{
+    static const struct
+    {
+        uint32_t sizes[3]; /* of blocks, in blocks of relation segments, of WAL's blocks */
+        bool valid;
+    } rows[] = {{{1024, 1, 1024}, true},        {{4096, 262144, 16384}, true},
+                {{16384, 1000, 65536}, true},   {{32768, UINT32_MAX, 4096}, true},
+                {{65536, 131072, 8192}, false}, {{8192, 131072, 131072}, false},
+                {{8192, 0, 8192}, false},       {{8000, 131072, 8192}, false},
+                {{8192, 131072, 12288}, false}};
+    const Version *version;
+    uint8_t bytes[CONTROL_FILE_SIZE];
+    Control control;
+    Error error;
+    bool crc_wrong;
+
+    (void) state;
+    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    {
+        data_control(version, CONTROL_OF_STANDBY, &control);
+        const ControlOffsets *offsets = &version->control;
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        {
+            data_control(version, CONTROL_OF_STANDBY, &control);
+            memcpy(bytes, control.bytes, sizeof(bytes));
+            store_u32(bytes + offsets->block_size, rows[i].sizes[0]);
+            store_u32(bytes + offsets->relation_segment_blocks, rows[i].sizes[1]);
+            store_u32(bytes + offsets->wal_block_size, rows[i].sizes[2]);
+            store_u32(bytes + offsets->crc, crc_of_version(version, bytes, offsets->crc));
+            assert_int_equal(parse(bytes, sizeof(bytes), &control, &crc_wrong, &error),
+                             rows[i].valid);
+            if (!rows[i].valid)
+                continue;
+            assert_int_equal(control.block_size, rows[i].sizes[0]);
+            assert_int_equal(control.relation_segment_blocks, rows[i].sizes[1]);
+            assert_int_equal(control.wal_block_size, rows[i].sizes[2]);
+        }
     }
 }
 
@@ -249,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_promotion_shows_first_in_min_recovery_timeline),
         cmocka_unit_test(the_rewound_file_differs_in_the_named_fields_only),
         cmocka_unit_test(the_poison_is_readable_and_points_to_a_page_boundary),
+        cmocka_unit_test(sizes_of_other_builds_are_read),
         cmocka_unit_test(a_short_checkpoint_is_refused),
         cmocka_unit_test(states_have_the_names_of_pg_controldata),
     };

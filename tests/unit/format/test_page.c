@@ -10,7 +10,10 @@
 #include "base/buffer.h"
 #include "format/page.h"
 
-#define SIZE 8192
+#ifndef BLOCK /* tests/meson.build has other sizes */
+#define BLOCK 8192
+#endif
+#define SIZE BLOCK
 #define NORMAL 1
 #define DEAD 3
 #define BTREE 0

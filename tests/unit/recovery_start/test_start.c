@@ -112,9 +112,9 @@ static void write_drop(WalWriter *writer, Oid database, Oid tablespace)
     uint8_t data[12];
 
     store_u32(data, database);
-    store_u32(data + 4, 1);
+    store_u32(data + 4, MAJOR < 13 ? tablespace : 1); /* since 13 there may be several */
     store_u32(data + 8, tablespace);
-    writer_record(writer, RM_DBASE, 0x20, 0, NULL, data, sizeof(data));
+    writer_record(writer, RM_DBASE, MAJOR < 15 ? 0x10 : 0x20, 0, NULL, data, MAJOR < 13 ? 8 : 12);
 }
 
 static void write_create_by_wal(WalWriter *writer)
@@ -214,6 +214,9 @@ static void test_copies_that_replay_would_make_otherwise_are_found(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
+        if (MAJOR < 15 && strchr(rows[i].records, 'w') != NULL)
+            continue; /* there is no such record */
+
         UnsafeCopy unsafe = find_unsafe_copy(rows[i].records);
 
         if (unsafe.found != rows[i].found)

@@ -32,8 +32,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef BLOCK /* tests/meson.build has other sizes */
 #define BLOCK 8192
+#endif
 #define SEGMENT (1024 * 1024)
+#define SEGMENT_BLOCKS (SEGMENT / BLOCK)
 #define RUN_ID "00112233445566778899aabbccddeeff"
 #define SNAPSHOT_SIZE 65536
 
@@ -71,6 +74,17 @@ static void put_blocks(const char *path, char letter, int count)
         memset(block, letter + number % 20, sizeof(block));
         assert_int_equal(fwrite(block, 1, sizeof(block), file), sizeof(block));
     }
+    fclose(file);
+}
+
+/* The target's pg_control, which is as large in every build, filled with a letter. */
+static void put_control(char letter)
+{
+    FILE *file = fopen("target/global/pg_control", "w");
+
+    assert_non_null(file);
+    for (int i = 0; i < CONTROL_FILE_SIZE; i++)
+        fputc(letter, file);
     fclose(file);
 }
 
@@ -126,7 +140,7 @@ static void make_fixture(void)
           "target/pg_tblspc old_location/PG_15/5 source/base/5 source/base/7 source/global "
           "source/pg_wal source/pg_tblspc");
     put_text("target/PG_VERSION", "15\n");
-    put_blocks("target/global/pg_control", 'o', 1);
+    put_control('o');
     put_blocks("target/base/5/1000", 'a', 10); /* two blocks change */
     put_blocks("source/base/5/1000", 'A', 10);
     put_blocks("target/base/5/1001", 'a', 2); /* grows */
@@ -156,10 +170,10 @@ static void make_fixture(void)
     put_text("target/postgresql.conf", "port=1\n");         /* has grown since it was listed */
     put_text("source/postgresql.conf", "port=1\nport=2\n"); /* equal as far as it was listed */
     put_text("target/standby.signal", "old");               /* the plan removes it, we make one */
-    put_blocks("target/pg_wal/000000010000000000000002", 'a', 128); /* goes */
+    put_blocks("target/pg_wal/000000010000000000000002", 'a', SEGMENT_BLOCKS); /* goes */
     put_blocks("target/pg_wal/000000010000000000000003", 'a',
-               128); /* the plan removes it, it comes */
-    put_blocks("source/pg_wal/000000010000000000000003", 'A', 128);
+               SEGMENT_BLOCKS); /* the plan removes it, it comes */
+    put_blocks("source/pg_wal/000000010000000000000003", 'A', SEGMENT_BLOCKS);
     put_blocks("old_location/PG_15/5/1", 'a', 1); /* a tablespace that goes */
     shell("ln -s %s/old_location target/pg_tblspc/16400", fixture.directory);
     shell("ln -s %s/location source/pg_tblspc/16401", fixture.space_directory); /* one that comes */
@@ -293,8 +307,8 @@ static PlanEntry plan_entries[] = {
     {OTHER_ENTRY("pg_tblspc/16401/PG_15", ACTION_CREATE, FILE_DIRECTORY, false)},
     {OTHER_ENTRY("pg_tblspc/16401/PG_15/5", ACTION_CREATE, FILE_DIRECTORY, false)},
     {FILE_ENTRY("pg_tblspc/16401/PG_15/5/1", ACTION_COPY, 2, 0)},
-    {FILE_ENTRY("pg_wal/000000010000000000000002", ACTION_REMOVE, 0, 128), .wal = true},
-    {FILE_ENTRY("pg_wal/000000010000000000000003", ACTION_REMOVE, 0, 128), .wal = true},
+    {FILE_ENTRY("pg_wal/000000010000000000000002", ACTION_REMOVE, 0, SEGMENT_BLOCKS), .wal = true},
+    {FILE_ENTRY("pg_wal/000000010000000000000003", ACTION_REMOVE, 0, SEGMENT_BLOCKS), .wal = true},
     {.path = "postgresql.conf",
      .action = ACTION_COPY,
      .type = FILE_REGULAR,

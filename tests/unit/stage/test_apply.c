@@ -105,7 +105,7 @@ static void lose_pid_file(void)
 
 static void change_control(void)
 {
-    put_blocks("target/global/pg_control", 'x', 1);
+    put_control('x');
 }
 
 /*
@@ -150,7 +150,7 @@ static void test_control_changed(void **state)
 {
     (void) state;
     reset_target();
-    put_blocks("target/global/pg_control", 'x', 1);
+    put_control('x');
     assert_int_equal(run_in_child(NULL), 1);
     assert_int_equal(size_of("target/backup_label"), -1);
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);

@@ -91,7 +91,7 @@ static void test_states(void **state)
     put_journal();
     for (size_t row = 0; row < sizeof(rows) / sizeof(rows[0]); row++)
     {
-        put_blocks("target/global/pg_control", rows[row].control, 1);
+        put_control(rows[row].control);
         for (int label = 0; label < LABEL_COUNT; label++)
         {
             put_label((Label) label);
@@ -115,7 +115,7 @@ static void test_control_is(void **state)
     shell("truncate -s 512 target/global/pg_control");
     assert_true(commit_control_is("target", head.old_control, &same, &error));
     assert_false(same);
-    put_blocks("target/global/pg_control", 'o', 1);
+    put_control('o');
     shell("printf o >>target/global/pg_control");
     assert_true(commit_control_is("target", head.old_control, &same, &error));
     assert_false(same);
@@ -164,7 +164,7 @@ static void test_take_back(void **state)
 {
     (void) state;
     put_journal();
-    put_blocks("target/global/pg_control", 'x', 1);
+    put_control('x');
 
     put_text("target/" WORK_DIRECTORY "/old_backup_label", OWN_LABEL);
     put_label(LABEL_BLOCKER);
@@ -184,7 +184,7 @@ static void test_foreign_label_is_not_taken_back(void **state)
 {
     (void) state;
     put_journal();
-    put_blocks("target/global/pg_control", 'x', 1);
+    put_control('x');
     put_text("target/" WORK_DIRECTORY "/old_backup_label", "older\n");
     put_label(LABEL_SERVER);
     assert_true(commit_take_back("target", &error));
@@ -200,7 +200,7 @@ static void test_the_next_run_takes_back(void **state)
 {
     (void) state;
     put_journal();
-    put_blocks("target/global/pg_control", 'x', 1);
+    put_control('x');
     put_text("target/" WORK_DIRECTORY "/old_backup_label", OWN_LABEL);
     put_label(LABEL_BLOCKER);
     assert_int_equal(state_now(), PENDING_STALE);

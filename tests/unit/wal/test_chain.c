@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "wal_writer.h"
 
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
@@ -21,6 +23,22 @@ static void assert_in(const char *part, const char *text)
         fail_msg("\"%s\" is not in \"%s\"", part, text);
 }
 
+/* WHAT, and this place behind it. */
+static const char *said_at(const char *what, const WalWriter *writer, Lsn lsn)
+{
+    static char text[256];
+    char lsn_bytes[LSN_TEXT_SIZE];
+
+    snprintf(text, sizeof(text), "%s %s", what, lsn_text(writer->shape.version, lsn, lsn_bytes));
+    return text;
+}
+
+/* Where the record before the first one of the next segment starts: that one's link says it. */
+static Lsn last_of_segment(const WalWriter *writer, BlockNumber segment)
+{
+    return load_u64(writer->bytes + SEGMENT(segment + 1) + WAL_LONG_HEADER_SIZE + 8);
+}
+
 /* A record for block number `segment` at the beginning of each segment from 1 to last, and fillers
  * behind. */
 static void write_segments(WalWriter *writer, BlockNumber last)
@@ -30,8 +48,8 @@ static void write_segments(WalWriter *writer, BlockNumber last)
         BlockReference block = {.relation = table, .block = segment};
 
         writer_record(writer, 10, 0, 0, &block, "data", 4);
-        while (writer->position < SEGMENT(segment) + SEGMENT_SIZE - 9000)
-            writer_filler(writer, 4000);
+        while (writer->position < SEGMENT(segment) + SEGMENT_SIZE - IN_PROPORTION(9000))
+            writer_filler(writer, IN_PROPORTION(4000));
         if (segment < last)
             writer_fill_to(writer, SEGMENT(segment + 1));
     }
@@ -109,7 +127,8 @@ static void test_both_ways(void **state)
         assert_int_equal(chain->first_prev, LSN_INVALID);
         assert_int_equal(chain->last_lsn, last);
         assert_false(chain_read_back(chain, &error));
-        assert_string_equal(error.message, "could not find previous WAL record at 0/0");
+        assert_string_equal(error.message,
+                            said_at("could not find previous WAL record at", writer, LSN_INVALID));
         chain_destroy(chain);
     }
     chain_destroy(NULL);
@@ -174,10 +193,10 @@ static void test_a_segment_begins_with_a_record_given_up(void **state)
         Lsn end_before;
         size_t written;
         uint64_t last;
-    } cases[] = {{SEGMENT(2) + 3000, 20000, 2},
-                 {SEGMENT(2), 20000, 2},
-                 {SEGMENT(3) - 5000, 5000, 3},
-                 {SEGMENT(3) - 5000, 9000, 3}};
+    } cases[] = {{SEGMENT(2) + 3000, IN_PROPORTION(20000), 2},
+                 {SEGMENT(2), IN_PROPORTION(20000), 2},
+                 {SEGMENT(3) - IN_PROPORTION(5000), IN_PROPORTION(5000), 3},
+                 {SEGMENT(3) - IN_PROPORTION(5000), IN_PROPORTION(9000), 3}};
     WalWriter *writer = writer_create();
 
     (void) state;
@@ -187,7 +206,7 @@ static void test_a_segment_begins_with_a_record_given_up(void **state)
         writer->last = 0;
         writer_filler(writer, 4000);
         writer_fill_to(writer, cases[i].end_before);
-        writer_abandon(writer, 50000, cases[i].written);
+        writer_abandon(writer, IN_PROPORTION(50000), cases[i].written);
         const Lsn last = writer_filler(writer, 100);
 
         ChainEnd end;
@@ -239,15 +258,15 @@ static void test_a_wrong_link_backward(void **state)
 
     (void) state;
     writer_filler(writer, 300);
-    writer_fill_to(writer, SEGMENT(2));
+    const Lsn before = writer_fill_to(writer, SEGMENT(2));
     writer->last -= 8;
     writer_filler(writer, 300);
     const Lsn from = writer_filler(writer, 300);
     Chain *chain = read_forward(writer, from, LSN_MAX, 2, &end);
     assert_true(chain_read_back(chain, &error)); /* the rest of segment 2 */
     assert_false(chain_read_back(chain, &error));
-    assert_in("could not find previous WAL record at 0/1", error.message);
-    assert_in(": the last record before it starts at 0/1", error.message);
+    assert_in(said_at("could not find previous WAL record at", writer, before - 8), error.message);
+    assert_in(said_at(": the last record before it starts at", writer, before), error.message);
     check_segments(chain, 2, 2);
     chain_destroy(chain);
     free(writer);
@@ -262,13 +281,15 @@ static void test_missing_further_back(void **state)
     (void) state;
     write_segments(writer, 6);
     writer->missing[3] = true;
+    const Lsn last = last_of_segment(writer, 3);
     Chain *chain = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, 3, &end);
     assert_true(chain_read_back(chain, &error));
     assert_true(chain_read_back(chain, &error));
     check_segments(chain, 4, 6);
     assert_false(chain_read_back(chain, &error));
     assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
-    assert_in("could not find previous WAL record at 0/3", error_detail_text(&error));
+    assert_in(said_at("could not find previous WAL record at", writer, last),
+              error_detail_text(&error));
     check_segments(chain, 4, 6);
     chain_destroy(chain);
     free(writer);
@@ -313,9 +334,10 @@ static void test_damage_before_a_long_record(void **state)
     writer_filler(writer, 2 * SEGMENT_SIZE);
     writer->bytes[damaged + 50] ^= 1;
     forward_fails(writer);
-    assert_in("WAL is damaged at 0/2", error.message);
+    assert_in(said_at("WAL is damaged at", writer, damaged), error.message);
     assert_in("\"000000010000000000000002\": incorrect resource manager data", error.message);
-    assert_string_equal(error_detail_text(&error), "The WAL continues in segment \"000000010000000000000003\".");
+    assert_string_equal(error_detail_text(&error),
+                        "The WAL continues in segment \"000000010000000000000003\".");
     free(writer);
 }
 
@@ -327,7 +349,7 @@ static void test_damage_behind_the_limit(void **state)
 
     (void) state;
     write_segments(writer, 4);
-    writer->bytes[SEGMENT(2) + 5000] ^= 1;
+    writer->bytes[SEGMENT(2) + IN_PROPORTION(5000)] ^= 1;
     forward_fails(writer);
     writer->stream.limit = SEGMENT(2) + 300;
     Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);

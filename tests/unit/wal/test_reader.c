@@ -193,7 +193,7 @@ static void test_a_record_given_up_is_passed_over(void **state)
 
     (void) state;
     Lsn first = writer_filler(writer, 100);
-    Lsn abandoned = writer_abandon(writer, 50000, 10000);
+    Lsn abandoned = writer_abandon(writer, IN_PROPORTION(50000), IN_PROPORTION(10000));
     Lsn after = writer_filler(writer, 100);
     read_segment(writer, 1, &seen);
     assert_int_equal(seen.count, 3);
@@ -206,15 +206,16 @@ static void test_a_record_given_up_is_passed_over(void **state)
 static void test_a_record_may_be_given_up_in_a_later_segment(void **state)
 {
     WalWriter *writer = writer_create();
+    const size_t amounts[] = {900, IN_PROPORTION(20000)};
     static Seen seen;
 
     (void) state;
-    for (size_t written = 900; written <= 20000; written += 19100)
+    for (size_t i = 0; i < 2; i++)
     {
         writer->position = SEGMENT(1);
         writer->last = 0;
         Lsn before = writer_fill_to(writer, SEGMENT(2) - 1000);
-        writer_abandon(writer, 50000, written);
+        writer_abandon(writer, IN_PROPORTION(50000), amounts[i]);
         Lsn after = writer_filler(writer, 100);
 
         const WalSegmentFacts *facts = read_segment(writer, 1, &seen);
@@ -255,6 +256,7 @@ static void test_where_wal_ends(void **state)
     WalWriter *writer = writer_create();
     static Seen seen;
     const WalSegmentFacts *facts;
+    char reason[128], lsn[LSN_TEXT_SIZE];
 
     (void) state;
     Lsn last = writer_filler(writer, 100);
@@ -263,7 +265,9 @@ static void test_where_wal_ends(void **state)
     assert_int_equal(facts->last_lsn, last);
     assert_int_equal(facts->next_lsn, writer->position);
     assert_int_equal(facts->invalid_lsn, writer->position);
-    assert_reason(facts, "invalid record length at 0/10090: expected at least 24, got 0");
+    snprintf(reason, sizeof(reason), "invalid record length at %s: expected at least 24, got 0",
+             lsn_text(writer->shape.version, SEGMENT(1) + 0x90, lsn));
+    assert_reason(facts, reason);
 
     /* Whole pages of an older segment behind. */
     writer_fill_to(writer, SEGMENT(1) + 2 * BLOCK_SIZE);
@@ -290,10 +294,11 @@ static void test_a_record_that_was_not_written_to_its_end(void **state)
     WalWriter *writer = writer_create();
     static Seen seen;
     const WalSegmentFacts *facts;
+    char reason[128];
 
     (void) state;
     writer_fill_to(writer, SEGMENT(2) - 1000);
-    Lsn cut = writer_filler(writer, 30000);
+    Lsn cut = writer_filler(writer, IN_PROPORTION(30000));
 
     writer->missing[2] = true;
     facts = read_segment(writer, 1, &seen);
@@ -311,15 +316,19 @@ static void test_a_record_that_was_not_written_to_its_end(void **state)
 
     writer_page(writer, SEGMENT(2) + BLOCK_SIZE, 0, 17);
     facts = read_segment(writer, 1, &seen);
-    assert_reason(facts, "invalid contrecord length 17 (expected 20848)");
+    snprintf(reason, sizeof(reason), "invalid contrecord length 17 (expected %zu)",
+             IN_PROPORTION(30000) - 1000 - (BLOCK_SIZE - 40));
+    assert_reason(facts, reason);
     writer_page(writer, SEGMENT(2) + BLOCK_SIZE, 0, 0);
     facts = read_segment(writer, 1, &seen);
     assert_reason(facts, "there is no contrecord flag");
     free(writer);
 }
 
+/* In large pages not every one, but those of all headers. */
 static void test_every_changed_byte_ends_the_wal(void **state)
 {
+    const unsigned step = BLOCK_SIZE > 8192 ? 7 * BLOCK_SIZE / 8192 + 1 : 1;
     WalWriter *writer = writer_create();
     static Lsn lsns[64];
     static Seen seen;
@@ -335,6 +344,8 @@ static void test_every_changed_byte_ends_the_wal(void **state)
     for (Lsn lsn = SEGMENT(1); lsn < end; lsn++)
     {
         uint64_t in_page = lsn % BLOCK_SIZE;
+        if (in_page >= 40 && lsn % step != 0)
+            continue;
         if (in_page == 2) /* a flag that says nothing to us */
             continue;
         if (in_page >= 20 && in_page < 24) /* padding */

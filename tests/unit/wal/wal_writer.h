@@ -1,8 +1,8 @@
 /*
  * Writes WAL into memory, with an encoder of its own, and hands it to a WalStream.
  *
- * Segments are small (64 kB) and there are few of them, so a test can write records longer than
- * one. The layout is that of version 15.
+ * Segments are small (8 pages) and there are few of them, so a test can write records longer than
+ * one.
  */
 #ifndef TESTS_WAL_WRITER_H
 #define TESTS_WAL_WRITER_H
@@ -18,8 +18,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define BLOCK_SIZE 8192u
-#define SEGMENT_SIZE 65536u
+/* The shape: tests/meson.build has those that are not the usual one. */
+#ifndef BLOCK_SIZE
+#define BLOCK_SIZE 8192u /* of WAL */
+#define DATA_BLOCK_SIZE 8192u
+#define MAJOR 15
+#endif
+#define SEGMENT_SIZE (8 * BLOCK_SIZE)
+/* What so many bytes are in proportion, where a page does not have 8 kB. */
+#define IN_PROPORTION(size) (((size_t) (size) *BLOCK_SIZE / 8192) & ~(size_t) 7)
 #define SEGMENTS_MAX 24
 #define SYSTEM_IDENTIFIER 0x1122334455667788u
 
@@ -70,14 +77,14 @@ static inline WalWriter *writer_create(void)
 {
     WalWriter *writer = calloc(1, sizeof(WalWriter));
 
-    writer->shape = (WalShape){.version = version_of_major(15),
+    writer->shape = (WalShape){.version = version_of_major(MAJOR),
                                .system_identifier = SYSTEM_IDENTIFIER,
                                .segment_size = SEGMENT_SIZE,
                                .block_size = BLOCK_SIZE};
     writer->entries[0] = (HistoryEntry){.timeline = 1};
     writer->history = (History){.entries = writer->entries, .count = 1};
     writer->stream = (WalStream){.shape = writer->shape,
-                                 .data_block_size = BLOCK_SIZE,
+                                 .data_block_size = DATA_BLOCK_SIZE,
                                  .history = &writer->history,
                                  .open = writer_open,
                                  .context = writer};
@@ -160,7 +167,8 @@ static inline void encode_record(const WalWriter *writer, uint8_t rmgr, uint8_t 
     buffer_append(record, body->bytes, body->size);
 }
 
-#define IMAGE_SIZE 100u /* the rest of the page is a hole */
+#define IMAGE_SIZE 100u                        /* the rest of the page is a hole */
+#define IMAGE_APPLY (MAJOR < 15 ? 0x04 : 0x02) /* BKPIMAGE_APPLY, access/xlogrecord.h */
 
 static inline void writer_reference(const BlockReference *block, Buffer *body)
 {
@@ -172,7 +180,7 @@ static inline void writer_reference(const BlockReference *block, Buffer *body)
     {
         buffer_append_u16(body, IMAGE_SIZE);
         buffer_append_u16(body, IMAGE_SIZE);
-        buffer_append_u8(body, block->image_applies ? 0x03 : 0x01);
+        buffer_append_u8(body, (uint8_t) (0x01 | (block->image_applies ? IMAGE_APPLY : 0)));
     }
     buffer_append_u32(body, block->relation.tablespace);
     buffer_append_u32(body, block->relation.database);
