@@ -82,6 +82,7 @@ each_version(sub {
         $primary->sql('CREATE TABLE t (a int)');
         my $source = $primary->standby('source');
         my $target = $primary->standby('target');
+        $_->wait_for_replay_of($primary) for $source, $target;    # and so are connected: both get what it writes at its end
         $primary->stop;
         $_->promote for $source, $target;
         my $parted = current_segment($target);
