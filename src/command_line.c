@@ -240,7 +240,7 @@ void command_line_print_help(void)
            "  2  failed half-way: run the same command again to finish\n"
            "  3  nothing can rewind this target to this source, not even --compare:\n"
            "     take a new base backup; the target is unchanged\n\n"
-           "This is the standalone pg_rewind for PostgreSQL 10 to 18 and 19rc1; see pg_rewind(1).\n"
+           "This is the standalone pg_rewind for PostgreSQL 9.3 to 18 and 19rc1; see pg_rewind(1).\n"
            "PostgreSQL home page: <https://www.postgresql.org/>\n");
 }
 

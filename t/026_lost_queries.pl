@@ -14,14 +14,26 @@ use RewindTest;
 my $odd = q{'o="d d\'b'};    # a database, quoted as a connection string wants it; as it is, psql would take it for one
 my @tables = qw(orders early part_1 part_2 rewritten cut made);    # each with (id, note)
 
+# Before 10 a child gets its rows itself.
+sub partitions
+{
+    my ($primary) = @_;
+    return (
+        'CREATE TABLE parted (id int, note text)', map({ "CREATE TABLE $_ () INHERITS (parted)" } qw(part_1 part_2)),
+        "INSERT INTO part_1 SELECT id, 'common' FROM generate_series(50, 99) id", "INSERT INTO part_2 SELECT id, 'common' FROM generate_series(100, 150) id"
+    ) if $primary->version < 10;
+    return (
+        'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)', 'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)',
+        'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)', "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id"
+    );
+}
+
 sub prepare
 {
     my ($primary) = @_;
     $primary->sql($_)
         for (map { "CREATE TABLE $_ AS SELECT id, 'common'::text AS note FROM generate_series(1, 50) id" } qw(orders early earlier rewritten cut dropped only_deleted shrinks)), 'DELETE FROM shrinks',
-        'CREATE INDEX orders_id ON orders (id)', 'CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id)',
-        'CREATE TABLE part_1 PARTITION OF parted FOR VALUES FROM (0) TO (100)', 'CREATE TABLE part_2 PARTITION OF parted FOR VALUES FROM (100) TO (200)',
-        "INSERT INTO parted SELECT id, 'common' FROM generate_series(50, 150) id", q{CREATE DATABASE "o=""d d'b"};
+        'CREATE INDEX orders_id ON orders (id)', partitions($primary), q{CREATE DATABASE "o=""d d'b"};
     $primary->sql('CREATE TABLE elsewhere (id int, note text)', $odd);
     return;
 }
@@ -32,6 +44,7 @@ sub write_on_target
     $session->sql('COMMIT');
     $earlier->sql('ANALYZE cut; COMMIT');
     $_->end for $earlier, $session;
+    my $two_rows = $target->version < 10 ? "BEGIN; INSERT INTO part_1 VALUES (60, 'lost'); INSERT INTO part_2 VALUES (160, 'lost'); COMMIT" : "INSERT INTO parted VALUES (60, 'lost'), (160, 'lost')";
     $target->sql(<<"END");
 BEGIN; INSERT INTO orders VALUES (101, 'lost'); SAVEPOINT s;
     INSERT INTO orders VALUES (102, 'lost, sub'); RELEASE s; SAVEPOINT s;
@@ -44,7 +57,7 @@ DO \$\$ BEGIN FOR i IN 1000 .. 1500 LOOP
     BEGIN INSERT INTO orders VALUES (i, 'lost, many'); IF i % 3 = 0 THEN RAISE 'no'; END IF;
     EXCEPTION WHEN raise_exception THEN END; END LOOP; END \$\$;
 VACUUM FREEZE orders;
-INSERT INTO parted VALUES (60, 'lost'), (160, 'lost');
+$two_rows;
 UPDATE parted SET note = 'lost, updated' WHERE id IN (61, 161);
 INSERT INTO rewritten VALUES (60, 'lost');
 VACUUM FULL rewritten;

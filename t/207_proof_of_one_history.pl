@@ -82,6 +82,9 @@ each_version(sub {
         $primary->sql('CREATE TABLE t (a int)');
         my $source = $primary->standby('source');
         my $target = $primary->standby('target');
+        # What both have replayed of this they received by connections that last: both get what it writes at its end.
+        $primary->sql('INSERT INTO t VALUES (0)');
+        $_->wait_for_replay_of($primary) for $source, $target;
         $primary->stop;
         $_->promote for $source, $target;
         my $parted = current_segment($target);

@@ -70,7 +70,7 @@ each_version(sub {
 
     subtest('it ends while files are fetched', sub {
         my $copy = $target->copy('meanwhile');
-        my $builds = begin_builds($source, qw(btree hash));
+        my $builds = begin_builds($source, 'btree', $version >= 10 ? 'hash' : ());    # before 10 no standby has a hash index of an unlogged table
         my $held = hold($copy, $source, 'create@*/pg_rewind.work/*');
         end_builds($builds);
         my $result = go_on($held);
@@ -84,7 +84,7 @@ each_version(sub {
     {
         subtest("it ends after pg_rewind @$option", sub {
             my $copy = $target->copy("after_@$option");
-            my $builds = begin_builds($source, qw(btree brin));
+            my $builds = begin_builds($source, 'btree', $version >= 9.5 ? 'brin' : ());
             rewinds($copy, $source, options => [ '--no-sync', @$option ]);
             end_builds($builds);
             rejoins($copy, $source);

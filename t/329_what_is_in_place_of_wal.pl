@@ -42,11 +42,14 @@ each_version(sub {
     my $foreign = 'does not begin with a WAL header: it is damaged, or encrypted by a fork of PostgreSQL';
     my $result = says($target, $source, $segment, join('', map { chr(33 + $_ % 90) } 1 .. $size), $foreign);
     unlike($result->{stderr}, qr/do not look like PostgreSQL's/, 'the relations look well');
-    my $relation = slurp($target->path('base/1/1259'));
-    spew($target->path('base/1/1259'), join('', map { chr(33 + $_ % 90) } 1 .. length $relation));
-    $result = says($target, $source, $segment, join('', map { chr(33 + $_ % 90) } 1 .. $size), $foreign);
-    like($result->{stderr}, qr/The target's relations \(base\/1\/1259\) do not look like PostgreSQL's either/, 'encrypted relations are told as well');
-    spew($target->path('base/1/1259'), $relation);
+    if (-e $target->path('base/1/1259'))    # before 9.5 initdb gives it another number
+    {
+        my $relation = slurp($target->path('base/1/1259'));
+        spew($target->path('base/1/1259'), join('', map { chr(33 + $_ % 90) } 1 .. length $relation));
+        $result = says($target, $source, $segment, join('', map { chr(33 + $_ % 90) } 1 .. $size), $foreign);
+        like($result->{stderr}, qr/The target's relations \(base\/1\/1259\) do not look like PostgreSQL's either/, 'encrypted relations are told as well');
+        spew($target->path('base/1/1259'), $relation);
+    }
     spew($target->path("pg_wal/$segment"), $whole);
     rewinds($target, $source);
 }, only => [ 10, 13, 15, 18 ]);

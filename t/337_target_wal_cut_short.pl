@@ -9,7 +9,7 @@ use warnings;
 
 use RewindTest;
 
-use constant SEGMENT_SIZE => 1024 * 1024;
+my $segment_size;
 
 # Zero the last segment from a page on.
 sub cut_wal_short
@@ -24,6 +24,7 @@ sub cut_wal_short
 
 each_version(sub {
     my ($version) = @_;
+    $segment_size = ($version < 11 ? 16 : 1) << 20;
     my $primary = make_cluster('primary', $version)->start;
     $primary->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a');
     my $target = $primary->standby('target');
@@ -34,8 +35,8 @@ each_version(sub {
     $primary->sql('DELETE FROM t');
     $target->wait_for_replay_of($primary);
     my ($high, $low) = split m{/}, $primary->lsn;
-    my $segment = sprintf '00000001%08X%08X', hex $high, hex($low) / SEGMENT_SIZE;
-    my $offset = hex($low) % SEGMENT_SIZE;
+    my $segment = sprintf '00000001%08X%08X', hex $high, hex($low) / $segment_size;
+    my $offset = hex($low) % $segment_size;
     cmp_ok($offset, '>', 10 * 8192, 'the rows were deleted in one segment');
     $target->stop;
     $primary->stop('immediate');

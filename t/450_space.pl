@@ -97,7 +97,7 @@ sub lack_is_said
     my $small = make_small($part);
     leave_free($small, 100_000);
     my $before = tree($small->{copy});
-    my $directory = { all => 'data', tablespace => 'data/pg_tblspc/\d+', pg_wal => 'data/pg_wal' }->{$part};
+    my $directory = { all => 'data', tablespace => 'data/pg_tblspc/\d+', pg_wal => 'data/pg_(?:wal|xlog)' }->{$part};
     my $needed;
     for my $options ([], ['--dry-run'])
     {

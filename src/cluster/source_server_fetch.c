@@ -29,8 +29,9 @@ typedef struct Fetch
     size_t query_pieces_max;
     uint64_t query_bytes_max;
     bool fails_where_gone; /* a query fails as a whole where a file is not there */
-    bool digest;           /* MD5 instead of the bytes */
-    uint32_t block_size;   /* MD5 of each block of that size; 0: of the whole */
+    int column_count;
+    bool digest;         /* MD5 instead of the bytes */
+    uint32_t block_size; /* MD5 of each block of that size; 0: of the whole */
     const char *sql;
     FetchDelivery deliver;
     void *context;
@@ -53,7 +54,8 @@ static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
     return text_at_end(&digits);
 }
 
-/* Is the row the answer to the request? Columns: path, begin, bytes. */
+/* Is the row the answer to the request? Columns: path, begin, bytes; of those that are not digests
+ * also how many zeros. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
 {
     int64_t begin;
@@ -77,6 +79,34 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
             "received data at offset %lld of file \"%s\", when requested for offset %lld",
             (long long) begin, request->path, (long long) request->offset);
     return true;
+}
+
+/* Bytes, as such or as the number of zeros in their place. */
+static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *piece,
+                          const ConnectionValue *zero_count, Error *error)
+{
+    static uint8_t zeros[FETCH_SIZE_MAX];
+    const FetchRequest *request = &fetch->requests[index];
+    const uint8_t *bytes = (const uint8_t *) piece->bytes;
+    size_t size = piece->size;
+    int64_t count;
+
+    if (zero_count->bytes != NULL)
+    {
+        if (piece->size != 0 || zero_count->size != sizeof(count))
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected result length while fetching remote files");
+        if (!connection_int8(zero_count, &count, error))
+            return false;
+        size = (size_t) count; /* a negative one is too large */
+        bytes = zeros;
+    }
+    if (size > request->size)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "received more than requested for file \"%s\"", request->path);
+    log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
+              request->path, (long long) request->offset, size);
+    return fetch->deliver(fetch->context, index, bytes, size, error);
 }
 
 static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
@@ -117,13 +147,7 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                              request->path);
         return fetch->deliver(fetch->context, index, md5, sizeof(md5), error);
     }
-    if (piece->size > request->size)
-        return error_set(error, ERROR_FAILED, /* contract */
-                         "received more than requested for file \"%s\"", request->path);
-    log_debug("received chunk for file \"%s\", offset %lld, size %zu", /* contract */
-              request->path, (long long) request->offset, piece->size);
-    return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
-                          error);
+    return deliver_piece(fetch, index, piece, &columns[3], error);
 }
 
 /*
@@ -135,8 +159,19 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     "pg_catalog.unnest($2::pg_catalog.int8[]) AS begin, "                                          \
     "pg_catalog.unnest($3::pg_catalog.int4[]) AS len) AS x"
 
+/*
+ * Of a piece that is all zeros only their number is sent: the rest of a segment after a switch, or
+ * pages that were never used. A look at the first bytes is enough for all others.
+ */
 static const char fetch_sql[] =
-    "SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) " REQUEST_ROWS;
+    "SELECT path, begin, CASE WHEN zeros THEN pg_catalog.decode('', 'hex') ELSE piece END, "
+    "CASE WHEN zeros THEN pg_catalog.octet_length(piece)::pg_catalog.int8 END FROM (SELECT path, "
+    "begin, piece, "
+    "CASE WHEN pg_catalog.substr(piece, 1, 64) = "
+    "pg_catalog.decode(pg_catalog.repeat('00', 64), 'hex') THEN pg_catalog.octet_length("
+    "pg_catalog.btrim(piece, pg_catalog.decode('00', 'hex'))) = 0 END AS zeros "
+    "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
+    "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS compared";
 
 static const char digest_sql[] =
     "SELECT path, begin, "
@@ -189,8 +224,8 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     for (int i = 0; i < 3; i++)
         parameters[i] = buffer_string(&arrays[i]);
     success = fetch->fails_where_gone
-                  ? connection_rows(connection, fetch->sql, 3, parameters, true, 3, fetch_row,
-                                    fetch, error)
+                  ? connection_rows(connection, fetch->sql, 3, parameters, true,
+                                    fetch->column_count, fetch_row, fetch, error)
                   : connection_pipeline_send(connection, fetch->sql, 3, parameters, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
@@ -210,7 +245,8 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
 /* Take the answer of the oldest query under way. */
 static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
 {
-    return connection_pipeline_rows(connection, fetch->sql, 3, fetch_row, fetch, error) &&
+    return connection_pipeline_rows(connection, fetch->sql, fetch->column_count, fetch_row, fetch,
+                                    error) &&
            end_fetch_query(fetch, error);
 }
 
@@ -283,6 +319,7 @@ static uint64_t query_bytes_max(const Source *source)
 static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error)
 {
     assert(fetch->count <= FETCH_COUNT_MAX);
+    fetch->column_count = fetch->digest || fetch->block_size > 0 ? 3 : 4;
     fetch->query_bytes_max = query_bytes_max(&self->source);
     fetch->fails_where_gone = !self->version->sql.missing_ok;
     return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);

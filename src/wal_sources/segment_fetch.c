@@ -6,6 +6,9 @@
 
 #include <assert.h>
 
+/* A server does not send a piece that is all zeros: so much is sent for nothing behind a switch. */
+#define PIECE_SIZE (256 * 1024)
+
 typedef struct SegmentsFetch
 {
     Source *source;
@@ -123,7 +126,7 @@ static bool fetch_portion(void *context, int worker, size_t item, Error *error)
 
 uint32_t segment_piece_size(const Source *source)
 {
-    return source_piece_size(source, FETCH_SIZE_MAX);
+    return source_piece_size(source, PIECE_SIZE);
 }
 
 bool segments_fetch(Source *source, int workers, size_t pieces_at_once, uint32_t size_max,
