@@ -12,6 +12,28 @@
 #include "standby/streaming.h"
 #include "survey.h"
 
+/* Nothing has diverged; but a standby that was away for long has no way to go on. */
+static bool warn_if_left_behind(const Findings *findings, Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const Lsn end = findings->divergence.target_end;
+    const uint64_t segment = wal_segment_of(&identified->clusters.shape, end);
+    char name[WAL_NAME_SIZE];
+    bool has;
+
+    if (end >= source_state_wal_end(&identified->source, end))
+        return true; /* there is nothing to go on with */
+    if (!source_wal_source_has(identified->source_wal, segment, &has, error))
+        return false;
+    if (has)
+        return true;
+    source_wal_segment_name(identified->source_wal, segment, name);
+    log_warning("the source no longer has segment %s: the target cannot follow it", name);
+    log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
+             "--compare: it copies only what differs.");
+    return true;
+}
+
 /* The target is on the source's history already. -R makes a standby of it all the same. */
 static bool finish_unneeded(const Options *options, Findings *findings, Error *error)
 {
@@ -22,6 +44,8 @@ static bool finish_unneeded(const Options *options, Findings *findings, Error *e
     long pid;
 
     log_info("no rewind required"); /* contract */
+    if (!warn_if_left_behind(findings, error))
+        return false;
     if (!streaming_make_slot(options, clusters, needed_from, &findings->slot_made, error))
         return false;
     if (options->dry_run)

@@ -77,7 +77,26 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
     return true;
 }
 
-static bool error_no_proof(const Search *search, Error *error)
+/* A standby that was away for too long: the source has not even the segment in which its WAL ends.
+ */
+static void explain_left_behind(const Search *search, Error *error)
+{
+    const uint64_t segment =
+        wal_segment_of(&search->clusters->shape, search->divergence->target_end);
+    char name[WAL_NAME_SIZE];
+    bool has;
+
+    if (!source_wal_source_has(search->source_wal, segment, &has, NULL) || has)
+        return;
+    source_wal_segment_name(search->source_wal, segment, name);
+    error_detail(error,
+                 "The source no longer has segment %s, in which the target's WAL ends. A standby "
+                 "that was away for too long cannot follow it either, unless an archive has all "
+                 "that is missing.",
+                 name);
+}
+
+static bool error_no_proof(const Search *search, bool needed, Error *error)
 {
     const Clusters *clusters = search->clusters;
     char text[LSN_TEXT_SIZE];
@@ -92,6 +111,8 @@ static bool error_no_proof(const Search *search, Error *error)
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");
+    if (!needed)
+        explain_left_behind(search, error);
     error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or compare "
                       "all blocks instead with --compare.");
     return error_remedy(error, REMEDY_WAL);
@@ -122,6 +143,6 @@ bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *erro
             return false;
     }
     if (!proven)
-        return error_no_proof(search, error);
+        return error_no_proof(search, needed, error);
     return true;
 }

@@ -191,47 +191,26 @@ static bool find_common_redo(Pair *pair, Error *error)
     return true;
 }
 
-/* A FetchDelivery. */
-static bool note_found(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
-{
-    bool *found = context;
-
-    (void) index;
-    (void) error;
-    *found = bytes != NULL && size > 0;
-    return true;
-}
-
-/* Has the source the WAL that will be replayed? It may be what this node lacks, too. */
-static void look_at_source_wal(Pair *pair)
+/* Has the source the WAL that is wanted of it from lsn on? It may be what this node lacks, too. */
+static bool look_at_source_wal(Pair *pair, Lsn lsn, const char *what_for, const char *remedy)
 {
     Node *node = pair->node;
-    const Clusters *clusters = &node->clusters;
-    const WalShape *shape = &clusters->shape;
-    const uint64_t segment = wal_segment_of(shape, node->needed_from);
-    const Lsn start = wal_segment_start(shape, segment), end = start + shape->segment_size;
+    const uint64_t segment = wal_segment_of(&node->clusters.shape, lsn);
     char name[WAL_NAME_SIZE];
-    FetchRequest request = {.size = WAL_LONG_HEADER_SIZE};
-    bool found = false;
+    bool has = false;
     Error error;
 
-    wal_segment_name(shape, history_timeline_of_segment(&clusters->source_history, start, end),
-                     segment, name);
-    request.path = arena_printf(node->arena, "%s/%s", shape->version->wal_directory, name);
-    if (!clusters->source->operations->fetch(clusters->source, 0, &request, 1, note_found, &found,
-                                             &error))
+    source_wal_segment_name(pair->source_wal, segment, name);
+    if (!source_wal_source_has(pair->source_wal, segment, &has, &error))
         readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
-    else if (found)
+    else if (has)
         readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
-                      "The source has segment %s, from which on its WAL is replayed.", name);
+                      "The source has segment %s, %s.", name, what_for);
     else
-        readiness_add(node->readiness, "source_wal", FINDING_WARNING,
-                      "Name an archive that has it: --wal-archive, --restore-command or -c; or "
-                      "try --late-start.",
-                      "The source no longer has segment %s, with which replay begins: it must be "
-                      "here or in an archive.",
-                      name);
-    node->common_end = found ? pair->divergence : LSN_INVALID;
+        readiness_add(node->readiness, "source_wal", FINDING_WARNING, remedy,
+                      "The source no longer has segment %s, %s: it must be here or in an archive.",
+                      name, what_for);
+    return has;
 }
 
 /* ---- The verdict ---- */
@@ -278,7 +257,12 @@ static bool judge_needed(Pair *pair, Error *error)
     prerequisites_check_hints(&node->clusters, &pair->problems);
     if (!find_common_redo(pair, error))
         return false;
-    look_at_source_wal(pair);
+    node->common_end =
+        look_at_source_wal(pair, node->needed_from, "with which replay begins",
+                           "Name an archive that has it: --wal-archive, --restore-command or -c; "
+                           "or try --late-start.")
+            ? pair->divergence
+            : LSN_INVALID;
     decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
            "The histories diverge at %s at the latest; this node's WAL goes on to %s.%s",
            lsn_text(version, pair->divergence, divergence),
@@ -291,9 +275,14 @@ static void judge_unneeded(Pair *pair)
 {
     Node *node = pair->node;
     char end[LSN_TEXT_SIZE];
+    bool follows;
 
     if (target_crashed_as_primary(&node->clusters.target))
         prerequisites_check_hints(&node->clusters, &pair->problems);
+    follows = pair->target_end >= source_state_wal_end(&pair->state, pair->target_end) ||
+              look_at_source_wal(pair, pair->target_end, "with which this node would go on",
+                                 "Set restore_command to an archive that has it, or use "
+                                 "pg_rewind --compare: it copies what differs.");
     decide(node,
            pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
            : pair->compared  ? VERDICT_NOT_NEEDED
@@ -301,9 +290,10 @@ static void judge_unneeded(Pair *pair)
            "This node's WAL ends at %s, in the source's history.%s",
            lsn_text(node->clusters.shape.version, pair->target_end, end),
            pair->reasons > 0 ? " It would fail all the same:"
-           : pair->compared  ? " It can follow the source as it is."
-                             : " But the source no longer has the WAL before that, so whether it "
-                               "is the same is not known.");
+           : !pair->compared ? " But the source no longer has the WAL before that, so whether it "
+                               "is the same is not known."
+           : follows         ? " It can follow the source as it is."
+                             : " But it cannot follow: the source no longer has what comes next.");
 }
 
 /* The segment with the last checkpoint is not in pg_wal, so no WAL of this node is read. */

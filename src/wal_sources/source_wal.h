@@ -52,6 +52,10 @@ MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char
  */
 MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
+/* Has the source itself this segment, in its pg_wal? Archives are not looked into. */
+MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
+                                      Error *error);
+
 /* Segments that end up to here were fetched, as far as the source had them. */
 Lsn source_wal_fetched_end(const SourceWal *wal);
 

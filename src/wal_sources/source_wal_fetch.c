@@ -36,6 +36,28 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
     return true;
 }
 
+/* A FetchDelivery. */
+static bool note_bytes(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
+{
+    bool *there = context;
+
+    (void) index;
+    (void) error;
+    *there = bytes != NULL && size > 0;
+    return true;
+}
+
+bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has, Error *error)
+{
+    char name[WAL_NAME_SIZE], path[64];
+    const FetchRequest request = {.path = path, .size = WAL_LONG_HEADER_SIZE};
+
+    *has = false;
+    source_wal_segment_name(wal, segment, name);
+    snprintf(path, sizeof(path), "%s/%s", wal->shape.version->wal_directory, name);
+    return wal->source->operations->fetch(wal->source, 0, &request, 1, note_bytes, has, error);
+}
+
 /*
  * How much is wanted of a segment: nothing of one that is here already. The part that was fetched
  * of the segment in which WAL ended before is too short now.

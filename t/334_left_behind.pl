@@ -1,0 +1,52 @@
+# A standby that was away for so long that its primary no longer has the WAL it needs. Nothing has diverged, but it cannot follow;
+# it is told so, and --compare brings it back. (What the program asks does not depend on the version; how a directory looks, does.)
+#
+#   primary   1 ─────────────────░░░░░░░─────▶   ░ segments that are gone, but for an archive
+#   standby   1 ────────┤
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+each_version(sub {
+    my ($version) = @_;
+    my $archive = work_dir() . "/archive_$version";
+    mkdir $archive or die "could not create $archive: $!";
+    my $primary = make_cluster('primary', $version, settings => ($version < 13 ? 'wal_keep_segments = 0' : 'wal_keep_size = 0') .
+        "\narchive_mode = on\narchive_command = 'cp %p $archive/%f'")->start;
+    $primary->sql("CREATE TABLE t AS SELECT i, 'old' AS v FROM generate_series(1, 20000) i; CREATE TABLE quiet AS TABLE t");
+    my $standby = $primary->standby('standby');
+    $standby->wait_for_replay_of($primary);
+    $standby->stop;
+
+    my $near = $standby->copy('near');
+    $primary->sql("UPDATE t SET v = 'near' WHERE i < 10");
+    my $result = rewinds($near, $primary);
+    like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'no rewind is required');
+    unlike($result->{stderr}, qr/no longer has segment/, 'and the primary has what it needs');
+
+    my ($needed) = reverse map { s{.*/}{}r } grep { m{/[0-9A-F]{24}$} } sort glob($standby->path('pg_wal/*'));
+    my $round = 0;
+    wait_until('the primary has removed what the standby needs', sub {
+        $round++;
+        $primary->sql("UPDATE t SET v = 'round $round' WHERE i % 10 = $round % 10");
+        $primary->sql('SELECT pg_switch_wal()');
+        $primary->sql('CHECKPOINT');
+        return !-e $primary->path("pg_wal/$needed");
+    });
+    $result = rewind($standby, $primary);
+    is($result->{status}, 1, 'that is an error, since nothing shows that it is the same history');
+    like($result->{stderr}, qr/^pg_rewind: error: could not prove/m, 'which it says');
+    like($result->{stderr}, qr/^pg_rewind: detail: The source no longer has segment [0-9A-F]{24}, in which the target's WAL ends\. A standby /m,
+        'with what it means for a standby');
+    like($result->{stderr}, qr/^pg_rewind: hint: .*--compare/m, 'and what helps');
+
+    $result = rewinds($standby, $primary, options => [ '--wal-archive', $archive ]);
+    like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'an archive shows that nothing has diverged');
+    like($result->{stderr}, qr/^pg_rewind: warning: the source no longer has segment [0-9A-F]{24}: the target cannot follow it\npg_rewind: hint: .*--compare/m,
+        'but that alone does not help');
+
+    rewinds($standby, $primary, options => ['--compare']);
+    rejoins($standby, $primary, quick => 1);
+});
