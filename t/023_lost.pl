@@ -141,4 +141,4 @@ each_version(sub {
     $source->stop;
     $report = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '--dry-run', '--report=json' ])->{stdout});
     lists_all('directory', $report->{discarded}{committed}, $done, 0);
-}, only => [ 10, 12, 15, 19 ]);
+}, only => [ 9.3, 9.4, 10, 12, 15, 19 ]);

@@ -171,20 +171,23 @@ static const char *const conninfo_options_since_93[] = {"service",
 
 #define SQL_SINCE_94                                                                               \
     {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true  \
+        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true, \
+                        .filenode_relation = true, .frozen_xmin = true                             \
     }
 
 #define SQL_SINCE_95                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .missing_ok = true,        \
-                        .replication_slots = true, .ssl_view = true                                \
+                        .replication_slots = true, .filenode_relation = true, .frozen_xmin = true, \
+                        .ssl_view = true                                                           \
     }
 
 #define SQL_SINCE_96                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_flush_location", .missing_ok = true,  \
-                        .replication_slots = true, .slot_reserves = true, .ssl_view = true,        \
-                        .receiver_view = true, .idle_timeout = true                                \
+                        .replication_slots = true, .filenode_relation = true, .frozen_xmin = true, \
+                        .slot_reserves = true, .ssl_view = true, .receiver_view = true,            \
+                        .idle_timeout = true                                                       \
     }
 
 #define SQL_SINCE_10                                                                               \
@@ -193,7 +196,8 @@ static const char *const conninfo_options_since_93[] = {"service",
         .received_position = "pg_last_wal_receive_lsn",                                            \
         .replayed_position = "pg_last_wal_replay_lsn", .segment_name = "pg_walfile_name",          \
         .position_column = "lsn", .missing_ok = true, .replication_slots = true,                   \
-        .slot_reserves = true, .ssl_view = true, .receiver_view = true, .idle_timeout = true       \
+        .filenode_relation = true, .frozen_xmin = true, .slot_reserves = true, .ssl_view = true,   \
+        .receiver_view = true, .idle_timeout = true                                                \
     }
 
 /*

@@ -11,7 +11,7 @@ bool lost_query_exists(const LostRelation *relation)
     const unsigned copied = LOST_CREATED | LOST_TOUCHED;
 
     if (relation->transactions == 0 || relation->table != NULL ||
-        (relation->id.relation < FIRST_NORMAL_OID && relation->id.relation != LARGE_OBJECTS_OID))
+        (relation->oid < FIRST_NORMAL_OID && relation->oid != LARGE_OBJECTS_OID))
         return false;
     return relation->rows.inserted > 0 || relation->rows.updated > 0 ||
            (relation->what & copied) == copied;
@@ -39,11 +39,14 @@ void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *t
     buffer_append_string(text,
                          "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
     append_condition(lost, text);
-    buffer_printf(text,
-                  "', oid::regclass)\n"
-                  "  FROM pg_class WHERE oid = pg_filenode_relation(%u, %u) AND relkind IN ('r', "
-                  "'m') \\gexec",
-                  relation->id.tablespace, relation->id.relation);
+    buffer_append_string(text, "', oid::regclass)\n  FROM pg_class WHERE ");
+    if (lost_version(lost)->sql.filenode_relation)
+        buffer_printf(text, "oid = pg_filenode_relation(%u, %u)", relation->id.tablespace,
+                      relation->id.relation);
+    else /* 0: the database's own tablespace */
+        buffer_printf(text, "pg_relation_filenode(oid) = %u AND reltablespace IN (0, %u)\n   ",
+                      relation->id.relation, relation->id.tablespace);
+    buffer_append_string(text, " AND relkind IN ('r', 'm') \\gexec");
 }
 
 /* ---- The script ---- */
@@ -126,6 +129,10 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
         "tables\n"
         "-- that these transactions wrote only before %s.\n",
         report_lsn_text(report, lost_known_from(report->lost), lsn));
+    if (!report->version->sql.frozen_xmin)
+        buffer_append_string(text,
+                             "-- Nor does it find rows that VACUUM or CLUSTER froze since: in "
+                             "this version they no longer\n-- show who wrote them.\n");
     qsort(tables, shown, sizeof(*tables), compare_databases);
     for (size_t i = 0; i < shown; i++)
     {

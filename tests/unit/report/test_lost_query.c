@@ -12,7 +12,8 @@
 /* A transaction that inserts a row into the relation and commits. */
 static void commit_insert(Lost *lost, uint32_t xid, Oid database, Oid relation)
 {
-    static const uint8_t time[8] = {0};
+    static const uint8_t time[12] = {0}; /* and no subtransactions, in 9.3 */
+    const bool old = lost_version(lost)->old_wal;
     WalRecord record = {.lsn = 0x1000,
                         .rmgr = RM_HEAP,
                         .xid = xid,
@@ -21,7 +22,12 @@ static void commit_insert(Lost *lost, uint32_t xid, Oid database, Oid relation)
     Error error;
 
     assert_true(lost_add_record(lost, &record, &error));
-    record = (WalRecord){.lsn = 0x1000, .rmgr = RM_XACT, .xid = xid, .data = time, .data_size = 8};
+    record = (WalRecord){.lsn = 0x1000,
+                         .rmgr = RM_XACT,
+                         .xid = xid,
+                         .info = old ? 0x60 : 0,
+                         .data = time,
+                         .data_size = old ? 12 : 8};
     assert_true(lost_add_record(lost, &record, &error));
 }
 
@@ -61,6 +67,28 @@ static void test_query(void **state)
                         "    OR xmin::text = ''4000000000''', oid::regclass)\n"
                         "  FROM pg_class WHERE oid = pg_filenode_relation(1663, 16400) AND relkind "
                         "IN ('r', 'm') \\gexec");
+    buffer_free(&text);
+    lost_destroy(lost);
+}
+
+/* 9.3 finds a table by its storage in another way, and forgets who wrote rows that are frozen. */
+static void test_query_of_93(void **state)
+{
+    const Version *version = version_of_server_number(90300);
+    const LostWanted wanted = {.end = UINT64_MAX, .first_known_xid = 3};
+    Lost *lost = lost_create(version, &wanted);
+    const Report report = {.version = version, .lost = lost};
+    size_t count;
+    Buffer text = {0};
+
+    (void) state;
+    commit_insert(lost, 700, 5, 16400);
+    lost_relations(lost, &count)[0].name = "public.a";
+    lost_queries_text(&report, &text);
+    assert_non_null(strstr(buffer_string(&text),
+                           "  FROM pg_class WHERE pg_relation_filenode(oid) = 16400 AND "
+                           "reltablespace IN (0, 1663)\n    AND relkind IN ('r', 'm') \\gexec\n"));
+    assert_non_null(strstr(buffer_string(&text), "froze since"));
     buffer_free(&text);
     lost_destroy(lost);
 }
@@ -107,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query_of_93),
         cmocka_unit_test(test_name_with_lines),
         cmocka_unit_test(test_nothing_to_find),
     };
