@@ -3,6 +3,7 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "divergence/target_catalogs.h"
 #include "io/connection.h"
 #include "wal/lost.h"
 
@@ -185,18 +186,19 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
                             Error *error)
 {
     const CheckPoint *common = &diverged->common_checkpoint.checkpoint;
-    const LostWanted wanted = {.known_from = common->redo,
-                               .first_known_xid = (uint32_t) common->next_xid,
-                               .from = diverged->lsn,
-                               .end = diverged->target_end,
-                               .list = which == REPORT_TRANSACTIONS_ALL};
-    Error why = {0};
-    bool listed;
+    LostWanted wanted = {.known_from = common->redo,
+                         .first_known_xid = (uint32_t) common->next_xid,
+                         .from = diverged->lsn,
+                         .end = diverged->target_end,
+                         .list = which == REPORT_TRANSACTIONS_ALL};
+    Error why = {0}, more = {0};
+    bool listed =
+        target_catalogs_read(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
 
     *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - lost_known_from(result->lost));
-    listed = read_wal(clusters, wal, diverged, result->lost, &why);
+    listed = read_wal(clusters, wal, diverged, result->lost, listed ? &why : &more) && listed;
     progress_end(listed);
     if (!listed)
     {

@@ -172,22 +172,22 @@ static const char *const conninfo_options_since_93[] = {"service",
 #define SQL_SINCE_94                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true, \
-                        .archiver_view = true, .filenode_relation = true                           \
+                        .archiver_view = true, .filenode_relation = true, .frozen_xmin = true      \
     }
 
 #define SQL_SINCE_95                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .missing_ok = true,        \
                         .replication_slots = true, .archiver_view = true,                          \
-                        .filenode_relation = true, .ssl_view = true                                \
+                        .filenode_relation = true, .frozen_xmin = true, .ssl_view = true           \
     }
 
 #define SQL_SINCE_96                                                                               \
     {                                                                                              \
         XLOG_FUNCTIONS, .written_position = "pg_current_xlog_flush_location", .missing_ok = true,  \
                         .replication_slots = true, .archiver_view = true,                          \
-                        .filenode_relation = true, .slot_reserves = true, .ssl_view = true,        \
-                        .receiver_view = true, .idle_timeout = true                                \
+                        .filenode_relation = true, .frozen_xmin = true, .slot_reserves = true,     \
+                        .ssl_view = true, .receiver_view = true, .idle_timeout = true              \
     }
 
 #define SQL_SINCE_10                                                                               \
@@ -196,8 +196,8 @@ static const char *const conninfo_options_since_93[] = {"service",
         .received_position = "pg_last_wal_receive_lsn",                                            \
         .replayed_position = "pg_last_wal_replay_lsn", .segment_name = "pg_walfile_name",          \
         .position_column = "lsn", .missing_ok = true, .replication_slots = true,                   \
-        .archiver_view = true, .filenode_relation = true, .slot_reserves = true, .ssl_view = true, \
-        .receiver_view = true, .idle_timeout = true                                                \
+        .archiver_view = true, .filenode_relation = true, .frozen_xmin = true,                     \
+        .slot_reserves = true, .ssl_view = true, .receiver_view = true, .idle_timeout = true       \
     }
 
 /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */

@@ -11,7 +11,7 @@ bool lost_query_exists(const LostRelation *relation)
     const unsigned copied = LOST_CREATED | LOST_TOUCHED;
 
     if (relation->transactions == 0 || relation->table != NULL ||
-        (relation->id.relation < FIRST_NORMAL_OID && relation->id.relation != LARGE_OBJECTS_OID))
+        (relation->oid < FIRST_NORMAL_OID && relation->oid != LARGE_OBJECTS_OID))
         return false;
     return relation->rows.inserted > 0 || relation->rows.updated > 0 ||
            (relation->what & copied) == copied;
@@ -138,6 +138,10 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
         "tables\n"
         "-- that these transactions wrote only before %s.\n",
         report_lsn_text(report, lost_known_from(report->lost), lsn));
+    if (!report->version->sql.frozen_xmin)
+        buffer_append_string(text,
+                             "-- Nor does it find rows that VACUUM or CLUSTER froze since: in "
+                             "this version they no longer\n-- show who wrote them.\n");
     qsort(tables, shown, sizeof(*tables), compare_databases);
     for (size_t i = 0; i < shown; i++)
     {

@@ -3,9 +3,9 @@
  * lost transactions inserted or updated.
  *
  * A row that is seen and has the number of a lost transaction as its xmin was written by that
- * transaction. Freezing, VACUUM FULL and CLUSTER leave xmin as it is. The server that was looked at
- * is the only one that knows the table by its storage, so psql asks it first
- * and runs what comes of that (\gexec).
+ * transaction. Freezing (not in 9.3), VACUUM FULL and CLUSTER leave xmin as it is. The server that
+ * was looked at is the only one that knows the table by its storage (pg_filenode_relation,
+ * since 9.4), so psql asks it first and runs what comes of that (\gexec).
  */
 #ifndef REPORT_LOST_QUERY_H
 #define REPORT_LOST_QUERY_H

@@ -134,7 +134,7 @@ static int compare_touched(const void *left, const void *right)
 static bool is_worth_showing(const LostRelation *relation)
 {
     return relation->transactions > 0 && relation->table == NULL &&
-           relation->id.relation >= FIRST_NORMAL_OID &&
+           relation->oid >= FIRST_NORMAL_OID &&
            ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
 }
 

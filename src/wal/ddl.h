@@ -2,7 +2,8 @@
  * A guess at what a transaction did to the schema, from the catalogs that it changed.
  *
  * Catalogs are known by their storage, which has the catalog's own number until somebody rewrites
- * it (VACUUM FULL pg_class): after that its changes are not seen.
+ * it (VACUUM FULL pg_class): after that its changes are not seen. Of 9.3 and 9.4, where initdb does
+ * that, records come with the catalog's number in place of its storage's (lost.c).
  */
 #ifndef WAL_DDL_H
 #define WAL_DDL_H

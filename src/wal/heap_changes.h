@@ -44,8 +44,8 @@ typedef enum RecordWeight
 
 /*
  * Catalogs of statistics are known by their storage, which has the catalog's own number until
- * somebody rewrites it: after that it is RECORD_CHANGE. Cutting off pages is maintenance unless the
- * same transaction made the storage, which is a RECORD_CHANGE by itself.
+ * somebody rewrites it: after that it is RECORD_CHANGE (9.3 and 9.4: see ddl.h). Cutting off pages
+ * is maintenance unless the same transaction made the storage, which is a RECORD_CHANGE by itself.
  */
 RecordWeight record_weight(const WalRecord *record);
 

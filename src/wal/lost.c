@@ -65,6 +65,7 @@ struct Lost
     Buffer unowned;   /* u32: storage made by a record without transaction number */
     Buffer databases; /* u32 */
     Buffer scratch;
+    WalRecord by_oid; /* see record_by_oid */
 };
 
 Lost *lost_create(const Version *version, const LostWanted *wanted)
@@ -83,6 +84,7 @@ void lost_destroy(Lost *lost)
     for (size_t i = 0; i < lost->open_count; i++)
         free(lost->opens[i].items);
     free(lost->opens);
+    free(lost->wanted.catalogs.items);
     free(lost->xids);
     free(lost->transactions);
     free(lost->relations);
@@ -181,7 +183,8 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
             return false;
         }
         ARRAY_GROW(lost->relations, lost->relation_count);
-        lost->relations[lost->relation_count++] = (LostRelation){.id = id};
+        lost->relations[lost->relation_count++] =
+            (LostRelation){.id = id, .oid = catalogs_oid(&lost->wanted.catalogs, &id)};
         lost->relation_hash.count++;
         *slot = (uint32_t) lost->relation_count;
     }
@@ -449,23 +452,25 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
  * owner is found from what follows: the transaction that writes the next row of pg_class in that
  * database (wrong only if two do so at once), or the first that touches the storage.
  */
-static bool has_made(const Lost *lost, uint32_t relation, const WalRecord *record)
+static bool has_made(const Lost *lost, uint32_t relation, const RelationId *touched,
+                     bool is_new_relation)
 {
-    const RelationId *made = &lost->relations[relation].id, *touched = &record->blocks[0].relation;
+    const RelationId *made = &lost->relations[relation].id;
 
     if (memcmp(made, touched, sizeof(*made)) == 0)
         return true;
-    return ddl_is_new_relation(record) && made->database == touched->database;
+    return is_new_relation && made->database == touched->database;
 }
 
-static void assign_created_relation(Lost *lost, Open *open, const WalRecord *record)
+static void assign_created_relation(Lost *lost, Open *open, const RelationId *touched,
+                                    bool is_new_relation)
 {
     uint32_t *unowned = (uint32_t *) (void *) lost->unowned.bytes;
     size_t count = lost->unowned.size / sizeof(uint32_t);
 
     for (size_t i = 0; i < count; i++)
     {
-        if (!has_made(lost, unowned[i], record))
+        if (!has_made(lost, unowned[i], touched, is_new_relation))
             continue;
         find_item(open, unowned[i])->what |= LOST_CREATED;
         open->changes.storage |= DDL_STORAGE_CREATED;
@@ -526,7 +531,7 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
     return true;
 }
 
-static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
+static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const WalRecord *by_oid)
 {
     const RelationId *last = NULL;
 
@@ -543,14 +548,30 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record)
             row_counts_add(&item->rows, record);
     }
     if (lost->unowned.size > 0 && record->block_count > 0)
-        assign_created_relation(lost, open, record);
-    ddl_note_record(&open->changes, record);
+        assign_created_relation(lost, open, &record->blocks[0].relation,
+                                ddl_is_new_relation(by_oid));
+    ddl_note_record(&open->changes, by_oid);
 }
 
 /* Reading a page can set hints: that is not a change. */
 static bool is_hint(const WalRecord *record)
 {
     return record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT;
+}
+
+/* As it would be if the storage of catalogs had their numbers: so ddl.c and heap_changes.c know
+ * them. */
+static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
+{
+    const Catalogs *catalogs = &lost->wanted.catalogs;
+
+    if (catalogs->count == 0)
+        return record;
+    lost->by_oid = *record;
+    for (unsigned i = 0; i < record->block_count; i++)
+        lost->by_oid.blocks[i].relation.relation =
+            catalogs_oid(catalogs, &record->blocks[i].relation);
+    return &lost->by_oid;
 }
 
 bool lost_add_record(void *context, const WalRecord *record, Error *error)
@@ -565,12 +586,14 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
         open = find_open(lost, record->xid, true);
     if (open != NULL)
     {
+        const WalRecord *by_oid = record_by_oid(lost, record);
+
         open->records += !is_common(lost, record);
-        weight = record_weight(record);
+        weight = record_weight(by_oid);
         if (weight > open->weight)
             open->weight = weight;
         if (!is_hint(record))
-            add_blocks(lost, open, record);
+            add_blocks(lost, open, record, by_oid);
     }
     if (record->rmgr > RM_STANDBY)
         return true;
@@ -610,6 +633,11 @@ const XidRange *lost_xids(const Lost *lost, size_t *count)
 {
     *count = lost->xid_range_count;
     return lost->xids;
+}
+
+const Version *lost_version(const Lost *lost)
+{
+    return lost->version;
 }
 
 Lsn lost_known_from(const Lost *lost)

@@ -11,6 +11,7 @@
 #define WAL_LOST_H
 
 #include "base/error.h"
+#include "format/catalogs.h"
 #include "wal/ddl.h"
 #include "wal/heap_changes.h"
 
@@ -33,6 +34,7 @@
 typedef struct LostRelation
 {
     RelationId id;
+    Oid oid;               /* of a catalog: its number in pg_class; else id.relation */
     bool created;          /* in this WAL: another than what has the number elsewhere */
     unsigned what;         /* LOST_..., by those that committed */
     uint64_t transactions; /* that touched it and committed */
@@ -74,7 +76,9 @@ typedef struct LostWanted
     uint32_t first_known_xid;
     Lsn from;
     Lsn end;
-    bool list; /* each transaction; else only the sums */
+    bool list;         /* each transaction; else only the sums */
+    Catalogs catalogs; /* sorted; from lost_create on the Lost's own. None: each catalog's storage
+                          has its number */
 } LostWanted;
 
 Lost *lost_create(const Version *version, const LostWanted *wanted);
@@ -102,6 +106,9 @@ uint64_t lost_maintenance_count(const Lost *lost);
  * can be seen. Numbers of transactions that committed before are not.
  */
 const XidRange *lost_xids(const Lost *lost, size_t *count);
+
+/* Of the clusters. */
+const Version *lost_version(const Lost *lost);
 
 /* What a transaction wrote before is not known: see LostWanted. */
 Lsn lost_known_from(const Lost *lost);

@@ -154,6 +154,45 @@ static void test_storage_without_a_number(void **state)
     free(writer);
 }
 
+/* Where initdb gave catalogs other storage: what is known of them by number is known all the same.
+ */
+static void test_catalogs_with_other_storage(void **state)
+{
+    const RelationId moved_class = {1663, 5, 11900}, statistic = {1663, 5, 11871};
+    WalWriter *writer = writer_create();
+    LostWanted wanted = {.first_known_xid = 700, .end = UINT64_MAX, .list = true};
+    WalSegmentFacts facts;
+    DdlGuess guesses[DDL_GUESSES_MAX];
+    size_t count;
+
+    (void) state;
+    write_created(writer, 0, one);
+    write_heap(writer, 700, moved_class, 0);
+    write_end(writer, 0x00, 700, 0);
+    write_heap(writer, 701, statistic, 0);
+    write_end(writer, 0x00, 701, 0);
+    wanted.catalogs.items = memory_allocate(2 * sizeof(CatalogStorage));
+    wanted.catalogs.items[0] = (CatalogStorage){11871, 5, 2619};
+    wanted.catalogs.items[1] = (CatalogStorage){11900, 5, 1259};
+    wanted.catalogs.count = 2;
+    Lost *lost = lost_create(writer->shape.version, &wanted);
+    assert_true(
+        wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
+    const LostTransaction *list = lost_transactions(lost, &count);
+    assert_int_equal(count, 2);
+    DdlChanges changes = lost_changes(lost, &list[0]);
+    assert_int_equal(ddl_guess(&changes, guesses), 1);
+    assert_string_equal(guesses[0].verb, "CREATE");
+    assert_int_equal(done_to(lost, &list[0], one.relation), LOST_CREATED);
+    assert_false(list[0].maintenance);
+    assert_true(list[1].maintenance);
+    assert_int_equal(done_to(lost, &list[1], 11871), LOST_TOUCHED);
+    assert_int_equal(lost_relations(lost, &count)[2].oid, 2619);
+    assert_int_equal(lost_relations(lost, &count)[0].oid, one.relation);
+    lost_destroy(lost);
+    free(writer);
+}
+
 static void test_many_share_a_set(void **state)
 {
     WalWriter *writer = writer_create();
@@ -315,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_subtransactions),
         cmocka_unit_test(test_from),
         cmocka_unit_test(test_storage_without_a_number),
+        cmocka_unit_test(test_catalogs_with_other_storage),
         cmocka_unit_test(test_many_share_a_set),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_xids),

@@ -1,0 +1,115 @@
+#include "format/catalogs.h"
+
+#include "base/array.h"
+#include "base/buffer.h"
+#include "format/old_crc.h"
+#include "format/page.h"
+
+#include <stdlib.h>
+
+/* RelMapFile, utils/cache/relmapper.c, alike in 9.3 and 9.4: magic, count, {oid, filenode} ... */
+#define MAP_MAGIC 0x592717
+#define MAP_AT_COUNT 4
+#define MAP_AT_ITEMS 8
+#define MAP_ITEM_SIZE 8
+#define MAP_AT_CRC 504
+
+/* HeapTupleHeaderData, access/htup_details.h: the tuple's own number lies before its data. */
+#define TUPLE_AT_INFOMASK 20
+#define TUPLE_AT_DATA_OFFSET 22
+#define TUPLE_HEADER_SIZE 23
+#define TUPLE_HAS_OID 0x0008
+#define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h */
+
+/* ItemIdData and PageHeaderData.pd_lower, storage/itemid.h and bufpage.h */
+#define PAGE_AT_LOWER 12
+#define ITEM_SIZE 4
+#define ITEM_OFFSET(item) ((item) &0x7FFF)
+#define ITEM_FLAGS(item) ((item) >> 15 & 3)
+#define ITEM_LENGTH(item) ((item) >> 17)
+#define ITEM_NORMAL 1
+
+static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
+{
+    ARRAY_GROW(catalogs->items, catalogs->count);
+    catalogs->items[catalogs->count++] = (CatalogStorage){filenode, database, oid};
+}
+
+bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,
+                      Oid *pg_class)
+{
+    uint32_t count;
+
+    if (size != CATALOGS_MAP_SIZE || load_u32(bytes) != MAP_MAGIC ||
+        load_u32(bytes + MAP_AT_CRC) !=
+            old_crc_finish(old_crc_update(OLD_CRC_INIT, bytes, MAP_AT_CRC)))
+        return false;
+    count = load_u32(bytes + MAP_AT_COUNT);
+    if (count > (MAP_AT_CRC - MAP_AT_ITEMS) / MAP_ITEM_SIZE)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+    {
+        const uint8_t *item = bytes + MAP_AT_ITEMS + (size_t) i * MAP_ITEM_SIZE;
+        const Oid oid = load_u32(item), filenode = load_u32(item + 4);
+
+        add_catalog(catalogs, database, oid, filenode);
+        if (oid == CATALOGS_PG_CLASS)
+            *pg_class = filenode;
+    }
+    return true;
+}
+
+static void add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size_t size)
+{
+    size_t data;
+    Oid oid, filenode;
+
+    if (size < TUPLE_HEADER_SIZE || !(load_u16(tuple + TUPLE_AT_INFOMASK) & TUPLE_HAS_OID))
+        return;
+    data = tuple[TUPLE_AT_DATA_OFFSET];
+    if (data < TUPLE_HEADER_SIZE + sizeof(Oid) || data + CLASS_AT_FILENODE + sizeof(Oid) > size)
+        return;
+    oid = load_u32(tuple + data - sizeof(Oid));
+    filenode = load_u32(tuple + data + CLASS_AT_FILENODE);
+    if (oid < CATALOGS_OID_END && filenode != 0) /* 0: in the map */
+        add_catalog(catalogs, database, oid, filenode);
+}
+
+void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size)
+{
+    if (size < PAGE_HEADER_SIZE || !page_has_header(page, size))
+        return;
+    const size_t lower = load_u16(page + PAGE_AT_LOWER);
+    for (size_t at = PAGE_HEADER_SIZE; at + ITEM_SIZE <= lower; at += ITEM_SIZE)
+    {
+        const uint32_t item = load_u32(page + at);
+
+        if (ITEM_FLAGS(item) == ITEM_NORMAL && ITEM_OFFSET(item) + ITEM_LENGTH(item) <= size)
+            add_row(catalogs, database, page + ITEM_OFFSET(item), ITEM_LENGTH(item));
+    }
+}
+
+static int compare(const void *left, const void *right)
+{
+    const CatalogStorage *a = left, *b = right;
+
+    if (a->filenode != b->filenode)
+        return a->filenode < b->filenode ? -1 : 1;
+    return (a->database > b->database) - (a->database < b->database);
+}
+
+void catalogs_sort(Catalogs *catalogs)
+{
+    if (catalogs->count > 0)
+        qsort(catalogs->items, catalogs->count, sizeof(*catalogs->items), compare);
+}
+
+Oid catalogs_oid(const Catalogs *catalogs, const RelationId *storage)
+{
+    const CatalogStorage key = {.filenode = storage->relation, .database = storage->database};
+    bool found;
+    const size_t index = array_search(&key, catalogs->items, catalogs->count,
+                                      sizeof(*catalogs->items), compare, &found);
+
+    return found ? catalogs->items[index].oid : storage->relation;
+}

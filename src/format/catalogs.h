@@ -1,0 +1,49 @@
+/*
+ * Which storage is which catalog, in 9.3 and 9.4. Later versions give a catalog its own number as
+ * storage; initdb of these two rewrites all catalogs at its end (VACUUM FULL), so that each has
+ * another one. It is found as the server finds it: in pg_filenode.map for some catalogs and for
+ * pg_class (utils/cache/relmapper.c), and in the rows of pg_class for the others.
+ */
+#ifndef FORMAT_CATALOGS_H
+#define FORMAT_CATALOGS_H
+
+#include "format/walrecord.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CATALOGS_MAP_SIZE 512 /* bytes of a pg_filenode.map */
+#define CATALOGS_PG_CLASS 1259
+#define CATALOGS_OID_END 16384 /* FirstNormalObjectId, access/transam.h: above is no catalog */
+
+typedef struct CatalogStorage
+{
+    Oid filenode;
+    Oid database; /* 0: shared */
+    Oid oid;      /* in pg_class: of a catalog, its index or TOAST table */
+} CatalogStorage;
+
+/* Begins as zeros; the items are released by free. */
+typedef struct Catalogs
+{
+    CatalogStorage *items;
+    size_t count;
+} Catalogs;
+
+/* What a pg_filenode.map says; false, and nothing is added, if it is none. pg_class: where its
+ * storage goes, left alone if the map has none (the one of shared catalogs). */
+bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,
+                      Oid *pg_class);
+
+/* What a page of pg_class says, of size bytes. All versions of rows count: no number is used twice.
+ * A page that cannot be read as one says nothing. */
+void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size);
+
+/* After the last was added, and before the first is looked for. */
+void catalogs_sort(Catalogs *catalogs);
+
+/* The number in pg_class; for what is no catalog, and without items, the storage's. */
+Oid catalogs_oid(const Catalogs *catalogs, const RelationId *storage);
+
+#endif
