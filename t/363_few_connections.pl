@@ -90,7 +90,7 @@ each_version(sub {
     subtest('the source is shutting down, and is started again', sub {
         my $copy = $target->copy('stopping');
         my $session = $source->session;
-        must_run([ $source->bindir . '/pg_ctl', '-D', $source->data, '-m', 'smart', '--no-wait', 'stop' ]);
+        must_run([ $source->bindir . '/pg_ctl', '-D', $source->data, '-m', 'smart', '-W', 'stop' ]);
         wait_until('the server is shutting down', sub { $source->try_sql('SELECT 1')->{stderr} =~ /shutting down/ });
         my $run = start_rewind($copy, $source, options => \@jobs);
         wait_until('it has been refused', sub { slurp($run->{errors}) =~ /warning: .*shutting down/s });
