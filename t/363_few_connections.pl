@@ -41,6 +41,7 @@ each_version(sub {
         $copy->discard;
     }) if $version >= 11;
 
+    # A server before 9.5 does not end a connection that it is writing to.
     subtest('connections are lost, and others take their place', sub {
         my $copy = $target->copy('taken');
         $proxy->after(1_500_000, 'hang');
@@ -61,7 +62,7 @@ each_version(sub {
         $_->end for @sessions;
         rejoins($copy, $source);
         $copy->discard;
-    });
+    }) if $version >= 9.5;
 
     subtest('the source is full at first', sub {
         my $copy = $target->copy('none');
