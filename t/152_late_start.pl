@@ -119,10 +119,12 @@ each_version(sub {
     rewinds_from_both_kinds($source, $target,
         options => [ '--late-start', '--debug' ],
         rewound => sub {
-            my ($rewound, undef, $result) = @_;
+            my ($rewound, $from, $result) = @_;
             my ($checkpoint) = $result->{stderr} =~ /^pg_rewind: recovery starts late, at the source's checkpoint ([0-9A-F]+\/[0-9A-F]+)$/m;
             ok(defined $checkpoint, 'recovery starts late');
             like(slurp($rewound->path('backup_label')), qr/^CHECKPOINT LOCATION: \Q$checkpoint\E$/m, 'there it begins');
+            # The running transactions that S logged overflow a snapshot. A standby opens when others are logged: by the background writer, from 9.4 on.
+            $from->sql('CHECKPOINT') if $version < 9.4 && $from->is_running;
         },
         check => sub {
             my ($rewound) = @_;

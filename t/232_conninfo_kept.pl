@@ -57,7 +57,8 @@ sub is_synchronous
 {
     my ($target, $source) = @_;
     my $file = $target->path($target->version < 12 ? 'recovery.conf' : 'postgresql.auto.conf');
-    spew($file, slurp($file) =~ s/ future_option=''a b''//r);    # these servers do not know it either
+    my $unknown = $target->version < 10 ? qr/ (?:future_option=''a b''|passfile=\S+)/ : qr/ future_option=''a b''/;
+    spew($file, slurp($file) =~ s/$unknown//gr);    # these servers do not know it either
     $source->sql(q{ALTER SYSTEM SET synchronous_standby_names = '"node one"'; SELECT pg_reload_conf()});
     rejoins($target, $source, recovery_written => 1, no_promotion => 1, quick => 1);    # what it commits waits for the standby
     is($source->query(q{SELECT sync_state FROM pg_stat_replication WHERE application_name = 'node one'}), 'sync', 'the standby is synchronous');

@@ -239,8 +239,24 @@ sub older_wal_is_needed
     return;
 }
 
+sub is_refused
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
+        source => sub { $_[0]->sql('INSERT INTO t VALUES (1)') },
+        target => sub { $_[0]->sql('INSERT INTO t VALUES (2)') });
+    my $result = rewind($target, $source, options => \@with_slot);
+    is($result->{status}, 1, '--create-slot is refused');
+    my $why = $version < 9.4 ? 'has no replication slots' : 'makes no replication slot that reserves WAL before it is used';
+    like($result->{stderr}, qr/^pg_rewind: error: PostgreSQL \Q$version\E $why$/m, 'it says why');
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\.$/m, 'and nothing is changed');
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
+    return is_refused($version) if $version < 9.6;
     my ($source, $target) = split_brain($version,
         before => sub { $_[0]->sql('CREATE TABLE t (a int)') },
         source => sub { $_[0]->sql('INSERT INTO t VALUES (1)') },

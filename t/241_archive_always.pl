@@ -61,4 +61,4 @@ each_version(sub {
     $source->configure('archive_mode = on');
     rewinds($rewound, $source, options => ['--no-sync']);
     is(join(' ', grep { /^00000002/ } to_archive($rewound)), '', 'a standby that does not archive is left nothing to archive');
-});
+}, from => 9.5);    # before, a standby archives nothing

@@ -11,7 +11,7 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-# What the functions are called; those of an exclusive backup write the label into the data directory, up to 14.
+# What the functions are called; those of an exclusive backup write the label into the data directory, up to 14. Before 9.6 there is no other.
 sub begin_backup
 {
     my ($session, $version, $exclusive) = @_;
@@ -23,6 +23,7 @@ sub end_backup
 {
     my ($session, $version, $exclusive) = @_;
     return $session->sql('SELECT pg_stop_backup()') if $exclusive;
+    return $session->sql('SELECT labelfile FROM pg_stop_backup(false)') if $version < 10;
     return $session->sql($version >= 15 ? 'SELECT labelfile FROM pg_backup_stop(false)' : 'SELECT labelfile FROM pg_stop_backup(false, false)');
 }
 
@@ -86,11 +87,12 @@ each_version(sub {
     $primary->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     my $source = $primary->standby('source');
 
+    my $exclusive = $version < 9.6;
     my %backups = (
-        'copied by hand' => \&copied_by_hand,
-        'stopped in recovery' => \&stopped_in_recovery,
+        'copied by hand' => sub { copied_by_hand($_[0], $exclusive) },
+        'stopped in recovery' => sub { stopped_in_recovery($_[0], $exclusive) },
         $version == 15 ? ('made by pg_basebackup' => \&by_pg_basebackup) : (),
-        $version > 14 ? () : (
+        $version > 14 || $exclusive ? () : (
             'copied by hand, exclusively' => sub { copied_by_hand($_[0], 1) },
             'stopped in recovery, made exclusively' => sub { stopped_in_recovery($_[0], 1) },
         ),

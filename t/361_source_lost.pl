@@ -74,7 +74,7 @@ each_version(sub {
     wait_until('the clock goes on', sub { time > $made });
     my $twin = $source->standby('twin');
     # Another initdb, another system identifier.
-    my $stranger = make_cluster('stranger', $version, checksums => $version % 2)->start;
+    my $stranger = make_cluster('stranger', $version, checksums => $version == 9.3 ? 0 : substr($version, -1) % 2)->start;
     my $saved = save_state($source);
     my $proxy = RewindTest::Proxy->new('proxy', $source);
     $before = tree($target);
@@ -122,11 +122,18 @@ each_version(sub {
         says => [ qr/or the source server was promoted$/m ]);
 
     fails('the source is restarted with too little WAL', $proxy,
-        deed => sub { $source->stop->start(settings => { wal_level => 'minimal', max_wal_senders => 0 }); $proxy->cut },
+        # A server before 9.5 does not end a connection that it is writing to.
+        deed => sub {
+            $proxy->refuse if $version < 9.5;
+            $source->stop->start(settings => { wal_level => 'minimal', max_wal_senders => 0 });
+            $proxy->cut;
+        },
+        seconds => $version < 9.5 ? 20 : 2,
         says => [ qr/^pg_rewind: error: source server was restarted with "wal_level = minimal"$/m ],
         then => sub { $source->restart });
     fails('the source goes back to an older state of its own', $proxy,
         deed => sub { go_back($source, $saved); $proxy->cut },
+        seconds => $version < 9.5 ? 20 : 2,    # it starts slowly there
         says => [ qr/^pg_rewind: error: source server has lost WAL, or is another server$/m ]);
 
     is($target->try_start->{status}, 0, 'the old server starts');

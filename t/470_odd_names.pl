@@ -1,5 +1,5 @@
 # Names of files and of directories may be anything that the file system takes: blanks, newlines, bytes that are no UTF-8, paths as long
-# as the kernel allows.  (Invariants 1 and 9. Both sources; nothing here depends on the server's version.)
+# as the kernel allows.  (Invariants 1 and 9. Both sources; servers before 9.5 are asked in other words.)
 #
 #   data directory at a path of 4,000 bytes      rewound
 #   of one byte more                             a clear error, nothing is changed

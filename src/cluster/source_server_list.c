@@ -109,6 +109,15 @@ static int depth_of(const char *path)
     return depth;
 }
 
+static void append_entry(FileList *list, FileType type, uint64_t size, const char *path,
+                         const char *location)
+{
+    buffer_append_u8(&list->entries, (uint8_t) type);
+    buffer_append_u64(&list->entries, size);
+    buffer_append(&list->entries, path, strlen(path) + 1);
+    buffer_append(&list->entries, location, strlen(location) + 1);
+}
+
 static bool list_row(void *context, const ConnectionValue *columns, Error *error)
 {
     FileList *list = context;
@@ -136,10 +145,7 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     else
         type = FILE_LINK;
 
-    buffer_append_u8(&list->entries, (uint8_t) type);
-    buffer_append_u64(&list->entries, type == FILE_REGULAR ? size : 0);
-    buffer_append(&list->entries, path, strlen(path) + 1);
-    buffer_append(&list->entries, location, strlen(location) + 1);
+    append_entry(list, type, type == FILE_REGULAR ? size : 0, path, location);
     return true;
 }
 
@@ -234,16 +240,40 @@ static bool ask_for_each(Connection *connection, const NamesQuery *query, const 
     return success;
 }
 
+/*
+ * The paths that the server takes. The others are listed at once, as empty files: nothing depends
+ * on the type and size of what is unreadable.
+ */
+static void take_valid_paths(FileList *list, const Buffer *paths, Buffer *valid)
+{
+    for (size_t position = 0; position < paths->size;)
+    {
+        const char *path = (const char *) paths->bytes + position;
+        const size_t size = strlen(path) + 1;
+
+        if (list->is_utf8 && !utf8_is_valid(path))
+            append_entry(list, FILE_REGULAR, 0, path, "");
+        else
+            buffer_append(valid, path, size);
+        position += size;
+    }
+}
+
 /* What is in these directories, by servers that fail for what has vanished. */
 static bool list_in_steps(Connection *connection, FileList *list, const Buffer *directories,
                           Error *error)
 {
-    Buffer paths = {0};
+    Buffer paths = {0}, valid = {0};
     const NamesQuery names = {names_sql, 1, name_row, &paths, &paths};
     const NamesQuery status = {status_sql, 4, list_row, list, &list->entries};
-    const bool success = ask_for_each(connection, &names, directories, error) &&
-                         ask_for_each(connection, &status, &paths, error);
+    bool success = ask_for_each(connection, &names, directories, error);
 
+    if (success)
+    {
+        take_valid_paths(list, &paths, &valid);
+        success = ask_for_each(connection, &status, &valid, error);
+    }
+    buffer_free(&valid);
     buffer_free(&paths);
     return success;
 }

@@ -30,8 +30,9 @@
 struct Connection
 {
     PGconn *pg;
-    bool unusable;     /* lost, or a query was left in the middle */
-    bool file_missing; /* why the last statement failed */
+    int server_version; /* libpq forgets it when the connection is lost */
+    bool unusable;      /* lost, or a query was left in the middle */
+    bool file_missing;  /* why the last statement failed */
     AddedParameters added;
     int silence_milliseconds_max; /* longer ones count as lost */
     int silent_milliseconds;      /* what we have waited since the last byte came */
@@ -339,6 +340,7 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
         return NULL;
     connection = memory_allocate_zeroed(1, sizeof(Connection));
     *connection = (Connection){.pg = pg,
+                               .server_version = PQserverVersion(pg),
                                .added = added,
                                .silence_milliseconds_max =
                                    connect_silence_milliseconds(retry_timeout_seconds)};
@@ -397,7 +399,7 @@ const char *connection_port(const Connection *connection)
 
 int connection_server_version(const Connection *connection)
 {
-    return PQserverVersion(connection->pg);
+    return connection->server_version;
 }
 
 bool connection_value(Connection *connection, Arena *arena, const char *sql, int count,

@@ -46,7 +46,7 @@ void connection_close(Connection *connection);
  */
 bool connection_attempts_go_on(void);
 
-/* Server version as libpq gives it (150018). */
+/* Server version as libpq gives it (150018); it stays known when the connection is lost. */
 int connection_server_version(const Connection *connection);
 
 /* The host that answered, of several: its name or directory, its address ("": not by TCP), and its

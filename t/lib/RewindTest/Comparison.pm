@@ -219,7 +219,7 @@ my $harmless = qr/
     | FATAL:\s+(could\ not\ connect\ to\ the\ primary\ server|streaming\ replication\ receiver.*could\ not\ connect)
     | WARNING:\s+could\ not\ open\ directory\ "(base|pg_tblspc\/\d+\/PG_[\d.]+_\d+)\/\d+":\ No\ such\ file
     | WARNING:\s+unexpected\ directory\ entry\ "\d+"\ found\ in\ pg_tblspc   # in-place; PANIC for all others
-    | WARNING:\s+removing\ stale\ two-phase\ state\ from\ memory   # prepared and ended in the WAL replayed, pg_xact has the end
+    | WARNING:\s+removing\ stale\ two-phase\ state\ (?:from\ memory|file)   # prepared and ended in the WAL replayed, pg_xact has the end
     | WARNING:\s+some\ useless\ files\ may\ be\ left\ behind\ in\ old\ database\ directory
     /x;
 

@@ -297,18 +297,19 @@ sub lie_in_list
 sub lie_in_piece
 {
     my ($row, $dice, $option) = @_;
-    my ($path, $begin, $bytes) = @$row;
-    my $what = $dice->number(9);
+    my ($path, $begin, $bytes, @zeros) = @$row;    # a digest has no number of zeros
+    my $what = $dice->number(@zeros ? 10 : 9);
 
-    return ('path', [ $dice->pick(paths_out($option), '', "$path.1", $path x 100), $begin, $bytes ]) if $what < 2;
-    return ('offset', [ $path, $dice->pick(pack('q>', -1), pack('q>', 3 << 30), pack('q>', 8192), pack('N', 0), '', "\0" x 16), $bytes ])
+    return ('path', [ $dice->pick(paths_out($option), '', "$path.1", $path x 100), $begin, $bytes, @zeros ]) if $what < 2;
+    return ('offset', [ $path, $dice->pick(pack('q>', -1), pack('q>', 3 << 30), pack('q>', 8192), pack('N', 0), '', "\0" x 16), $bytes, @zeros ])
         if $what < 4;
-    return ('longer', [ $path, $begin, ($bytes // '') . 'x' x $dice->pick(1, 8192, 1 << 20, 3 << 20) ]) if $what < 6;
-    return ('shorter', [ $path, $begin, substr($bytes // 'x', 0, -1) ]) if $what == 6;
-    return ('empty', [ $path, $begin, '' ]) if $what == 7;
+    return ('longer', [ $path, $begin, ($bytes // '') . 'x' x $dice->pick(1, 8192, 1 << 20, 3 << 20), @zeros ]) if $what < 6;
+    return ('shorter', [ $path, $begin, substr($bytes // 'x', 0, -1), @zeros ]) if $what == 6;
+    return ('empty', [ $path, $begin, '', @zeros ]) if $what == 7;
+    return ('zeros', [ $path, $begin, '', $dice->pick(map { pack('q>', $_) } -1, 1, 8192, 3 << 30) ]) if $what == 9;
     my $new = $bytes // '';
     substr($new, $dice->number(length $new), 1) = 'x' if length $new;
-    return ('one byte', [ $path, $begin, $new ]);
+    return ('one byte', [ $path, $begin, $new, @zeros ]);
 }
 
 sub lie_in_value
