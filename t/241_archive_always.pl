@@ -46,6 +46,8 @@ each_version(sub {
         check => sub {
             my ($rewound) = @_;
             leave_segments($source, 1);
+            # Before 10 (and there before September 2021) a standby marks a segment when the next one begins.
+            $source->sql('INSERT INTO t VALUES (0)') if $version < 10;
             $rewound->wait_for_replay_of($source);
             wait_until('the rewound standby archives all', sub { !to_archive($rewound) });
             my %expected = files_below("$archives/source");
