@@ -258,7 +258,7 @@ static bool judge_needed(Pair *pair, Error *error)
     if (!find_common_redo(pair, error))
         return false;
     node->common_end =
-        look_at_source_wal(pair, node->needed_from, "with which replay begins",
+        look_at_source_wal(pair, node->needed_from, "from which on its WAL is replayed",
                            "Name an archive that has it: --wal-archive, --restore-command or -c; "
                            "or try --late-start.")
             ? pair->divergence
