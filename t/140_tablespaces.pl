@@ -122,4 +122,4 @@ each_version(sub {
 
     make_tablespace($source, 'made_on_source');
     subtest('a tablespace made on the source, on the same host', sub { is_refused($source, $target, 'made_on_source') });
-});
+}, sample => 1);

@@ -83,4 +83,4 @@ each_version(sub {
         }
         RewindTest::Cluster::discard_all();
     }
-});
+}, sample => 1);

@@ -59,4 +59,4 @@ each_version(sub {
             $rewound->discard;
         });
     }
-});
+}, sample => 1);

@@ -66,4 +66,4 @@ each_version(sub {
 
     $source->start->promote;
     rejoins($rewound{$_}, $source) for sort keys %rewound;
-});
+}, sample => 1);

@@ -40,4 +40,4 @@ each_version(sub {
             $rewound->discard;
         });
     }
-});
+}, sample => 1);

@@ -63,4 +63,4 @@ each_version(sub {
             });
         }
     }
-});
+}, sample => 1);

@@ -90,4 +90,4 @@ each_version(sub {
         $source->start;
         rejoins($copy, $source);
     });
-});
+}, sample => 1);

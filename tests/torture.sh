@@ -10,6 +10,7 @@
 #   fuzz        10 million executions of each fuzz target
 #   sanitizers  all tests under the address, undefined behaviour and thread sanitizers, and valgrind
 #   chaos       200 split brains thrown by dice
+#   versions    tests of which `make check` runs a sample of versions, on all of them
 #
 # Each part prints its own counts. PG_REWIND_TEST_SEED=N repeats the choices of a run.
 set -euo pipefail
@@ -25,7 +26,7 @@ each_version()
         PROVE="-v -j1" tests/end_to_end.sh "$test" | grep -E '^ *(not ok|# )|^(ok|Result|Files)'
 }
 
-[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos
+[ $# -gt 0 ] || set -- kill power fail space lies flips fuzz sanitizers chaos versions
 for part in "$@"; do
     echo "==> torture: $part"
     case $part in
@@ -38,6 +39,10 @@ for part in "$@"; do
         fuzz) EXECUTIONS=10000000 tests/fuzz/run.sh ;;
         sanitizers) tests/sanitizers.sh all ;;
         chaos) RUNS=200 JOBS=2 tests/chaos.sh ;;
+        versions)
+            # shellcheck disable=SC2046 # a list
+            PG_REWIND_TEST_SAMPLE=all tests/end_to_end.sh $(grep -l 'sample => 1' t/*.pl)
+            ;;
         *)
             echo "there is no part $part" >&2
             exit 2
