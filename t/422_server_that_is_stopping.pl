@@ -58,6 +58,20 @@ sub crash_slowly
     return;
 }
 
+# The postmaster is gone after a long stop, a process of it is not.
+sub stop_slowly_and_crash
+{
+    my ($cluster, $seconds, $more) = @_;
+    my $checkpointer = $cluster->checkpointer_pid;
+    kill 'STOP', $checkpointer;
+    kill 'INT', $cluster->postmaster_pid;
+    Time::HiRes::sleep($seconds);
+    kill 'KILL', $cluster->postmaster_pid;
+    Time::HiRes::sleep($more);
+    kill 'CONT', $checkpointer;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
@@ -68,6 +82,8 @@ each_version(sub {
     rewinds_meanwhile($target, $source, 'a smart stop', sub { stop_slowly($_[0], 'TERM', 0.3) });
     rewinds_meanwhile($target, $source, "a crash whose processes need $_ s", do { my $s = $_; sub { crash_slowly($_[0], $s) } }) for 0.01, 2;
     rewinds_meanwhile($target, $source, 'a stop that begins later', sub { sleep 1; stop_slowly($_[0], 'INT', $version < 10 ? 2 : 5) });
+
+    rewinds_meanwhile($target, $source, 'a long stop that ends with a crash', sub { stop_slowly_and_crash($_[0], 6, 2) }) if $version == 15;
 
     subtest('one that stops for too long', sub {
         my $copy = $target->copy('copy');

@@ -28,24 +28,35 @@ typedef struct Given
     const Options *options;   /* NULL: not needed */
 } Given;
 
-/* How long it is worth to wait for the target's server to be gone; 0: it is. *pid: its process. */
-static int patience_with_server(const Target *target, int wait_timeout_seconds, long *pid)
+/*
+ * Is it worth to wait longer for the target's server to be gone? *pid: its process. begin: when the
+ * wait began; *seen: when it was last there, by its pid file. That is removed first: its processes
+ * get their own time, however long the stop took.
+ */
+static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double begin,
+                          double *seen, long *pid)
 {
-    const char *directory = target->directory;
+    const double now = clock_seconds();
     bool running;
 
     if (target_server_running(target, &running, pid, NULL) && running)
-        return pid_file_is_stopping(directory) ? wait_timeout_seconds : STOP_SECONDS;
-    return server_process_find(directory, pid, NULL) && *pid != 0 ? STOP_SECONDS : 0;
+    {
+        *seen = now;
+        return now - begin <
+               (pid_file_is_stopping(target->directory) ? wait_timeout_seconds : STOP_SECONDS);
+    }
+    return server_process_find(target->directory, pid, NULL) && *pid != 0 &&
+           now - *seen < STOP_SECONDS;
 }
 
 bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
 {
     const double begin = clock_seconds();
+    double seen = begin;
     bool told = false;
     long pid;
 
-    while (clock_seconds() - begin < patience_with_server(target, wait_timeout_seconds, &pid))
+    while (may_stop_soon(target, wait_timeout_seconds, begin, &seen, &pid))
     {
         if (!told && clock_seconds() - begin > SILENT_SECONDS)
         {
