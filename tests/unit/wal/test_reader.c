@@ -330,13 +330,14 @@ static void test_every_changed_byte_ends_the_wal(void **state)
 {
     const unsigned step = BLOCK_SIZE > 8192 ? 7 * BLOCK_SIZE / 8192 + 1 : 1;
     WalWriter *writer = writer_create();
-    static Lsn lsns[64];
+    static Lsn lsns[512];
     static Seen seen;
     size_t count = 0;
 
     (void) state;
     while (writer->position < SEGMENT(1) + BLOCK_SIZE + 2000)
     {
+        assert_true(count < sizeof(lsns) / sizeof(lsns[0]));
         lsns[count] = writer_filler(writer, 32 + 8 * (count * 37 % 60));
         count++;
     }
