@@ -11,7 +11,6 @@
     5 /* for a server to be stopped by somebody, and for what it left to notice that */
 #define STOP_POLL_MILLISECONDS 20
 #define SILENT_SECONDS 1
-#define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
 bool error_hint_compare(Error *error)
 {

@@ -13,7 +13,6 @@
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
-#define WAL_LEVEL_MINIMAL 0 /* access/xlog.h */
 
 /* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
  * nothing, and the function of the position. */

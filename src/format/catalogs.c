@@ -21,13 +21,7 @@
 #define TUPLE_HAS_OID 0x0008
 #define CLASS_AT_FILENODE 84 /* FormData_pg_class, catalog/pg_class.h */
 
-/* ItemIdData and PageHeaderData.pd_lower, storage/itemid.h and bufpage.h */
-#define PAGE_AT_LOWER 12
-#define ITEM_SIZE 4
-#define ITEM_OFFSET(item) ((item) &0x7FFF)
-#define ITEM_FLAGS(item) ((item) >> 15 & 3)
-#define ITEM_LENGTH(item) ((item) >> 17)
-#define ITEM_NORMAL 1
+#define LP_NORMAL 1 /* storage/itemid.h */
 
 static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
 {
@@ -79,13 +73,14 @@ void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, si
 {
     if (size < PAGE_HEADER_SIZE || !page_has_header(page, size))
         return;
-    const size_t lower = load_u16(page + PAGE_AT_LOWER);
-    for (size_t at = PAGE_HEADER_SIZE; at + ITEM_SIZE <= lower; at += ITEM_SIZE)
+    const size_t lower = load_u16(page + PAGE_LOWER_OFFSET);
+    for (size_t at = PAGE_HEADER_SIZE; at + PAGE_ITEM_SIZE <= lower; at += PAGE_ITEM_SIZE)
     {
         const uint32_t item = load_u32(page + at);
 
-        if (ITEM_FLAGS(item) == ITEM_NORMAL && ITEM_OFFSET(item) + ITEM_LENGTH(item) <= size)
-            add_row(catalogs, database, page + ITEM_OFFSET(item), ITEM_LENGTH(item));
+        if (PAGE_ITEM_FLAGS(item) == LP_NORMAL &&
+            PAGE_ITEM_OFFSET(item) + PAGE_ITEM_LENGTH(item) <= size)
+            add_row(catalogs, database, page + PAGE_ITEM_OFFSET(item), PAGE_ITEM_LENGTH(item));
     }
 }
 

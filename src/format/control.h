@@ -27,6 +27,10 @@ typedef enum ControlState
     STATE_IN_PRODUCTION = 6
 } ControlState;
 
+/* enum WalLevel, access/xlog.h: the first in all versions, the second in 9.3 to 9.5. */
+#define WAL_LEVEL_MINIMAL 0
+#define WAL_LEVEL_ARCHIVE 1
+
 /* struct CheckPoint: in pg_control, and the body of a checkpoint record. */
 typedef struct CheckPoint
 {

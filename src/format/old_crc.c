@@ -2,7 +2,7 @@
 
 #include "format/crc32c.h"
 
-#include <string.h>
+#include <pthread.h>
 
 #define POLYNOMIAL 0xEDB88320u
 #define SLICES 16 /* bytes of one step */
@@ -14,7 +14,7 @@
  */
 static uint32_t slices[SLICES][256];
 
-static __attribute__((constructor)) void fill_slices(void)
+static void fill_slices(void)
 {
     for (uint32_t byte = 0; byte < 256; byte++)
     {
@@ -48,8 +48,10 @@ static inline uint32_t look_up(uint32_t word, int n)
 
 uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size)
 {
+    static pthread_once_t filled = PTHREAD_ONCE_INIT;
     const uint8_t *position = bytes;
 
+    pthread_once(&filled, fill_slices);
     for (; size >= SLICES; position += SLICES, size -= SLICES)
         running = look_up(running ^ big_endian_u32(position), 12) ^
                   look_up(big_endian_u32(position + 4), 8) ^

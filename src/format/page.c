@@ -3,18 +3,13 @@
 #include "base/buffer.h"
 
 /* PageHeaderData */
-#define LOWER_OFFSET 12
 #define UPPER_OFFSET 14
 #define SPECIAL_OFFSET 16
-#define SIZE_OFFSET 18   /* pd_pagesize_version: the size, and in its lowest byte the layout */
-#define LAYOUT_VERSION 4 /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
+#define SIZE_OFFSET 18       /* pd_pagesize_version: the size, and in its lowest byte the layout */
+#define LAYOUT_VERSION 4     /* PG_PAGE_LAYOUT_VERSION, 8.3 to 19 */
 #define HASH_MAGIC 0x6440640 /* HashMetaPageData.hashm_magic, access/hash.h */
 
-/* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
-#define ITEM_SIZE 4
-#define ITEM_FLAGS(item) ((item) >> 15 & 3)
-#define ITEM_LENGTH(item) ((item) >> 17)
-#define LP_DEAD 3
+#define LP_DEAD 3 /* storage/itemid.h */
 
 /*
  * The special areas of btree, hash and gist have 16 bytes, those of gin, spgist, brin and sequences
@@ -38,7 +33,7 @@ bool page_is_new(const uint8_t *page)
 
 bool page_has_header(const uint8_t *page, size_t block_size)
 {
-    const size_t lower = load_u16(page + LOWER_OFFSET);
+    const size_t lower = load_u16(page + PAGE_LOWER_OFFSET);
     const size_t upper = load_u16(page + UPPER_OFFSET);
     const size_t special = load_u16(page + SPECIAL_OFFSET);
 
@@ -57,19 +52,20 @@ bool page_may_have_dead_entries(const uint8_t *page, size_t size)
 
     if (size < PAGE_HEADER_SIZE)
         return false;
-    lower = load_u16(page + LOWER_OFFSET);
+    lower = load_u16(page + PAGE_LOWER_OFFSET);
     upper = load_u16(page + UPPER_OFFSET);
     special = load_u16(page + SPECIAL_OFFSET);
-    if (upper == 0)
-        return false; /* PageIsNew */
+    if (page_is_new(page))
+        return false;
     if (lower < PAGE_HEADER_SIZE || lower > upper || upper > special || special > size ||
         !is_known_kind(page, size, special))
         return true;
-    for (size_t offset = PAGE_HEADER_SIZE; offset + ITEM_SIZE <= lower; offset += ITEM_SIZE)
+    for (size_t offset = PAGE_HEADER_SIZE; offset + PAGE_ITEM_SIZE <= lower;
+         offset += PAGE_ITEM_SIZE)
     {
         const uint32_t item = load_u32(page + offset);
 
-        if (ITEM_FLAGS(item) == LP_DEAD && ITEM_LENGTH(item) > 0)
+        if (PAGE_ITEM_FLAGS(item) == LP_DEAD && PAGE_ITEM_LENGTH(item) > 0)
             return true;
     }
     return false;

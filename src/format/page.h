@@ -10,6 +10,13 @@
 #include <stdint.h>
 
 #define PAGE_HEADER_SIZE 24
+#define PAGE_LOWER_OFFSET 12 /* of a u16: items lie between the header and there */
+
+/* ItemIdData: lp_off:15, lp_flags:2, lp_len:15, from the lowest bit on. */
+#define PAGE_ITEM_SIZE 4
+#define PAGE_ITEM_OFFSET(item) ((item) &0x7FFF)
+#define PAGE_ITEM_FLAGS(item) ((item) >> 15 & 3)
+#define PAGE_ITEM_LENGTH(item) ((item) >> 17)
 
 /* Was a page never used? By its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
 bool page_is_new(const uint8_t *page);

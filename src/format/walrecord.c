@@ -64,12 +64,39 @@ static bool rmgr_is_valid(const Version *version, uint8_t rmgr)
     return rmgr <= version->rmgr_max || (version->custom_rmgrs && rmgr >= RMGR_CUSTOM_MIN);
 }
 
-bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t size, Lsn lsn,
-                            WalRecordHeader *header, Error *error)
+bool walrecord_check_length(const Version *version, const WalRecordHeader *header,
+                            uint32_t header_size, Lsn lsn, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (header->total_length < header_size)
+        return error_set(error, ERROR_FAILED,
+                         "invalid record length at %s: expected at least %u, got %u",
+                         lsn_text(version, lsn, text), header_size, header->total_length);
+    if (header->total_length > WAL_RECORD_SIZE_MAX)
+        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
+                         header->total_length, lsn_text(version, lsn, text));
+    return true;
+}
+
+bool walrecord_check_origin(const Version *version, const WalRecordHeader *header, Lsn lsn,
+                            Error *error)
 {
     char text[LSN_TEXT_SIZE];
     char prev[LSN_TEXT_SIZE];
 
+    if (!rmgr_is_valid(version, header->rmgr))
+        return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", header->rmgr,
+                         lsn_text(version, lsn, text));
+    if (header->prev >= lsn)
+        return error_set(error, ERROR_FAILED, "record with incorrect prev-link %s at %s",
+                         lsn_text(version, header->prev, prev), lsn_text(version, lsn, text));
+    return true;
+}
+
+bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t size, Lsn lsn,
+                            WalRecordHeader *header, Error *error)
+{
     if (version->old_wal)
         return walrecord_old_header_parse(version, bytes, size, lsn, header, error);
     if (size < WAL_RECORD_HEADER_SIZE)
@@ -80,20 +107,8 @@ bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t
     header->info = bytes[AT_INFO];
     header->rmgr = bytes[AT_RMGR];
     header->crc = u32_at(bytes + AT_CRC);
-    if (header->total_length < WAL_RECORD_HEADER_SIZE)
-        return error_set(
-            error, ERROR_FAILED, "invalid record length at %s: expected at least %u, got %u",
-            lsn_text(version, lsn, text), WAL_RECORD_HEADER_SIZE, header->total_length);
-    if (header->total_length > WAL_RECORD_SIZE_MAX)
-        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
-                         header->total_length, lsn_text(version, lsn, text));
-    if (!rmgr_is_valid(version, header->rmgr))
-        return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", header->rmgr,
-                         lsn_text(version, lsn, text));
-    if (header->prev >= lsn)
-        return error_set(error, ERROR_FAILED, "record with incorrect prev-link %s at %s",
-                         lsn_text(version, header->prev, prev), lsn_text(version, lsn, text));
-    return true;
+    return walrecord_check_length(version, header, WAL_RECORD_HEADER_SIZE, lsn, error) &&
+           walrecord_check_origin(version, header, lsn, error);
 }
 
 /* What a fragment may not look like; NULL for a good one. */
@@ -314,8 +329,8 @@ bool walrecord_decode(const Version *version, uint32_t block_size, const WalReco
 #define XINFO_GID 0x080
 #define XINFO_DROPPED_STATS 0x100
 
-#define INVALIDATION_SIZE 16  /* SharedInvalidationMessage */
-#define ORIGIN_SIZE 16        /* xl_xact_origin */
+#define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
+#define ORIGIN_SIZE 16       /* xl_xact_origin */
 
 /* A payload that its version's layout does not allow. */
 static bool error_payload(const Version *version, const WalRecord *record, Error *error)

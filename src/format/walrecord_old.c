@@ -68,8 +68,7 @@ static const char *check_lengths(const uint8_t *bytes)
 bool walrecord_old_header_parse(const Version *version, const uint8_t *bytes, size_t size, Lsn lsn,
                                 WalRecordHeader *header, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
-    char prev[LSN_TEXT_SIZE];
+    const char *wrong;
 
     if (size < HEADER_SIZE)
         return error_record(version, lsn, error, "incomplete record header");
@@ -79,23 +78,12 @@ bool walrecord_old_header_parse(const Version *version, const uint8_t *bytes, si
     header->info = bytes[AT_INFO];
     header->rmgr = bytes[AT_RMGR];
     header->crc = u32_at(bytes + AT_CRC);
-    if (header->total_length < HEADER_SIZE)
-        return error_set(error, ERROR_FAILED,
-                         "invalid record length at %s: expected at least %u, got %u",
-                         lsn_text(version, lsn, text), HEADER_SIZE, header->total_length);
-    if (header->total_length > WAL_RECORD_SIZE_MAX)
-        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
-                         header->total_length, lsn_text(version, lsn, text));
-    const char *wrong = check_lengths(bytes);
+    if (!walrecord_check_length(version, header, HEADER_SIZE, lsn, error))
+        return false;
+    wrong = check_lengths(bytes);
     if (wrong != NULL)
         return error_record(version, lsn, error, wrong);
-    if (header->rmgr > version->rmgr_max)
-        return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", header->rmgr,
-                         lsn_text(version, lsn, text));
-    if (header->prev >= lsn)
-        return error_set(error, ERROR_FAILED, "record with incorrect prev-link %s at %s",
-                         lsn_text(version, header->prev, prev), lsn_text(version, lsn, text));
-    return true;
+    return walrecord_check_origin(version, header, lsn, error);
 }
 
 /* ---- The blocks ---- */
@@ -418,7 +406,7 @@ static void more_of_gist_split(Names *names)
 
 /* clang-format off */
 static const Rule heap[8] = {
-    [0x0] = {FIELDS({FIELD_TID, 12})},                 /* INSERT */
+    [0x0] = {FIELDS({FIELD_TID, 12})},                                /* INSERT */
     [0x1] = {FIELDS({FIELD_TID, 12})},                                /* DELETE */
     [0x2] = {FIELDS({FIELD_TID, 12}), .more = more_of_heap_update},   /* UPDATE */
     [0x4] = {FIELDS({FIELD_TID, 12}), .more = more_of_heap_update},   /* HOT_UPDATE */
@@ -427,43 +415,41 @@ static const Rule heap[8] = {
     [0x7] = {FIELDS({FIELD_TID, 12})},                                /* INPLACE */
 };
 
+#define HEAP2_COMMON                                                                              \
+    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CLEAN */                 \
+    [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */           \
+    [0x3] = {.known = true},                                          /* CLEANUP_INFO */          \
+    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */               \
+    [0x5] = {FIELDS({FIELD_BLOCK, 12})},                              /* MULTI_INSERT */          \
+    [0x6] = {FIELDS({FIELD_TID, 12})}                                 /* LOCK_UPDATED */
+
 static const Rule heap2_93[8] = {
+    HEAP2_COMMON,
     [0x0] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE */
-    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CLEAN */
-    [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */
-    [0x3] = {.known = true},                                          /* CLEANUP_INFO */
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */
-    [0x5] = {FIELDS({FIELD_BLOCK, 12})},               /* MULTI_INSERT */
-    [0x6] = {FIELDS({FIELD_TID, 12})},                                /* LOCK_UPDATED */
 };
 
 static const Rule heap2_94[8] = {
+    HEAP2_COMMON,
     [0x0] = {.known = true},                                          /* REWRITE: pg_logical */
-    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CLEAN */
-    [0x2] = {FIELDS({FIELD_BLOCK, 12})},                              /* FREEZE_PAGE */
-    [0x3] = {.known = true},                                          /* CLEANUP_INFO */
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VISIBLE */
-    [0x5] = {FIELDS({FIELD_BLOCK, 12})},               /* MULTI_INSERT */
-    [0x6] = {FIELDS({FIELD_TID, 12})},                                /* LOCK_UPDATED */
     [0x7] = {.known = true},                                          /* NEW_CID */
 };
 
 #define BTREE_SPLIT                                                                               \
-    {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_UNLESS_ZERO, 20}),                \
+    {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_UNLESS_ZERO, 20}),                       \
      .more = more_of_btree_split}
 
 /* What the two versions have in common. The metapage, block 0, is always written anew. */
 #define BTREE_COMMON                                                                              \
     [0x0] = {FIELDS({FIELD_TID, 12})},                                /* INSERT_LEAF */           \
     [0x1] = {FIELDS({FIELD_TID, 12}), .more = more_of_btree_insert_upper},                        \
-    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED, 0}),        /* INSERT_META */           \
+    [0x2] = {FIELDS({FIELD_TID, 12}, {FIELD_FIXED, 0}),               /* INSERT_META */           \
              .more = more_of_btree_insert_upper},                                                 \
     [0x3] = BTREE_SPLIT,                                              /* SPLIT_L */               \
     [0x4] = BTREE_SPLIT,                                              /* SPLIT_R */               \
     [0x5] = BTREE_SPLIT,                                              /* SPLIT_L_ROOT */          \
     [0x6] = BTREE_SPLIT,                                              /* SPLIT_R_ROOT */          \
     [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* DELETE */                \
-    [0xA] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_FIXED, 0}),                           \
+    [0xA] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_FIXED, 0}),                                         \
              .more = more_of_btree_newroot},                          /* NEWROOT */               \
     [0xC] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM */                \
     [0xD] = {.known = true}                                           /* REUSE_PAGE */
@@ -475,7 +461,7 @@ static const Rule heap2_94[8] = {
 static const Rule btree_93[16] = {
     BTREE_COMMON,
     [0x8] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE */
-    [0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED, 0})},     /* DELETE_PAGE_META */
+    [0x9] = {FIELDS(BTREE_DELETE_PAGE, {FIELD_FIXED, 0})},            /* DELETE_PAGE_META */
     [0xB] = {FIELDS(BTREE_DELETE_PAGE)},                              /* DELETE_PAGE_HALF */
 };
 
@@ -486,31 +472,31 @@ static const Rule btree_93[16] = {
 static const Rule btree_94[16] = {
     BTREE_COMMON,
     [0x8] = {FIELDS(BTREE_UNLINK_PAGE)},                              /* UNLINK_PAGE */
-    [0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED, 0})},     /* UNLINK_PAGE_META */
-    [0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK, 20})},      /* MARK_PAGE_HALFDEAD */
+    [0x9] = {FIELDS(BTREE_UNLINK_PAGE, {FIELD_FIXED, 0})},            /* UNLINK_PAGE_META */
+    [0xB] = {FIELDS({FIELD_TID, 12}, {FIELD_BLOCK, 20})},             /* MARK_PAGE_HALFDEAD */
 };
 
 #define GIN_COMMON                                                                                \
-    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1})}, /* CREATE_INDEX */        \
-    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                       /* CREATE_PTREE */          \
+    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1})},             /* CREATE_INDEX */          \
+    [0x1] = {FIELDS({FIELD_BLOCK, 12})},                              /* CREATE_PTREE */          \
     [0x2] = {FIELDS({FIELD_BLOCK, 12}), .more = more_of_gin_insert},  /* INSERT */                \
-    [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_IF_VALID, 24})}, /* DELETE_PAGE */ \
+    [0x5] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_IF_VALID, 24})}, /* DELETE_PAGE */\
     [0x6] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_update_meta},                          \
-    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                       /* INSERT_LISTPAGE */       \
+    [0x7] = {FIELDS({FIELD_BLOCK, 12})},                              /* INSERT_LISTPAGE */       \
     [0x8] = {FIELDS({FIELD_FIXED, 0}), .more = more_of_gin_delete_list_pages}
 
 static const Rule gin_93[16] = {
     GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20}), /* SPLIT */
+    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 20}),            /* SPLIT */
              .more = more_of_gin_split_93},
     [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_PAGE */
 };
 
 static const Rule gin_94[16] = {
     GIN_COMMON,
-    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}), /* SPLIT */
+    [0x3] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}),            /* SPLIT */
              .more = more_of_gin_split_94},
-    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                       /* VACUUM_PAGE: all of it */
+    [0x4] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_PAGE: all of it */
     [0x9] = {FIELDS({FIELD_BLOCK, 12})},                              /* VACUUM_DATA_LEAF_PAGE */
 };
 
@@ -518,15 +504,15 @@ static const Rule gin_94[16] = {
 static const Rule gist[16] = {
     [0x0] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 16})},        /* PAGE_UPDATE */
     [0x3] = {FIELDS({FIELD_IF_VALID, 36}), .more = more_of_gist_split}, /* PAGE_SPLIT */
-    [0x5] = {FIELDS({FIELD_FIXED, 0})},                        /* CREATE_INDEX */
+    [0x5] = {FIELDS({FIELD_FIXED, 0})},                               /* CREATE_INDEX */
 };
 
 static const Rule sequence[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED, 0})},                        /* LOG */
+    [0x0] = {FIELDS({FIELD_FIXED, 0})},                               /* LOG */
 };
 
 static const Rule spgist[16] = {
-    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1}, /* CREATE_INDEX */
+    [0x0] = {FIELDS({FIELD_FIXED, 0}, {FIELD_FIXED, 1},               /* CREATE_INDEX */
                     {FIELD_FIXED, 2})},
     [0x1] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_IF_VALID, 24})},        /* ADD_LEAF: parent 24 */
     [0x2] = {FIELDS({FIELD_BLOCK, 12}, {FIELD_BLOCK, 16}, {FIELD_BLOCK, 28})}, /* MOVE_LEAFS */
@@ -554,15 +540,15 @@ static const Rule *const rules_94[OLD_RMGRS] = {
 
 /* The opcodes of the others, one bit each: no block of a relation, but for FPI. */
 static const uint16_t known_opcodes[OLD_HEAP2] = {
-    0x07FF, /* XLOG: to FPI */
-    0x007F, /* Transaction: to COMMIT_COMPACT */
-    0x0006, /* Storage: CREATE, TRUNCATE */
-    0x0003, /* CLOG: ZEROPAGE, TRUNCATE */
-    0x0003, /* Database: CREATE, DROP */
-    0x0003, /* Tablespace: CREATE, DROP */
-    0x0007, /* MultiXact: ZERO_OFF_PAGE, ZERO_MEM_PAGE, CREATE_ID */
-    0x0001, /* RelMap: UPDATE */
-    0x0003, /* Standby: LOCK, RUNNING_XACTS */
+    0x07FF,                                                           /* XLOG: to FPI */
+    0x007F,                                                           /* Transaction: to COMMIT_COMPACT */
+    0x0006,                                                           /* Storage: CREATE, TRUNCATE */
+    0x0003,                                                           /* CLOG: ZEROPAGE, TRUNCATE */
+    0x0003,                                                           /* Database: CREATE, DROP */
+    0x0003,                                                           /* Tablespace: CREATE, DROP */
+    0x0007,                                                           /* MultiXact: ZERO_OFF_PAGE, ZERO_MEM_PAGE, CREATE_ID */
+    0x0001,                                                           /* RelMap: UPDATE */
+    0x0003,                                                           /* Standby: LOCK, RUNNING_XACTS */
 };
 /* clang-format on */
 

@@ -35,6 +35,12 @@ static inline RelationId relation_at(const uint8_t *bytes)
 /* Sets "WHAT at LSN". Returns false. */
 bool error_record(const Version *version, Lsn lsn, Error *error, const char *what);
 
+/* Of a header that is parsed: its length, and where it comes from (resource manager, prev). */
+MUST_CHECK bool walrecord_check_length(const Version *version, const WalRecordHeader *header,
+                                       uint32_t header_size, Lsn lsn, Error *error);
+MUST_CHECK bool walrecord_check_origin(const Version *version, const WalRecordHeader *header,
+                                       Lsn lsn, Error *error);
+
 /* walrecord_header_parse, walrecord_decode */
 MUST_CHECK bool walrecord_old_header_parse(const Version *version, const uint8_t *bytes,
                                            size_t size, Lsn lsn, WalRecordHeader *header,

@@ -11,8 +11,6 @@
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-#define WAL_LEVEL_MINIMAL 0   /* access/xlog.h */
-#define WAL_LEVEL_ARCHIVE 1   /* the same, 9.3 to 9.5 */
 
 static const char *node_wal_directory(const Node *node)
 {

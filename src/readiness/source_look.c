@@ -188,7 +188,7 @@ static void look_at_source_extensions(Node *node, Connection *connection, const 
 /* All questions on one connection; each is answered or not. */
 static void look_by(Node *node, Connection *connection)
 {
-    const Version *version = version_of_server_number(connection_server_version(connection));
+    const Version *version = server_version(connection);
     char instance[CONNECTION_INSTANCE_SIZE], settings[CONNECTION_SETTINGS_SIZE];
     Error error;
 

@@ -207,7 +207,7 @@ static void json_xids(Json *json, const Lost *lost)
 }
 
 /* What became of the rows of a relation and of its storage, and how to see what is there. */
-static void json_rows(Json *json, const Report *report, const LostRelation *relation)
+static void json_rows(Json *json, const Lost *lost, const LostRelation *relation)
 {
     Buffer query = {0};
 
@@ -218,7 +218,7 @@ static void json_rows(Json *json, const Report *report, const LostRelation *rela
     json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
     json_bool(json, "dropped", relation->what & LOST_DROPPED);
     if (lost_query_exists(relation))
-        lost_query_append(report->version, report->lost, relation, &query);
+        lost_query_append(lost, relation, &query);
     json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
     buffer_free(&query);
 }
@@ -246,7 +246,7 @@ static void json_touched(Json *json, const Report *report)
         json_number(json, "relfilenode", relation->id.relation);
         json_number(json, "transactions", relation->transactions);
         json_number(json, "records", relation->records);
-        json_rows(json, report, relation);
+        json_rows(json, report->lost, relation);
         json_close(json, '}');
     }
     json_close(json, ']');

@@ -47,14 +47,13 @@ static void append_table_condition(const Version *version, const RelationId *id,
                       id->relation, id->tablespace);
 }
 
-void lost_query_append(const Version *version, const Lost *lost, const LostRelation *relation,
-                       Buffer *text)
+void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
     buffer_append_string(text,
                          "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
     append_condition(lost, text);
     buffer_append_string(text, "', oid::regclass)\n  FROM pg_class WHERE ");
-    append_table_condition(version, &relation->id, text);
+    append_table_condition(lost_version(lost), &relation->id, text);
     buffer_append_string(text, " AND relkind IN ('r', 'm') \\gexec");
 }
 
@@ -108,7 +107,7 @@ static void append_connect(const LostRelation *relation, Buffer *text)
         relation->id.database);
 }
 
-static void append_table(const Report *report, const LostRelation *relation, Buffer *text)
+static void append_table(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
     buffer_append_string(text, "-- ");
     append_name(relation->name, text);
@@ -119,7 +118,7 @@ static void append_table(const Report *report, const LostRelation *relation, Buf
                       (unsigned long long) relation->rows.deleted);
     else
         buffer_append_string(text, ": new storage, of a table that was rewritten or of an index\n");
-    lost_query_append(report->version, report->lost, relation, text);
+    lost_query_append(lost, relation, text);
     buffer_append_u8(text, '\n');
 }
 
@@ -147,7 +146,7 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
     {
         if (i == 0 || tables[i]->id.database != tables[i - 1]->id.database)
             append_connect(tables[i], text);
-        append_table(report, tables[i], text);
+        append_table(report->lost, tables[i], text);
     }
     if (count > shown)
         buffer_printf(text, "-- and %zu more: --report=json has the statement for each\n",

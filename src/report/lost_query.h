@@ -23,8 +23,7 @@
 bool lost_query_exists(const LostRelation *relation);
 
 /* The statement, with line breaks but none at its end, appended to text. */
-void lost_query_append(const Version *version, const Lost *lost, const LostRelation *relation,
-                       Buffer *text);
+void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text);
 
 /*
  * The report's part for people: a script for psql without empty lines, after one; what is not SQL

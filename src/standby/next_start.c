@@ -12,8 +12,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#define WAL_LEVEL_ARCHIVE 1 /* access/xlog.h of 9.3 to 9.5 */
-
 /* ---- files as the rewound target will have them ---- */
 
 typedef struct RewoundTarget

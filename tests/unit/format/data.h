@@ -19,12 +19,6 @@
 #include "format/versions.h"
 #include "format/walrecord.h"
 
-/* The row of the index; NULL: there are no more. */
-static inline const Version *data_version(size_t index)
-{
-    return version_at(index);
-}
-
 /* Their files come from a diverged pair: its two pg_control, other statements, one promotion. */
 static inline bool data_of_pair(const Version *version)
 {

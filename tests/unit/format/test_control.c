@@ -33,7 +33,7 @@ static void every_changed_byte_of_the_struct_is_noticed(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         uint8_t bytes[CONTROL_FILE_SIZE];
         data_control_bytes(version, CONTROL_OF_STANDBY, bytes);
@@ -78,7 +78,7 @@ static void sizes_that_no_server_accepts_are_refused(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const ControlOffsets *offsets = &version->control;
         refuse(version, offsets->wal_segment_size, 0,
@@ -103,7 +103,7 @@ static void floating_point_times_are_refused(void **state)
     int refused = 0;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         if (version->control.integer_times == OFFSET_NONE)
             continue;
@@ -121,7 +121,7 @@ static void positions_that_no_server_reaches_are_refused(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const uint16_t redo =
             (uint16_t) (version->control.checkpoint_copy + version->checkpoint.redo);
@@ -168,7 +168,7 @@ static void the_rewound_file_differs_in_the_named_fields_only(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const ControlOffsets *offsets = &version->control;
         uint8_t bytes[CONTROL_FILE_SIZE];
@@ -200,7 +200,7 @@ static void the_poison_is_readable_and_points_to_a_page_boundary(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         uint8_t bytes[CONTROL_FILE_SIZE];
         Control target;
@@ -257,7 +257,7 @@ static void sizes_of_other_builds_are_read(void **state)
     bool crc_wrong;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         data_control(version, CONTROL_OF_STANDBY, &control);
         const ControlOffsets *offsets = &version->control;
@@ -288,7 +288,7 @@ static void a_short_checkpoint_is_refused(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         CheckPoint checkpoint;
         Error error;

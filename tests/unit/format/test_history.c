@@ -51,7 +51,7 @@ static void real_files_are_read(void **state)
     Fixture *fixture = *state;
     const Version *version;
 
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const Timeline newest = data_of_pair(version) ? 2 : 3;
         const HistoryEntry *entries;

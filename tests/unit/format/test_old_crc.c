@@ -51,7 +51,7 @@ static void each_version_has_its_crc(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
         assert_int_equal(crc_of_version(version, "123456789", 9),
                          version->number < 905 ? by_definition((const uint8_t *) "123456789", 9)
                                                : 0xE3069283);

@@ -86,7 +86,7 @@ static void each_number_of_pg_control_is_what_the_server_says(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         size_t size;
         char *facts = (char *) data_read(version, "facts", &size);
@@ -114,7 +114,7 @@ static void initdb_leaves_a_shut_down_cluster(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         Control control;
         if (data_of_pair(version))
@@ -137,7 +137,7 @@ static void pg_control_ends_where_the_row_says(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const ControlOffsets *offsets = &version->control;
         for (int image = 0; image < CONTROL_IMAGES; image++)
@@ -158,7 +158,7 @@ static void wal_pages_carry_the_magic_and_flags_of_the_row(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         size_t size;
         uint8_t *pages = data_read(version, "pages", &size);
@@ -183,7 +183,7 @@ static void records_and_their_payloads_fit_the_row(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         Control control;
         size_t size;

@@ -22,7 +22,7 @@ static void headers_of_real_pages_are_read(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         WalShape shape = shape_of(version);
         WalPage first;
@@ -51,7 +51,7 @@ static void every_prefix_and_every_wrong_byte_is_refused(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         WalShape shape = shape_of(version);
         WalPage page;

@@ -126,7 +126,7 @@ static void records_mean_what_the_statements_did(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         Seen seen = {0};
         size_t size;
@@ -241,7 +241,7 @@ static void every_prefix_and_every_changed_byte_is_refused(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         size_t size;
         uint8_t *bytes = data_read(version, "records", &size);
@@ -453,7 +453,7 @@ static void an_unknown_relation_update_is_told(void **state)
     const Version *version;
 
     (void) state;
-    for (size_t row = 0; (version = data_version(row)) != NULL; row++)
+    for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
         const WalEventKind unknown = WAL_EVENT_UNKNOWN_RELATION_UPDATE;
         if (version->old_wal)

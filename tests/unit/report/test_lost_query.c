@@ -60,7 +60,7 @@ static void test_query(void **state)
     commit_insert(lost, 700, 5, 16400);
     commit_insert(lost, 701, 5, 16400);
     commit_insert(lost, 4000000000, 5, 16400);
-    lost_query_append(version_of_major(15), lost, &lost_relations(lost, &count)[0], &text);
+    lost_query_append(lost, &lost_relations(lost, &count)[0], &text);
     assert_string_equal(buffer_string(&text),
                         "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
                         "  WHERE xmin::text::bigint BETWEEN 700 AND 701\n"
