@@ -29,6 +29,7 @@ typedef struct Conninfos
 {
     OptionList string;     /* what the source's string sets itself */
     OptionList connection; /* what the connection to the source has, from wherever */
+    OptionList left_out;   /* of string, what the version does not know; no values */
     OptionList former;
     bool former_is_unreadable;
     const char *password;   /* that the source asked for, and took; NULL: it asked for none */
@@ -271,6 +272,10 @@ static void look_at_password(const Conninfos *conninfos, StandbySettings *settin
 
 void standby_settings_warn(const StandbySettings *settings)
 {
+    for (size_t i = 0; i < settings->left_out_count; i++)
+        log_warning("option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
+                    "know it",
+                    settings->left_out[i], settings->version->name);
     if (settings->former_is_unreadable)
         log_warning("the target's former primary_conninfo cannot be read: nothing of it is kept");
     if (settings->password_is_written)
@@ -289,8 +294,8 @@ void standby_settings_warn(const StandbySettings *settings)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* Of the list those that the standby can use. told: is the user told of the others? */
-static void leave_out_unknown(const Version *version, OptionList *list, bool told)
+/* Of the list those that the standby can use; the others go to left_out, if that is not NULL. */
+static void leave_out_unknown(const Version *version, OptionList *list, OptionList *left_out)
 {
     size_t count = 0;
 
@@ -302,11 +307,8 @@ static void leave_out_unknown(const Version *version, OptionList *list, bool tol
             list->keywords[count] = list->keywords[i];
             list->values[count++] = list->values[i];
         }
-        else if (told)
-            log_warning(
-                "option \"%s\" is not written into primary_conninfo: PostgreSQL %s does not "
-                "know it",
-                list->keywords[i], version->name);
+        else if (left_out != NULL)
+            left_out->keywords[left_out->count++] = list->keywords[i];
     }
     list->count = count;
 }
@@ -330,8 +332,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
         !connection_options(connection, add_option, &conninfos->connection, error))
         return false;
-    leave_out_unknown(clusters->shape.version, &conninfos->string, true);
-    leave_out_unknown(clusters->shape.version, &conninfos->connection, false);
+    leave_out_unknown(clusters->shape.version, &conninfos->string, &conninfos->left_out);
+    leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (connection_password(connection) != NULL)
         conninfos->password = arena_strdup(arena, connection_password(connection));
     if (clusters->shape.version->conninfo_dbname && dbname != NULL)
@@ -355,6 +357,9 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     list_differences(conninfos, arena, settings);
     list_files(&conninfos->result, clusters->target.directory, arena, settings);
     settings->former_is_unreadable = conninfos->former_is_unreadable;
+    settings->version = clusters->shape.version;
+    settings->left_out = conninfos->left_out.keywords;
+    settings->left_out_count = conninfos->left_out.count;
     look_at_password(conninfos, settings);
     for (size_t i = 0; i < conninfos->result.count; i++)
         conninfo_append(&text, conninfos->result.keywords[i], conninfos->result.values[i]);

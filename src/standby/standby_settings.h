@@ -28,6 +28,9 @@ typedef struct StandbySettings
     const char **files; /* of the target that conninfo names, relative: certificates and the like;
                            the rewind must not remove them */
     size_t file_count;
+    const Version *version;      /* of the standby */
+    const char *const *left_out; /* options of the source's string that the version does not know */
+    size_t left_out_count;
     bool former_is_unreadable; /* the former one: nothing of it is kept */
     bool password_is_written;  /* that of the source's string */
     bool password_is_lacking;  /* the source asked for PGPASSWORD's, which is not written */
