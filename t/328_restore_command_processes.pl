@@ -28,23 +28,26 @@ each_version(sub {
     is($result->{status}, 1, 'a stop ends it') or diag($result->{stderr});
     like($result->{stderr}, qr/terminated by signal 15/, 'with that reason');
     my ($child) = slurp($pid_file) =~ /(\d+)/;
-    wait_until('what the command has started is gone', sub { !-e "/proc/$child" || slurp("/proc/$child/stat") =~ /\) Z / });
+    wait_until('what the command has started is gone', sub { process_file($child, 'stat') !~ /\) [^Z] / });
 
-    # At a terminal.
+    # At a terminal. What it says goes to a file: script(1) leaves ten milliseconds after its child has ended, and what the terminal has
+    # not passed on until then is lost.
+    my $said = "$archive/said";
     my $at_terminal = sub {
         my ($restore, $typed) = @_;
         my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } @command, '--dry-run', "--restore-command=$restore";
-        return run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', $quoted ],
+        my $result = run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', "$quoted 2>$said" ],
             seconds => 30);
+        return { %$result, stderr => slurp($said) };
     };
     my $stopped = $at_terminal->("sleep 601 & echo \$! >$pid_file; touch $archive/asks; wait", '\\003');
-    like($stopped->{stdout}, qr/terminated by signal 2/, 'Ctrl-C ends it');
+    like($stopped->{stderr}, qr/terminated by signal 2/, 'Ctrl-C ends it');
     my ($second) = slurp($pid_file) =~ /(\d+)/;
     isnt($second, $child, 'another command was run');
-    wait_until('what it has started is gone', sub { !-e "/proc/$second" || slurp("/proc/$second/stat") =~ /\) Z / });
+    wait_until('what it has started is gone', sub { process_file($second, 'stat') !~ /\) [^Z] / });
     unlink "$archive/asks";
     my $asked = $at_terminal->("touch $archive/asks; read answer </dev/tty && test \$answer = yes && cp $archive/%f %p", 'yes\\n');
-    is($asked->{signal} || $asked->{status}, 0, 'a command that asks gets an answer') or diag($asked->{stdout});
+    is($asked->{signal} || $asked->{status}, 0, 'a command that asks gets an answer') or diag($asked->{stdout}, $asked->{stderr});
 
     # Started with SIGCHLD ignored. (And it does not get the options that are meant for pg_rewind.)
     my $ignoring = run([ $^X, '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', @command, "--restore-command=echo \${PG_REWIND_OPTIONS-none} >$archive/options; cp $archive/%f %p" ],

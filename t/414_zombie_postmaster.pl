@@ -27,11 +27,11 @@ each_version(sub {
     my $postmaster = start_as_child($target);
     $target->sql('INSERT INTO t VALUES (2)');
     kill 'KILL', $postmaster;
-    wait_until('it is a zombie', sub { slurp("/proc/$postmaster/stat") =~ /\) Z / });
+    wait_until('it is a zombie', sub { process_file($postmaster, 'stat') =~ /\) Z / });
     like(slurp($target->path('postmaster.pid')), qr/\A$postmaster\n/, 'the lock file names it');
 
     my $result = rewinds($target, $source);
-    like(slurp("/proc/$postmaster/stat"), qr/\) Z /, 'it is one still');
+    like(process_file($postmaster, 'stat'), qr/\) Z /, 'it is one still');
     waitpid($postmaster, 0);
     rejoins($target, $source, no_promotion => 1, quick => 1) if $result->{status} == 0;
 }, only => [ 10, 13, 15, 18 ]);

@@ -47,8 +47,8 @@ sub held_child
     my $child;
     my $before = $run->{child} // 0;
     wait_until('the child is held', sub {
-        ($child) = (eval { slurp("/proc/$run->{pid}/task/$run->{pid}/children") } // '') =~ /^(\d+)/;
-        return $child && $child != $before && (eval { slurp("/proc/$child/stat") } // '') =~ /\) T /;
+        ($child) = process_file($run->{pid}, "task/$run->{pid}/children") =~ /^(\d+)/;
+        return $child && $child != $before && process_file($child, 'stat') =~ /\) T /;
     });
     return $run->{child} = $child;
 }

@@ -81,7 +81,7 @@ as_ordinary_user "${passed[@]}" "${passed_to_tests[@]}" \
     PG_REWIND_TEST_FIXTURES="$fixtures" \
     PG_VERSIONS="${PG_VERSIONS:-$(tested_versions)}" \
     TMPDIR="$work/run" \
-    prove ${PROVE:--j5 --timer} -It/lib "${tests[@]}" || status=$?
+    prove ${PROVE:--j5 --timer} -It/lib "${tests[@]}" 2>&1 | tee "$work/output" || status=$?
 
 findings=$(find "$work/run" -maxdepth 1 -name 'findings.*' -size +0 -exec cat {} +)
 if [ -n "$findings" ]; then
@@ -94,5 +94,9 @@ if [ -z "${PG_VERSIONS:-}" ]; then
     done
     as_ordinary_user test -r "$fixtures/9.6/pair.tar.zst" ||
         echo "not tested: diverged pairs of 9.3 to 9.6: there are none at $fixtures; PG_REWIND_TEST_FIXTURES may name another place"
+fi
+if [ "${status:-0}" != 0 ]; then
+    echo "what the tests that failed said:"
+    grep -E '^ *#|gave up|^failed|died' "$work/output" | tail -n 60 || true
 fi
 exit "${status:-0}"

@@ -151,7 +151,7 @@ sub rejoined
 sub process_of
 {
     my ($node, $title) = @_;
-    return grep { (eval { slurp("/proc/$_/cmdline") } // '') =~ /^\Q$title\E/ } $node->processes;
+    return grep { process_file($_, 'cmdline') =~ /^\Q$title\E/ } $node->processes;
 }
 
 # Wait until a call of pg_rewind has begun.

@@ -165,7 +165,7 @@ sub roles
 sub processes_of
 {
     my ($node, $name) = @_;
-    return grep { (eval { slurp("/proc/$_/cmdline") } // '') =~ /^postgres: \Q$name/ } RewindTest::Manager::children_of($node->postmaster_pid);
+    return grep { process_file($_, 'cmdline') =~ /^postgres: \Q$name/ } RewindTest::Manager::children_of($node->postmaster_pid);
 }
 
 # The primary crashes, with commits that no standby has received.

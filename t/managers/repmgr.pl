@@ -217,7 +217,7 @@ my @scenarios = (
         crash($old, $new);
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { slurp("/proc/$_/cmdline") =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
         kill 'STOP', $checkpointer;
         kill 'KILL', $postmaster;
         my $pid = rejoin_later($old, $new);
@@ -234,7 +234,7 @@ my @scenarios = (
         crash($old, $new);
         start_server($old);
         my ($postmaster) = slurp($old->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { slurp("/proc/$_/cmdline") =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
         kill 'STOP', $checkpointer;
         kill 'INT', $postmaster;
         # repmgr's own look at the server: it does not wait.
@@ -327,7 +327,7 @@ my @scenarios = (
     [ 'the new primary has made no checkpoint yet' => sub {
         my ($old, $new) = roles();
         my ($postmaster) = slurp($new->path('postmaster.pid')) =~ /^(\d+)/;
-        my ($checkpointer) = grep { slurp("/proc/$_/cmdline") =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
+        my ($checkpointer) = grep { process_file($_, 'cmdline') =~ /^postgres: checkpointer/ } RewindTest::Manager::children_of($postmaster);
         kill 'STOP', $checkpointer;
         crash($old, $new);
         rejoined($old, $new, rejoin($old, $new));

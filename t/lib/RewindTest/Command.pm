@@ -10,7 +10,7 @@ use File::Temp ();
 use POSIX ();
 use Time::HiRes ();
 
-our @EXPORT = qw(rewind_argv run must_run wait_until slurp spew append program work_dir
+our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew append program work_dir
     PATIENCE_SECONDS ONCE);
 
 # How long anything may take before the test fails.
@@ -131,6 +131,13 @@ sub trace
     my ($began, $what) = @_;
     printf STDERR "%7.3f s  %s\n", Time::HiRes::time() - $began, $what if $ENV{PG_REWIND_TEST_TRACE};
     return;
+}
+
+# A file of /proc about a process, as "stat"; empty when the process is gone, which it may be at any moment.
+sub process_file
+{
+    my ($pid, $name) = @_;
+    return eval { slurp("/proc/$pid/$name") } // '';
 }
 
 sub slurp

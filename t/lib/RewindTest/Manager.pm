@@ -198,7 +198,7 @@ sub wait_for_stop
 sub stat_of
 {
     my ($pid) = @_;
-    my ($state, $parent) = (eval { slurp("/proc/$pid/stat") } // '') =~ /\) (\S) (\d+)/;
+    my ($state, $parent) = process_file($pid, 'stat') =~ /\) (\S) (\d+)/;
     return ($state // '', $parent // 0);
 }
 
@@ -258,7 +258,7 @@ sub processes
     {
         next if $pid == $$ || state_of($pid) eq 'Z';
         my $place = readlink("/proc/$pid/cwd") // next;
-        my $environment = eval { slurp("/proc/$pid/environ") } // '';
+        my $environment = process_file($pid, 'environ');
         push @found, $pid if "$place/" =~ m{^\Q$dir\E/} || $environment =~ /(?:^|\0)@{[MARK]}=\Q$dir\E(?:\0|$)/;
     }
     return @found;
