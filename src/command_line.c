@@ -47,6 +47,7 @@ enum
     OPTION_CONFIG_FILE,
     OPTION_CREATE_SLOT,
     OPTION_DEBUG,
+    OPTION_EARLY_START,
     OPTION_HELP,
     OPTION_KEEP,
     OPTION_KEEP_CONFIG,
@@ -124,6 +125,9 @@ static const OptionRow option_rows[] = {
      "make that slot on the source, with its WAL\n"
      "reserved, before anything is copied"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
+    {OPTION_EARLY_START, "early-start", NULL,
+     "recover from the last common checkpoint if\n"
+     "possible: less is copied, more replayed"},
     {OPTION_KEEP, "keep", "PATTERN",
      "do not change files of the target that match\n"
      "(may be repeated)"},
@@ -433,6 +437,10 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case OPTION_DEBUG:
         log_set_debug(true);
         return true;
+    case OPTION_EARLY_START:
+        options->early_start = true;
+        options->late_start = false;
+        return true;
     case OPTION_KEEP:
         return keep_add(options->keep, value, error);
     case OPTION_KEEP_CONFIG:
@@ -440,6 +448,7 @@ static bool take_option(Command *command, int letter, const char *value, Error *
         return true;
     case OPTION_LATE_START:
         options->late_start = true;
+        options->early_start = false;
         return true;
     case OPTION_NO_ENSURE_SHUTDOWN:
         options->no_ensure_shutdown = true;

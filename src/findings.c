@@ -122,7 +122,7 @@ static void report_plan(const Findings *findings, Arena *arena, Report *report)
     const WalShape *shape = &findings->identified.clusters.shape;
     const Planned *planned = &findings->planned;
     const Plan *plan = &planned->plan;
-    const Lsn redo = findings->start.earliest.redo;
+    const Lsn redo = findings->start.wal_from;
 
     if (findings->start.chosen.redo != LSN_INVALID)
         report->redo = findings->start.chosen.redo;

@@ -32,7 +32,8 @@ typedef struct Options
     bool dry_run;                 /* -n */
     bool write_recovery_conf;     /* -R */
     bool no_ensure_shutdown;
-    bool late_start;                        /* --late-start */
+    bool early_start;                       /* --early-start */
+    bool late_start;                        /* --late-start; the last of the two counts */
     bool compare;                           /* --compare */
     bool checkpoint;                        /* --checkpoint; only with a source server */
     struct TablespaceMappings *tablespaces; /* -T */

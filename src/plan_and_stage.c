@@ -15,7 +15,7 @@ static bool check_plan(const Options *options, const Findings *findings, Error *
     const Clusters *clusters = &identified->clusters;
     const Planned *planned = &findings->planned;
     const WalSpace wal = staged_wal_space(
-        clusters, identified->source_wal, findings->start.earliest.redo,
+        clusters, identified->source_wal, findings->start.wal_from,
         source_state_wal_end(&planned->source, findings->divergence.lsn), options->dry_run);
 
     return saved_wal_check(options->save_diverged_wal, clusters, &identified->target_wal,

@@ -124,9 +124,9 @@ static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
     WalScan *scan;
     bool result;
 
-    if (!source_wal_scan_by(wal->source_wal, staged_wal_open, (void *) (uintptr_t) wal,
-                            start->chosen.redo, staged->source_end, &scan, &chain,
-                            &staged->min_recovery_point, error))
+    if (!source_wal_check_chain(wal->source_wal, staged_wal_open, (void *) (uintptr_t) wal,
+                                start->chosen.redo, staged->source_end, &scan, &chain,
+                                &staged->min_recovery_point, error))
         return false;
     result = replay_hazard_find(clusters, &staged->source, options, scan_stream(scan), &chain,
                                 hazard, error);
@@ -159,8 +159,7 @@ static bool stage_files(const Clusters *clusters, const RecoveryStart *start,
                         const Planned *planned, const StagedWal *wal, const Options *options,
                         Staged *staged, Error *error)
 {
-    /* Also of a late start, where recovery could start early: a second rewind may need it. */
-    uint64_t next_segment = wal_segment_of(&clusters->shape, start->earliest.redo);
+    uint64_t next_segment = wal_segment_of(&clusters->shape, start->wal_from);
     const Lsn divergence = planned->input.divergence;
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
@@ -191,7 +190,7 @@ bool staging_make(const Clusters *clusters, const RecoveryStart *start, const Pl
                      .source_wal = source_wal,
                      .input = &planned->input,
                      .plan = &planned->plan,
-                     .from = start->earliest.redo,
+                     .from = start->wal_from,
                      .archives_always = next->archives_always};
     ReplayHazard hazard;
 

@@ -58,7 +58,7 @@ subtest 'help' => sub {
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
-        . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug keep keep-config late-start no-ensure-shutdown '
+        . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug early-start keep keep-config late-start no-ensure-shutdown '
         . 'rejoin rejoin-timeout report report-file report-transactions '
         . 'restore-command retries retry-timeout save-diverged-wal slot start-command stop-command sync-method wait-timeout wal-archive version help',
         'help names every option, in order');

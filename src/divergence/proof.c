@@ -54,9 +54,9 @@ static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 {
     Divergence *divergence = search->divergence;
+    SourceWalReading reading = {.from = divergence->lsn, .end = search->state->position.end};
     ScanResult result;
     WalScan *scan;
-    Lsn end;
     Error why = {0};
 
     *leads = false;
@@ -64,8 +64,7 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
         return true;
     if (!source_wal_fetch(search->source_wal, divergence->lsn, search->state->position.end, error))
         return false;
-    if (!source_wal_scan(search->source_wal, divergence->lsn, search->state->position.end, &scan,
-                         &result, &end, &why))
+    if (!source_wal_read(search->source_wal, &reading, &scan, &result, &why))
     {
         if (!stop_check(error))
             return false;

@@ -9,6 +9,14 @@
 
 #define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
 
+/* As much WAL before a late start is kept for a second rewind, towards another source, of a target
+ * that was never started; its cost is not worth a word. */
+#define KEPT_BEFORE_LATE ESTIMATE_WAL_MIN
+
+/* Whether WAL is worth to be kept is asked when so much has been read, then at twice as much, and
+ * so on. */
+#define FIRST_LOOK_BYTES ((uint64_t) 256 * 1024 * 1024)
+
 /* The choice as it is made. */
 typedef struct Choice
 {
@@ -19,39 +27,26 @@ typedef struct Choice
     const Options *options;
     Arena *arena;
     RecoveryStart *made;
+    Lsn added_to;       /* what the source changed from the early start up to here is in own_blocks;
+                           LSN_INVALID: nothing */
+    uint64_t next_look; /* bytes of WAL */
 } Choice;
 
-/* The WAL to be replayed, all of it, on this machine. */
-static bool fetch_wal(Choice *choice, Error *error)
+/* What the WAL from the chosen start on, which was read, says of its replay. */
+static bool judge_replay(Choice *choice, WalScan *scan, ScanResult *chain, Lsn last_end,
+                         ReplayHazard *hazard, Error *error)
 {
     RecoveryStart *made = choice->made;
 
-    made->wal_end = source_state_wal_end(&made->source, choice->divergence->lsn);
-    return source_wal_fetch(choice->source_wal, made->earliest.redo, made->wal_end, error) &&
-           source_wal_check_there(choice->source_wal, made->earliest.redo, made->wal_end, error);
-}
-
-/* Read the WAL that would be replayed from the start. */
-static bool scan_replayed_wal(Choice *choice, ReplayHazard *hazard, Error *error)
-{
-    RecoveryStart *made = choice->made;
-    ScanResult chain;
-    WalScan *scan;
-    Lsn last_end;
-    bool result;
-
-    if (!source_wal_scan(choice->source_wal, made->chosen.redo, made->wal_end, &scan, &chain,
-                         &last_end, error))
+    if (!replay_hazard_find(choice->clusters, &made->source, choice->options, scan_stream(scan),
+                            chain, hazard, error))
         return false;
-    result = replay_hazard_find(choice->clusters, &made->source, choice->options, scan_stream(scan),
-                                &chain, hazard, error);
     blockmap_destroy(made->rebuilt);
-    made->rebuilt = scan_take_rebuilt(scan, &chain);
+    made->rebuilt = scan_take_rebuilt(scan, chain);
     made->rebuilt_end = last_end;
-    made->prepared = chain.prepared;
-    made->prepared_count = chain.prepared_count;
-    scan_destroy(scan);
-    return result;
+    made->prepared = chain->prepared;
+    made->prepared_count = chain->prepared_count;
+    return true;
 }
 
 static void add_databases(Arena *arena, const ScanResult *more, ScanResult *changes)
@@ -70,49 +65,87 @@ static void add_databases(Arena *arena, const ScanResult *more, ScanResult *chan
 
 /*
  * What the source touched before a late start is not rebuilt by replay: it counts like what the
- * target touched. Before the early start there is nothing that only the source has.
+ * target touched. Before the early start there is nothing that only the source has. `scanned` is of
+ * the source's WAL from the early start on, or from where such WAL ended that was added before.
  */
-static bool add_source_changes(Choice *choice, Error *error)
+static bool add_source_changes(Choice *choice, const ScanResult *scanned, Lsn end, Error *error)
 {
     RecoveryStart *made = choice->made;
-    ScanResult result;
-    WalScan *scan;
-    Lsn end;
 
-    if (!source_wal_scan(choice->source_wal, made->earliest.redo, made->chosen.redo, &scan, &result,
-                         &end, error))
+    if (!scan_check_known_updates(choice->clusters->shape.version, scanned, error))
         return false;
-    if (!scan_check_known_updates(choice->clusters->shape.version, &result, error))
+    if (made->own_blocks == NULL)
     {
-        scan_destroy(scan);
-        return false;
+        made->own_blocks = blockmap_copy(choice->changes->scanned.blocks);
+        made->changes = choice->changes->scanned;
+        made->changes.blocks = made->own_blocks;
+        made->whole_from = made->earliest.redo;
     }
-    blockmap_forget_forks(result.blocks); /* which ones the target has made is asked for later */
-    blockmap_destroy(made->own_blocks);
-    made->own_blocks = blockmap_copy(choice->changes->scanned.blocks);
-    blockmap_merge(made->own_blocks, result.blocks);
-    made->changes = choice->changes->scanned;
-    made->changes.blocks = made->own_blocks;
-    add_databases(choice->arena, &result, &made->changes);
-    made->whole_from = made->earliest.redo;
-    scan_destroy(scan);
+    blockmap_forget_forks(scanned->blocks); /* which ones the target has made is asked for later */
+    blockmap_merge(made->own_blocks, scanned->blocks);
+    add_databases(choice->arena, scanned, &made->changes);
+    choice->added_to = end;
     return true;
 }
 
-static bool start_later(Choice *choice, Error *error)
+static bool keeps_wal_before_late(const RecoveryStart *made)
+{
+    return made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
+}
+
+/* Read what lies before the late start, as far as it was not read yet. */
+static bool read_before_late(Choice *choice, Error *error)
 {
     RecoveryStart *made = choice->made;
+    SourceWalReading reading = {
+        .from = choice->added_to != LSN_INVALID ? choice->added_to : made->earliest.redo,
+        .end = made->chosen.redo,
+        .once = !keeps_wal_before_late(made),
+    };
+    ScanResult scanned;
+    WalScan *scan;
+    bool result;
+
+    /* Also where there is nothing between the two: the early start's own blocks become ours. */
+    if (choice->added_to >= made->chosen.redo)
+        return true;
+    if (reading.once &&
+        !source_wal_forget_before(choice->source_wal, made->earliest.redo, reading.from, error))
+        return false;
+    if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
+        return false;
+    result = add_source_changes(choice, &scanned, made->chosen.redo, error);
+    scan_destroy(scan);
+    return result;
+}
+
+/* Read what is replayed from the late start, and what lies before it. */
+static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    SourceWalReading reading;
+    ScanResult chain;
+    WalScan *scan;
     char text[LSN_TEXT_SIZE];
+    bool result;
 
     log_debug("recovery starts late, at the source's checkpoint %s",
               lsn_text(choice->clusters->shape.version, made->chosen.checkpoint, text));
+    /* With --compare nothing is compared yet: what the source did before this start, it is compared
+     * with. */
     if (choice->options->compare)
-    {
-        /* Nothing is compared yet: what the source did before this start, it is compared with. */
         made->earliest = made->chosen;
-        return true;
-    }
-    return add_source_changes(choice, error);
+    else if (!read_before_late(choice, error))
+        return false;
+    made->wal_from = keeps_wal_before_late(made) ? made->earliest.redo : made->chosen.redo;
+    /* The checkpoint may be later than all that was read. */
+    made->wal_end = source_state_wal_end(&made->source, choice->divergence->lsn);
+    reading = (SourceWalReading){.from = made->chosen.redo, .end = made->wal_end};
+    if (!source_wal_read(choice->source_wal, &reading, &scan, &chain, error))
+        return false;
+    result = judge_replay(choice, scan, &chain, reading.last_end, hazard, error);
+    scan_destroy(scan);
+    return result;
 }
 
 /* There is no start from which replay is right. */
@@ -205,40 +238,129 @@ static bool avoid_hazard(Choice *choice, const ReplayHazard *hazard, bool *late,
     return hazard->copies_come_out_right || refuse_start(choice, hazard, error);
 }
 
-/* Read what is replayed from the late start. Its checkpoint may be past what was fetched. */
-static bool scan_from_late_start(Choice *choice, ReplayHazard *hazard, Error *error)
+/* Take that start. Past it replay may do something wrong as well: *hazard. */
+static bool take_late_start(Choice *choice, StartReason reason, ReplayHazard *hazard, Error *error)
+{
+    choice->made->reason = reason;
+    return start_later(choice, hazard, error);
+}
+
+/*
+ * A WalWatch, up to the late start that is possible: what has been read so far, would it be
+ * replayed or its blocks fetched? The last answer is given before the segment in which that start
+ * lies.
+ *
+ * An answer for it cannot be far wrong about the rest: with full_page_writes a block that WAL names
+ * stands in it once after each checkpoint, so blocks to fetch are hardly more than WAL to replay.
+ */
+static bool compare_costs(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
+                          Error *error)
+{
+    Choice *choice = context;
+    RecoveryStart *made = choice->made;
+    const Clusters *clusters = choice->clusters;
+    const uint64_t read = read_to - made->earliest.redo;
+    const bool last_look = read_to + clusters->shape.segment_size > made->late_redo;
+
+    (void) error;
+    if (made->reason == START_ESTIMATE || (read < choice->next_look && !last_look))
+        return true;
+    choice->next_look = 2 * read;
+    made->estimate = (StartEstimate){
+        .wal_bytes = read,
+        .block_bytes = blockmap_block_count(blocks) * clusters->target.control.block_size,
+        .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
+    };
+    *stop = estimate_prefers_late(&made->estimate);
+    if (*stop || last_look)
+        made->reason = START_ESTIMATE;
+    return true;
+}
+
+/* Is there a choice? Then *late is the other start. */
+static bool may_start_late(const Choice *choice, Start *late)
 {
     const RecoveryStart *made = choice->made;
 
-    return (source_state_wal_end(&made->source, choice->divergence->lsn) <= made->wal_end ||
-            fetch_wal(choice, error)) &&
-           start_later(choice, error) && scan_replayed_wal(choice, hazard, error);
+    return choice->changes != NULL &&
+           start_late(&made->source.control, choice->divergence->lsn, LSN_INVALID, late) &&
+           late->redo - made->earliest.redo >= ESTIMATE_WAL_MIN;
+}
+
+/* Read the WAL from the early start on. *late: the start that was found to be better is chosen
+ * instead, with what was read of the WAL before it; else *hazard is what replay would do wrongly.
+ */
+static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    const bool asked = choice->options->early_start;
+    SourceWalReading reading = {.from = made->earliest.redo, .end = made->wal_end};
+    ScanResult scanned;
+    WalScan *scan;
+    Start other;
+    Error why = {0};
+    const bool choose = may_start_late(choice, &other);
+    bool result;
+
+    *late = false;
+    if (choose)
+        made->late_redo = other.redo;
+    if (choose && asked)
+        made->reason = START_ASKED;
+    if (!source_wal_check_space(choice->source_wal, reading.from, reading.end, &why))
+    {
+        if (!choose || asked)
+            return error_copy(error, &why);
+        log_debug("%s", why.message);
+        made->reason = START_SPACE;
+        made->chosen = other;
+        *late = true;
+        return true;
+    }
+    if (choose && !asked)
+    {
+        choice->next_look = FIRST_LOOK_BYTES;
+        reading.watch = compare_costs;
+        reading.watch_context = choice;
+    }
+    if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
+        return false;
+    *late = reading.stopped;
+    if (*late)
+        made->chosen = other;
+    result = *late ? add_source_changes(choice, &scanned, reading.last_end, error)
+                   : judge_replay(choice, scan, &scanned, reading.last_end, hazard, error);
+    scan_destroy(scan);
+    return result;
 }
 
 static bool choose(Choice *choice, Error *error)
 {
     RecoveryStart *made = choice->made;
-    ReplayHazard hazard;
+    ReplayHazard hazard = {0};
     bool late = false;
 
-    if (!fetch_wal(choice, error))
-        return false;
     if (choice->options->late_start && !find_late_start(choice, LSN_INVALID, &late, error))
         return false;
-    if (!late)
+    if (late)
+        made->reason = START_ASKED;
+    else if (!read_from_early(choice, &late, &hazard, error))
+        return false;
+    if (late && !take_late_start(choice, made->reason, &hazard, error))
+        return false;
+    if (hazard.found && !(late && hazard.copies_come_out_right))
     {
-        if (!scan_replayed_wal(choice, &hazard, error) ||
-            (hazard.found && !avoid_hazard(choice, &hazard, &late, error)))
+        if (!avoid_hazard(choice, &hazard, &late, error))
+            return false;
+        if (late && !take_late_start(choice, START_HAZARD, &hazard, error))
             return false;
     }
     if (!late)
         return true;
-    if (!scan_from_late_start(choice, &hazard, error))
-        return false;
     /* Not past it yet: with --checkpoint, one past all that was read. */
     if (hazard.found && !hazard.copies_come_out_right && choice->options->checkpoint &&
         (!find_late_start(choice, made->rebuilt_end - 1, &late, error) ||
-         (late && !scan_from_late_start(choice, &hazard, error))))
+         (late && !take_late_start(choice, START_HAZARD, &hazard, error))))
         return false;
     made->copies_are_replayed = hazard.found && hazard.copies_come_out_right;
     return !hazard.found || hazard.copies_come_out_right || refuse_start(choice, &hazard, error);
@@ -249,7 +371,8 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                            SourceWal *source_wal, const Options *options, Arena *arena,
                            RecoveryStart *start, Error *error)
 {
-    Choice choice = {clusters, divergence, changes, source_wal, options, arena, start};
+    Choice choice = {clusters, divergence, changes,     source_wal, options,
+                     arena,    start,      LSN_INVALID, 0};
 
     *start = (RecoveryStart){.source = *state, .whole_from = divergence->lsn};
     if (changes != NULL)
@@ -263,6 +386,8 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
         start->changes.blocks = start->own_blocks = blockmap_create();
     }
     start->chosen = start->earliest;
+    start->wal_from = start->earliest.redo;
+    start->wal_end = source_state_wal_end(state, divergence->lsn);
     if (!choose(&choice, error))
         return false;
     /* Replay that copies files reads blocks before their own records restore them. */

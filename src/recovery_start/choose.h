@@ -10,6 +10,7 @@
 #include "divergence/divergence.h"
 #include "divergence/target_changes.h"
 #include "options.h"
+#include "recovery_start/estimate.h"
 #include "recovery_start/start.h"
 #include "wal/blockmap.h"
 #include "wal/scan.h"
@@ -17,29 +18,43 @@
 
 #include <stdbool.h>
 
+typedef enum StartReason
+{
+    START_NO_OTHER, /* early: there is no late one, or next to no WAL between them */
+    START_HAZARD,   /* late: replay from the early one would do something wrong */
+    START_ASKED,    /* --early-start, --late-start */
+    START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
+    START_ESTIMATE  /* by what each would cost */
+} StartReason;
+
 typedef struct RecoveryStart
 {
     SourceState source; /* the source as it was when this was decided */
-    Start earliest;     /* where recovery can start at the earliest; WAL is staged from there */
+    Start earliest;     /* where recovery can start at the earliest */
     Start chosen;       /* where it does */
-    Lsn wal_end;        /* the source's WAL was read up to here */
-    ScanResult changes; /* what must be fetched: what the target changed; from a late start
-                           also what the source changed before it; nothing with --compare */
-    Lsn whole_from;     /* storage made or dropped from here on is fetched whole */
-    bool copies_are_replayed;     /* files of databases, from a start before the copies */
-    BlockMap *rebuilt;            /* blocks that replay writes whole; NULL: not relied on */
-    Lsn rebuilt_end;              /* by WAL up to here */
+    StartReason reason;
+    Lsn late_redo;            /* of the late start, where there was a choice; else LSN_INVALID */
+    StartEstimate estimate;   /* with START_ESTIMATE */
+    Lsn wal_from;             /* WAL is staged from here on */
+    Lsn wal_end;              /* the source's WAL was read up to here */
+    ScanResult changes;       /* what must be fetched: what the target changed; from a late start
+                                 also what the source changed before it; nothing with --compare */
+    Lsn whole_from;           /* storage made or dropped from here on is fetched whole */
+    bool copies_are_replayed; /* files of databases, from a start before the copies */
+    BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
+    Lsn rebuilt_end;          /* by WAL up to here */
     const ScanPrepared *prepared; /* in the source's WAL, from the start on */
     size_t prepared_count;
     BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */
 } RecoveryStart;
 
 /*
- * Decide by the source's WAL, which is fetched and read from the last common checkpoint on: early,
- * unless replay from there would do something wrong or --late-start is given; with --compare at the
- * source's last checkpoint, where changes is NULL. Waits for a checkpoint of the source where one
- * must come, and runs one with --checkpoint. An error if no start is right. Strings are in the
- * arena, and what `changes` points to must live as long. recovery_start_free in any case.
+ * Decide by the source's WAL, which is fetched and read from the last common checkpoint on. Late
+ * where that is asked for, where replay from the early start would do something wrong, where there
+ * is no room for the WAL, and where it is cheaper; else early. With --compare, where changes is
+ * NULL, at the source's last checkpoint. Waits for a checkpoint of the source where one must come,
+ * and runs one with --checkpoint. An error if no start is right. Strings are in the arena, and what
+ * `changes` points to must live as long. recovery_start_free in any case.
  */
 MUST_CHECK bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                                       const Divergence *divergence, const TargetChanges *changes,

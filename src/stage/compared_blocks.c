@@ -165,7 +165,7 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
     if (comparison->options->dry_run || !source->is_server)
         return true;
     return source_state_read_again(source, now, now, error) &&
-           source_wal_fetch(comparison->source_wal, comparison->start->earliest.redo,
+           source_wal_fetch(comparison->source_wal, comparison->start->wal_from,
                             source_state_wal_end(now, comparison->divergence->lsn), error);
 }
 

@@ -381,6 +381,26 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
     return true;
 }
 
+static uint64_t count_in_relation(const BlockMapRelation *relation)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < relation->chunk_count; i++)
+        for (uint32_t k = 0; k < relation->chunks[i].word_count; k++)
+            count += (unsigned) __builtin_popcountll(relation->chunks[i].words[k]);
+    return count;
+}
+
+uint64_t blockmap_block_count(const BlockMap *map)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < map->table_size; i++)
+        if (map->table[i] != NULL)
+            count += count_in_relation(map->table[i]);
+    return count;
+}
+
 size_t blockmap_memory(const BlockMap *map)
 {
     return map->memory;

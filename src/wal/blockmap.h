@@ -59,6 +59,9 @@ bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork);
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 
+/* How many blocks are named. Looks at all of its memory. */
+uint64_t blockmap_block_count(const BlockMap *map);
+
 /* Bytes of memory that it takes. */
 size_t blockmap_memory(const BlockMap *map);
 

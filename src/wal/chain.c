@@ -87,13 +87,19 @@ void chain_take_blocks(Chain *chain, Summary *summary, bool earlier)
     summary->blocks = summary->rebuilt = NULL;
 }
 
+/* May a floor cut what was read of a segment? */
+static bool may_be_cut(const Chain *chain, const Summary *summary)
+{
+    return summary->facts.segment <= wal_segment_of(&chain->stream->shape, chain->floor_at_most) &&
+           (summary->from == LSN_INVALID || summary->from < chain->floor_at_most);
+}
+
 /* Hand a segment's maps over to the whole, unless the floor may cut it. */
 static void take_blocks(Chain *chain, Summary *summary)
 {
-    uint64_t floor_segment = wal_segment_of(&chain->stream->shape, chain->floor_at_most);
     size_t memory = blockmap_memory(summary->blocks);
 
-    if (summary->facts.segment <= floor_segment && chain->kept_memory + memory <= KEPT_MAPS_MAX)
+    if (may_be_cut(chain, summary) && chain->kept_memory + memory <= KEPT_MAPS_MAX)
     {
         chain->kept_memory += memory;
         return;
@@ -247,6 +253,15 @@ static bool read_ahead(void *context, size_t item, bool *last, Error *error)
     return true;
 }
 
+static bool watch_segment(const Chain *chain, uint64_t segment, bool *stop, Error *error)
+{
+    const WalStream *stream = chain->stream;
+
+    return stream->watch == NULL ||
+           stream->watch(stream->context, wal_segment_start(&stream->shape, segment + 1),
+                         chain->blocks, stop, error);
+}
+
 /* Take in a segment; *last when the WAL ends in it, or before. */
 static bool take_ahead(void *context, size_t item, bool *last, Error *error)
 {
@@ -255,7 +270,6 @@ static bool take_ahead(void *context, size_t item, bool *last, Error *error)
     Summary *summary = forward->summaries[item % forward->window];
     const WalSegmentFacts *facts = &summary->facts;
 
-    (void) error;
     if (!follows_chain(forward->chain, facts, end->reason))
     {
         *last = end->reached = true;
@@ -266,7 +280,12 @@ static bool take_ahead(void *context, size_t item, bool *last, Error *error)
     forward->chain->bytes_read += facts->bytes;
     extend_forward(forward->chain, summary);
     if (facts->end == WAL_SEGMENT_COMPLETE)
+    {
+        if (!watch_segment(forward->chain, facts->segment, &end->stopped, error))
+            return false;
+        *last = end->reached = end->stopped;
         return true;
+    }
     *last = end->reached = true;
     end->missing = facts->end == WAL_SEGMENT_MISSING;
     end->missing_segment = facts->missing_segment;
@@ -306,7 +325,7 @@ bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
         summary_destroy(forward.summaries[i]);
     }
     free(forward.summaries);
-    return good && check_damage(chain, end, error);
+    return good && (end->stopped || check_damage(chain, end, error));
 }
 
 /* ---- Backward ---- */

@@ -26,6 +26,16 @@ typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int 
 /* Sets the error for a segment that is nowhere. Returns false. */
 typedef bool (*WalMissing)(void *context, Timeline timeline, uint64_t segment, Error *error);
 
+struct BlockMap;
+
+/*
+ * What a scan has read up to read_to, the end of a segment (records that start in it may end
+ * behind). `blocks` are those named so far, but for a segment that a floor may still cut. Called
+ * after each segment, in order, never twice at once. *stop, false when called: reading ends there.
+ */
+typedef bool (*WalWatch)(void *context, Lsn read_to, const struct BlockMap *blocks, bool *stop,
+                         Error *error);
+
 /* The WAL of one cluster along its history. */
 typedef struct WalStream
 {
@@ -42,6 +52,7 @@ typedef struct WalStream
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
+    WalWatch watch;     /* of reading forward; NULL: none */
     WalMissing missing; /* error_missing_in_archive; NULL: a message with the segment's name */
     bool is_targets;    /* for the hint of error_damaged_wal */
 } WalStream;

@@ -191,10 +191,23 @@ bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error)
             file_remove(path, error));
 }
 
-/* Where the source or the target has a segment. What only an archive has is not relied on where it
- * need not be. */
-static bool own_segment_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE],
-                             Error *error)
+bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
+{
+    const uint64_t end = wal_segment_of(&wal->shape, lsn);
+
+    for (uint64_t segment = wal_segment_of(&wal->shape, from); segment < end; segment++)
+    {
+        char restored[PATH_SIZE];
+
+        if (!source_wal_forget(wal, segment, error) ||
+            !source_wal_path(wal, wal->scratch, "/", segment, restored, error) ||
+            !file_remove(restored, error))
+            return false;
+    }
+    return true;
+}
+
+bool source_wal_own_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE], Error *error)
 {
     if (source_wal_is_kept(wal, segment))
         return segment_in_directory(wal, wal->target_directory, segment, path, error);
@@ -203,93 +216,11 @@ static bool own_segment_path(const SourceWal *wal, uint64_t segment, char path[P
     return segment_in_directory(wal, wal->source->directory, segment, path, error);
 }
 
-static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
-{
-    char path[PATH_SIZE];
-
-    return own_segment_path(context, segment, path, error) &&
-           source_wal_file_exists(path, rebuilds, error);
-}
-
 bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
                      Error *error)
 {
-    if (!own_segment_path(wal, segment, path, error) || !source_wal_file_exists(path, found, error))
+    if (!source_wal_own_path(wal, segment, path, error) ||
+        !source_wal_file_exists(path, found, error))
         return false;
     return *found || find_in_archive(wal, segment, path, found, error);
-}
-
-/* A WalOpen. */
-static bool open_found_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
-                               bool *found, Error *error)
-{
-    char path[PATH_SIZE];
-
-    (void) timeline; /* the source's history decides, as for every stream */
-    if (!source_wal_find(context, segment, path, found, error))
-        return false;
-    return !*found || file_open_read(path, fd, found, error);
-}
-
-/* What both sides have in common cannot have been minimal: the target's level is checked as well.
- */
-static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
-{
-    char text[LSN_TEXT_SIZE];
-
-    if (scanned->minimal_record_at == LSN_INVALID)
-        return true;
-    error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
-    error_detail(error,
-                 "It was switched at %s, in the WAL that the rewound target would replay: changes "
-                 "made with it were not WAL-logged.",
-                 lsn_text(wal->shape.version, scanned->minimal_record_at, text));
-    /* A server is restarted to leave that level: its last checkpoint is newer. */
-    return error_hint_compare(error);
-}
-
-bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
-                        WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
-{
-    WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
-    Lsn first = wal_skip_header(&wal->shape, from), last;
-    char reason[256], text[LSN_TEXT_SIZE];
-    bool missing, scanned;
-
-    *stream = (WalStream){.shape = wal->shape,
-                          .data_block_size = wal->data_block_size,
-                          .history = wal->history,
-                          .limit = end,
-                          .open = open,
-                          .rebuilds = open == open_found_segment ? may_rebuild : NULL,
-                          .context = context};
-    *scan = scan_create(stream, wal->jobs, first);
-    progress_begin(open == open_found_segment ? PROGRESS_SCAN_SOURCE : PROGRESS_CHECK_WAL,
-                   end > from ? end - from : 0);
-    scanned = scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
-              scan_finish(*scan, wal->arena, first, first, result, error);
-    progress_end(scanned);
-    if (scanned && (*last_end >= end || scan_ended_at_limit(*scan)))
-    {
-        if (check_wal_level(wal, result, error))
-            return true;
-    }
-    else if (scanned)
-    {
-        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  lsn_text(wal->shape.version, *last_end, text), reason);
-        error_detail(
-            error,
-            "The source's WAL is incomplete or damaged there; a standby could not replay it.");
-    }
-    scan_destroy(*scan);
-    *scan = NULL;
-    return false;
-}
-
-bool source_wal_scan(SourceWal *wal, Lsn from, Lsn end, WalScan **scan, ScanResult *result,
-                     Lsn *last_end, Error *error)
-{
-    return source_wal_scan_by(wal, open_found_segment, wal, from, end, scan, result, last_end,
-                              error);
 }

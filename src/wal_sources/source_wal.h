@@ -62,8 +62,19 @@ Lsn source_wal_fetched_end(const SourceWal *wal);
 /* No segment that begins here or behind is kept, or was fetched. */
 Lsn source_wal_here_end(const SourceWal *wal);
 
+/* Is there room for [from, end) in the scratch directory, as far as it is not here? Else an error.
+ * Nothing to do for a directory. */
+MUST_CHECK bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error);
+
+/* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. */
+double source_wal_fetch_rate(const SourceWal *wal);
+
 /* Remove the copy of a segment that was fetched, if there is one. */
 MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error);
+
+/* The same of the segments from the one that holds `from` up to the one that holds lsn, which
+ * stays; also what an archive had of them, if it was copied here. */
+MUST_CHECK bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
 /* ---- Segments ---- */
 
@@ -91,16 +102,32 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
 
 /* ---- Reading ---- */
 
+typedef struct SourceWalReading
+{
+    Lsn from; /* where recovery may start */
+    Lsn end;
+    WalWatch watch; /* may end it sooner; NULL: none */
+    void *watch_context;
+    bool once; /* the copy of a segment that was fetched is removed as soon as it was read, but not
+                  of the one in which `end` lies */
+
+    /* Set by source_wal_read. */
+    Lsn last_end; /* where the last whole record ends */
+    bool stopped; /* by the watch */
+} SourceWalReading;
+
 /*
- * Read the WAL from `from`, where recovery may start, to `end`: each record is checked. *result
- * tells what they say, also which blocks are rebuilt; *last_end is where the last whole record
- * ends. A hole or damage before the end is an error. *scan is the caller's to destroy on success.
+ * Read WAL; each record is checked. What is not here is fetched, some segments at a time, when
+ * reading comes to them. *result tells what the records say, also which blocks are rebuilt. A hole
+ * or damage before the end is an error, and so are segments that are nowhere. *scan is the caller's
+ * to destroy on success; the strings of *result live as long as the SourceWal's arena.
  */
-MUST_CHECK bool source_wal_scan(SourceWal *wal, Lsn from, Lsn end, WalScan **scan,
-                                ScanResult *result, Lsn *last_end, Error *error);
+MUST_CHECK bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan,
+                                ScanResult *result, Error *error);
 
 /* The same of the segments that `open` opens, without what is rebuilt. */
-MUST_CHECK bool source_wal_scan_by(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
-                                   WalScan **scan, ScanResult *result, Lsn *last_end, Error *error);
+MUST_CHECK bool source_wal_check_chain(SourceWal *wal, WalOpen open, void *context, Lsn from,
+                                       Lsn end, WalScan **scan, ScanResult *result, Lsn *last_end,
+                                       Error *error);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "wal_sources/source_wal_parts.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wal_sources/segment_fetch.h"
 
@@ -12,6 +13,7 @@
 #define PIECES_MIN 4 /* of one request to the source */
 #define PORTIONS_PER_WORKER 4
 #define MEGABYTE 1048576
+#define RATE_BYTES_MIN (16 * MEGABYTE) /* what tells how fast the source is */
 
 bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
                               Error *error)
@@ -143,6 +145,24 @@ static size_t pieces_at_once(const SourceWal *wal, int workers, uint64_t bytes)
     return pieces > SEGMENT_PIECES_MAX ? SEGMENT_PIECES_MAX : pieces;
 }
 
+bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
+{
+    const uint64_t first = wal_segment_of(&wal->shape, from);
+    uint64_t bytes;
+
+    if (!wal->source->is_server || end <= from)
+        return true;
+    return file_make_directory(wal->scratch, error) &&
+           check_space(wal, first, (size_t) (wal_segment_before(&wal->shape, end) - first) + 1, end,
+                       &bytes, error);
+}
+
+double source_wal_fetch_rate(const SourceWal *wal)
+{
+    return wal->fetched_bytes < RATE_BYTES_MIN ? 0
+                                               : (double) wal->fetched_bytes / wal->fetch_seconds;
+}
+
 static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
     const uint64_t first = wal_segment_of(&wal->shape, from);
@@ -150,6 +170,7 @@ static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
     SegmentFetch *fetches;
     Arena *arena;
     uint64_t bytes;
+    const double begun = clock_seconds();
     int workers;
     bool result = true;
 
@@ -159,12 +180,16 @@ static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
         return false;
     arena = arena_create();
     fetches = memory_allocate_zeroed(count, sizeof(*fetches));
-    progress_begin(PROGRESS_FETCH_WAL, bytes);
+    if (!wal->reads)
+        progress_begin(PROGRESS_FETCH_WAL, bytes);
     for (size_t i = 0; i < count && result; i++)
         result = describe_fetch(wal, arena, first + i, end, &fetches[i], error);
     result = result && segments_fetch(wal->source, workers, pieces_at_once(wal, workers, bytes),
                                       wal->shape.segment_size, fetches, count, error);
-    progress_end(result);
+    if (!wal->reads)
+        progress_end(result);
+    wal->fetched_bytes += bytes;
+    wal->fetch_seconds += clock_seconds() - begun;
     free(fetches);
     arena_destroy(arena);
     return result;

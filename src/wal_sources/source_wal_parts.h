@@ -1,5 +1,5 @@
 /*
- * The parts of a SourceWal, for source_wal.c and source_wal_fetch.c.
+ * The parts of a SourceWal, for source_wal.c, source_wal_fetch.c and source_wal_read.c.
  */
 #ifndef WAL_SOURCES_SOURCE_WAL_PARTS_H
 #define WAL_SOURCES_SOURCE_WAL_PARTS_H
@@ -21,11 +21,18 @@ struct SourceWal
     Archive *archive; /* of segments that the source no longer has */
     Lsn common_end;   /* the target keeps its segments up to here */
     Lsn fetched_end;  /* segments that end up to here need not be fetched again */
+    bool reads;       /* what is fetched now, is read now: progress is of both */
+    uint64_t fetched_bytes;
+    double fetch_seconds;
 };
 
 /* DIRECTORY, then a prefix such as "/pg_wal/", then the segment's name. */
 MUST_CHECK bool source_wal_path(const SourceWal *wal, const char *directory, const char *prefix,
                                 uint64_t segment, char path[PATH_SIZE], Error *error);
+
+/* Where the source or the target has a segment, or would: not an archive. */
+MUST_CHECK bool source_wal_own_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE],
+                                    Error *error);
 
 MUST_CHECK bool source_wal_file_exists(const char *path, bool *found, Error *error);
 

@@ -1,0 +1,29 @@
+/*
+ * Which start brings the standby back sooner: the WAL before a late start is replayed, or the
+ * blocks that it names are fetched.
+ */
+#ifndef RECOVERY_START_ESTIMATE_H
+#define RECOVERY_START_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Less WAL than that between the two starts, and the early one is taken: nothing is to be won. */
+#define ESTIMATE_WAL_MIN ((uint64_t) 64 * 1024 * 1024)
+
+/* What is known when they are compared. */
+typedef struct StartEstimate
+{
+    uint64_t wal_bytes;      /* before the late start, as far as it was read */
+    uint64_t block_bytes;    /* of the blocks that this WAL names */
+    double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
+} StartEstimate;
+
+/* Seconds until that WAL is replayed, and until those blocks have come. */
+double estimate_replay_seconds(const StartEstimate *estimate);
+double estimate_fetch_seconds(const StartEstimate *estimate);
+
+/* Is the late start clearly better? */
+bool estimate_prefers_late(const StartEstimate *estimate);
+
+#endif
