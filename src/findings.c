@@ -124,10 +124,12 @@ static void report_plan(const Findings *findings, Arena *arena, Report *report)
     const Plan *plan = &planned->plan;
     const Lsn redo = findings->start.wal_from;
 
-    if (findings->start.chosen.redo != LSN_INVALID)
-        report->redo = findings->start.chosen.redo;
     if (!planned->known)
         return;
+    report->start_known = true;
+    report->start = findings->start.choice;
+    report->start_checkpoint = findings->start.chosen.checkpoint;
+    report->start_redo = findings->start.chosen.redo;
     report->planned = true;
     report->planned_bytes = plan->fetch_bytes;
     report->rebuilt_bytes = plan->rebuilt_bytes;

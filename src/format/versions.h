@@ -141,8 +141,11 @@ typedef struct Version
     bool
         has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
     bool hash_indexes_logged;        /* 10+; before, WAL does not tell of them */
-    bool has_jit;                    /* 11+ */
-    bool has_transaction_timeout;    /* 17+ */
+    bool starts_at_shutdown;      /* 12+: a standby that starts at a shutdown checkpoint knows the
+                                     subtransactions of prepared transactions; before, they count as
+                                     failed (StandbyRecoverPreparedTransactions, twophase.c) */
+    bool has_jit;                 /* 11+ */
+    bool has_transaction_timeout; /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;

@@ -17,6 +17,9 @@
  * so on. */
 #define FIRST_LOOK_BYTES ((uint64_t) 256 * 1024 * 1024)
 
+/* Whether the answer is still the same. */
+#define LOOK_AGAIN_BYTES ((uint64_t) 64 * 1024 * 1024)
+
 /* The choice as it is made. */
 typedef struct Choice
 {
@@ -27,9 +30,11 @@ typedef struct Choice
     const Options *options;
     Arena *arena;
     RecoveryStart *made;
-    Lsn added_to;       /* what the source changed from the early start up to here is in own_blocks;
-                           LSN_INVALID: nothing */
-    uint64_t next_look; /* bytes of WAL */
+    Lsn added_to;  /* what the source changed from the early start up to here is in own_blocks;
+                      LSN_INVALID: nothing */
+    Lsn next_look; /* to estimate again what it costs */
+    uint64_t added_blocks; /* that the source's WAL named when the late start was chosen */
+    bool regretted;        /* it turned out to be dearer */
 } Choice;
 
 /* What the WAL from the chosen start on, which was read, says of its replay. */
@@ -88,6 +93,64 @@ static bool add_source_changes(Choice *choice, const ScanResult *scanned, Lsn en
     return true;
 }
 
+/* Is this segment's end the last that is seen before the one in which the late start lies? */
+static bool is_last_look(const Choice *choice, Lsn read_to)
+{
+    return read_to + choice->clusters->shape.segment_size > choice->made->choice.late_redo;
+}
+
+/* Of the source's WAL up to there: its size, and that of so many blocks which it names. */
+static void estimate(Choice *choice, Lsn read_to, uint64_t blocks)
+{
+    RecoveryStart *made = choice->made;
+
+    made->choice.estimate = (StartEstimate){
+        .wal_bytes = read_to - made->earliest.redo,
+        .block_bytes = blocks * choice->clusters->target.control.block_size,
+        .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
+    };
+}
+
+/*
+ * A WalWatch, up to the late start that is possible: what has been read so far, would it be
+ * replayed or its blocks fetched? The last answer is given before the segment in which that start
+ * lies.
+ */
+static bool prefer_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
+                        Error *error)
+{
+    Choice *choice = context;
+    StartChoice *made = &choice->made->choice;
+
+    (void) error;
+    if (made->reason == START_ESTIMATE ||
+        (read_to < choice->next_look && !is_last_look(choice, read_to)))
+        return true;
+    choice->next_look = read_to + (read_to - choice->made->earliest.redo);
+    choice->added_blocks = blockmap_block_count(blocks);
+    estimate(choice, read_to, choice->added_blocks);
+    *stop = estimate_prefers_late(&made->estimate);
+    if (*stop || is_last_look(choice, read_to))
+        made->reason = START_ESTIMATE;
+    return true;
+}
+
+/* The same after the late start was chosen: WAL that follows may name many more blocks. (Those that
+ * both parts name count twice.) */
+static bool regret_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
+                        Error *error)
+{
+    Choice *choice = context;
+
+    (void) error;
+    if (read_to < choice->next_look && !is_last_look(choice, read_to))
+        return true;
+    choice->next_look = read_to + LOOK_AGAIN_BYTES;
+    estimate(choice, read_to, choice->added_blocks + blockmap_block_count(blocks));
+    *stop = choice->regretted = estimate_prefers_early(&choice->made->choice.estimate);
+    return true;
+}
+
 static bool keeps_wal_before_late(const RecoveryStart *made)
 {
     return made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
@@ -101,6 +164,8 @@ static bool read_before_late(Choice *choice, Error *error)
         .from = choice->added_to != LSN_INVALID ? choice->added_to : made->earliest.redo,
         .end = made->chosen.redo,
         .once = !keeps_wal_before_late(made),
+        .watch = made->choice.reason == START_ESTIMATE ? regret_late : NULL,
+        .watch_context = choice,
     };
     ScanResult scanned;
     WalScan *scan;
@@ -114,12 +179,12 @@ static bool read_before_late(Choice *choice, Error *error)
         return false;
     if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
         return false;
-    result = add_source_changes(choice, &scanned, made->chosen.redo, error);
+    result = choice->regretted || add_source_changes(choice, &scanned, made->chosen.redo, error);
     scan_destroy(scan);
     return result;
 }
 
-/* Read what is replayed from the late start, and what lies before it. */
+/* Read what is replayed from the late start, and what lies before it, unless that is regretted. */
 static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
 {
     RecoveryStart *made = choice->made;
@@ -135,8 +200,8 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
      * with. */
     if (choice->options->compare)
         made->earliest = made->chosen;
-    else if (!read_before_late(choice, error))
-        return false;
+    else if (!read_before_late(choice, error) || choice->regretted)
+        return choice->regretted;
     made->wal_from = keeps_wal_before_late(made) ? made->earliest.redo : made->chosen.redo;
     /* The checkpoint may be later than all that was read. */
     made->wal_end = source_state_wal_end(&made->source, choice->divergence->lsn);
@@ -241,50 +306,21 @@ static bool avoid_hazard(Choice *choice, const ReplayHazard *hazard, bool *late,
 /* Take that start. Past it replay may do something wrong as well: *hazard. */
 static bool take_late_start(Choice *choice, StartReason reason, ReplayHazard *hazard, Error *error)
 {
-    choice->made->reason = reason;
+    choice->made->choice.reason = reason;
+    choice->made->choice.late = true;
     return start_later(choice, hazard, error);
 }
 
-/*
- * A WalWatch, up to the late start that is possible: what has been read so far, would it be
- * replayed or its blocks fetched? The last answer is given before the segment in which that start
- * lies.
- *
- * An answer for it cannot be far wrong about the rest: with full_page_writes a block that WAL names
- * stands in it once after each checkpoint, so blocks to fetch are hardly more than WAL to replay.
- */
-static bool compare_costs(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
-                          Error *error)
-{
-    Choice *choice = context;
-    RecoveryStart *made = choice->made;
-    const Clusters *clusters = choice->clusters;
-    const uint64_t read = read_to - made->earliest.redo;
-    const bool last_look = read_to + clusters->shape.segment_size > made->late_redo;
-
-    (void) error;
-    if (made->reason == START_ESTIMATE || (read < choice->next_look && !last_look))
-        return true;
-    choice->next_look = 2 * read;
-    made->estimate = (StartEstimate){
-        .wal_bytes = read,
-        .block_bytes = blockmap_block_count(blocks) * clusters->target.control.block_size,
-        .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
-    };
-    *stop = estimate_prefers_late(&made->estimate);
-    if (*stop || last_look)
-        made->reason = START_ESTIMATE;
-    return true;
-}
-
-/* Is there a choice? Then *late is the other start. */
+/* Is there a choice? Then *late is the other start. Not a shutdown checkpoint, whose record lies at
+ * its own redo position, where no standby should start. */
 static bool may_start_late(const Choice *choice, Start *late)
 {
     const RecoveryStart *made = choice->made;
 
     return choice->changes != NULL &&
            start_late(&made->source.control, choice->divergence->lsn, LSN_INVALID, late) &&
-           late->redo - made->earliest.redo >= ESTIMATE_WAL_MIN;
+           late->redo - made->earliest.redo >= ESTIMATE_WAL_MIN &&
+           (late->checkpoint != late->redo || choice->clusters->shape.version->starts_at_shutdown);
 }
 
 /* Read the WAL from the early start on. *late: the start that was found to be better is chosen
@@ -304,23 +340,23 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
 
     *late = false;
     if (choose)
-        made->late_redo = other.redo;
+        made->choice.late_redo = other.redo;
     if (choose && asked)
-        made->reason = START_ASKED;
+        made->choice.reason = START_ASKED;
     if (!source_wal_check_space(choice->source_wal, reading.from, reading.end, &why))
     {
         if (!choose || asked)
             return error_copy(error, &why);
         log_debug("%s", why.message);
-        made->reason = START_SPACE;
+        made->choice.reason = START_SPACE;
         made->chosen = other;
         *late = true;
         return true;
     }
-    if (choose && !asked)
+    if (choose && !asked && !choice->regretted)
     {
-        choice->next_look = FIRST_LOOK_BYTES;
-        reading.watch = compare_costs;
+        choice->next_look = made->earliest.redo + FIRST_LOOK_BYTES;
+        reading.watch = prefer_late;
         reading.watch_context = choice;
     }
     if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
@@ -334,6 +370,21 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
     return result;
 }
 
+/* As it was at first. What was not kept of the WAL is fetched again. */
+static void forget_late_start(Choice *choice)
+{
+    RecoveryStart *made = choice->made;
+
+    made->chosen = made->earliest;
+    made->choice.late = false;
+    blockmap_destroy(made->own_blocks);
+    made->own_blocks = NULL;
+    made->changes = choice->changes->scanned;
+    made->whole_from = choice->divergence->lsn;
+    choice->added_to = LSN_INVALID;
+    choice->regretted = false;
+}
+
 static bool choose(Choice *choice, Error *error)
 {
     RecoveryStart *made = choice->made;
@@ -343,11 +394,17 @@ static bool choose(Choice *choice, Error *error)
     if (choice->options->late_start && !find_late_start(choice, LSN_INVALID, &late, error))
         return false;
     if (late)
-        made->reason = START_ASKED;
+        made->choice.reason = START_ASKED;
     else if (!read_from_early(choice, &late, &hazard, error))
         return false;
-    if (late && !take_late_start(choice, made->reason, &hazard, error))
+    if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
         return false;
+    if (choice->regretted)
+    {
+        forget_late_start(choice);
+        if (!read_from_early(choice, &late, &hazard, error))
+            return false;
+    }
     if (hazard.found && !(late && hazard.copies_come_out_right))
     {
         if (!avoid_hazard(choice, &hazard, &late, error))
@@ -371,8 +428,8 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                            SourceWal *source_wal, const Options *options, Arena *arena,
                            RecoveryStart *start, Error *error)
 {
-    Choice choice = {clusters, divergence, changes,     source_wal, options,
-                     arena,    start,      LSN_INVALID, 0};
+    Choice choice = {clusters, divergence, changes, source_wal,
+                     options,  arena,      start,   .added_to = LSN_INVALID};
 
     *start = (RecoveryStart){.source = *state, .whole_from = divergence->lsn};
     if (changes != NULL)

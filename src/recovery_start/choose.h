@@ -27,14 +27,21 @@ typedef enum StartReason
     START_ESTIMATE  /* by what each would cost */
 } StartReason;
 
+/* How it was decided, for the report. */
+typedef struct StartChoice
+{
+    bool late;
+    StartReason reason;
+    Lsn late_redo;          /* of the late start, where there was a choice; else LSN_INVALID */
+    StartEstimate estimate; /* with START_ESTIMATE */
+} StartChoice;
+
 typedef struct RecoveryStart
 {
     SourceState source; /* the source as it was when this was decided */
     Start earliest;     /* where recovery can start at the earliest */
     Start chosen;       /* where it does */
-    StartReason reason;
-    Lsn late_redo;            /* of the late start, where there was a choice; else LSN_INVALID */
-    StartEstimate estimate;   /* with START_ESTIMATE */
+    StartChoice choice;
     Lsn wal_from;             /* WAL is staged from here on */
     Lsn wal_end;              /* the source's WAL was read up to here */
     ScanResult changes;       /* what must be fetched: what the target changed; from a late start

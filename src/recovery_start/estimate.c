@@ -9,7 +9,8 @@
 /* A block is asked for by its number, and written twice: to the data file, then to its place. */
 #define BLOCK_COST 1.5
 
-/* The early start leaves more WAL for another rewind, and asks less of the source. */
+/* The early start leaves more WAL for another rewind, and asks less of the source. And what was
+ * decided once stays so, unless it turns out to be wrong. */
 #define PREFERENCE 1.25
 
 double estimate_replay_seconds(const StartEstimate *estimate)
@@ -27,4 +28,9 @@ double estimate_fetch_seconds(const StartEstimate *estimate)
 bool estimate_prefers_late(const StartEstimate *estimate)
 {
     return estimate_fetch_seconds(estimate) * PREFERENCE < estimate_replay_seconds(estimate);
+}
+
+bool estimate_prefers_early(const StartEstimate *estimate)
+{
+    return estimate_replay_seconds(estimate) * PREFERENCE < estimate_fetch_seconds(estimate);
 }

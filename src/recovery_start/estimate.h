@@ -23,7 +23,8 @@ typedef struct StartEstimate
 double estimate_replay_seconds(const StartEstimate *estimate);
 double estimate_fetch_seconds(const StartEstimate *estimate);
 
-/* Is the late start clearly better? */
+/* Is the one clearly better, or the other? */
 bool estimate_prefers_late(const StartEstimate *estimate);
+bool estimate_prefers_early(const StartEstimate *estimate);
 
 #endif

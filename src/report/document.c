@@ -115,6 +115,39 @@ static void json_divergence(Json *json, const Report *report)
     json_close(json, '}');
 }
 
+static void json_recovery_start(Json *json, const Report *report)
+{
+    static const char *const reasons[] = {
+        [START_NO_OTHER] = "no choice", [START_HAZARD] = "hazard",     [START_ASKED] = "asked",
+        [START_SPACE] = "space",        [START_ESTIMATE] = "estimate",
+    };
+    const StartChoice *start = &report->start;
+
+    if (!report->start_known)
+    {
+        json_null(json, "recovery_start");
+        return;
+    }
+    json_key(json, "recovery_start");
+    json_open(json, '{');
+    json_lsn(json, "checkpoint", report, report->start_checkpoint);
+    json_lsn(json, "redo", report, report->start_redo);
+    json_bool(json, "late", start->late);
+    json_string(json, "reason", reasons[start->reason]);
+    if (start->reason == START_ESTIMATE)
+    {
+        json_key(json, "estimate");
+        json_open(json, '{');
+        json_number(json, "wal", start->estimate.wal_bytes);
+        json_number(json, "blocks", start->estimate.block_bytes);
+        json_number(json, "bytes_per_second", (uint64_t) start->estimate.bytes_per_second);
+        json_close(json, '}');
+    }
+    else
+        json_null(json, "estimate");
+    json_close(json, '}');
+}
+
 /* Names of the relations with which the transaction did `what`. */
 static void json_relations_with(Json *json, const char *key, const Lost *lost,
                                 const LostTransaction *transaction, unsigned what)
@@ -495,6 +528,7 @@ void report_json(const Report *report, int exit_status, Buffer *text, FILE *file
     else
         json_null(&json, "server_version");
     json_divergence(&json, report);
+    json_recovery_start(&json, report);
     json_history(&json, "source_history", report, report->source_history);
     json_lsn(&json, "source_end", report, report->source_end);
     json_history(&json, "target_history", report, report->target_history);

@@ -13,6 +13,7 @@
 #include "format/history.h"
 #include "options.h"
 #include "plan/plan.h"
+#include "recovery_start/choose.h"
 #include "standby/next_start.h"
 #include "wal/lost.h"
 
@@ -76,8 +77,11 @@ typedef struct Report
     bool diverged; /* the following are set */
     Lsn divergence;
     Timeline divergence_timeline;
-    Lsn checkpoint; /* last common checkpoint */
-    Lsn redo;
+    Lsn checkpoint;   /* last common checkpoint */
+    Lsn redo; /* its redo position, or that of the source's checkpoint if that is older */
+    bool start_known; /* the next three are set */
+    StartChoice start;
+    Lsn start_checkpoint, start_redo;
     Timeline checkpoint_timeline;
     const History *source_history;
     const History *target_history;

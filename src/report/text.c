@@ -96,6 +96,44 @@ static void text_failure(const Error *error, Buffer *text)
     text_lines(text, "hint", error_hint_text(error));
 }
 
+/* Where recovery starts, and why there; nothing where there was no choice. */
+static void text_start(const Report *report, Buffer *text)
+{
+    const StartChoice *start = &report->start;
+    char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE], wal[SIZE_TEXT_SIZE], blocks[SIZE_TEXT_SIZE];
+
+    if (!report->start_known || (!start->late && start->late_redo == LSN_INVALID))
+        return;
+    if (start->late)
+        text_row(text, "recovery starts", "late, at the source's checkpoint %s, redo from %s",
+                 report_lsn_text(report, report->start_checkpoint, lsn),
+                 report_lsn_text(report, report->start_redo, redo));
+    else
+        text_row(text, "recovery starts", "at the last common checkpoint");
+    size_text(start->estimate.wal_bytes, wal);
+    size_text(start->estimate.block_bytes, blocks);
+    switch (start->reason)
+    {
+    case START_NO_OTHER:
+        break;
+    case START_ASKED:
+        text_row(text, "", "as asked for");
+        break;
+    case START_HAZARD:
+        text_row(text, "", "replay from the last common checkpoint would go wrong");
+        break;
+    case START_SPACE:
+        text_row(text, "", "there is no room for the source's WAL since the last common one");
+        break;
+    case START_ESTIMATE:
+        text_row(text, "",
+                 start->late ? "%s of blocks are fetched sooner than %s of WAL are replayed"
+                             : "%s of blocks would be fetched later than %s of WAL are replayed",
+                 blocks, wal);
+        break;
+    }
+}
+
 static void text_histories(const Report *report, Buffer *text)
 {
     char lsn[LSN_TEXT_SIZE];
@@ -109,6 +147,7 @@ static void text_histories(const Report *report, Buffer *text)
             text_row(text, "last common checkpoint", "%s on timeline %u, redo from %s",
                      report_lsn_text(report, report->checkpoint, lsn), report->checkpoint_timeline,
                      report_lsn_text(report, report->redo, redo));
+        text_start(report, text);
     }
     if (report->source_history == NULL || report->target_history == NULL)
         return;

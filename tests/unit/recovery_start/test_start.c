@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "recovery_start/estimate.h"
 #include "recovery_start/start.h"
 
 #include "../wal/wal_writer.h"
@@ -279,6 +280,30 @@ static void test_a_late_start(void **state)
     }
 }
 
+/* 100 MB/s, 1 GB/s, and not known. */
+static void test_what_a_start_costs(void **state)
+{
+    const struct
+    {
+        StartEstimate estimate;
+        bool late, early;
+    } rows[] = {
+        {{20000000000, 300000000, 100e6}, true, false}, /* hot tables */
+        {{20000000000, 300000000, 0}, true, false},
+        {{80000000, 80000000, 100e6}, false, true},    /* new ones, by a slow link */
+        {{80000000, 80000000, 1e9}, true, false},      /* and by a fast one */
+        {{250000000, 100000000, 150e6}, false, false}, /* equal: no reason to change */
+        {{100000000, 1000000000, 0}, false, true},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        assert_int_equal(estimate_prefers_late(&rows[i].estimate), rows[i].late);
+        assert_int_equal(estimate_prefers_early(&rows[i].estimate), rows[i].early);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
         cmocka_unit_test(test_the_last_copy_is_found),
         cmocka_unit_test(test_a_late_start),
+        cmocka_unit_test(test_what_a_start_costs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,6 +31,10 @@ static Report split_brain(void)
         .checkpoint = 0x3000060,
         .redo = 0x3000028,
         .checkpoint_timeline = 1,
+        .start_known = true,
+        .start = {true, START_ESTIMATE, 0x4FFFF00, {20000000000, 300000000, 125e6}},
+        .start_checkpoint = 0x4FFFF38,
+        .start_redo = 0x4FFFF00,
         .source_history = &promoted,
         .target_history = &lived_on,
         .source_end = 0x5000000,
@@ -233,6 +237,10 @@ static void test_text_of_a_rewind(void **state)
         "  server version            PostgreSQL 15\n"
         "  divergence                0/3000148 on timeline 1\n"
         "  last common checkpoint    0/3000060 on timeline 1, redo from 0/3000028\n"
+        "  recovery starts           late, at the source's checkpoint 0/4FFFF38, redo from "
+        "0/4FFFF00\n"
+        "                            286.1 MB of blocks are fetched sooner than 18.6 GB of WAL are "
+        "replayed\n"
         "\n"
         "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
         "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n"
@@ -426,6 +434,17 @@ static void test_json_of_a_rewind(void **state)
                "    \"redo\": \"0/3000028\",\n"
                "    \"timeline\": 1\n"
                "  },\n"
+               "  \"recovery_start\": {\n"
+               "    \"checkpoint\": \"0/4FFFF38\",\n"
+               "    \"redo\": \"0/4FFFF00\",\n"
+               "    \"late\": true,\n"
+               "    \"reason\": \"estimate\",\n"
+               "    \"estimate\": {\n"
+               "      \"wal\": 20000000000,\n"
+               "      \"blocks\": 300000000,\n"
+               "      \"bytes_per_second\": 125000000\n"
+               "    }\n"
+               "  },\n"
                "  \"source_history\": [\n"
                "    {\n"
                "      \"timeline\": 1,\n"
@@ -508,6 +527,7 @@ static void test_json_of_a_failure_that_came_early(void **state)
                "  \"server_version\": null,\n"
                "  \"divergence\": null,\n"
                "  \"last_common_checkpoint\": null,\n"
+               "  \"recovery_start\": null,\n"
                "  \"source_history\": null,\n"
                "  \"source_end\": null,\n"
                "  \"target_history\": null,\n"

@@ -1,0 +1,159 @@
+# Where recovery starts is chosen by what it would cost: where much was written to little, it starts late, and the source's WAL before
+# that is read once, a window at a time, and not kept.  (Where recovery starts. Both sources.)
+#
+#   source   1 ──●──┬── 2 ── hot: 300 MB of WAL, a few MB of blocks ── S ── new tablespace ──▶    recovery starts at S, or later
+#   target          └── 1 ──▶                                                                    ● the last common checkpoint
+#
+#   source   1 ──●──┬── 2 ── hot ── then many blocks by little WAL ── S ──▶                       late at first, then early after all
+#
+#   source   1 ──●──┬── 2 ── new: as many bytes of blocks as of WAL ── S ──▶                      the link decides
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+sub settings
+{
+    my ($version) = @_;
+    my $kept = $version >= 13 ? 'wal_keep_size = 2GB' : 'wal_keep_segments = 128';
+    return "$kept\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\nallow_in_place_tablespaces = on\n";
+}
+
+# 2,000 rows of a kilobyte are updated, within their pages.
+sub write_hot
+{
+    my ($source, $megabytes) = @_;
+    $source->sql(join '', map { "UPDATE hot SET filler = repeat(chr(65 + $_ % 26), 1000);\n" } 1 .. $megabytes / 2.2);
+    return;
+}
+
+sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})\z} } glob($cluster->path('pg_wal/*')) }
+
+# What the report says of the start.
+sub start_of
+{
+    my ($result) = @_;
+    return JSON::PP->new->decode($result->{stdout})->{recovery_start};
+}
+
+# The rewinds differ from those of the harness in that stdout has the report.
+sub is_chosen
+{
+    my ($target, $source, $kind, $expected, @options) = @_;
+    my $result = rewind($target, $source, kind => $kind, options => [ '--no-sync', '--report=json', @options ]);
+    is($result->{signal} || $result->{status}, 0, "pg_rewind succeeds with a $kind as source (@options)") or diag($result->{stderr});
+    my $start = start_of($result);
+    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", $expected, 'the start is as expected') or diag($result->{stdout});
+    return ($start, $result);
+}
+
+# How many segments there are before the redo position that are not the target's own.
+sub segments_before
+{
+    my ($target, $start, $own) = @_;
+    my ($high, $low) = map { hex } split m{/}, $start->{redo};
+    my $first = ($high << 8) + ($low >> 24);
+    my %own = map { $_ => 1 } @$own;
+    return scalar grep { !$own{$_} && (hex(substr $_, 8, 8) << 8) + hex(substr $_, 16) < $first } segments($target);
+}
+
+sub hot
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { wal_segment_mb => 16, settings => settings($version) },
+        before => sub {
+            $_[0]->sql("CREATE TABLE hot (a int, v int, filler text) WITH (fillfactor = 40);
+                INSERT INTO hot SELECT i, 0, repeat('x', 1000) FROM generate_series(1, 2000) i; CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i");
+        },
+        source => sub {
+            my ($source) = @_;
+            $source->sql('CREATE TABLE made AS SELECT i FROM generate_series(1, 1000) i');
+            write_hot($source, 310);
+            $source->sql("CHECKPOINT; UPDATE t SET a = -a WHERE a % 3 = 0");    # S
+        },
+        target => sub { $_[0]->sql('UPDATE t SET a = 0 WHERE a % 2 = 0; UPDATE hot SET v = -1 WHERE a % 7 = 0') });
+    my @own = segments($target);
+
+    my $copy = $target->copy('early');
+    my ($start) = is_chosen($copy, $source, 'server', 'early, asked', '--early-start');
+    cmp_ok(segments_before($copy, { redo => $source->lsn }, \@own), '>=', 15, 'its WAL is there');
+    rejoins($copy, $source, quick => 1);
+    $copy->discard;
+    for my $kind (qw(server directory))
+    {
+        my $copy = $target->copy("late_$kind");
+        $source->stop if $kind eq 'directory';
+        # A standby of such a version should not start at the checkpoint of a stopped source.
+        my $late = $version >= 12 || $kind eq 'server';
+        my ($start, $result) = is_chosen($copy, $source, $kind, $late ? 'late, estimate' : 'early, no choice');
+        is(segments_before($copy, $start, \@own), 0, 'no WAL before it was kept');
+        like(slurp($copy->path('backup_label')), qr/^CHECKPOINT LOCATION: \Q$start->{checkpoint}\E$/m, 'there it starts');
+        if ($late)
+        {
+            cmp_ok($start->{estimate}{wal}, '>', 200e6, 'not before enough was read');
+            cmp_ok($start->{estimate}{blocks}, '<', 50e6, 'the blocks are few');
+        }
+        $source->start if $kind eq 'directory';
+        rejoins($copy, $source, quick => 1);
+        $copy->discard;
+    }
+    return ($source, $target);
+}
+
+# Replay of what the source does after that start would go wrong, so a later one is made: what was changed between the two is fetched as well.
+sub later
+{
+    my ($source, $target) = @_;
+    $source->sql("UPDATE t SET a = a + 10000 WHERE a % 5 = 0; CREATE TABLE between AS SELECT i FROM generate_series(1, 500) i");
+    my $location = $source->dir . '/space';
+    mkdir $location;
+    $source->sql("CREATE TABLESPACE later LOCATION '$location'");
+    my $copy = $target->copy('later');
+    my ($start) = is_chosen($copy, $source, 'server', 'late, hazard', '--checkpoint', '-T', "$location=" . $copy->dir . '/space');
+    rejoins($copy, $source, quick => 1);
+    $copy->discard;
+    return;
+}
+
+# The WAL that follows, less than what was seen, names many more blocks: rows of a kilobyte of which a number is new, on pages of their own.
+sub regretted
+{
+    my ($source, $target) = @_;
+    $source->sql('BEGIN; ' . ('UPDATE hot SET v = v + 1; ' x 70) . 'COMMIT');
+    write_hot($source, 45);
+    $source->sql('CHECKPOINT; UPDATE t SET a = 7 WHERE a % 11 = 0');
+    my $copy = $target->copy('regretted');
+    my ($start, $result) = is_chosen($copy, $source, 'server', 'early, estimate', '--max-rate=90M', '--debug');
+    like($result->{stderr}, qr/recovery starts late/, 'after it was chosen to start late');
+    cmp_ok($start->{estimate}{blocks}, '>', 100e6, 'the blocks are many');
+    rejoins($copy, $source, quick => 1);
+    $copy->discard;
+    return;
+}
+
+sub new_blocks
+{
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { wal_segment_mb => 16, settings => settings($version) },
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i') },
+        source => sub { $_[0]->sql("CREATE TABLE made AS SELECT i, repeat('x', 1000) FROM generate_series(1, 75000) i; CHECKPOINT; UPDATE t SET a = 1") },
+        target => sub { $_[0]->sql('UPDATE t SET a = 0 WHERE a % 2 = 0') });
+    my $copy = $target->copy('slow');
+    my ($start) = is_chosen($copy, $source, 'server', 'early, estimate', '--max-rate=60M');
+    cmp_ok(abs($start->{estimate}{bytes_per_second} - 62e6), '<', 30e6, 'by the rate of the link');
+    rejoins($copy, $source, quick => 1);
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = hot($version);
+    later($source, $target) if $version == 18;
+    regretted($source, $target) if $version == 15;
+    $_->discard for $source, $target;
+    new_blocks($version) if $version == 15;
+}, only => [ 10, 15, 18 ]);
