@@ -260,7 +260,7 @@ static bool judge_needed(Pair *pair, Error *error)
     node->common_end =
         look_at_source_wal(pair, node->needed_from, "from which on its WAL is replayed",
                            "Name an archive that has it: --wal-archive, --restore-command or -c; "
-                           "or try --late-start.")
+                           "or rewind with --compare.")
             ? pair->divergence
             : LSN_INVALID;
     decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
