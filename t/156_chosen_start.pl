@@ -13,6 +13,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Privileged;
 
 sub settings
 {
@@ -118,6 +119,29 @@ sub later
     return;
 }
 
+# Its WAL since the last common checkpoint does not fit on the disk; what lies before the late start need not.
+sub no_room
+{
+    my ($source, $target) = @_;
+    return diag("$0: the part with a small disk is SKIPPED: it needs root, who may mount") if !is_privileged();
+    my $copy = $target->copy('small');
+    my $pristine = work_dir() . '/pristine';
+    must_run([ 'mv', $copy->dir, $pristine ]);
+    mkdir $copy->dir or die;
+    privileged('make-file-system', int(must_run([ 'du', '-sm', $pristine ]) =~ s/\D.*//rs) + 200, $copy->dir);
+    must_run([ 'cp', '-a', "$pristine/.", $copy->dir ]);
+    my $result = rewind($copy, $source, options => [ '--no-sync', '--early-start' ]);
+    is($result->{status}, 1, 'an early start is refused');
+    like($result->{stderr}, qr/^pg_rewind: error: not enough space on the file system of /m, 'since there is no room');
+    is_chosen($copy, $source, 'server', 'late, space');
+    rejoins($copy, $source, quick => 1);
+    $copy->stop('immediate');
+    privileged('unmount', $copy->dir);
+    $copy->discard;
+    must_run([ 'rm', '-rf', $pristine ]);
+    return;
+}
+
 # The WAL that follows, less than what was seen, names many more blocks: rows of a kilobyte of which a number is new, on pages of their own.
 sub regretted
 {
@@ -152,6 +176,7 @@ sub new_blocks
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = hot($version);
+    no_room($source, $target) if $version == 18;
     later($source, $target) if $version == 18;
     regretted($source, $target) if $version == 15;
     $_->discard for $source, $target;

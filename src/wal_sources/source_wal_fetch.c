@@ -159,8 +159,9 @@ bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
 
 double source_wal_fetch_rate(const SourceWal *wal)
 {
-    return wal->fetched_bytes < RATE_BYTES_MIN ? 0
-                                               : (double) wal->fetched_bytes / wal->fetch_seconds;
+    const double seconds = (double) wal->fetch_microseconds / 1e6;
+
+    return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
 static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
@@ -189,7 +190,7 @@ static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
     if (!wal->reads)
         progress_end(result);
     wal->fetched_bytes += bytes;
-    wal->fetch_seconds += clock_seconds() - begun;
+    wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
     free(fetches);
     arena_destroy(arena);
     return result;

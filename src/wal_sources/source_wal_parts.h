@@ -7,6 +7,8 @@
 #include "io/file.h"
 #include "wal_sources/source_wal.h"
 
+#include <stdatomic.h>
+
 struct SourceWal
 {
     Arena *arena;
@@ -22,8 +24,9 @@ struct SourceWal
     Lsn common_end;   /* the target keeps its segments up to here */
     Lsn fetched_end;  /* segments that end up to here need not be fetched again */
     bool reads;       /* what is fetched now, is read now: progress is of both */
-    uint64_t fetched_bytes;
-    double fetch_seconds;
+    atomic_uint_least64_t
+        fetched_bytes; /* and how long that took: looked at by the thread that reads, too */
+    atomic_uint_least64_t fetch_microseconds;
 };
 
 /* DIRECTORY, then a prefix such as "/pg_wal/", then the segment's name. */

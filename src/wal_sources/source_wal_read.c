@@ -10,7 +10,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024) /* so much is fetched at once */
+/* So much is fetched at once; of what is not kept. */
+#define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
+#define WINDOW_BYTES_ONCE ((uint64_t) 64 * 1024 * 1024)
 
 /* Reading as it goes on. */
 typedef struct Reader
@@ -30,8 +32,8 @@ static bool fetch_window(Reader *reader, Error *error)
     const WalShape *shape = &reader->wal->shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
-    const uint64_t count =
-        WINDOW_BYTES > shape->segment_size ? WINDOW_BYTES / shape->segment_size : 1;
+    const uint64_t bytes = reading->once ? WINDOW_BYTES_ONCE : WINDOW_BYTES;
+    const uint64_t count = bytes > shape->segment_size ? bytes / shape->segment_size : 1;
     Lsn end = wal_segment_start(shape, segment + count);
 
     if (end > reading->end)
