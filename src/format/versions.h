@@ -142,6 +142,7 @@ typedef struct Version
         has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
     bool hash_indexes_logged;        /* 10+; before, WAL does not tell of them */
     bool has_jit;                    /* 11+ */
+    bool has_sha256;                 /* sha256(bytea) (11+) */
     bool has_transaction_timeout;    /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
