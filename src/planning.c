@@ -78,8 +78,8 @@ static void find_kept_files(const Options *options, const Version *version,
 /* List, and decide by the listings and the blocks that are known so far. */
 static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
                        const Options *options, Lsn divergence, Lsn whole_from,
-                       const BlockMap *rebuilt, bool first, Arena *arena, Planned *planned,
-                       Error *error)
+                       const BlockMap *rebuilt, bool every_relation, bool first, Arena *arena,
+                       Planned *planned, Error *error)
 {
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
@@ -104,6 +104,7 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
         .written = standby ? standby_written_files(version) : NULL,
         .unwanted = standby ? standby_unwanted_file(version) : NULL,
         .log_directory = configuration_log_directory(&configuration, clusters->shape.version),
+        .every_relation = every_relation,
         .source_hides_odd = clusters->source->is_server,
         .scan = &planned->changes,
         .rebuilt = rebuilt,
@@ -149,18 +150,20 @@ bool planning_make(const Clusters *clusters, const Divergence *divergence,
                    Planned *planned, Error *error)
 {
     const Plan *plan = &planned->plan;
+    const bool reads_relations = options->compare || changes->dead_entries_unlogged;
 
     *planned = (Planned){.source = start->source, .changes = start->changes};
     if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->whole_from,
-                    start->rebuilt, first, arena, planned, error))
+                    start->rebuilt, reads_relations, first, arena, planned, error))
         return false;
     /* With problems the run ends before anything is staged. */
-    if (problems->count == 0 && (options->compare || changes->dead_entries_unlogged))
+    if (problems->count == 0 && reads_relations)
     {
         if (!name_more_blocks(clusters, divergence, start, source_wal, options, planned, error))
             return false;
         /* With these the plan is another. */
         planned->changes.blocks = planned->named;
+        planned->input.every_relation = false;
         plan_free(&planned->plan);
         if (!plan_make(&planned->input, &planned->plan, error))
             return false;
@@ -182,7 +185,8 @@ bool planning_make_least(const Clusters *clusters, const SourceState *source,
     planned_free(planned); /* of a listing that failed */
     *planned = (Planned){.source = *source, .named = blockmap_create()};
     planned->changes.blocks = planned->named;
-    return plan_files(clusters, NULL, options, redo, redo, NULL, true, arena, planned, error);
+    return plan_files(clusters, NULL, options, redo, redo, NULL, false, true, arena, planned,
+                      error);
 }
 
 void planned_free(Planned *planned)

@@ -3,7 +3,6 @@
 #include "base/text_cursor.h"
 #include "format/history.h"
 
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -99,9 +98,4 @@ void source_close(Source *source)
 {
     if (source != NULL)
         source->operations->close(source);
-}
-
-bool digest_bytes(const void *bytes, size_t size, uint8_t md5[16])
-{
-    return EVP_Digest(bytes, size, md5, NULL, EVP_md5(), NULL) == 1;
 }

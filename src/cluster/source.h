@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/rate.h"
+#include "cluster/digest.h"
 #include "format/control.h"
 
 #include <stdbool.h>
@@ -110,19 +111,18 @@ typedef struct SourceOperations
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 
-    /* MD5 of each piece (16 bytes, delivered like fetch); pieces are at most DIGEST_SIZE_MAX.
-     * *supported false: the source cannot (FIPS), or its bytes are at hand (a directory). */
+    /* The source's digest of each piece (DIGEST_SIZE bytes, delivered like fetch); pieces are at
+     * most DIGEST_SIZE_MAX. *supported false: DIGEST_NONE. */
     bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *error);
 
-    /* MD5 of each block of each piece, DIGEST_SIZE bytes each, the last block's of what there is;
-     * pieces begin at a block. bytes NULL: the file is gone, or ends before the piece. Otherwise
-     * like digest. */
+    /* The digest of each block of each piece, DIGEST_SIZE bytes each, the last block's of what
+     * there is; pieces begin at a block. bytes NULL: the file is gone, or ends before the piece.
+     * Otherwise like digest. */
     bool (*digest_blocks)(Source *source, int worker, const FetchRequest *requests, size_t count,
                           uint32_t block_size, FetchDelivery deliver, void *context,
                           bool *supported, Error *error);
 } SourceOperations;
-#define DIGEST_SIZE 16
 #define DIGEST_SIZE_MAX (4 * 1024 * 1024)
 
 struct Source
@@ -132,7 +132,8 @@ struct Source
     const char *directory;   /* where its files can be read and copied from; NULL: a server */
     const char *description; /* for messages and the report; no password */
     const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
-    Rate *rate; /* of what is read from it; NULL: no limit. The source's own. */
+    Rate *rate;        /* of what is read from it; NULL: no limit. The source's own. */
+    DigestKind digest; /* by which files are compared with it */
 };
 
 /* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
@@ -147,6 +148,12 @@ extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
  */
 MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
                                    uint64_t bytes_per_second, Source **source, Error *error);
+
+/*
+ * Where there is much to compare: if the server computes MD5 and SHA-256, time both there and here,
+ * and choose the faster one (digest_choose) from now on.
+ */
+MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 
 /*
  * Names, of a source that is a server: all databases, and of the one that we are connected to those
@@ -253,8 +260,5 @@ MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, 
 /* The same for the data directory of a stopped standby. */
 MUST_CHECK bool directory_standby_timeline(const char *directory, const Control *control,
                                            Timeline *timeline, Error *error);
-
-/* MD5 of local bytes, for comparing with digest. False where the library refuses it (FIPS). */
-bool digest_bytes(const void *bytes, size_t size, uint8_t md5[16]);
 
 #endif

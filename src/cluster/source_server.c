@@ -320,20 +320,6 @@ static bool check_server(Connection *connection, Arena *arena, const Version **k
                       version->remedies.set);
 }
 
-/* A library that obeys FIPS 140 refuses MD5. */
-static bool probe_md5_once(Connection *connection, void *context, Error *error)
-{
-    char *value;
-
-    return server_query_text(connection, context, "SELECT pg_catalog.md5('')", &value, error);
-}
-
-static bool probe_md5(ServerSource *self, Arena *arena, Error *error)
-{
-    self->md5_supported = server_attempt(self, 0, probe_md5_once, arena, NULL, error);
-    return self->md5_supported || error->kind == ERROR_FAILED;
-}
-
 static bool describe_option(void *context, const char *keyword, const char *value, Error *error)
 {
     (void) error;
@@ -447,7 +433,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
         pthread_mutex_init(&self->connections[i].lock, NULL);
 
-    success = open_first(self, arena, error) && probe_md5(self, arena, error);
+    success = open_first(self, arena, error) && server_find_digest(self, arena, error);
     arena_destroy(arena);
     if (!success)
     {

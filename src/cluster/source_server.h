@@ -1,8 +1,9 @@
 /*
  * The inside of a source that is a server. Each of these files calls only those before it: what is
  * asked on one connection (source_server_query.c), what happens when connections are lost
- * (source_server_connect.c), how files are listed (source_server_list.c) and fetched
- * (source_server_fetch.c), and the source itself (source_server.c).
+ * (source_server_connect.c), by what files are compared (source_server_digest.c), how files are
+ * listed (source_server_list.c) and fetched (source_server_fetch.c), and the source itself
+ * (source_server.c).
  */
 #ifndef CLUSTER_SOURCE_SERVER_H
 #define CLUSTER_SOURCE_SERVER_H
@@ -47,7 +48,6 @@ typedef struct ServerSource
     char *description, *host, *address, *port;
     int retry_timeout_seconds;
     const Version *version; /* once it was connected to */
-    bool md5_supported;
     ServerIdentity identity;
     bool streams;          /* a standby that has asked its primary for WAL */
     atomic_bool restarted; /* another server process than the first has answered */
@@ -141,6 +141,20 @@ bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
 /* The pause after this one: 0, then from the least, doubled up to the most. */
 int server_longer_pause(int milliseconds);
+
+/* ---- source_server_digest.c ---- */
+
+/* What stands before and after a bytea whose digest is meant, DIGEST_SIZE bytes; NULL of NULL. */
+typedef struct DigestSql
+{
+    const char *before, *after;
+} DigestSql;
+
+const DigestSql *server_digest_sql(DigestKind kind);
+
+/* Set the source's digest: the first that the server and we compute. A library that obeys FIPS 140
+ * refuses MD5, and before 11 there is no other. */
+MUST_CHECK bool server_find_digest(ServerSource *self, Arena *arena, Error *error);
 
 /* ---- source_server_list.c and source_server_fetch.c ---- */
 

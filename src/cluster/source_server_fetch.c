@@ -1,7 +1,6 @@
 #include "cluster/source_server.h"
 
 #include "base/log.h"
-#include "base/text_cursor.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -30,29 +29,12 @@ typedef struct Fetch
     uint64_t query_bytes_max;
     bool fails_where_gone; /* a query fails as a whole where a file is not there */
     int column_count;
-    bool digest;         /* MD5 instead of the bytes */
-    uint32_t block_size; /* MD5 of each block of that size; 0: of the whole */
+    bool digest;         /* the source's digest instead of the bytes */
+    uint32_t block_size; /* the digest of each block of that size; 0: of the whole */
     const char *sql;
     FetchDelivery deliver;
     void *context;
 } Fetch;
-
-static bool hex_digest(const ConnectionValue *value, uint8_t md5[16])
-{
-    TextCursor digits = {value->bytes, value->bytes + value->size};
-
-    if (value->size != 32)
-        return false;
-    for (size_t i = 0; i < 16; i++)
-    {
-        uint32_t byte;
-
-        if (!text_take_hex(&digits, 2, &byte))
-            return false;
-        md5[i] = (uint8_t) byte;
-    }
-    return text_at_end(&digits);
-}
 
 /* Is the row the answer to the request? Columns: path, begin, bytes; of those that are not digests
  * also how many zeros. */
@@ -109,13 +91,28 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
     return fetch->deliver(fetch->context, index, bytes, size, error);
 }
 
+/* The digest of the piece, or those of its blocks, of which there may be fewer than were asked
+ * for. */
+static bool deliver_digests(Fetch *fetch, size_t index, const ConnectionValue *piece, Error *error)
+{
+    const FetchRequest *request = &fetch->requests[index];
+    const size_t blocks_max =
+        fetch->block_size > 0 ? (request->size - 1) / fetch->block_size + 1 : 1;
+
+    if (piece->size % DIGEST_SIZE != 0 || piece->size / DIGEST_SIZE > blocks_max ||
+        (fetch->block_size == 0 && piece->size == 0))
+        return error_set(error, ERROR_FAILED, "received %zu bytes of digests of file \"%s\"",
+                         piece->size, request->path);
+    return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
+                          error);
+}
+
 static bool fetch_row(void *context, const ConnectionValue *columns, Error *error)
 {
     Fetch *fetch = context;
     const FetchRequest *request = &fetch->requests[fetch->next];
     const size_t index = fetch->next;
     const ConnectionValue *piece = &columns[2];
-    uint8_t md5[16];
 
     if (fetch->next >= fetch->ends[0])
         return error_set(error, ERROR_FAILED, /* contract */
@@ -130,24 +127,8 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
                   request->path); /* contract */
         return fetch->deliver(fetch->context, index, NULL, 0, error);
     }
-    if (fetch->block_size > 0)
-    {
-        if (piece->size % DIGEST_SIZE != 0 ||
-            piece->size / DIGEST_SIZE > (request->size - 1) / fetch->block_size + 1)
-            return error_set(error, ERROR_FAILED,
-                             "received %zu bytes of digests of the blocks of file \"%s\"",
-                             piece->size, request->path);
-        return fetch->deliver(fetch->context, index, (const uint8_t *) piece->bytes, piece->size,
-                              error);
-    }
-    if (fetch->digest)
-    {
-        if (!hex_digest(piece, md5))
-            return error_set(error, ERROR_FAILED, "received no MD5 digest for file \"%s\"",
-                             request->path);
-        return fetch->deliver(fetch->context, index, md5, sizeof(md5), error);
-    }
-    return deliver_piece(fetch, index, piece, &columns[3], error);
+    return fetch->digest ? deliver_digests(fetch, index, piece, error)
+                         : deliver_piece(fetch, index, piece, &columns[3], error);
 }
 
 /*
@@ -174,8 +155,7 @@ static const char fetch_sql[] =
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces OFFSET 0) AS compared";
 
 static const char digest_sql[] =
-    "SELECT path, begin, "
-    "pg_catalog.md5(pg_catalog.pg_read_binary_file(path, begin, len%s)) " REQUEST_ROWS;
+    "SELECT path, begin, %spg_catalog.pg_read_binary_file(path, begin, len%s)%s " REQUEST_ROWS;
 
 /*
  * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
@@ -183,9 +163,8 @@ static const char digest_sql[] =
  * much work as one of a join. NULL: the file is gone, or ends before the piece.
  */
 static const char blocks_sql[] =
-    "SELECT path, begin, (SELECT "
-    "pg_catalog.decode(pg_catalog.string_agg(pg_catalog.md5(pg_catalog.substr(piece, i, %u)), ''), "
-    "'hex') FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i) "
+    "SELECT path, begin, (SELECT pg_catalog.string_agg(%spg_catalog.substr(piece, i, %u)%s, '') "
+    "FROM pg_catalog.generate_series(1, pg_catalog.octet_length(piece), %u) AS i) "
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces";
 
@@ -319,7 +298,7 @@ static uint64_t query_bytes_max(const Source *source)
 static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error)
 {
     assert(fetch->count <= FETCH_COUNT_MAX);
-    fetch->column_count = fetch->digest || fetch->block_size > 0 ? 3 : 4;
+    fetch->column_count = fetch->digest ? 3 : 4;
     fetch->query_bytes_max = query_bytes_max(&self->source);
     fetch->fails_where_gone = !self->version->sql.missing_ok;
     return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);
@@ -341,6 +320,7 @@ bool server_digest(Source *source, int worker, const FetchRequest *requests, siz
                    FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
+    const DigestSql *digest = server_digest_sql(source->digest);
     char sql[SQL_SIZE];
     Fetch fetch = {.requests = requests,
                    .count = count,
@@ -349,10 +329,11 @@ bool server_digest(Source *source, int worker, const FetchRequest *requests, siz
                    .deliver = deliver,
                    .context = context};
 
-    *supported = self->md5_supported;
-    if (!self->md5_supported)
+    *supported = source->digest != DIGEST_NONE;
+    if (!*supported)
         return true;
-    snprintf(sql, sizeof(sql), digest_sql, server_may_lack(&self->version->sql));
+    snprintf(sql, sizeof(sql), digest_sql, digest->before, server_may_lack(&self->version->sql),
+             digest->after);
     return fetch_all(self, worker, &fetch, error);
 }
 
@@ -361,19 +342,21 @@ bool server_digest_blocks(Source *source, int worker, const FetchRequest *reques
                           bool *supported, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
+    const DigestSql *digest = server_digest_sql(source->digest);
     char sql[SQL_SIZE];
     Fetch fetch = {.requests = requests,
                    .count = count,
+                   .digest = true,
                    .block_size = block_size,
                    .sql = sql,
                    .deliver = deliver,
                    .context = context};
 
     assert(block_size > 0);
-    *supported = self->md5_supported;
-    if (!self->md5_supported)
+    *supported = source->digest != DIGEST_NONE;
+    if (!*supported)
         return true;
-    snprintf(sql, sizeof(sql), blocks_sql, block_size, block_size,
+    snprintf(sql, sizeof(sql), blocks_sql, digest->before, block_size, digest->after, block_size,
              server_may_lack(&self->version->sql));
     return fetch_all(self, worker, &fetch, error);
 }

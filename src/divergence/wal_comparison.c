@@ -38,7 +38,7 @@ typedef struct Ahead
 /* One piece of one segment, on both sides. */
 typedef struct Piece
 {
-    uint8_t digest[16];
+    uint8_t digest[DIGEST_SIZE];
     const uint8_t *local;
     size_t local_size;
     size_t compared; /* bytes that the source has; those before the first difference are equal */
@@ -82,7 +82,7 @@ static bool compare_with_source(Source *source, const char *path, uint64_t offse
 {
     FetchRequest request = {.path = path, .offset = offset, .size = (uint32_t) piece->local_size};
     bool supported = source->directory == NULL && state == PIECE_UNKNOWN &&
-                     digest_bytes(piece->local, piece->local_size, piece->digest);
+                     digest_bytes(source->digest, piece->local, piece->local_size, piece->digest);
 
     if (state == PIECE_GONE)
         return true;
@@ -172,13 +172,14 @@ static bool take_digest_ahead(void *context, size_t index, const uint8_t *bytes,
     Portion *portion = context;
     Ahead *ahead = portion->ahead;
     uint8_t *state = &ahead->states[portion->pieces[index] - ahead->first];
-    uint8_t digest[16];
+    uint8_t digest[DIGEST_SIZE];
 
     (void) error;
     if (bytes == NULL)
         *state = PIECE_GONE;
     else if (size == sizeof(digest) && read_local(portion, index) &&
-             digest_bytes(portion->local, portion->requests[index].size, digest))
+             digest_bytes(portion->ahead->sides->source->digest, portion->local,
+                          portion->requests[index].size, digest))
         *state = memcmp(digest, bytes, size) == 0 ? PIECE_EQUAL : PIECE_DIFFERENT;
     return true;
 }

@@ -145,6 +145,7 @@ typedef struct Version
                                      subtransactions of prepared transactions; before, they count as
                                      failed (StandbyRecoverPreparedTransactions, twophase.c) */
     bool has_jit;                 /* 11+ */
+    bool has_sha256;              /* sha256(bytea) (11+) */
     bool has_transaction_timeout; /* 17+ */
     CheckPointOffsets checkpoint;
     ControlOffsets control;

@@ -110,10 +110,22 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
     }
 }
 
+/* A file of a relation that both sides have, of which nothing is fetched, cut or removed. */
+static bool is_untouched_relation(const Decision *decision)
+{
+    const PlanEntry *entry = &decision->entry;
+
+    return decision->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
+           entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE;
+}
+
+/* Most files are untouched, so that memory depends on their number: they get no entry. */
 static void add_entry(PlanBuilder *builder, const Decision *decision)
 {
     Plan *plan = builder->plan;
 
+    if (!builder->input->every_relation && is_untouched_relation(decision))
+        return;
     ARRAY_GROW(plan->entries, plan->count);
     plan->entries[plan->count] = decision->entry;
     plan->entries[plan->count++].reason = (uint8_t) decision->reason;

@@ -127,7 +127,8 @@ typedef struct PlanRemark
 
 typedef struct Plan
 {
-    PlanEntry *entries; /* ascending by path */
+    PlanEntry *entries; /* ascending by path; of relations only those that something is done to,
+                           but with PlanInput's every_relation */
     size_t count;
     PlanConflict *conflicts;
     size_t conflict_count;
@@ -166,6 +167,8 @@ typedef struct PlanInput
     const char *unwanted;       /* a path that must not be there then; NULL: none */
     const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
                                   outside the data directory */
+    bool every_relation;       /* entries also for files of relations that nothing is done to: they
+                                  are to be compared or read (plan_compared_size) */
     bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
     Lsn divergence;
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a

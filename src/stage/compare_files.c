@@ -87,7 +87,7 @@ static bool compare_digest(void *context, int worker, const FilePiece *piece, co
 {
     FileComparison *comparison = context;
     FileComparer *comparer = &comparison->comparers[worker];
-    uint8_t md5[DIGEST_SIZE];
+    uint8_t digest[DIGEST_SIZE];
     size_t length;
 
     if (bytes == NULL)
@@ -95,14 +95,15 @@ static bool compare_digest(void *context, int worker, const FilePiece *piece, co
         stage_note_gone(comparison->stage, piece->file);
         return true;
     }
-    if (size != sizeof(md5))
+    if (size != sizeof(digest))
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
     if (!piece_file_read_target(&comparer->target, comparison->stage->target_directory, piece,
                                 comparer->target_bytes, &length, error))
         return false;
     progress_add(piece->size);
-    if (length != piece->size || !digest_bytes(comparer->target_bytes, length, md5) ||
-        memcmp(md5, bytes, sizeof(md5)) != 0)
+    if (length != piece->size ||
+        !digest_bytes(comparison->source->digest, comparer->target_bytes, length, digest) ||
+        memcmp(digest, bytes, sizeof(digest)) != 0)
         stage_note_difference(comparison->stage, piece->file);
     return true;
 }

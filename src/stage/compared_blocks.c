@@ -34,7 +34,7 @@ typedef struct BlockComparison
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
-    bool by_digest;       /* else the source's bytes are read, or received */
+    DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
     double round_end;
 } BlockComparison;
 
@@ -44,7 +44,7 @@ typedef struct BlockComparison
 static uint32_t compared_piece_size(const BlockComparison *comparison)
 {
     const uint32_t block_size = comparison->plan->block_size;
-    const uint32_t most = comparison->by_digest
+    const uint32_t most = comparison->digest != DIGEST_NONE
                               ? BLOCKS_PIECE_SIZE
                               : source_piece_size(comparison->clusters->source, FETCH_SIZE_MAX);
 
@@ -80,13 +80,13 @@ static bool next_compared_piece(void *context, PieceRange *range)
 /* ---- One piece ---- */
 
 /* Is the target's block what the source has there? By one of the digests that came, or by bytes. */
-static bool has_digest(const uint8_t *block, size_t size, uint64_t number, const uint8_t *source,
-                       size_t source_size)
+static bool has_digest(DigestKind kind, const uint8_t *block, size_t size, uint64_t number,
+                       const uint8_t *source, size_t source_size)
 {
-    uint8_t md5[DIGEST_SIZE];
+    uint8_t digest[DIGEST_SIZE];
 
-    return (number + 1) * DIGEST_SIZE <= source_size && digest_bytes(block, size, md5) &&
-           memcmp(md5, source + number * DIGEST_SIZE, DIGEST_SIZE) == 0;
+    return (number + 1) * DIGEST_SIZE <= source_size && digest_bytes(kind, block, size, digest) &&
+           memcmp(digest, source + number * DIGEST_SIZE, DIGEST_SIZE) == 0;
 }
 
 static bool has_bytes(const uint8_t *block, size_t size, uint64_t offset, const uint8_t *source,
@@ -130,8 +130,9 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
         const size_t size = left < block_size ? left : block_size;
         const uint8_t *block = comparer->target_bytes + offset;
         const bool equal = source != NULL && size > 0 &&
-                           (comparison->by_digest
-                                ? has_digest(block, size, offset / block_size, source, source_size)
+                           (comparison->digest != DIGEST_NONE
+                                ? has_digest(comparison->digest, block, size, offset / block_size,
+                                             source, source_size)
                                 : has_bytes(block, size, offset, source, source_size));
 
         if (equal)
@@ -147,13 +148,16 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
 
 /* ---- All blocks ---- */
 
-/* Does the source compute digests? A server may not, a directory need not. */
-static bool find_out_by_digest(BlockComparison *comparison, Error *error)
+/* A server may compute no digests, a directory need not. */
+static bool choose_digest(BlockComparison *comparison, Error *error)
 {
     Source *source = comparison->clusters->source;
 
-    return source->operations->digest_blocks(source, 0, NULL, 0, comparison->plan->block_size, NULL,
-                                             NULL, &comparison->by_digest, error);
+    if (source->is_server && !source_server_choose_digest(source, error))
+        return false;
+    comparison->digest = source->digest;
+    log_debug("comparing blocks by %s", digest_name(source->digest));
+    return true;
 }
 
 /* The WAL that the source has written in the meantime, before it removes it. */
@@ -195,7 +199,8 @@ static void end_block_comparers(BlockComparer *comparers, int count)
 static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
 {
     FilePieces pieces = {.source = comparison->clusters->source,
-                         .question = comparison->by_digest ? ASK_BLOCK_DIGESTS : ASK_BYTES,
+                         .question =
+                             comparison->digest != DIGEST_NONE ? ASK_BLOCK_DIGESTS : ASK_BYTES,
                          .block_size = comparison->plan->block_size,
                          .piece_size = compared_piece_size(comparison),
                          .batch_pieces_max = BATCH_PIECES_MAX,
@@ -220,7 +225,7 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
     int granted;
     bool ok = true;
 
-    if (!find_out_by_digest(comparison, error) ||
+    if (!choose_digest(comparison, error) ||
         !comparison->clusters->source->operations->start_workers(
             comparison->clusters->source, comparison->options->jobs, &granted, error))
         return false;

@@ -162,7 +162,6 @@ static void answer_list(FakeAnswer *answer, const char *asked)
 static void answer_pieces(FakeAnswer *answer, bool digest)
 {
     static char content[1000];
-    static const char md5[] = "d41d8cd98f00b204e9800998ecf8427e";
 
     answer->columns = digest ? 3 : 4;
     for (size_t i = 0; i < REQUEST_COUNT; i++)
@@ -175,10 +174,25 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
             begin[k] = (char) (request->offset >> (56 - 8 * k));
         row[0] = (FakeValue){request->path, strlen(request->path)};
         row[1] = (FakeValue){fake_keep(answer, begin, 8), 8};
-        row[2] = digest ? (FakeValue){md5, 32}
+        row[2] = digest ? (FakeValue){content, DIGEST_SIZE}
                         : (FakeValue){content, request->size < sizeof(content) ? request->size
                                                                                : sizeof(content)};
         row[3] = (FakeValue){NULL, 0};
+    }
+}
+
+/* Of a clock that goes on by a second from one look to the next. */
+static void answer_times(FakeAnswer *answer)
+{
+    FakeValue *row = answer->values[answer->rows++];
+
+    answer->columns = 5;
+    for (int i = 0; i < answer->columns; i++)
+    {
+        char time[8] = {0};
+
+        time[5] = (char) (i << 4);
+        row[i] = (FakeValue){fake_keep(answer, time, 8), 8};
     }
 }
 
@@ -190,6 +204,7 @@ typedef enum Query
     QUERY_LIST,
     QUERY_PIECES,
     QUERY_DIGESTS,
+    QUERY_TIMES,
     QUERY_FILE
 } Query;
 
@@ -204,13 +219,15 @@ static const struct
     {"'PG_VERSION'", QUERY_IDENTITY, NULL},
     {"pg_tablespace_location", QUERY_LIST, NULL},
     {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
+    {"sha256(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
+    {"clock_timestamp", QUERY_TIMES, NULL},
     {"AS len", QUERY_PIECES, NULL},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
     {"has_function_privilege", QUERY_TEXT, "t"},
     {"quote_ident", QUERY_TEXT, "rewind"},
     {"'is_superuser'", QUERY_TEXT, "on"},
     {"'full_page_writes'", QUERY_TEXT, "on"},
-    {"md5('')", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
+    {"md5(''", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
     {"pg_walfile_name", QUERY_TEXT, "0/3000148 00000001"},
     {"string_agg", QUERY_TEXT, "00000002 00000003"},
     {"_lsn()::", QUERY_TEXT, "0/3000148"},
@@ -249,6 +266,9 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
         break;
     case QUERY_DIGESTS:
         answer_pieces(answer, true);
+        break;
+    case QUERY_TIMES:
+        answer_times(answer);
         break;
     case QUERY_FILE:
         answer_file(answer, parameters[0]);
@@ -388,7 +408,7 @@ static bool look_at_piece(void *context, size_t index, const uint8_t *bytes, siz
     delivered->next++;
     if (bytes == NULL)
         return true;
-    if (delivered->digest ? size != 16 : size > requests[index].size)
+    if (delivered->digest ? size != DIGEST_SIZE : size > requests[index].size)
         __builtin_trap();
     for (size_t i = 0; i < size; i++)
         sum += bytes[i];
@@ -585,7 +605,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
             fetch_pieces(source, false);
             break;
         case 2:
-            fetch_pieces(source, true);
+            if (questions / 8 % 2 == 0 || source_server_choose_digest(source, &error))
+                fetch_pieces(source, true);
             break;
         default:
             ask_position(source);

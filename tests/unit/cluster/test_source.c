@@ -59,18 +59,6 @@ static void test_other_errors_end_it_at_once(void **state)
     assert_int_equal(torn.reads, 1);
 }
 
-static void test_md5(void **state)
-{
-    /* RFC 1321, appendix A.5 */
-    static const uint8_t md5_of_nothing[16] = {0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0x00, 0xb2, 0x04,
-                                               0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42, 0x7e};
-    uint8_t md5[16];
-
-    (void) state;
-    assert_true(digest_bytes("", 0, md5));
-    assert_memory_equal(md5, md5_of_nothing, 16);
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, enter_directory, leave_directory)
 
 int main(void)
@@ -79,7 +67,6 @@ int main(void)
         TEST(test_a_torn_control_file_is_read_again),
         TEST(test_a_damaged_control_file_is_an_error_in_the_end),
         TEST(test_other_errors_end_it_at_once),
-        TEST(test_md5),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,20 +102,20 @@ static bool fetch(Source *source, int worker, const FetchRequest *requests, size
 static bool digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                    FetchDelivery deliver, void *context, bool *supported, Error *fails)
 {
-    (void) source;
     (void) worker;
     if (pair.is_broken)
         return error_set(fails, ERROR_FAILED, "the source is broken");
     *supported = pair.has_digests;
     for (size_t i = 0; i < count && *supported; i++)
     {
-        uint8_t md5[16];
+        uint8_t digest_here[DIGEST_SIZE];
         size_t size;
         const uint8_t *bytes = bytes_of(&requests[i], &size);
 
         pair.digested += size;
-        assert_true(bytes == NULL || digest_bytes(bytes, size, md5));
-        if (!deliver(context, i, bytes == NULL ? NULL : md5, bytes == NULL ? 0 : 16, fails))
+        assert_true(bytes == NULL || digest_bytes(source->digest, bytes, size, digest_here));
+        if (!deliver(context, i, bytes == NULL ? NULL : digest_here,
+                     bytes == NULL ? 0 : DIGEST_SIZE, fails))
             return false;
     }
     return true;
@@ -146,7 +146,7 @@ static int make_pair(void **state)
     fill(&pair.source);
     fill(&pair.archive);
     pair.has_digests = true;
-    pair.source_base = (Source){.operations = &operations};
+    pair.source_base = (Source){.operations = &operations, .digest = DIGEST_MD5};
     pair.stream = (WalStream){.shape = {.version = version_of_major(15),
                                         .segment_size = SEGMENT_SIZE,
                                         .block_size = 8192},

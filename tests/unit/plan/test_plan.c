@@ -64,6 +64,7 @@ static void begin(Case *c, int major)
         .source_history = &c->history,
         .divergence = DIVERGENCE,
         .whole_from = DIVERGENCE,
+        .every_relation = true,
     };
 }
 
@@ -259,6 +260,36 @@ static void test_blocks_of_a_relation_file(void **state)
                          row->source == ABSENT ? 0 : row->source);
         end(&c);
     }
+}
+
+/* Without every_relation only a file that nothing is done to has no entry; all others are as they
+ * were. */
+static void test_untouched_relations_have_no_entry(void **state)
+{
+    size_t left_out = 0;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(relation_rows) / sizeof(relation_rows[0]); i++)
+    {
+        const RelationRow *row = &relation_rows[i];
+        const bool touched =
+            row->action != ACTION_NONE || row->named[0] != '\0' || row->truncated_to != ABSENT;
+        Case c;
+
+        begin(&c, 15);
+        c.input.every_relation = false;
+        add(&c, row->path, row->source, row->target);
+        name_blocks(&c, row->named);
+        if (row->truncated_to != ABSENT)
+            blockmap_truncate(c.scan.blocks, table, (BlockNumber) row->truncated_to);
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, row->path), touched ? row->action : NO_ENTRY);
+        if (touched)
+            assert_string_equal(ranges_of(&c, row->path), row->ranges);
+        left_out += !touched;
+        end(&c);
+    }
+    assert_in_range(left_out, 1, 5);
 }
 
 /* Blocks that recovery rebuilds are left out, but for those from where the source cut the relation
@@ -1178,6 +1209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_of_a_relation_file),
+        cmocka_unit_test(test_untouched_relations_have_no_entry),
         cmocka_unit_test(test_rebuilt_blocks_are_not_fetched),
         cmocka_unit_test(test_rebuilt_blocks_of_the_targets_storage_are_fetched),
         cmocka_unit_test(test_a_segment_that_is_followed_is_full),

@@ -209,8 +209,8 @@ static int open_source(const char *path)
     return open(local, O_RDONLY);
 }
 
-static bool answer(const FetchRequest *requests, size_t count, bool digest, FetchDelivery deliver,
-                   void *context, Error *error)
+static bool answer(DigestKind kind, const FetchRequest *requests, size_t count,
+                   FetchDelivery deliver, void *context, Error *error)
 {
     uint8_t *bytes = malloc(DIGEST_SIZE_MAX);
     bool ok = true;
@@ -218,7 +218,7 @@ static bool answer(const FetchRequest *requests, size_t count, bool digest, Fetc
     for (size_t index = 0; ok && index < count; index++)
     {
         const int fd = open_source(requests[index].path);
-        uint8_t md5[16];
+        uint8_t digest[DIGEST_SIZE];
         ssize_t length;
 
         if (fd < 0)
@@ -230,10 +230,10 @@ static bool answer(const FetchRequest *requests, size_t count, bool digest, Fetc
         close(fd);
         if (length < 0)
             abort();
-        if (digest && !digest_bytes(bytes, (size_t) length, md5))
+        if (kind != DIGEST_NONE && !digest_bytes(kind, bytes, (size_t) length, digest))
             abort();
-        ok = digest ? deliver(context, index, md5, sizeof(md5), error)
-                    : deliver(context, index, bytes, (size_t) length, error);
+        ok = kind != DIGEST_NONE ? deliver(context, index, digest, sizeof(digest), error)
+                                 : deliver(context, index, bytes, (size_t) length, error);
     }
     free(bytes);
     return ok;
@@ -244,16 +244,15 @@ static bool test_fetch(Source *source, int worker, const FetchRequest *requests,
 {
     (void) source;
     (void) worker;
-    return answer(requests, count, false, deliver, context, error);
+    return answer(DIGEST_NONE, requests, count, deliver, context, error);
 }
 
 static bool test_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
                         FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
-    (void) source;
     (void) worker;
     *supported = true;
-    return answer(requests, count, true, deliver, context, error);
+    return answer(source->digest, requests, count, deliver, context, error);
 }
 
 static bool test_start_workers(Source *source, int jobs, int *granted, Error *error)
@@ -266,7 +265,8 @@ static bool test_start_workers(Source *source, int jobs, int *granted, Error *er
 
 static const SourceOperations test_operations = {
     .fetch = test_fetch, .digest = test_digest, .start_workers = test_start_workers};
-static Source test_source = {.operations = &test_operations, .description = "a directory"};
+static Source test_source = {
+    .operations = &test_operations, .description = "a directory", .digest = DIGEST_MD5};
 
 /* ---- The plan ---- */
 
