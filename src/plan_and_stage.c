@@ -33,6 +33,7 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
     const Identified *identified = &findings->identified;
     const Clusters *clusters = &identified->clusters;
     const TargetChanges *changes = options->compare ? NULL : &findings->changes;
+    const bool archives = findings->next_start != NULL && findings->next_start->archives_always;
     double clock = clock_seconds();
     bool planned;
 
@@ -40,7 +41,8 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
      * which blocks it writes whole, so that they need not be fetched. */
     recovery_start_free(&findings->start);
     if (!recovery_start_choose(clusters, source, &findings->divergence, changes,
-                               identified->source_wal, options, arena, &findings->start, error))
+                               identified->source_wal, options, archives, arena, &findings->start,
+                               error))
         return false;
     clock = findings_count_seconds(findings, PHASE_SCAN, clock);
 
@@ -104,6 +106,42 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
     return true;
 }
 
+/* Archives the rewound standby what it receives (archive_mode = always), and does it not receive
+ * all of the source's WAL since the divergence? */
+static bool leaves_gap_in_archive(const Findings *findings)
+{
+    const RecoveryStart *start = &findings->start;
+
+    return findings->next_start->archives_always && start->wal_from > findings->divergence.lsn &&
+           start->wal_from > start->earliest.redo;
+}
+
+static void warn_of_gap_in_archive(const Findings *findings)
+{
+    const Version *version = findings->identified.clusters.shape.version;
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+
+    log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
+                lsn_text(version, findings->divergence.lsn, from),
+                lsn_text(version, findings->start.wal_from, to));
+    log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
+             "before you need this one.");
+}
+
+/* Whether the rewound standby archives is in its configuration, which is known with the plan. */
+static bool plan_for_archive(const Options *options, const SourceState *source, bool first,
+                             Problems *problems, Arena *arena, Findings *findings, Error *error)
+{
+    if (!plan(options, source, first, problems, arena, findings, error))
+        return false;
+    if (leaves_gap_in_archive(findings) && findings->start.choice.reason == START_ESTIMATE &&
+        !plan(options, source, false, problems, arena, findings, error))
+        return false;
+    if (leaves_gap_in_archive(findings))
+        warn_of_gap_in_archive(findings);
+    return true;
+}
+
 bool plan_and_stage(const Options *options, Problems *problems, Arena *arena, Findings *findings,
                     Error *error)
 {
@@ -111,7 +149,7 @@ bool plan_and_stage(const Options *options, Problems *problems, Arena *arena, Fi
 
     for (int attempt = 1;; attempt++)
     {
-        if (!plan(options, &source, attempt == 1, problems, arena, findings, error))
+        if (!plan_for_archive(options, &source, attempt == 1, problems, arena, findings, error))
             return false;
         /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
         if (attempt == 1 && !streaming_make_slot(options, &findings->identified.clusters,

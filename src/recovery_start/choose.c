@@ -28,6 +28,7 @@ typedef struct Choice
     const TargetChanges *changes; /* NULL with --compare */
     SourceWal *source_wal;
     const Options *options;
+    bool archives;
     Arena *arena;
     RecoveryStart *made;
     Lsn added_to;  /* what the source changed from the early start up to here is in own_blocks;
@@ -329,7 +330,7 @@ static bool may_start_late(const Choice *choice, Start *late)
 static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Error *error)
 {
     RecoveryStart *made = choice->made;
-    const bool asked = choice->options->early_start;
+    const bool decided = choice->options->early_start || choice->archives;
     SourceWalReading reading = {.from = made->earliest.redo, .end = made->wal_end};
     ScanResult scanned;
     WalScan *scan;
@@ -341,11 +342,11 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
     *late = false;
     if (choose)
         made->choice.late_redo = other.redo;
-    if (choose && asked)
-        made->choice.reason = START_ASKED;
+    if (choose && decided)
+        made->choice.reason = choice->options->early_start ? START_ASKED : START_ARCHIVE;
     if (!source_wal_check_space(choice->source_wal, reading.from, reading.end, &why))
     {
-        if (!choose || asked)
+        if (!choose || choice->options->early_start)
             return error_copy(error, &why);
         log_debug("%s", why.message);
         made->choice.reason = START_SPACE;
@@ -353,7 +354,7 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
         *late = true;
         return true;
     }
-    if (choose && !asked && !choice->regretted)
+    if (choose && !decided && !choice->regretted)
     {
         choice->next_look = made->earliest.redo + FIRST_LOOK_BYTES;
         reading.watch = prefer_late;
@@ -425,11 +426,12 @@ static bool choose(Choice *choice, Error *error)
 
 bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                            const Divergence *divergence, const TargetChanges *changes,
-                           SourceWal *source_wal, const Options *options, Arena *arena,
-                           RecoveryStart *start, Error *error)
+                           SourceWal *source_wal, const Options *options, bool archives,
+                           Arena *arena, RecoveryStart *start, Error *error)
 {
-    Choice choice = {clusters, divergence, changes, source_wal,
-                     options,  arena,      start,   .added_to = LSN_INVALID};
+    Choice choice = {clusters,   divergence, changes,
+                     source_wal, options,    archives,
+                     arena,      start,      .added_to = LSN_INVALID};
 
     *start = (RecoveryStart){.source = *state, .whole_from = divergence->lsn};
     if (changes != NULL)

@@ -23,6 +23,7 @@ typedef enum StartReason
     START_NO_OTHER, /* early: there is no late one, or next to no WAL between them */
     START_HAZARD,   /* late: replay from the early one would do something wrong */
     START_ASKED,    /* --early-start, --late-start */
+    START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
     START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
     START_ESTIMATE  /* by what each would cost */
 } StartReason;
@@ -58,15 +59,17 @@ typedef struct RecoveryStart
 /*
  * Decide by the source's WAL, which is fetched and read from the last common checkpoint on. Late
  * where that is asked for, where replay from the early start would do something wrong, where there
- * is no room for the WAL, and where it is cheaper; else early. With --compare, where changes is
- * NULL, at the source's last checkpoint. Waits for a checkpoint of the source where one must come,
- * and runs one with --checkpoint. An error if no start is right. Strings are in the arena, and what
- * `changes` points to must live as long. recovery_start_free in any case.
+ * is no room for the WAL, and where it is cheaper, unless `archives`: the rewound standby
+ * archives the WAL that it receives, and would have none before a late start. Else early. With
+ * --compare, where changes is NULL, at the source's last checkpoint. Waits for a checkpoint of the
+ * source where one must come, and runs one with --checkpoint. An error if no start is right.
+ * Strings are in the arena, and what `changes` points to must live as long. recovery_start_free in
+ * any case.
  */
 MUST_CHECK bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                                       const Divergence *divergence, const TargetChanges *changes,
-                                      SourceWal *source_wal, const Options *options, Arena *arena,
-                                      RecoveryStart *start, Error *error);
+                                      SourceWal *source_wal, const Options *options, bool archives,
+                                      Arena *arena, RecoveryStart *start, Error *error);
 
 void recovery_start_free(RecoveryStart *start);
 

@@ -118,8 +118,8 @@ static void json_divergence(Json *json, const Report *report)
 static void json_recovery_start(Json *json, const Report *report)
 {
     static const char *const reasons[] = {
-        [START_NO_OTHER] = "no choice", [START_HAZARD] = "hazard",     [START_ASKED] = "asked",
-        [START_SPACE] = "space",        [START_ESTIMATE] = "estimate",
+        [START_NO_OTHER] = "no choice", [START_HAZARD] = "hazard", [START_ASKED] = "asked",
+        [START_ARCHIVE] = "archive",    [START_SPACE] = "space",   [START_ESTIMATE] = "estimate",
     };
     const StartChoice *start = &report->start;
 

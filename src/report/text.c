@@ -119,6 +119,9 @@ static void text_start(const Report *report, Buffer *text)
     case START_ASKED:
         text_row(text, "", "as asked for");
         break;
+    case START_ARCHIVE:
+        text_row(text, "", "so that the rewound standby's archive lacks no WAL");
+        break;
     case START_HAZARD:
         text_row(text, "", "replay from the last common checkpoint would go wrong");
         break;
