@@ -284,6 +284,7 @@ static const Version rows[] = {
         .hash_indexes_logged = false,            /* access/hash */
         .has_jit = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_93,
     },
@@ -333,6 +334,7 @@ static const Version rows[] = {
         .hash_indexes_logged = false,            /* access/hash */
         .has_jit = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_94,
     },
@@ -381,6 +383,7 @@ static const Version rows[] = {
         .hash_indexes_logged = false,            /* access/hash */
         .has_jit = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -429,6 +432,7 @@ static const Version rows[] = {
         .hash_indexes_logged = false,            /* access/hash */
         .has_jit = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -477,6 +481,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_10,
     },
@@ -525,6 +530,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_11,
     },
@@ -573,6 +579,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -621,6 +628,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -669,6 +677,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -717,6 +726,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -765,6 +775,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -813,6 +824,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -861,6 +873,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_18,
     },
@@ -910,6 +923,7 @@ static const Version rows[] = {
         .hash_indexes_logged = true,
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_19,
         .control = CONTROL_SINCE_19,
     },

@@ -143,6 +143,7 @@ typedef struct Version
     bool hash_indexes_logged;        /* 10+; before, WAL does not tell of them */
     bool has_jit;                    /* 11+ */
     bool has_transaction_timeout;    /* 17+ */
+    bool has_wal_summaries;          /* pg_wal/summaries, common/blkreftable.h (17+) */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;

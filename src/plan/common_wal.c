@@ -1,7 +1,7 @@
 #include "plan/common_wal.h"
 
-#include "base/text_cursor.h"
 #include "format/history.h"
+#include "format/wal_summary.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,15 +39,8 @@ bool plan_keeps_status(const PlanInput *input, const char *path)
 
 bool plan_keeps_summary(const PlanInput *input, const char *path)
 {
-    TextCursor name = text_cursor(path + strlen("pg_wal/summaries/"));
-    uint32_t parts[5];
+    WalSummaryRange range;
 
-    if (strspn(name.position, UPPER_HEX_DIGITS) != 40)
-        return false;
-    for (size_t i = 0; i < 5; i++)
-        if (!text_take_hex(&name, 8, &parts[i]))
-            return false;
-    return strcmp(name.position, ".summary") == 0 &&
-           wal_is_common(input, parts[0], (Lsn) parts[1] << 32 | parts[2],
-                         (Lsn) parts[3] << 32 | parts[4]);
+    return wal_summary_name_parse(path + strlen(WAL_SUMMARY_DIRECTORY "/"), &range) &&
+           wal_is_common(input, range.timeline, range.start, range.end);
 }
