@@ -24,6 +24,7 @@ typedef enum StartReason
     START_HAZARD,   /* late: replay from the early one would do something wrong */
     START_ASKED,    /* --early-start, --late-start */
     START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
+    START_NO_WAL,   /* late: the source no longer has the WAL from the early one on */
     START_ESTIMATE  /* by what each would cost */
 } StartReason;
 
@@ -35,6 +36,7 @@ typedef struct RecoveryStart
     StartReason reason;
     Lsn late_redo;            /* of the late start, where there was a choice; else LSN_INVALID */
     StartEstimate estimate;   /* with START_ESTIMATE */
+    bool by_summaries;        /* summaries tell of WAL before the late start: it was not read */
     Lsn wal_from;             /* WAL is staged from here on */
     Lsn wal_end;              /* the source's WAL was read up to here */
     ScanResult changes;       /* what must be fetched: what the target changed; from a late start
