@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one says of 20 TB fits. */
-#define SUMMARY_SIZE_MAX ((size_t) 64 * 1024 * 1024)
+/* What one says of 16 TB fits. */
+#define SUMMARY_SIZE_MAX ((size_t) 256 * 1024 * 1024)
 
 /* The page where the meta page of an SP-GiST index is: an insertion changes it without WAL. */
 #define META_BLOCK 0
@@ -21,10 +21,21 @@ typedef struct SummaryList
     size_t count;
 } SummaryList;
 
-/* The reading of one. */
+#define BATCH_SIZE 64 /* so many are asked for at once */
+#define SUMMARY_PATH_SIZE (sizeof(WAL_SUMMARY_DIRECTORY) + WAL_SUMMARY_NAME_SIZE)
+
+/* The reading of those that lead on. */
 typedef struct SummaryReading
 {
     SourceSummaries *summaries;
+    Lsn divergence;
+    WalSummaryRange batch[BATCH_SIZE];
+    char paths[BATCH_SIZE][SUMMARY_PATH_SIZE];
+    size_t count, taken; /* of the batch */
+    uint32_t piece_size;
+    bool ended; /* the next one is of no use */
+
+    /* The one that is read. */
     const WalSummaryRange *range;
     BlockMap *blocks;
 } SummaryReading;
@@ -125,88 +136,119 @@ static void take_summarized_block(void *context, const WalSummaryFork *fork, Blo
     blockmap_add(reading->blocks, fork->relation, META_BLOCK);
 }
 
-static bool parse_summary(SummaryReading *reading, const Buffer *bytes, Lsn divergence,
-                          const char **reason)
+/* The next one of the batch. */
+static void parse_summary(SummaryReading *reading, const uint8_t *bytes, size_t size)
 {
     SourceSummaries *summaries = reading->summaries;
     const WalSummaryVisitor visitor = {take_summarized_fork, take_summarized_block, reading};
-    BlockMap *common = NULL;
-    bool result;
+    const char *reason;
 
+    reading->range = &reading->batch[reading->taken];
     reading->blocks = blockmap_create();
-    result = wal_summary_read(bytes->bytes, bytes->size, &visitor, reason);
-    if (result && reading->range->end <= divergence)
+    if (!wal_summary_read(bytes, size, &visitor, &reason))
     {
-        common = blockmap_copy(reading->blocks);
-        blockmap_merge(summaries->common, common);
-        summaries->common_end = reading->range->end;
+        log_debug("the source's file \"%s\" is of no use: %s", reading->paths[reading->taken],
+                  reason);
+        reading->ended = true;
     }
-    if (result)
+    else
+    {
+        if (reading->range->end <= reading->divergence)
+        {
+            BlockMap *common = blockmap_copy(reading->blocks);
+
+            blockmap_merge(summaries->common, common);
+            blockmap_destroy(common);
+            summaries->common_end = reading->range->end;
+        }
         blockmap_merge(summaries->blocks, reading->blocks);
-    blockmap_destroy(common);
+        summaries->end = reading->range->end;
+        reading->taken++;
+    }
     blockmap_destroy(reading->blocks);
+}
+
+/* A FetchDelivery. What fills a piece has more, and is read whole before those behind it. */
+static bool take_summary(void *context, size_t index, const uint8_t *bytes, size_t size,
+                         Error *error)
+{
+    SummaryReading *reading = context;
+
+    (void) error;
+    if (!reading->ended && index == reading->taken && bytes != NULL && size < reading->piece_size)
+        parse_summary(reading, bytes, size);
+    reading->ended |= bytes == NULL && index == reading->taken;
+    return true;
+}
+
+static bool read_whole(Source *source, SummaryReading *reading, Error *error)
+{
+    Buffer bytes = {0};
+    bool found;
+    const bool result = source->operations->read_file(source, reading->paths[reading->taken],
+                                                      SUMMARY_SIZE_MAX, &bytes, &found, error);
+
+    if (result && found)
+        parse_summary(reading, bytes.bytes, bytes.size);
+    else
+        reading->ended = true;
+    buffer_free(&bytes);
     return result;
 }
 
-/* *usable false: it is gone, or damaged. */
-static bool read_summary(Source *source, SummaryReading *reading, Lsn divergence, bool *usable,
-                         Error *error)
+/* What cannot be read is as what is not there, if only the source answers. */
+static bool read_batch(Source *source, SummaryReading *reading, Error *error)
 {
-    char name[WAL_SUMMARY_NAME_SIZE];
-    char path[sizeof(WAL_SUMMARY_DIRECTORY) + WAL_SUMMARY_NAME_SIZE];
-    const char *reason = "it was removed";
-    Buffer bytes = {0};
+    FetchRequest requests[BATCH_SIZE];
     Error why = {0};
-    bool found = false;
 
-    wal_summary_name(reading->range, name);
-    snprintf(path, sizeof(path), "%s/%s", WAL_SUMMARY_DIRECTORY, name);
-    if (!source->operations->read_file(source, path, SUMMARY_SIZE_MAX, &bytes, &found, &why))
-        reason = why.message;
-    *usable = found && parse_summary(reading, &bytes, divergence, &reason);
-    buffer_free(&bytes);
+    for (size_t i = 0; i < reading->count; i++)
+        requests[i] = (FetchRequest){.path = reading->paths[i], .size = reading->piece_size};
+    if (source->operations->fetch(source, 0, requests, reading->count, take_summary, reading,
+                                  &why) &&
+        (reading->ended || reading->taken == reading->count || read_whole(source, reading, &why)))
+        return stop_check(error);
     if (why.kind == ERROR_RETRY)
         return error_copy(error, &why);
-    if (!*usable)
-        log_debug("the source's WAL summary \"%s\" is of no use: %s", name, reason);
+    log_debug("%s", why.message);
+    reading->ended = true;
     return stop_check(error);
 }
 
-/* One after the other, as long as they lead on. */
-static bool read_chain(Source *source, const WalShape *shape, const History *history,
-                       const SummaryList *list, Lsn to, Lsn divergence, SummaryReading *reading,
-                       Error *error)
+/* The next ones by their names. */
+static void find_batch(SummaryReading *reading, const SummaryList *list, const WalShape *shape,
+                       const History *history, Lsn to)
 {
-    Lsn *end = &reading->summaries->end;
-    char text[LSN_TEXT_SIZE];
+    Lsn position = reading->summaries->end;
+    char name[WAL_SUMMARY_NAME_SIZE], text[LSN_TEXT_SIZE];
 
-    while (wal_skip_header(shape, *end) < wal_skip_header(shape, to))
+    reading->count = reading->taken = 0;
+    while (reading->count < BATCH_SIZE &&
+           wal_skip_header(shape, position) < wal_skip_header(shape, to))
     {
-        const HistoryEntry *entry = &history->entries[history_entry_at(history, *end)];
-        bool usable;
-
-        reading->range =
-            find_summary(list, shape, entry->timeline, *end,
+        const HistoryEntry *entry = &history->entries[history_entry_at(history, position)];
+        const WalSummaryRange *range =
+            find_summary(list, shape, entry->timeline, position,
                          entry->end != LSN_INVALID && entry->end < to ? entry->end : to);
-        if (reading->range == NULL)
+
+        if (range == NULL)
         {
             log_debug("the source has no WAL summary of timeline %u that begins at %s and leads on",
-                      entry->timeline, lsn_text(shape->version, *end, text));
-            return true;
+                      entry->timeline, lsn_text(shape->version, position, text));
+            return;
         }
-        if (!read_summary(source, reading, divergence, &usable, error))
-            return false;
-        if (!usable)
-            return true;
-        *end = reading->range->end;
+        wal_summary_name(range, name);
+        snprintf(reading->paths[reading->count], SUMMARY_PATH_SIZE, "%s/%s", WAL_SUMMARY_DIRECTORY,
+                 name);
+        reading->batch[reading->count++] = *range;
+        position = range->end;
     }
-    return true;
 }
 
 bool source_summaries_read(Source *source, const WalShape *shape, const History *history, Lsn from,
                            Lsn to, Lsn divergence, SourceSummaries *summaries, Error *error)
 {
-    SummaryReading reading = {.summaries = summaries};
+    SummaryReading *reading;
     SummaryList list = {0};
     bool result;
 
@@ -217,7 +259,16 @@ bool source_summaries_read(Source *source, const WalShape *shape, const History 
     result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, note_summary, &list, error);
     if (list.count > 0)
         qsort(list.ranges, list.count, sizeof(*list.ranges), compare_ranges);
-    result = result && read_chain(source, shape, history, &list, to, divergence, &reading, error);
+    reading = memory_allocate_zeroed(1, sizeof(*reading));
+    reading->summaries = summaries;
+    reading->divergence = divergence;
+    reading->piece_size = source_piece_size(source, FETCH_SIZE_MAX);
+    do
+    {
+        find_batch(reading, &list, shape, history, to);
+        result = result && (reading->count == 0 || read_batch(source, reading, error));
+    } while (result && reading->count > 0 && !reading->ended);
+    free(reading);
     free(list.ranges);
     return result;
 }

@@ -28,7 +28,7 @@ typedef struct File
     bool gone; /* after the names were asked for */
 } File;
 
-static File files[16];
+static File files[200];
 static size_t file_count;
 static WalShape shape;
 static SourceSummaries summaries;
@@ -61,7 +61,27 @@ static bool read_one(Source *source, const char *path, size_t limit, Buffer *buf
     return true;
 }
 
-static const SourceOperations operations = {.names = list_names, .read_file = read_one};
+static bool fetch_some(Source *source, int worker, const FetchRequest *requests, size_t count,
+                       FetchDelivery deliver, void *context, Error *why)
+{
+    (void) worker;
+    for (size_t i = 0; i < count; i++)
+    {
+        Buffer bytes = {0};
+        bool found, delivered;
+
+        assert_true(read_one(source, requests[i].path, SIZE_MAX, &bytes, &found, why));
+        delivered = deliver(context, i, found ? bytes.bytes : NULL,
+                            bytes.size < requests[i].size ? bytes.size : requests[i].size, why);
+        buffer_free(&bytes);
+        if (!delivered)
+            return false;
+    }
+    return true;
+}
+
+static const SourceOperations operations = {
+    .names = list_names, .read_file = read_one, .fetch = fetch_some};
 
 /* An entry with at most one chunk of at most one block; BLOCK_NONE: none. */
 static void add_fork(File *file, RelationId id, uint32_t fork, BlockNumber limit, BlockNumber block)
@@ -282,6 +302,35 @@ static void what_it_says_of_storage(void **state)
     clear();
 }
 
+/* More than are asked for at once, and one that is larger than a piece. */
+static void many(void **state)
+{
+    File *large;
+
+    (void) state;
+    for (Lsn i = 0; i < 150; i++)
+        if (i != 70)
+            add_file(1, AT(0x100 + i * 8), AT(0x108 + i * 8));
+    large = begin_file(1, AT(0x100 + 70 * 8), AT(0x108 + 70 * 8));
+    for (Oid i = 0; i < 50000; i++)
+        add_fork(large, RELATION(1000 + i), FORK_MAIN, WAL_SUMMARY_NO_LIMIT, i % 1000);
+    end_file(large);
+    assert_true(large->bytes.size > FETCH_SIZE_MAX);
+    assert_true(complete(AT(0x100), AT(0x100 + 150 * 8)));
+    for (Oid i = 1; i <= 149; i++)
+        assert_true(names_block(summaries.blocks, RELATION(i), 7));
+    for (Oid i = 0; i < 50000; i++)
+        assert_true(names_block(summaries.blocks, RELATION(1000 + i), i % 1000));
+    large->bytes.bytes[large->bytes.size - 1] ^= 1;
+    assert_false(complete(AT(0x100), AT(0x100 + 150 * 8)));
+    assert_int_equal(summaries.end, AT(0x100 + 70 * 8));
+    large->bytes.bytes[large->bytes.size - 1] ^= 1;
+    files[100].gone = true;
+    assert_false(complete(AT(0x100), AT(0x100 + 150 * 8)));
+    assert_int_equal(summaries.end, AT(0x100 + 101 * 8));
+    clear();
+}
+
 /* A map of one relation, in words: blocks, "t" and a block, "s". */
 static BlockMap *map_of(const char *words)
 {
@@ -343,6 +392,7 @@ int main(void)
         cmocka_unit_test(overlapping),
         cmocka_unit_test(what_cannot_be_read),
         cmocka_unit_test(what_it_says_of_storage),
+        cmocka_unit_test(many),
         cmocka_unit_test(whether_they_say_what_was_read),
     };
 
