@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "plan/common_wal.h"
 #include "plan/tablespaces.h"
 #include "stage/compared_blocks.h"
 #include "stage/dead_entries.h"
@@ -77,7 +78,7 @@ static void find_kept_files(const Options *options, const Version *version,
 
 /* List, and decide by the listings and the blocks that are known so far. */
 static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
-                       const Options *options, Lsn divergence, Lsn whole_from,
+                       const Options *options, Lsn divergence, Lsn wal_from, Lsn whole_from,
                        const BlockMap *rebuilt, bool every_relation, bool first, Arena *arena,
                        Planned *planned, Error *error)
 {
@@ -110,9 +111,13 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
         .rebuilt = rebuilt,
         .source_history = &clusters->source_history,
         .divergence = divergence,
+        .wal_from = wal_from,
         .whole_from = whole_from};
     result = plan_make(&planned->input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
+    if (first && plan_keeps_wal_before_gap(&planned->input))
+        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
+                    "is there, the target's server cannot summarize WAL, and keeps all");
     return result;
 }
 
@@ -153,8 +158,9 @@ bool planning_make(const Clusters *clusters, const Divergence *divergence,
     const bool reads_relations = options->compare || changes->dead_entries_unlogged;
 
     *planned = (Planned){.source = start->source, .changes = start->changes};
-    if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->whole_from,
-                    start->rebuilt, reads_relations, first, arena, planned, error))
+    if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->wal_from,
+                    start->whole_from, start->rebuilt, reads_relations, first, arena, planned,
+                    error))
         return false;
     /* With problems the run ends before anything is staged. */
     if (problems->count == 0 && reads_relations)
@@ -185,7 +191,7 @@ bool planning_make_least(const Clusters *clusters, const SourceState *source,
     planned_free(planned); /* of a listing that failed */
     *planned = (Planned){.source = *source, .named = blockmap_create()};
     planned->changes.blocks = planned->named;
-    return plan_files(clusters, NULL, options, redo, redo, NULL, false, true, arena, planned,
+    return plan_files(clusters, NULL, options, redo, redo, redo, NULL, false, true, arena, planned,
                       error);
 }
 

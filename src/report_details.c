@@ -158,7 +158,7 @@ static bool is_archived_lost(const PlanInput *input, const char *path,
     snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (length - directory - end), below + directory);
     snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
     if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
-        return !plan_keeps_segment(input, timeline, segment);
+        return !plan_segment_is_common(input, timeline, segment);
     return history_file_name_parse(name, &timeline) &&
            !history_has(input->source_history, timeline);
 }
@@ -180,17 +180,6 @@ static void report_archived(const PlanInput *input, Arena *arena, Report *report
     report->archived = names;
 }
 
-/* Incremental backups are made from summaries of WAL (17 and later). */
-static bool summarizes_wal(const Listing *files)
-{
-    const char directory[] = "pg_wal/summaries/";
-
-    for (size_t i = 0; i < files->count; i++)
-        if (strncmp(files->files[i].path, directory, sizeof(directory) - 1) == 0)
-            return true;
-    return false;
-}
-
 static Timeline last_timeline(const History *history)
 {
     return history->count > 0 ? history->entries[history->count - 1].timeline : 0;
@@ -203,8 +192,9 @@ static void report_backups(const Findings *findings, Report *report)
     const Clusters *clusters = &findings->identified.clusters;
     const Planned *planned = &findings->planned;
 
+    /* Incremental backups are made from summaries of WAL. */
     report->full_backup =
-        summarizes_wal(&planned->source_files) || summarizes_wal(&planned->target_files);
+        plan_summarizes_wal(&planned->source_files) || plan_summarizes_wal(&planned->target_files);
     report->one_timeline =
         last_timeline(&clusters->source_history) != 0 &&
         last_timeline(&clusters->source_history) == last_timeline(&clusters->target_history);

@@ -39,6 +39,7 @@ typedef struct SourceFile
 } SourceFile;
 
 typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
+typedef bool (*SourceNameVisitor)(void *context, const char *name, Error *error);
 
 /* A piece of a file that is wanted. */
 typedef struct FetchRequest
@@ -99,6 +100,10 @@ typedef struct SourceOperations
        not be fetched (reading a fifo blocks its backend). */
     bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
+
+    /* The names in one directory, in no order; none where there is no such directory. */
+    bool (*names)(Source *source, const char *directory, SourceNameVisitor visit, void *context,
+                  Error *error);
 
     /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
      * least 1. */

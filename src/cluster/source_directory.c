@@ -153,6 +153,17 @@ static bool directory_list(Source *source, const Version *version, SourceFileVis
     return data_directory_list(self->directory, version, false, visit, context, error);
 }
 
+static bool directory_names(Source *source, const char *directory, SourceNameVisitor visit,
+                            void *context, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+    char path[PATH_SIZE];
+    bool found;
+
+    return path_join(path, sizeof(path), self->directory, directory, error) &&
+           dir_names(path, visit, context, &found, error);
+}
+
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
 {
     (void) source;
@@ -214,6 +225,7 @@ static const SourceOperations directory_operations = {
     .position = directory_position,
     .read_file = directory_read_file,
     .list = directory_list,
+    .names = directory_names,
     .start_workers = directory_start_workers,
     .fetch = directory_fetch,
     .digest = directory_digest,

@@ -211,12 +211,55 @@ static bool server_position(Source *source, const Control *control, SourcePositi
     return success;
 }
 
+typedef struct NamesQuery
+{
+    const char *directory;
+    Arena *arena;
+    char *names; /* with slashes between, which no name has; NULL: none */
+} NamesQuery;
+
+static bool names_once(Connection *connection, void *context, Error *error)
+{
+    NamesQuery *query = context;
+    const char *const parameters[] = {query->directory};
+    bool found;
+
+    if (!connection_value(connection, query->arena,
+                          arena_printf(query->arena,
+                                       "SELECT pg_catalog.string_agg(name, '/') "
+                                       "FROM pg_catalog.pg_ls_dir($1::text%s) AS name",
+                                       server_list_may_lack(&server_version(connection)->sql)),
+                          1, parameters, &query->names, &found, error))
+        return false;
+    if (!found)
+        query->names = NULL;
+    return true;
+}
+
+static bool server_names_in(Source *source, const char *directory, SourceNameVisitor visit,
+                            void *context, Error *error)
+{
+    NamesQuery query = {.directory = directory, .arena = arena_create()};
+    bool success = server_attempt((ServerSource *) source, 0, names_once, &query, NULL, error);
+
+    for (char *name = query.names, *next; success && name != NULL; name = next)
+    {
+        next = strchr(name, '/');
+        if (next != NULL)
+            *next++ = '\0';
+        success = visit(context, name, error);
+    }
+    arena_destroy(query.arena);
+    return success;
+}
+
 static const SourceOperations server_operations = {
     .close = server_close,
     .read_control = server_read_control,
     .position = server_position,
     .read_file = server_read_file,
     .list = server_list,
+    .names = server_names_in,
     .start_workers = server_start_workers,
     .fetch = server_fetch,
     .digest = server_digest,

@@ -286,6 +286,7 @@ static const Version rows[] = {
         .has_jit = false,
         .has_sha256 = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_93,
     },
@@ -337,6 +338,7 @@ static const Version rows[] = {
         .has_jit = false,
         .has_sha256 = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_94,
     },
@@ -387,6 +389,7 @@ static const Version rows[] = {
         .has_jit = false,
         .has_sha256 = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -437,6 +440,7 @@ static const Version rows[] = {
         .has_jit = false,
         .has_sha256 = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -487,6 +491,7 @@ static const Version rows[] = {
         .has_jit = false,
         .has_sha256 = false,
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_10,
     },
@@ -537,6 +542,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_11,
     },
@@ -587,6 +593,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -637,6 +644,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -687,6 +695,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -737,6 +746,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -787,6 +797,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
+        .has_wal_summaries = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -837,6 +848,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -887,6 +899,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_18,
     },
@@ -938,6 +951,7 @@ static const Version rows[] = {
         .has_jit = true, /* utils/misc/guc_tables.c */
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
+        .has_wal_summaries = true,
         .checkpoint = CHECKPOINT_SINCE_19,
         .control = CONTROL_SINCE_19,
     },

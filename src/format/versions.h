@@ -147,6 +147,7 @@ typedef struct Version
     bool has_jit;                 /* 11+ */
     bool has_sha256;              /* sha256(bytea) (11+) */
     bool has_transaction_timeout; /* 17+ */
+    bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;

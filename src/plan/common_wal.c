@@ -1,7 +1,8 @@
 #include "plan/common_wal.h"
 
-#include "base/text_cursor.h"
+#include "base/array.h"
 #include "format/history.h"
+#include "format/wal_summary.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +13,73 @@ static bool wal_is_common(const PlanInput *input, Timeline timeline, Lsn begin, 
     return end <= input->divergence && history_holds(input->source_history, timeline, begin, end);
 }
 
-bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
+bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment)
 {
     return wal_is_common(input, timeline, wal_segment_start(&input->shape, segment),
                          wal_segment_start(&input->shape, segment + 1));
+}
+
+static int compare_with_listed(const void *path, const void *file)
+{
+    return strcmp(path, ((const ListedFile *) file)->path);
+}
+
+bool plan_summarizes_wal(const Listing *files)
+{
+    const char directory[] = WAL_SUMMARY_DIRECTORY "/";
+    bool found;
+    const size_t first = array_search(directory, files->files, files->count, sizeof(*files->files),
+                                      compare_with_listed, &found);
+
+    return first < files->count &&
+           strncmp(files->files[first].path, directory, sizeof(directory) - 1) == 0;
+}
+
+/* Does the target's common WAL not lead to the WAL that is staged? */
+static bool has_gap(const PlanInput *input)
+{
+    return wal_segment_of(&input->shape, input->wal_from) >
+           wal_segment_of(&input->shape, input->divergence);
+}
+
+static bool waits_for_archive(const PlanInput *input, Timeline timeline, uint64_t segment)
+{
+    char name[WAL_NAME_SIZE], path[64];
+
+    wal_segment_name(&input->shape, timeline, segment, name);
+    snprintf(path, sizeof(path), "%s/archive_status/%s.ready", input->version->wal_directory, name);
+    return listing_find(input->target, path) != NULL;
+}
+
+/*
+ * A server that summarizes its WAL begins with the oldest that it has. Where a gap follows, it
+ * would wait for what is missing, and keep all WAL meanwhile (GetOldestUnsummarizedLSN,
+ * postmaster/walsummarizer.c). But nobody else archives what the target has not archived yet.
+ */
+bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
+{
+    return plan_segment_is_common(input, timeline, segment) &&
+           !(has_gap(input) && plan_summarizes_wal(input->source) &&
+             !waits_for_archive(input, timeline, segment));
+}
+
+bool plan_keeps_wal_before_gap(const PlanInput *input)
+{
+    Timeline timeline;
+    uint64_t segment;
+
+    if (!has_gap(input) || !plan_summarizes_wal(input->source))
+        return false;
+    for (size_t i = 0; i < input->target->count; i++)
+    {
+        const char *name =
+            relpath_below(input->target->files[i].path, input->version->wal_directory);
+
+        if (name != NULL && wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
+            plan_keeps_segment(input, timeline, segment))
+            return true;
+    }
+    return false;
 }
 
 bool plan_keeps_status(const PlanInput *input, const char *path)
@@ -39,15 +103,8 @@ bool plan_keeps_status(const PlanInput *input, const char *path)
 
 bool plan_keeps_summary(const PlanInput *input, const char *path)
 {
-    TextCursor name = text_cursor(path + strlen("pg_wal/summaries/"));
-    uint32_t parts[5];
+    WalSummaryRange range;
 
-    if (strspn(name.position, UPPER_HEX_DIGITS) != 40)
-        return false;
-    for (size_t i = 0; i < 5; i++)
-        if (!text_take_hex(&name, 8, &parts[i]))
-            return false;
-    return strcmp(name.position, ".summary") == 0 &&
-           wal_is_common(input, parts[0], (Lsn) parts[1] << 32 | parts[2],
-                         (Lsn) parts[3] << 32 | parts[4]);
+    return wal_summary_name_parse(path + strlen(WAL_SUMMARY_DIRECTORY "/"), &range) &&
+           wal_is_common(input, range.timeline, range.start, range.end);
 }

@@ -12,6 +12,9 @@
 /* A marker in archive_status stays where the file that it speaks of stays. */
 bool plan_keeps_status(const PlanInput *input, const char *path);
 
+/* Does a segment stay that its server, which summarizes its WAL, cannot get past? */
+bool plan_keeps_wal_before_gap(const PlanInput *input);
+
 /* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */
 bool plan_keeps_summary(const PlanInput *input, const char *path);
 

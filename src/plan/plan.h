@@ -171,6 +171,7 @@ typedef struct PlanInput
                                   are to be compared or read (plan_compared_size) */
     bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
     Lsn divergence;
+    Lsn wal_from;   /* WAL is staged from here on */
     Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
                        late start the last common checkpoint's redo position */
 } PlanInput;
@@ -216,7 +217,11 @@ const char *action_name(Action action);
 /* Warnings and debug lines of what is left alone, kept, or odd; of patterns only the first time. */
 void plan_print_remarks(const Plan *plan, bool first_time);
 
-/* Does a WAL segment of the target belong to the common history, so that it may stay? */
+/* Does a server summarize its WAL (17 and later)? Its files tell. */
+bool plan_summarizes_wal(const Listing *files);
+
+/* Does a WAL segment of the target belong to the common history? May it stay? */
+bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment);
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
 
 #endif

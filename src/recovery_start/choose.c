@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "recovery_start/by_summaries.h"
 #include "recovery_start/replay_hazard.h"
 
 #include <string.h>
@@ -107,6 +108,7 @@ static void estimate(Choice *choice, Lsn read_to, uint64_t blocks)
 
     made->choice.estimate = (StartEstimate){
         .wal_bytes = read_to - made->earliest.redo,
+        .fetched_bytes = made->choice.estimate.fetched_bytes,
         .block_bytes = blocks * choice->clusters->target.control.block_size,
         .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
     };
@@ -154,7 +156,7 @@ static bool regret_late(void *context, Lsn read_to, const BlockMap *blocks, bool
 
 static bool keeps_wal_before_late(const RecoveryStart *made)
 {
-    return made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
+    return !made->by_summaries && made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
 }
 
 /* Read what lies before the late start, as far as it was not read yet. */
@@ -377,13 +379,95 @@ static void forget_late_start(Choice *choice)
     RecoveryStart *made = choice->made;
 
     made->chosen = made->earliest;
-    made->choice.late = false;
+    made->choice.late = made->by_summaries = false;
+    made->choice.estimate.fetched_bytes = 0;
     blockmap_destroy(made->own_blocks);
     made->own_blocks = NULL;
     made->changes = choice->changes->scanned;
     made->whole_from = choice->divergence->lsn;
     choice->added_to = LSN_INVALID;
     choice->regretted = false;
+}
+
+/* Has the source removed the WAL before `end`? It removes the oldest first. */
+static bool find_wal_gone(const Choice *choice, Lsn end, bool *gone, Error *error)
+{
+    const WalShape *shape = &choice->clusters->shape;
+    uint64_t segment = wal_segment_of(shape, choice->made->earliest.redo);
+    bool has = true;
+
+    while (segment < wal_segment_of(shape, end) && source_wal_is_kept(choice->source_wal, segment))
+        segment++;
+    if (segment < wal_segment_of(shape, end) &&
+        !source_wal_source_has(choice->source_wal, segment, &has, error))
+        return false;
+    *gone = !has;
+    return true;
+}
+
+/* Is that start better, now that summaries name the blocks that it fetches? The rest of the WAL
+ * before it is read. */
+static bool prefer_by_summaries(Choice *choice, const Start *late, const SourceSummaries *summaries,
+                                bool *prefer, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    const uint64_t rest = late->redo > summaries->end ? late->redo - summaries->end : 0;
+    const StartEstimate estimate = {
+        .wal_bytes = late->redo - made->earliest.redo,
+        .fetched_bytes = summaries->end - made->earliest.redo,
+        .block_bytes = rest + blockmap_block_count(summaries->blocks) *
+                                  choice->clusters->target.control.block_size,
+        .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
+    };
+    bool gone;
+
+    if (!find_wal_gone(choice, summaries->end, &gone, error))
+        return false;
+    *prefer =
+        gone ||
+        (estimate.fetched_bytes > KEPT_BEFORE_LATE && rest <= KEPT_BEFORE_LATE &&
+         (choice->options->late_start || (!choice->archives && estimate_prefers_late(&estimate))));
+    if (*prefer && !choice->options->late_start)
+    {
+        made->choice.reason = gone ? START_NO_WAL : START_ESTIMATE;
+        made->choice.estimate = estimate;
+    }
+    return true;
+}
+
+/* A late start without the WAL before it that summaries tell of: *late where it is chosen. */
+static bool start_by_summaries(Choice *choice, bool *late, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    SourceSummaries summaries;
+    Start other;
+    bool usable, prefer = false, result;
+
+    if (choice->changes == NULL || choice->options->early_start ||
+        !choice->clusters->shape.version->has_wal_summaries ||
+        !start_late(&made->source.control, choice->divergence->lsn, LSN_INVALID, &other) ||
+        other.redo <= made->earliest.redo)
+        return true;
+    result = read_source_summaries(choice->clusters, choice->divergence, choice->changes,
+                                   made->earliest.redo, other.redo, choice->options->jobs,
+                                   choice->arena, &summaries, &usable, error) &&
+             (!usable || prefer_by_summaries(choice, &other, &summaries, &prefer, error));
+    if (result && prefer)
+    {
+        const ScanResult scanned = {.blocks = summaries.blocks,
+                                    .databases = summaries.databases,
+                                    .database_count = summaries.database_count};
+
+        log_debug("the source's WAL summaries tell what it changed before its last checkpoint");
+        *late = true;
+        made->chosen = other;
+        made->choice.late_redo = other.redo;
+        made->by_summaries = true;
+        choice->added_blocks = blockmap_block_count(summaries.blocks);
+        result = add_source_changes(choice, &scanned, summaries.end, error);
+    }
+    source_summaries_free(&summaries);
+    return result;
 }
 
 static bool choose(Choice *choice, Error *error)
@@ -396,7 +480,9 @@ static bool choose(Choice *choice, Error *error)
         return false;
     if (late)
         made->choice.reason = START_ASKED;
-    else if (!read_from_early(choice, &late, &hazard, error))
+    if (!start_by_summaries(choice, &late, error))
+        return false;
+    if (!late && !read_from_early(choice, &late, &hazard, error))
         return false;
     if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
         return false;

@@ -25,6 +25,7 @@ typedef enum StartReason
     START_ASKED,    /* --early-start, --late-start */
     START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
     START_SPACE,    /* late: the disk has no room for the WAL from the early one on */
+    START_NO_WAL,   /* late: the source no longer has the WAL from the early one on */
     START_ESTIMATE  /* by what each would cost */
 } StartReason;
 
@@ -43,6 +44,7 @@ typedef struct RecoveryStart
     Start earliest;     /* where recovery can start at the earliest */
     Start chosen;       /* where it does */
     StartChoice choice;
+    bool by_summaries;        /* summaries tell of WAL before the late start: it was not read */
     Lsn wal_from;             /* WAL is staged from here on */
     Lsn wal_end;              /* the source's WAL was read up to here */
     ScanResult changes;       /* what must be fetched: what the target changed; from a late start

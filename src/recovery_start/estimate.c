@@ -13,16 +13,20 @@
  * decided once stays so, unless it turns out to be wrong. */
 #define PREFERENCE 1.25
 
+static double rate_of(const StartEstimate *estimate)
+{
+    return estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
+}
+
 double estimate_replay_seconds(const StartEstimate *estimate)
 {
-    return (double) estimate->wal_bytes / REPLAY_RATE;
+    return (double) estimate->wal_bytes / REPLAY_RATE +
+           (double) estimate->fetched_bytes / rate_of(estimate);
 }
 
 double estimate_fetch_seconds(const StartEstimate *estimate)
 {
-    const double rate = estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
-
-    return (double) estimate->block_bytes * BLOCK_COST / rate;
+    return (double) estimate->block_bytes * BLOCK_COST / rate_of(estimate);
 }
 
 bool estimate_prefers_late(const StartEstimate *estimate)

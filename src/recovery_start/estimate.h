@@ -15,11 +15,13 @@
 typedef struct StartEstimate
 {
     uint64_t wal_bytes;      /* before the late start, as far as it was read */
+    uint64_t fetched_bytes;  /* of it, what only the early start has fetched: none where it was read
+                                to find the blocks */
     uint64_t block_bytes;    /* of the blocks that this WAL names */
     double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
 } StartEstimate;
 
-/* Seconds until that WAL is replayed, and until those blocks have come. */
+/* Seconds until that WAL has come and is replayed, and until those blocks have come. */
 double estimate_replay_seconds(const StartEstimate *estimate);
 double estimate_fetch_seconds(const StartEstimate *estimate);
 

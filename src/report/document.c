@@ -119,7 +119,8 @@ static void json_recovery_start(Json *json, const Report *report)
 {
     static const char *const reasons[] = {
         [START_NO_OTHER] = "no choice", [START_HAZARD] = "hazard", [START_ASKED] = "asked",
-        [START_ARCHIVE] = "archive",    [START_SPACE] = "space",   [START_ESTIMATE] = "estimate",
+        [START_ARCHIVE] = "archive",    [START_NO_WAL] = "no wal", [START_SPACE] = "space",
+        [START_ESTIMATE] = "estimate",
     };
     const StartChoice *start = &report->start;
 

@@ -125,6 +125,9 @@ static void text_start(const Report *report, Buffer *text)
     case START_HAZARD:
         text_row(text, "", "replay from the last common checkpoint would go wrong");
         break;
+    case START_NO_WAL:
+        text_row(text, "", "the source no longer has its WAL since the last common one");
+        break;
     case START_SPACE:
         text_row(text, "", "there is no room for the source's WAL since the last common one");
         break;

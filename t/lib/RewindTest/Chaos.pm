@@ -46,7 +46,9 @@ sub choose_run
         compare_all => $dice->chance(5),
         keep_target => 0,
         round_count => $dice->pick(1, 1, 1, 1, 1, 2, 2, 3),
+        summarize_wal => $dice->chance(50),
     );
+    $choice{short_wal} ||= $dice->chance(40) if $choice{summarize_wal};
     return %choice;
 }
 
@@ -56,6 +58,7 @@ sub limit_to_version
     my ($choice) = @_;
     my $version = $choice->{version};
     $choice->{wal_segment_mb} = 16 if $version < 11;
+    $choice->{summarize_wal} = 0 if $version < 17;
     @$choice{qw(wal_compression commit_timestamps)} = (0, 0) if $version < 9.5;
     $choice->{checksums} = 1 if $version < 9.4;     # no wal_log_hints
     $choice->{autovacuum} = 0 if $version < 9.4;    # no ALTER SYSTEM, to end it

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "plan/plan.h"
+#include "plan/common_wal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -967,6 +968,33 @@ static void test_segments_of_the_common_history_stay(void **state)
     end(&c);
 }
 
+/* A server that summarizes its WAL would wait for what is missing between the oldest and the rest.
+ */
+static void test_wal_before_a_gap(void **state)
+{
+    Case c;
+
+    (void) state;
+    begin(&c, 17);
+    add(&c, "pg_wal/summaries", DIRECTORY, DIRECTORY);
+    c.input.wal_from = 0x6000028;
+    assert_true(plan_keeps_segment(&c.input, 1, 4));
+    add(&c, "pg_wal/summaries/0000000100000000010000280000000003000100.summary", 9, ABSENT);
+    assert_false(plan_keeps_segment(&c.input, 1, 4));
+    assert_true(plan_segment_is_common(&c.input, 1, 4));
+    assert_false(plan_keeps_wal_before_gap(&c.input));
+    /* Nobody else archives it. */
+    add(&c, "pg_wal/000000010000000000000003", ABSENT, WAL_SEGMENT);
+    add(&c, "pg_wal/archive_status/000000010000000000000003.ready", ABSENT, 0);
+    assert_true(plan_keeps_segment(&c.input, 1, 3));
+    assert_false(plan_keeps_segment(&c.input, 1, 4));
+    assert_true(plan_keeps_wal_before_gap(&c.input));
+    c.input.wal_from = 0x5FFFFFF;
+    assert_false(plan_keeps_wal_before_gap(&c.input));
+    assert_true(plan_keeps_segment(&c.input, 1, 4));
+    end(&c);
+}
+
 /* The target's file stays, what only the source has does not come, a directory is kept whole. */
 static void test_kept_files(void **state)
 {
@@ -1226,6 +1254,7 @@ int main(void)
         cmocka_unit_test(test_directories_of_what_is_left_alone_stay),
         cmocka_unit_test(test_log_directory_stays),
         cmocka_unit_test(test_foreign_files_that_are_removed),
+        cmocka_unit_test(test_wal_before_a_gap),
         cmocka_unit_test(test_kept_files),
         cmocka_unit_test(test_each_entry_has_its_reason),
         cmocka_unit_test(test_unwanted_file),

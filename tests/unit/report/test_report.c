@@ -32,7 +32,7 @@ static Report split_brain(void)
         .redo = 0x3000028,
         .checkpoint_timeline = 1,
         .start_known = true,
-        .start = {true, START_ESTIMATE, 0x4FFFF00, {20000000000, 300000000, 125e6}},
+        .start = {true, START_ESTIMATE, 0x4FFFF00, {20000000000, 0, 300000000, 125e6}},
         .start_checkpoint = 0x4FFFF38,
         .start_redo = 0x4FFFF00,
         .source_history = &promoted,

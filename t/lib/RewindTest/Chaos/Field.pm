@@ -33,6 +33,7 @@ sub settings
     my $settings = "$kept\nshared_buffers = $choice->{shared_buffers}\n";
     $settings .= "autovacuum = on\nautovacuum_naptime = 1s\nautovacuum_vacuum_threshold = 10\n" if $choice->{autovacuum};
     $settings .= "wal_compression = on\n" if $choice->{wal_compression};
+    $settings .= "summarize_wal = on\n" if $choice->{summarize_wal};
     $settings .= "track_commit_timestamp = on\n" if $choice->{commit_timestamps};
     # A server runs this in its data directory. What ends with more than 125 is not tried again for a while, nor waited for.
     my %command = (
