@@ -41,7 +41,7 @@ sub fetches
 {
     my ($target, $source, $writer, $expected, %option) = @_;
     my %path = map { ($_ => $writer->query("SELECT pg_relation_filepath('$_')")) } keys %$expected;
-    my $result = rewinds($target, $source, options => [ '--debug', @{ $option{options} // [] } ]);
+    my $result = rewinds($target, $source, options => [ '--debug', '--early-start', @{ $option{options} // [] } ]);
     is(fetched_blocks($result, $path{$_}), $expected->{$_}, "fetched of $_") for sort keys %$expected;
     return $result;
 }

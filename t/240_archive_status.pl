@@ -61,7 +61,7 @@ each_version(sub {
     must_run([ 'cp', $source->path("pg_wal/$kept[0]"), $source->path("pg_wal/$recycled") ]);
     spew($source->path('pg_wal/xlogtemp.123'), 'rubbish');
 
-    rewinds_from_both_kinds($source, $target,
+    rewinds_from_both_kinds($source, $target, options => ['--early-start'],
         prepare => sub {
             my ($target) = @_;
             unlink $target->path("pg_wal/$oldest"), $target->path("pg_wal/archive_status/$oldest.ready");

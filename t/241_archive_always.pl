@@ -41,7 +41,11 @@ each_version(sub {
         target => sub { my ($target) = @_; leave_segments($target, 2) });
     # The target's own archive, which it had before, goes with each copy of it.
     my $own = "$archives/target";
-    rewinds_from_both_kinds($source, $target,
+    # (Segments of 16 MB: more WAL lies before a late start than is kept all the same.)
+    my $late = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--late-start', '--dry-run') ]);
+    my $warning = qr/^pg_rewind: warning: the archive of the rewound standby will lack the source's WAL from \S+ to \S+\npg_rewind: hint: /m;
+    like($late->{stderr}, $warning, 'a late start would leave a gap there, which is said') if $version == 10;
+    rewinds_from_both_kinds($source, $target, options => ['--early-start'],
         prepare => sub { my ($rewound) = @_; must_run([ 'cp', '-a', $own, "$archives/" . $rewound->name ]) },
         check => sub {
             my ($rewound) = @_;
