@@ -34,7 +34,7 @@ each_version(sub {
     my $archives = RewindTest::Command::work_dir() . "/archives_$version";
     mkdir $archives;
     my ($source, $target) = split_brain($version,
-        cluster => { settings => "archive_mode = 'Always'\narchive_command = '" . archive_command($archives) . "'" },
+        cluster => { settings => "archive_mode = 'Always'\narchive_command = '" . archive_command($archives) . "'" . ($version == 10 ? "\nwal_keep_segments = 64" : '') },
         before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
         together => sub { my ($primary) = @_; leave_segments($primary, 3) },
         source => sub { my ($source) = @_; leave_segments($source, 3) },
@@ -42,6 +42,7 @@ each_version(sub {
     # The target's own archive, which it had before, goes with each copy of it.
     my $own = "$archives/target";
     # (Segments of 16 MB: more WAL lies before a late start than is kept all the same.)
+    $source->sql('CHECKPOINT') if $version == 10;
     my $late = run([ rewind_argv($target->data, '--source-server', $source->conninfo, '--late-start', '--dry-run') ]);
     my $warning = qr/^pg_rewind: warning: the archive of the rewound standby will lack the source's WAL from \S+ to \S+\npg_rewind: hint: /m;
     like($late->{stderr}, $warning, 'a late start would leave a gap there, which is said') if $version == 10;
