@@ -146,11 +146,11 @@ sub no_room
 sub regretted
 {
     my ($source, $target) = @_;
-    $source->sql('BEGIN; ' . ('UPDATE hot SET v = v + 1; ' x 70) . 'COMMIT');
+    $source->sql('BEGIN; ' . ('UPDATE hot SET v = v + 1; ' x 120) . 'COMMIT');
     write_hot($source, 45);
     $source->sql('CHECKPOINT; UPDATE t SET a = 7 WHERE a % 11 = 0');
     my $copy = $target->copy('regretted');
-    my ($start, $result) = is_chosen($copy, $source, 'server', 'early, estimate', '--max-rate=90M', '--debug');
+    my ($start, $result) = is_chosen($copy, $source, 'server', 'early, estimate', '--max-rate=80M', '--debug');
     like($result->{stderr}, qr/recovery starts late/, 'after it was chosen to start late');
     cmp_ok($start->{estimate}{blocks}, '>', 100e6, 'the blocks are many');
     rejoins($copy, $source, quick => 1);

@@ -14,11 +14,9 @@
  * that was never started; its cost is not worth a word. */
 #define KEPT_BEFORE_LATE ESTIMATE_WAL_MIN
 
-/* Whether WAL is worth to be kept is asked when so much has been read, then at twice as much, and
- * so on. */
-#define FIRST_LOOK_BYTES ((uint64_t) 256 * 1024 * 1024)
-
-/* Whether the answer is still the same. */
+/* What the starts cost is estimated when so much WAL has been read, and then again whenever a
+ * quarter more was, but not more often than this. */
+#define FIRST_LOOK_BYTES ((uint64_t) 128 * 1024 * 1024)
 #define LOOK_AGAIN_BYTES ((uint64_t) 64 * 1024 * 1024)
 
 /* The choice as it is made. */
@@ -35,8 +33,10 @@ typedef struct Choice
     Lsn added_to;  /* what the source changed from the early start up to here is in own_blocks;
                       LSN_INVALID: nothing */
     Lsn next_look; /* to estimate again what it costs */
-    uint64_t added_blocks; /* that the source's WAL named when the late start was chosen */
-    bool regretted;        /* it turned out to be dearer */
+    Lsn looked_at; /* the last time; the WAL up to there names so many blocks: */
+    uint64_t blocks_then;
+    uint64_t added_blocks; /* those that it named when the late start was chosen */
+    bool regretted;        /* that turned out to be dearer */
 } Choice;
 
 /* What the WAL from the chosen start on, which was read, says of its replay. */
@@ -101,23 +101,32 @@ static bool is_last_look(const Choice *choice, Lsn read_to)
     return read_to + choice->clusters->shape.segment_size > choice->made->choice.late_redo;
 }
 
-/* Of the source's WAL up to there: its size, and that of so many blocks which it names. */
+/*
+ * Estimate, from the source's WAL up to there, which names so many blocks, what all WAL before the
+ * late start costs: what is left of it is taken to name new blocks as fast as what was read since
+ * the last time.
+ */
 static void estimate(Choice *choice, Lsn read_to, uint64_t blocks)
 {
-    RecoveryStart *made = choice->made;
+    StartChoice *made = &choice->made->choice;
+    const Lsn first = choice->made->earliest.redo;
+    const double seen = (double) (read_to - choice->looked_at);
+    const double left = made->late_redo > read_to ? (double) (made->late_redo - read_to) : 0;
+    const double new_blocks = (double) blocks - (double) choice->blocks_then;
+    const uint64_t step = (read_to - first) / 4;
 
-    made->choice.estimate = (StartEstimate){
-        .wal_bytes = read_to - made->earliest.redo,
-        .fetched_bytes = made->choice.estimate.fetched_bytes,
-        .block_bytes = blocks * choice->clusters->target.control.block_size,
-        .bytes_per_second = source_wal_fetch_rate(choice->source_wal),
-    };
+    made->estimate.wal_bytes = made->late_redo - first;
+    made->estimate.block_bytes = (blocks + (uint64_t) (new_blocks / seen * left)) *
+                                 choice->clusters->target.control.block_size;
+    made->estimate.bytes_per_second = source_wal_fetch_rate(choice->source_wal);
+    choice->looked_at = read_to;
+    choice->blocks_then = blocks;
+    choice->next_look = read_to + (step > LOOK_AGAIN_BYTES ? step : LOOK_AGAIN_BYTES);
 }
 
 /*
- * A WalWatch, up to the late start that is possible: what has been read so far, would it be
- * replayed or its blocks fetched? The last answer is given before the segment in which that start
- * lies.
+ * A WalWatch, up to the late start that is possible: will the WAL be replayed sooner, or its blocks
+ * be fetched? The last answer is given before the segment in which that start lies.
  */
 static bool prefer_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
                         Error *error)
@@ -129,7 +138,6 @@ static bool prefer_late(void *context, Lsn read_to, const BlockMap *blocks, bool
     if (made->reason == START_ESTIMATE ||
         (read_to < choice->next_look && !is_last_look(choice, read_to)))
         return true;
-    choice->next_look = read_to + (read_to - choice->made->earliest.redo);
     choice->added_blocks = blockmap_block_count(blocks);
     estimate(choice, read_to, choice->added_blocks);
     *stop = estimate_prefers_late(&made->estimate);
@@ -138,18 +146,20 @@ static bool prefer_late(void *context, Lsn read_to, const BlockMap *blocks, bool
     return true;
 }
 
-/* The same after the late start was chosen: WAL that follows may name many more blocks. (Those that
- * both parts name count twice.) */
+/* The same after the late start was chosen: WAL that follows may name many more blocks. */
 static bool regret_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
                         Error *error)
 {
     Choice *choice = context;
+    BlockMap *more;
 
     (void) error;
     if (read_to < choice->next_look && !is_last_look(choice, read_to))
         return true;
-    choice->next_look = read_to + LOOK_AGAIN_BYTES;
-    estimate(choice, read_to, choice->added_blocks + blockmap_block_count(blocks));
+    more = blockmap_copy(blocks);
+    blockmap_subtract(more, choice->made->own_blocks);
+    estimate(choice, read_to, choice->added_blocks + blockmap_block_count(more));
+    blockmap_destroy(more);
     *stop = choice->regretted = estimate_prefers_early(&choice->made->choice.estimate);
     return true;
 }
@@ -358,6 +368,7 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
     }
     if (choose && !decided && !choice->regretted)
     {
+        choice->looked_at = made->earliest.redo;
         choice->next_look = made->earliest.redo + FIRST_LOOK_BYTES;
         reading.watch = prefer_late;
         reading.watch_context = choice;
@@ -463,7 +474,8 @@ static bool start_by_summaries(Choice *choice, bool *late, Error *error)
         made->chosen = other;
         made->choice.late_redo = other.redo;
         made->by_summaries = true;
-        choice->added_blocks = blockmap_block_count(summaries.blocks);
+        choice->added_blocks = choice->blocks_then = blockmap_block_count(summaries.blocks);
+        choice->looked_at = summaries.end;
         result = add_source_changes(choice, &scanned, summaries.end, error);
     }
     source_summaries_free(&summaries);

@@ -14,10 +14,10 @@
 /* What is known when they are compared. */
 typedef struct StartEstimate
 {
-    uint64_t wal_bytes;      /* before the late start, as far as it was read */
+    uint64_t wal_bytes;      /* before the late start */
     uint64_t fetched_bytes;  /* of it, what only the early start has fetched: none where it was read
                                 to find the blocks */
-    uint64_t block_bytes;    /* of the blocks that this WAL names */
+    uint64_t block_bytes;    /* of the blocks that this WAL names, as far as is known or expected */
     double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
 } StartEstimate;
 

@@ -292,7 +292,7 @@ static void test_what_a_start_costs(void **state)
         {{20000000000, 0, 300000000, 0}, true, false},
         {{80000000, 0, 80000000, 100e6}, false, true},    /* new ones, by a slow link */
         {{80000000, 0, 80000000, 1e9}, true, false},      /* and by a fast one */
-        {{250000000, 0, 100000000, 150e6}, false, false}, /* equal: no reason to change */
+        {{250000000, 0, 200000000, 150e6}, false, false}, /* equal: no reason to change */
         {{100000000, 0, 1000000000, 0}, false, true},
         {{250000000, 250000000, 150000000, 100e6}, true, false}, /* WAL that need not come */
     };
