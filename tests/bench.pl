@@ -5,6 +5,7 @@
 #   WORKLOADS         of: typical compare link heavy production hot behind files long big; all by default
 #   ORIGINAL          another original of version 15, measured as well
 #   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and pg_basebackup
+#   NOTE              a sentence for the tables: what else the machine did, for instance
 #   ROUNDS            3
 #   SCALE             100, of pgbench
 #   TRANSACTIONS      200000, of `heavy`, on each side
@@ -172,7 +173,7 @@ sub keep
         result => $result, programs => \@names, title => $option->{title},
         demands => [ grep { is_possible($_, $result) } $sooner, @{ $option->{demands} } ],
         text => "$option->{text} " . ($rounds == 1 ? 'One round' : "Median of $rounds rounds")
-            . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.',
+            . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.' . (length($ENV{NOTE} // '') ? " $ENV{NOTE}" : ''),
         date => POSIX::strftime('%Y-%m-%d', gmtime), commit => $ENV{BENCH_COMMIT}, machine => machine(),
         server => version_of(RewindTest::Cluster::bindir_of_version($version) . '/postgres'), version => version_of($ours->{path}),
         sizes => { map { $_ => $size{$_} } @sizes }, full => !grep({ $size{$_} != $full{$_} } @sizes) ? 1 : 0,
