@@ -1,44 +1,63 @@
 #!/usr/bin/perl
-# What a rewind costs, ours and the original's of version 15 side by side in one run: in turns, on fresh copies of one
-# target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
+# What a rewind costs, ours and the original's of version 15 side by side in one run, and other ways to make a standby: in turns, on fresh
+# copies of one target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
 #
-#   WORKLOADS      of: typical heavy files long link big production; all by default
-#   ORIGINAL       another original of version 15, measured as well
-#   ROUNDS         3
-#   SCALE          100, of pgbench
-#   TRANSACTIONS   200000, of `heavy`, on each side
-#   FILES          100000, of `files`
-#   LONG_GB        8, WAL of `long`
-#   BIG_FILES      1000000, of `big`
+#   WORKLOADS         of: typical compare link heavy production hot behind files long big; all by default
+#   ORIGINAL          another original of version 15, measured as well
+#   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and pg_basebackup
+#   NOTE              a sentence for the tables: what else the machine did, for instance
+#   ROUNDS            3
+#   SCALE             100, of pgbench
+#   TRANSACTIONS      200000, of `heavy`, on each side
+#   FILES             100000, of `files`
+#   LONG_GB           8, WAL of `long`
+#   HOT_GB            20, WAL of `hot`
+#   BEHIND_SPARSE_GB  10, sparse files of `behind`; 0: without them
+#   BIG_FILES         1000000, of `big`
 #
-# Of each kind of run the last one's result is started as a standby, which has to stream and to reach the source. Nothing
-# else is asserted: a benchmark is no test.
+# Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also gets what is
+# written there then. Nothing else is asserted: a benchmark is no test. Each workload leaves its result below results/ of the directory
+# TMPDIR; tests/bench/compose.pl makes BENCHMARKS.md of them.
 
 use strict;
 use warnings;
 
 use List::Util qw(max min sum);
+use Measure;
 use POSIX ();
+use Ready;
+use Results;
 use RewindTest;
 use Table;
-use Measure;
 use Time::HiRes ();
+use Ways;
 
 $| = 1;
-my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, ROUNDS => 3);
-my %size = map { $_ => $ENV{$_} || $full{$_} } keys %full;
-my @workloads = qw(typical compare link heavy production files long big);
+my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, HOT_GB => 20,
+    BEHIND_SPARSE_GB => 10, ROUNDS => 3);
+my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
+my $version = $ENV{VERSION} || 15;
+my @workloads = $version == 15 ? qw(typical compare link heavy production hot behind files long big) : qw(typical heavy hot behind);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
-my $original_path = '/usr/lib/postgresql/15/bin/pg_rewind';
+delete @chosen{ grep { my $name = $_; !grep { $_ eq $name } @workloads } keys %chosen };
 $ENV{PG_BINDIR_15} //= '/usr/lib/postgresql/15/bin';
 $chosen{link} = 0 if !$ENV{BENCH_NETWORK};    # root makes the networks
-my @originals = map { { name => name_of_original($_), path => $_, options => [] } }
-    $original_path, grep { defined } $ENV{ORIGINAL};
+my @originals = map { rewinding(name_of_original($_), $_) } $version == 15 ? ("$ENV{PG_BINDIR_15}/pg_rewind", $ENV{ORIGINAL} || ()) : ();
 $originals[1]{name} .= ', the other' if @originals > 1 && $originals[0]{name} eq $originals[1]{name};
-my $ours = { name => 'pg_rewind', path => $ENV{PG_REWIND}, options => ['--report=json'], ours => 1 };
+my $ours = ours();
 my @programs = (@originals, $ours);
+my @base_backup = $version == 15 ? pg_basebackup("$ENV{PG_BINDIR_15}/pg_basebackup") : ();
+# Debian's tools do not know servers that are newer than it.
+my @peers = (@base_backup, rsync(), $version == 15 ? pgbackrest() : ());
 my $began = time;
-my @done;    # workloads that were measured, for the tables
+my @later;    # what is measured when nobody needs the source any more
+my $sooner = { quantity => 'ready', text => 'before all others', sooner => 1 };    # where there are others, and something is changed
+
+sub ours
+{
+    my (@options) = @_;
+    return { %{ rewinding(join(' ', 'pg_rewind', @options), $ENV{PG_REWIND}, '--report=json', @options) }, ours => 1 };
+}
 
 # No vacuum when it likes: one in the wrong moment is a gigabyte of WAL. Where a standby is to follow later, WAL is kept.
 my $settings = <<'END';
@@ -67,7 +86,7 @@ sub pgbench
 sub new_cluster
 {
     my ($name, $more) = @_;
-    my $cluster = make_cluster($name, 15, checksums => 1, wal_segment_mb => 16, settings => $settings . ($more // ''));
+    my $cluster = make_cluster($name, $version, checksums => 1, wal_segment_mb => 16, settings => $settings . ($more // ''));
     append($cluster->path('pg_hba.conf'), "host all,replication all 198.18.0.0/15 trust\n");
     return $cluster->start;
 }
@@ -98,84 +117,150 @@ sub wal_text
     return "WAL in pg_wal: source $source, target $target.";
 }
 
-# A server that has much to replay may take longer than pg_ctl waits.
-sub start_patiently
-{
-    my ($cluster) = @_;
-    $cluster->try_start;
-    wait_until(sub { "$cluster->{name} starts; its log:\n" . $cluster->log },
-        sub { $cluster->try_sql('SELECT 1')->{status} == 0 || !$cluster->is_running });
-    return;
-}
-
-# A rewound target starts, streams and reaches the source.
+# A standby that is back gets what is written now.
 sub check_standby
 {
     my ($standby, $source) = @_;
-    start_patiently($standby);
     $source->sql('CREATE TABLE IF NOT EXISTS written_after_rewind (a int); INSERT INTO written_after_rewind VALUES (1)');
     $standby->wait_for_replay_of($source);
     my $state = $standby->query('SELECT status FROM pg_stat_wal_receiver');
     die "$standby->{name} does not stream but \"$state\":\n" . $standby->log if $state ne 'streaming';
-    $standby->stop('immediate');
     return;
 }
 
 # ---------------------------------------------------------------- one kind of run
 
-# Rewind fresh copies of a pair's target by each program. Options:
+# Make standbys of fresh copies of a pair's target by each program. Options:
 #   title, text, demands, rounds   of the table
+#   sizes      those of %size that it depends on
 #   programs   all by default
 #   conninfo   of a source that is reached in another way
 #   kind       'server' (default), 'directory': the source is stopped; 'dry run': nothing changes, so no copies are needed
 #   fresh      each run has a copy of the source as well, which is stopped
+#   limit      what no program can be faster than is measured as well
+#   occupied   the space that the target takes meanwhile is
 #   around     sub (run => sub, program, source): does what is to happen around a run, and returns what was measured
 sub workload
 {
     my ($pair, %option) = @_;
-    my ($source, $target) = @{$pair}{qw(source target)};
-    my $kind = $option{kind} // 'server';
     my @programs_here = @{ $option{programs} // \@programs };
+    my @undisturbed = grep { !$_->{disturbs} } @programs_here;
+    my @disturbing = grep { $_->{disturbs} } @programs_here;
 
+    $option{title} .= ", $version" if $version != 15;
     step($option{title});
-    my $result = compare(programs => \@programs_here, rounds => $option{rounds} // $size{ROUNDS}, run => sub {
-        my ($program, $last) = @_;
-        my $from = $option{fresh} ? $source->copy('source')->start : $source;
-        my @source = $kind eq 'directory'
-            ? ('--source-pgdata', $from->data)
-            : ('--source-server', $option{conninfo} // $from->conninfo);
-        return measured($program, @source, '-n', '-D', $target->data) if $kind eq 'dry run';
-        # A base backup begins with an empty directory, and a checkpoint that it does not have to wait for.
-        my $copy = $program->{base_backup} ? (ref $target)->allocate('copy', $target->version, $target->bindir) : $target->copy('copy');
-        my @recovery = $kind eq 'server' ? ('-R') : ();
-        @source = ('-d', $option{conninfo} // $from->conninfo) if $program->{base_backup};
-        my $run = sub { measured($program, @source, @recovery, '-D', $copy->data) };
-        my $measured = $option{around} ? $option{around}->($run, $program, $from) : $run->();
-        if ($last)
-        {
-            $from->start if $kind eq 'directory';
-            $copy->follow($from) if !@recovery;
-            check_standby($copy, $from);
-            $from->stop if $kind eq 'directory';
-        }
-        $copy->discard;
-        $from->discard if $option{fresh};
-        return $measured;
-    });
-    my $rounds = @{ $result->{pg_rewind}{all} };
-    my $done = {
-        %option, result => $result, programs => [ map { $_->{name} } @programs_here ],
-        text => "$option{text} " . ($rounds == 1 ? 'One round.' : "Median of $rounds rounds."),
-        phases => [qw(identify scan plan stage apply)],
+    my %comparison = (rounds => $option{rounds} // $size{ROUNDS}, run => sub { return one_run($pair, \%option, @_) });
+    my $result = compare(%comparison, programs => \@undisturbed);
+    my $finish = sub {
+        step("$option{title}, others") if @disturbing;
+        $_->{prepare}->($pair->{source}) for grep { $_->{prepare} } @disturbing;
+        my $others = compare(%comparison, programs => \@disturbing);
+        $_->{finish}->() for grep { $_->{finish} } @disturbing;
+        keep(\%option, { %$result, %$others }, map { $_->{name} } @programs_here);
     };
-    push @done, $done;
+    if (@disturbing) { push @later, $finish } else { $finish->() }
+    return;
+}
+
+# What was measured, in a file and in print.
+sub keep
+{
+    my ($option, $result, @names) = @_;
+    my $rounds = @{ $result->{pg_rewind}{all} };
+    my @fewer = grep { @{ $result->{$_}{all} } < $rounds } @names;
+    my @sizes = @{ $option->{sizes} };
+    my $done = {
+        result => $result, programs => \@names, title => $option->{title},
+        demands => [ grep { is_possible($_, $result) } $sooner, @{ $option->{demands} } ],
+        text => "$option->{text} " . ($rounds == 1 ? 'One round' : "Median of $rounds rounds")
+            . (@fewer ? '; one of ' . join(', ', @fewer) : '') . '.' . (length($ENV{NOTE} // '') ? " $ENV{NOTE}" : ''),
+        date => POSIX::strftime('%Y-%m-%d', gmtime), commit => $ENV{BENCH_COMMIT}, machine => machine(),
+        server => version_of(RewindTest::Cluster::bindir_of_version($version) . '/postgres'), version => version_of($ours->{path}),
+        sizes => { map { $_ => $size{$_} } @sizes }, full => !grep({ $size{$_} != $full{$_} } @sizes) ? 1 : 0,
+    };
+    keep_result("$ENV{TMPDIR}/results", $done);
     print table_of($done);
-    return $done;
+    return;
+}
+
+# Is there what a demand speaks of?
+sub is_possible
+{
+    my ($demand, $result) = @_;
+    return 0 if !defined $result->{pg_rewind}{ $demand->{quantity} };
+    return 0 if defined $demand->{of} && !$result->{ $demand->{of} };
+    return !$demand->{sooner} || grep({ !/^pg_rewind/ } keys %$result) > 0;
+}
+
+sub one_run
+{
+    my ($pair, $option, $program, $last) = @_;
+    my $target = $pair->{target};
+    my $from = $option->{fresh} ? $pair->{source}->copy('source')->start : $pair->{source};
+    my $conninfo = $option->{conninfo} // $from->conninfo;
+    my $kind = $option->{kind} // 'server';
+
+    return measured($program, '--source-server', $conninfo, '-n', '-D', $target->data) if $kind eq 'dry run';
+    my $copy = $program->{from_nothing} ? (ref $target)->allocate('copy', $target->version, $target->bindir) : $target->copy('copy');
+    my $run = sub {
+        my $watch = $option->{occupied} ? watch_space($copy->dir) : sub { return {} };
+        my $measured = $program->{run}->({
+            program => $program, source => $from, copy => $copy, conninfo => $conninfo, directory => $kind eq 'directory',
+        });
+        my $space = $watch->();
+        $from->start if $kind eq 'directory';    # which takes nobody's time
+        return { %$measured, %$space, ready => $measured->{wall} + seconds_until_ready($copy, source_end($from)) };
+    };
+    my $measured = $option->{around} ? $option->{around}->($run, $program, $from) : $run->();
+    check_standby($copy, $from) if $last;
+    $copy->stop('immediate');
+    $from->stop if $kind eq 'directory';
+    $measured = { %$measured, limit_of($measured, $copy->dir) } if $option->{limit} && $program == $ours;
+    $copy->discard;
+    $from->discard if $option->{fresh};
+    return $measured;
+}
+
+# What no program can be faster than that receives as much.
+sub limit_of
+{
+    my ($measured, $directory) = @_;
+    my %fetched = %{ $measured->{report}{bytes}{fetched_by_kind} };
+    my $data = sum(map { $fetched{$_} } grep { $_ ne 'wal' } keys %fetched);
+    my $dropped = max(0, $measured->{received} - $data - $fetched{wal});    # WAL that is read once, and what is said around the bytes
+    mkdir "$directory/limit";
+    my $seconds = must_run([ $ENV{BENCH_LIMIT}, "$directory/limit", $data, $fetched{wal}, $dropped, $fetched{relations} ]);
+    return (limit => $seconds, of_limit => $measured->{wall} / $seconds);
+}
+
+# Space below a directory, looked at ten times a second in a process of its own. Returns a function that ends it, and returns
+# { occupied => the most at one time }.
+sub watch_space
+{
+    my ($directory) = @_;
+    my $path = work_dir() . '/occupied';
+    my $pid = fork() // die "could not fork: $!";
+    if ($pid == 0)
+    {
+        my ($ended, $most) = (0, 0);
+        local $SIG{TERM} = sub { $ended = 1 };
+        while (!$ended)
+        {
+            my ($now) = qx(du -s -B1 '$directory' 2>/dev/null) =~ /^(\d+)/;    # what was just removed is missed loudly
+            $most = max($most, $now // 0);
+            Time::HiRes::sleep(0.1);
+        }
+        spew($path, $most);
+        POSIX::_exit(0);
+    }
+    return sub { kill 'TERM', $pid; waitpid($pid, 0); return { occupied => slurp($path) } };
 }
 
 # What the issue of this benchmark demands.
-sub at_least_faster { my ($times) = @_; return { quantity => 'wall', text => "≥ $times ×", times => $times } }
-sub at_most_received { my ($part) = @_; return { quantity => 'received', text => "≤ 1/$part", times => $part } }
+sub at_least_faster { my ($times) = @_; return { quantity => 'wall', text => "≥ $times ×", times => $times, of_original() } }
+sub at_most_received { my ($part) = @_; return { quantity => 'received', text => "≤ 1/$part", times => $part, of_original() } }
+sub at_most_limit { my ($times) = @_; return { quantity => 'of_limit', text => "≤ $times", most => $times } }
+sub of_original { return (of => @originals ? $originals[0]{name} : 'original') }
 my $little_memory = { quantity => 'peak', text => '≤ 64 MB', most => 64 * 1024**2 };
 my $by_socket = 'Source: a server, by a Unix socket.';
 
@@ -195,25 +280,28 @@ sub run_typical
 {
     my ($pair) = @_;
     my $what = "pgbench scale $size{SCALE}; 1,000 transactions after the last common checkpoint, 1,000 on each side after the divergence.";
-    workload($pair, title => 'typical', text => "$what " . wal_text($pair) . " $by_socket",
-        demands => [ at_least_faster(6), at_most_received(20), $little_memory ]);
-    workload($pair, title => 'typical, dry run', kind => 'dry run', text => 'The same pair, with `-n`.',
+    workload($pair, title => 'typical', text => "$what " . wal_text($pair) . " $by_socket", sizes => [qw(SCALE)],
+        programs => [ @originals, @peers, $ours ], limit => 1,
+        demands => [ at_least_faster(6), at_most_received(20), at_most_limit(2), $little_memory ]);
+    return if $version != 15;
+    workload($pair, title => 'typical, dry run', sizes => [qw(SCALE)], kind => 'dry run', text => 'The same pair, with `-n`.',
         demands => [ at_least_faster(5), $little_memory ]);
     $pair->{source}->stop;
-    workload($pair, title => 'typical, directory', kind => 'directory',
+    workload($pair, title => 'typical, directory', sizes => [qw(SCALE)], kind => 'directory',
         text => 'The same pair. Source: a directory, its server stopped cleanly.', demands => [ at_least_faster(3), $little_memory ]);
     $pair->{source}->start;
     return;
 }
 
+sub comparing { return { %{ ours('--compare') }, name => 'pg_rewind' } }
+
 # All blocks, instead of the target's WAL: beside what else there is where WAL does not suffice.
 sub run_compare
 {
     my ($pair, %option) = @_;
-    my $base_backup = { name => 'pg_basebackup', path => "$ENV{PG_BINDIR_15}/pg_basebackup", options => [qw(-X fetch -c fast)], base_backup => 1 };
-    my $comparing = { %$ours, options => [ @{ $ours->{options} }, '--compare' ] };
-    workload($pair, title => 'compare', programs => [ $base_backup, $comparing ], demands => [$little_memory],
-        text => "The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. Ratios are pg_basebackup's number by ours. $by_socket",
+    workload($pair, title => 'compare', programs => [ @base_backup, comparing() ], demands => [$little_memory], sizes => [qw(SCALE)],
+        text => 'The pair of `typical`, with `--compare`; beside it pg_basebackup into an empty directory, with `-X fetch`. '
+            . "Ratios are pg_basebackup's number by ours. $by_socket",
         %option);
     return;
 }
@@ -232,9 +320,11 @@ sub heavy_pair
 sub run_heavy
 {
     my ($pair) = @_;
-    workload($pair, title => 'heavy',
-        text => "pgbench scale $size{SCALE}; $size{TRANSACTIONS} transactions on each side after the divergence. " . wal_text($pair) . " $by_socket",
-        demands => [ at_least_faster(2), at_most_received(2), $little_memory ]);
+    workload($pair, title => 'heavy', sizes => [qw(SCALE TRANSACTIONS)], limit => 1,
+        programs => [ @originals, @peers, ours('--early-start'), ours('--late-start'), $ours ],
+        text => "pgbench scale $size{SCALE}; $size{TRANSACTIONS} transactions on each side after the divergence. "
+            . wal_text($pair) . " $by_socket",
+        demands => [ at_least_faster(2), at_most_received(2), at_most_limit(1.3), $little_memory ]);
     return;
 }
 
@@ -271,7 +361,7 @@ sub run_link
             return { %$measured, carried => $carried->() - $before };
         };
         my $conninfo = "host=198.18.$number.2 port=5432 user=postgres dbname=postgres";
-        workload($pair, title => "link, $rate", conninfo => $conninfo,
+        workload($pair, title => "link, $rate", conninfo => $conninfo, sizes => [qw(SCALE)],
             $number ? (rounds => 1) : (),
             text => "The pair of typical. Source: a server, by TCP between two networks; a token bucket filter lets $rate pass.",
             demands => [ at_least_faster(10), $little_memory ],
@@ -361,11 +451,10 @@ sub run_production
     my ($pair) = @_;
     my $rate = '64M';
     $pair->{source}->stop;
-    my $limited = { %$ours, name => "pg_rewind --max-rate=$rate", options => [ @{ $ours->{options} }, "--max-rate=$rate" ] };
-    my @limited = must_run([ $ours->{path}, '--help' ]) =~ /--max-rate/ ? ($limited) : ();
-    workload($pair, title => 'production', programs => [ @programs, @limited ], rounds => 1,
-        text => 'Copies of the pair of heavy, and pgbench with 4 clients on the source meanwhile. Source, target and pgbench share the processors; '
-            . 'the source has `fsync = off`, since the disk that the target writes to would not be its own. Before: 8 s.',
+    my $limited = ours("--max-rate=$rate");
+    workload($pair, title => 'production', programs => [ @programs, $limited ], rounds => 1, sizes => [qw(SCALE TRANSACTIONS)],
+        text => 'Copies of the pair of heavy, and pgbench with 4 clients on the source meanwhile. Source, target and pgbench share the '
+            . 'processors; the source has `fsync = off`, since the disk that the target writes to would not be its own. Before: 8 s.',
         demands => [ { quantity => 'backend', text => '≤ 32 MB', most => 32 * 1024**2 } ],
         fresh => 1, around => sub { my ($run, undef, $from) = @_; return in_production($from, $run) });
     return;
@@ -385,8 +474,9 @@ sub run_files
     my $tiny = sub { $_[0]->sql(join '', map { "INSERT INTO t$_ VALUES (2, '$_[0]{name}');" } 1 .. 10) };
     my $pair = part($target, source => $tiny, target => $tiny);
     my $files = must_run([ 'find', $target->path('base'), '-type', 'f', '-name', '[0-9]*' ]) =~ tr/\n// + 1;
-    workload($pair, title => 'files', rounds => min(2, $size{ROUNDS}), text => "$files relation files on the target: $tables tables with a primary key and a TOAST table, "
-        . 'a row in each; a row more in ten of them on each side after the divergence. ' . wal_text($pair) . " $by_socket",
+    workload($pair, title => 'files', rounds => min(2, $size{ROUNDS}), sizes => ['FILES'],
+        text => "$files relation files on the target: $tables tables with a primary key and a TOAST table, a row in each; "
+        . 'a row more in ten of them on each side after the divergence. ' . wal_text($pair) . " $by_socket",
         demands => [ at_least_faster(4), $little_memory ]);
     discard($pair);
     return;
@@ -409,13 +499,16 @@ sub write_long
     return;
 }
 
-# How fast WAL is scanned when nothing else is done, in bytes a second, with two threads: the median of three, after one that brings the
-# files into memory.
-sub scan_rate
+# How fast WAL is scanned and how fast it is read, each by two threads, when nothing else is done, in bytes a second: the median of three,
+# after one that brings the files into memory.
+sub scan_rates
 {
     my ($cluster) = @_;
-    my @rates = sort { $a <=> $b } (must_run([ $ENV{BENCH_SCAN}, $cluster->data, 2, 4 ]) =~ m{^([\d.]+) GB/s}mg)[ 1 .. 3 ];
-    return $rates[1] * 1e9;
+    my @scanned = must_run([ $ENV{BENCH_SCAN}, $cluster->data, 2, 4 ]) =~ m{^([\d.]+) GB/s}mg;
+    my @read = map { my ($seconds, $bytes) = /([\d.]+) s, (\d+)/; $bytes / $seconds }
+        split /\n/, must_run([ $ENV{BENCH_LIMIT}, '--read', $cluster->path('pg_wal'), 2, 4 ]);
+    my ($scan, $read) = (1e9 * median(@scanned[ 1 .. 3 ]), median(@read[ 1 .. 3 ]));
+    return (scan_rate => $scan, read_rate => $read, scan_of_read => $read / $scan);
 }
 
 sub run_long
@@ -423,32 +516,109 @@ sub run_long
     my $target = new_cluster('long', "max_wal_size = 64GB\nwal_keep_size = 64GB\n");
     pgbench($target, '-i', '-q', '-s', 1, '-F', 45);
     my $pair = part($target, source => sub { pgbench($_[0], '-t', 100) }, target => \&write_long);
-    my $scan_rate = scan_rate($pair->{target});
-    workload($pair, title => 'long', rounds => min(2, $size{ROUNDS}), text => 'Updates of a table of 100,000 rows on the target after the divergence, '
+    my %rates = scan_rates($pair->{target});
+    workload($pair, title => 'long', rounds => min(2, $size{ROUNDS}), sizes => ['LONG_GB'],
+        text => 'Updates of a table of 100,000 rows on the target after the divergence, '
         . "$size{LONG_GB} GB of WAL without a checkpoint; 100 transactions of pgbench on the source. " . wal_text($pair) . " $by_socket",
-        demands => [ at_least_faster(3), { quantity => 'scan_rate', text => '≥ 4 GB/s', least => 4e9 }, $little_memory ],
+        demands => [ at_least_faster(3), { quantity => 'scan_rate', text => '≥ 4 GB/s', least => 4e9 },
+            { quantity => 'scan_of_read', text => '≤ 1.2', most => 1.2 }, $little_memory ],
         around => sub {
             my ($run, $program) = @_;
             my $measured = $run->();
-            return $program->{ours} ? { %$measured, scan_rate => $scan_rate } : $measured;
+            return $program->{ours} ? { %$measured, %rates } : $measured;
         });
+    discard($pair);
+    return;
+}
+
+# ---------------------------------------------------------------- hot
+
+# Rows of a table, updated within their pages by two clients, each of which has half of them.
+sub write_hot
+{
+    my ($source, $bytes, $transactions) = @_;
+    my $script = work_dir() . '/update';
+    spew($script, "\\set part random(0, 9)\nUPDATE pgbench_accounts SET abalance = abalance + 1, filler = md5(abalance::text)\n"
+        . "WHERE aid > (:client_id * 10 + :part) * 50000 AND aid <= (:client_id * 10 + :part + 1) * 50000;\n");
+    my $begin = $source->lsn;
+    while ($source->query("SELECT '" . $source->lsn . "'::pg_lsn - '$begin'") < $bytes)
+    {
+        pgbench($source, '-c', 2, '-j', 2, '-t', $transactions, '-f', $script);
+    }
+    return;
+}
+
+sub run_hot
+{
+    my $target = new_cluster('hot', "max_wal_size = 1GB\nwal_keep_size = 100GB\n");
+    my $bytes = $size{HOT_GB} * 1e9;
+    pgbench($target, '-i', '-q', '-s', 10, '-F', 45);
+    my $pair = part($target, target => sub { pgbench($_[0], '-t', 100) }, source => sub {
+        my ($source) = @_;
+        write_hot($source, $bytes * 0.99, 10);
+        $source->sql('CHECKPOINT');
+        write_hot($source, $bytes * 0.01, 1);
+    });
+    my $early = ours('--early-start');
+    workload($pair, title => 'hot', rounds => min(2, $size{ROUNDS}), sizes => ['HOT_GB'], occupied => 1,
+        programs => [ (map { { %$_, rounds => 1 } } @originals, @base_backup), $early, ours('--late-start'), $ours ],
+        text => "$size{HOT_GB} GB of WAL of the source since the divergence, all of it still there, over tables of 300 MB, with "
+            . 'checkpoints as `max_wal_size = 1GB` makes them; the last one is at 99 %. 100 transactions of pgbench on the target. '
+            . wal_text($pair) . " $by_socket",
+        demands => [ { quantity => 'to_disk', text => '≤ 1/10 of --early-start', times => 10, of => $early->{name} },
+            { quantity => 'ready', text => '≤ 1/5 of --early-start', times => 5, of => $early->{name} }, $little_memory ]);
+    discard($pair);
+    return;
+}
+
+# ---------------------------------------------------------------- behind
+
+# A primary, and its standby, stopped, which needs WAL that the primary has removed. Nothing diverged.
+sub behind_pair
+{
+    my $source = new_cluster('behind', "wal_keep_size = 0\nmax_wal_size = 256MB\n");
+    pgbench($source, '-i', '-q', '-s', $size{SCALE});
+    my $target = $source->standby('standby')->stop;
+    my $needed = $source->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
+    $source->sql('UPDATE pgbench_accounts SET abalance = 1 WHERE aid % 6100 = 0');    # 61 rows a page
+    $source->sql('SELECT pg_switch_wal(); CHECKPOINT') for 1 .. 3;
+    die "the source still has $needed\n" if -e $source->path("pg_wal/$needed");
+    $source->sql("ALTER SYSTEM SET wal_keep_size = '4GB'; SELECT pg_reload_conf()");    # from now on
+    return { source => $source, target => $target };
+}
+
+sub run_behind
+{
+    my $pair = behind_pair();
+    my $text = "The standby was stopped while one page in a hundred of pgbench's accounts changed on its primary, which has removed "
+        . 'the WAL of that. ';
+    workload($pair, title => 'behind', programs => [ @peers, comparing() ], sizes => [qw(SCALE)], demands => [$little_memory],
+        text => "${text}pgbench scale $size{SCALE}; ours with `--compare`. $by_socket");
+    if ($size{BEHIND_SPARSE_GB} > 0)
+    {
+        my ($database) = $pair->{source}->query("SELECT oid FROM pg_database WHERE datname = 'postgres'");
+        make_sparse($_, $size{BEHIND_SPARSE_GB}, 1024**3, $database) for values %$pair;
+        workload($pair, title => 'behind, large', programs => [ comparing() ], rounds => 1, sizes => [qw(SCALE BEHIND_SPARSE_GB)],
+            demands => [$little_memory], text => "The same pair, and $size{BEHIND_SPARSE_GB} relation files of 1 GiB on both sides, "
+                . 'sparse: they are read and compared like others, but no disk has them.');
+    }
     discard($pair);
     return;
 }
 
 # ---------------------------------------------------------------- big
 
-# Files of 1 MiB without a block on the disk, named as relations are, in the databases given.
+# So many files without a block on the disk, named as relations are, in the databases given.
 sub make_sparse
 {
-    my ($cluster, @directories) = @_;
-    my $each = int($size{BIG_FILES} / @directories);
-    for my $directory (map { $cluster->path("base/$_") } @directories)
+    my ($cluster, $count, $bytes, @databases) = @_;
+    my $each = int($count / @databases);
+    for my $directory (map { $cluster->path("base/$_") } @databases)
     {
         for my $number (1_000_000 .. 1_000_000 + $each - 1)
         {
             open(my $file, '>', "$directory/$number") or die "could not create $directory/$number: $!";
-            truncate($file, 1024**2) or die "could not extend $directory/$number: $!";
+            truncate($file, $bytes) or die "could not extend $directory/$number: $!";
             close $file;
         }
     }
@@ -463,8 +633,8 @@ sub run_big
     my $little = sub { $_[0]->sql("CREATE TABLE t AS SELECT '$_[0]{name}'") };
     my $pair = part($target, source => $little, target => $little);
     step('makes sparse files');
-    make_sparse($_, @directories) for values %$pair;
-    workload($pair, title => 'big', kind => 'dry run', rounds => min(2, $size{ROUNDS}),
+    make_sparse($_, $size{BIG_FILES}, 1024**2, @directories) for values %$pair;
+    workload($pair, title => 'big', kind => 'dry run', sizes => ['BIG_FILES'], rounds => min(2, $size{ROUNDS}),
         text => "$size{BIG_FILES} relation files of 1 MiB, sparse, in ten databases, on both sides; `-n`. $by_socket",
         demands => [ { quantity => 'peak', text => '≤ 1 GiB', most => 1024**3 } ]);
     discard($pair);
@@ -473,7 +643,15 @@ sub run_big
 
 # ---------------------------------------------------------------- all
 
-sub discard { my ($pair) = @_; $_->discard for values %$pair; return }
+# When all workloads of a pair have been measured by programs that leave its source as it is, the others come.
+sub discard
+{
+    my ($pair) = @_;
+    $pair->{source}->start if @later && !$pair->{source}->is_running;
+    (shift @later)->() while @later;
+    $_->discard for values %$pair;
+    return;
+}
 
 if ($chosen{typical} || $chosen{compare} || $chosen{link})
 {
@@ -492,7 +670,7 @@ if ($chosen{heavy} || $chosen{production})
     run_production($pair) if $chosen{production};
     discard($pair);
 }
-for my $alone ([ files => \&run_files ], [ long => \&run_long ], [ big => \&run_big ])
+for my $alone ([ hot => \&run_hot ], [ behind => \&run_behind ], [ files => \&run_files ], [ long => \&run_long ], [ big => \&run_big ])
 {
     my ($name, $run) = @$alone;
     next if !$chosen{$name};
@@ -517,26 +695,3 @@ sub machine
 
 sub version_of { my ($path) = @_; return (split /\n/, must_run([ $path, '-V' ]))[0] =~ s/ \(Debian.*//r }
 
-my $date = POSIX::strftime('%Y-%m-%d', gmtime);
-my $minutes = int((time - $began) / 60 + 0.5);
-my $version = version_of($ours->{path}) . ($ENV{BENCH_COMMIT} ? ", commit $ENV{BENCH_COMMIT}" : '');
-my ($server, $machine) = (version_of("$ENV{PG_BINDIR_15}/postgres"), machine());
-my $text = <<"END" . join('', map { demands_of($_) } @done) . "\n" . join('', map { table_of($_) } @done);
-# Benchmarks
-
-`make bench` has measured this, $date, in $minutes minutes: each program in turns, on fresh copies of one target, everything synced before.
-Ratios are the original's number by ours. Source and target share the machine and its disk; the files were written just before, so most are
-in memory. Each kind of run was checked: the rewound target starts, streams and reaches the source.
-
-- Machine: $machine
-- Servers: $server, with data checksums
-- Ours: $version
-
-| workload | what | demanded | reached | |
-|---|---|---:|---:|---|
-END
-my $complete = !grep { !$chosen{$_} } @workloads;
-$complete &&= !grep { $size{$_} != $full{$_} } keys %full;
-spew("$ENV{TMPDIR}/" . ($complete ? 'BENCHMARKS.md' : 'part.md'), $text);
-print $text;
-step('ends');

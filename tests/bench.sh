@@ -2,7 +2,8 @@
 # Ours and the original side by side on pairs of real clusters: see tests/bench.pl. Run by `make bench`.
 #
 # WORKLOADS="typical heavy" chooses; ORIGINAL=/path/to/pg_rewind measures another original (of 15) as well. The clusters lie below
-# TMPDIR, which wants 40 GB. BENCHMARKS.md is written when all workloads were run in full size, else build/BENCHMARKS.md.
+# TMPDIR, which wants 50 GB. The result of each workload is kept in build/bench/NAME.json; those of full size are put into BENCHMARKS.md and
+# docs/ready.svg, which keep what they had of the others.
 set -euo pipefail
 . "$(dirname "$0")/environment.sh"
 
@@ -44,10 +45,11 @@ remove_links()
 make_work
 mkdir "$work/bench"
 cp "$checkout/tests/bench.pl" "$checkout"/tests/bench/*.pm "$work/bench/"
-cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$work/bin/"
+cp "$checkout/build/tests/count.so" "$checkout/build/tests/scan_speed" "$checkout/build/tests/limit" "$work/bin/"
 chmod -R a+rX "$work/bench" "$work/bin"
 
-mapfile -t passed < <(env | grep -E '^(WORKLOADS|ORIGINAL|ROUNDS|SCALE|TRANSACTIONS|FILES|LONG_GB|BIG_FILES|PG_REWIND_TEST_TRACE)=' || true)
+variables='WORKLOADS|ORIGINAL|VERSION|NOTE|ROUNDS|SCALE|TRANSACTIONS|FILES|LONG_GB|HOT_GB|BEHIND_SPARSE_GB|BIG_FILES|PG_REWIND_TEST_TRACE'
+mapfile -t passed < <(env | grep -E "^($variables)=" || true)
 network=
 shell_in_network=
 case " ${WORKLOADS:-link} " in
@@ -59,12 +61,17 @@ case " ${WORKLOADS:-link} " in
         ;;
 esac
 
+# The commit of the program, whatever else was changed since.
+commit=$(git -C "$checkout" log -1 --format=%h -- src 2>/dev/null || true)
+git -C "$checkout" diff --quiet HEAD -- src 2>/dev/null || commit=$commit-changed
+
 cd "$work"
-as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" PG_REWIND_SERVERS="$servers" \
-    PG_REWIND_TEST_PATIENCE=3600 BENCH_COMMIT="$(git -C "$checkout" describe --always --dirty 2>/dev/null || true)" TMPDIR="$work/run" \
-    perl -It/lib -Ibench bench/bench.pl
-if [ -s run/BENCHMARKS.md ]; then
-    cp run/BENCHMARKS.md "$checkout/BENCHMARKS.md"
-else
-    cp run/part.md "$checkout/build/BENCHMARKS.md"
+status=0
+as_ordinary_user "${passed[@]}" PG_REWIND="$work/bin/pg_rewind" BENCH_COUNTER="$work/bin/count.so" BENCH_SCAN="$work/bin/scan_speed" \
+    BENCH_LIMIT="$work/bin/limit" PG_REWIND_SERVERS="$servers" PG_REWIND_TEST_PATIENCE=3600 TMPDIR="$work/run" \
+    BENCH_COMMIT="$commit" perl -It/lib -Ibench bench/bench.pl || status=$?
+mkdir -p "$checkout/build/bench"
+if cp run/results/*.json "$checkout/build/bench/"; then
+    perl "$checkout/tests/bench/compose.pl" "$checkout/build/bench" "$checkout/BENCHMARKS.md" "$checkout/docs/ready.svg"
 fi
+exit $status

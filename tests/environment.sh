@@ -13,6 +13,9 @@ packages=(
 # What fuzzing and other thorough tests need besides.
 thorough_packages=(clang libclang-rt-14-dev valgrind)
 
+# Other tools that `make bench` measures.
+bench_packages=(rsync pgbackrest)
+
 # What `make arm64` needs besides, and whose packages for ARM64 it unpacks to link with.
 arm64_packages=(gcc-aarch64-linux-gnu qemu-user)
 arm64_libraries=(libc6-dev libpq-dev libssl-dev libisal-dev zlib1g-dev libzstd-dev liblz4-dev libcmocka-dev)

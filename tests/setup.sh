@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what the build and the tests need, on Debian 12. Silent and quick if everything is there.
 # tests/setup.sh thorough: also what fuzzing, sanitizers and valgrind need.
+# tests/setup.sh bench: also the other tools that `make bench` measures.
 # tests/setup.sh arm64: also a compiler for ARM64, qemu-user, and libraries to link with.
 # tests/setup.sh packages NAME...: these Debian packages beside ours, and no servers of other versions.
 set -euo pipefail
@@ -130,6 +131,7 @@ unpack_arm64_libraries()
 
 case ${1:-} in
     thorough) packages+=("${thorough_packages[@]}") ;;
+    bench) packages+=("${bench_packages[@]}") ;;
     arm64) packages+=("${arm64_packages[@]}") ;;
     packages) packages+=("${@:2}") ;;
 esac

@@ -6,8 +6,9 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use List::Util qw(min);
 
-our @EXPORT = qw(table_of demands_of bytes_text);
+our @EXPORT = qw(table_of demands_of summary_of summary_head summary_columns bytes_text);
 
 # Units of 1000, three digits.
 sub bytes_text
@@ -27,17 +28,23 @@ sub digits { my ($number) = @_; return sprintf($number >= 100 ? '%.0f' : $number
 # Quantity, what it is called, how it is written.
 my @rows = (
     [ wall => 'time', sub { digits($_[0]) . ' s' } ],
+    [ ready => 'ready', sub { digits($_[0]) . ' s' } ],
+    [ limit => 'limit: the same bytes in few calls', sub { digits($_[0]) . ' s' } ],
+    [ of_limit => 'time, by the limit', sub { digits($_[0]) . ' ×' } ],
     [ cpu => 'user + system time', sub { digits($_[0]) . ' s' } ],
     [ peak => 'peak memory', \&bytes_text ],
     [ received => 'received from the source', \&bytes_text ],
-    [ carried => 'carried by the link', \&bytes_text ],
+    [ carried => 'carried by the link until ready', \&bytes_text ],
     [ read => 'read by system calls', \&bytes_text ],
     [ written => 'written by system calls', \&bytes_text ],
     [ from_disk => 'read from the disk', \&bytes_text ],
     [ to_disk => 'written to the disk', \&bytes_text ],
+    [ occupied => 'most space taken below the target', \&bytes_text ],
     [ syncs => 'calls that wait for the disk', sub { sprintf '%.0f', $_[0] } ],
     [ starting_syncs => 'calls that only start writing', sub { sprintf '%.0f', $_[0] } ],
     [ scan_rate => 'WAL scanned per second, alone', \&bytes_text ],
+    [ read_rate => 'WAL read per second, by large reads', \&bytes_text ],
+    [ scan_of_read => 'scan, by reading', sub { digits($_[0]) . ' ×' } ],
     [ baseline_tps => 'transactions/s before', sub { sprintf '%.0f', $_[0] } ],
     [ tps => 'transactions/s meanwhile', sub { sprintf '%.0f', $_[0] } ],
     [ lost => 'transactions not done because of it', sub { sprintf '%.0f', $_[0] } ],
@@ -50,14 +57,16 @@ my %row = map { $_->[0] => $_ } @rows;
 
 sub ratio_text { my ($by, $to) = @_; return $to > 0 && $by > 0 ? digits($by / $to) . ' ×' : '' }
 
-# A workload's table. Its parts: title, text, programs (names; the first is the original that ratios are of), result (of Measure::compare),
-# demands.
+# A workload's table. Its parts: title, text, date, commit, programs (names; the first is the one that ratios are of), result (of
+# Measure::compare), demands.
 sub table_of
 {
     my ($workload) = @_;
     my @names = @{ $workload->{programs} };
     my $result = $workload->{result};
-    my $text = "### $workload->{title}\n\n$workload->{text}\n\n| | " . join(' | ', @names, 'ratio', 'demanded') . " |\n|---|"
+    my $text = "### $workload->{title}\n\n$workload->{text}\n\n"
+        . "Measured $workload->{date}, commit $workload->{commit}, with $workload->{server}.\n\n"
+        . '| | ' . join(' | ', @names, 'ratio', 'demanded') . " |\n|---|"
         . '---:|' x (@names + 2) . "\n";
     for my $row (@rows)
     {
@@ -65,50 +74,74 @@ sub table_of
         my @values = map { $result->{$_}{$quantity} } @names;
         next if !grep { defined } @values;
         my ($by, $to) = ($values[0], $result->{pg_rewind}{$quantity});
-        my $ratio = defined $by && defined $to && $quantity !~ /tps$/ ? ratio_text($by, $to) : '';
+        my $ratio = $names[0] ne 'pg_rewind' && defined $by && defined $to && $quantity !~ /tps$/ ? ratio_text($by, $to) : '';
         $text .= "| $label | " . join(' | ', map { defined ? $write->($_) : '' } @values) . " | $ratio | "
             . join(', ', map { $_->{text} } grep { $_->{quantity} eq $quantity } @{ $workload->{demands} }) . " |\n";
     }
-    $text .= "\nEach run, in seconds: " . join('; ', map { my $name = $_; "$name "
-        . join(', ', map { digits($_->{wall}) } @{ $result->{$name}{all} }) } @names) . ".\n";
+    $text .= "\nEach run, in seconds: " . each_run($workload, 'wall') . ".\n";
+    $text .= 'Each time until it was ready: ' . each_run($workload, 'ready') . ".\n" if defined $result->{pg_rewind}{ready};
+    $text .= 'Replayed at least, of WAL: ' . join(', ', map { "$_ " . bytes_text($result->{$_}{typical}{report}{replay}{bytes}) }
+        grep { $result->{$_}{typical}{report}{replay} } @names) . ".\n" if $result->{pg_rewind}{typical}{report}{replay};
     my $report = $result->{pg_rewind}{typical}{report};
     $text .= 'pg_rewind received ' . join(', ', map { bytes_text($report->{bytes}{fetched_by_kind}{$_}) . ' ' . s/_/ /gr }
         grep { $report->{bytes}{fetched_by_kind}{$_} > 0 } sort keys %{ $report->{bytes}{fetched_by_kind} })
         . '; rebuilt by recovery: ' . bytes_text($report->{bytes}{rebuilt}) . ".\n" if $report && $report->{bytes}{fetched};
     $text .= 'pg_rewind by phase, in seconds: '
-        . join(', ', map { "$_ $report->{seconds}{$_}" } grep { $_ ne 'total' } @{ $workload->{phases} }) . ".\n" if $report;
+        . join(', ', map { "$_ $report->{seconds}{$_}" } qw(identify scan plan stage apply)) . ".\n" if $report;
     return "$text\n";
 }
 
+sub each_run
+{
+    my ($workload, $quantity) = @_;
+    my $runs = sub { my ($name) = @_; return join ', ', map { digits($_->{$quantity}) } @{ $workload->{result}{$name}{all} } };
+    return join('; ', map { "$_ " . $runs->($_) } @{ $workload->{programs} });
+}
+
 # Rows of the table of what was demanded: workload, demand, what was reached, whether that suffices.
-# A demand: { quantity, text, times => how many times less than the original } or { quantity, text, most => } or least.
+# A demand is { quantity, text } and one of: times => how many times less than `of`; most, least; sooner => 1: less than all but ours.
 sub demands_of
 {
     my ($workload) = @_;
     my $result = $workload->{result};
-    my ($original, $ours) = @{$result}{ $workload->{programs}[0], 'pg_rewind' };
     my $text = '';
     for my $demand (@{ $workload->{demands} })
     {
-        my ($quantity, $write) = ($demand->{quantity}, $row{ $demand->{quantity} }[2]);
-        my ($label, $reached, $good) = ($row{$quantity}[1]);
-        my $value = $ours->{$quantity};
-        if (defined $demand->{times})
-        {
-            my $times = $value > 0 ? $original->{$quantity} / $value : 9e9;
-            ($reached, $good) = (digits($times) . ' ×', $times >= $demand->{times});
-        }
-        elsif (defined $demand->{least})
-        {
-            ($reached, $good) = ($write->($value), $value >= $demand->{least});
-        }
-        else
-        {
-            ($reached, $good) = ($write->($value), $value <= $demand->{most});
-        }
+        my ($quantity, $label, $write) = @{ $row{ $demand->{quantity} } };
+        my $value = $result->{pg_rewind}{$quantity};
+        my $others = $demand->{sooner} ? min(map { $result->{$_}{$quantity} } grep { !/^pg_rewind/ } @{ $workload->{programs} })
+            : defined $demand->{times} ? $result->{ $demand->{of} }{$quantity} : undef;
+        my $times = $demand->{times} // 1;
+        my ($reached, $good) = defined $others ? ($value > 0 ? digits($others / $value) . ' ×' : '', $others >= $times * $value)
+            : ($write->($value), defined $demand->{least} ? $value >= $demand->{least} : $value <= $demand->{most});
         $text .= "| $workload->{title} | $label | $demand->{text} | $reached | " . ($good ? 'yes' : '**no**') . " |\n";
     }
     return $text;
+}
+
+# The table of all workloads: of each kind of program time, ready, and megabytes received.
+my @columns = ([ 'pg_rewind' => qr/^pg_rewind$/ ], [ 'the original' => qr/^original [\d.]+$/ ],
+    map { [ $_ => qr/^\Q$_\E$/ ] } qw(pg_basebackup pgBackRest rsync));
+
+sub summary_columns { return map { $_->[0] } @columns }
+
+sub summary_head
+{
+    return '| | ' . join(' | ', summary_columns()) . " |\n|---|" . '---:|' x @columns . "\n";
+}
+
+sub summary_of
+{
+    my ($workload) = @_;
+    my $result = $workload->{result};
+    return '' if !defined $result->{pg_rewind}{ready};
+    my @cells = map {
+        my $pattern = $_->[1];
+        my ($name) = grep { $_ =~ $pattern } @{ $workload->{programs} };
+        my $values = defined $name ? $result->{$name} : undef;
+        $values ? join(' / ', digits($values->{wall}), digits($values->{ready}), digits($values->{received} / 1e6)) : '';
+    } @columns;
+    return "| $workload->{title} | " . join(' | ', @cells) . " |\n";
 }
 
 1;
