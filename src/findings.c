@@ -136,7 +136,8 @@ static void report_plan(const Findings *findings, Arena *arena, Report *report)
     report->source_bytes = plan->source_bytes;
     /* A segment is staged from its first byte on. */
     report->planned_wal_bytes = source_state_wal_end(&planned->source, findings->divergence.lsn) -
-                                wal_segment_start(shape, wal_segment_of(shape, redo));
+                                wal_segment_start(shape, wal_segment_of(shape, redo)) +
+                                source_wal_forgotten_bytes(findings->identified.source_wal);
     report_removed(plan, arena, report);
 }
 
@@ -148,6 +149,13 @@ static void report_staged(const Options *options, const Findings *findings, Repo
     memcpy(report->fetched_bytes_by_kind, fetched->fetched_bytes_by_kind,
            sizeof(report->fetched_bytes_by_kind));
     report->fetched_bytes = fetched->fetched_bytes;
+    if (staged->stage != NULL) /* what was read once came as well */
+    {
+        const uint64_t bytes = source_wal_forgotten_bytes(findings->identified.source_wal);
+
+        report->fetched_bytes_by_kind[KIND_WAL] += bytes;
+        report->fetched_bytes += bytes;
+    }
     report->equal_bytes = fetched->compared_bytes;
     report->compared_bytes = findings->compared_bytes;
     if (staged->min_recovery_timeline != 0)

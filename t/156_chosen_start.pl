@@ -96,6 +96,9 @@ sub hot
         {
             cmp_ok($start->{estimate}{wal}, '>', 200e6, 'not before enough was read');
             cmp_ok($start->{estimate}{blocks}, '<', 50e6, 'the blocks are few');
+            my $bytes = JSON::PP->new->decode($result->{stdout})->{bytes};
+            cmp_ok($bytes->{fetched_by_kind}{wal}, '>', $kind eq 'server' ? 200e6 : 0, 'the WAL that was read counts');
+            cmp_ok($bytes->{fetched}, '<=', $bytes->{planned} + $bytes->{planned_wal}, 'and was planned');
         }
         $source->start if $kind eq 'directory';
         rejoins($copy, $source, quick => 1);

@@ -191,20 +191,33 @@ bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error)
             file_remove(path, error));
 }
 
+static bool forget_segment(SourceWal *wal, uint64_t segment, Error *error)
+{
+    char fetched[PATH_SIZE], restored[PATH_SIZE];
+    bool found;
+
+    if (!source_wal_path(wal, wal->scratch, "/source.", segment, fetched, error) ||
+        !source_wal_path(wal, wal->scratch, "/", segment, restored, error) ||
+        !source_wal_file_exists(fetched, &found, error))
+        return false;
+    if (found)
+        wal->forgotten_bytes += wal->shape.segment_size;
+    return file_remove(fetched, error) && file_remove(restored, error);
+}
+
 bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 {
     const uint64_t end = wal_segment_of(&wal->shape, lsn);
 
     for (uint64_t segment = wal_segment_of(&wal->shape, from); segment < end; segment++)
-    {
-        char restored[PATH_SIZE];
-
-        if (!source_wal_forget(wal, segment, error) ||
-            !source_wal_path(wal, wal->scratch, "/", segment, restored, error) ||
-            !file_remove(restored, error))
+        if (!forget_segment(wal, segment, error))
             return false;
-    }
     return true;
+}
+
+uint64_t source_wal_forgotten_bytes(const SourceWal *wal)
+{
+    return wal->forgotten_bytes;
 }
 
 bool source_wal_own_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE], Error *error)

@@ -76,6 +76,9 @@ MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error
  * stays; also what an archive had of them, if it was copied here. */
 MUST_CHECK bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
+/* How much was fetched, and removed by source_wal_forget_before: it was needed to be read only. */
+uint64_t source_wal_forgotten_bytes(const SourceWal *wal);
+
 /* ---- Segments ---- */
 
 /* The name of the file in which recovery reads this segment. */

@@ -20,10 +20,11 @@ struct SourceWal
     const char *scratch;
     int jobs;
     bool dry_run;
-    Archive *archive; /* of segments that the source no longer has */
-    Lsn common_end;   /* the target keeps its segments up to here */
-    Lsn fetched_end;  /* segments that end up to here need not be fetched again */
-    bool reads;       /* what is fetched now, is read now: progress is of both */
+    Archive *archive;         /* of segments that the source no longer has */
+    Lsn common_end;           /* the target keeps its segments up to here */
+    Lsn fetched_end;          /* segments that end up to here need not be fetched again */
+    uint64_t forgotten_bytes; /* that were fetched */
+    bool reads;               /* what is fetched now, is read now: progress is of both */
     atomic_uint_least64_t
         fetched_bytes; /* and how long that took: looked at by the thread that reads, too */
     atomic_uint_least64_t fetch_microseconds;
