@@ -217,7 +217,7 @@ bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error)
 
 uint64_t source_wal_forgotten_bytes(const SourceWal *wal)
 {
-    return wal->forgotten_bytes;
+    return wal != NULL ? wal->forgotten_bytes : 0;
 }
 
 bool source_wal_own_path(const SourceWal *wal, uint64_t segment, char path[PATH_SIZE], Error *error)

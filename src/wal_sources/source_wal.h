@@ -76,7 +76,8 @@ MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error
  * stays; also what an archive had of them, if it was copied here. */
 MUST_CHECK bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
-/* How much was fetched, and removed by source_wal_forget_before: it was needed to be read only. */
+/* How much was fetched, and removed by source_wal_forget_before: it was needed to be read only.
+ * NULL: nothing. */
 uint64_t source_wal_forgotten_bytes(const SourceWal *wal);
 
 /* ---- Segments ---- */
