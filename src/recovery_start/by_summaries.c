@@ -23,7 +23,6 @@ static bool match_common_wal(const Divergence *divergence, Lsn from,
     if (summaries->common_end <= first)
         return true;
     stream.limit = summaries->common_end;
-    stream.watch = NULL;
     scan = scan_create(&stream, jobs, first);
     if (scan_forward(scan, first, &end, &last, &missing, NULL, &why) &&
         scan_finish(scan, arena, first, first, &read, &why))

@@ -160,7 +160,7 @@ static bool regret_late(void *context, Lsn read_to, const BlockMap *blocks, bool
     blockmap_subtract(more, choice->made->own_blocks);
     estimate(choice, read_to, choice->added_blocks + blockmap_block_count(more));
     blockmap_destroy(more);
-    *stop = choice->regretted = estimate_prefers_early(&choice->made->choice.estimate);
+    *stop = estimate_prefers_early(&choice->made->choice.estimate);
     return true;
 }
 
@@ -192,7 +192,8 @@ static bool read_before_late(Choice *choice, Error *error)
         return false;
     if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
         return false;
-    result = choice->regretted || add_source_changes(choice, &scanned, made->chosen.redo, error);
+    choice->regretted = reading.stopped;
+    result = reading.stopped || add_source_changes(choice, &scanned, made->chosen.redo, error);
     scan_destroy(scan);
     return result;
 }
@@ -213,8 +214,10 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
      * with. */
     if (choice->options->compare)
         made->earliest = made->chosen;
-    else if (!read_before_late(choice, error) || choice->regretted)
-        return choice->regretted;
+    else if (!read_before_late(choice, error))
+        return false;
+    if (choice->regretted)
+        return true;
     made->wal_from = keeps_wal_before_late(made) ? made->earliest.redo : made->chosen.redo;
     /* The checkpoint may be later than all that was read. */
     made->wal_end = source_state_wal_end(&made->source, choice->divergence->lsn);
@@ -366,7 +369,7 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
         *late = true;
         return true;
     }
-    if (choose && !decided && !choice->regretted)
+    if (choose && !decided)
     {
         choice->looked_at = made->earliest.redo;
         choice->next_look = made->earliest.redo + FIRST_LOOK_BYTES;
@@ -502,6 +505,9 @@ static bool choose(Choice *choice, Error *error)
     {
         forget_late_start(choice);
         if (!read_from_early(choice, &late, &hazard, error))
+            return false;
+        /* The disk may be too full for it by now. */
+        if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
             return false;
     }
     if (hazard.found && !(late && hazard.copies_come_out_right))
