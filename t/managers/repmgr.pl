@@ -67,7 +67,7 @@ sub start_server
 sub start_repmgrd
 {
     my ($node) = @_;
-    $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false', '--no-pid-file' ], name => 'repmgrd');
+    $node->start_program([ "$node->{bindir}/repmgrd", '-f', $node->{conf}, '--daemonize=false', '--no-pid-file' ], name => 'repmgrd', writes => 1);
     return;
 }
 
@@ -341,7 +341,6 @@ my @scenarios = (
         chmod 0755, "$new->{bindir}/ssh";
         $old->{calls_before} = [ $old->calls ];
         repmgr_ok($new, 'standby', 'switchover', '--force-rewind', "--remote-config-file=$old->{conf}");
-        sleep 3;    # both repmgrd write down what they saw; not while tables are compared
         follows($old, $new);
         # The old primary had sent all before it stopped: repmgr sees that, and does not call pg_rewind.
         is(shown($old), '', 'pg_rewind was not called');
@@ -354,6 +353,7 @@ my @scenarios = (
         my $new = crash($old, @standbys);
         my ($other) = grep { $_ != $new } @standbys;
         follows($other, $new);
+        wait_until('its daemon knows it', sub { $other->log('repmgrd') =~ /now following new upstream node "\Q$new->{name}\E-/ });
         $old->interrupt("stop:$amid");
         my $first = rejoin_later($old, $new);
         my $pid = $old->wait_for_stop(1 + grep { $_->{program} eq 'pg_rewind' } @{ $old->{calls_before} });

@@ -41,7 +41,7 @@ sub new
     mkdir $dir or die "could not create $dir: $!";
     my $self = bless {
         name => $name, version => 15, dir => $dir, bindir => "$dir/bin", data => $option{data} // "$dir/data",
-        port => $option{port} // free_port(), user => $option{user} // 'postgres', settings => $option{settings} // '', faults => 0, programs => [],
+        port => $option{port} // free_port(), user => $option{user} // 'postgres', settings => $option{settings} // '', faults => 0, programs => [], writers => [],
     }, $class;
     mkdir "$dir/$_" or die "could not create $dir/$_: $!" for qw(bin calls tmp);
     symlink($_, "$dir/bin/" . (m{([^/]+)$})[0]) or die "could not link $_: $!" for glob(PROGRAMS . '/*');
@@ -210,7 +210,7 @@ sub children_of
     return grep { (stat_of($_))[1] == $pid } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
-# Run a program in the background. Options: name => of its log; env => { }; directory => where.
+# Run a program in the background. Options: name => of its log; env => { }; directory => where; writes => 1 for one that writes to the database by itself.
 # Returns its process id.
 sub start_program
 {
@@ -231,6 +231,7 @@ sub start_program
         POSIX::_exit(127);
     }
     push @{ $self->{programs} }, $pid;
+    push @{ $self->{writers} }, $pid if $option{writes};
     return $pid;
 }
 
@@ -275,7 +276,7 @@ sub kill_all
         waitpid($_, POSIX::WNOHANG()) for @{ $self->{programs} };
         return !@left;
     });
-    $self->{programs} = [];
+    @{$self}{qw(programs writers)} = ([], []);
     return $self;
 }
 
@@ -317,19 +318,17 @@ sub answers { my ($self) = @_; return $self->try_sql('SELECT 1')->{stdout} eq "1
 
 sub is_primary { my ($self) = @_; return $self->try_sql('SELECT pg_is_in_recovery()')->{stdout} eq "f\n" }
 
-# Wait until nothing has been written for a while: a manager's daemon writes down what it saw, not while tables are compared.
-sub wait_for_quiet
+# Stop the daemons that write to the database (writes => 1 of start_program) and what they have started, and wait for what they have sent to the primary.
+# Returns what lets them go on: their process groups, for kill 'CONT'.
+sub hold_writers
 {
     my ($primary) = @_;
-    my $position = '';
-    for (1 .. 10)
-    {
-        my $before = $position;
-        $position = $primary->try_sql('SELECT pg_current_wal_insert_lsn()')->{stdout};
-        return if $position eq $before;
-        Time::HiRes::sleep(1.5);
-    }
-    return;
+    my @groups = map { -$_ } map { @{ $_->{writers} } } @nodes;
+    kill 'STOP', @groups;
+    wait_until('nobody else writes to the primary', sub {
+        return $primary->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()") eq '0';
+    });
+    return @groups;
 }
 
 # Test that a node comes to stream from the primary, receives what is written there now, and is equal in every table.
@@ -349,9 +348,11 @@ sub follows
         1;
     };
     Test::More::ok($arrived, "$node->{name} follows $primary->{name}") or do { Test::More::diag($@); return 0 };
-    wait_for_quiet($primary);
+    # A manager's daemon writes down what it saw, but not while tables are compared.
+    my @held = hold_writers($primary);
     $node->wait_for_replay_of($primary);
     is_copy_of($node, $primary, quick => 1);
+    kill 'CONT', @held;
     return 1;
 }
 
