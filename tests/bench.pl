@@ -2,7 +2,7 @@
 # What a rewind costs, ours and the original's of version 15 side by side in one run, and other ways to make a standby: in turns, on fresh
 # copies of one target, several rounds. Run by `make bench`, through tests/bench.sh. Environment:
 #
-#   WORKLOADS         of: typical compare link heavy production hot behind files long big; all by default
+#   WORKLOADS         of: typical compare link heavy cores production hot behind files long big; all by default
 #   ORIGINAL          another original of version 15, measured as well
 #   VERSION           15; another one's servers, as 18: typical, heavy, hot and behind only, without the original and pg_basebackup
 #   NOTE              a sentence for the tables: what else the machine did, for instance
@@ -37,7 +37,7 @@ my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 
     BEHIND_SPARSE_GB => 10, ROUNDS => 3);
 my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
 my $version = $ENV{VERSION} || 15;
-my @workloads = $version == 15 ? qw(typical compare link heavy production hot behind files long big) : qw(typical heavy hot behind);
+my @workloads = $version == 15 ? qw(typical compare link heavy cores production hot behind files long big) : qw(typical heavy hot behind);
 my %chosen = map { $_ => 1 } split ' ', $ENV{WORKLOADS} || "@workloads";
 delete @chosen{ grep { my $name = $_; !grep { $_ eq $name } @workloads } keys %chosen };
 $ENV{PG_BINDIR_15} //= '/usr/lib/postgresql/15/bin';
@@ -328,6 +328,16 @@ sub run_heavy
     return;
 }
 
+# What more threads are good for.
+sub run_cores
+{
+    my ($pair) = @_;
+    workload($pair, title => 'cores', sizes => [qw(SCALE TRANSACTIONS)], rounds => 1,
+        programs => [ (map { ours("--jobs=$_") } 1, 2, 4, 8), $ours ],
+        text => 'The pair of heavy, by so many threads and connections; by itself the program takes as many as there are processors.');
+    return;
+}
+
 # ---------------------------------------------------------------- link
 
 # Have a shell of the other network run a command; see tests/bench.sh.
@@ -597,7 +607,7 @@ sub run_behind
     if ($size{BEHIND_SPARSE_GB} > 0)
     {
         my ($database) = $pair->{source}->query("SELECT oid FROM pg_database WHERE datname = 'postgres'");
-        make_sparse($_, $size{BEHIND_SPARSE_GB}, 1024**3, $database) for values %$pair;
+        make_sparse($_, $size{BEHIND_SPARSE_GB}, 1024**3, 1, $database) for values %$pair;
         workload($pair, title => 'behind, large', programs => [ comparing() ], rounds => 1, sizes => [qw(SCALE BEHIND_SPARSE_GB)],
             demands => [$little_memory], text => "The same pair, and $size{BEHIND_SPARSE_GB} relation files of 1 GiB on both sides, "
                 . 'sparse: they are read and compared like others, but no disk has them.');
@@ -608,17 +618,26 @@ sub run_behind
 
 # ---------------------------------------------------------------- big
 
-# So many files without a block on the disk, named as relations are, in the databases given.
+# So many files without a block on the disk, named as relations are, in the databases given. Each inode has so many of the names: ten million files
+# would take all inodes of a disk.
 sub make_sparse
 {
-    my ($cluster, $count, $bytes, @databases) = @_;
+    my ($cluster, $count, $bytes, $names, @databases) = @_;
     my $each = int($count / @databases);
+    my ($made, $last) = (0);
     for my $directory (map { $cluster->path("base/$_") } @databases)
     {
         for my $number (1_000_000 .. 1_000_000 + $each - 1)
         {
-            open(my $file, '>', "$directory/$number") or die "could not create $directory/$number: $!";
-            truncate($file, $bytes) or die "could not extend $directory/$number: $!";
+            my $path = "$directory/$number";
+            if ($made++ % $names)
+            {
+                link($last, $path) or die "could not link $path: $!";
+                next;
+            }
+            $last = $path;
+            open(my $file, '>', $path) or die "could not create $path: $!";
+            truncate($file, $bytes) or die "could not extend $path: $!";
             close $file;
         }
     }
@@ -633,7 +652,7 @@ sub run_big
     my $little = sub { $_[0]->sql("CREATE TABLE t AS SELECT '$_[0]{name}'") };
     my $pair = part($target, source => $little, target => $little);
     step('makes sparse files');
-    make_sparse($_, $size{BIG_FILES}, 1024**2, @directories) for values %$pair;
+    make_sparse($_, $size{BIG_FILES}, 1024**2, 10_000, @directories) for values %$pair;
     workload($pair, title => 'big', kind => 'dry run', sizes => ['BIG_FILES'], rounds => min(2, $size{ROUNDS}),
         text => "$size{BIG_FILES} relation files of 1 MiB, sparse, in ten databases, on both sides; `-n`. $by_socket",
         demands => [ { quantity => 'peak', text => '≤ 1 GiB', most => 1024**3 } ]);
@@ -662,11 +681,12 @@ if ($chosen{typical} || $chosen{compare} || $chosen{link})
     run_link($pair) if $ENV{BENCH_NETWORK} && ($chosen{link} || $chosen{compare});
     discard($pair);
 }
-if ($chosen{heavy} || $chosen{production})
+if ($chosen{heavy} || $chosen{cores} || $chosen{production})
 {
-    step('builds the pair for heavy, production');
+    step('builds the pair for heavy, cores, production');
     my $pair = heavy_pair();
     run_heavy($pair) if $chosen{heavy};
+    run_cores($pair) if $chosen{cores};
     run_production($pair) if $chosen{production};
     discard($pair);
 }

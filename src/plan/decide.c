@@ -15,7 +15,7 @@ static Decision make_entry(const FilePair *pair, Action action, Reason reason)
                       .reason = reason,
                       .entry = {
                           .path = pair->path,
-                          .link_target = source != NULL ? source->link_target : NULL,
+                          .link_target = pair->link_target,
                           .source_size = source != NULL ? source->size : 0,
                           .target_size = target != NULL ? target->size : 0,
                           .fetch_all_from = BLOCK_NONE,

@@ -17,6 +17,7 @@ typedef struct FilePair
     const char *path;
     const ListedFile *source; /* NULL: not there */
     const ListedFile *target;
+    const char *link_target; /* of the source's link, else NULL */
     PathClass class;
     RelationFile file; /* of a relation's file */
     bool is_relation_file;

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define PATH_LENGTH_MAX 4096
-#define TOTAL_SIZE_MAX ((uint64_t) 1 << 60) /* so that no sum of sizes wraps */
 
 bool path_is_safe(const char *path)
 {
@@ -36,7 +35,8 @@ bool path_is_safe(const char *path)
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
     Listing *listing = context;
-    ListedFile *listed;
+    const bool is_regular = file->type == FILE_REGULAR;
+    const char *path;
 
     if (!path_is_safe(file->path))
     {
@@ -45,28 +45,36 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
         return error_detail(error, "The source listed a path that is absolute or leaves the data "
                                    "directory.");
     }
+    if (is_regular && file->size > LISTED_SIZE_MAX - listing->total_size)
+        return error_set(error, ERROR_FAILED, "file \"%s\" cannot be %llu bytes long", file->path,
+                         (unsigned long long) file->size);
+    path = arena_strdup(listing->strings, file->path);
     ARRAY_GROW(listing->files, listing->count);
-    listed = &listing->files[listing->count++];
-    *listed = (ListedFile){
-        .path = arena_strdup(listing->strings, file->path),
-        .link_target =
-            file->link_target != NULL ? arena_strdup(listing->strings, file->link_target) : NULL,
-        .size = file->size,
+    listing->files[listing->count++] = (ListedFile){
+        .path = path,
+        .size = is_regular ? file->size & LISTED_SIZE_MAX : 0,
         .type = file->type,
         .unreadable = file->unreadable,
     };
-    if (file->type != FILE_REGULAR)
-        return true;
-    if (file->size > TOTAL_SIZE_MAX - listing->total_size)
-        return error_set(error, ERROR_FAILED, "file \"%s\" cannot be %llu bytes long", file->path,
-                         (unsigned long long) file->size);
-    listing->total_size += file->size;
+    if (is_regular)
+        listing->total_size += file->size;
+    if (file->link_target != NULL)
+    {
+        ARRAY_GROW(listing->links, listing->link_count);
+        listing->links[listing->link_count++] =
+            (ListedLink){.path = path, .target = arena_strdup(listing->strings, file->link_target)};
+    }
     return true;
 }
 
 static int compare_paths(const void *a, const void *b)
 {
     return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
+}
+
+static int compare_links(const void *a, const void *b)
+{
+    return strcmp(((const ListedLink *) a)->path, ((const ListedLink *) b)->path);
 }
 
 /* An entry below a link, or below a directory that is not listed, would be written to an unchecked
@@ -114,6 +122,8 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
     if (listing->count == 0)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
     qsort(listing->files, listing->count, sizeof(*listing->files), compare_paths);
+    if (listing->link_count > 1)
+        qsort(listing->links, listing->link_count, sizeof(*listing->links), compare_links);
     for (size_t i = 1; i < listing->count; i++)
     {
         if (strcmp(listing->files[i - 1].path, listing->files[i].path) == 0)
@@ -215,6 +225,7 @@ bool listing_of_target(const Target *target, Listing *listing, Error *error)
 void listing_free(Listing *listing)
 {
     free(listing->files);
+    free(listing->links);
     arena_destroy(listing->strings);
     *listing = (Listing){0};
 }
@@ -235,6 +246,20 @@ static const ListedFile *find_among(const ListedFile *files, size_t count, const
 const ListedFile *listing_find(const Listing *listing, const char *path)
 {
     return find_among(listing->files, listing->count, path);
+}
+
+static int compare_path_of_link(const void *path, const void *link)
+{
+    return strcmp(path, ((const ListedLink *) link)->path);
+}
+
+const char *listing_link_target(const Listing *listing, const char *path)
+{
+    bool found;
+    const size_t index = array_search(path, listing->links, listing->link_count,
+                                      sizeof(*listing->links), compare_path_of_link, &found);
+
+    return found ? listing->links[index].target : NULL;
 }
 
 const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,

@@ -12,24 +12,38 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes of one file, and of all together: no sum of them wraps. */
+#define LISTED_SIZE_MAX (((uint64_t) 1 << 58) - 1)
+
 typedef struct ListedFile
 {
     const char *path;
-    const char *link_target; /* of a link, else NULL */
-    uint64_t size;
-    FileType type;
-    bool unreadable; /* a directory of the target, whose content is not known; on the source, what
-                        cannot be asked for */
-    bool
-        hash_index; /* the target's first file of one, where WAL does not tell what changed in it */
-    bool mounted;   /* a regular file of the target that no server needs, and that is a mount */
+    uint64_t size : 58; /* of a regular file, else 0 */
+    FileType type : 3;
+    bool unreadable : 1; /* a directory of the target, whose content is not known; on the source,
+                            what cannot be asked for */
+    bool hash_index : 1; /* the target's first file of one, where WAL does not tell what changed */
+    bool mounted : 1; /* a regular file of the target that no server needs, and that is a mount */
 } ListedFile;
+
+/* There is one for each file of a cluster, and a cluster may have millions. */
+_Static_assert(sizeof(ListedFile) <= 16, "memory for each file");
+
+/* Where a link points to. */
+typedef struct ListedLink
+{
+    const char *path;
+    const char *target;
+} ListedLink;
 
 typedef struct Listing
 {
     Arena *strings;
     ListedFile *files; /* ascending by strcmp of path, each path once */
     size_t count;
+    ListedLink
+        *links; /* of the files: likewise ascending; without those whose target is not told */
+    size_t link_count;
     uint64_t total_size; /* of regular files */
 } Listing;
 
@@ -50,6 +64,8 @@ MUST_CHECK bool listing_check_complete(const Listing *listing, const Version *ve
                                        Error *error);
 void listing_free(Listing *listing);
 const ListedFile *listing_find(const Listing *listing, const char *path);
+/* Where the link at this path points to; NULL: it is none, or that is not told. */
+const char *listing_link_target(const Listing *listing, const char *path);
 
 /* The same for a path that sorts after file, which is one of the listing's: the nearer it is, the
  * faster. */

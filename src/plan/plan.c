@@ -296,6 +296,8 @@ static bool decide_all_files(PlanBuilder *builder, Error *error)
                          .source = order <= 0 ? source : NULL,
                          .target = order >= 0 ? target : NULL};
 
+        if (pair.source != NULL && pair.source->type == FILE_LINK)
+            pair.link_target = listing_link_target(sources, pair.path);
         if (!decide_file_pair(builder, &pair, error))
             return false;
         s += order <= 0;

@@ -6,10 +6,10 @@
 
 bool tablespace_is_listed(const Listing *source, const char *location)
 {
-    for (size_t i = 0; i < source->count; i++)
+    for (size_t i = 0; i < source->link_count; i++)
     {
-        if (source->files[i].link_target != NULL && relpath_is_tablespace(source->files[i].path) &&
-            strcmp(source->files[i].link_target, location) == 0)
+        if (relpath_is_tablespace(source->links[i].path) &&
+            strcmp(source->links[i].target, location) == 0)
             return true;
     }
     return false;
@@ -17,15 +17,13 @@ bool tablespace_is_listed(const Listing *source, const char *location)
 
 void tablespaces_map(const TablespaceMappings *mappings, Listing *source)
 {
-    for (size_t i = 0; i < source->count; i++)
+    for (size_t i = 0; i < source->link_count; i++)
     {
-        ListedFile *file = &source->files[i];
-        const char *to;
+        ListedLink *link = &source->links[i];
+        const char *to =
+            relpath_is_tablespace(link->path) ? tablespace_mapped(mappings, link->target) : NULL;
 
-        if (file->link_target == NULL || !relpath_is_tablespace(file->path))
-            continue;
-        to = tablespace_mapped(mappings, file->link_target);
         if (to != NULL)
-            file->link_target = to;
+            link->target = to;
     }
 }

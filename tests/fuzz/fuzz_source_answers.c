@@ -468,7 +468,7 @@ static ListedFile target_files[] = {{.path = "PG_VERSION", .type = FILE_REGULAR,
                                     {.path = "base/5/1000", .type = FILE_REGULAR, .size = 16384},
                                     {.path = "base/5/1002", .type = FILE_REGULAR, .size = 8192},
                                     {.path = "global", .type = FILE_DIRECTORY},
-                                    {.path = "link", .type = FILE_LINK, .link_target = "/out"},
+                                    {.path = "link", .type = FILE_LINK},
                                     {.path = "pg_tblspc", .type = FILE_DIRECTORY},
                                     {.path = "pg_wal", .type = FILE_DIRECTORY},
                                     {.path = "pg_wal/archive_status", .type = FILE_DIRECTORY}};
@@ -506,7 +506,10 @@ static void make_plan(const Listing *listing)
     HistoryEntry entries[] = {{.timeline = 1, .end = 0x3000148},
                               {.timeline = 2, .begin = 0x3000148}};
     const History history = {.entries = entries, .count = 2};
-    const Listing target = {.files = target_files,
+    ListedLink link = {.path = "link", .target = "/out"};
+    const Listing target = {.links = &link,
+                            .link_count = 1,
+                            .files = target_files,
                             .count = sizeof(target_files) / sizeof(target_files[0])};
     ScanResult scanned = {.blocks = blockmap_create()};
     const PlanInput plan_input = {

@@ -35,6 +35,7 @@ typedef struct Case
     PlanInput input;
     Listing source, target;
     ListedFile source_files[64], target_files[64];
+    ListedLink source_links[4], target_links[4]; /* to be added in the order of their paths */
     ScanResult scan;
     ScanDatabase databases[4];
     History history;
@@ -47,6 +48,8 @@ static void begin(Case *c, int major)
     memset(c, 0, sizeof(*c));
     c->source.files = c->source_files;
     c->target.files = c->target_files;
+    c->source.links = c->source_links;
+    c->target.links = c->target_links;
     c->scan.blocks = blockmap_create();
     c->scan.databases = c->databases;
     c->entries[0] = (HistoryEntry){.timeline = 1, .begin = 0, .end = DIVERGENCE};
@@ -89,18 +92,20 @@ static void add(Case *c, const char *path, int64_t source, int64_t target)
     for (int i = 0; i < 2; i++)
     {
         Listing *listing = listings[i];
+        const char *const places[] = {"/at/source", "/at/target"};
 
         if (sizes[i] == ABSENT)
             continue;
-        listing->files[listing->count++] = (ListedFile){
-            .path = path,
-            .link_target = sizes[i] == LINK ? i == 0 ? "/at/source" : "/at/target" : NULL,
-            .size = sizes[i] > 0 ? (uint64_t) sizes[i] : 0,
-            .type = sizes[i] == DIRECTORY ? FILE_DIRECTORY
-                    : sizes[i] == LINK    ? FILE_LINK
-                    : sizes[i] == OTHER   ? FILE_OTHER
-                                          : FILE_REGULAR};
+        listing->files[listing->count++] =
+            (ListedFile){.path = path,
+                         .size = sizes[i] > 0 ? (uint64_t) sizes[i] & LISTED_SIZE_MAX : 0,
+                         .type = sizes[i] == DIRECTORY ? FILE_DIRECTORY
+                                 : sizes[i] == LINK    ? FILE_LINK
+                                 : sizes[i] == OTHER   ? FILE_OTHER
+                                                       : FILE_REGULAR};
         qsort(listing->files, listing->count, sizeof(*listing->files), by_path);
+        if (sizes[i] == LINK)
+            listing->links[listing->link_count++] = (ListedLink){.path = path, .target = places[i]};
     }
 }
 

@@ -65,23 +65,21 @@ static void test_what_is_no_mapping_is_refused(void **state)
 
 static void test_links_of_tablespaces_are_mapped_and_no_others(void **state)
 {
-    ListedFile files[] = {
-        {.path = "log", .link_target = "/a"},
-        {.path = "pg_tblspc/16400", .link_target = "/a"},
-        {.path = "pg_tblspc/16401", .link_target = "/c"},
-        {.path = "pg_tblspc/16402"},
+    ListedLink links[] = {
+        {.path = "log", .target = "/a"},
+        {.path = "pg_tblspc/16400", .target = "/a"},
+        {.path = "pg_tblspc/16401", .target = "/c"},
     };
-    Listing source = {.files = files, .count = 4};
+    Listing source = {.links = links, .link_count = 3};
     TablespaceMappings mappings = {0};
 
     (void) state;
     assert_true(tablespace_mapping_add(&mappings, "/a=/b", &error));
     assert_true(tablespace_mapping_add(&mappings, "/unknown=/d", &error));
     tablespaces_map(&mappings, &source);
-    assert_string_equal(files[0].link_target, "/a");
-    assert_string_equal(files[1].link_target, "/b");
-    assert_string_equal(files[2].link_target, "/c");
-    assert_null(files[3].link_target);
+    assert_string_equal(links[0].target, "/a");
+    assert_string_equal(links[1].target, "/b");
+    assert_string_equal(links[2].target, "/c");
     tablespace_mappings_free(&mappings);
 }
 

@@ -60,14 +60,14 @@ static void add(Case *c, const char *path, const char *source, const char *targe
     if (source != NULL)
     {
         entry->source_size = put_file("source", path, source);
-        c->of_source[c->source_files.count++] =
-            (ListedFile){.path = path, .type = FILE_REGULAR, .size = entry->source_size};
+        c->of_source[c->source_files.count++] = (ListedFile){
+            .path = path, .type = FILE_REGULAR, .size = entry->source_size & LISTED_SIZE_MAX};
     }
     if (target != NULL)
     {
         entry->target_size = put_file("target", path, target);
-        c->of_target[c->target_files.count++] =
-            (ListedFile){.path = path, .type = FILE_REGULAR, .size = entry->target_size};
+        c->of_target[c->target_files.count++] = (ListedFile){
+            .path = path, .type = FILE_REGULAR, .size = entry->target_size & LISTED_SIZE_MAX};
     }
 }
 
