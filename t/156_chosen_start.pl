@@ -13,6 +13,7 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Privileged;
 
 sub settings
@@ -122,26 +123,54 @@ sub later
     return;
 }
 
-# Its WAL since the last common checkpoint does not fit on the disk; what lies before the late start need not.
-sub no_room
+# With a copy of the target on a disk of its own that has so many megabytes left.
+sub with_small_disk
 {
-    my ($source, $target) = @_;
+    my ($target, $megabytes, $test) = @_;
     return diag("$0: the part with a small disk is SKIPPED: it needs root, who may mount") if !is_privileged();
     my $copy = $target->copy('small');
     my $pristine = work_dir() . '/pristine';
     must_run([ 'mv', $copy->dir, $pristine ]);
     mkdir $copy->dir or die;
-    privileged('make-file-system', int(must_run([ 'du', '-sm', $pristine ]) =~ s/\D.*//rs) + 200, $copy->dir);
+    privileged('make-file-system', int(must_run([ 'du', '-sm', $pristine ]) =~ s/\D.*//rs) + $megabytes, $copy->dir);
     must_run([ 'cp', '-a', "$pristine/.", $copy->dir ]);
+    $test->($copy);
+    $copy->stop('immediate');
+    privileged('unmount', $copy->dir);
+    $copy->discard;
+    must_run([ 'rm', '-rf', $pristine ]);
+    return;
+}
+
+# Its WAL since the last common checkpoint does not fit on the disk; what lies before the late start need not.
+sub no_room
+{
+    my ($source, $copy) = @_;
     my $result = rewind($copy, $source, options => [ '--no-sync', '--early-start' ]);
     is($result->{status}, 1, 'an early start is refused');
     like($result->{stderr}, qr/^pg_rewind: error: not enough space on the file system of /m, 'since there is no room');
     is_chosen($copy, $source, 'server', 'late, space');
     rejoins($copy, $source, quick => 1);
-    $copy->stop('immediate');
-    privileged('unmount', $copy->dir);
-    $copy->discard;
-    must_run([ 'rm', '-rf', $pristine ]);
+    return;
+}
+
+# Somebody fills the disk while a late start is still the better one. When it is no longer, there is no room for the other one; later there is.
+sub filled
+{
+    my ($source, $copy) = @_;
+    my $report = $copy->dir . '/report';
+    my $run = start_rewind($copy, $source, options => [ '--max-rate=80M', '--debug', "--report-file=$report", '--report=json' ]);
+    wait_until('a late start is chosen', sub { slurp($run->{errors}) =~ /recovery starts late/ });
+    my ($free) = (split /\n/, must_run([ 'df', '-m', '--output=avail', $copy->dir ]))[1] =~ /(\d+)/;
+    must_run([ 'fallocate', '-l', ($free - 330) . 'M', $copy->dir . '/filler' ]);
+    wait_until('there is no room', sub { slurp($run->{errors}) =~ /not enough space/ });
+    unlink $copy->dir . '/filler';
+    my $result = end_of_rewind($run);
+    is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+    is(() = $result->{stderr} =~ /recovery starts late/g, 2, 'it was chosen twice');
+    my $start = JSON::PP->new->decode(slurp($report))->{recovery_start};
+    is(($start->{late} ? 'late' : 'early') . ", $start->{reason}", 'late, space', 'the second time for want of room');
+    rejoins($copy, $source, quick => 1);
     return;
 }
 
@@ -158,6 +187,7 @@ sub regretted
     cmp_ok($start->{estimate}{blocks}, '>', 100e6, 'the blocks are many');
     rejoins($copy, $source, quick => 1);
     $copy->discard;
+    with_small_disk($target, 900, sub { filled($source, @_) });
     return;
 }
 
@@ -180,7 +210,7 @@ plan(skip_all => 'the start is not chosen when all runs are told which') if ($EN
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = hot($version);
-    no_room($source, $target) if $version == 18;
+    with_small_disk($target, 200, sub { no_room($source, @_) }) if $version == 18;
     later($source, $target) if $version == 18;
     regretted($source, $target) if $version == 15;
     $_->discard for $source, $target;
