@@ -15,13 +15,7 @@ my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
 my $advice = "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
 my @quick = ('--no-sync', '--wait-timeout=2');
 
-my $role = <<'END';
-CREATE ROLE rewinder LOGIN;
-GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder;
-END
+my $role = rewinding_role('rewinder');
 
 sub files { my ($cluster) = @_; return $cluster->version >= 15 ? 'STRATEGY = FILE_COPY' : '' }
 

@@ -9,13 +9,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 
-my $role = <<'END';
-CREATE ROLE rewinder LOGIN;
-GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder;
-END
+my $role = rewinding_role('rewinder');
 
 my @digests = (
     [ 'MD5', 'REVOKE EXECUTE ON FUNCTION sha256(bytea) FROM PUBLIC' ],

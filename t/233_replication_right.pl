@@ -9,13 +9,7 @@ use RewindTest;
 use RewindTest::Proxy;
 use RewindTest::Tree;
 
-my $rewinder = <<'END';
-CREATE ROLE "the rewinder" LOGIN;
-GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO "the rewinder";
-GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO "the rewinder";
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO "the rewinder";
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO "the rewinder";
-END
+my $rewinder = rewinding_role('"the rewinder"');
 
 sub rewind_as_rewinder
 {

@@ -7,13 +7,7 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-my $role = <<'END';
-CREATE ROLE rewinder LOGIN;
-GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO rewinder;
-GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder;
-END
+my $role = rewinding_role('rewinder');
 
 each_version(sub {
     my ($version) = @_;

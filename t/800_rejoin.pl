@@ -129,8 +129,7 @@ sub not_stopped_in_vain
         is($target->postmaster_pid, $pid, "$what: the server was not stopped");
     }
     $other->discard;
-    $source->sql('CREATE ROLE rewinder LOGIN; GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean),
-        pg_read_binary_file(text), pg_read_binary_file(text, bigint, bigint, boolean) TO rewinder');
+    $source->sql(rewinding_role('rewinder'));
     ends(rejoin($target, { conninfo => $source->conninfo =~ s/user=\S+/user=rewinder/r }), 1, 'a role that may not replicate',
         qr/^pg_rewind: error: role rewinder may not replicate from the source server$/m, qr/ALTER ROLE rewinder REPLICATION;$/m);
     is($target->postmaster_pid, $pid, 'a role that may not replicate: the server was not stopped');

@@ -184,7 +184,8 @@ static bool read_before_late(Choice *choice, Error *error)
     WalScan *scan;
     bool result;
 
-    /* Also where there is nothing between the two: the early start's own blocks become ours. */
+    /* All of it was read before that start was chosen. Where nothing was, this goes on though
+     * nothing may lie between the two starts: the early one's own blocks become ours. */
     if (choice->added_to >= made->chosen.redo)
         return true;
     if (reading.once &&

@@ -41,7 +41,7 @@ use RewindTest::Command;
 use RewindTest::Comparison;
 
 our @EXPORT = (
-    qw(each_version make_cluster split_brain rewind rewinds rewinds_from_both_kinds rejoins),
+    qw(each_version make_cluster split_brain rewinding_role rewind rewinds rewinds_from_both_kinds rejoins),
     @RewindTest::Command::EXPORT,
     @RewindTest::Comparison::EXPORT,
     @Test::More::EXPORT,
@@ -219,6 +219,18 @@ sub restartpoint_of
     $standby->wait_for_replay_of($source);
     $standby->sql('CHECKPOINT');
     return;
+}
+
+# The statements that make a role with the rights that a rewind needs, and no others.
+sub rewinding_role
+{
+    my ($role) = @_;
+    return "CREATE ROLE $role LOGIN;
+GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean) TO $role;
+GRANT EXECUTE ON FUNCTION pg_stat_file(text, boolean) TO $role;
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text) TO $role;
+GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint, boolean) TO $role;
+";
 }
 
 sub unlogged_tables_are_empty
