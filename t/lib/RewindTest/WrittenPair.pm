@@ -52,8 +52,11 @@ sub read_template
     my $sizes_at = index($control, pack('L<3', 8192, 131072, 8192));
     my $segment = unpack('L<', substr($control, $sizes_at + 12, 4));
     my $wal = slurp($self->{template}->path(sprintf('pg_wal/00000001%08X%08X', 0, $checkpoint / $segment)));
-    my $record = substr($wal, $checkpoint % $segment);
-    my ($length) = unpack('L<', $record);
+    my ($length) = unpack('L<', substr($wal, $checkpoint % $segment));
+    my $record = substr($wal, $checkpoint % $segment, $length);
+    # Where it goes on on the next page, that one's header lies within it.
+    my $on_page = 8192 - $checkpoint % 8192;
+    substr($record, $on_page) = substr($wal, ($checkpoint + $on_page) % $segment + 24, $length - $on_page) if $on_page < $length;
 
     $self->{magic} = unpack('S<', $wal);
     $self->{system} = unpack('Q<', $control);
