@@ -20,4 +20,4 @@ each_version(sub {
         },
         target => sub { $_[0]->sql("INSERT INTO t VALUES ('lost')") });
     rewinds_from_both_kinds($source, $target);
-});
+}, sample => 1);

@@ -125,4 +125,4 @@ each_version(sub {
     make_target_own($copy);
     subtest('-R', sub { is_configured_by_R_however_often($source, $copy) });
     $copy->discard;
-});
+}, sample => 1);

@@ -19,4 +19,4 @@ each_version(sub {
     $primary->sql('INSERT INTO t SELECT generate_series(30000, 31000)');
     $source->wait_for_replay_of($primary);
     rewinds_from_both_kinds($source, $target, writer => $primary);
-});
+}, sample => 1);

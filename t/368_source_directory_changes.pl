@@ -67,4 +67,4 @@ each_version(sub {
         }
         $copy->discard;
     }
-});
+}, sample => 1);
