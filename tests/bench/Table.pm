@@ -86,7 +86,7 @@ sub table_of
     $text .= 'pg_rewind received ' . join(', ', map { bytes_text($report->{bytes}{fetched_by_kind}{$_}) . ' ' . s/_/ /gr }
         grep { $report->{bytes}{fetched_by_kind}{$_} > 0 } sort keys %{ $report->{bytes}{fetched_by_kind} })
         . '; rebuilt by recovery: ' . bytes_text($report->{bytes}{rebuilt}) . ".\n" if $report && $report->{bytes}{fetched};
-    for my $name (grep { $result->{$_}{typical}{report} } @names)
+    for my $name (grep { $result->{$_}{typical}{report}{seconds} } @names)
     {
         my $seconds = $result->{$name}{typical}{report}{seconds};
         $text .= "$name by phase, in seconds: " . join(', ', map { "$_ $seconds->{$_}" } qw(identify scan plan stage apply)) . ".\n";
