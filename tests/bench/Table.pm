@@ -122,7 +122,7 @@ sub demands_of
     return $text;
 }
 
-# The table of all workloads: of each kind of program time, ready, and megabytes received.
+# The table of all workloads: of each kind of program time, ready, and megabytes received. Where there is ours alone, it has no row.
 my @columns = ([ 'pg_rewind' => qr/^pg_rewind$/ ], [ 'the original' => qr/^original [\d.]+$/ ],
     map { [ $_ => qr/^\Q$_\E$/ ] } qw(pg_basebackup pgBackRest rsync));
 
@@ -137,7 +137,7 @@ sub summary_of
 {
     my ($workload) = @_;
     my $result = $workload->{result};
-    return '' if !defined $result->{pg_rewind}{ready};
+    return '' if !defined $result->{pg_rewind}{ready} || !grep({ !/^pg_rewind/ } @{ $workload->{programs} });
     my @cells = map {
         my $pattern = $_->[1];
         my ($name) = grep { $_ =~ $pattern } @{ $workload->{programs} };
