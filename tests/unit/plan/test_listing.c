@@ -192,6 +192,25 @@ static void test_what_every_source_has(void **state)
     listing_free(&listing);
 }
 
+/* Found by their paths, in whichever order they were listed; one whose target is not told has none.
+ */
+static void test_links_lead_to_their_targets(void **state)
+{
+    SourceFile files[] = {{"pg_tblspc", FILE_DIRECTORY, 0, NULL, false},
+                          {"pg_tblspc/3", FILE_LINK, 0, "/three", false},
+                          {"pg_tblspc/2", FILE_LINK, 0, NULL, false},
+                          {"pg_tblspc/1", FILE_LINK, 0, "/one", false}};
+    Listing listing;
+
+    (void) state;
+    assert_true(list_files(files, 4, &listing));
+    assert_string_equal(listing_link_target(&listing, "pg_tblspc/1"), "/one");
+    assert_null(listing_link_target(&listing, "pg_tblspc/2"));
+    assert_string_equal(listing_link_target(&listing, "pg_tblspc/3"), "/three");
+    assert_null(listing_link_target(&listing, "pg_tblspc"));
+    listing_free(&listing);
+}
+
 /* More than a quarter of an exabyte in all, of which a listing knows the size. */
 static void test_sizes_that_no_disk_holds(void **state)
 {
@@ -314,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_bad_listings_are_refused),
         cmocka_unit_test(test_all_is_in_directories),
         cmocka_unit_test(test_what_every_source_has),
+        cmocka_unit_test(test_links_lead_to_their_targets),
         cmocka_unit_test(test_sizes_that_no_disk_holds),
         cmocka_unit_test(test_many_files),
         cmocka_unit_test(test_what_lies_behind),
