@@ -216,6 +216,15 @@ void *memory_allocate_zeroed(size_t count, size_t size)
     return memory;
 }
 
+void *memory_allocate_aligned(size_t size)
+{
+    void *memory;
+
+    if (posix_memalign(&memory, 4096, size > 0 ? size : 1) != 0)
+        out_of_memory();
+    return memory;
+}
+
 void *memory_resize(void *memory, size_t size)
 {
     void *resized = realloc(memory, size > 0 ? size : 1);

@@ -97,6 +97,7 @@ _Noreturn void out_of_memory(void);
 /* malloc, calloc and realloc that never return NULL. */
 void *memory_allocate(size_t size);
 void *memory_allocate_zeroed(size_t count, size_t size);
+void *memory_allocate_aligned(size_t size); /* at a multiple of 4096 */
 void *memory_resize(void *memory, size_t size);
 
 #endif

@@ -288,6 +288,13 @@ bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
     return true;
 }
 
+bool file_set_direct(int fd, bool direct)
+{
+    const int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
 bool file_set_mode(int fd, const char *path, mode_t mode, Error *error)
 {
     if (fchmod(fd, mode) != 0)

@@ -60,6 +60,14 @@ MUST_CHECK bool file_write_at(int fd, const char *path, const void *bytes, size_
                               uint64_t offset, Error *error);
 
 /*
+ * Have what is written to the file bypass the system's cache, or no longer. Offset, size and address
+ * must then be multiples of FILE_DIRECT_UNIT, or the write fails with EINVAL, as it does where the
+ * device wants more. False: the file system cannot.
+ */
+#define FILE_DIRECT_UNIT 4096u
+bool file_set_direct(int fd, bool direct);
+
+/*
  * Copy [from_offset, + size) of one file to to_offset of another. Where both lie on one file system
  * that can, the blocks are shared or copied by the kernel; else they are read and written. *copied
  * is less than size only where the first file ends.

@@ -8,6 +8,12 @@
 
 #define LEFT_PREFIXES_MAX 1000
 
+/* A file of at least this size is replaced where so small a part of it stays, and the greater part
+ * is fetched. */
+#define REPLACED_SIZE_MIN ((uint64_t) 16 * 1024 * 1024)
+#define UNCHANGED_PART_MAX 8
+#define FETCHED_PART_MIN 2
+
 /* A plan while its files are decided upon one after the other. */
 typedef struct PlanBuilder
 {
@@ -399,6 +405,35 @@ static uint64_t bytes_to_fetch(const Plan *plan, const PlanEntry *entry)
     return bytes;
 }
 
+/* The same with the blocks that recovery rebuilds. */
+static uint64_t changed_bytes(const Plan *plan, const PlanEntry *entry)
+{
+    PlanEntry all = *entry;
+
+    all.rebuilt = NULL;
+    return bytes_to_fetch(plan, &all);
+}
+
+/*
+ * A large file of which hardly a block stays is replaced, not patched: what is fetched is written
+ * once instead of twice, and asked for in large pieces. A small one would be a file more to sync.
+ */
+static void replace_mostly_changed(Plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        PlanEntry *entry = &plan->entries[i];
+        const uint64_t size = entry->source_size;
+
+        if (entry->reason != REASON_BLOCKS_NAMED || size < REPLACED_SIZE_MIN ||
+            changed_bytes(plan, entry) < size - size / UNCHANGED_PART_MAX ||
+            bytes_to_fetch(plan, entry) < size / FETCHED_PART_MIN)
+            continue;
+        entry->action = ACTION_COPY;
+        entry->reason = REASON_MOSTLY_CHANGED;
+    }
+}
+
 static void count_bytes(Plan *plan)
 {
     for (size_t i = 0; i < plan->count; i++)
@@ -409,12 +444,7 @@ static void count_bytes(Plan *plan)
         plan->fetch_bytes_by_kind[entry->kind] += bytes;
         plan->fetch_bytes += bytes;
         if (entry->rebuilt != NULL)
-        {
-            PlanEntry all = *entry;
-
-            all.rebuilt = NULL;
-            plan->rebuilt_bytes += bytes_to_fetch(plan, &all) - bytes;
-        }
+            plan->rebuilt_bytes += changed_bytes(plan, entry) - bytes;
     }
 }
 
@@ -430,6 +460,7 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
         return false;
     find_idle_patterns(&builder);
     list_removed(input, plan);
+    replace_mostly_changed(plan);
     count_bytes(plan);
     return true;
 }

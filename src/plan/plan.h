@@ -49,6 +49,8 @@ typedef enum Reason
     REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
     REASON_STORAGE_OF_TARGET, /* the target made it, or its database: its blocks may be in no WAL */
     REASON_HASH_INDEX,        /* before 10: WAL does not tell what changed in it */
+    REASON_MOSTLY_CHANGED,    /* a large file of a relation of both sides, hardly a block of which
+                                 would stay: it is replaced, which writes it once, not twice */
     REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
     REASON_COMMON_WAL,        /* WAL from before the divergence, or what speaks of such */
     REASON_OTHER_WAL,

@@ -14,6 +14,7 @@
 #include "cluster/file_pieces.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,8 @@
 typedef struct FileFetcher
 {
     PieceFile staged;  /* the file of its own that a whole file is written to */
+    bool direct;       /* past the system's cache, from here: */
+    uint8_t *aligned;  /* FETCH_SIZE_MAX bytes */
     uint8_t *gathered; /* GATHER_SIZE bytes that lie one after the other in a data file */
     size_t gathered_size;
     size_t gathered_root;
@@ -130,6 +133,7 @@ static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const
                              Error *error)
 {
     const Stage *stage = fetch->stage;
+    const PlanEntry *entry = &fetch->plan->entries[piece->file];
     PieceFile *staged = &fetcher->staged;
     char name[PATH_SIZE];
     char path[PATH_SIZE];
@@ -137,9 +141,14 @@ static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const
     if (staged->open.fd >= 0 && staged->of == piece->path)
         return true;
     staged->of = piece->path;
-    return stage_entry_name(stage, &fetch->plan->entries[piece->file], piece->file, name, error) &&
-           stage_local(stage, name, path, error) &&
-           open_file_switch(&staged->open, path, OPEN_TO_CREATE, NULL, error);
+    if (!stage_entry_name(stage, entry, piece->file, name, error) ||
+        !stage_local(stage, name, path, error) ||
+        !open_file_switch(&staged->open, path, OPEN_TO_CREATE, NULL, error))
+        return false;
+    fetcher->direct = fetch->source->is_server &&
+                      stage_is_written_direct(stage, entry, piece->file) &&
+                      file_set_direct(staged->open.fd, true);
+    return true;
 }
 
 static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
@@ -172,6 +181,37 @@ static bool write_staged(const FileRange *destination, const uint8_t *bytes, siz
     if (size >= WRITEBACK_SIZE_MIN)
         file_begin_writeback(destination->fd, destination->offset, size);
     return true;
+}
+
+/* The same past the system's cache, where that is possible: else *written is false. What does not
+ * fit is as a rule the end of the file, and what follows is written as usual. */
+static bool write_direct(FileFetcher *fetcher, const FileRange *destination, const uint8_t *bytes,
+                         size_t size, bool *written, Error *error)
+{
+    *written = false;
+    if (destination->offset % FILE_DIRECT_UNIT == 0 && size % FILE_DIRECT_UNIT == 0 &&
+        size <= FETCH_SIZE_MAX)
+    {
+        memcpy(fetcher->aligned, bytes, size);
+        *written = file_write_at(destination->fd, destination->path, fetcher->aligned, size,
+                                 destination->offset, error);
+        if (*written || error->error_number != EINVAL)
+            return *written;
+    }
+    fetcher->direct = false;
+    return file_set_direct(destination->fd, false) ||
+           error_set_errno(error, ERROR_FAILED, "could not write file \"%s\"", destination->path);
+}
+
+/* A piece of a file that is staged whole. */
+static bool write_whole(FileFetcher *fetcher, const FileRange *destination, const uint8_t *bytes,
+                        size_t size, Error *error)
+{
+    bool written = false;
+
+    if (fetcher->direct && !write_direct(fetcher, destination, bytes, size, &written, error))
+        return false;
+    return written || write_staged(destination, bytes, size, error);
 }
 
 static bool write_gathered(const Stage *stage, FileFetcher *fetcher, Error *error)
@@ -227,7 +267,8 @@ static bool stage_fetched_bytes(void *context, int worker, const FilePiece *piec
             return false;
     }
     else if (!find_destination(fetch, fetcher, piece, &destination, error) ||
-             !write_staged(&destination, bytes, size, error))
+             !(is_laid_out(fetch, piece) ? write_staged(&destination, bytes, size, error)
+                                         : write_whole(fetcher, &destination, bytes, size, error)))
         return false;
     count_fetched(fetch, piece, size);
     return true;
@@ -270,7 +311,8 @@ static FileFetcher *begin_fetchers(int count, Written *written)
 
     for (int i = 0; i < count; i++)
     {
-        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE)};
+        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE),
+                                    .aligned = memory_allocate_aligned(FETCH_SIZE_MAX)};
         piece_file_init(&fetchers[i].staged, written);
     }
     return fetchers;
@@ -282,6 +324,7 @@ static void end_fetchers(FileFetcher *fetchers, int count)
     {
         open_file_close(&fetchers[i].staged.open);
         free(fetchers[i].gathered);
+        free(fetchers[i].aligned);
     }
     free(fetchers);
 }

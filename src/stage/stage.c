@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define CONTENT_NAME_SIZE 32
+#define DIRECT_SIZE_MIN (8u * 1024 * 1024)
 
 /* ---- What becomes of an entry ---- */
 
@@ -33,6 +34,12 @@ bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index)
 
     return !entry->wal && entry->type == FILE_REGULAR && !finding->gone && !finding->equal &&
            entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
+}
+
+bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t index)
+{
+    return file_sync_enabled() && entry->source_size >= DIRECT_SIZE_MIN &&
+           !stage->findings[index].copied && stage_is_whole(stage, entry, index);
 }
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index)

@@ -78,6 +78,11 @@ bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index);
 /* The same, before it is known whether it is still there: its blocks go into the data file. */
 bool stage_is_laid_out(const Stage *stage, const PlanEntry *entry, size_t index);
 
+/* Is it written past the system's cache? A large file: to copy it into the cache takes longer than
+ * the disk does, and what is there already is worth more. It is not read again before the server
+ * needs it. */
+bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t index);
+
 /* The path of the file that is staged for entry `index`, as the journal names it. */
 MUST_CHECK bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index,
                                  char out[PATH_SIZE], Error *error);

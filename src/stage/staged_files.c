@@ -84,7 +84,8 @@ static bool prepare_patched_file(Stage *stage, const PlanEntry *entry, size_t in
 }
 
 /* Not all bytes of a whole file may be asked for: those of a file of no size, and blocks that
- * recovery rebuilds, for which the space is taken now. */
+ * recovery rebuilds, for which the space is taken now. So it is for a file that is written past the
+ * cache: several threads then need not wait for each other to make it longer. */
 static bool prepare_whole_file(const Stage *stage, const PlanEntry *entry, size_t index,
                                Error *error)
 {
@@ -109,7 +110,8 @@ bool stage_prepare_files(Stage *stage, const Plan *plan, Error *error)
         if (stage_is_patched(stage, entry, index))
             ok = prepare_patched_file(stage, entry, index, error);
         else if (stage_is_whole(stage, entry, index) &&
-                 (entry->source_size == 0 || entry->rebuilt != NULL))
+                 (entry->source_size == 0 || entry->rebuilt != NULL ||
+                  stage_is_written_direct(stage, entry, index)))
             ok = prepare_whole_file(stage, entry, index, error);
         if (!ok)
             return false;

@@ -268,6 +268,51 @@ static void test_blocks_of_a_relation_file(void **state)
     }
 }
 
+/* A large file of which seven parts in eight are changed is replaced, if half of it is fetched;
+ * blocks that recovery rebuilds are not fetched of it either. */
+static void test_a_large_file_that_is_mostly_changed_is_replaced(void **state)
+{
+    const BlockNumber blocks = 16 * 1024 * 1024 / BLOCK;
+    const struct
+    {
+        BlockNumber size, named, rebuilt; /* blocks; the first ones are named, of these the first
+                                             rebuilt */
+        Action action;
+        uint64_t fetched;
+    } rows[] = {
+        {blocks, blocks / 8 * 7, 0, ACTION_COPY, blocks},
+        {blocks, blocks / 8 * 7 - 1, 0, ACTION_NONE, blocks / 8 * 7 - 1},
+        {blocks - 1, blocks - 1, 0, ACTION_NONE, blocks - 1},
+        {blocks, blocks / 8 * 7, blocks / 8, ACTION_COPY, blocks / 8 * 7},
+        {blocks, blocks, blocks / 2, ACTION_COPY, blocks / 2},
+        {blocks, blocks, blocks / 2 + 1, ACTION_NONE, blocks / 2 - 1},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        BlockMap *rebuilt = blockmap_create();
+        Case c;
+
+        begin(&c, 15);
+        c.input.relation_segment_blocks = 2 * blocks;
+        c.input.rebuilt = rebuilt;
+        add(&c, F, (int64_t) rows[i].size * BLOCK, (int64_t) rows[i].size * BLOCK);
+        for (BlockNumber block = 0; block < rows[i].named; block++)
+            blockmap_add(c.scan.blocks, table, block);
+        for (BlockNumber block = 0; block < rows[i].rebuilt; block++)
+            blockmap_add(rebuilt, table, block);
+        assert_true(make(&c));
+        assert_int_equal(action_of(&c, F), rows[i].action);
+        assert_int_equal(find(&c, F)->reason, rows[i].action == ACTION_COPY ? REASON_MOSTLY_CHANGED
+                                                                            : REASON_BLOCKS_NAMED);
+        assert_false(find(&c, F)->compare);
+        assert_int_equal(c.plan.fetch_bytes, rows[i].fetched * BLOCK);
+        end(&c);
+        blockmap_destroy(rebuilt);
+    }
+}
+
 /* Without every_relation only a file that nothing is done to has no entry; all others are as they
  * were. */
 static void test_untouched_relations_have_no_entry(void **state)
@@ -1242,6 +1287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_of_a_relation_file),
+        cmocka_unit_test(test_a_large_file_that_is_mostly_changed_is_replaced),
         cmocka_unit_test(test_untouched_relations_have_no_entry),
         cmocka_unit_test(test_rebuilt_blocks_are_not_fetched),
         cmocka_unit_test(test_rebuilt_blocks_of_the_targets_storage_are_fetched),
