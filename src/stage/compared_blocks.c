@@ -13,6 +13,11 @@
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
 
+/* The first of so many pieces is compared before the others. Where no more than so small a part of
+ * its blocks is equal, the others are not compared, but fetched whole. */
+#define GROUP_PIECES 8
+#define EQUAL_PART_MAX 8
+
 /* What one worker holds. */
 typedef struct BlockComparer
 {
@@ -34,6 +39,8 @@ typedef struct BlockComparison
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
+    bool first_sampled;   /* the first piece of each group is compared; the others follow */
+    BlockMap *changed;    /* the first blocks of groups that are not compared */
     DigestKind digest;    /* the source's; DIGEST_NONE: its bytes are read, or received */
     double round_end;
 } BlockComparison;
@@ -51,6 +58,71 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
     return most < block_size ? block_size : most - most % block_size;
 }
 
+static void name_compared_block(BlockComparison *comparison, const PlanEntry *entry,
+                                BlockMap *blocks, uint64_t offset)
+{
+    RelationFile file;
+
+    if (relpath_parse(comparison->clusters->shape.version, entry->path, &file))
+        blockmap_add(blocks, file.relation,
+                     entry->first_block + (BlockNumber) (offset / comparison->plan->block_size));
+}
+
+/* Is hardly a block equal in the group that begins here? */
+static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
+                             uint64_t offset)
+{
+    const BlockNumber block =
+        entry->first_block + (BlockNumber) (offset / comparison->plan->block_size);
+    const BlockMapRelation *relation = NULL;
+    BlockNumber first, count;
+    RelationFile file;
+
+    if (relpath_parse(comparison->clusters->shape.version, entry->path, &file))
+        relation = blockmap_find(comparison->changed, file.relation);
+    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
+}
+
+static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,
+                       uint64_t end)
+{
+    progress_add(end - offset);
+    for (; offset < end; offset += comparison->plan->block_size)
+        name_compared_block(comparison, entry, comparison->result->blocks, offset);
+}
+
+/*
+ * From here on in this file, the next piece that is compared now: the first of a group, or one of
+ * the others of a group in which more may be equal. Of other groups all blocks are named.
+ */
+static bool find_compared_piece(BlockComparison *comparison, const PlanEntry *entry, uint64_t size)
+{
+    const uint64_t limit = compared_piece_size(comparison);
+    const uint64_t group_size = limit * GROUP_PIECES;
+
+    while (comparison->offset < size)
+    {
+        const uint64_t into = comparison->offset % group_size;
+        const uint64_t group = comparison->offset - into;
+        const uint64_t end = group + group_size < size ? group + group_size : size;
+
+        if (!comparison->first_sampled && into == 0)
+            return true;
+        if (!comparison->first_sampled)
+            comparison->offset = end;
+        else if (into == 0)
+            comparison->offset = group + limit < end ? group + limit : end;
+        else if (into != limit || !is_changed_group(comparison, entry, group))
+            return true;
+        else
+        {
+            name_range(comparison, entry, comparison->offset, end);
+            comparison->offset = end;
+        }
+    }
+    return false;
+}
+
 /* One piece at a time, so that the round ends in time. */
 static bool next_compared_piece(void *context, PieceRange *range)
 {
@@ -61,12 +133,14 @@ static bool next_compared_piece(void *context, PieceRange *range)
     for (; comparison->index < plan->count; comparison->index++, comparison->offset = 0)
     {
         const PlanEntry *entry = &plan->entries[comparison->index];
-        const uint64_t left = plan_compared_size(plan, entry) - comparison->offset;
+        const uint64_t size = plan_compared_size(plan, entry);
+        uint64_t left;
 
         if (clock_seconds() >= comparison->round_end)
             return false;
-        if (left == 0)
+        if (!find_compared_piece(comparison, entry, size))
             continue;
+        left = size - comparison->offset;
         *range = (PieceRange){.file = comparison->index,
                               .path = entry->path,
                               .offset = comparison->offset,
@@ -95,16 +169,14 @@ static bool has_bytes(const uint8_t *block, size_t size, uint64_t offset, const 
     return offset + size <= source_size && memcmp(block, source + offset, size) == 0;
 }
 
-static void name_differing_block(BlockComparison *comparison, const FilePiece *piece,
-                                 uint32_t offset, const RelationFile *file)
+/* So many of its blocks differ: what follows of the group is taken to be like that. */
+static void judge_group(BlockComparison *comparison, const PlanEntry *entry, const FilePiece *piece,
+                        uint32_t differing)
 {
-    const PlanEntry *entry = &comparison->plan->entries[piece->file];
+    const uint32_t blocks = piece->size / comparison->plan->block_size;
 
-    pthread_mutex_lock(&comparison->lock);
-    blockmap_add(comparison->result->blocks, file->relation,
-                 entry->first_block +
-                     (BlockNumber) ((piece->offset + offset) / comparison->plan->block_size));
-    pthread_mutex_unlock(&comparison->lock);
+    if (!comparison->first_sampled && differing >= blocks - blocks / EQUAL_PART_MAX)
+        name_compared_block(comparison, entry, comparison->changed, piece->offset);
 }
 
 /*
@@ -116,12 +188,12 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
 {
     BlockComparison *comparison = context;
     BlockComparer *comparer = &comparison->comparers[worker];
+    const PlanEntry *entry = &comparison->plan->entries[piece->file];
     const uint32_t block_size = comparison->plan->block_size;
-    RelationFile file;
+    uint32_t differing = 0;
     size_t length;
 
-    if (!relpath_parse(comparison->clusters->shape.version, piece->path, &file) ||
-        !piece_file_read_target(&comparer->target, comparison->clusters->target.directory, piece,
+    if (!piece_file_read_target(&comparer->target, comparison->clusters->target.directory, piece,
                                 comparer->target_bytes, &length, error))
         return false;
     for (uint32_t offset = 0; offset < piece->size; offset += block_size)
@@ -137,10 +209,14 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
 
         if (equal)
             continue;
-        name_differing_block(comparison, piece, offset, &file);
+        pthread_mutex_lock(&comparison->lock);
+        name_compared_block(comparison, entry, comparison->result->blocks, piece->offset + offset);
+        pthread_mutex_unlock(&comparison->lock);
+        differing++;
     }
     progress_add(piece->size);
     pthread_mutex_lock(&comparison->lock);
+    judge_group(comparison, entry, piece, differing);
     comparison->result->bytes += piece->size;
     pthread_mutex_unlock(&comparison->lock);
     return true;
@@ -230,8 +306,14 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
             comparison->clusters->source, comparison->options->jobs, &granted, error))
         return false;
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
-    while (ok && comparison->index < comparison->plan->count)
-        ok = compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
+    for (int pass = 0; ok && pass < 2; pass++)
+    {
+        comparison->first_sampled = pass > 0;
+        comparison->index = comparison->offset = 0;
+        while (ok && comparison->index < comparison->plan->count)
+            ok =
+                compare_for_a_round(comparison, granted, error) && fetch_new_wal(comparison, error);
+    }
     progress_end(ok);
     return ok;
 }
@@ -251,6 +333,7 @@ bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence
     bool ok;
 
     *result = (ComparedBlocks){.blocks = blockmap_create(), .source = start->source};
+    comparison.changed = blockmap_create();
     for (size_t i = 0; i < plan->count; i++)
         total += plan_compared_size(plan, &plan->entries[i]);
     log_progress_message("comparing %llu MB of relations block by block",
@@ -258,5 +341,6 @@ bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence
     pthread_mutex_init(&comparison.lock, NULL);
     ok = compare_all_blocks(&comparison, total, error);
     pthread_mutex_destroy(&comparison.lock);
+    blockmap_destroy(comparison.changed);
     return ok;
 }
