@@ -141,7 +141,7 @@ static bool name_more_blocks(const Clusters *clusters, const Divergence *diverge
                              const RecoveryStart *start, SourceWal *source_wal,
                              const Options *options, Planned *planned, Error *error)
 {
-    if (options->compare)
+    if (start->choice.compares)
         return compare_blocks(clusters, divergence, start, source_wal, options, planned, error);
     planned->named = blockmap_copy(start->changes.blocks);
     return dead_entries_find(&clusters->target, &planned->plan, options->jobs, planned->named,
@@ -155,7 +155,7 @@ bool planning_make(const Clusters *clusters, const Divergence *divergence,
                    Planned *planned, Error *error)
 {
     const Plan *plan = &planned->plan;
-    const bool reads_relations = options->compare || changes->dead_entries_unlogged;
+    const bool reads_relations = start->choice.compares || changes->dead_entries_unlogged;
 
     *planned = (Planned){.source = start->source, .changes = start->changes};
     if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->wal_from,

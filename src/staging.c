@@ -95,10 +95,11 @@ static bool is_future_twophase(const Version *version, const Start *start, const
 /* Files that replay creates again must not be there before: prepared transactions of the future,
  * and relations that become unlogged ones. */
 static void leave_out_replayed_files(const Planned *planned, const RecoveryStart *start,
-                                     const ScanResult *chain, bool compare, Stage *stage)
+                                     const ScanResult *chain, Stage *stage)
 {
-    const UnloggedEvidence evidence = {
-        .chain = chain, .next_oid = start->chosen.next_oid, .target_scanned = !compare};
+    const UnloggedEvidence evidence = {.chain = chain,
+                                       .next_oid = start->chosen.next_oid,
+                                       .target_scanned = !start->choice.compares};
     const Version *version = planned->input.version;
 
     for (size_t i = 0; i < planned->plan.count; i++)
@@ -131,7 +132,7 @@ static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
     result = replay_hazard_find(clusters, &staged->source, options, scan_stream(scan), &chain,
                                 hazard, error);
     if (result)
-        leave_out_replayed_files(planned, start, &chain, options->compare, staged->stage);
+        leave_out_replayed_files(planned, start, &chain, staged->stage);
     scan_destroy(scan);
     return result;
 }

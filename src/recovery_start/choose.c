@@ -1,4 +1,4 @@
-#include "recovery_start/choose.h"
+#include "recovery_start/choice.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -8,36 +8,12 @@
 
 #include <string.h>
 
+#define MEGABYTE (1024 * 1024)
 #define POLL_MILLISECONDS 100 /* between two looks at the source's pg_control */
 
 /* As much WAL before a late start is kept for a second rewind, towards another source, of a target
  * that was never started; its cost is not worth a word. */
 #define KEPT_BEFORE_LATE ESTIMATE_WAL_MIN
-
-/* What the starts cost is estimated when so much WAL has been read, and then again whenever a
- * quarter more was, but not more often than this. */
-#define FIRST_LOOK_BYTES ((uint64_t) 128 * 1024 * 1024)
-#define LOOK_AGAIN_BYTES ((uint64_t) 64 * 1024 * 1024)
-
-/* The choice as it is made. */
-typedef struct Choice
-{
-    const Clusters *clusters;
-    const Divergence *divergence;
-    const TargetChanges *changes; /* NULL with --compare */
-    SourceWal *source_wal;
-    const Options *options;
-    bool archives;
-    Arena *arena;
-    RecoveryStart *made;
-    Lsn added_to;  /* what the source changed from the early start up to here is in own_blocks;
-                      LSN_INVALID: nothing */
-    Lsn next_look; /* to estimate again what it costs */
-    Lsn looked_at; /* the last time; the WAL up to there names so many blocks: */
-    uint64_t blocks_then;
-    uint64_t added_blocks; /* those that it named when the late start was chosen */
-    bool regretted;        /* that turned out to be dearer */
-} Choice;
 
 /* What the WAL from the chosen start on, which was read, says of its replay. */
 static bool judge_replay(Choice *choice, WalScan *scan, ScanResult *chain, Lsn last_end,
@@ -95,78 +71,33 @@ static bool add_source_changes(Choice *choice, const ScanResult *scanned, Lsn en
     return true;
 }
 
-/* Is this segment's end the last that is seen before the one in which the late start lies? */
-static bool is_last_look(const Choice *choice, Lsn read_to)
-{
-    return read_to + choice->clusters->shape.segment_size > choice->made->choice.late_redo;
-}
-
-/*
- * Estimate, from the source's WAL up to there, which names so many blocks, what all WAL before the
- * late start costs: what is left of it is taken to name new blocks as fast as what was read since
- * the last time.
- */
-static void estimate(Choice *choice, Lsn read_to, uint64_t blocks)
-{
-    StartChoice *made = &choice->made->choice;
-    const Lsn first = choice->made->earliest.redo;
-    const double seen = (double) (read_to - choice->looked_at);
-    const double left = made->late_redo > read_to ? (double) (made->late_redo - read_to) : 0;
-    const double new_blocks = (double) blocks - (double) choice->blocks_then;
-    const uint64_t step = (read_to - first) / 4;
-
-    made->estimate.wal_bytes = made->late_redo - first;
-    made->estimate.block_bytes = (blocks + (uint64_t) (new_blocks / seen * left)) *
-                                 choice->clusters->target.control.block_size;
-    made->estimate.bytes_per_second = source_wal_fetch_rate(choice->source_wal);
-    choice->looked_at = read_to;
-    choice->blocks_then = blocks;
-    choice->next_look = read_to + (step > LOOK_AGAIN_BYTES ? step : LOOK_AGAIN_BYTES);
-}
-
-/*
- * A WalWatch, up to the late start that is possible: will the WAL be replayed sooner, or its blocks
- * be fetched? The last answer is given before the segment in which that start lies.
- */
-static bool prefer_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
-                        Error *error)
-{
-    Choice *choice = context;
-    StartChoice *made = &choice->made->choice;
-
-    (void) error;
-    if (made->reason == START_ESTIMATE ||
-        (read_to < choice->next_look && !is_last_look(choice, read_to)))
-        return true;
-    choice->added_blocks = blockmap_block_count(blocks);
-    estimate(choice, read_to, choice->added_blocks);
-    *stop = estimate_prefers_late(&made->estimate);
-    if (*stop || is_last_look(choice, read_to))
-        made->reason = START_ESTIMATE;
-    return true;
-}
-
-/* The same after the late start was chosen: WAL that follows may name many more blocks. */
-static bool regret_late(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
-                        Error *error)
-{
-    Choice *choice = context;
-    BlockMap *more;
-
-    (void) error;
-    if (read_to < choice->next_look && !is_last_look(choice, read_to))
-        return true;
-    more = blockmap_copy(blocks);
-    blockmap_subtract(more, choice->made->own_blocks);
-    estimate(choice, read_to, choice->added_blocks + blockmap_block_count(more));
-    blockmap_destroy(more);
-    *stop = estimate_prefers_early(&choice->made->choice.estimate);
-    return true;
-}
-
 static bool keeps_wal_before_late(const RecoveryStart *made)
 {
     return !made->by_summaries && made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
+}
+
+/* What the source changed before the late start is found when the plan is made, by comparing: like
+ * what the target changed. */
+static bool leave_to_comparing(Choice *choice, Error *error)
+{
+    RecoveryStart *made = choice->made;
+
+    blockmap_destroy(made->own_blocks);
+    made->own_blocks = blockmap_create();
+    made->changes = (ScanResult){.blocks = made->own_blocks};
+    return source_wal_forget_before(choice->source_wal, made->earliest.redo, made->chosen.redo,
+                                    error);
+}
+
+/* Before the WAL is read that lies before a late start which was not chosen by what it costs: does
+ * comparing cost less? */
+static bool weigh_comparing(Choice *choice, Error *error)
+{
+    const RecoveryStart *made = choice->made;
+    const bool may = made->choice.reason == START_ASKED || made->choice.reason == START_SPACE;
+
+    return !may || made->by_summaries || made->choice.compares ||
+           prefer_comparing(choice, made->chosen.redo - made->earliest.redo, error);
 }
 
 /* Read what lies before the late start, as far as it was not read yet. */
@@ -213,9 +144,11 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
               lsn_text(choice->clusters->shape.version, made->chosen.checkpoint, text));
     /* With --compare nothing is compared yet: what the source did before this start, it is compared
      * with. */
-    if (choice->options->compare)
+    if (choice->changes == NULL)
         made->earliest = made->chosen;
-    else if (!read_before_late(choice, error))
+    else if (!weigh_comparing(choice, error) ||
+             !(made->choice.compares ? leave_to_comparing(choice, error)
+                                     : read_before_late(choice, error)))
         return false;
     if (choice->regretted)
         return true;
@@ -328,16 +261,35 @@ static bool take_late_start(Choice *choice, StartReason reason, ReplayHazard *ha
     return start_later(choice, hazard, error);
 }
 
-/* Is there a choice? Then *late is the other start. Not a shutdown checkpoint, whose record lies at
- * its own redo position, where no standby should start. */
-static bool may_start_late(const Choice *choice, Start *late)
+/* Would the source make a checkpoint, which so much WAL lies before that it may be worth it? */
+static bool may_make_checkpoint(const Choice *choice, Lsn last_redo)
 {
     const RecoveryStart *made = choice->made;
 
-    return choice->changes != NULL &&
-           start_late(&made->source.control, choice->divergence->lsn, LSN_INVALID, late) &&
-           late->redo - made->earliest.redo >= ESTIMATE_WAL_MIN &&
-           (late->checkpoint != late->redo || choice->clusters->shape.version->starts_at_shutdown);
+    return choice->options->checkpoint && choice->clusters->source->is_server &&
+           !choice->without_checkpoint && !made->source.position.in_recovery &&
+           made->wal_end >= last_redo + ESTIMATE_WAL_MUCH;
+}
+
+/* Is there a choice? Then *late is the other start; with choice->needs_checkpoint it is still to be
+ * made. Not a shutdown checkpoint, whose record lies at its own redo position, where no standby
+ * should start. */
+static bool may_start_late(Choice *choice, Start *late)
+{
+    const RecoveryStart *made = choice->made;
+    bool there;
+
+    choice->needs_checkpoint = false;
+    if (choice->changes == NULL)
+        return false;
+    there = start_late(&made->source.control, choice->divergence->lsn, LSN_INVALID, late) &&
+            late->redo - made->earliest.redo >= ESTIMATE_WAL_MIN &&
+            (late->checkpoint != late->redo || choice->clusters->shape.version->starts_at_shutdown);
+    choice->needs_checkpoint =
+        may_make_checkpoint(choice, there ? late->redo : made->earliest.redo);
+    if (choice->needs_checkpoint)
+        *late = (Start){.redo = made->wal_end};
+    return there || choice->needs_checkpoint;
 }
 
 /* Read the WAL from the early start on. *late: the start that was found to be better is chosen
@@ -360,6 +312,15 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
         made->choice.late_redo = other.redo;
     if (choose && decided)
         made->choice.reason = choice->options->early_start ? START_ASKED : START_ARCHIVE;
+    if (choose && !decided && made->choice.reason != START_ESTIMATE)
+    {
+        if (!prefer_comparing_at_once(choice, error))
+            return false;
+        *late = made->choice.compares;
+        made->chosen = *late ? other : made->earliest;
+        if (*late)
+            return true;
+    }
     if (!source_wal_check_space(choice->source_wal, reading.from, reading.end, &why))
     {
         if (!choose || choice->options->early_start)
@@ -372,8 +333,7 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
     }
     if (choose && !decided)
     {
-        choice->looked_at = made->earliest.redo;
-        choice->next_look = made->earliest.redo + FIRST_LOOK_BYTES;
+        choice_begin_looking(choice);
         reading.watch = prefer_late;
         reading.watch_context = choice;
     }
@@ -394,14 +354,39 @@ static void forget_late_start(Choice *choice)
     RecoveryStart *made = choice->made;
 
     made->chosen = made->earliest;
-    made->choice.late = made->by_summaries = false;
-    made->choice.estimate.fetched_bytes = 0;
+    made->choice.late = made->choice.compares = made->by_summaries = false;
+    made->choice.estimate.fetched_bytes = made->choice.estimate.compared_bytes = 0;
     blockmap_destroy(made->own_blocks);
     made->own_blocks = NULL;
     made->changes = choice->changes->scanned;
     made->whole_from = choice->divergence->lsn;
     choice->added_to = LSN_INVALID;
     choice->regretted = false;
+}
+
+/*
+ * The same, with the checkpoint that the late start needs. Where it is not made, in a dry run, all
+ * is as if there were no such start.
+ */
+static bool read_from_early_or_late(Choice *choice, bool *late, ReplayHazard *hazard, Error *error)
+{
+    RecoveryStart *made = choice->made;
+
+    if (!read_from_early(choice, late, hazard, error))
+        return false;
+    if (!*late || !choice->needs_checkpoint)
+        return true;
+    if (!find_late_start(choice, made->wal_end - 1, late, error))
+        return false;
+    if (*late)
+    {
+        made->choice.late_redo = made->chosen.redo;
+        return true;
+    }
+    choice->without_checkpoint = true;
+    forget_late_start(choice);
+    made->choice = (StartChoice){0};
+    return read_from_early(choice, late, hazard, error);
 }
 
 /* Has the source removed the WAL before `end`? It removes the oldest first. */
@@ -498,14 +483,14 @@ static bool choose(Choice *choice, Error *error)
         made->choice.reason = START_ASKED;
     if (!start_by_summaries(choice, &late, error))
         return false;
-    if (!late && !read_from_early(choice, &late, &hazard, error))
+    if (!late && !read_from_early_or_late(choice, &late, &hazard, error))
         return false;
     if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
         return false;
     if (choice->regretted)
     {
         forget_late_start(choice);
-        if (!read_from_early(choice, &late, &hazard, error))
+        if (!read_from_early_or_late(choice, &late, &hazard, error))
             return false;
         /* The disk may be too full for it by now. */
         if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
@@ -548,6 +533,7 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
     {
         start->earliest = start_of_source(&state->control);
         start->changes.blocks = start->own_blocks = blockmap_create();
+        start->choice.compares = true;
     }
     start->chosen = start->earliest;
     start->wal_from = start->earliest.redo;
@@ -560,6 +546,11 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
         blockmap_destroy(start->rebuilt);
         start->rebuilt = NULL;
     }
+    if (start->choice.compares && changes != NULL)
+        log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "
+                 "its WAL",
+                 (unsigned long long) (start->choice.estimate.compared_bytes / MEGABYTE),
+                 (unsigned long long) (start->choice.estimate.fetched_bytes / MEGABYTE));
     return true;
 }
 

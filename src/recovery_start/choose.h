@@ -33,9 +33,11 @@ typedef enum StartReason
 typedef struct StartChoice
 {
     bool late;
+    bool compares; /* all blocks are compared: --compare, or a late start before which so much WAL
+                      lies that reading it would cost more */
     StartReason reason;
     Lsn late_redo;          /* of the late start, where there was a choice; else LSN_INVALID */
-    StartEstimate estimate; /* with START_ESTIMATE */
+    StartEstimate estimate; /* with START_ESTIMATE; or where all blocks are compared by choice */
 } StartChoice;
 
 typedef struct RecoveryStart
@@ -48,7 +50,8 @@ typedef struct RecoveryStart
     Lsn wal_from;             /* WAL is staged from here on */
     Lsn wal_end;              /* the source's WAL was read up to here */
     ScanResult changes;       /* what must be fetched: what the target changed; from a late start
-                                 also what the source changed before it; nothing with --compare */
+                                 also what the source changed before it; nothing where all blocks
+                                 are compared */
     Lsn whole_from;           /* storage made or dropped from here on is fetched whole */
     bool copies_are_replayed; /* files of databases, from a start before the copies */
     BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */

@@ -10,6 +10,10 @@
 /* A block is asked for by its number, and written twice: to the data file, then to its place. */
 #define BLOCK_COST 1.5
 
+/* Both sides read and digest a byte that is compared, in about half the time in which one of WAL is
+ * sent, written and read. Where the link is slow it is less. */
+#define COMPARE_COST 0.5
+
 /* The early start leaves more WAL for another rewind, and asks less of the source. And what was
  * decided once stays so, unless it turns out to be wrong. */
 #define PREFERENCE 1.25
@@ -27,7 +31,9 @@ double estimate_replay_seconds(const StartEstimate *estimate)
 
 double estimate_fetch_seconds(const StartEstimate *estimate)
 {
-    return (double) estimate->block_bytes * BLOCK_COST / rate_of(estimate);
+    return ((double) estimate->block_bytes * BLOCK_COST +
+            (double) estimate->compared_bytes * COMPARE_COST) /
+           rate_of(estimate);
 }
 
 bool estimate_prefers_late(const StartEstimate *estimate)
@@ -38,4 +44,18 @@ bool estimate_prefers_late(const StartEstimate *estimate)
 bool estimate_prefers_early(const StartEstimate *estimate)
 {
     return estimate_replay_seconds(estimate) * PREFERENCE < estimate_fetch_seconds(estimate);
+}
+
+bool estimate_prefers_late_at_any_rate(const StartEstimate *estimate)
+{
+    StartEstimate slowest = *estimate;
+
+    /* Next to what is sent, replay then takes no time. */
+    slowest.bytes_per_second = 1;
+    return estimate_prefers_late(&slowest);
+}
+
+bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)
+{
+    return (double) relation_bytes * COMPARE_COST * PREFERENCE < (double) wal_bytes;
 }

@@ -135,12 +135,14 @@ static void json_recovery_start(Json *json, const Report *report)
     json_lsn(json, "redo", report, report->start_redo);
     json_bool(json, "late", start->late);
     json_string(json, "reason", reasons[start->reason]);
+    json_bool(json, "compares", start->compares);
     if (start->reason == START_ESTIMATE)
     {
         json_key(json, "estimate");
         json_open(json, '{');
         json_number(json, "wal", start->estimate.wal_bytes);
         json_number(json, "blocks", start->estimate.block_bytes);
+        json_number(json, "compared", start->estimate.compared_bytes);
         json_number(json, "bytes_per_second", (uint64_t) start->estimate.bytes_per_second);
         json_close(json, '}');
     }

@@ -133,11 +133,16 @@ static void text_start(const Report *report, Buffer *text)
         break;
     case START_ESTIMATE:
         text_row(text, "",
-                 start->late ? "%s of blocks are fetched sooner than %s of WAL are replayed"
-                             : "%s of blocks would be fetched later than %s of WAL are replayed",
+                 start->compares
+                     ? "%s of blocks are found and fetched sooner than %s of WAL are replayed"
+                 : start->late ? "%s of blocks are fetched sooner than %s of WAL are replayed"
+                               : "%s of blocks would be fetched later than %s of WAL are replayed",
                  blocks, wal);
         break;
     }
+    if (start->compares && start->estimate.compared_bytes > 0)
+        text_row(text, "", "found by comparing %s, not by reading that WAL",
+                 size_text(start->estimate.compared_bytes, blocks));
 }
 
 static void text_histories(const Report *report, Buffer *text)

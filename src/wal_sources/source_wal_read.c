@@ -10,9 +10,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* So much is fetched at once; of what is not kept. */
+/* So much is fetched at once; of what is not kept, and at first where it may turn out that no more
+ * is needed. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
-#define WINDOW_BYTES_ONCE ((uint64_t) 64 * 1024 * 1024)
+#define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
 /* Reading as it goes on. */
 typedef struct Reader
@@ -32,7 +33,8 @@ static bool fetch_window(Reader *reader, Error *error)
     const WalShape *shape = &reader->wal->shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
-    const uint64_t bytes = reading->once ? WINDOW_BYTES_ONCE : WINDOW_BYTES;
+    const bool may_stop = reading->watch != NULL && from < reading->from + WINDOW_BYTES;
+    const uint64_t bytes = reading->once || may_stop ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
     const uint64_t count = bytes > shape->segment_size ? bytes / shape->segment_size : 1;
     Lsn end = wal_segment_start(shape, segment + count);
 

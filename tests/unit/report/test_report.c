@@ -32,7 +32,12 @@ static Report split_brain(void)
         .redo = 0x3000028,
         .checkpoint_timeline = 1,
         .start_known = true,
-        .start = {true, START_ESTIMATE, 0x4FFFF00, {20000000000, 0, 300000000, 125e6}},
+        .start = {.late = true,
+                  .reason = START_ESTIMATE,
+                  .late_redo = 0x4FFFF00,
+                  .estimate = {.wal_bytes = 20000000000,
+                               .block_bytes = 300000000,
+                               .bytes_per_second = 125e6}},
         .start_checkpoint = 0x4FFFF38,
         .start_redo = 0x4FFFF00,
         .source_history = &promoted,
@@ -439,9 +444,11 @@ static void test_json_of_a_rewind(void **state)
                "    \"redo\": \"0/4FFFF00\",\n"
                "    \"late\": true,\n"
                "    \"reason\": \"estimate\",\n"
+               "    \"compares\": false,\n"
                "    \"estimate\": {\n"
                "      \"wal\": 20000000000,\n"
                "      \"blocks\": 300000000,\n"
+               "      \"compared\": 0,\n"
                "      \"bytes_per_second\": 125000000\n"
                "    }\n"
                "  },\n"
