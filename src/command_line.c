@@ -114,7 +114,8 @@ static const OptionRow option_rows[] = {
      "or after a failover; change nothing"},
     {OPTION_CHECKPOINT, "checkpoint", NULL,
      "run CHECKPOINT on the source if recovery must\n"
-     "start later than at its last checkpoint"},
+     "start later than at its last checkpoint, or is\n"
+     "over sooner if it does"},
     {OPTION_COMPARE, "compare", NULL,
      "compare all blocks with those of the source:\n"
      "none of the target's WAL is needed"},
