@@ -120,7 +120,7 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
     result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
                                  &findings->changes, error);
     progress_end(result);
-    if (result && options->report_wanted)
+    if (result && options->report_wanted && options->report_transactions != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(
             &identified->clusters, &identified->target_wal, &findings->divergence,
             &findings->changes, options->report_transactions, arena, &findings->lost, error);

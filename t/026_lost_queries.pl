@@ -131,15 +131,16 @@ sub lists_as_asked
     my ($summary, $none) = map { report_of($target, $source, "--report-transactions=$_")->{discarded} } qw(summary none);
     is($summary->{committed}, undef, 'summary: no transactions');
     is_deeply($summary->{relations}, $all->{relations}, 'summary: the same of relations');
-    is_deeply([ @{$none}{qw(committed relations xids prepared_gids list_complete)} ], [ (undef) x 5 ], 'none: no list');
-    is_deeply([ @{$_}{qw(transactions maintenance_transactions first_commit last_commit prepared_transactions)} ],
-        [ @{$all}{qw(transactions maintenance_transactions first_commit last_commit prepared_transactions)} ], 'the same counts') for $summary, $none;
+    is_deeply([ @{$none}{qw(committed relations xids prepared_gids list_complete maintenance_transactions)} ], [ (undef) x 6 ], 'none: no list');
+    is_deeply([ @{$_}{qw(transactions first_commit last_commit prepared_transactions)} ],
+        [ @{$all}{qw(transactions first_commit last_commit prepared_transactions)} ], 'the same counts') for $summary, $none;
+    is($summary->{maintenance_transactions}, $all->{maintenance_transactions}, 'summary: the same of maintenance');
     my $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=summary' ])->{stdout};
     like($text, qr/^  storage dropped +public\..*^ +public\.dropped$/ms, 'summary: what was dropped');
     like($text, qr/gexec/, 'summary: the queries');
     $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=none' ])->{stdout};
-    like($text, qr/^  committed transactions +\d+\n  of which maintenance +3 /m, 'none: the counts');
-    unlike($text, qr/gexec|most touched|storage/, 'none: and no more');
+    like($text, qr/^  committed transactions +\d+$/m, 'none: the count');
+    unlike($text, qr/gexec|most touched|storage|maintenance/, 'none: and no more');
     return;
 }
 

@@ -140,6 +140,7 @@ sub check_standby
 #   kind       'server' (default), 'directory': the source is stopped; 'dry run': nothing changes, so no copies are needed
 #   fresh      each run has a copy of the source as well, which is stopped
 #   limit      what no program can be faster than is measured as well
+#   apart      of ours with other options, a workload more: { options, text, demands }
 #   occupied   the space that the target takes meanwhile is
 #   around     sub (run => sub, program, source): does what is to happen around a run, and returns what was measured
 sub workload
@@ -158,7 +159,9 @@ sub workload
         $_->{prepare}->($pair->{source}) for grep { $_->{prepare} } @disturbing;
         my $others = compare(%comparison, programs => \@disturbing);
         $_->{finish}->() for grep { $_->{finish} } @disturbing;
-        keep(\%option, { %$result, %$others }, map { $_->{name} } @programs_here);
+        my $all = { %$result, %$others };
+        keep(\%option, $all, map { $_->{name} } @programs_here);
+        keep_apart(\%option, $all, $_, map { $_->{name} } @programs_here) for @{ $option{apart} // [] };
     };
     if (@disturbing) { push @later, $finish } else { $finish->() }
     return;
@@ -182,6 +185,16 @@ sub keep
     };
     keep_result("$ENV{TMPDIR}/results", $done);
     print table_of($done);
+    return;
+}
+
+# The same beside the peers alone, of ours with other options: a workload of its own.
+sub keep_apart
+{
+    my ($option, $result, $apart, @names) = @_;
+    my @peers_here = grep { !/^(?:pg_rewind|original)/ } @names;
+    my %other = (%$option, title => "$option->{title}, $apart->{options}", %$apart);
+    keep(\%other, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{"pg_rewind $apart->{options}"} }, @peers_here, 'pg_rewind');
     return;
 }
 
@@ -323,7 +336,9 @@ sub run_heavy
 {
     my ($pair) = @_;
     workload($pair, title => 'heavy', sizes => [qw(SCALE TRANSACTIONS)], limit => 1,
-        programs => [ @originals, @peers, ours('--early-start'), ours('--late-start'), $ours ],
+        programs => [ @originals, { %{ ours('--checkpoint') }, disturbs => 1 }, @peers, ours('--early-start'), ours('--late-start'), $ours ],
+        apart => [ { options => '--checkpoint', text => 'The pair of heavy, with `--checkpoint`: the peers make a checkpoint, too. '
+            . 'Ours comes first, so that only its own has much to write. ' . $by_socket, demands => [$little_memory] } ],
         text => "pgbench scale $size{SCALE}; $size{TRANSACTIONS} transactions on each side after the divergence. "
             . wal_text($pair) . " $by_socket",
         demands => [ at_least_faster(2), at_most_received(2), at_most_limit(1.3), $little_memory ]);

@@ -295,7 +295,7 @@ static void json_lost(Json *json, const Report *report)
         json_null(json, "maintenance_transactions");
     else
         json_number(json, "maintenance_transactions", lost_maintenance_count(report->lost));
-    if (report->lost == NULL || report->transactions == REPORT_TRANSACTIONS_NONE)
+    if (report->lost == NULL)
     {
         json_null(json, "list_complete");
         json_null(json, "prepared_gids");

@@ -159,7 +159,7 @@ void lost_queries_text(const Report *report, Buffer *text)
     const LostRelation *relations;
     size_t count, found = 0;
 
-    if (report->lost == NULL || report->transactions == REPORT_TRANSACTIONS_NONE)
+    if (report->lost == NULL)
         return;
     relations = lost_relations(report->lost, &count);
     tables = memory_allocate((count + 1) * sizeof(*tables));

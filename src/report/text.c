@@ -295,7 +295,7 @@ static void text_lost_list(const Report *report, Buffer *text)
 
 static void text_lost_detail(const Report *report, Buffer *text)
 {
-    if (report->lost != NULL && report->transactions != REPORT_TRANSACTIONS_NONE)
+    if (report->lost != NULL)
         text_lost_list(report, text);
     if (report->saved_wal != NULL)
         text_row(text, "kept in", "%s", report->saved_wal);

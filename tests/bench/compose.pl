@@ -17,7 +17,7 @@ use Results;
 use Table;
 
 my @order = ('typical', 'typical, dry run', 'typical, directory', 'compare', 'compare, 1 Gbit/s', 'link, 1 Gbit/s', 'link, 100 Mbit/s',
-    'heavy', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files', 'long', 'big', 'typical, 18', 'heavy, 18', 'hot, 18', 'behind, 18');
+    'heavy', 'heavy, --checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files', 'long', 'big', 'typical, 18', 'heavy, 18', 'heavy, 18, --checkpoint', 'hot, 18', 'behind, 18');
 
 # { title => { section, demands, summary }}: what a BENCHMARKS.md has of each workload.
 sub parts_of
