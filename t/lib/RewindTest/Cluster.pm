@@ -394,7 +394,8 @@ sub session
 sub databases
 {
     my ($self) = @_;
-    return split /\n/, $self->query('SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname');
+    # One of which a crash left half is called invalid, and nobody can connect to it.
+    return split /\n/, $self->query('SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname');
 }
 
 # ---------------------------------------------------------------- copies and standbys
