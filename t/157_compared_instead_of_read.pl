@@ -5,7 +5,6 @@
 #
 #   the same, with 300 MB of tables that nobody touches: some of the WAL is read before it is clear
 #   the same, without S: --checkpoint makes it
-#   ten times that WAL in tables: it is read, and replayed
 
 use strict;
 use warnings;
@@ -100,6 +99,8 @@ each_version(sub {
     ($source, $target) = pair($version, megabytes => 330, untouched => 1, without_checkpoint => 1);
     $source->{path_of_many} = $source->sql("SELECT pg_relation_filepath('many')");
     my ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', many => 'patched');
+    like($result->{stderr}, qr/^pg_rewind: the target will replay \d{3} MB of the source's WAL when it starts; with --checkpoint it may be ready sooner$/m,
+        'and is told what may be done');
     ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', options => [ '--checkpoint', '-n' ], many => 'patched', dry => 1);
     like($result->{stderr}, qr/not running CHECKPOINT on the source in a dry run/, 'a dry run makes no checkpoint');
     ($report) = is_rewound($target, $source, 'server', 'late, estimate, compares', options => ['--checkpoint'], many => 'patched');

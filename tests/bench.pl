@@ -140,7 +140,7 @@ sub check_standby
 #   kind       'server' (default), 'directory': the source is stopped; 'dry run': nothing changes, so no copies are needed
 #   fresh      each run has a copy of the source as well, which is stopped
 #   limit      what no program can be faster than is measured as well
-#   apart      of ours with other options, a workload more: { options, text, demands }
+#   apart      one more workload, of the peers and the program of this name: { ours, title, text, demands }
 #   occupied   the space that the target takes meanwhile is
 #   around     sub (run => sub, program, source): does what is to happen around a run, and returns what was measured
 sub workload
@@ -156,12 +156,13 @@ sub workload
     my $result = compare(%comparison, programs => \@undisturbed);
     my $finish = sub {
         step("$option{title}, others") if @disturbing;
+        $pair->{source}->sql('CHECKPOINT') if @disturbing;    # which costs none of them more than another
         $_->{prepare}->($pair->{source}) for grep { $_->{prepare} } @disturbing;
         my $others = compare(%comparison, programs => \@disturbing);
         $_->{finish}->() for grep { $_->{finish} } @disturbing;
         my $all = { %$result, %$others };
         keep(\%option, $all, map { $_->{name} } @programs_here);
-        keep_apart(\%option, $all, $_, map { $_->{name} } @programs_here) for @{ $option{apart} // [] };
+        keep_apart(\%option, $all, map { $_->{name} } @programs_here) if $option{apart};
     };
     if (@disturbing) { push @later, $finish } else { $finish->() }
     return;
@@ -188,13 +189,14 @@ sub keep
     return;
 }
 
-# The same beside the peers alone, of ours with other options: a workload of its own.
+# The same beside the peers alone, of ours as it was run among them: a workload of its own.
 sub keep_apart
 {
-    my ($option, $result, $apart, @names) = @_;
+    my ($option, $result, @names) = @_;
+    my %apart = (%$option, %{ $option->{apart} });
+    $apart{title} .= ", $version" if $version != 15;
     my @peers_here = grep { !/^(?:pg_rewind|original)/ } @names;
-    my %other = (%$option, title => "$option->{title}, $apart->{options}", %$apart);
-    keep(\%other, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{"pg_rewind $apart->{options}"} }, @peers_here, 'pg_rewind');
+    keep(\%apart, { map({ $_ => $result->{$_} } @peers_here), pg_rewind => $result->{ $apart{ours} } }, @peers_here, 'pg_rewind');
     return;
 }
 
@@ -335,10 +337,11 @@ sub heavy_pair
 sub run_heavy
 {
     my ($pair) = @_;
+    my $after = 'pg_rewind after a checkpoint';
     workload($pair, title => 'heavy', sizes => [qw(SCALE TRANSACTIONS)], limit => 1,
-        programs => [ @originals, { %{ ours('--checkpoint') }, disturbs => 1 }, @peers, ours('--early-start'), ours('--late-start'), $ours ],
-        apart => [ { options => '--checkpoint', text => 'The pair of heavy, with `--checkpoint`: the peers make a checkpoint, too. '
-            . 'Ours comes first, so that only its own has much to write. ' . $by_socket, demands => [$little_memory] } ],
+        programs => [ @originals, @peers, ours('--early-start'), ours('--late-start'), $ours, { %$ours, name => $after, disturbs => 1 } ],
+        apart => { ours => $after, title => 'heavy, after a checkpoint', demands => [$little_memory],
+            text => "The pair of heavy, when the source has made a checkpoint, as `--checkpoint` asks for and as the peers do anyway. $by_socket" },
         text => "pgbench scale $size{SCALE}; $size{TRANSACTIONS} transactions on each side after the divergence. "
             . wal_text($pair) . " $by_socket",
         demands => [ at_least_faster(2), at_most_received(2), at_most_limit(1.3), $little_memory ]);

@@ -514,6 +514,25 @@ static bool choose(Choice *choice, Error *error)
     return !hazard.found || hazard.copies_come_out_right || refuse_start(choice, &hazard, error);
 }
 
+/* Who waits for the standby is told what he can do about it. */
+static void tell_of_choice(const Choice *choice)
+{
+    const RecoveryStart *made = choice->made;
+    const uint64_t replayed = made->wal_end - made->chosen.redo;
+
+    if (made->choice.compares && choice->changes != NULL)
+        log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "
+                 "its WAL",
+                 (unsigned long long) (made->choice.estimate.compared_bytes / MEGABYTE),
+                 (unsigned long long) (made->choice.estimate.fetched_bytes / MEGABYTE));
+    else if (made->choice.reason == START_NO_OTHER && replayed >= ESTIMATE_WAL_MUCH &&
+             !choice->options->checkpoint && choice->clusters->source->is_server &&
+             !made->source.position.in_recovery && choice->changes != NULL)
+        log_info("the target will replay %llu MB of the source's WAL when it starts; with "
+                 "--checkpoint it may be ready sooner",
+                 (unsigned long long) (replayed / MEGABYTE));
+}
+
 bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
                            const Divergence *divergence, const TargetChanges *changes,
                            SourceWal *source_wal, const Options *options, bool archives,
@@ -546,11 +565,7 @@ bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
         blockmap_destroy(start->rebuilt);
         start->rebuilt = NULL;
     }
-    if (start->choice.compares && changes != NULL)
-        log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "
-                 "its WAL",
-                 (unsigned long long) (start->choice.estimate.compared_bytes / MEGABYTE),
-                 (unsigned long long) (start->choice.estimate.fetched_bytes / MEGABYTE));
+    tell_of_choice(&choice);
     return true;
 }
 

@@ -17,7 +17,7 @@ use Results;
 use Table;
 
 my @order = ('typical', 'typical, dry run', 'typical, directory', 'compare', 'compare, 1 Gbit/s', 'link, 1 Gbit/s', 'link, 100 Mbit/s',
-    'heavy', 'heavy, --checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files', 'long', 'big', 'typical, 18', 'heavy, 18', 'heavy, 18, --checkpoint', 'hot, 18', 'behind, 18');
+    'heavy', 'heavy, after a checkpoint', 'cores', 'production', 'hot', 'behind', 'behind, large', 'files', 'long', 'big', 'typical, 18', 'heavy, 18', 'heavy, after a checkpoint, 18', 'hot, 18', 'behind, 18');
 
 # { title => { section, demands, summary }}: what a BENCHMARKS.md has of each workload.
 sub parts_of
@@ -83,7 +83,7 @@ spew($path, <<"END" . $join->('section'));
 `make bench` measures this: each program in turns, on fresh copies of one target, everything synced before. *Ready* is the time from the
 tool's start until the standby is back: its server runs, with `fsync`, it streams, and it has replayed what the source had when the tool
 ended. A pgBackRest backup was made just before, which is not counted; rsync runs between `pg_backup_start` and `pg_backup_stop`, and sends
-differences, as between two machines. These, and pg_basebackup, make a checkpoint on the source: they come last.
+differences, as between two machines. These, and pg_basebackup, make a checkpoint on the source: they come last, after one that is not counted.
 Source, target and repository share the machine and its disk; the files were written just before, so most are in memory.
 Each workload can be measured by itself: its table has its date and commit.
 
