@@ -58,37 +58,43 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
     return most < block_size ? block_size : most - most % block_size;
 }
 
-static void name_compared_block(BlockComparison *comparison, const PlanEntry *entry,
-                                BlockMap *blocks, uint64_t offset)
+/* Which relation has this file? Only files that have block numbers are compared. */
+static RelationId relation_of(const BlockComparison *comparison, const PlanEntry *entry)
 {
     RelationFile file;
+    const bool is_relation = relpath_parse(comparison->clusters->shape.version, entry->path, &file);
 
-    if (relpath_parse(comparison->clusters->shape.version, entry->path, &file))
-        blockmap_add(blocks, file.relation,
-                     entry->first_block + (BlockNumber) (offset / comparison->plan->block_size));
+    assert(is_relation);
+    (void) is_relation;
+    return file.relation;
+}
+
+static BlockNumber block_at(const BlockComparison *comparison, const PlanEntry *entry,
+                            uint64_t offset)
+{
+    return entry->first_block + (BlockNumber) (offset / comparison->plan->block_size);
 }
 
 /* Is hardly a block equal in the group that begins here? */
 static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
                              uint64_t offset)
 {
-    const BlockNumber block =
-        entry->first_block + (BlockNumber) (offset / comparison->plan->block_size);
-    const BlockMapRelation *relation = NULL;
+    const BlockNumber block = block_at(comparison, entry, offset);
+    const BlockMapRelation *relation =
+        blockmap_find(comparison->changed, relation_of(comparison, entry));
     BlockNumber first, count;
-    RelationFile file;
 
-    if (relpath_parse(comparison->clusters->shape.version, entry->path, &file))
-        relation = blockmap_find(comparison->changed, file.relation);
     return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
 }
 
 static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,
                        uint64_t end)
 {
+    const RelationId relation = relation_of(comparison, entry);
+
     progress_add(end - offset);
     for (; offset < end; offset += comparison->plan->block_size)
-        name_compared_block(comparison, entry, comparison->result->blocks, offset);
+        blockmap_add(comparison->result->blocks, relation, block_at(comparison, entry, offset));
 }
 
 /*
@@ -176,7 +182,8 @@ static void judge_group(BlockComparison *comparison, const PlanEntry *entry, con
     const uint32_t blocks = piece->size / comparison->plan->block_size;
 
     if (!comparison->first_sampled && differing >= blocks - blocks / EQUAL_PART_MAX)
-        name_compared_block(comparison, entry, comparison->changed, piece->offset);
+        blockmap_add(comparison->changed, relation_of(comparison, entry),
+                     block_at(comparison, entry, piece->offset));
 }
 
 /*
@@ -189,6 +196,7 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
     BlockComparison *comparison = context;
     BlockComparer *comparer = &comparison->comparers[worker];
     const PlanEntry *entry = &comparison->plan->entries[piece->file];
+    const RelationId relation = relation_of(comparison, entry);
     const uint32_t block_size = comparison->plan->block_size;
     uint32_t differing = 0;
     size_t length;
@@ -210,7 +218,8 @@ static bool compare_piece_blocks(void *context, int worker, const FilePiece *pie
         if (equal)
             continue;
         pthread_mutex_lock(&comparison->lock);
-        name_compared_block(comparison, entry, comparison->result->blocks, piece->offset + offset);
+        blockmap_add(comparison->result->blocks, relation,
+                     block_at(comparison, entry, piece->offset + offset));
         pthread_mutex_unlock(&comparison->lock);
         differing++;
     }

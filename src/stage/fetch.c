@@ -28,7 +28,7 @@ typedef struct FileFetcher
 {
     PieceFile staged;  /* the file of its own that a whole file is written to */
     bool direct;       /* past the system's cache, from here: */
-    uint8_t *aligned;  /* FETCH_SIZE_MAX bytes */
+    uint8_t *aligned;  /* FETCH_SIZE_MAX bytes, or NULL before the first */
     uint8_t *gathered; /* GATHER_SIZE bytes that lie one after the other in a data file */
     size_t gathered_size;
     size_t gathered_root;
@@ -192,6 +192,8 @@ static bool write_direct(FileFetcher *fetcher, const FileRange *destination, con
     if (destination->offset % FILE_DIRECT_UNIT == 0 && size % FILE_DIRECT_UNIT == 0 &&
         size <= FETCH_SIZE_MAX)
     {
+        if (fetcher->aligned == NULL)
+            fetcher->aligned = memory_allocate_aligned(FETCH_SIZE_MAX);
         memcpy(fetcher->aligned, bytes, size);
         *written = file_write_at(destination->fd, destination->path, fetcher->aligned, size,
                                  destination->offset, error);
@@ -311,8 +313,7 @@ static FileFetcher *begin_fetchers(int count, Written *written)
 
     for (int i = 0; i < count; i++)
     {
-        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE),
-                                    .aligned = memory_allocate_aligned(FETCH_SIZE_MAX)};
+        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE)};
         piece_file_init(&fetchers[i].staged, written);
     }
     return fetchers;
