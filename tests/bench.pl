@@ -12,7 +12,7 @@
 #   FILES             100000, of `files`
 #   LONG_GB           8, WAL of `long`
 #   HOT_GB            20, WAL of `hot`
-#   BEHIND_SPARSE_GB  10, sparse files of `behind`; 0: without them
+#   BEHIND_SPARSE_GB  256, sparse files of `behind`; 0: without them
 #   BIG_FILES         1000000, of `big`
 #
 # Each rewound target is started as a standby, and has to stream and to reach the source; the last one of each kind also gets what is
@@ -34,7 +34,7 @@ use Ways;
 
 $| = 1;
 my %full = (SCALE => 100, TRANSACTIONS => 200_000, FILES => 100_000, LONG_GB => 8, BIG_FILES => 1_000_000, HOT_GB => 20,
-    BEHIND_SPARSE_GB => 10, ROUNDS => 3);
+    BEHIND_SPARSE_GB => 256, ROUNDS => 3);
 my %size = map { $_ => length($ENV{$_} // '') ? $ENV{$_} : $full{$_} } keys %full;
 my $version = $ENV{VERSION} || 15;
 my @workloads = $version == 15 ? qw(typical compare link heavy cores production hot behind files long big) : qw(typical heavy hot behind);
@@ -626,6 +626,7 @@ sub run_behind
         text => "${text}pgbench scale $size{SCALE}; ours with `--compare`. $by_socket");
     if ($size{BEHIND_SPARSE_GB} > 0)
     {
+        measure_others($pair);    # what is sparse, they would write
         my ($database) = $pair->{source}->query("SELECT oid FROM pg_database WHERE datname = 'postgres'");
         make_sparse($_, $size{BEHIND_SPARSE_GB}, 1024**3, 1, $database) for values %$pair;
         workload($pair, title => 'behind, large', programs => [ comparing() ], rounds => 1, sizes => [qw(SCALE BEHIND_SPARSE_GB)],
@@ -683,11 +684,18 @@ sub run_big
 # ---------------------------------------------------------------- all
 
 # When all workloads of a pair have been measured by programs that leave its source as it is, the others come.
-sub discard
+sub measure_others
 {
     my ($pair) = @_;
     $pair->{source}->start if @later && !$pair->{source}->is_running;
     (shift @later)->() while @later;
+    return;
+}
+
+sub discard
+{
+    my ($pair) = @_;
+    measure_others($pair);
     $_->discard for values %$pair;
     return;
 }
