@@ -14,6 +14,7 @@ use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
 use RewindTest::Background;
+use RewindTest::Hot;
 use RewindTest::Privileged;
 
 sub settings
@@ -21,14 +22,6 @@ sub settings
     my ($version) = @_;
     my $kept = $version >= 13 ? 'wal_keep_size = 2GB' : 'wal_keep_segments = 128';
     return "$kept\nmax_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\nallow_in_place_tablespaces = on\n";
-}
-
-# 2,000 rows of a kilobyte are updated, within their pages.
-sub write_hot
-{
-    my ($source, $megabytes) = @_;
-    $source->sql(join '', map { "UPDATE hot SET filler = repeat(chr(65 + $_ % 26), 1000);\n" } 1 .. $megabytes / 2.2);
-    return;
 }
 
 sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})\z} } glob($cluster->path('pg_wal/*')) }
@@ -67,8 +60,8 @@ sub hot
     my ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 16, settings => settings($version) },
         before => sub {
-            $_[0]->sql("CREATE TABLE hot (a int, v int, filler text) WITH (fillfactor = 40);
-                INSERT INTO hot SELECT i, 0, repeat('x', 1000) FROM generate_series(1, 2000) i; CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i");
+            make_hot($_[0]);
+            $_[0]->sql("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i");
         },
         source => sub {
             my ($source) = @_;

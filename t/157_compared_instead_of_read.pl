@@ -11,16 +11,9 @@ use warnings;
 use lib 't/lib';
 use JSON::PP ();
 use RewindTest;
+use RewindTest::Hot;
 
 my $settings = "max_wal_size = 4GB\ncheckpoint_timeout = 1h\nautovacuum = off\n";
-
-# 2,000 rows of a kilobyte are updated, within their pages.
-sub write_hot
-{
-    my ($source, $megabytes) = @_;
-    $source->sql(join '', map { "UPDATE hot SET filler = repeat(chr(65 + $_ % 26), 1000);\n" } 1 .. $megabytes / 2.2);
-    return;
-}
 
 sub pair
 {
@@ -29,9 +22,8 @@ sub pair
     return split_brain($version,
         cluster => { wal_segment_mb => 16, settings => "$settings$kept\n" },
         before => sub {
-            $_[0]->sql("CREATE TABLE hot (a int, v int, filler text) WITH (fillfactor = 40);
-                INSERT INTO hot SELECT i, 0, repeat('x', 1000) FROM generate_series(1, 2000) i;
-                CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; CREATE TABLE dropped_by_source AS TABLE t;
+            make_hot($_[0]);
+            $_[0]->sql("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; CREATE TABLE dropped_by_source AS TABLE t;
                 CREATE TABLE dropped_by_target AS TABLE t; CREATE TABLE cut AS SELECT i AS a FROM generate_series(1, 20000) i;
                 CREATE UNLOGGED TABLE unlogged AS TABLE t; CREATE TABLE many AS SELECT i, repeat('x', 1000) AS f
                     FROM generate_series(1, @{[ $option{megabytes} * 1000 ]}) i");
