@@ -87,8 +87,9 @@ sub report_of
 # Rows by a script for psql: "id|note", without table, ctid and xmin.
 sub rows_by
 {
-    my ($target, $script, $database) = @_;
-    return join("\n", sort map { s/^(?:[^|]*\|){3}//r } split /\n/, $target->sql($script, $database));
+    my ($target, $script, $database, $program) = @_;
+    my (undef, @arguments) = @{ $target->psql($script, $database) };
+    return join("\n", sort map { s/^(?:[^|]*\|){3}//r } split /\n/, must_run([ $program // program('psql'), @arguments ], stdin => "$script\n"));
 }
 
 # What was written is told by its note.
@@ -119,7 +120,9 @@ sub finds_the_rows
     is(join('', map { rows_by($target, $_, 'postgres') } values %query), '', 'other queries find nothing');
     my ($script) = $text =~ /^(-- What lost .*?)^$/ms;
     $script //= ($text =~ /^(-- What lost .*)\z/ms)[0];
-    is(rows_by($target, $script), join("\n", sort map { split /\n/ } $large_object, values %expected), 'the whole script of the text');
+    is(rows_by($target, $script, 'postgres', $_), join("\n", sort map { split /\n/ } $large_object, values %expected), "the whole script of the text, by $_")
+        for program('psql'), grep { -x } $target->bindir . '/psql';
+    is_deeply([ grep { !/^(?:gset|connect)$/ } $script =~ /(?<= )\\([a-z]+)/g ], [], 'no command that came to psql after 9.3');
     is((grep { length($_) > 100 } split /\n/, $script), 0, 'in 100 columns');
     return;
 }
@@ -137,10 +140,10 @@ sub lists_as_asked
     is($summary->{maintenance_transactions}, $all->{maintenance_transactions}, 'summary: the same of maintenance');
     my $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=summary' ])->{stdout};
     like($text, qr/^  storage dropped +public\..*^ +public\.dropped$/ms, 'summary: what was dropped');
-    like($text, qr/gexec/, 'summary: the queries');
+    like($text, qr/^:lost_rows;$/m, 'summary: the queries');
     $text = rewind($target, $source, options => [ '--dry-run', '--report=text', '--report-transactions=none' ])->{stdout};
     like($text, qr/^  committed transactions +\d+$/m, 'none: the count');
-    unlike($text, qr/gexec|most touched|storage|maintenance/, 'none: and no more');
+    unlike($text, qr/lost_rows|most touched|storage|maintenance/, 'none: and no more');
     return;
 }
 

@@ -41,20 +41,22 @@ static void append_table_condition(const Version *version, const RelationId *id,
         buffer_printf(text, "oid = pg_filenode_relation(%u, %u)", id->tablespace, id->relation);
     else
         buffer_printf(text,
-                      "pg_relation_filenode(oid) = %u AND %u = coalesce(nullif(reltablespace, 0), "
-                      "(SELECT dattablespace FROM pg_database WHERE datname = "
-                      "current_database()))",
+                      "pg_relation_filenode(oid) = %u\n"
+                      "    AND %u = coalesce(nullif(reltablespace, 0),\n"
+                      "      (SELECT dattablespace FROM pg_database WHERE datname = "
+                      "current_database()))\n   ",
                       id->relation, id->tablespace);
 }
 
 void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *text)
 {
-    buffer_append_string(text,
-                         "SELECT format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
+    buffer_append_string(
+        text, "SELECT coalesce(max(format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n  ");
     append_condition(lost, text);
-    buffer_append_string(text, "', oid::regclass)\n  FROM pg_class WHERE ");
+    /* \gset wants one row: an aggregate has one also where there is no such table. */
+    buffer_append_string(text, "', oid::regclass)), '') AS lost_rows\n  FROM pg_class WHERE ");
     append_table_condition(lost_version(lost), &relation->id, text);
-    buffer_append_string(text, " AND relkind IN ('r', 'm') \\gexec");
+    buffer_append_string(text, " AND relkind IN ('r', 'm') \\gset\n:lost_rows;");
 }
 
 /* ---- The script ---- */
