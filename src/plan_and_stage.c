@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "divergence/saved_wal.h"
+#include "plan/common_wal.h"
 #include "stage/staged_wal.h"
 #include "standby/streaming.h"
 
@@ -21,6 +22,13 @@ static bool check_plan(const Options *options, const Findings *findings, Error *
     return saved_wal_check(options->save_diverged_wal, clusters, &identified->target_wal,
                            &findings->divergence, error) &&
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
+}
+
+static void warn_of_wal_before_gap(const Findings *findings)
+{
+    if (findings->next_start->summarizes_wal && plan_keeps_wal_before_gap(&findings->planned.input))
+        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
+                    "is there, the target's server cannot summarize WAL, and keeps all");
 }
 
 /*
@@ -54,6 +62,8 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
     if (!planned || !check_plan(options, findings, error) || !problems_check(problems, error) ||
         !findings_find_next_start(options, findings, arena, error))
         return false;
+    if (first)
+        warn_of_wal_before_gap(findings);
     findings_count_seconds(findings, PHASE_PLAN, clock);
     return true;
 }

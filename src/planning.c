@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "plan/common_wal.h"
 #include "plan/tablespaces.h"
 #include "stage/compared_blocks.h"
 #include "stage/dead_entries.h"
@@ -115,9 +114,6 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
         .whole_from = whole_from};
     result = plan_make(&planned->input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
-    if (first && plan_keeps_wal_before_gap(&planned->input))
-        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
-                    "is there, the target's server cannot summarize WAL, and keeps all");
     return result;
 }
 

@@ -52,14 +52,15 @@ static bool waits_for_archive(const PlanInput *input, Timeline timeline, uint64_
 }
 
 /*
- * A server that summarizes its WAL begins with the oldest that it has. Where a gap follows, it
- * would wait for what is missing, and keep all WAL meanwhile (GetOldestUnsummarizedLSN,
- * postmaster/walsummarizer.c). But nobody else archives what the target has not archived yet.
+ * A server that summarizes its WAL, now or once it is told to, begins with the oldest that it has.
+ * Where a gap follows, it would wait for what is missing and keep all WAL in the meantime
+ * (GetOldestUnsummarizedLSN, postmaster/walsummarizer.c). But no other server archives what the
+ * target has not archived yet.
  */
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment)
 {
     return plan_segment_is_common(input, timeline, segment) &&
-           !(has_gap(input) && plan_summarizes_wal(input->source) &&
+           !(has_gap(input) && input->version->has_wal_summaries &&
              !waits_for_archive(input, timeline, segment));
 }
 
@@ -68,7 +69,7 @@ bool plan_keeps_wal_before_gap(const PlanInput *input)
     Timeline timeline;
     uint64_t segment;
 
-    if (!has_gap(input) || !plan_summarizes_wal(input->source))
+    if (!has_gap(input))
         return false;
     for (size_t i = 0; i < input->target->count; i++)
     {

@@ -459,6 +459,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     const char *archive_mode = settings_value(&now, "archive_mode");
 
     *next = (NextStart){0};
+    next->summarizes_wal = is_on(settings_value(&now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
     if (input->plan != NULL)
     {

@@ -58,6 +58,7 @@ typedef struct NextStart
     const char *stop_setting;   /* with which replay would not go on to the end, or NULL */
     const char *conninfo;       /* primary_conninfo without its password, or NULL */
     bool archives_always;       /* archive_mode = always, as far as is known */
+    bool summarizes_wal;        /* summarize_wal = on, likewise */
 } NextStart;
 
 /* What it is found out from. */

@@ -107,6 +107,7 @@ static void test_settings_that_differ(void **state)
     assert_int_equal(next.file_count, 1);
     assert_string_equal(next.files[0], "pg_ident.conf");
     assert_false(next.archives_always);
+    assert_false(next.summarizes_wal);
     assert_false(next.standby);
     assert_true(next.has_source);
 }
@@ -120,12 +121,14 @@ static void test_kept_configuration(void **state)
 
     (void) state;
     begin(&c, 15);
-    add(&c, "postgresql.conf", "archive_mode = on\n", "archive_mode = always\n");
+    add(&c, "postgresql.conf", "archive_mode = on\n",
+        "archive_mode = always\nsummarize_wal = on\n");
     c.plan.kept = kept;
     c.plan.kept_count = 2;
     next = find(&c);
     assert_int_equal(next.setting_count, 0);
     assert_true(next.archives_always);
+    assert_true(next.summarizes_wal);
     assert_int_equal(next.kept_count, 1);
     assert_string_equal(next.kept[0], "postgresql.conf");
 }

@@ -1,0 +1,77 @@
+# The rewound standby's server summarizes its WAL as it did before, from a late start as well, where the source never summarized its
+# own: no WAL stays before the gap, for which the summarizer would wait, while the server keeps all WAL.
+# (17 and later, which have summaries. The configuration that stays is the target's: --keep-config, and one outside the directory.)
+#
+#   source       ┌──── 2 ── changes ── S, its checkpoint ──▶   WAL comes from S on: a gap between the divergence and S
+#   target   1 ●─┴──── 1 ──▶                                   summarize_wal = on, here alone
+
+use strict;
+use warnings;
+use lib 't/lib';
+use RewindTest;
+
+# More than is kept before a late start all the same, then a checkpoint.
+sub write_segments
+{
+    my ($cluster, $megabytes) = @_;
+    $cluster->sql("SELECT pg_logical_emit_message(false, 'much', repeat('x', 1000000)) FROM generate_series(1, $megabytes); CHECKPOINT");
+    return;
+}
+
+# The first segment of the source's timeline.
+sub oldest { my ($cluster) = @_; return (sort map { s{.*/}{}r } glob($cluster->path('pg_wal/00000002????????????????')))[0] }
+
+sub goes_on
+{
+    my ($rewound, $source) = @_;
+    write_segments($source, 3);
+    my $redo = $source->query('SELECT redo_lsn FROM pg_control_checkpoint()');
+    $rewound->wait_for_replay_of($source);
+    $rewound->sql('CHECKPOINT');
+    wait_until('the rewound target summarizes its WAL',
+        sub { $rewound->query("SELECT count(*) FROM pg_available_wal_summaries() WHERE end_lsn >= '$redo'") > 0 });
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = split_brain($version,
+        cluster => { settings => 'wal_keep_size = 1GB' },
+        before => sub { my ($primary) = @_; $primary->sql('CREATE TABLE t (a int)') },
+        together => sub {
+            my ($target) = @_;
+            $target->configure('summarize_wal = on');
+            $target->sql('SELECT pg_reload_conf()');
+            write_segments($target, 3);
+            $target->sql('INSERT INTO t VALUES (1)');
+        },
+        source => sub { my ($source) = @_; write_segments($source, 80) },
+        target => sub { my ($target) = @_; $target->sql('INSERT INTO t VALUES (2)') });
+    is(join(' ', glob($source->path('pg_wal/summaries/*'))), '', 'the source has no summaries');
+
+    rewinds_from_both_kinds($source, $target, options => [qw(--late-start --keep-config)],
+        rewound => sub {
+            my ($rewound) = @_;
+            cmp_ok(oldest($rewound), 'gt', oldest($source), 'a late start leaves a gap between the divergence and its WAL');
+        },
+        check => \&goes_on, no_promotion => 1, quick => 1);
+
+    # None was made before the failover: only the configuration says that they will be.
+    my $outside = $target->copy('outside');
+    my $path = $outside->dir . '/outside.conf';
+    spew($path, slurp($outside->path('postgresql.conf')));
+    unlink glob($outside->path('pg_wal/summaries/*.summary'));
+    rewinds($outside, $source, options => [ '--late-start', "--config-file=$path" ]);
+    spew($outside->path('postgresql.conf'), slurp($path));
+    rejoins($outside, $source, check => \&goes_on, no_promotion => 1, quick => 1);
+
+    # What no archive has yet stays all the same.
+    my $copy = $target->copy('not_archived');
+    my $warning = qr/^pg_rewind: warning: WAL of the target that is not archived yet stays, and a gap follows: while it is there, the target's server cannot summarize WAL, and keeps all$/m;
+    my ($common) = map { s{.*/}{}r } glob($copy->path('pg_wal/00000001????????????????'));
+    spew($copy->path("pg_wal/archive_status/$common.ready"), '');
+    my $kept = rewind($copy, $source, options => [qw(-n --late-start --keep-config)]);
+    like($kept->{stderr}, $warning, 'of WAL that is not archived yet it warns');
+    my $replaced = rewind($copy, $source, options => [qw(-n --late-start)]);
+    unlike($replaced->{stderr}, $warning, 'but not with the configuration of a source that does not summarize');
+}, from => 17);
