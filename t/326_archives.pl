@@ -12,12 +12,14 @@ use RewindTest::Tree;
 
 my %pack = (gz => [ 'gzip', '-q' ], zst => [ 'zstd', '-q', '--rm' ], lz4 => [ 'lz4', '-q', '--rm', '-f' ]);
 
-# Fill some segments, and return their names.
+# Fill some segments, and return their names. The source has a checkpoint amid the sixth: its WAL may be read up to there only, some
+# segments at a time.
 sub segments_full_of
 {
     my ($server, $what) = @_;
     return map {
         $server->sql("INSERT INTO t SELECT i, '$what $_' FROM generate_series(1, 1500) i; UPDATE t SET b = b || '$what' WHERE a = $_");
+        $server->sql('CHECKPOINT') if $what eq 'source' && $_ == 6;
         my $name = $server->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
         $server->sql('SELECT pg_switch_wal()');
         $name;

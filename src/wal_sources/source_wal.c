@@ -141,21 +141,32 @@ bool source_wal_add_missing(Buffer *names, const char *name)
     return !enough;
 }
 
-bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error *error)
+/* The same as source_wal_find, also of a segment that a server may have, but was not asked for. */
+static bool is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found, Error *error)
 {
-    uint64_t last = wal_segment_before(&wal->shape, end);
-    Buffer missing = {0};
-    bool result = true;
+    char path[PATH_SIZE];
 
-    for (uint64_t segment = wal_segment_of(&wal->shape, from); segment <= last && result; segment++)
+    *found = false;
+    return (fetched || !wal->source->is_server ||
+            source_wal_source_has(wal, segment, found, error)) &&
+           (*found || source_wal_find(wal, segment, path, found, error));
+}
+
+bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Error *error)
+{
+    const uint64_t fetched = wal_segment_before(&wal->shape, end);
+    const uint64_t needed = wal_segment_before(&wal->shape, needed_end);
+    Buffer missing = {0};
+    bool result = true, found = false, enough = false;
+
+    for (uint64_t segment = wal_segment_of(&wal->shape, from);
+         result && !enough && (segment <= fetched || (segment <= needed && !found)); segment++)
     {
-        char name[WAL_NAME_SIZE], path[PATH_SIZE];
-        bool found;
+        char name[WAL_NAME_SIZE];
 
         source_wal_segment_name(wal, segment, name);
-        result = source_wal_find(wal, segment, path, &found, error);
-        if (result && !found && !source_wal_add_missing(&missing, name))
-            break;
+        result = is_somewhere(wal, segment, segment <= fetched, &found, error);
+        enough = result && !found && !source_wal_add_missing(&missing, name);
     }
     if (result && missing.size > 0)
         result = error_source_wal_missing(wal->shape.version, buffer_string(&missing), error);

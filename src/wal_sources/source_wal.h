@@ -97,8 +97,13 @@ MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH
  * archive's, or a cluster's. */
 bool source_wal_may_take(const SourceWal *wal, const char *path);
 
-/* All segments of [from, end) must be somewhere; else an error names those that are missing. */
-MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Error *error);
+/*
+ * All segments of [from, end), which were fetched, must be somewhere; else an error names those
+ * that are missing. WAL is needed up to needed_end: if the last of these segments is missing, so
+ * are those that follow, up to the first that is somewhere. (Servers remove the oldest first.)
+ */
+MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
+                                       Error *error);
 
 /* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
 bool source_wal_add_missing(Buffer *names, const char *name);

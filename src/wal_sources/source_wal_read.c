@@ -41,7 +41,7 @@ static bool fetch_window(Reader *reader, Error *error)
     if (end > reading->end)
         end = reading->end;
     if (!source_wal_fetch(reader->wal, from, end, error) ||
-        !source_wal_check_there(reader->wal, from, end, error))
+        !source_wal_check_there(reader->wal, from, end, reading->end, error))
         return false;
     reader->here_end = end;
     return true;
