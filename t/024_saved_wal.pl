@@ -57,6 +57,25 @@ sub all_is_kept
     return;
 }
 
+# The command to read it is pasted into a shell: what the directory's name has in it is not run, and nothing is left out of it.
+sub pasted
+{
+    my ($target, $source) = @_;
+    my $copy = $target->copy('pasted');
+    my $trap = work_dir() . '/trap';
+    my $saved = work_dir() . qq{/it's "\$(touch trap)" `touch trap`};
+    my $result = rewind($copy, $source, kind => 'directory', options => [ "--save-diverged-wal=$saved", '--report=json' ]);
+    is($result->{status}, 0, 'a directory with quotes in its name');
+    my $printed = JSON::PP->new->utf8->decode($result->{stdout})->{discarded}{saved_wal}{command};
+    like($result->{stderr}, qr/to read it: \Q$printed\E$/m, 'the message has the same command');
+    my $bindir = $target->bindir;
+    my $dump = run([ 'sh', '-c', "cd '" . work_dir() . "' && PATH=$bindir:\$PATH && $printed" ]);
+    ok(!-e $trap, 'nothing in the name is run');
+    is($dump->{status}, 0, 'the command reads that directory') if -x "$bindir/pg_waldump";
+    $copy->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $saved = work_dir() . "/saved.$version";
@@ -76,6 +95,7 @@ each_version(sub {
 
     my %wal = map { m{([^/]+)$} ? ($1 => slurp($_)) : () } grep { /00000001[0-9A-F]{16}$/ } glob($target->path('pg_wal/*'));
     all_is_kept($target, $source, \%wal) if $version == 18;
+    pasted($target, $source) if $version == 15;
     my $plan = JSON::PP->new->utf8->decode(rewind($target, $source, kind => 'directory', options => [ '-n', '--report=json' ])->{stdout});
     my ($high, $low) = map { hex } split m{/}, $plan->{divergence}{lsn};
     my ($last) = map { sprintf('00000001%08X%08X', $high, $low / length($wal{$_})) } (keys %wal)[0];

@@ -202,14 +202,15 @@ sub checks_stopped
 sub checks_configuration_elsewhere
 {
     my ($source, $target, $settings) = @_;
-    my ($path, $started) = ($target->dir . '/elsewhere.conf', $target->path('postmaster.opts'));
+    my ($path, $started) = ($target->dir . '/else where.conf', $target->path('postmaster.opts'));
     my $saved = slurp($started);
     spew($path, slurp($target->path('postgresql.conf')) . $settings);
     spew($started, qq{postgres "-c" "config_file=$path"\n});
     my @options = (source_of($source, 'postgres'), '-c', '-B', $target->bindir);
     my $said = checks('configuration elsewhere', $target, 1, @options);
     is("$said->{verdict}{state} $said->{finding}{configuration}{state}", 'not possible warning', 'what a rewind does not find, it does not use');
-    is(checks('named', $target, 0, @options, $said->{finding}{configuration}{remedy})->{verdict}{state}, 'needed', 'unless it is named');
+    is($said->{finding}{configuration}{remedy}, "--config-file='$path'", 'a shell takes what is to be typed as one word');
+    is(checks('named', $target, 0, @options, "--config-file=$path")->{verdict}{state}, 'needed', 'unless it is named');
     spew($started, $saved);
     return;
 }

@@ -161,24 +161,34 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments)
     buffer->size += (size_t) length;
 }
 
+/* Between two quotes; a quote in the string is written as quote_text. */
+static void append_quoted(Buffer *buffer, const char *string, const char *quote_text)
+{
+    buffer_append_u8(buffer, '\'');
+    for (; *string != '\0'; string++)
+    {
+        if (*string == '\'')
+            buffer_append_string(buffer, quote_text);
+        else
+            buffer_append_u8(buffer, (uint8_t) *string);
+    }
+    buffer_append_u8(buffer, '\'');
+}
+
 void buffer_append_word(Buffer *buffer, const char *word)
 {
     static const char plain[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:,=";
 
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0')
-    {
         buffer_append_string(buffer, word);
-        return;
-    }
-    buffer_append_u8(buffer, '\'');
-    for (; *word != '\0'; word++)
-    {
-        if (*word == '\'')
-            buffer_append_string(buffer, "'\\'");
-        buffer_append_u8(buffer, (uint8_t) *word);
-    }
-    buffer_append_u8(buffer, '\'');
+    else
+        append_quoted(buffer, word, "'\\''");
+}
+
+void buffer_append_literal(Buffer *buffer, const char *string)
+{
+    append_quoted(buffer, string, "''");
 }
 
 void buffer_printf(Buffer *buffer, const char *format, ...)

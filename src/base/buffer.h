@@ -57,9 +57,15 @@ void buffer_append_u16(Buffer *buffer, uint16_t value); /* numbers are little-en
 void buffer_append_u32(Buffer *buffer, uint32_t value);
 void buffer_append_u64(Buffer *buffer, uint64_t value);
 void buffer_append_string(Buffer *buffer, const char *string); /* without the final NUL */
-void buffer_append_word(Buffer *buffer, const char *word);     /* a shell's, quoted where needed */
 void buffer_printf(Buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
+
+/*
+ * Text that a person pastes: all that is not ours in it goes through one of these
+ * (tests/pasted_text). A word of a shell, in quotes where it needs them; a string literal of SQL.
+ */
+void buffer_append_word(Buffer *buffer, const char *word);
+void buffer_append_literal(Buffer *buffer, const char *string);
 
 /* What follows a noun of which there are so many: "s", "" for one. */
 const char *plural(uint64_t count);

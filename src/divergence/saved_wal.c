@@ -251,15 +251,20 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
     const WalShape *shape = &saving->clusters->shape;
     char name[WAL_NAME_SIZE], from[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
     Timeline timeline = 0;
+    Buffer directory = {0};
+    const char *command;
     uint64_t number;
 
     wal_stream_segment_name(&saving->wal->stream, first_segment(saving), name);
     if (!wal_segment_name_parse(shape, name, &timeline, &number))
         return NULL;
-    return arena_printf(arena, "%s -p \"%s\" -t %u -s %s -e %s", shape->version->wal_dump_program,
-                        saving->directory, timeline,
-                        lsn_text(shape->version, saving->diverged->lsn, from),
-                        lsn_text(shape->version, find_end_of_timeline(saving, timeline), end));
+    buffer_append_word(&directory, saving->directory);
+    command = arena_printf(arena, "%s -p %s -t %u -s %s -e %s", shape->version->wal_dump_program,
+                           buffer_string(&directory), timeline,
+                           lsn_text(shape->version, saving->diverged->lsn, from),
+                           lsn_text(shape->version, find_end_of_timeline(saving, timeline), end));
+    buffer_free(&directory);
+    return command;
 }
 
 /* Segments first, then what only pg_wal tells the names of. */

@@ -307,6 +307,7 @@ static void look_at_configuration(Node *node)
     Readiness *readiness = node->readiness;
     const char *directory = node->clusters.target.directory;
     Names outside = {0};
+    Buffer word = {0};
     char path[PATH_SIZE];
     struct stat status;
     bool found;
@@ -323,12 +324,13 @@ static void look_at_configuration(Node *node)
     }
     if (is_configuration_hidden(node))
     {
-        readiness_add(
-            readiness, "configuration", FINDING_WARNING,
-            arena_printf(node->arena, "--config-file=%s", node->configuration.config_file),
-            "The server was started with \"%s\". A rewind does not find that by itself, "
-            "and -c reads no restore_command there.",
-            node->configuration.config_file);
+        buffer_append_word(&word, node->configuration.config_file);
+        readiness_add(readiness, "configuration", FINDING_WARNING,
+                      arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
+                      "The server was started with \"%s\". pg_rewind does not find that file "
+                      "without this option, and -c reads no restore_command in it.",
+                      node->configuration.config_file);
+        buffer_free(&word);
         return;
     }
     for (size_t i = 0; i < node->settings.file_count; i++)

@@ -24,19 +24,7 @@ static void PRINTF_LIKE(2, 3) add_step(Report *report, const char *format, ...)
     buffer_free(&text);
 }
 
-/* 'a', 'b' and so on, with quotes doubled: names of slots in a directory can be anything. */
-static void append_literal(Buffer *text, const char *name)
-{
-    buffer_append_u8(text, '\'');
-    for (; *name != '\0'; name++)
-    {
-        if (*name == '\'')
-            buffer_append_u8(text, '\'');
-        buffer_append_u8(text, (uint8_t) *name);
-    }
-    buffer_append_u8(text, '\'');
-}
-
+/* The name of a slot is that of a directory, which can be anything. */
 static void add_slot_steps(Report *report)
 {
     const NextStart *next = report->next_start;
@@ -49,7 +37,7 @@ static void add_slot_steps(Report *report)
         const AffectedSlot *slot = &next->slots[i];
         Buffer name = {0};
 
-        append_literal(&name, slot->name);
+        buffer_append_literal(&name, slot->name);
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
             add_step(report,
                      "The target will use the replication slot \"%s\" of the source, %s: SELECT "

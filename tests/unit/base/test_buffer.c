@@ -102,10 +102,24 @@ static void test_words_of_a_shell(void **state)
     buffer_append_u8(&buffer, ' ');
     buffer_append_word(&buffer, "/a b/it's");
     assert_string_equal(buffer_string(&buffer), "/var/lib/postgresql/15/main '' '/a b/it'\\''s'");
+    buffer_clear(&buffer);
+    buffer_append_word(&buffer, "$(id)\"`id`");
+    assert_string_equal(buffer_string(&buffer), "'$(id)\"`id`'");
     buffer_free(&buffer);
     assert_string_equal(plural(1), "");
     assert_string_equal(plural(0), "s");
     assert_string_equal(plural(2), "s");
+}
+
+static void test_literals_of_sql(void **state)
+{
+    Buffer buffer = {0};
+
+    (void) state;
+    buffer_append_literal(&buffer, "a");
+    buffer_append_literal(&buffer, "it's $(id) \\");
+    assert_string_equal(buffer_string(&buffer), "'a''it''s $(id) \\'");
+    buffer_free(&buffer);
 }
 
 static void test_load_undoes_store(void **state)
@@ -130,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_seek),
         cmocka_unit_test(test_buffer_grows_and_formats),
         cmocka_unit_test(test_words_of_a_shell),
+        cmocka_unit_test(test_literals_of_sql),
         cmocka_unit_test(test_load_undoes_store),
     };
 
