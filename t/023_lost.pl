@@ -101,6 +101,29 @@ sub lists_all
     return \%by_xid;
 }
 
+# The 200 catalogs of a new database are one line, so that tables are among the ten that are shown.
+sub database_is_one_line
+{
+    my ($source, $target) = @_;
+    my $copy = $target->copy('copy')->start;
+    $copy->sql('CREATE DATABASE made');
+    my $database = $copy->query(q{SELECT oid FROM pg_database WHERE datname = 'made'});
+    $copy->sql('CREATE TABLE in_it AS SELECT 1 AS i', 'made');
+    my $table = $copy->query(q{SELECT pg_relation_filenode('in_it')}, 'made');
+    $copy->stop;
+    for my $how (qw(all summary))
+    {
+        my $by = $how eq 'all' ? qr/ by \d+/ : qr//;
+        my $text = rewind($copy, $source, options => [ '--dry-run', '--report=text', "--report-transactions=$how" ])->{stdout};
+        my ($created) = $text =~ /^(  storage created .*\n(?: {28}.*\n)*)/m;
+        is(scalar(() = $created =~ /\bdatabase $database$by$/mg), 1, "$how: the database is one line") or diag($created);
+        like($created, qr{ $database/$table$by$}m, "$how: its table is shown");
+        unlike($created, qr/\d more$/m, "$how: nothing is left out");
+    }
+    $copy->discard;
+    return;
+}
+
 each_version(sub {
     my ($version) = @_;
     my $done;
@@ -138,6 +161,7 @@ each_version(sub {
         ok(!JSON::PP->new->utf8->decode($blind->{stdout})->{discarded}{list_complete}, 'costs the complete list');
         spew($map, $bytes);
     }
+    database_is_one_line($source, $target) if $version >= 15;
     # A list so long that the document is written piece by piece.
     if ($version >= 11)
     {

@@ -208,20 +208,48 @@ static void text_touched(Lost *lost, Buffer *text)
     free(sorted);
 }
 
-/* Without the list of transactions. */
+/* Without the list of transactions. A new database is one row, whatever its catalogs are. */
 static void text_done_by_any(Lost *lost, const char *label, unsigned what, Buffer *text)
 {
     size_t count, found = 0;
     const LostRelation *relations = lost_relations(lost, &count);
+    Oid last = 0; /* a database that has its row */
 
     for (size_t i = 0; i < count; i++)
-        if ((relations[i].what & what) && relations[i].table == NULL && found++ < SHOWN_MAX)
+    {
+        const Oid database = relations[i].id.database;
+        const bool catalog = what == LOST_CREATED && relations[i].oid < FIRST_NORMAL_OID &&
+                             lost_database_is_new(lost, database);
+
+        if (!(relations[i].what & what) || relations[i].table != NULL ||
+            (catalog && database == last))
+            continue;
+        last = catalog ? database : last;
+        if (found++ >= SHOWN_MAX)
+            continue;
+        if (catalog)
+            text_row(text, found == 1 ? label : "", "database %u", database);
+        else
             text_row(text, found == 1 ? label : "", "%s", relations[i].name);
+    }
     if (found > SHOWN_MAX)
         text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
-/* Names of what was, for instance, dropped; of tables and the like only. */
+static bool makes_database(const Lost *lost, const LostTransaction *transaction)
+{
+    const DdlChanges changes = lost_changes(lost, transaction);
+    DdlGuess guesses[DDL_GUESSES_MAX];
+    const size_t count = ddl_guess(&changes, guesses);
+
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(guesses[i].verb, "CREATE") == 0 && strcmp(guesses[i].noun, "DATABASE") == 0)
+            return true;
+    return false;
+}
+
+/* Names of what was, for instance, dropped; of tables and the like only. What CREATE DATABASE
+ * copied from its template is one row. */
 static void text_done(const Lost *lost, const char *label, unsigned what, Buffer *text)
 {
     size_t count, found = 0;
@@ -230,15 +258,25 @@ static void text_done(const Lost *lost, const char *label, unsigned what, Buffer
     for (size_t i = 0; i < count; i++)
     {
         const size_t items = lost_item_count(lost, &transactions[i]);
+        const bool made = what == LOST_CREATED && makes_database(lost, &transactions[i]);
+        Oid last = 0; /* the database that has its row */
 
         for (size_t k = 0; k < items; k++)
         {
             unsigned done;
             const LostRelation *relation = lost_item(lost, &transactions[i], k, &done);
+            const Oid database = relation->id.database;
+            const bool copied = made && lost_database_is_new(lost, database);
 
-            if (!(done & what) || relation->table != NULL)
+            if (!(done & what) || relation->table != NULL || (copied && database == last))
                 continue;
-            if (found++ < SHOWN_MAX)
+            last = copied ? database : last;
+            if (found++ >= SHOWN_MAX)
+                continue;
+            if (copied)
+                text_row(text, found == 1 ? label : "", "database %u by %u", database,
+                         transactions[i].xid);
+            else
                 text_row(text, found == 1 ? label : "", "%s by %u", relation->name,
                          transactions[i].xid);
         }
