@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
+#include "cluster/encryption.h"
 #include "cluster/neighbours.h"
 #include "cluster/pid_file.h"
 #include "io/file.h"
@@ -130,6 +131,14 @@ static bool check_same_version(const Given *given, Error *error)
               "clusters are not compatible with this version of pg_rewind"); /* contract */
     describe_versions(given, error);
     return error_hint_addresses(given, error);
+}
+
+/* state NULL: whether the source is encrypted is not known, and what is wrong with the target is.
+ */
+static bool check_not_encrypted(const Given *given, Error *error)
+{
+    return encryption_check_directory(given->clusters->target.directory, error) &&
+           (given->state == NULL || encryption_check_source(given->clusters->source, error));
 }
 
 static bool check_hints_logged(const Given *given, Error *error)
@@ -366,7 +375,8 @@ typedef struct Prerequisite
     bool (*check)(const Given *given, Error *error);
     bool needs_source; /* its pg_control */
     bool decides;      /* without it nothing else that is looked at would mean anything */
-    bool of_pair;      /* that the two are those that were meant: else no way to rewind is named */
+    bool of_pair;      /* that a rewind of the one from the other means anything: else no other way
+                          to rewind is named */
     bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
 } Prerequisite;
 
@@ -374,6 +384,7 @@ typedef struct Prerequisite
 static const Prerequisite prerequisites[] = {
     {check_same_system, .needs_source = true, .decides = true, .of_pair = true},
     {check_same_version, .needs_source = true, .decides = true, .of_pair = true},
+    {check_not_encrypted, .decides = true, .of_pair = true},
     {check_target_stopped, .decides = true},
     {check_source_stopped, .needs_source = true, .decides = true},
     {check_not_same_directory, .needs_source = true, .decides = true, .of_pair = true},

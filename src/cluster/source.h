@@ -246,7 +246,8 @@ MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const
                                     Control *control, Error *error);
 #define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
 
-/* The same for the data directory of a stopped server, also the target's. */
+/* The same for a data directory, also the target's. Where it cannot be parsed since the cluster is
+ * encrypted, that is the error. */
 MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
 
 void source_close(Source *source); /* NULL is allowed */

@@ -1,6 +1,7 @@
 #include "cluster/source.h"
 
 #include "cluster/data_directory.h"
+#include "cluster/encryption.h"
 #include "format/history.h"
 #include "format/walpage.h"
 #include "io/dir.h"
@@ -46,16 +47,21 @@ static bool read_control_of_directory(void *context, Buffer *buffer, Error *erro
 bool directory_control_read(const char *directory, Control *control, Error *error)
 {
     char path[PATH_SIZE];
+    Error encrypted;
 
     if (!path_join(path, sizeof(path), directory, CONTROL_PATH, error))
         return false;
     if (source_control_read(read_control_of_directory, path, path, control, error))
         return true;
     if (error != NULL && error->error_number == ENOENT)
-        error_hint(error,
-                   "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base and "
-                   "global.",
-                   directory);
+        return error_hint(error,
+                          "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "
+                          "and global.",
+                          directory);
+    /* A server that encrypts may have fields of its own in there. */
+    if (error != NULL && error->error_number == 0 &&
+        !encryption_check_directory(directory, &encrypted) && encrypted.error_number == 0)
+        error_copy(error, &encrypted);
     return false;
 }
 

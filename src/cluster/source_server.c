@@ -220,20 +220,21 @@ typedef struct NamesQuery
 
 static bool names_once(Connection *connection, void *context, Error *error)
 {
+    const ServerSql *names = &server_version(connection)->sql;
     NamesQuery *query = context;
     const char *const parameters[] = {query->directory};
-    bool found;
+    bool found, lacked;
 
-    if (!connection_value(connection, query->arena,
-                          arena_printf(query->arena,
-                                       "SELECT pg_catalog.string_agg(name, '/') "
-                                       "FROM pg_catalog.pg_ls_dir($1::text%s) AS name",
-                                       server_list_may_lack(&server_version(connection)->sql)),
-                          1, parameters, &query->names, &found, error))
-        return false;
-    if (!found)
-        query->names = NULL;
-    return true;
+    query->names = NULL;
+    return connection_value(
+               connection, query->arena,
+               arena_printf(query->arena,
+                            "SELECT CASE WHEN (pg_catalog.pg_stat_file($1::text%s)).isdir THEN "
+                            "(SELECT pg_catalog.string_agg(name, '/') "
+                            "FROM pg_catalog.pg_ls_dir($1::text%s) AS name) END",
+                            server_may_lack(names), server_list_may_lack(names)),
+               1, parameters, &query->names, &found, error) ||
+           server_lacked_file(connection, &lacked, error);
 }
 
 static bool server_names_in(Source *source, const char *directory, SourceNameVisitor visit,

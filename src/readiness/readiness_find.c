@@ -1,6 +1,7 @@
 #include "readiness/node.h"
 
 #include "apply/apply.h"
+#include "cluster/encryption.h"
 #include "format/history.h"
 #include "io/file.h"
 #include "wal_sources/target_wal.h"
@@ -121,6 +122,8 @@ static bool look_at_target(Node *node)
     node->history_known = read_history(node);
     readiness_add(readiness, "target", FINDING_OK, NULL, "Its state is \"%s\", its timeline %u.",
                   control_state_name(control->state), target->timeline);
+    if (!encryption_check_directory(target->directory, &error))
+        readiness_add_error(readiness, "encryption", FINDING_PROBLEM, &error);
     return true;
 }
 

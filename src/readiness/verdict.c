@@ -7,6 +7,7 @@
 
 #include "apply/apply.h"
 #include "base/log.h"
+#include "cluster/encryption.h"
 #include "cluster/prerequisites.h"
 #include "divergence/divergence.h"
 #include "divergence/wal_comparison.h"
@@ -475,6 +476,8 @@ static void judge_with_source(Node *node)
         return;
     }
     look_at_system(&pair);
+    if (node->readiness->running && !encryption_check_source(source, &error))
+        readiness_add_error(node->readiness, "source_encryption", FINDING_PROBLEM, &error);
     look_at_named_slot(node);
     if (!node->readiness->running)
         judge_stopped(&pair);
