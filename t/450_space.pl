@@ -13,6 +13,7 @@ use lib 't/lib';
 use POSIX ();
 use Time::HiRes ();
 use RewindTest;
+use RewindTest::Background;
 use RewindTest::Dice;
 use RewindTest::Held;
 use RewindTest::Privileged;
@@ -86,7 +87,7 @@ sub leave_free
 sub rewind_small
 {
     my ($small, %option) = @_;
-    return rewind($small->{copy}, $source, kind => 'directory', seconds => 60, %option);
+    return rewind($small->{copy}, $source, kind => 'directory', %option);
 }
 
 # ---------------------------------------------------------------- before anything is written
@@ -125,22 +126,25 @@ sub lack_is_said
 
 # ---------------------------------------------------------------- at any time
 
-# Takes all space when the condition is true, and whatever gets free afterwards, until it is killed.
-sub begin_to_fill
+# A process that takes all space, and whatever gets free afterwards, until it is killed. Returns when there is none left.
+sub fill
 {
-    my ($small, $condition) = @_;
+    my ($small) = @_;
     my $pid = fork() // die;
-    return $pid if $pid;
-    Time::HiRes::sleep(0.001) until $condition->();
-    open(my $file, '>', filler($small)) or POSIX::_exit(1);
-    for (;;)
+    if ($pid == 0)
     {
-        for my $size (1024 * 1024, 65536, 4096)
+        open(my $file, '>', filler($small)) or POSIX::_exit(1);
+        for (;;)
         {
-            1 while syswrite($file, 'x' x $size);
+            for my $size (1024 * 1024, 65536, 4096)
+            {
+                1 while syswrite($file, 'x' x $size);
+            }
+            Time::HiRes::sleep(0.005);
         }
-        Time::HiRes::sleep(0.005);
     }
+    wait_until('the disk is full', sub { free_bytes($small) < 4096 });
+    return $pid;
 }
 
 sub make_room
@@ -152,75 +156,52 @@ sub make_room
     return;
 }
 
-# Begin pg_rewind: its process, and the file with its messages.
-sub begin_rewind
+# The calls of an undisturbed run that change something, before the last step; after that only the work directory is removed.
+sub count_calls
 {
     my ($small) = @_;
-    my $errors = work_dir() . '/errors';
-    my $pid = fork() // die;
-    return ($pid, $errors) if $pid;
-    open(STDERR, '>', $errors) or POSIX::_exit(126);
-    { no warnings 'exec'; exec { $ENV{PG_REWIND} } rewind_argv($small->{copy}->data, ONCE, '--source-pgdata', $source->data); }
-    POSIX::_exit(127);
+    my $log = work_dir() . '/calls';
+    unlink $log;
+    is(rewind_small($small, fault => '', env => { PG_REWIND_FAULT_LOG => $log })->{status}, 0, 'undisturbed');
+    my @calls = grep { !/^r/ } split /\n/, slurp($log);
+    my ($last) = grep { $calls[$_] =~ m{ rename \S+/global/pg_control$} } reverse 0 .. $#calls;
+    return $last + 1;
 }
 
-sub work_bytes
-{
-    my ($small) = @_;
-    my $bytes = 0;
-    $bytes += (-s $_) // 0 for glob("$small->{mount}/{,*/,*/*/,*/*/*/}pg_rewind.work/*");
-    return $bytes;
-}
+sub waits_for_space { my ($run) = @_; return slurp($run->{errors}) =~ /retries this/ }
 
-# One run during which the disk gets full; returns what happened.
-sub fill_during_run
+# Let a run that is held go on while the disk is full; returns its end, and what happened.
+sub go_on_without_space
 {
-    my ($small, $condition, $killed) = @_;
-    my $filling = begin_to_fill($small, $condition);
-    my ($pid, $errors) = begin_rewind($small);
-    my ($ended, $status) = (0, undef);
-
-    wait_until('pg_rewind ends, or waits for space', sub {
-        $ended = waitpid($pid, POSIX::WNOHANG()) == $pid;
-        $status = $?;
-        return $ended || (-e $errors && slurp($errors) =~ /pg_rewind retries this/);
-    });
-    if ($ended)
-    {
-        make_room($small, $filling);
-        return $status == 0 ? 'done' : $status == 256 ? 'untouched' : "status $status: " . slurp($errors);
-    }
-    is(-s $small->{copy}->path('global/pg_control'), 8192, 'while it waits pg_control is whole');
-    kill 'KILL', $pid if $killed;
+    my ($small, $held, $filling, $killed) = @_;
+    my $run = release($held);
+    wait_until('pg_rewind ends, or waits for space', sub { has_ended($run) || waits_for_space($run) });
+    my $waits = !has_ended($run);
+    is(-s $small->{copy}->path('global/pg_control'), 8192, 'while it waits pg_control is whole') if $waits;
+    kill 'KILL', $run->{pid} if $waits && $killed;
     make_room($small, $filling);
-    waitpid($pid, 0);
-    return 'killed' if $killed;
-    return $? == 0 ? 'waited' : "status $?: " . slurp($errors);
+    my $result = end_of_rewind($run);
+    return ($result, $waits ? $killed ? 'killed' : 'waited' : $result->{status} == 0 ? 'done' : 'untouched');
 }
 
+# The disk is full from any call on.
 sub disk_is_filled
 {
     my ($small, $dice) = @_;
     my $before = tree(reset_small($small)->{copy});
-    my $began = Time::HiRes::time();
-    is(rewind_small($small)->{status}, 0, 'undisturbed');
-    my $duration = Time::HiRes::time() - $began;
+    my $calls = count_calls($small);
     my $after = rewound_tree($small->{copy});
     my %count;
 
     for my $fill (1 .. $fills)
     {
         reset_small($small);
-        my $delay = Time::HiRes::time() + $duration * $dice->number(1000) / 1000;
-        my $bytes = $dice->number(12 * $megabyte);
-        my $journal = $small->{copy}->path('pg_rewind.work/journal');
-        my ($name, $condition) = @{ $dice->pick(
-            [ 'after some time', sub { Time::HiRes::time() > $delay } ],
-            [ "when $bytes bytes are staged", sub { work_bytes($small) >= $bytes } ],
-            [ 'when there is a journal', sub { -e $journal } ]) };
-        my $what = fill_during_run($small, $condition, $dice->chance(50));
+        my $number = 1 + $dice->number($calls);
+        my $held = hold($small->{copy}, $source, $number, '--source-pgdata', $source->data);
+        my ($result, $what) = go_on_without_space($small, $held, fill($small), $dice->chance(50));
         $count{$what}++;
-        like($what, qr/^(?:done|untouched|killed|waited)$/, "the disk is full $name: $what");
+        is($result->{status}, { done => 0, waited => 0, untouched => 1, killed => 137 }->{$what}, "the disk is full from call $number of $calls on: $what")
+            or diag($result->{stderr});
         is_same_tree(tree($small->{copy}), $before, 'untouched') if $what eq 'untouched';
         is(rewind_small($small)->{status}, 0, 'the same command finishes it') if $what =~ /^(?:untouched|killed)$/;
         is_same_tree(rewound_tree($small->{copy}), $after, 'as if nothing had been');
@@ -245,32 +226,23 @@ sub lack_for_wal_is_said
     return;
 }
 
-# After the commit, for certain: the disk is full at a known step, and somebody makes room while it waits.
+# After the commit: the disk is full at a known step. Where somebody takes what the run itself makes free, as its ballast, it waits for
+# room; where nobody does, it needs no more than that. ("patch" is after the ballast, and in a hole.)
 sub disk_is_full_after_commit
 {
     my ($small) = @_;
     for my $point (qw(poison patch label))
     {
+        my $waits = $point ne 'poison';
         reset_small($small);
         my $held = hold($small->{copy}, $source, $point);
-        my $filling = begin_to_fill($small, sub { 1 });
-        wait_until('the disk is full', sub { free_bytes($small) < 4096 });
-        my $helper = fork() // die;
-        if ($helper == 0)
-        {
-            Time::HiRes::sleep(0.02) until slurp($held->{errors}) =~ /retries this/;
-            make_room($small, $filling);
-            POSIX::_exit(0);
-        }
-        my $result = go_on($held);
-        kill 'KILL', $helper, $filling;
-        waitpid($_, 0) for $helper, $filling;
-        is($result->{status}, 0, "full at '$point': waits for space, and finishes") or diag($result->{stderr});
-        # The next step after the poison frees the ballast: who is faster then decides whether it has to wait.
-        like($result->{stderr}, qr/warning: could not .*: No space left on device$/m, "full at '$point': it says why it waits")
-            if $point ne 'poison';
+        my $filling = fill($small);
+        kill 'STOP', $filling if !$waits;
+        my ($result, $what) = go_on_without_space($small, $held, $filling);
+        is($what, $waits ? 'waited' : 'done', "full at '$point': " . ($waits ? 'it waits' : 'it has all that it needs'));
+        is($result->{status}, 0, 'and finishes') or diag($result->{stderr});
+        like($result->{stderr}, qr/warning: could not .*: No space left on device$/m, 'it says why it waits') if $waits;
         nothing_is_left($small->{copy});
-        unlink filler($small);
         rejoins($small->{copy}, $source, no_promotion => 1) if $point eq 'patch';
         $small->{copy}->stop;
     }
@@ -279,9 +251,7 @@ sub disk_is_full_after_commit
 
 each_version(sub {
     my ($version) = @_;
-    my $seed = $ENV{PG_REWIND_TEST_SEED} // time;
-    diag("the disk is filled at random: PG_REWIND_TEST_SEED=$seed");
-    my $dice = RewindTest::Dice->new($seed);
+    my $dice = RewindTest::Dice->new(test_seed());
     ($source, $target) = split_brain($version,
         cluster => { wal_segment_mb => 4 },
         before => sub {
@@ -289,27 +259,20 @@ each_version(sub {
             my $location = $primary->tablespace_location('space');
             $primary->sql("CREATE TABLESPACE space LOCATION '$location';
                 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i;
-                CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse (v text) WITH (fillfactor = 10);
+                CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse WITH (fillfactor = 10) AS SELECT i, repeat(md5(i::text), 22) AS v FROM generate_series(1, 3000) i;
                 CREATE TABLE linked AS SELECT i, 'common' AS v FROM generate_series(1, 100000) i");
             ($sparse, $linked) = map { $primary->query("SELECT pg_relation_filepath('$_')") } qw(sparse linked);
-            $primary->stop;
-            truncate($primary->path($sparse), 24 * $megabyte) or die;    # new pages, all of them holes
-            $primary->start;
         },
         source => sub { $_[0]->sql("INSERT INTO t SELECT i, 'source' FROM generate_series(1, 100000) i;
             INSERT INTO in_space SELECT i, 'source' FROM generate_series(1, 100000) i; CREATE TABLE s TABLESPACE space AS TABLE t") },
         target => sub {
             my ($target) = @_;
             $target->sql("UPDATE t SET v = 'target'; UPDATE in_space SET v = 'target' WHERE i % 3 = 0; UPDATE linked SET v = 'target' WHERE i = 77;
-                VACUUM sparse; INSERT INTO sparse SELECT repeat(md5(i::text), 22) FROM generate_series(1, 3000) i; CHECKPOINT");
+                UPDATE sparse SET v = repeat(md5(v), 22) WHERE i <= 2000; CHECKPOINT");
         });
-    # The target's blocks, one row in each, are fetched, and lie in holes again: as if it had crashed before it wrote them.
-    # (With more rows the WAL that goes first would make room for them, and so would segments made in advance.)
-    my $last = $target->start->query('SELECT pg_walfile_name(pg_current_wal_lsn())');
-    $target->stop;
-    unlink grep { m{/(0{7}1[0-9A-F]{16})$} && $1 gt $last } glob($target->path('pg_wal/*'));
-    truncate($target->path($sparse), 0) or die;
-    truncate($target->path($sparse), 24 * $megabyte) or die;
+    # Two thirds of a table, a row in each block, are fetched, into holes, as if the target had crashed before it wrote them: 16 MB, far
+    # more than anything makes free that goes on at the same time. (Were nearly all of it fetched, the file would be replaced.)
+    must_run([ 'fallocate', '--punch-hole', '--offset', 0, '--length', 2000 * 8192, $target->path($sparse) ]);
 
     my $small = make_small('all');
     subtest('no space for the WAL of a server', sub { lack_for_wal_is_said($small) });

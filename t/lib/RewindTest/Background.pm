@@ -11,6 +11,7 @@ use RewindTest::Command;
 use Time::HiRes ();
 
 our @EXPORT = qw(start_rewind end_of_rewind has_ended);
+our @EXPORT_OK = qw(run_in_background);
 
 my %running;    # by process id
 my $owner_pid = $$;
@@ -32,9 +33,16 @@ sub start_rewind
         { no warnings 'exec'; exec { $argv[0] } @argv; }
         POSIX::_exit(127);
     }
-    $running{$pid} = 1;
     close $held;
     readline $end;    # ends when the program runs: exec closes the other end
+    return run_in_background($pid, $errors);
+}
+
+# A process that was started otherwise, with the file that has its messages.
+sub run_in_background
+{
+    my ($pid, $errors) = @_;
+    $running{$pid} = 1;
     return { pid => $pid, errors => $errors, began => Time::HiRes::time() };
 }
 

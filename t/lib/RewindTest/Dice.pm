@@ -1,6 +1,7 @@
 # Numbers that look like chance and follow from a seed alone, on every perl.
 #
-#   my $dice = RewindTest::Dice->new('7/source');
+#   my $dice = RewindTest::Dice->new(test_seed());
+#   my $other = RewindTest::Dice->new('7/source');
 #   $dice->number(6);           # 0 to 5
 #   $dice->pick('a', 'b');      # one of them
 #   $dice->chance(30);          # true in 30 of 100 cases
@@ -11,6 +12,19 @@ use strict;
 use warnings;
 
 use Digest::MD5 ();
+use Exporter 'import';
+use Test::More ();
+
+our @EXPORT = qw(test_seed);
+
+# The seed of a test file that throws dice: the same in each run, unless PG_REWIND_TEST_SEED names another. It is printed.
+sub test_seed
+{
+    my ($usual) = @_;
+    my $seed = $ENV{PG_REWIND_TEST_SEED} // $usual // 1;
+    Test::More::diag("PG_REWIND_TEST_SEED=$seed");
+    return $seed;
+}
 
 sub new
 {

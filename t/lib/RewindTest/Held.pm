@@ -7,9 +7,10 @@ use warnings;
 
 use Exporter 'import';
 use POSIX ();
+use RewindTest::Background 'run_in_background';
 use RewindTest::Command;
 
-our @EXPORT = qw(hold go_on end_by_kill held_before);
+our @EXPORT = qw(hold go_on release end_by_kill held_before);
 
 my %held;    # by process id
 END { kill 'KILL', keys %held }
@@ -64,6 +65,15 @@ sub go_on
     my $status = $? >> 8;
     delete $held{ $held->{pid} };
     return { status => $status, stderr => slurp($held->{errors}) };
+}
+
+# Let it go on, and do not wait: a run for has_ended and end_of_rewind.
+sub release
+{
+    my ($held) = @_;
+    kill 'CONT', $held->{pid};
+    delete $held{ $held->{pid} };
+    return run_in_background($held->{pid}, $held->{errors});
 }
 
 sub end_by_kill
