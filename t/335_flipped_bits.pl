@@ -164,7 +164,7 @@ each_version(sub {
         },
         stop => 'kill');
     $source->stop;
-    my $seed = $ENV{PG_REWIND_TEST_SEED} // 1;
+    my $seed = test_seed();
     my $killed = $target->copy('killed');
     subtest('a target that was killed', sub { try_flips($killed, $source, 1, "$version killed $seed") });
     $target->start->stop;

@@ -11,12 +11,13 @@ use warnings;
 use lib 't/lib';
 use File::Find ();
 use RewindTest;
+use RewindTest::Dice;
 use RewindTest::Liar;
 use RewindTest::Proxy;
 
 my $all = ($ENV{PG_REWIND_TEST_POINTS} // '') eq 'all';
 my $lies = $ENV{PG_REWIND_TEST_LIES} // ($all ? 500 : 30);
-my $first_seed = $ENV{PG_REWIND_TEST_SEED} // 1;
+my $first_seed = test_seed();
 
 # path => what shows that anything about it has changed: only looking does not change it.
 sub state_of
@@ -103,7 +104,7 @@ each_version(sub {
             my ($sql, $row) = @_;
             return $sql =~ $query && ($row->[0] // '') =~ $first ? $lie->(@$row) : $row;
         }));
-        my $result = rewind($copy, $proxy, options => ['--retry-timeout=2'], seconds => 30);
+        my $result = rewind($copy, $proxy, options => ['--retry-timeout=20']);
         $proxy->end;
         is($result->{status}, 1, "$what: exit status 1") or diag($result->{stderr});
         like($result->{stderr}, $message, "$what: it is said");
@@ -130,7 +131,7 @@ each_version(sub {
         my ($sql, $row) = @_;
         return $sql =~ /pg_(?:walfile|xlogfile)_name/ && $asked++ ? ['7FFFFFFF/FFFFFFFF 00000002'] : $row;
     }));
-    my $result = rewind($copy, $proxy, seconds => 30);
+    my $result = rewind($copy, $proxy);
     $proxy->end;
     is($result->{status}, 1, 'a position far behind, at the end: exit status 1') or diag($result->{stderr});
     like($result->{stderr}, qr/Missing: .*, \.\.\./, 'the first segments that are missing are named');
@@ -149,7 +150,7 @@ each_version(sub {
         my $log = work_dir() . "/lies.$seed";
         my $proxy = RewindTest::Proxy->new('liar', $source,
             filter => RewindTest::Liar::filter($seed, outside => $outside, log => $log));
-        my $result = rewind($target, $proxy, options => [ '--retry-timeout=2', '--jobs=2' ], seconds => 60);
+        my $result = rewind($target, $proxy, options => [ '--retry-timeout=2', '--jobs=2' ]);
         $proxy->end;
         my $told = -e $log ? slurp($log) : 'nothing';
         my $report = "seed $seed, exit status $result->{status}, signal $result->{signal}\nlies: " . substr($told, 0, 2000)

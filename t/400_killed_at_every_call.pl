@@ -13,6 +13,7 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Dice;
 use RewindTest::Interrupted;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 6;    # before the commit, and as many after it
@@ -48,12 +49,11 @@ sub killed_with_one_worker
 sub killed_with_four_workers
 {
     my ($pair, $calls) = @_;
-    my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
-    srand($seed);
+    srand(test_seed());
     for my $attempt (1 .. ($points eq 'all' ? 60 : 2))
     {
         my $number = 1 + int(rand(@$calls));
-        subtest("four workers, killed before call $number, seed $seed", sub {
+        subtest("four workers, killed before call $number", sub {
             my $result = $pair->reset->attempt(fault => "kill:$number", jobs => 4);
             is($result->{signal}, 9, 'pg_rewind is killed') or diag($result->{stderr});
             $pair->judge;

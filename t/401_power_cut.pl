@@ -11,11 +11,11 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Dice;
 use RewindTest::Interrupted;
 use RewindTest::PowerCut;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 12;
-my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
 
 sub pick { my ($count, @from) = @_; return map { splice(@from, int(rand(@from)), 1) } 1 .. ($count < @from ? $count : scalar @from) }
 
@@ -108,8 +108,7 @@ sub power_cuts
 
 each_version(sub {
     my ($version) = @_;
-    diag("seed $seed") if $points ne 'all';
-    srand($seed);
+    srand(test_seed());
     my @methods = (fsync => $version >= 14 ? 'syncfs' : ());
     for my $method ($points eq 'all' ? @methods : pick(1, @methods))
     {

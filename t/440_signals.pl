@@ -205,9 +205,7 @@ sub waits_for_no_reader
 
 sub stops_at_any_time
 {
-    my $seed = $ENV{PG_REWIND_TEST_SEED} // time;
-    my $dice = RewindTest::Dice->new($seed);
-    diag('signals at random: PG_REWIND_TEST_SEED=' . $seed);
+    my $dice = RewindTest::Dice->new(test_seed());
     my $began = Time::HiRes::time();
     with_copy(sub { is(end(begin($_[0], sub { open(STDERR, '>', '/dev/null') }))->{status}, 0, 'undisturbed') });
     my $duration = Time::HiRes::time() - $began;

@@ -8,8 +8,9 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 use RewindTest::Chaos;
+use RewindTest::Dice;
 
-my $seed = $ENV{PG_REWIND_TEST_SEED} // 20_000;
+my $seed = test_seed(20_000);
 
 each_version(sub {
     my ($version) = @_;

@@ -12,9 +12,12 @@
 #   chaos       200 split brains thrown by dice
 #   versions    tests of which `make check` runs a sample of versions, on all of them
 #
-# Each part prints its own counts. PG_REWIND_TEST_SEED=N repeats the choices of a run.
+# Each part prints its own counts. The dice have another seed in each run, which is printed; PG_REWIND_TEST_SEED=N repeats one. (In `make check`
+# they have always the same.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PG_REWIND_TEST_SEED=${PG_REWIND_TEST_SEED:-$(date +%s)}
+echo "PG_REWIND_TEST_SEED=$PG_REWIND_TEST_SEED"
 
 # One process for each version, two at a time.
 each_version()

@@ -173,7 +173,7 @@ sub pending
 {
     my ($self) = @_;
     my %seen;
-    return grep { !$seen{$_}++ } map { my $node = $_; map { $_->{unit} } @{ $node->{pending} }, map { @{ $_->{pending} } } values %{ $node->{names} } }
+    return grep { !$seen{$_}++ } map { my $node = $_; map { $_->{unit} } @{ $node->{pending} }, map { @{ $_->{pending} } } @{ $node->{names} }{ sort keys %{ $node->{names} } } }
         @{ $self->{nodes} };
 }
 
