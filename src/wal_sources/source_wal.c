@@ -142,7 +142,8 @@ bool source_wal_add_missing(Buffer *names, const char *name)
 }
 
 /* The same as source_wal_find, also of a segment that a server may have, but was not asked for. */
-static bool is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found, Error *error)
+static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched, bool *found,
+                                 Error *error)
 {
     char path[PATH_SIZE];
 
@@ -165,7 +166,7 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, E
         char name[WAL_NAME_SIZE];
 
         source_wal_segment_name(wal, segment, name);
-        result = is_somewhere(wal, segment, segment <= fetched, &found, error);
+        result = segment_is_somewhere(wal, segment, segment <= fetched, &found, error);
         enough = result && !found && !source_wal_add_missing(&missing, name);
     }
     if (result && missing.size > 0)
