@@ -126,15 +126,17 @@ sub lack_is_said
 
 # ---------------------------------------------------------------- at any time
 
-# A process that takes all space, and whatever gets free afterwards, until it is killed. Returns when there is none left.
+# A process that takes all space, and whatever gets free afterwards, until it is killed or this test ends. Returns when there is none left.
 sub fill
 {
     my ($small) = @_;
+    leave_free($small, $megabyte) if free_bytes($small) > 2 * $megabyte;    # at once: the rest byte by byte
+    my $test = $$;
     my $pid = fork() // die;
     if ($pid == 0)
     {
-        open(my $file, '>', filler($small)) or POSIX::_exit(1);
-        for (;;)
+        open(my $file, '>>', filler($small)) or POSIX::_exit(1);
+        while (getppid() == $test)
         {
             for my $size (1024 * 1024, 65536, 4096)
             {
@@ -142,6 +144,7 @@ sub fill
             }
             Time::HiRes::sleep(0.005);
         }
+        POSIX::_exit(0);
     }
     wait_until('the disk is full', sub { free_bytes($small) < 4096 });
     return $pid;
@@ -181,7 +184,7 @@ sub go_on_without_space
     kill 'KILL', $run->{pid} if $waits && $killed;
     make_room($small, $filling);
     my $result = end_of_rewind($run);
-    return ($result, $waits ? $killed ? 'killed' : 'waited' : $result->{status} == 0 ? 'done' : 'untouched');
+    return ($result, $result->{signal} ? 'killed' : $result->{status} != 0 ? 'untouched' : $waits ? 'waited' : 'done');
 }
 
 # The disk is full from any call on.
