@@ -14,7 +14,7 @@ use RewindTest;
 use RewindTest::Background;
 use RewindTest::Held;
 
-# The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
+# The checkpointer is held when the source is promoted, and then its checkpoint takes an hour; standbys make no restartpoint.
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $meanwhile = qr/^pg_rewind: the source has copied a database or created a tablespace in the meantime: starting again$/m;
 
@@ -36,6 +36,8 @@ sub together
     my $files = $primary->version >= 15 ? 'STRATEGY = FILE_COPY' : '';
     $primary->sql("CREATE DATABASE copy_of_$_ TEMPLATE $_ $files") for qw(mould other);
     $primary->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i});
+    $standby->wait_for_replay_of($primary);
+    kill 'STOP', $standby->checkpointer_pid;
     return;
 }
 
@@ -68,13 +70,15 @@ each_version(sub {
     is($refused->{status}, 1, 'while the template is locked, as for a removal, the rewind is refused');
     like($refused->{stderr}, qr/^pg_rewind: error: a database of the source is being dropped, moved or renamed$/m, 'with the reason');
     my $waiting = start_rewind($rewound{locked}, $source, options => ['--retry-timeout=0']);
-    sleep 5;
+    wait_until('it has asked for locks', sub {
+        $source->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_rewind' AND query ~ 'AccessExclusiveLock'") });
     $session->end;
     my $waited = end_of_rewind($waiting);
     is($waited->{status}, 0, 'once it is no longer locked it succeeds: --retry-timeout is for connections') or diag($waited->{stderr});
     $has_no_checkpoint->();
 
     my $held = hold($rewound{dropped}, $source, 'create@*/pg_rewind.work/*');
+    kill 'CONT', $source->checkpointer_pid;
     $source->sql('DROP DATABASE unrelated');
     my $dropped = go_on($held);
     is($dropped->{status}, 0, 'a database is dropped while files are fetched, as the template could be: pg_rewind succeeds') or diag($dropped->{stderr});

@@ -9,7 +9,7 @@ use warnings;
 use lib 't/lib';
 use RewindTest;
 
-# The checkpoint that follows a promotion takes an hour; standbys make no restartpoint.
+# The checkpointer is held when the source is promoted, and then its checkpoint takes an hour; standbys make no restartpoint.
 my $slow = "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0";
 my $ran = qr/^pg_rewind: running CHECKPOINT on the source$/m;
 my $advice = "Run CHECKPOINT on the source, then run pg_rewind again\\.\npg_rewind: hint: With --checkpoint pg_rewind runs it itself\\.";
@@ -31,9 +31,11 @@ sub before
 
 sub together
 {
-    my ($primary) = @_;
+    my ($primary, $standby) = @_;
     $primary->sql('CREATE DATABASE copied TEMPLATE mould ' . files($primary));
     $primary->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i});
+    $standby->wait_for_replay_of($primary);
+    kill 'STOP', $standby->checkpointer_pid;
     return;
 }
 
@@ -62,6 +64,7 @@ sub promoted
     is($dry->{status}, 0, 'a dry run succeeds') or diag($dry->{stderr});
     like($dry->{stderr}, qr/^pg_rewind: not running CHECKPOINT on the source in a dry run/m, 'and says what it did not do');
     is($timeline->(), 1, 'the source has completed no checkpoint up to here');
+    kill 'CONT', $source->checkpointer_pid;
 
     my $rewound = $target->copy('from_promoted');
     my %user;

@@ -120,6 +120,7 @@ sub diverged_before_its_first_checkpoint
     kill 'STOP', $checkpointer if !$option{begun};
     $target->promote;
     wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ }) if $option{begun};
+    kill 'STOP', $checkpointer;
     $target->sql('CREATE TABLE common (a int)');
     $source->stop;
     $source->follow($target)->start;

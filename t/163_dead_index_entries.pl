@@ -184,9 +184,12 @@ sub during_the_first_checkpoint
     $target->wait_for_replay_of($source);
     $target->promote;
     wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ });
+    my $checkpointer = $target->checkpointer_pid;
+    kill 'STOP', $checkpointer;
     $target->sql('CREATE TABLE begun (a int)');
     mark_dead($target);
     unlike($target->log, qr/checkpoint complete:.*\n(?s:.*)checkpoint starting: force|checkpoint starting: force(?s:.*)checkpoint complete/, 'it has not ended');
+    kill 'CONT', $checkpointer;
     $target->sql('CHECKPOINT');
     $target->stop;
     return ($source, $target);

@@ -53,7 +53,8 @@ sub slot_is_missing
     rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
     is($source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'"), 't', 'and the target uses it');
     $copy->stop;
-    $source->sql("SELECT pg_sleep(0.2); SELECT pg_drop_replication_slot('wanted')");
+    wait_until('the slot is free', sub { $source->query("SELECT active FROM pg_replication_slots WHERE slot_name = 'wanted'") eq 'f' });
+    $source->sql("SELECT pg_drop_replication_slot('wanted')");
     spew($source->path('postgresql.conf'), $settings);
     return;
 }

@@ -31,10 +31,15 @@ sub end_timeline_is
 each_version(sub {
     my ($version) = @_;
     my ($source, $target) = split_brain($version,
-        # The checkpoint that follows a promotion takes its time when many buffers are to be written.
-        cluster => { settings => "checkpoint_timeout = 1h\ncheckpoint_completion_target = 0.99\nmax_wal_size = 10GB\nbgwriter_lru_maxpages = 0" },
+        # Standbys make no restartpoint, and the checkpointer is held when the source is promoted.
+        cluster => { settings => "checkpoint_timeout = 1h\nmax_wal_size = 10GB" },
         before => sub { $_[0]->sql('CREATE TABLE t (a int, b text); CREATE INDEX ON t (a)') },
-        together => sub { $_[0]->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i}) },
+        together => sub {
+            my ($primary, $standby) = @_;
+            $primary->sql(q{INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 30000) i});
+            $standby->wait_for_replay_of($primary);
+            kill 'STOP', $standby->checkpointer_pid;
+        },
         no_checkpoint => 1,
         source => sub { $_[0]->sql(q{INSERT INTO t SELECT i, 'source' FROM generate_series(1, 100) i}) },
         target => sub { $_[0]->sql(q{INSERT INTO t SELECT i, 'target' FROM generate_series(1, 5000) i; UPDATE t SET b = 'lost' WHERE a % 100 = 1}) });

@@ -58,7 +58,7 @@ each_version(sub {
         target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') }, stop => 'kill');
     my $process = start_process('/');
     my $server = start_process($target->data);
-    sleep 1;
+    wait_until('they are there', sub { 2 == grep { process_file($_, 'cmdline') =~ /^sleep/ } $process, $server });
 
     my @stale = (
         [ 'of another user' => 1, time ],

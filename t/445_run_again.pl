@@ -145,7 +145,8 @@ sub signals_reach_the_child
             my $run = begin($copy, 'query');
             my $child = held_child($run);
             kill 'TERM', $group ? -$run->{pid} : $run->{pid};
-            sleep 1;    # handed on, while the child is held
+            # Bit 14 is SIGTERM's.
+            wait_until('it is handed on', sub { process_file($child, 'status') =~ /^ShdPnd:\s*([0-9a-f]+)$/m && hex($1) >> 14 & 1 });
             kill 'CONT', $child;
             my $result = end($run);
             my $to = $group ? 'the process group' : 'the process';

@@ -174,7 +174,9 @@ sub refused_from_the_start
     my ($cluster) = @_;
     my $hba = $source->path('pg_hba.conf');
     my $start = "$cluster->{bindir}/pg_ctl -D $cluster->{dir}/data -w start";
-    return "--start-command=sed -i '1i local replication all reject' $hba; kill -HUP @{[ $source->postmaster_pid ]}; sleep 0.3; $start";
+    my $ask = program('psql') . " -Xqc IDENTIFY_SYSTEM -d '@{[ $source->conninfo ]} replication=true'";
+    my $until_refused = "while $ask >/dev/null 2>&1; do sleep 0.05; done";
+    return "--start-command=sed -i '1i local replication all reject' $hba; kill -HUP @{[ $source->postmaster_pid ]}; $until_refused; $start";
 }
 
 sub allow_replication
@@ -190,9 +192,9 @@ sub it_takes_longer
     # A standby of the same name streams all the time.
     my $copy = stopped_copy(@_, 'slow');
     my $conninfo = $source->conninfo . ' application_name=target';
-    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=1', refused_from_the_start($copy), { conninfo => $conninfo });
+    my $result = rejoin($copy, '--keep-config', '--rejoin-timeout=8', refused_from_the_start($copy), { conninfo => $conninfo });
     ends($result, 2, 'too late', qr/^pg_rewind: error: the target's server does not follow the source yet$/m,
-        qr/^pg_rewind: detail: Waited 1 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
+        qr/^pg_rewind: detail: Waited 8 s/m, qr/^pg_rewind: detail: .*FATAL: .*pg_hba.conf/m,
         qr/^pg_rewind: hint: The target is a standby of the source and its server is running.* run the same pg_rewind command again/m);
     my $pid = $copy->postmaster_pid;
     ok($pid, 'too late: the server runs');
@@ -288,7 +290,7 @@ sub commands
     my $copy = stopped_copy($diverged, 'commanded');
     my $marks = $copy->dir . '/marks';
     my @commands = ("--stop-command=echo stop >>$marks; $copy->{bindir}/pg_ctl -D $copy->{dir}/data -m fast -w stop",
-        "--start-command=echo start >>$marks; setsid $copy->{bindir}/postgres -D $copy->{dir}/data & sleep 0.5");
+        "--start-command=echo start >>$marks; setsid $copy->{bindir}/postgres -D $copy->{dir}/data & until $copy->{bindir}/pg_ctl -D $copy->{dir}/data status; do sleep 0.05; done");
     ends(rejoin($copy, '--keep-config', @commands), 0, 'commands of the user');
     follows($copy, 'commands of the user');
     $copy->promote;
@@ -315,7 +317,11 @@ sub commands
         qr/^pg_rewind: hint: The target is a standby of the source, but its server is not running: /m);
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -m immediate stop"), 2, 'a server that ends at once',
         qr/^pg_rewind: error: the target's server is not running after it was started$/m);
-    ends(rejoin($copy, '--keep-config', refused_from_the_start($copy) . "; (sleep 1; $pg_ctl -m immediate stop) &"), 2, 'a server that ends soon',
+    my $run = start_rewind($copy, $source, options => [ '--rejoin', '--keep-config', refused_from_the_start($copy) ],
+        conninfo => $source->conninfo . ' application_name=commanded');
+    wait_until('it waits', sub { slurp($run->{errors}) =~ /waiting until/ });
+    $copy->stop('immediate');
+    ends(end_of_rewind($run), 2, 'a server that ends soon',
         qr/^pg_rewind: error: the target's server has ended$/m, qr/^pg_rewind: detail: .*received immediate shutdown request/m);
     allow_replication();
     ends(rejoin($copy, '--keep-config', "--start-command=$pg_ctl -w start && $pg_ctl -w promote"), 2, 'a server that is promoted',
