@@ -24,7 +24,7 @@ each_version(sub {
     # Stopped while a command runs.
     my $pid_file = "$archive/pid";
     my $script = q{"$@" & rewind=$!; while ! [ -s } . $pid_file . q{ ]; do sleep 0.05; done; kill -TERM $rewind; wait $rewind};
-    my $result = run([ 'sh', '-c', $script, 'sh', @command, "--restore-command=sleep 600 & echo \$! >$pid_file; wait" ], seconds => 30);
+    my $result = run([ 'sh', '-c', $script, 'sh', @command, "--restore-command=sleep 600 & echo \$! >$pid_file; wait" ]);
     is($result->{status}, 1, 'a stop ends it') or diag($result->{stderr});
     like($result->{stderr}, qr/terminated by signal 15/, 'with that reason');
     my ($child) = slurp($pid_file) =~ /(\d+)/;
@@ -36,8 +36,7 @@ each_version(sub {
     my $at_terminal = sub {
         my ($restore, $typed) = @_;
         my $quoted = join ' ', map { s/'/'\\''/gr =~ s/.*/'$&'/sr } @command, '--dry-run', "--restore-command=$restore";
-        my $result = run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', "$quoted 2>$said" ],
-            seconds => 30);
+        my $result = run([ 'sh', '-c', "(while ! [ -e $archive/asks ]; do sleep 0.05; done; printf '$typed'; sleep 2) | script -qec \"\$1\" /dev/null", 'sh', "$quoted 2>$said" ]);
         return { %$result, stderr => slurp($said) };
     };
     my $stopped = $at_terminal->("sleep 601 & echo \$! >$pid_file; touch $archive/asks; wait", '\\003');
@@ -51,7 +50,7 @@ each_version(sub {
 
     # Started with SIGCHLD ignored. (And it does not get the options that are meant for pg_rewind.)
     my $ignoring = run([ $^X, '-e', '$SIG{CHLD} = "IGNORE"; exec @ARGV', @command, "--restore-command=echo \${PG_REWIND_OPTIONS-none} >$archive/options; cp $archive/%f %p" ],
-        env => { PG_REWIND_OPTIONS => '--no-sync' }, seconds => 60);
+        env => { PG_REWIND_OPTIONS => '--no-sync' });
     is(slurp("$archive/options"), "none\n", 'PG_REWIND_OPTIONS is for pg_rewind alone');
     is($ignoring->{signal} || $ignoring->{status}, 0, 'SIGCHLD is ignored by who started it') or diag($ignoring->{stderr});
     rejoins($target, $source, no_promotion => 1, quick => 1);

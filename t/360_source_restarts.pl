@@ -49,7 +49,7 @@ sub survives
     subtest("the source $what after $bytes bytes", sub {
         my $copy = $target->copy('rewound');
         $proxy->after($bytes, 'hang');
-        my $run = start_rewind($copy, $proxy, options => [ '--retry-timeout=20', '--jobs', $n % 2 ? 1 : 4 ]);
+        my $run = start_rewind($copy, $proxy, options => [ '--retry-timeout=120', '--jobs', $n % 2 ? 1 : 4 ]);
         $proxy->wait_for('hang');
         my $made = $proxy->status->{made};
         $writer->sql('CHECKPOINT') if $n % 3 == 0;

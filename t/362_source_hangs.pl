@@ -1,4 +1,5 @@
-# A network that swallows everything, without a reset, ends the run in time, and so does a signal meanwhile.
+# A network that swallows everything, without a reset, ends the run in time, and so does a signal meanwhile. (The bounds tell it
+# from a run that waits as long as by default, not a fast machine from a slow one.)
 # (Invariant 1. The same on all versions; the source is a server.)
 #
 #   connecting    no answer at all, no answer to the first byte
@@ -66,14 +67,14 @@ each_version(sub {
 
     subtest('nobody answers when it connects', sub {
         my $run = start_rewind($target, $proxy, conninfo => $nowhere, options => ['--retry-timeout=4']);
-        ends_within($run, $run->{began}, 15, qr/timeout expired|timed out/);
+        ends_within($run, $run->{began}, 45, qr/timeout expired|timed out/);
         $run = start_rewind($target, $proxy, conninfo => "$nowhere connect_timeout=3", options => ['--retry-timeout=60']);
-        ends_within($run, $run->{began}, 16, qr/timeout expired|timed out/);
+        ends_within($run, $run->{began}, 45, qr/timeout expired|timed out/);
     });
     subtest('a second host answers', sub {
         my $copy = $target->copy('second_host');
         my $both = 'host=127.0.0.1,127.0.0.1 user=postgres dbname=postgres port=' . join ',', $deaf->sockport, $proxy->{port};
-        my $result = end_of_rewind(start_rewind($copy, $proxy, conninfo => $both, options => ['--retry-timeout=4', '--jobs=1', '-R' ]));
+        my $result = end_of_rewind(start_rewind($copy, $proxy, conninfo => $both, options => ['--retry-timeout=10', '--jobs=1', '-R' ]));
         is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         my $written = slurp($copy->path($version < 12 ? 'recovery.conf' : 'postgresql.auto.conf'));
         like($written, qr/primary_conninfo.*127\.0\.0\.1,127\.0\.0\.1/, 'both hosts are written for the standby');
@@ -85,7 +86,7 @@ each_version(sub {
         wait_until('it connects', sub { grep { (readlink($_) // '') =~ /^socket:/ } glob("/proc/$run->{pid}/fd/*") });
         my $since = Time::HiRes::time();
         kill 'TERM', $run->{pid};
-        ends_within($run, $since, 5, qr/^pg_rewind: error: terminated by signal 15$/m);
+        ends_within($run, $since, 25, qr/^pg_rewind: error: terminated by signal 15$/m);
     });
 
     for my $part (0.001, 0.1, 0.5, 0.9)
@@ -94,7 +95,7 @@ each_version(sub {
             $proxy->after(int($bytes * $part), 'hang');
             my $run = start_rewind($target, $proxy, options => ['--retry-timeout=2']);
             $proxy->wait_for('hang');
-            ends_within($run, Time::HiRes::time(), 12, qr/no answer|timeout expired|timed out/);
+            ends_within($run, Time::HiRes::time(), 45, qr/no answer|timeout expired|timed out/);
             $proxy->pass;
             wait_until('the proxy has no connection', sub { $proxy->status->{open} == 0 });
         });
@@ -107,16 +108,16 @@ each_version(sub {
             $proxy->wait_for('hang');
             my $since = Time::HiRes::time();
             kill $signal, $run->{pid};
-            ends_within($run, $since, 5, qr/^pg_rewind: error: terminated by signal \d+$/m);
+            ends_within($run, $since, 25, qr/^pg_rewind: error: terminated by signal \d+$/m);
             $proxy->pass;
         }
     });
     subtest('a short silence', sub {
         my $copy = $target->copy('silence');
         $proxy->after(int($bytes / 2), 'hang');
-        my $run = start_rewind($copy, $proxy, options => ['--retry-timeout=3']);
+        my $run = start_rewind($copy, $proxy, options => ['--retry-timeout=20']);
         $proxy->wait_for('hang');
-        wait_until('it has given up waiting', sub { slurp($run->{errors}) =~ /no answer within 1\.5 s/ });
+        wait_until('it has given up waiting', sub { slurp($run->{errors}) =~ /no answer within 10 s/ });
         $proxy->cut;
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind goes on') or diag($result->{stderr});

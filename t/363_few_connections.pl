@@ -45,7 +45,7 @@ each_version(sub {
     subtest('connections are lost, and others take their place', sub {
         my $copy = $target->copy('taken');
         $proxy->after(1_500_000, 'hang');
-        my $run = start_rewind($copy, $proxy, options => [ '--jobs=4', '--retry-timeout=30' ]);
+        my $run = start_rewind($copy, $proxy, options => [ '--jobs=4', '--retry-timeout=120' ]);
         $proxy->wait_for('hang');
         my $made = $proxy->status->{made};
         # All but one are terminated and their places taken, as far as there are any.

@@ -111,7 +111,7 @@ each_version(sub {
         subtest('connections are closed while they are idle', sub {
             my $copy = $target->copy('idle');
             my $front = front_proxy('front_idle', $source->dir . '/.s.PGSQL.5432', 6);
-            role_may_all($source, idle_session_timeout => '300ms');
+            role_may_all($source, idle_session_timeout => '2s');
             my $run = start_rewind($copy, $front, conninfo => $front->conninfo . ' user=rewinder', options => [ '--retry-timeout=0', '--jobs=1' ]);
             $front->wait_for('hang');
             wait_until('the connection is closed', sub { $source->log =~ /terminating connection due to idle-session timeout/ });
@@ -131,7 +131,7 @@ each_version(sub {
             my $back = RewindTest::Proxy->new("back_$mode", $source);
             my $bouncer = start_pgbouncer("bouncer_$mode", $back, $mode);
             $back->after(1_000_000, 'hang');
-            my $run = start_rewind($copy, $source, conninfo => $bouncer->{conninfo}, options => [ '--jobs=3', '--retry-timeout=30' ]);
+            my $run = start_rewind($copy, $source, conninfo => $bouncer->{conninfo}, options => [ '--jobs=3', '--retry-timeout=120' ]);
             $back->wait_for('hang');
             $source->restart;
             $back->pass;
@@ -153,7 +153,7 @@ each_version(sub {
         for my $nth (4, 12)
         {
             my $front = front_proxy("front_$nth", "$bouncer->{dir}/.s.PGSQL.6432", $nth);
-            my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder', options => [ '--jobs=1', '--retry-timeout=5' ]);
+            my $run = start_rewind($target, $front, conninfo => $front->conninfo . ' user=rewinder', options => [ '--jobs=1' ]);
             $front->wait_for('hang');
             $back->switch_to($standby);
             $back->cut;

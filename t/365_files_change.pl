@@ -67,7 +67,7 @@ each_version(sub {
         subtest("files change after $parts[$n] of the bytes", sub {
             my $copy = $target->copy('rewound');
             $proxy->after(int($bytes * $parts[$n]), 'hang');
-            my $run = start_rewind($copy, $proxy, options => [ '--jobs=' . (1 + $n % 3) ]);
+            my $run = start_rewind($copy, $proxy, options => [ '--retry-timeout=120', '--jobs=' . (1 + $n % 3) ]);
             $proxy->wait_for('hang');
             change_everything($source, $n);
             $proxy->pass;

@@ -67,26 +67,26 @@ each_version(sub {
     };
     subtest('all packets are dropped', sub {
         my $run = $hold->($target, '--retry-timeout=3');
-        ends_within($run, Time::HiRes::time(), 12, qr/no answer|timeout expired|timed out/);
+        ends_within($run, Time::HiRes::time(), 45, qr/no answer|timeout expired|timed out/);
     });
     subtest('it connects meanwhile', sub {
         my $run = start_rewind($target, $source, conninfo => $conninfo, options => ['--retry-timeout=4']);
-        ends_within($run, $run->{began}, 14, qr/timeout expired|timed out/);
+        ends_within($run, $run->{began}, 45, qr/timeout expired|timed out/);
     });
     privileged('pass-packets');
     subtest('a signal comes', sub {
         my $run = $hold->($target);
         my $since = Time::HiRes::time();
         kill 'TERM', $run->{pid};
-        ends_within($run, $since, 5, qr/^pg_rewind: error: terminated by signal 15$/m);
+        ends_within($run, $since, 25, qr/^pg_rewind: error: terminated by signal 15$/m);
         privileged('pass-packets');
     });
     subtest('the network recovers', sub {
         $copy = $target->copy('recovers');
-        my $run = $hold->($copy, '--retry-timeout=10');
+        my $run = $hold->($copy, '--retry-timeout=30');
         # Our own limit and the kernel's are the same: either may be first.
         wait_until(sub { "pg_rewind has noticed; it has said:\n" . slurp($run->{errors}) },
-            sub { slurp($run->{errors}) =~ /no answer within 5 s|timed out/ });
+            sub { slurp($run->{errors}) =~ /no answer within 15 s|timed out/ });
         privileged('pass-packets');
         my $result = end_of_rewind($run);
         is($result->{status}, 0, 'pg_rewind goes on') or diag($result->{stderr});

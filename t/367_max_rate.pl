@@ -13,7 +13,7 @@ use RewindTest::Background;
 use RewindTest::Tree;
 use Time::HiRes 'time';
 
-my $rate = 4 * 1024 * 1024;
+my $rate = 1024 * 1024;
 
 each_version(sub {
     my ($source, $target) = split_brain($_[0],
@@ -24,13 +24,12 @@ each_version(sub {
     subtest('a signal', sub {
         my $before = tree($target);
         my $run = start_rewind($target, $source, options => [ '-r', 32, '--jobs=3' ]);
-        my $waits = time + 1;
-        wait_until('it waits', sub { time > $waits || has_ended($run) });
+        wait_until('it works', sub { slurp($run->{errors}) =~ /servers diverged/ || has_ended($run) });
         kill 'TERM', $run->{pid};
         my $result = end_of_rewind($run);
         is($result->{status}, 1, 'exit status 1');
         like($result->{stderr}, qr/^pg_rewind: error: terminated by signal 15$/m, 'it says why');
-        cmp_ok($result->{seconds}, '<', 30, 'it ends at once: all that is to come would take minutes');
+        cmp_ok($result->{seconds}, '<', 60, 'it ends at once: all that is to come would take minutes');
         is_same_tree(tree($target), $before, 'the target is as it was');
     });
 
@@ -39,12 +38,12 @@ each_version(sub {
         my ($who, %option) = @_;
         my $began = time;
         my $result = rewind($who, $source, %option,
-            options => [ '--max-rate=4M', '--jobs=3', '--retry-timeout=2', '--report=json', '--no-sync' ]);
+            options => [ '--max-rate=1M', '--jobs=3', '--retry-timeout=6', '--report=json', '--no-sync' ]);
         my $seconds = time - $began;
         is($result->{signal} || $result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
         unlike($result->{stderr}, qr/warning/, 'and nothing is noteworthy');
         my $bytes = decode_json($result->{stdout})->{bytes}{fetched};
-        cmp_ok($bytes, '>', $rate, 'more was fetched than a second allows');
+        cmp_ok($bytes, '>', 3 * $rate, 'more was fetched than three seconds allow: as long as an answer may take');
         # The last waits, and what may come at once, are half a second at most.
         cmp_ok($seconds, '>=', $bytes / $rate - 0.5, "$bytes bytes took no less than they should");
         return;

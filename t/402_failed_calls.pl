@@ -11,10 +11,11 @@ use strict;
 use warnings;
 use lib 't/lib';
 use RewindTest;
+use RewindTest::Dice;
 use RewindTest::Interrupted;
 
 my $points = $ENV{PG_REWIND_TEST_POINTS} // 16;
-my $seed = $ENV{PG_REWIND_TEST_SEED} // int(rand(1_000_000));
+my $seed = test_seed();
 my @errors = qw(ENOSPC EIO EDQUOT EMFILE EINTR);
 my %text = (ENOSPC => 'No space left on device', EIO => 'Input/output error', EDQUOT => 'Disk quota exceeded',
     EMFILE => 'Too many open files', EINTR => 'Interrupted system call');
@@ -80,7 +81,7 @@ sub other_calls
         my $call = $calls->[ $number - 1 ];
         push @{ $alike{ "$call->{call} $call->{path}" =~ s/[0-9A-F]+/N/gr } }, $number;
     }
-    my %number = map { $_ => 1 } map { ($_->[0], $_->[-1], $_->[ rand @$_ ]) } values %alike;
+    my %number = map { $_ => 1 } map { ($_->[0], $_->[-1], $_->[ rand @$_ ]) } @alike{ sort keys %alike };
     my @all = map { my $number = $_; map { [ $number, $_ ] } qw(EIO EMFILE EINTR) } sort { $a <=> $b } keys %number;
     one_fails($pair, "r$_->[0]", $calls->[ $_->[0] - 1 ], $_->[1]) for $points eq 'all' ? @all : pick($points, @all);
     return;
@@ -162,7 +163,7 @@ sub disk_stays_full
     {
         next if $number > $commit && $number % 10 != 0 && $points eq 'all';
         subtest("the disk is full from call $number on, the commit being $commit", sub {
-            my $result = $pair->reset->attempt(fault => "fail:$number+:ENOSPC", seconds => $number > $commit ? 3 : 60);
+            my $result = $pair->reset->attempt(fault => "fail:$number+:ENOSPC", until => qr/pg_rewind retries this/);
             return judge_result($pair, $result, 'ENOSPC') if $result->{signal} == 0;
             cmp_ok($number, '>', $commit, 'it waits only after the commit');
             like($result->{stderr}, qr/No space left on device/, 'it says for what');
@@ -190,7 +191,6 @@ sub calls_do_less
 
 each_version(sub {
     my ($version) = @_;
-    diag("seed $seed") if $points ne 'all';
     srand($seed);
     for my $kind ($points eq 'all' ? qw(server directory) : 'server')
     {

@@ -30,7 +30,7 @@ sub server_is_refused
     );
     for my $name (sort keys %starter)
     {
-        my $server = run($starter{$name}, seconds => 20);
+        my $server = run($starter{$name});
         is($server->{status}, 1, "$name is refused");
         like($server->{stderr}, qr/FATAL:  lock file "postmaster.pid" already exists/, 'by the lock file');
         like($server->{stderr}, qr/\(PID $pid\)/, 'which names pg_rewind');

@@ -39,7 +39,7 @@ sub servers_are_refused
     );
     for my $name (sort keys %starter)
     {
-        my $server = run($starter{$name}, seconds => 20);
+        my $server = run($starter{$name});
         is($server->{status}, 1, "$name is refused");
         like($server->{stderr}, $says, 'it says why');
     }

@@ -35,7 +35,7 @@ as_ordinary_user \
     PG_REWIND_FAULTS="$work/bin/faults.so" \
     PG_REWIND_SERVERS="$servers" \
     PG_REWIND_TEST_KEEP=1 \
-    PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-60}" \
+    PG_REWIND_TEST_PATIENCE="${PG_REWIND_TEST_PATIENCE:-120}" \
     "${passed[@]}" \
     TMPDIR="$work/run" \
     perl -I"$work/t/lib" "$work/chaos.pl" --runs="${RUNS:-20}" --jobs="${JOBS:-2}" --versions="${VERSIONS:-$(tested_versions)}" \

@@ -123,7 +123,7 @@ sub split_brain
 #   program => another pg_rewind
 #   env => { NAME => value }
 #   fault => what is to happen to it: see tests/faults/faults.c; '' for nothing but what env asks for
-#   seconds => limit
+#   until => qr/what it says/ on stderr, at which it is killed
 sub rewind
 {
     my ($target, $source, %option) = @_;
@@ -136,7 +136,7 @@ sub rewind
     # (A proxy counts what passes.)
     my $foretold = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
         ? undef : foretold($target, \@arguments, \%env);
-    my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, defined $option{seconds} ? (seconds => $option{seconds}) : ());
+    my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, until => $option{until});
     # What a source does between the two nobody foretells; the program says so.
     my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database or created a tablespace in the meantime/m;
     is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')

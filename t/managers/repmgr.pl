@@ -40,7 +40,6 @@ END
     return $node;
 }
 
-# Options: status => that is expected; seconds => limit.
 sub repmgr
 {
     my ($node, @command) = @_;

@@ -197,7 +197,7 @@ sub try_start
     my $arguments = join ' ', map { "-c $_=$settings{$_}" } sort keys %settings;
     $self->{starts}++;
     my $result = run([
-        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', '60',
+        "$self->{bindir}/pg_ctl", '-D', $self->data, '-l', $self->log_path, $self->{version} < 10 ? '-W' : '-w', '-t', PATIENCE_SECONDS,
         '-o', $arguments, 'start'
     ]);
     $result->{status} ||= $self->takes_connections(($settings{hot_standby} // '') eq 'off') ? 0 : 1 if $self->{version} < 10;
@@ -212,7 +212,7 @@ sub takes_connections
     eval {
         wait_until("$self->{name} takes connections", sub {
             my $runs = $self->is_running;
-            return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 5);
+            return 1 if !$runs && ($ran || Time::HiRes::time() > $began + 15);
             $ran ||= $runs;
             return $answers = $runs && ($in_vain || $self->try_sql('SELECT 1')->{status} == 0);
         });
@@ -237,7 +237,7 @@ sub stop
         return $self;
     }
     my $pid = $self->postmaster_pid;
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', 'stop' ]);
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-m', $mode, $self->{version} < 10 ? '-W' : '-w', '-t', PATIENCE_SECONDS, 'stop' ]);
     wait_until(sub { "$self->{name} stops; its log:\n" . $self->log }, sub { !-e "/proc/$pid" }) if $self->{version} < 10;
     return $self;
 }
@@ -284,7 +284,7 @@ sub kill_all_processes
 sub promote
 {
     my ($self) = @_;
-    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', 'promote' ]);
+    must_run([ "$self->{bindir}/pg_ctl", '-D', $self->data, '-w', '-t', PATIENCE_SECONDS, 'promote' ]);
     wait_until("$self->{name} leaves recovery",
         sub { $self->query('SELECT pg_is_in_recovery()') eq 'f' });
     return $self;

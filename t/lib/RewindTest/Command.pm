@@ -14,7 +14,7 @@ our @EXPORT = qw(rewind_argv run must_run wait_until process_file slurp spew app
     PATIENCE_SECONDS ONCE);
 
 # How long anything may take before the test fails.
-use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 90;
+use constant PATIENCE_SECONDS => $ENV{PG_REWIND_TEST_PATIENCE} // 180;
 
 # One directory for each test process; its path is short, for the sockets that lie in it.
 my $work_dir;
@@ -46,8 +46,8 @@ sub rewind_argv
 }
 
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.
-# Options: stdin => text; env => { NAME => value }; seconds => limit, after which it
-# and its children are killed.
+# Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, at which it and its children are killed, as
+# they are when it takes too long.
 sub run
 {
     my ($argv, %option) = @_;
@@ -69,7 +69,7 @@ sub run
         POSIX::_exit(127);
     }
 
-    my $wait_status = wait_for_exit($pid, $option{seconds} // PATIENCE_SECONDS, "@$argv");
+    my $wait_status = wait_for_exit($pid, "@$argv", defined $option{until} ? sub { slurp($file{stderr}->filename) =~ $option{until} } : undef);
     trace($began, "@$argv" . (defined $option{stdin} ? ' <<< ' . substr($option{stdin} =~ s/\s+/ /gr, 0, 60) : ''));
     return {
         status => $wait_status >> 8,
@@ -81,12 +81,17 @@ sub run
 
 sub wait_for_exit
 {
-    my ($pid, $seconds, $what) = @_;
+    my ($pid, $what, $said_enough) = @_;
     my $status;
     my $in_time = eval {
         local $SIG{ALRM} = sub { die "alarm\n" };
-        alarm $seconds;
-        waitpid($pid, 0);
+        alarm PATIENCE_SECONDS;
+        while ($said_enough && waitpid($pid, POSIX::WNOHANG()) == 0)
+        {
+            if ($said_enough->()) { kill '-KILL', $pid; undef $said_enough }
+            else                  { Time::HiRes::sleep(0.03) }
+        }
+        waitpid($pid, 0) if !$said_enough;
         $status = $?;
         alarm 0;
         1;
@@ -94,7 +99,7 @@ sub wait_for_exit
     return $status if $in_time;
     kill '-KILL', $pid;
     waitpid($pid, 0);
-    warn "killed after $seconds seconds: $what\n";
+    warn "killed after @{[ PATIENCE_SECONDS ]} seconds: $what\n";
     return $?;
 }
 

@@ -90,12 +90,12 @@ sub reset
     return $self;
 }
 
-# The same command each time.  Options: fault, jobs, options => [ more ], env => { more }, seconds => limit.
+# The same command each time.  Options: fault, jobs, options => [ more ], env => { more }, until => qr/what it says/.
 sub attempt
 {
     my ($self, %option) = @_;
     return rewind($self->{state}, $self->{source}, kind => $self->{kind}, fault => $option{fault}, env => $option{env} // {},
-        seconds => $option{seconds}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} }, @{ $option{options} // [] } ]);
+        until => $option{until}, options => [ '--jobs', $option{jobs} // $self->{jobs}, @{ $self->{options} }, @{ $option{options} // [] } ]);
 }
 
 # The calls of an undisturbed run that change something, in order, after which the reference for judge is taken.
@@ -148,7 +148,7 @@ sub try_server
     my ($self, @options) = @_;
     my $target = $self->{state};
     return run([ $target->bindir . '/postgres', @options, '-D', $target->data, '-c', 'logging_collector=off',
-        $options[0] ? 'postgres' : ('-k', $target->dir) ], stdin => "SELECT 1;\n", seconds => 20);
+        $options[0] ? 'postgres' : ('-k', $target->dir) ], stdin => "SELECT 1;\n");
 }
 
 # Returns what the servers said.

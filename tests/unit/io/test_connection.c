@@ -194,7 +194,7 @@ static void test_a_server_that_says_nothing_when_connecting(void **state)
     assert_null(connection_open(speaker.conninfo, 60, 0.5, &refusal, &error));
     assert_int_equal(error.kind, ERROR_RETRY);
     assert_string_equal(error.message, "could not connect to the source server: no answer");
-    assert_true(now() - begin < 3);
+    assert_true(now() - begin < 20);
     stop_speaker(&speaker);
 }
 
@@ -219,7 +219,7 @@ static void test_a_server_that_says_nothing_to_a_query(void **state)
     assert_int_equal(error.kind, ERROR_RETRY);
     assert_string_equal(error.message,
                         "connection to the source server was lost: no answer within 0.5 s");
-    assert_true(now() - begin >= 0.4 && now() - begin < 3);
+    assert_true(now() - begin >= 0.4 && now() - begin < 20);
     assert_true(connection_silent_seconds(connection) >= 0.5);
     /* It is of no use any more, which is said at once. */
     assert_false(connection_begin(connection, instance, &error));

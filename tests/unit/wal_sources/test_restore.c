@@ -129,9 +129,9 @@ static void test_trying_has_an_end(void **state)
     assert_false(ended_well);
     assert_string_equal(error.message,
                         "\"restore_command\" failed: child process exited with exit code 200");
-    /* After 0, 0.2 and 0.6 seconds; the next try would be after 1.4. */
-    assert_false(restores("echo 1 >> tries; exit 200", 1, &ended_well));
-    assert_in_range(tries(), 3, 4);
+    /* After 0, 0.2, 0.6 and 1.4 seconds, or later; the next try would be after 3. */
+    assert_false(restores("echo 1 >> tries; exit 200", 2, &ended_well));
+    assert_in_range(tries(), 3, 5); /* one of them by the run before */
     unlink(path_of("it's data/tries"));
     assert_false(restores("echo 1 >> tries; kill -9 $$", 1000, &ended_well));
     assert_int_equal(tries(), 6);
@@ -170,7 +170,7 @@ static void test_a_stop_ends_the_pause(void **state)
     }
     waitpid(pid, &status, 0);
     assert_int_equal(status, 0);
-    assert_true(time(NULL) - begin < 20);
+    assert_true(time(NULL) - begin < 120);
 }
 
 int main(void)
