@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use Fcntl ':flock';
 use POSIX ();
 use RewindTest;
 use RewindTest::Held;
@@ -159,6 +160,54 @@ sub signals_reach_the_child
     return;
 }
 
+# Wait until the parent has stopped itself.
+sub wait_until_held
+{
+    my ($run) = @_;
+    my $stopped = waitpid($run->{pid}, POSIX::WUNTRACED());
+    return $stopped == $run->{pid} && POSIX::WIFSTOPPED(${^CHILD_ERROR_NATIVE}) || die "the parent ended before it was held:\n" . slurp($run->{errors});
+}
+
+# A signal that finds no child: none was made yet, or the next one is not made yet.
+sub signal_before_the_first_child
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        my $run = begin($copy, 'fork');
+        wait_until_held($run);
+        kill $_, $run->{pid} for qw(TERM CONT);
+        my $result = end($run);
+        is($result->{status}, 1, 'SIGTERM before the first child is made: exit status 1');
+        like($result->{stderr}, qr/terminated by signal 15$/m, 'it says why');
+        like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\./m, 'and what state the target is in');
+        is_same_tree(tree($copy), $before, 'nothing is left');
+    });
+    return;
+}
+
+sub signal_in_the_pause
+{
+    with_copy(sub {
+        my ($copy) = @_;
+        # The first child waits for this lock until it is killed.
+        open(my $lock, '<', $copy->data) or die;
+        flock($lock, LOCK_EX | LOCK_NB) or die 'the directory is locked';
+        my $run = begin($copy, 'pause');
+        wait_until('the child waits', sub { -e $run->{errors} && slurp($run->{errors}) =~ /^pg_rewind: waiting for another pg_rewind /m });
+        my ($child) = process_file($run->{pid}, "task/$run->{pid}/children") =~ /^(\d+)/;
+        kill 'KILL', $child;
+        wait_until_held($run);
+        close $lock;
+        kill $_, $run->{pid} for qw(TERM CONT);
+        my $result = end($run);
+        is($result->{status}, 2, 'SIGTERM in the pause before the next child: exit status 2');
+        like($result->{stderr}, qr/; it is run again\npg_rewind: error: terminated by signal 15\npg_rewind: hint: Run the same command again: /,
+            'it says why, and nothing is done again');
+        is_same_tree(tree($copy), $before, 'the target is as the first child left it');
+    });
+    return;
+}
+
 sub parent_is_killed
 {
     with_copy(sub {
@@ -197,5 +246,7 @@ each_version(sub {
     directory_is_replaced();
     work_is_left_unfinished();
     signals_reach_the_child();
+    signal_before_the_first_child();
+    signal_in_the_pause();
     parent_is_killed();
 }, only => [ 10, 15, 18 ]);

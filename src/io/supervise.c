@@ -5,6 +5,7 @@
 #include "base/workers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,9 +87,9 @@ static void block_stops(sigset_t *before)
 }
 
 /*
- * The child's part. When its parent dies, no process waits for the work any more, and the caller
- * may use the directory for something else: SIGTERM ends it before the commit, and does not hinder
- * it after.
+ * The child's part. A signal that came before there was a child to hand it on to is this child's.
+ * When its parent dies, no process waits for the work any more, and the caller may use the
+ * directory for something else: SIGTERM ends it before the commit, and does not hinder it after.
  */
 static void begin_child(pid_t parent)
 {
@@ -97,6 +98,8 @@ static void begin_child(pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         raise(SIGTERM);
+    else if (stop_number != 0)
+        raise(stop_number);
 }
 
 /* False: no child can be made. */
@@ -124,21 +127,31 @@ static bool run_child(SupervisedWork work, void *context, bool last, int *wait_s
     return true;
 }
 
-/* Ends early with a signal. */
-static void pause_before_retry(int seconds)
+/* Ends early with a signal that asks for a stop, also with one that comes as the pause begins.
+ * False: there was one. */
+static bool pause_before_retry(int seconds)
 {
-    struct timespec pause = {.tv_sec = seconds};
+    const struct timespec pause = {.tv_sec = seconds};
+    sigset_t before;
 
+    block_stops(&before);
     if (stop_number == 0)
-        nanosleep(&pause, NULL);
+        ppoll(NULL, 0, &pause, &before);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return stop_number == 0;
 }
 
-static void log_killed_child(int number)
+/* The child's messages do not say that the rewind is unfinished. */
+static void log_unfinished(int wait_status, bool stopped)
 {
     Error error;
 
-    error_set(&error, ERROR_FAILED, "the process that did the work was terminated by signal %d: %s",
-              number, strsignal(number));
+    if (stopped)
+        error_set(&error, ERROR_FAILED, "terminated by signal %d", stop_number);
+    else
+        error_set(&error, ERROR_FAILED,
+                  "the process that did the work was terminated by signal %d: %s",
+                  WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
     error_hint(&error,
                "Run the same command again: it finishes the rewind, or starts it again. If the "
                "target was being changed, no server can start there until then.");
@@ -149,6 +162,7 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
 {
     int wait_status = 0;
     int pause = FIRST_PAUSE_SECONDS;
+    bool stopped = false;
 
     caller = getppid();
     if (retries == 0)
@@ -170,10 +184,12 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
                         WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
         else
             log_info("the rewind is run again");
-        pause_before_retry(pause);
+        stopped = !pause_before_retry(pause);
+        if (stopped)
+            break;
         pause *= 2;
     }
-    if (WIFSIGNALED(wait_status))
-        log_killed_child(WTERMSIG(wait_status));
+    if (WIFSIGNALED(wait_status) || stopped)
+        log_unfinished(wait_status, stopped);
     return killed;
 }

@@ -18,10 +18,10 @@ typedef int (*SupervisedWork)(void *context, bool last);
 /*
  * Call work in a child, at most 1 + retries times: again when the child was killed, or when it
  * returned SUPERVISE_AGAIN. Signals that ask for a stop are handed on; after one nothing is done
- * again. A child whose parent has died is asked to stop, as by SIGTERM. Returns the last child's
- * status. Where it was killed by a signal that asks for a stop, so is this process. Where it was
- * killed by another, that is an error, which is logged: `killed`. Without retries, and where no
- * child can be made, work is called right here.
+ * again, also after one that comes in the pause before that. A child whose parent has died is asked
+ * to stop, as by SIGTERM. Returns the last child's status. Where it was killed by a signal that
+ * asks for a stop, so is this process. Where it was killed by another, that is an error, which is
+ * logged: `killed`. Without retries, and where no child can be made, work is called right here.
  */
 int supervise(int retries, SupervisedWork work, void *context, int killed);
 
