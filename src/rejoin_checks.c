@@ -40,9 +40,8 @@ static bool check_own_process(const Rejoin *rejoin, Error *error)
     if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
         return true;
     error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
-    error_detail(error, "Process %ld does not work in \"%s\".", rejoin->pid, directory);
-    return error_hint(error, "If no server runs in that directory, remove its postmaster.pid; if "
-                             "one does in another container, name its --stop-command.");
+    error_hint_process(rejoin->pid, directory, error);
+    return error_hint(error, "If one runs in another container, name its --stop-command.");
 }
 
 /* Is the target on that timeline? In pg_control it is only from the first checkpoint on it. */

@@ -165,15 +165,60 @@ static bool is_single_user_backend(long pid, const Buffer *text)
     return strstr(name, "postgres") != NULL && !is_younger(pid, text);
 }
 
-bool process_works_in(long pid, const char *directory)
+typedef enum Workplace
+{
+    WORKS_HERE,
+    WORKS_ELSEWHERE,
+    WORKS_SOMEWHERE /* not known */
+} Workplace;
+
+/*
+ * Where the process works, for a directory. One directory on two mounts may have two numbers: the
+ * same server's file there and here leaves it open.
+ */
+static Workplace find_workplace(long pid, const char *directory)
 {
     char path[64];
     Place server, own;
+    PidFileServer its, ours;
     bool found;
 
     snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    return place_find(path, &server, &found, NULL) && found &&
-           place_find(directory, &own, &found, NULL) && found && place_same(&server, &own);
+    if (!place_find(path, &server, &found, NULL) || !found ||
+        !place_find(directory, &own, &found, NULL) || !found)
+        return WORKS_SOMEWHERE;
+    if (place_same(&server, &own))
+        return WORKS_HERE;
+    return pid_file_read(path, &its) && pid_file_read(directory, &ours) &&
+                   pid_file_same_server(&its, &ours)
+               ? WORKS_SOMEWHERE
+               : WORKS_ELSEWHERE;
+}
+
+bool process_works_in(long pid, const char *directory)
+{
+    return find_workplace(pid, directory) == WORKS_HERE;
+}
+
+bool error_hint_process(long pid, const char *directory, Error *error)
+{
+    if (find_workplace(pid, directory) == WORKS_ELSEWHERE)
+    {
+        error_detail(error,
+                     "File \"%s/" PID_FILE "\" names process %ld, which works in another "
+                     "directory.",
+                     directory, pid);
+        return error_hint(error, "If no server runs in that directory, in no other container "
+                                 "either, a crashed one has left the file: remove it.");
+    }
+    error_detail(error,
+                 "File \"%s/" PID_FILE "\" names process %ld; whether that works in this directory "
+                 "could not be found out.",
+                 directory, pid);
+    return error_hint(error,
+                      "Find out what it is (ps -fp %ld). Stop it if it is the server of that "
+                      "directory.",
+                      pid);
 }
 
 /* A server runs as the owner of its data directory, or refuses to start. */

@@ -61,6 +61,13 @@ bool pid_file_is_closed_standby(const char *directory);
 bool process_works_in(long pid, const char *directory);
 
 /*
+ * Add to an error about a live process that postmaster.pid names, and for which process_works_in is
+ * false, what is known of it and what to do. To remove the file is only advised where the process
+ * is certain to work elsewhere. False.
+ */
+bool error_hint_process(long pid, const char *directory, Error *error);
+
+/*
  * A process of a server that works in this directory, whatever postmaster.pid says: one that is
  * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
  */

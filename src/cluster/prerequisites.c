@@ -243,6 +243,16 @@ static bool error_hint_stop(const char *before, const char *directory, Error *er
     return false;
 }
 
+static bool error_target_running(const char *directory, long pid, Error *error)
+{
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    if (!process_works_in(pid, directory))
+        return error_hint_process(pid, directory, error);
+    error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+    return error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
+                           directory, error);
+}
+
 static bool check_target_stopped(const Given *given, Error *error)
 {
     const ControlState state = given->clusters->target.control.state;
@@ -252,17 +262,7 @@ static bool check_target_stopped(const Given *given, Error *error)
     if (!target_server_running(&given->clusters->target, &running, &pid, error))
         return false;
     if (running)
-    {
-        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
-        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid,
-                     given->clusters->target.directory);
-        error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
-                        given->clusters->target.directory, error);
-        return error_hint(error,
-                          "If process %ld is not a server of this directory, a crashed server has "
-                          "left the file postmaster.pid there: remove it.",
-                          pid);
-    }
+        return error_target_running(given->clusters->target.directory, pid, error);
     /* Without that option an unclean target is fine: its WAL is read to the true end. */
     if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
         state != STATE_SHUTDOWNED_IN_RECOVERY)
