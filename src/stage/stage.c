@@ -28,18 +28,24 @@ bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)
     return !stage->findings[index].gone && stage_is_laid_out(stage, entry, index);
 }
 
-bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index)
+/* Whole, unless it is gone: what does not change while workers fetch. */
+static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry, size_t index)
 {
     const Finding *finding = &stage->findings[index];
 
-    return !entry->wal && entry->type == FILE_REGULAR && !finding->gone && !finding->equal &&
+    return !entry->wal && entry->type == FILE_REGULAR && !finding->equal &&
            entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
+}
+
+bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index)
+{
+    return !stage->findings[index].gone && is_fetched_whole(stage, entry, index);
 }
 
 bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t index)
 {
     return file_sync_enabled() && entry->source_size >= DIRECT_SIZE_MIN &&
-           !stage->findings[index].copied && stage_is_whole(stage, entry, index);
+           !stage->findings[index].copied && is_fetched_whole(stage, entry, index);
 }
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index)

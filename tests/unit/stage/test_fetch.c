@@ -5,6 +5,8 @@
 
 #include "stage/stage_parts.h"
 
+#include <stdatomic.h>
+
 static Error error;
 
 /* ---- A source that counts, and can be made to misbehave ---- */
@@ -50,6 +52,35 @@ static Source of_directory = {
     .operations = &counting_operations, .directory = "source", .description = "a directory"};
 static Source counting = {
     .operations = &counting_operations, .description = "a directory", .digest = DIGEST_MD5};
+
+/*
+ * A server whose file is removed while two workers fetch it: the one that asks for its begin gets
+ * an answer only once the other one was told that it is gone. Nothing here orders what they do in
+ * memory: the thread sanitizer sees what the stage's own lock leaves out.
+ */
+static _Atomic bool told_of_removal;
+
+static bool removing_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                           FetchDelivery deliver, void *context, Error *failure)
+{
+    static const uint8_t bytes[FETCH_SIZE_MAX];
+    const bool of_begin = requests[0].offset == 0;
+    bool ok = true;
+
+    (void) source;
+    (void) worker;
+    while (of_begin && !atomic_load_explicit(&told_of_removal, memory_order_relaxed))
+        usleep(100);
+    for (size_t i = 0; ok && i < count; i++)
+        ok = deliver(context, i, of_begin ? bytes : NULL, of_begin ? requests[i].size : 0, failure);
+    atomic_store_explicit(&told_of_removal, true, memory_order_relaxed);
+    return ok;
+}
+
+static const SourceOperations removing_operations = {.fetch = removing_fetch,
+                                                     .start_workers = test_start_workers};
+static Source removing = {
+    .operations = &removing_operations, .is_server = true, .description = "a server"};
 
 /* ---- Helpers ---- */
 
@@ -465,6 +496,22 @@ static int tear_down(void **state)
 
 #define FRESH(test) cmocka_unit_test_setup(test, fresh_target)
 
+/* Files that are large enough to be written past the cache are where workers differ most. */
+static void test_gone_while_another_worker_writes(void **state)
+{
+    PlanEntry entries[] = {{FILE_ENTRY("base/5/1006", ACTION_COPY, 32 * 1024 * 1024 / BLOCK, 0)}};
+    Plan plan = {.entries = entries, .count = 1, .block_size = BLOCK, .wal_directory = "pg_wal"};
+    Stage *stage;
+
+    (void) state;
+    if (!stage_create("target", &plan, 2, &stage, &error) ||
+        !stage_fetch(stage, &removing, &plan, &error))
+        fail_msg("%s", error.message);
+    assert_true(stage_is_gone(stage, 0));
+    assert_int_equal(stage_final_size(stage, &entries[0], 0), 0);
+    done(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +524,7 @@ int main(void)
         FRESH(test_blocks_of_directory_are_laid_out),
         FRESH(test_pieces_of_a_range_lie_together),
         FRESH(test_what_is_left_out),
+        FRESH(test_gone_while_another_worker_writes),
         FRESH(test_a_source_that_fails),
         FRESH(test_short_segment),
         FRESH(test_take_segment),
