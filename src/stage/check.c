@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "format/control.h"
+#include "format/relpath.h"
 #include "io/file.h"
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
 #define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
@@ -44,6 +46,35 @@ static void problem_found(Check *check, const Error *problem)
 
 /* ---- What cannot be planned ---- */
 
+/* Nothing can be changed on a source that runs, and it may be right: what to do is on the target.
+ */
+static bool error_hint_types(const char *directory, const char *path, Error *error)
+{
+    char local[PATH_SIZE], place[PATH_SIZE];
+    struct stat status;
+    ssize_t length;
+    bool found;
+
+    if (!relpath_is_tablespace(path) || !target_path(local, sizeof(local), directory, path, NULL) ||
+        !file_lstat(local, &status, &found, NULL) || !found ||
+        (!S_ISLNK(status.st_mode) && !S_ISDIR(status.st_mode)))
+        return error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
+    if (S_ISDIR(status.st_mode))
+        return error_hint(error,
+                          "The source has a link to this tablespace. Move the target's directory "
+                          "\"%s\" to a place outside of the data directory, make a link to it "
+                          "under the old name, and run pg_rewind again.",
+                          local);
+    length = readlink(local, place, sizeof(place) - 1);
+    place[length > 0 ? length : 0] = '\0';
+    return error_hint(
+        error,
+        "The source has this tablespace in place. Replace the target's link \"%s\" by "
+        "a directory, move the server's directory PG_... from \"%s\" into it, and run "
+        "pg_rewind again.",
+        local, place);
+}
+
 static void report_conflicts(Check *check)
 {
     for (size_t index = 0; index < check->plan->conflict_count; index++)
@@ -62,7 +93,7 @@ static void report_conflicts(Check *check)
             error_set(&problem, ERROR_FAILED,
                       "file \"%s\" is of different type in source and target", /* contract */
                       conflict->path);
-            error_hint(&problem, "Make it the same type on both sides and run pg_rewind again.");
+            error_hint_types(check->roots.target_directory, conflict->path, &problem);
         }
         problem_found(check, &problem);
     }
