@@ -1,5 +1,5 @@
-# Progress: every line names its phase, a phase's total never changes, what is done never goes back, and 100% is the end of a
-# phase that did all it had to. As text the original's line, which is followed by the phase; as JSON an object a line.
+# Progress: every line names its phase, a phase's total never changes, what is done never goes back, and a
+# phase that did all it had to ends at 100%. As text the original's line, which is followed by the phase; as JSON an object a line.
 #
 #   source  1 ──┬── 2 ──▶   is read slowly
 #   target      └──▶        was killed: how much WAL it has is not in pg_control

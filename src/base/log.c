@@ -360,16 +360,16 @@ static void append_rate(Buffer *line, const Progress *now, double seconds)
  */
 static void append_text(Buffer *line, const Progress *now, bool done, double seconds)
 {
-    int percent = now->total_bytes == 0
-                      ? 100
-                      : (int) ((double) now->done_bytes * 100 / (double) now->total_bytes);
+    const unsigned long long done_kb = now->done_bytes / KILOBYTE;
+    const unsigned long long total_kb = now->total_bytes / KILOBYTE;
+    /* Equal numbers are 100 %, also where less than a kB is left. */
+    const int percent = done_kb >= total_kb
+                            ? 100
+                            : (int) ((double) now->done_bytes * 100 / (double) now->total_bytes);
     char total[32];
 
-    if (!done && percent > 99)
-        percent = 99;
-    snprintf(total, sizeof(total), "%llu", (unsigned long long) now->total_bytes / KILOBYTE);
-    buffer_printf(line, "%*llu/%s kB (%d%%) %s", (int) strlen(total),
-                  (unsigned long long) now->done_bytes / KILOBYTE, total, percent,
+    snprintf(total, sizeof(total), "%llu", total_kb);
+    buffer_printf(line, "%*llu/%s kB (%d%%) %s", (int) strlen(total), done_kb, total, percent,
                   phases[now->phase].participle); /* contract */
     buffer_printf(line, " (%s)", phases[now->phase].name);
     if (!isatty(STDERR_FILENO))

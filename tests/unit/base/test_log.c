@@ -138,11 +138,11 @@ static void test_progress_says_100_percent_at_the_end_only(void **state)
     progress_end(false);
     progress_begin(PROGRESS_FETCH, 0);
     progress_end(true);
-    assert_string_equal(capture_end(), "1/1 kB (99%) copied (fetch)\n"
+    assert_string_equal(capture_end(), "1/1 kB (100%) copied (fetch)\n"
                                        "1/1 kB (100%) copied (fetch)\n"
                                        "4/4 kB (100%) copied (fetch)\n"
-                                       "1/1 kB (99%) copied (fetch)\n"
-                                       "1/1 kB (99%) copied (fetch)\n"
+                                       "1/1 kB (100%) copied (fetch)\n"
+                                       "1/1 kB (100%) copied (fetch)\n"
                                        "0/0 kB (100%) copied (fetch)\n");
     log_set_progress(PROGRESS_OFF);
 }
