@@ -34,8 +34,8 @@ static bool is_answer(const char *value, const char *expected)
 
 static void look_at_grants(Node *node, Connection *connection)
 {
-    Buffer grants = {0};
-    size_t missing = 0;
+    static const size_t schema = sizeof("pg_catalog.") - 1;
+    Buffer grants = {0}, names = {0};
 
     for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
     {
@@ -45,22 +45,25 @@ static void look_at_grants(Node *node, Connection *connection)
 
         if (is_answer(ask(node, connection, sql), "t"))
             continue;
-        buffer_printf(&grants, "%sGRANT EXECUTE ON FUNCTION %s TO %s;", missing++ > 0 ? "\n" : "",
+        buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "",
+                      source_server_functions[i] + schema);
+        buffer_printf(&grants, "%sGRANT EXECUTE ON FUNCTION %s TO %s;", grants.size > 0 ? "\n" : "",
                       source_server_functions[i], node->role);
     }
-    node->role_is_enough = missing == 0;
-    if (missing == 0)
+    node->role_is_enough = grants.size == 0;
+    if (node->role_is_enough)
         readiness_add(node->readiness, "source_role", FINDING_OK, NULL,
-                      "Role %s may call the four functions that read files, in database %s. "
+                      "Role %s may execute the functions that pg_rewind needs, in database %s. "
                       "Standbys have the same grants.",
                       node->role, node->database);
     else
         readiness_add(node->readiness, "source_role", FINDING_PROBLEM, buffer_string(&grants),
-                      "Role %s lacks the right to call %zu of the 4 functions that read files, in "
-                      "database %s. Grants apply to one database only; a superuser makes them "
-                      "there, on the primary.",
-                      node->role, missing, node->database);
+                      "Role %s may not execute the functions that pg_rewind needs: %s. Grants "
+                      "apply to one database only: a superuser makes them in database %s, on the "
+                      "primary.",
+                      node->role, buffer_string(&names), node->database);
     buffer_free(&grants);
+    buffer_free(&names);
 }
 
 static void look_at_role(Node *node, Connection *connection, const Version *version)
