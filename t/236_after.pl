@@ -147,7 +147,14 @@ each_version(sub {
     my $kept = rewind($target->copy('kept'), $source, options => [qw(-R --keep-config --report=json)]);
     is(last_line($kept), "pg_rewind: hint: $start", 'with a kept configuration');
     is_deeply([ map { $_->{name} } @{ next_of($kept)->{settings} } ], $version < 12 ? [] : ['primary_conninfo'], 'nothing else differs');
-    is("@{ next_of($kept)->{kept} }", join(' ', qw(pg_hba.conf pg_ident.conf), $version < 9.4 ? () : 'postgresql.auto.conf', qw(postgresql.conf server.crt)), 'what is kept is told');
+    is("@{ next_of($kept)->{kept} }", join(' ', qw(pg_hba.conf pg_ident.conf), $version < 9.4 || $version >= 12 ? () : 'postgresql.auto.conf', qw(postgresql.conf server.crt)),
+        'what is kept is told, without the file that -R writes into');
+    if ($version >= 12)
+    {
+        my $slot = rewind($target->copy('with_slot_of_R'), $source, options => [qw(-R --keep-config --slot=of_r --report=text)]);
+        is(last_line($slot), "pg_rewind: hint: $start", 'with a kept configuration and a slot');
+        unlike($slot->{stderr} . $slot->{stdout}, qr/Settings that|settings that differ/, 'a setting that -R writes is not called the source\'s');
+    }
 
     my $result = rewind($target, $source, options => [qw(-R --report=json)]);
     is(last_line($result), "pg_rewind: hint: $start", 'the last line says what is next') or diag($result->{stderr});

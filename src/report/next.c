@@ -181,10 +181,14 @@ static void append_setting(const ChangedSetting *setting, Buffer *text)
     }
 }
 
-/* What -R was asked to write is no news. */
-static bool is_news(const NextStart *next, const ChangedSetting *setting)
+/* What -R writes is not the source's. */
+static bool is_sources(const NextStart *next, const ChangedSetting *setting)
 {
-    return !next->written || strcmp(setting->name, "primary_conninfo") != 0;
+    const bool slot_written =
+        next->standby_settings != NULL && next->standby_settings->slot != NULL;
+
+    return !(next->written && strcmp(setting->name, "primary_conninfo") == 0) &&
+           !(slot_written && strcmp(setting->name, "primary_slot_name") == 0);
 }
 
 static void append_settings(const NextStart *next, const char *separator, size_t most, Buffer *text)
@@ -193,7 +197,7 @@ static void append_settings(const NextStart *next, const char *separator, size_t
 
     for (size_t i = 0; i < next->setting_count; i++)
     {
-        if (!is_news(next, &next->settings[i]))
+        if (!is_sources(next, &next->settings[i]))
             continue;
         if (said == most)
         {

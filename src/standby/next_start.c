@@ -6,6 +6,7 @@
 #include "io/file.h"
 #include "plan/keep.h"
 #include "standby/configuration.h"
+#include "standby/standby_files.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -236,11 +237,23 @@ static void collect_changed_files(RewoundTarget *rewound, NextStart *next)
     }
 }
 
-static void collect_kept_files(const Plan *plan, Arena *arena, NextStart *next)
+static bool is_written(const NextStartInput *input, const char *path)
 {
+    const char *const *written = standby_written_files(input->target->control.version);
+
+    while (*written != NULL && strcmp(*written, path) != 0)
+        written++;
+    return input->write_recovery_conf && *written != NULL;
+}
+
+/* -R writes also into a file that is otherwise kept: that one is not as it was. */
+static void collect_kept_files(const NextStartInput *input, Arena *arena, NextStart *next)
+{
+    const Plan *plan = input->plan;
+
     next->kept = arena_allocate(arena, (plan->kept_count + 1) * sizeof(*next->kept));
     for (size_t i = 0; i < plan->kept_count; i++)
-        if (plan->kept[i].on_target)
+        if (plan->kept[i].on_target && !is_written(input, plan->kept[i].path))
             next->kept[next->kept_count++] = arena_strdup(arena, plan->kept[i].path);
 }
 
@@ -469,7 +482,7 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         collect_changed_settings(&former, &now, arena, next);
         collect_changed_files(&rewound, next);
         collect_slots(&rewound, next);
-        collect_kept_files(input->plan, arena, next);
+        collect_kept_files(input, arena, next);
     }
     recovery = read_recovery_settings(&rewound, &reader, &now);
     describe_recovery(&rewound, &recovery, next);
