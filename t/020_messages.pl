@@ -111,7 +111,10 @@ sub target_is_damaged
         says => ['PG_VERSION and pg_control in directory "COPY" are of different versions']);
     fails('a directory that cannot be written to', $source, $target,
         break => sub { my $path = $_[0]->path('global'); chmod 0500, $path; return sub { chmod 0700, $path } },
-        says => [qr{^pg_rewind: error: target cannot be rewound as it is: \d+ }m, qr{cannot write to directory ".*/global": Permission denied$}m]);
+        says => [qr{^pg_rewind: error: cannot write to directory ".*/global": Permission denied\npg_rewind: hint: The user .*\npg_rewind: hint: The target is unchanged\.\n\z}m]);
+    fails('a file that cannot be read', $source, $target,
+        break => sub { my $path = $_[0]->path($source->query(q{SELECT pg_relation_filepath('t')})); chmod 0000, $path; return sub { chmod 0600, $path } },
+        says => [qr{^pg_rewind: error: could not open file ".*/base/.*": Permission denied\npg_rewind: hint: The user that runs pg_rewind must be able to read and write it\.\npg_rewind: hint: The target is unchanged\.\n\z}m]);
     fails('a file is a directory', $source, $target,
         break => sub { unlink $_[0]->path('global/pg_filenode.map'); mkdir $_[0]->path('global/pg_filenode.map') },
         says => ['file "global/pg_filenode.map" is of different type in source and target']);

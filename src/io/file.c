@@ -69,6 +69,17 @@ static int open_retrying(const char *path, int flags)
     return fd;
 }
 
+/* A file that exists could not be opened: errno says why. */
+static bool error_open(const char *path, const char *use, Error *error)
+{
+    const bool forbidden = errno == EACCES;
+
+    error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path); /* contract */
+    if (forbidden)
+        error_hint(error, "The user that runs pg_rewind must be able to %s it.", use);
+    return false;
+}
+
 bool file_open_read(const char *path, int *fd, bool *found, Error *error)
 {
     /* Non-blocking, so that a fifo does not hold us up; regular files do not care. */
@@ -77,15 +88,13 @@ bool file_open_read(const char *path, int *fd, bool *found, Error *error)
         *found = *fd >= 0;
     if (*fd >= 0 || (found != NULL && errno == ENOENT))
         return true;
-    return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path); /* contract */
+    return error_open(path, "read", error);
 }
 
 bool file_open_update(const char *path, int *fd, Error *error)
 {
     *fd = open_retrying(path, O_RDWR);
-    if (*fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
-    return true;
+    return *fd >= 0 || error_open(path, "read and write", error);
 }
 
 bool file_create(const char *path, int *fd, Error *error)

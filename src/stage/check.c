@@ -87,6 +87,7 @@ static void report_conflicts(Check *check)
             errno = EACCES;
             error_set_errno(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",
                             check->roots.target_directory, conflict->path);
+            error_hint(&problem, "The user that runs pg_rewind must be able to read it.");
         }
         else
         {
@@ -462,11 +463,7 @@ bool stage_check(const char *target_directory, const Plan *plan, const WalSpace 
              check_space_of_devices(&check, wal, error);
     }
     if (ok && check.problems > 0)
-    {
-        ok = error_set(error, ERROR_FAILED, "target cannot be rewound as it is: %zu problem%s",
-                       check.problems, plural(check.problems));
-        error_detail(error, "Nothing was changed in the target.");
-    }
+        ok = error_set_reported(error, ERROR_FAILED);
     free(check.space);
     free(check.staged);
     free(check.reserved);

@@ -45,8 +45,8 @@ typedef struct WalSpace
  * Check all that can be checked before anything is written (also for --dry-run, which stops here):
  * the plan has no conflicts, each file to be changed can be replaced or written, directories are
  * writable, tablespace locations are usable and not another cluster's (nor the source's own), and
- * the space is there on each file system (said with numbers). Every problem is reported (as log
- * lines of the kind error), then one error returned.
+ * the space is there on each file system (said with numbers). Every problem is printed, and the
+ * error is ERROR_REPORTED.
  */
 MUST_CHECK bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal,
                             Error *error);
