@@ -8,29 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The easiest mistake of all: the address of the old primary as that of the new one. */
-static bool check_not_own_server(Rejoin *rejoin, Error *error)
-{
-    PidFileServer own, sources;
-    Buffer text = {0};
-    bool found, same;
-
-    if (!rejoin->source->operations->read_file(rejoin->source, PID_FILE, PID_FILE_SIZE_MAX, &text,
-                                               &found, error))
-        return false;
-    pid_file_parse(&text, &sources);
-    same = found && pid_file_read(rejoin->target.directory, &own) &&
-           pid_file_same_server(&own, &sources);
-    buffer_free(&text);
-    if (!same)
-        return true;
-    error_set(error, ERROR_FAILED, "the source server is the target's own server");
-    error_detail(error, "It is process %ld in \"%s\".", rejoin->pid, rejoin->target.directory);
-    return error_hint(error,
-                      "Check -D and --source-server: the source is the server that the target "
-                      "is to follow.");
-}
-
 /* A directory that was copied from under a running server has its postmaster.pid: our commands
  * would stop that one. A command of the user's knows better. */
 static bool check_own_process(const Rejoin *rejoin, Error *error)
@@ -88,7 +65,7 @@ bool rejoin_check_before_stop(Rejoin *rejoin, Error *error)
     }
     clusters.source = rejoin->source;
     clusters.shape = control_wal_shape(&rejoin->target.control);
-    return check_not_own_server(rejoin, error) &&
+    return prerequisites_check_not_own_server(&clusters, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
            check_source_promoted(rejoin, error) &&
            standby_settings_make(rejoin->options, &clusters, rejoin->arena, &rejoin->settings,

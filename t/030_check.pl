@@ -219,43 +219,44 @@ sub checks_configuration_elsewhere
 sub checks_short_wal
 {
     my ($source, $target) = @_;
+    my @from = (source_of($source, 'postgres'), '-B', $target->bindir);    # its restore_command is asked for what the source lacks
     my $archive = $target->dir . '/archive';
     mkdir $archive or die;
     # The oldest that is needed, as the check of the whole one tells it.
-    my $whole = checks('all WAL', $target, 0, source_of($source, 'postgres'));
+    my $whole = checks('all WAL', $target, 0, @from);
     my ($needed) = $whole->{finding}{wal_reach}{text} =~ m{before (\S+),};
     my ($high, $low) = map { hex } split m{/}, $needed;
     my $name = sprintf('00000001%08X%08X', $high, $low >> 20);
     must_run([ 'mv', $target->path("pg_wal/$name"), $archive ]);
     unlink map { $source->path("pg_wal/0000000$_" . substr($name, 8)) } 1, 2;
 
-    my $short = checks('WAL too short', $target, 1, source_of($source, 'postgres'));
+    my $short = checks('WAL too short', $target, 1, @from);
     is("$short->{verdict}{state} " . in_state($short, 'problem'), 'not possible wal_reach', 'a rewind is not possible');
     is_shown('WAL that is too short', $short) if $target->version == 18;
-    my $compare = checks('the same with --compare', $target, 0, source_of($source, 'postgres'), '--compare');
+    my $compare = checks('the same with --compare', $target, 0, @from, '--compare');
     is($compare->{verdict}{state}, 'needed', 'comparing needs no WAL');
 
-    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p'\n") if $target->version == 15;
-    append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
-    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ], $target->version > 11 ? [ '-c', '-B', $target->bindir ] : ())
+    checks_configuration_elsewhere($source, $target, "restore_command = 'cp $archive/%f %p 2>/dev/null'\n") if $target->version == 15;
+    append($target->path('postgresql.conf'), "restore_command = 'cp $archive/%f %p 2>/dev/null'\n");
+    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p 2>/dev/null" ], $target->version > 11 ? ['-c'] : ())
     {
-        my $archived = checks("@$option", $target, 0, source_of($source, 'postgres'), @$option);
+        my $archived = checks("@$option", $target, 0, @from, @$option);
         is($archived->{verdict}{state}, 'needed', 'the archive has it');
         like($archived->{finding}{wal_reach}{text}, qr/pg_(?:wal|xlog) lacks segment $name/, 'and that is told');
         is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
     }
     must_run([ 'gzip', "$archive/$name" ]);
-    is(checks('compressed', $target, 0, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
+    is(checks('compressed', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
     must_run([ 'truncate', '-s', '1000', "$archive/$name.gz" ]);
-    is(checks('damaged', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'what is damaged is not');
+    is(checks('damaged', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'what is damaged is not');
     spew("$archive/$name", 'x' x 1000);
-    is(checks("too short: $_", $target, 1, source_of($source, 'postgres'), $_)->{verdict}{state}, 'not possible', 'nor what is too short')
-        for "--wal-archive=$archive", "--restore-command=cp $archive/%f %p";
+    is(checks("too short: $_", $target, 1, @from, $_)->{verdict}{state}, 'not possible', 'nor what is too short')
+        for "--wal-archive=$archive", "--restore-command=cp $archive/%f %p 2>/dev/null";
     must_run([ 'truncate', '-s', '1M', "$archive/$name" ]);
-    is(checks('something else', $target, 1, source_of($source, 'postgres'), "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
+    is(checks('something else', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
     must_run([ 'mv', (grep { /[0-9A-F]{24}$/ } glob($target->path('pg_wal/*'))), $archive ]);
-    is(checks('no WAL', $target, 1, source_of($source, 'postgres'))->{verdict}{state}, 'not possible', 'none of it is there');
-    is(checks('all in the archive', $target, 0, source_of($source, 'postgres'), "--restore-command=cp $archive/%f %p")->{verdict}{state}, 'needed',
+    is(checks('no WAL', $target, 1, @from)->{verdict}{state}, 'not possible', 'none of it is there');
+    is(checks('all in the archive', $target, 0, @from, "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state}, 'needed',
         'the histories say so');
     return;
 }

@@ -395,6 +395,28 @@ static const Prerequisite prerequisites[] = {
     {check_may_checkpoint, .needs_source = true},
 };
 
+bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error)
+{
+    Source *source = clusters->source;
+    PidFileServer own, sources;
+    Buffer text = {0};
+    bool found, same;
+
+    if (!source->operations->read_file(source, PID_FILE, PID_FILE_SIZE_MAX, &text, &found, error))
+        return false;
+    pid_file_parse(&text, &sources);
+    same = found && pid_file_read(clusters->target.directory, &own) &&
+           pid_file_same_server(&own, &sources);
+    buffer_free(&text);
+    if (!same)
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is the target's own server");
+    error_detail(error, "It is process %s in \"%s\".", own.pid, clusters->target.directory);
+    return error_hint(error,
+                      "Check -D and --source-server: the source is the server that the target "
+                      "is to follow.");
+}
+
 bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
                                      const Options *options, Error *error)
 {

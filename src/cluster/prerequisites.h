@@ -36,6 +36,9 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
 MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
                                                 const Options *options, Error *error);
 
+/* The easiest mistake: the address of the target's own server, which runs, as that of the source. */
+MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error);
+
 /*
  * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it
  * set before is true for the source as well (design/unlogged-changes.md, "A target that has not

@@ -16,11 +16,8 @@
  * too, whose files may be newer than its WAL. A copy has no pid file of its own server, and was
  * made after the backup's checkpoint; clocks of two machines may differ.
  */
-static bool crashed_in_exclusive_backup(Search *search)
+static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 {
-    const Clusters *clusters = search->clusters;
-    Divergence *divergence = search->divergence;
-    const Target *target = &clusters->target;
     const ScanCheckpointWanted wanted = {.before = target->label_checkpoint + 1,
                                          .not_after = target->label_checkpoint};
     ScanCheckpoint checkpoint;
@@ -32,26 +29,22 @@ static bool crashed_in_exclusive_backup(Search *search)
     if (target->has_own_pid_file)
         return true;
     if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", NULL) ||
-        !scan_find_checkpoint(divergence->scan, &wanted, &checkpoint, NULL))
+        !scan_find_checkpoint(scan, &wanted, &checkpoint, NULL))
         return false;
     birth = place_birth(path);
     return birth != 0 && checkpoint.lsn == target->label_checkpoint &&
            birth < checkpoint.checkpoint.time - CLOCKS_DIFFER_SECONDS_MAX;
 }
 
-/*
- * Read the target's WAL to its end, from a record that is known to be there: pg_control's
- * checkpoint, or where the recovery of an earlier rewind, which never started, was to begin.
- */
-static bool find_target_end(Search *search, Lsn latest_divergence, Error *error)
+/* From a record that is known to be there: pg_control's checkpoint, or where the recovery of an
+ * earlier rewind, which never started, was to begin. */
+bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream, int jobs,
+                                Lsn latest_divergence, WalScan **scan, Lsn *end, Error *error)
 {
-    const Clusters *clusters = search->clusters;
-    Divergence *divergence = search->divergence;
-    const Control *control = &clusters->target.control;
-    Lsn from =
-        clusters->target.has_backup_label ? clusters->target.label_redo : control->checkpoint_lsn;
-    Lsn floor =
-        clusters->target.has_backup_label ? clusters->target.label_redo : control->checkpoint.redo;
+    const Target *target = &clusters->target;
+    const Control *control = &target->control;
+    Lsn from = target->has_backup_label ? target->label_redo : control->checkpoint_lsn;
+    Lsn floor = target->has_backup_label ? target->label_redo : control->checkpoint.redo;
     Lsn last;
     bool missing;
     char reason[256], text[LSN_TEXT_SIZE];
@@ -59,37 +52,33 @@ static bool find_target_end(Search *search, Lsn latest_divergence, Error *error)
     if (latest_divergence != LSN_INVALID && latest_divergence < floor)
         floor = latest_divergence;
     from = wal_skip_header(&clusters->shape, from);
-    divergence->scan = scan_create(&search->target_wal->stream, search->jobs, floor);
-    if (!scan_forward(divergence->scan, from, &divergence->target_end, &last, &missing, reason,
-                      error))
+    *scan = scan_create(stream, jobs, floor);
+    if (!scan_forward(*scan, from, end, &last, &missing, reason, error))
         return false;
-    if (divergence->target_end == from && missing)
+    if (*end == from && missing)
     {
-        error_missing_in_archive(search->target_wal->archive,
-                                 history_timeline_at(&clusters->target_history, from),
-                                 wal_segment_of(&clusters->shape, from), error);
+        error_missing_wal(stream, history_timeline_at(stream->history, from),
+                          wal_segment_of(&clusters->shape, from), error);
         return error_detail(error, "The target's last checkpoint is in the one that could not be "
                                    "opened.");
     }
     /* Only WAL shows where a backup of a primary ends; files copied during the backup may be newer
      * than the WAL that is here. */
     if (control->backup_end_required ||
-        (clusters->target.label_of_base_backup && !crashed_in_exclusive_backup(search)) ||
+        (target->label_of_base_backup && !crashed_in_exclusive_backup(target, *scan)) ||
         (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID))
     {
         error_set(error, ERROR_FAILED, "target is not consistent");
         error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
         return error_hint_compare(error);
     }
-    if (divergence->target_end == from || divergence->target_end < control->min_recovery_point ||
-        divergence->target_end < control->backup_end_point)
+    if (*end == from || *end < control->min_recovery_point || *end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  lsn_text(clusters->shape.version, divergence->target_end, text), reason);
+                  lsn_text(clusters->shape.version, *end, text), reason);
         error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
                             "contain later changes.");
-        return error_damaged_wal(&search->target_wal->stream,
-                                 wal_segment_of(&clusters->shape, divergence->target_end), error);
+        return error_damaged_wal(stream, wal_segment_of(&clusters->shape, *end), error);
     }
     return true;
 }
@@ -247,7 +236,8 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     archive_set_needed_from(search->target_wal->archive,
                             latest != LSN_INVALID ? latest
                                                   : clusters->target.control.checkpoint.redo);
-    if (!find_target_end(search, latest, error))
+    if (!divergence_find_target_end(clusters, &search->target_wal->stream, search->jobs, latest,
+                                    &divergence->scan, &divergence->target_end, error))
         return false;
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;

@@ -36,10 +36,23 @@ MUST_CHECK bool divergence_find(const Clusters *clusters, const SourceState *sta
                                 Arena *arena, Divergence *divergence, Error *error);
 
 /*
+ * Read the target's WAL to its end, *end; an error where that does not reach what the target's
+ * files rest on: minRecoveryPoint, the end of a base backup. latest_divergence: what the history
+ * files say, LSN_INVALID: nothing. *scan is the caller's to destroy in any case.
+ */
+MUST_CHECK bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream,
+                                           int jobs, Lsn latest_divergence, WalScan **scan,
+                                           Lsn *end, Error *error);
+
+/*
  * Do the history files alone show that the target has diverged? It has gone past the latest point
  * that they leave in common. False where only its WAL can tell.
  */
 bool divergence_is_certain(const Clusters *clusters);
+
+/* Nothing proves that the WAL before lsn is the same on both sides. moved: it was found not to be
+ * where the histories say that it is. */
+bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error *error);
 
 /* With --compare: nothing of the target's WAL is read, so none of it is kept. */
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence);

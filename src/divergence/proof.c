@@ -95,23 +95,20 @@ static void explain_left_behind(const Search *search, Error *error)
                  name);
 }
 
-static bool error_no_proof(const Search *search, bool needed, Error *error)
+bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error *error)
 {
-    const Clusters *clusters = search->clusters;
     char text[LSN_TEXT_SIZE];
-    const char *lsn = lsn_text(clusters->shape.version, search->comparison.lsn, text);
 
-    if (search->moved)
+    if (moved)
         error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
-                  lsn);
+                  lsn_text(version, lsn, text));
     else
         error_set(error, ERROR_FAILED,
-                  "could not prove that source and target have the same history before %s", lsn);
+                  "could not prove that source and target have the same history before %s",
+                  lsn_text(version, lsn, text));
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");
-    if (!needed)
-        explain_left_behind(search, error);
     error_hint(error, "Let pg_rewind fetch it with --wal-archive or --restore-command, or compare "
                       "all blocks instead with --compare.");
     return error_remedy(error, REMEDY_WAL);
@@ -141,7 +138,11 @@ bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *erro
         if (proven && !needed && !archive_leads_to_source(search, &proven, error))
             return false;
     }
-    if (!proven)
-        return error_no_proof(search, needed, error);
-    return true;
+    if (proven)
+        return true;
+    error_history_not_proven(search->clusters->shape.version, comparison->lsn, search->moved,
+                             error);
+    if (!needed)
+        explain_left_behind(search, error);
+    return false;
 }

@@ -34,6 +34,7 @@ typedef struct Node
     Lsn common_end;              /* WAL that ends up to here may come from the source, which has
                                     it; LSN_INVALID: none */
     bool lacks_wal;              /* a segment of it is nowhere */
+    bool compares;               /* the source's WAL is nowhere: a rewind compares all blocks */
     Lsn needed_from;             /* WAL from here on is needed for a rewind now */
 } Node;
 
@@ -64,9 +65,10 @@ typedef enum ArchiveAnswer
     ARCHIVE_LACKS
 } ArchiveAnswer;
 
-/* Ask --wal-archive and the restore command for a segment, which goes to memory. *how, in the
- * arena: a sentence about the answer. */
-ArchiveAnswer node_ask_archive(const Node *node, uint64_t segment, const char **how);
+/* Ask --wal-archive and the restore command, NULL: none, for a segment of this name, which goes to
+ * memory. *how, in the arena: a sentence about the answer. */
+ArchiveAnswer node_ask_archive(const Node *node, const char *command, uint64_t segment,
+                               const char *name, const char **how);
 
 /* ---- node_files.c ---- */
 
@@ -89,11 +91,12 @@ void node_look_at_source(Node *node);
 
 /* ---- verdict.c ---- */
 
-/* The verdict of a stopped target; of a running one only whether both are of one cluster. Sets
- * needed_from. */
+/* The verdict of a stopped target; of a running one only whether both are of one cluster, and what
+ * WAL a rewind needs if it has diverged already. Sets needed_from. */
 void node_judge(Node *node);
 
-/* After node_look_at_wal: a rewind that lacks WAL is not possible. */
+/* After node_look_at_wal: a rewind that lacks WAL of the target is not possible; one that lacks WAL
+ * of the source may be. */
 void node_judge_again(Node *node);
 
 #endif

@@ -8,6 +8,7 @@
 #include "wal_sources/compressed.h"
 #include "wal_sources/restore.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct Question
@@ -91,17 +92,32 @@ static ArchiveAnswer ask_directory(Question *question, const char **how)
     return ARCHIVE_LACKS;
 }
 
-static ArchiveAnswer ask_command(Question *question, const char **how)
+/* Did the command leave the segment at the question's path? *why not. */
+static bool is_given(const Question *question, const char **why)
+{
+    struct stat status;
+    bool found;
+    Error error;
+
+    if (!file_stat(question->path, &status, &found, &error))
+        *why = arena_strdup(question->node->arena, error.message);
+    else if (!found)
+        *why = "the file is not there";
+    else
+        return is_the_segment(question, (uint64_t) status.st_size, why);
+    return false;
+}
+
+static ArchiveAnswer ask_command(Question *question, const char *command, const char **how)
 {
     const Node *node = question->node;
     const Control *control = &node->clusters.target.control;
     char redo[WAL_NAME_SIZE], what[256];
-    const RestoreCommand restore = {.command = node->restore_command,
+    const RestoreCommand restore = {.command = command,
                                     .data_directory = node->clusters.target.directory,
                                     .redo_file_name = redo};
-    struct stat status;
     const char *why;
-    bool ended_well, found;
+    bool ended_well;
     Error error;
 
     wal_segment_name(&node->clusters.shape, control->checkpoint.timeline,
@@ -114,29 +130,27 @@ static ArchiveAnswer ask_command(Question *question, const char **how)
                             "in memory. A command that makes another file beside that cannot be "
                             "tried so.)",
                             what, question->path);
-    else if (file_stat(question->path, &status, &found, &error) && found &&
-             is_the_segment(question, (uint64_t) status.st_size, &why))
+    else if (is_given(question, &why))
     {
         *how = "the restore command gives it.";
         return ARCHIVE_HAS;
     }
     else
-        *how = arena_printf(node->arena, "what the restore command gives is not it: %s.",
-                            found ? why : error.message);
+        *how = arena_printf(node->arena, "what the restore command gives is not it: %s.", why);
     return ARCHIVE_LACKS;
 }
 
-ArchiveAnswer node_ask_archive(const Node *node, uint64_t segment, const char **how)
+ArchiveAnswer node_ask_archive(const Node *node, const char *command, uint64_t segment,
+                               const char *name, const char **how)
 {
-    const WalStream stream = node_wal_stream(node);
     Question question = {.node = node, .segment = segment};
     ArchiveAnswer answer = ARCHIVE_NONE;
     Error error;
 
     *how = "";
-    if (node->options->wal_archive == NULL && node->restore_command == NULL)
+    if (node->options->wal_archive == NULL && command == NULL)
         return ARCHIVE_NONE;
-    wal_stream_segment_name(&stream, segment, question.name);
+    snprintf(question.name, sizeof(question.name), "%s", name);
     if (!file_in_memory(&question.fd, question.path, &error))
     {
         *how = arena_printf(node->arena, "%s.", error.message);
@@ -144,9 +158,9 @@ ArchiveAnswer node_ask_archive(const Node *node, uint64_t segment, const char **
     }
     if (node->options->wal_archive != NULL)
         answer = ask_directory(&question, how);
-    if (answer != ARCHIVE_HAS && node->restore_command != NULL &&
+    if (answer != ARCHIVE_HAS && command != NULL &&
         file_truncate(question.fd, question.path, 0, &error))
-        answer = ask_command(&question, how);
+        answer = ask_command(&question, command, how);
     file_close(question.fd);
     return answer;
 }

@@ -86,6 +86,7 @@ WalStream node_wal_stream(const Node *node)
                        .history = &node->clusters.target_history,
                        .open = archive_open,
                        .missing = error_missing_in_archive,
+                       .is_targets = true,
                        .context = node->own_wal};
 }
 
@@ -369,7 +370,8 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
         return;
     }
     asked->segment = oldest - 1;
-    asked->answer = node_ask_archive(node, asked->segment, &asked->how);
+    asked->answer =
+        node_ask_archive(node, node->restore_command, asked->segment, name, &asked->how);
     if (asked->answer == ARCHIVE_HAS)
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s lacks segment %s: %s Whether it has all that are older and needed only "
@@ -412,11 +414,10 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
     char name[WAL_NAME_SIZE];
 
     if (asked->answer == ARCHIVE_NONE && oldest < last)
-    {
         asked->segment = oldest;
-        asked->answer = node_ask_archive(node, oldest, &asked->how);
-    }
     wal_stream_segment_name(&stream, asked->segment, name);
+    if (asked->answer == ARCHIVE_NONE && oldest < last)
+        asked->answer = node_ask_archive(node, node->restore_command, oldest, name, &asked->how);
     if (asked->answer == ARCHIVE_HAS)
         readiness_add(node->readiness, "archive", FINDING_OK, NULL, "Asked for segment %s: %s",
                       name, asked->how);

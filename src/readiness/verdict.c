@@ -11,6 +11,7 @@
 #include "cluster/prerequisites.h"
 #include "divergence/divergence.h"
 #include "divergence/wal_comparison.h"
+#include "recovery_start/start.h"
 #include "standby/streaming.h"
 #include "wal/scan.h"
 #include "wal_sources/histories.h"
@@ -85,57 +86,6 @@ static void take_problem(void *context, const Error *problem)
     pair->reasons++;
 }
 
-/* ---- The target's end ---- */
-
-/* A recovery from a base backup that has not reached the backup's end. */
-static bool is_inconsistent(const Target *target)
-{
-    const Control *control = &target->control;
-
-    return control->backup_end_required || target->label_of_base_backup ||
-           (control->backup_start_point != LSN_INVALID && control->backup_end_point == LSN_INVALID);
-}
-
-/* A crashed primary has the label of an exclusive backup (10 to 14) as a copy of it has. */
-static bool may_have_crashed_in_backup(const Target *target)
-{
-    return target->label_is_exclusive && target->control.state == STATE_IN_PRODUCTION;
-}
-
-/* As find_target_end of divergence.c: from a record that is known to be there. */
-static bool find_end(Pair *pair, Error *error)
-{
-    const Node *node = pair->node;
-    const Target *target = &node->clusters.target;
-    const WalStream stream = node_wal_stream(node);
-    const Lsn from = wal_skip_header(&node->clusters.shape, target->has_backup_label
-                                                                ? target->label_redo
-                                                                : target->control.checkpoint_lsn);
-    WalScan *scan = scan_create(&stream, 1, from);
-    char text[LSN_TEXT_SIZE], reason[256];
-    bool missing, result;
-    Lsn last;
-
-    if (is_inconsistent(target) && !may_have_crashed_in_backup(target))
-    {
-        scan_destroy(scan);
-        error_set(error, ERROR_FAILED, "target is not consistent");
-        error_detail(error, "Its recovery from a base backup has not reached the backup's end.");
-        return error_hint_compare(error);
-    }
-    result = scan_forward(scan, from, &pair->target_end, &last, &missing, reason, error);
-    if (result &&
-        (pair->target_end == from || pair->target_end < target->control.min_recovery_point))
-    {
-        error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  lsn_text(node->clusters.shape.version, pair->target_end, text), reason);
-        error_hint_compare(error);
-        result = false;
-    }
-    scan_destroy(scan);
-    return result;
-}
-
 /* ---- The last checkpoint before the divergence ---- */
 
 typedef struct CheckpointSearch
@@ -192,26 +142,133 @@ static bool find_common_redo(Pair *pair, Error *error)
     return true;
 }
 
-/* Has the source the WAL that is wanted of it from lsn on? It may be what this node lacks, too. */
-static bool look_at_source_wal(Pair *pair, Lsn lsn, const char *what_for, const char *remedy)
+/* ---- The source's WAL ---- */
+
+/* The command that a rewind asks for WAL that the source no longer has: an option's, or else the
+ * target's own. NULL: there is none. */
+static const char *find_command_for_source_wal(const Node *node)
+{
+    char *command;
+    Error ignored;
+
+    if (node->restore_command != NULL || node->options->restore_target_wal)
+        return node->restore_command;
+    return target_restore_command(node->arena, &node->clusters.target, node->options->bindir,
+                                  node->config_file_of_rewind, &command, &ignored)
+               ? command
+               : NULL;
+}
+
+/* Has the source itself this segment? If it has, or cannot be asked, a finding says so. *name is
+ * set. */
+static bool source_has_segment(Pair *pair, uint64_t segment, const char *what_for,
+                               char name[WAL_NAME_SIZE])
 {
     Node *node = pair->node;
-    const uint64_t segment = wal_segment_of(&node->clusters.shape, lsn);
-    char name[WAL_NAME_SIZE];
     bool has = false;
     Error error;
 
     source_wal_segment_name(pair->source_wal, segment, name);
     if (!source_wal_source_has(pair->source_wal, segment, &has, &error))
+    {
         readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
-    else if (has)
+        return true;
+    }
+    if (has)
         readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
                       "The source has segment %s, %s.", name, what_for);
-    else
-        readiness_add(node->readiness, "source_wal", FINDING_WARNING, remedy,
-                      "The source no longer has segment %s, %s: it must be here or in an archive.",
-                      name, what_for);
     return has;
+}
+
+/* Has the archive a segment that the source no longer has? Then a finding says so. */
+static bool archive_has_segment(Pair *pair, uint64_t segment, const char *what_for)
+{
+    Node *node = pair->node;
+    char name[WAL_NAME_SIZE];
+    const char *how;
+
+    source_wal_segment_name(pair->source_wal, segment, name);
+    if (node_ask_archive(node, find_command_for_source_wal(node), segment, name, &how) !=
+        ARCHIVE_HAS)
+        return false;
+    readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
+                  "The source no longer has segment %s, %s: %s Whether the archive has all that "
+                  "follow only a dry run shows.",
+                  name, what_for, how);
+    return true;
+}
+
+/* As a rewind does where the WAL from the early start on is nowhere: it starts late, and compares
+ * all blocks. */
+static bool may_start_without_wal(const Pair *pair, Lsn earliest)
+{
+    Start late;
+
+    return !pair->node->options->early_start &&
+           start_late(&pair->state.control, pair->divergence, earliest, &late);
+}
+
+/* Has the source, or an archive, the WAL that is replayed and that is not this node's own? */
+static void look_at_replayed_wal(Pair *pair)
+{
+    static const char what_for[] = "from which on its WAL is replayed";
+    Node *node = pair->node;
+    const ScanCheckpoint common = {.checkpoint = {.redo = node->needed_from}};
+    const Lsn earliest = start_early(&common, &pair->state.control).redo;
+    char name[WAL_NAME_SIZE];
+    uint64_t segment;
+    Error error;
+
+    source_wal_set_common_end(pair->source_wal, pair->divergence);
+    segment = source_wal_first_not_kept(pair->source_wal, earliest);
+    if (source_has_segment(pair, segment, what_for, name) ||
+        archive_has_segment(pair, segment, what_for))
+        return;
+    if (may_start_without_wal(pair, earliest))
+    {
+        node->compares = true;
+        readiness_add(node->readiness, "source_wal", FINDING_WARNING,
+                      "To compare less, name an archive that has it: --wal-archive, "
+                      "--restore-command or -c.",
+                      "The source no longer has segment %s, from which on its WAL would be "
+                      "replayed, and no archive gives it: a rewind compares all blocks instead, "
+                      "and starts at the source's last checkpoint.",
+                      name);
+        return;
+    }
+    error_source_wal_missing(node->clusters.shape.version, name, &error);
+    take_problem(pair, &error);
+    readiness_add(node->readiness, "source_wal", FINDING_PROBLEM,
+                  "Name an archive that has it: --wal-archive, --restore-command or -c; or run "
+                  "CHECKPOINT on the source (on its primary, if it is a standby), or rewind with "
+                  "--compare.",
+                  "The source no longer has segment %s, %s, no archive gives it, and %s.", name,
+                  what_for,
+                  node->options->early_start
+                      ? "--early-start allows no other start"
+                      : "the source has no checkpoint since the divergence to start from instead");
+}
+
+/* Has the source the segment in which the WAL that this node lacks begins? Then it gives it. */
+static bool source_has_from(const Pair *pair, Lsn lsn)
+{
+    bool has;
+
+    return source_wal_source_has(pair->source_wal, wal_segment_of(&pair->node->clusters.shape, lsn),
+                                 &has, NULL) &&
+           has;
+}
+
+/* What a rewind to the divergence needs of both sides' WAL. */
+static bool look_at_wal_of_rewind(Pair *pair, Error *error)
+{
+    Node *node = pair->node;
+
+    if (!find_common_redo(pair, error))
+        return false;
+    node->common_end = source_has_from(pair, node->needed_from) ? pair->divergence : LSN_INVALID;
+    look_at_replayed_wal(pair);
+    return true;
 }
 
 /* ---- The verdict ---- */
@@ -256,20 +313,51 @@ static bool judge_needed(Pair *pair, Error *error)
     char divergence[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
 
     prerequisites_check_hints(&node->clusters, &pair->problems);
-    if (!find_common_redo(pair, error))
+    if (!look_at_wal_of_rewind(pair, error))
         return false;
-    node->common_end =
-        look_at_source_wal(pair, node->needed_from, "from which on its WAL is replayed",
-                           "Name an archive that has it: --wal-archive, --restore-command or -c; "
-                           "or rewind with --compare.")
-            ? pair->divergence
-            : LSN_INVALID;
     decide(node, pair->reasons > 0 ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
            "The histories diverge at %s at the latest; this node's WAL goes on to %s.%s",
            lsn_text(version, pair->divergence, divergence),
            lsn_text(version, pair->target_end, end),
            pair->reasons > 0 ? " A rewind would fail:" : "");
     return true;
+}
+
+/* Has the source the WAL with which this node would go on, if there is any? */
+static bool may_follow(Pair *pair)
+{
+    static const char what_for[] = "with which this node would go on";
+    char name[WAL_NAME_SIZE];
+
+    if (pair->target_end >= source_state_wal_end(&pair->state, pair->target_end) ||
+        source_has_segment(pair, wal_segment_of(&pair->node->clusters.shape, pair->target_end),
+                           what_for, name))
+        return true;
+    readiness_add(pair->node->readiness, "source_wal", FINDING_WARNING,
+                  "Set restore_command to an archive that has it, or use pg_rewind --compare: it "
+                  "copies what differs.",
+                  "The source no longer has segment %s, %s: it must be in an archive.", name,
+                  what_for);
+    return false;
+}
+
+/* Where the source no longer has this node's last segment, only an archive could prove that its
+ * history is the source's. */
+static void look_for_proof(Pair *pair)
+{
+    Node *node = pair->node;
+    const WalShape *shape = &node->clusters.shape;
+    const uint64_t segment = wal_segment_before(shape, pair->target_end);
+    char name[WAL_NAME_SIZE];
+    const char *how;
+    Error error;
+
+    source_wal_segment_name(pair->source_wal, segment, name);
+    if (pair->compared ||
+        node_ask_archive(node, node->restore_command, segment, name, &how) == ARCHIVE_HAS)
+        return;
+    error_history_not_proven(shape->version, pair->target_end, false, &error);
+    take_problem(pair, &error);
 }
 
 static void judge_unneeded(Pair *pair)
@@ -280,10 +368,8 @@ static void judge_unneeded(Pair *pair)
 
     if (target_crashed_as_primary(&node->clusters.target))
         prerequisites_check_hints(&node->clusters, &pair->problems);
-    follows = pair->target_end >= source_state_wal_end(&pair->state, pair->target_end) ||
-              look_at_source_wal(pair, pair->target_end, "with which this node would go on",
-                                 "Set restore_command to an archive that has it, or use "
-                                 "pg_rewind --compare: it copies what differs.");
+    follows = may_follow(pair);
+    look_for_proof(pair);
     decide(node,
            pair->reasons > 0 ? VERDICT_NOT_POSSIBLE
            : pair->compared  ? VERDICT_NOT_NEEDED
@@ -315,6 +401,17 @@ static void judge_without_wal(Pair *pair)
                    : " Where its WAL ends is not known.");
 }
 
+static bool find_end(Pair *pair, Lsn latest, Error *error)
+{
+    const WalStream stream = node_wal_stream(pair->node);
+    WalScan *scan = NULL;
+    const bool result = divergence_find_target_end(&pair->node->clusters, &stream, 1, latest, &scan,
+                                                   &pair->target_end, error);
+
+    scan_destroy(scan);
+    return result;
+}
+
 static bool judge_by_wal(Pair *pair, Error *error)
 {
     const Clusters *clusters = &pair->node->clusters;
@@ -336,14 +433,8 @@ static bool judge_by_wal(Pair *pair, Error *error)
         judge_without_wal(pair);
         return true;
     }
-    if (!find_end(pair, error))
+    if (!find_end(pair, latest, error))
         return false;
-    if (may_have_crashed_in_backup(target) && !target->has_own_pid_file)
-    {
-        decide(pair->node, VERDICT_UNKNOWN,
-               "It crashed during an exclusive backup, or is a copy made by one: --dry-run tells.");
-        return true;
-    }
     pair->same_timeline = latest == LSN_INVALID;
     pair->divergence = pair->same_timeline || pair->target_end < latest ? pair->target_end : latest;
     if (position->end < pair->divergence)
@@ -380,7 +471,7 @@ static bool find_histories(Pair *pair, Error *error)
         source_wal_create(&options, clusters, &state->control, NULL, NO_SCRATCH, node->arena);
     return histories_read(node->options, node->own_wal, state->position.timeline, node->arena,
                           clusters, error) &&
-           (source->is_server ||
+           (source->is_server || node->readiness->running ||
             source_directory_find_end(clusters, source_wal_archive(pair->source_wal), node->arena,
                                       state, error));
 }
@@ -405,6 +496,40 @@ static void judge_stopped(Pair *pair)
     source_wal_destroy(pair->source_wal);
 }
 
+/*
+ * A running node that has diverged, or has when it is stopped: the history files alone show it. A
+ * primary was on its timeline beyond the point where the source left that, and goes on.
+ */
+static void judge_running(Pair *pair)
+{
+    Node *node = pair->node;
+    Readiness *readiness = node->readiness;
+    Clusters *clusters = &node->clusters;
+    size_t common;
+    Lsn latest;
+    Error error;
+
+    if (node->options->compare || !node->history_known)
+        readiness_leave_out(readiness, "source_wal",
+                            node->options->compare ? "with --compare none of it is old"
+                                                   : "this node's history is not known");
+    else if (!find_histories(pair, &error))
+        readiness_add_error(readiness, "source_wal", FINDING_UNKNOWN, &error);
+    else if (!history_common(&clusters->source_history, &clusters->target_history, &common,
+                             &latest) ||
+             latest == LSN_INVALID ||
+             (clusters->target.control.state != STATE_IN_PRODUCTION &&
+              !divergence_is_certain(clusters)))
+        readiness_leave_out(readiness, "source_wal", "what is needed depends on the divergence");
+    else
+    {
+        pair->divergence = latest;
+        if (!look_at_wal_of_rewind(pair, &error))
+            readiness_add_error(readiness, "source_wal", FINDING_UNKNOWN, &error);
+    }
+    source_wal_destroy(pair->source_wal);
+}
+
 static bool open_named_source(const Node *node, Source **source, Error *error)
 {
     const Options *options = node->options;
@@ -415,24 +540,34 @@ static bool open_named_source(const Node *node, Source **source, Error *error)
     return source_directory_open(options->source_directory, options->max_rate, source, error);
 }
 
-/* A running node: is the source of its cluster at all? */
-static void look_at_system(Pair *pair)
+/* Is the source of this node's cluster, and not this node itself? */
+static bool look_at_system(Pair *pair)
 {
+    const Clusters *clusters = &pair->node->clusters;
     const Control *source = &pair->state.control;
-    const Control *target = &pair->node->clusters.target.control;
+    const Control *target = &clusters->target.control;
+    Readiness *readiness = pair->node->readiness;
+    Error error;
 
-    if (source->system_identifier == target->system_identifier)
-        readiness_add(pair->node->readiness, "source_system", FINDING_OK, NULL,
-                      "Source and target are one cluster (system identifier %llu).",
-                      (unsigned long long) target->system_identifier);
-    else
-        readiness_add(pair->node->readiness, "source_system", FINDING_PROBLEM,
+    if (source->system_identifier != target->system_identifier)
+        readiness_add(readiness, "source_system", FINDING_PROBLEM,
                       "Look at -D and at --source-server or --source-pgdata: one of them names "
                       "another cluster.",
                       "Source and target are different clusters: system identifier of the source "
                       "%llu, of the target %llu.",
                       (unsigned long long) source->system_identifier,
                       (unsigned long long) target->system_identifier);
+    else if (readiness->running && clusters->source->is_server &&
+             !prerequisites_check_not_own_server(clusters, &error))
+        readiness_add_error(readiness, "source_system", FINDING_PROBLEM, &error);
+    else
+    {
+        readiness_add(readiness, "source_system", FINDING_OK, NULL,
+                      "Source and target are one cluster (system identifier %llu).",
+                      (unsigned long long) target->system_identifier);
+        return true;
+    }
+    return false;
 }
 
 /* With --slot, which -R demands and so a source server. A node that runs may use it itself. */
@@ -475,11 +610,17 @@ static void judge_with_source(Node *node)
         give_up_source(node, &error);
         return;
     }
-    look_at_system(&pair);
+    if (!look_at_system(&pair) && node->readiness->running)
+    {
+        readiness_leave_out(node->readiness, "source_wal", "it is no source of this node");
+        return;
+    }
     if (node->readiness->running && !encryption_check_source(source, &error))
         readiness_add_error(node->readiness, "source_encryption", FINDING_PROBLEM, &error);
     look_at_named_slot(node);
-    if (!node->readiness->running)
+    if (node->readiness->running)
+        judge_running(&pair);
+    else
         judge_stopped(&pair);
 }
 
@@ -506,8 +647,6 @@ void node_judge(Node *node)
         readiness_leave_out(readiness, "source_wal", unasked);
         return;
     }
-    if (readiness->running)
-        readiness_leave_out(readiness, "source_wal", "what is needed depends on the divergence");
     if (open_named_source(node, &node->clusters.source, &error))
         judge_with_source(node);
     else
@@ -523,5 +662,8 @@ void node_judge_again(Node *node)
     if (node->lacks_wal && !node->options->compare &&
         (verdict->state == VERDICT_NEEDED || verdict->state == VERDICT_UNKNOWN))
         decide(node, VERDICT_NOT_POSSIBLE, "%s WAL that it needs is missing: see wal_reach.",
+               verdict->text);
+    else if (node->compares && verdict->state == VERDICT_NEEDED)
+        decide(node, VERDICT_NEEDED, "%s It is possible, by comparing all blocks: see source_wal.",
                verdict->text);
 }

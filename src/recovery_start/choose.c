@@ -392,13 +392,11 @@ static bool read_from_early_or_late(Choice *choice, bool *late, ReplayHazard *ha
 /* Has the source removed the WAL before `end`? It removes the oldest first. */
 static bool find_wal_gone(const Choice *choice, Lsn end, bool *gone, Error *error)
 {
-    const WalShape *shape = &choice->clusters->shape;
-    uint64_t segment = wal_segment_of(shape, choice->made->earliest.redo);
+    const uint64_t segment =
+        source_wal_first_not_kept(choice->source_wal, choice->made->earliest.redo);
     bool has = true;
 
-    while (segment < wal_segment_of(shape, end) && source_wal_is_kept(choice->source_wal, segment))
-        segment++;
-    if (segment < wal_segment_of(shape, end) &&
+    if (segment < wal_segment_of(&choice->clusters->shape, end) &&
         !source_wal_source_has(choice->source_wal, segment, &has, error))
         return false;
     *gone = !has;

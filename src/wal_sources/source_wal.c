@@ -100,6 +100,15 @@ bool source_wal_is_kept(const SourceWal *wal, uint64_t segment)
            (uint64_t) status.st_size == wal->shape.segment_size;
 }
 
+uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
+{
+    uint64_t segment = wal_segment_of(&wal->shape, from);
+
+    while (source_wal_is_kept(wal, segment))
+        segment++;
+    return segment;
+}
+
 /* PGDATA/pg_wal/NAME or the like. */
 bool source_wal_path(const SourceWal *wal, const char *directory, const char *prefix,
                      uint64_t segment, char path[PATH_SIZE], Error *error)

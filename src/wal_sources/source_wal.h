@@ -88,6 +88,10 @@ void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[W
 /* Does the target have this segment already, and keep it? */
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
 
+/* The first segment at or after that of `from` which the target does not have or keep: it must come
+ * from the source or an archive. */
+uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
+
 /* A file on this machine that holds the segment, restored from the archive if need be. *found
  * false: it is nowhere. */
 MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,

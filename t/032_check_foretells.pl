@@ -1,0 +1,142 @@
+# --check does not say that a node is ready where a rewind would fail, nor that it is not where one would succeed: the source has lost
+# WAL, a primary that still runs has lost its own, the source is the node itself, the last segment is on neither side.
+#
+#   source       ┌──── 2 ── gone ── S, its checkpoint ──▶
+#   target   1 ●─┴──── 1 ── goes on, or is stopped ──▶          ● the last common checkpoint
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+# What --check says: its exit status, its findings by name, and the whole.
+sub checks
+{
+    my ($node, $source, @options) = @_;
+    my $result = run([ rewind_argv($node->data, '--check', '--report=json', '-B', $node->bindir, '--source-server', $source->conninfo, @options) ]);
+    my $said = JSON::PP->new->utf8->decode($result->{stdout});
+    my %finding = map { $_->{name} => $_ } reverse @{ $said->{findings} };
+    my $problems = join ' ', sort map { $_->{state} eq 'problem' ? $_->{name} : () } values %finding;
+    my $verdict = $said->{verdict} ? $said->{verdict}{state} : 'no verdict';
+    return { %$said, finding => \%finding, short => join(', ', $result->{status}, $verdict, $problems || 'no problem') };
+}
+
+sub dry_run
+{
+    my ($node, $source, @options) = @_;
+    return run([ rewind_argv($node->data, '-n', '-B', $node->bindir, '--source-server', $source->conninfo, @options) ]);
+}
+
+sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})$} } glob($cluster->path('pg_wal/*')) }
+
+# Segment after segment, then a checkpoint that recycles those before it.
+sub loses_its_wal
+{
+    my ($cluster) = @_;
+    my $first = (sort(segments($cluster)))[0];
+    wait_until("$cluster->{name} has recycled its WAL", sub {
+        $cluster->sql('INSERT INTO t VALUES (0); SELECT pg_switch_wal(); CHECKPOINT');
+        return !-e $cluster->path("pg_wal/$first");
+    });
+    return;
+}
+
+sub new_pair
+{
+    my ($version, %option) = @_;
+    return split_brain($version,
+        cluster => { settings => $version < 13 ? 'wal_keep_segments = 0' : 'wal_keep_size = 0' },
+        before => sub { $_[0]->sql('CREATE TABLE t AS SELECT 1 AS a') }, %option);
+}
+
+my $compares = qr/a rewind compares all blocks instead, and starts at the source's last checkpoint/;
+
+sub source_has_lost_wal
+{
+    my ($version) = @_;
+    my @archived;
+    my ($source, $target) = new_pair($version, target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') }, no_checkpoint => 1);
+    my $archive = $target->dir . '/archive';
+    mkdir $archive or die;
+    @archived = grep { /^00000002/ } segments($source);
+    must_run([ 'cp', (map { $source->path("pg_wal/$_") } @archived), $archive ]);
+    loses_its_wal($source);
+
+    my $late = checks($target, $source);
+    is($late->{short}, '0, needed, no problem', 'a later start needs no WAL from before it');
+    is($late->{finding}{source_wal}{state}, 'warning', 'it costs more');
+    like($late->{finding}{source_wal}{text}, $compares, 'all blocks are compared');
+    like($late->{verdict}{text}, qr/It is possible, by comparing all blocks/, 'as the verdict says');
+
+    my $early = checks($target, $source, '--early-start');
+    is($early->{short}, '1, not possible, source_wal', 'without a later start a rewind is not possible');
+    like($early->{verdict}{errors}[0]{message}, qr/^the source no longer has WAL that the rewound target needs$/, 'by the error that a rewind ends with');
+    like(dry_run($target, $source, '--early-start')->{stderr}, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, 'which it does');
+
+    # The source goes on in the middle of a segment: what comes after those in the archive is there.
+    for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ])
+    {
+        my $archived = checks($target, $source, '--early-start', @$option);
+        is($archived->{short}, '0, needed, no problem', 'an archive has it');
+        like($archived->{finding}{source_wal}{text}, qr/^The source no longer has segment $archived[0], from which on its WAL is replayed: /, 'and that is told');
+    }
+    append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    my $own = checks($target, $source);
+    is($own->{short}, '0, needed, no problem', 'the target\'s own restore_command is asked as well');
+    like($own->{finding}{source_wal}{text}, qr/the restore command gives it\./, 'and gives it');
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
+# A standby that was away for so long that the source has none of its WAL any more.
+sub standby_left_behind
+{
+    my ($version) = @_;
+    my $source = make_cluster('source', $version, settings => $version < 13 ? 'wal_keep_segments = 0' : 'wal_keep_size = 0')->start;
+    $source->sql('CREATE TABLE t AS SELECT 1 AS a');
+    my $standby = $source->standby('standby');
+    $standby->wait_for_replay_of($source);
+    $standby->stop;
+    loses_its_wal($source) for 1 .. 2;
+    my $left = checks($standby, $source);
+    is($left->{short}, '1, not possible, no problem', 'nothing proves the history of a standby that was left behind');
+    my ($error) = map { $_->{message} } @{ $left->{verdict}{errors} };
+    my $result = dry_run($standby, $source);
+    is($result->{status}, 1, 'a rewind fails');
+    like($result->{stderr}, qr/^pg_rewind: error: \Q$error\E$/m, 'with the error that --check names');
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
+# The old primary still runs.
+sub primary_goes_on
+{
+    my ($version) = @_;
+    my ($source, $target) = new_pair($version);
+    $target->start;
+    my $ready = checks($target, $source);
+    is($ready->{short}, '0, no verdict, no problem', 'a primary beside a new one is ready');
+    like($ready->{finding}{wal_reach}{text}, qr/^pg_\w+ reaches back to /, 'as long as its WAL reaches back');
+    is($ready->{finding}{source_wal}{state}, 'ok', 'and the source has its own');
+    is(checks($target, $target)->{short}, '1, no verdict, source_system', 'the source is not the node itself');
+    like(checks($target, $target)->{finding}{source_system}{text}, qr/^the source server is the target's own server/, 'as is told');
+
+    loses_its_wal($source);
+    is(checks($target, $source)->{finding}{source_wal}{state}, 'warning', 'the source has lost its WAL, but may be started from later') ;
+    loses_its_wal($target);
+    my $lost = checks($target, $source);
+    is($lost->{short}, '1, no verdict, wal_reach', 'it has lost the WAL before the divergence, which the history files tell');
+    is(checks($target, $source, '--compare')->{short}, '0, no verdict, no problem', 'comparing needs none');
+    $target->stop;
+    is(dry_run($target, $source)->{status}, 1, 'a rewind fails');
+    RewindTest::Cluster::discard_all();
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    source_has_lost_wal($version);
+    standby_left_behind($version);
+    primary_goes_on($version);
+}, only => [ 10, 15, 18 ]);
