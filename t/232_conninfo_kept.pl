@@ -1,7 +1,7 @@
 # With -R the target's former primary_conninfo is the new one's where the connection string says nothing: the standby streams under
 # its own name, so that synchronous commits wait for it, and as securely as before. What the string says counts, and where the source
 # is and the role come from the connection. A password is written only if the string has it.
-# (10: recovery.conf, and a server program that is older than libpq. 18: dbname.)
+# (10: recovery.conf, and a server program that is older than libpq. 17 and later: dbname.)
 
 use strict;
 use warnings;
@@ -89,7 +89,18 @@ sub string_counts
     ($result, $conninfo) = written($target, $source, "application_name", '');
     like($result->{stderr}, qr/^pg_rewind: warning: the target's former primary_conninfo cannot be read: nothing of it is kept$/m, 'one that cannot be read is told');
     ($result, $conninfo) = written($target, $source, 'dbname=former', '');
-    is($conninfo->{dbname}, $target->version < 18 ? 'former' : 'postgres', 'dbname');
+    is($conninfo->{dbname}, $target->version < 17 ? 'former' : 'postgres', 'dbname');
+    my $database = $target->version < 17 ? undef : 'postgres';    # that of the role's name
+    (my $unnamed = $source->conninfo) =~ s/dbname=\S+//;
+    unlink $target->path($target->version < 12 ? 'recovery.done' : 'postgresql.auto.conf');
+    unlink $target->path('recovery.conf');
+    spew($target->path('postgresql.auto.conf'), '');
+    $result = run([ rewind_argv($target->data, '--source-server', $unnamed, '-R') ]);
+    is(conninfo_of($target)->{dbname}, $database, 'where nothing names a database, it is the one of the connection: slots are synchronized through it');
+    have_former($target, 'dbname=former');
+    unlink $target->path('recovery.conf');
+    $result = run([ rewind_argv($target->data, '--source-server', $unnamed, '-R') ]);
+    is(conninfo_of($target)->{dbname}, 'former', 'unless the former primary_conninfo names one');
     # A rewind without -R has brought the source's own here.
     my $file = $source->path($source->version < 12 ? 'recovery.done' : 'postgresql.auto.conf');
     my $settings = -e $file ? slurp($file) : '';
@@ -139,4 +150,4 @@ each_version(sub {
     $target->stop;
     string_counts($target, $source);
     passwords($target, $source);
-}, only => [ 10, 15, 18 ]);
+}, only => [ 10, 15, 17, 18 ]);

@@ -132,7 +132,8 @@ typedef struct Version
     RecoverySettings recovery_settings;
     const char *const *conninfo_options; /* all that its libpq knows for primary_conninfo, up to a
                                             NULL; NULL: any (10+) */
-    bool conninfo_dbname;                /* -R writes dbname (18+) */
+    bool synchronizes_slots;             /* a standby may, which needs a dbname in
+                                            primary_conninfo (17+) */
     bool exclusion_lists; /* contents of pg_replslot etc. are left out (11+); 10 copies them */
     bool excludes_backup_manifest; /* 13+ */
     bool excludes_ds_store;        /* 15+ */

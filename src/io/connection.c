@@ -387,6 +387,11 @@ const char *connection_host(const Connection *connection)
     return PQhost(connection->pg);
 }
 
+const char *connection_database(const Connection *connection)
+{
+    return PQdb(connection->pg);
+}
+
 const char *connection_address(const Connection *connection)
 {
     return PQhostaddr(connection->pg);

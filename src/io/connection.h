@@ -178,6 +178,9 @@ bool connection_knows_option(const char *keyword);
 MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
                                            uint64_t *system_identifier, Error *error);
 
+/* The database that the connection is to. */
+const char *connection_database(const Connection *connection);
+
 /* The dbname that the connection string or the environment names explicitly, or NULL. */
 char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 

@@ -315,6 +315,19 @@ static void leave_out_unknown(const Version *version, OptionList *list, OptionLi
 
 /* ---- all of it ---- */
 
+/* The synchronization of slots needs a dbname. Any database will do: where none is named, and the
+ * former one named none, it is the one that the source let us into. */
+static void add_database(const Version *version, const struct Connection *connection,
+                         const char *named, Conninfos *conninfos)
+{
+    if (!version->synchronizes_slots)
+        return;
+    if (named == NULL && option_value(&conninfos->former, "dbname") == NULL)
+        named = connection_database(connection);
+    if (named != NULL)
+        (void) add_option(&conninfos->connection, "dbname", named, NULL);
+}
+
 static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
                            Conninfos *conninfos, Error *error)
 {
@@ -336,12 +349,11 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
     if (connection_password(connection) != NULL)
         conninfos->password = arena_strdup(arena, connection_password(connection));
-    if (clusters->shape.version->conninfo_dbname && dbname != NULL)
-        (void) add_option(&conninfos->connection, "dbname", dbname, NULL);
-    if (former == NULL)
-        return true;
-    conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
-    return compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
+    if (former != NULL)
+        conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
+    add_database(clusters->shape.version, connection, dbname, conninfos);
+    return former == NULL ||
+           compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
 }
 
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
