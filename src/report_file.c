@@ -6,6 +6,7 @@
 #include "io/place.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -142,7 +143,7 @@ static int find_descriptor(const char *path)
 
 static bool open_descriptor(ReportFile *file, const char *path, Error *error)
 {
-    const int fd = dup(find_descriptor(path));
+    const int fd = fcntl(find_descriptor(path), F_DUPFD_CLOEXEC, 0);
 
     file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (file->stream == NULL)

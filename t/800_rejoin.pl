@@ -283,6 +283,26 @@ sub killed_after_the_stop
     return;
 }
 
+# A pipe or a lock that the server kept would never be released: "pg_rewind --rejoin --report-file=/dev/stdout | jq" would not end.
+sub holds_nothing_of_ours
+{
+    my ($copy, @commands) = @_;
+    $copy->stop;
+    my $lock = work_dir() . '/lock';
+    my @argv = (rewind_argv($copy->data, '--rejoin', '-N', '--keep-config', '--source-server', $source->conninfo . ' application_name=commanded', @commands));
+    for my $file ('/dev/stdout', '/dev/fd/3')
+    {
+        my $report = work_dir() . '/report_of_descriptor';
+        must_run([ 'sh', '-c', "exec 9>$lock >$report; exec 3>&1; exec \"\$\@\"", 'sh', @argv, "--report-file=$file", '--report=json' ]);
+        like(slurp($report), qr/"followed": true/, "a report to $file is written");
+        my @held = grep { ($_ // '') eq $lock || ($_ // '') eq $report } map { readlink } glob('/proc/' . $copy->postmaster_pid . '/fd/*');
+        is("@held", '', "with a report to $file the server has neither that file nor a lock of the caller's open");
+        $copy->stop;
+    }
+    $copy->start;
+    return;
+}
+
 # Commands of the user's. That to start leaves a server behind which holds the output.
 sub commands
 {
@@ -302,6 +322,7 @@ sub commands
     like($report, qr/"followed": true/, 'who reads its output sees the end of it');
     follows($copy, 'commands of the user, of a server that runs');
     is(slurp($marks), "start\nstop\nstart\n", 'these were run');
+    holds_nothing_of_ours($copy, @commands);
     $copy->promote;
     ends(rejoin($copy, '--keep-config', '--stop-command=false'), 1, 'a stop that fails', qr/^pg_rewind: error: could not stop the target's server$/m,
         qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m);

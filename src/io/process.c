@@ -50,8 +50,9 @@ typedef struct ChildOutput
 } ChildOutput;
 
 /*
- * Start path with arguments. Its stdin is /dev/null. Our other descriptors are all O_CLOEXEC. It
- * leads a process group of its own, so that what it has started ends with it; but not at a
+ * Start path with arguments. Its stdin is /dev/null. It gets no descriptor but the first three: a
+ * server that it starts would keep what our caller gave us, such as a pipe or a lock, as long as it
+ * runs. It leads a process group of its own, so that what it has started ends with it; but not at a
  * terminal.
  */
 static bool start_child(const char *const *arguments, const ChildOutput *output, pid_t *pid,
@@ -87,6 +88,7 @@ static bool start_child(const char *const *arguments, const ChildOutput *output,
         posix_spawn_file_actions_adddup2(&actions, output->stdout_fd, STDOUT_FILENO);
     if (output->quiet)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 
     number =
         posix_spawn(pid, arguments[0], &actions, &attributes, (char *const *) arguments, environ);
