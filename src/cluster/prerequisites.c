@@ -49,6 +49,20 @@ static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double
            now - *seen < STOP_SECONDS;
 }
 
+/* Nobody may have asked a server that runs to stop. */
+static void tell_of_wait(const Target *target, long pid)
+{
+    long server;
+    bool running;
+
+    if (target_server_running(target, &running, &server, NULL) && running &&
+        !pid_file_is_stopping(target->directory))
+        log_info("the target server (PID %ld) is running; waiting up to %d s for it to stop", pid,
+                 STOP_SECONDS);
+    else
+        log_info("waiting for the target server (PID %ld) to stop", pid);
+}
+
 bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
 {
     const double begin = clock_seconds();
@@ -60,7 +74,7 @@ bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error 
     {
         if (!told && clock_seconds() - begin > SILENT_SECONDS)
         {
-            log_info("waiting for the target server (PID %ld) to stop", pid);
+            tell_of_wait(target, pid);
             told = true;
         }
         if (!stop_pause(STOP_POLL_MILLISECONDS, error))
