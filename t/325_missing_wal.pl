@@ -83,7 +83,7 @@ each_version(sub {
         my $copy = $target->copy('source_lost');
         $source->stop;
         my $archive = move_to_archive($source, $segment{source});
-        is(rewind($copy, $source, kind => 'directory')->{status}, 1, 'a segment that is nowhere is an error');
+        is(rewind($copy, $source, kind => 'directory', options => ['--early-start'])->{status}, 1, 'a segment that is nowhere is an error where no other start is allowed');
         set_restore_command($copy, $archive);
         rewinds($copy, $source, kind => 'directory', options => [ '-N', '-c', '-B', $copy->bindir ]);
         must_run([ 'cp', "$archive/$segment{source}", $source->path('pg_wal/') ]);

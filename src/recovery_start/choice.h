@@ -27,6 +27,7 @@ typedef struct Choice
     bool regretted;        /* that turned out to be dearer */
     bool needs_checkpoint; /* the late start that is weighed would have to be made: --checkpoint */
     bool without_checkpoint; /* it is not made, in a dry run */
+    bool lacks_wal;          /* before the late start: no place has it, so all is compared */
     bool relations_measured;
     uint64_t relation_bytes; /* of the source's relations; with relations_measured */
 } Choice;
@@ -52,5 +53,8 @@ MUST_CHECK bool prefer_comparing(Choice *choice, uint64_t wal_bytes, Error *erro
 /* The same before any WAL is read, also against its replay: better however fast the source sends.
  */
 MUST_CHECK bool prefer_comparing_at_once(Choice *choice, Error *error);
+
+/* All blocks are compared, since the WAL before the late start is nowhere. */
+MUST_CHECK bool compare_without_wal(Choice *choice, Error *error);
 
 #endif

@@ -73,7 +73,8 @@ static bool add_source_changes(Choice *choice, const ScanResult *scanned, Lsn en
 
 static bool keeps_wal_before_late(const RecoveryStart *made)
 {
-    return !made->by_summaries && made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
+    return !made->by_summaries && !made->choice.compares &&
+           made->chosen.redo - made->earliest.redo <= KEPT_BEFORE_LATE;
 }
 
 /* What the source changed before the late start is found when the plan is made, by comparing: like
@@ -100,7 +101,20 @@ static bool weigh_comparing(Choice *choice, Error *error)
            prefer_comparing(choice, made->chosen.redo - made->earliest.redo, error);
 }
 
-/* Read what lies before the late start, as far as it was not read yet. */
+/* It was chosen by what it would cost to read the WAL before it, or by summaries that lead to that
+ * WAL: now it is the only one. */
+static bool compare_instead_of_missing(Choice *choice, Error *error)
+{
+    StartChoice *made = &choice->made->choice;
+
+    if (made->reason == START_ESTIMATE)
+        made->reason = START_NO_WAL;
+    choice->made->by_summaries = false;
+    return compare_without_wal(choice, error);
+}
+
+/* Read what lies before the late start, as far as it was not read yet. Where that is nowhere, all
+ * blocks are to be compared. */
 static bool read_before_late(Choice *choice, Error *error)
 {
     RecoveryStart *made = choice->made;
@@ -123,11 +137,26 @@ static bool read_before_late(Choice *choice, Error *error)
         !source_wal_forget_before(choice->source_wal, made->earliest.redo, reading.from, error))
         return false;
     if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
-        return false;
+        return reading.missing_end != LSN_INVALID && compare_instead_of_missing(choice, error);
     choice->regretted = reading.stopped;
     result = reading.stopped || add_source_changes(choice, &scanned, made->chosen.redo, error);
     scan_destroy(scan);
     return result;
+}
+
+/* Add what makes a later start possible. */
+static bool error_hint_checkpoint(const Choice *choice, Error *error)
+{
+    const Options *options = choice->options;
+
+    if (options->checkpoint && choice->made->source.position.in_recovery)
+        return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
+                                 "run CHECKPOINT on the primary, then run pg_rewind again.");
+    if (!choice->clusters->source->is_server)
+        return error_hint(error, "Start the source, run CHECKPOINT there, and stop it; then run "
+                                 "pg_rewind again.");
+    return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.\n"
+                             "With --checkpoint pg_rewind runs it itself.");
 }
 
 /* Read what is replayed from the late start, and what lies before it, unless that is regretted. */
@@ -147,8 +176,8 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
     if (choice->changes == NULL)
         made->earliest = made->chosen;
     else if (!weigh_comparing(choice, error) ||
-             !(made->choice.compares ? leave_to_comparing(choice, error)
-                                     : read_before_late(choice, error)))
+             (!made->choice.compares && !read_before_late(choice, error)) ||
+             (made->choice.compares && !leave_to_comparing(choice, error)))
         return false;
     if (choice->regretted)
         return true;
@@ -157,7 +186,7 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
     made->wal_end = source_state_wal_end(&made->source, choice->divergence->lsn);
     reading = (SourceWalReading){.from = made->chosen.redo, .end = made->wal_end};
     if (!source_wal_read(choice->source_wal, &reading, &scan, &chain, error))
-        return false;
+        return reading.missing_end != LSN_INVALID && error_hint_checkpoint(choice, error);
     result = judge_replay(choice, scan, &chain, reading.last_end, hazard, error);
     scan_destroy(scan);
     return result;
@@ -166,17 +195,8 @@ static bool start_later(Choice *choice, ReplayHazard *hazard, Error *error)
 /* There is no start from which replay is right. */
 static bool error_no_start(const Choice *choice, const ReplayHazard *hazard, Error *error)
 {
-    const Options *options = choice->options;
-
     error_copy(error, &hazard->error);
-    if (options->checkpoint && choice->made->source.position.in_recovery)
-        return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
-                                 "run CHECKPOINT on the primary, then run pg_rewind again.");
-    if (!choice->clusters->source->is_server)
-        return error_hint(error, "Start the source, run CHECKPOINT there, and stop it; then run "
-                                 "pg_rewind again.");
-    return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.\n"
-                             "With --checkpoint pg_rewind runs it itself.");
+    return error_hint_checkpoint(choice, error);
 }
 
 /* Not where a dry run has not made the checkpoint that the rewind would make. */
@@ -292,6 +312,43 @@ static bool may_start_late(Choice *choice, Start *late)
     return there || choice->needs_checkpoint;
 }
 
+/* A dry run does not make the checkpoint from which recovery would start: no WAL before its end is
+ * needed. */
+static bool foretell_comparing(Choice *choice, Error *error)
+{
+    RecoveryStart *made = choice->made;
+
+    made->wal_from = made->wal_end;
+    return choice->changes == NULL ||
+           (compare_without_wal(choice, error) && leave_to_comparing(choice, error));
+}
+
+/*
+ * WAL from the early start on, up to missing_end, is nowhere. A late start needs none of what lies
+ * before it, if all blocks are compared. The source may have made it since the run began, and
+ * removed that WAL then. *error says what is missing; where there is no such start, also what would
+ * help.
+ */
+static bool start_without_wal(Choice *choice, Lsn missing_end, bool *late, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    Error why = {0};
+
+    if (choice->options->early_start)
+        return error_hint(error, "Without --early-start recovery can start at a later checkpoint "
+                                 "of the source; all blocks are compared then.");
+    if (!source_state_read_again(choice->clusters->source, &made->source, &made->source, &why) ||
+        !find_late_start(choice, missing_end - 1, late, &why))
+        return error_copy(error, &why);
+    if (!*late && !(choice->options->checkpoint && choice->options->dry_run))
+        return error_hint_checkpoint(choice, error);
+    made->choice.reason = START_NO_WAL;
+    if (!*late)
+        return foretell_comparing(choice, error);
+    made->choice.late_redo = made->chosen.redo;
+    return choice->changes == NULL || compare_without_wal(choice, error);
+}
+
 /* Read the WAL from the early start on. *late: the start that was found to be better is chosen
  * instead, with what was read of the WAL before it; else *hazard is what replay would do wrongly.
  */
@@ -338,7 +395,8 @@ static bool read_from_early(Choice *choice, bool *late, ReplayHazard *hazard, Er
         reading.watch_context = choice;
     }
     if (!source_wal_read(choice->source_wal, &reading, &scan, &scanned, error))
-        return false;
+        return reading.missing_end != LSN_INVALID &&
+               start_without_wal(choice, reading.missing_end, late, error);
     *late = reading.stopped;
     if (*late)
         made->chosen = other;
@@ -518,7 +576,11 @@ static void tell_of_choice(const Choice *choice)
     const RecoveryStart *made = choice->made;
     const uint64_t replayed = made->wal_end - made->chosen.redo;
 
-    if (made->choice.compares && choice->changes != NULL)
+    if (choice->lacks_wal)
+        log_info("comparing all blocks with the source's, %llu MB: some of its WAL since the last "
+                 "common checkpoint no longer exists",
+                 (unsigned long long) (made->choice.estimate.compared_bytes / MEGABYTE));
+    else if (made->choice.compares && choice->changes != NULL)
         log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "
                  "its WAL",
                  (unsigned long long) (made->choice.estimate.compared_bytes / MEGABYTE),

@@ -64,8 +64,9 @@ typedef struct RecoveryStart
 /*
  * Decide by the source's WAL, which is fetched and read from the last common checkpoint on. Late
  * where that is asked for, where replay from the early start would do something wrong, where there
- * is no room for the WAL, and where it is cheaper, unless `archives`: the rewound standby
- * archives the WAL that it receives, and would have none before a late start. Else early. With
+ * is no room for the WAL, where the WAL is nowhere, and where it is cheaper, unless `archives`: the
+ * rewound standby archives the WAL that it receives, and would have none before a late start. Else
+ * early. With
  * --compare, where changes is NULL, at the source's last checkpoint. Waits for a checkpoint of the
  * source where one must come, and runs one with --checkpoint. An error if no start is right.
  * Strings are in the arena, and what `changes` points to must live as long. recovery_start_free in

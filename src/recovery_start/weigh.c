@@ -27,20 +27,27 @@ static bool add_relation_bytes(void *context, const SourceFile *file, Error *err
     return true;
 }
 
-/* May it be better to compare than to read so much WAL? Then choice->relation_bytes is known: no
- * more is compared, and no more is fetched. */
-static bool may_compare(Choice *choice, uint64_t wal_bytes, bool *may, Error *error)
+static bool measure_relations(Choice *choice, Error *error)
 {
     Source *source = choice->clusters->source;
 
-    *may = false;
-    if (wal_bytes < ESTIMATE_WAL_MUCH)
-        return true;
     if (!choice->relations_measured &&
         !source->operations->list(source, choice->clusters->shape.version, add_relation_bytes,
                                   choice, error))
         return false;
     choice->relations_measured = true;
+    return true;
+}
+
+/* May it be better to compare than to read so much WAL? Then choice->relation_bytes is known: no
+ * more is compared, and no more is fetched. */
+static bool may_compare(Choice *choice, uint64_t wal_bytes, bool *may, Error *error)
+{
+    *may = false;
+    if (wal_bytes < ESTIMATE_WAL_MUCH)
+        return true;
+    if (!measure_relations(choice, error))
+        return false;
     *may = estimate_prefers_comparing(wal_bytes, choice->relation_bytes);
     return true;
 }
@@ -95,6 +102,20 @@ bool prefer_comparing_at_once(Choice *choice, Error *error)
     if (!may || !estimate_prefers_late_at_any_rate(&comparing))
         return true;
     made->reason = START_ESTIMATE;
+    note_comparing(choice, &comparing);
+    return true;
+}
+
+bool compare_without_wal(Choice *choice, Error *error)
+{
+    const RecoveryStart *made = choice->made;
+    const StartEstimate unknown = {.wal_bytes = made->chosen.redo - made->earliest.redo};
+    StartEstimate comparing;
+
+    if (!measure_relations(choice, error))
+        return false;
+    choice->lacks_wal = true;
+    comparing = estimate_comparing(choice, unknown.wal_bytes, &unknown);
     note_comparing(choice, &comparing);
     return true;
 }

@@ -10,6 +10,7 @@
 #include "wal/reader.h"
 #include "wal_sources/restore.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct Archive
     Refused *refused;
     size_t refused_count;
     bool scratch_made;
+    bool command_is_unasked; /* archive_set_unasked_command */
 };
 
 typedef struct Wanted
@@ -82,6 +84,15 @@ void archive_set_common_end(Archive *archive, Lsn lsn)
 {
     pthread_mutex_lock(&archive->lock);
     archive->common_end = lsn;
+    pthread_mutex_unlock(&archive->lock);
+}
+
+void archive_set_unasked_command(Archive *archive, const char *command)
+{
+    pthread_mutex_lock(&archive->lock);
+    assert(archive->restore.command == NULL);
+    archive->restore.command = command;
+    archive->command_is_unasked = true;
     pthread_mutex_unlock(&archive->lock);
 }
 
@@ -498,21 +509,35 @@ static void add_refused(Archive *archive, const Wanted *wanted)
         (Refused){.timeline = wanted->timeline, .segment = wanted->segment};
 }
 
+/* The command failed, or what it fetched is no segment. That ends the run if it was asked for. */
+static bool give_up_command(Archive *archive, const Error *failure, Error *error)
+{
+    if (!archive->command_is_unasked)
+        return error_copy(error, failure);
+    if (!stop_check(error))
+        return false;
+    log_warning("%s", failure->message);
+    log_detail("The target's own \"restore_command\" is not asked again.");
+    archive->restore.command = NULL;
+    return true;
+}
+
 static bool restore_segment(Archive *archive, const Wanted *wanted, Opened *opened, Error *error)
 {
     char incoming[PATH_SIZE];
+    Error failure;
     bool found;
 
     if (archive->restore.command == NULL || is_refused(archive, wanted->timeline, wanted->segment))
         return true;
     if (!incoming_path(archive, wanted->name, incoming, error))
         return false;
-    if (!restore_run(&archive->restore, wanted->name, incoming, &found, error) ||
-        (found && (!check_size(archive, incoming, &found, error) ||
-                   !accept_incoming(archive, wanted, incoming, opened, error))))
+    if (!restore_run(&archive->restore, wanted->name, incoming, &found, &failure) ||
+        (found && (!check_size(archive, incoming, &found, &failure) ||
+                   !accept_incoming(archive, wanted, incoming, opened, &failure))))
     {
         remove_incoming(incoming);
-        return false;
+        return give_up_command(archive, &failure, error);
     }
     if (opened->fd >= 0)
     {

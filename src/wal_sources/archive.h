@@ -63,6 +63,13 @@ void archive_destroy(Archive *archive);
  * none. */
 void archive_set_common_end(Archive *archive, Lsn lsn);
 
+/*
+ * Ask this restore command as well from now on, which no option names: where it fails, a warning
+ * says so, it counts as a command that has nothing, and it is not run again. For an archive without
+ * a restore command. The string must live as long as the archive.
+ */
+void archive_set_unasked_command(Archive *archive, const char *command);
+
 /* The list of what is missing begins with lsn's segment, or before it. 0 at first: with the one
  * that is asked for. */
 void archive_set_needed_from(Archive *archive, Lsn lsn);

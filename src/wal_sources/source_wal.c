@@ -20,7 +20,10 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
         archive_options_of_target(options, clusters, restore_command, scratch, arena);
 
     *wal = (SourceWal){.arena = arena,
+                       .options = options,
                        .source = clusters->source,
+                       .target = &clusters->target,
+                       .has_command = restore_command != NULL,
                        .shape = clusters->shape,
                        .data_block_size = clusters->target.control.block_size,
                        .history = &clusters->source_history,
@@ -134,8 +137,7 @@ bool error_source_wal_missing(const Version *version, const char *names, Error *
     error_detail(error, "Missing: %s.", names);
     return error_hint(error,
                       "Put the files into the source's %s, or let pg_rewind fetch them: "
-                      "--wal-archive, --restore-command, or --restore-target-wal for the "
-                      "target's own \"restore_command\".",
+                      "--wal-archive or --restore-command.",
                       version->wal_directory);
 }
 
@@ -162,25 +164,64 @@ static bool segment_is_somewhere(SourceWal *wal, uint64_t segment, bool fetched,
            (*found || source_wal_find(wal, segment, path, found, error));
 }
 
-bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Error *error)
+/* The segments that source_wal_check_there names, and where the last of them ends. */
+static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
+                                  Buffer *missing, Lsn *missing_end, Error *error)
 {
     const uint64_t fetched = wal_segment_before(&wal->shape, end);
     const uint64_t needed = wal_segment_before(&wal->shape, needed_end);
-    Buffer missing = {0};
-    bool result = true, found = false, enough = false;
+    bool found = false;
 
+    buffer_clear(missing);
+    *missing_end = LSN_INVALID;
     for (uint64_t segment = wal_segment_of(&wal->shape, from);
-         result && !enough && (segment <= fetched || (segment <= needed && !found)); segment++)
+         segment <= fetched || (segment <= needed && !found); segment++)
     {
         char name[WAL_NAME_SIZE];
 
+        if (!segment_is_somewhere(wal, segment, segment <= fetched, &found, error))
+            return false;
+        if (found)
+            continue;
+        *missing_end = wal_segment_start(&wal->shape, segment + 1);
         source_wal_segment_name(wal, segment, name);
-        result = segment_is_somewhere(wal, segment, segment <= fetched, &found, error);
-        enough = result && !found && !source_wal_add_missing(&missing, name);
+        if (!source_wal_add_missing(missing, name))
+            break;
     }
-    if (result && missing.size > 0)
-        result = error_source_wal_missing(wal->shape.version, buffer_string(&missing), error);
-    buffer_free(&missing);
+    return true;
+}
+
+bool source_wal_ask_target_command(SourceWal *wal)
+{
+    char *command;
+    Error why;
+
+    if (wal->has_command)
+        return false;
+    wal->has_command = true;
+    if (!target_restore_command(wal->arena, wal->target, wal->options->bindir,
+                                wal->target->config_file, &command, &why))
+    {
+        log_debug("%s", why.message);
+        return false;
+    }
+    log_info("the source no longer has WAL that is needed: asking the target's own "
+             "\"restore_command\"");
+    archive_set_unasked_command(wal->archive, command);
+    return true;
+}
+
+bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,
+                            Error *error)
+{
+    Buffer names = {0};
+    bool result = list_missing_segments(wal, from, end, needed_end, &names, missing_end, error);
+
+    if (result && names.size > 0 && source_wal_ask_target_command(wal))
+        result = list_missing_segments(wal, from, end, needed_end, &names, missing_end, error);
+    if (result && names.size > 0)
+        result = error_source_wal_missing(wal->shape.version, buffer_string(&names), error);
+    buffer_free(&names);
     return result;
 }
 

@@ -102,12 +102,21 @@ MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH
 bool source_wal_may_take(const SourceWal *wal, const char *path);
 
 /*
- * All segments of [from, end), which were fetched, must be somewhere; else an error names those
- * that are missing. WAL is needed up to needed_end: if the last of these segments is missing, so
- * are those that follow, up to the first that is somewhere. (Servers remove the oldest first.)
+ * All segments of [from, end), which were fetched, must be somewhere, also for the target's own
+ * restore command; else an error names those that are nowhere, of which the last ends at
+ * *missing_end. LSN_INVALID: none. WAL is needed up to needed_end: if the last of these segments is
+ * missing, so are those that follow, up to the first that is somewhere. (Servers remove the oldest
+ * first.)
  */
 MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end,
-                                       Error *error);
+                                       Lsn *missing_end, Error *error);
+
+/*
+ * Have the archive ask the target's own restore command from now on, as -c would: the server that
+ * will start finds there what the source no longer has. False: there is none, or it is asked
+ * already, or an option names another one.
+ */
+bool source_wal_ask_target_command(SourceWal *wal);
 
 /* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
 bool source_wal_add_missing(Buffer *names, const char *name);
@@ -125,8 +134,9 @@ typedef struct SourceWalReading
                   of the one in which `end` lies */
 
     /* Set by source_wal_read. */
-    Lsn last_end; /* where the last whole record ends */
-    bool stopped; /* by the watch */
+    Lsn last_end;    /* where the last whole record ends */
+    bool stopped;    /* by the watch */
+    Lsn missing_end; /* it failed: segments are nowhere, of which one ends here; else LSN_INVALID */
 } SourceWalReading;
 
 /*

@@ -12,7 +12,9 @@
 struct SourceWal
 {
     Arena *arena;
+    const Options *options;
     Source *source;
+    const Target *target;
     WalShape shape;
     uint32_t data_block_size;
     const History *history; /* the source's */
@@ -21,6 +23,7 @@ struct SourceWal
     int jobs;
     bool dry_run;
     Archive *archive;         /* of segments that the source no longer has */
+    bool has_command;         /* its restore command was given, or was looked for */
     Lsn common_end;           /* the target keeps its segments up to here */
     Lsn fetched_end;          /* segments that end up to here need not be fetched again */
     uint64_t forgotten_bytes; /* that were fetched */

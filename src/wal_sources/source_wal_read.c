@@ -22,6 +22,7 @@ typedef struct Reader
     SourceWalReading reading;
     pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
     atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
+    Lsn missing_end;                /* segments up to here are nowhere; LSN_INVALID: none */
     bool failed;                    /* fetching has, with this error */
     Error failure;
 } Reader;
@@ -41,7 +42,7 @@ static bool fetch_window(Reader *reader, Error *error)
     if (end > reading->end)
         end = reading->end;
     if (!source_wal_fetch(reader->wal, from, end, error) ||
-        !source_wal_check_there(reader->wal, from, end, reading->end, error))
+        !source_wal_check_there(reader->wal, from, end, reading->end, &reader->missing_end, error))
         return false;
     reader->here_end = end;
     return true;
@@ -178,8 +179,12 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
                           .rebuilds = may_rebuild,
                           .watch = watch_reading,
                           .context = reader};
+    reading->missing_end = LSN_INVALID;
     if (bytes > 0 && !fetch_window(reader, error))
+    {
+        reading->missing_end = reader->missing_end;
         return false;
+    }
     /* What is fetched while the WAL is read counts as well. */
     if (wal->source->is_server)
         bytes += reading->end - reader->here_end;
@@ -190,6 +195,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     wal->reads = false;
     stream->watch = NULL; /* the stream may be read again, of what is here now */
     reading->stopped = done && scan_was_stopped(*scan);
+    reading->missing_end = reader->missing_end;
     return done;
 }
 
