@@ -25,6 +25,8 @@ static bool warn_if_left_behind(const Findings *findings, Error *error)
         return true; /* there is nothing to go on with */
     if (!source_wal_source_has(identified->source_wal, segment, &has, error))
         return false;
+    if (!has && !source_wal_target_can_restore(identified->source_wal, segment, &has, error))
+        return false;
     if (has)
         return true;
     source_wal_segment_name(identified->source_wal, segment, name);
@@ -120,7 +122,8 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
     result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
                                  &findings->changes, error);
     progress_end(result);
-    if (result && options->report_wanted && options->report_transactions != REPORT_TRANSACTIONS_NONE)
+    if (result && options->report_wanted &&
+        options->report_transactions != REPORT_TRANSACTIONS_NONE)
         result = lost_transactions_read(
             &identified->clusters, &identified->target_wal, &findings->divergence,
             &findings->changes, options->report_transactions, arena, &findings->lost, error);

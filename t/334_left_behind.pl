@@ -1,5 +1,5 @@
 # A standby that was away for so long that its primary no longer has the WAL it needs. Nothing has diverged, but it cannot follow;
-# it is told so, and --compare brings it back.
+# it is told so, unless its own restore_command has that WAL, and --compare brings it back.
 #
 #   primary   1 ─────────────────░░░░░░░─────▶   ░ segments that are gone, but for an archive
 #   standby   1 ────────┤
@@ -41,6 +41,16 @@ each_version(sub {
     like($result->{stderr}, qr/^pg_rewind: detail: The source no longer has segment [0-9A-F]{24}, in which the target's WAL ends\. A standby /m,
         'with what it means for a standby');
     like($result->{stderr}, qr/^pg_rewind: hint: .*--compare/m, 'and what helps');
+
+    # Its own server would ask that archive: so it can follow.
+    my $restoring = $standby->copy('restoring');
+    append($restoring->path($version >= 12 ? 'postgresql.conf' : 'recovery.conf'), "restore_command = 'cp $archive/%f %p'\n");
+    $result = rewinds($restoring, $primary, options => [ '-B', $restoring->bindir ]);
+    like($result->{stderr}, qr/^pg_rewind: the source no longer has WAL that is needed: asking the target's own "restore_command"$/m, 'it is asked');
+    like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'and shows that nothing has diverged');
+    unlike($result->{stderr}, qr/cannot follow/, 'nor is anything missing');
+    rejoins($restoring, $primary, recovery_written => 1, quick => 1, no_promotion => 1);
+    $restoring->discard;
 
     $result = rewinds($standby, $primary, options => [ '--wal-archive', $archive ]);
     like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'an archive shows that nothing has diverged');

@@ -111,11 +111,11 @@ static bool is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
 }
 
 /*
- * The divergence is at most `latest`; find it and the last common checkpoint: until the WAL from
- * that checkpoint's redo position to the divergence is the source's, byte by byte, where both have
- * it.
+ * The divergence is at most search->latest; find it and the last common checkpoint: until the WAL
+ * from that checkpoint's redo position to the divergence is the source's, byte by byte, where both
+ * have it.
  */
-static bool find_divergence(Search *search, Lsn latest, Error *error)
+static bool find_divergence(Search *search, Error *error)
 {
     const Clusters *clusters = search->clusters;
     Divergence *divergence = search->divergence;
@@ -135,7 +135,7 @@ static bool find_divergence(Search *search, Lsn latest, Error *error)
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
 
-    divergence->lsn = latest;
+    divergence->lsn = search->latest;
     for (;; search->moved = true)
     {
         Lsn from;
@@ -245,7 +245,8 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     if (search->state->position.end < latest &&
         !scan_record_at(divergence->scan, search->state->position.end, &latest, error))
         return false;
-    if (!find_divergence(search, latest, error))
+    search->latest = latest;
+    if (!find_divergence(search, error))
         return false;
     /* But a standby on the target's own timeline may still receive what the target has. */
     if (same_timeline && search->state->position.in_recovery && !search->moved &&
@@ -302,6 +303,29 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
     log_info("comparing all blocks with the source's");
 }
 
+static bool prove_divergence(Search *search, Lsn by_histories, bool *proven, Error *error)
+{
+    Divergence *divergence = search->divergence;
+
+    divergence->needed = divergence->target_end > divergence->lsn;
+    source_wal_set_common_end(search->source_wal, divergence->lsn);
+    return divergence_find_proof(search, by_histories, proven, error);
+}
+
+/* What no option's archive proves, the WAL may that the target's own restore command has. */
+static bool check_proof(Search *search, Lsn by_histories, Error *error)
+{
+    bool proven;
+
+    if (!prove_divergence(search, by_histories, &proven, error))
+        return false;
+    if (!proven && source_wal_ask_target_command(search->source_wal) &&
+        (!find_divergence(search, error) ||
+         !prove_divergence(search, by_histories, &proven, error)))
+        return false;
+    return proven || error_no_proof(search, error);
+}
+
 bool divergence_find(const Clusters *clusters, const SourceState *state,
                      const TargetWal *target_wal, SourceWal *source_wal, int jobs, Arena *arena,
                      Divergence *divergence, Error *error)
@@ -331,9 +355,7 @@ bool divergence_find(const Clusters *clusters, const SourceState *state,
     progress_end(result);
     if (!result)
         return false;
-    divergence->needed = divergence->target_end > divergence->lsn;
-    source_wal_set_common_end(source_wal, divergence->lsn);
-    if (!divergence_check_proof(&search, latest, divergence->needed, error))
+    if (!check_proof(&search, latest, error))
         return false;
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */

@@ -114,35 +114,30 @@ bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error
     return error_remedy(error, REMEDY_WAL);
 }
 
-/*
- * `latest` is what the history files say, LSN_INVALID: nothing. It holds where the source left the
- * target's timeline and the target went on: a chain of WAL with all its links leads there.
- * Elsewhere the bytes must speak.
- */
-bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *error)
+bool error_no_proof(const Search *search, Error *error)
+{
+    error_history_not_proven(search->clusters->shape.version, search->comparison.lsn,
+                             search->moved, error);
+    if (!search->divergence->needed)
+        explain_left_behind(search, error);
+    return false;
+}
+
+bool divergence_find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 {
     const Divergence *divergence = search->divergence;
     const WalComparison *comparison = &search->comparison;
-    bool proven;
 
-    if (needed && divergence->lsn == latest)
+    *proven = divergence->needed && divergence->lsn == latest;
+    if (*proven)
         return true;
-    if (!holds_proof(search, comparison->own_from, &proven, error))
+    if (!holds_proof(search, comparison->own_from, proven, error))
         return false;
-    /* What the source itself has does not suffice. */
-    if (!proven && comparison->own_from > comparison->equal_from)
-    {
-        if (!holds_proof(search, comparison->equal_from, &proven, error))
-            return false;
-        /* For a rewind all WAL up to the source's end is read anyway, with its links. */
-        if (proven && !needed && !archive_leads_to_source(search, &proven, error))
-            return false;
-    }
-    if (proven)
+    if (*proven || comparison->own_from <= comparison->equal_from)
         return true;
-    error_history_not_proven(search->clusters->shape.version, comparison->lsn, search->moved,
-                             error);
-    if (!needed)
-        explain_left_behind(search, error);
-    return false;
+    /* What the source itself has does not suffice. */
+    if (!holds_proof(search, comparison->equal_from, proven, error))
+        return false;
+    /* For a rewind all WAL up to the source's end is read anyway, with its links. */
+    return !*proven || divergence->needed || archive_leads_to_source(search, proven, error);
 }

@@ -17,6 +17,7 @@ typedef struct Search
     int jobs;
     Arena *arena;
     Divergence *divergence; /* as far as it is known */
+    Lsn latest;             /* where it is at the latest, by histories and positions */
     bool moved;             /* bytes have shown it to be earlier than histories and positions say */
     WalComparison comparison; /* of the bytes before the divergence */
 } Search;
@@ -24,8 +25,11 @@ typedef struct Search
 /*
  * `latest` is what the history files say, LSN_INVALID: nothing. It holds where the source left the
  * target's timeline and the target went on: a chain of WAL with all its links leads there.
- * Elsewhere the bytes must prove it; an error where they do not.
+ * Elsewhere *proven says whether the bytes prove it.
  */
-MUST_CHECK bool divergence_check_proof(Search *search, Lsn latest, bool needed, Error *error);
+MUST_CHECK bool divergence_find_proof(Search *search, Lsn latest, bool *proven, Error *error);
+
+/* The error for a divergence that nothing proves. */
+bool error_no_proof(const Search *search, Error *error);
 
 #endif

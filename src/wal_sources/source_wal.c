@@ -24,6 +24,8 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                        .source = clusters->source,
                        .target = &clusters->target,
                        .has_command = restore_command != NULL,
+                       .command_is_targets =
+                           restore_command != NULL && options->restore_command == NULL,
                        .shape = clusters->shape,
                        .data_block_size = clusters->target.control.block_size,
                        .history = &clusters->source_history,
@@ -191,6 +193,18 @@ static bool list_missing_segments(SourceWal *wal, Lsn from, Lsn end, Lsn needed_
     return true;
 }
 
+/* From where an archive has it. */
+static bool find_in_archive(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
+                            Error *error)
+{
+    Lsn begin = wal_segment_start(&wal->shape, segment);
+
+    return archive_find(
+        wal->archive,
+        history_timeline_of_segment(wal->history, begin, begin + wal->shape.segment_size), segment,
+        path, found, error);
+}
+
 bool source_wal_ask_target_command(SourceWal *wal)
 {
     char *command;
@@ -208,7 +222,19 @@ bool source_wal_ask_target_command(SourceWal *wal)
     log_info("the source no longer has WAL that is needed: asking the target's own "
              "\"restore_command\"");
     archive_set_unasked_command(wal->archive, command);
+    wal->command_is_targets = true;
     return true;
+}
+
+bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can, Error *error)
+{
+    char path[PATH_SIZE];
+
+    *can = false;
+    if (wal->options->wal_archive != NULL ||
+        (!source_wal_ask_target_command(wal) && !wal->command_is_targets))
+        return true;
+    return find_in_archive(wal, segment, path, can, error);
 }
 
 bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, Lsn *missing_end,
@@ -223,18 +249,6 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, L
         result = error_source_wal_missing(wal->shape.version, buffer_string(&names), error);
     buffer_free(&names);
     return result;
-}
-
-/* From where an archive has it. */
-static bool find_in_archive(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
-                            Error *error)
-{
-    Lsn begin = wal_segment_start(&wal->shape, segment);
-
-    return archive_find(
-        wal->archive,
-        history_timeline_of_segment(wal->history, begin, begin + wal->shape.segment_size), segment,
-        path, found, error);
 }
 
 bool source_wal_may_take(const SourceWal *wal, const char *path)

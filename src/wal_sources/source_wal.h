@@ -118,6 +118,11 @@ MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn ne
  */
 bool source_wal_ask_target_command(SourceWal *wal);
 
+/* Has the target's own restore command a segment that the source no longer has? *can false also
+ * where --wal-archive is asked before it. */
+MUST_CHECK bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can,
+                                              Error *error);
+
 /* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
 bool source_wal_add_missing(Buffer *names, const char *name);
 bool error_source_wal_missing(const Version *version, const char *names, Error *error);
