@@ -5,6 +5,7 @@
 #include "base/workers.h"
 #include "cluster/source_server_standbys.h"
 #include "format/recovery_conf.h"
+#include "io/file.h"
 #include "standby/configuration.h"
 
 #include <string.h>
@@ -13,7 +14,7 @@
 #define PATIENCE_SECONDS                                                                           \
     10                       /* with a standby that neither streams nor replays; it asks every 5 s \
                               */
-#define STANDSTILL_SECONDS 2 /* of replay in front of a record that is not whole */
+#define STANDSTILL_SECONDS 2 /* of replay in front of the last record */
 
 /* ---- What both say ---- */
 
@@ -264,10 +265,46 @@ static void end_progress(const Wait *wait, bool done)
         progress_end(done);
 }
 
+/* The length of the record that begins there in the WAL that the target has received; 0: unknown.
+ */
+static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Lsn begin)
+{
+    const uint64_t segment = wal_segment_of(shape, begin);
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    uint8_t bytes[4]; /* xl_tot_len, access/xlogrecord.h (9.3, 9.4: access/xlog.h) */
+    size_t length = 0;
+    bool found, read;
+    int fd = -1;
+
+    wal_segment_name(shape, rejoin->state.position.timeline, segment, name);
+    read = snprintf(path, sizeof(path), "%s/%s/%s", rejoin->target.directory,
+                    shape->version->wal_directory, name) < (int) sizeof(path) &&
+           file_open_read(path, &fd, &found, NULL) && found &&
+           file_read_at(fd, path, bytes, sizeof(bytes), begin - wal_segment_start(shape, segment),
+                        &length, NULL);
+    file_close(fd);
+    return read && length == sizeof(bytes) ? load_u32(bytes) : 0;
+}
+
+/*
+ * Is all that was not replayed one record, which crosses a page and ends with the last byte that
+ * was received? A server up to 12, or from 13 on of before 2025, which has received it in two parts
+ * waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
+ * source. Where a record has padding, that is the byte.
+ */
+static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
+{
+    const WalShape shape = control_wal_shape(&rejoin->target.control);
+    const Lsn begin = wal_skip_header(&shape, replayed);
+
+    return replayed != LSN_INVALID && begin / shape.block_size < (end - 1) / shape.block_size &&
+           wal_record_end(&shape, begin, read_record_size(rejoin, &shape, begin)) == end;
+}
+
 /*
  * Has it replayed what the source had? The source's WAL may be flushed up to the end of a page
  * inside of a record whose rest comes with the next write: then it has received that, and replay
- * stands still.
+ * stands still. So it does in front of a whole record that its server does not look at yet.
  */
 static bool has_caught_up(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
 {
@@ -275,9 +312,10 @@ static bool has_caught_up(const Rejoin *rejoin, const Wait *wait, const Standing
         return false;
     if (replayed_position(standing) >= wait->end)
         return true;
-    return wait->end % rejoin->target.control.wal_block_size == 0 &&
-           received_position(standing) >= wait->end &&
-           clock_seconds() - wait->still >= STANDSTILL_SECONDS;
+    return received_position(standing) >= wait->end &&
+           clock_seconds() - wait->still >= STANDSTILL_SECONDS &&
+           (wait->end % rejoin->target.control.wal_block_size == 0 ||
+            last_record_waits(rejoin, replayed_position(standing), wait->end));
 }
 
 static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,

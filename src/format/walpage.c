@@ -151,6 +151,20 @@ Lsn wal_skip_header(const WalShape *shape, Lsn lsn)
     return lsn % shape->block_size == 0 ? lsn + wal_header_size_at(shape, lsn) : lsn;
 }
 
+Lsn wal_record_end(const WalShape *shape, Lsn begin, uint32_t size)
+{
+    Lsn page_end = begin - begin % shape->block_size + shape->block_size;
+    uint64_t left = size;
+
+    while (left > page_end - begin)
+    {
+        left -= page_end - begin;
+        begin = wal_skip_header(shape, page_end);
+        page_end += shape->block_size;
+    }
+    return begin + left;
+}
+
 void wal_segment_name(const WalShape *shape, Timeline timeline, uint64_t segment,
                       char name[WAL_NAME_SIZE])
 {

@@ -254,15 +254,21 @@ sub postmaster_pid
 }
 
 # Of a running server.
-sub checkpointer_pid
+sub checkpointer_pid { my ($self) = @_; return $self->process_pid('checkpointer') }
+
+# The background writer, which writes records on its own every 15 seconds.
+sub background_writer_pid { my ($self) = @_; return $self->process_pid($self->{version} < 11 ? 'writer' : 'background writer') }
+
+# Of a running server, by the begin of what it calls that process.
+sub process_pid
 {
-    my ($self) = @_;
+    my ($self, $name) = @_;
     my $postmaster = $self->postmaster_pid;
     my ($pid) = map { m{^/proc/(\d+)/} } grep {
         my $title = eval { slurp($_) } // '';
-        $title =~ /^postgres: (?:[^:]+: )?checkpointer/ && slurp($_ =~ s/cmdline$/stat/r) =~ /\) \S $postmaster /;
+        $title =~ /^postgres: (?:[^:]+: )?$name/ && slurp($_ =~ s/cmdline$/stat/r) =~ /\) \S $postmaster /;
     } glob('/proc/[0-9]*/cmdline');
-    return $pid // die "$self->{name} has no checkpointer\n";
+    return $pid // die "$self->{name} has no $name\n";
 }
 
 sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }

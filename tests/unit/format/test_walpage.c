@@ -132,6 +132,9 @@ static void arithmetic(void **state)
     assert_true(wal_skip_header(&shape, 0x100000) == 0x100028);
     assert_true(wal_skip_header(&shape, 0x102000) == 0x102018);
     assert_true(wal_skip_header(&shape, 0x102018) == 0x102018);
+    assert_true(wal_record_end(&shape, 0x102018, 0x1FE8) == 0x104000);
+    assert_true(wal_record_end(&shape, 0x102018, 0x1FE9) == 0x104019);
+    assert_true(wal_record_end(&shape, 0x1FDFF8, 0x8 + 0x1FE8 + 0x1FD8 + 0x3) == 0x20201B);
 }
 
 static void check_name(uint32_t segment_size, Timeline timeline, uint64_t segment,
