@@ -317,8 +317,8 @@ static void leave_out_unknown(const Version *version, OptionList *list, OptionLi
 
 /* The synchronization of slots needs a dbname. Any database will do: where none is named, and the
  * former one named none, it is the one that the source let us into. */
-static void add_database(const Version *version, const struct Connection *connection,
-                         const char *named, Conninfos *conninfos)
+static void add_dbname(const Version *version, const struct Connection *connection,
+                       const char *named, Conninfos *conninfos)
 {
     if (!version->synchronizes_slots)
         return;
@@ -351,7 +351,7 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
         conninfos->password = arena_strdup(arena, connection_password(connection));
     if (former != NULL)
         conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
-    add_database(clusters->shape.version, connection, dbname, conninfos);
+    add_dbname(clusters->shape.version, connection, dbname, conninfos);
     return former == NULL ||
            compare_with_sources(clusters, former, &conninfos->former_is_sources, error);
 }
