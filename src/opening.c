@@ -1,6 +1,7 @@
 #include "opening.h"
 
 #include "apply/apply.h"
+#include "apply/journal_options.h"
 #include "stage/stage.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -42,14 +43,41 @@ static bool acquire_lock(const char *target, int patience, Opened *opened, Rewin
     return error_detail(error, "This pg_rewind waited %d s for it (--wait-timeout).", patience);
 }
 
+/* The journal decides, whatever this command asks for. Options without effect are named before the
+ * work. */
+static void warn_of_other_options(const PendingRewind *pending, const Options *options,
+                                  Arena *arena)
+{
+    const char *asked = journal_options_text(options, arena);
+    Buffer ignored = {0}, begun_with = {0};
+
+    if (pending->options != NULL)
+    {
+        journal_options_missing(asked, pending->options, false, &ignored);
+        journal_options_missing(pending->options, asked, true, &begun_with);
+    }
+    if (ignored.size > 0 || begun_with.size > 0)
+        log_warning("the interrupted rewind is finished with the options that it was begun with");
+    if (ignored.size > 0)
+        log_detail("Options of this command that have no effect on it: %s.",
+                   buffer_string(&ignored));
+    if (begun_with.size > 0)
+        log_detail("Options that it was begun with, and that this command does not have: %s.",
+                   buffer_string(&begun_with));
+    buffer_free(&ignored);
+    buffer_free(&begun_with);
+}
+
 /* Carry out what an earlier run has committed; then the target is like any other, and the lock is
  * free of that run. */
-static bool finish_pending(const char *target, const Options *options, const char *description,
-                           Opened *opened, RewindOutcome *outcome, Error *error)
+static bool finish_pending(const char *target, const Options *options, const PendingRewind *pending,
+                           Arena *arena, Opened *opened, RewindOutcome *outcome, Error *error)
 {
     const ApplyOptions apply = apply_options(options);
 
-    log_info("finishing an interrupted rewind: servers diverged at WAL location %s", description);
+    log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
+             pending->divergence);
+    warn_of_other_options(pending, options, arena);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
     if (!apply_finish(target, opened->interlock, &apply, error))
@@ -69,24 +97,24 @@ static bool finish_pending(const char *target, const Options *options, const cha
 static bool handle_pending(const char *target, const Options *options, Arena *arena, Opened *opened,
                            RewindOutcome *outcome, Error *error)
 {
-    PendingState state;
-    const char *description = NULL;
-    bool pending;
+    PendingRewind pending;
+    bool is_live;
 
-    if (!apply_pending(target, arena, &state, &description, error))
+    if (!apply_pending(target, arena, &pending, error))
         return false;
-    pending = state == PENDING_APPLY || state == PENDING_CLEANUP;
-    if (pending && options->dry_run)
+    is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
+    if (is_live && options->dry_run)
     {
         opened->pending = true;
         log_info("servers diverged at WAL location %s",
-                 description); /* contract: callers look for it */
+                 pending.divergence); /* contract: callers look for it */
+        warn_of_other_options(&pending, options, arena);
         log_info("an interrupted rewind is pending; running without --dry-run finishes it");
         return true;
     }
     if (options->dry_run)
         return true;
-    if (pending && !finish_pending(target, options, description, opened, outcome, error))
+    if (is_live && !finish_pending(target, options, &pending, arena, opened, outcome, error))
         return false;
     return interlock_remove_leftover(opened->interlock, error) &&
            stage_remove_stale(target, error) && scratch_remove(opened->scratch, error);

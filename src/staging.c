@@ -1,5 +1,6 @@
 #include "staging.h"
 
+#include "apply/journal_options.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -250,8 +251,8 @@ static bool make_backup_label(const Clusters *clusters, const Start *start, Aren
 }
 
 static bool make_journal_head(const Clusters *clusters, const Divergence *divergence,
-                              const RecoveryStart *start, const Staged *staged, bool compare,
-                              Arena *arena, JournalHead *head, Error *error)
+                              const RecoveryStart *start, const Staged *staged,
+                              const Options *options, Arena *arena, JournalHead *head, Error *error)
 {
     const Control *control = &clusters->target.control;
     char text[LSN_TEXT_SIZE];
@@ -260,7 +261,8 @@ static bool make_journal_head(const Clusters *clusters, const Divergence *diverg
         !make_backup_label(clusters, &start->chosen, arena, &head->backup_label, error))
         return false;
     head->source = clusters->source->description;
-    head->divergence = compare
+    head->options = journal_options_text(options, arena);
+    head->divergence = options->compare
                            ? "unknown (all blocks were compared)"
                            : arena_printf(arena, "%s on timeline %u",
                                           lsn_text(clusters->shape.version, divergence->lsn, text),
@@ -268,8 +270,8 @@ static bool make_journal_head(const Clusters *clusters, const Divergence *diverg
     memcpy(head->old_control, control->bytes, sizeof(head->old_control));
     control_make_poison(
         control, divergence->target_end,
-        compare ? control_timeline(control)
-                : history_timeline_at(&clusters->target_history, divergence->target_end),
+        options->compare ? control_timeline(control)
+                         : history_timeline_at(&clusters->target_history, divergence->target_end),
         head->poison);
     control_make_rewound(&staged->source.control, staged->min_recovery_point,
                          staged->min_recovery_timeline, time(NULL), head->new_control);
@@ -288,7 +290,6 @@ bool staging_finish(const Clusters *clusters, const Divergence *divergence,
     if (standby_settings != NULL &&
         !standby_files_stage(staged->stage, &planned->plan, clusters, standby_settings, error))
         return false;
-    return make_journal_head(clusters, divergence, start, staged, options->compare, arena, &head,
-                             error) &&
+    return make_journal_head(clusters, divergence, start, staged, options, arena, &head, error) &&
            stage_finish(staged->stage, &planned->plan, &head, error);
 }

@@ -82,6 +82,28 @@ each_version(sub {
         $copy->discard;
     }) if $version >= 12;
 
+    # The journal has decided what is kept and where recovery starts; -R is heeded afterwards.
+    subtest('killed after the commit, with other options', sub {
+        my $copy = $target->copy('copy');
+        my @begun = ('--keep=mine', '--early-start');
+        end_by_kill(hold($copy, $first, 'apply', @begun));
+        my $told = qr/^pg_rewind: warning: the interrupted rewind is finished with the options that it was begun with$/m;
+        my @other = ('--early-start', '--keep-config', '-R', '--save-diverged-wal=' . work_dir() . '/saved');
+        my $differ = qr{
+            \npg_rewind:\ detail:\ Options\ of\ this\ command\ that\ have\ no\ effect\ on\ it:\ --keep-config,\ --save-diverged-wal=\S+/saved\.
+            \npg_rewind:\ detail:\ Options\ that\ it\ was\ begun\ with,\ and\ that\ this\ command\ does\ not\ have:\ --keep=mine\.\n}x;
+        my $dry = rewind($copy, $first, options => [ '-n', @other ]);
+        like($dry->{stderr}, $told, 'a dry run says so');
+        like($dry->{stderr}, $differ, 'and which options differ');
+        unlike(rewind($copy, $first, options => [ '-n', @begun ])->{stderr}, $told, 'not where none differ');
+        my $result = rewinds($copy, $first, options => \@other);
+        like($result->{stderr}, qr/finishing an interrupted rewind.*\n$told$differ.*the interrupted rewind is finished$/ms, 'the run says it before the work');
+        ok(!-e work_dir() . '/saved', 'it has no diverged WAL to save');
+        nothing_is_left($copy);
+        rejoins($copy, $first, recovery_written => 1, no_promotion => 1);
+        $copy->discard;
+    });
+
     subtest('the first source as a directory moves on', sub {
         my $copy = $target->copy('copy');
         $first->stop;

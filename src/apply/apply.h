@@ -21,13 +21,19 @@ typedef enum PendingState
     PENDING_CLEANUP /* finished but for cleaning up */
 } PendingState;
 
+typedef struct PendingRewind
+{
+    PendingState state;
+    const char *divergence; /* "LSN on timeline N", for messages; "": not known */
+    const char *options;    /* journal_options_text of the run that began it; NULL: not known */
+} PendingRewind;
+
 /*
- * What an earlier run left in this target. Reads only. divergence: "LSN on timeline N" for
- * messages, in arena. A journal that cannot be read is an error only where it can have
- * been committed, else PENDING_STALE without a description.
+ * What an earlier run left in this target; texts are in arena. Reads only. A journal that cannot be
+ * read is an error only where it can have been committed, else PENDING_STALE without a description.
  */
-MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
-                              const char **divergence, Error *error);
+MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
+                              Error *error);
 
 /*
  * For a run that failed before it could call apply_pending: is there a journal, and is pg_control a

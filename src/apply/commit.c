@@ -139,28 +139,27 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
     return true;
 }
 
-bool apply_pending(const char *target_directory, Arena *arena, PendingState *state,
-                   const char **divergence, Error *error)
+bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending, Error *error)
 {
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
     JournalReader *reader = NULL;
     bool found;
 
-    *state = PENDING_NONE;
-    *divergence = "";
+    *pending = (PendingRewind){.state = PENDING_NONE, .divergence = ""};
     if (!journal_open(target_directory, arena, &reader, head, &found, error))
     {
         /* Without --no-sync a journal is whole before the commit, and is never written again. */
         if (may_be_committed(target_directory))
             return false;
-        *state = PENDING_STALE;
+        pending->state = PENDING_STALE;
         return true;
     }
     journal_close_reader(reader);
     if (!found)
         return true;
-    *divergence = arena_strdup(arena, head->divergence);
-    return commit_state(target_directory, head, state, error);
+    pending->divergence = head->divergence;
+    pending->options = head->options;
+    return commit_state(target_directory, head, &pending->state, error);
 }
 
 /* ---- The commit ---- */

@@ -17,7 +17,8 @@
 
 #define JOURNAL_MAGIC "PGRWJRNL"
 #define MAGIC_SIZE 8
-#define JOURNAL_FORMAT 1
+#define JOURNAL_FORMAT 2
+#define JOURNAL_FORMAT_WITHOUT_OPTIONS 1 /* also read: of an earlier release */
 #define FRONT_SIZE (MAGIC_SIZE + 4 + 4)
 #define TRAILER_SIZE (8 + 8 + 4)
 #define HEAD_SIZE_MAX (1024 * 1024)
@@ -49,8 +50,9 @@ struct JournalReader
     uint64_t range_bytes;
     uint64_t window_offset; /* what the window holds of the file */
     size_t window_size;
-    uint8_t *window; /* WINDOW_SIZE bytes, or as many as the file has */
-    char *strings;   /* path and other of the entry at hand */
+    bool has_options; /* see JOURNAL_FORMAT_WITHOUT_OPTIONS */
+    uint8_t *window;  /* WINDOW_SIZE bytes, or as many as the file has */
+    char *strings;    /* path and other of the entry at hand */
 };
 
 /* PGDATA/pg_rewind.work/NAME */
@@ -144,6 +146,7 @@ static void append_head(Buffer *buffer, const JournalHead *head)
     append_long_string(buffer, head->source);
     append_long_string(buffer, head->divergence);
     append_long_string(buffer, head->backup_label);
+    append_long_string(buffer, head->options);
     store_u32(buffer->bytes + begin - 4, (uint32_t) (buffer->size - begin));
 }
 
@@ -283,7 +286,7 @@ static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *hea
 {
     uint8_t trailer[TRAILER_SIZE];
     uint8_t front[FRONT_SIZE];
-    uint32_t crc = CRC32C_INIT;
+    uint32_t crc = CRC32C_INIT, format;
     Cursor cursor;
 
     if (size < FRONT_SIZE + TRAILER_SIZE)
@@ -309,7 +312,9 @@ static bool check_whole_file(JournalReader *reader, uint64_t size, uint32_t *hea
 
     cursor = cursor_over(front, sizeof(front));
     cursor_skip(&cursor, MAGIC_SIZE);
-    if (cursor_u32(&cursor) != JOURNAL_FORMAT)
+    format = cursor_u32(&cursor);
+    reader->has_options = format == JOURNAL_FORMAT;
+    if (!reader->has_options && format != JOURNAL_FORMAT_WITHOUT_OPTIONS)
     {
         error_set(error, ERROR_FAILED, "journal \"%s\" was written by another version of pg_rewind",
                   reader->path);
@@ -357,6 +362,7 @@ static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, J
         head->source = take_long_string(&cursor, arena);
         head->divergence = take_long_string(&cursor, arena);
         head->backup_label = take_long_string(&cursor, arena);
+        head->options = reader->has_options ? take_long_string(&cursor, arena) : NULL;
         if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
             ok = error_damaged(reader, error);
     }

@@ -33,6 +33,7 @@ typedef struct JournalHead
     uint8_t poison[CONTROL_FILE_SIZE];
     uint8_t new_control[CONTROL_FILE_SIZE];
     const char *backup_label; /* the real one's text */
+    const char *options;      /* journal_options_text; NULL: of a journal that does not have it */
     bool group_access;
 } JournalHead;
 

@@ -96,8 +96,7 @@ bool stage_remove_stale(const char *target_directory, Error *error)
     char work[PATH_SIZE];
     char path[PATH_SIZE];
     Arena *arena = NULL;
-    const char *description;
-    PendingState state;
+    PendingRewind pending;
     struct stat status;
     bool found;
     bool ok = false;
@@ -112,14 +111,14 @@ bool stage_remove_stale(const char *target_directory, Error *error)
 
     /* Invariant 2: what a committed rewind needs is never thrown away. */
     arena = arena_create();
-    if (!apply_pending(target_directory, arena, &state, &description, error))
+    if (!apply_pending(target_directory, arena, &pending, error))
         goto done;
-    if (state == PENDING_APPLY)
+    if (pending.state == PENDING_APPLY)
     {
         error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
         goto done;
     }
-    if (state == PENDING_STALE && !commit_take_back(target_directory, error))
+    if (pending.state == PENDING_STALE && !commit_take_back(target_directory, error))
     {
         /* A journal that cannot be read was never committed: apply_pending has looked. */
         log_debug("%s", error->message);

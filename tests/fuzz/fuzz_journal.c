@@ -168,7 +168,8 @@ static void read_journal(void)
     {
         if (!found || strlen(head.run_id) >= RUN_ID_SIZE)
             __builtin_trap();
-        (void) (strlen(head.source) + strlen(head.divergence) + strlen(head.backup_label));
+        (void) (strlen(head.source) + strlen(head.divergence) + strlen(head.backup_label) +
+                (head.options != NULL ? strlen(head.options) : 0));
         while (!end)
         {
             /* It was read once when it was opened. */

@@ -4,6 +4,7 @@
 #include "apply/journal.h"
 
 #include "apply/roots.h"
+#include "format/crc32c.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,6 +46,7 @@ static JournalHead sample_head(void)
                         .source = "the server at \"host=a\"",
                         .divergence = "0/3000148 on timeline 1",
                         .backup_label = "START WAL LOCATION: 0/2000028\n",
+                        .options = "--keep-config\n",
                         .group_access = true};
 
     memset(head.old_control, 1, sizeof(head.old_control));
@@ -117,6 +119,7 @@ static void test_round_trip(void **state)
     assert_string_equal(head.source, expected.source);
     assert_string_equal(head.divergence, expected.divergence);
     assert_string_equal(head.backup_label, expected.backup_label);
+    assert_string_equal(head.options, expected.options);
     assert_true(head.group_access);
     assert_memory_equal(head.old_control, expected.old_control, CONTROL_FILE_SIZE);
     assert_memory_equal(head.poison, expected.poison, CONTROL_FILE_SIZE);
@@ -172,6 +175,36 @@ static void test_many_entries(void **state)
     }
     assert_true(journal_next(reader, &entry, &end, &error));
     assert_true(end);
+    journal_close_reader(reader);
+    arena_destroy(arena);
+}
+
+/* An earlier release wrote no options, and format 1: a rewind that it began can be finished. */
+static void test_without_options(void **state)
+{
+    static uint8_t bytes[65536];
+    const JournalHead expected = sample_head();
+    const size_t front = 16, options = 4 + strlen(expected.options);
+    Arena *arena = arena_create();
+    JournalHead head;
+    JournalReader *reader;
+    size_t size, end;
+    bool found;
+
+    (void) state;
+    write_sample();
+    size = read_file(bytes, sizeof(bytes)) - options;
+    end = front + load_u32(bytes + front - 4);
+    memmove(bytes + end - options, bytes + end, size + options - end);
+    store_u32(bytes + front - 8, 1);
+    store_u32(bytes + front - 4, (uint32_t) (end - options - front));
+    store_u32(bytes + size - 4, crc32c_finish(crc32c_update(CRC32C_INIT, bytes, size - 4)));
+    write_file(bytes, size);
+    assert_true(journal_open(".", arena, &reader, &head, &found, &error));
+    assert_true(found);
+    assert_null(head.options);
+    assert_string_equal(head.backup_label, expected.backup_label);
+    assert_int_equal(journal_bytes(reader), 16384);
     journal_close_reader(reader);
     arena_destroy(arena);
 }
@@ -261,11 +294,9 @@ static void test_unsafe_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_many_entries),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_every_changed_byte),
+        cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_many_entries),
+        cmocka_unit_test(test_without_options),  cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_every_truncation), cmocka_unit_test(test_every_changed_byte),
         cmocka_unit_test(test_unsafe_entries),
     };
     char directory[] = "/tmp/test_journal.XXXXXX";

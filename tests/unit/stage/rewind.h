@@ -377,7 +377,8 @@ static JournalHead make_head(void)
     JournalHead head = {.run_id = RUN_ID,
                         .source = "a directory",
                         .divergence = "0/3000148 on timeline 1",
-                        .backup_label = "the real label\n"};
+                        .backup_label = "the real label\n",
+                        .options = ""};
 
     memset(head.old_control, 'o', sizeof(head.old_control));
     memset(head.poison, 'p', sizeof(head.poison));
@@ -428,22 +429,21 @@ static inline int run_rewind(void)
     const ApplyOptions options = {.jobs = 2, .patience_seconds = 0};
     Arena *arena = arena_create();
     Interlock *interlock = NULL;
-    const char *description;
-    PendingState state = PENDING_NONE;
+    PendingRewind pending = {.state = PENDING_NONE};
     Error error;
     bool committed = false;
     bool ok = interlock_acquire("target", &interlock, &error) &&
               interlock_claim_pid_file(interlock, &error) &&
-              apply_pending("target", arena, &state, &description, &error);
+              apply_pending("target", arena, &pending, &error);
 
     file_set_modes(false);
-    committed = state == PENDING_APPLY;
-    if (ok && (state == PENDING_NONE || state == PENDING_STALE))
+    committed = pending.state == PENDING_APPLY;
+    if (ok && (pending.state == PENDING_NONE || pending.state == PENDING_STALE))
         ok = stage_remove_stale("target", &error);
-    if (ok && state != PENDING_CLEANUP && block_letter("target/global/pg_control", 0) != 'n' &&
-        !committed)
+    if (ok && pending.state != PENDING_CLEANUP &&
+        block_letter("target/global/pg_control", 0) != 'n' && !committed)
         ok = stage_and_commit(interlock, &committed, &error);
-    if (ok && (committed || state == PENDING_CLEANUP))
+    if (ok && (committed || pending.state == PENDING_CLEANUP))
         ok = apply_finish("target", interlock, &options, &error);
     if (!ok)
         log_error(&error);

@@ -53,14 +53,13 @@ static PendingState state_now(void)
 {
     const JournalHead head = make_head();
     Arena *arena = arena_create();
-    const char *description;
-    PendingState pending;
+    PendingRewind pending;
     PendingState state;
 
     assert_true(commit_state("target", &head, &state, &error));
-    assert_true(apply_pending("target", arena, &pending, &description, &error));
-    assert_int_equal(pending, state);
-    assert_string_equal(description, "0/3000148 on timeline 1");
+    assert_true(apply_pending("target", arena, &pending, &error));
+    assert_int_equal(pending.state, state);
+    assert_string_equal(pending.divergence, "0/3000148 on timeline 1");
     arena_destroy(arena);
     return state;
 }
@@ -141,15 +140,14 @@ static void test_label_of_another_type(void **state)
 static void test_no_journal(void **state)
 {
     Arena *arena = arena_create();
-    const char *description;
-    PendingState pending;
+    PendingRewind pending;
     bool committed = true;
 
     (void) state;
     put_blocker(RUN_ID);
-    assert_true(apply_pending("target", arena, &pending, &description, &error));
-    assert_int_equal(pending, PENDING_NONE);
-    assert_string_equal(description, "");
+    assert_true(apply_pending("target", arena, &pending, &error));
+    assert_int_equal(pending.state, PENDING_NONE);
+    assert_string_equal(pending.divergence, "");
     assert_true(commit_take_back("target", &error));
     assert_true(size_of("target/backup_label") > 0);
     assert_false(apply_commit("target", NULL, &committed, &error));

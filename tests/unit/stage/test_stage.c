@@ -143,26 +143,25 @@ static void test_foreign_places(void **state)
 static void test_damaged_journal(void **state)
 {
     Arena *arena = arena_create();
-    const char *description;
-    PendingState pending;
+    PendingRewind pending;
     Error error;
 
     (void) state;
     reset_target();
     shell("mkdir target/pg_rewind.work && echo damaged >target/pg_rewind.work/journal");
     /* pg_control cannot be read either: who knows. */
-    assert_false(apply_pending("target", arena, &pending, &description, &error));
+    assert_false(apply_pending("target", arena, &pending, &error));
     assert_false(stage_remove_stale("target", &error));
 
     /* The first 512 bytes are one pg_control, without the zeros behind. */
     shell("head -c 512 '%s/15.control' >target/global/pg_control && "
           "truncate -s %d target/global/pg_control",
           getenv("TEST_DATA"), CONTROL_FILE_SIZE);
-    assert_true(apply_pending("target", arena, &pending, &description, &error));
-    assert_int_equal(pending, PENDING_STALE);
+    assert_true(apply_pending("target", arena, &pending, &error));
+    assert_int_equal(pending.state, PENDING_STALE);
 
     put_text("target/backup_label", "something\n");
-    assert_false(apply_pending("target", arena, &pending, &description, &error));
+    assert_false(apply_pending("target", arena, &pending, &error));
     unlink("target/backup_label");
     assert_true(stage_remove_stale("target", &error));
     assert_int_equal(size_of("target/" WORK_DIRECTORY), -1);
