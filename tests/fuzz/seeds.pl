@@ -90,8 +90,9 @@ for my $entry (@entries)
 }
 seed('journal', chr(2) . $long);
 seed('journal', chr(3) . $short);
-# The smallest whole file, with and without its CRC.
+# The smallest whole file, with and without its CRC; of both formats.
 seed('journal', chr(1) . 'PGRWJRNL' . pack('L< L< x34 L<3 Q<2', 1, 34 + 3 * 8192 + 12, 0, 0, 0, 0, 0));
+seed('journal', chr(1) . 'PGRWJRNL' . pack('L< L< x34 L<4 Q<2', 2, 34 + 3 * 8192 + 16, 0, 0, 0, 0, 0, 0));
 seed('places', "W/space/$work\0Wpg_tblspc/1/$work\0L/space/location\0");
 seed('places', "L/space/location\0W../$work\0L../location\0W/$work\0");
 seed('recovery_conf', "include 'a'\nrestore_command 'x''y\\n\\101' \nRESTORE_COMMAND=\"\"\n");
