@@ -109,7 +109,7 @@ static bool handle_pending(const char *target, const Options *options, Arena *ar
         log_info("servers diverged at WAL location %s",
                  pending.divergence); /* contract: callers look for it */
         warn_of_other_options(&pending, options, arena);
-        log_info("an interrupted rewind is pending; running without --dry-run finishes it");
+        log_info("an interrupted rewind is pending");
         return true;
     }
     if (options->dry_run)

@@ -79,7 +79,7 @@ sub says_what_else_is_to_be_done
     like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.conf: the server does not start with it\.$/m, 'a recovery.conf that is kept is told');
     ok(!-e $copy->path('recovery.signal'), 'a recovery.signal does not come along with -R');
     $result = rewind($target->copy('leftover_signal'), $source);
-    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.signal: /m, 'else it is told');
+    like($result->{stderr}, qr/^pg_rewind: hint: Remove recovery\.signal: with it the server ends recovery and opens for writing, now or after a promotion\.$/m, 'else it is told');
     unlink $source->path('recovery.signal');
     append($target->path('postgresql.conf'), "recovery_target_timeline = latest\nrecovery_target_xid = '1000'\n");
     $result = rewind($target, $source, options => [qw(-R -n --keep-config)]);
@@ -116,6 +116,7 @@ sub finished_by_another_run
     $pair->reset->attempt(fault => 'kill:' . ($commit + 2));
     my $dry = $pair->attempt(options => ['-n']);
     is(last_line($dry), 'pg_rewind: hint: Run the same command without --dry-run: it finishes the interrupted rewind.', 'a dry run tells of an interrupted rewind');
+    like($dry->{stderr}, qr/^pg_rewind: an interrupted rewind is pending$/m, 'in one sentence, before what to do');
     my $result = $pair->attempt(options => ['--report=json']);
     is(last_line($result), "pg_rewind: hint: $start", 'when it is finished the same is said');
     is(next_of($result)->{settings}, undef, 'former settings are not known any more');

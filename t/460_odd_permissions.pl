@@ -95,6 +95,7 @@ sub all_problems_are_listed
                 my @said = $result->{stderr} =~ /^pg_rewind: error: $problem$/mg;
                 is(scalar @said, 1, "$name says once: $problem");
             }
+            like($result->{stderr}, qr{/offsets": Permission denied\npg_rewind: hint: The user that runs pg_rewind must be able to read it\.$}m, 'with a hint');
             is(scalar(() = $result->{stderr} =~ /^pg_rewind: error: /mg), $count, 'and nothing else is an error') or diag($result->{stderr});
             like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged\. Fix all problems listed above, then run pg_rewind again\.\n\z/m, 'the last line says what to do');
             is_same_tree(tree($copy), $before, 'nothing was changed');

@@ -122,8 +122,8 @@ void report_next_steps(Report *report)
     if (next->stray_recovery_conf)
         add_step(report, "Remove recovery.conf: the server does not start with it.");
     if (next->stray_recovery_signal)
-        add_step(report, "Remove recovery.signal: with it the server ends recovery by itself, now "
-                         "or after a promotion.");
+        add_step(report, "Remove recovery.signal: with it the server ends recovery and opens for "
+                         "writing, now or after a promotion.");
     if (next->stop_setting != NULL)
         add_step(report,
                  "Remove %s from the configuration: with it the server would not follow the source "
