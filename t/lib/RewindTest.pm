@@ -25,6 +25,7 @@
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_TEST_SAMPLE    'all': all versions also where a sample of them is tested
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file runs (default), 'all', 'no'
+#   PG_REWIND_TEST_ORIGINALS originals that run beside the program: see RewindTest::Beside
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
 
@@ -39,6 +40,7 @@ use Test::More;
 use RewindTest::Cluster;
 use RewindTest::Command;
 use RewindTest::Comparison;
+require RewindTest::Beside if defined $ENV{PG_REWIND_TEST_ORIGINALS};
 
 our @EXPORT = (
     qw(each_version make_cluster split_brain rewinding_role rewind rewinds rewinds_from_both_kinds rejoins),

@@ -64,6 +64,9 @@ sub allocate
     return $self;
 }
 
+# All that exist.
+sub all { return @clusters }
+
 # initdb takes a second or more: it is run once for each version and set of options, and its result copied.
 # So all clusters of a test have one system identifier.
 sub template

@@ -45,6 +45,9 @@ sub rewind_argv
     return ($ENV{PG_REWIND} // 'build/pg_rewind', '-D', $directory, (split ' ', $ENV{PG_REWIND_TEST_OPTIONS} // ''), @arguments);
 }
 
+# Sees each command before it runs, and may return a function that sees its result: RewindTest::Beside.
+our $watch;
+
 # Run a program without a shell.  Returns { status, signal, stdout, stderr }.
 # Options: stdin => text; env => { NAME => value }; until => qr/what it says/ on stderr, at which it and its children are killed, as
 # they are when it takes too long.
@@ -55,6 +58,7 @@ sub run
         qw(stdin stdout stderr);
     spew($file{stdin}->filename, $option{stdin} // '');
 
+    my $ended = $watch && $watch->($argv, \%option);
     my $began = Time::HiRes::time();
     my $pid = fork() // die "could not fork: $!";
     if ($pid == 0)
@@ -71,12 +75,14 @@ sub run
 
     my $wait_status = wait_for_exit($pid, "@$argv", defined $option{until} ? sub { slurp($file{stderr}->filename) =~ $option{until} } : undef);
     trace($began, "@$argv" . (defined $option{stdin} ? ' <<< ' . substr($option{stdin} =~ s/\s+/ /gr, 0, 60) : ''));
-    return {
+    my $result = {
         status => $wait_status >> 8,
         signal => $wait_status & 127,
         stdout => slurp($file{stdout}->filename),
         stderr => slurp($file{stderr}->filename),
     };
+    $ended->($result) if $ended;
+    return $result;
 }
 
 sub wait_for_exit
