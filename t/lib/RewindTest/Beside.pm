@@ -2,7 +2,7 @@
 # the original knows. tests/beside.sh runs tests so, and makes a table of what differs.
 #
 # Where the original succeeds and the program does not, two things are found out: whether what the original left is right (as a standby of the
-# source, and promoted), and whether the program succeeds without options of its own.
+# source, and promoted), and whether the program succeeds without options of its own (but those that say how long it waits).
 #
 # PG_REWIND_TEST_ORIGINALS=DIRECTORY loads this: DIRECTORY/15/pg_rewind is the original of 15, with its postgres beside it; rows are added
 # to DIRECTORY/rows.jsonl.
@@ -73,7 +73,8 @@ sub begin
     my %known = map { $_ => 1 } keys %{ { options_of($program) } };
     my @arguments = map { "--$_->[0]" . ($known{ $_->[0] } && takes_value($program, $_->[0]) ? "=$_->[1]" : '') }
         grep { $known{ $_->[0] } && $_->[0] !~ /^(target-pgdata|dry-run)$/ } @given;
-    my $begun = { target => $target, source => $source, env => \%env, arguments => \@arguments, copies => [] };
+    my @patience = map { "--$_->[0]=$_->[1]" } grep { $_->[0] =~ /-timeout$/ } @given;
+    my $begun = { target => $target, source => $source, env => \%env, arguments => [ @arguments, @patience ], copies => [] };
     my $theirs = copy($begun, $target);
     $begun->{restore_command} = setting($theirs, 'restore_command');
     my $result = run([ $program, '-D', $theirs->data, @arguments ], env => \%env);
