@@ -177,7 +177,7 @@ sub setting
 
 # ---------------------------------------------------------------- is what the original left right?
 
-# Returns 'right', or the names of the tests that failed. They are no tests of the file that runs.
+# Returns 'right', or the names of the tests that failed, a line each. They are no tests of the file that runs.
 sub judge
 {
     my ($begun) = @_;
@@ -194,7 +194,8 @@ sub judge
     }
     eval { is_right_standby($begun->{copies}[0], $source, $begun->{restore_command}); 1 } or fail("the judge came to its end: $@");
     return 'right' if $builder->is_passing;
-    return join "\n", map { substr $_, 0, 600 } $said =~ /^not ok \d+ - (.*(?:\n+#.*)*)/mg;
+    my %said;
+    return join "\n", grep { !$said{$_}++ } $said =~ /^not ok \d+ - (.*)/mg;
 }
 
 sub is_right_standby
@@ -203,8 +204,8 @@ sub is_right_standby
     $standby->follow($source);
     # What is archived here must not reach an archive of the test. A manager gives the server the restore command that it had before.
     append($standby->path('postgresql.auto.conf'), "archive_mode = off\n" . (defined $restore_command ? "restore_command = $restore_command\n" : ''));
-    my $start = $standby->try_start;
-    is($start->{status}, 0, 'the rewound target starts') or do { diag($standby->log); return };
+    my ($fatal) = $standby->try_start->{status} == 0 ? () : ($standby->log =~ /((?:FATAL|PANIC): .*)/, 'it does not start');
+    is($fatal, undef, 'the rewound target starts' . (defined $fatal ? ": $fatal" : '')) or return;
     $standby->wait_for_replay_of($source);
     wait_until('it streams', sub { $standby->query('SELECT status FROM pg_stat_wal_receiver') eq 'streaming' });
     is_copy_of($standby, $source);
