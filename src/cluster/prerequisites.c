@@ -180,10 +180,14 @@ static bool check_hints_logged(const Given *given, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
+/* A block that stays must have a checksum if the source's pg_control says so. Where that says that
+ * there are none, nothing reads those that the target has. */
 static bool check_same_checksums(const Given *given, Error *error)
 {
-    if (given->state->control.data_checksum_version ==
-        given->clusters->target.control.data_checksum_version)
+    const Control *source = &given->state->control;
+
+    if (source->data_checksum_version == given->clusters->target.control.data_checksum_version ||
+        (source->data_checksum_version == 0 && !source->version->checksums_in_wal))
         return true;
     error_set(error, ERROR_FAILED, "source and target differ in data checksums");
     error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");

@@ -287,6 +287,7 @@ static const Version rows[] = {
         .has_sha256 = false,
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_93,
     },
@@ -339,6 +340,7 @@ static const Version rows[] = {
         .has_sha256 = false,
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_93,
         .control = CONTROL_SINCE_94,
     },
@@ -390,6 +392,7 @@ static const Version rows[] = {
         .has_sha256 = false,
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -441,6 +444,7 @@ static const Version rows[] = {
         .has_sha256 = false,
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_95,
     },
@@ -492,6 +496,7 @@ static const Version rows[] = {
         .has_sha256 = false,
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_10,
     },
@@ -543,6 +548,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_95,
         .control = CONTROL_SINCE_11,
     },
@@ -594,6 +600,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -645,6 +652,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -696,6 +704,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -747,6 +756,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -798,6 +808,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = false,
         .has_wal_summaries = false,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -849,6 +860,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
         .has_wal_summaries = true,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_12,
     },
@@ -900,6 +912,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
         .has_wal_summaries = true,
+        .checksums_in_wal = false,
         .checkpoint = CHECKPOINT_SINCE_12,
         .control = CONTROL_SINCE_18,
     },
@@ -952,6 +965,7 @@ static const Version rows[] = {
         .has_sha256 = true, /* catalog/pg_proc.dat */
         .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
         .has_wal_summaries = true,
+        .checksums_in_wal = true,
         .checkpoint = CHECKPOINT_SINCE_19,
         .control = CONTROL_SINCE_19,
     },

@@ -149,6 +149,7 @@ typedef struct Version
     bool has_sha256;              /* sha256(bytea) (11+) */
     bool has_transaction_timeout; /* 17+ */
     bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
+    bool checksums_in_wal; /* a standby follows how its primary switches data checksums (19) */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
 } Version;
