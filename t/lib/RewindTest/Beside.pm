@@ -192,7 +192,9 @@ sub judge
         $source->configure('archive_mode = off');
         $source->start;
     }
-    eval { is_right_standby($begun->{copies}[0], $source, $begun->{restore_command}); 1 } or fail("the judge came to its end: $@");
+    my $standby = $begun->{copies}[0];
+    eval { is_right_standby($standby, $source, $begun->{restore_command}); 1 }
+        or fail(join ': ', 'it does not follow', $@ =~ /(.*)/, ($standby->log =~ /\] (\w+: .*)/g)[-1] // ());
     return 'right' if $builder->is_passing;
     my %said;
     return join "\n", grep { !$said{$_}++ } $said =~ /^not ok \d+ - (.*)/mg;
@@ -204,7 +206,7 @@ sub is_right_standby
     $standby->follow($source);
     # What is archived here must not reach an archive of the test. A manager gives the server the restore command that it had before.
     append($standby->path('postgresql.auto.conf'), "archive_mode = off\n" . (defined $restore_command ? "restore_command = $restore_command\n" : ''));
-    my ($fatal) = $standby->try_start->{status} == 0 ? () : ($standby->log =~ /((?:FATAL|PANIC): .*)/, 'it does not start');
+    my ($fatal) = $standby->try_start->{status} == 0 ? () : ($standby->log =~ /((?:FATAL|PANIC): .*)/, 'too late');
     is($fatal, undef, 'the rewound target starts' . (defined $fatal ? ": $fatal" : '')) or return;
     $standby->wait_for_replay_of($source);
     wait_until('it streams', sub { $standby->query('SELECT status FROM pg_stat_wal_receiver') eq 'streaming' });
