@@ -38,7 +38,13 @@ sub start_process
         POSIX::_exit(0);
     }
     close $_ for *STDOUT, *STDERR;    # whoever reads these would wait for it
-    exec 'sleep', 600;
+    my $program = '/bin/sleep';
+    if ($option{program})
+    {
+        must_run([ 'cp', $program, work_dir() . "/$option{program}" ]) if !-e work_dir() . "/$option{program}";
+        $program = work_dir() . "/$option{program}";
+    }
+    exec { $program } $option{program} // 'sleep', 600;
 }
 
 # Held when the first segment of the target's WAL is opened, and when something is staged.
@@ -115,7 +121,14 @@ each_version(sub {
         like($result->{stderr}, $hint, 'with what to do');
         unlike($result->{stderr}, qr/remove/, 'which destroys nothing') if $pid != $process;
     }
-    kill 'KILL', $process, $server, $hidden, $twin;
-    waitpid($_, 0) for $process, $server, $hidden, $twin;
+    spew($target->path('postmaster.pid'), '');
+    like(rewind($target, $source)->{stderr}, qr/^pg_rewind: hint: .* If no server is starting, remove the file\.$/m, 'an empty file without a server');
+    my $starting = start_process($target->data, program => 'postgres');
+    my $result = rewind($target, $source);
+    like($result->{stderr}, qr/^pg_rewind: error: lock file ".*" is empty\npg_rewind: hint: Process $starting is a server's and works in this directory\. /m,
+        'an empty file and a server');
+    unlike($result->{stderr}, qr/remove/, 'to remove the file is not advised');
+    kill 'KILL', $process, $server, $hidden, $twin, $starting;
+    waitpid($_, 0) for $process, $server, $hidden, $twin, $starting;
     unlink $target->path('postmaster.pid');
 }, only => [ 10, 13, 15, 18 ]);

@@ -173,8 +173,8 @@ typedef enum Workplace
 } Workplace;
 
 /*
- * Where the process works, for a directory. One directory on two mounts may have two numbers: the
- * same server's file there and here leaves it open.
+ * Compare the process's working directory with this one. One directory on two mounts may have two
+ * numbers: the same server's file there and here leaves it open.
  */
 static Workplace find_workplace(long pid, const char *directory)
 {
@@ -369,6 +369,7 @@ bool pid_file_find_server(const char *directory, bool *found, bool *running, lon
     TextCursor digits;
     bool negative;
     uint32_t number;
+    long server;
     Buffer text = {0};
     bool success = false;
 
@@ -385,8 +386,15 @@ bool pid_file_find_server(const char *directory, bool *found, bool *running, lon
     if (text.size == 0)
     {
         error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
-        error_hint(error, "Either a server is starting, or the file was left by one that crashed "
-                          "while starting. If no server is starting, remove the file.");
+        if (server_process_find(directory, &server, NULL) && server != 0)
+            error_hint(error,
+                       "Process %ld is a server's and works in this directory. Wait until it has "
+                       "started, then stop it.",
+                       server);
+        else
+            error_hint(error,
+                       "Either a server is starting, or the file was left by one that crashed "
+                       "while starting. If no server is starting, remove the file.");
         goto done;
     }
 

@@ -28,7 +28,7 @@ bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)
     return !stage->findings[index].gone && stage_is_laid_out(stage, entry, index);
 }
 
-/* Whole, unless it is gone: what does not change while workers fetch. */
+/* The part of stage_is_whole that does not change while workers fetch. */
 static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry, size_t index)
 {
     const Finding *finding = &stage->findings[index];

@@ -938,8 +938,7 @@ READ_FUNCTION(ssize_t, -1, readlinkat, "readlink", path,
               (int fd, const char *restrict path, char *restrict target, size_t size),
               (fd, path, target, size), int, const char *, char *, size_t)
 
-/* Where a signal may come: before stops are blocked and let through again, and in a pause that one
- * ends. */
+/* Signals may come before a process blocks or unblocks them, and in a pause that one ends. */
 READ_FUNCTION(int, -1, sigprocmask, "sigprocmask", "",
               (int how, const sigset_t *restrict set, sigset_t *restrict before),
               (how, set, before), int, const sigset_t *, sigset_t *)
