@@ -96,7 +96,8 @@ bool replay_hazard_find(const Clusters *clusters, const SourceState *state, cons
     if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
         return false;
     find_tablespaces(clusters, options->tablespaces, chain, hazard);
-    if (!chain->full_page_writes_off)
+    /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
+    if (!chain->full_page_writes_off || !clusters->source->is_server)
         return true;
     hazard->found = true;
     hazard->copies_come_out_right = hazard->checkpoint_follows = false;
