@@ -10,6 +10,7 @@ use lib 't/lib';
 use JSON::PP ();
 use List::Util 'uniq';
 use RewindTest;
+use RewindTest::Held;
 use RewindTest::Tree;
 
 # End a segment full of changes, and return its name.
@@ -133,5 +134,21 @@ each_version(sub {
         my $copy = $target->copy('else');
         set_restore_command($copy, 'echo no segment > %p');
         like(is_rewound($copy, $source, 'server', 'late, no wal, compares'), qr/^pg_rewind: warning: unexpected file size for "\S+": 11 instead of \d+$/m, 'that is told');
+    });
+
+    # Three segments are written and removed while files are fetched: what was planned needs them.
+    subtest('while files are fetched', sub {
+        my $copy = $target->copy('meanwhile');
+        set_restore_command($copy, "cp $archive/%f %p");
+        # What was missing is there again.
+        must_run([ 'cp', "$archive/$_", $source->path('pg_wal') ]) for @gone;
+        my $held = hold($copy, $source, 'create@*/pg_rewind.work/*', '-N', '-B', $copy->bindir);
+        unlike(slurp($held->{errors}), $asks, 'all is there when the plan is made');
+        must_run([ 'mv', $source->path("pg_wal/$_"), $archive ]) for map { write_segment($source, 'meanwhile') } 1 .. 3;
+        my $result = go_on($held);
+        is($result->{status}, 0, 'pg_rewind succeeds') or diag($result->{stderr});
+        like($result->{stderr}, $asks, "the target's own command is asked for what went in the meantime");
+        nothing_is_left($copy);
+        rejoins($copy, $source);
     });
 }, only => [ 10, 15, 18 ]);

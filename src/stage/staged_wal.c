@@ -81,11 +81,14 @@ static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool 
     if (*found)
         return true;
     /* A segment that was incomplete when it was fetched is no substitute. */
-    return source_wal_forget(wal->source_wal, segment, error) &&
-           source_wal_find(wal->source_wal, segment, path, &is_here, error) &&
-           (!is_here ||
-            stage_wal_segment(wal->stage, wal->clusters->source, name,
-                              wal->clusters->shape.segment_size, size, path, found, error));
+    if (!source_wal_forget(wal->source_wal, segment, error) ||
+        !source_wal_find(wal->source_wal, segment, path, &is_here, error) ||
+        (!is_here && source_wal_ask_target_command(wal->source_wal) &&
+         !source_wal_find(wal->source_wal, segment, path, &is_here, error)))
+        return false;
+    return !is_here ||
+           stage_wal_segment(wal->stage, wal->clusters->source, name,
+                             wal->clusters->shape.segment_size, size, path, found, error);
 }
 
 static const char *staged_wal_directory(const StagedWal *wal)
