@@ -136,6 +136,16 @@ each_version(sub {
         like(is_rewound($copy, $source, 'server', 'late, no wal, compares'), qr/^pg_rewind: warning: unexpected file size for "\S+": 11 instead of \d+$/m, 'that is told');
     });
 
+    subtest('a command that gives damaged WAL', sub {
+        my $copy = $target->copy('damaged');
+        my $damaged = slurp("$archive/$gone[1]");
+        substr($damaged, 20_000, 200) = 'x' x 200;
+        spew("$archive/damaged", $damaged);
+        set_restore_command($copy, "if test %f = $gone[1]; then cp $archive/damaged %p; else cp $archive/%f %p; fi");
+        like(is_rewound($copy, $source, 'server', 'late, no wal, compares'),
+            qr/^pg_rewind: warning: (?:WAL is damaged|could not read WAL record) at .*\npg_rewind: detail: WAL from the target's own "restore_command" is not used\.$/m, 'that is told');
+    });
+
     # Three segments are written and removed while files are fetched: what was planned needs them.
     subtest('while files are fetched', sub {
         my $copy = $target->copy('meanwhile');

@@ -244,7 +244,10 @@ bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn needed_end, L
     bool result = list_missing_segments(wal, from, end, needed_end, &names, missing_end, error);
 
     if (result && names.size > 0 && source_wal_ask_target_command(wal))
+    {
+        wal->unasked_end = *missing_end;
         result = list_missing_segments(wal, from, end, needed_end, &names, missing_end, error);
+    }
     if (result && names.size > 0)
         result = error_source_wal_missing(wal->shape.version, buffer_string(&names), error);
     buffer_free(&names);

@@ -25,6 +25,7 @@ struct SourceWal
     Archive *archive;         /* of segments that the source no longer has */
     bool has_command;         /* its restore command was given, or was looked for */
     bool command_is_targets;  /* it is the target's own */
+    Lsn unasked_end;          /* it was asked for segments up to here, which no option told it to */
     Lsn common_end;           /* the target keeps its segments up to here */
     Lsn fetched_end;          /* segments that end up to here need not be fetched again */
     uint64_t forgotten_bytes; /* that were fetched */

@@ -5,6 +5,7 @@
 #include "wal_sources/source_wal_parts.h"
 
 #include "base/log.h"
+#include "base/workers.h"
 #include "cluster/prerequisites.h"
 
 #include <pthread.h>
@@ -160,6 +161,17 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
     return false;
 }
 
+/* WAL from the command that no option names is damaged, or of another history: it counts as
+ * missing. */
+static void give_up_unasked(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
+{
+    if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->unasked_end <= reading->from)
+        return;
+    log_warning("%s", failure->message);
+    log_detail("WAL from the target's own \"restore_command\" is not used.");
+    reading->missing_end = wal->unasked_end;
+}
+
 bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, ScanResult *result,
                      Error *error)
 {
@@ -196,6 +208,8 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     stream->watch = NULL; /* the stream may be read again, of what is here now */
     reading->stopped = done && scan_was_stopped(*scan);
     reading->missing_end = reader->missing_end;
+    if (!done && reading->missing_end == LSN_INVALID)
+        give_up_unasked(wal, reading, error);
     return done;
 }
 
