@@ -238,12 +238,15 @@ sub disk_is_full_after_commit
     {
         my $waits = $point ne 'poison';
         reset_small($small);
+        my $file = $small->{copy}->path($sparse);
+        my $inode = (stat $file)[1];
         my $held = hold($small->{copy}, $source, $point);
         my $filling = fill($small);
         kill 'STOP', $filling if !$waits;
         my ($result, $what) = go_on_without_space($small, $held, $filling);
         is($what, $waits ? 'waited' : 'done', "full at '$point': " . ($waits ? 'it waits' : 'it has all that it needs'));
         is($result->{status}, 0, 'and finishes') or diag($result->{stderr});
+        is((stat $file)[1], $inode, 'the file with holes was patched, not replaced');
         like($result->{stderr}, qr/warning: could not .*: No space left on device$/m, 'it says why it waits') if $waits;
         nothing_is_left($small->{copy});
         rejoins($small->{copy}, $source, no_promotion => 1) if $point eq 'patch';
@@ -263,6 +266,7 @@ each_version(sub {
             $primary->sql("CREATE TABLESPACE space LOCATION '$location';
                 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 20000) i;
                 CREATE TABLE in_space TABLESPACE space AS TABLE t; CREATE TABLE sparse WITH (fillfactor = 10) AS SELECT i, repeat(md5(i::text), 22) AS v FROM generate_series(1, 3000) i;
+                SELECT count(*) FROM sparse;
                 CREATE TABLE linked AS SELECT i, 'common' AS v FROM generate_series(1, 100000) i");
             ($sparse, $linked) = map { $primary->query("SELECT pg_relation_filepath('$_')") } qw(sparse linked);
         },
@@ -274,7 +278,8 @@ each_version(sub {
                 UPDATE sparse SET v = repeat(md5(v), 22) WHERE i <= 2000; CHECKPOINT");
         });
     # Two thirds of a table, a row in each block, are fetched, into holes, as if the target had crashed before it wrote them: 16 MB, far
-    # more than anything makes free that goes on at the same time. (Were nearly all of it fetched, the file would be replaced.)
+    # more than anything makes free that goes on at the same time. (Were nearly all of it fetched, the file would be replaced: so its hints
+    # were set before.)
     must_run([ 'fallocate', '--punch-hole', '--offset', 0, '--length', 2000 * 8192, $target->path($sparse) ]);
 
     my $small = make_small('all');
