@@ -119,8 +119,7 @@ sub diverged_before_its_first_checkpoint
     my $checkpointer = $target->checkpointer_pid;
     kill 'STOP', $checkpointer if !$option{begun};
     $target->promote;
-    wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ }) if $option{begun};
-    kill 'STOP', $checkpointer;
+    $target->hold_first_checkpoint if $option{begun};
     $target->sql('CREATE TABLE common (a int)');
     $source->stop;
     $source->follow($target)->start;

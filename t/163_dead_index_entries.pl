@@ -57,7 +57,7 @@ sub before_its_first_checkpoint
     kill 'STOP', $checkpointer;
     $target->promote;
     $done->();
-    kill 'CONT', $checkpointer;
+    kill 'CONT', $target->checkpointer_pid;
     $target->sql('CHECKPOINT');
     return;
 }
@@ -183,13 +183,11 @@ sub during_the_first_checkpoint
     $source->sql("CREATE TABLE large AS SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g; CHECKPOINT");
     $target->wait_for_replay_of($source);
     $target->promote;
-    wait_until('the first checkpoint has begun', sub { $target->log =~ /checkpoint starting: force/ });
-    my $checkpointer = $target->checkpointer_pid;
-    kill 'STOP', $checkpointer;
+    $target->hold_first_checkpoint;
     $target->sql('CREATE TABLE begun (a int)');
     mark_dead($target);
     unlike($target->log, qr/checkpoint complete:.*\n(?s:.*)checkpoint starting: force|checkpoint starting: force(?s:.*)checkpoint complete/, 'it has not ended');
-    kill 'CONT', $checkpointer;
+    kill 'CONT', $target->checkpointer_pid;
     $target->sql('CHECKPOINT');
     $target->stop;
     return ($source, $target);

@@ -274,6 +274,16 @@ sub process_pid
     return $pid // die "$self->{name} has no $name\n";
 }
 
+# After a promotion, where many buffers are to be written: its checkpoint ends when the checkpointer goes on, and no sooner. (Earlier a
+# promotion of 19 would wait for that process.)
+sub hold_first_checkpoint
+{
+    my ($self) = @_;
+    wait_until('the first checkpoint has begun', sub { $self->log =~ /checkpoint starting: force/ });
+    kill 'STOP', $self->checkpointer_pid;
+    return $self;
+}
+
 sub is_running { my ($self) = @_; return $self->postmaster_pid != 0 }
 
 sub kill_all_processes
