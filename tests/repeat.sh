@@ -10,7 +10,7 @@ export out=$PWD/build/repeat
 run_once()
 {
     local file=${2%@*} versions=${2#"${2%@*}"} began=$SECONDS result=ok printed
-    printed=$out/$(basename "$file").$1
+    printed=$out/$(basename "$file").$1.$$
 
     [ -z "$versions" ] || export PG_VERSIONS=${versions#@}
     PG_VERSIONS=${PG_VERSIONS//,/ } PROVE="-v -j1" tests/end_to_end.sh "$file" >"$printed" 2>&1 || result=FAILED
