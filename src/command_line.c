@@ -47,6 +47,7 @@ enum
     OPTION_CONFIG_FILE,
     OPTION_CREATE_SLOT,
     OPTION_DEBUG,
+    OPTION_DROP_SLOTS,
     OPTION_EARLY_START,
     OPTION_HELP,
     OPTION_KEEP,
@@ -126,6 +127,9 @@ static const OptionRow option_rows[] = {
      "make that slot on the source, with its WAL\n"
      "reserved, before anything is copied"},
     {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
+    {OPTION_DROP_SLOTS, "drop-slots", NULL,
+     "drop the replication slots of a former primary\n"
+     "that needs no rewind; a rewind removes them"},
     {OPTION_EARLY_START, "early-start", NULL,
      "recover from the last common checkpoint if\n"
      "possible: less is copied, more replayed"},
@@ -239,14 +243,15 @@ void command_line_print_help(void)
     printf("Usage:\n  %s [OPTION]...\n\nOptions:\n", name);
     for (size_t i = 0; i < OPTION_COUNT; i++)
         print_help_row(&option_rows[i]);
-    printf("\nExit status:\n"
-           "  0  rewound, or nothing to do\n"
-           "  1  failed; the target is unchanged\n"
-           "  2  failed half-way: run the same command again to finish\n"
-           "  3  nothing can rewind this target to this source, not even --compare:\n"
-           "     take a new base backup; the target is unchanged\n\n"
-           "This is the standalone pg_rewind for PostgreSQL 9.3 to 18 and 19rc1; see pg_rewind(1).\n"
-           "PostgreSQL home page: <https://www.postgresql.org/>\n");
+    printf(
+        "\nExit status:\n"
+        "  0  rewound, or nothing to do\n"
+        "  1  failed; the target is unchanged\n"
+        "  2  failed half-way: run the same command again to finish\n"
+        "  3  nothing can rewind this target to this source, not even --compare:\n"
+        "     take a new base backup; the target is unchanged\n\n"
+        "This is the standalone pg_rewind for PostgreSQL 9.3 to 18 and 19rc1; see pg_rewind(1).\n"
+        "PostgreSQL home page: <https://www.postgresql.org/>\n");
 }
 
 void command_line_print_version(void)
@@ -438,6 +443,9 @@ static bool take_option(Command *command, int letter, const char *value, Error *
     case OPTION_DEBUG:
         log_set_debug(true);
         return true;
+    case OPTION_DROP_SLOTS:
+        options->drop_slots = true;
+        return true;
     case OPTION_EARLY_START:
         options->early_start = true;
         options->late_start = false;
@@ -588,6 +596,7 @@ static bool check_options_of_check(const Options *options, Error *error)
         {options->rejoin, "--rejoin"},
         {options->checkpoint, "--checkpoint"},
         {options->create_slot, "--create-slot"},
+        {options->drop_slots, "--drop-slots"},
         {options->save_diverged_wal != NULL, "--save-diverged-wal"},
     };
 
@@ -702,6 +711,9 @@ static bool check_options(const Options *options, const char *extra_argument, Er
                          "--slot can only be used with --write-recovery-conf or --rejoin");
     if (options->create_slot && options->slot == NULL)
         return error_set(error, ERROR_USAGE, "--create-slot can only be used with --slot");
+    if (options->drop_slots && !options->write_recovery_conf && !options->rejoin)
+        return error_set(error, ERROR_USAGE,
+                         "--drop-slots can only be used with --write-recovery-conf or --rejoin");
     if (extra_argument != NULL)
         return error_set(error, ERROR_USAGE,
                          "too many command-line arguments (first is \"%s\")", /* contract */

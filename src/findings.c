@@ -38,7 +38,9 @@ bool findings_find_next_start(const Options *options, Findings *findings, Arena 
                                   .target_files = &planned->target_files,
                                   .config_file = findings->identified.clusters.target.config_file,
                                   .standby_settings = findings->standby_settings,
-                                  .write_recovery_conf = options->write_recovery_conf};
+                                  .write_recovery_conf = options->write_recovery_conf,
+                                  .slots = findings->slots,
+                                  .slots_dropped = options->drop_slots};
     NextStart *next = arena_allocate(arena, sizeof(*next));
 
     if (!next_start_find(&input, arena, next, error))

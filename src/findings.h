@@ -16,6 +16,7 @@
 #include "staging.h"
 #include "standby/next_start.h"
 #include "standby/standby_settings.h"
+#include "standby/target_slots.h"
 
 typedef struct Findings
 {
@@ -28,6 +29,7 @@ typedef struct Findings
     Planned planned;
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
     bool slot_made;                          /* by --create-slot, in this run */
+    TargetSlots slots;                       /* of a former primary that needs no rewind */
     const NextStart *next_start;             /* NULL: not found out */
     Staged staged;
     bool saved; /* the diverged WAL */

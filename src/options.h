@@ -49,6 +49,7 @@ typedef struct Options
     bool check;                 /* --check */
     const char *slot;           /* --slot, or NULL; only with -R or --rejoin */
     bool create_slot;           /* --create-slot; only with --slot */
+    bool drop_slots;            /* --drop-slots; only with -R or --rejoin */
     bool rejoin;                /* --rejoin, with which write_recovery_conf is set */
     int rejoin_timeout_seconds; /* --rejoin-timeout; default 300 */
     const char *start_command;  /* --start-command, or NULL */

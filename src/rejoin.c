@@ -24,8 +24,7 @@ static bool find_target(Rejoin *rejoin, Error *error)
                              &rejoin->control, error))
         return false;
     rejoin->running = rejoin->running && !pid_file_is_stopping(target->directory);
-    rejoin->report.was_primary =
-        target->control.state == STATE_IN_PRODUCTION || target->control.state == STATE_SHUTDOWNED;
+    rejoin->report.was_primary = target_was_primary(target);
     return true;
 }
 

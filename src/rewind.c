@@ -36,8 +36,26 @@ static bool warn_if_left_behind(const Findings *findings, Error *error)
     return true;
 }
 
+/* A standby that keeps its slots may need them; a former primary has nobody any more to use them.
+ */
+static bool find_slots_of_primary(Arena *arena, Findings *findings, Error *error)
+{
+    const Target *target = &findings->identified.clusters.target;
+
+    return !target_was_primary(target) || target_slots_read(target, arena, &findings->slots, error);
+}
+
+/* Last of all: the same command does what is left of it, as long as no server was started. */
+static bool drop_slots(const Options *options, const Findings *findings, Error *error)
+{
+    if (!options->drop_slots || findings->slots.count == 0)
+        return true;
+    return interlock_claim_pid_file(findings->opened.interlock, error) &&
+           target_slots_drop(&findings->identified.clusters.target, &findings->slots, error);
+}
+
 /* The target is on the source's history already. -R makes a standby of it all the same. */
-static bool finish_unneeded(const Options *options, Findings *findings, Error *error)
+static bool finish_unneeded(const Options *options, Arena *arena, Findings *findings, Error *error)
 {
     const Clusters *clusters = &findings->identified.clusters;
     const char *target = clusters->target.directory;
@@ -46,7 +64,7 @@ static bool finish_unneeded(const Options *options, Findings *findings, Error *e
     long pid;
 
     log_info("no rewind required"); /* contract */
-    if (!warn_if_left_behind(findings, error))
+    if (!warn_if_left_behind(findings, error) || !find_slots_of_primary(arena, findings, error))
         return false;
     if (!streaming_make_slot(options, clusters, needed_from, &findings->slot_made, error))
         return false;
@@ -57,8 +75,9 @@ static bool finish_unneeded(const Options *options, Findings *findings, Error *e
     if (!pid_file_find_server(target, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
         return false;
-    return findings->standby_settings == NULL ||
-           standby_files_write(clusters, findings->standby_settings, options->keep, error);
+    return (findings->standby_settings == NULL ||
+            standby_files_write(clusters, findings->standby_settings, options->keep, error)) &&
+           drop_slots(options, findings, error);
 }
 
 /* -R: what it will write, while the target still has its former configuration, and whether the
@@ -156,7 +175,7 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
         return false;
     *done = !findings->divergence.needed;
     if (*done)
-        return problems_check(problems, error) && finish_unneeded(options, findings, error);
+        return problems_check(problems, error) && finish_unneeded(options, arena, findings, error);
     /* From its WAL, or else by comparing: every block that may differ. */
     if (!options->compare && !read_changes(options, arena, findings, error))
         return false;

@@ -58,7 +58,7 @@ subtest 'help' => sub {
     my @names = $help =~ /^ {2}(?:-(?:.), | {4})--([a-z-]+)/mg;
     is("@names",
         'bindir restore-target-wal target-pgdata source-pgdata source-server jobs dry-run no-sync progress max-rate '
-        . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug early-start keep keep-config late-start no-ensure-shutdown '
+        . 'write-recovery-conf tablespace-mapping check checkpoint compare config-file create-slot debug drop-slots early-start keep keep-config late-start no-ensure-shutdown '
         . 'rejoin rejoin-timeout report report-file report-transactions '
         . 'restore-command retries retry-timeout save-diverged-wal slot start-command stop-command sync-method wait-timeout wal-archive version help',
         'help names every option, in order');
@@ -95,7 +95,7 @@ subtest 'what is missing or does not go together, in the order of checks' => sub
         "pg_rewind: error: --checkpoint can only be used with a source server (--source-server)\n$try", @complete, '--checkpoint', 'extra');
     refused("a check and $_->[0]", "pg_rewind: error: --check changes nothing: it cannot be used with $_->[0]\n$try", '-D', $nowhere,
         '--source-server=x', '--check', @$_)
-        for [ '--save-diverged-wal', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ];
+        for [ '--save-diverged-wal', 'x' ], ['--rejoin'], ['--checkpoint'], [ '--create-slot', '-R', '--slot=x' ], [ '--drop-slots', '-R' ];
     refused('a check of nothing', "pg_rewind: error: no target data directory specified (--target-pgdata)\n$try", '--check');
     refused('extra argument',
         qq(pg_rewind: error: too many command-line arguments (first is "extra")\n$try), @complete, 'extra',
@@ -129,6 +129,9 @@ subtest 'what getopt refuses: it prints the program as it was called' => sub {
     refused('a slot to be made without a name', "pg_rewind: error: --create-slot can only be used with --slot\n$try",
         '-D', $nowhere, '--source-server=x', '-R', '--create-slot');
     refused('a slot to be made with a value', "$program: option '--create-slot' doesn't allow an argument\n$try", '--create-slot=a');
+    refused('slots to be dropped without a standby', "pg_rewind: error: --drop-slots can only be used with --write-recovery-conf or --rejoin\n$try",
+        '-D', $nowhere, '--source-server=x', '--drop-slots');
+    refused('slots to be dropped with a value', "$program: option '--drop-slots' doesn't allow an argument\n$try", '--drop-slots=a');
     refused('a slot without a name', "$program: option '--slot' requires an argument\n$try", '--slot');
     refused("slot: '$_'", qq(pg_rewind: error: invalid value "$_" for option --slot\n)
         . "pg_rewind: hint: Replication slot names have 1 to 63 lower case letters, digits and underscores.\n", '-R', "--slot=$_")

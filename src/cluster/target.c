@@ -151,6 +151,11 @@ bool target_server_running(const Target *target, bool *running, long *pid, Error
     return pid_file_find_server(target->directory, &found, running, pid, error);
 }
 
+bool target_was_primary(const Target *target)
+{
+    return target->control.state == STATE_SHUTDOWNED || target_crashed_as_primary(target);
+}
+
 bool target_crashed_as_primary(const Target *target)
 {
     const ControlState state = target->control.state;

@@ -59,6 +59,9 @@ MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *
  * errors). *pid for the message. */
 MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
 
+/* Was it a primary when its server ran last? By pg_control. */
+bool target_was_primary(const Target *target);
+
 /* Was it a primary that did not shut down, so that the last of its WAL may not be on the disk? By
  * pg_control. */
 bool target_crashed_as_primary(const Target *target);

@@ -1,10 +1,10 @@
 #include "readiness/node.h"
 
 #include "cluster/neighbours.h"
-#include "format/slot.h"
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
+#include "standby/target_slots.h"
 #include "base/text_cursor.h"
 
 #include <errno.h>
@@ -369,24 +369,48 @@ typedef struct LossLook
     Names names;
 } LossLook;
 
-static bool look_at_slot(void *context, const char *name, Error *error)
+/* What becomes of the slots, and what can be done about it. */
+static void look_at_slots(Node *node)
 {
-    LossLook *look = context;
-    const char *path = arena_printf(look->node->arena, "%s/pg_replslot/%s/state",
-                                    look->node->clusters.target.directory, name);
-    const char *type = NULL;
-    Buffer state = {0};
-    bool found;
+    const Version *version = node->clusters.shape.version;
+    const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
+                      target_was_primary(&node->clusters.target);
+    TargetSlots slots;
+    Names names = {0};
+    Error error;
 
-    (void) error;
-    if (file_read_all(path, 64 * 1024, &state, &found, NULL) && found)
-        type = slot_state_type(state.bytes, state.size);
-    if (type != NULL)
-        add_to_names(&look->names, "%s (%s)", name, type);
+    if (!target_slots_read(&node->clusters.target, node->arena, &slots, &error))
+    {
+        readiness_add_error(node->readiness, "slots", FINDING_UNKNOWN, &error);
+        return;
+    }
+    for (size_t i = 0; i < slots.count; i++)
+        if (slots.slots[i].type != NULL)
+            add_to_names(&names, "%s (%s)", slots.slots[i].name, slots.slots[i].type);
+        else
+            add_to_names(&names, "%s", slots.slots[i].name);
+    if (slots.count == 0)
+        readiness_add(node->readiness, "slots", FINDING_OK, NULL,
+                      "There are no replication slots.");
+    else if (stay)
+        readiness_add(node->readiness, "slots", FINDING_WARNING,
+                      "Add --drop-slots to -R or --rejoin.",
+                      "No rewind is needed, so these replication slots stay: %s. On a standby each "
+                      "keeps WAL until it is dropped%s.",
+                      names_text(&names),
+                      version->synchronizes_slots
+                          ? ", and a logical one ends the synchronization of slots if the source "
+                            "has a slot of the same name to be synchronized"
+                          : "");
     else
-        add_to_names(&look->names, "%s", name);
-    buffer_free(&state);
-    return true;
+        readiness_add(node->readiness, "slots", FINDING_WARNING,
+                      arena_printf(node->arena,
+                                   "On the new primary, after a failover:\n"
+                                   "SELECT pg_create_physical_replication_slot('NAME'%s);",
+                                   version->sql.slot_reserves ? ", true" : ""),
+                      "Replication slots are of this node alone, and a rewind removes them: %s.",
+                      names_text(&names));
+    buffer_free(&names.text);
 }
 
 static bool look_at_prepared(void *context, const char *name, Error *error)
@@ -411,22 +435,10 @@ static void look_at_names(Node *node, const char *directory, DirNameVisitor visi
 
 void node_look_at_losses(Node *node)
 {
-    Names slots, prepared;
+    Names prepared;
 
-    look_at_names(node, "pg_replslot", look_at_slot, &slots);
+    look_at_slots(node);
     look_at_names(node, "pg_twophase", look_at_prepared, &prepared);
-    if (slots.count > 0)
-        readiness_add(
-            node->readiness, "slots", FINDING_WARNING,
-            arena_printf(node->arena,
-                         "On the new primary, after a failover:\n"
-                         "SELECT pg_create_physical_replication_slot('NAME'%s);",
-                         node->clusters.target.control.version->sql.slot_reserves ? ", true" : ""),
-            "Replication slots are of this node alone, and a rewind removes them: %s.",
-            names_text(&slots));
-    else
-        readiness_add(node->readiness, "slots", FINDING_OK, NULL,
-                      "There are no replication slots.");
     if (prepared.count > 0)
         readiness_add(
             node->readiness, "prepared_transactions", FINDING_WARNING,
@@ -439,6 +451,5 @@ void node_look_at_losses(Node *node)
     else
         readiness_add(node->readiness, "prepared_transactions", FINDING_OK, NULL,
                       "None is older than the last checkpoint.");
-    buffer_free(&slots.text);
     buffer_free(&prepared.text);
 }

@@ -24,6 +24,44 @@ static void PRINTF_LIKE(2, 3) add_step(Report *report, const char *format, ...)
     buffer_free(&text);
 }
 
+/* Slots that a former primary still has: what they do to a standby, and how they go. */
+static void add_kept_slots_step(Report *report)
+{
+    const NextStart *next = report->next_start;
+    Buffer names = {0}, drops = {0};
+    bool logical = false;
+
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        const AffectedSlot *slot = &next->slots[i];
+
+        if (strcmp(slot->state, "kept") != 0)
+            continue;
+        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
+        buffer_printf(&names, "%s\"%s\"%s%s%s", names.size > 0 ? ", " : "", slot->name,
+                      slot->type != NULL ? " (" : "", slot->type != NULL ? slot->type : "",
+                      slot->type != NULL ? ")" : "");
+        buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
+        buffer_append_literal(&drops, slot->name);
+        buffer_append_string(&drops, ");");
+    }
+    if (names.size > 0)
+        add_step(report,
+                 "No rewind was required, so the target keeps the replication slots that it had "
+                 "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
+                 "%s drop those that are not used there, when the server runs:%s",
+                 buffer_string(&names),
+                 logical && report->version != NULL && report->version->synchronizes_slots
+                     ? ", and a logical one ends the synchronization of slots if the source has a "
+                       "slot of the same name to be synchronized"
+                     : "",
+                 report->will_be_started ? "Use --drop-slots the next time; now"
+                                         : "Add --drop-slots, with --write-recovery-conf, or",
+                 buffer_string(&drops));
+    buffer_free(&names);
+    buffer_free(&drops);
+}
+
 /* The name of a slot is that of a directory, which can be anything. */
 static void add_slot_steps(Report *report)
 {
@@ -135,6 +173,7 @@ void report_next_steps(Report *report)
                          "source with wal_level = hot_standby, let the standby replay that, and "
                          "then switch hot_standby on.");
     add_slot_steps(report);
+    add_kept_slots_step(report);
     for (size_t i = 0; next->standby_settings != NULL && i < next->standby_settings->remedy_count;
          i++)
         add_step(report, "%s", next->standby_settings->remedies[i]);

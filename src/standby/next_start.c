@@ -1,7 +1,6 @@
 #include "standby/next_start.h"
 
 #include "format/settings.h"
-#include "format/slot.h"
 #include "io/connection.h"
 #include "io/file.h"
 #include "plan/keep.h"
@@ -259,19 +258,6 @@ static void collect_kept_files(const NextStartInput *input, Arena *arena, NextSt
 
 /* ---- slots ---- */
 
-static const char *read_slot_type(const RewoundTarget *rewound, const char *directory)
-{
-    const char *path = arena_printf(rewound->arena, "%s/state", directory);
-    const char *type = NULL;
-    Buffer state = {0};
-    bool found;
-
-    if (rewound->present.read(rewound->present.context, path, &state, &found) && found)
-        type = slot_state_type(state.bytes, state.size);
-    buffer_free(&state);
-    return type;
-}
-
 static void add_slot(NextStart *next, Arena *arena, AffectedSlot slot)
 {
     if (next->slots == NULL)
@@ -301,11 +287,11 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 
     for (size_t i = 0; i < target->count; i++)
     {
-        const char *path = target->files[i].path, *name = slot_name(&target->files[i]);
+        const char *name = slot_name(&target->files[i]);
 
         if (name != NULL)
             add_slot(next, rewound->arena,
-                     (AffectedSlot){name, read_slot_type(rewound, path), "removed"});
+                     (AffectedSlot){name, target_slot_type(input->target, name), "removed"});
     }
     if (input->target->control.version->exclusion_lists)
         return;
@@ -316,6 +302,17 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
         if (name != NULL)
             add_slot(next, rewound->arena, (AffectedSlot){name, NULL, "copied"});
     }
+}
+
+/* Those of a former primary that needs no rewind. */
+static void collect_slots_of_primary(const NextStartInput *input, Arena *arena, NextStart *next)
+{
+    const TargetSlots *slots = &input->slots;
+
+    for (size_t i = 0; i < slots->count; i++)
+        add_slot(next, arena,
+                 (AffectedSlot){slots->slots[i].name, slots->slots[i].type,
+                                input->slots_dropped ? "removed" : "kept"});
 }
 
 /* The slot that the target will use: does the source have it? */
@@ -484,6 +481,8 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         collect_slots(&rewound, next);
         collect_kept_files(input, arena, next);
     }
+    else
+        collect_slots_of_primary(input, arena, next);
     recovery = read_recovery_settings(&rewound, &reader, &now);
     describe_recovery(&rewound, &recovery, next);
     next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);

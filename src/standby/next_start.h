@@ -11,6 +11,7 @@
 #include "plan/listing.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"
+#include "standby/target_slots.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +26,8 @@ typedef struct AffectedSlot
 {
     const char *name;
     const char *type;  /* physical or logical, NULL: not known */
-    const char *state; /* removed: the target had it. copied: it came with the source's files (10).
+    const char *state; /* removed: the target had it. kept: it has it from its time as a primary,
+                          and no rewind was required. copied: it came with the source's files (10).
                           missing: the target will use it, the source has none. made: the same,
                           but --create-slot makes it. unknown: the same, but the source could not
                           be asked. */
@@ -73,6 +75,8 @@ typedef struct NextStartInput
     const char *config_file;                 /* --config-file, or NULL */
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not known */
     bool write_recovery_conf;                /* -R */
+    TargetSlots slots;                       /* of a former primary that needs no rewind */
+    bool slots_dropped;                      /* --drop-slots: they are, or would be */
 } NextStartInput;
 
 /*

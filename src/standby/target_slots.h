@@ -1,0 +1,42 @@
+/*
+ * The replication slots in the target's directory. A rewind removes them, but where none is
+ * required they stay: on a standby a slot from its time as a primary keeps WAL that no
+ * receiver asks for.
+ */
+#ifndef STANDBY_TARGET_SLOTS_H
+#define STANDBY_TARGET_SLOTS_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cluster/target.h"
+
+#include <stddef.h>
+
+typedef struct TargetSlot
+{
+    const char *name;
+    const char *type; /* physical or logical; NULL: not known */
+} TargetSlot;
+
+typedef struct TargetSlots
+{
+    const TargetSlot *slots; /* ascending by name */
+    size_t count;
+} TargetSlots;
+#define TARGET_SLOTS_MAX 10000 /* more are not read */
+
+/* The slots as they are on the disk, which a running server may change. In the arena. */
+MUST_CHECK bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots,
+                                  Error *error);
+
+/* physical or logical, of pg_replslot/NAME; NULL: its state cannot be read. */
+const char *target_slot_type(const Target *target, const char *name);
+
+/*
+ * Drop them, as a server does (ReplicationSlotDropPtr, replication/slot.c): each is renamed to
+ * NAME.tmp, which a server that starts takes for no slot and removes. So each is whole or dropped,
+ * whenever this ends. Only for a directory that no server can be started in (interlock.h).
+ */
+MUST_CHECK bool target_slots_drop(const Target *target, const TargetSlots *slots, Error *error);
+
+#endif

@@ -1,0 +1,148 @@
+# A former primary that needs no rewind keeps its replication slots. Each is named with what it does to a standby, and --drop-slots drops
+# them: each is whole or dropped, whenever that is interrupted. A standby's own slots stay.  (Invariant 6. 17 and later: a logical slot
+# stops the synchronization of slots.)
+#
+#   source       ┌──── 2 ──▶      the primary was shut down, and its standby had all of its WAL: nothing to rewind
+#   target   1 ──┘
+
+use strict;
+use warnings;
+use lib 't/lib';
+use JSON::PP ();
+use RewindTest;
+
+sub slots_in { my ($cluster) = @_; return join ' ', sort map { s{.*/}{}r } glob($cluster->path('pg_replslot/*')) }
+
+sub make_standby
+{
+    my ($target, $source, @options) = @_;
+    my %option = ref $options[-1] ? %{ pop @options } : ();
+    return rewind($target, $source, options => [ '-R', @options ], %option);
+}
+
+sub shared_pair
+{
+    my ($version) = @_;
+    my $target = make_cluster('target', $version, settings => 'wal_level = logical')->start;
+    $target->sql("CREATE TABLE t AS SELECT 1 AS a; SELECT pg_create_physical_replication_slot('of_standby')");
+    $target->sql("SELECT pg_create_logical_replication_slot('of_subscriber', 'test_decoding')");
+    my $source = $target->standby('source');
+    $source->wait_for_replay_of($target);
+    $target->stop;
+    $source->promote;
+    $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots; CHECKPOINT');    # the copies of the primary's
+    return ($source, $target);
+}
+
+sub are_named
+{
+    my ($target, $source) = @_;
+    my $sync = $target->version < 17 ? '' : ', and a logical one ends the synchronization of slots if the source has a slot of the same name to be synchronized';
+    my $check = run([ rewind_argv($target->data, '--check', '--report=json', '--source-server', $source->conninfo, '-R') ]);
+    my ($slots) = grep { $_->{name} eq 'slots' } @{ JSON::PP->new->utf8->decode($check->{stdout})->{findings} };
+    is($slots->{text}, "No rewind is needed, so these replication slots stay: of_standby (physical), of_subscriber (logical). On a standby each keeps WAL until it is dropped$sync.", '--check names them');
+    is($slots->{remedy}, 'Add --drop-slots to -R or --rejoin.', 'and the option');
+
+    my $copy = $target->copy('named');
+    my $result = make_standby($copy, $source, '--report=json');
+    is($result->{status}, 0, 'nothing is to be rewound') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: no rewind required$/m, 'as it says');
+    like($result->{stderr}, qr/^pg_rewind: hint: No rewind was required, so the target keeps the replication slots that it had as a primary: "of_standby" \(physical\), "of_subscriber" \(logical\)\. On a standby each of them keeps WAL until it is dropped\Q$sync\E\. Add --drop-slots, with --write-recovery-conf, or drop those that are not used there, when the server runs: SELECT pg_drop_replication_slot\('of_standby'\); SELECT pg_drop_replication_slot\('of_subscriber'\);$/m, 'the slots are named');
+    is(join(', ', map { "$_->{name} $_->{type} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }),
+        'of_standby physical kept, of_subscriber logical kept', 'in the report as well');
+    is(slots_in($copy), 'of_standby of_subscriber', 'and stay');
+    $copy->discard;
+    return;
+}
+
+sub are_dropped
+{
+    my ($target, $source) = @_;
+    my $copy = $target->copy('dropped');
+    my $dry = make_standby($copy, $source, '--drop-slots', '-n', '--report=json');
+    like($dry->{stderr}, qr/^pg_rewind: detail: Replication slots of the target that would be gone: of_standby, of_subscriber\.$/m, 'a dry run says what would be dropped');
+    is(slots_in($copy), 'of_standby of_subscriber', 'and drops nothing');
+    my $result = make_standby($copy, $source, '--drop-slots', '--report=json');
+    is($result->{status}, 0, '--drop-slots') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: detail: Replication slots of the target that are now gone: of_standby, of_subscriber\.$/m, 'says that they are gone');
+    unlike($result->{stderr}, qr/keeps the replication slots/, 'and not that they stay');
+    is(join(', ', map { "$_->{name} $_->{state}" } @{ JSON::PP->new->utf8->decode($result->{stdout})->{next}{slots} }), 'of_standby removed, of_subscriber removed', 'in the report as well');
+    is(slots_in($copy), '', 'they are');
+    unlike(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/slots/, 'the same command again has none to speak of');
+    rejoins($copy, $source, recovery_written => 1, no_promotion => 1, quick => 1);
+    is($copy->query('SELECT count(*) FROM pg_replication_slots'), 0, 'the standby has none');
+
+    # What it makes as a standby is its own.
+    $copy->sql("SELECT pg_create_physical_replication_slot('of_cascade')");
+    $copy->stop;
+    unlike(make_standby($copy, $source, '--drop-slots')->{stderr}, qr/slots/, 'a standby\'s slots are not named');
+    is(slots_in($copy), 'of_cascade', 'and not dropped');
+    $copy->discard;
+    return;
+}
+
+# Killed at each call that changes pg_replslot.
+sub interrupted
+{
+    my ($target, $source) = @_;
+    my $log = work_dir() . '/calls';
+    my $whole_run = $target->copy('logged');
+    make_standby($whole_run, $source, '--drop-slots', { env => { LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT_LOG => $log } });
+    $whole_run->discard;
+    my @calls = map { m{^(\d+) (\S+ \S*/pg_replslot\S*)$} ? [ $1, $2 ] : () } split /\n/, slurp($log);
+    cmp_ok(@calls, '>=', 8, 'two renames, two states, two directories, and what brings that to the disk');
+    for my $call (@calls)
+    {
+        my ($number, $name) = ($call->[0], $call->[1] =~ s{ /.*/(?=pg_replslot)}{ }r);
+        my $copy = $target->copy('killed');
+        my $killed = make_standby($copy, $source, '--drop-slots', { fault => "kill:$number" });
+        is($killed->{signal}, 9, "killed at $name");
+        my @whole = grep { !/\.tmp$/ } split / /, slots_in($copy);
+        is(join(' ', grep { !-e $copy->path("pg_replslot/$_/state") } @whole), '', 'each slot is whole or dropped');
+        my $started = $copy->copy('started');
+        unlink $started->path('postmaster.pid');
+        is($started->try_start->{status}, 0, 'a server starts');
+        is($started->query('SELECT count(*) FROM pg_replication_slots'), scalar @whole, 'and has those that are whole');
+        is(slots_in($started), join(' ', @whole), 'what was dropped in part it removes');
+        $started->discard;
+        is(make_standby($copy, $source, '--drop-slots')->{status}, 0, 'the same command goes on');
+        is(join(' ', grep { !/\.tmp$/ } split / /, slots_in($copy)), '', 'and drops the rest');
+        $copy->discard;
+    }
+    return;
+}
+
+# What a logical slot does to the synchronization of slots, and that it works without.
+sub slots_are_synchronized
+{
+    my ($target, $source) = @_;
+    my $standby = $target->copy('synchronizes');
+    $source->sql("SELECT pg_create_logical_replication_slot('of_subscriber', 'test_decoding', false, false, true)");
+    my @options = ('--slot=of_target', '--create-slot');
+    is(make_standby($standby, $source, @options)->{status}, 0, 'with its slots');
+    $standby->configure("sync_replication_slots = on\nhot_standby_feedback = on");
+    $standby->start;
+    wait_until('the standby meets its own slot', sub { $standby->log =~ /same name slot "of_subscriber" already exists on the standby/ });
+    $standby->stop;
+    $standby->discard;
+
+    $standby = $target->copy('synchronized');
+    is(make_standby($standby, $source, @options, '--drop-slots')->{status}, 0, 'without them');
+    $standby->configure("sync_replication_slots = on\nhot_standby_feedback = on");
+    $standby->start;
+    $source->sql('INSERT INTO t VALUES (2)');
+    wait_until('the slot is synchronized',
+        sub { $standby->query("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'of_subscriber' AND synced") == 1 });
+    $standby->discard;
+    return;
+}
+
+each_version(sub {
+    my ($version) = @_;
+    my ($source, $target) = shared_pair($version);
+    are_named($target, $source);
+    are_dropped($target, $source);
+    return if $version < 18;
+    interrupted($target, $source);
+    slots_are_synchronized($target, $source);
+}, only => [ 10, 15, 18 ]);
