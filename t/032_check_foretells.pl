@@ -30,13 +30,15 @@ sub dry_run
 
 sub segments { my ($cluster) = @_; return map { m{/([0-9A-F]{24})$} } glob($cluster->path('pg_wal/*')) }
 
-# Segment after segment, then a checkpoint that recycles those before it.
+# Segment after segment, each of which goes to the archive, then a checkpoint that recycles those before it.
 sub loses_its_wal
 {
-    my ($cluster) = @_;
+    my ($cluster, $archive) = @_;
     my $first = (sort(segments($cluster)))[0];
     wait_until("$cluster->{name} has recycled its WAL", sub {
-        $cluster->sql('INSERT INTO t VALUES (0); SELECT pg_switch_wal(); CHECKPOINT');
+        $cluster->sql('INSERT INTO t VALUES (0); SELECT pg_switch_wal()');
+        must_run([ 'cp', (map { $cluster->path("pg_wal/$_") } segments($cluster)), $archive ]) if defined $archive;
+        $cluster->sql('CHECKPOINT');
         return !-e $cluster->path("pg_wal/$first");
     });
     return;
@@ -55,13 +57,11 @@ my $compares = qr/a rewind compares all blocks instead, and starts at the source
 sub source_has_lost_wal
 {
     my ($version) = @_;
-    my @archived;
     my ($source, $target) = new_pair($version, target => sub { $_[0]->sql('INSERT INTO t VALUES (1)') }, no_checkpoint => 1);
     my $archive = $target->dir . '/archive';
     mkdir $archive or die;
-    @archived = grep { /^00000002/ } segments($source);
-    must_run([ 'cp', (map { $source->path("pg_wal/$_") } @archived), $archive ]);
-    loses_its_wal($source);
+    my ($first) = sort grep { /^00000002/ } segments($source);
+    loses_its_wal($source, $archive);
 
     my $late = checks($target, $source);
     is($late->{short}, '0, needed, no problem', 'a later start needs no WAL from before it');
@@ -69,21 +69,23 @@ sub source_has_lost_wal
     like($late->{finding}{source_wal}{text}, $compares, 'all blocks are compared');
     like($late->{verdict}{text}, qr/It is possible, by comparing all blocks/, 'as the verdict says');
 
+    is(dry_run($target, $source)->{status}, 0, 'a dry run agrees');
     my $early = checks($target, $source, '--early-start');
     is($early->{short}, '1, not possible, source_wal', 'without a later start a rewind is not possible');
     like($early->{verdict}{errors}[0]{message}, qr/^the source no longer has WAL that the rewound target needs$/, 'by the error that a rewind ends with');
     like(dry_run($target, $source, '--early-start')->{stderr}, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, 'which it does');
 
-    # The source goes on in the middle of a segment: what comes after those in the archive is there.
     for my $option ([ "--wal-archive=$archive" ], [ "--restore-command=cp $archive/%f %p" ])
     {
         my $archived = checks($target, $source, '--early-start', @$option);
         is($archived->{short}, '0, needed, no problem', 'an archive has it');
-        like($archived->{finding}{source_wal}{text}, qr/^The source no longer has segment $archived[0], from which on its WAL is replayed: /, 'and that is told');
+        is(dry_run($target, $source, '--early-start', @$option)->{status}, 0, 'as a dry run finds');
+        like($archived->{finding}{source_wal}{text}, qr/^The source no longer has segment $first, from which on its WAL is replayed: /, 'and that is told');
     }
     append($target->path($version < 12 ? 'recovery.conf' : 'postgresql.conf'), "restore_command = 'cp $archive/%f %p'\n");
     my $own = checks($target, $source);
     is($own->{short}, '0, needed, no problem', 'the target\'s own restore_command is asked as well');
+    is(dry_run($target, $source)->{status}, 0, 'a dry run with its own command');
     like($own->{finding}{source_wal}{text}, qr/the restore command gives it\./, 'and gives it');
     RewindTest::Cluster::discard_all();
     return;

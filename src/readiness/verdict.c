@@ -159,8 +159,7 @@ static const char *find_command_for_source_wal(const Node *node)
                : NULL;
 }
 
-/* Has the source itself this segment? If it has, or cannot be asked, a finding says so. *name is
- * set. */
+/* True, with a finding, if the source itself has this segment or cannot be asked. *name is set. */
 static bool source_has_segment(Pair *pair, uint64_t segment, const char *what_for,
                                char name[WAL_NAME_SIZE])
 {
@@ -180,7 +179,7 @@ static bool source_has_segment(Pair *pair, uint64_t segment, const char *what_fo
     return has;
 }
 
-/* Has the archive a segment that the source no longer has? Then a finding says so. */
+/* True, with a finding, if the archive has a segment that the source no longer has. */
 static bool archive_has_segment(Pair *pair, uint64_t segment, const char *what_for)
 {
     Node *node = pair->node;
@@ -208,7 +207,8 @@ static bool may_start_without_wal(const Pair *pair, Lsn earliest)
            start_late(&pair->state.control, pair->divergence, earliest, &late);
 }
 
-/* Has the source, or an archive, the WAL that is replayed and that is not this node's own? */
+/* The WAL that is replayed and that is not this node's own: the source, or an archive, must have
+ * it. */
 static void look_at_replayed_wal(Pair *pair)
 {
     static const char what_for[] = "from which on its WAL is replayed";
@@ -249,7 +249,7 @@ static void look_at_replayed_wal(Pair *pair)
                       : "the source has no checkpoint since the divergence to start from instead");
 }
 
-/* Has the source the segment in which the WAL that this node lacks begins? Then it gives it. */
+/* True if the source has the segment in which the WAL that this node lacks begins: it gives it. */
 static bool source_has_from(const Pair *pair, Lsn lsn)
 {
     bool has;
@@ -323,7 +323,7 @@ static bool judge_needed(Pair *pair, Error *error)
     return true;
 }
 
-/* Has the source the WAL with which this node would go on, if there is any? */
+/* True if the source has the WAL with which this node would go on, or there is none. */
 static bool may_follow(Pair *pair)
 {
     static const char what_for[] = "with which this node would go on";
@@ -353,8 +353,8 @@ static void look_for_proof(Pair *pair)
     Error error;
 
     source_wal_segment_name(pair->source_wal, segment, name);
-    if (pair->compared ||
-        node_ask_archive(node, node->restore_command, segment, name, &how) == ARCHIVE_HAS)
+    if (pair->compared || node_ask_archive(node, find_command_for_source_wal(node), segment, name,
+                                           &how) == ARCHIVE_HAS)
         return;
     error_history_not_proven(shape->version, pair->target_end, false, &error);
     take_problem(pair, &error);
@@ -540,7 +540,7 @@ static bool open_named_source(const Node *node, Source **source, Error *error)
     return source_directory_open(options->source_directory, options->max_rate, source, error);
 }
 
-/* Is the source of this node's cluster, and not this node itself? */
+/* True if the source is of this node's cluster, and not this node itself. */
 static bool look_at_system(Pair *pair)
 {
     const Clusters *clusters = &pair->node->clusters;
