@@ -70,6 +70,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     /* It is started as it was, also by the same command after this run was killed. */
     if (!server_control_save(&rejoin->control, error))
         return false;
+    rejoin_forget_server(rejoin);
     rejoin->report.stopped = server_control_stop(&rejoin->control, &rejoin->target,
                                                  rejoin->options->wait_timeout_seconds, error);
     if (!rejoin->report.stopped)

@@ -50,10 +50,22 @@ static bool check_source_promoted(const Rejoin *rejoin, Error *error)
                              "--source-server.");
 }
 
+/* Will the standby be able to stream? Of its slot, as if the target's server were stopped. */
+static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *error)
+{
+    Problems problems = {0};
+
+    if (!standby_settings_make(rejoin->options, clusters, rejoin->arena, &rejoin->settings, error))
+        return false;
+    rejoin_find_slot_user(rejoin);
+    return streaming_check(rejoin->options, clusters, &rejoin->settings, &problems, rejoin->arena,
+                           error) &&
+           problems_check(&problems, error);
+}
+
 bool rejoin_check_before_stop(Rejoin *rejoin, Error *error)
 {
     Clusters clusters = {.target = rejoin->target};
-    Problems problems = {0};
 
     if (!check_own_process(rejoin, error))
         return false;
@@ -67,10 +79,5 @@ bool rejoin_check_before_stop(Rejoin *rejoin, Error *error)
     clusters.shape = control_wal_shape(&rejoin->target.control);
     return prerequisites_check_not_own_server(&clusters, error) &&
            prerequisites_check_before_stop(&clusters, &rejoin->state, rejoin->options, error) &&
-           check_source_promoted(rejoin, error) &&
-           standby_settings_make(rejoin->options, &clusters, rejoin->arena, &rejoin->settings,
-                                 error) &&
-           streaming_check(rejoin->options, &clusters, &rejoin->settings, &problems, rejoin->arena,
-                           error) &&
-           problems_check(&problems, error);
+           check_source_promoted(rejoin, error) && check_streaming(rejoin, &clusters, error);
 }

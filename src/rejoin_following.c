@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
+#include "cluster/pid_file.h"
 #include "cluster/source_server_standbys.h"
 #include "format/recovery_conf.h"
 #include "io/file.h"
@@ -33,11 +35,16 @@ bool rejoin_ask_source(Rejoin *rejoin, Error *error)
                                         error);
 }
 
-void rejoin_forget_source(Rejoin *rejoin)
+void rejoin_forget_server(Rejoin *rejoin)
 {
     target_server_close(rejoin->server);
-    source_close(rejoin->source);
     rejoin->server = NULL;
+}
+
+void rejoin_forget_source(Rejoin *rejoin)
+{
+    rejoin_forget_server(rejoin);
+    source_close(rejoin->source);
     rejoin->source = NULL;
 }
 
@@ -118,13 +125,49 @@ typedef struct Standing
     TargetAnswer target;   /* what the target says */
 } Standing;
 
-static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
+static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
 {
     if (rejoin->server == NULL)
         rejoin->server = target_server_open(rejoin->target.directory, rejoin->source);
-    target_server_ask(rejoin->server, &standing->target);
-    return source_server_find_standby(rejoin->source, rejoin->names, rejoin->since,
-                                      &standing->standby, error);
+    target_server_ask(rejoin->server, answer);
+}
+
+/* One that answers says for itself whether it receives, since whenever. */
+static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
+{
+    const char *since = rejoin->since;
+
+    ask_target(rejoin, &standing->target);
+    if (standing->target.state == TARGET_ANSWERS && !rejoin->report.started)
+        since = "0";
+    return source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
+                                      error);
+}
+
+/* When the server that runs was started, by the source's clock. Up to a second too early, so that
+ * its first connection counts. */
+static bool find_start_of_server(Rejoin *rejoin, Error *error)
+{
+    const int64_t now = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
+    const char *source_now;
+    PidFileServer server;
+    TextCursor text;
+    uint64_t start, source_time;
+
+    rejoin->since = "0";
+    if (!source_server_clock(rejoin->source, rejoin->arena, &source_now, error))
+        return false;
+    if (!pid_file_read(rejoin->target.directory, &server))
+        return true;
+    text = text_cursor(server.start_time);
+    if (!text_take_u64(&text, &start) || (int64_t) start > now)
+        return true;
+    text = text_cursor(source_now);
+    start = ((uint64_t) now - start + 1) * 1000000; /* ago */
+    if (text_take_u64(&text, &source_time) && source_time > start)
+        rejoin->since =
+            arena_printf(rejoin->arena, "%llu", (unsigned long long) (source_time - start));
+    return true;
 }
 
 /* The timeline that the target's server receives: what it may not tell us, its files do. */
@@ -153,16 +196,16 @@ static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
                        : !standby->all_visible;
 
     /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
-    if (target->state == TARGET_ANSWERS && !rejoin->target.control.version->sql.receiver_view &&
-        strcmp(rejoin->since, "0") == 0)
+    if (!rejoin->report.started && !rejoin->target.control.version->sql.receiver_view)
         return false;
     if (target->state == TARGET_ANSWERS)
         return source_says_so && target->in_recovery && target->receives &&
                find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
-    /* A name alone is enough only of one that has connected since we started the server, and that
-     * takes no connections anyway. */
-    return target->state == TARGET_SILENT && strcmp(rejoin->since, "0") != 0 && standby->found &&
-           standby->state[0] != '\0' && source_says_so;
+    /* A name alone is enough only of one that has connected since the server was started, which
+     * takes no connections. */
+    return (target->state == TARGET_STARTING || rejoin->report.started) &&
+           strcmp(rejoin->since, "0") != 0 && standby->found && standby->state[0] != '\0' &&
+           source_says_so;
 }
 
 static Lsn replayed_position(const Standing *standing)
@@ -179,6 +222,30 @@ static Lsn received_position(const Standing *standing)
 
 /* ---- Before the server is stopped ---- */
 
+/* What the target says comes first; the rest its configuration says. */
+void rejoin_find_slot_user(Rejoin *rejoin)
+{
+    const char *slot = rejoin->options->slot;
+    const Configuration configuration = target_configuration(rejoin);
+    TargetAnswer answer;
+    const char *used;
+
+    if (slot == NULL || rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY)
+        return;
+    ask_target(rejoin, &answer);
+    find_names(rejoin);
+    if (answer.name[0] != '\0')
+    {
+        rejoin->names[0] = arena_strdup(rejoin->arena, answer.name);
+        rejoin->names[1] = NULL;
+    }
+    used = answer.slot[0] != '\0'
+               ? answer.slot
+               : configuration_primary_slot(&configuration, rejoin->target.control.version);
+    rejoin->settings.target_uses_slot = used != NULL && strcmp(used, slot) == 0;
+    rejoin->settings.slot_users = rejoin->names;
+}
+
 bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
 {
     const double begin = clock_seconds();
@@ -187,10 +254,11 @@ bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
     bool told = false;
 
     *follows = false;
-    rejoin->since = "0";
     if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
         !is_configured_for_source(rejoin))
         return true;
+    if (!find_start_of_server(rejoin, error))
+        return false;
     find_names(rejoin);
     for (;;)
     {
@@ -231,6 +299,7 @@ typedef struct Wait
     double begin;
     Lsn replayed; /* LSN_INVALID: not known yet */
     double still; /* since when that stands still */
+    double there; /* since when it has replayed up to the end; 0: it has not */
     Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
 } Wait;
 
@@ -306,7 +375,7 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
  * inside of a record whose rest comes with the next write: then it has received that, and replay
  * stands still. So it does in front of a whole record that its server does not look at yet.
  */
-static bool has_caught_up(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
+static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
 {
     if (!streams_from_source(rejoin, standing))
         return false;
@@ -316,6 +385,27 @@ static bool has_caught_up(const Rejoin *rejoin, const Wait *wait, const Standing
            clock_seconds() - wait->still >= STANDSTILL_SECONDS &&
            (wait->end % rejoin->target.control.wal_block_size == 0 ||
             last_record_waits(rejoin, replayed_position(standing), wait->end));
+}
+
+/* A standby that has replayed all opens at once, or else when the source's transactions let it: it
+ * follows all the same. */
+static bool has_caught_up(const Rejoin *rejoin, Wait *wait, const Standing *standing)
+{
+    if (!has_replayed_all(rejoin, wait, standing))
+        wait->there = 0;
+    else if (wait->there == 0)
+        wait->there = clock_seconds();
+    return wait->there != 0 && (standing->target.state != TARGET_STARTING ||
+                                clock_seconds() - wait->there >= PATIENCE_SECONDS);
+}
+
+static const char *describe_receiving(const Rejoin *rejoin, const Standing *standing)
+{
+    if (streams_from_source(rejoin, standing))
+        return "receives the source's WAL";
+    if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
+        return "this role cannot see whether it receives the source's WAL";
+    return "does not receive the source's WAL";
 }
 
 static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,
@@ -332,9 +422,7 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
                  wait->replayed == LSN_INVALID ? "(unknown)"
                                                : lsn_text(version, wait->replayed, replayed),
-                 lsn_text(version, wait->end, end),
-                 streams_from_source(rejoin, standing) ? "receives the source's WAL"
-                                                       : "does not receive the source's WAL");
+                 lsn_text(version, wait->end, end), describe_receiving(rejoin, standing));
     server_control_add_log(&rejoin->control, false, error);
     return false;
 }
@@ -377,6 +465,12 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
     log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
              name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
              lsn_text(rejoin->target.control.version, report->replayed, text));
+    if (standing->target.state != TARGET_STARTING)
+        return;
+    log_warning("the target's server takes no connections yet");
+    log_detail("As a rule, a transaction with more than 64 subtransactions, which may be prepared, "
+               "runs on the source since before the checkpoint where the target's recovery began: "
+               "the server takes connections once that has ended.");
 }
 
 /* Look, again and again. */

@@ -25,7 +25,7 @@ typedef struct Rejoin
     Source *source;       /* NULL: not connected */
     SourceState state;    /* of the source, when it was asked last */
     TargetServer *server; /* NULL: not asked yet */
-    const char *since;    /* the server was started by us, at this time of the source; "0" */
+    const char *since;    /* the server was started at this time of the source; "0": not known */
     const char *names[REJOIN_NAMES_MAX + 1]; /* under which the source may know the standby */
     StandbySettings settings;                /* that the rewind will write; made before the stop */
 } Rejoin;
@@ -35,12 +35,19 @@ typedef struct Rejoin
 /* Where the source stands now; connects to it if there is no connection. */
 MUST_CHECK bool rejoin_ask_source(Rejoin *rejoin, Error *error);
 
+/* Close the connection to the target's server, where there is one: a smart stop waits for it. */
+void rejoin_forget_server(Rejoin *rejoin);
+
 /* Close the connections to the source and to the target's server, where there are any. */
 void rejoin_forget_source(Rejoin *rejoin);
 
 /* Is the server that runs a standby that streams from the source already, or will it by itself,
  * such as one that an earlier run has started? It is watched as long as it comes further. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
+
+/* Does the target's server, a standby, use --slot, with the source as far as can be known? Noted in
+ * rejoin->settings. Asks the target. */
+void rejoin_find_slot_user(Rejoin *rejoin);
 
 /* Until the server that was started has replayed what the source had, or --rejoin-timeout. */
 MUST_CHECK bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error);

@@ -200,12 +200,13 @@ MUST_CHECK bool source_server_role(Source *source, Arena *arena, SourceRole *rol
 /* A replication slot of the source server. */
 typedef struct SourceSlot
 {
-    bool exists; /* then the next four are set */
+    bool exists; /* then the next five are set */
     bool physical;
     bool active;
-    bool lost;      /* it does not keep, or will not keep much longer, the WAL from restart on */
-    Lsn restart;    /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
-    bool none_free; /* there are as many slots as max_replication_slots */
+    char holder[128]; /* application_name of who streams with it; empty: it may not be seen */
+    bool lost;        /* it does not keep, or will not keep much longer, the WAL from restart on */
+    Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
+    bool none_free;   /* there are as many slots as max_replication_slots */
 } SourceSlot;
 
 /* Ask for it. Any role may. */

@@ -67,14 +67,19 @@ bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *e
 
 /* ---- the slot ---- */
 
-/* One row, also where there is no such slot. wal_status is there from version 13 on. */
+/* One row, also where there is no such slot. active_pid is there from version 9.5 on, wal_status
+ * from 13 on. */
 static const char slot_sql[] =
     "SELECT s.slot_type, s.active, s.restart_lsn,\n"
     "  pg_catalog.to_json(s) ->> 'wal_status' IN ('lost', 'unreserved'),\n"
     "  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots) >=\n"
-    "    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8\n"
+    "    pg_catalog.current_setting('max_replication_slots')::pg_catalog.int8,\n"
+    "  (SELECT r.application_name FROM pg_catalog.pg_stat_replication AS r\n"
+    "    WHERE r.pid::pg_catalog.text = pg_catalog.to_json(s) ->> 'active_pid')\n"
     "FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_replication_slots AS s\n"
     "  ON s.slot_name::pg_catalog.text = $1::pg_catalog.text";
+
+#define SLOT_COLUMNS 6
 
 static bool receive_slot(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -86,6 +91,8 @@ static bool receive_slot(void *context, const ConnectionValue *columns, Error *e
     slot->active = is_true(&columns[1]);
     slot->lost = is_true(&columns[3]);
     slot->none_free = is_true(&columns[4]);
+    snprintf(slot->holder, sizeof(slot->holder), "%s",
+             columns[5].bytes != NULL ? columns[5].bytes : "");
     if (!lsn_take(&lsn, &slot->restart))
         return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
     return true;
@@ -103,7 +110,7 @@ static bool query_slot_once(Connection *connection, void *context, Error *error)
     const SlotQuery *query = context;
 
     *query->slot = (SourceSlot){0};
-    return connection_rows(connection, slot_sql, 1, &query->name, false, 5, receive_slot,
+    return connection_rows(connection, slot_sql, 1, &query->name, false, SLOT_COLUMNS, receive_slot,
                            query->slot, error);
 }
 

@@ -15,7 +15,7 @@
 
 #define CONNECT_SECONDS 5
 #define RECONNECT_SECONDS 0.5 /* each attempt leaves a line in the server's log */
-#define STATE_COLUMNS 5
+#define STATE_COLUMNS 7
 #define WAYS_MAX 2
 
 /* With the functions of the two positions, and with RECEIVER or NO_RECEIVER. */
@@ -24,9 +24,11 @@ static const char state_sql[] =
     "  %s";
 #define RECEIVER                                                                                   \
     "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
-    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
+    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
+    "  (SELECT slot_name FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                         \
+    "  (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
 /* Who has received WAL has had a WAL receiver; whether it streams now the source tells. */
-#define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL"
+#define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
 
 struct TargetServer
 {
@@ -165,6 +167,18 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
+/* The application_name of a WAL receiver's connection string, which sets the one or the other. */
+static void take_receiver_name(const char *conninfo, char *name, size_t size)
+{
+    Arena *arena = arena_create();
+    const char *value = conninfo_value(conninfo, "application_name", arena);
+
+    if (value == NULL)
+        value = conninfo_value(conninfo, "fallback_application_name", arena);
+    snprintf(name, size, "%s", value != NULL ? value : "");
+    arena_destroy(arena);
+}
+
 /* A ConnectionRow. */
 static bool take_state(void *context, const ConnectionValue *columns, Error *error)
 {
@@ -178,12 +192,16 @@ static bool take_state(void *context, const ConnectionValue *columns, Error *err
     answer->receives = columns[3].bytes != NULL && strcmp(columns[3].bytes, "streaming") == 0;
     if (!text_take_u32(&timeline, &answer->timeline))
         answer->timeline = 0;
+    snprintf(answer->slot, sizeof(answer->slot), "%s",
+             columns[5].bytes != NULL ? columns[5].bytes : "");
+    take_receiver_name(columns[6].bytes != NULL ? columns[6].bytes : "", answer->name,
+                       sizeof(answer->name));
     return true;
 }
 
 static void make_state_query(const ServerSql *names, char *sql, size_t size)
 {
-    char receiver[256];
+    char receiver[512];
 
     snprintf(receiver, sizeof(receiver), names->receiver_view ? RECEIVER : NO_RECEIVER,
              names->received_position);
@@ -194,7 +212,7 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
     const Version *version;
-    char sql[512];
+    char sql[1024];
     bool success;
 
     *answer = (TargetAnswer){.state = connect_to_target(server)};

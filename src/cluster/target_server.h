@@ -23,6 +23,8 @@ typedef struct TargetAnswer
     bool in_recovery;
     bool receives;     /* it has a WAL receiver, which streams as far as the role may see that */
     Timeline timeline; /* that it receives; 0: not known */
+    char slot[64];     /* with which it receives; empty: none, or not known */
+    char name[128];    /* that its WAL receiver gives to the server; empty: not known */
     Lsn received, replayed;
 } TargetAnswer;
 

@@ -194,8 +194,9 @@ static Settings read_settings_of_target(const Configuration *configuration)
     return configuration_read(configuration, &reader);
 }
 
-const char *configuration_primary_conninfo(const Configuration *configuration,
-                                           const Version *version, bool former)
+/* The value of a setting of standbys; NULL: it is not set, or blank. */
+static const char *find_standby_setting(const Configuration *configuration, const Version *version,
+                                        bool former, const char *name)
 {
     const SettingsReader reader = configuration_reader(configuration);
     Settings settings = {.arena = configuration->arena};
@@ -209,8 +210,19 @@ const char *configuration_primary_conninfo(const Configuration *configuration,
             settings_read(&settings, &reader, "recovery.done");
         settings_read(&settings, &reader, "recovery.conf");
     }
-    value = settings_value(&settings, "primary_conninfo");
+    value = settings_value(&settings, name);
     return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
+}
+
+const char *configuration_primary_conninfo(const Configuration *configuration,
+                                           const Version *version, bool former)
+{
+    return find_standby_setting(configuration, version, former, "primary_conninfo");
+}
+
+const char *configuration_primary_slot(const Configuration *configuration, const Version *version)
+{
+    return find_standby_setting(configuration, version, false, "primary_slot_name");
 }
 
 /* ---- files that settings name ---- */

@@ -49,6 +49,9 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
 const char *configuration_primary_conninfo(const Configuration *configuration,
                                            const Version *version, bool former);
 
+/* primary_slot_name; NULL: it is not set. Up to 11 it is in recovery.conf. */
+const char *configuration_primary_slot(const Configuration *configuration, const Version *version);
+
 /*
  * The files in the target's data directory that make its configuration, or that its settings name
  * (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where they

@@ -37,6 +37,8 @@ typedef struct StandbySettings
     const char *remedies[STREAMING_REMEDIES_MAX]; /* what has to be done so that it can stream:
                                                      sentences, see streaming_check */
     size_t remedy_count;
+    bool target_uses_slot; /* the target's own server, which runs, streams with the slot or will */
+    const char *const *slot_users; /* under one of these names */
 } StandbySettings;
 
 /*

@@ -11,6 +11,7 @@
 
 #define CONNECT_SECONDS 10
 #define RELEASE_SECONDS 5 /* a server that was stopped just now may still hold its slot */
+#define SILENT_SECONDS 1
 #define POLL_MILLISECONDS 100
 
 /* What was found in the way. The option -R alone has never needed more than a warning. */
@@ -162,6 +163,9 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     if (slot->active)
     {
         error_set(error, ERROR_FAILED, "replication slot \"%s\" of the source is in use", name);
+        if (slot->holder[0] != '\0')
+            error_detail(error, "A client with application_name \"%s\" streams with it.",
+                         slot->holder);
         return error_hint(error, "Another standby streams with it: choose another name. Or the "
                                  "source has not noticed yet that its standby is gone: that takes "
                                  "at most wal_sender_timeout.");
@@ -179,16 +183,40 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     return true;
 }
 
-static bool wait_for_release(Source *source, const char *name, SourceSlot *slot, Error *error)
+/* Is it the target's own server that streams with the slot? */
+static bool is_held_by_target(const StandbySettings *settings, const SourceSlot *slot)
 {
-    const double deadline = clock_seconds() + RELEASE_SECONDS;
+    const char *const *user = settings->slot_users;
+
+    if (!settings->target_uses_slot || slot->holder[0] == '\0')
+        return settings->target_uses_slot;
+    while (*user != NULL && strcmp(*user, slot->holder) != 0)
+        user++;
+    return *user != NULL;
+}
+
+/* Wait until nobody else uses the slot: the source may not have noticed yet that a server is gone.
+ * *slot is then as if nobody did. */
+static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
+                             SourceSlot *slot, Error *error)
+{
+    const double begin = clock_seconds();
+    bool told = false;
 
     for (;;)
     {
         if (!source_server_slot(source, name, slot, error))
             return false;
-        if (!slot->active || clock_seconds() > deadline)
+        slot->active = slot->active && !is_held_by_target(settings, slot);
+        if (!slot->active || clock_seconds() - begin > RELEASE_SECONDS)
             return true;
+        if (!told && clock_seconds() - begin > SILENT_SECONDS)
+        {
+            log_info("replication slot \"%s\" of the source is in use; waiting up to %d s for its "
+                     "release",
+                     name, RELEASE_SECONDS);
+            told = true;
+        }
         if (!stop_pause(POLL_MILLISECONDS, error))
             return false;
     }
@@ -241,7 +269,7 @@ bool streaming_check(const Options *options, const Clusters *clusters, StandbySe
         problems_add(problems, &problem);
         return true;
     }
-    if (!wait_for_release(clusters->source, options->slot, &slot, error))
+    if (!wait_for_release(clusters->source, settings, options->slot, &slot, error))
         return false;
     if (!check_slot(options, &slot, &problem))
         problems_add(problems, &problem);

@@ -15,7 +15,8 @@
 #include <stdbool.h>
 
 /*
- * Look at the role and try the connection; with --create-slot look at the slot too. What stands in
+ * Look at the role and try the connection; with --slot look at the slot too, which the target's own
+ * server may hold (settings->target_uses_slot). What stands in
  * the way is a warning, with its remedy in settings->remedies, and with --slot or --rejoin, which
  * ask for a standby that streams, a problem. Fails only when the source cannot be asked.
  */
