@@ -24,6 +24,7 @@ static bool judge_replay(Choice *choice, WalScan *scan, ScanResult *chain, Lsn l
     if (!replay_hazard_find(choice->clusters, &made->source, choice->options, scan_stream(scan),
                             chain, hazard, error))
         return false;
+    made->opens_later = start_opening(&made->chosen, chain, made->wal_end) == OPENING_LATER;
     blockmap_destroy(made->rebuilt);
     made->rebuilt = scan_take_rebuilt(scan, chain);
     made->rebuilt_end = last_end;
@@ -418,6 +419,7 @@ static void forget_late_start(Choice *choice)
     made->own_blocks = NULL;
     made->changes = choice->changes->scanned;
     made->whole_from = choice->divergence->lsn;
+    made->wal_from = made->earliest.redo;
     choice->added_to = LSN_INVALID;
     choice->regretted = false;
 }
@@ -527,6 +529,39 @@ static bool start_by_summaries(Choice *choice, bool *late, Error *error)
     return result;
 }
 
+/* Is a late start that costs less worse all the same: would the standby take no connections at
+ * first, though from the early one it would? Of that one the common WAL is enough, which the target
+ * has. */
+static bool opens_sooner_from_early(const Choice *choice)
+{
+    const RecoveryStart *made = choice->made;
+
+    return made->choice.reason == START_ESTIMATE && made->opens_later &&
+           start_opening(&made->earliest, &choice->changes->scanned, choice->divergence->lsn) ==
+               OPENING_AT_ONCE;
+}
+
+/* The late start was taken, and is given up. */
+static bool start_early_after_all(Choice *choice, bool *late, ReplayHazard *hazard, Error *error)
+{
+    RecoveryStart *made = choice->made;
+    const bool opens_later = !choice->regretted;
+
+    forget_late_start(choice);
+    if (!read_from_early_or_late(choice, late, hazard, error))
+        return false;
+    /* The disk may be too full for it by now. */
+    if (*late)
+        return take_late_start(choice, made->choice.reason, hazard, error);
+    if (opens_later)
+    {
+        made->choice = (StartChoice){0};
+        log_info("recovery starts at the last common checkpoint, although a later start would cost "
+                 "less: from there the target would take no connections at first");
+    }
+    return true;
+}
+
 static bool choose(Choice *choice, Error *error)
 {
     RecoveryStart *made = choice->made;
@@ -543,15 +578,9 @@ static bool choose(Choice *choice, Error *error)
         return false;
     if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
         return false;
-    if (choice->regretted)
-    {
-        forget_late_start(choice);
-        if (!read_from_early_or_late(choice, &late, &hazard, error))
-            return false;
-        /* The disk may be too full for it by now. */
-        if (late && !take_late_start(choice, made->choice.reason, &hazard, error))
-            return false;
-    }
+    if (late && (choice->regretted || opens_sooner_from_early(choice)) &&
+        !start_early_after_all(choice, &late, &hazard, error))
+        return false;
     if (hazard.found && !(late && hazard.copies_come_out_right))
     {
         if (!avoid_hazard(choice, &hazard, &late, error))
@@ -576,6 +605,14 @@ static void tell_of_choice(const Choice *choice)
     const RecoveryStart *made = choice->made;
     const uint64_t replayed = made->wal_end - made->chosen.redo;
 
+    if (made->opens_later)
+    {
+        log_warning("the target will take no connections when it starts");
+        log_detail(
+            "A transaction with more than 64 subtransactions, which may be prepared, runs on "
+            "the source since before the checkpoint where the target's recovery starts. The "
+            "target replays WAL, and takes connections once that transaction has ended.");
+    }
     if (choice->lacks_wal)
         log_info("comparing all blocks with the source's, %llu MB: some of its WAL since the last "
                  "common checkpoint no longer exists",

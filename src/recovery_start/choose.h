@@ -20,7 +20,8 @@
 
 typedef enum StartReason
 {
-    START_NO_OTHER, /* early: there is no late one, or next to no WAL between them */
+    START_NO_OTHER, /* early: there is no late one from which the standby takes connections as soon,
+                       or next to no WAL between them */
     START_HAZARD,   /* late: replay from the early one would do something wrong */
     START_ASKED,    /* --early-start, --late-start */
     START_ARCHIVE,  /* early: the rewound standby's archive would lack WAL */
@@ -53,6 +54,7 @@ typedef struct RecoveryStart
                                  also what the source changed before it; nothing where all blocks
                                  are compared */
     Lsn whole_from;           /* storage made or dropped from here on is fetched whole */
+    bool opens_later;         /* not when it is consistent: see start_opening */
     bool copies_are_replayed; /* files of databases, from a start before the copies */
     BlockMap *rebuilt;        /* blocks that replay writes whole; NULL: not relied on */
     Lsn rebuilt_end;          /* by WAL up to here */

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "format/relpath.h"
+#include "wal/summary.h"
 
 Start start_early(const ScanCheckpoint *common, const Control *source)
 {
@@ -123,6 +124,42 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
 {
     *promoted = history->entries[history->count - 1].begin;
     return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
+}
+
+/* Does the checkpoint at which recovery starts, or one that is replayed, say that nothing runs but
+ * prepared transactions, of which all is known? */
+static bool meets_shutdown(const Start *start, const ScanResult *scanned, Lsn end)
+{
+    if (start->checkpoint == start->redo)
+        return true;
+    for (size_t i = 0; i < scanned->checkpoint_count; i++)
+    {
+        const ScanCheckpoint *checkpoint = &scanned->checkpoints[i];
+
+        if (checkpoint->lsn >= start->redo && checkpoint->lsn < end && !checkpoint->online)
+            return true;
+    }
+    return false;
+}
+
+StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end)
+{
+    const ScanRunning *first = NULL;
+
+    if (meets_shutdown(start, scanned, end))
+        return OPENING_AT_ONCE;
+    for (size_t i = 0; i < scanned->running_count; i++)
+    {
+        const ScanRunning *running = &scanned->running[i];
+
+        if (running->lsn < start->redo || running->lsn >= end)
+            continue;
+        if (first == NULL)
+            first = running;
+        if (running->complete || !xid_precedes(running->oldest_xid, first->next_xid))
+            return OPENING_AT_ONCE;
+    }
+    return first == NULL ? OPENING_UNKNOWN : OPENING_LATER;
 }
 
 bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)

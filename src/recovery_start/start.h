@@ -66,6 +66,20 @@ MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const 
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
+ * Will a standby whose recovery starts there take connections once it has replayed the WAL that was
+ * scanned, up to `end`? Only if it knows all running transactions: from a shutdown checkpoint, from
+ * a list that is complete, or, after one that is not, when all have ended that ran then
+ * (ProcArrayApplyRecoveryInfo, storage/ipc/procarray.c, 9.3 to 19).
+ */
+typedef enum StartOpening
+{
+    OPENING_UNKNOWN, /* no list of running transactions was scanned */
+    OPENING_AT_ONCE,
+    OPENING_LATER
+} StartOpening;
+StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end);
+
+/*
  * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
  * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes.
  */

@@ -451,6 +451,8 @@ static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
                                      sizeof(ScanTablespace), &result->tablespace_count);
     result->checkpoints = join_lists(cut, arena, offsetof(Summary, checkpoints),
                                      sizeof(ScanCheckpoint), &result->checkpoint_count);
+    result->running = join_lists(cut, arena, offsetof(Summary, running), sizeof(ScanRunning),
+                                 &result->running_count);
     result->parameters = join_lists(cut, arena, offsetof(Summary, parameters),
                                     sizeof(ScanParameters), &result->parameter_count);
     result->hint_images = join_lists(cut, arena, offsetof(Summary, hint_images), sizeof(Lsn),

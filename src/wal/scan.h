@@ -109,6 +109,14 @@ typedef struct ScanPrepared
     bool finished; /* COMMIT or ROLLBACK PREPARED came later */
 } ScanPrepared;
 
+/* A list of running transactions. */
+typedef struct ScanRunning
+{
+    Lsn lsn;
+    uint32_t next_xid, oldest_xid; /* oldest_xid: the oldest that runs, or next_xid */
+    bool complete;                 /* with all subtransactions; none runs: so as well */
+} ScanRunning;
+
 /* A change of settings that WAL tells. */
 typedef struct ScanParameters
 {
@@ -140,6 +148,8 @@ typedef struct ScanResult
     size_t tablespace_count;
     ScanCheckpoint *checkpoints; /* from the floor on, in order of lsn */
     size_t checkpoint_count;
+    ScanRunning *running; /* from the floor on, in order of lsn */
+    size_t running_count;
     ScanParameters *parameters; /* from the floor on, in order of lsn */
     size_t parameter_count;
     Lsn *hint_images; /* full-page images for hints: of those between two shutdown checkpoints or

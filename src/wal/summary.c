@@ -169,6 +169,20 @@ static void note_parameters(Summary *summary, const WalRecord *record, const Wal
     buffer_append(&summary->parameters, &item, sizeof(item));
 }
 
+static void note_running(Summary *summary, const WalRecord *record, const WalEvent *event)
+{
+    ScanRunning item = {.lsn = record->lsn,
+                        .next_xid = event->next_xid,
+                        .oldest_xid = event->oldest_running_xid,
+                        .complete = !event->flag || event->list_count == 0};
+
+    buffer_append(&summary->running, &item, sizeof(item));
+    if (summary->running_xacts_lsn == LSN_INVALID)
+        summary->running_xacts_lsn = record->lsn;
+    if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
+        summary->oldest_running_xid = event->oldest_running_xid;
+}
+
 /* One of each run of the server is enough. */
 static void note_hint_image(Summary *summary, Lsn lsn)
 {
@@ -226,10 +240,7 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
         note_tablespace(summary, record, event);
         break;
     case WAL_EVENT_RUNNING_XACTS:
-        if (summary->running_xacts_lsn == LSN_INVALID)
-            summary->running_xacts_lsn = record->lsn;
-        if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
-            summary->oldest_running_xid = event->oldest_running_xid;
+        note_running(summary, record, event);
         break;
     case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
         note_unknown(summary, record);
@@ -307,6 +318,7 @@ void summary_destroy(Summary *summary)
     buffer_free(&summary->tablespaces);
     buffer_free(&summary->prepared);
     buffer_free(&summary->finished);
+    buffer_free(&summary->running);
     buffer_free(&summary->parameters);
     buffer_free(&summary->hint_images);
     arena_destroy(summary->strings);

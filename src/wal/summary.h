@@ -41,6 +41,7 @@ typedef struct Summary
     Buffer tablespaces;    /* ScanTablespace; paths in strings */
     Buffer prepared;       /* ScanPrepared; gids in strings */
     Buffer finished;       /* SummaryFinished */
+    Buffer running;        /* ScanRunning */
     Buffer parameters;     /* ScanParameters */
     Buffer hint_images;    /* Lsn: see ScanResult */
     bool hint_image_noted; /* the next one is not listed */

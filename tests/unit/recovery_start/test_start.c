@@ -78,6 +78,54 @@ static void test_a_source_is_as_promoted_until_its_first_checkpoint(void **state
     assert_false(start_is_as_promoted(&source, &history, &promoted));
 }
 
+/* ---- running transactions ---- */
+
+#define LISTS(...)                                                                                 \
+    (ScanResult)                                                                                   \
+    {                                                                                              \
+        .running = (ScanRunning[]){__VA_ARGS__},                                                   \
+        .running_count = sizeof((ScanRunning[]){__VA_ARGS__}) / sizeof(ScanRunning)                \
+    }
+
+static void test_a_standby_opens_once_it_knows_all_running_transactions(void **state)
+{
+    const ScanRunning whole = {
+        .lsn = 0x5000080, .next_xid = 710, .oldest_xid = 700, .complete = true};
+    const ScanRunning part = {.lsn = 0x5000080, .next_xid = 710, .oldest_xid = 700};
+    const ScanRunning goes_on = {.lsn = 0x6000080, .next_xid = 800, .oldest_xid = 709};
+    const ScanRunning others = {.lsn = 0x7000080, .next_xid = 900, .oldest_xid = 710};
+    const ScanRunning wrapped = {.lsn = 0x5000080, .next_xid = 3, .oldest_xid = 0xFFFFFFF0};
+    ScanCheckpoint shutdown = {.lsn = 0x8000028};
+    const Start start = {.redo = 0x5000028, .checkpoint = 0x5000100};
+    const Start stopped = {.redo = 0x5000028, .checkpoint = 0x5000028};
+    const Start later = {.redo = 0x6000000, .checkpoint = 0x6000100};
+    const Lsn end = 0x9000000;
+    ScanResult lists = {0};
+
+    (void) state;
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_UNKNOWN);
+    assert_int_equal(start_opening(&stopped, &lists, end), OPENING_AT_ONCE);
+    lists = LISTS(whole);
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_AT_ONCE);
+    assert_int_equal(start_opening(&later, &lists, end), OPENING_UNKNOWN);
+    lists = LISTS(part, goes_on);
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_LATER);
+    assert_int_equal(start_opening(&stopped, &lists, end), OPENING_AT_ONCE);
+    lists = LISTS(part, goes_on, others);
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_AT_ONCE);
+    assert_int_equal(start_opening(&start, &lists, others.lsn), OPENING_LATER);
+    assert_int_equal(start_opening(&later, &lists, end), OPENING_LATER);
+    lists = LISTS(wrapped, part);
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_AT_ONCE);
+    lists = LISTS(part);
+    lists.checkpoints = &shutdown;
+    lists.checkpoint_count = 1;
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_AT_ONCE);
+    assert_int_equal(start_opening(&start, &lists, shutdown.lsn), OPENING_LATER);
+    shutdown.online = true;
+    assert_int_equal(start_opening(&start, &lists, end), OPENING_LATER);
+}
+
 /* ---- copied databases ---- */
 
 enum
@@ -330,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recovery_starts_at_the_last_common_checkpoint),
         cmocka_unit_test(test_a_source_is_as_promoted_until_its_first_checkpoint),
+        cmocka_unit_test(test_a_standby_opens_once_it_knows_all_running_transactions),
         cmocka_unit_test(test_an_older_restartpoint_of_the_source_is_where_recovery_starts),
         cmocka_unit_test(test_copies_that_replay_would_make_otherwise_are_found),
         cmocka_unit_test(test_the_last_copy_is_found),
