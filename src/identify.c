@@ -30,6 +30,13 @@ static void warn_without_source(const Options *options, const Error *error)
             : "");
 }
 
+/* As an earlier rewind leaves it, too. */
+static bool was_standby(const Control *target)
+{
+    return target->state == STATE_IN_ARCHIVE_RECOVERY ||
+           target->state == STATE_SHUTDOWNED_IN_RECOVERY;
+}
+
 /* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
  * looked at. */
 static const char *find_restore_command(const Options *options, const Opened *opened,
@@ -44,9 +51,9 @@ static const char *find_restore_command(const Options *options, const Opened *op
         target_restore_command(arena, target, options->bindir, target->config_file, &command,
                                &problem))
         return command;
-    /* After an interrupted rewind was finished the configuration is the source's, and the target
-     * lacks no WAL: without a command it goes on. */
-    if (opened->resumed)
+    /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
+     * command again goes on without a restore command. What is missing all the same is an error. */
+    if (opened->resumed || was_standby(&target->control))
         log_warning("%s", problem.message);
     else
         problems_add(problems, &problem);
