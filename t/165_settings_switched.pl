@@ -94,8 +94,9 @@ each_version(sub {
         })), $hints);
     });
 
-    # Recovery starts at the checkpoint with which the server went down to be switched.
+    # Recovery starts at the checkpoint with which the server went down to be switched. (9.3 has no such setting.)
     subtest('wal_log_hints was switched on before the divergence', sub {
+        return pass('it cannot be') if $version < 9.4;
         my $session;
         my ($source, $target) = split_brain($version,
             cluster => \%without_hints,
