@@ -357,7 +357,7 @@ static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Ls
 
 /*
  * Is all that was not replayed one record, which crosses a page and ends with the last byte that
- * was received? A server up to 12, or from 13 on of before 2025, which has received it in two parts
+ * was received? A server of many releases (seen with 9.6 to 12) that has received it in two parts
  * waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
  * source. Where a record has padding, that is the byte.
  */

@@ -1,5 +1,5 @@
 # A standby of an idle source follows it, though its server leaves the last record unreplayed: one that crosses a page, came in two
-# parts, and whose last byte is the last that was flushed. (A server up to 12, and those from 13 on before 2025, read on only when they
+# parts, and whose last byte is the last that was flushed. (Servers of many releases, seen with 9.6 to 12, read on only when they
 # have received more than the record itself.) A standby that could replay and does not, has not caught up.
 #
 #   source   ... ──|rec      flushed up to the page's end
