@@ -117,7 +117,7 @@ each_version(sub {
 
     subtest('of the source', sub {
         my $copy = $target->copy('source_list');
-        my $said = refuses($copy, $source);
+        my $said = refuses($copy, $source, options => ["--early-start"]);
         like($said, qr/error: the source no longer has WAL that the rewound target needs\n/, 'it is said');
         like($said, qr/detail: Missing: @{[ join ', ', @theirs[0 .. 4] ]}\.\n/, 'all are listed');
         like($said, qr/hint: Put the files into the source's pg_(?:wal|xlog), or let pg_rewind fetch them: --wal-archive or --restore-command\.\n/, 'and how to get them');
