@@ -125,6 +125,8 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
                              identified->source_wal, options->jobs, arena, divergence, error);
     if (result && divergence->needed && !hints_matter)
         prerequisites_check_hints(clusters, problems);
+    if (result && !divergence->needed)
+        prerequisites_check_level(clusters, problems);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;
 }

@@ -1,5 +1,6 @@
-# A target that ran without logging hint bits, or with wal_level minimal, is refused also when the setting was put
-# right before it was stopped: the WAL tells.  Switched on before the divergence, all is well.
+# A target that ran without logging hint bits is refused also when the setting was put right before it was stopped: the
+# WAL tells.  Switched on before the divergence, all is well.  wal_level minimal does no harm after the divergence: what
+# it leaves out of WAL is in storage that is removed, or fetched whole.  Where it may have been before, it is refused.
 # (Hints must have been logged the whole time. What is checked does not depend on the source's kind.)
 #
 #   source       ┌──── 2 ────────────────────────────▶
@@ -129,8 +130,19 @@ each_version(sub {
     for my $way_back (0, 1)
     {
         subtest($way_back ? 'wal_level was minimal, and is not any more' : 'wal_level is minimal', sub {
-            my ($source, $target) = split_brain($version, cluster => { checksums => 1 }, target => sub { be_minimal($_[0], $way_back) });
-            is_refused($target, $source, $minimal);
+            my ($source, $target) = split_brain($version,
+                cluster => { checksums => 1 },
+                before => sub { $_[0]->sql('CREATE TABLE t AS SELECT generate_series(1, 3000) AS a; CREATE TABLE emptied AS TABLE t') },
+                together => sub { $_[0]->sql('CHECKPOINT') },    # its list of running transactions proves the level until then
+                source => sub { $_[0]->sql('INSERT INTO t SELECT generate_series(1, 100); UPDATE emptied SET a = -a') },
+                target => sub {
+                    my ($target) = @_;
+                    be_minimal($target, $way_back);
+                    $target->sql('UPDATE t SET a = a + 1; BEGIN; TRUNCATE emptied; INSERT INTO emptied SELECT generate_series(1, 9000);
+                        CREATE INDEX ON emptied (a); COMMIT; VACUUM FULL t; DELETE FROM t WHERE a % 2 = 0; CHECKPOINT; SELECT count(*) FROM t');
+                });
+            rewinds_from_both_kinds($source, $target);
+            RewindTest::Cluster::discard_all();
         });
     }
 
@@ -141,6 +153,9 @@ each_version(sub {
         my $source = $target->stop->copy('source');
         $source->configure('wal_level = replica');
         $source->start->sql('CREATE TABLE t (a int)');
+        my $unneeded = rewind($target, $source);
+        is($unneeded->{status}, 1, 'it is refused also where no rewind is required');
+        like($unneeded->{stderr}, $minimal, 'since no server starts as a standby then');
         $target->start->sql('BEGIN; TRUNCATE in_no_wal; INSERT INTO in_no_wal SELECT generate_series(1, 3000); COMMIT');
         is_refused($target->stop, $source, $minimal);
     });

@@ -43,7 +43,7 @@ each_version(sub {
     my ($version) = @_;
     subtest('of the target, after the divergence', sub {
         my ($source, $target) = diverge($version);
-        is_refused($source, reset_wal($target), qr/error: target server ran with "wal_level = minimal"/, qw(server directory));
+        is_refused($source, reset_wal($target), qr/error: could not find previous WAL record at 0\/0/, qw(server directory));
     });
     subtest('of the target, which then ran on', sub {
         my ($source, $target) = diverge($version);

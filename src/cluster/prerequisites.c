@@ -221,8 +221,7 @@ static bool check_checksums_are_old(const Given *given, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* Is the target's wal_level minimal now? Whether it was at an earlier time, its WAL shows. No
- * server starts as a standby where it is, so this matters also where no rewind is required. */
+/* No server starts as a standby where pg_control says minimal. */
 static bool check_target_logged(const Given *given, Error *error)
 {
     if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
@@ -408,7 +407,6 @@ static const Prerequisite prerequisites[] = {
     {check_not_same_directory, .needs_source = true, .decides = true, .of_pair = true},
     {check_own_directories, .decides = true, .of_pair = true},
     {check_same_checksums, .needs_source = true, .of_wal = true},
-    {check_target_logged, .of_wal = true},
     {check_source_complete, .needs_source = true},
     {check_may_checkpoint, .needs_source = true},
 };
@@ -480,5 +478,14 @@ void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
     Error problem;
 
     if (!check_hints_logged(&given, &problem) || !check_checksums_are_old(&given, &problem))
+        problems_add(problems, &problem);
+}
+
+void prerequisites_check_level(const Clusters *clusters, Problems *problems)
+{
+    const Given given = {clusters, NULL, NULL};
+    Error problem;
+
+    if (!check_target_logged(&given, &problem))
         problems_add(problems, &problem);
 }

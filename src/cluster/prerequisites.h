@@ -36,8 +36,16 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
 MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
                                                 const Options *options, Error *error);
 
-/* The easiest mistake: the address of the target's own server, which runs, as that of the source. */
+/* The easiest mistake: the address of the target's own server, which runs, as that of the source.
+ */
 MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error);
+
+/*
+ * Can the target's server start as a standby on the wal_level that pg_control has? For a target
+ * that needs no rewind. In one that has diverged pg_control becomes the source's, and
+ * target_changes_scan decides.
+ */
+void prerequisites_check_level(const Clusters *clusters, Problems *problems);
 
 /*
  * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it

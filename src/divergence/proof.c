@@ -116,8 +116,8 @@ bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error
 
 bool error_no_proof(const Search *search, Error *error)
 {
-    error_history_not_proven(search->clusters->shape.version, search->comparison.lsn,
-                             search->moved, error);
+    error_history_not_proven(search->clusters->shape.version, search->comparison.lsn, search->moved,
+                             error);
     if (!search->divergence->needed)
         explain_left_behind(search, error);
     return false;

@@ -213,6 +213,35 @@ static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hi
            xid_precedes(*xid, (uint32_t) given->divergence->common_checkpoint.checkpoint.next_xid);
 }
 
+/*
+ * At this level a transaction fills storage that it has made without WAL. Such storage is removed,
+ * or fetched whole, so the level matters only where both histories are one: then the source lacks
+ * what was not logged, too, and replays WAL of that level.
+ */
+static bool was_minimal_in_common(const ScannedTarget *given)
+{
+    const ScanResult *scanned = given->scanned;
+
+    if (scanned->wal_minimal_at == LSN_INVALID)
+        return given->clusters->target.control.wal_level == WAL_LEVEL_MINIMAL;
+    return !scanned->wal_level_proven || scanned->wal_minimal_at < given->divergence->lsn;
+}
+
+static bool error_minimal(const ScannedTarget *given, Error *error)
+{
+    const Lsn at = given->scanned->wal_minimal_at;
+    char text[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
+    if (at == LSN_INVALID)
+        return error_detail(error, "It did so before the divergence: changes made with it were not "
+                                   "WAL-logged.");
+    return error_detail(error,
+                        "It was switched at %s, after the last common checkpoint: changes made "
+                        "with it were not WAL-logged.",
+                        lsn_text(given->clusters->shape.version, at, text));
+}
+
 static bool check_scanned_settings(const ScannedTarget *given, Error *error)
 {
     const ScanResult *scanned = given->scanned;
@@ -230,15 +259,8 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
             "without it were not WAL-logged.",
             lsn_text(given->clusters->shape.version, scanned->hints_not_logged_at, text));
     }
-    if (scanned->wal_minimal_at != LSN_INVALID)
-    {
-        error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
-        return error_detail(
-            error,
-            "It was switched at %s, after the last common checkpoint: changes made with it were "
-            "not WAL-logged.",
-            lsn_text(given->clusters->shape.version, scanned->wal_minimal_at, text));
-    }
+    if (was_minimal_in_common(given))
+        return error_minimal(given, error);
     return scan_check_known_updates(given->clusters->shape.version, scanned, error);
 }
 

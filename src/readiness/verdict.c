@@ -368,6 +368,7 @@ static void judge_unneeded(Pair *pair)
 
     if (target_crashed_as_primary(&node->clusters.target))
         prerequisites_check_hints(&node->clusters, &pair->problems);
+    prerequisites_check_level(&node->clusters, &pair->problems);
     follows = may_follow(pair);
     look_for_proof(pair);
     decide(node,

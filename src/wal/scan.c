@@ -508,9 +508,11 @@ static void judge_parameters(const Cut *cut, ScanResult *result)
     Lsn level_proof = first_running_xacts(cut);
     Lsn first = changes[0].lsn;
     bool down = was_down_until(cut, first);
+
+    result->wal_level_proven = down || (level_proof != LSN_INVALID && level_proof <= first);
     if (!down && (result->hint_image_count == 0 || result->hint_images[0] > first))
         result->hints_not_logged_at = first;
-    if (!down && (level_proof == LSN_INVALID || level_proof > first))
+    if (!result->wal_level_proven)
         result->wal_minimal_at = first;
     for (size_t i = 0; i < result->parameter_count; i++)
     {

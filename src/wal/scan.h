@@ -164,6 +164,7 @@ typedef struct ScanResult
     Lsn hints_not_logged_at;
     Lsn wal_minimal_at;    /* likewise for wal_level minimal; a list of running transactions proves
                               that it was not */
+    bool wal_level_proven; /* it was not minimal before the first parameter change */
     Lsn minimal_record_at; /* the first change record that says so itself, or LSN_INVALID */
     Lsn unknown_relation_update_at; /* a record marked XLR_SPECIAL_REL_UPDATE that we do not know */
     uint8_t unknown_rmgr, unknown_info;
