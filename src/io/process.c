@@ -1,5 +1,6 @@
 #include "io/process.h"
 
+#include "base/clock.h"
 #include "base/workers.h"
 #include "io/file.h"
 
@@ -103,12 +104,20 @@ static bool start_child(const char *const *arguments, const ChildOutput *output,
     return true;
 }
 
-/*
- * Wait for the child. When a stop is requested it, and what it has started, are asked to end as
- * well; the error is then the stop's. Polls, because the signal may arrive in another thread.
- */
-static bool wait_for_child(pid_t pid, int *wait_status, Error *error)
+/* limit_seconds 0: there is none. */
+static bool check_limit(double begin, int limit_seconds, Error *error)
 {
+    return limit_seconds == 0 || clock_seconds() - begin < limit_seconds ||
+           error_set(error, ERROR_FAILED, "command did not end within %d s", limit_seconds);
+}
+
+/*
+ * Wait for the child. When a stop is requested, or its time is over, it and what it has started are
+ * asked to end; the error says which. Polls, because the signal may arrive in another thread.
+ */
+static bool wait_for_child(pid_t pid, int limit_seconds, int *wait_status, Error *error)
+{
+    const double begin = clock_seconds();
     long milliseconds = 1;
     bool stopped = false;
 
@@ -121,7 +130,7 @@ static bool wait_for_child(pid_t pid, int *wait_status, Error *error)
             return !stopped;
         if (ended < 0 && errno != EINTR)
             return error_set_errno(error, ERROR_FAILED, "could not wait for child process");
-        if (!stopped && !stop_check(error))
+        if (!stopped && !(stop_check(error) && check_limit(begin, limit_seconds, error)))
         {
             stopped = true;
             end_child(pid);
@@ -186,17 +195,17 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
         end_child(pid);
 
     /* Waited for in any case; the first error is the one to tell. */
-    waited = wait_for_child(pid, wait_status, collected ? error : NULL);
+    waited = wait_for_child(pid, 0, wait_status, collected ? error : NULL);
     return collected && waited;
 }
 
-bool process_shell(const char *command, int *wait_status, Error *error)
+bool process_shell(const char *command, int limit_seconds, int *wait_status, Error *error)
 {
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     pid_t pid;
 
     return start_child(arguments, &(ChildOutput){.stdout_fd = STDERR_FILENO}, &pid, error) &&
-           wait_for_child(pid, wait_status, error);
+           wait_for_child(pid, limit_seconds, wait_status, error);
 }
 
 bool process_shell_logged(const char *command, const char *log, int *wait_status, Error *error)
@@ -209,7 +218,7 @@ bool process_shell_logged(const char *command, const char *log, int *wait_status
         return false;
     file_close(fd);
     return start_child(arguments, &(ChildOutput){.log = log}, &pid, error) &&
-           wait_for_child(pid, wait_status, error);
+           wait_for_child(pid, 0, wait_status, error);
 }
 
 void process_describe(int wait_status, char *out, size_t size)

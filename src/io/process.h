@@ -18,8 +18,10 @@
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 
-/* Run through /bin/sh -c, stdout pointed at stderr. *wait_status is waitpid's. */
-MUST_CHECK bool process_shell(const char *command, int *wait_status, Error *error);
+/* Run through /bin/sh -c, stdout pointed at stderr. *wait_status is waitpid's. A command that takes
+ * longer than limit_seconds (0: no limit) is asked to end, which is an error. */
+MUST_CHECK bool process_shell(const char *command, int limit_seconds, int *wait_status,
+                              Error *error);
 
 /*
  * The same, stdout and stderr appended to a file, which is created with file_mode(): what the

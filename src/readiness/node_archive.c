@@ -115,7 +115,8 @@ static ArchiveAnswer ask_command(Question *question, const char *command, const 
     char redo[WAL_NAME_SIZE], what[256];
     const RestoreCommand restore = {.command = command,
                                     .data_directory = node->clusters.target.directory,
-                                    .redo_file_name = redo};
+                                    .redo_file_name = redo,
+                                    .limit_seconds = UNASKED_COMMAND_SECONDS};
     const char *why;
     bool ended_well;
     Error error;

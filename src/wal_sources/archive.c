@@ -92,6 +92,7 @@ void archive_set_unasked_command(Archive *archive, const char *command)
     pthread_mutex_lock(&archive->lock);
     assert(archive->restore.command == NULL);
     archive->restore.command = command;
+    archive->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
     archive->command_is_unasked = true;
     pthread_mutex_unlock(&archive->lock);
 }

@@ -77,7 +77,8 @@ bool restore_run(const RestoreCommand *restore, const char *name, const char *pa
         char what[DESCRIPTION_SIZE];
 
         result =
-            file_remove(path, error) && process_shell(buffer_string(&command), &wait_status, error);
+            file_remove(path, error) &&
+            process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
         if (!result || !is_failure(wait_status))
             break;
         process_describe(wait_status, what, sizeof(what));
@@ -102,8 +103,9 @@ bool restore_try(const RestoreCommand *restore, const char *name, const char *pa
 {
     Buffer command = {0};
     int wait_status = 0;
-    const bool result = build_command(restore, name, path, &command, error) &&
-                        process_shell(buffer_string(&command), &wait_status, error);
+    const bool result =
+        build_command(restore, name, path, &command, error) &&
+        process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
 
     if (result)
         process_describe(wait_status, what, DESCRIPTION_SIZE);

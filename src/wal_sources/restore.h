@@ -14,7 +14,12 @@ typedef struct RestoreCommand
     const char *data_directory; /* where it runs, as the server's does */
     const char *redo_file_name; /* for %r; NULL: there may be none */
     int retry_timeout_seconds;  /* 0: what fails is not tried again */
+    int limit_seconds;          /* a command that takes longer is ended, an error; 0: none is */
 } RestoreCommand;
+
+/* The limit for a command that no option names: one that waits for its file to appear (pg_standby)
+ * would wait indefinitely. */
+#define UNASKED_COMMAND_SECONDS 120
 
 /*
  * Have the command write the archive's file `name` to `path`. *ended_well: its status was 0, the
