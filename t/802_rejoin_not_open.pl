@@ -63,7 +63,7 @@ sub prepared_at_the_common_checkpoint
     like($said, $warned, 'it is said before');
     like($said, qr/^pg_rewind: the target follows the source: standby "target" is streaming/m, 'the source shows that it follows');
     like($said, $not_open, 'it is said that it takes no connections yet');
-    ok(!$target->takes_connections, 'it does not');
+    isnt($target->try_sql('SELECT 1')->{status}, 0, 'it does not');
     my $pid = $target->postmaster_pid;
 
     $said = rejoin($target, $source, 'again', 0);
