@@ -52,7 +52,7 @@ static const char *find_restore_command(const Options *options, const Opened *op
                                &problem))
         return command;
     /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
-     * command again goes on without a restore command. What is missing all the same is an error. */
+     * command again goes on without a restore command. WAL that is missing is still an error. */
     if (opened->resumed || was_standby(&target->control))
         log_warning("%s", problem.message);
     else

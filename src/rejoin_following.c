@@ -222,7 +222,7 @@ static Lsn received_position(const Standing *standing)
 
 /* ---- Before the server is stopped ---- */
 
-/* What the target says comes first; the rest its configuration says. */
+/* The target's answer comes first; its configuration is asked for the rest. */
 void rejoin_find_slot_user(Rejoin *rejoin)
 {
     const char *slot = rejoin->options->slot;
@@ -356,8 +356,8 @@ static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Ls
 }
 
 /*
- * Is all that was not replayed one record, which crosses a page and ends with the last byte that
- * was received? A server of many releases (seen with 9.6 to 12) that has received it in two parts
+ * True if a single record is left to replay, which crosses a page and ends with the last byte that
+ * was received. A server of many releases (seen with 9.6 to 12) that has received it in two parts
  * waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
  * source. Where a record has padding, that is the byte.
  */
@@ -387,8 +387,8 @@ static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Stand
             last_record_waits(rejoin, replayed_position(standing), wait->end));
 }
 
-/* A standby that has replayed all opens at once, or else when the source's transactions let it: it
- * follows all the same. */
+/* A standby that has replayed all the source's WAL follows, also while the source's transactions
+ * keep it from opening. Most open at once, so it is given some seconds. */
 static bool has_caught_up(const Rejoin *rejoin, Wait *wait, const Standing *standing)
 {
     if (!has_replayed_all(rejoin, wait, standing))

@@ -45,8 +45,8 @@ void rejoin_forget_source(Rejoin *rejoin);
  * such as one that an earlier run has started? It is watched as long as it comes further. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
-/* Does the target's server, a standby, use --slot, with the source as far as can be known? Noted in
- * rejoin->settings. Asks the target. */
+/* Note in rejoin->settings whether the target's own server, a standby, uses --slot of the source,
+ * as far as can be known. Asks the target. */
 void rejoin_find_slot_user(Rejoin *rejoin);
 
 /* Until the server that was started has replayed what the source had, or --rejoin-timeout. */

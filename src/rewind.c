@@ -36,8 +36,7 @@ static bool warn_if_left_behind(const Findings *findings, Error *error)
     return true;
 }
 
-/* A standby that keeps its slots may need them; a former primary has nobody any more to use them.
- */
+/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
 static bool find_slots_of_primary(Arena *arena, Findings *findings, Error *error)
 {
     const Target *target = &findings->identified.clusters.target;

@@ -29,8 +29,9 @@ typedef struct PendingRewind
 } PendingRewind;
 
 /*
- * What an earlier run left in this target; texts are in arena. Reads only. A journal that cannot be
- * read is an error only where it can have been committed, else PENDING_STALE without a description.
+ * Find what an earlier run left in this target; texts are in arena. Reads only. A journal that
+ * cannot be read is an error only where it can have been committed, else PENDING_STALE without a
+ * description.
  */
 MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
                               Error *error);

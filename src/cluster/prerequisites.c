@@ -180,8 +180,8 @@ static bool check_hints_logged(const Given *given, Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* A block that stays must have a checksum if the source's pg_control says so. Where that says that
- * there are none, nothing reads those that the target has. */
+/* A block that stays must have a checksum if the source's pg_control demands checksums. Without
+ * them no server reads those that the target has. */
 static bool check_same_checksums(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;

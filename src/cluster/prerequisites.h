@@ -41,9 +41,9 @@ MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const 
 MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error);
 
 /*
- * Can the target's server start as a standby on the wal_level that pg_control has? For a target
- * that needs no rewind. In one that has diverged pg_control becomes the source's, and
- * target_changes_scan decides.
+ * Check, for a target that needs no rewind, that its server can start as a standby on the wal_level
+ * of its pg_control. In a target that has diverged pg_control becomes the source's, and
+ * target_changes_scan checks the WAL instead.
  */
 void prerequisites_check_level(const Clusters *clusters, Problems *problems);
 

@@ -203,7 +203,8 @@ typedef struct SourceSlot
     bool exists; /* then the next five are set */
     bool physical;
     bool active;
-    char holder[128]; /* application_name of who streams with it; empty: it may not be seen */
+    char holder[128]; /* application_name of the client that streams with it; empty: this role may
+                         not see it */
     bool lost;        /* it does not keep, or will not keep much longer, the WAL from restart on */
     Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
     bool none_free;   /* there are as many slots as max_replication_slots */

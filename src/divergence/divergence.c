@@ -312,7 +312,8 @@ static bool prove_divergence(Search *search, Lsn by_histories, bool *proven, Err
     return divergence_find_proof(search, by_histories, proven, error);
 }
 
-/* What no option's archive proves, the WAL may that the target's own restore command has. */
+/* Where no option's archive has the WAL for a proof, the target's own restore command may have it.
+ */
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
     bool proven;

@@ -63,8 +63,8 @@ uint32_t wal_header_size_at(const WalShape *shape,
  * boundary. */
 Lsn wal_skip_header(const WalShape *shape, Lsn lsn);
 
-/* Where a record ends that begins at `begin` and has `size` bytes, with the headers of the pages
- * that it crosses; not aligned. */
+/* The end, not aligned, of a record of `size` bytes that starts at `begin`, past the headers of the
+ * pages that it crosses. */
 Lsn wal_record_end(const WalShape *shape, Lsn begin, uint32_t size);
 
 /* Segment file names: 24 upper-case hex digits of timeline and number. */

@@ -104,7 +104,7 @@ static bool start_child(const char *const *arguments, const ChildOutput *output,
     return true;
 }
 
-/* limit_seconds 0: there is none. */
+/* A limit of 0 seconds means that there is no limit. */
 static bool check_limit(double begin, int limit_seconds, Error *error)
 {
     return limit_seconds == 0 || clock_seconds() - begin < limit_seconds ||

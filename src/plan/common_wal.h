@@ -12,7 +12,7 @@
 /* A marker in archive_status stays where the file that it speaks of stays. */
 bool plan_keeps_status(const PlanInput *input, const char *path);
 
-/* Does a segment stay that a server which summarizes its WAL cannot get past? */
+/* True if a segment stays that a server which summarizes its WAL cannot get past. */
 bool plan_keeps_wal_before_gap(const PlanInput *input);
 
 /* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */

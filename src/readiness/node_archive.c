@@ -92,7 +92,7 @@ static ArchiveAnswer ask_directory(Question *question, const char **how)
     return ARCHIVE_LACKS;
 }
 
-/* Did the command leave the segment at the question's path? *why not. */
+/* True if the command left the segment at the question's path; otherwise *why not. */
 static bool is_given(const Question *question, const char **why)
 {
     struct stat status;

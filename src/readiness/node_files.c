@@ -369,7 +369,7 @@ typedef struct LossLook
     Names names;
 } LossLook;
 
-/* What becomes of the slots, and what can be done about it. */
+/* Add a finding that says which slots a rewind removes, and which stay. */
 static void look_at_slots(Node *node)
 {
     const Version *version = node->clusters.shape.version;

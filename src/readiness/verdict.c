@@ -144,8 +144,8 @@ static bool find_common_redo(Pair *pair, Error *error)
 
 /* ---- The source's WAL ---- */
 
-/* The command that a rewind asks for WAL that the source no longer has: an option's, or else the
- * target's own. NULL: there is none. */
+/* The command that a rewind runs to get WAL that the source no longer has: an option's, or else the
+ * target's own, or NULL. */
 static const char *find_command_for_source_wal(const Node *node)
 {
     char *command;
@@ -259,7 +259,7 @@ static bool source_has_from(const Pair *pair, Lsn lsn)
            has;
 }
 
-/* What a rewind to the divergence needs of both sides' WAL. */
+/* Look for the WAL of both sides that a rewind to the divergence needs. */
 static bool look_at_wal_of_rewind(Pair *pair, Error *error)
 {
     Node *node = pair->node;
@@ -341,7 +341,7 @@ static bool may_follow(Pair *pair)
     return false;
 }
 
-/* Where the source no longer has this node's last segment, only an archive could prove that its
+/* If the source no longer has this node's last segment, only an archive could prove that its
  * history is the source's. */
 static void look_for_proof(Pair *pair)
 {

@@ -529,9 +529,8 @@ static bool start_by_summaries(Choice *choice, bool *late, Error *error)
     return result;
 }
 
-/* Is a late start that costs less worse all the same: would the standby take no connections at
- * first, though from the early one it would? Of that one the common WAL is enough, which the target
- * has. */
+/* True if the standby would take no connections at first from the cheaper late start, but would
+ * from the early one. The common WAL, which the target has, is enough to judge the early one. */
 static bool opens_sooner_from_early(const Choice *choice)
 {
     const RecoveryStart *made = choice->made;

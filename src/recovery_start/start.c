@@ -126,8 +126,8 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
     return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
 }
 
-/* Does the checkpoint at which recovery starts, or one that is replayed, say that nothing runs but
- * prepared transactions, of which all is known? */
+/* True if recovery starts at a shutdown checkpoint, or replays one: then nothing runs but prepared
+ * transactions, and these are known completely. */
 static bool meets_shutdown(const Start *start, const ScanResult *scanned, Lsn end)
 {
     if (start->checkpoint == start->redo)

@@ -39,8 +39,8 @@ static bool measure_relations(Choice *choice, Error *error)
     return true;
 }
 
-/* May it be better to compare than to read so much WAL? Then choice->relation_bytes is known: no
- * more is compared, and no more is fetched. */
+/* Set *may if comparing all blocks may cost less than reading wal_bytes of WAL. Then
+ * choice->relation_bytes is known, the limit of what is compared and of what is fetched. */
 static bool may_compare(Choice *choice, uint64_t wal_bytes, bool *may, Error *error)
 {
     *may = false;

@@ -220,7 +220,7 @@ static void append_setting(const ChangedSetting *setting, Buffer *text)
     }
 }
 
-/* What -R writes is not the source's. */
+/* A setting that -R writes is not the source's. */
 static bool is_sources(const NextStart *next, const ChangedSetting *setting)
 {
     const bool slot_written =

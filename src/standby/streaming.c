@@ -183,7 +183,7 @@ static bool check_slot(const Options *options, const SourceSlot *slot, Error *er
     return true;
 }
 
-/* Is it the target's own server that streams with the slot? */
+/* True if the target's own server streams with the slot. */
 static bool is_held_by_target(const StandbySettings *settings, const SourceSlot *slot)
 {
     const char *const *user = settings->slot_users;
@@ -195,8 +195,8 @@ static bool is_held_by_target(const StandbySettings *settings, const SourceSlot 
     return *user != NULL;
 }
 
-/* Wait until nobody else uses the slot: the source may not have noticed yet that a server is gone.
- * *slot is then as if nobody did. */
+/* Wait until no other server uses the slot: the source may not have noticed yet that one is gone.
+ * *slot->active is then false. */
 static bool wait_for_release(Source *source, const StandbySettings *settings, const char *name,
                              SourceSlot *slot, Error *error)
 {

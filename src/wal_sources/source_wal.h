@@ -113,13 +113,13 @@ MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn ne
 
 /*
  * Have the archive ask the target's own restore command from now on, as -c would: the server that
- * will start finds there what the source no longer has. False: there is none, or it is asked
- * already, or an option names another one.
+ * will start finds there what the source no longer has. False: the target has no such command, or
+ * it is asked already, or an option names another one.
  */
 bool source_wal_ask_target_command(SourceWal *wal);
 
-/* Has the target's own restore command a segment that the source no longer has? *can false also
- * where --wal-archive is asked before it. */
+/* Set *can if the target's own restore command has a segment that the source no longer has. It is
+ * false where --wal-archive is asked first. */
 MUST_CHECK bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can,
                                               Error *error);
 
