@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/words.h"
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "plan/keep.h"
 
 #include <errno.h>

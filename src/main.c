@@ -2,9 +2,9 @@
  * One run, its exit status and its last line, and the report about it. The only file that exits.
  */
 #include "command_line.h"
-#include "rejoin.h"
-#include "report_file.h"
-#include "rewind.h"
+#include "rejoin/rejoin.h"
+#include "report/report_file.h"
+#include "rewind/rewind.h"
 
 #include "base/buffer.h"
 #include "base/arena.h"
@@ -16,7 +16,7 @@
 #include "io/file.h"
 #include "io/place.h"
 #include "io/supervise.h"
-#include "readiness/readiness.h"
+#include "check/readiness.h"
 #include "report/report.h"
 
 #include <stdio.h>

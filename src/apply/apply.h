@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/interlock.h"
+#include "target/interlock.h"
 #include "options.h"
 
 #include <stdbool.h>

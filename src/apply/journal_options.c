@@ -1,6 +1,6 @@
 #include "apply/journal_options.h"
 
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "plan/keep.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "apply/roots.h"
 
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "format/control.h"

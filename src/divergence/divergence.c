@@ -1,7 +1,7 @@
 #include "divergence/divergence.h"
 
 #include "base/log.h"
-#include "cluster/prerequisites.h"
+#include "pair/prerequisites.h"
 #include "divergence/search.h"
 #include "io/dir.h"
 #include "io/file.h"

@@ -6,10 +6,10 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "wal/scan.h"
-#include "wal_sources/source_wal.h"
-#include "wal_sources/target_wal.h"
+#include "wal_store/source_wal.h"
+#include "wal_store/target_wal.h"
 
 #include <stdbool.h>
 

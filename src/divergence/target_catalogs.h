@@ -6,7 +6,7 @@
 #define DIVERGENCE_TARGET_CATALOGS_H
 
 #include "base/error.h"
-#include "cluster/target.h"
+#include "target/target.h"
 #include "format/catalogs.h"
 
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 #include "divergence/target_changes.h"
 
 #include "base/log.h"
-#include "cluster/prerequisites.h"
+#include "pair/prerequisites.h"
 #include "wal/summary.h"
 
 /* What is known when the scan's result is given. */

@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "divergence/divergence.h"
 #include "wal/scan.h"
 

@@ -9,7 +9,7 @@
 #define DIVERGENCE_WAL_COMPARISON_H
 
 #include "base/error.h"
-#include "cluster/source.h"
+#include "source/source.h"
 #include "format/history.h"
 #include "wal/reader.h"
 

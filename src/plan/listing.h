@@ -6,8 +6,8 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/source.h"
-#include "cluster/target.h"
+#include "source/source.h"
+#include "target/target.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "format/history.h"
 #include "format/relpath.h"
 #include "format/walpage.h"

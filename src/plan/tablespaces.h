@@ -4,7 +4,7 @@
 #ifndef PLAN_TABLESPACES_H
 #define PLAN_TABLESPACES_H
 
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "plan/listing.h"
 
 #include <stdbool.h>

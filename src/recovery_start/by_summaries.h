@@ -6,10 +6,10 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "divergence/divergence.h"
 #include "divergence/target_changes.h"
-#include "wal_sources/source_summaries.h"
+#include "wal_store/source_summaries.h"
 
 #include <stdbool.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "divergence/divergence.h"
 #include "divergence/target_changes.h"
 #include "options.h"
@@ -14,7 +14,7 @@
 #include "recovery_start/start.h"
 #include "wal/blockmap.h"
 #include "wal/scan.h"
-#include "wal_sources/source_wal.h"
+#include "wal_store/source_wal.h"
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 #include "recovery_start/replay_hazard.h"
 
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 #include "recovery_start/start.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
 #define RECOVERY_START_REPLAY_HAZARD_H
 
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "options.h"
 #include "wal/scan.h"
 

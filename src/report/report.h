@@ -78,7 +78,7 @@ typedef struct Report
     Lsn divergence;
     Timeline divergence_timeline;
     Lsn checkpoint;   /* last common checkpoint */
-    Lsn redo; /* its redo position, or that of the source's checkpoint if that is older */
+    Lsn redo;         /* its redo position, or that of the source's checkpoint if that is older */
     bool start_known; /* the next three are set */
     StartChoice start;
     Lsn start_checkpoint, start_redo;

@@ -6,7 +6,7 @@
 #include "stage/stage_parts.h"
 
 #include "base/log.h"
-#include "cluster/file_pieces.h"
+#include "source/file_pieces.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cluster/file_pieces.h"
+#include "source/file_pieces.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -11,13 +11,13 @@
 #define STAGE_COMPARED_BLOCKS_H
 
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "divergence/divergence.h"
 #include "options.h"
 #include "plan/plan.h"
 #include "recovery_start/choose.h"
 #include "wal/blockmap.h"
-#include "wal_sources/source_wal.h"
+#include "wal_store/source_wal.h"
 
 typedef struct ComparedBlocks
 {

@@ -6,7 +6,7 @@
 #define STAGE_DEAD_ENTRIES_H
 
 #include "base/error.h"
-#include "cluster/target.h"
+#include "target/target.h"
 #include "plan/plan.h"
 #include "wal/blockmap.h"
 

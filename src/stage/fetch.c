@@ -11,7 +11,7 @@
 #include "stage/stage_parts.h"
 
 #include "base/log.h"
-#include "cluster/file_pieces.h"
+#include "source/file_pieces.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "wal_sources/segment_fetch.h"
+#include "wal_store/segment_fetch.h"
 
 #include <assert.h>
 #include <errno.h>

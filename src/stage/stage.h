@@ -15,7 +15,7 @@
 #include "apply/journal.h"
 #include "apply/roots.h"
 #include "base/error.h"
-#include "cluster/source.h"
+#include "source/source.h"
 #include "format/history.h"
 #include "plan/plan.h"
 

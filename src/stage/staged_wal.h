@@ -6,9 +6,9 @@
 
 #include "stage/stage.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "plan/plan.h"
-#include "wal_sources/source_wal.h"
+#include "wal_store/source_wal.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -8,7 +8,7 @@
 #define STANDBY_CONFIGURATION_H
 
 #include "base/arena.h"
-#include "cluster/server_control.h"
+#include "target/server_control.h"
 #include "format/settings.h"
 #include "format/versions.h"
 

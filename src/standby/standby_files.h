@@ -6,7 +6,7 @@
 
 #include "stage/stage.h"
 #include "base/error.h"
-#include "cluster/clusters.h"
+#include "pair/clusters.h"
 #include "format/versions.h"
 #include "plan/plan.h"
 #include "standby/standby_settings.h"

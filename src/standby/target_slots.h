@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "cluster/target.h"
+#include "target/target.h"
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* Compressed files of an archive: whatever they hold, not more than the limit comes out, and it
  * ends. */
 #include "memory_files.h"
-#include "wal_sources/compressed.h"
+#include "wal_store/compressed.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -8,7 +8,7 @@
  * what the next bytes say: kind of twist (0: none), and then what the twist needs. No more bytes:
  * no more twists.
  */
-#include "cluster/source.h"
+#include "source/source.h"
 #include "format/old_crc.h"
 #include "plan/plan.h"
 #include "wal/blockmap.h"

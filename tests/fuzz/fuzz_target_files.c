@@ -3,7 +3,7 @@
  * this order, with bytes 0xFF between them. pg_control's first byte chooses a version; the rest of
  * it gets that version's numbers and a CRC that fits.
  */
-#include "cluster/target.h"
+#include "target/target.h"
 #include "format/old_crc.h"
 
 #include "../every_version.h"

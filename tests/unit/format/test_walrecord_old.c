@@ -234,10 +234,9 @@ static const char *named(const WalRecord *record)
         assert_int_equal(block->relation.relation, 16384);
         assert_int_equal(block->has_image, block->image_applies);
         assert_false(block->will_init);
-        length +=
-            (size_t) snprintf(text + length, sizeof(text) - length, "%s%u%s%s", i > 0 ? " " : "",
-                              block->block, block->fork == FORK_MAIN ? "" : "/fork",
-                              block->has_image ? "f" : "");
+        length += (size_t) snprintf(
+            text + length, sizeof(text) - length, "%s%u%s%s", i > 0 ? " " : "", block->block,
+            block->fork == FORK_MAIN ? "" : "/fork", block->has_image ? "f" : "");
     }
     return text;
 }

@@ -4,7 +4,7 @@
  */
 #include "../../every_version.h"
 #include "apply/roots.h"
-#include "cluster/tablespace_mapping.h"
+#include "target/tablespace_mapping.h"
 
 #include "rewind.h"
 

@@ -1,0 +1,455 @@
+#include "check/node.h"
+
+#include "target/neighbours.h"
+#include "io/dir.h"
+#include "io/file.h"
+#include "io/place.h"
+#include "standby/target_slots.h"
+#include "base/text_cursor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAMES_MAX 10 /* of a list in a finding */
+#define ENTRIES_MAX 10000
+#define DEVICES_MAX 64
+#define MEGABYTE (1024ull * 1024)
+#define MAX_WAL_SIZE_DEFAULT_MB 1024
+
+/* Names in a sentence: the first of them, and how many there are. */
+typedef struct Names
+{
+    Buffer text;
+    size_t count;
+} Names;
+
+static void PRINTF_LIKE(2, 3) add_to_names(Names *names, const char *format, ...)
+{
+    va_list arguments;
+
+    if (names->count++ >= NAMES_MAX)
+        return;
+    if (names->count > 1)
+        buffer_append_string(&names->text, ", ");
+    va_start(arguments, format);
+    buffer_vprintf(&names->text, format, arguments);
+    va_end(arguments);
+}
+
+static const char *names_text(Names *names)
+{
+    if (names->count > NAMES_MAX)
+        buffer_printf(&names->text, " and %zu more", names->count - NAMES_MAX);
+    return buffer_string(&names->text);
+}
+
+/* ---- Files that could not be replaced ---- */
+
+typedef struct FileLook
+{
+    const Node *node;
+    const char *directory; /* relative to the data directory; "" is itself */
+    size_t entries;
+    Names obstacles; /* immutable and the like: cannot be replaced */
+    Names closed;    /* cannot be read, or not be written to */
+    Names mounted;   /* files */
+    Names foreign;   /* owned by somebody else */
+} FileLook;
+
+/* A visitor of dir_names. */
+static bool look_at_entry(void *context, const char *name, Error *error)
+{
+    FileLook *look = context;
+    const Target *target = &look->node->clusters.target;
+    const char *relative = arena_printf(look->node->arena, "%s%s%s", look->directory,
+                                        look->directory[0] != '\0' ? "/" : "", name);
+    char path[PATH_SIZE];
+    struct stat status;
+    Obstacle obstacle;
+    bool found;
+
+    if (++look->entries > ENTRIES_MAX ||
+        !path_join(path, sizeof(path), target->directory, relative, error) ||
+        !file_lstat(path, &status, &found, NULL) || !found)
+        return true;
+    obstacle = place_obstacle(path);
+    if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
+        add_to_names(&look->obstacles, "\"%s\": %s", relative, obstacle_text(obstacle));
+    else if (obstacle == OBSTACLE_MOUNTED && !S_ISDIR(status.st_mode))
+        add_to_names(&look->mounted, "\"%s\"", relative);
+    if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
+        ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
+        add_to_names(&look->closed, "\"%s\": %s", relative, strerror(errno));
+    else if (status.st_uid != geteuid())
+        add_to_names(&look->foreign, "\"%s\"", relative);
+    return true;
+}
+
+static void look_into(FileLook *look, const char *directory)
+{
+    char path[PATH_SIZE];
+    bool found;
+
+    look->directory = directory;
+    if (path_join(path, sizeof(path), look->node->clusters.target.directory, directory, NULL))
+        (void) !dir_names(path, look_at_entry, look, &found, NULL);
+}
+
+static void look_at_replaceable(Node *node)
+{
+    static const char *const directories[] = {"", "global", "base", "pg_tblspc"};
+    FileLook look = {.node = node};
+    Readiness *readiness = node->readiness;
+    const char *directory = node->clusters.target.directory;
+    const bool writable = place_can_change_names(directory);
+
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
+        look_into(&look, directories[i]);
+    if (!writable)
+        add_to_names(&look.closed, "\"%s\"", directory);
+    if (look.obstacles.count > 0)
+        readiness_add(readiness, "files", FINDING_PROBLEM, "chattr -i -a on these files",
+                      "Files that cannot be replaced: %s.", names_text(&look.obstacles));
+    if (look.closed.count > 0)
+        readiness_add(readiness, "files", FINDING_PROBLEM,
+                      "Make the user that runs the server and pg_rewind their owner: chown",
+                      "Files that cannot be read, or directories that cannot be written to: %s.",
+                      names_text(&look.closed));
+    if (look.mounted.count > 0)
+        readiness_add(readiness, "files", FINDING_WARNING,
+                      "--keep=NAME for each, or unmount it before a rewind",
+                      "Something is mounted on %s: it cannot be replaced, where the source has "
+                      "another content.",
+                      names_text(&look.mounted));
+    if (look.foreign.count > 0)
+        readiness_add(readiness, "files", FINDING_WARNING, "chown, or --keep=NAME",
+                      "Another user owns %s. What is replaced is then owned by the user that runs "
+                      "pg_rewind.",
+                      names_text(&look.foreign));
+    if (look.obstacles.count + look.closed.count + look.mounted.count + look.foreign.count == 0)
+        readiness_add(readiness, "files", FINDING_OK, NULL,
+                      "All files at the top of the data directory, in global and base, and all "
+                      "places of tablespaces can be replaced or written to.");
+    buffer_free(&look.obstacles.text);
+    buffer_free(&look.closed.text);
+    buffer_free(&look.mounted.text);
+    buffer_free(&look.foreign.text);
+}
+
+/* ---- Tablespaces ---- */
+
+typedef struct TablespaceLook
+{
+    Node *node;
+    size_t count;
+    Names lost;
+} TablespaceLook;
+
+static bool look_at_tablespace(void *context, const char *name, Error *error)
+{
+    TablespaceLook *look = context;
+    char path[PATH_SIZE];
+    Place place;
+    bool found;
+
+    look->count++;
+    if (snprintf(path, sizeof(path), "%s/pg_tblspc/%s", look->node->clusters.target.directory,
+                 name) < (int) sizeof(path) &&
+        (!place_find(path, &place, &found, error) || !found || !place.is_directory))
+        add_to_names(&look->lost, "pg_tblspc/%s", name);
+    return true;
+}
+
+static void look_at_tablespaces(Node *node)
+{
+    TablespaceLook look = {.node = node};
+    const char *directory = node->clusters.target.directory;
+    char path[PATH_SIZE];
+    bool found;
+    Error error;
+
+    if (!path_join(path, sizeof(path), directory, "pg_tblspc", &error) ||
+        !dir_names(path, look_at_tablespace, &look, &found, &error) ||
+        !neighbours_check(directory, node->options->source_directory, &error))
+        readiness_add_error(node->readiness, "tablespaces", FINDING_PROBLEM, &error);
+    else if (look.lost.count > 0)
+        readiness_add(node->readiness, "tablespaces", FINDING_PROBLEM,
+                      "Mount what belongs there, or remove a link that no tablespace needs.",
+                      "These lead to no directory: %s.", names_text(&look.lost));
+    else if (look.count == 0)
+        readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL, "There are none.");
+    else
+        readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL,
+                      "%zu outside the data directory, all there and of this cluster alone.",
+                      look.count);
+    buffer_free(&look.lost.text);
+}
+
+/* ---- Space ---- */
+
+/* max_wal_size, in MB where it has no unit. */
+static uint64_t read_max_wal_size(const Node *node)
+{
+    const char *value = settings_value(&node->settings, "max_wal_size");
+    char *unit;
+    unsigned long long size;
+
+    if (value == NULL)
+        return MAX_WAL_SIZE_DEFAULT_MB * MEGABYTE;
+    size = strtoull(value, &unit, 10);
+    while (*unit == ' ')
+        unit++;
+    if (strncmp(unit, "kB", 2) == 0)
+        return size * 1024;
+    return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
+}
+
+typedef struct SpaceLook
+{
+    Node *node;
+    uint64_t devices[DEVICES_MAX];
+    uint64_t needed[DEVICES_MAX];
+    const char *directories[DEVICES_MAX];
+    size_t count;
+} SpaceLook;
+
+static void add_space(SpaceLook *look, const char *directory, uint64_t bytes)
+{
+    const char *path =
+        arena_printf(look->node->arena, "%s%s", look->node->clusters.target.directory, directory);
+    size_t index = 0;
+    Place place;
+    bool found;
+
+    if (!place_find(path, &place, &found, NULL) || !found)
+        return;
+    while (index < look->count && look->devices[index] != place.device)
+        index++;
+    if (index == DEVICES_MAX)
+        return;
+    if (index == look->count)
+    {
+        look->devices[look->count] = place.device;
+        look->directories[look->count++] = path;
+    }
+    look->needed[index] += bytes;
+}
+
+static bool add_space_of_tablespace(void *context, const char *name, Error *error)
+{
+    SpaceLook *look = context;
+
+    (void) error;
+    add_space(look, arena_printf(look->node->arena, "/pg_tblspc/%s", name), 0);
+    return true;
+}
+
+/*
+ * A typical rewind: the divergence is not much older than a checkpoint. As much WAL as lies between
+ * two checkpoints is replayed, and blocks are fetched that as much WAL changed. Tablespaces on file
+ * systems of their own get a share of the blocks, at most all.
+ */
+static void look_at_space(Node *node)
+{
+    const uint64_t wal = read_max_wal_size(node);
+    const uint32_t segment_size = node->clusters.shape.segment_size;
+    SpaceLook *look = arena_allocate(node->arena, sizeof(*look));
+    FindingState state = FINDING_OK;
+    Buffer text = {0};
+    char path[PATH_SIZE];
+    bool found;
+
+    look->node = node;
+    add_space(look, "", wal);
+    add_space(look, arena_printf(node->arena, "/%s", node->clusters.shape.version->wal_directory),
+              wal + segment_size);
+    if (path_join(path, sizeof(path), node->clusters.target.directory, "pg_tblspc", NULL))
+        (void) !dir_names(path, add_space_of_tablespace, look, &found, NULL);
+    for (size_t i = 0; i < look->count; i++)
+    {
+        const uint64_t needed = look->needed[i] > 0 ? look->needed[i] : wal;
+        FileSpace space;
+
+        if (!file_space(look->directories[i], &space, NULL))
+            continue;
+        if (space.free_bytes < 2ull * segment_size)
+            state = FINDING_PROBLEM;
+        else if (space.free_bytes < needed && state == FINDING_OK)
+            state = FINDING_WARNING;
+        buffer_printf(&text, "%s%llu MB are free at \"%s\", %llu MB are typically needed.",
+                      i > 0 ? "\n" : "", (unsigned long long) (space.free_bytes / MEGABYTE),
+                      look->directories[i], (unsigned long long) (needed / MEGABYTE));
+    }
+    readiness_add(node->readiness, "space", state,
+                  state == FINDING_OK ? NULL
+                                      : "Make room; --dry-run tells what a rewind really needs.",
+                  "%s", buffer_string(&text));
+    buffer_free(&text);
+}
+
+/* ---- Configuration ---- */
+
+/* Was the server started with a configuration that a rewind does not find by itself? */
+static bool is_configuration_hidden(const Node *node)
+{
+    const char *used = node->configuration.config_file, *found = node->config_file_of_rewind;
+    const char *below = used != NULL ? place_below(used, node->clusters.target.directory) : NULL;
+
+    return used != NULL && (found == NULL || strcmp(used, found) != 0) &&
+           (below == NULL || strcmp(below, "postgresql.conf") != 0);
+}
+
+static void look_at_configuration(Node *node)
+{
+    Readiness *readiness = node->readiness;
+    const char *directory = node->clusters.target.directory;
+    Names outside = {0};
+    Buffer word = {0};
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    if (node->configuration.config_file == NULL &&
+        path_join(path, sizeof(path), directory, "postgresql.conf", NULL) &&
+        file_stat(path, &status, &found, NULL) && !found)
+    {
+        readiness_add(readiness, "configuration", FINDING_WARNING,
+                      "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
+                      "There is no postgresql.conf in the data directory: the configuration is "
+                      "elsewhere, and what it says is not known here.");
+        return;
+    }
+    if (is_configuration_hidden(node))
+    {
+        buffer_append_word(&word, node->configuration.config_file);
+        readiness_add(readiness, "configuration", FINDING_WARNING,
+                      arena_printf(node->arena, "--config-file=%s", buffer_string(&word)),
+                      "The server was started with \"%s\". pg_rewind does not find that file "
+                      "without this option, and -c reads no restore_command in it.",
+                      node->configuration.config_file);
+        buffer_free(&word);
+        return;
+    }
+    for (size_t i = 0; i < node->settings.file_count; i++)
+        if (node->settings.files[i][0] == '/' &&
+            place_below(node->settings.files[i], directory) == NULL)
+            add_to_names(&outside, "\"%s\"", node->settings.files[i]);
+    if (outside.count > 0)
+        readiness_add(readiness, "configuration", FINDING_OK, NULL,
+                      "Outside the data directory, so a rewind leaves it as it is: %s.",
+                      names_text(&outside));
+    else if (node->options->config_file == NULL && node->configuration.config_file != NULL)
+        readiness_add(readiness, "configuration", FINDING_OK, NULL, "It is \"%s\".",
+                      node->configuration.config_file);
+    else
+        readiness_add(readiness, "configuration", FINDING_OK, NULL,
+                      "In the data directory: a rewind replaces it by the source's, unless "
+                      "--keep-config is given.%s",
+                      node->settings.incomplete ? " Some files that it includes were not read."
+                                                : "");
+    buffer_free(&outside.text);
+}
+
+void node_look_at_files(Node *node)
+{
+    look_at_space(node);
+    look_at_replaceable(node);
+    look_at_tablespaces(node);
+    look_at_configuration(node);
+}
+
+/* ---- What a failover loses ---- */
+
+typedef struct LossLook
+{
+    Node *node;
+    Names names;
+} LossLook;
+
+/* Add a finding that says which slots a rewind removes, and which stay. */
+static void look_at_slots(Node *node)
+{
+    const Version *version = node->clusters.shape.version;
+    const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
+                      target_was_primary(&node->clusters.target);
+    TargetSlots slots;
+    Names names = {0};
+    Error error;
+
+    if (!target_slots_read(&node->clusters.target, node->arena, &slots, &error))
+    {
+        readiness_add_error(node->readiness, "slots", FINDING_UNKNOWN, &error);
+        return;
+    }
+    for (size_t i = 0; i < slots.count; i++)
+        if (slots.slots[i].type != NULL)
+            add_to_names(&names, "%s (%s)", slots.slots[i].name, slots.slots[i].type);
+        else
+            add_to_names(&names, "%s", slots.slots[i].name);
+    if (slots.count == 0)
+        readiness_add(node->readiness, "slots", FINDING_OK, NULL,
+                      "There are no replication slots.");
+    else if (stay)
+        readiness_add(node->readiness, "slots", FINDING_WARNING,
+                      "Add --drop-slots to -R or --rejoin.",
+                      "No rewind is needed, so these replication slots stay: %s. On a standby each "
+                      "keeps WAL until it is dropped%s.",
+                      names_text(&names),
+                      version->synchronizes_slots
+                          ? ", and a logical one ends the synchronization of slots if the source "
+                            "has a slot of the same name to be synchronized"
+                          : "");
+    else
+        readiness_add(node->readiness, "slots", FINDING_WARNING,
+                      arena_printf(node->arena,
+                                   "On the new primary, after a failover:\n"
+                                   "SELECT pg_create_physical_replication_slot('NAME'%s);",
+                                   version->sql.slot_reserves ? ", true" : ""),
+                      "Replication slots are of this node alone, and a rewind removes them: %s.",
+                      names_text(&names));
+    buffer_free(&names.text);
+}
+
+static bool look_at_prepared(void *context, const char *name, Error *error)
+{
+    LossLook *look = context;
+
+    (void) error;
+    add_to_names(&look->names, "%s", name);
+    return true;
+}
+
+static void look_at_names(Node *node, const char *directory, DirNameVisitor visit, Names *names)
+{
+    LossLook look = {.node = node};
+    char path[PATH_SIZE];
+    bool found;
+
+    if (path_join(path, sizeof(path), node->clusters.target.directory, directory, NULL))
+        (void) !dir_names(path, visit, &look, &found, NULL);
+    *names = look.names;
+}
+
+void node_look_at_losses(Node *node)
+{
+    Names prepared;
+
+    look_at_slots(node);
+    look_at_names(node, "pg_twophase", look_at_prepared, &prepared);
+    if (prepared.count > 0)
+        readiness_add(
+            node->readiness, "prepared_transactions", FINDING_WARNING,
+            "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK "
+            "PREPARED:\n"
+            "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
+            "Prepared transactions that are older than the last checkpoint (files in "
+            "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
+            prepared.count);
+    else
+        readiness_add(node->readiness, "prepared_transactions", FINDING_OK, NULL,
+                      "None is older than the last checkpoint.");
+    buffer_free(&prepared.text);
+}

@@ -1,0 +1,458 @@
+#include "check/node.h"
+
+#include "io/file.h"
+#include "wal/reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_BACK_BYTES_MAX (64ull * 1024 * 1024)
+#define SEGMENTS_AHEAD 1 /* parameters are written when a server starts, after its checkpoint */
+#define SEGMENTS_COUNTED_MAX 65536
+#define MEGABYTE (1024u * 1024)
+#define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
+
+static const char *node_wal_directory(const Node *node)
+{
+    return node->clusters.target.control.version->wal_directory;
+}
+
+static const RemedyWords *node_remedies(const Node *node)
+{
+    return &node->clusters.target.control.version->remedies;
+}
+
+static const char *wal_level_name(const Version *version, int level)
+{
+    static const char *const names[] = {"minimal", "replica", "logical"};
+    static const char *const old_names[] = {"minimal", "archive", "hot_standby", "logical"};
+
+    if (level < 0 || level > (version->wal_level_archive ? 3 : 2))
+        return "unknown";
+    return version->wal_level_archive ? old_names[level] : names[level];
+}
+
+FindingState node_wal_problem(const Node *node)
+{
+    return node->options->compare ? FINDING_WARNING : FINDING_PROBLEM;
+}
+
+/* ---- What the last WAL says ---- */
+
+typedef struct LastWal
+{
+    const Version *version;
+    Lsn from;                /* read from there on; LSN_INVALID: nothing */
+    Lsn stop_at;             /* enough was read */
+    bool log_hints;          /* what the last change of parameters says; false: there was none */
+    Lsn logged_from;         /* the first one of those that say so */
+    Lsn full_page_writes_at; /* the last record that says how they are */
+    bool full_page_writes;
+    bool custom_rmgr;
+} LastWal;
+
+/* A WalVisitor. */
+static bool note_last_wal(void *context, const WalRecord *record, Error *error)
+{
+    LastWal *last = context;
+    WalEvent event;
+
+    if (record->lsn > last->stop_at)
+        return error_set_reported(error, ERROR_FAILED); /* enough was read */
+    if (last->from == LSN_INVALID)
+        last->from = record->lsn;
+    last->custom_rmgr = last->custom_rmgr || record->rmgr >= CUSTOM_RMGR_FIRST;
+    if (record->rmgr != RM_XLOG || !walrecord_event(last->version, record, &event, NULL))
+        return true;
+    if (event.kind == WAL_EVENT_PARAMETER_CHANGE)
+    {
+        if (event.flag && !last->log_hints)
+            last->logged_from = record->lsn;
+        last->log_hints = event.flag;
+    }
+    else if (event.kind == WAL_EVENT_FPW_CHANGE || event.kind == WAL_EVENT_CHECKPOINT)
+    {
+        last->full_page_writes_at = record->lsn;
+        last->full_page_writes =
+            event.kind == WAL_EVENT_FPW_CHANGE ? event.flag : event.checkpoint.full_page_writes;
+    }
+    return true;
+}
+
+WalStream node_wal_stream(const Node *node)
+{
+    return (WalStream){.shape = node->clusters.shape,
+                       .data_block_size = node->clusters.target.control.block_size,
+                       .history = &node->clusters.target_history,
+                       .open = archive_open,
+                       .missing = error_missing_in_archive,
+                       .is_targets = true,
+                       .context = node->own_wal};
+}
+
+bool node_has_segment(const Node *node, uint64_t segment)
+{
+    const WalStream stream = node_wal_stream(node);
+    bool valid;
+
+    return wal_segment_begins_valid(&stream, segment, &valid, NULL) && valid;
+}
+
+/* The WAL around the last checkpoint, as far back as is cheap. */
+static LastWal read_last_wal(const Node *node)
+{
+    const WalShape *shape = &node->clusters.shape;
+    const WalStream stream = node_wal_stream(node);
+    const Lsn redo = node->clusters.target.control.checkpoint.redo;
+    const uint64_t last = wal_segment_of(shape, redo) + SEGMENTS_AHEAD;
+    LastWal found = {.version = shape->version, .stop_at = redo + READ_BACK_BYTES_MAX};
+    uint64_t segment = wal_segment_of(shape, redo);
+    Lsn from = redo;
+
+    if (!node->history_known || !node_has_segment(node, segment))
+        return found;
+    if (shape->segment_size <= READ_BACK_BYTES_MAX)
+    {
+        for (uint64_t back = READ_BACK_BYTES_MAX / shape->segment_size - 1;
+             back > 0 && segment > 1 && node_has_segment(node, segment - 1); back--)
+            segment--;
+        from = LSN_INVALID;
+    }
+    for (; segment <= last; segment++, from = LSN_INVALID)
+    {
+        WalSegmentFacts facts;
+
+        if (!wal_read_segment(&stream, segment, from, note_last_wal, &found, &facts, NULL) ||
+            facts.end != WAL_SEGMENT_COMPLETE)
+            break;
+    }
+    return found;
+}
+
+/* ---- Settings ---- */
+
+/* How it is set, and for a node that cannot be written to where. */
+static const char *remedy_setting(const Node *node, const char *setting, const char *then)
+{
+    return arena_printf(
+        node->arena, "%s%s%s;  -- %s",
+        node->readiness->standby ? "in postgresql.conf of this standby, and on the primary:\n" : "",
+        node_remedies(node)->set, setting, then);
+}
+
+/* From when on it is known that hints are logged. */
+static void look_at_wal_log_hints(Node *node, const LastWal *last)
+{
+    const Version *version = node->clusters.shape.version;
+    const Lsn since = last->log_hints ? last->logged_from : last->from;
+    char text[LSN_TEXT_SIZE];
+
+    if (since == LSN_INVALID)
+        readiness_add(
+            node->readiness, "hints_logged", FINDING_OK, NULL,
+            "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint "
+            "is not in %s.",
+            node_wal_directory(node));
+    else if (last->log_hints && last->logged_from > node->needed_from)
+        readiness_add(node->readiness, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
+                      "wal_log_hints is on. Parameters were changed at %s, after the last "
+                      "checkpoint: whether hints were logged before is not known, and a rewind to "
+                      "a divergence before the next checkpoint may be refused.",
+                      lsn_text(version, since, text));
+    else
+        readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
+                      "wal_log_hints is on, at least since %s.", lsn_text(version, since, text));
+}
+
+static void look_at_hints(Node *node, const LastWal *last)
+{
+    const Control *control = &node->clusters.target.control;
+    const char *configured = settings_value(&node->settings, "wal_log_hints");
+
+    if (control->data_checksum_version != 0)
+        readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
+                      "Data checksums are on: so hints are WAL-logged.");
+    else if (control->wal_log_hints)
+        look_at_wal_log_hints(node, last);
+    else if (control->version->control.wal_log_hints == OFFSET_NONE)
+        readiness_add(node->readiness, "hints_logged", node_wal_problem(node),
+                      "A cluster gets data checksums when it is made: initdb --data-checksums.",
+                      "Data checksums are off, and PostgreSQL %s has no wal_log_hints: hint bits "
+                      "are not WAL-logged, and only --compare can rewind this node.",
+                      control->version->name);
+    else
+        readiness_add(
+            node->readiness, "hints_logged", node_wal_problem(node),
+            configured != NULL && strcmp(configured, "on") == 0
+                ? "Restart the server: wal_log_hints = on is configured, but not in effect."
+                : remedy_setting(node, "wal_log_hints = on", "then restart the server"),
+            "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and only "
+            "--compare can rewind this node. After the change it can be rewound to a divergence "
+            "that lies after the next checkpoint.");
+}
+
+static void look_at_wal_level(Node *node)
+{
+    const int level = node->clusters.target.control.wal_level;
+
+    if (level == WAL_LEVEL_MINIMAL)
+        readiness_add(
+            node->readiness, "wal_level", node_wal_problem(node),
+            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            "wal_level is minimal: not all changes are WAL-logged.");
+    else if (node->clusters.target.control.version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
+        readiness_add(
+            node->readiness, "wal_level", FINDING_WARNING,
+            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            "wal_level is archive: when this node is the primary, no standby with "
+            "hot_standby = on starts.");
+    else
+        readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
+                      wal_level_name(node->clusters.target.control.version, level));
+}
+
+/* It matters when this node is a source: torn pages could not be told from whole ones. */
+static void look_at_full_page_writes(Node *node, const LastWal *last)
+{
+    const bool on = last->full_page_writes_at != LSN_INVALID
+                        ? last->full_page_writes
+                        : node->clusters.target.control.checkpoint.full_page_writes;
+
+    if (on)
+        readiness_add(node->readiness, "full_page_writes", FINDING_OK, NULL,
+                      "full_page_writes is on.");
+    else
+        readiness_add(node->readiness, "full_page_writes", FINDING_WARNING,
+                      remedy_setting(node, "full_page_writes = on", "SELECT pg_reload_conf();"),
+                      "full_page_writes is off. No other node can be rewound to this one while it "
+                      "is the primary.");
+}
+
+/* Modules of the server's own distribution that have no resource manager. */
+static bool has_no_rmgr(const char *library, size_t length)
+{
+    static const char *const known[] = {"pg_stat_statements",
+                                        "auto_explain",
+                                        "auth_delay",
+                                        "passwordcheck",
+                                        "pg_prewarm",
+                                        "sepgsql",
+                                        "basic_archive",
+                                        "worker_spi",
+                                        "pg_cron",
+                                        "pgaudit",
+                                        "pg_stat_kcache"};
+
+    if (length > strlen("$libdir/") && strncmp(library, "$libdir/", strlen("$libdir/")) == 0)
+    {
+        library += strlen("$libdir/");
+        length -= strlen("$libdir/");
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strlen(known[i]) == length && strncmp(known[i], library, length) == 0)
+            return true;
+    return false;
+}
+
+static bool all_have_no_rmgr(const char *libraries)
+{
+    static const char separators[] = ", \t'\"";
+
+    for (libraries += strspn(libraries, separators); *libraries != '\0';
+         libraries += strspn(libraries, separators))
+    {
+        const size_t length = strcspn(libraries, separators);
+
+        if (!has_no_rmgr(libraries, length))
+            return false;
+        libraries += length;
+    }
+    return true;
+}
+
+/* WAL of a foreign resource manager names its blocks like any other; what else it does to files is
+ * not known. */
+static void look_at_extensions(Node *node, const LastWal *last)
+{
+    const char *libraries = settings_value(&node->settings, "shared_preload_libraries");
+
+    if (last->custom_rmgr)
+        readiness_add(node->readiness, "extensions", FINDING_WARNING,
+                      "Rewind a copy of this node once, and compare it.",
+                      "An extension writes WAL records of its own (shared_preload_libraries = "
+                      "'%s'). Blocks that they name are handled; a rewind stops at records that "
+                      "change files in another way.",
+                      libraries != NULL ? libraries : "");
+    else if (!node->clusters.shape.version->custom_rmgrs || libraries == NULL ||
+             all_have_no_rmgr(libraries))
+        readiness_add(node->readiness, "extensions", FINDING_OK, NULL,
+                      "No extension with a resource manager of its own is known of.");
+    else
+        readiness_add(node->readiness, "extensions", FINDING_UNKNOWN,
+                      "SELECT * FROM pg_get_wal_resource_managers() WHERE NOT rm_builtin;",
+                      "shared_preload_libraries is '%s'. Whether one of these has a resource "
+                      "manager of its own is not known here; the last WAL has no such record.",
+                      libraries);
+}
+
+void node_look_at_settings(Node *node)
+{
+    const LastWal last = read_last_wal(node);
+
+    look_at_hints(node, &last);
+    look_at_wal_level(node);
+    look_at_full_page_writes(node, &last);
+    look_at_extensions(node, &last);
+}
+
+/* ---- How far back it reaches ---- */
+
+/* The lowest segment from which on pg_wal has all up to this one, which it has. */
+static uint64_t find_oldest(const Node *node, uint64_t segment)
+{
+    for (int count = 0; count < SEGMENTS_COUNTED_MAX && segment > 1; count++)
+    {
+        if (!node_has_segment(node, segment - 1))
+            break;
+        segment--;
+    }
+    return segment;
+}
+
+/* What an archive was asked for, and its answer. */
+typedef struct Asked
+{
+    uint64_t segment;
+    ArchiveAnswer answer; /* ARCHIVE_NONE: it was not asked */
+    const char *how;
+} Asked;
+
+static void add_lack(Node *node, const char *name, const Asked *asked)
+{
+    char text[LSN_TEXT_SIZE];
+
+    node->lacks_wal = true;
+    readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
+                  arena_printf(node->arena,
+                               "Name an archive that has it: --wal-archive, --restore-command or "
+                               "-c; or rewind with --compare.\n"
+                               "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
+                               node_remedies(node)->set, node_remedies(node)->wal_kept),
+                  "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
+                  name, lsn_text(node->clusters.shape.version, node->needed_from, text),
+                  asked->how[0] != '\0' ? " " : "", asked->how);
+}
+
+/* pg_wal has all from the oldest segment on. What comes right before it may be this node's own. */
+static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *asked)
+{
+    const WalShape *shape = &node->clusters.shape;
+    const Lsn begin = wal_segment_start(shape, oldest);
+    const WalStream stream = node_wal_stream(node);
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE], name[WAL_NAME_SIZE];
+
+    if (oldest <= needed)
+    {
+        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
+                      "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
+                      "now.",
+                      node_wal_directory(node), lsn_text(shape->version, begin, from),
+                      (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
+                      lsn_text(shape->version, node->needed_from, to));
+        return;
+    }
+    wal_stream_segment_name(&stream, oldest - 1, name);
+    if (begin <= node->common_end)
+    {
+        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
+                      "%s lacks segment %s; the source has it, and gives it.",
+                      node_wal_directory(node), name);
+        return;
+    }
+    asked->segment = oldest - 1;
+    asked->answer =
+        node_ask_archive(node, node->restore_command, asked->segment, name, &asked->how);
+    if (asked->answer == ARCHIVE_HAS)
+        readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
+                      "%s lacks segment %s: %s Whether it has all that are older and needed only "
+                      "a dry run shows.",
+                      node_wal_directory(node), name, asked->how);
+    else
+        add_lack(node, name, asked);
+}
+
+/* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
+static void look_at_kept(Node *node, ArchiveAnswer archive)
+{
+    const char *setting = node_remedies(node)->wal_kept;
+    const char *shown = arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
+    const char *kept = settings_value(&node->settings, shown);
+
+    if (kept != NULL && strtol(kept, NULL, 10) > 0)
+        readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL, "%s is %s.", shown, kept);
+    else if (archive == ARCHIVE_HAS)
+        readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL,
+                      "%s is not set; the archive has what %s no longer has.", shown,
+                      node_wal_directory(node));
+    else
+        readiness_add(node->readiness, "wal_kept", FINDING_WARNING,
+                      arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
+                                   node_remedies(node)->set, node_remedies(node)->wal_kept),
+                      "%s is not set: only WAL since the last checkpoint is sure to be kept. A "
+                      "primary that goes on for a while after a failover may remove what its own "
+                      "rewind needs.",
+                      shown);
+}
+
+/* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
+static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
+{
+    const bool named = node->options->wal_archive != NULL || node->restore_command != NULL;
+    const uint64_t last =
+        wal_segment_of(&node->clusters.shape, node->clusters.target.control.checkpoint_lsn);
+    const WalStream stream = node_wal_stream(node);
+    char name[WAL_NAME_SIZE];
+
+    if (asked->answer == ARCHIVE_NONE && oldest < last)
+        asked->segment = oldest;
+    wal_stream_segment_name(&stream, asked->segment, name);
+    if (asked->answer == ARCHIVE_NONE && oldest < last)
+        asked->answer = node_ask_archive(node, node->restore_command, oldest, name, &asked->how);
+    if (asked->answer == ARCHIVE_HAS)
+        readiness_add(node->readiness, "archive", FINDING_OK, NULL, "Asked for segment %s: %s",
+                      name, asked->how);
+    else if (asked->answer == ARCHIVE_LACKS)
+        readiness_add(node->readiness, "archive", FINDING_WARNING,
+                      node->clusters.target.control.version->sql.archiver_view
+                          ? "Look into the archive itself. On the primary:\n"
+                            "SELECT * FROM pg_stat_archiver;"
+                          : "Look into the archive itself, and into the log of the primary.",
+                      "Asked for segment %s: %s", name, asked->how);
+    else if (named)
+        readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,
+                      "%s has no complete segment to ask the archive for.",
+                      node_wal_directory(node));
+    else if (!node->archive_is_told)
+        readiness_leave_out(node->readiness, "archive",
+                            "none is named (--wal-archive, --restore-command, -c)");
+}
+
+void node_look_at_wal(Node *node)
+{
+    const WalShape *shape = &node->clusters.shape;
+    uint64_t oldest = wal_segment_of(shape, node->clusters.target.control.checkpoint.redo);
+    Asked asked = {.how = ""};
+
+    if (!node->history_known)
+    {
+        readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
+                      "Put it back there, from the archive or another node.",
+                      "The history file of timeline %u is not in %s.",
+                      node->clusters.target.timeline, node_wal_directory(node));
+        return;
+    }
+    oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest) : oldest + 1;
+    look_at_reach(node, wal_segment_of(shape, node->needed_from), oldest, &asked);
+    look_at_archive(node, oldest, &asked);
+    look_at_kept(node, asked.answer);
+}

@@ -1,0 +1,260 @@
+/*
+ * The source by one connection of our own: what a rewind and a standby need of it. Reading only.
+ */
+#include "check/node.h"
+
+#include "source/source.h"
+#include "source/source_server.h"
+#include "format/recovery_conf.h"
+#include "io/connection.h"
+
+#include <string.h>
+
+#define CONNECT_SECONDS 10
+
+/* One value that is never NULL, or NULL where the server does not say. An error is the end of the
+ * transaction, but not of the questions. */
+static const char *ask(Node *node, Connection *connection, const char *sql)
+{
+    char instance[CONNECTION_INSTANCE_SIZE];
+    char *value;
+    bool found;
+
+    if (connection_value(connection, node->arena, sql, 0, NULL, &value, &found, NULL))
+        return found ? value : NULL;
+    connection_end(connection);
+    (void) !connection_begin(connection, instance, NULL);
+    return NULL;
+}
+
+static bool is_answer(const char *value, const char *expected)
+{
+    return value != NULL && strcmp(value, expected) == 0;
+}
+
+static void look_at_grants(Node *node, Connection *connection)
+{
+    static const size_t schema = sizeof("pg_catalog.") - 1;
+    Buffer grants = {0}, names = {0};
+
+    for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
+    {
+        const char *sql =
+            arena_printf(node->arena, "SELECT pg_catalog.has_function_privilege('%s', 'EXECUTE')",
+                         source_server_functions[i]);
+
+        if (is_answer(ask(node, connection, sql), "t"))
+            continue;
+        buffer_printf(&names, "%s%s", names.size > 0 ? ", " : "",
+                      source_server_functions[i] + schema);
+        buffer_printf(&grants, "%sGRANT EXECUTE ON FUNCTION %s TO %s;", grants.size > 0 ? "\n" : "",
+                      source_server_functions[i], node->role);
+    }
+    node->role_is_enough = grants.size == 0;
+    if (node->role_is_enough)
+        readiness_add(node->readiness, "source_role", FINDING_OK, NULL,
+                      "Role %s may execute the functions that pg_rewind needs, in database %s. "
+                      "Standbys have the same grants.",
+                      node->role, node->database);
+    else
+        readiness_add(node->readiness, "source_role", FINDING_PROBLEM, buffer_string(&grants),
+                      "Role %s may not execute the functions that pg_rewind needs: %s. Grants "
+                      "apply to one database only: a superuser makes them in database %s, on the "
+                      "primary.",
+                      node->role, buffer_string(&names), node->database);
+    buffer_free(&grants);
+    buffer_free(&names);
+}
+
+static void look_at_role(Node *node, Connection *connection, const Version *version)
+{
+    const bool superuser =
+        is_answer(ask(node, connection, "SELECT pg_catalog.current_setting('is_superuser')"), "on");
+
+    node->role_is_enough = superuser;
+    if (superuser)
+        readiness_add(node->readiness, "source_role", FINDING_OK, NULL, "Role %s is a superuser.",
+                      node->role);
+    else if (version->grantable_file_functions)
+        look_at_grants(node, connection);
+    else
+        readiness_add(node->readiness, "source_role", FINDING_PROBLEM,
+                      arena_printf(node->arena, "ALTER ROLE %s SUPERUSER;", node->role),
+                      "Role %s is not a superuser. PostgreSQL %s has no grants for reading files.",
+                      node->role, version->name);
+}
+
+/* A ConnectionOption. */
+static bool append_to_conninfo(void *context, const char *keyword, const char *value, Error *error)
+{
+    (void) error;
+    conninfo_append(context, keyword, value);
+    return true;
+}
+
+/* A replication connection, as a standby with -R's primary_conninfo makes it. */
+static bool replication_works(Node *node, Connection *connection, Error *error)
+{
+    Buffer conninfo = {0};
+    uint64_t system_identifier;
+    const bool result =
+        connection_options(connection, append_to_conninfo, &conninfo, error) &&
+        connection_try_replication(buffer_string(&conninfo), node->options->retry_timeout_seconds,
+                                   &system_identifier, error);
+
+    buffer_free(&conninfo);
+    return result;
+}
+
+/* A rewind does not need it, but the standby that comes of it does. */
+static void look_at_replication(Node *node, Connection *connection, const Version *version)
+{
+    const FindingState bad = node->options->write_recovery_conf ? FINDING_PROBLEM : FINDING_WARNING;
+    const char *may = ask(node, connection,
+                          "SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles "
+                          "WHERE rolname = current_user");
+    Error error;
+
+    /* Where that cannot be asked, the connection tells. */
+    if (may != NULL && !is_answer(may, "t"))
+        readiness_add(node->readiness, "source_replication", bad,
+                      arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),
+                      "Role %s does not have the attribute REPLICATION: a standby cannot stream by "
+                      "it (-R writes this connection into primary_conninfo).",
+                      node->role);
+    else if (replication_works(node, connection, &error))
+        readiness_add(node->readiness, "source_replication", FINDING_OK, NULL,
+                      "Role %s has the attribute REPLICATION, and a replication connection works "
+                      "from here.",
+                      node->role);
+    else
+        readiness_add(node->readiness, "source_replication", bad,
+                      arena_printf(node->arena,
+                                   "In pg_hba.conf of the source: hostssl  replication  %s  "
+                                   "ADDRESS/32  %s\nthen SELECT pg_reload_conf();",
+                                   node->role, version->remedies.password_method),
+                      "A replication connection does not work from here: %s", error.message);
+}
+
+static void look_at_source_settings(Node *node, Connection *connection, const Version *version)
+{
+    const char *full_page_writes =
+        ask(node, connection, "SELECT pg_catalog.current_setting('full_page_writes')");
+    const char *wal_level = ask(node, connection, "SELECT pg_catalog.current_setting('wal_level')");
+
+    readiness_add(node->readiness, "source_full_page_writes",
+                  is_answer(full_page_writes, "on") ? FINDING_OK : FINDING_PROBLEM,
+                  is_answer(full_page_writes, "on")
+                      ? NULL
+                      : arena_printf(node->arena,
+                                     "%sfull_page_writes = on; SELECT pg_reload_conf();",
+                                     version->remedies.set),
+                  "full_page_writes of the source is %s.",
+                  full_page_writes != NULL ? full_page_writes : "unknown");
+    const FindingState level = is_answer(wal_level, "minimal")   ? FINDING_PROBLEM
+                               : is_answer(wal_level, "archive") ? FINDING_WARNING
+                                                                 : FINDING_OK;
+
+    readiness_add(
+        node->readiness, "source_wal_level", level,
+        level != FINDING_OK ? arena_printf(node->arena, "%s%s;  -- then restart the server",
+                                           version->remedies.set, version->remedies.wal_level)
+                            : NULL,
+        "wal_level of the source is %s.%s", wal_level != NULL ? wal_level : "unknown",
+        level == FINDING_WARNING ? " A standby with hot_standby = on does not start." : "");
+}
+
+static void look_at_source_extensions(Node *node, Connection *connection, const Version *version)
+{
+    const char *names;
+
+    if (!version->custom_rmgrs)
+        return;
+    names = ask(node, connection,
+                "SELECT coalesce(pg_catalog.string_agg(rm_name, ', '), '') FROM "
+                "pg_catalog.pg_get_wal_resource_managers() WHERE NOT rm_builtin");
+    if (names != NULL && names[0] != '\0')
+        readiness_add(node->readiness, "source_extensions", FINDING_WARNING,
+                      "Rewind a copy of this node once, and compare it.",
+                      "Extensions with resource managers of their own are loaded on the source: "
+                      "%s. Blocks that their WAL names are handled; a rewind stops at records that "
+                      "change files in another way.",
+                      names);
+    else if (names != NULL)
+        readiness_add(node->readiness, "source_extensions", FINDING_OK, NULL,
+                      "No extension with a resource manager of its own is loaded on the source.");
+    else
+        readiness_add(node->readiness, "source_extensions", FINDING_UNKNOWN, NULL,
+                      "The source does not tell its resource managers.");
+}
+
+/* All questions on one connection; each is answered or not. */
+static void look_by(Node *node, Connection *connection)
+{
+    const Version *version = server_version(connection);
+    char instance[CONNECTION_INSTANCE_SIZE], settings[CONNECTION_SETTINGS_SIZE];
+    Error error;
+
+    if (version == NULL)
+    {
+        readiness_add(node->readiness, "source", FINDING_PROBLEM, NULL,
+                      "The source server's version %d is not supported.",
+                      connection_server_version(connection) / 10000);
+        return;
+    }
+    server_begin_settings(version, settings);
+    connection_begin_with(connection, settings);
+    if (!connection_begin(connection, instance, &error))
+    {
+        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
+        return;
+    }
+    node->role = ask(node, connection, "SELECT pg_catalog.quote_ident(current_user)");
+    node->database =
+        ask(node, connection, "SELECT pg_catalog.quote_ident(pg_catalog.current_database())");
+    if (node->role == NULL || node->database == NULL)
+        readiness_add(node->readiness, "source", FINDING_PROBLEM, NULL,
+                      "The source does not answer queries.");
+    else
+    {
+        readiness_add(node->readiness, "source", FINDING_OK, NULL,
+                      "It answers: PostgreSQL %s, %s, database %s, role %s.", version->name,
+                      strncmp(instance, "true", 4) == 0 ? "a standby" : "a primary", node->database,
+                      node->role);
+        look_at_role(node, connection, version);
+        look_at_replication(node, connection, version);
+        look_at_source_settings(node, connection, version);
+        look_at_source_extensions(node, connection, version);
+    }
+    connection_end(connection);
+}
+
+void node_look_at_source(Node *node)
+{
+    static const char *const names[] = {"source_role", "source_replication",
+                                        "source_full_page_writes", "source_wal_level",
+                                        "source_extensions"};
+    const char *why = "no source server is named (--source-server)";
+    ConnectionRefusal refusal;
+    Connection *connection;
+    Error error;
+
+    if (node->options->source_server != NULL)
+    {
+        connection =
+            connection_open(node->options->source_server, node->options->retry_timeout_seconds,
+                            CONNECT_SECONDS, &refusal, &error);
+        if (connection != NULL)
+        {
+            look_by(node, connection);
+            connection_close(connection);
+            return;
+        }
+        if (error.kind == ERROR_RETRY && error_hint_text(&error)[0] == '\0')
+            error_hint(&error, "Is the server running there, and does it accept this connection?");
+        readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
+        why = "the source does not answer";
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        readiness_leave_out(node->readiness, names[i], why);
+}

@@ -1,0 +1,46 @@
+#include "pair/clusters.h"
+
+#include <string.h>
+
+bool source_state_read_again(Source *source, const SourceState *before, SourceState *now,
+                             Error *error)
+{
+    SourceState state = {.position = before->position};
+
+    if (!source->operations->read_control(source, &state.control, error))
+        return false;
+    if (!source->is_server)
+    {
+        if (memcmp(state.control.bytes, before->control.bytes, sizeof(state.control.bytes)) != 0)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "source system was modified while pg_rewind was running");
+        *now = state;
+        return true;
+    }
+    if (state.control.system_identifier != before->control.system_identifier)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was modified while pg_rewind was running");
+    if (state.control.state != STATE_IN_PRODUCTION &&
+        state.control.state != STATE_IN_ARCHIVE_RECOVERY)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was in unexpected state at end of rewind");
+    if (!source->operations->position(source, &state.control, &state.position, error))
+        return false;
+    if (state.position.timeline != before->position.timeline)
+    {
+        error_set(error, ERROR_FAILED, "source system was modified while pg_rewind was running");
+        return error_detail(error, "It went from timeline %u to %u.", before->position.timeline,
+                            state.position.timeline);
+    }
+    *now = state;
+    return true;
+}
+
+Lsn source_state_wal_end(const SourceState *state, Lsn divergence)
+{
+    const SourcePosition *position = &state->position;
+
+    if (!position->in_recovery)
+        return position->end;
+    return position->minimum > divergence ? position->minimum : divergence;
+}

@@ -1,0 +1,491 @@
+#include "pair/prerequisites.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "source/encryption.h"
+#include "target/neighbours.h"
+#include "target/pid_file.h"
+#include "io/file.h"
+
+#define STOP_SECONDS                                                                               \
+    5 /* for a server to be stopped by somebody, and for what it left to notice that */
+#define STOP_POLL_MILLISECONDS 20
+#define SILENT_SECONDS 1
+
+bool error_hint_compare(Error *error)
+{
+    error_hint(error,
+               "Compare all blocks instead with --compare, which needs none of the target's WAL.");
+    return error_remedy(error, REMEDY_COMPARE);
+}
+
+/* What the checks look at. */
+typedef struct Given
+{
+    const Clusters *clusters;
+    const SourceState *state; /* NULL: the source could not be asked */
+    const Options *options;   /* NULL: not needed */
+} Given;
+
+/*
+ * Is it worth to wait longer for the target's server to be gone? *pid: its process. begin: when the
+ * wait began; *seen: when it was last there, by its pid file. That is removed first: its processes
+ * get their own time, however long the stop took.
+ */
+static bool may_stop_soon(const Target *target, int wait_timeout_seconds, double begin,
+                          double *seen, long *pid)
+{
+    const double now = clock_seconds();
+    bool running;
+
+    if (target_server_running(target, &running, pid, NULL) && running)
+    {
+        *seen = now;
+        return now - begin <
+               (pid_file_is_stopping(target->directory) ? wait_timeout_seconds : STOP_SECONDS);
+    }
+    return server_process_find(target->directory, pid, NULL) && *pid != 0 &&
+           now - *seen < STOP_SECONDS;
+}
+
+/* Nobody may have asked a server that runs to stop. */
+static void tell_of_wait(const Target *target, long pid)
+{
+    long server;
+    bool running;
+
+    if (target_server_running(target, &running, &server, NULL) && running &&
+        !pid_file_is_stopping(target->directory))
+        log_info("the target server (PID %ld) is running; waiting up to %d s for it to stop", pid,
+                 STOP_SECONDS);
+    else
+        log_info("waiting for the target server (PID %ld) to stop", pid);
+}
+
+bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error)
+{
+    const double begin = clock_seconds();
+    double seen = begin;
+    bool told = false;
+    long pid;
+
+    while (may_stop_soon(target, wait_timeout_seconds, begin, &seen, &pid))
+    {
+        if (!told && clock_seconds() - begin > SILENT_SECONDS)
+        {
+            tell_of_wait(target, pid);
+            told = true;
+        }
+        if (!stop_pause(STOP_POLL_MILLISECONDS, error))
+            return false;
+    }
+    return true;
+}
+
+/* The two are no pair, and one of them may be a good cluster of its own. */
+static bool error_hint_addresses(const Given *given, Error *error)
+{
+    return error_hint(error, "Check -D and %s: one of them is not the cluster that was meant.",
+                      given->options->source_server != NULL ? "--source-server"
+                                                            : "--source-pgdata");
+}
+
+static bool systems_are_same(const Given *given)
+{
+    return given->state->control.system_identifier ==
+           given->clusters->target.control.system_identifier;
+}
+
+static bool check_same_system(const Given *given, Error *error)
+{
+    if (systems_are_same(given))
+        return true;
+    error_set(error, ERROR_FAILED,
+              "source and target clusters are from different systems"); /* contract */
+    error_detail(error, "System identifier of the source is %llu, of the target %llu.",
+                 (unsigned long long) given->state->control.system_identifier,
+                 (unsigned long long) given->clusters->target.control.system_identifier);
+    return error_hint_addresses(given, error);
+}
+
+static bool describe_versions(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+    const Control *target = &given->clusters->target.control;
+
+    return error_detail(error,
+                        "Source (PostgreSQL %s, catalog version %u) and target (PostgreSQL %s, "
+                        "catalog version %u) differ in version or block sizes.",
+                        source->version->name, source->catalog_version, target->version->name,
+                        target->catalog_version);
+}
+
+static bool check_same_version(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+    const Control *target = &given->clusters->target.control;
+
+    if (source->control_version == target->control_version &&
+        source->catalog_version == target->catalog_version &&
+        source->block_size == target->block_size &&
+        source->relation_segment_blocks == target->relation_segment_blocks &&
+        source->wal_block_size == target->wal_block_size &&
+        source->wal_segment_size == target->wal_segment_size)
+        return true;
+    /* The right cluster after all, but one of the two was made over: blocks and WAL of one mean
+     * nothing to the other, compared or not. */
+    if (systems_are_same(given))
+    {
+        error_set(error, ERROR_IMPOSSIBLE,
+                  "clusters are not compatible with this version of pg_rewind"); /* contract */
+        return describe_versions(given, error);
+    }
+    error_set(error, ERROR_FAILED,
+              "clusters are not compatible with this version of pg_rewind"); /* contract */
+    describe_versions(given, error);
+    return error_hint_addresses(given, error);
+}
+
+/* state NULL: whether the source is encrypted is not known, and what is wrong with the target is.
+ */
+static bool check_not_encrypted(const Given *given, Error *error)
+{
+    return encryption_check_directory(given->clusters->target.directory, error) &&
+           (given->state == NULL || encryption_check_source(given->clusters->source, error));
+}
+
+static bool check_hints_logged(const Given *given, Error *error)
+{
+    const Control *target = &given->clusters->target.control;
+
+    if (target->data_checksum_version != 0 || target->wal_log_hints)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "target server needs to use either data checksums "
+              "or \"wal_log_hints = on\""); /* contract */
+    if (target->version->control.wal_log_hints == OFFSET_NONE)
+    {
+        error_detail(error,
+                     "Hint bits were not WAL-logged: data checksums are off, and PostgreSQL "
+                     "%s has no such setting.",
+                     target->version->name);
+        error_hint(error, "Compare all blocks instead with --compare.");
+        return error_remedy(error, REMEDY_COMPARE);
+    }
+    error_detail(error, "Both are off: hint bits it set were not WAL-logged.");
+    error_hint(error,
+               "Compare all blocks instead with --compare. Switching the setting on now does not "
+               "help: what was not logged stays unknown. Switch it on for the next time.");
+    return error_remedy(error, REMEDY_COMPARE);
+}
+
+/* A block that stays must have a checksum if the source's pg_control demands checksums. Without
+ * them no server reads those that the target has. */
+static bool check_same_checksums(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+
+    if (source->data_checksum_version == given->clusters->target.control.data_checksum_version ||
+        (source->data_checksum_version == 0 && !source->version->checksums_in_wal))
+        return true;
+    error_set(error, ERROR_FAILED, "source and target differ in data checksums");
+    error_detail(error, "Enabling or disabling them rewrites files without writing WAL.");
+    error_hint(error, "Compare all blocks instead with --compare. Do not enable or disable them on "
+                      "the target now: that would only hide the difference.");
+    return error_remedy(error, REMEDY_COMPARE);
+}
+
+/* With checksums hints are logged; but not before they were enabled. */
+static bool check_checksums_are_old(const Given *given, Error *error)
+{
+    const Control *target = &given->clusters->target.control;
+    bool rewritten;
+
+    if (target->data_checksum_version == 0 || target->wal_log_hints)
+        return true;
+    if (!target_rewritten_since_stop(&given->clusters->target, &given->clusters->shape, &rewritten,
+                                     error))
+        return false;
+    if (!rewritten)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "data checksums of the target seem to have been enabled after it was shut down");
+    error_detail(error,
+                 "Every file in \"%s/base\" was written after that. Hint bits that were set "
+                 "before, without \"wal_log_hints\", were not WAL-logged.",
+                 given->clusters->target.directory);
+    error_hint(error,
+               "Compare all blocks instead with --compare. If the directory was only copied after "
+               "the server stopped, copy it again and preserve the times of its files.");
+    return error_remedy(error, REMEDY_COMPARE);
+}
+
+/* No server starts as a standby where pg_control says minimal. */
+static bool check_target_logged(const Given *given, Error *error)
+{
+    if (given->clusters->target.control.wal_level != WAL_LEVEL_MINIMAL)
+        return true;
+    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
+    error_detail(error, "Changes made with it were not WAL-logged.");
+    return error_hint_compare(error);
+}
+
+/*
+ * A server may have crashed: its processes notice that when they next wait for something. One that
+ * is busy writes for as long as it is, also into files that were rewound.
+ */
+static bool check_no_process_left(const Given *given, Error *error)
+{
+    long pid;
+
+    if (!server_process_find(given->clusters->target.directory, &pid, error))
+        return false;
+    if (pid == 0)
+        return true;
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    error_detail(error, "Process %ld of a crashed server is still running in \"%s\".", pid,
+                 given->clusters->target.directory);
+    return error_hint(error, "Stop all processes that the server has left.");
+}
+
+/* "Stop it: pg_ctl stop -D DIRECTORY" */
+static bool error_hint_stop(const char *before, const char *directory, Error *error)
+{
+    Buffer word = {0};
+
+    buffer_append_word(&word, directory);
+    error_hint(error, "%s: pg_ctl stop -D %s", before, buffer_string(&word));
+    buffer_free(&word);
+    return false;
+}
+
+static bool error_target_running(const char *directory, long pid, Error *error)
+{
+    error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+    if (!process_works_in(pid, directory))
+        return error_hint_process(pid, directory, error);
+    error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+    return error_hint_stop("It is running. Stop it, by the manager or service that started it, or",
+                           directory, error);
+}
+
+static bool check_target_stopped(const Given *given, Error *error)
+{
+    const ControlState state = given->clusters->target.control.state;
+    bool running;
+    long pid;
+
+    if (!target_server_running(&given->clusters->target, &running, &pid, error))
+        return false;
+    if (running)
+        return error_target_running(given->clusters->target.directory, pid, error);
+    /* Without that option an unclean target is fine: its WAL is read to the true end. */
+    if (given->options->no_ensure_shutdown && state != STATE_SHUTDOWNED &&
+        state != STATE_SHUTDOWNED_IN_RECOVERY)
+    {
+        error_set(error, ERROR_FAILED, "target server must be shut down cleanly"); /* contract */
+        error_detail(error, "Its state is \"%s\".", control_state_name(state));
+        return error_hint(error, "Omit --no-ensure-shutdown: pg_rewind reads the WAL that a "
+                                 "crashed server has left, and needs no clean shutdown.");
+    }
+    return check_no_process_left(given, error);
+}
+
+static bool check_source_stopped(const Given *given, Error *error)
+{
+    const ControlState state = given->state->control.state;
+    const char *directory = given->options->source_directory;
+    bool found, running = false;
+    long pid;
+
+    if (given->clusters->source->is_server || state == STATE_SHUTDOWNED ||
+        state == STATE_SHUTDOWNED_IN_RECOVERY)
+        return true;
+    error_set(error, ERROR_FAILED,
+              "source data directory must be shut down cleanly"); /* contract */
+    if (!pid_file_find_server(directory, &found, &running, &pid, NULL))
+        running = false;
+    if (running)
+    {
+        error_detail(error, "A server (PID %ld) is running in \"%s\".", pid, directory);
+        return error_hint_stop("Rewind from that server with --source-server, or stop it",
+                               directory, error);
+    }
+    error_detail(error, "Its state is \"%s\", but no server is running there: it has crashed.",
+                 control_state_name(state));
+    return error_hint_stop("Start its server, which recovers; then rewind from it with "
+                           "--source-server, or stop it",
+                           directory, error);
+}
+
+/* Can the source's files be made consistent by WAL up to where it stands? */
+static bool check_source_complete(const Given *given, Error *error)
+{
+    const Control *source = &given->state->control;
+
+    if (source->backup_start_point != LSN_INVALID)
+    {
+        error_set(error, ERROR_FAILED, "source is not consistent");
+        return error_detail(error, "Its recovery from a backup has not reached the backup's end.");
+    }
+    if (source->wal_level == WAL_LEVEL_MINIMAL)
+    {
+        error_set(error, ERROR_FAILED, "source server runs with \"wal_level = minimal\"");
+        return error_detail(error,
+                            "Its WAL does not contain all changes: no standby can follow it.");
+    }
+    return true;
+}
+
+static bool check_not_same_directory(const Given *given, Error *error)
+{
+    struct stat source, target;
+    bool found;
+
+    if (given->clusters->source->is_server)
+        return true;
+    if (!file_stat(given->options->source_directory, &source, &found, error) ||
+        !file_stat(given->clusters->target.directory, &target, &found, error))
+        return false;
+    if (source.st_dev != target.st_dev || source.st_ino != target.st_ino)
+        return true;
+    error_set(error, ERROR_FAILED, "source and target are the same directory");
+    error_hint_addresses(given, error);
+    return error_hint(error, "-D names the directory that is rewound, --source-pgdata the one "
+                             "that it is to become a standby of.");
+}
+
+static bool check_own_directories(const Given *given, Error *error)
+{
+    return neighbours_check(given->clusters->target.directory, given->options->source_directory,
+                            error);
+}
+
+static bool check_may_checkpoint(const Given *given, Error *error)
+{
+    Arena *arena;
+    SourceRole role;
+    bool may;
+
+    if (!given->options->checkpoint)
+        return true;
+    if (!source_server_may_checkpoint(given->clusters->source, &may, error))
+        return false;
+    if (may)
+        return true;
+    arena = arena_create();
+    if (source_server_role(given->clusters->source, arena, &role, error))
+    {
+        error_set(error, ERROR_FAILED, "the role may not run CHECKPOINT on the source server");
+        error_hint(error,
+                   "For --checkpoint it must be a superuser or, from PostgreSQL 15 on, a member of "
+                   "pg_checkpoint:\n    GRANT pg_checkpoint TO %s;",
+                   role.name);
+    }
+    arena_destroy(arena);
+    return false;
+}
+
+typedef struct Prerequisite
+{
+    bool (*check)(const Given *given, Error *error);
+    bool needs_source; /* its pg_control */
+    bool decides;      /* without it nothing else that is looked at would mean anything */
+    bool of_pair;      /* that a rewind of the one from the other means anything: else no other way
+                          to rewind is named */
+    bool of_wal;       /* that the target's WAL tells what changed: not with --compare */
+} Prerequisite;
+
+/* In the original's order, without that of logged hints, which matters later. */
+static const Prerequisite prerequisites[] = {
+    {check_same_system, .needs_source = true, .decides = true, .of_pair = true},
+    {check_same_version, .needs_source = true, .decides = true, .of_pair = true},
+    {check_not_encrypted, .decides = true, .of_pair = true},
+    {check_target_stopped, .decides = true},
+    {check_source_stopped, .needs_source = true, .decides = true},
+    {check_not_same_directory, .needs_source = true, .decides = true, .of_pair = true},
+    {check_own_directories, .decides = true, .of_pair = true},
+    {check_same_checksums, .needs_source = true, .of_wal = true},
+    {check_source_complete, .needs_source = true},
+    {check_may_checkpoint, .needs_source = true},
+};
+
+bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error)
+{
+    Source *source = clusters->source;
+    PidFileServer own, sources;
+    Buffer text = {0};
+    bool found, same;
+
+    if (!source->operations->read_file(source, PID_FILE, PID_FILE_SIZE_MAX, &text, &found, error))
+        return false;
+    pid_file_parse(&text, &sources);
+    same = found && pid_file_read(clusters->target.directory, &own) &&
+           pid_file_same_server(&own, &sources);
+    buffer_free(&text);
+    if (!same)
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is the target's own server");
+    error_detail(error, "It is process %s in \"%s\".", own.pid, clusters->target.directory);
+    return error_hint(error,
+                      "Check -D and --source-server: the source is the server that the target "
+                      "is to follow.");
+}
+
+bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                     const Options *options, Error *error)
+{
+    const Given given = {clusters, state, options};
+    const bool by_wal = !options->compare && clusters->target.control.state == STATE_IN_PRODUCTION;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        const Prerequisite *row = &prerequisites[i];
+
+        if (row->check != check_target_stopped && (by_wal || !row->of_wal) &&
+            !row->check(&given, error))
+            return false;
+    }
+    return !by_wal || (check_hints_logged(&given, error) && check_checksums_are_old(&given, error));
+}
+
+bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
+                         Problems *problems)
+{
+    const Given given = {clusters, state, options};
+    bool go_on = true, is_pair = true;
+
+    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
+    {
+        const Prerequisite *prerequisite = &prerequisites[i];
+        Error problem = {0};
+
+        if ((prerequisite->needs_source && state == NULL) ||
+            (prerequisite->of_wal && (options->compare || !is_pair)) ||
+            prerequisite->check(&given, &problem))
+            continue;
+        problems_add(problems, &problem);
+        go_on = go_on && !prerequisite->decides;
+        is_pair = is_pair && !prerequisite->of_pair;
+    }
+    return go_on;
+}
+
+void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
+{
+    const Given given = {clusters, NULL, NULL};
+    Error problem;
+
+    if (!check_hints_logged(&given, &problem) || !check_checksums_are_old(&given, &problem))
+        problems_add(problems, &problem);
+}
+
+void prerequisites_check_level(const Clusters *clusters, Problems *problems)
+{
+    const Given given = {clusters, NULL, NULL};
+    Error problem;
+
+    if (!check_target_logged(&given, &problem))
+        problems_add(problems, &problem);
+}

@@ -1,0 +1,60 @@
+/*
+ * What must hold of both clusters before anything is read: a table of checks.
+ */
+#ifndef PAIR_PREREQUISITES_H
+#define PAIR_PREREQUISITES_H
+
+#include "base/error.h"
+#include "base/problems.h"
+#include "pair/clusters.h"
+#include "options.h"
+
+#include <stdbool.h>
+
+/*
+ * A manager may call us while the server is still stopping, or its processes have not noticed yet
+ * that it has crashed. Wait for that: a few seconds, and as long as the timeout while the server
+ * says that it is stopping. To be called before pg_control is read: what that says must not change
+ * any more. What still runs afterwards is found by prerequisites_check. Fails only when the run is
+ * to stop.
+ */
+MUST_CHECK bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error);
+
+/*
+ * Check all of them; each one that does not hold is printed. state NULL: the source could not be
+ * reached, and what is wrong with the target is still found. False: nothing else can be looked at,
+ * since the two are not of one cluster, or one of them runs or must not be looked at.
+ */
+bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
+                         Problems *problems);
+
+/*
+ * The same for a target whose server still runs, and is to be stopped: what would fail then.
+ * Whether its WAL tells what changed is only asked of a primary: a standby may need no rewind.
+ * Nothing is printed; the first that does not hold is the error.
+ */
+MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
+                                                const Options *options, Error *error);
+
+/* The easiest mistake: the address of the target's own server, which runs, as that of the source.
+ */
+MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error);
+
+/*
+ * Check, for a target that needs no rewind, that its server can start as a standby on the wal_level
+ * of its pg_control. In a target that has diverged pg_control becomes the source's, and
+ * target_changes_scan checks the WAL instead.
+ */
+void prerequisites_check_level(const Clusters *clusters, Problems *problems);
+
+/*
+ * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it
+ * set before is true for the source as well (design/unlogged-changes.md, "A target that has not
+ * diverged"). Not with --compare. What does not hold is printed.
+ */
+void prerequisites_check_hints(const Clusters *clusters, Problems *problems);
+
+/* Add the hint, and the remedy, that without the target's WAL a rewind is still possible. False. */
+bool error_hint_compare(Error *error);
+
+#endif

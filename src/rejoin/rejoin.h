@@ -1,0 +1,29 @@
+/*
+ * --rejoin: stop the target's server, rewind it with -R, start it, and wait until it follows the
+ * source. A layer above the rewind, which does not know of it.
+ */
+#ifndef REJOIN_REJOIN_H
+#define REJOIN_REJOIN_H
+
+#include "base/error.h"
+#include "options.h"
+#include "report/report.h"
+#include "rewind/rewind.h"
+
+#include <stdbool.h>
+
+/*
+ * As rewind_run. Succeeds when the server follows the source and has replayed what the source had
+ * when it was started, or in a dry run, when nothing is known that would keep it from that.
+ * REWIND_NOT_JOINED: failed after the rewind.
+ */
+MUST_CHECK bool rejoin_run(const Options *options, Report *report, RewindOutcome *outcome,
+                           Error *error);
+
+/*
+ * The last line of a failed run where the server is what matters: whether it runs, and how it is
+ * started. False: nothing was printed, the rewind's own last line is the right one.
+ */
+bool rejoin_say_what_next(const Report *report, RewindOutcome outcome);
+
+#endif

@@ -1,0 +1,510 @@
+#include "rejoin/rejoin_parts.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text_cursor.h"
+#include "base/workers.h"
+#include "target/pid_file.h"
+#include "source/source_server_standbys.h"
+#include "format/recovery_conf.h"
+#include "io/file.h"
+#include "standby/configuration.h"
+
+#include <string.h>
+
+#define POLL_MILLISECONDS 200
+#define PATIENCE_SECONDS                                                                           \
+    10                       /* with a standby that neither streams nor replays; it asks every 5 s \
+                              */
+#define STANDSTILL_SECONDS 2 /* of replay in front of the last record */
+
+/* ---- What both say ---- */
+
+bool rejoin_ask_source(Rejoin *rejoin, Error *error)
+{
+    const Options *options = rejoin->options;
+    Source *source;
+
+    if (rejoin->source == NULL &&
+        !source_server_open(options->source_server, options->retry_timeout_seconds, 0,
+                            &rejoin->source, error))
+        return false;
+    source = rejoin->source;
+    return source->operations->read_control(source, &rejoin->state.control, error) &&
+           source->operations->position(source, &rejoin->state.control, &rejoin->state.position,
+                                        error);
+}
+
+void rejoin_forget_server(Rejoin *rejoin)
+{
+    target_server_close(rejoin->server);
+    rejoin->server = NULL;
+}
+
+void rejoin_forget_source(Rejoin *rejoin)
+{
+    rejoin_forget_server(rejoin);
+    source_close(rejoin->source);
+    rejoin->source = NULL;
+}
+
+/* The target's configuration as its next start finds it. */
+static Configuration target_configuration(const Rejoin *rejoin)
+{
+    return (Configuration){.directory = rejoin->target.directory,
+                           .config_file = rejoin->control.config_file,
+                           .arena = rejoin->arena};
+}
+
+/* The names that its WAL receiver may give: its own, or the defaults of different versions. */
+static void find_names(Rejoin *rejoin)
+{
+    const Configuration configuration = target_configuration(rejoin);
+    const SettingsReader reader = configuration_reader(&configuration);
+    const Settings settings = configuration_read(&configuration, &reader);
+    const char *conninfo =
+        configuration_primary_conninfo(&configuration, rejoin->target.control.version, false);
+    const char *name =
+        conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
+    const char *cluster = settings_value(&settings, "cluster_name");
+    int count = 0;
+
+    if (name != NULL)
+        rejoin->names[count++] = name;
+    else
+    {
+        if (cluster != NULL && cluster[0] != '\0')
+            rejoin->names[count++] = cluster;
+        rejoin->names[count++] = "walreceiver";
+    }
+    rejoin->names[count] = NULL;
+}
+
+typedef struct Address
+{
+    const char *conninfo;
+    Arena *arena;
+    bool same;
+} Address;
+
+/* A ConnectionOption: one of the source's connection. */
+static bool compare_address(void *context, const char *keyword, const char *value, Error *error)
+{
+    Address *address = context;
+    const char *own;
+
+    (void) error;
+    if (strcmp(keyword, "host") != 0 && strcmp(keyword, "hostaddr") != 0 &&
+        strcmp(keyword, "port") != 0)
+        return true;
+    own = conninfo_value(address->conninfo, keyword, address->arena);
+    if (own == NULL && strcmp(keyword, "port") == 0)
+        own = "5432";
+    address->same = address->same && own != NULL && strcmp(own, value) == 0;
+    return true;
+}
+
+/* Does the target's primary_conninfo lead where -R would have it lead? */
+static bool is_configured_for_source(const Rejoin *rejoin)
+{
+    const Configuration configuration = target_configuration(rejoin);
+    Address address = {.conninfo = configuration_primary_conninfo(
+                           &configuration, rejoin->target.control.version, false),
+                       .arena = rejoin->arena,
+                       .same = true};
+
+    return address.conninfo != NULL &&
+           connection_options(source_connection(rejoin->source), compare_address, &address, NULL) &&
+           address.same;
+}
+
+/* How things stand at one moment. */
+typedef struct Standing
+{
+    SourceStandby standby; /* what the source says */
+    TargetAnswer target;   /* what the target says */
+} Standing;
+
+static void ask_target(Rejoin *rejoin, TargetAnswer *answer)
+{
+    if (rejoin->server == NULL)
+        rejoin->server = target_server_open(rejoin->target.directory, rejoin->source);
+    target_server_ask(rejoin->server, answer);
+}
+
+/* One that answers says for itself whether it receives, since whenever. */
+static bool find_standing(Rejoin *rejoin, Standing *standing, Error *error)
+{
+    const char *since = rejoin->since;
+
+    ask_target(rejoin, &standing->target);
+    if (standing->target.state == TARGET_ANSWERS && !rejoin->report.started)
+        since = "0";
+    return source_server_find_standby(rejoin->source, rejoin->names, since, &standing->standby,
+                                      error);
+}
+
+/* When the server that runs was started, by the source's clock. Up to a second too early, so that
+ * its first connection counts. */
+static bool find_start_of_server(Rejoin *rejoin, Error *error)
+{
+    const int64_t now = clock_timestamp() / 1000000 + EPOCH_2000_SECONDS;
+    const char *source_now;
+    PidFileServer server;
+    TextCursor text;
+    uint64_t start, source_time;
+
+    rejoin->since = "0";
+    if (!source_server_clock(rejoin->source, rejoin->arena, &source_now, error))
+        return false;
+    if (!pid_file_read(rejoin->target.directory, &server))
+        return true;
+    text = text_cursor(server.start_time);
+    if (!text_take_u64(&text, &start) || (int64_t) start > now)
+        return true;
+    text = text_cursor(source_now);
+    start = ((uint64_t) now - start + 1) * 1000000; /* ago */
+    if (text_take_u64(&text, &source_time) && source_time > start)
+        rejoin->since =
+            arena_printf(rejoin->arena, "%llu", (unsigned long long) (source_time - start));
+    return true;
+}
+
+/* The timeline that the target's server receives: what it may not tell us, its files do. */
+static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer *answer)
+{
+    const char *directory = rejoin->target.directory;
+    Timeline timeline = answer->timeline;
+    Control control;
+
+    if (timeline == 0 && (!directory_control_read(directory, &control, NULL) ||
+                          !directory_standby_timeline(directory, &control, &timeline, NULL)))
+        timeline = 0;
+    return timeline;
+}
+
+/*
+ * Does the source send to the target? The target itself is believed in the first place: another
+ * standby may have its name. What the role may not see does not count.
+ */
+static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
+{
+    const SourceStandby *standby = &standing->standby;
+    const TargetAnswer *target = &standing->target;
+    const bool source_says_so =
+        standby->found ? standby->state[0] == '\0' || strcmp(standby->state, "streaming") == 0
+                       : !standby->all_visible;
+
+    /* Before 9.6 the target knows only that it has received WAL, maybe long ago. */
+    if (!rejoin->report.started && !rejoin->target.control.version->sql.receiver_view)
+        return false;
+    if (target->state == TARGET_ANSWERS)
+        return source_says_so && target->in_recovery && target->receives &&
+               find_received_timeline(rejoin, target) == rejoin->state.position.timeline;
+    /* A name alone is enough only of one that has connected since the server was started, which
+     * takes no connections. */
+    return (target->state == TARGET_STARTING || rejoin->report.started) &&
+           strcmp(rejoin->since, "0") != 0 && standby->found && standby->state[0] != '\0' &&
+           source_says_so;
+}
+
+static Lsn replayed_position(const Standing *standing)
+{
+    return standing->target.state == TARGET_ANSWERS ? standing->target.replayed
+                                                    : standing->standby.replayed;
+}
+
+static Lsn received_position(const Standing *standing)
+{
+    return standing->target.state == TARGET_ANSWERS ? standing->target.received
+                                                    : standing->standby.flushed;
+}
+
+/* ---- Before the server is stopped ---- */
+
+/* The target's answer comes first; its configuration is asked for the rest. */
+void rejoin_find_slot_user(Rejoin *rejoin)
+{
+    const char *slot = rejoin->options->slot;
+    const Configuration configuration = target_configuration(rejoin);
+    TargetAnswer answer;
+    const char *used;
+
+    if (slot == NULL || rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY)
+        return;
+    ask_target(rejoin, &answer);
+    find_names(rejoin);
+    if (answer.name[0] != '\0')
+    {
+        rejoin->names[0] = arena_strdup(rejoin->arena, answer.name);
+        rejoin->names[1] = NULL;
+    }
+    used = answer.slot[0] != '\0'
+               ? answer.slot
+               : configuration_primary_slot(&configuration, rejoin->target.control.version);
+    rejoin->settings.target_uses_slot = used != NULL && strcmp(used, slot) == 0;
+    rejoin->settings.slot_users = rejoin->names;
+}
+
+bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error)
+{
+    const double begin = clock_seconds();
+    double moved = begin;
+    Lsn before = LSN_INVALID;
+    bool told = false;
+
+    *follows = false;
+    if (rejoin->target.control.state != STATE_IN_ARCHIVE_RECOVERY ||
+        !is_configured_for_source(rejoin))
+        return true;
+    if (!find_start_of_server(rejoin, error))
+        return false;
+    find_names(rejoin);
+    for (;;)
+    {
+        Standing standing;
+        bool running;
+        long pid;
+
+        if (!find_standing(rejoin, &standing, error) ||
+            !target_server_running(&rejoin->target, &running, &pid, error))
+            return false;
+        *follows = streams_from_source(rejoin, &standing);
+        if (*follows || !running || standing.target.state == TARGET_SILENT ||
+            (standing.target.state == TARGET_ANSWERS && !standing.target.in_recovery))
+            return true;
+        if (standing.target.state == TARGET_STARTING || standing.target.replayed != before)
+            moved = clock_seconds();
+        before = standing.target.replayed;
+        if (clock_seconds() - moved >= PATIENCE_SECONDS ||
+            clock_seconds() - begin >= rejoin->options->rejoin_timeout_seconds)
+            return true;
+        if (!told && clock_seconds() - begin > 1)
+        {
+            log_info(
+                "waiting for the target's server (PID %ld), a standby that does not stream yet",
+                rejoin->pid);
+            told = true;
+        }
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+/* ---- After it was started ---- */
+
+typedef struct Wait
+{
+    Lsn end; /* to be replayed */
+    double begin;
+    Lsn replayed; /* LSN_INVALID: not known yet */
+    double still; /* since when that stands still */
+    double there; /* since when it has replayed up to the end; 0: it has not */
+    Lsn shown;    /* as progress; LSN_INVALID: there is nothing to show */
+} Wait;
+
+/* With -P, kB of WAL from where replay was first seen. */
+static void show_progress(Wait *wait, Lsn replayed)
+{
+    if (replayed == LSN_INVALID)
+        return;
+    if (replayed != wait->replayed)
+        wait->still = clock_seconds();
+    if (wait->replayed == LSN_INVALID && replayed < wait->end)
+    {
+        wait->shown = replayed;
+        progress_begin(PROGRESS_REPLAY, wait->end - replayed);
+    }
+    wait->replayed = replayed;
+    if (wait->shown == LSN_INVALID)
+        return;
+    if (replayed > wait->end)
+        replayed = wait->end;
+    if (replayed > wait->shown)
+    {
+        progress_add(replayed - wait->shown);
+        wait->shown = replayed;
+    }
+}
+
+/* done: it has caught up, though maybe with a record that is not whole. */
+static void end_progress(const Wait *wait, bool done)
+{
+    if (wait->shown != LSN_INVALID)
+        progress_end(done);
+}
+
+/* The length of the record that begins there in the WAL that the target has received; 0: unknown.
+ */
+static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Lsn begin)
+{
+    const uint64_t segment = wal_segment_of(shape, begin);
+    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    uint8_t bytes[4]; /* xl_tot_len, access/xlogrecord.h (9.3, 9.4: access/xlog.h) */
+    size_t length = 0;
+    bool found, read;
+    int fd = -1;
+
+    wal_segment_name(shape, rejoin->state.position.timeline, segment, name);
+    read = snprintf(path, sizeof(path), "%s/%s/%s", rejoin->target.directory,
+                    shape->version->wal_directory, name) < (int) sizeof(path) &&
+           file_open_read(path, &fd, &found, NULL) && found &&
+           file_read_at(fd, path, bytes, sizeof(bytes), begin - wal_segment_start(shape, segment),
+                        &length, NULL);
+    file_close(fd);
+    return read && length == sizeof(bytes) ? load_u32(bytes) : 0;
+}
+
+/*
+ * True if a single record is left to replay, which crosses a page and ends with the last byte that
+ * was received. A server of many releases (seen with 9.6 to 12) that has received it in two parts
+ * waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
+ * source. Where a record has padding, that is the byte.
+ */
+static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
+{
+    const WalShape shape = control_wal_shape(&rejoin->target.control);
+    const Lsn begin = wal_skip_header(&shape, replayed);
+
+    return replayed != LSN_INVALID && begin / shape.block_size < (end - 1) / shape.block_size &&
+           wal_record_end(&shape, begin, read_record_size(rejoin, &shape, begin)) == end;
+}
+
+/*
+ * Has it replayed what the source had? The source's WAL may be flushed up to the end of a page
+ * inside of a record whose rest comes with the next write: then it has received that, and replay
+ * stands still. So it does in front of a whole record that its server does not look at yet.
+ */
+static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
+{
+    if (!streams_from_source(rejoin, standing))
+        return false;
+    if (replayed_position(standing) >= wait->end)
+        return true;
+    return received_position(standing) >= wait->end &&
+           clock_seconds() - wait->still >= STANDSTILL_SECONDS &&
+           (wait->end % rejoin->target.control.wal_block_size == 0 ||
+            last_record_waits(rejoin, replayed_position(standing), wait->end));
+}
+
+/* A standby that has replayed all the source's WAL follows, also while the source's transactions
+ * keep it from opening. Most open at once, so it is given some seconds. */
+static bool has_caught_up(const Rejoin *rejoin, Wait *wait, const Standing *standing)
+{
+    if (!has_replayed_all(rejoin, wait, standing))
+        wait->there = 0;
+    else if (wait->there == 0)
+        wait->there = clock_seconds();
+    return wait->there != 0 && (standing->target.state != TARGET_STARTING ||
+                                clock_seconds() - wait->there >= PATIENCE_SECONDS);
+}
+
+static const char *describe_receiving(const Rejoin *rejoin, const Standing *standing)
+{
+    if (streams_from_source(rejoin, standing))
+        return "receives the source's WAL";
+    if (standing->target.state != TARGET_ANSWERS && !standing->standby.all_visible)
+        return "this role cannot see whether it receives the source's WAL";
+    return "does not receive the source's WAL";
+}
+
+static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const Standing *standing,
+                                Error *error)
+{
+    static const char *const states[] = {[TARGET_SILENT] = "it cannot be asked",
+                                         [TARGET_STARTING] = "it takes no connections yet",
+                                         [TARGET_ANSWERS] = "it is a standby"};
+    const Version *version = rejoin->target.control.version;
+    char replayed[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
+    error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
+                 rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
+                 wait->replayed == LSN_INVALID ? "(unknown)"
+                                               : lsn_text(version, wait->replayed, replayed),
+                 lsn_text(version, wait->end, end), describe_receiving(rejoin, standing));
+    server_control_add_log(&rejoin->control, false, error);
+    return false;
+}
+
+/* What would make it pointless to wait on. */
+static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Error *error)
+{
+    bool running;
+    long pid;
+
+    if (!target_server_running(&rejoin->target, &running, &pid, error))
+        return false;
+    if (!running)
+    {
+        error_set(error, ERROR_FAILED, "the target's server has ended");
+        server_control_add_log(&rejoin->control, true, error);
+        return false;
+    }
+    if (standing->target.state == TARGET_ANSWERS && !standing->target.in_recovery)
+    {
+        error_set(error, ERROR_FAILED, "the target's server is not a standby");
+        return error_detail(error, "It has ended its recovery: its history diverges from the "
+                                   "source's again.");
+    }
+    return true;
+}
+
+static void note_following(Rejoin *rejoin, const Standing *standing)
+{
+    const SourceStandby *standby = &standing->standby;
+    const char *name = standby->found ? standby->name : rejoin->names[0];
+    ReportRejoin *report = &rejoin->report;
+    char text[LSN_TEXT_SIZE];
+
+    report->followed = true;
+    report->sent = standby->sent;
+    report->replayed = replayed_position(standing);
+    snprintf(report->application_name, sizeof(report->application_name), "%s", name);
+    snprintf(report->sync_state, sizeof(report->sync_state), "%s", standby->sync_state);
+    log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
+             name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
+             lsn_text(rejoin->target.control.version, report->replayed, text));
+    if (standing->target.state != TARGET_STARTING)
+        return;
+    log_warning("the target's server takes no connections yet");
+    log_detail("As a rule, a transaction with more than 64 subtransactions, which may be prepared, "
+               "runs on the source since before the checkpoint where the target's recovery began: "
+               "the server takes connections once that has ended.");
+}
+
+/* Look, again and again. */
+static bool watch_server(Rejoin *rejoin, Wait *wait, Standing *standing, Error *error)
+{
+    for (;;)
+    {
+        if (!find_standing(rejoin, standing, error) || !check_still_there(rejoin, standing, error))
+            return false;
+        show_progress(wait, replayed_position(standing));
+        if (has_caught_up(rejoin, wait, standing))
+            return true;
+        if (clock_seconds() - wait->begin >= rejoin->options->rejoin_timeout_seconds)
+            return error_not_following(rejoin, wait, standing, error);
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
+{
+    Wait wait = {.end = rejoin->state.position.minimum, .begin = clock_seconds()};
+    Standing standing;
+    char text[LSN_TEXT_SIZE];
+    bool follows;
+
+    find_names(rejoin);
+    wait.still = wait.begin;
+    rejoin->report.awaited = wait.end;
+    log_info("waiting until the target has replayed the source's WAL up to %s",
+             lsn_text(rejoin->target.control.version, wait.end, text));
+    follows = watch_server(rejoin, &wait, &standing, error);
+    end_progress(&wait, follows);
+    if (follows)
+        note_following(rejoin, &standing);
+    return follows;
+}

@@ -1,0 +1,202 @@
+#include "report/report_file.h"
+
+#include "base/log.h"
+#include "base/text_cursor.h"
+#include "io/dir.h"
+#include "io/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TEMPORARY ".pg_rewind.new"
+
+/* ---- Places that belong to a server ---- */
+
+static bool error_inside(const char *path, const char *inside, Error *error)
+{
+    error_set(error, ERROR_FAILED, "report file \"%s\" must not be inside \"%s\"", path, inside);
+    return error_detail(error, "The directory belongs to a server.");
+}
+
+/* Neither in a data directory nor below one, of any cluster. */
+static bool check_parents(const char *path, const char *directory, Error *error)
+{
+    char parent[PLACE_PATH_SIZE], version[PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    snprintf(parent, sizeof(parent), "%s", directory);
+    while (parent[0] != '\0')
+    {
+        snprintf(version, sizeof(version), "%s/PG_VERSION", parent);
+        if (!file_lstat(version, &status, &found, error))
+            return false;
+        if (found)
+            return error_inside(path, parent, error);
+        *strrchr(parent, '/') = '\0';
+    }
+    return true;
+}
+
+typedef struct Linked
+{
+    const char *path;      /* of the report */
+    const char *directory; /* where it will be */
+    const char *links;     /* the directory that holds the links */
+} Linked;
+
+/* A visitor of dir_names. */
+static bool check_link(void *context, const char *name, Error *error)
+{
+    const Linked *linked = context;
+    char place[PATH_SIZE];
+
+    if (!path_join(place, sizeof(place), linked->links, name, error))
+        return false;
+    if (place_inside(linked->directory, place))
+        return error_inside(linked->path, place, error);
+    return true;
+}
+
+/* What a data directory has elsewhere. */
+static bool check_links(const char *path, const char *directory, const char *data_directory,
+                        Error *error)
+{
+    Linked linked = {.path = path, .directory = directory, .links = data_directory};
+    char tablespaces[PATH_SIZE];
+    bool found;
+
+    if (data_directory == NULL)
+        return true;
+    if (!check_link(&linked, "pg_wal", error) || !check_link(&linked, "pg_xlog", error) ||
+        !path_join(tablespaces, sizeof(tablespaces), data_directory, "pg_tblspc", error))
+        return false;
+    linked.links = tablespaces;
+    return dir_names(tablespaces, check_link, &linked, &found, error);
+}
+
+/* ---- The file ---- */
+
+static bool open_stream(ReportFile *file, const char *path, const char *mode, const char *wanted,
+                        Error *error)
+{
+    file->stream = fopen(path, mode);
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
+    return true;
+}
+
+/* The file itself, where a link leads, which may be there or not. */
+static bool find_place(ReportFile *file, const char *path, char *directory, Error *error)
+{
+    const char *slash = strrchr(path, '/');
+    char parent[PATH_SIZE];
+    bool found;
+
+    if (!place_canonical(path, directory, &found, error))
+        return false;
+    if (found)
+    {
+        snprintf(file->path, sizeof(file->path), "%s", directory);
+        *strrchr(directory, '/') = '\0';
+        return true;
+    }
+    if (strlen(path) >= sizeof(parent))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    snprintf(parent, sizeof(parent), "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
+             slash == NULL ? "." : path);
+    if (!place_canonical(parent, directory, &found, error))
+        return false;
+    if (!found)
+    {
+        errno = ENOENT;
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    }
+    return path_join(file->path, sizeof(file->path), directory, slash == NULL ? path : slash + 1,
+                     error);
+}
+
+/* A descriptor that the program was started with; -1: the path names none. Opened by its name, a
+ * file would be written from its start, over what is there and what others write to it. */
+static int find_descriptor(const char *path)
+{
+    static const char *const prefixes[] = {"/dev/fd/", "/proc/self/fd/"};
+
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+    {
+        TextCursor text = text_cursor(path);
+        uint32_t descriptor;
+
+        if (text_take(&text, prefixes[i]) && text_take_u32(&text, &descriptor) &&
+            text_at_end(&text) && descriptor <= INT32_MAX)
+            return (int) descriptor;
+    }
+    return -1;
+}
+
+static bool open_descriptor(ReportFile *file, const char *path, Error *error)
+{
+    const int fd = fcntl(find_descriptor(path), F_DUPFD_CLOEXEC, 0);
+
+    file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file->stream == NULL)
+        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+    return true;
+}
+
+bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)
+{
+    char directory[PLACE_PATH_SIZE];
+    struct stat status;
+    bool found;
+
+    *file = (ReportFile){.stream = stdout};
+    if (path == NULL)
+        return true;
+    file->stream = NULL;
+    if (find_descriptor(path) >= 0)
+        return open_descriptor(file, path, error);
+    if (!file_stat(path, &status, &found, error))
+        return false;
+    if (found && !S_ISREG(status.st_mode))
+        return open_stream(file, path, "we", path, error);
+    if (!find_place(file, path, directory, error) || !check_parents(path, directory, error) ||
+        !check_links(path, directory, options->target, error) ||
+        !check_links(path, directory, options->source_directory, error))
+        return false;
+    if (snprintf(file->temporary, sizeof(file->temporary), "%s" TEMPORARY, file->path) >=
+        (int) sizeof(file->temporary))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
+    /* One that a killed run has left. */
+    if (!file_remove(file->temporary, error) ||
+        !open_stream(file, file->temporary, "wxe", path, error))
+        return false;
+    file->renamed = true;
+    return !found ||
+           file_set_mode(fileno(file->stream), file->temporary, status.st_mode & 07777, error);
+}
+
+void report_file_close(ReportFile *file, bool written)
+{
+    Error error;
+
+    error_set(&error, ERROR_FAILED, "%s", strerror(errno));
+    written = fflush(file->stream) == 0 && written;
+    if (written && file->renamed)
+        written = file_sync(fileno(file->stream), file->temporary, &error);
+    if (fclose(file->stream) != 0 || !written)
+        log_warning("could not write the report: %s", error.message);
+    else if (!file->renamed || file_rename(file->temporary, file->path, &error))
+        return;
+    else
+        log_warning("could not write the report: %s", error.message);
+    if (file->renamed)
+        (void) !file_remove(file->temporary, NULL);
+}

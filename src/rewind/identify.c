@@ -1,0 +1,165 @@
+#include "rewind/identify.h"
+
+#include "apply/commit.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "target/interlock.h"
+#include "pair/prerequisites.h"
+#include "standby/configuration.h"
+#include "wal_store/histories.h"
+#include "wal_store/source_directory_end.h"
+
+static bool open_source(const Options *options, Source **source, Error *error)
+{
+    if (options->source_server != NULL)
+        return source_server_open(options->source_server, options->retry_timeout_seconds,
+                                  options->max_rate, source, error);
+    return source_directory_open(options->source_directory, options->max_rate, source, error);
+}
+
+/* After an interrupted rewind was finished a source that is gone is no failure: nothing more was
+ * needed from it. */
+static void warn_without_source(const Options *options, const Error *error)
+{
+    log_warning("%s", error->message);
+    log_detail(
+        "The interrupted rewind is finished. It could not be checked whether the source has "
+        "diverged since then.%s",
+        options->write_recovery_conf
+            ? " As a standby it is set up as the interrupted run was told to, not as this one."
+            : "");
+}
+
+/* As an earlier rewind leaves it, too. */
+static bool was_standby(const Control *target)
+{
+    return target->state == STATE_IN_ARCHIVE_RECOVERY ||
+           target->state == STATE_SHUTDOWNED_IN_RECOVERY;
+}
+
+/* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
+ * looked at. */
+static const char *find_restore_command(const Options *options, const Opened *opened,
+                                        const Target *target, Arena *arena, Problems *problems)
+{
+    char *command = NULL;
+    Error problem;
+
+    if (options->restore_command != NULL)
+        return arena_strdup(arena, options->restore_command);
+    if (!options->restore_target_wal ||
+        target_restore_command(arena, target, options->bindir, target->config_file, &command,
+                               &problem))
+        return command;
+    /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
+     * command again goes on without a restore command. WAL that is missing is still an error. */
+    if (opened->resumed || was_standby(&target->control))
+        log_warning("%s", problem.message);
+    else
+        problems_add(problems, &problem);
+    return NULL;
+}
+
+/* --config-file, or where Debian has the configuration of this target. */
+static void find_configuration(const Options *options, Target *target, Arena *arena)
+{
+    const Configuration configuration = {target->directory, options->config_file, arena};
+
+    target->config_file = configuration_find_file(&configuration, target->control.version);
+    if (target->config_file != options->config_file)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
+}
+
+/* The source cannot be asked: that is an error, but the target's problems are reported as well. */
+static bool do_without_source(const Options *options, const Opened *opened,
+                              const Clusters *clusters, Problems *problems, bool *finished,
+                              Error *error)
+{
+    if (opened->resumed)
+    {
+        warn_without_source(options, error);
+        *finished = true;
+        return true;
+    }
+    problems_add(problems, error);
+    if (stop_check(NULL))
+        prerequisites_check(clusters, NULL, options, problems);
+    return problems_check(problems, error);
+}
+
+/*
+ * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
+ * directory that cannot be written to is reported later, with all other such directories. If
+ * another run has just ended, its caller may be starting the server: the server is not kept out
+ * before there is something to write.
+ */
+static bool claim_target(const Options *options, const Opened *opened, const Target *target,
+                         const Problems *problems, Error *error)
+{
+    bool running;
+    long pid;
+
+    if (options->dry_run || opened->waited_for_lock || problems->count > 0)
+        return true;
+    /* A server may have come and gone since pg_control was read: better told before the work. */
+    if (interlock_claim_pid_file(opened->interlock, error))
+        return commit_check_control(target->directory, target->control.bytes, error);
+    return target_server_running(target, &running, &pid, NULL) && !running;
+}
+
+/* Where the source stands, where its and the target's WAL is, and their histories. */
+static bool find_positions(const Options *options, const Opened *opened,
+                           const char *restore_command, Arena *arena, Identified *identified,
+                           Error *error)
+{
+    Clusters *clusters = &identified->clusters;
+    SourceState *state = &identified->source;
+    Source *source = clusters->source;
+
+    if (!source->operations->position(source, &state->control, &state->position, error))
+        return false;
+    identified->source_wal = source_wal_create(options, clusters, &state->control, restore_command,
+                                               opened->scratch, arena);
+    if (!target_wal_open(options, clusters, restore_command, opened->scratch,
+                         identified->source_wal, arena, &identified->target_wal, error) ||
+        !histories_read(options, identified->target_wal.archive, state->position.timeline, arena,
+                        clusters, error))
+        return false;
+    return source->is_server ||
+           source_directory_find_end(clusters, source_wal_archive(identified->source_wal), arena,
+                                     state, error);
+}
+
+bool identify(const Options *options, const Opened *opened, Arena *arena, Problems *problems,
+              Identified *identified, bool *finished, Error *error)
+{
+    Clusters *clusters = &identified->clusters;
+    Target *target = &clusters->target;
+    SourceState *state = &identified->source;
+    const char *restore_command;
+
+    /* The order of the original: callers match the first message. The restore command needs the
+     * version, so pg_control is read before; its problems are reported in their turn. */
+    *finished = false;
+    if (!target_wait_for_stop(target, options->wait_timeout_seconds, error) ||
+        !target_read(target, error))
+        return false;
+    find_configuration(options, target, arena);
+    restore_command = find_restore_command(options, opened, target, arena, problems);
+    clusters->shape = control_wal_shape(&target->control);
+    if (!open_source(options, &clusters->source, error) ||
+        !clusters->source->operations->read_control(clusters->source, &state->control, error))
+        return do_without_source(options, opened, clusters, problems, finished, error);
+    identified->may_be_looked_at = prerequisites_check(clusters, state, options, problems);
+    if (!identified->may_be_looked_at && !problems_check(problems, error))
+        return false;
+    return claim_target(options, opened, target, problems, error) &&
+           find_positions(options, opened, restore_command, arena, identified, error);
+}
+
+void identified_release(Identified *identified)
+{
+    target_wal_close(&identified->target_wal);
+    source_wal_destroy(identified->source_wal);
+    source_close(identified->clusters.source);
+}

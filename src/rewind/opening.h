@@ -1,0 +1,39 @@
+/*
+ * The first step: the target is found and locked, and what an interrupted rewind left is finished.
+ */
+#ifndef REWIND_OPENING_H
+#define REWIND_OPENING_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "target/interlock.h"
+#include "target/target.h"
+#include "options.h"
+#include "rewind/rewind.h"
+
+#include <stdbool.h>
+
+/* The target, kept from other pg_rewinds. */
+typedef struct Opened
+{
+    Interlock *interlock; /* NULL: not locked */
+    const char *scratch;  /* directory for WAL that is fetched for reading; NULL: none yet */
+    int scratch_lock;     /* of a dry run's, else -1 */
+    bool waited_for_lock; /* another pg_rewind had the target before */
+    bool resumed;         /* an interrupted rewind was finished first */
+    bool pending;         /* a dry run has found one: there is nothing more to look at */
+} Opened;
+
+/*
+ * Find and lock the target; finish what an earlier run has committed, throw away what it only
+ * prepared. *target gets its directory and mode only (target_open). *outcome is as for rewind_run:
+ * REWIND_COMMITTED also where an interrupted rewind waits and could not be finished.
+ * opened_release in any case.
+ */
+MUST_CHECK bool opened_make(const Options *options, Arena *arena, Target *target, Opened *opened,
+                            RewindOutcome *outcome, Error *error);
+
+/* Remove the scratch directory, release the lock. What cannot be removed is a warning. */
+void opened_release(Opened *opened);
+
+#endif

@@ -1,0 +1,268 @@
+#include "rewind/rewind.h"
+
+#include "apply/apply.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "target/pid_file.h"
+#include "pair/prerequisites.h"
+#include "rewind/findings.h"
+#include "rewind/plan_and_stage.h"
+#include "standby/standby_files.h"
+#include "standby/streaming.h"
+#include "rewind/survey.h"
+
+/* Nothing has diverged; but a standby that was away for long has no way to go on. */
+static bool warn_if_left_behind(const Findings *findings, Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const Lsn end = findings->divergence.target_end;
+    const uint64_t segment = wal_segment_of(&identified->clusters.shape, end);
+    char name[WAL_NAME_SIZE];
+    bool has;
+
+    if (end >= source_state_wal_end(&identified->source, end))
+        return true; /* there is nothing to go on with */
+    if (!source_wal_source_has(identified->source_wal, segment, &has, error))
+        return false;
+    if (!has && !source_wal_target_can_restore(identified->source_wal, segment, &has, error))
+        return false;
+    if (has)
+        return true;
+    source_wal_segment_name(identified->source_wal, segment, name);
+    log_warning("the source no longer has segment %s: the target cannot follow it", name);
+    log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
+             "--compare: it copies only what differs.");
+    return true;
+}
+
+/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
+static bool find_slots_of_primary(Arena *arena, Findings *findings, Error *error)
+{
+    const Target *target = &findings->identified.clusters.target;
+
+    return !target_was_primary(target) || target_slots_read(target, arena, &findings->slots, error);
+}
+
+/* Last of all: the same command does what is left of it, as long as no server was started. */
+static bool drop_slots(const Options *options, const Findings *findings, Error *error)
+{
+    if (!options->drop_slots || findings->slots.count == 0)
+        return true;
+    return interlock_claim_pid_file(findings->opened.interlock, error) &&
+           target_slots_drop(&findings->identified.clusters.target, &findings->slots, error);
+}
+
+/* The target is on the source's history already. -R makes a standby of it all the same. */
+static bool finish_unneeded(const Options *options, Arena *arena, Findings *findings, Error *error)
+{
+    const Clusters *clusters = &findings->identified.clusters;
+    const char *target = clusters->target.directory;
+    const Lsn needed_from = findings->divergence.target_end;
+    bool found, running;
+    long pid;
+
+    log_info("no rewind required"); /* contract */
+    if (!warn_if_left_behind(findings, error) || !find_slots_of_primary(arena, findings, error))
+        return false;
+    if (!streaming_make_slot(options, clusters, needed_from, &findings->slot_made, error))
+        return false;
+    if (options->dry_run)
+        return true;
+    /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
+     * the end. */
+    if (!pid_file_find_server(target, &found, &running, &pid, error) ||
+        (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
+        return false;
+    return (findings->standby_settings == NULL ||
+            standby_files_write(clusters, findings->standby_settings, options->keep, error)) &&
+           drop_slots(options, findings, error);
+}
+
+/* -R: what it will write, while the target still has its former configuration, and whether the
+ * standby can stream with that. */
+static bool prepare_standby(const Options *options, Problems *problems, Arena *arena,
+                            Findings *findings, Error *error)
+{
+    const Clusters *clusters = &findings->identified.clusters;
+    StandbySettings *settings;
+
+    if (!options->write_recovery_conf)
+        return true;
+    settings = arena_allocate(arena, sizeof(*settings));
+    if (!standby_settings_make(options, clusters, arena, settings, error))
+        return false;
+    standby_settings_warn(settings);
+    if (!streaming_check(options, clusters, settings, problems, arena, error))
+        return false;
+    findings->standby_settings = settings;
+    return true;
+}
+
+/* Hints that were not logged matter to a target that has diverged, or that was a primary and
+ * crashed. Where that is certain they are looked at first, since the divergence itself may not be
+ * found without WAL that is missing. */
+static bool diverge(const Options *options, Problems *problems, Arena *arena, Findings *findings,
+                    Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const Clusters *clusters = &identified->clusters;
+    Divergence *divergence = &findings->divergence;
+    const double clock = clock_seconds();
+    const bool hints_matter =
+        divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
+    bool result;
+
+    if (options->compare)
+    {
+        divergence_leave_unknown(clusters, divergence);
+        return true;
+    }
+    if (hints_matter)
+        prerequisites_check_hints(clusters, problems);
+    result = divergence_find(clusters, &identified->source, &identified->target_wal,
+                             identified->source_wal, options->jobs, arena, divergence, error);
+    if (result && divergence->needed && !hints_matter)
+        prerequisites_check_hints(clusters, problems);
+    if (result && !divergence->needed)
+        prerequisites_check_level(clusters, problems);
+    findings_count_seconds(findings, PHASE_SCAN, clock);
+    return result;
+}
+
+/* What the target changed since the last common checkpoint, and with a report what of it is lost.
+ */
+static bool read_changes(const Options *options, Arena *arena, Findings *findings, Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const double clock = clock_seconds();
+    bool result;
+
+    progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
+    result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
+                                 &findings->changes, error);
+    progress_end(result);
+    if (result && options->report_wanted &&
+        options->report_transactions != REPORT_TRANSACTIONS_NONE)
+        result = lost_transactions_read(
+            &identified->clusters, &identified->target_wal, &findings->divergence,
+            &findings->changes, options->report_transactions, arena, &findings->lost, error);
+    findings_count_seconds(findings, PHASE_SCAN, clock);
+    return result;
+}
+
+/* Up to the commit. *done: there is nothing to commit. */
+static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena,
+                           Findings *findings, bool *done, Error *error)
+{
+    const double clock = clock_seconds();
+    bool identified;
+
+    /* Two clusters of one system, both at rest. */
+    progress_begin(PROGRESS_IDENTIFY, 0);
+    identified =
+        identify(options, &findings->opened, arena, problems, &findings->identified, done, error);
+    progress_end(identified);
+    if (!identified)
+        return false;
+    findings_count_seconds(findings, PHASE_IDENTIFY, clock);
+    if (*done)
+        return true;
+    if (!prepare_standby(options, problems, arena, findings, error))
+        return false;
+    /* The history files show where the timelines diverged at the latest; the bytes of the WAL
+     * decide. */
+    if (!diverge(options, problems, arena, findings, error))
+        return false;
+    *done = !findings->divergence.needed;
+    if (*done)
+        return problems_check(problems, error) && finish_unneeded(options, arena, findings, error);
+    /* From its WAL, or else by comparing: every block that may differ. */
+    if (!options->compare && !read_changes(options, arena, findings, error))
+        return false;
+    *done = options->dry_run;
+    return plan_and_stage(options, problems, arena, findings, error);
+}
+
+/* From the commit on the rewind is finished, by this run or by the same command again. */
+static bool commit_and_apply(const Options *options, Findings *findings, RewindOutcome *outcome,
+                             Error *error)
+{
+    const char *target = findings->identified.clusters.target.directory;
+    const ApplyOptions apply = apply_options(options);
+    const double clock = clock_seconds();
+    bool committed = false, result;
+
+    if (!stop_check(error))
+        return false;
+    signals_hold_off();
+    result = apply_commit(target, findings->opened.interlock, &committed, error);
+    if (committed)
+        *outcome = REWIND_COMMITTED;
+    if (!result)
+        return false;
+    log_progress_message("syncing target data directory"); /* contract */
+    if (!apply_finish(target, findings->opened.interlock, &apply, error))
+        return false;
+    *outcome = REWIND_DONE;
+    findings_count_seconds(findings, PHASE_APPLY, clock);
+    return true;
+}
+
+static bool run_steps(const Options *options, Arena *arena, Findings *findings,
+                      RewindOutcome *outcome, Error *error)
+{
+    Problems problems = {0};
+    bool done;
+
+    /* The target is locked, and what an interrupted rewind left is finished first. */
+    if (!opened_make(options, arena, &findings->identified.clusters.target, &findings->opened,
+                     outcome, error))
+        return false;
+    if (findings->opened.pending)
+        return true;
+    if (!prepare_rewind(options, &problems, arena, findings, &done, error))
+    {
+        survey_target(options, &problems, arena, findings, error);
+        return false;
+    }
+    if (!done && !commit_and_apply(options, findings, outcome, error))
+        return false;
+    if (!done || (options->dry_run && findings->planned.known))
+        log_info("Done!"); /* contract */
+    return true;
+}
+
+/* The arena stays: the report points into it. */
+static void release(Findings *findings, RewindOutcome outcome)
+{
+    if (findings->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
+        stage_abandon(findings->staged.stage);
+    stage_free(findings->staged.stage);
+    scan_destroy(findings->divergence.scan);
+    planned_free(&findings->planned);
+    recovery_start_free(&findings->start);
+    identified_release(&findings->identified);
+    opened_release(&findings->opened);
+}
+
+bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
+{
+    Arena *arena = arena_create();
+    Findings *findings = arena_allocate(arena, sizeof(*findings)); /* the report points into it */
+    bool result;
+
+    findings->opened.scratch_lock = -1;
+    *outcome = REWIND_UNTOUCHED;
+    result = run_steps(options, arena, findings, outcome, error);
+    /* Invariant 6: from the commit on it is the standby's. */
+    if (!result && *outcome == REWIND_UNTOUCHED && findings->slot_made)
+        streaming_drop_slot(options, &findings->identified.clusters);
+    if (findings->staged.stage != NULL)
+        findings_add_fetched(findings, findings->staged.stage);
+    report_make(options, findings, arena, report);
+    if (result)
+        report_what_comes_next(options, arena, findings, report);
+    release(findings, *outcome);
+    return result;
+}

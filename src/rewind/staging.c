@@ -1,0 +1,295 @@
+#include "rewind/staging.h"
+
+#include "apply/journal_options.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/backup_label.h"
+#include "plan/classify.h"
+#include "plan/unlogged.h"
+#include "recovery_start/replay_hazard.h"
+#include "stage/staged_wal.h"
+#include "standby/standby_files.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define POLL_MILLISECONDS 100 /* between two looks at a standby's position */
+
+/*
+ * Files that a standby was removing when the last byte was fetched belong to a record that it had
+ * by then: once that is replayed, the position tells of it.
+ */
+static bool wait_for_replay(const Clusters *clusters, int timeout_seconds, SourceState *state,
+                            Error *error)
+{
+    const double deadline = clock_seconds() + timeout_seconds;
+    const Lsn received = state->position.end;
+    char text[LSN_TEXT_SIZE];
+
+    while (state->position.minimum < received)
+    {
+        if (clock_seconds() > deadline)
+        {
+            error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
+                      lsn_text(clusters->shape.version, received, text));
+            return error_detail(error, "It is a standby, and databases were copied in the WAL that "
+                                       "the rewound target would replay.");
+        }
+        if (!stop_pause(POLL_MILLISECONDS, error) ||
+            !clusters->source->operations->position(clusters->source, &state->control,
+                                                    &state->position, error))
+            return false;
+    }
+    return true;
+}
+
+/*
+ * A checkpoint precedes a removal of files (start_is_as_promoted), but a request for one that comes
+ * in the instant of the promotion may be answered without one. A session that removes files holds a
+ * lock until the removal is in the WAL and flushed: therefore the position is read once more.
+ */
+static bool wait_for_removals(Source *source, int timeout_seconds, SourceState *state, Error *error)
+{
+    const double deadline = clock_seconds() + timeout_seconds;
+    bool removes;
+
+    for (;;)
+    {
+        if (!source_server_removes_database(source, &removes, error))
+            return false;
+        if (!removes)
+            return source_state_read_again(source, state, state, error);
+        if (clock_seconds() > deadline)
+        {
+            error_set(error, ERROR_FAILED,
+                      "a database of the source is being dropped, moved or renamed");
+            return error_detail(error, "The source was promoted a moment ago, and databases were "
+                                       "copied in the WAL that the rewound target would replay.");
+        }
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+}
+
+/* Does replay make a pg_twophase file again? */
+static bool is_future_twophase(const Version *version, const Start *start, const ScanResult *chain,
+                               const PlanEntry *entry)
+{
+    const uint64_t xid = twophase_xid(entry->path);
+    const uint64_t next_xid = start->next_xid;
+
+    if (version->twophase_name_digits == 16 ? xid >= next_xid
+                                            : (int32_t) ((uint32_t) xid - (uint32_t) next_xid) >= 0)
+        return true;
+    for (size_t i = 0; i < chain->prepared_count; i++)
+    {
+        if (chain->prepared[i].xid == (uint32_t) xid)
+            return true;
+    }
+    return false;
+}
+
+/* Files that replay creates again must not be there before: prepared transactions of the future,
+ * and relations that become unlogged ones. */
+static void leave_out_replayed_files(const Planned *planned, const RecoveryStart *start,
+                                     const ScanResult *chain, Stage *stage)
+{
+    const UnloggedEvidence evidence = {.chain = chain,
+                                       .next_oid = start->chosen.next_oid,
+                                       .target_scanned = !start->choice.compares};
+    const Version *version = planned->input.version;
+
+    for (size_t i = 0; i < planned->plan.count; i++)
+    {
+        const PlanEntry *entry = &planned->plan.entries[i];
+
+        if ((entry->twophase && entry->action == ACTION_COPY &&
+             is_future_twophase(version, &start->chosen, chain, entry)) ||
+            plan_becomes_unlogged(&planned->input, &evidence, entry))
+            stage_leave_out(stage, i);
+    }
+}
+
+/*
+ * Prove the chain of WAL from the redo position to the end with the files that the rewound target
+ * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
+ */
+static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
+                        const Planned *planned, const StagedWal *wal, const Options *options,
+                        Staged *staged, ReplayHazard *hazard, Error *error)
+{
+    ScanResult chain;
+    WalScan *scan;
+    bool result;
+
+    if (!source_wal_check_chain(wal->source_wal, staged_wal_open, (void *) (uintptr_t) wal,
+                                start->chosen.redo, staged->source_end, &scan, &chain,
+                                &staged->min_recovery_point, error))
+        return false;
+    result = replay_hazard_find(clusters, &staged->source, options, scan_stream(scan), &chain,
+                                hazard, error);
+    if (result)
+        leave_out_replayed_files(planned, start, &chain, staged->stage);
+    scan_destroy(scan);
+    return result;
+}
+
+/* The source once more, when all is fetched; where copies of databases are replayed, when it has
+ * removed no files that its WAL does not tell of. */
+static bool read_source_last(const Clusters *clusters, const RecoveryStart *start,
+                             const Planned *planned, const Options *options, SourceState *last,
+                             Error *error)
+{
+    Source *source = clusters->source;
+
+    if (!source_state_read_again(source, &planned->source, last, error))
+        return false;
+    if (!start->copies_are_replayed || !source->is_server)
+        return true;
+    return last->position.in_recovery
+               ? wait_for_replay(clusters, options->wait_timeout_seconds, last, error)
+               : wait_for_removals(source, options->wait_timeout_seconds, last, error);
+}
+
+/* Stage all that the plan needs, and the source's WAL up to its end now, past everything fetched.
+ */
+static bool stage_files(const Clusters *clusters, const RecoveryStart *start,
+                        const Planned *planned, const StagedWal *wal, const Options *options,
+                        Staged *staged, Error *error)
+{
+    uint64_t next_segment = wal_segment_of(&clusters->shape, start->wal_from);
+    const Lsn divergence = planned->input.divergence;
+
+    /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
+     * is younger than its end. */
+    if (!staged_wal_add(wal, &next_segment, source_state_wal_end(&planned->source, divergence),
+                        false, error) ||
+        !stage_fetch(staged->stage, clusters->source, &planned->plan, error) ||
+        !read_source_last(clusters, start, planned, options, &staged->source, error))
+        return false;
+    staged->source_end = source_state_wal_end(&staged->source, divergence);
+    return staged_wal_add(wal, &next_segment, staged->source_end, true, error) &&
+           staged_wal_add_left(wal, staged->source_end, error) &&
+           staged_wal_mark_histories(wal, error);
+}
+
+/* Has the source done something since the plan was made that replay from this start would do
+ * wrongly? */
+static bool is_obsolete(const RecoveryStart *start, const ReplayHazard *hazard)
+{
+    return hazard->found && !(hazard->copies_come_out_right && start->copies_are_replayed);
+}
+
+bool staging_make(const Clusters *clusters, const RecoveryStart *start, const Planned *planned,
+                  const NextStart *next, SourceWal *source_wal, Interlock *interlock,
+                  const Options *options, bool final, Staged *staged, Error *error)
+{
+    StagedWal wal = {.clusters = clusters,
+                     .source_wal = source_wal,
+                     .input = &planned->input,
+                     .plan = &planned->plan,
+                     .from = start->wal_from,
+                     .archives_always = next->archives_always};
+    ReplayHazard hazard;
+
+    *staged = (Staged){0};
+    if (!interlock_claim_pid_file(interlock, error) ||
+        !stage_create(clusters->target.directory, &planned->plan, options->jobs, &staged->stage,
+                      error))
+        return false;
+    wal.stage = staged->stage;
+    if (!stage_files(clusters, start, planned, &wal, options, staged, error) ||
+        !prove_chain(clusters, start, planned, &wal, options, staged, &hazard, error))
+        return false;
+    staged->obsolete = is_obsolete(start, &hazard);
+    if (staged->obsolete && !final)
+        return true;
+    if (staged->obsolete)
+    {
+        error_copy(error, &hazard.error);
+        return error_hint(error, "The source did so while pg_rewind was running: run it again.");
+    }
+    if (staged->source.position.in_recovery)
+        staged->min_recovery_point = staged->source_end;
+    /* What was left out of the fetch must be restored before the target counts as consistent. */
+    if (staged->min_recovery_point < start->rebuilt_end)
+        return error_set(error, ERROR_FAILED, /* contract */
+                         "source system was modified while pg_rewind was running");
+    staged->min_recovery_timeline =
+        history_timeline_at(&clusters->source_history, staged->min_recovery_point - 1);
+    return true;
+}
+
+/* ---- The journal ---- */
+
+static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
+{
+    uint8_t random[(RUN_ID_SIZE - 1) / 2];
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t) sizeof(random))
+        return error_set_errno(error, ERROR_FAILED, "could not generate random bytes");
+    for (size_t i = 0; i < sizeof(random); i++)
+        snprintf(run_id + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+static bool make_backup_label(const Clusters *clusters, const Start *start, Arena *arena,
+                              const char **text, Error *error)
+{
+    Buffer label = {0};
+    const bool result = backup_label_make(&clusters->shape, start->redo, start->checkpoint,
+                                          start->timeline, time(NULL), &label, error);
+
+    if (result)
+        *text = arena_strdup(arena, buffer_string(&label));
+    buffer_free(&label);
+    return result;
+}
+
+static bool make_journal_head(const Clusters *clusters, const Divergence *divergence,
+                              const RecoveryStart *start, const Staged *staged,
+                              const Options *options, Arena *arena, JournalHead *head, Error *error)
+{
+    const Control *control = &clusters->target.control;
+    char text[LSN_TEXT_SIZE];
+
+    if (!make_run_id(head->run_id, error) ||
+        !make_backup_label(clusters, &start->chosen, arena, &head->backup_label, error))
+        return false;
+    head->source = clusters->source->description;
+    head->options = journal_options_text(options, arena);
+    head->divergence = options->compare
+                           ? "unknown (all blocks were compared)"
+                           : arena_printf(arena, "%s on timeline %u",
+                                          lsn_text(clusters->shape.version, divergence->lsn, text),
+                                          divergence->printed_timeline);
+    memcpy(head->old_control, control->bytes, sizeof(head->old_control));
+    control_make_poison(
+        control, divergence->target_end,
+        options->compare ? control_timeline(control)
+                         : history_timeline_at(&clusters->target_history, divergence->target_end),
+        head->poison);
+    control_make_rewound(&staged->source.control, staged->min_recovery_point,
+                         staged->min_recovery_timeline, time(NULL), head->new_control);
+    head->group_access = clusters->target.group_access;
+    return true;
+}
+
+bool staging_finish(const Clusters *clusters, const Divergence *divergence,
+                    const RecoveryStart *start, const Planned *planned,
+                    const StandbySettings *standby_settings, const Options *options, Arena *arena,
+                    const Staged *staged, Error *error)
+{
+    JournalHead head = {0};
+
+    log_progress_message("creating backup label and updating control file"); /* contract */
+    if (standby_settings != NULL &&
+        !standby_files_stage(staged->stage, &planned->plan, clusters, standby_settings, error))
+        return false;
+    return make_journal_head(clusters, divergence, start, staged, options, arena, &head, error) &&
+           stage_finish(staged->stage, &planned->plan, &head, error);
+}

@@ -1,0 +1,25 @@
+/*
+ * Recognizes a cluster whose files its server encrypts, by the files that hold the server's keys.
+ *
+ * Blocks of source and target may then be encrypted with different keys (design/limits.md,
+ * "Encrypted clusters"): no block of one may be written to the other, and a digest tells nothing.
+ */
+#ifndef SOURCE_ENCRYPTION_H
+#define SOURCE_ENCRYPTION_H
+
+#include "base/error.h"
+#include "source/source.h"
+
+#include <stdbool.h>
+
+/*
+ * Fails with ERROR_FAILED if there are keys, and names what encrypts and the program that can
+ * rewind such a cluster. Fails as well if the source cannot be asked, or a directory cannot be
+ * read.
+ */
+MUST_CHECK bool encryption_check_source(Source *source, Error *error);
+
+/* The same for a data directory, whatever its server does. */
+MUST_CHECK bool encryption_check_directory(const char *directory, Error *error);
+
+#endif

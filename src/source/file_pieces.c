@@ -1,0 +1,208 @@
+#include "source/file_pieces.h"
+
+#include "base/workers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* What one worker holds. */
+typedef struct PieceBatch
+{
+    FilePieces *pieces;
+    int worker;
+    FilePiece *piece;       /* batch_pieces_max of them */
+    FetchRequest *requests; /* the same pieces, for the source */
+    size_t count;
+    PieceFile source_file; /* of a source that is a directory */
+} PieceBatch;
+
+/* ---- Local files ---- */
+
+void piece_file_init(PieceFile *file, Written *written)
+{
+    file->of = NULL;
+    open_file_init(&file->open, written);
+}
+
+bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece, Error *error)
+{
+    char path[PATH_SIZE];
+
+    if (file->of == piece->path)
+        return true;
+    file->of = piece->path;
+    return path_join(path, sizeof(path), directory, piece->path, error) &&
+           open_file_switch(&file->open, path, OPEN_TO_READ, NULL, error);
+}
+
+bool piece_file_read_target(PieceFile *file, const char *directory, const FilePiece *piece,
+                            uint8_t *bytes, size_t *length, Error *error)
+{
+    *length = 0;
+    if (!piece_file_open(file, directory, piece, error) && error->error_number != EACCES)
+        return false;
+    return file->open.fd < 0 || file_read_at(file->open.fd, file->open.path, bytes,
+                                             piece->asked_size, piece->offset, length, error);
+}
+
+/* ---- Which pieces ---- */
+
+/* Cut the next piece from the range at hand. */
+static FilePiece cut_piece(FilePieces *pieces)
+{
+    PieceRange *range = &pieces->range;
+    const uint32_t size =
+        range->size < pieces->piece_size ? (uint32_t) range->size : pieces->piece_size;
+    FilePiece piece = {.file = range->file,
+                       .path = range->path,
+                       .offset = range->offset,
+                       .size = size,
+                       .asked_size = size,
+                       .destination = range->destination,
+                       .destination_offset = range->destination_offset};
+
+    if (pieces->size_to_ask != NULL)
+        piece.asked_size = pieces->size_to_ask(pieces->context, &piece);
+    range->offset += size;
+    range->size -= size;
+    range->destination_offset += size;
+    return piece;
+}
+
+/* Fill the batch with what comes next. Empty: nothing is left, or a worker has failed. */
+static void fill_batch(PieceBatch *batch)
+{
+    FilePieces *pieces = batch->pieces;
+    uint64_t bytes = 0;
+
+    batch->count = 0;
+    pthread_mutex_lock(pieces->lock);
+    while (!pieces->failed && !pieces->unsupported && batch->count < pieces->batch_pieces_max &&
+           bytes < pieces->batch_bytes_max &&
+           (pieces->range.size > 0 || pieces->next_range(pieces->context, &pieces->range)))
+    {
+        const FilePiece piece = cut_piece(pieces);
+
+        batch->piece[batch->count] = piece;
+        batch->requests[batch->count++] =
+            (FetchRequest){piece.path, piece.offset, piece.asked_size};
+        bytes += piece.size;
+    }
+    pthread_mutex_unlock(pieces->lock);
+}
+
+/* ---- Asking ---- */
+
+static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, size_t size,
+                             Error *error)
+{
+    const PieceBatch *batch = context;
+
+    assert(index < batch->count);
+    return batch->pieces->take_answer(batch->pieces->context, batch->worker, &batch->piece[index],
+                                      bytes, size, error);
+}
+
+static bool hand_over_files(PieceBatch *batch, Error *error)
+{
+    const FilePieces *pieces = batch->pieces;
+    PieceFile *file = &batch->source_file;
+
+    for (size_t index = 0; index < batch->count; index++)
+    {
+        const FilePiece *piece = &batch->piece[index];
+
+        if (!piece_file_open(file, pieces->source->directory, piece, error))
+            return false;
+
+        const FileRange range = {file->open.fd, file->open.path, piece->offset};
+
+        if (!pieces->take_file(pieces->context, batch->worker, piece,
+                               file->open.fd < 0 ? NULL : &range, error))
+            return false;
+    }
+    return true;
+}
+
+static bool ask_source_for_batch(PieceBatch *batch, Error *error)
+{
+    FilePieces *pieces = batch->pieces;
+    Source *source = pieces->source;
+    bool supported = true;
+    bool ok = false;
+
+    if (pieces->take_file != NULL && source->directory != NULL)
+        return hand_over_files(batch, error);
+    switch (pieces->question)
+    {
+    case ASK_BYTES:
+        ok = source->operations->fetch(source, batch->worker, batch->requests, batch->count,
+                                       hand_over_answer, batch, error);
+        break;
+    case ASK_DIGEST:
+        ok = source->operations->digest(source, batch->worker, batch->requests, batch->count,
+                                        hand_over_answer, batch, &supported, error);
+        break;
+    case ASK_BLOCK_DIGESTS:
+        ok = source->operations->digest_blocks(source, batch->worker, batch->requests, batch->count,
+                                               pieces->block_size, hand_over_answer, batch,
+                                               &supported, error);
+        break;
+    }
+    if (ok && !supported)
+    {
+        pthread_mutex_lock(pieces->lock);
+        pieces->unsupported = true;
+        pthread_mutex_unlock(pieces->lock);
+    }
+    return ok;
+}
+
+static bool ask_batches(PieceBatch *batch, Error *error)
+{
+    const FilePieces *pieces = batch->pieces;
+
+    for (;;)
+    {
+        fill_batch(batch);
+        if (batch->count == 0)
+            return true;
+        if (!stop_check(error) || !ask_source_for_batch(batch, error) ||
+            (pieces->end_batch != NULL &&
+             !pieces->end_batch(pieces->context, batch->worker, error)))
+            return false;
+    }
+}
+
+static bool run_piece_worker(void *context, int worker, size_t item, Error *error)
+{
+    FilePieces *pieces = context;
+    PieceBatch batch = {.pieces = pieces, .worker = worker};
+    bool ok;
+
+    (void) item;
+    piece_file_init(&batch.source_file, NULL);
+    batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
+    batch.requests = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.requests));
+    ok = ask_batches(&batch, error);
+    if (!ok)
+    {
+        pthread_mutex_lock(pieces->lock);
+        pieces->failed = true;
+        pthread_mutex_unlock(pieces->lock);
+    }
+    open_file_close(&batch.source_file.open);
+    free(batch.piece);
+    free(batch.requests);
+    return ok;
+}
+
+bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported, Error *error)
+{
+    const bool ok = workers_run(workers, (size_t) workers, run_piece_worker, pieces, error);
+
+    assert(pieces->batch_pieces_max <= FETCH_COUNT_MAX);
+    *supported = !pieces->unsupported;
+    return ok;
+}

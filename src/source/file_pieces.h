@@ -1,0 +1,117 @@
+/*
+ * Ask the source for pieces of many files, by several workers at once.
+ *
+ *     ranges of files ──▶ pieces ──▶ a worker's batch ──▶ one call to the source ──▶ answers
+ *     (next_range)                                                     (take_answer, take_file)
+ *
+ * The caller names ranges of files, one after the other. They are cut into pieces. Each worker
+ * takes a batch of pieces, asks the source for all of them in one call (a link's delay is waited
+ * for once in a call), hands each answer to the caller, and takes the next batch. A batch is
+ * bounded in number and bytes, and nothing is held for all files together. The first error stops
+ * all workers, and so does a signal.
+ *
+ * Used by the comparison of whole files, by the fetch, and by --compare (stage/).
+ */
+#ifndef SOURCE_FILE_PIECES_H
+#define SOURCE_FILE_PIECES_H
+
+#include "source/source.h"
+#include "io/file.h"
+#include "io/open_file.h"
+
+#include <pthread.h>
+
+/* Bytes of a file that are wanted. */
+typedef struct PieceRange
+{
+    size_t file;      /* the caller's number of it */
+    const char *path; /* relative; lives until the end, one pointer for all ranges of a file */
+    uint64_t offset;
+    uint64_t size; /* not 0 */
+    size_t destination;
+    uint64_t destination_offset; /* the caller's, of the first byte */
+} PieceRange;
+
+typedef struct FilePiece
+{
+    size_t file;
+    const char *path;
+    uint64_t offset;
+    uint32_t size;       /* its share of the range */
+    uint32_t asked_size; /* as much or more (size_to_ask); less comes where the file ends before */
+    size_t destination;
+    uint64_t destination_offset; /* of this piece's first byte */
+} FilePiece;
+
+typedef enum PieceQuestion
+{
+    ASK_BYTES,        /* Source's fetch */
+    ASK_DIGEST,       /* digest */
+    ASK_BLOCK_DIGESTS /* digest_blocks */
+} PieceQuestion;
+
+/* What is asked and what the caller does. worker counts from 0, and belongs to one thread. */
+typedef struct FilePieces
+{
+    Source *source;
+    PieceQuestion question;
+    uint32_t block_size;      /* of ASK_BLOCK_DIGESTS */
+    uint32_t piece_size;      /* at most */
+    size_t batch_pieces_max;  /* not above FETCH_COUNT_MAX */
+    uint64_t batch_bytes_max; /* a batch that has as many gets no further piece */
+    void *context;
+    pthread_mutex_t *lock; /* the caller's: next_range is called with it held */
+
+    /* The next range; false: nothing is left. */
+    bool (*next_range)(void *context, PieceRange *range);
+
+    /* How many bytes to ask for: the piece's size or more. NULL: its size. Called with the lock
+       held. */
+    uint32_t (*size_to_ask)(void *context, const FilePiece *piece);
+
+    /* The source's answer: see FetchDelivery and the operation. bytes NULL: gone. */
+    bool (*take_answer)(void *context, int worker, const FilePiece *piece, const uint8_t *bytes,
+                        size_t size, Error *error);
+
+    /* Not NULL: a source that is a directory is not asked. Its file is handed over, to be read at
+       the range's offset and counted by the source's rate; NULL: gone. */
+    bool (*take_file)(void *context, int worker, const FilePiece *piece, const FileRange *file,
+                      Error *error);
+
+    /* All answers of a batch were taken. NULL: nothing to do. */
+    bool (*end_batch)(void *context, int worker, Error *error);
+
+    /* Our own, zeros before the first call; guarded by the lock. */
+    PieceRange range; /* what is left of the range at hand */
+    bool failed;      /* a worker has failed: the others stop */
+    bool unsupported;
+} FilePieces;
+
+/*
+ * Ask for all pieces, by that many workers (Source's start_workers). *supported false: the source
+ * cannot compute digests, and nothing was answered.
+ */
+MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported, Error *error);
+
+/* A file that stays open from piece to piece. */
+typedef struct PieceFile
+{
+    const char *of; /* the path of the piece that it was opened for: one pointer for each file */
+    OpenFile open;
+} PieceFile;
+
+/* None is open. written: see OpenFile. */
+void piece_file_init(PieceFile *file, Written *written);
+
+/* Open directory/path of the piece to read it, unless it is open; a file that is not there is no
+ * error. */
+MUST_CHECK bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece,
+                                Error *error);
+
+/* Read the target's piece, asked_size bytes. A file that is not there, or that we may not read, has
+ * no bytes. */
+MUST_CHECK bool piece_file_read_target(PieceFile *file, const char *directory,
+                                       const FilePiece *piece, uint8_t *bytes, size_t *length,
+                                       Error *error);
+
+#endif

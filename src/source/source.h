@@ -1,0 +1,272 @@
+/*
+ * What a source can do: a running server (source_server) or a stopped data directory
+ * (source_directory).
+ *
+ * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
+ * the source's data directory. Functions that take a worker may be called by several workers at
+ * once, each with its own number; all others only by the main thread.
+ */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/rate.h"
+#include "source/digest.h"
+#include "format/control.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum FileType
+{
+    FILE_REGULAR,
+    FILE_DIRECTORY,
+    FILE_LINK, /* a symbolic link that is not walked into; a tablespace's link is one, with its
+                  content listed below it */
+    FILE_OTHER /* socket, fifo, device: never touched */
+} FileType;
+
+typedef struct SourceFile
+{
+    const char *path; /* relative, checked by the listing; valid during the call */
+    FileType type;
+    uint64_t size;           /* of a regular file */
+    const char *link_target; /* of a link; of a tablespace's link where it points to; else NULL */
+    bool unreadable; /* a directory of the target that may not be looked into; on the source, a name
+                        that its server does not take */
+} SourceFile;
+
+typedef bool (*SourceFileVisitor)(void *context, const SourceFile *file, Error *error);
+typedef bool (*SourceNameVisitor)(void *context, const char *name, Error *error);
+
+/* A piece of a file that is wanted. */
+typedef struct FetchRequest
+{
+    const char *path;
+    uint64_t offset;
+    uint32_t size; /* at most FETCH_SIZE_MAX */
+} FetchRequest;
+#define FETCH_SIZE_MAX (1024 * 1024)
+#define FETCH_COUNT_MAX 2000
+
+/*
+ * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than
+ * asked for: the file ends there. Bytes live during the call.
+ */
+typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
+                              Error *error);
+
+/* Where the source stands now. */
+typedef struct SourcePosition
+{
+    bool in_recovery; /* a running standby, or a directory shut down in recovery */
+
+    /* WAL before it is on the source's disk: the flush position of a primary, what a standby has
+       received. For a directory LSN_INVALID: the caller finds it by reading. */
+    Lsn end;
+
+    /* A position that recovery must pass: how far a standby has replayed (minRecoveryPoint at
+       least), a directory's minRecoveryPoint. For a primary the same as end, for a directory that
+       was a primary LSN_INVALID. */
+    Lsn minimum;
+
+    Timeline timeline; /* the truth, not the checkpoint's */
+
+    bool streams; /* a running standby whose `end` is known: all that it has begun to replay lies
+                     before it */
+} SourcePosition;
+
+typedef struct Source Source;
+
+typedef struct SourceOperations
+{
+    void (*close)(Source *source);
+
+    /* pg_control now. A torn read is tried again a few times. */
+    bool (*read_control)(Source *source, Control *control, Error *error);
+
+    /* Where it stands now; control as just read. */
+    bool (*position)(Source *source, const Control *control, SourcePosition *position,
+                     Error *error);
+
+    /* A whole file of at most limit bytes, appended to buffer. */
+    bool (*read_file)(Source *source, const char *path, size_t limit, Buffer *buffer, bool *found,
+                      Error *error);
+
+    /* All files of a cluster of that version, a directory before its content. A server follows
+       links to directories and hides odd files: these appear as regular files of size 0, which must
+       not be fetched (reading a fifo blocks its backend). */
+    bool (*list)(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error);
+
+    /* The names in one directory, in no order; none where there is no such directory. */
+    bool (*names)(Source *source, const char *directory, SourceNameVisitor visit, void *context,
+                  Error *error);
+
+    /* Ready for `jobs` workers; *granted is how many there can be (too few connections: fewer), at
+     * least 1. */
+    bool (*start_workers)(Source *source, int jobs, int *granted, Error *error);
+
+    /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout
+       on the same server, which may have been restarted (check_same_server in
+       source_server_connect.c; another one is an error); nothing is delivered twice. All functions
+       retry so. ERROR_RETRY: the time is over. */
+    bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                  FetchDelivery deliver, void *context, Error *error);
+
+    /* The source's digest of each piece (DIGEST_SIZE bytes, delivered like fetch); pieces are at
+     * most DIGEST_SIZE_MAX. *supported false: DIGEST_NONE. */
+    bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                   FetchDelivery deliver, void *context, bool *supported, Error *error);
+
+    /* The digest of each block of each piece, DIGEST_SIZE bytes each, the last block's of what
+     * there is; pieces begin at a block. bytes NULL: the file is gone, or ends before the piece.
+     * Otherwise like digest. */
+    bool (*digest_blocks)(Source *source, int worker, const FetchRequest *requests, size_t count,
+                          uint32_t block_size, FetchDelivery deliver, void *context,
+                          bool *supported, Error *error);
+} SourceOperations;
+#define DIGEST_SIZE_MAX (4 * 1024 * 1024)
+
+struct Source
+{
+    const SourceOperations *operations;
+    bool is_server;
+    const char *directory;   /* where its files can be read and copied from; NULL: a server */
+    const char *description; /* for messages and the report; no password */
+    const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
+    Rate *rate;        /* of what is read from it; NULL: no limit. The source's own. */
+    DigestKind digest; /* by which files are compared with it */
+};
+
+/* The functions that read files, as GRANT takes them: a role that is no superuser needs the right
+ * to call each (docs/privileges.md). */
+#define SOURCE_FUNCTION_COUNT 4
+extern const char *const source_server_functions[SOURCE_FUNCTION_COUNT];
+
+/*
+ * Connect (--source-server). Checks the granted functions (all that are missing are named at once,
+ * as GRANT statements), full_page_writes (contract's words), then is ready. retry_timeout in
+ * seconds. Over all connections at most that many bytes per second are received (0: no limit).
+ */
+MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_seconds,
+                                   uint64_t bytes_per_second, Source **source, Error *error);
+
+/*
+ * Where there is much to compare: if the server computes MD5 and SHA-256, time both there and here,
+ * and choose the faster one (digest_choose) from now on.
+ */
+MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
+
+/*
+ * Names, of a source that is a server: all databases, and of the one that we are connected to those
+ * relations whose storage number is among filenodes (an array literal). table: to which an index or
+ * TOAST table belongs, or NULL. Strings live during the call; after a lost connection all come
+ * again.
+ */
+typedef void (*SourceDatabaseName)(void *context, Oid database, const char *name, bool connected);
+typedef void (*SourceRelationName)(void *context, Oid tablespace, Oid filenode, const char *name,
+                                   const char *table);
+MUST_CHECK bool source_server_names(Source *source, const char *filenodes,
+                                    SourceDatabaseName database, SourceRelationName relation,
+                                    void *context, Error *error);
+
+/* Does a session of the server hold the lock under which directories of databases are removed? */
+MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Error *error);
+
+/*
+ * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint: may our role run it, and
+ * run it. It takes its time.
+ */
+MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
+
+MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
+
+/* Who we are to the source server, for whether a standby could stream from it as the same. */
+typedef struct SourceRole
+{
+    bool may_replicate;  /* REPLICATION, or a superuser */
+    const char *name;    /* quoted where SQL and pg_hba.conf need that */
+    const char *address; /* where we come from, as of pg_hba.conf: "10.0.0.1/32"; NULL: a
+                            Unix-domain socket */
+    bool ssl;            /* the connection is encrypted by it */
+} SourceRole;
+
+/* Ask the server. Strings are in the arena. Any role may ask. */
+MUST_CHECK bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error);
+
+/* A replication slot of the source server. */
+typedef struct SourceSlot
+{
+    bool exists; /* then the next five are set */
+    bool physical;
+    bool active;
+    char holder[128]; /* application_name of the client that streams with it; empty: this role may
+                         not see it */
+    bool lost;        /* it does not keep, or will not keep much longer, the WAL from restart on */
+    Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
+    bool none_free;   /* there are as many slots as max_replication_slots */
+} SourceSlot;
+
+/* Ask for it. Any role may. */
+MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,
+                                   Error *error);
+
+/*
+ * Make a physical slot that reserves WAL, from the redo position of the server's last checkpoint or
+ * restartpoint on. *made false: there is one of that name, which is left alone, as it also is when
+ * the connection was lost while it was made. *slot is what there is now. *made is set also after a
+ * failure.
+ */
+MUST_CHECK bool source_server_slot_make(Source *source, const char *name, bool *made,
+                                        SourceSlot *slot, Error *error);
+
+/* Drop it. The last thing that is asked of this source: a lost connection is tried only once. */
+MUST_CHECK bool source_server_slot_drop(Source *source, const char *name, Error *error);
+
+/* The first connection of a source that is a server, for -R; NULL for a directory. */
+struct Connection;
+struct Connection *source_connection(Source *source);
+
+/* Open a stopped data directory (--source-pgdata), to fetch and digest at most that many bytes per
+ * second (0: no limit). Whether it is stopped is checked with the prerequisites. */
+MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
+                                      Error *error);
+
+/* How large a piece to ask for at once, at most `most`: the rate must be kept in every second. */
+uint32_t source_piece_size(const Source *source, uint32_t most);
+
+/*
+ * For the implementations of a source: read pg_control by read (which appends its bytes) and parse
+ * it; a wrong CRC is tried again a few times, since the server may be writing it. name is for
+ * messages.
+ */
+typedef bool (*SourceControlRead)(void *context, Buffer *buffer, Error *error);
+MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const char *name,
+                                    Control *control, Error *error);
+#define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
+
+/* The same for a data directory, also the target's. Where it cannot be parsed since the cluster is
+ * encrypted, that is the error. */
+MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
+
+void source_close(Source *source); /* NULL is allowed */
+
+/*
+ * For the implementations of a source: the timeline that a standby is really on. Following its
+ * primary to a new timeline is in pg_control only after the next restartpoint or page written.
+ * newer: timelines above pg_control's, of which pg_wal holds both the history file and a segment,
+ * as eight hexadecimal digits each, separated by blanks. The last of them is taken that came out of
+ * pg_control's, and that begins at or before `replayed` (LSN_INVALID: how far it has replayed is
+ * not known); else pg_control's own.
+ */
+MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, const char *newer,
+                                        Lsn replayed, Timeline *timeline, Error *error);
+
+/* The same for the data directory of a stopped standby. */
+MUST_CHECK bool directory_standby_timeline(const char *directory, const Control *control,
+                                           Timeline *timeline, Error *error);
+
+#endif

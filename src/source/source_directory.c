@@ -1,0 +1,279 @@
+#include "source/source.h"
+
+#include "source/data_directory.h"
+#include "source/encryption.h"
+#include "format/history.h"
+#include "format/walpage.h"
+#include "io/dir.h"
+#include "io/open_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct DirectorySource
+{
+    Source source;
+    char *directory; /* without slashes at the end */
+} DirectorySource;
+
+static void directory_close(Source *source)
+{
+    DirectorySource *self = (DirectorySource *) source;
+
+    rate_free(source->rate);
+    free(self->directory);
+    free(self);
+}
+
+static bool directory_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
+                                bool *found, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+    char full[PATH_SIZE];
+
+    if (!path_join(full, sizeof(full), self->directory, path, error))
+        return false;
+    return file_read_all(full, limit, buffer, found, error);
+}
+
+static bool read_control_of_directory(void *context, Buffer *buffer, Error *error)
+{
+    return file_read_all(context, CONTROL_READ_MAX, buffer, NULL, error);
+}
+
+bool directory_control_read(const char *directory, Control *control, Error *error)
+{
+    char path[PATH_SIZE];
+    Error encrypted;
+
+    if (!path_join(path, sizeof(path), directory, CONTROL_PATH, error))
+        return false;
+    if (source_control_read(read_control_of_directory, path, path, control, error))
+        return true;
+    if (error != NULL && error->error_number == ENOENT)
+        return error_hint(error,
+                          "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "
+                          "and global.",
+                          directory);
+    /* A server that encrypts may have fields of its own in there. */
+    if (error != NULL && error->error_number == 0 &&
+        !encryption_check_directory(directory, &encrypted) && encrypted.error_number == 0)
+        error_copy(error, &encrypted);
+    return false;
+}
+
+static bool directory_read_control(Source *source, Control *control, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+
+    return directory_control_read(self->directory, control, error);
+}
+
+/* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */
+typedef struct NewerTimelines
+{
+    const Control *control;
+    Buffer histories;
+    Buffer segments;
+} NewerTimelines;
+
+static bool note_timeline(void *context, const char *name, Error *error)
+{
+    NewerTimelines *newer = context;
+    const WalShape shape = control_wal_shape(newer->control);
+    char text[16];
+    Timeline timeline;
+    uint64_t segment;
+    Buffer *list;
+
+    (void) error;
+    if (history_file_name_parse(name, &timeline))
+        list = &newer->histories;
+    else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
+        list = &newer->segments;
+    else
+        return true;
+    snprintf(text, sizeof(text), "%08X ", timeline);
+    if (timeline > control_timeline(newer->control) &&
+        (list->size == 0 || strstr(buffer_string(list), text) == NULL))
+        buffer_printf(list, "%s", text);
+    return true;
+}
+
+static bool standby_timeline(Source *source, const Control *control, Timeline *timeline,
+                             Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+    NewerTimelines newer = {.control = control};
+    Buffer both = {0};
+    char path[PATH_SIZE];
+    bool found;
+    bool success =
+        path_join(path, sizeof(path), self->directory, control->version->wal_directory, error) &&
+        dir_names(path, note_timeline, &newer, &found, error);
+
+    for (size_t i = 0; success && i + 9 <= newer.histories.size; i += 9)
+    {
+        char text[10];
+
+        memcpy(text, newer.histories.bytes + i, 9);
+        text[9] = '\0';
+        if (newer.segments.size > 0 && strstr(buffer_string(&newer.segments), text) != NULL)
+            buffer_printf(&both, "%s", text);
+    }
+    success = success &&
+              source_standby_timeline(source, control, both.size > 0 ? buffer_string(&both) : "",
+                                      LSN_INVALID, timeline, error);
+    buffer_free(&newer.histories);
+    buffer_free(&newer.segments);
+    buffer_free(&both);
+    return success;
+}
+
+static bool directory_position(Source *source, const Control *control, SourcePosition *position,
+                               Error *error)
+{
+
+    /* Where its WAL ends is found by reading it: pg_control knows only where the last checkpoint
+     * begins. */
+    *position = (SourcePosition){
+        .in_recovery = control->state == STATE_SHUTDOWNED_IN_RECOVERY,
+        .end = LSN_INVALID,
+        .minimum = LSN_INVALID,
+        .timeline = control_timeline(control),
+    };
+    if (!position->in_recovery)
+        return true;
+    position->minimum = control->min_recovery_point;
+    return standby_timeline(source, control, &position->timeline, error);
+}
+
+static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
+                           void *context, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+
+    return data_directory_list(self->directory, version, false, visit, context, error);
+}
+
+static bool directory_names(Source *source, const char *directory, SourceNameVisitor visit,
+                            void *context, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+    char path[PATH_SIZE];
+    bool found;
+
+    return path_join(path, sizeof(path), self->directory, directory, error) &&
+           dir_names(path, visit, context, &found, error);
+}
+
+static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
+{
+    (void) source;
+    (void) error;
+    *granted = jobs;
+    return true;
+}
+
+static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
+                            FetchDelivery deliver, void *context, Error *error)
+{
+    const DirectorySource *self = (const DirectorySource *) source;
+    uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
+    char full[PATH_SIZE];
+    OpenFile file;
+    bool success = true;
+
+    (void) worker;
+    open_file_init(&file, NULL);
+    for (size_t i = 0; success && i < count; i++)
+    {
+        const FetchRequest *request = &requests[i];
+        size_t length = 0;
+
+        assert(request->size <= FETCH_SIZE_MAX);
+        success = path_join(full, sizeof(full), self->directory, request->path, error) &&
+                  open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
+                  (file.fd < 0 || (file_read_at(file.fd, full, bytes, request->size,
+                                                request->offset, &length, error) &&
+                                   rate_take(source->rate, length, error))) &&
+                  deliver(context, i, file.fd >= 0 ? bytes : NULL, length, error);
+    }
+    open_file_close(&file);
+    free(bytes);
+    return success;
+}
+
+/* The bytes are local: callers that compare read those of both sides. */
+static bool directory_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
+                             FetchDelivery deliver, void *context, bool *supported, Error *error)
+{
+    (void) source, (void) worker, (void) requests, (void) count;
+    (void) deliver, (void) context, (void) error;
+    *supported = false;
+    return true;
+}
+
+static bool directory_digest_blocks(Source *source, int worker, const FetchRequest *requests,
+                                    size_t count, uint32_t block_size, FetchDelivery deliver,
+                                    void *context, bool *supported, Error *error)
+{
+    (void) block_size;
+    return directory_digest(source, worker, requests, count, deliver, context, supported, error);
+}
+
+static const SourceOperations directory_operations = {
+    .close = directory_close,
+    .read_control = directory_read_control,
+    .position = directory_position,
+    .read_file = directory_read_file,
+    .list = directory_list,
+    .names = directory_names,
+    .start_workers = directory_start_workers,
+    .fetch = directory_fetch,
+    .digest = directory_digest,
+    .digest_blocks = directory_digest_blocks,
+};
+
+bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,
+                                Error *error)
+{
+    Source *source;
+    bool success;
+
+    if (!source_directory_open(directory, 0, &source, error))
+        return false;
+    success = standby_timeline(source, control, timeline, error);
+    source_close(source);
+    return success;
+}
+
+bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
+                           Error *error)
+{
+    DirectorySource *self;
+    struct stat status;
+    size_t length = strlen(path);
+
+    if (!file_stat(path, &status, NULL, error))
+        return error_hint(error, "--source-pgdata must name the data directory of a source that is "
+                                 "stopped; --source-server takes a running one.");
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", path);
+
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    self = memory_allocate_zeroed(1, sizeof(*self));
+    self->directory = memory_allocate(length + 1);
+    memcpy(self->directory, path, length);
+    self->directory[length] = '\0';
+    self->source.operations = &directory_operations;
+    self->source.directory = self->directory;
+    self->source.description = self->directory;
+    self->source.rate = rate_create(bytes_per_second);
+    *source = &self->source;
+    return true;
+}

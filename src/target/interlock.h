@@ -1,0 +1,54 @@
+/*
+ * Keep a second pg_rewind and a server out of the target while we work.
+ *
+ * Between two pg_rewinds: flock on the data directory (on PG_VERSION where directories cannot be
+ * locked). Against servers: postmaster.pid names our process as a standalone backend would. What
+ * each stops, and what gets past it: design/interruption.md, "Keeping others out".
+ */
+#ifndef TARGET_INTERLOCK_H
+#define TARGET_INTERLOCK_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+typedef struct Interlock Interlock;
+
+/* Lock against other pg_rewinds. Another one has the lock: *interlock is NULL, and no error. Writes
+ * nothing. */
+MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
+
+/*
+ * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
+ * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
+ * our text; the holder of the lock may replace it). A live server is an error. The file of a
+ * crashed server is kept beside it until the commit. May be called again: makes the file again
+ * where it was removed.
+ */
+MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
+
+/* Tidy up what a killed run left beside postmaster.pid; what it has kept goes back, unless a server
+ * came since. */
+MUST_CHECK bool interlock_remove_leftover(const Interlock *interlock, Error *error);
+
+/* Has this run made postmaster.pid, whatever has become of it since? */
+bool interlock_has_pid_file(const Interlock *interlock);
+
+/* Is postmaster.pid still the one that we made (inode and content)? */
+MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
+
+/* After the commit: replace postmaster.pid by PID_FILE_NOBODY and a text that every server prints:
+ * run the same command again. By rename. */
+MUST_CHECK bool interlock_show_interrupted(Interlock *interlock, Error *error);
+
+/* Back to the negative pid, by rename, before the new pg_control. */
+MUST_CHECK bool interlock_restore_pid_file(Interlock *interlock, Error *error);
+
+/*
+ * Remove postmaster.pid if it is ours and names us (the text of an interrupted run stays); before
+ * the commit put back what a crashed server had left there. Release the lock, free. NULL is
+ * allowed. Errors are logged as warnings.
+ */
+void interlock_release(Interlock *interlock);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * How the server of a data directory is stopped and started: the shell commands for it, and running
+ * them.
+ */
+#ifndef TARGET_SERVER_CONTROL_H
+#define TARGET_SERVER_CONTROL_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "target/target.h"
+#include "options.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * What a server that pg_ctl starts prints until its logging collector runs, and what the commands
+ * print. Beside PG_VERSION a name like this is a log's: no rewind copies or removes it.
+ */
+#define SERVER_CONTROL_LOG "pg_rewind_server.log"
+
+/* A log file, and where it ended. */
+typedef struct ServerLog
+{
+    const char *path; /* or NULL */
+    uint64_t end;
+} ServerLog;
+#define SERVER_LOGS 3 /* the logging collector's, Debian's, our own */
+
+/* A cluster in the layout of Debian's postgresql-common. */
+typedef struct DebianCluster
+{
+    const char *name;        /* for pg_ctlcluster, with the major version */
+    const char *directory;   /* /etc/postgresql/MAJOR/NAME */
+    const char *config_file; /* its main configuration file, which is there */
+} DebianCluster;
+
+typedef struct ServerControl
+{
+    Arena *arena;
+    const char *directory; /* the data directory */
+    const char *stop;      /* commands, as a person would type them; NULL: not known */
+    const char *start;
+    bool start_is_given;         /* by --start-command: not to be kept */
+    const char *log;             /* gets what the commands print */
+    const char *cluster_log;     /* of a cluster in Debian's layout, or NULL */
+    const char *config_file;     /* --config-file, or that of Debian's layout; NULL: the default */
+    ServerLog logs[SERVER_LOGS]; /* as they were before the last command */
+} ServerControl;
+
+/*
+ * Find the commands. Those of the options come first. A server that runs as the systemd unit
+ * postgresql* is systemctl's, a cluster in Debian's layout (debian, else NULL) pg_ctlcluster's, all
+ * others pg_ctl's, which starts them with the options that they had (postmaster.opts). A command
+ * that server_control_save kept is used for a server that is stopped, unless the server was started
+ * since then. Fails when pg_ctl is needed and not there. All is in the arena.
+ */
+MUST_CHECK bool server_control_find(const Target *target, const Options *options,
+                                    const DebianCluster *debian, Arena *arena,
+                                    ServerControl *control, Error *error);
+
+/*
+ * Keep the start command beside PG_VERSION: the rewind removes postmaster.opts, and what ran under
+ * systemd is not to be seen any more once it is stopped. The same command, run again after this run
+ * was killed, starts the server as it was. One that an option gives is not kept.
+ */
+MUST_CHECK bool server_control_save(const ServerControl *control, Error *error);
+void server_control_forget(const ServerControl *control);
+
+/* Stop the server, and wait at most that long until it is gone. An error where it goes on. */
+MUST_CHECK bool server_control_stop(ServerControl *control, const Target *target,
+                                    int timeout_seconds, Error *error);
+
+/*
+ * Run the start command. Succeeds as soon as a server is there, though it may not take connections
+ * yet: its recovery takes its time.
+ */
+MUST_CHECK bool server_control_start(ServerControl *control, const Target *target, Error *error);
+
+/* Add the last lines of the server's log since the last command to the error's detail: all, or
+ * those that name a failure. */
+void server_control_add_log(const ServerControl *control, bool all, Error *error);
+
+/* For tests: the unit of systemd in the text of /proc/PID/cgroup, into unit; empty: none whose name
+ * begins with "postgresql". */
+void server_control_unit(const char *cgroup, char *unit, size_t size);
+
+/* For tests: the options in the text of postmaster.opts, which are words for a shell, without the
+ * data directory; *directory gets that. Empty: none. */
+char *server_control_options(Arena *arena, const char *text, char **directory);
+
+#endif

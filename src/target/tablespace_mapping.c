@@ -1,0 +1,172 @@
+#include "target/tablespace_mapping.h"
+
+#include "base/array.h"
+#include "format/relpath.h"
+#include "io/dir.h"
+#include "io/file.h"
+#include "io/place.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Copy one side of the mapping, up to an "=" without a backslash or the end; returns what follows
+ * it. */
+static const char *take_side(const char *text, char *side)
+{
+    for (; *text != '\0' && *text != '='; text++)
+    {
+        if (text[0] == '\\' && text[1] == '=')
+            text++;
+        *side++ = *text;
+    }
+    *side = '\0';
+    return text;
+}
+
+/* "/a//b/" and "/a/b" are one place. */
+static void make_canonical(char *path)
+{
+    char *out = path;
+
+    for (const char *in = path; *in != '\0'; in++)
+    {
+        if (*in != '/' || out == path || out[-1] != '/')
+            *out++ = *in;
+    }
+    while (out > path + 1 && out[-1] == '/')
+        out--;
+    *out = '\0';
+}
+
+static bool read_mapping(const TablespaceMappings *mappings, const char *text, char *from, char *to,
+                         Error *error)
+{
+    const char *rest = take_side(text, from);
+
+    to[0] = '\0';
+    if (*rest == '=')
+        rest = take_side(rest + 1, to);
+    if (*rest == '=')
+        return error_set(error, ERROR_FAILED, "multiple \"=\" signs in tablespace mapping");
+    if (from[0] == '\0' || to[0] == '\0')
+        return error_set(error, ERROR_FAILED,
+                         "invalid tablespace mapping format \"%s\", must be \"OLDDIR=NEWDIR\"",
+                         text);
+    if (from[0] != '/' || to[0] != '/')
+        return error_set(error, ERROR_FAILED,
+                         "%s directory is not an absolute path in tablespace mapping: %s",
+                         from[0] != '/' ? "old" : "new", from[0] != '/' ? from : to);
+    make_canonical(from);
+    make_canonical(to);
+    return tablespace_mapped(mappings, from) == NULL ||
+           error_set(error, ERROR_FAILED, "directory \"%s\" has two tablespace mappings", from);
+}
+
+bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
+{
+    char *from = memory_allocate(strlen(text) + 1);
+    char *to = memory_allocate(strlen(text) + 1);
+
+    if (!read_mapping(mappings, text, from, to, error))
+    {
+        free(from);
+        free(to);
+        return false;
+    }
+    ARRAY_GROW(mappings->mappings, mappings->count);
+    mappings->mappings[mappings->count++] = (TablespaceMapping){.from = from, .to = to};
+    return true;
+}
+
+void tablespace_mappings_free(TablespaceMappings *mappings)
+{
+    for (size_t i = 0; i < mappings->count; i++)
+    {
+        free(mappings->mappings[i].from);
+        free(mappings->mappings[i].to);
+    }
+    free(mappings->mappings);
+    *mappings = (TablespaceMappings){0};
+}
+
+const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location)
+{
+    for (size_t i = 0; i < mappings->count; i++)
+    {
+        if (strcmp(mappings->mappings[i].from, location) == 0)
+            return mappings->mappings[i].to;
+    }
+    return NULL;
+}
+
+/* Looking through pg_tblspc for a link that leads to a place. */
+typedef struct OwnSearch
+{
+    const char *directory; /* PGDATA/pg_tblspc */
+    const Place *place;
+    bool found;
+} OwnSearch;
+
+static bool compare_own(void *context, const char *name, Error *error)
+{
+    OwnSearch *search = context;
+    char path[PATH_SIZE];
+    Place place;
+    bool found;
+
+    if (!path_join(path, sizeof(path), search->directory, name, error) ||
+        !place_find(path, &place, &found, error))
+        return false;
+    if (found && place_same(&place, search->place))
+        search->found = true;
+    return true;
+}
+
+bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
+                           Error *error)
+{
+    char directory[PATH_SIZE];
+    Place place;
+    OwnSearch search = {.directory = directory, .place = &place};
+    bool found;
+
+    *own = false;
+    if (!path_join(directory, sizeof(directory), target_directory, "pg_tblspc", error) ||
+        !place_find(location, &place, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!dir_names(directory, compare_own, &search, &found, error))
+        return false;
+    *own = search.found;
+    return true;
+}
+
+bool tablespace_check_replayed(const char *target_directory, const Version *version,
+                               const char *location, Error *error)
+{
+    char name[TABLESPACE_VERSION_SIZE];
+    char path[PATH_SIZE];
+    struct stat status;
+    bool found;
+    bool own;
+
+    if (location[0] != '/') /* in the data directory */
+        return true;
+    tablespace_version_directory(version, name);
+    if (!path_join(path, sizeof(path), location, name, error) ||
+        !file_lstat(path, &status, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!tablespace_is_targets(target_directory, location, &own, error))
+        return false;
+    if (own)
+        return true;
+    error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
+              path);
+    error_detail(error, "It belongs to another cluster: it may be the source's own.");
+    return error_hint(error, "Two clusters on one host cannot share a tablespace's directory: give "
+                             "the target its own with --tablespace-mapping, and let recovery start "
+                             "after CREATE TABLESPACE, since WAL holds the source's path.");
+}

@@ -1,0 +1,50 @@
+/*
+ * Where tablespaces that are new to the target get their place: -T/--tablespace-mapping=OLD=NEW, as
+ * in pg_basebackup.
+ */
+#ifndef TARGET_TABLESPACE_MAPPING_H
+#define TARGET_TABLESPACE_MAPPING_H
+
+#include "base/error.h"
+#include "format/versions.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct TablespaceMapping
+{
+    char *from; /* the location on the source */
+    char *to;   /* the one on the target; both absolute, without a slash at the end */
+} TablespaceMapping;
+
+typedef struct TablespaceMappings
+{
+    TablespaceMapping *mappings;
+    size_t count;
+} TablespaceMappings;
+
+/*
+ * Add what the command line says: OLD=NEW, in which "\=" is a "=" that belongs to a name.
+ * Errors in pg_basebackup's words: another form, two "=", a path that is not absolute; and an OLD
+ * that was given before.
+ */
+MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text,
+                                       Error *error);
+
+void tablespace_mappings_free(TablespaceMappings *mappings);
+
+/* Where the tablespace at `location` on the source goes; NULL: no mapping names it. */
+const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
+
+/* Is this directory the location of a tablespace that the target has? */
+MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
+                                      Error *error);
+
+/*
+ * Replay of CREATE TABLESPACE empties the tablespace's directory. Error if one stands at that
+ * location which is not the target's own.
+ */
+MUST_CHECK bool tablespace_check_replayed(const char *target_directory, const Version *version,
+                                          const char *location, Error *error);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * The target: its state, settings, directories. Reading only.
+ */
+#ifndef TARGET_TARGET_H
+#define TARGET_TARGET_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "source/source.h"
+#include "format/control.h"
+#include "format/walpage.h"
+
+#include <stdbool.h>
+
+typedef struct Target
+{
+    const char *directory;   /* absolute, without links: the only spelling that is used */
+    const char *config_file; /* --config-file, or where the server's main configuration file was
+                                found outside of the directory; NULL: it is in there */
+    bool group_access;       /* PGDATA is 0750: modes and umask follow */
+    Control control;
+    Timeline timeline;     /* pg_control's, or a later one that this standby has WAL of */
+    bool has_backup_label; /* a valid one */
+    Lsn label_redo;
+    Lsn label_checkpoint;
+    bool label_of_base_backup; /* also of an exclusive one: its end is known to the WAL alone */
+    bool label_is_exclusive;   /* one that a primary has in its own directory while it is copied */
+    bool has_own_pid_file;     /* pid_file_is_own */
+} Target;
+
+/*
+ * Find out where PGDATA is, look at its permissions and set modes and umask from them. After a
+ * failure target->directory is what was given. Errors: the contract's `could not
+ * read permissions of directory "%s": %m`.
+ */
+MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target, Error *error);
+
+/* Read pg_control, PG_VERSION (must fit it) and backup_label. */
+MUST_CHECK bool target_read(Target *target, Error *error);
+
+/*
+ * Has something written to every file of its databases since the server was shut down, as
+ * pg_checksums does? By the files' times against that of the WAL segment that its last record went
+ * to, or where that is gone of its checkpoint; false unless it was shut down. One file that is
+ * older is enough: as a rule the first one that is looked at. A file that begins with a page that
+ * was never used does not count.
+ */
+MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape *shape,
+                                            bool *rewritten, Error *error);
+
+/*
+ * Has something written to a file of a relation since the server was shut down? pg_checksums of 15
+ * and later writes only pages whose checksum does not fit. Told as by target_rewritten_since_stop.
+ */
+MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
+                                          bool *written, Error *error);
+
+/* Is a server running on it? By postmaster.pid (pid_file_find_server in pid_file.h, also for
+ * errors). *pid for the message. */
+MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
+
+/* Was it a primary when its server ran last? By pg_control. */
+bool target_was_primary(const Target *target);
+
+/* Was it a primary that did not shut down, so that the last of its WAL may not be on the disk? By
+ * pg_control. */
+bool target_crashed_as_primary(const Target *target);
+
+/*
+ * A server program of that major version, any minor one: in bindir, or if that is NULL beside
+ * pg_rewind, in PATH, in the places of distributions. *program is NULL when there is none, which is
+ * an error only in bindir.
+ */
+MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Version *version,
+                                    const char *bindir, char **program, Error *error);
+
+/*
+ * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor
+ * version of the target's major one, in bindir, or if that is NULL beside pg_rewind, in PATH, in
+ * the places of distributions; where there is none, with a warning, from postgresql.conf and
+ * postgresql.auto.conf without what they include. Before 12 from recovery.conf, else recovery.done.
+ * config_file NULL: the default. Not set: the contract's error.
+ */
+MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
+                                       const char *config_file, char **command, Error *error);
+
+/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
+ * directory that cannot be read is marked, and passed over. */
+MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
+                            Error *error);
+
+#endif

@@ -1,0 +1,232 @@
+#include "target/target_server.h"
+
+#include "base/clock.h"
+#include "base/text_cursor.h"
+#include "target/pid_file.h"
+#include "source/source_server.h"
+#include "format/recovery_conf.h"
+#include "io/connection.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONNECT_SECONDS 5
+#define RECONNECT_SECONDS 0.5 /* each attempt leaves a line in the server's log */
+#define STATE_COLUMNS 7
+#define WAYS_MAX 2
+
+/* With the functions of the two positions, and with RECEIVER or NO_RECEIVER. */
+static const char state_sql[] =
+    "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.%s(), pg_catalog.%s(),\n"
+    "  %s";
+#define RECEIVER                                                                                   \
+    "(SELECT coalesce(status, 'streaming') FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"       \
+    "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
+    "  (SELECT slot_name FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                         \
+    "  (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
+/* Who has received WAL has had a WAL receiver; whether it streams now the source tells. */
+#define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
+
+struct TargetServer
+{
+    Arena *arena;
+    const char *directory;
+    Buffer ways[WAYS_MAX]; /* user and password: connection strings, without an address */
+    int way_count;
+    int way; /* the one that is tried now; way_count: none works */
+    Connection *connection;
+    double last_attempt;
+};
+
+/* A ConnectionOption: what says who we are. */
+static bool append_identity(void *context, const char *keyword, const char *value, Error *error)
+{
+    (void) error;
+    if (strcmp(keyword, "user") == 0 || strcmp(keyword, "password") == 0 ||
+        strcmp(keyword, "passfile") == 0)
+        conninfo_append(context, keyword, value);
+    return true;
+}
+
+TargetServer *target_server_open(const char *directory, Source *source)
+{
+    TargetServer *server = memory_allocate_zeroed(1, sizeof(*server));
+    struct Connection *connection = source_connection(source);
+    const struct passwd *user = getpwuid(geteuid());
+
+    server->arena = arena_create();
+    server->directory = arena_strdup(server->arena, directory);
+    server->last_attempt = clock_seconds() - 1;
+    if (user != NULL)
+        conninfo_append(&server->ways[server->way_count++], "user", user->pw_name);
+    if (connection != NULL &&
+        connection_options(connection, append_identity, &server->ways[server->way_count], NULL))
+        server->way_count++;
+    return server;
+}
+
+void target_server_close(TargetServer *server)
+{
+    if (server == NULL)
+        return;
+    connection_close(server->connection);
+    for (int i = 0; i < WAYS_MAX; i++)
+        buffer_free(&server->ways[i]);
+    arena_destroy(server->arena);
+    free(server);
+}
+
+/* Where the server listens, as postmaster.pid says. */
+static bool append_address(const char *directory, Buffer *conninfo)
+{
+    PidFileServer listening;
+
+    if (!pid_file_read(directory, &listening) || listening.port[0] == '\0')
+        return false;
+    if (listening.socket_directory[0] != '\0')
+        conninfo_append(conninfo, "host", listening.socket_directory);
+    else if (listening.listen_address[0] != '\0')
+        conninfo_append(conninfo, "host",
+                        strcmp(listening.listen_address, "*") == 0 ? "localhost"
+                                                                   : listening.listen_address);
+    else
+        return false;
+    conninfo_append(conninfo, "port", listening.port);
+    return true;
+}
+
+/* NULL, and an error that lasts, for a server that is not of a known version. */
+static Connection *with_settings(Connection *connection, Error *error)
+{
+    char settings[CONNECTION_SETTINGS_SIZE];
+    const Version *version;
+
+    if (connection == NULL)
+        return NULL;
+    if (!server_version_known(connection, &version, error))
+    {
+        connection_close(connection);
+        return NULL;
+    }
+    server_begin_settings(version, settings);
+    connection_begin_with(connection, settings);
+    return connection;
+}
+
+/* Nothing that the environment says of the source's connection may keep us from this one. */
+static Connection *connect_one_way(const TargetServer *server, const Buffer *way,
+                                   ConnectionRefusal *refusal, Error *error)
+{
+    Connection *connection = NULL;
+    Buffer conninfo = {0};
+
+    *refusal = REFUSAL_NOT_READY;
+    error->kind = ERROR_RETRY; /* it has not written its address yet */
+    buffer_append(&conninfo, way->bytes, way->size);
+    if (append_address(server->directory, &conninfo))
+    {
+        conninfo_append(&conninfo, "dbname", "postgres");
+        conninfo_append(&conninfo, "target_session_attrs", "any");
+        conninfo_append(&conninfo, "channel_binding", "prefer");
+        connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, refusal, error);
+        connection = with_settings(connection, error);
+    }
+    buffer_free(&conninfo);
+    return connection;
+}
+
+/* What a server that takes no connection now will do. */
+static TargetState find_state_by_file(const char *directory)
+{
+    return pid_file_is_closed_standby(directory) ? TARGET_SILENT : TARGET_STARTING;
+}
+
+/* TARGET_ANSWERS: there is a connection. */
+static TargetState connect_to_target(TargetServer *server)
+{
+    ConnectionRefusal refusal;
+    Error error;
+
+    if (server->connection != NULL)
+        return TARGET_ANSWERS;
+    if (server->way < server->way_count &&
+        clock_seconds() - server->last_attempt < RECONNECT_SECONDS)
+        return find_state_by_file(server->directory);
+    for (; server->way < server->way_count; server->way++)
+    {
+        server->last_attempt = clock_seconds();
+        server->connection = connect_one_way(server, &server->ways[server->way], &refusal, &error);
+        if (server->connection != NULL)
+            return TARGET_ANSWERS;
+        if (error.kind == ERROR_RETRY)
+            return find_state_by_file(server->directory);
+    }
+    return TARGET_SILENT;
+}
+
+/* The application_name of a WAL receiver's connection string, which sets the one or the other. */
+static void take_receiver_name(const char *conninfo, char *name, size_t size)
+{
+    Arena *arena = arena_create();
+    const char *value = conninfo_value(conninfo, "application_name", arena);
+
+    if (value == NULL)
+        value = conninfo_value(conninfo, "fallback_application_name", arena);
+    snprintf(name, size, "%s", value != NULL ? value : "");
+    arena_destroy(arena);
+}
+
+/* A ConnectionRow. */
+static bool take_state(void *context, const ConnectionValue *columns, Error *error)
+{
+    TargetAnswer *answer = context;
+    TextCursor timeline = text_cursor(columns[4].bytes != NULL ? columns[4].bytes : "");
+
+    (void) error;
+    answer->in_recovery = columns[0].bytes != NULL && columns[0].bytes[0] == 't';
+    answer->received = lsn_of_text(columns[1].bytes);
+    answer->replayed = lsn_of_text(columns[2].bytes);
+    answer->receives = columns[3].bytes != NULL && strcmp(columns[3].bytes, "streaming") == 0;
+    if (!text_take_u32(&timeline, &answer->timeline))
+        answer->timeline = 0;
+    snprintf(answer->slot, sizeof(answer->slot), "%s",
+             columns[5].bytes != NULL ? columns[5].bytes : "");
+    take_receiver_name(columns[6].bytes != NULL ? columns[6].bytes : "", answer->name,
+                       sizeof(answer->name));
+    return true;
+}
+
+static void make_state_query(const ServerSql *names, char *sql, size_t size)
+{
+    char receiver[512];
+
+    snprintf(receiver, sizeof(receiver), names->receiver_view ? RECEIVER : NO_RECEIVER,
+             names->received_position);
+    snprintf(sql, size, state_sql, names->received_position, names->replayed_position, receiver);
+}
+
+void target_server_ask(TargetServer *server, TargetAnswer *answer)
+{
+    char instance[CONNECTION_INSTANCE_SIZE];
+    const Version *version;
+    char sql[1024];
+    bool success;
+
+    *answer = (TargetAnswer){.state = connect_to_target(server)};
+    if (answer->state != TARGET_ANSWERS)
+        return;
+    version = server_version(server->connection);
+    make_state_query(&version->sql, sql, sizeof(sql));
+    success = connection_begin(server->connection, instance, NULL) &&
+              connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
+                              answer, NULL);
+    connection_end(server->connection);
+    if (success)
+        return;
+    connection_close(server->connection);
+    server->connection = NULL;
+    *answer = (TargetAnswer){.state = find_state_by_file(server->directory)};
+}

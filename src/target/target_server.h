@@ -1,0 +1,43 @@
+/*
+ * The target's own server, while it runs: what it says of itself on its socket.
+ */
+#ifndef TARGET_TARGET_SERVER_H
+#define TARGET_TARGET_SERVER_H
+
+#include "base/arena.h"
+#include "source/source.h"
+#include "format/versions.h"
+
+#include <stdbool.h>
+
+typedef enum TargetState
+{
+    TARGET_SILENT,   /* it cannot be asked: it refuses us, or takes no connections in recovery */
+    TARGET_STARTING, /* it takes no connections yet */
+    TARGET_ANSWERS   /* the following are known */
+} TargetState;
+
+typedef struct TargetAnswer
+{
+    TargetState state;
+    bool in_recovery;
+    bool receives;     /* it has a WAL receiver, which streams as far as the role may see that */
+    Timeline timeline; /* that it receives; 0: not known */
+    char slot[64];     /* with which it receives; empty: none, or not known */
+    char name[128];    /* that its WAL receiver gives to the server; empty: not known */
+    Lsn received, replayed;
+} TargetAnswer;
+
+typedef struct TargetServer TargetServer;
+
+/*
+ * The server of a directory. It is asked as the user of the operating system, or else as the role
+ * of the source's connection, whose password is tried. target_server_close in any case.
+ */
+TargetServer *target_server_open(const char *directory, Source *source);
+void target_server_close(TargetServer *server); /* NULL is allowed */
+
+/* Ask it; may be repeated. A server that refuses us for good is not asked again. */
+void target_server_ask(TargetServer *server, TargetAnswer *answer);
+
+#endif

@@ -1,0 +1,273 @@
+#include "wal_store/compressed.h"
+
+#include "base/workers.h"
+#include "io/file.h"
+
+#include <lz4frame.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#define INPUT_SIZE 65536
+#define OUTPUT_SIZE 131072
+
+/* What is left of the bytes read, and of the room for bytes to be written. */
+typedef struct Space
+{
+    const uint8_t *input;
+    size_t input_size;
+    uint8_t *output;
+    size_t output_size;
+} Space;
+
+/*
+ * Take from the input, put into the output, and move both on. *whole: a member or frame ends here,
+ * and nothing of it is left to be put out. False with the library's words for what is wrong.
+ */
+typedef bool (*StepFunction)(void *state, Space *space, bool *whole, const char **reason);
+
+typedef struct Method
+{
+    const char *suffix;
+    void *(*create)(void);
+    StepFunction step;
+    void (*destroy)(void *state);
+} Method;
+
+static void *create_nothing(void)
+{
+    return NULL;
+}
+
+static bool step_copy(void *state, Space *space, bool *whole, const char **reason)
+{
+    size_t size = space->input_size < space->output_size ? space->input_size : space->output_size;
+
+    (void) state;
+    (void) reason;
+    memcpy(space->output, space->input, size);
+    space->input += size;
+    space->input_size -= size;
+    space->output += size;
+    space->output_size -= size;
+    *whole = space->input_size == 0;
+    return true;
+}
+
+static void destroy_nothing(void *state)
+{
+    (void) state;
+}
+
+typedef struct Gzip
+{
+    z_stream stream;
+    bool ended; /* a member; another one may follow */
+} Gzip;
+
+static void *create_gzip(void)
+{
+    Gzip *gzip = memory_allocate_zeroed(1, sizeof(*gzip));
+
+    if (inflateInit2(&gzip->stream, 16 + MAX_WBITS) != Z_OK) /* 16: gzip's header and no other */
+        out_of_memory();
+    return gzip;
+}
+
+static bool step_gzip(void *state, Space *space, bool *whole, const char **reason)
+{
+    Gzip *gzip = state;
+    z_stream *stream = &gzip->stream;
+    int result;
+
+    if (gzip->ended)
+        inflateReset(stream);
+    stream->next_in = (Bytef *) space->input; /* not written to */
+    stream->avail_in = (uInt) space->input_size;
+    stream->next_out = space->output;
+    stream->avail_out = (uInt) space->output_size;
+    result = inflate(stream, Z_NO_FLUSH);
+    if (result == Z_MEM_ERROR)
+        out_of_memory();
+    space->input = stream->next_in;
+    space->input_size = stream->avail_in;
+    space->output = stream->next_out;
+    space->output_size = stream->avail_out;
+    *whole = gzip->ended = result == Z_STREAM_END;
+    *reason = stream->msg != NULL ? stream->msg : zError(result);
+    return result == Z_OK || result == Z_STREAM_END || result == Z_BUF_ERROR;
+}
+
+static void destroy_gzip(void *state)
+{
+    Gzip *gzip = state;
+
+    inflateEnd(&gzip->stream);
+    free(gzip);
+}
+
+static void *create_zstd(void)
+{
+    ZSTD_DCtx *context = ZSTD_createDCtx();
+
+    if (context == NULL)
+        out_of_memory();
+    return context;
+}
+
+static bool step_zstd(void *state, Space *space, bool *whole, const char **reason)
+{
+    ZSTD_inBuffer input = {.src = space->input, .size = space->input_size};
+    ZSTD_outBuffer output = {.dst = space->output, .size = space->output_size};
+    size_t result = ZSTD_decompressStream(state, &output, &input);
+
+    space->input += input.pos;
+    space->input_size -= input.pos;
+    space->output += output.pos;
+    space->output_size -= output.pos;
+    *whole = result == 0;
+    *reason = ZSTD_getErrorName(result);
+    return !ZSTD_isError(result);
+}
+
+static void destroy_zstd(void *state)
+{
+    ZSTD_freeDCtx(state);
+}
+
+static void *create_lz4(void)
+{
+    LZ4F_dctx *context;
+
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+        out_of_memory();
+    return context;
+}
+
+static bool step_lz4(void *state, Space *space, bool *whole, const char **reason)
+{
+    size_t taken = space->input_size, put = space->output_size;
+    size_t result = LZ4F_decompress(state, space->output, &put, space->input, &taken, NULL);
+
+    *reason = LZ4F_getErrorName(result);
+    if (LZ4F_isError(result))
+        return false;
+    space->input += taken;
+    space->input_size -= taken;
+    space->output += put;
+    space->output_size -= put;
+    *whole = result == 0;
+    return true;
+}
+
+static void destroy_lz4(void *state)
+{
+    LZ4F_freeDecompressionContext(state);
+}
+
+static const Method methods[COMPRESSION_COUNT] = {
+    [COMPRESSION_NONE] = {"", create_nothing, step_copy, destroy_nothing},
+    [COMPRESSION_GZIP] = {".gz", create_gzip, step_gzip, destroy_gzip},
+    [COMPRESSION_ZSTD] = {".zst", create_zstd, step_zstd, destroy_zstd},
+    [COMPRESSION_LZ4] = {".lz4", create_lz4, step_lz4, destroy_lz4},
+};
+
+const char *compression_suffix(Compression compression)
+{
+    return methods[compression].suffix;
+}
+
+/* One file that is being expanded. */
+typedef struct Expansion
+{
+    const Method *method;
+    void *state;
+    const char *path;
+    int to_fd;
+    const char *to_path;
+    uint64_t limit;
+    uint64_t size; /* written */
+    bool whole;
+    uint8_t input[INPUT_SIZE];
+    uint8_t output[OUTPUT_SIZE];
+} Expansion;
+
+/* Write what one step has put into the output. */
+static bool write_output(Expansion *expansion, size_t size, Error *error)
+{
+    if (size > expansion->limit - expansion->size)
+        return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes",
+                         expansion->path, (unsigned long long) expansion->limit);
+    if (!file_write_at(expansion->to_fd, expansion->to_path, expansion->output, size,
+                       expansion->size, error))
+        return false;
+    expansion->size += size;
+    return true;
+}
+
+/* Expand `length` bytes of the input, and all that can be put out after them. */
+static bool expand_input(Expansion *expansion, size_t length, Error *error)
+{
+    Space space = {.input = expansion->input, .input_size = length};
+    bool filled = false;
+
+    while (space.input_size > 0 || (filled && !expansion->whole))
+    {
+        size_t before = space.input_size;
+        const char *reason = "";
+
+        space.output = expansion->output;
+        space.output_size = OUTPUT_SIZE;
+        if (!expansion->method->step(expansion->state, &space, &expansion->whole, &reason))
+            return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
+                             expansion->path, reason);
+        /* No library promises to get on with every input. */
+        if (before > 0 && space.input_size == before && space.output_size == OUTPUT_SIZE)
+            return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
+                             expansion->path, "nothing follows from its bytes");
+        filled = space.output_size == 0;
+        if (!stop_check(error) || !write_output(expansion, OUTPUT_SIZE - space.output_size, error))
+            return false;
+    }
+    return true;
+}
+
+static bool expand_file(Expansion *expansion, int fd, Error *error)
+{
+    uint64_t offset = 0;
+    size_t length;
+
+    do
+    {
+        if (!file_read_at(fd, expansion->path, expansion->input, INPUT_SIZE, offset, &length,
+                          error) ||
+            !expand_input(expansion, length, error))
+            return false;
+        offset += length;
+    } while (length == INPUT_SIZE);
+    if (!expansion->whole)
+        return error_set(error, ERROR_FAILED, "compressed file \"%s\" ends early", expansion->path);
+    return true;
+}
+
+bool compressed_expand(Compression compression, int fd, const char *path, int to_fd,
+                       const char *to_path, uint64_t limit, uint64_t *size, Error *error)
+{
+    Expansion *expansion = memory_allocate(sizeof(*expansion));
+    bool result;
+
+    expansion->method = &methods[compression];
+    expansion->state = expansion->method->create();
+    expansion->path = path;
+    expansion->to_fd = to_fd;
+    expansion->to_path = to_path;
+    expansion->limit = limit;
+    expansion->size = 0;
+    expansion->whole = compression == COMPRESSION_NONE; /* of nothing, too */
+    result = expand_file(expansion, fd, error);
+    *size = expansion->size;
+    expansion->method->destroy(expansion->state);
+    free(expansion);
+    return result;
+}

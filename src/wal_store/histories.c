@@ -1,0 +1,84 @@
+#include "wal_store/histories.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "io/file.h"
+
+#include <stdio.h>
+
+#define HISTORY_SIZE_MAX (16 * 1024 * 1024)
+
+static void log_history(const Version *version, const char *title, const History *history)
+{
+    char begin[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
+
+    log_debug("%s", title);
+    for (size_t i = 0; i < history->count; i++)
+        log_debug("%u: %s - %s", history->entries[i].timeline, /* contract */
+                  lsn_text(version, history->entries[i].begin, begin),
+                  lsn_text(version, history->entries[i].end, end));
+}
+
+/* A history file that is gone is looked for where missing WAL is. */
+static bool read_target_history(const Target *target, Archive *archive, Buffer *text, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], path[PATH_SIZE];
+    bool found;
+
+    history_file_name(target->timeline, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", target->directory,
+             target->control.version->wal_directory, name);
+    if (!file_read_all(path, HISTORY_SIZE_MAX, text, &found, error) ||
+        (!found && !archive_read(archive, name, HISTORY_SIZE_MAX, text, &found, error)))
+        return false;
+    return found || file_read_all(path, HISTORY_SIZE_MAX, text, NULL, error); /* its error */
+}
+
+/* The source's history file, whole: a source on timeline 1 has none. */
+static bool read_source_history(Source *source, const Version *version, Timeline timeline,
+                                Buffer *text, Error *error)
+{
+    char name[HISTORY_NAME_SIZE], path[64];
+    bool found;
+
+    history_file_name(timeline, name);
+    snprintf(path, sizeof(path), "%s/%s", version->wal_directory, name);
+    if (!source->operations->read_file(source, path, HISTORY_SIZE_MAX, text, &found, error))
+        return false;
+    return found ||
+           error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
+}
+
+bool histories_read(const Options *options, Archive *target_archive, Timeline source_timeline,
+                    Arena *arena, Clusters *clusters, Error *error)
+{
+    const Target *target = &clusters->target;
+    const Version *version = clusters->shape.version;
+    Buffer source_text = {0}, target_text = {0};
+    bool result =
+        (source_timeline == 1 ||
+         read_source_history(clusters->source, version, source_timeline, &source_text, error)) &&
+        history_parse(arena, source_timeline, (const char *) source_text.bytes, source_text.size,
+                      &clusters->source_history, error);
+
+    if (!result)
+        goto done;
+    log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
+    result = (target->timeline == 1 ||
+              read_target_history(target, target_archive, &target_text, error)) &&
+             history_parse(arena, target->timeline, (const char *) target_text.bytes,
+                           target_text.size, &clusters->target_history, error);
+    if (result)
+        log_history(version, "Target timeline history:", &clusters->target_history); /* contract */
+    else if (options->compare)
+    {
+        log_debug("the target's history is not known: %s", error->message);
+        clusters->target_history = (History){0};
+        result = true;
+    }
+
+done:
+    buffer_free(&source_text);
+    buffer_free(&target_text);
+    return result;
+}

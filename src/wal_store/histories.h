@@ -1,0 +1,22 @@
+/*
+ * The histories of both clusters, from their history files.
+ */
+#ifndef WAL_STORE_HISTORIES_H
+#define WAL_STORE_HISTORIES_H
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "pair/clusters.h"
+#include "options.h"
+#include "wal_store/archive.h"
+
+/*
+ * Read both into clusters->source_history and target_history. The target's history file is also
+ * looked for where its missing WAL is (target_archive). With --compare the target's need not be
+ * known: then it has no entries. A file that is missing or wrong is an error otherwise.
+ */
+MUST_CHECK bool histories_read(const Options *options, Archive *target_archive,
+                               Timeline source_timeline, Arena *arena, Clusters *clusters,
+                               Error *error);
+
+#endif

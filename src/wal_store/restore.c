@@ -1,0 +1,115 @@
+#include "wal_store/restore.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "format/recovery_conf.h"
+#include "io/file.h"
+#include "io/process.h"
+
+#include <string.h>
+#include <sys/wait.h>
+
+#define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
+#define STATUS_NOT_EXECUTABLE 126
+#define STATUS_NOT_FOUND 127
+#define DESCRIPTION_SIZE 256
+#define TRIES_MAX 6
+#define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
+
+/* The part of path below directory, or NULL. */
+static const char *path_below_directory(const char *directory, const char *path)
+{
+    size_t size = strlen(directory);
+
+    while (size > 1 && directory[size - 1] == '/')
+        size--;
+    return strncmp(path, directory, size) == 0 && path[size] == '/' ? path + size + 1 : NULL;
+}
+
+/*
+ * The command as the server runs it: in the data directory, with a path that holds from there. Only
+ * where the scratch directory has a relative path outside the data directory it runs in ours.
+ */
+static bool build_command(const RestoreCommand *restore, const char *name, const char *path,
+                          Buffer *command, Error *error)
+{
+    const char *relative = path_below_directory(restore->data_directory, path);
+    Buffer expanded = {0};
+    bool result = restore_command_expand(restore->command, name, relative != NULL ? relative : path,
+                                         restore->redo_file_name, &expanded, error);
+
+    if (relative != NULL || path[0] == '/')
+    {
+        buffer_append_string(command, "cd ");
+        buffer_append_word(command, restore->data_directory);
+        buffer_append_string(command, " || exit 126\n");
+    }
+    buffer_append(command, expanded.bytes, expanded.size);
+    buffer_free(&expanded);
+    return result;
+}
+
+static bool is_failure(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ||
+           (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) > STATUS_NOT_THERE_MAX);
+}
+
+static bool may_work_later(int wait_status)
+{
+    return !WIFEXITED(wait_status) || (WEXITSTATUS(wait_status) != STATUS_NOT_EXECUTABLE &&
+                                       WEXITSTATUS(wait_status) != STATUS_NOT_FOUND);
+}
+
+bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
+                 bool *ended_well, Error *error)
+{
+    const double begin = clock_seconds();
+    Buffer command = {0};
+    int pause = PAUSE_FIRST_MILLISECONDS, wait_status = 0;
+    bool result = build_command(restore, name, path, &command, error);
+
+    *ended_well = false;
+    for (int tries = 1; result; tries++)
+    {
+        char what[DESCRIPTION_SIZE];
+
+        result =
+            file_remove(path, error) &&
+            process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
+        if (!result || !is_failure(wait_status))
+            break;
+        process_describe(wait_status, what, sizeof(what));
+        if (tries == TRIES_MAX || !may_work_later(wait_status) ||
+            clock_seconds() - begin + pause / 1000.0 > restore->retry_timeout_seconds)
+            result = error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s", /* contract */
+                               what);
+        else
+        {
+            log_warning("\"restore_command\" failed: %s; it is run again", what);
+            result = stop_pause(pause, error);
+            pause *= 2;
+        }
+    }
+    buffer_free(&command);
+    *ended_well = result && wait_status == 0;
+    return result;
+}
+
+bool restore_try(const RestoreCommand *restore, const char *name, const char *path,
+                 bool *ended_well, char *what, Error *error)
+{
+    Buffer command = {0};
+    int wait_status = 0;
+    const bool result =
+        build_command(restore, name, path, &command, error) &&
+        process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
+
+    if (result)
+        process_describe(wait_status, what, DESCRIPTION_SIZE);
+    buffer_free(&command);
+    *ended_well = result && wait_status == 0;
+    return result;
+}

@@ -1,0 +1,345 @@
+#include "wal_store/source_summaries.h"
+
+#include "base/array.h"
+#include "base/log.h"
+#include "base/workers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What one says of 16 TB fits. */
+#define SUMMARY_SIZE_MAX ((size_t) 256 * 1024 * 1024)
+
+/* The page where the meta page of an SP-GiST index is: an insertion changes it without WAL. */
+#define META_BLOCK 0
+
+/* The summaries that the source has. */
+typedef struct SummaryList
+{
+    WalSummaryRange *ranges;
+    size_t count;
+} SummaryList;
+
+#define BATCH_SIZE 64 /* so many are asked for at once */
+#define SUMMARY_PATH_SIZE (sizeof(WAL_SUMMARY_DIRECTORY) + WAL_SUMMARY_NAME_SIZE)
+
+/* The reading of those that lead on. */
+typedef struct SummaryReading
+{
+    SourceSummaries *summaries;
+    Lsn divergence;
+    WalSummaryRange batch[BATCH_SIZE];
+    char paths[BATCH_SIZE][SUMMARY_PATH_SIZE];
+    size_t count, taken; /* of the batch */
+    uint32_t piece_size;
+    bool ended; /* the next one is of no use */
+
+    /* The one that is read. */
+    const WalSummaryRange *range;
+    BlockMap *blocks;
+} SummaryReading;
+
+/* A SourceNameVisitor. */
+static bool note_summary(void *context, const char *name, Error *error)
+{
+    SummaryList *list = context;
+    WalSummaryRange range;
+
+    (void) error;
+    if (!wal_summary_name_parse(name, &range))
+        return true;
+    ARRAY_GROW(list->ranges, list->count);
+    list->ranges[list->count++] = range;
+    return true;
+}
+
+static int compare_lsns(Lsn one, Lsn other)
+{
+    return (one > other) - (one < other);
+}
+
+/* By timeline and start; of those that begin at one place, the one that ends last comes first. */
+static int compare_ranges(const void *one, const void *other)
+{
+    const WalSummaryRange *a = one;
+    const WalSummaryRange *b = other;
+
+    if (a->timeline != b->timeline)
+        return a->timeline < b->timeline ? -1 : 1;
+    if (a->start != b->start)
+        return compare_lsns(a->start, b->start);
+    return compare_lsns(b->end, a->end);
+}
+
+/* Is there no record between the two? */
+static bool same_place(const WalShape *shape, Lsn one, Lsn other)
+{
+    return wal_skip_header(shape, one) == wal_skip_header(shape, other);
+}
+
+/* The longest summary that begins at lsn and ends at or before `limit`; NULL: there is none. */
+static const WalSummaryRange *find_summary(const SummaryList *list, const WalShape *shape,
+                                           Timeline timeline, Lsn lsn, Lsn limit)
+{
+    const Lsn page = lsn - lsn % shape->block_size;
+    const WalSummaryRange wanted = {timeline, page, LSN_HIGHEST};
+    bool found;
+
+    for (size_t i = array_search(&wanted, list->ranges, list->count, sizeof(*list->ranges),
+                                 compare_ranges, &found);
+         i < list->count && list->ranges[i].timeline == timeline &&
+         list->ranges[i].start <= wal_skip_header(shape, lsn);
+         i++)
+    {
+        const WalSummaryRange *range = &list->ranges[i];
+
+        if (same_place(shape, range->start, lsn) && range->end <= limit &&
+            range->end > wal_skip_header(shape, lsn))
+            return range;
+    }
+    return NULL;
+}
+
+/* A WalSummaryVisitor's. */
+static void take_summarized_fork(void *context, const WalSummaryFork *fork)
+{
+    SummaryReading *reading = context;
+    SourceSummaries *summaries = reading->summaries;
+
+    if (fork->relation.relation == 0)
+    {
+        ARRAY_GROW(summaries->databases, summaries->database_count);
+        summaries->databases[summaries->database_count++] =
+            (ScanDatabase){.lsn = reading->range->end,
+                           .kind = WAL_EVENT_DATABASE_CREATE,
+                           .tablespace = fork->relation.tablespace,
+                           .database = fork->relation.database};
+    }
+    /* Maps are compared, or copied whole. An init fork as well, but what it was made for is new. */
+    else if (fork->fork == FORK_MAIN || (fork->fork == FORK_INIT && fork->limit == 0))
+    {
+        if (fork->limit != WAL_SUMMARY_NO_LIMIT)
+            blockmap_truncate(reading->blocks, fork->relation, fork->limit);
+        if (fork->limit == 0)
+            blockmap_storage_changed(reading->blocks, fork->relation, reading->range->end);
+    }
+}
+
+static void take_summarized_block(void *context, const WalSummaryFork *fork, BlockNumber block)
+{
+    SummaryReading *reading = context;
+
+    if (fork->fork != FORK_MAIN || fork->relation.relation == 0)
+        return;
+    blockmap_add(reading->blocks, fork->relation, block);
+    blockmap_add(reading->blocks, fork->relation, META_BLOCK);
+}
+
+/* The next one of the batch. */
+static void parse_summary(SummaryReading *reading, const uint8_t *bytes, size_t size)
+{
+    SourceSummaries *summaries = reading->summaries;
+    const WalSummaryVisitor visitor = {take_summarized_fork, take_summarized_block, reading};
+    const char *reason;
+
+    reading->range = &reading->batch[reading->taken];
+    reading->blocks = blockmap_create();
+    if (!wal_summary_read(bytes, size, &visitor, &reason))
+    {
+        log_debug("the source's file \"%s\" is of no use: %s", reading->paths[reading->taken],
+                  reason);
+        reading->ended = true;
+    }
+    else
+    {
+        if (reading->range->end <= reading->divergence)
+        {
+            BlockMap *common = blockmap_copy(reading->blocks);
+
+            blockmap_merge(summaries->common, common);
+            blockmap_destroy(common);
+            summaries->common_end = reading->range->end;
+        }
+        blockmap_merge(summaries->blocks, reading->blocks);
+        summaries->end = reading->range->end;
+        reading->taken++;
+    }
+    blockmap_destroy(reading->blocks);
+}
+
+/* A FetchDelivery. What fills a piece has more, and is read whole before those behind it. */
+static bool take_summary(void *context, size_t index, const uint8_t *bytes, size_t size,
+                         Error *error)
+{
+    SummaryReading *reading = context;
+
+    (void) error;
+    if (!reading->ended && index == reading->taken && bytes != NULL && size < reading->piece_size)
+        parse_summary(reading, bytes, size);
+    reading->ended |= bytes == NULL && index == reading->taken;
+    return true;
+}
+
+static bool read_whole(Source *source, SummaryReading *reading, Error *error)
+{
+    Buffer bytes = {0};
+    bool found;
+    const bool result = source->operations->read_file(source, reading->paths[reading->taken],
+                                                      SUMMARY_SIZE_MAX, &bytes, &found, error);
+
+    if (result && found)
+        parse_summary(reading, bytes.bytes, bytes.size);
+    else
+        reading->ended = true;
+    buffer_free(&bytes);
+    return result;
+}
+
+/* What cannot be read is as what is not there, if only the source answers. */
+static bool read_batch(Source *source, SummaryReading *reading, Error *error)
+{
+    FetchRequest requests[BATCH_SIZE];
+    Error why = {0};
+
+    for (size_t i = 0; i < reading->count; i++)
+        requests[i] = (FetchRequest){.path = reading->paths[i], .size = reading->piece_size};
+    if (source->operations->fetch(source, 0, requests, reading->count, take_summary, reading,
+                                  &why) &&
+        (reading->ended || reading->taken == reading->count || read_whole(source, reading, &why)))
+        return stop_check(error);
+    if (why.kind == ERROR_RETRY)
+        return error_copy(error, &why);
+    log_debug("%s", why.message);
+    reading->ended = true;
+    return stop_check(error);
+}
+
+/* The next ones by their names. */
+static void find_batch(SummaryReading *reading, const SummaryList *list, const WalShape *shape,
+                       const History *history, Lsn to)
+{
+    Lsn position = reading->summaries->end;
+    char name[WAL_SUMMARY_NAME_SIZE], text[LSN_TEXT_SIZE];
+
+    reading->count = reading->taken = 0;
+    while (reading->count < BATCH_SIZE &&
+           wal_skip_header(shape, position) < wal_skip_header(shape, to))
+    {
+        const HistoryEntry *entry = &history->entries[history_entry_at(history, position)];
+        const WalSummaryRange *range =
+            find_summary(list, shape, entry->timeline, position,
+                         entry->end != LSN_INVALID && entry->end < to ? entry->end : to);
+
+        if (range == NULL)
+        {
+            log_debug("the source has no WAL summary of timeline %u that begins at %s and leads on",
+                      entry->timeline, lsn_text(shape->version, position, text));
+            return;
+        }
+        wal_summary_name(range, name);
+        snprintf(reading->paths[reading->count], SUMMARY_PATH_SIZE, "%s/%s", WAL_SUMMARY_DIRECTORY,
+                 name);
+        reading->batch[reading->count++] = *range;
+        position = range->end;
+    }
+}
+
+bool source_summaries_read(Source *source, const WalShape *shape, const History *history, Lsn from,
+                           Lsn to, Lsn divergence, SourceSummaries *summaries, Error *error)
+{
+    SummaryReading *reading;
+    SummaryList list = {0};
+    bool result;
+
+    *summaries = (SourceSummaries){
+        .end = from, .blocks = blockmap_create(), .common = blockmap_create(), .common_end = from};
+    if (!shape->version->has_wal_summaries)
+        return true;
+    result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, note_summary, &list, error);
+    if (list.count > 0)
+        qsort(list.ranges, list.count, sizeof(*list.ranges), compare_ranges);
+    reading = memory_allocate_zeroed(1, sizeof(*reading));
+    reading->summaries = summaries;
+    reading->divergence = divergence;
+    reading->piece_size = source_piece_size(source, FETCH_SIZE_MAX);
+    do
+    {
+        find_batch(reading, &list, shape, history, to);
+        result = result && (reading->count == 0 || read_batch(source, reading, error));
+    } while (result && reading->count > 0 && !reading->ended);
+    free(reading);
+    free(list.ranges);
+    return result;
+}
+
+void source_summaries_free(SourceSummaries *summaries)
+{
+    blockmap_destroy(summaries->blocks);
+    blockmap_destroy(summaries->common);
+    free(summaries->databases);
+    *summaries = (SourceSummaries){0};
+}
+
+/* ---- Do they say what was read? ---- */
+
+typedef struct Match
+{
+    const BlockMap *summarized;
+    const BlockMap *read;
+    bool matches;
+} Match;
+
+/* The fewest blocks that it had. */
+static BlockNumber limit_of(const BlockMapRelation *relation)
+{
+    return blockmap_storage_lsn(relation) != LSN_INVALID ? 0 : blockmap_truncated_to(relation);
+}
+
+/* Does `other` name all that `one` names of [from, end)? */
+static bool names_all_of(const BlockMapRelation *other, const BlockMapRelation *one,
+                         BlockNumber from, BlockNumber end)
+{
+    BlockNumber first, count, same, same_count;
+
+    while (from < end && blockmap_next_run(one, from, end, &first, &count))
+    {
+        if (!blockmap_next_run(other, first, first + count, &same, &same_count) || same != first ||
+            same_count != count)
+            return false;
+        from = first + count;
+    }
+    return true;
+}
+
+/*
+ * A relation of either map. A summary forgets blocks that were cut off later. The first block says
+ * nothing: see META_BLOCK.
+ */
+static bool match_relation(void *context, RelationId id, const BlockMapRelation *relation)
+{
+    Match *match = context;
+    const BlockMapRelation *summarized = blockmap_find(match->summarized, id);
+    const BlockMapRelation *read = blockmap_find(match->read, id);
+    BlockNumber limit;
+
+    (void) relation;
+    match->matches = summarized != NULL && read != NULL;
+    if (!match->matches)
+        return false;
+    limit = limit_of(read);
+    match->matches = limit_of(summarized) == limit &&
+                     names_all_of(read, summarized, META_BLOCK + 1, BLOCK_NONE) &&
+                     names_all_of(summarized, read, META_BLOCK + 1, limit);
+    return match->matches;
+}
+
+bool source_summaries_match(const BlockMap *summarized, const BlockMap *read)
+{
+    Match match = {summarized, read, true};
+
+    blockmap_each(summarized, match_relation, &match);
+    if (match.matches)
+        blockmap_each(read, match_relation, &match);
+    return match.matches;
+}

@@ -1,0 +1,45 @@
+/*
+ * What the source's summaries of WAL (17 and later) tell of WAL that need not be read then: which
+ * blocks it changed. design/summaries.md
+ */
+#ifndef WAL_STORE_SOURCE_SUMMARIES_H
+#define WAL_STORE_SOURCE_SUMMARIES_H
+
+#include "base/error.h"
+#include "source/source.h"
+#include "format/history.h"
+#include "format/wal_summary.h"
+#include "format/walpage.h"
+#include "wal/blockmap.h"
+#include "wal/scan.h"
+
+#include <stdbool.h>
+
+typedef struct SourceSummaries
+{
+    Lsn end; /* they tell all of the WAL from the beginning of the range up to here */
+    BlockMap *blocks;
+    ScanDatabase *databases; /* made or dropped; how is not known */
+    size_t database_count;
+    BlockMap *common; /* the same as blocks, of the summaries that end before the divergence, */
+    Lsn common_end;   /* up to here */
+} SourceSummaries;
+
+/*
+ * Read those of the WAL in [from, to) of this history, where [from, divergence) is common with the
+ * target. The first must begin where that does: at the redo position of a checkpoint. They end
+ * where the next one is missing, damaged, of another timeline, or does not begin where the one
+ * before ends. That is no error. source_summaries_free in any case.
+ */
+MUST_CHECK bool source_summaries_read(Source *source, const WalShape *shape, const History *history,
+                                      Lsn from, Lsn to, Lsn divergence, SourceSummaries *summaries,
+                                      Error *error);
+
+/*
+ * Do summaries (`common` above) say what was read of the same WAL? The records are the target's.
+ */
+bool source_summaries_match(const BlockMap *summarized, const BlockMap *read);
+
+void source_summaries_free(SourceSummaries *summaries);
+
+#endif

@@ -1,0 +1,232 @@
+/*
+ * The source's WAL is read, a window at a time: what is not on this machine yet is fetched when
+ * reading comes to it.
+ */
+#include "wal_store/source_wal_parts.h"
+
+#include "base/log.h"
+#include "base/workers.h"
+#include "pair/prerequisites.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* So much is fetched at once; of what is not kept, and at first where it may turn out that no more
+ * is needed. */
+#define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
+#define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
+
+/* Reading as it goes on. */
+typedef struct Reader
+{
+    SourceWal *wal;
+    SourceWalReading reading;
+    pthread_mutex_t lock;           /* one thread fetches, the others wait for it */
+    atomic_uint_least64_t here_end; /* WAL up to here is on this machine */
+    Lsn missing_end;                /* segments up to here are nowhere; LSN_INVALID: none */
+    bool failed;                    /* fetching has, with this error */
+    Error failure;
+} Reader;
+
+/* The next window. */
+static bool fetch_window(Reader *reader, Error *error)
+{
+    const SourceWalReading *reading = &reader->reading;
+    const WalShape *shape = &reader->wal->shape;
+    const Lsn from = reader->here_end;
+    const uint64_t segment = wal_segment_of(shape, from);
+    const bool may_stop = reading->watch != NULL && from < reading->from + WINDOW_BYTES;
+    const uint64_t bytes = reading->once || may_stop ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
+    const uint64_t count = bytes > shape->segment_size ? bytes / shape->segment_size : 1;
+    Lsn end = wal_segment_start(shape, segment + count);
+
+    if (end > reading->end)
+        end = reading->end;
+    if (!source_wal_fetch(reader->wal, from, end, error) ||
+        !source_wal_check_there(reader->wal, from, end, reading->end, &reader->missing_end, error))
+        return false;
+    reader->here_end = end;
+    return true;
+}
+
+/* Wait until the segment is on this machine, if it is to be read. */
+static bool bring_segment(Reader *reader, uint64_t segment, Error *error)
+{
+    const Lsn begin = wal_segment_start(&reader->wal->shape, segment);
+    bool result = true;
+
+    if (begin < reader->here_end)
+        return true;
+    pthread_mutex_lock(&reader->lock);
+    while (result && begin >= reader->here_end && reader->here_end < reader->reading.end)
+    {
+        result = !reader->failed && fetch_window(reader, &reader->failure);
+        reader->failed = !result;
+    }
+    if (!result)
+        error_copy(error, &reader->failure);
+    pthread_mutex_unlock(&reader->lock);
+    return result;
+}
+
+/* Of the stream: what only an archive has is not relied on where it need not be. */
+static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
+{
+    Reader *reader = context;
+    char path[PATH_SIZE];
+
+    return bring_segment(reader, segment, error) &&
+           source_wal_own_path(reader->wal, segment, path, error) &&
+           source_wal_file_exists(path, rebuilds, error);
+}
+
+/* A WalOpen. */
+static bool open_found_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
+                               bool *found, Error *error)
+{
+    Reader *reader = context;
+    char path[PATH_SIZE];
+
+    (void) timeline; /* the source's history decides, as for every stream */
+    if (!bring_segment(reader, segment, error) ||
+        !source_wal_find(reader->wal, segment, path, found, error))
+        return false;
+    return !*found || file_open_read(path, fd, found, error);
+}
+
+/* A WalWatch. */
+static bool watch_reading(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
+                          Error *error)
+{
+    const Reader *reader = context;
+    const SourceWalReading *reading = &reader->reading;
+
+    if (reading->watch != NULL &&
+        !reading->watch(reading->watch_context, read_to, blocks, stop, error))
+        return false;
+    /* Nor does anybody need it for a record that begins in the segment before: that was taken in.
+     */
+    return !reading->once ||
+           source_wal_forget_before(reader->wal, read_to - reader->wal->shape.segment_size,
+                                    read_to < reading->end ? read_to : reading->end, error);
+}
+
+/* What both sides have in common cannot have been minimal: the target's level is checked as well.
+ */
+static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    if (scanned->minimal_record_at == LSN_INVALID)
+        return true;
+    error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
+    error_detail(error,
+                 "It was switched at %s, in the WAL that the rewound target would replay: changes "
+                 "made with it were not WAL-logged.",
+                 lsn_text(wal->shape.version, scanned->minimal_record_at, text));
+    /* A server is restarted to leave that level: its last checkpoint is newer. */
+    return error_hint_compare(error);
+}
+
+static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+
+    error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
+              lsn_text(wal->shape.version, lsn, text), reason);
+    return error_detail(
+        error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
+}
+
+/* Read the stream from `from`, which lasts as long as the scan. */
+static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn from,
+                             WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
+{
+    const Lsn first = wal_skip_header(&wal->shape, from);
+    Lsn last;
+    char reason[256];
+    bool missing;
+
+    *scan = scan_create(stream, wal->jobs, first);
+    if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
+        scan_finish(*scan, wal->arena, first, first, result, error))
+    {
+        if (*last_end < stream->limit && !scan_ended_at_limit(*scan) && !scan_was_stopped(*scan))
+            error_incomplete(wal, *last_end, reason, error);
+        else if (check_wal_level(wal, result, error))
+            return true;
+    }
+    scan_destroy(*scan);
+    *scan = NULL;
+    return false;
+}
+
+/* WAL from the command that no option names is damaged, or of another history: it counts as
+ * missing. */
+static void give_up_unasked(const SourceWal *wal, SourceWalReading *reading, const Error *failure)
+{
+    if (failure->kind != ERROR_FAILED || !stop_check(NULL) || wal->unasked_end <= reading->from)
+        return;
+    log_warning("%s", failure->message);
+    log_detail("WAL from the target's own \"restore_command\" is not used.");
+    reading->missing_end = wal->unasked_end;
+}
+
+bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, ScanResult *result,
+                     Error *error)
+{
+    Reader *reader =
+        arena_allocate(wal->arena, sizeof(*reader)); /* the stream's, as is the stream */
+    WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
+    uint64_t bytes = reading->end > reading->from ? reading->end - reading->from : 0;
+    bool done;
+
+    *reader = (Reader){.wal = wal, .reading = *reading, .lock = PTHREAD_MUTEX_INITIALIZER};
+    atomic_init(&reader->here_end, reading->from);
+    *stream = (WalStream){.shape = wal->shape,
+                          .data_block_size = wal->data_block_size,
+                          .history = wal->history,
+                          .limit = reading->end,
+                          .open = open_found_segment,
+                          .rebuilds = may_rebuild,
+                          .watch = watch_reading,
+                          .context = reader};
+    reading->missing_end = LSN_INVALID;
+    if (bytes > 0 && !fetch_window(reader, error))
+    {
+        reading->missing_end = reader->missing_end;
+        return false;
+    }
+    /* What is fetched while the WAL is read counts as well. */
+    if (wal->source->is_server)
+        bytes += reading->end - reader->here_end;
+    wal->reads = true;
+    progress_begin(PROGRESS_SCAN_SOURCE, bytes);
+    done = scan_stream_from(wal, stream, reading->from, scan, result, &reading->last_end, error);
+    progress_end(done);
+    wal->reads = false;
+    stream->watch = NULL; /* the stream may be read again, of what is here now */
+    reading->stopped = done && scan_was_stopped(*scan);
+    reading->missing_end = reader->missing_end;
+    if (!done && reading->missing_end == LSN_INVALID)
+        give_up_unasked(wal, reading, error);
+    return done;
+}
+
+bool source_wal_check_chain(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
+                            WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
+{
+    WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
+    bool done;
+
+    *stream = (WalStream){.shape = wal->shape,
+                          .data_block_size = wal->data_block_size,
+                          .history = wal->history,
+                          .limit = end,
+                          .open = open,
+                          .context = context};
+    progress_begin(PROGRESS_CHECK_WAL, end > from ? end - from : 0);
+    done = scan_stream_from(wal, stream, from, scan, result, last_end, error);
+    progress_end(done);
+    return done;
+}

@@ -1,0 +1,81 @@
+#include "check/readiness.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define WORD_SIZE 80
+
+/* A string behind whose end nothing can be read. */
+static char *put_before_gap(const char *text)
+{
+    const size_t page = (size_t) sysconf(_SC_PAGESIZE), size = strlen(text) + 1;
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
+    return memcpy(pages + page - size, text, size);
+}
+
+/* How the text of the only finding is shown. */
+static char *shown(const char *finding_text)
+{
+    Finding finding = {"name", FINDING_OK, put_before_gap(finding_text), NULL};
+    const Readiness readiness = {.target = "/target", .findings = &finding, .finding_count = 1};
+    char *text;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+
+    assert_non_null(stream);
+    readiness_print_text(&readiness, stream);
+    assert_int_equal(fclose(stream), 0);
+    return text;
+}
+
+static void lines_are_broken_between_words(void **state)
+{
+    char word[WORD_SIZE + 1] = {0}, expected[512], text[256];
+    const char *indent = "                                 ";
+    char *output;
+
+    (void) state;
+    memset(word, 'x', WORD_SIZE);
+    output = shown(word);
+    snprintf(expected, sizeof(expected), "ok       name                    %s\n", word);
+    assert_non_null(strstr(output, expected));
+    free(output);
+
+    snprintf(text, sizeof(text), "It is %s\nor not %s.", word, word);
+    output = shown(text);
+    snprintf(expected, sizeof(expected),
+             "ok       name                    It is\n%s%s\n%sor not\n%s%s.\n", indent, word,
+             indent, indent, word);
+    assert_non_null(strstr(output, expected));
+    free(output);
+}
+
+static void a_terminal_gets_no_commands(void **state)
+{
+    char *output = shown("Files: \"a\033[2J\x7F\xC3\xA4\"");
+
+    (void) state;
+    assert_non_null(strstr(output, "Files: \"a?[2J?\xC3\xA4\"\n"));
+    free(output);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_broken_between_words),
+        cmocka_unit_test(a_terminal_gets_no_commands),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

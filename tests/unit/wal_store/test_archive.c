@@ -1,0 +1,628 @@
+#include "wal_store/archive.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/dir.h"
+#include "io/file.h"
+#include "../wal/wal_writer.h"
+
+#define NAME(n) "00000001000000000000000" #n
+
+static char root[64];
+static Error error;
+static WalWriter *writer;
+static int fetch_count;
+
+static const char *path_of(const char *name)
+{
+    static char paths[4][256];
+    static int next;
+
+    next = (next + 1) % 4;
+    snprintf(paths[next], sizeof(paths[next]), "%s/%s", root, name);
+    return paths[next];
+}
+
+/* Write the segment's content to a file. */
+static void put_segment(const char *name, uint64_t segment, size_t size)
+{
+    FILE *file = fopen(path_of(name), "wb");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(writer->bytes + segment * SEGMENT_SIZE, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool exists(const char *name)
+{
+    return access(path_of(name), F_OK) == 0;
+}
+
+/* The message ends so: that there is another size than a segment's. */
+static void assert_size_said(const char *before)
+{
+    char expected[128];
+
+    snprintf(expected, sizeof(expected), "%s instead of %u", before, SEGMENT_SIZE);
+    assert_non_null(strstr(error.message, expected));
+}
+
+static int set_up(void **state)
+{
+    (void) state;
+    strcpy(root, "/tmp/test_archive.XXXXXX");
+    assert_non_null(mkdtemp(root));
+    assert_int_equal(mkdir(path_of("data"), 0700), 0);
+    assert_int_equal(mkdir(path_of("data/pg_wal"), 0700), 0);
+    assert_int_equal(mkdir(path_of("archive"), 0700), 0);
+    writer = writer_create();
+    for (uint64_t segment = 1; segment < 8; segment++)
+    {
+        writer_filler(writer, 100);
+        writer_switch(writer);
+    }
+    fetch_count = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    free(writer);
+    return dir_remove_tree(root, &error) ? 0 : -1;
+}
+
+static bool fetch(void *context, const char *name, const char *path, bool *found, Error *unused)
+{
+    Timeline timeline;
+    uint64_t segment;
+
+    (void) context;
+    (void) unused;
+    fetch_count++;
+    assert_true(wal_segment_name_parse(&writer->shape, name, &timeline, &segment));
+    *found = segment != 3;
+    if (*found)
+        put_segment(path + strlen(root) + 1, segment, 20000);
+    return true;
+}
+
+static const char *archive_directory(void)
+{
+    static char path[256];
+
+    snprintf(path, sizeof(path), "%s", path_of("archive"));
+    return path;
+}
+
+static ArchiveOptions options(void)
+{
+    static char paths[3][256];
+
+    snprintf(paths[0], sizeof(paths[0]), "%s", path_of("data"));
+    snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
+    snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
+    return (ArchiveOptions){.shape = writer->shape,
+                            .data_block_size = DATA_BLOCK_SIZE,
+                            .history = &writer->history,
+                            .data_directory = paths[0],
+                            .wal_directory = paths[1],
+                            .scratch_directory = paths[2],
+                            .redo_file_name = NAME(1)};
+}
+
+static bool is_found(Archive *archive, uint64_t segment)
+{
+    bool found;
+    int fd;
+
+    if (!archive_open(archive, 1, segment, &fd, &found, &error))
+        fail_msg("%s", error.message);
+    if (found)
+    {
+        uint8_t byte;
+        assert_int_equal(read(fd, &byte, 1), 1);
+        assert_int_equal(close(fd), 0);
+    }
+    return found;
+}
+
+/* Where archive_find finds it, or NULL. */
+static const char *path_found(Archive *archive, uint64_t segment)
+{
+    static char path[PATH_SIZE];
+    bool found;
+
+    if (!archive_find(archive, 1, segment, path, &found, &error))
+        fail_msg("%s", error.message);
+    return found ? path : NULL;
+}
+
+static void test_a_recycled_file_is_not_there(void **state)
+{
+    ArchiveOptions wanted = options();
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(2), 1, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(3), 3, 0);
+    assert_true(is_found(archive, 1));
+    assert_false(is_found(archive, 2));
+    assert_false(is_found(archive, 3));
+    assert_false(is_found(archive, 4));
+    assert_string_equal(path_found(archive, 1), path_of("data/pg_wal/" NAME(1)));
+    assert_null(path_found(archive, 2));
+    assert_false(exists("data/scratch"));
+
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    char expected[256];
+    snprintf(expected, sizeof(expected),
+             "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
+    assert_string_equal(error.message, expected);
+    assert_string_equal(error_detail_text(&error),
+                        "Missing: " NAME(4) ". Older ones may be needed as well.");
+    archive_destroy(archive);
+}
+
+/* Needed, and not what it should be: that is damage, and not "No such file". */
+static void test_a_damaged_first_page_is_named(void **state)
+{
+    ArchiveOptions wanted = options();
+    Archive *archive = archive_create(&wanted);
+    char expected[256], lsn[LSN_TEXT_SIZE];
+    int fd;
+
+    (void) state;
+    writer_page(writer, SEGMENT_SIZE + BLOCK_SIZE, 0, 0);
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    fd = open(path_of("data/pg_wal/" NAME(1)), O_WRONLY);
+    assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+    assert_int_equal(close(fd), 0);
+    assert_false(is_found(archive, 1));
+    assert_false(error_missing_in_archive(archive, 1, 1, &error));
+    lsn_text(writer->shape.version, SEGMENT_SIZE, lsn);
+    snprintf(expected, sizeof(expected),
+             "WAL is damaged at %s in segment \"" NAME(
+                 1) "\": invalid magic number %04X in WAL page at LSN %s, offset 0",
+             lsn, (writer->shape.version->wal_magic & 0xFF00) | 'x', lsn);
+    assert_string_equal(error.message, expected);
+
+    /* Without a second page of the segment's it is a file for later use. */
+    put_segment("data/pg_wal/" NAME(1), 2, SEGMENT_SIZE);
+    assert_false(error_missing_in_archive(archive, 1, 1, &error));
+    assert_non_null(strstr(error.message, "No such file or directory"));
+    archive_destroy(archive);
+}
+
+static void test_common_history_comes_from_the_source(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.fetch = fetch;
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    assert_false(is_found(archive, 2));
+    assert_int_equal(fetch_count, 0);
+    archive_set_common_end(archive, 4 * SEGMENT_SIZE + 1000);
+    assert_false(is_found(archive, 4));
+    assert_int_equal(fetch_count, 0);
+    assert_true(is_found(archive, 2));
+    assert_int_equal(fetch_count, 1);
+    assert_true(exists("data/scratch/" NAME(2)));
+    assert_false(exists("data/pg_wal/" NAME(2)));
+    /* It is not asked for a second time. */
+    assert_true(is_found(archive, 2));
+    assert_int_equal(fetch_count, 1);
+    assert_false(is_found(archive, 3));
+    archive_destroy(archive);
+}
+
+static void test_an_archive_directory(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    Archive *archive = archive_create(&wanted);
+    bool found;
+    int fd;
+
+    (void) state;
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, 1000);
+    assert_true(is_found(archive, 2));
+    assert_false(is_found(archive, 4));
+    assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
+    assert_non_null(strstr(error.message, "unexpected file size for \""));
+    assert_size_said("\": 1000");
+    assert_false(exists("data/scratch"));
+    archive_destroy(archive);
+}
+
+static void test_behind_the_known_end_only_pg_wal_counts(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/%f %p";
+    wanted.known_end = 3 * SEGMENT_SIZE;
+    wanted.fetch = fetch;
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    archive_set_common_end(archive, 7 * SEGMENT_SIZE);
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
+    assert_true(is_found(archive, 2));
+    assert_false(is_found(archive, 3));
+    assert_true(is_found(archive, 4));
+    assert_false(is_found(archive, 5));
+    archive_destroy(archive);
+}
+
+static void test_a_restore_command(void **state)
+{
+    ArchiveOptions wanted = options();
+    /* Paths hold from the data directory; the status of the last command counts. */
+    wanted.restore_command =
+        "echo 100%% %f %r >> log; test %p = scratch/incoming/%f && cp ../archive/%f %p";
+    Archive *archive = archive_create(&wanted);
+    bool found;
+    int fd;
+
+    (void) state;
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, 1000);
+    put_segment("archive/" NAME(5), 4, SEGMENT_SIZE);
+    assert_true(is_found(archive, 2));
+    assert_true(is_found(archive, 2));
+    assert_false(is_found(archive, 4));
+    assert_false(is_found(archive, 4));
+    assert_false(is_found(archive, 5)); /* another segment's content */
+    assert_true(exists("data/scratch/" NAME(2)));
+    assert_false(exists("data/scratch/" NAME(5)));
+    assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
+    assert_size_said("\": 1000");
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    assert_string_equal(error_detail_text(&error),
+                        "could not restore file \"" NAME(
+                            4) "\" from archive\n"
+                               "Missing: " NAME(4) ". Older ones may be needed as well.");
+    assert_string_equal(error_hint_text(&error),
+                        "Compare all blocks instead with --compare, which needs none of the "
+                        "target's WAL.");
+
+    Buffer log = {0};
+    assert_true(file_read_all(path_of("data/log"), 1000, &log, NULL, &error));
+    assert_string_equal(buffer_string(&log),
+                        "100% " NAME(2) " " NAME(1) "\n100% " NAME(4) " " NAME(1) "\n100% " NAME(
+                            5) " " NAME(1) "\n100% " NAME(3) " " NAME(1) "\n");
+    buffer_free(&log);
+    archive_destroy(archive);
+}
+
+static void test_a_restore_command_that_is_broken(void **state)
+{
+    const struct
+    {
+        const char *command;
+        const char *message;
+        const char *detail;
+    } rows[] = {
+        {"exit 200", "\"restore_command\" failed: child process exited with exit code 200", ""},
+        {"kill -9 $$", "\"restore_command\" failed: child process was terminated by signal 9", ""},
+        {"cp %x", "invalid value for parameter \"restore_command\": \"cp %x\"",
+         "String contains unexpected placeholder \"%x\"."},
+        {"cp %", "invalid value for parameter \"restore_command\": \"cp %\"",
+         "String ends unexpectedly after escape character \"%\"."},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+    {
+        ArchiveOptions wanted = options();
+        wanted.restore_command = rows[i].command;
+        Archive *archive = archive_create(&wanted);
+        bool found;
+        int fd;
+
+        assert_false(archive_open(archive, 1, 4, &fd, &found, &error));
+        assert_memory_equal(error.message, rows[i].message, strlen(rows[i].message));
+        assert_string_equal(error_detail_text(&error), rows[i].detail);
+        archive_destroy(archive);
+    }
+}
+
+static void run_shell(const char *format, ...)
+{
+    char command[1024];
+    int length = snprintf(command, sizeof(command), "cd %s && ", root);
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(command + length, sizeof(command) - (size_t) length, format, arguments);
+    va_end(arguments);
+    assert_int_equal(system(command), 0);
+}
+
+static bool fails_to_open(Archive *archive, uint64_t segment)
+{
+    bool found;
+    int fd;
+
+    return !archive_open(archive, 1, segment, &fd, &found, &error);
+}
+
+static void test_each_form_of_a_file_in_an_archive(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    for (uint64_t segment = 1; segment < 5; segment++)
+    {
+        char name[64];
+        snprintf(name, sizeof(name), "archive/00000001000000000000000%d", (int) segment);
+        put_segment(name, segment, SEGMENT_SIZE);
+    }
+    run_shell("cd archive && gzip " NAME(2) " && zstd -q --rm " NAME(3) " && lz4 -qc " NAME(
+        4) " > " NAME(4) ".lz4 && rm " NAME(4));
+    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1)));
+    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3)));
+    assert_string_equal(path_found(archive, 4), path_of("data/scratch/" NAME(4)));
+    run_shell("gzip -dc archive/" NAME(2) ".gz | cmp - data/scratch/" NAME(2));
+    run_shell("zstd -dqc archive/" NAME(3) ".zst | cmp - data/scratch/" NAME(3));
+    run_shell("lz4 -dc archive/" NAME(4) ".lz4 2>/dev/null | cmp - data/scratch/" NAME(4));
+    assert_true(is_found(archive, 3));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    archive_destroy(archive);
+}
+
+static void test_a_wrong_file_in_an_archive(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    /* Another segment's content is passed over, also in favour of another form. */
+    put_segment("archive/" NAME(1), 5, SEGMENT_SIZE);
+    run_shell("gzip archive/" NAME(1));
+    assert_false(is_found(archive, 1));
+    put_segment("archive/" NAME(1), 1, SEGMENT_SIZE);
+    run_shell("zstd -q --rm archive/" NAME(1));
+    assert_true(is_found(archive, 1));
+
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    run_shell("cd archive && gzip " NAME(2) " && truncate -s -9 " NAME(2) ".gz");
+    assert_true(fails_to_open(archive, 2));
+    assert_non_null(strstr(error.message, "/archive/" NAME(2) ".gz\" ends early"));
+
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    run_shell(
+        "cd archive && cat " NAME(3) " " NAME(3) " | lz4 -qc > " NAME(3) ".lz4 && rm " NAME(3));
+    assert_true(fails_to_open(archive, 3));
+    char expected[128];
+    snprintf(expected, sizeof(expected), "/archive/" NAME(3) ".lz4\" holds more than %u bytes",
+             SEGMENT_SIZE);
+    assert_non_null(strstr(error.message, expected));
+
+    put_segment("archive/" NAME(4), 4, 1000);
+    run_shell("zstd -q --rm archive/" NAME(4));
+    assert_true(fails_to_open(archive, 4));
+    assert_non_null(strstr(error.message, "unexpected file size for \""));
+    assert_size_said(".zst\": 1000");
+
+    run_shell("mkfifo archive/" NAME(5) ".gz");
+    assert_true(fails_to_open(archive, 5));
+    assert_non_null(strstr(error.message, ".gz\" is not a regular file"));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    run_shell("test \"$(ls data/scratch)\" = \"%s\"", NAME(1) "\nincoming");
+    archive_destroy(archive);
+}
+
+/* A segment with records up to its end, and one in which WAL ends. */
+static void test_a_partial_file_is_the_last_resort(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(1) ".partial", 1, SEGMENT_SIZE);
+    put_segment("archive/" NAME(2) ".partial", 2, SEGMENT_SIZE);
+    put_segment("archive/other." NAME(2), 2, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3) ".partial", 3, SEGMENT_SIZE);
+    run_shell("gzip archive/" NAME(3) ".partial");
+    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1) ".partial"));
+    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3) ".partial"));
+    assert_true(is_found(archive, 3));
+
+    /* Its records end early. */
+    run_shell("cd archive && truncate -s 100 %1$s.partial && truncate -s %3$u %1$s.partial && "
+              "cp %1$s.partial %2$s.partial",
+              NAME(1), NAME(4), SEGMENT_SIZE);
+    assert_false(is_found(archive, 1));
+    put_segment("archive/" NAME(4) ".partial", 4, 100);
+    assert_false(is_found(archive, 4));
+    run_shell("gzip archive/" NAME(4) ".partial");
+    assert_false(is_found(archive, 4));
+    archive_destroy(archive);
+
+    wanted.last_needed = 4 * SEGMENT_SIZE + 200;
+    archive = archive_create(&wanted);
+    assert_false(is_found(archive, 1));
+    assert_true(is_found(archive, 4));
+    run_shell("cd archive && rm " NAME(4) "* && head -c 700000 /dev/zero > " NAME(4) ".partial");
+    assert_true(is_found(archive, 4)); /* was brought before */
+    run_shell("rm data/scratch/" NAME(4) ".partial");
+    assert_true(fails_to_open(archive, 4));
+    assert_size_said(".partial\": 700000");
+    archive_destroy(archive);
+}
+
+/* Else a server would overwrite the archive's file some day. */
+static void test_what_was_brought_is_our_own(void **state)
+{
+    static const char *const commands[] = {"ln ../archive/%f %p", "ln -s $PWD/../archive/%f %p",
+                                           "cp ../archive/%f %p; chmod 0444 %p"};
+
+    (void) state;
+    put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+    {
+        ArchiveOptions wanted = options();
+        wanted.restore_command = commands[i];
+        Archive *archive = archive_create(&wanted);
+        struct stat status;
+
+        assert_true(is_found(archive, 2));
+        assert_int_equal(lstat(path_of("data/scratch/" NAME(2)), &status), 0);
+        assert_true(S_ISREG(status.st_mode));
+        assert_int_equal(status.st_nlink, 1);
+        assert_int_equal(status.st_mode & 0777, 0600);
+        run_shell("cmp archive/" NAME(2) " data/scratch/" NAME(2) " && rm -r data/scratch");
+        archive_destroy(archive);
+    }
+}
+
+/* Tools that fetch in advance have directories and temporary names of their own. */
+static void test_a_command_may_write_beside_its_file(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.restore_command =
+        "d=$(dirname %p); mkdir -p $d/.wal-g/prefetch/running && echo half > $d/" NAME(
+            4) " && echo half > $d/.wal-g/prefetch/running/%f && "
+               "cp ../archive/%f %p.tmp && mv %p.tmp %p";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("archive/" NAME(4), 4, SEGMENT_SIZE);
+    assert_true(is_found(archive, 3));
+    assert_true(is_found(archive, 4));
+    run_shell("cmp archive/" NAME(4) " data/scratch/" NAME(4));
+    assert_false(exists("data/pg_wal/.wal-g"));
+    archive_destroy(archive);
+}
+
+static void test_a_half_restored_file_is_not_taken(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.restore_command = "cp ../archive/%f %p; exit 1";
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    assert_false(is_found(archive, 3));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    archive_destroy(archive);
+}
+
+/* From the first that is known to be needed to the last that the target had. */
+static void test_all_that_is_missing_is_listed(void **state)
+{
+    ArchiveOptions wanted = options();
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    wanted.known_end = 7 * SEGMENT_SIZE;
+    Archive *archive = archive_create(&wanted);
+
+    (void) state;
+    archive_set_needed_from(archive, SEGMENT_SIZE + 100);
+    put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
+    put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
+    put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
+    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
+    assert_string_equal(error_detail_text(&error),
+                        "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
+    assert_false(exists("data/scratch/" NAME(5)));
+
+    /* One that was asked for outside of that counts as well. */
+    archive_set_needed_from(archive, 6 * SEGMENT_SIZE);
+    assert_false(error_missing_in_archive(archive, 1, 7, &error));
+    assert_string_equal(error_detail_text(&error),
+                        "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
+    archive_destroy(archive);
+
+    wanted.restore_command = NULL;
+    wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
+    archive = archive_create(&wanted);
+    assert_false(error_missing_in_archive(archive, 1, 2, &error));
+    assert_true(strlen(error_detail_text(&error)) < 1200);
+    assert_non_null(strstr(error_detail_text(&error), ", ..."));
+    assert_non_null(strstr(error_hint_text(&error),
+                           "--wal-archive, --restore-command, or --restore-target-wal"));
+    archive_destroy(archive);
+}
+
+static void test_another_file_is_read(void **state)
+{
+    ArchiveOptions wanted = options();
+    Archive *archive = archive_create(&wanted);
+    Buffer text = {0};
+    bool found;
+
+    (void) state;
+    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_false(found);
+    archive_destroy(archive);
+
+    wanted.archive_directory = archive_directory();
+    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    archive = archive_create(&wanted);
+    run_shell("echo two > archive/00000002.history && zstd -q --rm archive/00000002.history && "
+              "echo three > archive/other.00000003.history");
+    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_true(found);
+    assert_true(archive_read(archive, "00000003.history", 1000, &text, &found, &error));
+    assert_true(found);
+    assert_string_equal(buffer_string(&text), "two\nthree\n");
+    assert_true(archive_read(archive, "00000004.history", 1000, &text, &found, &error));
+    assert_false(found);
+    assert_false(archive_read(archive, "00000002.history", 3, &text, &found, &error));
+    run_shell("test -z \"$(ls data/scratch/incoming)\"");
+    buffer_free(&text);
+    archive_destroy(archive);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_recycled_file_is_not_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_damaged_first_page_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_common_history_comes_from_the_source, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_an_archive_directory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_behind_the_known_end_only_pg_wal_counts, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_restore_command, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_restore_command_that_is_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_each_form_of_a_file_in_an_archive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_wrong_file_in_an_archive, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_partial_file_is_the_last_resort, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_was_brought_is_our_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_command_may_write_beside_its_file, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_half_restored_file_is_not_taken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_that_is_missing_is_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_another_file_is_read, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
