@@ -91,6 +91,11 @@ static Block *block_with_room(Arena *arena, size_t size)
     return block;
 }
 
+void arena_destroy_local(Arena **arena)
+{
+    arena_destroy(*arena);
+}
+
 void *arena_allocate(Arena *arena, size_t size)
 {
     const size_t alignment = alignof(max_align_t);

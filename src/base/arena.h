@@ -16,6 +16,10 @@ Arena *arena_create(void);
 /* Free the arena and everything in it. NULL is allowed. */
 void arena_destroy(Arena *arena);
 
+/* In front of a local `Arena *`: it is destroyed where its block ends, however it ends. */
+#define AUTO_ARENA __attribute__((cleanup(arena_destroy_local)))
+void arena_destroy_local(Arena **arena);
+
 /* Zeroed memory, aligned for any type. Exits when memory is exhausted. */
 void *arena_allocate(Arena *arena, size_t size);
 

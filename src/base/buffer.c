@@ -238,3 +238,13 @@ uint64_t load_u64(const uint8_t *bytes)
 {
     return (uint64_t) load_u32(bytes) | (uint64_t) load_u32(bytes + 4) << 32;
 }
+
+const char *path_in(Buffer *path, const char *directory, const char *name)
+{
+    const size_t length = strlen(directory);
+    const bool separated = length == 0 || directory[length - 1] == '/' || name[0] == '\0';
+
+    buffer_clear(path);
+    buffer_printf(path, separated ? "%s%s" : "%s/%s", directory, name);
+    return buffer_string(path);
+}

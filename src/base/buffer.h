@@ -49,6 +49,10 @@ typedef struct Buffer
 } Buffer;
 
 void buffer_free(Buffer *buffer);
+
+/* In front of a local variable: its memory is freed where its block ends, however it ends. */
+#define AUTO_BUFFER __attribute__((cleanup(buffer_free)))
+
 void buffer_clear(Buffer *buffer); /* size 0, memory kept */
 void buffer_reserve(Buffer *buffer, size_t capacity);
 void buffer_append(Buffer *buffer, const void *bytes, size_t size);
@@ -73,6 +77,10 @@ const char *plural(uint64_t count);
 /* The content as a string: a NUL follows it, which size does not count. Valid until the next
  * change. */
 const char *buffer_string(Buffer *buffer);
+
+/* Set the buffer to the path of a file in a directory, and return it: as buffer_string. An empty
+ * directory or name leaves the other alone. */
+const char *path_in(Buffer *path, const char *directory, const char *name);
 
 /* Little-endian numbers in place, for patching. The caller checks that they fit. */
 void store_u32(uint8_t *bytes, uint32_t value);

@@ -128,6 +128,11 @@ void file_close(int fd)
         (void) close(fd);
 }
 
+void file_close_local(int *fd)
+{
+    file_close(*fd);
+}
+
 bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
                   size_t *length, Error *error)
 {

@@ -51,6 +51,10 @@ MUST_CHECK bool file_in_memory(int *fd, char *path, Error *error);
  * matters. */
 void file_close(int fd);
 
+/* In front of a local `int fd = -1`: the file is closed where its block ends, however it ends. */
+#define AUTO_FD __attribute__((cleanup(file_close_local)))
+void file_close_local(int *fd);
+
 /* Read up to size bytes at offset; *length is less than size only at the end of the file. */
 MUST_CHECK bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t offset,
                              size_t *length, Error *error);
@@ -60,9 +64,9 @@ MUST_CHECK bool file_write_at(int fd, const char *path, const void *bytes, size_
                               uint64_t offset, Error *error);
 
 /*
- * Have what is written to the file bypass the system's cache, or no longer. Offset, size and address
- * must then be multiples of FILE_DIRECT_UNIT, or the write fails with EINVAL, as it does where the
- * device wants more. False: the file system cannot.
+ * Have what is written to the file bypass the system's cache, or no longer. Offset, size and
+ * address must then be multiples of FILE_DIRECT_UNIT, or the write fails with EINVAL, as it does
+ * where the device wants more. False: the file system cannot.
  */
 #define FILE_DIRECT_UNIT 4096u
 bool file_set_direct(int fd, bool direct);

@@ -135,6 +135,17 @@ static void test_load_undoes_store(void **state)
     assert_int_equal(bytes[0], 0x10);
 }
 
+static void test_a_path_has_one_slash_between_directory_and_name(void **state)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    (void) state;
+    assert_string_equal(path_in(&path, "/a/b", "c/d"), "/a/b/c/d");
+    assert_string_equal(path_in(&path, "/a/", "b"), "/a/b");
+    assert_string_equal(path_in(&path, "", "b"), "b");
+    assert_string_equal(path_in(&path, "/a", ""), "/a");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_buffer_grows_and_formats),
         cmocka_unit_test(test_words_of_a_shell),
         cmocka_unit_test(test_literals_of_sql),
+        cmocka_unit_test(test_a_path_has_one_slash_between_directory_and_name),
         cmocka_unit_test(test_load_undoes_store),
     };
 
