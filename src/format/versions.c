@@ -5,130 +5,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/*
- * struct CheckPoint, catalog/pg_control.h. Offsets from its start, which is checkpoint_copy in
- * pg_control and the first byte of a checkpoint record's data.
- */
-
-/* 9.3, 9.4: the next xid in two halves. */
-#define CHECKPOINT_SINCE_93                                                                        \
-    {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .next_xid_epoch = 20, .next_xid = 24, .next_oid = 28, .oldest_xid = 40, .time = 56,        \
-        .oldest_active_xid = 64, .size = 72                                                        \
-    }
-
-/* 9.5 to 11: oldestCommitTsXid, newestCommitTsXid at 64. */
-#define CHECKPOINT_SINCE_95                                                                        \
-    {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .next_xid_epoch = 20, .next_xid = 24, .next_oid = 28, .oldest_xid = 40, .time = 56,        \
-        .oldest_active_xid = 72, .size = 80                                                        \
-    }
-
-/* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. (17 put wal_level into
- * padding.)
- */
-#define CHECKPOINT_SINCE_12                                                                        \
-    {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .next_xid_epoch = OFFSET_NONE, .next_xid = 24, .next_oid = 32, .oldest_xid = 44,           \
-        .time = 64, .oldest_active_xid = 80, .size = 88                                            \
-    }
-
-/* 19: logicalDecodingEnabled at 24, nextMultiOffset has 64 bits. */
-#define CHECKPOINT_SINCE_19                                                                        \
-    {                                                                                              \
-        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
-        .next_xid_epoch = OFFSET_NONE, .next_xid = 32, .next_oid = 40, .oldest_xid = 56,           \
-        .time = 72, .oldest_active_xid = 88, .size = 96                                            \
-    }
-
-/*
- * struct ControlFileData, catalog/pg_control.h. The fields before checkpoint_copy that we use
- * (system identifier, versions, state, time, checkpoint) never moved: control.c.
- */
-
-/* 9.3: prevCheckPoint at 40; wal_log_hints came later. */
-#define CONTROL_SINCE_93                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 48, .min_recovery_point = 128, .min_recovery_timeline = 136,            \
-        .backup_start_point = 144, .backup_end_point = 152, .backup_end_required = 160,            \
-        .wal_level = 164, .wal_log_hints = OFFSET_NONE, .block_size = 192,                         \
-        .relation_segment_blocks = 196, .wal_block_size = 200, .wal_segment_size = 204,            \
-        .integer_times = 220, .data_checksum_version = 224, .crc = 228, .size = 232                \
-    }
-
-/* 9.4: wal_log_hints, max_worker_processes, loblksize. */
-#define CONTROL_SINCE_94                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 48, .min_recovery_point = 128, .min_recovery_timeline = 136,            \
-        .backup_start_point = 144, .backup_end_point = 152, .backup_end_required = 160,            \
-        .wal_level = 164, .wal_log_hints = 168, .block_size = 200, .relation_segment_blocks = 204, \
-        .wal_block_size = 208, .wal_segment_size = 212, .integer_times = 232,                      \
-        .data_checksum_version = 236, .crc = 240, .size = 248                                      \
-    }
-
-/* 9.5, 9.6: CheckPoint is 8 more, track_commit_timestamp. */
-#define CONTROL_SINCE_95                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 48, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
-        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
-        .wal_block_size = 224, .wal_segment_size = 228, .integer_times = 248,                      \
-        .data_checksum_version = 252, .crc = 256, .size = 264                                      \
-    }
-
-/* 10: prevCheckPoint at 40; the nonce; times are integers. */
-#define CONTROL_SINCE_10                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 48, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
-        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
-        .wal_block_size = 224, .wal_segment_size = 228, .integer_times = OFFSET_NONE,              \
-        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
-    }
-
-/* 11: prevCheckPoint is gone, all is 8 less. */
-#define CONTROL_SINCE_11                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 40, .min_recovery_point = 128, .min_recovery_timeline = 136,            \
-        .backup_start_point = 144, .backup_end_point = 152, .backup_end_required = 160,            \
-        .wal_level = 164, .wal_log_hints = 168, .block_size = 208, .relation_segment_blocks = 212, \
-        .wal_block_size = 216, .wal_segment_size = 220, .integer_times = OFFSET_NONE,              \
-        .data_checksum_version = 244, .crc = 280, .size = 288                                      \
-    }
-
-/* 12 to 17: CheckPoint is 8 more, max_wal_senders. (13 lost float4ByVal, in padding.) */
-#define CONTROL_SINCE_12                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
-        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
-        .wal_block_size = 224, .wal_segment_size = 228, .integer_times = OFFSET_NONE,              \
-        .data_checksum_version = 252, .crc = 288, .size = 296                                      \
-    }
-
-/* 18: default_char_signedness at 256 moves the nonce by one, the CRC by four. */
-#define CONTROL_SINCE_18                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 40, .min_recovery_point = 136, .min_recovery_timeline = 144,            \
-        .backup_start_point = 152, .backup_end_point = 160, .backup_end_required = 168,            \
-        .wal_level = 172, .wal_log_hints = 176, .block_size = 216, .relation_segment_blocks = 220, \
-        .wal_block_size = 224, .wal_segment_size = 228, .integer_times = OFFSET_NONE,              \
-        .data_checksum_version = 252, .crc = 292, .size = 296                                      \
-    }
-
-/* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
-#define CONTROL_SINCE_19                                                                           \
-    {                                                                                              \
-        .checkpoint_copy = 40, .min_recovery_point = 144, .min_recovery_timeline = 152,            \
-        .backup_start_point = 160, .backup_end_point = 168, .backup_end_required = 176,            \
-        .wal_level = 180, .wal_log_hints = 184, .block_size = 224, .relation_segment_blocks = 228, \
-        .wal_block_size = 236, .wal_segment_size = 240, .integer_times = OFFSET_NONE,              \
-        .data_checksum_version = 268, .crc = 308, .size = 312                                      \
-    }
-
 /* PQconninfoOptions, interfaces/libpq/fe-connect.c of 9.3 to 9.6 */
 static const char *const conninfo_options_since_93[] = {"service",
                                                         "user",
@@ -158,817 +34,185 @@ static const char *const conninfo_options_since_93[] = {"service",
                                                         "fallback_application_name",
                                                         NULL};
 
-/* catalog/pg_proc.h, catalog/system_views.sql, utils/misc/guc.c */
-#define XLOG_FUNCTIONS                                                                             \
-    .received_position = "pg_last_xlog_receive_location",                                          \
-    .replayed_position = "pg_last_xlog_replay_location", .segment_name = "pg_xlogfile_name",       \
-    .position_column = "location"
-
-#define SQL_SINCE_93                                                                               \
-    {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location"                             \
-    }
-
-#define SQL_SINCE_94                                                                               \
-    {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .replication_slots = true, \
-                        .archiver_view = true, .filenode_relation = true, .frozen_xmin = true      \
-    }
-
-#define SQL_SINCE_95                                                                               \
-    {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_location", .missing_ok = true,        \
-                        .replication_slots = true, .archiver_view = true,                          \
-                        .filenode_relation = true, .frozen_xmin = true, .ssl_view = true           \
-    }
-
-#define SQL_SINCE_96                                                                               \
-    {                                                                                              \
-        XLOG_FUNCTIONS, .written_position = "pg_current_xlog_flush_location", .missing_ok = true,  \
-                        .replication_slots = true, .archiver_view = true,                          \
-                        .filenode_relation = true, .frozen_xmin = true, .slot_reserves = true,     \
-                        .ssl_view = true, .receiver_view = true, .idle_timeout = true              \
-    }
-
-#define SQL_SINCE_10                                                                               \
-    {                                                                                              \
-        .written_position = "pg_current_wal_flush_lsn",                                            \
-        .received_position = "pg_last_wal_receive_lsn",                                            \
-        .replayed_position = "pg_last_wal_replay_lsn", .segment_name = "pg_walfile_name",          \
-        .position_column = "lsn", .missing_ok = true, .replication_slots = true,                   \
-        .archiver_view = true, .filenode_relation = true, .frozen_xmin = true,                     \
-        .slot_reserves = true, .ssl_view = true, .receiver_view = true, .idle_timeout = true       \
-    }
-
-/* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */
-#define REMEDIES_SINCE_93                                                                          \
-    {                                                                                              \
-        .set = "in postgresql.conf: ", .wal_level = "wal_level = hot_standby",                     \
-        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
-    }
-
-#define REMEDIES_SINCE_94                                                                          \
-    {                                                                                              \
-        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = hot_standby",                        \
-        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
-    }
-
-#define REMEDIES_SINCE_96                                                                          \
-    {                                                                                              \
-        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
-        .wal_kept = "wal_keep_segments = 64", .password_method = "md5"                             \
-    }
-
-#define REMEDIES_SINCE_10                                                                          \
-    {                                                                                              \
-        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
-        .wal_kept = "wal_keep_segments = 64", .password_method = "scram-sha-256"                   \
-    }
-
-#define REMEDIES_SINCE_13                                                                          \
-    {                                                                                              \
-        .set = "ALTER SYSTEM SET ", .wal_level = "wal_level = replica",                            \
-        .wal_kept = "wal_keep_size = '1GB'", .password_method = "scram-sha-256"                    \
-    }
-
 /*
- * Each number stands with the header or source file of that version it comes from. A row is whole
- * by itself, so that it can be checked from top to bottom; tests/unit/format/test_versions.c proves
- * it with files of real servers.
+ * Each number stands with the header or source file that it comes from. The tables show side by
+ * side what changes in nearly every version; ROW has one line for each property that changed once
+ * or twice, with the version that changed it. tests/unit/format/test_versions.c proves each row
+ * with files of real servers.
  */
 /* clang-format off */
+
+/*
+ * struct CheckPoint, catalog/pg_control.h. Offsets from its start, which is checkpoint_copy in
+ * pg_control and the first byte of a checkpoint record's data. The first four fields never moved.
+ */
+#define CHECKPOINT(epoch_at, xid_at, oid_at, oldest_at, time_at, active_at, all)                   \
+    {                                                                                              \
+        .redo = 0, .timeline = 8, .previous_timeline = 12, .full_page_writes = 16,                 \
+        .next_xid_epoch = (epoch_at), .next_xid = (xid_at), .next_oid = (oid_at),                  \
+        .oldest_xid = (oldest_at), .time = (time_at), .oldest_active_xid = (active_at),            \
+        .size = (all)                                                                              \
+    }
+
+/*                                      epoch     xid oid oldest time active all */
+/* 9.3, 9.4: the next xid in two halves. */
+#define CHECKPOINT_SINCE_93 CHECKPOINT(20,          24, 28, 40,    56,  64,    72)
+/* 9.5 to 11: oldestCommitTsXid, newestCommitTsXid at 64. */
+#define CHECKPOINT_SINCE_95 CHECKPOINT(20,          24, 28, 40,    56,  72,    80)
+/* 12 to 18: nextXid became nextFullXid (13: nextXid again), 64 bits. 17: wal_level, in padding. */
+#define CHECKPOINT_SINCE_12 CHECKPOINT(OFFSET_NONE, 24, 32, 44,    64,  80,    88)
+/* 19: logicalDecodingEnabled at 24, nextMultiOffset has 64 bits. */
+#define CHECKPOINT_SINCE_19 CHECKPOINT(OFFSET_NONE, 32, 40, 56,    72,  88,    96)
+
+/*
+ * struct ControlFileData, catalog/pg_control.h. The fields before checkpoint_copy that we use
+ * (system identifier, versions, state, time, checkpoint) never moved: control.c. The fields from
+ * minRecoveryPoint to wal_level always follow each other, and so do blcksz and relseg_size, and
+ * xlog_blcksz and xlog_seg_size.
+ */
+#define CONTROL(copy_at, recovery_at, hints_at, block_at, wal_block_at, times_at, checksum_at,     \
+                crc_at, all)                                                                       \
+    {                                                                                              \
+        .checkpoint_copy = (copy_at), .min_recovery_point = (recovery_at),                         \
+        .min_recovery_timeline = (recovery_at) + 8, .backup_start_point = (recovery_at) + 16,      \
+        .backup_end_point = (recovery_at) + 24, .backup_end_required = (recovery_at) + 32,         \
+        .wal_level = (recovery_at) + 36, .wal_log_hints = (hints_at), .block_size = (block_at),    \
+        .relation_segment_blocks = (block_at) + 4, .wal_block_size = (wal_block_at),               \
+        .wal_segment_size = (wal_block_at) + 4, .integer_times = (times_at),                       \
+        .data_checksum_version = (checksum_at), .crc = (crc_at), .size = (all)                     \
+    }
+
+/*                               copy recovery hints  block wal_block times   checksum crc  all */
+/* 9.3: prevCheckPoint at 40; wal_log_hints came later. */
+#define CONTROL_SINCE_93 CONTROL(48, 128, OFFSET_NONE, 192, 200, 220,         224,     228, 232)
+/* 9.4: wal_log_hints, max_worker_processes, loblksize. */
+#define CONTROL_SINCE_94 CONTROL(48, 128, 168,         200, 208, 232,         236,     240, 248)
+/* 9.5, 9.6: CheckPoint is 8 more, track_commit_timestamp. */
+#define CONTROL_SINCE_95 CONTROL(48, 136, 176,         216, 224, 248,         252,     256, 264)
+/* 10: prevCheckPoint at 40; the nonce; times are integers. */
+#define CONTROL_SINCE_10 CONTROL(48, 136, 176,         216, 224, OFFSET_NONE, 252,     288, 296)
+/* 11: prevCheckPoint is gone, all is 8 less. */
+#define CONTROL_SINCE_11 CONTROL(40, 128, 168,         208, 216, OFFSET_NONE, 244,     280, 288)
+/* 12 to 17: CheckPoint is 8 more, max_wal_senders. (13 lost float4ByVal, in padding.) */
+#define CONTROL_SINCE_12 CONTROL(40, 136, 176,         216, 224, OFFSET_NONE, 252,     288, 296)
+/* 18: default_char_signedness at 256 moves the nonce by one, the CRC by four. */
+#define CONTROL_SINCE_18 CONTROL(40, 136, 176,         216, 224, OFFSET_NONE, 252,     292, 296)
+/* 19: CheckPoint is 8 more, slru_pages_per_segment at 232, data_checksum_version_init at 264. */
+#define CONTROL_SINCE_19 CONTROL(40, 144, 184,         224, 236, OFFSET_NONE, 268,     308, 312)
+
+/* v is the row's number. */
+#define ROW(v, of_major, of_control, of_catalog, of_wal, checkpoint_offsets, control_offsets)      \
+    {                                                                                              \
+        .name = (of_major),                                                                        \
+        .number = (v),                                                                             \
+        .control_version = (of_control), /* PG_CONTROL_VERSION, catalog/pg_control.h */            \
+        .catalog_version = (of_catalog), /* CATALOG_VERSION_NO, catalog/catversion.h */            \
+        /* XLOG_PAGE_MAGIC, XLP_ALL_FLAGS, XLP_FIRST_IS_OVERWRITE_CONTRECORD, all of               \
+           access/xlog_internal.h. The last came with 9.6.24; 0x0004 was XLP_BKP_REMOVABLE up      \
+           to 18. */                                                                               \
+        .wal_magic = (of_wal),                                                                     \
+        .wal_page_flags = (v) >= 1900 || (v) < 906 ? 0x0007 : 0x000F,                              \
+        .wal_overwrite_contrecord_flag = (v) >= 1900 ? 0x0004 : (v) >= 906 ? 0x0008 : 0,           \
+        /* BKPIMAGE_IS_COMPRESSED, from 15 on BKPIMAGE_COMPRESSED; BKPIMAGE_APPLY;                 \
+           XLR_BLOCK_ID_TOPLEVEL_XID, access/xlogrecord.h */                                       \
+        .image_compressed_mask = (v) >= 1500 ? 0x1C : (v) >= 905 ? 0x02 : 0,                       \
+        .image_apply = (v) >= 1500 ? 0x02 : (v) >= 1000 ? 0x04 : 0,                                \
+        .record_toplevel_xid = (v) >= 1400,                                                        \
+        .old_wal = (v) < 905,                /* XLogRecord, BkpBlock, access/xlog.h */             \
+        .old_wal_names_children = (v) == 904, /* access/nbtree.h, access/gin_private.h */          \
+        .custom_rmgrs = (v) >= 1500,         /* RM_MIN_CUSTOM_ID, access/rmgr.h */                 \
+        /* RM_SPGIST_ID, RM_REPLORIGIN_ID, RM_LOGICALMSG_ID, access/rmgrlist.h */                  \
+        .rmgr_max = (v) >= 906 ? 21 : (v) >= 905 ? 19 : 16,                                        \
+        .xact_special_rel_update = (v) >= 1400, /* XactLogCommitRecord, access/transam/xact.c */   \
+        .truncate_has_flags = (v) >= 906,    /* xl_smgr_truncate, catalog/storage_xlog.h */        \
+        /* commands/dbcommands_xlog.h, to 9.4 commands/dbcommands.h: xl_dbase_drop_rec */          \
+        .database_create_wal_log = (v) >= 1500,                                                    \
+        .database_drop_counted = (v) >= 1300,                                                      \
+        /* xl_xact_stats_item, xl_xact_abort, access/xact.h */                                     \
+        .xact_stats_item_size = (v) >= 1800 ? 16 : (v) >= 1500 ? 12 : 0,                           \
+        .abort_has_dbinfo_origin_gid = (v) >= 1100,                                                \
+        /* xl_parameter_change, xl_end_of_recovery, access/xlog_internal.h, to 9.4                 \
+           catalog/pg_control.h; the setting wal_log_hints came with 9.4 */                        \
+        .parameter_wal_level = (v) >= 1200 ? 20 : (v) >= 904 ? 16 : 12,                            \
+        .parameter_wal_log_hints = (v) >= 1200 ? 24 : (v) >= 904 ? 20 : OFFSET_NONE,               \
+        .end_of_recovery_size = (v) >= 1700 ? 24 : 16,                                             \
+        /* TwoPhaseFilePath, TwoPhaseFileHeader, access/transam/twophase.c: to 9.5 the gid has a   \
+           field of 200 bytes; from 15 on xl_xact_prepare, access/xact.h */                        \
+        .twophase_name_digits = (v) >= 1700 ? 16 : 8,                                              \
+        .twophase_gid_offset = (v) >= 1500 ? 72 : (v) >= 1100 ? 64 : (v) >= 906 ? 48 : 45,         \
+        .twophase_gid_size_offset = (v) >= 1500 ? 54 : (v) >= 906 ? 46 : OFFSET_NONE,              \
+        .wal_directory = (v) >= 1000 ? "pg_wal" : "pg_xlog",                                       \
+        .xact_directory = (v) >= 1000 ? "pg_xact" : "pg_clog",                                     \
+        .wal_dump_program = (v) >= 1000 ? "pg_waldump" : "pg_xlogdump",                            \
+        .wal_level_archive = (v) < 906,      /* access/xlog.h */                                   \
+        /* catalog/pg_proc.h, catalog/system_views.sql, utils/misc/guc.c */                        \
+        .sql = {                                                                                   \
+            .written_position = (v) >= 1000 ? "pg_current_wal_flush_lsn"                           \
+                                : (v) >= 906 ? "pg_current_xlog_flush_location"                    \
+                                             : "pg_current_xlog_location",                         \
+            .received_position = (v) >= 1000 ? "pg_last_wal_receive_lsn"                           \
+                                             : "pg_last_xlog_receive_location",                    \
+            .replayed_position = (v) >= 1000 ? "pg_last_wal_replay_lsn"                            \
+                                             : "pg_last_xlog_replay_location",                     \
+            .segment_name = (v) >= 1000 ? "pg_walfile_name" : "pg_xlogfile_name",                  \
+            .position_column = (v) >= 1000 ? "lsn" : "location",                                   \
+            .missing_ok = (v) >= 905,                                                              \
+            .replication_slots = (v) >= 904,                                                       \
+            .filenode_relation = (v) >= 904,                                                       \
+            .frozen_xmin = (v) >= 904,                                                             \
+            .slot_reserves = (v) >= 906,                                                           \
+            .archiver_view = (v) >= 904,                                                           \
+            .ssl_view = (v) >= 905,                                                                \
+            .receiver_view = (v) >= 906,                                                           \
+            .idle_timeout = (v) >= 906,                                                            \
+        },                                                                                         \
+        /* utils/misc/guc.c, libpq/hba.c; ALTER SYSTEM came with 9.4 */                            \
+        .remedies = {                                                                              \
+            .set = (v) >= 904 ? "ALTER SYSTEM SET " : "in postgresql.conf: ",                      \
+            .wal_level = (v) >= 906 ? "wal_level = replica" : "wal_level = hot_standby",           \
+            .wal_kept = (v) >= 1300 ? "wal_keep_size = '1GB'" : "wal_keep_segments = 64",          \
+            .password_method = (v) >= 1000 ? "scram-sha-256" : "md5",                              \
+        },                                                                                         \
+        .lsn_padded = (v) >= 1900,           /* access/xlogdefs.h */                               \
+        /* access/transam/xlog.c, from 15 on xlogrecovery.c; utils/misc/guc.c, later               \
+           guc_tables.c */                                                                         \
+        .recovery_settings = (v) >= 1200 ? RECOVERY_SIGNAL_FILES : RECOVERY_CONF,                  \
+        .has_restore_command_setting = (v) >= 1200,                                                \
+        .conninfo_options = (v) >= 1000 ? NULL : conninfo_options_since_93,                        \
+        .synchronizes_slots = (v) >= 1700,   /* replication/logical/slotsync.c */                  \
+        /* excludeDirContents, excludeFiles, bin/pg_rewind/filemap.c */                            \
+        .exclusion_lists = (v) >= 1100,                                                            \
+        .excludes_backup_manifest = (v) >= 1300,                                                   \
+        .excludes_ds_store = (v) >= 1500,                                                          \
+        .grantable_file_functions = (v) >= 1100, /* catalog/system_views.sql */                    \
+        .control_time_is_set = (v) >= 1500,  /* common/controldata_utils.c */                      \
+        .hash_indexes_logged = (v) >= 1000,  /* access/hash */                                     \
+        .starts_at_shutdown = (v) >= 1200,   /* access/transam/twophase.c */                       \
+        .has_jit = (v) >= 1100,              /* utils/misc/guc.c, later guc_tables.c */            \
+        .has_sha256 = (v) >= 1100,           /* catalog/pg_proc.dat */                             \
+        .has_transaction_timeout = (v) >= 1700, /* utils/misc/guc_tables.c */                      \
+        .has_wal_summaries = (v) >= 1700,    /* common/blkreftable.h */                            \
+        .checksums_in_wal = (v) >= 1900,     /* access/xlog_internal.h */                          \
+        .checkpoint = checkpoint_offsets,                                                          \
+        .control = control_offsets,                                                                \
+    }
+
 static const Version rows[] = {
-    {
-        .name = "9.3",
-        .number = 903,
-        .control_version = 937,                  /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201306121,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD075,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x0007,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0000, /* it came with 9.6.24 */
-        .image_compressed_mask = 0x00,           /* nothing compresses */
-        .image_apply = 0,                        /* all images are restored */
-        .record_toplevel_xid = false,
-        .old_wal = true,                         /* XLogRecord, BkpBlock, access/xlog.h */
-        .old_wal_names_children = false,         /* access/nbtree.h, access/gin_private.h */
-        .custom_rmgrs = false,
-        .rmgr_max = 16,                          /* RM_SPGIST_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,
-        .truncate_has_flags = false,             /* xl_smgr_truncate, catalog/storage_xlog.h */
-        .database_create_wal_log = false,
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, commands/dbcommands.h */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = false,
-        .parameter_wal_level = 12,               /* xl_parameter_change, catalog/pg_control.h */
-        .parameter_wal_log_hints = OFFSET_NONE,  /* the setting came with 9.4 */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 45,               /* TwoPhaseFileHeader.gid, the same: 200 bytes */
-        .twophase_gid_size_offset = OFFSET_NONE,
-        .wal_directory = "pg_xlog",
-        .xact_directory = "pg_clog",
-        .wal_dump_program = "pg_xlogdump",
-        .wal_level_archive = true,
-        .sql = SQL_SINCE_93,
-        .remedies = REMEDIES_SINCE_93,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = conninfo_options_since_93,
-        .synchronizes_slots = false,
-        .exclusion_lists = false,
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = false,
-        .control_time_is_set = false,
-        .has_restore_command_setting = false,
-        .hash_indexes_logged = false,            /* access/hash */
-        .starts_at_shutdown = false,
-        .has_jit = false,
-        .has_sha256 = false,
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_93,
-        .control = CONTROL_SINCE_93,
-    },
-    {
-        .name = "9.4",
-        .number = 904,
-        .control_version = 942,                  /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201409291,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD07E,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x0007,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0000, /* it came with 9.6.24 */
-        .image_compressed_mask = 0x00,           /* nothing compresses */
-        .image_apply = 0,                        /* all images are restored */
-        .record_toplevel_xid = false,
-        .old_wal = true,                         /* XLogRecord, BkpBlock, access/xlog.h */
-        .old_wal_names_children = true,          /* access/nbtree.h, access/gin_private.h */
-        .custom_rmgrs = false,
-        .rmgr_max = 16,                          /* RM_SPGIST_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,
-        .truncate_has_flags = false,             /* xl_smgr_truncate, catalog/storage_xlog.h */
-        .database_create_wal_log = false,
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, commands/dbcommands.h */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = false,
-        .parameter_wal_level = 16,               /* xl_parameter_change, catalog/pg_control.h */
-        .parameter_wal_log_hints = 20,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 45,               /* TwoPhaseFileHeader.gid, the same: 200 bytes */
-        .twophase_gid_size_offset = OFFSET_NONE,
-        .wal_directory = "pg_xlog",
-        .xact_directory = "pg_clog",
-        .wal_dump_program = "pg_xlogdump",
-        .wal_level_archive = true,
-        .sql = SQL_SINCE_94,
-        .remedies = REMEDIES_SINCE_94,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = conninfo_options_since_93,
-        .synchronizes_slots = false,
-        .exclusion_lists = false,
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = false,
-        .control_time_is_set = false,
-        .has_restore_command_setting = false,
-        .hash_indexes_logged = false,            /* access/hash */
-        .starts_at_shutdown = false,
-        .has_jit = false,
-        .has_sha256 = false,
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_93,
-        .control = CONTROL_SINCE_94,
-    },
-    {
-        .name = "9.5",
-        .number = 905,
-        .control_version = 942,                  /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201510051,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD087,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x0007,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0000, /* it came with 9.6.24 */
-        .image_compressed_mask = 0x02,           /* BKPIMAGE_IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0,                        /* all images are restored */
-        .record_toplevel_xid = false,
-        .old_wal = false,                        /* access/xlogrecord.h */
-        .custom_rmgrs = false,
-        .rmgr_max = 19,                          /* RM_REPLORIGIN_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,
-        .truncate_has_flags = false,             /* xl_smgr_truncate, catalog/storage_xlog.h */
-        .database_create_wal_log = false,
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, commands/dbcommands.h */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = false,
-        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 20,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 45,               /* TwoPhaseFileHeader.gid, the same: 200 bytes */
-        .twophase_gid_size_offset = OFFSET_NONE,
-        .wal_directory = "pg_xlog",
-        .xact_directory = "pg_clog",
-        .wal_dump_program = "pg_xlogdump",
-        .wal_level_archive = true,
-        .sql = SQL_SINCE_95,
-        .remedies = REMEDIES_SINCE_94,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = conninfo_options_since_93,
-        .synchronizes_slots = false,
-        .exclusion_lists = false,
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = false,
-        .control_time_is_set = false,
-        .has_restore_command_setting = false,
-        .hash_indexes_logged = false,            /* access/hash */
-        .starts_at_shutdown = false,
-        .has_jit = false,
-        .has_sha256 = false,
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_95,
-        .control = CONTROL_SINCE_95,
-    },
-    {
-        .name = "9.6",
-        .number = 906,
-        .control_version = 960,                  /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201608131,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD093,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same, 9.6.24 */
-        .image_compressed_mask = 0x02,           /* BKPIMAGE_IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0,                        /* all images are restored */
-        .record_toplevel_xid = false,
-        .old_wal = false,                        /* access/xlogrecord.h */
-        .custom_rmgrs = false,
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,
-        .truncate_has_flags = true,             /* xl_smgr_truncate, catalog/storage_xlog.h */
-        .database_create_wal_log = false,
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, commands/dbcommands.h */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = false,
-        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 20,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 48,               /* TwoPhaseFileHeader, the same */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_xlog",
-        .xact_directory = "pg_clog",
-        .wal_dump_program = "pg_xlogdump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_96,
-        .remedies = REMEDIES_SINCE_96,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = conninfo_options_since_93,
-        .synchronizes_slots = false,
-        .exclusion_lists = false,
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = false,
-        .control_time_is_set = false,
-        .has_restore_command_setting = false,
-        .hash_indexes_logged = false,            /* access/hash */
-        .starts_at_shutdown = false,
-        .has_jit = false,
-        .has_sha256 = false,
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_95,
-        .control = CONTROL_SINCE_95,
-    },
-    {
-        .name = "10",
-        .number = 1000,
-        .control_version = 1002,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201707211,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD097,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = false,        /* dbcommands_xlog.h */
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = false,    /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 20,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 48,               /* TwoPhaseFileHeader, the same */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_10,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = false,
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = false,       /* catalog/system_views.sql */
-        .control_time_is_set = false,            /* common/controldata_utils.c */
-        .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = false,
-        .has_jit = false,
-        .has_sha256 = false,
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_95,
-        .control = CONTROL_SINCE_10,
-    },
-    {
-        .name = "11",
-        .number = 1100,
-        .control_version = 1100,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201809051,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD098,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = false,        /* dbcommands_xlog.h */
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 16,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 20,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 64,               /* TwoPhaseFileHeader, the same */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_10,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_CONF,      /* access/transam/xlog.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = false,            /* common/controldata_utils.c */
-        .has_restore_command_setting = false,    /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = false,
-        .has_jit = true, /* utils/misc/guc.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_95,
-        .control = CONTROL_SINCE_11,
-    },
-    {
-        .name = "12",
-        .number = 1200,
-        .control_version = 1201,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 201909212,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD101,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = false,        /* dbcommands_xlog.h */
-        .database_drop_counted = false,          /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 64,               /* TwoPhaseFileHeader, the same */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_10,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = false,
-        .excludes_ds_store = false,
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = false,            /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "13",
-        .number = 1300,
-        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202007201,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD106,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = false,            /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = false,        /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = false,        /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 64,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = false,
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = false,            /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "14",
-        .number = 1400,
-        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202107181,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD10D,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x02,           /* IS_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x04,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = false,                   /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = false,        /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 0,
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 64,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 46,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlog.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = false,
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = false,            /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "15",
-        .number = 1500,
-        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202209061,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD110,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = true,         /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 54,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = true,               /* the same */
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = true,             /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "16",
-        .number = 1600,
-        .control_version = 1300,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202307071,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD113,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = true,         /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 16,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 8,               /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 54,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = false,
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = true,               /* the same */
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = true,             /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc_tables.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = false,
-        .has_wal_summaries = false,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "17",
-        .number = 1700,
-        .control_version = 1700,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202406281,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD116,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = true,         /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 12,              /* xl_xact_stats_item, access/xact.h */
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 54,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = true,              /* replication/logical/slotsync.c */
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = true,               /* the same */
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = true,             /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc_tables.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
-        .has_wal_summaries = true,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_12,
-    },
-    {
-        .name = "18",
-        .number = 1800,
-        .control_version = 1800,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202506291,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD118,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x000F,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0008, /* the same */
-        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = true,         /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 16,              /* xl_xact_stats_item, access/xact.h */
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 54,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = false,
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = true,              /* replication/logical/slotsync.c */
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = true,               /* the same */
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = true,             /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc_tables.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
-        .has_wal_summaries = true,
-        .checksums_in_wal = false,
-        .checkpoint = CHECKPOINT_SINCE_12,
-        .control = CONTROL_SINCE_18,
-    },
+    ROW( 903, "9.3",  937, 201306121, 0xD075, CHECKPOINT_SINCE_93, CONTROL_SINCE_93),
+    ROW( 904, "9.4",  942, 201409291, 0xD07E, CHECKPOINT_SINCE_93, CONTROL_SINCE_94),
+    ROW( 905, "9.5",  942, 201510051, 0xD087, CHECKPOINT_SINCE_95, CONTROL_SINCE_95),
+    ROW( 906, "9.6",  960, 201608131, 0xD093, CHECKPOINT_SINCE_95, CONTROL_SINCE_95),
+    ROW(1000, "10",  1002, 201707211, 0xD097, CHECKPOINT_SINCE_95, CONTROL_SINCE_10),
+    ROW(1100, "11",  1100, 201809051, 0xD098, CHECKPOINT_SINCE_95, CONTROL_SINCE_11),
+    ROW(1200, "12",  1201, 201909212, 0xD101, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1300, "13",  1300, 202007201, 0xD106, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1400, "14",  1300, 202107181, 0xD10D, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1500, "15",  1300, 202209061, 0xD110, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1600, "16",  1300, 202307071, 0xD113, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1700, "17",  1700, 202406281, 0xD116, CHECKPOINT_SINCE_12, CONTROL_SINCE_12),
+    ROW(1800, "18",  1800, 202506291, 0xD118, CHECKPOINT_SINCE_12, CONTROL_SINCE_18),
     /* 19rc1. The betas have other numbers and layouts: they get no row. */
-    {
-        .name = "19",
-        .number = 1900,
-        .control_version = 1905,                 /* PG_CONTROL_VERSION, catalog/pg_control.h */
-        .catalog_version = 202610061,            /* CATALOG_VERSION_NO, catalog/catversion.h */
-        .wal_magic = 0xD122,                     /* XLOG_PAGE_MAGIC, access/xlog_internal.h */
-        .wal_page_flags = 0x0007,                /* XLP_ALL_FLAGS, access/xlog_internal.h */
-        .wal_overwrite_contrecord_flag = 0x0004, /* the same; up to 18 XLP_BKP_REMOVABLE */
-        .image_compressed_mask = 0x1C,           /* BKPIMAGE_COMPRESSED, access/xlogrecord.h */
-        .image_apply = 0x02,                     /* BKPIMAGE_APPLY, the same */
-        .record_toplevel_xid = true,             /* XLR_BLOCK_ID_TOPLEVEL_XID, the same */
-        .old_wal = false,
-        .custom_rmgrs = true,                    /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-        .rmgr_max = 21,                          /* RM_LOGICALMSG_ID, access/rmgrlist.h */
-        .xact_special_rel_update = true,         /* XactLogCommitRecord, access/transam/xact.c */
-        .truncate_has_flags = true,
-        .database_create_wal_log = true,         /* dbcommands_xlog.h */
-        .database_drop_counted = true,           /* xl_dbase_drop_rec, the same */
-        .xact_stats_item_size = 16,              /* xl_xact_stats_item, access/xact.h */
-        .abort_has_dbinfo_origin_gid = true,     /* xl_xact_abort, access/xact.h */
-        .parameter_wal_level = 20,               /* xl_parameter_change, access/xlog_internal.h */
-        .parameter_wal_log_hints = 24,           /* the same */
-        .end_of_recovery_size = 24,              /* xl_end_of_recovery, the same */
-        .twophase_name_digits = 16,              /* TwoPhaseFilePath, access/transam/twophase.c */
-        .twophase_gid_offset = 72,               /* xl_xact_prepare, access/xact.h */
-        .twophase_gid_size_offset = 54,          /* the same */
-        .wal_directory = "pg_wal",
-        .xact_directory = "pg_xact",
-        .wal_dump_program = "pg_waldump",
-        .wal_level_archive = false,
-        .sql = SQL_SINCE_10,
-        .remedies = REMEDIES_SINCE_13,
-        .lsn_padded = true,                      /* access/xlogdefs.h */
-        .recovery_settings = RECOVERY_SIGNAL_FILES, /* access/transam/xlogrecovery.c */
-        .conninfo_options = NULL,
-        .synchronizes_slots = true,              /* replication/logical/slotsync.c */
-        .exclusion_lists = true,                 /* excludeDirContents, bin/pg_rewind/filemap.c */
-        .excludes_backup_manifest = true,        /* excludeFiles, the same */
-        .excludes_ds_store = true,               /* the same */
-        .grantable_file_functions = true,        /* catalog/system_views.sql */
-        .control_time_is_set = true,             /* common/controldata_utils.c */
-        .has_restore_command_setting = true,     /* utils/misc/guc.c, later guc_tables.c */
-        .hash_indexes_logged = true,
-        .starts_at_shutdown = true,
-        .has_jit = true, /* utils/misc/guc_tables.c */
-        .has_sha256 = true, /* catalog/pg_proc.dat */
-        .has_transaction_timeout = true,         /* utils/misc/guc_tables.c */
-        .has_wal_summaries = true,
-        .checksums_in_wal = true,
-        .checkpoint = CHECKPOINT_SINCE_19,
-        .control = CONTROL_SINCE_19,
-    },
+    ROW(1900, "19",  1905, 202610061, 0xD122, CHECKPOINT_SINCE_19, CONTROL_SINCE_19),
 };
 /* clang-format on */
 
