@@ -1,6 +1,7 @@
 #include "check/readiness.h"
 
-#include "report/json.h"
+#include "base/json.h"
+#include "base/text_lines.h"
 
 #include <string.h>
 
@@ -20,144 +21,100 @@ static const char *const verdict_names[] = {[VERDICT_NONE] = NULL,
                                             [VERDICT_NOT_POSSIBLE] = "not possible",
                                             [VERDICT_UNKNOWN] = "unknown"};
 
-static const char *describe_server(const Readiness *readiness)
-{
-    if (readiness->standby)
-        return readiness->running ? "a running standby" : "a stopped standby";
-    return readiness->running ? "a running primary" : "a stopped primary";
-}
-
 /* ---- Text ---- */
 
-/* Bytes of a line of `whole` bytes that fit into the room: words, at least one. */
-static size_t fitting_length(const char *line, size_t whole, size_t room)
+/* The hint is to be pasted, so its lines stay whole. */
+static void append_hint(Buffer *text, const char *hint, int column)
 {
-    size_t length = strcspn(line, " \n");
-
-    while (length < whole)
-    {
-        const size_t next = length + 1 + strcspn(line + length + 1, " \n");
-
-        if (next > room && length > 0)
-            break;
-        length = next;
-    }
-    return length;
-}
-
-/* One line of at least a word, at most `room` bytes where that is possible; returns the rest. */
-static const char *print_part(FILE *stream, const char *text, size_t room)
-{
-    const size_t length = fitting_length(text, strcspn(text, "\n"), room);
-
-    /* Names of files may hold what a terminal takes for commands. */
-    for (size_t i = 0; i < length; i++)
-        fputc((unsigned char) text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i], stream);
-    fputc('\n', stream);
-    return text[length] == '\0' ? text + length : text + length + 1;
-}
-
-/* A text in its column. What is to be pasted keeps its lines. */
-static void print_lines(FILE *stream, const char *text, int column, bool wrapped)
-{
-    const size_t room = wrapped ? (size_t) (WIDTH - column) : strlen(text);
-
-    for (text = print_part(stream, text, room); *text != '\0';
-         text = print_part(stream, text, room))
-        fprintf(stream, "%*s", column, "");
-}
-
-static void print_finding(FILE *stream, const Finding *finding)
-{
-    const int column = STATE_COLUMN + NAME_COLUMN;
-
-    fprintf(stream, "%-*s%-*s", STATE_COLUMN, state_names[finding->state], NAME_COLUMN,
-            finding->name);
-    print_lines(stream, finding->text, column, true);
-    if (finding->remedy == NULL)
+    if (hint == NULL)
         return;
-    fprintf(stream, "%*sto do: ", column, "");
-    print_lines(stream, finding->remedy, column + (int) strlen("to do: "), false);
+    buffer_printf(text, "%*sto do: ", column, "");
+    text_append_lines(text, hint, column + (int) strlen("to do: "), 0);
 }
 
-static void print_reason(FILE *stream, const VerdictReason *reason)
+static void append_indented(Buffer *text, const char *sentences, int first_column, int column)
 {
-    fprintf(stream, "  ");
-    print_lines(stream, reason->message, 4, true);
-    if (reason->detail != NULL)
-    {
-        fprintf(stream, "    ");
-        print_lines(stream, reason->detail, 4, true);
-    }
-    if (reason->hint != NULL)
-    {
-        fprintf(stream, "    to do: ");
-        print_lines(stream, reason->hint, 11, false);
-    }
+    buffer_printf(text, "%*s", first_column, "");
+    text_append_lines(text, sentences, column, (size_t) (WIDTH - column));
 }
 
-static void print_verdict(FILE *stream, const Readiness *readiness)
+static void append_verdict(Buffer *text, const Readiness *readiness)
 {
     const Verdict *verdict = &readiness->verdict;
 
     if (verdict->state == VERDICT_NONE)
         return;
     if (verdict->state == VERDICT_UNKNOWN)
-        fprintf(stream, "\nWhether a rewind is needed is not known.\n  ");
+        buffer_append_string(text, "\nWhether a rewind is needed is not known.\n");
     else
-        fprintf(stream, "\nA rewind is %s.\n  ", verdict_names[verdict->state]);
-    print_lines(stream, verdict->text, 2, true);
+        buffer_printf(text, "\nA rewind is %s.\n", verdict_names[verdict->state]);
+    append_indented(text, verdict->text, 2, 2);
     for (size_t i = 0; i < verdict->reason_count; i++)
-        print_reason(stream, &verdict->reasons[i]);
-    if (verdict->dry_run_adds == NULL)
-        return;
-    fprintf(stream, "  ");
-    print_lines(
-        stream,
-        arena_printf(readiness->arena, "--dry-run would also tell %s", verdict->dry_run_adds), 2,
-        true);
+    {
+        append_indented(text, verdict->reasons[i].message, 2, 4);
+        if (verdict->reasons[i].detail != NULL)
+            append_indented(text, verdict->reasons[i].detail, 4, 4);
+        append_hint(text, verdict->reasons[i].hint, 4);
+    }
+    if (verdict->dry_run_adds != NULL)
+        append_indented(
+            text,
+            arena_printf(readiness->arena, "--dry-run would also tell %s", verdict->dry_run_adds),
+            2, 2);
+}
+
+static void append_finding_rows(Buffer *text, const Finding *finding)
+{
+    const int column = STATE_COLUMN + NAME_COLUMN;
+
+    buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[finding->state], NAME_COLUMN,
+                  finding->name);
+    append_indented(text, finding->text, 0, column);
+    append_hint(text, finding->remedy, column);
 }
 
 void readiness_print_text(const Readiness *readiness, FILE *stream)
 {
-    fprintf(stream, "\"%s\"", readiness->target);
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_printf(&text, "\"%s\"", readiness->target);
     if (readiness->version != NULL)
-        fprintf(stream, ", %s of PostgreSQL %s", describe_server(readiness),
-                readiness->version->name);
-    fprintf(stream, ": %s for a rewind\n", readiness_is_ready(readiness) ? "ready" : "not ready");
-    print_verdict(stream, readiness);
-    fprintf(stream, "\n");
+        buffer_printf(&text, ", a %s %s of PostgreSQL %s",
+                      readiness->running ? "running" : "stopped",
+                      readiness->standby ? "standby" : "primary", readiness->version->name);
+    buffer_printf(&text, ": %s for a rewind\n",
+                  readiness_is_ready(readiness) ? "ready" : "not ready");
+    append_verdict(&text, readiness);
+    buffer_append_u8(&text, '\n');
     for (FindingState state = FINDING_PROBLEM; state <= FINDING_OK; state++)
         for (size_t i = 0; i < readiness->finding_count; i++)
             if (readiness->findings[i].state == state)
-                print_finding(stream, &readiness->findings[i]);
+                append_finding_rows(&text, &readiness->findings[i]);
     if (readiness->not_looked_at_count > 0)
-        fprintf(stream, "\nNot looked at:\n");
+        buffer_append_string(&text, "\nNot looked at:\n");
     for (size_t i = 0; i < readiness->not_looked_at_count; i++)
-        fprintf(stream, "  %s: %s\n", readiness->not_looked_at[i].name,
-                readiness->not_looked_at[i].text);
+        buffer_printf(&text, "  %s: %s\n", readiness->not_looked_at[i].name,
+                      readiness->not_looked_at[i].text);
+    /* Names of files may hold what a terminal takes for commands. */
+    for (size_t i = 0; i < text.size; i++)
+        if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))
+            text.bytes[i] = '?';
+    fwrite(text.bytes, 1, text.size, stream);
 }
 
 /* ---- JSON ---- */
 
 static void write_verdict(Json *json, const Verdict *verdict)
 {
-    if (verdict->state == VERDICT_NONE)
-    {
-        json_null(json, "verdict");
+    if (!json_section(json, "verdict", '{', verdict->state != VERDICT_NONE))
         return;
-    }
-    json_key(json, "verdict");
-    json_open(json, '{');
     json_string(json, "state", verdict_names[verdict->state]);
     json_string(json, "text", verdict->text);
     json_string(json, "dry_run_adds", verdict->dry_run_adds);
-    json_key(json, "errors");
-    json_open(json, '[');
+    json_section(json, "errors", '[', true);
     for (size_t i = 0; i < verdict->reason_count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "message", verdict->reasons[i].message);
         json_string(json, "detail", verdict->reasons[i].detail);
         json_string(json, "hint", verdict->reasons[i].hint);
@@ -170,14 +127,12 @@ static void write_verdict(Json *json, const Verdict *verdict)
 
 static void write_findings(Json *json, const Readiness *readiness)
 {
-    json_key(json, "findings");
-    json_open(json, '[');
+    json_section(json, "findings", '[', true);
     for (size_t i = 0; i < readiness->finding_count; i++)
     {
         const Finding *finding = &readiness->findings[i];
 
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "name", finding->name);
         json_string(json, "state", state_names[finding->state]);
         json_string(json, "text", finding->text);
@@ -185,12 +140,10 @@ static void write_findings(Json *json, const Readiness *readiness)
         json_close(json, '}');
     }
     json_close(json, ']');
-    json_key(json, "not_looked_at");
-    json_open(json, '[');
+    json_section(json, "not_looked_at", '[', true);
     for (size_t i = 0; i < readiness->not_looked_at_count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "name", readiness->not_looked_at[i].name);
         json_string(json, "why", readiness->not_looked_at[i].text);
         json_close(json, '}');
@@ -201,8 +154,8 @@ static void write_findings(Json *json, const Readiness *readiness)
 void readiness_print_json(const Readiness *readiness, FILE *stream)
 {
     const bool known = readiness->version != NULL;
-    Buffer text = {0};
-    Json json = {.text = &text, .first = true};
+    AUTO_BUFFER Buffer text = {0};
+    Json json = {.text = &text};
 
     json_open(&json, '{');
     json_number(&json, "check_version", CHECK_VERSION);
@@ -210,16 +163,12 @@ void readiness_print_json(const Readiness *readiness, FILE *stream)
     json_number(&json, "exit_status", readiness_is_ready(readiness) ? 0 : 1);
     json_string(&json, "target", readiness->target);
     json_string(&json, "source", readiness->source);
-    if (known)
-        json_decimal(&json, "server_version", readiness->version->name);
-    else
-        json_null(&json, "server_version");
+    json_decimal(&json, "server_version", known ? readiness->version->name : NULL);
     json_string(&json, "server", !known ? NULL : readiness->running ? "running" : "stopped");
     json_string(&json, "role", !known ? NULL : readiness->standby ? "standby" : "primary");
     write_verdict(&json, &readiness->verdict);
     write_findings(&json, readiness);
     json_close(&json, '}');
+    buffer_append_u8(&text, '\n');
     fwrite(text.bytes, 1, text.size, stream);
-    fputc('\n', stream);
-    buffer_free(&text);
 }

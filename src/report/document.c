@@ -1,5 +1,5 @@
 #include "report/facts.h"
-#include "report/json.h"
+#include "base/json.h"
 #include "report/lost_query.h"
 
 #include <stdio.h>
@@ -45,17 +45,11 @@ static void json_history(Json *json, const char *key, const Report *report, cons
 {
     char lsn[LSN_TEXT_SIZE];
 
-    if (history == NULL)
-    {
-        json_null(json, key);
+    if (!json_section(json, key, '[', history != NULL))
         return;
-    }
-    json_key(json, key);
-    json_open(json, '[');
     for (size_t i = 0; i < history->count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_number(json, "timeline", history->entries[i].timeline);
         json_string(json, "begin", report_lsn_text(report, history->entries[i].begin, lsn));
         json_lsn(json, "end", report, history->entries[i].end);
@@ -72,14 +66,12 @@ static const char *null_if_empty(const char *text)
 /* Each with what to do about it, as far as there is something. */
 static void json_errors(Json *json, const Report *report)
 {
-    json_key(json, "errors");
-    json_open(json, '[');
+    json_section(json, "errors", '[', true);
     for (size_t i = 0; i < report->error_count; i++)
     {
         const Error *error = report->errors[i];
 
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "message", error->message);
         json_string(json, "detail", null_if_empty(error_detail_text(error)));
         json_string(json, "hint", null_if_empty(error_hint_text(error)));
@@ -97,18 +89,12 @@ static void json_divergence(Json *json, const Report *report)
         json_null(json, "last_common_checkpoint");
         return;
     }
-    json_key(json, "divergence");
-    json_open(json, '{');
+    json_section(json, "divergence", '{', true);
     json_lsn(json, "lsn", report, report->divergence);
     json_number(json, "timeline", report->divergence_timeline);
     json_close(json, '}');
-    if (report->checkpoint == LSN_INVALID)
-    {
-        json_null(json, "last_common_checkpoint");
+    if (!json_section(json, "last_common_checkpoint", '{', report->checkpoint != LSN_INVALID))
         return;
-    }
-    json_key(json, "last_common_checkpoint");
-    json_open(json, '{');
     json_lsn(json, "lsn", report, report->checkpoint);
     json_lsn(json, "redo", report, report->redo);
     json_number(json, "timeline", report->checkpoint_timeline);
@@ -124,13 +110,8 @@ static void json_recovery_start(Json *json, const Report *report)
     };
     const StartChoice *start = &report->start;
 
-    if (!report->start_known)
-    {
-        json_null(json, "recovery_start");
+    if (!json_section(json, "recovery_start", '{', report->start_known))
         return;
-    }
-    json_key(json, "recovery_start");
-    json_open(json, '{');
     json_lsn(json, "checkpoint", report, report->start_checkpoint);
     json_lsn(json, "redo", report, report->start_redo);
     json_bool(json, "late", start->late);
@@ -138,8 +119,7 @@ static void json_recovery_start(Json *json, const Report *report)
     json_bool(json, "compares", start->compares);
     if (start->reason == START_ESTIMATE)
     {
-        json_key(json, "estimate");
-        json_open(json, '{');
+        json_section(json, "estimate", '{', true);
         json_number(json, "wal", start->estimate.wal_bytes);
         json_number(json, "blocks", start->estimate.block_bytes);
         json_number(json, "compared", start->estimate.compared_bytes);
@@ -157,8 +137,7 @@ static void json_relations_with(Json *json, const char *key, const Lost *lost,
 {
     const size_t count = lost_item_count(lost, transaction);
 
-    json_key(json, key);
-    json_open(json, '[');
+    json_section(json, key, '[', true);
     for (size_t i = 0; i < count; i++)
     {
         unsigned done;
@@ -177,8 +156,7 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
     const size_t count = ddl_guess(&changes, guesses);
     char statement[128];
 
-    json_key(json, "ddl");
-    json_open(json, '[');
+    json_section(json, "ddl", '[', true);
     for (size_t i = 0; i < count; i++)
     {
         snprintf(statement, sizeof(statement), "%s%s%s", guesses[i].verb,
@@ -194,19 +172,13 @@ static void json_committed(Json *json, const Report *report)
     size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
 
-    if (report->transactions != REPORT_TRANSACTIONS_ALL)
-    {
-        json_null(json, "committed");
+    if (!json_section(json, "committed", '[', report->transactions == REPORT_TRANSACTIONS_ALL))
         return;
-    }
-    json_key(json, "committed");
-    json_open(json, '[');
     for (size_t i = 0; i < count; i++)
     {
         const LostTransaction *transaction = &transactions[i];
 
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_number(json, "xid", transaction->xid);
         json_time(json, "commit_time", true, transaction->time);
         json_lsn(json, "commit_lsn", report, transaction->lsn);
@@ -229,12 +201,10 @@ static void json_xids(Json *json, const Lost *lost)
     size_t count;
     const XidRange *ranges = lost_xids(lost, &count);
 
-    json_key(json, "xids");
-    json_open(json, '[');
+    json_section(json, "xids", '[', true);
     for (size_t i = 0; i < count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_number(json, "first", ranges[i].first);
         json_number(json, "last", ranges[i].last);
         json_close(json, '}');
@@ -264,16 +234,14 @@ static void json_touched(Json *json, const Report *report)
     size_t count;
     const LostRelation *relations = lost_relations(report->lost, &count);
 
-    json_key(json, "relations");
-    json_open(json, '[');
+    json_section(json, "relations", '[', true);
     for (size_t i = 0; i < count; i++)
     {
         const LostRelation *relation = &relations[i];
 
         if (relation->transactions == 0)
             continue;
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "name", relation->name);
         json_string(json, "table", relation->table);
         json_number(json, "tablespace", relation->id.tablespace);
@@ -313,13 +281,8 @@ static void json_lost(Json *json, const Report *report)
 
 static void json_saved(Json *json, const Report *report)
 {
-    if (report->saved_wal == NULL)
-    {
-        json_null(json, "saved_wal");
+    if (!json_section(json, "saved_wal", '{', report->saved_wal != NULL))
         return;
-    }
-    json_key(json, "saved_wal");
-    json_open(json, '{');
     json_string(json, "directory", report->saved_wal);
     json_string(json, "command", report->saved_wal_command);
     json_close(json, '}');
@@ -327,13 +290,8 @@ static void json_saved(Json *json, const Report *report)
 
 static void json_discarded(Json *json, const Report *report)
 {
-    if (!report->scanned)
-    {
-        json_null(json, "discarded");
+    if (!json_section(json, "discarded", '{', report->scanned))
         return;
-    }
-    json_key(json, "discarded");
-    json_open(json, '{');
     json_number(json, "transactions", report->lost_commits);
     json_time(json, "first_commit", report->lost_commits > 0, report->first_lost_commit);
     json_time(json, "last_commit", report->lost_commits > 0, report->last_lost_commit);
@@ -346,19 +304,13 @@ static void json_discarded(Json *json, const Report *report)
 
 static void json_bytes(Json *json, const Report *report)
 {
-    if (!report->planned)
-    {
-        json_null(json, "bytes");
+    if (!json_section(json, "bytes", '{', report->planned))
         return;
-    }
-    json_key(json, "bytes");
-    json_open(json, '{');
     json_number(json, "planned", report->planned_bytes);
     json_number(json, "planned_wal", report->planned_wal_bytes);
     json_number(json, "rebuilt", report->rebuilt_bytes);
     json_number(json, "fetched", report->fetched_bytes);
-    json_key(json, "fetched_by_kind");
-    json_open(json, '{');
+    json_section(json, "fetched_by_kind", '{', true);
     for (int kind = 0; kind < KIND_COUNT; kind++)
         json_number(json, kind_keys[kind], report->fetched_bytes_by_kind[kind]);
     json_close(json, '}');
@@ -371,17 +323,11 @@ static void json_bytes(Json *json, const Report *report)
 
 static void json_removed(Json *json, const Report *report)
 {
-    if (!report->planned)
-    {
-        json_null(json, "removed");
+    if (!json_section(json, "removed", '[', report->planned))
         return;
-    }
-    json_key(json, "removed");
-    json_open(json, '[');
     for (size_t i = 0; i < report->removed_count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "path", report->removed[i].path);
         json_number(json, "files", report->removed[i].file_count);
         json_number(json, "bytes", report->removed[i].bytes);
@@ -394,13 +340,8 @@ static void json_rejoin(Json *json, const Report *report)
 {
     const ReportRejoin *rejoin = report->rejoin;
 
-    if (rejoin == NULL)
-    {
-        json_null(json, "rejoin");
+    if (!json_section(json, "rejoin", '{', rejoin != NULL))
         return;
-    }
-    json_key(json, "rejoin");
-    json_open(json, '{');
     json_bool(json, "stopped", rejoin->stopped);
     json_bool(json, "started", rejoin->started);
     json_bool(json, "running", rejoin->running);
@@ -429,13 +370,8 @@ static void json_connection(Json *json, const Report *report)
 
     snprintf(number, sizeof(number), "%llu", (unsigned long long) report->system_identifier);
     json_string(json, "system_identifier", report->system_identifier != 0 ? number : NULL);
-    if (!report->connected)
-    {
-        json_null(json, "source_connection");
+    if (!json_section(json, "source_connection", '{', report->connected))
         return;
-    }
-    json_key(json, "source_connection");
-    json_open(json, '{');
     json_string(json, "host", report->source_host);
     json_string(json, "address", report->source_address);
     json_number(json, "port", report->source_port);
@@ -444,13 +380,8 @@ static void json_connection(Json *json, const Report *report)
 
 static void json_replay(Json *json, const Report *report)
 {
-    if (report->replay_to == LSN_INVALID)
-    {
-        json_null(json, "replay");
+    if (!json_section(json, "replay", '{', report->replay_to != LSN_INVALID))
         return;
-    }
-    json_key(json, "replay");
-    json_open(json, '{');
     json_lsn(json, "from", report, report->replay_from);
     json_lsn(json, "to", report, report->replay_to);
     json_number(json, "bytes", report->replay_to - report->replay_from);
@@ -461,12 +392,10 @@ static void json_replay(Json *json, const Report *report)
 static void json_prepared_list(Json *json, const char *key, const ReportPrepared *list,
                                size_t count)
 {
-    json_key(json, key);
-    json_open(json, '[');
+    json_section(json, key, '[', true);
     for (size_t i = 0; i < count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_number(json, "xid", list[i].xid);
         json_string(json, "gid", list[i].gid);
         json_close(json, '}');
@@ -476,13 +405,8 @@ static void json_prepared_list(Json *json, const char *key, const ReportPrepared
 
 static void json_prepared(Json *json, const Report *report)
 {
-    if (report->prepared_stay == NULL)
-    {
-        json_null(json, "prepared");
+    if (!json_section(json, "prepared", '{', report->prepared_stay != NULL))
         return;
-    }
-    json_key(json, "prepared");
-    json_open(json, '{');
     json_prepared_list(json, "stay", report->prepared_stay, report->prepared_stay_count);
     json_prepared_list(json, "go", report->prepared_go, report->prepared_go_count);
     json_close(json, '}');
@@ -505,8 +429,7 @@ static void json_circumstances(Json *json, const Report *report)
 
 static void json_times(Json *json, const Report *report)
 {
-    json_key(json, "seconds");
-    json_open(json, '{');
+    json_section(json, "seconds", '{', true);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
         json_seconds(json, report_phase_names[phase], report->seconds[phase]);
     json_seconds(json, "total", report_seconds_total(report));

@@ -4,7 +4,7 @@
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
 
-#include "report/json.h"
+#include "base/json.h"
 #include "report/report.h"
 
 #include <time.h>

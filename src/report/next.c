@@ -1,6 +1,6 @@
 #include "base/log.h"
 #include "report/facts.h"
-#include "report/json.h"
+#include "base/json.h"
 
 #include <string.h>
 
@@ -376,13 +376,8 @@ static void json_conninfo(Json *json, const NextStart *next)
 {
     const StandbySettings *settings = next->standby_settings;
 
-    if (settings == NULL)
-    {
-        json_null(json, "conninfo");
+    if (!json_section(json, "conninfo", '{', settings != NULL))
         return;
-    }
-    json_key(json, "conninfo");
-    json_open(json, '{');
     json_strings(json, "kept", settings->kept, settings->kept_count);
     json_strings(json, "changed", settings->changed, settings->changed_count);
     json_close(json, '}');
@@ -390,17 +385,11 @@ static void json_conninfo(Json *json, const NextStart *next)
 
 static void json_settings(Json *json, const NextStart *next)
 {
-    if (!next->settings_known)
-    {
-        json_null(json, "settings");
+    if (!json_section(json, "settings", '[', next->settings_known))
         return;
-    }
-    json_key(json, "settings");
-    json_open(json, '[');
     for (size_t i = 0; i < next->setting_count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "name", next->settings[i].name);
         json_string(json, "former", next->settings[i].former);
         json_string(json, "now", next->settings[i].now);
@@ -411,12 +400,10 @@ static void json_settings(Json *json, const NextStart *next)
 
 static void json_slots(Json *json, const NextStart *next)
 {
-    json_key(json, "slots");
-    json_open(json, '[');
+    json_section(json, "slots", '[', true);
     for (size_t i = 0; i < next->slot_count; i++)
     {
-        json_next_line(json);
-        json_open(json, '{');
+        json_item(json);
         json_string(json, "name", next->slots[i].name);
         json_string(json, "type", next->slots[i].type);
         json_string(json, "state", next->slots[i].state);
@@ -429,13 +416,8 @@ void report_next_json(const Report *report, Json *json)
 {
     const NextStart *next = report->next_start;
 
-    if (next == NULL)
-    {
-        json_null(json, "next");
+    if (!json_section(json, "next", '{', next != NULL))
         return;
-    }
-    json_key(json, "next");
-    json_open(json, '{');
     json_strings(json, "steps", report->steps, report->step_count);
     json_settings(json, next);
     json_bool(json, "settings_complete", next->settings_known && next->settings_complete);

@@ -1,4 +1,4 @@
-#include "report/json.h"
+#include "base/json.h"
 
 #include "base/utf8.h"
 
@@ -46,7 +46,7 @@ static void write_if_long(Json *json)
     buffer_clear(json->text);
 }
 
-void json_next_line(Json *json)
+static void next_line(Json *json)
 {
     write_if_long(json);
     if (!json->first)
@@ -56,9 +56,9 @@ void json_next_line(Json *json)
     buffer_printf(json->text, "%*s", 2 * json->level, "");
 }
 
-void json_key(Json *json, const char *key)
+static void append_key(Json *json, const char *key)
 {
-    json_next_line(json);
+    next_line(json);
     buffer_printf(json->text, "\"%s\": ", key);
 }
 
@@ -67,6 +67,24 @@ void json_open(Json *json, char bracket)
     buffer_append_u8(json->text, (uint8_t) bracket);
     json->level++;
     json->first = true;
+}
+
+bool json_section(Json *json, const char *key, char bracket, bool known)
+{
+    if (!known)
+    {
+        json_null(json, key);
+        return false;
+    }
+    append_key(json, key);
+    json_open(json, bracket);
+    return true;
+}
+
+void json_item(Json *json)
+{
+    next_line(json);
+    json_open(json, '{');
 }
 
 void json_close(Json *json, char bracket)
@@ -83,20 +101,19 @@ void json_close(Json *json, char bracket)
 
 void json_string(Json *json, const char *key, const char *value)
 {
-    json_key(json, key);
+    append_key(json, key);
     json_append_string(json->text, value);
 }
 
 void json_element(Json *json, const char *value)
 {
-    json_next_line(json);
+    next_line(json);
     json_append_string(json->text, value);
 }
 
 void json_strings(Json *json, const char *key, const char *const *strings, size_t count)
 {
-    json_key(json, key);
-    json_open(json, '[');
+    json_section(json, key, '[', true);
     for (size_t i = 0; i < count; i++)
         json_element(json, strings[i]);
     json_close(json, ']');
@@ -109,24 +126,24 @@ void json_null(Json *json, const char *key)
 
 void json_number(Json *json, const char *key, uint64_t value)
 {
-    json_key(json, key);
+    append_key(json, key);
     buffer_printf(json->text, "%llu", (unsigned long long) value);
 }
 
 void json_decimal(Json *json, const char *key, const char *text)
 {
-    json_key(json, key);
-    buffer_append_string(json->text, text);
+    append_key(json, key);
+    buffer_append_string(json->text, text != NULL ? text : "null");
 }
 
 void json_bool(Json *json, const char *key, bool value)
 {
-    json_key(json, key);
+    append_key(json, key);
     buffer_append_string(json->text, value ? "true" : "false");
 }
 
 void json_seconds(Json *json, const char *key, double value)
 {
-    json_key(json, key);
+    append_key(json, key);
     buffer_printf(json->text, "%.3f", value);
 }

@@ -2,8 +2,8 @@
  * Writes JSON: keys in the order of calls, two spaces a level, commas where they belong. It does
  * not check that the calls make a document.
  */
-#ifndef REPORT_JSON_H
-#define REPORT_JSON_H
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
 
 #include "base/buffer.h"
 
@@ -20,14 +20,14 @@ typedef struct Json
     bool first; /* nothing stands in the innermost object or array yet */
 } Json;
 
-/* In an array: before each element. */
-void json_next_line(Json *json);
-
-/* In an object: before a value that is an object or array. */
-void json_key(Json *json, const char *key);
-
-/* bracket: '{' or '[', and '}' or ']'. */
+/* Open the document, '{'. */
 void json_open(Json *json, char bracket);
+/* In an object: a key whose value is an object '{' or an array '['. Not known: null; returns false.
+ */
+bool json_section(Json *json, const char *key, char bracket, bool known);
+/* In an array: open an object. */
+void json_item(Json *json);
+/* bracket: '}' or ']'. */
 void json_close(Json *json, char bracket);
 
 /* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
@@ -39,7 +39,7 @@ void json_strings(Json *json, const char *key, const char *const *strings, size_
 
 void json_null(Json *json, const char *key);
 void json_number(Json *json, const char *key, uint64_t value);
-/* text is a number as JSON writes it. */
+/* text is a number as JSON writes it, NULL is null. */
 void json_decimal(Json *json, const char *key, const char *text);
 void json_bool(Json *json, const char *key, bool value);
 void json_seconds(Json *json, const char *key, double value);
