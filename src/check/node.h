@@ -10,7 +10,7 @@
 #include "io/connection.h"
 #include "options.h"
 #include "check/readiness.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 #include "wal/reader.h"
 #include "wal_store/archive.h"
 

@@ -1,7 +1,6 @@
 #include "format/settings.h"
 
 #include "base/array.h"
-#include "format/recovery_conf.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -10,6 +9,132 @@
 #define DEPTH_MAX 10 /* CONF_FILE_MAX_DEPTH of the server */
 #define FILES_MAX 1000
 #define SETTINGS_MAX 10000
+
+/* ---- one line of a file, without its newline: utils/misc/guc-file.l ---- */
+
+/* A letter of guc-file.l; digits, "$" and the dot of a qualified name follow it. */
+static bool is_letter(char byte)
+{
+    return isalpha((unsigned char) byte) || byte == '_' || (unsigned char) byte >= 0x80;
+}
+
+/* Take the name into the buffer, in lower case, then skip it and the equals sign. */
+static bool take_name(TextCursor *line, Buffer *name)
+{
+    buffer_clear(name);
+    text_skip_blanks(line);
+    while (line->position < line->end &&
+           (is_letter(*line->position) ||
+            (name->size > 0 && strchr("0123456789$.", *line->position) != NULL &&
+             *line->position != '\0')))
+        buffer_append_u8(name, (uint8_t) tolower((unsigned char) *line->position++));
+    text_skip_blanks(line);
+    (void) text_take(line, "=");
+    text_skip_blanks(line);
+    return name->size > 0;
+}
+
+/* Take what follows a backslash, up to three octal digits included. */
+static void take_escape(TextCursor *line, Buffer *value)
+{
+    static const char letters[] = "bfnrt";
+    static const char bytes[] = "\b\f\n\r\t";
+    const char byte = *line->position;
+    const char *letter = byte == '\0' ? NULL : strchr(letters, byte);
+    unsigned octal = 0;
+    int digits = 0;
+
+    for (; digits < 3 && line->position < line->end && *line->position >= '0' &&
+           *line->position <= '7';
+         digits++)
+        octal = octal * 8 + (unsigned) (*line->position++ - '0');
+    if (digits > 0)
+        buffer_append_u8(value, (uint8_t) octal);
+    else
+    {
+        buffer_append_u8(value, (uint8_t) (letter != NULL ? bytes[letter - letters] : byte));
+        line->position++;
+    }
+}
+
+/* Take the text between quotes; false if the closing one is missing. No string continues past the
+ * end of its line. */
+static bool take_quoted(TextCursor *line, Buffer *value)
+{
+    while (line->position < line->end)
+    {
+        const char byte = *line->position++;
+
+        if (byte == '\\' && line->position < line->end)
+            take_escape(line, value);
+        else if (byte != '\'' || text_take(line, "'"))
+            buffer_append_u8(value, (uint8_t) byte);
+        else
+            return true;
+    }
+    return false;
+}
+
+static bool take_value(TextCursor *line, Buffer *value)
+{
+    buffer_clear(value);
+    if (text_take(line, "'"))
+        return take_quoted(line, value);
+    if (line->position == line->end || *line->position == '#')
+        return false;
+    while (line->position < line->end && *line->position != '#' &&
+           !isspace((unsigned char) *line->position))
+        buffer_append_u8(value, (uint8_t) *line->position++);
+    return true;
+}
+
+bool setting_next(TextCursor *text, Buffer *name, Buffer *value)
+{
+    TextCursor line;
+
+    while (text_take_line(text, &line))
+        if (take_name(&line, name) && take_value(&line, value))
+            return true;
+    return false;
+}
+
+void setting_append(Buffer *text, const char *name, const char *value)
+{
+    buffer_printf(text, "%s = '", name);
+    for (; *value != '\0'; value++)
+    {
+        if (*value == '\'' || *value == '\\')
+            buffer_append_u8(text, (uint8_t) *value);
+        buffer_append_u8(text, (uint8_t) *value);
+    }
+    buffer_append_string(text, "'\n");
+}
+
+void setting_replace(Buffer *text, const char *name, const char *value)
+{
+    AUTO_BUFFER Buffer old = *text, found = {0};
+    TextCursor left = text_cursor(buffer_string(&old));
+    TextCursor line;
+
+    *text = (Buffer){0};
+    left.end = left.position + old.size;
+    for (const char *start = left.position; text_take_line(&left, &line); start = left.position)
+        if (!take_name(&line, &found) || strcmp(buffer_string(&found), name) != 0)
+            buffer_append(text, start, (size_t) (left.position - start));
+    if (text->size > 0 && text->bytes[text->size - 1] != '\n')
+        buffer_append_u8(text, '\n');
+    setting_append(text, name, value);
+}
+
+bool setting_is_on(const char *value)
+{
+    const size_t length = value != NULL ? strlen(value) : 0;
+
+    if (length == 0)
+        return false;
+    return strncasecmp(value, "true", length) == 0 || strncasecmp(value, "yes", length) == 0 ||
+           strcasecmp(value, "on") == 0 || strcmp(value, "1") == 0;
+}
 
 /* ---- the list ---- */
 
@@ -57,17 +182,10 @@ void settings_set(Settings *settings, const char *name, const char *value)
 
 /* ---- files ---- */
 
-/* Is the part of a path, up to a slash or its end, this one? */
-static bool is_part(const char *part, size_t length, const char *name)
-{
-    return length == strlen(name) && strncmp(part, name, length) == 0;
-}
-
 const char *settings_path(Arena *arena, const char *base, const char *value)
 {
     const char *slash = strrchr(base, '/');
-    Buffer path = {0};
-    const char *result = NULL;
+    AUTO_BUFFER Buffer path = {0};
 
     if (value[0] == '\0' || value[0] == '/')
         return NULL;
@@ -76,71 +194,57 @@ const char *settings_path(Arena *arena, const char *base, const char *value)
     for (size_t length; *value != '\0'; value += length + (value[length] == '/'))
     {
         length = strcspn(value, "/");
-        if (is_part(value, length, ".."))
+        if (length == 2 && value[0] == '.' && value[1] == '.')
         {
             if (path.size == 0)
-                goto done;
+                return NULL;
             while (path.size > 0 && path.bytes[--path.size] != '/')
                 continue;
             continue;
         }
-        if (length == 0 || is_part(value, length, "."))
+        if (length == 0 || (length == 1 && value[0] == '.'))
             continue;
         if (path.size > 0 || base[0] == '/')
             buffer_append_u8(&path, '/');
         buffer_append(&path, value, length);
     }
-    result = arena_strdup(arena, buffer_string(&path));
-
-done:
-    buffer_free(&path);
-    return result;
+    return arena_strdup(arena, buffer_string(&path));
 }
 
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                int depth);
 
-static bool is_settings_file(const char *name)
-{
-    size_t length = strlen(name);
-
-    return name[0] != '.' && length > 5 && strcmp(name + length - 5, ".conf") == 0;
-}
-
 static void read_settings_directory(Settings *settings, const SettingsReader *reader,
                                     const char *path, int depth)
 {
-    const char *const *names;
-    size_t count;
+    const char *const *names = reader->list(reader->context, path, settings->arena);
 
-    reader->list(reader->context, path, settings->arena, &names, &count);
-    for (size_t i = 0; i < count; i++)
-        if (is_settings_file(names[i]))
+    for (; *names != NULL; names++)
+    {
+        const size_t length = strlen(*names);
+
+        if (*names[0] != '.' && length > 5 && strcmp(*names + length - 5, ".conf") == 0)
             read_settings_file(settings, reader,
-                               arena_printf(settings->arena, "%s/%s", path, names[i]), depth + 1);
+                               arena_printf(settings->arena, "%s/%s", path, *names), depth);
+    }
 }
 
-static void apply_setting(Settings *settings, const SettingsReader *reader, const char *path,
-                          int depth, const char *name, const char *value)
+/* Read what an include directive in the file `path` names. */
+static void include(Settings *settings, const SettingsReader *reader, const char *path, int depth,
+                    const char *directive, const char *value)
 {
-    const bool is_directory = strcmp(name, "include_dir") == 0;
     const char *included;
 
-    if (!is_directory && strcmp(name, "include") != 0 && strcmp(name, "include_if_exists") != 0)
-    {
-        settings_set(settings, name, value);
-        return;
-    }
     if (value[0] == '/' && reader->below != NULL)
     {
-        value = reader->below(reader->context, value);
+        value = reader->below(value, reader->directory);
         path = "";
     }
     included = value != NULL ? settings_path(settings->arena, path, value) : NULL;
     if (included == NULL)
         settings->incomplete = true;
-    else if (is_directory)
-        read_settings_directory(settings, reader, included, depth);
+    else if (strcmp(directive, "include_dir") == 0)
+        read_settings_directory(settings, reader, included, depth + 1);
     else
         read_settings_file(settings, reader, included, depth + 1);
 }
@@ -148,27 +252,33 @@ static void apply_setting(Settings *settings, const SettingsReader *reader, cons
 static void read_settings_file(Settings *settings, const SettingsReader *reader, const char *path,
                                int depth)
 {
-    Buffer content = {0}, name = {0}, value = {0};
-    const char *position, *end;
+    AUTO_BUFFER Buffer content = {0}, name = {0}, value = {0};
+    TextCursor text;
     bool found = false;
 
     if (settings->files == NULL)
         settings->files = arena_allocate(settings->arena, FILES_MAX * sizeof(*settings->files));
     if (depth > DEPTH_MAX || settings->file_count == FILES_MAX ||
         !reader->read(reader->context, path, &content, &found))
-        settings->incomplete = true;
-    else if (found)
     {
-        settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
-        position = buffer_string(&content);
-        end = position + content.size;
-        while (setting_next(&position, end, &name, &value))
-            apply_setting(settings, reader, path, depth, buffer_string(&name),
-                          buffer_string(&value));
+        settings->incomplete = true;
+        return;
     }
-    buffer_free(&content);
-    buffer_free(&name);
-    buffer_free(&value);
+    if (!found)
+        return;
+    settings->files[settings->file_count++] = arena_strdup(settings->arena, path);
+    text = text_cursor(buffer_string(&content));
+    text.end = text.position + content.size;
+    while (setting_next(&text, &name, &value))
+    {
+        const char *set = buffer_string(&name);
+
+        if (strcmp(set, "include") == 0 || strcmp(set, "include_if_exists") == 0 ||
+            strcmp(set, "include_dir") == 0)
+            include(settings, reader, path, depth, set, buffer_string(&value));
+        else
+            settings_set(settings, set, buffer_string(&value));
+    }
 }
 
 void settings_read(Settings *settings, const SettingsReader *reader, const char *path)
@@ -233,37 +343,43 @@ static const char *find_secret(const char *start, const char *equals)
     return equals;
 }
 
+/* The length of "://user:" at position, if a password and "@" follow it; 0 otherwise. */
+static size_t find_url_password(const char *position)
+{
+    size_t length = 3;
+
+    if (strncmp(position, "://", length) != 0)
+        return 0;
+    length += strcspn(position + length, ":@/ ");
+    if (position[length] != ':')
+        return 0;
+    length++;
+    return position[length + strcspn(position + length, "@/ ")] == '@' ? length : 0;
+}
+
 const char *setting_masked(Arena *arena, const char *name, const char *value)
 {
-    Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0};
     const char *position = value;
-    const char *result;
 
     if (is_secret_name(name))
         return value[0] == '\0' ? value : "********";
     while (*position != '\0')
     {
-        const char *at = strncmp(position, "://", 3) == 0 ? position + 3 : NULL;
+        const size_t user = find_url_password(position);
         const char *secret =
             *position == '=' || *position == ' ' ? find_secret(value, position) : NULL;
-        size_t user = at != NULL ? strcspn(at, ":@/ ") : 0;
 
-        if (at != NULL && at[user] == ':' && at[user + 1 + strcspn(at + user + 1, "@/ ")] == '@')
+        if (user > 0)
+            secret = position + user;
+        if (secret == NULL || *secret == '\0')
         {
-            buffer_append(&text, position, (size_t) (at + user + 1 - position));
-            buffer_append_string(&text, "********");
-            position = at + user + 1 + strcspn(at + user + 1, "@/ ");
-        }
-        else if (secret != NULL && *secret != '\0')
-        {
-            buffer_append(&text, position, (size_t) (secret - position));
-            buffer_append_string(&text, "********");
-            position = end_of_value(secret);
-        }
-        else
             buffer_append_u8(&text, (uint8_t) *position++);
+            continue;
+        }
+        buffer_append(&text, position, (size_t) (secret - position));
+        buffer_append_string(&text, "********");
+        position = user > 0 ? secret + strcspn(secret, "@/ ") : end_of_value(secret);
     }
-    result = arena_strdup(arena, buffer_string(&text));
-    buffer_free(&text);
-    return result;
+    return arena_strdup(arena, buffer_string(&text));
 }

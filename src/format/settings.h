@@ -1,14 +1,33 @@
 /*
- * All settings of a postgresql.conf, with what it includes.
+ * The settings of postgresql.conf, recovery.conf and the like: one line after the other, or all of
+ * a file with what it includes.
  */
 #ifndef FORMAT_SETTINGS_H
 #define FORMAT_SETTINGS_H
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "base/text_cursor.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/*
+ * Take the next setting: its name in lower case, its value without quotes and escapes. Lines that
+ * are no settings are passed over. False at the end of the text.
+ */
+bool setting_next(TextCursor *text, Buffer *name, Buffer *value);
+
+/* Append "name = 'value'\n" with quotes and backslashes doubled, as for postgresql.auto.conf. */
+void setting_append(Buffer *text, const char *name, const char *value);
+
+/* Remove all lines of that setting from the text of a file, and append the setting. A final newline
+ * is added where the text has none. */
+void setting_replace(Buffer *text, const char *name, const char *value);
+
+/* True if the value of a boolean setting means on, as the server reads it (parse_bool in
+ * utils/adt/bool.c): any case, "true" and "yes" also abbreviated. False for NULL. */
+bool setting_is_on(const char *value);
 
 typedef struct Setting
 {
@@ -27,16 +46,17 @@ typedef struct Settings
                         too much of it, or it could not be read */
 } Settings;
 
-/* Where files come from; paths are relative to the data directory. */
+/* Supplies the files of a data directory, by paths relative to it. */
 typedef struct SettingsReader
 {
-    /* Append the file's content. False: it cannot be read; *found false: it is not there. */
+    /* Append the file's content. False: it cannot be read; *found false: there is no such file. */
     bool (*read)(void *context, const char *path, Buffer *content, bool *found);
-    /* The names of the files in a directory, ascending by bytes; the list may be in the arena. */
-    void (*list)(void *context, const char *directory, Arena *arena, const char *const **names,
-                 size_t *count);
-    /* The part of an absolute path that lies below the data directory, or NULL. */
-    const char *(*below)(void *context, const char *path);
+    /* The names of the files in a directory, ascending by bytes, up to a NULL. The list may be in
+     * the arena. */
+    const char *const *(*list)(void *context, const char *directory, Arena *arena);
+    /* The part of an absolute path that lies below the data directory, or NULL: place_below. */
+    const char *(*below)(const char *path, const char *directory);
+    const char *directory;
     void *context;
 } SettingsReader;
 
@@ -50,7 +70,7 @@ void settings_read(Settings *settings, const SettingsReader *reader, const char 
 
 void settings_set(Settings *settings, const char *name, const char *value);
 
-/* NULL: it is not set. */
+/* Returns NULL if the setting is not set. */
 const char *settings_value(const Settings *settings, const char *name);
 
 /*
@@ -61,7 +81,7 @@ const char *setting_masked(Arena *arena, const char *name, const char *value);
 
 /* The path relative to the data directory, without ".", ".." and empty parts, of a file that a
  * setting in the file `base` names by a relative path; NULL: the path is absolute, or ".." leads
- * out of the data directory. As the server does, links are not thought of. Where base is absolute,
+ * out of the data directory. As in the server, links are not resolved. Where base is absolute,
  * so is the path. In the arena. */
 const char *settings_path(Arena *arena, const char *base, const char *value);
 

@@ -52,6 +52,15 @@ bool place_same(const Place *a, const Place *b)
     return a->device == b->device && a->inode == b->inode;
 }
 
+bool place_is(const char *path, const char *other)
+{
+    Place one, two;
+    bool found;
+
+    return place_find(path, &one, &found, NULL) && found && place_find(other, &two, &found, NULL) &&
+           found && place_same(&one, &two);
+}
+
 bool place_same_mount(const Place *a, const Place *b)
 {
     return a->device == b->device && a->mount == b->mount;

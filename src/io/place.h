@@ -26,6 +26,9 @@ MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *e
 /* Are they one file, or one directory? */
 bool place_same(const Place *a, const Place *b);
 
+/* True if both paths, links followed, lead to one file or one directory. */
+bool place_is(const char *path, const char *other);
+
 /* Does a rename from one into the other work? */
 bool place_same_mount(const Place *a, const Place *b);
 

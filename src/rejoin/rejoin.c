@@ -5,7 +5,7 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "source/source_server_standbys.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 
 static bool find_target(Rejoin *rejoin, Error *error)
 {

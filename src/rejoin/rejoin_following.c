@@ -8,7 +8,7 @@
 #include "source/source_server_standbys.h"
 #include "format/recovery_conf.h"
 #include "io/file.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 
 #include <string.h>
 
@@ -62,8 +62,8 @@ static void find_names(Rejoin *rejoin)
     const Configuration configuration = target_configuration(rejoin);
     const SettingsReader reader = configuration_reader(&configuration);
     const Settings settings = configuration_read(&configuration, &reader);
-    const char *conninfo =
-        configuration_primary_conninfo(&configuration, rejoin->target.control.version, false);
+    const char *conninfo = configuration_recovery_setting(
+        &configuration, rejoin->target.control.version, false, "primary_conninfo");
     const char *name =
         conninfo != NULL ? conninfo_value(conninfo, "application_name", rejoin->arena) : NULL;
     const char *cluster = settings_value(&settings, "cluster_name");
@@ -108,8 +108,9 @@ static bool compare_address(void *context, const char *keyword, const char *valu
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
     const Configuration configuration = target_configuration(rejoin);
-    Address address = {.conninfo = configuration_primary_conninfo(
-                           &configuration, rejoin->target.control.version, false),
+    Address address = {.conninfo = configuration_recovery_setting(&configuration,
+                                                                  rejoin->target.control.version,
+                                                                  false, "primary_conninfo"),
                        .arena = rejoin->arena,
                        .same = true};
 
@@ -241,7 +242,8 @@ void rejoin_find_slot_user(Rejoin *rejoin)
     }
     used = answer.slot[0] != '\0'
                ? answer.slot
-               : configuration_primary_slot(&configuration, rejoin->target.control.version);
+               : configuration_recovery_setting(&configuration, rejoin->target.control.version,
+                                                false, "primary_slot_name");
     rejoin->settings.target_uses_slot = used != NULL && strcmp(used, slot) == 0;
     rejoin->settings.slot_users = rejoin->names;
 }

@@ -5,7 +5,7 @@
 #include "base/workers.h"
 #include "target/interlock.h"
 #include "pair/prerequisites.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 #include "wal_store/histories.h"
 #include "wal_store/source_directory_end.h"
 
@@ -30,13 +30,6 @@ static void warn_without_source(const Options *options, const Error *error)
             : "");
 }
 
-/* As an earlier rewind leaves it, too. */
-static bool was_standby(const Control *target)
-{
-    return target->state == STATE_IN_ARCHIVE_RECOVERY ||
-           target->state == STATE_SHUTDOWNED_IN_RECOVERY;
-}
-
 /* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
  * looked at. */
 static const char *find_restore_command(const Options *options, const Opened *opened,
@@ -53,7 +46,7 @@ static const char *find_restore_command(const Options *options, const Opened *op
         return command;
     /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
      * command again goes on without a restore command. WAL that is missing is still an error. */
-    if (opened->resumed || was_standby(&target->control))
+    if (opened->resumed || target_was_standby(target))
         log_warning("%s", problem.message);
     else
         problems_add(problems, &problem);

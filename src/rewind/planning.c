@@ -2,10 +2,11 @@
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "plan/classify.h"
 #include "plan/tablespaces.h"
 #include "stage/compared_blocks.h"
 #include "stage/dead_entries.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 #include "standby/standby_files.h"
 
 typedef struct Sides
@@ -75,6 +76,15 @@ static void find_kept_files(const Options *options, const Version *version,
         keep_add_file(keep, version, names[i]);
 }
 
+/* NULL: the server logs to the default, outside, or among its own files. */
+static const char *find_kept_log_directory(const Configuration *configuration,
+                                           const Version *version)
+{
+    const char *path = configuration_log_directory(configuration);
+
+    return path == NULL || path_is_servers(version, path) ? NULL : path;
+}
+
 /* List, and decide by the listings and the blocks that are known so far. */
 static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
                        const Options *options, Lsn divergence, Lsn wal_from, Lsn whole_from,
@@ -103,7 +113,7 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
         .keep = &planned->keep,
         .written = standby ? standby_written_files(version) : NULL,
         .unwanted = standby ? standby_unwanted_file(version) : NULL,
-        .log_directory = configuration_log_directory(&configuration, clusters->shape.version),
+        .log_directory = find_kept_log_directory(&configuration, clusters->shape.version),
         .every_relation = every_relation,
         .source_hides_odd = clusters->source->is_server,
         .scan = &planned->changes,

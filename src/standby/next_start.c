@@ -4,7 +4,7 @@
 #include "io/connection.h"
 #include "io/file.h"
 #include "plan/keep.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 #include "standby/standby_files.h"
 
 #include <stdlib.h>
@@ -72,49 +72,35 @@ static bool read_rewound_file(void *context, const char *path, Buffer *content, 
     return read_source_file(rewound, path, content, found);
 }
 
-static void list_rewound_directory(void *context, const char *directory, Arena *arena,
-                                   const char *const **names, size_t *count)
+static const char *const *list_rewound_directory(void *context, const char *directory, Arena *arena)
 {
     const RewoundTarget *rewound = context;
     const NextStartInput *input = rewound->input;
     const size_t length = strlen(directory);
-    const char **items;
+    const char **names;
+    size_t count = 0;
 
     if (directory[0] == '/' || input->plan == NULL || plan_keeps(input->plan, directory))
-    {
-        rewound->present.list(rewound->present.context, directory, arena, names, count);
-        return;
-    }
-    items = arena_allocate(arena, CONFIGURATION_NAMES_MAX * sizeof(*items));
-    *names = items;
-    *count = 0;
-    for (size_t i = 0; i < input->source_files->count && *count < CONFIGURATION_NAMES_MAX; i++)
+        return rewound->present.list(rewound->present.context, directory, arena);
+    names = arena_allocate(arena, (CONFIGURATION_NAMES_MAX + 1) * sizeof(*names));
+    for (size_t i = 0; i < input->source_files->count && count < CONFIGURATION_NAMES_MAX; i++)
     {
         const char *path = input->source_files->files[i].path;
 
         if (strncmp(path, directory, length) == 0 && path[length] == '/' &&
             strchr(path + length + 1, '/') == NULL)
-            items[(*count)++] = arena_strdup(arena, path + length + 1);
+            names[count++] = path + length + 1;
     }
-}
-
-/* Its server will be where the target is. */
-static const char *path_below_rewound(void *context, const char *path)
-{
-    const RewoundTarget *rewound = context;
-
-    return rewound->present.below(rewound->present.context, path);
+    return names;
 }
 
 static bool exists_in_target(const Target *target, const char *path)
 {
-    char full[PATH_SIZE];
+    AUTO_BUFFER Buffer full = {0};
     struct stat status;
-    Error ignored;
     bool found;
 
-    return path_join(full, sizeof(full), target->directory, path, &ignored) &&
-           file_lstat(full, &status, &found, &ignored) && found;
+    return file_lstat(path_in(&full, target->directory, path), &status, &found, NULL) && found;
 }
 
 static bool will_exist(const NextStartInput *input, const char *path)
@@ -205,18 +191,14 @@ static void collect_changed_settings(const Settings *former, const Settings *now
 static bool file_differs(RewoundTarget *rewound, const PlanEntry *entry)
 {
     const SettingsReader *present = &rewound->present;
-    Buffer former = {0}, now = {0};
-    bool found_former, found_now, differs = true;
+    AUTO_BUFFER Buffer former = {0}, now = {0};
+    bool found_former, found_now;
 
-    if (entry->action == ACTION_COPY && entry->on_target &&
-        entry->source_size == entry->target_size &&
-        present->read(present->context, entry->path, &former, &found_former) &&
-        read_source_file(rewound, entry->path, &now, &found_now))
-        differs = former.size != now.size ||
-                  (now.size > 0 && memcmp(former.bytes, now.bytes, now.size) != 0);
-    buffer_free(&former);
-    buffer_free(&now);
-    return differs;
+    return entry->action != ACTION_COPY || !entry->on_target ||
+           entry->source_size != entry->target_size ||
+           !present->read(present->context, entry->path, &former, &found_former) ||
+           !read_source_file(rewound, entry->path, &now, &found_now) || former.size != now.size ||
+           (now.size > 0 && memcmp(former.bytes, now.bytes, now.size) != 0);
 }
 
 /* Other files than postgresql.conf and the like, of which the settings are compared. */
@@ -344,12 +326,6 @@ static void check_used_slot(Source *source, const char *name, bool will_be_made,
 
 /* ---- standby or not ---- */
 
-static bool is_on(const char *value)
-{
-    return value != NULL && (strcmp(value, "on") == 0 || strcmp(value, "true") == 0 ||
-                             strcmp(value, "yes") == 0 || strcmp(value, "1") == 0);
-}
-
 /* A setting that ends replay early, or keeps it on another timeline; NULL: there is none. */
 static const char *find_stop_setting(const Settings *recovery)
 {
@@ -406,7 +382,8 @@ static bool lacks_hot_standby(const NextStartInput *input, const Settings *now)
     const Control *control = input->control;
 
     return control->version != NULL && control->version->wal_level_archive &&
-           control->wal_level == WAL_LEVEL_ARCHIVE && is_on(settings_value(now, "hot_standby"));
+           control->wal_level == WAL_LEVEL_ARCHIVE &&
+           setting_is_on(settings_value(now, "hot_standby"));
 }
 
 /* What decides what the server does when it starts. */
@@ -421,7 +398,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     const char *slot = settings_value(recovery, "primary_slot_name");
     const char *restore_command = settings_value(recovery, "restore_command");
 
-    next->standby = will_write || (in_file ? is_on(settings_value(recovery, "standby_mode"))
+    next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(input, "standby.signal"));
     next->manager = find_manager(input->target);
     /* Where no rewind is required it is on the disk by now, but in a dry run. */
@@ -462,14 +439,14 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
     const Configuration configuration = {input->target->directory, input->config_file, arena};
     RewoundTarget rewound = {
         .input = input, .arena = arena, .present = configuration_reader(&configuration)};
-    const SettingsReader reader = {read_rewound_file, list_rewound_directory, path_below_rewound,
-                                   &rewound};
+    const SettingsReader reader = {read_rewound_file, list_rewound_directory, rewound.present.below,
+                                   input->target->directory, &rewound};
     Settings now = configuration_read(&configuration, &reader);
     Settings recovery;
     const char *archive_mode = settings_value(&now, "archive_mode");
 
     *next = (NextStart){0};
-    next->summarizes_wal = is_on(settings_value(&now, "summarize_wal"));
+    next->summarizes_wal = setting_is_on(settings_value(&now, "summarize_wal"));
     next->archives_always = archive_mode != NULL && strcasecmp(archive_mode, "always") == 0;
     if (input->plan != NULL)
     {

@@ -8,7 +8,7 @@
 #include "io/connection.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "standby/configuration.h"
+#include "target/configuration.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -102,8 +102,8 @@ static bool parse_former(const char *conninfo, OptionList *former)
     return readable;
 }
 
-/* Did a rewind without -R, or a copy, bring the source's own to the target? *equal; a file that
- * cannot be read says nothing. Fails only if the source is lost. */
+/* *equal: the source has the very same primary_conninfo, so a rewind without -R, or a copy, took it
+ * to the target. A file that cannot be read does not count. Fails only if the source is lost. */
 static bool compare_with_sources(const Clusters *clusters, const char *former, bool *equal,
                                  Error *error)
 {
@@ -111,19 +111,19 @@ static bool compare_with_sources(const Clusters *clusters, const char *former, b
                            ? "recovery.done"
                            : "postgresql.auto.conf";
     Source *source = clusters->source;
-    Buffer text = {0}, value = {0};
-    bool found = false;
+    AUTO_BUFFER Buffer text = {0}, name = {0}, value = {0};
+    TextCursor settings;
     Error problem;
-    const bool readable = source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, &text,
-                                                        &found, &problem);
+    bool found;
 
-    *equal = readable && found &&
-             setting_find((const char *) text.bytes, text.size, "primary_conninfo", &value) &&
-             same_text(buffer_string(&value), former);
-    buffer_free(&text);
-    buffer_free(&value);
-    if (!readable && (problem.kind == ERROR_RETRY || stop_requested()))
-        return error_copy(error, &problem);
+    *equal = false;
+    if (!source->operations->read_file(source, path, SETTINGS_FILE_SIZE_MAX, &text, &found,
+                                       &problem))
+        return (problem.kind != ERROR_RETRY && !stop_requested()) || error_copy(error, &problem);
+    settings = text_cursor(buffer_string(&text));
+    while (setting_next(&settings, &name, &value))
+        if (strcmp(buffer_string(&name), "primary_conninfo") == 0)
+            *equal = strcmp(buffer_string(&value), former) == 0;
     return true;
 }
 
@@ -334,8 +334,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
     const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
                                          arena};
-    const char *former =
-        configuration_primary_conninfo(&configuration, clusters->shape.version, true);
+    const char *former = configuration_recovery_setting(&configuration, clusters->shape.version,
+                                                        true, "primary_conninfo");
     struct Connection *connection = source_connection(clusters->source);
 
     if (connection == NULL)

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "target/configuration.h"
 #include "target/target.h"
 #include "options.h"
 
@@ -27,14 +28,6 @@ typedef struct ServerLog
     uint64_t end;
 } ServerLog;
 #define SERVER_LOGS 3 /* the logging collector's, Debian's, our own */
-
-/* A cluster in the layout of Debian's postgresql-common. */
-typedef struct DebianCluster
-{
-    const char *name;        /* for pg_ctlcluster, with the major version */
-    const char *directory;   /* /etc/postgresql/MAJOR/NAME */
-    const char *config_file; /* its main configuration file, which is there */
-} DebianCluster;
 
 typedef struct ServerControl
 {

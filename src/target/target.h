@@ -38,55 +38,59 @@ MUST_CHECK bool target_open(Arena *arena, const char *directory, Target *target,
 /* Read pg_control, PG_VERSION (must fit it) and backup_label. */
 MUST_CHECK bool target_read(Target *target, Error *error);
 
+/* *running: by postmaster.pid a server runs there (pid_file_find_server in pid_file.h, also for
+ * errors). *pid is for messages. */
+MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
+
+/* By pg_control: the role in which its server ran last. */
+bool target_was_primary(const Target *target);
+bool target_was_standby(const Target *target);
+
+/* By pg_control: it was a primary that did not shut down, so that the last of its WAL may not be on
+ * the disk. */
+bool target_crashed_as_primary(const Target *target);
+
+/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
+ * directory that cannot be read is marked, and passed over. */
+MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
+                            Error *error);
+
+/* ---- written_since_stop.c ---- */
+
 /*
- * Has something written to every file of its databases since the server was shut down, as
- * pg_checksums does? By the files' times against that of the WAL segment that its last record went
- * to, or where that is gone of its checkpoint; false unless it was shut down. One file that is
- * older is enough: as a rule the first one that is looked at. A file that begins with a page that
+ * *rewritten: a program wrote to every file of the databases since the server was shut down, as
+ * pg_checksums does. The files' times are compared with that of the WAL segment that has the last
+ * record, or where that is gone of the checkpoint; false unless the server was shut down. One older
+ * file is enough: as a rule the first one that is looked at. A file that begins with a page that
  * was never used does not count.
  */
 MUST_CHECK bool target_rewritten_since_stop(const Target *target, const WalShape *shape,
                                             bool *rewritten, Error *error);
 
 /*
- * Has something written to a file of a relation since the server was shut down? pg_checksums of 15
- * and later writes only pages whose checksum does not fit. Told as by target_rewritten_since_stop.
+ * *written: a program wrote to a file of a relation since the server was shut down. pg_checksums of
+ * 15 and later writes only pages whose checksum does not fit. The same times are compared.
  */
 MUST_CHECK bool target_written_since_stop(const Target *target, const WalShape *shape,
                                           bool *written, Error *error);
 
-/* Is a server running on it? By postmaster.pid (pid_file_find_server in pid_file.h, also for
- * errors). *pid for the message. */
-MUST_CHECK bool target_server_running(const Target *target, bool *running, long *pid, Error *error);
-
-/* Was it a primary when its server ran last? By pg_control. */
-bool target_was_primary(const Target *target);
-
-/* Was it a primary that did not shut down, so that the last of its WAL may not be on the disk? By
- * pg_control. */
-bool target_crashed_as_primary(const Target *target);
+/* ---- server_program.c ---- */
 
 /*
- * A server program of that major version, any minor one: in bindir, or if that is NULL beside
- * pg_rewind, in PATH, in the places of distributions. *program is NULL when there is none, which is
- * an error only in bindir.
+ * Find a server program of that major version, any minor one: in bindir, or if that is NULL beside
+ * pg_rewind, in PATH, in the directories of distributions. *program is NULL when it was not found,
+ * which is an error only in bindir.
  */
 MUST_CHECK bool target_find_program(Arena *arena, const char *name, const Version *version,
                                     const char *bindir, char **program, Error *error);
 
 /*
- * restore_command of the target's configuration: from `postgres -C` (12 and later), any minor
- * version of the target's major one, in bindir, or if that is NULL beside pg_rewind, in PATH, in
- * the places of distributions; where there is none, with a warning, from postgresql.conf and
- * postgresql.auto.conf without what they include. Before 12 from recovery.conf, else recovery.done.
- * config_file NULL: the default. Not set: the contract's error.
+ * Find restore_command of the target's configuration: by `postgres -C` (12 and later) of a program
+ * that target_find_program finds; where it finds none, with a warning, by reading the configuration
+ * files. Before 12 from recovery.conf, else recovery.done. config_file NULL: the default. Not set:
+ * the contract's error.
  */
 MUST_CHECK bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
                                        const char *config_file, char **command, Error *error);
-
-/* Visit all files, as source's list does: links at pg_wal and pg_tblspc/N are walked into. A
- * directory that cannot be read is marked, and passed over. */
-MUST_CHECK bool target_list(const Target *target, SourceFileVisitor visit, void *context,
-                            Error *error);
 
 #endif

@@ -29,6 +29,26 @@ static void read_conninfo(const char *conninfo)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+/* The value that a setting has after a text; false: it is not set. */
+static bool find_value(const Buffer *text, const char *wanted, Buffer *value)
+{
+    TextCursor left = {(const char *) text->bytes, (const char *) text->bytes + text->size};
+    Buffer name = {0}, any = {0};
+    bool found = false;
+
+    while (setting_next(&left, &name, &any))
+    {
+        if (strcmp(buffer_string(&name), wanted) != 0)
+            continue;
+        found = true;
+        buffer_clear(value);
+        buffer_append(value, any.bytes, any.size);
+    }
+    buffer_free(&name);
+    buffer_free(&any);
+    return found;
+}
+
 static void write_and_read(const char *string)
 {
     Buffer text = {0};
@@ -36,8 +56,9 @@ static void write_and_read(const char *string)
 
     if (strchr(string, '\n') != NULL)
         return; /* no setting holds one */
-    setting_replace("restore_command = 'old'", 23, "restore_command", string, &text);
-    if (!setting_find((const char *) text.bytes, text.size, "restore_command", &value) ||
+    buffer_append_string(&text, "restore_command = 'old'");
+    setting_replace(&text, "restore_command", string);
+    if (!find_value(&text, "restore_command", &value) ||
         strcmp(buffer_string(&value), string) != 0)
         __builtin_trap();
     buffer_free(&text);
@@ -46,13 +67,12 @@ static void write_and_read(const char *string)
 
 static void read_all(const uint8_t *bytes, size_t size)
 {
-    const char *position = (const char *) bytes;
-    const char *end = position + size;
+    TextCursor text = {(const char *) bytes, (const char *) bytes + size};
     Arena *arena = arena_create();
     Buffer name = {0};
     Buffer value = {0};
 
-    while (setting_next(&position, end, &name, &value))
+    while (setting_next(&text, &name, &value))
     {
         (void) setting_masked(arena, buffer_string(&name), buffer_string(&value));
         (void) settings_path(arena, "a/b", buffer_string(&value));
@@ -71,9 +91,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 
     memcpy(string, bytes, size);
     string[size] = '\0';
-    (void) setting_find((const char *) bytes, size, "restore_command", &value);
-    setting_replace((const char *) bytes, size, "restore_command", "x", &text);
-    if (!setting_find((const char *) text.bytes, text.size, "restore_command", &value) ||
+    buffer_append(&text, bytes, size);
+    setting_replace(&text, "restore_command", "x");
+    if (!find_value(&text, "restore_command", &value) ||
         strcmp(buffer_string(&value), "x") != 0)
         __builtin_trap();
     (void) !restore_command_expand(string, "F", "P", "R", &text, &error);

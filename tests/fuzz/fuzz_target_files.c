@@ -45,7 +45,7 @@ static void read_target(void)
     target = (Target){.directory = TARGET};
     if (target_server_running(&target, &running, &pid, &error) && pid < 0)
         __builtin_trap();
-    if (target_read(&target, &error) && !target.control.version->has_restore_command_setting &&
+    if (target_read(&target, &error) && target.control.version->recovery_settings == RECOVERY_CONF &&
         target_restore_command(arena, &target, NULL, NULL, &command, &error) && command[0] == '\0')
         __builtin_trap();
     arena_destroy(arena);

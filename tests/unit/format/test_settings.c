@@ -24,29 +24,28 @@ static bool read_one(void *context, const char *path, Buffer *content, bool *fou
     return true;
 }
 
-static void list_all(void *context, const char *directory, Arena *arena, const char *const **names,
-                     size_t *count)
+static const char *const *list_all(void *context, const char *directory, Arena *arena)
 {
     const size_t length = strlen(directory);
     const char **list = arena_allocate(arena, 10 * sizeof(*list));
+    size_t count = 0;
 
-    *names = list;
-    *count = 0;
     for (const File *file = context; file->path != NULL; file++)
         if (strncmp(file->path, directory, length) == 0 && file->path[length] == '/')
-            list[(*count)++] = file->path + length + 1;
+            list[count++] = file->path + length + 1;
+    return list;
 }
 
-/* The data directory is /data. */
-static const char *below_data(void *context, const char *path)
+static const char *below_data(const char *path, const char *directory)
 {
-    (void) context;
-    return strncmp(path, "/data/", 6) == 0 ? path + 6 : NULL;
+    const size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 && path[length] == '/' ? path + length + 1 : NULL;
 }
 
 static Settings read_all(Arena *arena, const File *files)
 {
-    const SettingsReader reader = {read_one, list_all, below_data, (void *) (uintptr_t) files};
+    const SettingsReader reader = {read_one, list_all, below_data, "/data", (void *) (uintptr_t) files};
     Settings settings = {.arena = arena};
 
     settings_read(&settings, &reader, "postgresql.conf");
@@ -210,6 +209,97 @@ static void passwords_are_not_shown(void **state)
     arena_destroy(arena);
 }
 
+static void check_find(const char *text, const char *expected)
+{
+    char *copy = malloc(strlen(text) + 1);
+    TextCursor left = {copy, copy + strlen(text)};
+    Buffer name = {0}, any = {0}, value = {0};
+    bool found = false;
+
+    memcpy(copy, text, strlen(text)); /* without NUL: nothing may be read behind */
+    while (setting_next(&left, &name, &any))
+    {
+        if (strcmp(buffer_string(&name), "restore_command") != 0)
+            continue;
+        found = true;
+        buffer_clear(&value);
+        buffer_append_string(&value, buffer_string(&any));
+    }
+    if (found != (expected != NULL))
+        fail_msg("found %d in: %s", found, text);
+    if (found)
+        assert_string_equal(buffer_string(&value), expected);
+    free(copy);
+    buffer_free(&name);
+    buffer_free(&any);
+    buffer_free(&value);
+}
+
+static void settings_are_found(void **state)
+{
+    (void) state;
+    check_find("restore_command = 'cp /a/%f %p'\n", "cp /a/%f %p");
+    check_find("restore_command='cp'", "cp");
+    check_find("restore_command 'cp'", "cp");
+    check_find("  \tRestore_Command\t=\t'cp' # comment\r\n", "cp");
+    check_find("restore_command = cp#comment", "cp");
+    check_find("restore_command = /bin/true\n", "/bin/true");
+    check_find("restore_command = ''", "");
+    check_find("restore_command = 'a''b\\'c\\\\d\\n\\101\\q # no comment'",
+               "a'b'c\\d\nAq # no comment");
+    check_find("restore_command = 'first'\n#restore_command = 'no'\nrestore_command = 'last'\n",
+               "last");
+    check_find("# restore_command = 'x'\n", NULL);
+    check_find("restore_command = 'open\n", NULL);
+    check_find("restore_command = 'open\\", NULL);
+    check_find("restore_command\n", NULL);
+    check_find("restore_command =", NULL);
+    check_find("restore_command_x = 'x'\n", NULL);
+    check_find("a.restore_command = 'x'\nrestore_command.a = 'y'", NULL);
+    check_find("xrestore_command = 'x'", NULL);
+    check_find("restore_command\xc3\xa9 = 'x'", NULL);
+    check_find("1restore_command = 'x'", NULL);
+    check_find("", NULL);
+}
+
+static void check_replace(const char *old, const char *expected)
+{
+    Buffer text = {0};
+
+    buffer_append_string(&text, old);
+    setting_replace(&text, "primary_conninfo", "host=a");
+    assert_string_equal(buffer_string(&text), expected);
+    buffer_free(&text);
+}
+
+static void settings_are_replaced(void **state)
+{
+    (void) state;
+    check_replace("", "primary_conninfo = 'host=a'\n");
+    check_replace("# comment", "# comment\nprimary_conninfo = 'host=a'\n");
+    check_replace("a = 1\nprimary_conninfo = 'old'\nb = 2\nPRIMARY_CONNINFO 'older'",
+                  "a = 1\nb = 2\nprimary_conninfo = 'host=a'\n");
+    check_replace("#primary_conninfo = 'old'\nprimary_conninfo_x = 1\n",
+                  "#primary_conninfo = 'old'\nprimary_conninfo_x = 1\n"
+                  "primary_conninfo = 'host=a'\n");
+}
+
+static void booleans_are_read_as_the_server_reads_them(void **state)
+{
+    static const char *const on[] = {"on", "ON", "On", "true", "TRUE", "t", "tru", "yes", "Y", "1"};
+    static const char *const off[] = {"off", "of",  "o",  "false", "f",   "no",   "n",
+                                      "0",   "11",  "",   "ons",   "truex", "yesx", " on"};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(on) / sizeof(on[0]); i++)
+        if (!setting_is_on(on[i]))
+            fail_msg("\"%s\" is on", on[i]);
+    for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++)
+        if (setting_is_on(off[i]))
+            fail_msg("\"%s\" is not on", off[i]);
+    assert_false(setting_is_on(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +308,9 @@ int main(void)
         cmocka_unit_test(paths_are_relative_to_the_data_directory),
         cmocka_unit_test(damaged_files_do_no_harm),
         cmocka_unit_test(passwords_are_not_shown),
+        cmocka_unit_test(settings_are_found),
+        cmocka_unit_test(settings_are_replaced),
+        cmocka_unit_test(booleans_are_read_as_the_server_reads_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,10 @@ static void test_recovery_conf_of_old_versions(void **state)
     make_text("data/recovery.conf", "standby_mode = on\nrestore_command = 'cp ''/a b/%f'' %p'\n");
     assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
     assert_string_equal(command, "cp '/a b/%f' %p");
+    make_text("data/recovery.conf", "include 'more.conf'\n");
+    make_text("data/more.conf", "restore_command = 'included %f'\n");
+    assert_true(target_restore_command(arena, target, NULL, NULL, &command, &error));
+    assert_string_equal(command, "included %f");
 }
 
 static bool collect(void *context, const SourceFile *file, Error *unused)

@@ -1,9 +1,8 @@
-#include "standby/configuration.h"
+#include "target/configuration.h"
 
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "plan/classify.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,27 +15,23 @@
 
 /* ---- files as they are in the target ---- */
 
-/* Of a file in the target, or anywhere by an absolute path: --config-file. */
-static bool join_path(const Configuration *configuration, const char *name, char path[PATH_SIZE])
+/* The path of a file in the target, or of one outside that has an absolute path (--config-file). */
+static const char *full_path(const Configuration *configuration, const char *name)
 {
-    Error ignored;
-
-    return path_join(path, PATH_SIZE, name[0] == '/' ? "" : configuration->directory, name,
-                     &ignored);
+    return name[0] == '/'
+               ? name
+               : arena_printf(configuration->arena, "%s/%s", configuration->directory, name);
 }
 
 static bool read_configuration_file(void *context, const char *name, Buffer *content, bool *found)
 {
-    char path[PATH_SIZE];
+    const char *path = full_path(context, name);
     struct stat status;
-    Error ignored;
 
-    if (!join_path(context, name, path) || !file_stat(path, &status, found, &ignored))
+    if (!file_stat(path, &status, found, NULL))
         return false;
-    if (!*found)
-        return true;
-    return S_ISREG(status.st_mode) &&
-           file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, &ignored);
+    return !*found || (S_ISREG(status.st_mode) &&
+                       file_read_all(path, SETTINGS_FILE_SIZE_MAX, content, found, NULL));
 }
 
 typedef struct DirectoryNames
@@ -51,9 +46,6 @@ static bool add_name(void *context, const char *name, Error *error)
     DirectoryNames *names = context;
 
     (void) error;
-    if (names->items == NULL)
-        names->items =
-            arena_allocate(names->arena, CONFIGURATION_NAMES_MAX * sizeof(*names->items));
     if (names->count < CONFIGURATION_NAMES_MAX)
         names->items[names->count++] = arena_strdup(names->arena, name);
     return true;
@@ -64,52 +56,39 @@ static int compare_names(const void *one, const void *other)
     return strcmp(*(const char *const *) one, *(const char *const *) other);
 }
 
-static void list_directory(void *context, const char *directory, Arena *arena,
-                           const char *const **items, size_t *count)
+static const char *const *list_directory(void *context, const char *directory, Arena *arena)
 {
-    DirectoryNames names = {.arena = arena};
-    char path[PATH_SIZE];
-    Error ignored;
+    DirectoryNames names = {
+        arena, arena_allocate(arena, (CONFIGURATION_NAMES_MAX + 1) * sizeof(*names.items)), 0};
     bool found;
 
-    if (join_path(context, directory, path) &&
-        dir_names(path, add_name, &names, &found, &ignored) && names.count > 1)
+    if (dir_names(full_path(context, directory), add_name, &names, &found, NULL))
         qsort(names.items, names.count, sizeof(*names.items), compare_names);
-    *items = names.items;
-    *count = names.count;
-}
-
-/* The part of an absolute path that lies below the target, in whatever spelling. */
-static const char *path_below_target(void *context, const char *path)
-{
-    const Configuration *configuration = context;
-
-    return place_below(path, configuration->directory);
+    return names.items;
 }
 
 SettingsReader configuration_reader(const Configuration *configuration)
 {
-    return (SettingsReader){read_configuration_file, list_directory, path_below_target,
-                            (void *) configuration};
+    return (SettingsReader){read_configuration_file, list_directory, place_below,
+                            configuration->directory, (void *) configuration};
 }
 
 /* ---- settings ---- */
 
-/* postgresql.conf, or what --config-file names: in the target by its path there, else absolute.
- * NULL: that is not there. */
+/* postgresql.conf, or what --config-file names: by its path in the target, or else by an absolute
+ * one. NULL: there is no such file. */
 static const char *find_configuration_path(const Configuration *configuration)
 {
     const char *path = configuration->config_file;
     char canonical[PLACE_PATH_SIZE];
     const char *below;
-    Error ignored;
     bool found;
 
     if (path == NULL)
         return CONFIGURATION_PATH;
     if (path[0] != '/')
     {
-        if (!place_canonical(path, canonical, &found, &ignored) || !found)
+        if (!place_canonical(path, canonical, &found, NULL) || !found)
             return NULL;
         path = arena_strdup(configuration->arena, canonical);
     }
@@ -128,23 +107,18 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
     return settings;
 }
 
-/* Is that the main configuration file of a server whose data directory is this one? */
+/* True if that is the main configuration file of a server with this data directory. */
 static bool configures_target(const Configuration *configuration, const char *file)
 {
     const Configuration candidate = {configuration->directory, file, configuration->arena};
     const SettingsReader reader = configuration_reader(&candidate);
     Settings settings = {.arena = configuration->arena};
     const char *directory;
-    Place named, target;
-    Error ignored;
-    bool found;
 
     settings_read(&settings, &reader, file);
     directory = settings_value(&settings, "data_directory");
     return directory != NULL && directory[0] == '/' &&
-           place_find(directory, &named, &found, &ignored) && found &&
-           place_find(configuration->directory, &target, &found, &ignored) && found &&
-           place_same(&named, &target);
+           place_is(directory, configuration->directory);
 }
 
 bool configuration_find_debian(const Configuration *configuration, const Version *version,
@@ -152,22 +126,19 @@ bool configuration_find_debian(const Configuration *configuration, const Version
 {
     const char *root = getenv("PG_CLUSTER_CONF_ROOT");
     Arena *arena = configuration->arena;
-    const char *const *names;
-    const char *of_version;
-    size_t count, found = 0;
+    const char *of_version = arena_printf(
+        arena, "%s/%s", root != NULL && root[0] == '/' ? root : DEBIAN_ROOT, version->name);
+    const char *const *name = list_directory((void *) configuration, of_version, arena);
+    size_t found = 0;
 
-    if (root == NULL || root[0] != '/')
-        root = DEBIAN_ROOT;
-    of_version = arena_printf(arena, "%s/%s", root, version->name);
-    list_directory((void *) configuration, of_version, arena, &names, &count);
-    for (size_t i = 0; i < count; i++)
+    for (; *name != NULL; name++)
     {
-        const char *directory = arena_printf(arena, "%s/%s", of_version, names[i]);
+        const char *directory = arena_printf(arena, "%s/%s", of_version, *name);
         const char *file = arena_printf(arena, "%s/" CONFIGURATION_PATH, directory);
 
         if (!configures_target(configuration, file))
             continue;
-        *cluster = (DebianCluster){names[i], directory, file};
+        *cluster = (DebianCluster){*name, directory, file};
         found++;
     }
     return found == 1;
@@ -175,28 +146,18 @@ bool configuration_find_debian(const Configuration *configuration, const Version
 
 const char *configuration_find_file(const Configuration *configuration, const Version *version)
 {
-    char path[PATH_SIZE];
     struct stat status;
     DebianCluster cluster;
-    Error ignored;
     bool found;
 
-    if (configuration->config_file != NULL || !join_path(configuration, CONFIGURATION_PATH, path) ||
-        !file_lstat(path, &status, &found, &ignored) || found)
+    if (configuration->config_file != NULL ||
+        !file_lstat(full_path(configuration, CONFIGURATION_PATH), &status, &found, NULL) || found)
         return configuration->config_file;
     return configuration_find_debian(configuration, version, &cluster) ? cluster.config_file : NULL;
 }
 
-static Settings read_settings_of_target(const Configuration *configuration)
-{
-    const SettingsReader reader = configuration_reader(configuration);
-
-    return configuration_read(configuration, &reader);
-}
-
-/* The value of a setting of standbys; NULL: it is not set, or blank. */
-static const char *find_standby_setting(const Configuration *configuration, const Version *version,
-                                        bool former, const char *name)
+const char *configuration_recovery_setting(const Configuration *configuration,
+                                           const Version *version, bool former, const char *name)
 {
     const SettingsReader reader = configuration_reader(configuration);
     Settings settings = {.arena = configuration->arena};
@@ -214,17 +175,6 @@ static const char *find_standby_setting(const Configuration *configuration, cons
     return value != NULL && value[strspn(value, " \t\r\n")] != '\0' ? value : NULL;
 }
 
-const char *configuration_primary_conninfo(const Configuration *configuration,
-                                           const Version *version, bool former)
-{
-    return find_standby_setting(configuration, version, former, "primary_conninfo");
-}
-
-const char *configuration_primary_slot(const Configuration *configuration, const Version *version)
-{
-    return find_standby_setting(configuration, version, false, "primary_slot_name");
-}
-
 /* ---- files that settings name ---- */
 
 /* The path in the target of a file that is named in the file `base`, or NULL. */
@@ -239,25 +189,22 @@ static const char *find_path_in_target(const Configuration *configuration, const
     return value != NULL ? settings_path(configuration->arena, base, value) : NULL;
 }
 
-/* Where a link in the target leads; NULL: there is none, or it leads out of the target. */
+/* Where a link in the target leads; NULL: it is no link, or it leads out of the target. */
 static const char *find_link_target(const Configuration *configuration, const char *path)
 {
-    char full[PATH_SIZE];
-    Buffer text = {0};
-    const char *result = NULL;
-    Error ignored;
+    AUTO_BUFFER Buffer text = {0};
 
-    if (path_join(full, sizeof(full), configuration->directory, path, &ignored) &&
-        file_read_link(full, &text, &ignored))
-        result = find_path_in_target(configuration, path, buffer_string(&text));
-    buffer_free(&text);
-    return result;
+    return file_read_link(full_path(configuration, path), &text, NULL)
+               ? find_path_in_target(configuration, path, buffer_string(&text))
+               : NULL;
 }
 
-/* A file, and what it leads to where it is a link. */
-static void add_with_links(const Configuration *configuration, const char *path, const char **files,
-                           size_t *count)
+/* Add a file that is named by a setting, and what it leads to where it is a link. */
+static void add_with_links(const Configuration *configuration, const char *value,
+                           const char **files, size_t *count)
 {
+    const char *path = find_path_in_target(configuration, "", value);
+
     for (int depth = 0; path != NULL && depth < LINKS_MAX; depth++)
     {
         files[(*count)++] = path;
@@ -278,14 +225,14 @@ const char **configuration_named_files(const Configuration *configuration, size_
         {"ssl_crl_dir", NULL},           {"ssl_dh_params_file", NULL},
     };
     const size_t named_count = sizeof(named) / sizeof(named[0]);
-    const Settings settings = read_settings_of_target(configuration);
+    const SettingsReader reader = configuration_reader(configuration);
+    const Settings settings = configuration_read(configuration, &reader);
     const char **files = arena_allocate(configuration->arena, (settings.file_count + named_count) *
                                                                   LINKS_MAX * sizeof(*files));
 
     *count = 0;
     for (size_t i = 0; i < settings.file_count; i++)
-        add_with_links(configuration, find_path_in_target(configuration, "", settings.files[i]),
-                       files, count);
+        add_with_links(configuration, settings.files[i], files, count);
     for (size_t i = 0; i < named_count; i++)
     {
         const char *value = settings_value(&settings, named[i].setting);
@@ -293,23 +240,17 @@ const char **configuration_named_files(const Configuration *configuration, size_
         if (value == NULL)
             value = named[i].by_default;
         if (value != NULL)
-            add_with_links(configuration, find_path_in_target(configuration, "", value), files,
-                           count);
+            add_with_links(configuration, value, files, count);
     }
     return files;
 }
 
-const char *configuration_log_directory(const Configuration *configuration, const Version *version)
+const char *configuration_log_directory(const Configuration *configuration)
 {
-    const Settings settings = read_settings_of_target(configuration);
+    const SettingsReader reader = configuration_reader(configuration);
+    const Settings settings = configuration_read(configuration, &reader);
     const char *value = settings_value(&settings, "log_directory");
     const char *path = value != NULL ? find_path_in_target(configuration, "", value) : NULL;
-    size_t length;
 
-    if (path == NULL)
-        return NULL;
-    for (length = strlen(path); length > 0 && path[length - 1] == '/'; length--)
-        ;
-    path = arena_printf(configuration->arena, "%.*s", (int) length, path);
-    return length == 0 || strcmp(path, ".") == 0 || path_is_servers(version, path) ? NULL : path;
+    return path != NULL && path[0] != '\0' ? path : NULL;
 }

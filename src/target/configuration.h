@@ -1,0 +1,70 @@
+/*
+ * The target's configuration: its settings, and the files that they name. Reading only.
+ *
+ * The files are postgresql.conf, or what --config-file names, with all that it includes, and
+ * postgresql.auto.conf. A file that cannot be read is passed over: the server reports it when it
+ * starts.
+ */
+#ifndef TARGET_CONFIGURATION_H
+#define TARGET_CONFIGURATION_H
+
+#include "base/arena.h"
+#include "format/settings.h"
+#include "format/versions.h"
+
+#include <stddef.h>
+
+typedef struct Configuration
+{
+    const char *directory;   /* the target's data directory */
+    const char *config_file; /* Target.config_file */
+    Arena *arena;            /* gets all that the functions below return */
+} Configuration;
+
+/* A cluster in the layout of Debian's postgresql-common. */
+typedef struct DebianCluster
+{
+    const char *name;        /* for pg_ctlcluster, with the major version */
+    const char *directory;   /* /etc/postgresql/MAJOR/NAME */
+    const char *config_file; /* its main configuration file, which exists */
+} DebianCluster;
+
+/*
+ * Find the cluster of Debian's postgresql-common, below /etc/postgresql/MAJOR, that names exactly
+ * this data directory in data_directory. PG_CLUSTER_CONF_ROOT takes the place of /etc/postgresql,
+ * as for postgresql-common. False unless exactly one cluster does; then *cluster means nothing.
+ */
+bool configuration_find_debian(const Configuration *configuration, const Version *version,
+                               DebianCluster *cluster);
+
+/* Returns config_file itself if it is set. Otherwise, for a data directory without postgresql.conf,
+ * that of Debian's cluster. NULL: the default. */
+const char *configuration_find_file(const Configuration *configuration, const Version *version);
+
+#define CONFIGURATION_NAMES_MAX 1000 /* files of an included directory that are looked at */
+
+/* Reads files as they are in the target now. The configuration must live as long as the reader. */
+SettingsReader configuration_reader(const Configuration *configuration);
+
+/* Reads all settings, of files that come from the reader. */
+Settings configuration_read(const Configuration *configuration, const SettingsReader *reader);
+
+/*
+ * Returns a setting of recovery; NULL: it is not set, or blank. Up to 11 it is in recovery.conf,
+ * and `former` also takes it from recovery.done, which that becomes by a promotion.
+ */
+const char *configuration_recovery_setting(const Configuration *configuration,
+                                           const Version *version, bool former, const char *name);
+
+/*
+ * List the files in the target's data directory that make its configuration, or that its settings
+ * name (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where
+ * they are links. Relative paths; a file may come twice, and need not exist.
+ */
+const char **configuration_named_files(const Configuration *configuration, size_t *count);
+
+/* Returns log_directory of the target's server, relative to the data directory; NULL: it is the
+ * default, or outside. */
+const char *configuration_log_directory(const Configuration *configuration);
+
+#endif

@@ -1,0 +1,199 @@
+/*
+ * The programs of the target's server: finding them, and asking postgres for restore_command.
+ */
+#include "target/target.h"
+
+#include "base/log.h"
+#include "base/text_cursor.h"
+#include "io/file.h"
+#include "io/process.h"
+#include "target/configuration.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A directory of server programs: the path before and after the major number; after NULL: there is
+ * no number in it. */
+typedef struct ProgramPlace
+{
+    const char *before;
+    const char *after;
+} ProgramPlace;
+
+static const ProgramPlace program_places[] = {
+    {"/usr/lib/postgresql/", "/bin"},   /* Debian, Ubuntu */
+    {"/usr/pgsql-", "/bin"},            /* PostgreSQL's own packages for Red Hat and SUSE */
+    {"/usr/lib/postgresql", "/bin"},    /* SUSE */
+    {"/usr/lib64/postgresql-", "/bin"}, /* Gentoo */
+    {"/usr/libexec/postgresql", ""},    /* Alpine */
+    {"/usr/local/pgsql/bin", NULL},     /* built from source */
+    {"/usr/local/pgsql-", "/bin"},
+    {"/usr/local/bin", NULL}, /* container images */
+    {"/opt/postgresql/", "/bin"},
+    {"/opt/pgsql-", "/bin"},      /* Arch */
+    {"/opt/PostgreSQL/", "/bin"}, /* EnterpriseDB's installer */
+    {"/opt/bitnami/postgresql/bin", NULL},
+    {"/opt/pgpro/std-", "/bin"},
+};
+
+/* Take the program of that name in the directory if it is of that major version; any minor version
+ * will do. */
+static bool try_program(Arena *arena, const char *name, const char *directory,
+                        const Version *version, char **program)
+{
+    char *path = arena_printf(arena, "%s/%s", directory, name);
+    const char *const arguments[] = {path, "-V", NULL};
+    AUTO_BUFFER Buffer output = {0};
+    TextCursor text;
+    int wait_status;
+
+    if (access(path, X_OK) != 0 || !process_run(arguments, true, &output, &wait_status, NULL) ||
+        wait_status != 0)
+        return false;
+    text = text_cursor(buffer_string(&output));
+    if (!text_take(&text, name) || !text_take(&text, " (PostgreSQL) ") ||
+        !version_take_name(&text, version))
+        return false;
+    *program = path;
+    return true;
+}
+
+static bool find_program_in_path(Arena *arena, const char *name, const Version *version,
+                                 char **program)
+{
+    const char *position = getenv("PATH");
+
+    while (position != NULL && *position != '\0')
+    {
+        const size_t length = strcspn(position, ":");
+
+        if (length > 0 &&
+            try_program(arena, name, arena_strndup(arena, position, length), version, program))
+            return true;
+        position += length;
+        position += *position == ':';
+    }
+    return false;
+}
+
+/* Try the directories in which distributions put the programs. */
+static bool find_program_of_distribution(Arena *arena, const char *name, const Version *version,
+                                         char **program)
+{
+    for (size_t i = 0; i < sizeof(program_places) / sizeof(program_places[0]); i++)
+    {
+        const ProgramPlace *place = &program_places[i];
+        const char *directory = place->before;
+
+        if (place->after != NULL)
+            directory = arena_printf(arena, "%s%s%s", place->before, version->name, place->after);
+        if (try_program(arena, name, directory, version, program))
+            return true;
+    }
+    return false;
+}
+
+bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
+                         char **program, Error *error)
+{
+    char own[PATH_SIZE];
+
+    *program = NULL;
+    if (bindir != NULL)
+    {
+        if (try_program(arena, name, bindir, version, program))
+            return true;
+        error_set(error, ERROR_FAILED,
+                  "no program \"%s\" of version %s was found in directory \"%s\"", name,
+                  version->name, bindir);
+        return error_hint(error, "Name its directory with --bindir, or give the command with "
+                                 "--restore-command.");
+    }
+    (void) !((process_own_directory(own, sizeof(own), NULL) &&
+              try_program(arena, name, own, version, program)) ||
+             find_program_in_path(arena, name, version, program) ||
+             find_program_of_distribution(arena, name, version, program));
+    return true;
+}
+
+/* Without a postgresql.conf in the data directory, a setting may only seem not to be set. */
+static bool hint_at_config_file(const Target *target, const char *config_file, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    bool found;
+
+    if (config_file != NULL ||
+        (file_stat(path_in(&path, target->directory, "postgresql.conf"), &status, &found, NULL) &&
+         found))
+        return false;
+    error_hint(error, "The data directory has no postgresql.conf: name the server's main "
+                      "configuration file with --config-file.");
+    return true;
+}
+
+/* Ask postgres -C restore_command, which the contract demands where the program is found. */
+static bool query_restore_command(Arena *arena, const Target *target, const char *program,
+                                  const char *config_file, const char **command, Error *error)
+{
+    const char *setting =
+        config_file != NULL ? arena_printf(arena, "config_file=%s", config_file) : NULL;
+    const char *const arguments[] = {
+        program, "-D", target->directory, "-C", "restore_command", setting != NULL ? "-c" : NULL,
+        setting, NULL};
+    AUTO_BUFFER Buffer output = {0};
+    char described[256];
+    int wait_status;
+
+    if (!process_run(arguments, false, &output, &wait_status, error))
+        return false;
+    if (wait_status == 0)
+    {
+        *command =
+            arena_strndup(arena, buffer_string(&output), strcspn(buffer_string(&output), "\n"));
+        return true;
+    }
+    process_describe(wait_status, described, sizeof(described));
+    error_set(error, ERROR_FAILED, /* contract */
+              "could not read \"restore_command\" from target cluster");
+    error_detail(error, "The program \"%s\" failed: %s.", program, described);
+    if (!hint_at_config_file(target, config_file, error))
+        error_hint(error, "Fix the problem reported above, or give the command with "
+                          "--restore-command.");
+    return false;
+}
+
+bool target_restore_command(Arena *arena, const Target *target, const char *bindir,
+                            const char *config_file, char **command, Error *error)
+{
+    const Configuration configuration = {target->directory, config_file, arena};
+    const Version *version = target->control.version;
+    const bool is_setting = version->recovery_settings != RECOVERY_CONF;
+    const char *found = NULL;
+    char *program = NULL;
+
+    *command = NULL;
+    if (is_setting && !target_find_program(arena, "postgres", version, bindir, &program, error))
+        return false;
+    if (is_setting && program == NULL)
+        log_warning("no program \"postgres\" of version %s was found: \"restore_command\" is "
+                    "read from the configuration files",
+                    version->name);
+    if (program == NULL)
+        found = configuration_recovery_setting(&configuration, version, true, "restore_command");
+    else if (!query_restore_command(arena, target, program, config_file, &found, error))
+        return false;
+    if (found == NULL || found[0] == '\0')
+    {
+        error_set(error, ERROR_FAILED, /* contract */
+                  "\"restore_command\" is not set in the target cluster");
+        if (is_setting)
+            (void) hint_at_config_file(target, config_file, error);
+        return error_hint(error, "Set it there, give a command with --restore-command, or omit "
+                                 "--restore-target-wal if no WAL is missing.");
+    }
+    *command = arena_strdup(arena, found);
+    log_debug("using for rewind \"restore_command = '%s'\"", *command); /* contract */
+    return true;
+}

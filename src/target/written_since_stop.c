@@ -1,0 +1,179 @@
+/*
+ * Has a program written to the target's relations since its server was shut down?
+ */
+#include "target/target.h"
+
+#include "format/page.h"
+#include "format/relpath.h"
+#include "io/dir.h"
+#include "io/file.h"
+#include "source/data_directory.h"
+
+#include <string.h>
+
+#define STOP_NANOSECONDS_MAX (10 * 1000 * 1000) /* between the last record and pg_control */
+
+/* Times without a fraction were cut off when the directory was copied. */
+static bool is_after(struct timespec time, struct timespec stop)
+{
+    if (time.tv_sec != stop.tv_sec)
+        return time.tv_sec > stop.tv_sec;
+    return time.tv_nsec > stop.tv_nsec || (time.tv_nsec == 0 && stop.tv_nsec == 0);
+}
+
+/*
+ * A server that is stopped writes pg_control right after its last record. pg_checksums ends by
+ * writing it as well, and cannot be started, read all files and come to that so soon: then no file
+ * need be looked at.
+ */
+static bool control_was_written_at_stop(const Target *target, struct timespec wal_time, bool *was,
+                                        Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    struct stat status;
+    int64_t nanoseconds;
+
+    if (!file_stat(path_in(&path, target->directory, CONTROL_PATH), &status, was, error))
+        return false;
+    if (!*was)
+        return true;
+    nanoseconds = (status.st_mtim.tv_sec - wal_time.tv_sec) * INT64_C(1000000000) +
+                  (status.st_mtim.tv_nsec - wal_time.tv_nsec);
+    if (nanoseconds < 0 || nanoseconds >= STOP_NANOSECONDS_MAX ||
+        (status.st_mtim.tv_nsec == 0 && wal_time.tv_nsec == 0))
+        *was = false;
+    return true;
+}
+
+/*
+ * Find when the server was shut down: when its last WAL segment was written, or where that is gone
+ * its checkpoint. *untouched: no file need be looked at, since nothing was written since then, or
+ * the server was not shut down.
+ */
+static bool find_stop(const Target *target, const WalShape *shape, struct timespec *stop,
+                      bool *untouched, Error *error)
+{
+    const Control *control = &target->control;
+    AUTO_BUFFER Buffer path = {0};
+    char name[WAL_NAME_SIZE];
+    struct stat status;
+    bool found;
+
+    *untouched = control->state != STATE_SHUTDOWNED;
+    if (*untouched)
+        return true;
+    *stop = (struct timespec){.tv_sec = control->checkpoint.time};
+    wal_segment_name(shape, control->checkpoint.timeline,
+                     wal_segment_of(shape, control->checkpoint_lsn), name);
+    buffer_printf(&path, "%s/%s/%s", target->directory, control->version->wal_directory, name);
+    if (!file_stat(buffer_string(&path), &status, &found, error))
+        return false;
+    if (!found)
+        return true;
+    *stop = status.st_mtim;
+    return control_was_written_at_stop(target, *stop, untouched, error);
+}
+
+/* Looking at the times of relations' files, until one of them decides. */
+typedef struct WrittenSearch
+{
+    const Target *target;
+    struct timespec stop;
+    bool all;     /* decides: a file that was not written; otherwise one that was */
+    bool decided; /* such a file was found */
+    bool any;     /* a file was looked at */
+} WrittenSearch;
+
+/* pg_checksums leaves pages alone that were never used: in 19 a map of free space may have no
+ * other. */
+static bool begins_with_new_page(const char *path, bool *begins, Error *error)
+{
+    uint8_t header[PAGE_HEADER_SIZE];
+    size_t size;
+    AUTO_FD int fd = -1;
+
+    if (!file_open_read(path, &fd, NULL, error) ||
+        !file_read_at(fd, path, header, sizeof(header), 0, &size, error))
+        return false;
+    *begins = size == sizeof(header) && page_is_new(header);
+    return true;
+}
+
+/* Each file of a relation lies below one of these. */
+static bool has_relations(const WrittenSearch *search, const char *path)
+{
+    return strncmp(path, "base", 4) == 0 || (!search->all && (strncmp(path, "global", 6) == 0 ||
+                                                              strncmp(path, "pg_tblspc", 9) == 0));
+}
+
+/* A DirVisitor. False without an error: the walk ends, since a file has decided. */
+static bool check_time(void *context, const DirEntry *entry, bool *descend, Error *error)
+{
+    WrittenSearch *search = context;
+    const char *directory = search->target->directory;
+    AUTO_BUFFER Buffer path = {0};
+    RelationFile file;
+    bool written, is_new;
+
+    if (S_ISDIR(entry->status->st_mode))
+    {
+        *descend = has_relations(search, entry->path);
+        return !*descend || search->all ||
+               data_directory_is_readable(directory, entry, descend, error);
+    }
+    if (!S_ISREG(entry->status->st_mode) || entry->status->st_size == 0 ||
+        !relpath_parse(search->target->control.version, entry->path, &file))
+        return true;
+    search->any = true;
+    written = is_after(entry->status->st_mtim, search->stop);
+    if (search->all && !written)
+    {
+        if (!begins_with_new_page(path_in(&path, directory, entry->path), &is_new, error))
+            return false;
+        written = is_new;
+    }
+    search->decided = written != search->all;
+    return !search->decided;
+}
+
+static bool follows_tablespace(void *context, const char *path)
+{
+    (void) context;
+    return relpath_is_tablespace(path);
+}
+
+/* Walk until a file decides. *untouched: no file need be looked at. */
+static bool search_files(WrittenSearch *search, const WalShape *shape, bool *untouched,
+                         Error *error)
+{
+    return find_stop(search->target, shape, &search->stop, untouched, error) &&
+           (*untouched ||
+            dir_walk(search->target->directory, check_time, follows_tablespace, search, error) ||
+            search->decided);
+}
+
+bool target_rewritten_since_stop(const Target *target, const WalShape *shape, bool *rewritten,
+                                 Error *error)
+{
+    WrittenSearch search = {.target = target, .all = true};
+    bool untouched;
+
+    *rewritten = false;
+    if (!search_files(&search, shape, &untouched, error))
+        return false;
+    *rewritten = search.any && !search.decided;
+    return true;
+}
+
+bool target_written_since_stop(const Target *target, const WalShape *shape, bool *written,
+                               Error *error)
+{
+    WrittenSearch search = {.target = target};
+    bool untouched;
+
+    *written = false;
+    if (!search_files(&search, shape, &untouched, error))
+        return false;
+    *written = search.decided;
+    return true;
+}
