@@ -223,22 +223,6 @@ void store_u64(uint8_t *bytes, uint64_t value)
         bytes[index] = (uint8_t) (value >> (8 * index));
 }
 
-uint16_t load_u16(const uint8_t *bytes)
-{
-    return (uint16_t) (bytes[0] | (unsigned) bytes[1] << 8);
-}
-
-uint32_t load_u32(const uint8_t *bytes)
-{
-    return (uint32_t) bytes[0] | (uint32_t) bytes[1] << 8 | (uint32_t) bytes[2] << 16 |
-           (uint32_t) bytes[3] << 24;
-}
-
-uint64_t load_u64(const uint8_t *bytes)
-{
-    return (uint64_t) load_u32(bytes) | (uint64_t) load_u32(bytes + 4) << 32;
-}
-
 const char *path_in(Buffer *path, const char *directory, const char *name)
 {
     const size_t length = strlen(directory);

@@ -85,8 +85,22 @@ const char *path_in(Buffer *path, const char *directory, const char *name);
 /* Little-endian numbers in place, for patching. The caller checks that they fit. */
 void store_u32(uint8_t *bytes, uint32_t value);
 void store_u64(uint8_t *bytes, uint64_t value);
-uint16_t load_u16(const uint8_t *bytes);
-uint32_t load_u32(const uint8_t *bytes);
-uint64_t load_u64(const uint8_t *bytes);
+
+/* The compiler makes one instruction of each load. */
+static inline uint16_t load_u16(const uint8_t *bytes)
+{
+    return (uint16_t) (bytes[0] | bytes[1] << 8);
+}
+
+static inline uint32_t load_u32(const uint8_t *bytes)
+{
+    return (uint32_t) bytes[0] | (uint32_t) bytes[1] << 8 | (uint32_t) bytes[2] << 16 |
+           (uint32_t) bytes[3] << 24;
+}
+
+static inline uint64_t load_u64(const uint8_t *bytes)
+{
+    return (uint64_t) load_u32(bytes + 4) << 32 | load_u32(bytes);
+}
 
 #endif

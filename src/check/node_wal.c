@@ -1,5 +1,6 @@
 #include "check/node.h"
 
+#include "format/wal_event.h"
 #include "io/file.h"
 #include "wal/reader.h"
 

@@ -79,7 +79,7 @@ static bool check_positions(const Control *control, const char *name, Error *err
 }
 
 /* The caller has checked size and version, so all offsets of the row lie in the file. */
-static bool parse_fields(Control *control, Error *error)
+static void parse_fields(Control *control)
 {
     const ControlOffsets *offsets = &control->version->control;
     const uint8_t *bytes = control->bytes;
@@ -100,8 +100,7 @@ static bool parse_fields(Control *control, Error *error)
     control->relation_segment_blocks = load_u32(bytes + offsets->relation_segment_blocks);
     control->wal_block_size = load_u32(bytes + offsets->wal_block_size);
     control->wal_segment_size = load_u32(bytes + offsets->wal_segment_size);
-    return checkpoint_parse(control->version, bytes + offsets->checkpoint_copy,
-                            control->version->checkpoint.size, &control->checkpoint, error);
+    control->checkpoint = checkpoint_parse(control->version, bytes + offsets->checkpoint_copy);
 }
 
 bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
@@ -134,34 +133,31 @@ bool control_parse(const void *bytes, size_t size, const char *name, Control *co
         error_set(error, ERROR_FAILED, "unexpected control file CRC"); /* contract */
         return error_detail(error, "The file is \"%s\".", name);
     }
-    return parse_fields(control, error) && check_times(control, name, error) &&
-           check_sizes(control, name, error) && check_positions(control, name, error);
+    parse_fields(control);
+    return check_times(control, name, error) && check_sizes(control, name, error) &&
+           check_positions(control, name, error);
 }
 
-bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
-                      CheckPoint *checkpoint, Error *error)
+CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes)
 {
     const CheckPointOffsets *offsets = &version->checkpoint;
-    const uint8_t *start = bytes;
+    CheckPoint checkpoint = {
+        .redo = load_u64(bytes + offsets->redo),
+        .timeline = load_u32(bytes + offsets->timeline),
+        .previous_timeline = load_u32(bytes + offsets->previous_timeline),
+        .full_page_writes = bytes[offsets->full_page_writes] != 0,
+        .next_oid = load_u32(bytes + offsets->next_oid),
+        .oldest_xid = load_u32(bytes + offsets->oldest_xid),
+        .oldest_active_xid = load_u32(bytes + offsets->oldest_active_xid),
+        .time = (int64_t) load_u64(bytes + offsets->time),
+    };
 
-    if (size < offsets->size)
-        return error_set(error, ERROR_FAILED,
-                         "checkpoint record has %zu bytes of data, expected at least %u", size,
-                         offsets->size);
-    checkpoint->redo = load_u64(start + offsets->redo);
-    checkpoint->timeline = load_u32(start + offsets->timeline);
-    checkpoint->previous_timeline = load_u32(start + offsets->previous_timeline);
-    checkpoint->full_page_writes = start[offsets->full_page_writes] != 0;
     if (offsets->next_xid_epoch == OFFSET_NONE)
-        checkpoint->next_xid = load_u64(start + offsets->next_xid);
+        checkpoint.next_xid = load_u64(bytes + offsets->next_xid);
     else
-        checkpoint->next_xid = (uint64_t) load_u32(start + offsets->next_xid_epoch) << 32 |
-                               load_u32(start + offsets->next_xid);
-    checkpoint->next_oid = load_u32(start + offsets->next_oid);
-    checkpoint->oldest_xid = load_u32(start + offsets->oldest_xid);
-    checkpoint->oldest_active_xid = load_u32(start + offsets->oldest_active_xid);
-    checkpoint->time = (int64_t) load_u64(start + offsets->time);
-    return true;
+        checkpoint.next_xid = (uint64_t) load_u32(bytes + offsets->next_xid_epoch) << 32 |
+                              load_u32(bytes + offsets->next_xid);
+    return checkpoint;
 }
 
 Timeline control_timeline(const Control *control)

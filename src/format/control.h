@@ -78,9 +78,9 @@ typedef struct Control
 MUST_CHECK bool control_parse(const void *bytes, size_t size, const char *name, Control *control,
                               bool *crc_wrong, Error *error);
 
-/* A CheckPoint from the body of a checkpoint record or from pg_control. */
-MUST_CHECK bool checkpoint_parse(const Version *version, const void *bytes, size_t size,
-                                 CheckPoint *checkpoint, Error *error);
+/* A CheckPoint from the body of a checkpoint record or from pg_control: version->checkpoint.size
+ * bytes. */
+CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes);
 
 /*
  * The timeline that a server is really on: the greater of the checkpoint's and minRecoveryPoint's.

@@ -2,9 +2,6 @@
 
 #include "base/buffer.h"
 
-#define OPCODE_MASK 0xF0
-#define XLOG_FPI_FOR_HINT 0xA0     /* catalog/pg_control.h, 9.5 to 19 */
-#define SMGR_TRUNCATE 0x20         /* catalog/storage_xlog.h */
 #define HEAP2_REWRITE 0x00         /* access/heapam_xlog.h */
 #define HEAP2_MAINTENANCE_MAX 0x40 /* up to it pruning, freezing, visibility; likewise */
 #define HEAP2_NEW_CID 0x70
@@ -64,7 +61,7 @@ static RecordWeight heap2_weight(const WalRecord *record)
 
 RecordWeight record_weight(const WalRecord *record)
 {
-    const uint8_t opcode = record->info & OPCODE_MASK;
+    const uint8_t opcode = walrecord_opcode(record);
 
     if (all_blocks_are_of_statistics(record))
         return RECORD_MAINTENANCE;

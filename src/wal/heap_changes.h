@@ -11,18 +11,12 @@
 
 #define FIRST_NORMAL_OID 16384 /* access/transam.h: below are catalogs */
 
-/* access/rmgrlist.h */
-#define RM_HEAP2 9
-#define RM_HEAP 10
-
-/* access/heapam_xlog.h, 9.5 to 19 */
-#define HEAP_OPCODE_MASK 0x70
+/* access/heapam_xlog.h, 9.3 to 19; the others are in walrecord.h */
 #define HEAP_INSERT 0x00
 #define HEAP_DELETE 0x10
 #define HEAP_UPDATE 0x20
 #define HEAP_HOT_UPDATE 0x40
 #define HEAP_INPLACE 0x70
-#define HEAP2_MULTI_INSERT 0x50
 
 /* By the records: an update that changes no value counts, too. */
 typedef struct RowCounts

@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPCODE_MASK 0xF0
-#define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
-
 /* Numbers of things that are held elsewhere, by hash; open addressing. 0: free, else number + 1. */
 typedef struct Hash
 {
@@ -553,12 +550,6 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
     ddl_note_record(&open->changes, by_oid);
 }
 
-/* Reading a page can set hints: that is not a change. */
-static bool is_hint(const WalRecord *record)
-{
-    return record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT;
-}
-
 /* As it would be if the storage of catalogs had their numbers: so ddl.c and heap_changes.c know
  * them. */
 static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
@@ -592,7 +583,7 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
         weight = record_weight(by_oid);
         if (weight > open->weight)
             open->weight = weight;
-        if (!is_hint(record))
+        if (!walrecord_is_hint_image(record))
             add_blocks(lost, open, record, by_oid);
     }
     if (record->rmgr > RM_STANDBY)

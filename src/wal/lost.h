@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "format/catalogs.h"
+#include "format/wal_event.h"
 #include "wal/ddl.h"
 #include "wal/heap_changes.h"
 

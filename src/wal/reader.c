@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/workers.h"
+#include "format/walrecord_decode.h"
 #include "io/file.h"
 
 #include <assert.h>
@@ -12,8 +13,6 @@
 #define WINDOW_SIZE                                                                                \
     ((size_t) 256 * 1024)  /* fits a second-level cache; a multiple of every WAL block size */
 #define RECORD_ALIGNMENT 8 /* MAXALIGN */
-#define INFO_OPCODE_MASK 0xF0
-#define XLOG_SWITCH 0x40 /* catalog/pg_control.h */
 
 /*
  * A page is parsed where it lies in the window; records inside one page are handed out from there.
@@ -283,7 +282,7 @@ static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, Lsn lsn, L
                           bytes, lsn, record, &reader->failure))
         return end_invalid(reader, end - 1);
     record->end = align_up(end);
-    if (record->rmgr == RM_XLOG && (record->info & INFO_OPCODE_MASK) == XLOG_SWITCH)
+    if (record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_SWITCH)
     {
         record->end =
             wal_segment_start(&stream->shape, wal_segment_before(&stream->shape, record->end) + 1);

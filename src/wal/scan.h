@@ -12,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "format/wal_event.h"
 #include "wal/blockmap.h"
 #include "wal/reader.h"
 

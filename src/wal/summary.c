@@ -2,10 +2,7 @@
 
 #include <stdlib.h>
 
-#define OPCODE_MASK 0xF0
-#define XLOG_NEXTOID 0x30      /* likewise; the number is all its data */
-#define XLOG_FPI_FOR_HINT 0xA0 /* catalog/pg_control.h, 9.5 to 19 */
-#define RMGR_CUSTOM_MIN 128
+#define XLOG_NEXTOID 0x30   /* catalog/pg_control.h; the number is all its data */
 #define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
 #define TRUNCATE_HEAP 1     /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
 
@@ -260,9 +257,9 @@ static __attribute__((noinline)) bool note_record(Summary *summary, const WalRec
 {
     WalEvent event;
 
-    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_FPI_FOR_HINT)
+    if (walrecord_is_hint_image(record))
         note_hint_image(summary, record->lsn);
-    if (record->rmgr == RM_XLOG && (record->info & OPCODE_MASK) == XLOG_NEXTOID &&
+    if (record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_NEXTOID &&
         record->data_size == sizeof(uint32_t))
         summary->next_oid = load_u32(record->data);
     if (!walrecord_event(summary->stream->shape.version, record, &event, error))
@@ -279,7 +276,7 @@ static bool visit_record(void *context, const WalRecord *record, Error *error)
         return true;
     summary->record_count++;
     note_blocks(summary, record);
-    if (record->rmgr >= RMGR_CUSTOM_MIN)
+    if (record->rmgr >= RM_CUSTOM_MIN)
         summary->custom_rmgr_seen = true;
     /* Hardly any record gets further. */
     if (record->rmgr > RM_STANDBY && !(record->info & XLR_SPECIAL_REL_UPDATE))

@@ -1,7 +1,8 @@
 /* A record with a length and a CRC that fit; the first byte chooses the version. */
 #include "format/crc32c.h"
 #include "format/old_crc.h"
-#include "format/walrecord.h"
+#include "format/wal_event.h"
+#include "format/walrecord_decode.h"
 
 #include "../every_version.h"
 

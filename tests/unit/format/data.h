@@ -17,7 +17,8 @@
 #include "format/crc32c.h"
 #include "format/old_crc.h"
 #include "format/versions.h"
-#include "format/walrecord.h"
+#include "format/wal_event.h"
+#include "format/walrecord_decode.h"
 
 /* Their files come from a diverged pair: its two pg_control, other statements, one promotion. */
 static inline bool data_of_pair(const Version *version)

@@ -283,19 +283,22 @@ static void sizes_of_other_builds_are_read(void **state)
 
 static void a_short_checkpoint_is_refused(void **state)
 {
+    static WalRecord record = {.rmgr = RM_XLOG, .info = 0x10};
     uint8_t bytes[96] = {0};
-
     const Version *version;
+    WalEvent event;
+    Error error;
 
     (void) state;
+    record.data = bytes;
     for (size_t row = 0; (version = version_at(row)) != NULL; row++)
     {
-        CheckPoint checkpoint;
-        Error error;
-        for (size_t size = 0; size < version->checkpoint.size; size++)
-            assert_false(checkpoint_parse(version, bytes, size, &checkpoint, &error));
-        assert_true(
-            checkpoint_parse(version, bytes, version->checkpoint.size, &checkpoint, &error));
+        const uint32_t size = version->checkpoint.size;
+
+        for (record.data_size = 0; record.data_size < size; record.data_size++)
+            assert_false(walrecord_event(version, &record, &event, &error));
+        assert_true(walrecord_event(version, &record, &event, &error));
+        assert_int_equal(event.kind, WAL_EVENT_CHECKPOINT);
     }
 }
 

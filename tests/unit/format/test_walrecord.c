@@ -5,7 +5,7 @@
 #include "../../every_version.h"
 #include "data.h"
 
-#include "format/walrecord.h"
+#include "format/wal_event.h"
 
 #define BLOCK_SIZE 8192
 #define MADE_LSN 0x1000028

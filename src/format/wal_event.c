@@ -1,0 +1,442 @@
+#include "format/wal_event.h"
+
+#include <string.h>
+
+#define XLOG_CHECKPOINT_SHUTDOWN 0x00 /* catalog/pg_control.h */
+#define XLOG_CHECKPOINT_ONLINE 0x10
+#define XLOG_PARAMETER_CHANGE 0x60
+#define XLOG_FPW_CHANGE 0x80
+#define XLOG_END_OF_RECOVERY 0x90
+#define XACT_OPCODE_MASK 0x70 /* access/xact.h */
+#define XACT_HAS_INFO 0x80
+#define XACT_COMMIT 0x00
+#define XACT_PREPARE 0x10
+#define XACT_ABORT 0x20
+#define XACT_COMMIT_PREPARED 0x30
+#define XACT_ABORT_PREPARED 0x40
+#define XACT_COMMIT_COMPACT 0x60 /* 9.3 and 9.4 */
+#define SMGR_CREATE 0x10         /* catalog/storage_xlog.h */
+#define TRUNCATE_ALL 7           /* SMGR_TRUNCATE_ALL */
+#define DBASE_FILE_COPY 0x00     /* commands/dbcommands_xlog.h: CREATE, CREATE_FILE_COPY */
+#define DBASE_WAL_LOG 0x10       /* with database_create_wal_log */
+#define DBASE_DROP 0x20          /* likewise */
+#define DBASE_OLD_DROP 0x10      /* otherwise */
+#define TBLSPC_CREATE 0x00       /* commands/tablespace.h */
+#define TBLSPC_DROP 0x10
+#define STANDBY_RUNNING_XACTS 0x10 /* storage/standbydefs.h */
+#define OPCODE_NONE 0xFF           /* no record has it */
+
+/* GIDSIZE, access/transam/twophase.c: the size of the gid's field where none says how long it is.
+ */
+#define GID_FIELD_SIZE 200
+
+/* xinfo of commit and abort records, access/xact.h. */
+#define XINFO_DATABASE 0x001
+#define XINFO_SUBXIDS 0x002
+#define XINFO_DROPPED 0x004
+#define XINFO_INVALIDATIONS 0x008
+#define XINFO_TWOPHASE 0x010
+#define XINFO_ORIGIN 0x020
+#define XINFO_GID 0x080
+#define XINFO_DROPPED_STATS 0x100
+
+#define INVALIDATION_SIZE 16 /* SharedInvalidationMessage */
+#define ORIGIN_SIZE 16       /* xl_xact_origin */
+
+/* A record's data while it is read. */
+typedef struct Payload
+{
+    const Version *version;
+    const WalRecord *record;
+    Cursor cursor;
+    WalEvent *event;
+} Payload;
+
+static uint32_t take_u32(Payload *payload)
+{
+    return cursor_u32(&payload->cursor);
+}
+
+static RelationId take_relation(Payload *payload)
+{
+    const uint8_t *bytes = cursor_bytes(&payload->cursor, RELATION_ID_SIZE);
+
+    return bytes != NULL ? relation_at(bytes) : (RelationId){0};
+}
+
+/* Items of a count that was read before. A negative count fails as one that is too large. */
+static const uint8_t *take_items(Payload *payload, uint64_t count, size_t item_size)
+{
+    if (count > cursor_left(&payload->cursor) / item_size)
+    {
+        payload->cursor.failed = true;
+        return NULL;
+    }
+    return cursor_bytes(&payload->cursor, (size_t) count * item_size);
+}
+
+/* {i32 count; items}: the items, and their count. */
+static const uint8_t *take_counted(Payload *payload, size_t item_size, uint32_t *count)
+{
+    *count = take_u32(payload);
+    return take_items(payload, *count, item_size);
+}
+
+/* A text that ends with a NUL somewhere in the next `room` bytes. */
+static const char *payload_string(Payload *payload, size_t room, size_t *size)
+{
+    const uint8_t *text = cursor_bytes(&payload->cursor, room);
+    const uint8_t *end = text != NULL ? memchr(text, '\0', room) : NULL;
+
+    if (end == NULL)
+    {
+        payload->cursor.failed = true;
+        return NULL;
+    }
+    *size = (size_t) (end - text);
+    return (const char *) text;
+}
+
+/*
+ * Each function below reads all of a payload; walrecord_event sets the kind, and checks that
+ * nothing failed and that no byte is left.
+ */
+
+static void read_nothing(Payload *payload)
+{
+    (void) payload;
+}
+
+static void read_checkpoint(Payload *payload)
+{
+    const Version *version = payload->version;
+    const uint8_t *bytes = cursor_bytes(&payload->cursor, version->checkpoint.size);
+
+    payload->event->online = walrecord_opcode(payload->record) == XLOG_CHECKPOINT_ONLINE;
+    if (bytes == NULL)
+        return;
+    payload->event->checkpoint = checkpoint_parse(version, bytes);
+    payload->event->timeline = payload->event->checkpoint.timeline;
+}
+
+static void read_parameter_change(Payload *payload)
+{
+    const Version *version = payload->version;
+    Cursor *cursor = &payload->cursor;
+
+    cursor_seek(cursor, version->parameter_wal_level);
+    payload->event->wal_level = (int32_t) cursor_u32(cursor);
+    if (version->parameter_wal_log_hints == OFFSET_NONE)
+        return; /* wal_level is last */
+    cursor_seek(cursor, version->parameter_wal_log_hints);
+    payload->event->flag = cursor_u8(cursor) != 0;
+    cursor_skip(cursor, 3); /* track_commit_timestamp, padding */
+}
+
+static void read_full_page_writes(Payload *payload)
+{
+    payload->event->flag = cursor_u8(&payload->cursor) != 0;
+}
+
+static void read_end_of_recovery(Payload *payload)
+{
+    payload->event->time = (int64_t) cursor_u64(&payload->cursor);
+    payload->event->timeline = take_u32(payload);
+    /* PrevTimeLineID, wal_level */
+    cursor_seek(&payload->cursor, payload->version->end_of_recovery_size);
+}
+
+/* xl_xact_commit, xl_xact_abort of 9.3 and 9.4: counts first, then relations, subtransactions,
+ * messages. For a prepared transaction its number and padding are in front. */
+static void read_old_xact_end(Payload *payload)
+{
+    WalEvent *event = payload->event;
+    const bool commit = event->kind == WAL_EVENT_COMMIT;
+    uint32_t messages = 0;
+
+    if (event->prepared)
+    {
+        event->xid = take_u32(payload);
+        cursor_skip(&payload->cursor, 4);
+    }
+    event->time = (int64_t) cursor_u64(&payload->cursor);
+    if (commit)
+        cursor_skip(&payload->cursor, 4); /* xinfo */
+    event->dropped_count = take_u32(payload);
+    event->subxid_count = take_u32(payload);
+    if (commit)
+    {
+        messages = take_u32(payload);
+        event->database = take_u32(payload);
+        event->tablespace = take_u32(payload);
+    }
+    event->dropped = take_items(payload, event->dropped_count, RELATION_ID_SIZE);
+    event->subxids = take_items(payload, event->subxid_count, sizeof(uint32_t));
+    take_items(payload, messages, INVALIDATION_SIZE);
+}
+
+/* The gid in the record of COMMIT PREPARED and ROLLBACK PREPARED; the origin follows its NUL. */
+static void take_gid_of_end(Payload *payload)
+{
+    const size_t before = payload->cursor.position;
+    WalEvent *event = payload->event;
+
+    event->gid = payload_string(payload, cursor_left(&payload->cursor), &event->gid_size);
+    cursor_seek(&payload->cursor, before + event->gid_size + 1);
+}
+
+/* The end of a transaction since 9.5: parts in the order of ParseCommitRecord,
+ * rmgrdesc/xactdesc.c. */
+static void read_new_xact_end(Payload *payload)
+{
+    const Version *version = payload->version;
+    WalEvent *event = payload->event;
+    const bool commit = event->kind == WAL_EVENT_COMMIT;
+    const bool full = commit || version->abort_has_dbinfo_origin_gid;
+    uint32_t xinfo = 0;
+    uint32_t count;
+
+    event->time = (int64_t) cursor_u64(&payload->cursor);
+    if (payload->record->info & XACT_HAS_INFO)
+        xinfo = take_u32(payload);
+    if (full && (xinfo & XINFO_DATABASE))
+    {
+        event->database = take_u32(payload);
+        event->tablespace = take_u32(payload);
+    }
+    if (xinfo & XINFO_SUBXIDS)
+        event->subxids = take_counted(payload, sizeof(uint32_t), &event->subxid_count);
+    if (xinfo & XINFO_DROPPED)
+        event->dropped = take_counted(payload, RELATION_ID_SIZE, &event->dropped_count);
+    if (version->xact_stats_item_size != 0 && (xinfo & XINFO_DROPPED_STATS))
+        take_counted(payload, version->xact_stats_item_size, &count);
+    if (commit && (xinfo & XINFO_INVALIDATIONS))
+        take_counted(payload, INVALIDATION_SIZE, &count);
+    if (xinfo & XINFO_TWOPHASE)
+        event->xid = take_u32(payload);
+    if (version->abort_has_dbinfo_origin_gid && (xinfo & XINFO_GID))
+        take_gid_of_end(payload);
+    if (full && (xinfo & XINFO_ORIGIN))
+        cursor_skip(&payload->cursor, ORIGIN_SIZE);
+}
+
+static void read_xact_end(Payload *payload)
+{
+    const uint8_t opcode = payload->record->info & XACT_OPCODE_MASK;
+
+    payload->event->xid = payload->record->xid;
+    payload->event->prepared = opcode == XACT_COMMIT_PREPARED || opcode == XACT_ABORT_PREPARED;
+    if (payload->version->old_wal)
+        read_old_xact_end(payload);
+    else
+        read_new_xact_end(payload);
+}
+
+static void read_compact_commit(Payload *payload)
+{
+    WalEvent *event = payload->event;
+
+    event->xid = payload->record->xid;
+    event->time = (int64_t) cursor_u64(&payload->cursor);
+    event->subxids = take_counted(payload, sizeof(uint32_t), &event->subxid_count);
+}
+
+/* The state file of pg_twophase without its CRC. */
+static void read_prepare(Payload *payload)
+{
+    const Version *version = payload->version;
+    const bool counted = version->twophase_gid_size_offset != OFFSET_NONE;
+    Cursor *cursor = &payload->cursor;
+    WalEvent *event = payload->event;
+    size_t room = GID_FIELD_SIZE;
+
+    cursor_seek(cursor, 8); /* after magic and length */
+    event->xid = cursor_u32(cursor);
+    event->database = cursor_u32(cursor);
+    event->time = (int64_t) cursor_u64(cursor);
+    if (counted)
+    {
+        cursor_seek(cursor, version->twophase_gid_size_offset);
+        room = cursor_u16(cursor);
+    }
+    cursor_seek(cursor, version->twophase_gid_offset);
+    event->gid = payload_string(payload, room, &event->gid_size);
+    if (counted && event->gid_size + 1 != room)
+        cursor->failed = true;
+    cursor_skip(cursor, cursor_left(cursor));
+}
+
+static void read_relation_create(Payload *payload)
+{
+    payload->event->relation = take_relation(payload);
+    uint32_t fork = take_u32(payload);
+    if (fork > FORK_INIT)
+        payload->cursor.failed = true;
+    payload->event->fork = (uint8_t) fork;
+}
+
+static void read_truncation(Payload *payload)
+{
+    payload->event->block = take_u32(payload);
+    payload->event->relation = take_relation(payload);
+    payload->event->flags = payload->version->truncate_has_flags ? take_u32(payload) : TRUNCATE_ALL;
+}
+
+static void read_database_create(Payload *payload)
+{
+    payload->event->database = take_u32(payload);
+    payload->event->tablespace = take_u32(payload);
+}
+
+static void read_database_copy(Payload *payload)
+{
+    read_database_create(payload);
+    payload->event->source_database = take_u32(payload);
+    payload->event->source_tablespace = take_u32(payload);
+}
+
+static void read_database_drop(Payload *payload)
+{
+    WalEvent *event = payload->event;
+
+    event->database = take_u32(payload);
+    event->list_count = payload->version->database_drop_counted ? take_u32(payload) : 1;
+    event->list = take_items(payload, event->list_count, sizeof(Oid));
+}
+
+static void read_tablespace_create(Payload *payload)
+{
+    WalEvent *event = payload->event;
+
+    event->tablespace = take_u32(payload);
+    const size_t room = cursor_left(&payload->cursor);
+    event->path = payload_string(payload, room, &event->path_size);
+    if (event->path_size + 1 != room)
+        payload->cursor.failed = true;
+}
+
+static void read_tablespace_drop(Payload *payload)
+{
+    payload->event->tablespace = take_u32(payload);
+}
+
+/* xl_running_xacts, storage/standbydefs.h */
+static void read_running_xacts(Payload *payload)
+{
+    WalEvent *event = payload->event;
+    uint64_t count = take_u32(payload);
+
+    count += take_u32(payload);
+    event->flag = cursor_u8(&payload->cursor) != 0;
+    cursor_skip(&payload->cursor, 3); /* padding */
+    event->next_xid = take_u32(payload);
+    event->oldest_running_xid = take_u32(payload);
+    cursor_skip(&payload->cursor, 4); /* latestCompletedXid */
+    event->list_count = (uint32_t) count;
+    event->list = take_items(payload, count, sizeof(uint32_t));
+}
+
+/* A kind of record that we understand. updates_relation: it may carry XLR_SPECIAL_REL_UPDATE. */
+typedef struct EventRow
+{
+    uint8_t rmgr;
+    uint8_t opcode;
+    bool updates_relation;
+    WalEventKind kind;
+    void (*read)(Payload *payload);
+} EventRow;
+
+/* The most frequent ones first. */
+static const EventRow event_rows[] = {
+    {RM_XACT, XACT_COMMIT, true, WAL_EVENT_COMMIT, read_xact_end},
+    {RM_XACT, XACT_ABORT, true, WAL_EVENT_ABORT, read_xact_end},
+    {RM_XACT, XACT_COMMIT_PREPARED, true, WAL_EVENT_COMMIT, read_xact_end},
+    {RM_XACT, XACT_ABORT_PREPARED, true, WAL_EVENT_ABORT, read_xact_end},
+    {RM_XACT, XACT_COMMIT_COMPACT, false, WAL_EVENT_COMMIT, read_compact_commit},
+    {RM_XACT, XACT_PREPARE, false, WAL_EVENT_PREPARE, read_prepare},
+    {RM_STANDBY, STANDBY_RUNNING_XACTS, false, WAL_EVENT_RUNNING_XACTS, read_running_xacts},
+    {RM_XLOG, XLOG_CHECKPOINT_SHUTDOWN, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
+    {RM_XLOG, XLOG_CHECKPOINT_ONLINE, false, WAL_EVENT_CHECKPOINT, read_checkpoint},
+    {RM_XLOG, XLOG_SWITCH, false, WAL_EVENT_SWITCH, read_nothing},
+    {RM_XLOG, XLOG_PARAMETER_CHANGE, false, WAL_EVENT_PARAMETER_CHANGE, read_parameter_change},
+    {RM_XLOG, XLOG_FPW_CHANGE, false, WAL_EVENT_FPW_CHANGE, read_full_page_writes},
+    {RM_XLOG, XLOG_END_OF_RECOVERY, false, WAL_EVENT_END_OF_RECOVERY, read_end_of_recovery},
+    {RM_SMGR, SMGR_CREATE, true, WAL_EVENT_RELATION_CREATE, read_relation_create},
+    {RM_SMGR, SMGR_TRUNCATE, true, WAL_EVENT_RELATION_TRUNCATE, read_truncation},
+    {RM_DBASE, DBASE_FILE_COPY, true, WAL_EVENT_DATABASE_FILE_COPY, read_database_copy},
+    {RM_DBASE, DBASE_WAL_LOG, true, WAL_EVENT_DATABASE_CREATE, read_database_create},
+    {RM_DBASE, DBASE_DROP, true, WAL_EVENT_DATABASE_DROP, read_database_drop},
+    {RM_TBLSPC, TBLSPC_CREATE, false, WAL_EVENT_TABLESPACE_CREATE, read_tablespace_create},
+    {RM_TBLSPC, TBLSPC_DROP, false, WAL_EVENT_TABLESPACE_DROP, read_tablespace_drop},
+};
+
+/* The opcode by which the table knows the record. */
+static uint8_t table_opcode(const Version *version, const WalRecord *record)
+{
+    const uint8_t opcode = walrecord_opcode(record);
+
+    switch (record->rmgr)
+    {
+    case RM_XACT:
+        if (version->old_wal)
+            return opcode;
+        /* Since 14 COMMIT_COMPACT's number is that of invalidations. */
+        return (opcode & XACT_OPCODE_MASK) == XACT_COMMIT_COMPACT ? OPCODE_NONE
+                                                                  : opcode & XACT_OPCODE_MASK;
+    case RM_DBASE:
+        if (version->database_create_wal_log || opcode == DBASE_FILE_COPY)
+            return opcode;
+        return opcode == DBASE_OLD_DROP ? DBASE_DROP : OPCODE_NONE;
+    default:
+        return opcode;
+    }
+}
+
+static const EventRow *find_row(const Version *version, const WalRecord *record)
+{
+    const uint8_t opcode = table_opcode(version, record);
+
+    for (size_t i = 0; i < sizeof(event_rows) / sizeof(event_rows[0]); i++)
+        if (event_rows[i].rmgr == record->rmgr && event_rows[i].opcode == opcode)
+            return &event_rows[i];
+    return NULL;
+}
+
+bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *event, Error *error)
+{
+    const bool special = (record->info & XLR_SPECIAL_REL_UPDATE) != 0;
+    /* Hardly any of the records that fill WAL gets further. */
+    const EventRow *row = record->rmgr > RM_STANDBY ? NULL : find_row(version, record);
+    char lsn[LSN_TEXT_SIZE];
+
+    event->kind = WAL_EVENT_NONE;
+    if (special && (row == NULL || !row->updates_relation ||
+                    (record->rmgr == RM_XACT && !version->xact_special_rel_update)))
+    {
+        event->kind = WAL_EVENT_UNKNOWN_RELATION_UPDATE;
+        return true;
+    }
+    if (row == NULL)
+        return true;
+
+    Payload payload = {version, record, cursor_over(record->data, record->data_size), event};
+    memset(event, 0, sizeof(*event));
+    event->kind = row->kind;
+    row->read(&payload);
+    if (!payload.cursor.failed && cursor_left(&payload.cursor) == 0)
+        return true;
+    return error_set(error, ERROR_FAILED,
+                     "unexpected data of %u bytes in record at %s, rmgr: %s, info: %02X",
+                     record->data_size, lsn_text(version, record->lsn, lsn),
+                     walrecord_rmgr_name(record->rmgr), record->info);
+}
+
+RelationId wal_event_dropped(const WalEvent *event, uint32_t index)
+{
+    return relation_at(event->dropped + (size_t) index * RELATION_ID_SIZE);
+}
+
+Oid wal_event_list_item(const WalEvent *event, uint32_t index)
+{
+    return load_u32(event->list + (size_t) index * sizeof(Oid));
+}
