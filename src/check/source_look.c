@@ -4,7 +4,7 @@
 #include "check/node.h"
 
 #include "source/source.h"
-#include "source/source_server.h"
+#include "source/server.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
@@ -18,10 +18,10 @@ static const char *ask(Node *node, Connection *connection, const char *sql)
 {
     char instance[CONNECTION_INSTANCE_SIZE];
     char *value;
-    bool found;
 
-    if (connection_value(connection, node->arena, sql, 0, NULL, &value, &found, NULL))
-        return found ? value : NULL;
+    if (connection_row(connection, node->arena, &(Query){.sql = sql, .column_count = 1}, &value,
+                       NULL))
+        return value;
     connection_end(connection);
     (void) !connection_begin(connection, instance, NULL);
     return NULL;

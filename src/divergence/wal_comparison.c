@@ -87,7 +87,8 @@ static bool compare_with_source(Source *source, const char *path, uint64_t offse
     if (state == PIECE_GONE)
         return true;
     if (supported &&
-        !source->operations->digest(source, 0, &request, 1, take_digest, piece, &supported, error))
+        !source->operations->digest(source, 0, &(DigestBatch){.requests = &request, .count = 1},
+                                    take_digest, piece, &supported, error))
         return false;
     return (supported && piece->compared > 0) ||
            source->operations->fetch(source, 0, &request, 1, take_bytes, piece, error);
@@ -218,8 +219,9 @@ static bool digest_portion(void *context, int worker, size_t item, Error *error)
     if (portion.count > 0)
     {
         portion.local = memory_allocate(FETCH_SIZE_MAX);
-        result = source->operations->digest(source, worker, portion.requests, portion.count,
-                                            take_digest_ahead, &portion, &supported, error);
+        result = source->operations->digest(
+            source, worker, &(DigestBatch){.requests = portion.requests, .count = portion.count},
+            take_digest_ahead, &portion, &supported, error);
     }
     file_close(portion.fd);
     free(portion.local);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 
+#include <libpq-fe.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ADDED_MAX 8
 #define NUMBER_SIZE 16
 #define WAIT_MILLISECONDS 100
 #define PROBE_SECONDS 5
@@ -21,6 +21,12 @@
 #define RETRY_TIMEOUT_LONG_SECONDS 600 /* a retry of hours may notice a loss later */
 #define CONNECT_TIMEOUT_SECONDS_MIN 2  /* libpq takes less for 2 */
 #define CONNECT_TIMEOUT_SECONDS_MAX 15
+
+#define CONNECTION_STRING_HINT                                                                     \
+    "--source-server takes a connection string of libpq, such as \"host=... port=5432 user=... "   \
+    "dbname=postgres\", or a URI, postgresql://user@host:5432/postgres."
+#define CERTIFICATE_HINT "Check sslmode, sslrootcert, sslcert and sslkey in the connection string."
+#define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
 
 /* Keywords and values for PQconnectdbParams; they point into the attempt and to literals. */
 typedef struct ParameterList
@@ -75,7 +81,7 @@ const char *connect_trimmed(const char *message, char *out, size_t size)
     return out;
 }
 
-const PQconninfoOption *connect_find_option(const PQconninfoOption *options, const char *keyword)
+static const PQconninfoOption *find_option(const PQconninfoOption *options, const char *keyword)
 {
     for (; options->keyword != NULL; options++)
         if (strcmp(options->keyword, keyword) == 0)
@@ -83,13 +89,78 @@ const PQconninfoOption *connect_find_option(const PQconninfoOption *options, con
     return NULL;
 }
 
+/* The options of a connection string, or NULL with error. The caller frees them. */
+static PQconninfoOption *parse_conninfo(const char *conninfo, Error *error)
+{
+    char *reason = NULL;
+    char message[2048];
+    PQconninfoOption *options = PQconninfoParse(conninfo, &reason);
+
+    if (options == NULL)
+    {
+        error_set(error, ERROR_FAILED, "%s", connect_trimmed(reason, message, sizeof(message)));
+        error_hint(error, CONNECTION_STRING_HINT);
+        PQfreemem(reason);
+    }
+    return options;
+}
+
+bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,
+                               Error *error)
+{
+    PQconninfoOption *options = parse_conninfo(conninfo, error);
+    bool ok = options != NULL;
+
+    for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
+        ok = option->val == NULL || visit(context, option->keyword, option->val, error);
+    PQconninfoFree(options);
+    return ok;
+}
+
+/* The value of one of the options, or NULL. Frees the options. */
+static char *take_option_value(PQconninfoOption *options, const char *keyword, Arena *arena)
+{
+    const PQconninfoOption *option = options != NULL ? find_option(options, keyword) : NULL;
+    char *value = NULL;
+
+    if (option != NULL && option->val != NULL && option->val[0] != '\0')
+        value = arena_strdup(arena, option->val);
+    PQconninfoFree(options);
+    return value;
+}
+
+char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena)
+{
+    return take_option_value(PQconninfoParse(conninfo, NULL), keyword, arena);
+}
+
+char *connection_explicit_dbname(const char *conninfo, Arena *arena)
+{
+    char *dbname = conninfo_value(conninfo, "dbname", arena);
+
+    /* libpq's defaults include PGDATABASE and a service's name, but not the user's name. */
+    return dbname != NULL ? dbname : take_option_value(PQconndefaults(), "dbname", arena);
+}
+
+bool connection_knows_option(const char *keyword)
+{
+    PQconninfoOption *options = PQconninfoParse("", NULL);
+    bool known;
+
+    if (options == NULL)
+        out_of_memory();
+    known = find_option(options, keyword) != NULL;
+    PQconninfoFree(options);
+    return known;
+}
+
 /* ---- Parameters for libpq ---- */
 
-/* Does the string or the environment choose this option? Options that libpq lacks count as chosen.
+/* True if the string or the environment chooses this option. One that libpq lacks counts as chosen.
  */
 static bool is_chosen(const PQconninfoOption *options, const char *keyword)
 {
-    const PQconninfoOption *option = connect_find_option(options, keyword);
+    const PQconninfoOption *option = find_option(options, keyword);
 
     return option == NULL || option->val != NULL ||
            (option->envvar != NULL && getenv(option->envvar) != NULL);
@@ -102,22 +173,30 @@ static void add_parameter(ParameterList *list, const char *keyword, const char *
     list->count++;
 }
 
-static void add_number(ParameterList *list, const char *keyword, int number, int least,
-                       char text[NUMBER_SIZE])
+/* A parameter of ours. */
+static void add_own(ParameterList *list, AddedParameters *added, const char *keyword,
+                    const char *value)
 {
-    snprintf(text, NUMBER_SIZE, "%d", number > least ? number : least);
-    add_parameter(list, keyword, text);
+    added->keywords[added->count++] = keyword;
+    add_parameter(list, keyword, value);
 }
 
-static const char *const keepalive_keywords[] = {"keepalives", "keepalives_idle",
-                                                 "keepalives_interval", "keepalives_count"};
+static void add_number(ParameterList *list, AddedParameters *added, const char *keyword, int number,
+                       char text[NUMBER_SIZE])
+{
+    snprintf(text, NUMBER_SIZE, "%d", number);
+    add_own(list, added, keyword, text);
+}
 
 static bool chooses_keepalives(const PQconninfoOption *options)
 {
-    for (size_t index = 0; index < sizeof(keepalive_keywords) / sizeof(char *); index++)
-        if (is_chosen(options, keepalive_keywords[index]))
-            return true;
-    return false;
+    return is_chosen(options, "keepalives") || is_chosen(options, "keepalives_idle") ||
+           is_chosen(options, "keepalives_interval") || is_chosen(options, "keepalives_count");
+}
+
+static int at_least(int least, int number)
+{
+    return number > least ? number : least;
 }
 
 /* The retry timeout as far as it tells how soon a loss has to be noticed. */
@@ -135,39 +214,38 @@ int connect_silence_milliseconds(int retry_timeout_seconds)
 }
 
 /*
- * A peer that is gone without a word is noticed in half the retry timeout also by the system, which
- * would take two hours otherwise: while it is asked nothing (keepalives), while it does not confirm
- * what was sent (tcp_user_timeout). Any choice of the user's among the keepalives leaves them all
- * to him.
+ * The system, too, must notice within half the retry timeout that a peer is gone; by itself it
+ * takes two hours. The keepalives serve while the server is asked nothing, tcp_user_timeout while
+ * it does not confirm what was sent. A user who sets one of the keepalives sets them all.
  */
 static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, AddedParameters *added)
 {
     const PQconninfoOption *options = attempt->options;
     ParameterList *list = &attempt->list;
     const int seconds = notice_seconds(retry_timeout_seconds);
-    /* What a service file chooses is not known here; ours would go before it. */
-    const bool has_service = is_chosen(options, "service");
     const int connect_timeout =
         seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4 : CONNECT_TIMEOUT_SECONDS_MAX;
 
-    added->keepalives = !has_service && !chooses_keepalives(options);
-    if (added->keepalives)
+    /* We do not know what a service file sets, and our own parameters would override it. */
+    if (is_chosen(options, "service"))
+        return;
+    if (!chooses_keepalives(options))
     {
-        add_number(list, "keepalives_idle", seconds / 4, 1, attempt->idle);
-        add_number(list, "keepalives_interval", seconds / 12, 1, attempt->interval);
-        add_parameter(list, "keepalives_count", "3");
+        add_number(list, added, "keepalives_idle", at_least(1, seconds / 4), attempt->idle);
+        add_number(list, added, "keepalives_interval", at_least(1, seconds / 12),
+                   attempt->interval);
+        add_own(list, added, "keepalives_count", "3");
     }
-    added->tcp_user_timeout = !has_service && !is_chosen(options, "tcp_user_timeout");
-    if (added->tcp_user_timeout)
-        add_number(list, "tcp_user_timeout", connect_silence_milliseconds(seconds), 1000,
-                   attempt->user_timeout);
-    added->connect_timeout = !has_service && !is_chosen(options, "connect_timeout");
-    if (added->connect_timeout)
-        add_number(list, "connect_timeout", connect_timeout, CONNECT_TIMEOUT_SECONDS_MIN,
+    if (!is_chosen(options, "tcp_user_timeout"))
+        add_number(list, added, "tcp_user_timeout",
+                   at_least(1000, connect_silence_milliseconds(seconds)), attempt->user_timeout);
+    if (!is_chosen(options, "connect_timeout"))
+        add_number(list, added, "connect_timeout",
+                   at_least(CONNECT_TIMEOUT_SECONDS_MIN, connect_timeout),
                    attempt->connect_timeout);
 }
 
-/* What the string sets, and our own defaults. Ends with NULL. */
+/* Collect what the string sets, and our own parameters. */
 static void collect_parameters(ConnectAttempt *attempt, int retry_timeout_seconds,
                                AddedParameters *added)
 {
@@ -177,26 +255,15 @@ static void collect_parameters(ConnectAttempt *attempt, int retry_timeout_second
 
     while (options[count].keyword != NULL)
         count++;
-    list->keywords = memory_allocate_zeroed(count + ADDED_MAX, sizeof(char *));
-    list->values = memory_allocate_zeroed(count + ADDED_MAX, sizeof(char *));
+    /* libpq wants NULL after the last one. */
+    list->keywords = memory_allocate_zeroed(count + CONNECT_ADDED_MAX, sizeof(char *));
+    list->values = memory_allocate_zeroed(count + CONNECT_ADDED_MAX, sizeof(char *));
     for (size_t index = 0; index < count; index++)
         if (options[index].val != NULL)
             add_parameter(list, options[index].keyword, options[index].val);
     if (!is_chosen(options, "fallback_application_name"))
-        add_parameter(list, "fallback_application_name", "pg_rewind");
+        add_own(list, added, "fallback_application_name", "pg_rewind");
     add_timeouts(attempt, retry_timeout_seconds, added);
-}
-
-bool connect_is_added(const AddedParameters *added, const char *keyword)
-{
-    if (added->tcp_user_timeout && strcmp(keyword, "tcp_user_timeout") == 0)
-        return true;
-    if (added->connect_timeout && strcmp(keyword, "connect_timeout") == 0)
-        return true;
-    for (size_t index = 0; index < sizeof(keepalive_keywords) / sizeof(char *); index++)
-        if (added->keepalives && strcmp(keyword, keepalive_keywords[index]) == 0)
-            return true;
-    return false;
 }
 
 /* ---- Why it failed ---- */
@@ -249,12 +316,6 @@ static bool message_sqlstate(const char *message, char sqlstate[6])
 }
 
 /* ---- What to do about it ---- */
-
-#define CONNECTION_STRING_HINT                                                                     \
-    "--source-server takes a connection string of libpq, such as \"host=... port=5432 user=... "   \
-    "dbname=postgres\", or a URI, postgresql://user@host:5432/postgres."
-#define CERTIFICATE_HINT "Check sslmode, sslrootcert, sslcert and sslkey in the connection string."
-#define SERVICE_HINT "Check service=... and the service file (PGSERVICEFILE)."
 
 typedef struct ConnectionHint
 {
@@ -532,25 +593,17 @@ static PGconn *take_result(ConnectAttempt *attempt, ConnectionRefusal *refusal, 
 PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, double seconds,
                           AddedParameters *added, ConnectionRefusal *refusal, Error *error)
 {
-    char *parse_message = NULL;
-    char message[2048];
-    PQconninfoOption *options = PQconninfoParse(conninfo, &parse_message);
+    PQconninfoOption *options = parse_conninfo(conninfo, error);
     ConnectAttempt *attempt;
     pthread_t thread;
     PGconn *pg;
 
     *refusal = REFUSAL_NONE;
     if (options == NULL)
-    {
-        error_set(error, ERROR_FAILED, "%s",
-                  connect_trimmed(parse_message, message, sizeof(message)));
-        error_hint(error, CONNECTION_STRING_HINT);
-        PQfreemem(parse_message);
         return NULL;
-    }
     attempt = make_attempt(options, retry_timeout_seconds, added);
     if (!start_thread(attempt, &thread))
-        (void) run_attempt(attempt); /* the system gives no more threads: wait here */
+        (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */
     else if (wait_for_attempt(attempt, seconds, error))
         pthread_join(thread, NULL);
     else

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/text_cursor.h"
 #include "base/workers.h"
-#include "io/connect.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +17,6 @@
 #define COLUMNS_MAX 16
 #define POLL_MILLISECONDS 200
 #define NO_SUCH_FILE "58P01" /* undefined_file */
-#define BYTEA_OID 17         /* catalog/pg_type.dat */
 
 /* Of DataRow messages, the type included. */
 #define ROW_HEADER_SIZE 7
@@ -188,19 +186,10 @@ static bool error_query(Connection *connection, const PGresult *result, const ch
                      connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
 }
 
-/* Is the result one column and at most one row? *found: there is a row and its value is not NULL.
- */
-static bool check_one_value(const PGresult *result, const char *sql, bool *found, Error *error)
+static bool error_result_set(const char *sql, Error *error)
 {
-    *found = false;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK || PQnfields(result) != 1 ||
-        PQntuples(result) > 1)
-    {
-        error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-        return error_detail(error, "The query was: %s", sql);
-    }
-    *found = PQntuples(result) == 1 && !PQgetisnull(result, 0, 0);
-    return true;
+    error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    return error_detail(error, "The query was: %s", sql);
 }
 
 static bool is_usable(const Connection *connection, Error *error)
@@ -219,12 +208,16 @@ static bool error_not_sent(Connection *connection, Error *error)
                      connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
 }
 
-static bool send_query(Connection *connection, const char *sql, int count,
-                       const char *const *parameters, bool binary, Error *error)
+static bool send_query(Connection *connection, const Query *query, Error *error)
 {
+    int count = 0;
+
+    while (query->parameters[count] != NULL)
+        count++;
     if (!is_usable(connection, error))
         return false;
-    if (!PQsendQueryParams(connection->pg, sql, count, NULL, parameters, NULL, NULL, binary))
+    if (!PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
+                           query->binary))
         return error_not_sent(connection, error);
     return true;
 }
@@ -260,13 +253,6 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
     return false;
 }
 
-static bool run_query(Connection *connection, const char *sql, int count,
-                      const char *const *parameters, bool binary, PGresult **result, Error *error)
-{
-    return send_query(connection, sql, count, parameters, binary, error) &&
-           last_result(connection, sql, "on", result, error);
-}
-
 /*
  * What each transaction begins with. All is local to it: through a pooler the next client gets this
  * server connection as it was. The timeouts come first, they count for what follows.
@@ -295,7 +281,6 @@ static void make_begin_sql(Connection *connection, const char *settings)
 bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_SIZE], Error *error)
 {
     PGresult *result;
-    bool found;
     bool ok;
 
     if (!is_usable(connection, error))
@@ -304,8 +289,11 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
         return error_not_sent(connection, error);
     if (!last_result(connection, "BEGIN", "in", &result, error))
         return false;
-    ok = check_one_value(result, connection->begin_sql, &found, error);
-    snprintf(instance, CONNECTION_INSTANCE_SIZE, "%s", ok && found ? PQgetvalue(result, 0, 0) : "");
+    ok = PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) == 1 &&
+         PQntuples(result) == 1;
+    if (!ok)
+        error_result_set(connection->begin_sql, error);
+    snprintf(instance, CONNECTION_INSTANCE_SIZE, "%s", ok ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);
     return ok;
 }
@@ -407,23 +395,6 @@ int connection_server_version(const Connection *connection)
     return connection->server_version;
 }
 
-bool connection_value(Connection *connection, Arena *arena, const char *sql, int count,
-                      const char *const *parameters, char **value, bool *found, Error *error)
-{
-    PGresult *result;
-    bool ok;
-
-    *value = NULL;
-    *found = false;
-    if (!run_query(connection, sql, count, parameters, false, &result, error))
-        return false;
-    ok = check_one_value(result, sql, found, error);
-    if (ok && *found)
-        *value = arena_strdup(arena, PQgetvalue(result, 0, 0));
-    PQclear(result);
-    return ok;
-}
-
 bool connection_command(Connection *connection, const char *sql, Error *error)
 {
     const int silence_milliseconds_max = connection->silence_milliseconds_max;
@@ -431,41 +402,25 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     bool ok;
 
     connection->silence_milliseconds_max = INT_MAX;
-    ok = run_query(connection, sql, 0, NULL, false, &result, error);
+    ok = send_query(connection, &(Query){.sql = sql}, error) &&
+         last_result(connection, sql, "on", &result, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     if (ok)
         PQclear(result);
     return ok;
 }
 
-bool connection_bytes(Connection *connection, const char *sql, int count,
-                      const char *const *parameters, Buffer *buffer, bool *found, Error *error)
-{
-    PGresult *result;
-    bool ok;
-
-    *found = false;
-    if (!run_query(connection, sql, count, parameters, true, &result, error))
-        return false;
-    ok = check_one_value(result, sql, found, error);
-    if (ok && (PQfformat(result, 0) != 1 || PQftype(result, 0) != BYTEA_OID))
-        ok = error_set(error, ERROR_FAILED, "unexpected result format from query");
-    if (ok && *found)
-        buffer_append(buffer, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
-    PQclear(result);
-    return ok;
-}
-
 /* Hand over the rows of one result, one in single-row mode. */
-static bool deliver_rows(const PGresult *result, bool binary, int column_count, ConnectionRow row,
+static bool deliver_rows(const PGresult *result, const Query *query, ConnectionRow row,
                          void *context, Error *error)
 {
     ConnectionValue values[COLUMNS_MAX];
+    const int column_count = query->column_count;
 
     if (PQnfields(result) != column_count)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query");
+        return error_result_set(query->sql, error);
     for (int column = 0; column < column_count; column++)
-        if (PQfformat(result, column) != (binary ? 1 : 0))
+        if (PQfformat(result, column) != (query->binary ? 1 : 0))
             return error_set(error, ERROR_FAILED, "unexpected result format from query");
     for (int number = 0; number < PQntuples(result); number++)
     {
@@ -494,10 +449,10 @@ static void discard_results(Connection *connection)
 }
 
 /* Take the rows of the statement whose answer comes next, up to its end. */
-static bool take_rows(Connection *connection, const char *sql, bool binary, int column_count,
-                      ConnectionRow row, void *context, Error *error)
+static bool take_rows(Connection *connection, const Query *query, ConnectionRow row, void *context,
+                      Error *error)
 {
-    assert(column_count > 0 && column_count <= COLUMNS_MAX);
+    assert(query->column_count > 0 && query->column_count <= COLUMNS_MAX);
     if (!PQsetSingleRowMode(connection->pg))
     {
         abandon_query(connection);
@@ -515,7 +470,7 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
-            error_query(connection, result, sql, "on", error);
+            error_query(connection, result, query->sql, "on", error);
             PQclear(result);
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
                 discard_results(connection);
@@ -523,7 +478,7 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
                 abandon_query(connection);
             return false;
         }
-        ok = deliver_rows(result, binary, column_count, row, context, error);
+        ok = deliver_rows(result, query, row, context, error);
         PQclear(result);
         if (!ok)
         {
@@ -533,12 +488,42 @@ static bool take_rows(Connection *connection, const char *sql, bool binary, int 
     }
 }
 
-bool connection_rows(Connection *connection, const char *sql, int count,
-                     const char *const *parameters, bool binary, int column_count,
-                     ConnectionRow row, void *context, Error *error)
+bool connection_rows(Connection *connection, const Query *query, ConnectionRow row, void *context,
+                     Error *error)
 {
-    return send_query(connection, sql, count, parameters, binary, error) &&
-           take_rows(connection, sql, binary, column_count, row, context, error);
+    return send_query(connection, query, error) &&
+           take_rows(connection, query, row, context, error);
+}
+
+typedef struct RowCopy
+{
+    Arena *arena;
+    const Query *query;
+    char **values;
+    bool taken;
+} RowCopy;
+
+static bool copy_row(void *context, const ConnectionValue *columns, Error *error)
+{
+    RowCopy *copy = context;
+
+    if (copy->taken)
+        return error_result_set(copy->query->sql, error);
+    copy->taken = true;
+    for (int i = 0; i < copy->query->column_count; i++)
+        if (columns[i].bytes != NULL)
+            copy->values[i] = arena_strdup(copy->arena, columns[i].bytes);
+    return true;
+}
+
+bool connection_row(Connection *connection, Arena *arena, const Query *query, char **values,
+                    Error *error)
+{
+    RowCopy copy = {.arena = arena, .query = query, .values = values};
+
+    for (int i = 0; i < query->column_count; i++)
+        values[i] = NULL;
+    return connection_rows(connection, query, copy_row, &copy, error);
 }
 
 bool connection_file_missing(const Connection *connection)
@@ -569,24 +554,23 @@ bool connection_pipeline_begin(Connection *connection, Error *error)
     return true;
 }
 
-/* Each with a synchronization point of its own: the server sends an answer as soon as it has it. */
-bool connection_pipeline_send(Connection *connection, const char *sql, int count,
-                              const char *const *parameters, Error *error)
+/* Each has its own synchronization point: the server sends an answer as soon as it has it. */
+bool connection_pipeline_send(Connection *connection, const Query *query, Error *error)
 {
-    if (!send_query(connection, sql, count, parameters, true, error))
+    if (!send_query(connection, query, error))
         return false;
     if (!PQpipelineSync(connection->pg))
         return error_not_sent(connection, error);
     return true;
 }
 
-bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
-                              ConnectionRow row, void *context, Error *error)
+bool connection_pipeline_rows(Connection *connection, const Query *query, ConnectionRow row,
+                              void *context, Error *error)
 {
     PGresult *result;
     ExecStatusType status;
 
-    if (!take_rows(connection, sql, true, column_count, row, context, error) ||
+    if (!take_rows(connection, query, row, context, error) ||
         !next_result(connection, &result, error))
         return false;
     status = PQresultStatus(result);
@@ -657,6 +641,14 @@ void array_append_int(Buffer *literal, int64_t value)
     buffer_printf(literal, "%lld", (long long) value);
 }
 
+static bool is_added(const AddedParameters *added, const char *keyword)
+{
+    for (size_t i = 0; i < added->count; i++)
+        if (strcmp(added->keywords[i], keyword) == 0)
+            return true;
+    return false;
+}
+
 bool connection_options(Connection *connection, ConnectionOption visit, void *context, Error *error)
 {
     PQconninfoOption *options = PQconninfo(connection->pg);
@@ -670,7 +662,7 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
             strcmp(option->keyword, "replication") == 0 || strcmp(option->keyword, "dbname") == 0 ||
             strcmp(option->keyword, "fallback_application_name") == 0 ||
             (option->compiled != NULL && strcmp(option->val, option->compiled) == 0) ||
-            connect_is_added(&connection->added, option->keyword))
+            is_added(&connection->added, option->keyword))
             continue;
         ok = visit(context, option->keyword, option->val, error);
     }
@@ -681,39 +673,6 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
 const char *connection_password(const Connection *connection)
 {
     return PQconnectionUsedPassword(connection->pg) ? PQpass(connection->pg) : NULL;
-}
-
-bool connection_string_options(const char *conninfo, ConnectionOption visit, void *context,
-                               Error *error)
-{
-    char *parse_message = NULL;
-    char message[2048];
-    PQconninfoOption *options = PQconninfoParse(conninfo, &parse_message);
-    bool ok = true;
-
-    if (options == NULL)
-    {
-        error_set(error, ERROR_FAILED, "%s",
-                  connect_trimmed(parse_message, message, sizeof(message)));
-        PQfreemem(parse_message);
-        return false;
-    }
-    for (const PQconninfoOption *option = options; ok && option->keyword != NULL; option++)
-        ok = option->val == NULL || visit(context, option->keyword, option->val, error);
-    PQconninfoFree(options);
-    return ok;
-}
-
-bool connection_knows_option(const char *keyword)
-{
-    PQconninfoOption *options = PQconninfoParse("", NULL);
-    bool known;
-
-    if (options == NULL)
-        out_of_memory();
-    known = connect_find_option(options, keyword) != NULL;
-    PQconninfoFree(options);
-    return known;
 }
 
 /* The database name is for the password file only: the server's own walreceiver gives it. */
@@ -746,29 +705,4 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
     }
     connection_close(connection);
     return ok;
-}
-
-/* The dbname among options, or NULL. Frees the options. */
-static char *take_option_value(PQconninfoOption *options, const char *keyword, Arena *arena)
-{
-    const PQconninfoOption *option = options != NULL ? connect_find_option(options, keyword) : NULL;
-    char *value = NULL;
-
-    if (option != NULL && option->val != NULL && option->val[0] != '\0')
-        value = arena_strdup(arena, option->val);
-    PQconninfoFree(options);
-    return value;
-}
-
-char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena)
-{
-    return take_option_value(PQconninfoParse(conninfo, NULL), keyword, arena);
-}
-
-char *connection_explicit_dbname(const char *conninfo, Arena *arena)
-{
-    char *dbname = conninfo_value(conninfo, "dbname", arena);
-
-    /* libpq's defaults hold what PGDATABASE and a service name; not the user's name. */
-    return dbname != NULL ? dbname : take_option_value(PQconndefaults(), "dbname", arena);
 }

@@ -13,19 +13,12 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/rate.h"
+#include "io/connect.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct Connection Connection;
-
-/* Why a server that is there did not take a connection that it may take later. */
-typedef enum ConnectionRefusal
-{
-    REFUSAL_NONE,      /* another reason, or none */
-    REFUSAL_NOT_READY, /* it is starting up or shutting down */
-    REFUSAL_TOO_MANY   /* there are too many connections */
-} ConnectionRefusal;
 
 /*
  * Connect with a libpq connection string or URI. Adds fallback_application_name=pg_rewind and,
@@ -39,12 +32,6 @@ typedef enum ConnectionRefusal
 MUST_CHECK Connection *connection_open(const char *conninfo, int retry_timeout_seconds,
                                        double seconds, ConnectionRefusal *refusal, Error *error);
 void connection_close(Connection *connection);
-
-/*
- * Does an attempt to connect that was given up go on in its thread? Then only _exit may end the
- * process: what libraries do at exit() would take from the thread what it uses.
- */
-bool connection_attempts_go_on(void);
 
 /* Server version as libpq gives it (150018); it stays known when the connection is lost. */
 int connection_server_version(const Connection *connection);
@@ -80,16 +67,20 @@ MUST_CHECK bool connection_begin(Connection *connection, char instance[CONNECTIO
 /* End it, also after an error in it. */
 void connection_end(Connection *connection);
 
-/* A statement with text parameters ("$1"), read as one text value; NULL value: *found false. Arena
- * owns it. */
-MUST_CHECK bool connection_value(Connection *connection, Arena *arena, const char *sql, int count,
-                                 const char *const *parameters, char **value, bool *found,
-                                 Error *error);
+/* A statement. */
+#define QUERY_PARAMETERS_MAX 3
+typedef struct Query
+{
+    const char *sql;
+    const char *parameters[QUERY_PARAMETERS_MAX + 1]; /* text, for $1 and so on; then NULL */
+    int column_count;                                 /* is checked; at most 16 */
+    bool binary; /* ask for binary results: bytea, int8 in network order, text */
+} Query;
 
-/* Same, one bytea value, appended to buffer as binary. */
-MUST_CHECK bool connection_bytes(Connection *connection, const char *sql, int count,
-                                 const char *const *parameters, Buffer *buffer, bool *found,
-                                 Error *error);
+/* Ask for at most one row, and copy its columns into values as text of the arena's; NULL: SQL NULL,
+ * or there is no row. */
+MUST_CHECK bool connection_row(Connection *connection, Arena *arena, const Query *query,
+                               char **values, Error *error);
 
 /* A command without a result, whose answer may take long: the server is not taken for lost while it
  * is silent. */
@@ -105,16 +96,14 @@ typedef struct ConnectionValue
 typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Error *error);
 
 /*
- * Run a statement and hand over each row as it arrives (single-row mode), with bounded memory.
- * column_count (at most 16) is checked. binary asks for binary results (bytea, int8 in network
- * order, text). An SQL error leaves the connection usable; when row fails, the query is left in
- * the middle, and only connection_close may follow.
+ * Run a statement and hand over each row as it arrives (single-row mode), with bounded memory. An
+ * SQL error leaves the connection usable; when row fails, the query is left in the middle, and only
+ * connection_close may follow.
  */
-MUST_CHECK bool connection_rows(Connection *connection, const char *sql, int count,
-                                const char *const *parameters, bool binary, int column_count,
-                                ConnectionRow row, void *context, Error *error);
+MUST_CHECK bool connection_rows(Connection *connection, const Query *query, ConnectionRow row,
+                                void *context, Error *error);
 
-/* Did the last statement that failed ask for a file or directory that is not there? */
+/* True if the last statement that failed asked for a file or directory that does not exist. */
 bool connection_file_missing(const Connection *connection);
 
 /* Go on in the transaction after a statement has failed, outside of a pipeline: it must begin with
@@ -123,18 +112,17 @@ bool connection_file_missing(const Connection *connection);
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, Error *error);
 
 /*
- * Several statements at once: while the server answers one the next are with it already, so that
- * neither side waits for the other. Between begin and end, inside of one transaction, each that is
- * sent is answered in its turn by connection_pipeline_rows, in binary; nothing else may be asked,
- * and end comes when all are answered. When one of these fails, for whatever reason, only
- * connection_end and connection_close may follow.
+ * Several statements at once: while the server answers one it has the next already, so that neither
+ * side waits for the other. Between begin and end, in one transaction, each statement that is sent
+ * is answered in its turn by connection_pipeline_rows. Nothing else may be asked, and end comes
+ * when all are answered. When one of these fails, for whatever reason, only connection_end and
+ * connection_close may follow.
  */
 MUST_CHECK bool connection_pipeline_begin(Connection *connection, Error *error);
-MUST_CHECK bool connection_pipeline_send(Connection *connection, const char *sql, int count,
-                                         const char *const *parameters, Error *error);
+MUST_CHECK bool connection_pipeline_send(Connection *connection, const Query *query, Error *error);
 
-/* The rows of the oldest statement that was not answered yet, sql; see connection_rows. */
-MUST_CHECK bool connection_pipeline_rows(Connection *connection, const char *sql, int column_count,
+/* The rows of the oldest statement that was not answered yet, query; see connection_rows. */
+MUST_CHECK bool connection_pipeline_rows(Connection *connection, const Query *query,
                                          ConnectionRow row, void *context, Error *error);
 MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
@@ -152,24 +140,11 @@ void array_end(Buffer *literal);
  * replication, dbname, fallback_application_name, the timeouts that we added, and without options
  * that equal libpq's compiled default.
  */
-typedef bool (*ConnectionOption)(void *context, const char *keyword, const char *value,
-                                 Error *error);
 MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
                                    Error *error);
 
-/* What a connection string itself says of a keyword, or NULL. */
-char *conninfo_value(const char *conninfo, const char *keyword, Arena *arena);
-
 /* The password that the server asked for, and took; NULL: it asked for none. The connection's. */
 const char *connection_password(const Connection *connection);
-
-/* Visit what a connection string or URI sets itself: neither what the environment or a service file
- * sets nor defaults. An error if libpq does not take it. */
-MUST_CHECK bool connection_string_options(const char *conninfo, ConnectionOption visit,
-                                          void *context, Error *error);
-
-/* Is this an option of the libpq that we run with? */
-bool connection_knows_option(const char *keyword);
 
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
@@ -180,8 +155,5 @@ MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
 
 /* The database that the connection is to. */
 const char *connection_database(const Connection *connection);
-
-/* The dbname that the connection string or the environment names explicitly, or NULL. */
-char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 
 #endif

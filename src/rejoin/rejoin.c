@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
-#include "source/source_server_standbys.h"
+#include "source/directory.h"
 #include "target/configuration.h"
 
 static bool find_target(Rejoin *rejoin, Error *error)

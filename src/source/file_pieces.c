@@ -129,27 +129,21 @@ static bool ask_source_for_batch(PieceBatch *batch, Error *error)
 {
     FilePieces *pieces = batch->pieces;
     Source *source = pieces->source;
+    const DigestBatch digests = {
+        .requests = batch->requests,
+        .count = batch->count,
+        .block_size = pieces->question == ASK_BLOCK_DIGESTS ? pieces->block_size : 0};
     bool supported = true;
-    bool ok = false;
+    bool ok;
 
     if (pieces->take_file != NULL && source->directory != NULL)
         return hand_over_files(batch, error);
-    switch (pieces->question)
-    {
-    case ASK_BYTES:
+    if (pieces->question == ASK_BYTES)
         ok = source->operations->fetch(source, batch->worker, batch->requests, batch->count,
                                        hand_over_answer, batch, error);
-        break;
-    case ASK_DIGEST:
-        ok = source->operations->digest(source, batch->worker, batch->requests, batch->count,
-                                        hand_over_answer, batch, &supported, error);
-        break;
-    case ASK_BLOCK_DIGESTS:
-        ok = source->operations->digest_blocks(source, batch->worker, batch->requests, batch->count,
-                                               pieces->block_size, hand_over_answer, batch,
-                                               &supported, error);
-        break;
-    }
+    else
+        ok = source->operations->digest(source, batch->worker, &digests, hand_over_answer, batch,
+                                        &supported, error);
     if (ok && !supported)
     {
         pthread_mutex_lock(pieces->lock);

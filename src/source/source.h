@@ -1,6 +1,6 @@
 /*
- * What a source can do: a running server (source_server) or a stopped data directory
- * (source_directory).
+ * The operations of a source: a running server (server.h) or a stopped data directory
+ * (directory.h).
  *
  * Nothing is written on the source but a replication slot that was asked for. Paths are relative to
  * the source's data directory. Functions that take a worker may be called by several workers at
@@ -50,6 +50,19 @@ typedef struct FetchRequest
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024)
 #define FETCH_COUNT_MAX 2000
+
+/*
+ * Pieces of which the source's digests are wanted, DIGEST_SIZE bytes each. With a block size: of
+ * each block of each piece, the last block's of what there is. Such pieces begin at a block; no
+ * bytes come of a piece that begins after the end of its file.
+ */
+typedef struct DigestBatch
+{
+    const FetchRequest *requests; /* here of at most DIGEST_SIZE_MAX */
+    size_t count;                 /* at most FETCH_COUNT_MAX */
+    uint32_t block_size;          /* 0: of the whole piece */
+} DigestBatch;
+#define DIGEST_SIZE_MAX (4 * 1024 * 1024)
 
 /*
  * The answer to request number `index`, in order. bytes NULL: the file is gone. Fewer bytes than
@@ -116,19 +129,10 @@ typedef struct SourceOperations
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 
-    /* The source's digest of each piece (DIGEST_SIZE bytes, delivered like fetch); pieces are at
-     * most DIGEST_SIZE_MAX. *supported false: DIGEST_NONE. */
-    bool (*digest)(Source *source, int worker, const FetchRequest *requests, size_t count,
-                   FetchDelivery deliver, void *context, bool *supported, Error *error);
-
-    /* The digest of each block of each piece, DIGEST_SIZE bytes each, the last block's of what
-     * there is; pieces begin at a block. bytes NULL: the file is gone, or ends before the piece.
-     * Otherwise like digest. */
-    bool (*digest_blocks)(Source *source, int worker, const FetchRequest *requests, size_t count,
-                          uint32_t block_size, FetchDelivery deliver, void *context,
-                          bool *supported, Error *error);
+    /* Digests of pieces, delivered like fetch: see DigestBatch. *supported false: DIGEST_NONE. */
+    bool (*digest)(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+                   void *context, bool *supported, Error *error);
 } SourceOperations;
-#define DIGEST_SIZE_MAX (4 * 1024 * 1024)
 
 struct Source
 {
@@ -226,12 +230,32 @@ MUST_CHECK bool source_server_slot_make(Source *source, const char *name, bool *
 /* Drop it. The last thing that is asked of this source: a lost connection is tried only once. */
 MUST_CHECK bool source_server_slot_drop(Source *source, const char *name, Error *error);
 
+/* A row of pg_stat_replication. What the role may not see is empty, or LSN_INVALID. */
+typedef struct SourceStandby
+{
+    bool all_visible; /* the role sees all columns of all rows */
+    bool found;       /* the following are of a standby */
+    char name[128];   /* its application_name */
+    char state[32], sync_state[32];
+    Lsn sent, flushed, replayed;
+} SourceStandby;
+
+/*
+ * The standby with one of these names (NULL-terminated), the furthest where there are several, that
+ * has connected at or after `since`, a time of source_server_clock; "0": whenever.
+ */
+MUST_CHECK bool source_server_find_standby(Source *source, const char *const *names,
+                                           const char *since, SourceStandby *standby, Error *error);
+
+/* The source's clock, in microseconds since 1970, as text. */
+MUST_CHECK bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error);
+
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
 struct Connection;
 struct Connection *source_connection(Source *source);
 
-/* Open a stopped data directory (--source-pgdata), to fetch and digest at most that many bytes per
- * second (0: no limit). Whether it is stopped is checked with the prerequisites. */
+/* Open a stopped data directory (--source-pgdata), to fetch and digest at most that number of bytes
+ * per second (0: no limit). The prerequisites check that it is stopped. */
 MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                                       Error *error);
 
@@ -248,10 +272,6 @@ MUST_CHECK bool source_control_read(SourceControlRead read, void *context, const
                                     Control *control, Error *error);
 #define CONTROL_READ_MAX (2 * CONTROL_FILE_SIZE) /* enough to see that it is too large */
 
-/* The same for a data directory, also the target's. Where it cannot be parsed since the cluster is
- * encrypted, that is the error. */
-MUST_CHECK bool directory_control_read(const char *directory, Control *control, Error *error);
-
 void source_close(Source *source); /* NULL is allowed */
 
 /*
@@ -264,9 +284,5 @@ void source_close(Source *source); /* NULL is allowed */
  */
 MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, const char *newer,
                                         Lsn replayed, Timeline *timeline, Error *error);
-
-/* The same for the data directory of a stopped standby. */
-MUST_CHECK bool directory_standby_timeline(const char *directory, const Control *control,
-                                           Timeline *timeline, Error *error);
 
 #endif

@@ -301,26 +301,26 @@ static void collect_slots_of_primary(const NextStartInput *input, Arena *arena, 
 static void check_used_slot(Source *source, const char *name, bool will_be_made, Arena *arena,
                             NextStart *next)
 {
-    const char *const parameters[] = {name};
+    const Query query = {.sql = "SELECT slot_type FROM pg_catalog.pg_replication_slots "
+                                "WHERE slot_name::pg_catalog.text = $1::pg_catalog.text",
+                         .parameters = {name},
+                         .column_count = 1};
     struct Connection *connection = source != NULL ? source_connection(source) : NULL;
     char instance[CONNECTION_INSTANCE_SIZE];
     Error ignored;
     char *type = NULL;
-    bool found = false, asked = false;
+    bool asked = false;
 
     if (name == NULL || name[0] == '\0')
         return;
     if (connection != NULL && connection_begin(connection, instance, &ignored))
     {
-        asked = connection_value(connection, arena,
-                                 "SELECT slot_type FROM pg_catalog.pg_replication_slots "
-                                 "WHERE slot_name::pg_catalog.text = $1::pg_catalog.text",
-                                 1, parameters, &type, &found, &ignored);
+        asked = connection_row(connection, arena, &query, &type, &ignored);
         connection_end(connection);
     }
-    if (will_be_made && asked && !found)
+    if (will_be_made && asked && type == NULL)
         add_slot(next, arena, (AffectedSlot){name, "physical", "made"});
-    else if (!asked || !found || strcmp(type, "physical") != 0)
+    else if (!asked || type == NULL || strcmp(type, "physical") != 0)
         add_slot(next, arena, (AffectedSlot){name, "physical", asked ? "missing" : "unknown"});
 }
 

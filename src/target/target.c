@@ -4,7 +4,7 @@
 #include "format/backup_label.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "source/data_directory.h"
+#include "source/directory.h"
 #include "target/pid_file.h"
 
 #include <errno.h>

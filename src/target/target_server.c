@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/text_cursor.h"
 #include "target/pid_file.h"
-#include "source/source_server.h"
+#include "source/server.h"
 #include "format/recovery_conf.h"
 #include "io/connection.h"
 
@@ -220,9 +220,10 @@ void target_server_ask(TargetServer *server, TargetAnswer *answer)
         return;
     version = server_version(server->connection);
     make_state_query(&version->sql, sql, sizeof(sql));
-    success = connection_begin(server->connection, instance, NULL) &&
-              connection_rows(server->connection, sql, 0, NULL, false, STATE_COLUMNS, take_state,
-                              answer, NULL);
+    success =
+        connection_begin(server->connection, instance, NULL) &&
+        connection_rows(server->connection, &(Query){.sql = sql, .column_count = STATE_COLUMNS},
+                        take_state, answer, NULL);
     connection_end(server->connection);
     if (success)
         return;

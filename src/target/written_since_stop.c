@@ -7,7 +7,7 @@
 #include "format/relpath.h"
 #include "io/dir.h"
 #include "io/file.h"
-#include "source/data_directory.h"
+#include "source/directory.h"
 
 #include <string.h>
 

@@ -199,7 +199,8 @@ static void answer_times(FakeAnswer *answer)
 typedef enum Query
 {
     QUERY_TEXT,
-    QUERY_STANDBY,
+    QUERY_POSITION,
+    QUERY_RIGHTS,
     QUERY_IDENTITY,
     QUERY_LIST,
     QUERY_PIECES,
@@ -215,7 +216,7 @@ static const struct
     Query query;
     const char *text;
 } rows_of_queries[] = {
-    {"'standby'", QUERY_STANDBY, NULL},
+    {"AS standby", QUERY_POSITION, NULL},
     {"'PG_VERSION'", QUERY_IDENTITY, NULL},
     {"pg_tablespace_location", QUERY_LIST, NULL},
     {"md5(pg_catalog.pg_read_binary_file(path", QUERY_DIGESTS, NULL},
@@ -223,14 +224,8 @@ static const struct
     {"clock_timestamp", QUERY_TIMES, NULL},
     {"AS len", QUERY_PIECES, NULL},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
-    {"has_function_privilege", QUERY_TEXT, "t"},
-    {"quote_ident", QUERY_TEXT, "rewind"},
-    {"'is_superuser'", QUERY_TEXT, "on"},
-    {"'full_page_writes'", QUERY_TEXT, "on"},
+    {"has_function_privilege", QUERY_RIGHTS, NULL},
     {"md5(''", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
-    {"pg_walfile_name", QUERY_TEXT, "0/3000148 00000001"},
-    {"string_agg", QUERY_TEXT, "00000002 00000003"},
-    {"_lsn()::", QUERY_TEXT, "0/3000148"},
     {"pg_postmaster_start_time", QUERY_TEXT, "false 1700000000000"},
     {"", QUERY_TEXT, ""},
 };
@@ -245,14 +240,29 @@ static size_t row_of_query(const char *sql)
     return row;
 }
 
+static void answer_columns(FakeAnswer *answer, int count, const char *const *texts)
+{
+    answer->rows = 1;
+    answer->columns = count;
+    for (int i = 0; i < count; i++)
+        answer->values[0][i] = (FakeValue){texts[i], texts[i] != NULL ? strlen(texts[i]) : 0};
+}
+
 static void answer_rightly(const char *sql, const char *const *parameters, FakeAnswer *answer)
 {
+    static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL, NULL};
+    static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148",
+                                                   "00000002 00000003"};
+    static const char *const rights[] = {"rewind", "postgres", "on", "on", NULL};
     const size_t row = row_of_query(sql);
 
     switch (rows_of_queries[row].query)
     {
-    case QUERY_STANDBY:
-        answer_text(answer, is_standby ? "standby" : "primary");
+    case QUERY_POSITION:
+        answer_columns(answer, 4, is_standby ? standby_position : primary_position);
+        break;
+    case QUERY_RIGHTS:
+        answer_columns(answer, 5, rights);
         break;
     case QUERY_IDENTITY:
         answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
@@ -543,8 +553,9 @@ static void fetch_pieces(Source *source, bool digest)
 
     if (!source->operations->start_workers(source, 1, &granted, &error))
         return;
-    if (digest ? source->operations->digest(source, 0, requests, REQUEST_COUNT, look_at_piece,
-                                            &delivered, &supported, &error)
+    if (digest ? source->operations->digest(
+                     source, 0, &(DigestBatch){.requests = requests, .count = REQUEST_COUNT},
+                     look_at_piece, &delivered, &supported, &error)
                : source->operations->fetch(source, 0, requests, REQUEST_COUNT, look_at_piece,
                                            &delivered, &error))
         if (supported && delivered.next != REQUEST_COUNT)

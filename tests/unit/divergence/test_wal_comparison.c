@@ -99,18 +99,18 @@ static bool fetch(Source *source, int worker, const FetchRequest *requests, size
     return true;
 }
 
-static bool digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                   FetchDelivery deliver, void *context, bool *supported, Error *fails)
+static bool digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+    void *context, bool *supported, Error *fails)
 {
     (void) worker;
     if (pair.is_broken)
         return error_set(fails, ERROR_FAILED, "the source is broken");
     *supported = pair.has_digests;
-    for (size_t i = 0; i < count && *supported; i++)
+    for (size_t i = 0; i < batch->count && *supported; i++)
     {
         uint8_t digest_here[DIGEST_SIZE];
         size_t size;
-        const uint8_t *bytes = bytes_of(&requests[i], &size);
+        const uint8_t *bytes = bytes_of(&batch->requests[i], &size);
 
         pair.digested += size;
         assert_true(bytes == NULL || digest_bytes(source->digest, bytes, size, digest_here));

@@ -247,12 +247,12 @@ static bool test_fetch(Source *source, int worker, const FetchRequest *requests,
     return answer(DIGEST_NONE, requests, count, deliver, context, error);
 }
 
-static bool test_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                        FetchDelivery deliver, void *context, bool *supported, Error *error)
+static bool test_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+    void *context, bool *supported, Error *error)
 {
     (void) worker;
     *supported = true;
-    return answer(source->digest, requests, count, deliver, context, error);
+    return answer(source->digest, batch->requests, batch->count, deliver, context, error);
 }
 
 static bool test_start_workers(Source *source, int jobs, int *granted, Error *error)

@@ -38,12 +38,12 @@ static bool counting_fetch(Source *source, int worker, const FetchRequest *reque
     return answer(DIGEST_NONE, requests, count, deliver, context, failure);
 }
 
-static bool counting_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                            FetchDelivery deliver, void *context, bool *supported, Error *failure)
+static bool counting_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+    void *context, bool *supported, Error *failure)
 {
     (void) worker;
     *supported = source->digest != DIGEST_NONE;
-    return !*supported || answer(source->digest, requests, count, deliver, context, failure);
+    return !*supported || answer(source->digest, batch->requests, batch->count, deliver, context, failure);
 }
 
 static const SourceOperations counting_operations = {

@@ -1,12 +1,11 @@
 /*
- * The inside of a source that is a server. Each of these files calls only those before it: what is
- * asked on one connection (source_server_query.c), what happens when connections are lost
- * (source_server_connect.c), by what files are compared (source_server_digest.c), how files are
- * listed (source_server_list.c) and fetched (source_server_fetch.c), and the source itself
- * (source_server.c).
+ * The inside of a source that is a server. Each of these files calls only those before it: what
+ * happens when connections are lost, and what makes a server the same one (server_connect.c); small
+ * questions (server_query.c); how files are fetched and compared by digests (server_fetch.c) and
+ * listed (server_list.c); and how a source is opened (server_open.c).
  */
-#ifndef SOURCE_SOURCE_SERVER_H
-#define SOURCE_SOURCE_SERVER_H
+#ifndef SOURCE_SERVER_H
+#define SOURCE_SERVER_H
 
 #include "source/source.h"
 #include "io/connection.h"
@@ -19,7 +18,7 @@
 
 #define SERVER_CONNECTIONS_MAX 64 /* --jobs has the same limit */
 
-/* By which a source is known again on another connection; why, see check_same_server. */
+/* A source is recognized by this on another connection; why, see check_same_server. */
 typedef struct ServerIdentity
 {
     uint64_t system_identifier;
@@ -44,8 +43,8 @@ typedef struct ServerConnection
 typedef struct ServerSource
 {
     Source source;
-    char *conninfo;
-    char *description, *host, *address, *port;
+    Arena *arena; /* owns the strings, of the Source too */
+    const char *conninfo;
     int retry_timeout_seconds;
     const Version *version; /* once it was connected to */
     ServerIdentity identity;
@@ -56,18 +55,18 @@ typedef struct ServerSource
     char first_instance[CONNECTION_INSTANCE_SIZE];
     pthread_mutex_t lock; /* guards what follows */
     Lsn position_seen;    /* the highest flush position of a primary */
-    Timeline
-        timeline_replayed; /* of a standby: pg_control may come to it later; 0: not known yet */
+    /* Of a standby: pg_control may come to it later. 0: not known yet. */
+    Timeline timeline_replayed;
 } ServerSource;
 
-/* What can be tried again on a new connection; in a transaction. */
+/* One try of something, in a transaction; it can be tried again on a new connection. */
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
-/* ---- source_server_query.c ---- */
+/* ---- server_connect.c ---- */
 
 /*
- * Put words of our own before what the server said, in place of the statement that io/connection
- * names: the long ones would hide the reason. False.
+ * Put our own words before what the server said, in place of the statement that io/connection
+ * names: long statements would hide the reason. False.
  */
 bool error_reword(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -80,23 +79,24 @@ const Version *server_version(const Connection *connection);
 MUST_CHECK bool server_version_known(const Connection *connection, const Version **version,
                                      Error *error);
 
-/* What connection_begin_with is to get for a server of that version. */
+/* The settings for connection_begin_with that a server of that version needs. */
 #define CONNECTION_SETTINGS_SIZE 256
 void server_begin_settings(const Version *version, char settings[CONNECTION_SETTINGS_SIZE]);
 
 /*
- * Files that are not there: functions on files give NULL with one more argument, which is what the
- * first two functions give for SQL. Where they do not know it, the statement fails. Was that why
- * the last one failed? Then the transaction goes on. False with *lacked: the connection was lost
- * now; false without: it failed for another reason, which the error still says.
+ * Functions on files give NULL for a missing file if they get one more argument, which is what the
+ * first two functions give for SQL. Servers that do not know the argument fail; *lacked: that was
+ * why the last statement failed, and the transaction goes on. False with *lacked: the connection
+ * was lost now; false without: the statement failed for another reason, which the error still says.
  */
 const char *server_may_lack(const ServerSql *names);
 const char *server_list_may_lack(const ServerSql *names); /* of pg_ls_dir */
 MUST_CHECK bool server_lacked_file(Connection *connection, bool *lacked, Error *error);
 
-/* One text value that is never NULL. */
-MUST_CHECK bool server_query_text(Connection *connection, Arena *arena, const char *sql,
-                                  char **value, Error *error);
+/* Ask for one row on this connection: connection_row, of which the first column must not be NULL.
+ */
+MUST_CHECK bool server_query(Connection *connection, Arena *arena, const Query *query,
+                             char **values, Error *error);
 
 typedef struct FileRead
 {
@@ -110,24 +110,27 @@ typedef struct FileRead
 bool server_read_file_once(Connection *connection, void *context, Error *error);
 bool server_read_control_once(Connection *connection, void *context, Error *error);
 
-/* ---- source_server_connect.c ---- */
-
 /*
  * Make the attempt, on new connections as long as the old ones get lost. The time allowed counts
  * from the server's last answer before a loss, and starts again whenever *progress (may be NULL)
  * has grown since the previous loss. If the server has too many connections to accept a new one for
- * a worker that lost its own, the worker shares another worker's. ERROR_RETRY: all are lost.
+ * a worker that lost its connection, the worker shares another worker's. ERROR_RETRY: all are lost.
  */
 MUST_CHECK bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *context,
                                const size_t *progress, Error *error);
 
-/* A new connection, as connection_open makes it, that keeps to the rate and has what its server's
- * version needs set. */
-MUST_CHECK Connection *server_connect(const ServerSource *self, double seconds,
-                                      ConnectionRefusal *refusal, Error *error);
+/* Ask for at most one row, with server_attempt: see connection_row. A missing file is no row. */
+MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
+                           Error *error);
 
-/* What a source is known by, as this connection shows it. */
-MUST_CHECK bool server_identify(Connection *connection, ServerIdentity *identity, Error *error);
+/*
+ * Connect for the first time, and run `open` on the connection. A server that answers, but cannot
+ * take us now (starting up, shutting down, too many connections) is tried again like one that was
+ * lost, even if it then cannot be reached for a while. If no server answers the first attempt, that
+ * is an error at once.
+ */
+typedef bool (*ServerOpening)(ServerSource *self, Connection *connection, Error *error);
+MUST_CHECK bool server_connect_first(ServerSource *self, ServerOpening open, Error *error);
 
 /*
  * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error
@@ -139,36 +142,26 @@ MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position
 /* SourceOperations' start_workers. */
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
 
-/* The pause after this one: 0, then from the least, doubled up to the most. */
-int server_longer_pause(int milliseconds);
+/* ---- server_query.c ---- */
 
-/* ---- source_server_digest.c ---- */
+/* SourceOperations' position and names. */
+bool server_position(Source *source, const Control *control, SourcePosition *position,
+                     Error *error);
+bool server_names_in(Source *source, const char *directory, SourceNameVisitor visit, void *context,
+                     Error *error);
 
-/* What stands before and after a bytea whose digest is meant, DIGEST_SIZE bytes; NULL of NULL. */
-typedef struct DigestSql
-{
-    const char *before, *after;
-} DigestSql;
-
-const DigestSql *server_digest_sql(DigestKind kind);
+/* ---- server_fetch.c and server_list.c ---- */
 
 /* Set the source's digest: the first that the server and we compute. A library that obeys FIPS 140
  * refuses MD5, and before 11 there is no other. */
-MUST_CHECK bool server_find_digest(ServerSource *self, Arena *arena, Error *error);
+MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 
-/* ---- source_server_list.c and source_server_fetch.c ---- */
-
-/* SourceOperations' list. */
-bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
-                 Error *error);
-
-/* SourceOperations' fetch and digest. */
+/* SourceOperations' fetch, digest and list. */
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
-bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                   FetchDelivery deliver, void *context, bool *supported, Error *error);
-bool server_digest_blocks(Source *source, int worker, const FetchRequest *requests, size_t count,
-                          uint32_t block_size, FetchDelivery deliver, void *context,
-                          bool *supported, Error *error);
+bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+                   void *context, bool *supported, Error *error);
+bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
+                 Error *error);
 
 #endif

@@ -1,18 +1,150 @@
-#include "source/source_server.h"
+#include "source/server.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define PAUSE_MILLISECONDS_MIN 100
 #define PAUSE_MILLISECONDS_MAX 1000
 #define RECONNECT_SECONDS 30
+
+/* ---- Small questions ---- */
+
+bool error_reword(Error *error, const char *format, ...)
+{
+    static const char marker[] = "source server: ";
+    char what[1024];
+    char reason[ERROR_TEXT_SIZE];
+    const char *position = error != NULL ? strstr(error->message, marker) : NULL;
+    va_list arguments;
+
+    if (position == NULL)
+        return false;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
+    return error_set(error, error->kind, "%s: %s", what, reason);
+}
+
+const Version *server_version(const Connection *connection)
+{
+    return version_of_server_number(connection_server_version(connection));
+}
+
+bool server_version_known(const Connection *connection, const Version **version, Error *error)
+{
+    const int number = connection_server_version(connection);
+
+    *version = server_version(connection);
+    if (*version != NULL)
+        return true;
+    error_set(error, ERROR_FAILED, /* contract */
+              "clusters are not compatible with this version of pg_rewind");
+    error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
+                 number % 10000);
+    return error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
+}
+
+void server_begin_settings(const Version *version, char settings[CONNECTION_SETTINGS_SIZE])
+{
+    /* Compiling a query (jit) takes longer than a listing. */
+    snprintf(settings, CONNECTION_SETTINGS_SIZE, "%s%s%s%s",
+             version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
+             version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
+             version->has_jit ? "SET LOCAL jit = off; " : "",
+             version->sql.missing_ok ? "" : "SAVEPOINT " CONNECTION_SAVEPOINT "; ");
+}
+
+const char *server_may_lack(const ServerSql *names)
+{
+    return names->missing_ok ? ", true" : "";
+}
+
+const char *server_list_may_lack(const ServerSql *names)
+{
+    return names->missing_ok ? ", true, false" : "";
+}
+
+bool server_lacked_file(Connection *connection, bool *lacked, Error *error)
+{
+    *lacked = !server_version(connection)->sql.missing_ok && connection_file_missing(connection);
+    return *lacked && connection_back_to_savepoint(connection, error);
+}
+
+/* A ConnectionRow: the bytes of the file. */
+static bool take_file(void *context, const ConnectionValue *columns, Error *error)
+{
+    FileRead *read = context;
+
+    if (read->found)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    read->found = columns[0].bytes != NULL;
+    if (columns[0].size > read->limit)
+        return error_set(error, ERROR_FAILED, "remote file \"%s\" is larger than %zu bytes",
+                         read->path, read->limit);
+    buffer_append(read->buffer, columns[0].bytes, columns[0].size);
+    return true;
+}
+
+bool server_read_file_once(Connection *connection, void *context, Error *error)
+{
+    FileRead *read = context;
+    const size_t size_before = read->buffer->size;
+    char length[32], sql[128];
+    const Query query = {
+        .sql = sql, .parameters = {read->path, length}, .column_count = 1, .binary = true};
+    bool lacked;
+
+    snprintf(length, sizeof(length), "%zu", read->limit + 1);
+    snprintf(sql, sizeof(sql),
+             "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8%s)",
+             server_may_lack(&server_version(connection)->sql));
+    read->found = false;
+    if (connection_rows(connection, &query, take_file, read, error))
+        return true;
+    read->found = false;
+    read->buffer->size = size_before;
+    return server_lacked_file(connection, &lacked, error) ||
+           (!lacked && error_reword(error, "could not fetch remote file \"%s\"", /* contract */
+                                    read->path));
+}
+
+static bool read_control_bytes(void *context, Buffer *buffer, Error *error)
+{
+    FileRead read = {.path = CONTROL_PATH, .limit = CONTROL_READ_MAX, .buffer = buffer};
+
+    if (!server_read_file_once(context, &read, error))
+        return false;
+    if (!read.found)
+        return error_set(error, ERROR_FAILED,
+                         "could not fetch remote file \"%s\": file does not exist", read.path);
+    return true;
+}
+
+bool server_query(Connection *connection, Arena *arena, const Query *query, char **values,
+                  Error *error)
+{
+    if (!connection_row(connection, arena, query, values, error))
+        return false;
+    if (values[0] == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    return true;
+}
+
+bool server_read_control_once(Connection *connection, void *context, Error *error)
+{
+    return source_control_read(read_control_bytes, connection, CONTROL_PATH, context, error);
+}
+
+/* ---- The same server ---- */
 
 /* One line: recovery or not, the directory's witnesses, flush position. With ", true" twice, or
  * nothing, and the function of the position. */
@@ -25,47 +157,39 @@ static const char identity_sql[] =
     "  ' ' || CASE WHEN pg_catalog.pg_is_in_recovery() THEN '0/0'\n"
     "    ELSE pg_catalog.%s()::pg_catalog.text END";
 
-static const char *identity_query(Arena *arena, const ServerSql *names)
+/* Find out by what the source is recognized, as this connection shows it. */
+static bool identify_server(Connection *connection, ServerIdentity *identity, Error *error)
 {
-    const char *may_lack = server_may_lack(names);
-
-    return arena_printf(arena, identity_sql, may_lack, may_lack, names->written_position);
-}
-
-bool server_identify(Connection *connection, ServerIdentity *identity, Error *error)
-{
+    AUTO_ARENA Arena *arena = arena_create();
+    Control *control = arena_allocate(arena, sizeof(*control));
     const Version *version;
-    Control *control = memory_allocate(sizeof(*control));
-    Arena *arena = arena_create();
+    const char *may_lack;
     char recovery[8];
     int position;
     char *text;
-    bool success = false;
+    TextCursor lsn;
 
-    if (server_version_known(connection, &version, error) &&
-        server_read_control_once(connection, control, error) &&
-        server_query_text(connection, arena, identity_query(arena, &version->sql), &text, error))
-    {
-        if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) == 2)
-        {
-            TextCursor lsn = text_cursor(text + position);
-
-            success = lsn_take(&lsn, &identity->position);
-        }
-        if (!success)
-            error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-        else
-        {
-            identity->system_identifier = control->system_identifier;
-            identity->timeline = control_timeline(control);
-            identity->data_checksum_version = control->data_checksum_version;
-            identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
-            identity->in_recovery = recovery[0] == 't';
-        }
-    }
-    arena_destroy(arena);
-    free(control);
-    return success;
+    if (!server_version_known(connection, &version, error) ||
+        !server_read_control_once(connection, control, error))
+        return false;
+    may_lack = server_may_lack(&version->sql);
+    if (!server_query(connection, arena,
+                      &(Query){.sql = arena_printf(arena, identity_sql, may_lack, may_lack,
+                                                   version->sql.written_position),
+                               .column_count = 1},
+                      &text, error))
+        return false;
+    if (sscanf(text, "%7s %63s %n", recovery, identity->directory, &position) != 2)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    lsn = text_cursor(text + position);
+    if (!lsn_take(&lsn, &identity->position))
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    identity->system_identifier = control->system_identifier;
+    identity->timeline = control_timeline(control);
+    identity->data_checksum_version = control->data_checksum_version;
+    identity->wal_minimal = control->wal_level == WAL_LEVEL_MINIMAL;
+    identity->in_recovery = recovery[0] == 't';
+    return true;
 }
 
 Lsn server_position_seen(ServerSource *self)
@@ -183,25 +307,12 @@ static bool check_same_server(ServerSource *self, Connection *connection, Error 
     pthread_mutex_lock(&self->lock);
     replayed = self->timeline_replayed;
     pthread_mutex_unlock(&self->lock);
-    return server_identify(connection, &found, error) &&
+    return identify_server(connection, &found, error) &&
            compare_identities(&self->identity, &found, replayed, error) &&
            (found.in_recovery || server_check_position(self, seen, found.position, error));
 }
 
-int server_longer_pause(int milliseconds)
-{
-    if (milliseconds == 0)
-        return PAUSE_MILLISECONDS_MIN;
-    return milliseconds < PAUSE_MILLISECONDS_MAX / 2 ? 2 * milliseconds : PAUSE_MILLISECONDS_MAX;
-}
-
-/* How long one attempt to connect may take while nothing is lost yet. */
-static double reconnect_seconds(const ServerSource *self)
-{
-    return self->retry_timeout_seconds > 0 && self->retry_timeout_seconds < RECONNECT_SECONDS
-               ? self->retry_timeout_seconds
-               : RECONNECT_SECONDS;
-}
+/* ---- Connecting, and trying again ---- */
 
 /* Begin a transaction. If another server process answers than last time, check that it is the
  * source's. */
@@ -221,8 +332,10 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
-Connection *server_connect(const ServerSource *self, double seconds, ConnectionRefusal *refusal,
-                           Error *error)
+/* Make a new connection that keeps to the rate, with the settings that its server's version needs.
+ */
+static Connection *connect_once(const ServerSource *self, double seconds,
+                                ConnectionRefusal *refusal, Error *error)
 {
     Connection *connection =
         connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
@@ -250,7 +363,7 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     if (connection->connection == NULL)
     {
         connection->instance[0] = '\0';
-        connection->connection = server_connect(self, seconds, &refusal, error);
+        connection->connection = connect_once(self, seconds, &refusal, error);
         connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (connection->connection == NULL)
             return false;
@@ -259,7 +372,7 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     return connection->alive;
 }
 
-/* How losses are dealt with during one attempt. */
+/* What happens when a try was lost. */
 typedef struct Retry
 {
     double deadline; /* then the time is over; negative: nothing was lost yet */
@@ -267,6 +380,32 @@ typedef struct Retry
     int pause;       /* milliseconds before the next connection */
     bool replaced;   /* one that had died before it was needed */
 } Retry;
+
+/* Pause before the next try; false: the time is over, or a stop was requested. */
+static bool pause_before_try(Retry *retry, Error *error)
+{
+    const double left = retry->deadline - clock_seconds();
+
+    if (left <= 0 ||
+        !stop_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
+        return false;
+    retry->pause = retry->pause > 0 ? 2 * retry->pause : PAUSE_MILLISECONDS_MIN;
+    if (retry->pause > PAUSE_MILLISECONDS_MAX)
+        retry->pause = PAUSE_MILLISECONDS_MAX;
+    return true;
+}
+
+/* The seconds that one try to connect may take. */
+static double seconds_for_try(const ServerSource *self, const Retry *retry)
+{
+    double seconds = RECONNECT_SECONDS;
+
+    if (retry->deadline >= 0)
+        seconds = retry->deadline - clock_seconds();
+    else if (self->retry_timeout_seconds > 0 && self->retry_timeout_seconds < RECONNECT_SECONDS)
+        seconds = self->retry_timeout_seconds;
+    return seconds > 1 ? seconds : 1;
+}
 
 /*
  * What was closed while nothing was asked of it is replaced at once, even if nothing is to be
@@ -295,7 +434,6 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
                              size_t progress, Error *error)
 {
     double silent = 0;
-    double left;
 
     if (connection->connection != NULL)
         silent = connection_silent_seconds(connection->connection);
@@ -311,13 +449,7 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
         retry->pause = 0;
     }
     retry->progress = progress;
-    left = retry->deadline - clock_seconds();
-    if (left <= 0)
-        return false;
-    if (!stop_pause(left * 1000 < retry->pause ? (int) (left * 1000) : retry->pause, error))
-        return false;
-    retry->pause = server_longer_pause(retry->pause);
-    return true;
+    return pause_before_try(retry, error);
 }
 
 /* Another connection that worked when it was used last, or -1. */
@@ -339,10 +471,9 @@ static bool attempt_on(ServerSource *self, ServerConnection *connection, Attempt
     for (;;)
     {
         const bool had_connection = connection->connection != NULL;
-        const double seconds =
-            retry.deadline < 0 ? reconnect_seconds(self) : retry.deadline - clock_seconds();
+        const double seconds = seconds_for_try(self, &retry);
         bool success = false;
-        bool ready = begin_on_connection(self, connection, seconds > 1 ? seconds : 1, error);
+        bool ready = begin_on_connection(self, connection, seconds, error);
 
         if (ready)
         {
@@ -400,12 +531,86 @@ bool server_attempt(ServerSource *self, int worker, Attempt attempt, void *conte
     return false;
 }
 
+/* server_ask's question. */
+typedef struct RowQuery
+{
+    Arena *arena;
+    const Query *query;
+    char **values;
+} RowQuery;
+
+static bool ask_once(Connection *connection, void *context, Error *error)
+{
+    const RowQuery *row = context;
+    bool lacked;
+
+    return connection_row(connection, row->arena, row->query, row->values, error) ||
+           server_lacked_file(connection, &lacked, error);
+}
+
+bool server_ask(Source *source, Arena *arena, const Query *query, char **values, Error *error)
+{
+    RowQuery row = {arena, query, values};
+
+    return server_attempt((ServerSource *) source, 0, ask_once, &row, NULL, error);
+}
+
+/* ---- The first connection, and those of the workers ---- */
+
+/* *answers: a server has answered, even if it refused us. */
+static bool open_once(ServerSource *self, double seconds, ServerOpening open, bool *answers,
+                      Error *error)
+{
+    ServerConnection *first = &self->connections[0];
+    ConnectionRefusal refusal;
+
+    first->connection = connect_once(self, seconds, &refusal, error);
+    *answers = first->connection != NULL || refusal != REFUSAL_NONE;
+    if (first->connection == NULL)
+        return false;
+    if (connection_begin(first->connection, first->instance, error) &&
+        open(self, first->connection, error) &&
+        identify_server(first->connection, &self->identity, error))
+    {
+        connection_end(first->connection);
+        memcpy(self->first_instance, first->instance, sizeof(first->instance));
+        self->position_seen = self->identity.position;
+        first->alive = true;
+        return true;
+    }
+    close_lost_connection(first);
+    return false;
+}
+
+bool server_connect_first(ServerSource *self, ServerOpening open, Error *error)
+{
+    Retry retry = {.deadline = clock_seconds() + self->retry_timeout_seconds,
+                   .pause = PAUSE_MILLISECONDS_MIN};
+    double seconds = 0; /* the first time as long as the user's string says */
+    bool answered = false;
+    bool answers;
+
+    while (!open_once(self, seconds, open, &answers, error))
+    {
+        answered = answered || answers;
+        if (error->kind != ERROR_RETRY || !answered || clock_seconds() >= retry.deadline)
+            return false;
+        if (seconds <= 0)
+            log_warning("%s", error->message);
+        if (!pause_before_try(&retry, error))
+            return false;
+        seconds = seconds_for_try(self, &retry);
+    }
+    return true;
+}
+
 /* One more connection; *granted false: there is none to be had now. */
 static bool add_connection(ServerSource *self, bool *granted, Error *error)
 {
     ServerConnection *connection = &self->connections[self->connection_count];
 
-    *granted = begin_on_connection(self, connection, reconnect_seconds(self), error);
+    *granted = begin_on_connection(self, connection,
+                                   seconds_for_try(self, &(Retry){.deadline = -1}), error);
     if (*granted)
     {
         connection_end(connection->connection);

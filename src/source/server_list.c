@@ -5,7 +5,7 @@
  * keeps no more than the names of one directory. A recursive query would hold every row of a level,
  * and a function in FROM makes a set of rows for each file.
  */
-#include "source/source_server.h"
+#include "source/server.h"
 
 #include "base/buffer.h"
 #include "base/text_cursor.h"
@@ -13,7 +13,6 @@
 #include "format/relpath.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
@@ -40,7 +39,7 @@ static const char list_sql[] =
     "  ) AS paths OFFSET 0\n"
     ") AS files";
 
-/* The same in two steps, for servers that fail for what has vanished: ask_for_each. */
+/* The same in two steps, for servers that fail for a file that has vanished: see ask_for_each. */
 static const char names_sql[] = "SELECT directory || pg_catalog.pg_ls_dir('./' || directory)\n"
                                 "FROM pg_catalog.unnest($1::pg_catalog.text[]) AS directory";
 
@@ -87,7 +86,7 @@ static SourceFile next_listed_file(const FileList *list, size_t *position)
     return file;
 }
 
-/* ---- What the server says ---- */
+/* ---- The server's answers ---- */
 
 /* An int8 that is not negative. */
 static bool parse_size(const char *text, uint64_t *size)
@@ -149,22 +148,19 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
     return true;
 }
 
-/* ---- What it is asked ---- */
+/* ---- Our questions ---- */
 
-/* Append the next directories between *position and end, each with a slash and a NUL. */
-static void take_directories(const FileList *list, size_t *position, size_t end, Buffer *names)
+/* Append the directories between position and end, each with a slash and a NUL. */
+static void take_directories(const FileList *list, size_t position, size_t end, Buffer *names)
 {
-    size_t count = 0;
-
-    while (*position < end && count < NAMES_PER_QUERY)
+    while (position < end)
     {
-        const SourceFile file = next_listed_file(list, position);
+        const SourceFile file = next_listed_file(list, &position);
 
         if (file.type == FILE_REGULAR || file.unreadable)
             continue;
         buffer_append_string(names, file.path);
         buffer_append(names, "/", 2);
-        count++;
     }
 }
 
@@ -195,49 +191,37 @@ static bool name_row(void *context, const ConnectionValue *columns, Error *error
     return true;
 }
 
-/* A query that takes an array of names. */
-typedef struct NamesQuery
-{
-    const char *sql;
-    int column_count;
-    ConnectionRow row;
-    void *context;
-    Buffer *rows; /* what the row functions append to */
-} NamesQuery;
-
 /*
- * The query for all names, a few at once. Where it fails because one of them is not there, its rows
- * are forgotten and it is made for half as many; what is not there by itself is passed over.
+ * Run a query that takes an array of names, for all names, a few at once. rows: where `row` appends
+ * to. If the query fails because one of the names does not exist, its rows are dropped and it is
+ * run for half the number of names; a single name that does not exist is passed over.
  */
-static bool ask_for_each(Connection *connection, const NamesQuery *query, const Buffer *names,
-                         Error *error)
+static bool ask_for_each(Connection *connection, Query query, const Buffer *names,
+                         ConnectionRow row, void *context, Buffer *rows, Error *error)
 {
     size_t position = 0, most = NAMES_PER_QUERY;
-    Buffer literal = {0};
-    bool success = true;
+    AUTO_BUFFER Buffer literal = {0};
 
-    while (success && position < names->size)
+    while (position < names->size)
     {
-        const size_t begin = position, rows = query->rows->size;
+        const size_t begin = position, rows_before = rows->size;
         const size_t count = take_names(names, &position, most, &literal);
-        const char *parameter = buffer_string(&literal);
-        bool lacked = false;
+        bool lacked;
 
-        success = connection_rows(connection, query->sql, 1, &parameter, false, query->column_count,
-                                  query->row, query->context, error);
-        if (success)
-            most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
-        else if (server_lacked_file(connection, &lacked, error))
+        query.parameters[0] = buffer_string(&literal);
+        if (connection_rows(connection, &query, row, context, error))
         {
-            success = true;
-            query->rows->size = rows;
-            most = count > 1 ? count / 2 : 1;
-            if (count > 1)
-                position = begin;
+            most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
+            continue;
         }
+        if (!server_lacked_file(connection, &lacked, error))
+            return false;
+        rows->size = rows_before;
+        most = count > 1 ? count / 2 : 1;
+        if (count > 1)
+            position = begin;
     }
-    buffer_free(&literal);
-    return success;
+    return true;
 }
 
 /*
@@ -259,97 +243,55 @@ static void take_valid_paths(FileList *list, const Buffer *paths, Buffer *valid)
     }
 }
 
-/* What is in these directories, by servers that fail for what has vanished. */
-static bool list_in_steps(Connection *connection, FileList *list, const Buffer *directories,
-                          Error *error)
-{
-    Buffer paths = {0}, valid = {0};
-    const NamesQuery names = {names_sql, 1, name_row, &paths, &paths};
-    const NamesQuery status = {status_sql, 4, list_row, list, &list->entries};
-    bool success = ask_for_each(connection, &names, directories, error);
-
-    if (success)
-    {
-        take_valid_paths(list, &paths, &valid);
-        success = ask_for_each(connection, &status, &valid, error);
-    }
-    buffer_free(&valid);
-    buffer_free(&paths);
-    return success;
-}
-
-/* Ask for what is in these directories. */
+/* Ask for the content of these directories. */
 static bool list_content(Connection *connection, FileList *list, const Buffer *directories,
                          Error *error)
 {
-    Buffer literal = {0};
-    const char *parameter;
-    size_t position = 0;
-    bool success;
+    AUTO_BUFFER Buffer paths = {0};
+    AUTO_BUFFER Buffer valid = {0};
 
-    if (list->in_steps)
-        success = list_in_steps(connection, list, directories, error);
-    else
-    {
-        (void) take_names(directories, &position, NAMES_PER_QUERY, &literal);
-        parameter = buffer_string(&literal);
-        success =
-            connection_rows(connection, list_sql, 1, &parameter, false, 4, list_row, list, error);
-        buffer_free(&literal);
-    }
-    return success || error_reword(error, "could not fetch file list"); /* contract */
-}
-
-/* Ask for what is in the directories between position and end, in several queries where they are
- * many. */
-static bool list_level(Connection *connection, FileList *list, size_t position, size_t end,
-                       Error *error)
-{
-    Buffer names = {0};
-    bool success = true;
-
-    while (success && position < end)
-    {
-        buffer_clear(&names);
-        take_directories(list, &position, end, &names);
-        success = names.size == 0 || list_content(connection, list, &names, error);
-    }
-    buffer_free(&names);
-    return success;
+    if (!list->in_steps)
+        return ask_for_each(connection, (Query){.sql = list_sql, .column_count = 4}, directories,
+                            list_row, list, &list->entries, error);
+    if (!ask_for_each(connection, (Query){.sql = names_sql, .column_count = 1}, directories,
+                      name_row, &paths, &paths, error))
+        return false;
+    take_valid_paths(list, &paths, &valid);
+    return ask_for_each(connection, (Query){.sql = status_sql, .column_count = 4}, &valid, list_row,
+                        list, &list->entries, error);
 }
 
 static bool find_encoding(Connection *connection, bool *is_utf8, Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
+    const Query query = {.sql = "SELECT pg_catalog.current_setting('server_encoding')",
+                         .column_count = 1};
     char *encoding;
-    bool success =
-        server_query_text(connection, arena, "SELECT pg_catalog.current_setting('server_encoding')",
-                          &encoding, error);
 
-    *is_utf8 = success && strcmp(encoding, "UTF8") == 0;
-    arena_destroy(arena);
-    return success;
+    if (!server_query(connection, arena, &query, &encoding, error))
+        return false;
+    *is_utf8 = strcmp(encoding, "UTF8") == 0;
+    return true;
 }
 
+/* List the data directory, then the directories found there, and so on. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
-    const Buffer root = {.bytes = (uint8_t[]){0}, .size = 1};
     FileList *list = context;
-    size_t begin = 0;
+    AUTO_BUFFER Buffer directories = {0};
 
     buffer_clear(&list->entries);
-    list->depth = 1;
-    if (!find_encoding(connection, &list->is_utf8, error) ||
-        !list_content(connection, list, &root, error))
+    if (!find_encoding(connection, &list->is_utf8, error))
         return false;
-    while (begin < list->entries.size)
+    buffer_append_u8(&directories, 0); /* the data directory itself */
+    for (list->depth = 1; directories.size > 0; list->depth++)
     {
         const size_t end = list->entries.size;
 
-        list->depth++;
-        if (!list_level(connection, list, begin, end, error))
-            return false;
-        begin = end;
+        if (!list_content(connection, list, &directories, error))
+            return error_reword(error, "could not fetch file list"); /* contract */
+        buffer_clear(&directories);
+        take_directories(list, end, list->entries.size, &directories);
     }
     return true;
 }

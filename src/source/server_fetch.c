@@ -1,4 +1,4 @@
-#include "source/source_server.h"
+#include "source/server.h"
 
 #include "base/log.h"
 
@@ -16,6 +16,17 @@
 #define QUERIES_UNDER_WAY_MAX 4
 #define SQL_SIZE 1024
 
+/* The text before and after a bytea. */
+typedef struct DigestSql
+{
+    const char *before, *after;
+} DigestSql;
+
+/* MD5 and SHA-256 of a bytea, as a bytea of DIGEST_SIZE bytes; the value stands in between. */
+static const DigestSql digests[DIGEST_KINDS] = {
+    [DIGEST_MD5] = {"pg_catalog.decode(pg_catalog.md5(", "), 'hex')"},
+    [DIGEST_SHA256] = {"pg_catalog.substr(pg_catalog.sha256(", "), 1, 16)"}};
+
 /* Pieces that are fetched, and how far. */
 typedef struct Fetch
 {
@@ -28,10 +39,9 @@ typedef struct Fetch
     size_t query_pieces_max;
     uint64_t query_bytes_max;
     bool fails_where_gone; /* a query fails as a whole where a file is not there */
-    int column_count;
-    bool digest;         /* the source's digest instead of the bytes */
-    uint32_t block_size; /* the digest of each block of that size; 0: of the whole */
-    const char *sql;
+    bool digest;           /* the source's digest instead of the bytes */
+    uint32_t block_size;   /* the digest of each block of that size; 0: of the whole */
+    Query query;
     FetchDelivery deliver;
     void *context;
 } Fetch;
@@ -196,16 +206,14 @@ static void ask_next(Fetch *fetch, Buffer arrays[3])
 static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     Buffer arrays[3] = {{0}};
-    const char *parameters[3];
     bool success;
 
     ask_next(fetch, arrays);
     for (int i = 0; i < 3; i++)
-        parameters[i] = buffer_string(&arrays[i]);
+        fetch->query.parameters[i] = buffer_string(&arrays[i]);
     success = fetch->fails_where_gone
-                  ? connection_rows(connection, fetch->sql, 3, parameters, true,
-                                    fetch->column_count, fetch_row, fetch, error)
-                  : connection_pipeline_send(connection, fetch->sql, 3, parameters, error);
+                  ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
+                  : connection_pipeline_send(connection, &fetch->query, error);
     for (int i = 0; i < 3; i++)
         buffer_free(&arrays[i]);
     return success;
@@ -224,8 +232,7 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
 /* Take the answer of the oldest query under way. */
 static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
 {
-    return connection_pipeline_rows(connection, fetch->sql, fetch->column_count, fetch_row, fetch,
-                                    error) &&
+    return connection_pipeline_rows(connection, &fetch->query, fetch_row, fetch, error) &&
            end_fetch_query(fetch, error);
 }
 
@@ -298,7 +305,6 @@ static uint64_t query_bytes_max(const Source *source)
 static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error)
 {
     assert(fetch->count <= FETCH_COUNT_MAX);
-    fetch->column_count = fetch->digest ? 3 : 4;
     fetch->query_bytes_max = query_bytes_max(&self->source);
     fetch->fails_where_gone = !self->version->sql.missing_ok;
     return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);
@@ -309,54 +315,125 @@ bool server_fetch(Source *source, int worker, const FetchRequest *requests, size
 {
     ServerSource *self = (ServerSource *) source;
     char sql[SQL_SIZE];
-    Fetch fetch = {
-        .requests = requests, .count = count, .sql = sql, .deliver = deliver, .context = context};
+    Fetch fetch = {.requests = requests,
+                   .count = count,
+                   .query = {.sql = sql, .column_count = 4, .binary = true},
+                   .deliver = deliver,
+                   .context = context};
 
     snprintf(sql, sizeof(sql), fetch_sql, server_may_lack(&self->version->sql));
     return fetch_all(self, worker, &fetch, error);
 }
 
-bool server_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
-                   FetchDelivery deliver, void *context, bool *supported, Error *error)
+bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
+                   void *context, bool *supported, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    const DigestSql *digest = server_digest_sql(source->digest);
+    const DigestSql *digest = &digests[source->digest];
+    const char *may_lack = server_may_lack(&self->version->sql);
     char sql[SQL_SIZE];
-    Fetch fetch = {.requests = requests,
-                   .count = count,
+    Fetch fetch = {.requests = batch->requests,
+                   .count = batch->count,
+                   .block_size = batch->block_size,
+                   .query = {.sql = sql, .column_count = 3, .binary = true},
                    .digest = true,
-                   .sql = sql,
                    .deliver = deliver,
                    .context = context};
 
     *supported = source->digest != DIGEST_NONE;
     if (!*supported)
         return true;
-    snprintf(sql, sizeof(sql), digest_sql, digest->before, server_may_lack(&self->version->sql),
-             digest->after);
+    if (batch->block_size > 0)
+        snprintf(sql, sizeof(sql), blocks_sql, digest->before, batch->block_size, digest->after,
+                 batch->block_size, may_lack);
+    else
+        snprintf(sql, sizeof(sql), digest_sql, digest->before, may_lack, digest->after);
     return fetch_all(self, worker, &fetch, error);
 }
 
-bool server_digest_blocks(Source *source, int worker, const FetchRequest *requests, size_t count,
-                          uint32_t block_size, FetchDelivery deliver, void *context,
-                          bool *supported, Error *error)
+/* ---- Which digest ---- */
+
+bool server_find_digest(ServerSource *self, Error *error)
+{
+    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
+    {
+        const DigestSql *sql = &digests[kind];
+        uint8_t digest[DIGEST_SIZE];
+        char *value;
+
+        if ((kind == DIGEST_SHA256 && !self->version->has_sha256) ||
+            !digest_bytes(kind, "", 0, digest))
+            continue;
+        if (server_ask(&self->source, self->arena,
+                       &(Query){.sql = arena_printf(
+                                    self->arena,
+                                    "SELECT pg_catalog.encode(%s''::pg_catalog.bytea%s, 'hex')",
+                                    sql->before, sql->after),
+                                .column_count = 1},
+                       &value, error))
+        {
+            self->source.digest = kind;
+            return true;
+        }
+        if (error->kind != ERROR_FAILED)
+            return false;
+    }
+    return true;
+}
+
+#define TIME "(EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8"
+
+/* The time before and after each digest of the sample. Without OFFSET 0 the digests would be
+ * computed while the query is planned. */
+static const char times_sql[] =
+    "SELECT " TIME ", %s sample%s, " TIME ", %s sample%s, " TIME
+    " FROM (SELECT pg_catalog.decode(pg_catalog.repeat('5a', %d), 'hex') AS sample OFFSET 0) "
+    "AS samples, pg_catalog.generate_series(1, %d)";
+
+static bool take_times(void *context, const ConnectionValue *columns, Error *error)
+{
+    DigestTimes *times = context;
+    int64_t begin, middle, end;
+
+    if (!connection_int8(&columns[0], &begin, error) ||
+        !connection_int8(&columns[2], &middle, error) || !connection_int8(&columns[4], &end, error))
+        return false;
+    if (middle - begin < times->microseconds[DIGEST_MD5])
+        times->microseconds[DIGEST_MD5] = middle - begin;
+    if (end - middle < times->microseconds[DIGEST_SHA256])
+        times->microseconds[DIGEST_SHA256] = end - middle;
+    return true;
+}
+
+static bool measure_once(Connection *connection, void *context, Error *error)
+{
+    const DigestSql *md5 = &digests[DIGEST_MD5];
+    const DigestSql *sha256 = &digests[DIGEST_SHA256];
+    char sql[1024];
+
+    snprintf(sql, sizeof(sql), times_sql, md5->before, md5->after, sha256->before, sha256->after,
+             DIGEST_SAMPLE_SIZE, DIGEST_SAMPLES);
+    return connection_rows(connection, &(Query){.sql = sql, .column_count = 5, .binary = true},
+                           take_times, context, error);
+}
+
+bool source_server_choose_digest(Source *source, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    const DigestSql *digest = server_digest_sql(source->digest);
-    char sql[SQL_SIZE];
-    Fetch fetch = {.requests = requests,
-                   .count = count,
-                   .digest = true,
-                   .block_size = block_size,
-                   .sql = sql,
-                   .deliver = deliver,
-                   .context = context};
+    DigestTimes here;
+    DigestTimes there = {{INT64_MAX, INT64_MAX, INT64_MAX}};
 
-    assert(block_size > 0);
-    *supported = source->digest != DIGEST_NONE;
-    if (!*supported)
+    if (source->digest != DIGEST_MD5 || !self->version->has_sha256)
         return true;
-    snprintf(sql, sizeof(sql), blocks_sql, digest->before, block_size, digest->after, block_size,
-             server_may_lack(&self->version->sql));
-    return fetch_all(self, worker, &fetch, error);
+    if (!server_attempt(self, 0, measure_once, &there, NULL, error))
+        return error->kind == ERROR_FAILED; /* it computes no SHA-256 */
+    digest_measure(&here);
+    source->digest = digest_choose(&here, &there);
+    log_debug("a sample of %d kB takes %lld us by MD5 and %lld by SHA-256, on the source %lld and "
+              "%lld",
+              DIGEST_SAMPLE_SIZE / 1024, (long long) here.microseconds[DIGEST_MD5],
+              (long long) here.microseconds[DIGEST_SHA256],
+              (long long) there.microseconds[DIGEST_MD5],
+              (long long) there.microseconds[DIGEST_SHA256]);
+    return true;
 }

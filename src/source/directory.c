@@ -1,11 +1,11 @@
-#include "source/source.h"
+#include "source/directory.h"
 
-#include "source/data_directory.h"
 #include "source/encryption.h"
 #include "format/history.h"
+#include "format/relpath.h"
 #include "format/walpage.h"
-#include "io/dir.h"
 #include "io/open_file.h"
+#include "io/place.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,30 +13,86 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct DirectorySource
-{
-    Source source;
-    char *directory; /* without slashes at the end */
-} DirectorySource;
+/* ---- A data directory ---- */
 
-static void directory_close(Source *source)
+typedef struct ListWalk
 {
-    DirectorySource *self = (DirectorySource *) source;
+    const char *directory;
+    const Version *version;
+    bool tolerant;
+    SourceFileVisitor visit;
+    void *context;
+} ListWalk;
 
-    rate_free(source->rate);
-    free(self->directory);
-    free(self);
+/* The links that the server itself makes and follows; a tablespace may be elsewhere, and so may
+ * pg_wal. */
+static bool follows_link(void *context, const char *path)
+{
+    const ListWalk *walk = context;
+
+    return strcmp(path, walk->version->wal_directory) == 0 || relpath_is_tablespace(path);
 }
 
-static bool directory_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
-                                bool *found, Error *error)
+static bool is_lost_and_found(const char *path)
 {
-    const DirectorySource *self = (const DirectorySource *) source;
-    char full[PATH_SIZE];
+    const char *slash = strrchr(path, '/');
 
-    if (!path_join(full, sizeof(full), self->directory, path, error))
-        return false;
-    return file_read_all(full, limit, buffer, found, error);
+    return strcmp(slash != NULL ? slash + 1 : path, "lost+found") == 0;
+}
+
+bool data_directory_is_readable(const char *directory, const DirEntry *entry, bool *readable,
+                                Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+
+    errno = 0;
+    *readable = place_can_be_read(path_in(&path, directory, entry->path));
+    if (!*readable && errno != EACCES)
+        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"",
+                               buffer_string(&path));
+    return true;
+}
+
+static bool visit_entry(void *context, const DirEntry *entry, bool *descend, Error *error)
+{
+    const ListWalk *walk = context;
+    SourceFile file = {.path = entry->path};
+
+    if (entry->link_target != NULL && !(entry->followed && !relpath_is_tablespace(entry->path)))
+    {
+        file.type = FILE_LINK;
+        file.link_target = entry->link_target;
+    }
+    else if (S_ISDIR(entry->status->st_mode))
+        file.type = FILE_DIRECTORY;
+    else if (S_ISREG(entry->status->st_mode))
+    {
+        file.type = FILE_REGULAR;
+        file.size = (uint64_t) entry->status->st_size;
+    }
+    else
+        file.type = FILE_OTHER;
+    if (is_lost_and_found(entry->path))
+        *descend = false; /* the file system's own, and only root's to read */
+    else if (walk->tolerant && S_ISDIR(entry->status->st_mode))
+    {
+        if (!data_directory_is_readable(walk->directory, entry, descend, error))
+            return false;
+        file.unreadable = !*descend;
+    }
+    return walk->visit(walk->context, &file, error);
+}
+
+bool data_directory_list(const char *directory, const Version *version, bool tolerant,
+                         SourceFileVisitor visit, void *context, Error *error)
+{
+    ListWalk walk = {.directory = directory,
+                     .version = version,
+                     .tolerant = tolerant,
+                     .visit = visit,
+                     .context = context};
+
+    return dir_walk(directory, visit_entry, follows_link, &walk, error);
 }
 
 static bool read_control_of_directory(void *context, Buffer *buffer, Error *error)
@@ -46,30 +102,23 @@ static bool read_control_of_directory(void *context, Buffer *buffer, Error *erro
 
 bool directory_control_read(const char *directory, Control *control, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     Error encrypted;
 
-    if (!path_join(path, sizeof(path), directory, CONTROL_PATH, error))
-        return false;
-    if (source_control_read(read_control_of_directory, path, path, control, error))
+    path_in(&path, directory, CONTROL_PATH);
+    if (source_control_read(read_control_of_directory, path.bytes, buffer_string(&path), control,
+                            error))
         return true;
     if (error != NULL && error->error_number == ENOENT)
         return error_hint(error,
                           "Is \"%s\" a data directory? That is the one that holds PG_VERSION, base "
                           "and global.",
                           directory);
-    /* A server that encrypts may have fields of its own in there. */
+    /* A server that encrypts may have its own fields in there. */
     if (error != NULL && error->error_number == 0 &&
         !encryption_check_directory(directory, &encrypted) && encrypted.error_number == 0)
         error_copy(error, &encrypted);
     return false;
-}
-
-static bool directory_read_control(Source *source, Control *control, Error *error)
-{
-    const DirectorySource *self = (const DirectorySource *) source;
-
-    return directory_control_read(self->directory, control, error);
 }
 
 /* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */
@@ -106,14 +155,12 @@ static bool note_timeline(void *context, const char *name, Error *error)
 static bool standby_timeline(Source *source, const Control *control, Timeline *timeline,
                              Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *) source;
     NewerTimelines newer = {.control = control};
-    Buffer both = {0};
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer both = {0};
     bool found;
-    bool success =
-        path_join(path, sizeof(path), self->directory, control->version->wal_directory, error) &&
-        dir_names(path, note_timeline, &newer, &found, error);
+    bool success = dir_names(path_in(&path, source->directory, control->version->wal_directory),
+                             note_timeline, &newer, &found, error);
 
     for (size_t i = 0; success && i + 9 <= newer.histories.size; i += 9)
     {
@@ -121,24 +168,63 @@ static bool standby_timeline(Source *source, const Control *control, Timeline *t
 
         memcpy(text, newer.histories.bytes + i, 9);
         text[9] = '\0';
-        if (newer.segments.size > 0 && strstr(buffer_string(&newer.segments), text) != NULL)
-            buffer_printf(&both, "%s", text);
+        if (strstr(buffer_string(&newer.segments), text) != NULL)
+            buffer_append_string(&both, text);
     }
-    success = success &&
-              source_standby_timeline(source, control, both.size > 0 ? buffer_string(&both) : "",
-                                      LSN_INVALID, timeline, error);
     buffer_free(&newer.histories);
     buffer_free(&newer.segments);
-    buffer_free(&both);
+    return success && source_standby_timeline(source, control, buffer_string(&both), LSN_INVALID,
+                                              timeline, error);
+}
+
+bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,
+                                Error *error)
+{
+    Source *source;
+    bool success;
+
+    if (!source_directory_open(directory, 0, &source, error))
+        return false;
+    success = standby_timeline(source, control, timeline, error);
+    source_close(source);
     return success;
 }
 
+/* ---- A source that is one ---- */
+
+typedef struct DirectorySource
+{
+    Source source;
+    char *directory; /* without slashes at the end */
+} DirectorySource;
+
+static void directory_close(Source *source)
+{
+    DirectorySource *self = (DirectorySource *) source;
+
+    rate_free(source->rate);
+    free(self->directory);
+    free(self);
+}
+
+static bool directory_read_file(Source *source, const char *path, size_t limit, Buffer *buffer,
+                                bool *found, Error *error)
+{
+    AUTO_BUFFER Buffer full = {0};
+
+    return file_read_all(path_in(&full, source->directory, path), limit, buffer, found, error);
+}
+
+static bool directory_read_control(Source *source, Control *control, Error *error)
+{
+    return directory_control_read(source->directory, control, error);
+}
+
+/* Where its WAL ends is found by reading it: pg_control knows only where the last checkpoint
+ * begins. */
 static bool directory_position(Source *source, const Control *control, SourcePosition *position,
                                Error *error)
 {
-
-    /* Where its WAL ends is found by reading it: pg_control knows only where the last checkpoint
-     * begins. */
     *position = (SourcePosition){
         .in_recovery = control->state == STATE_SHUTDOWNED_IN_RECOVERY,
         .end = LSN_INVALID,
@@ -154,20 +240,16 @@ static bool directory_position(Source *source, const Control *control, SourcePos
 static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,
                            void *context, Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *) source;
-
-    return data_directory_list(self->directory, version, false, visit, context, error);
+    return data_directory_list(source->directory, version, false, visit, context, error);
 }
 
 static bool directory_names(Source *source, const char *directory, SourceNameVisitor visit,
                             void *context, Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *) source;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     bool found;
 
-    return path_join(path, sizeof(path), self->directory, directory, error) &&
-           dir_names(path, visit, context, &found, error);
+    return dir_names(path_in(&path, source->directory, directory), visit, context, &found, error);
 }
 
 static bool directory_start_workers(Source *source, int jobs, int *granted, Error *error)
@@ -181,9 +263,8 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
-    const DirectorySource *self = (const DirectorySource *) source;
     uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
-    char full[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     OpenFile file;
     bool success = true;
 
@@ -192,11 +273,11 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
     for (size_t i = 0; success && i < count; i++)
     {
         const FetchRequest *request = &requests[i];
+        const char *full = path_in(&path, source->directory, request->path);
         size_t length = 0;
 
         assert(request->size <= FETCH_SIZE_MAX);
-        success = path_join(full, sizeof(full), self->directory, request->path, error) &&
-                  open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
+        success = open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
                   (file.fd < 0 || (file_read_at(file.fd, full, bytes, request->size,
                                                 request->offset, &length, error) &&
                                    rate_take(source->rate, length, error))) &&
@@ -208,21 +289,12 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
 }
 
 /* The bytes are local: callers that compare read those of both sides. */
-static bool directory_digest(Source *source, int worker, const FetchRequest *requests, size_t count,
+static bool directory_digest(Source *source, int worker, const DigestBatch *batch,
                              FetchDelivery deliver, void *context, bool *supported, Error *error)
 {
-    (void) source, (void) worker, (void) requests, (void) count;
-    (void) deliver, (void) context, (void) error;
+    (void) source, (void) worker, (void) batch, (void) deliver, (void) context, (void) error;
     *supported = false;
     return true;
-}
-
-static bool directory_digest_blocks(Source *source, int worker, const FetchRequest *requests,
-                                    size_t count, uint32_t block_size, FetchDelivery deliver,
-                                    void *context, bool *supported, Error *error)
-{
-    (void) block_size;
-    return directory_digest(source, worker, requests, count, deliver, context, supported, error);
 }
 
 static const SourceOperations directory_operations = {
@@ -235,21 +307,7 @@ static const SourceOperations directory_operations = {
     .start_workers = directory_start_workers,
     .fetch = directory_fetch,
     .digest = directory_digest,
-    .digest_blocks = directory_digest_blocks,
 };
-
-bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,
-                                Error *error)
-{
-    Source *source;
-    bool success;
-
-    if (!source_directory_open(directory, 0, &source, error))
-        return false;
-    success = standby_timeline(source, control, timeline, error);
-    source_close(source);
-    return success;
-}
 
 bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                            Error *error)
@@ -267,9 +325,9 @@ bool source_directory_open(const char *path, uint64_t bytes_per_second, Source *
     while (length > 1 && path[length - 1] == '/')
         length--;
     self = memory_allocate_zeroed(1, sizeof(*self));
-    self->directory = memory_allocate(length + 1);
-    memcpy(self->directory, path, length);
-    self->directory[length] = '\0';
+    self->directory = strndup(path, length);
+    if (self->directory == NULL)
+        out_of_memory();
     self->source.operations = &directory_operations;
     self->source.directory = self->directory;
     self->source.description = self->directory;
