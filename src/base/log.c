@@ -31,7 +31,7 @@ typedef enum Colour
     COLOUR_COUNT
 } Colour;
 
-/* What is being counted; times are CLOCK_MONOTONIC in nanoseconds. */
+/* The bytes of one phase; times are CLOCK_MONOTONIC in nanoseconds. */
 typedef struct Progress
 {
     ProgressPhase phase;
@@ -62,14 +62,9 @@ static const struct
     [PROGRESS_REPLAY] = {"replay", "replayed"},
 };
 
-static struct
-{
-    pthread_mutex_t mutex;
-    const Error *errors[LOG_ERRORS_MAX];
-    size_t count;
-} said = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-static pthread_mutex_t lock =
-    PTHREAD_MUTEX_INITIALIZER; /* guards progress and the order of lines */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards what changes after the start */
+static const Error *printed_errors[LOG_ERRORS_MAX];
+static size_t printed_count;
 static const char *program_name = "pg_rewind";
 static bool debug_on;
 static ProgressFormat progress_format;
@@ -189,7 +184,7 @@ static void append_prefix(Buffer *line, Colour colour, const char *label)
 {
     append_coloured(line, COLOUR_LOCUS, program_name);
     append_coloured(line, COLOUR_LOCUS, ": ");
-    if (label[0] != '\0')
+    if (label != NULL)
         append_coloured(line, colour, label);
 }
 
@@ -215,74 +210,22 @@ static void write_line(const Buffer *line)
     pthread_mutex_unlock(&lock);
 }
 
-static void PRINTF_LIKE(3, 0)
-    log_line(Colour colour, const char *label, const char *format, va_list arguments)
+void log_line(LogLevel level, const char *format, ...)
 {
-    Buffer line = {0};
+    static const char *const labels[] = {
+        [LEVEL_WARNING] = "warning: ", [LEVEL_DETAIL] = "detail: ", [LEVEL_HINT] = "hint: "};
+    AUTO_BUFFER Buffer line = {0};
+    va_list arguments;
 
-    append_prefix(&line, colour, label);
+    if ((level == LEVEL_DEBUG && !debug_on) ||
+        (level == LEVEL_PROGRESS && progress_format != PROGRESS_TEXT))
+        return;
+    append_prefix(&line, level == LEVEL_WARNING ? COLOUR_WARNING : COLOUR_NOTE, labels[level]);
+    va_start(arguments, format);
     buffer_vprintf(&line, format, arguments);
+    va_end(arguments);
     end_line(&line);
     write_line(&line);
-    buffer_free(&line);
-}
-
-void log_info(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    log_line(COLOUR_NOTE, "", format, arguments);
-    va_end(arguments);
-}
-
-void log_debug(const char *format, ...)
-{
-    va_list arguments;
-
-    if (!debug_on)
-        return;
-    va_start(arguments, format);
-    log_line(COLOUR_NOTE, "", format, arguments);
-    va_end(arguments);
-}
-
-void log_progress_message(const char *format, ...)
-{
-    va_list arguments;
-
-    if (progress_format != PROGRESS_TEXT)
-        return;
-    va_start(arguments, format);
-    log_line(COLOUR_NOTE, "", format, arguments);
-    va_end(arguments);
-}
-
-void log_warning(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    log_line(COLOUR_WARNING, "warning: ", format, arguments);
-    va_end(arguments);
-}
-
-void log_detail(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    log_line(COLOUR_NOTE, "detail: ", format, arguments);
-    va_end(arguments);
-}
-
-void log_hint(const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    log_line(COLOUR_NOTE, "hint: ", format, arguments);
-    va_end(arguments);
 }
 
 /* A labelled line for each line of text, but none before a line to be pasted: see error_hint. */
@@ -302,30 +245,30 @@ static void append_lines(Buffer *lines, const char *label, const char *text)
     }
 }
 
+const Error *const *log_errors(size_t *count)
+{
+    pthread_mutex_lock(&lock);
+    *count = printed_count;
+    pthread_mutex_unlock(&lock);
+    return printed_errors;
+}
+
 static void remember(const Error *error)
 {
-    pthread_mutex_lock(&said.mutex);
-    if (said.count < LOG_ERRORS_MAX)
+    pthread_mutex_lock(&lock);
+    if (printed_count < LOG_ERRORS_MAX)
     {
         Error *copy = memory_allocate(sizeof(*copy));
 
         *copy = *error;
-        said.errors[said.count++] = copy;
+        printed_errors[printed_count++] = copy;
     }
-    pthread_mutex_unlock(&said.mutex);
-}
-
-const Error *const *log_errors(size_t *count)
-{
-    pthread_mutex_lock(&said.mutex);
-    *count = said.count;
-    pthread_mutex_unlock(&said.mutex);
-    return said.errors;
+    pthread_mutex_unlock(&lock);
 }
 
 void log_error(const Error *error)
 {
-    Buffer lines = {0};
+    AUTO_BUFFER Buffer lines = {0};
 
     remember(error);
     append_prefix(&lines, COLOUR_ERROR, "error: ");
@@ -334,7 +277,6 @@ void log_error(const Error *error)
     append_lines(&lines, "detail: ", error_detail_text(error));
     append_lines(&lines, "hint: ", error_hint_text(error));
     write_line(&lines);
-    buffer_free(&lines);
 }
 
 /* ---- Progress ---- */
@@ -409,7 +351,7 @@ static void progress_print(bool done, int64_t at)
     Progress *phase = &progress[progress_depth - 1];
     Progress now = *phase;
     const double seconds = (double) (at - now.begun) / NANOSECONDS;
-    Buffer line = {0};
+    AUTO_BUFFER Buffer line = {0};
 
     if (now.total_bytes > 0 && (done || now.done_bytes > now.total_bytes))
         now.done_bytes = now.total_bytes;
@@ -419,7 +361,6 @@ static void progress_print(bool done, int64_t at)
     else if (now.total_bytes > 0 || now.phase == PROGRESS_FETCH)
         append_text(&line, &now, done, seconds);
     write_bytes(&line);
-    buffer_free(&line);
 }
 
 void progress_begin(ProgressPhase phase, uint64_t total_bytes)

@@ -28,16 +28,26 @@ typedef enum ProgressFormat
 } ProgressFormat;
 void log_set_progress(ProgressFormat format);
 
-/* "pg_rewind: TEXT". Debug lines only when log_set_debug(true), progress lines only with -P and as
- * text. */
-void log_info(const char *format, ...) PRINTF_LIKE(1, 2);
-void log_debug(const char *format, ...) PRINTF_LIKE(1, 2);
-void log_progress_message(const char *format, ...) PRINTF_LIKE(1, 2);
-void log_warning(const char *format, ...) PRINTF_LIKE(1, 2); /* "pg_rewind: warning: TEXT" */
-void log_detail(const char *format, ...) PRINTF_LIKE(1, 2);  /* "pg_rewind: detail: TEXT" */
-void log_hint(const char *format, ...) PRINTF_LIKE(1, 2);    /* "pg_rewind: hint: TEXT" */
+typedef enum LogLevel
+{
+    LEVEL_INFO,     /* "pg_rewind: TEXT" */
+    LEVEL_DEBUG,    /* the same, only when log_set_debug(true) */
+    LEVEL_PROGRESS, /* the same, only with -P and as text */
+    LEVEL_WARNING,  /* "pg_rewind: warning: TEXT" */
+    LEVEL_DETAIL,   /* "pg_rewind: detail: TEXT" */
+    LEVEL_HINT      /* "pg_rewind: hint: TEXT" */
+} LogLevel;
+void log_line(LogLevel level, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The error's lines: error:, then detail: and hint: where set. It is remembered, for log_errors. */
+#define log_info(...) log_line(LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LEVEL_DEBUG, __VA_ARGS__)
+#define log_progress_message(...) log_line(LEVEL_PROGRESS, __VA_ARGS__)
+#define log_warning(...) log_line(LEVEL_WARNING, __VA_ARGS__)
+#define log_detail(...) log_line(LEVEL_DETAIL, __VA_ARGS__)
+#define log_hint(...) log_line(LEVEL_HINT, __VA_ARGS__)
+
+/* Print the error: a line with error:, then lines with detail: and hint: if they are set.
+ * log_errors remembers it. */
 void log_error(const Error *error);
 
 /*
@@ -47,7 +57,7 @@ void log_error(const Error *error);
 #define LOG_ERRORS_MAX 100
 const Error *const *log_errors(size_t *count);
 
-/* What a run does; every line of progress names its phase. */
+/* The phases of a run; every line of progress names its phase. */
 typedef enum ProgressPhase
 {
     PROGRESS_IDENTIFY, /* both clusters */
