@@ -3,7 +3,7 @@
 #   source   1 ──●──┬── 2 ── 600 MB of WAL, a few MB of blocks ── S ──▶    recovery starts at S
 #   target          └── 1 ──▶                                             ● the last common checkpoint
 #
-#   the same, with 300 MB of tables that nobody touches: some of the WAL is read before it is clear
+#   the same, with 300 MB of tables that nobody touches
 #   the same, without S: --checkpoint makes it
 
 use strict;
@@ -96,8 +96,7 @@ each_version(sub {
     ($report, $result) = is_rewound($target, $source, 'server', 'early, no choice, reads', options => [ '--checkpoint', '-n' ], many => 'patched', dry => 1);
     like($result->{stderr}, qr/not running CHECKPOINT on the source in a dry run/, 'a dry run makes no checkpoint');
     ($report) = is_rewound($target, $source, 'server', 'late, estimate, compares', options => ['--checkpoint'], many => 'patched');
-    cmp_ok($report->{bytes}{fetched_by_kind}{wal}, '>', 100e6, 'some of the WAL was read');
-    cmp_ok($report->{bytes}{fetched_by_kind}{wal}, '<', 450e6, 'and not all');
+    cmp_ok($report->{bytes}{fetched_by_kind}{wal}, '<', 40e6, 'hardly any WAL came');
     is_rewound($target, $source, 'server', 'late, estimate, compares', many => 'patched');    # there is a checkpoint now
     $_->discard for $source, $target;
 }, only => [ 10, 15, 18 ]);

@@ -25,7 +25,7 @@ my $not_open = join '',
     "pg_rewind: detail: As a rule, a transaction with more than 64 subtransactions, which may be prepared, runs on the source since before the ",
     "checkpoint where the target's recovery began: the server takes connections once that has ended.\n";
 $not_open = qr/^\Q$not_open\E/m;
-my $early = qr/^pg_rewind: recovery starts at the last common checkpoint, although a later start would cost less: from there the target would take no connections at first$/m;
+my $early = qr/^pg_rewind: recovery starts at the last common checkpoint: from the source's last one the target would take no connections at first$/m;
 
 sub prepare
 {

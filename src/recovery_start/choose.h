@@ -30,12 +30,12 @@ typedef enum StartReason
     START_ESTIMATE  /* by what each would cost */
 } StartReason;
 
-/* How it was decided, for the report. */
+/* The decision, for the report. */
 typedef struct StartChoice
 {
     bool late;
-    bool compares; /* all blocks are compared: --compare, or a late start before which so much WAL
-                      lies that reading it would cost more */
+    bool compares; /* all blocks are compared: --compare; or a late start, where reading the WAL
+                      before it would cost more, or that WAL is nowhere */
     StartReason reason;
     Lsn late_redo;          /* of the late start, where there was a choice; else LSN_INVALID */
     StartEstimate estimate; /* with START_ESTIMATE; or where all blocks are compared by choice */
@@ -63,21 +63,29 @@ typedef struct RecoveryStart
     BlockMap *own_blocks; /* changes.blocks where they are not the target's alone; or NULL */
 } RecoveryStart;
 
+/* The values that decide. They must live as long as the RecoveryStart. */
+typedef struct StartInput
+{
+    const Clusters *clusters;
+    const SourceState *source; /* as it was read last */
+    const Divergence *divergence;
+    const TargetChanges *changes; /* NULL with --compare */
+    SourceWal *source_wal;
+    const Options *options;
+    bool archives; /* the rewound standby archives the WAL that it receives */
+} StartInput;
+
 /*
- * Decide by the source's WAL, which is fetched and read from the last common checkpoint on. Late
- * where that is asked for, where replay from the early start would do something wrong, where there
- * is no room for the WAL, where the WAL is nowhere, and where it is cheaper, unless `archives`: the
- * rewound standby archives the WAL that it receives, and would have none before a late start. Else
- * early. With
- * --compare, where changes is NULL, at the source's last checkpoint. Waits for a checkpoint of the
- * source where one must come, and runs one with --checkpoint. An error if no start is right.
- * Strings are in the arena, and what `changes` points to must live as long. recovery_start_free in
- * any case.
+ * Decide once where recovery starts, and read the source's WAL from there on. The start is late
+ * where --late-start asks for it, where there is no room for the WAL from the early start on, where
+ * that WAL is nowhere, where its replay would do something wrong, and where the late start costs
+ * less; but not by its cost if `archives`, since the standby's archive would lack the WAL before a
+ * late start. Otherwise it is early. With --compare it is at the source's last checkpoint. Waits
+ * for a checkpoint of the source where one must come, and runs one with --checkpoint. An error if
+ * no start is right. Strings are in the arena. recovery_start_free in any case.
  */
-MUST_CHECK bool recovery_start_choose(const Clusters *clusters, const SourceState *state,
-                                      const Divergence *divergence, const TargetChanges *changes,
-                                      SourceWal *source_wal, const Options *options, bool archives,
-                                      Arena *arena, RecoveryStart *start, Error *error);
+MUST_CHECK bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
+                                      Error *error);
 
 void recovery_start_free(RecoveryStart *start);
 

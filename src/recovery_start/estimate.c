@@ -1,10 +1,11 @@
 #include "recovery_start/estimate.h"
 
-/* What one process replays in a second. With its pages in memory 250 to 450 MB were measured; but
- * some have to be read from the disk. */
+/* Bytes that one process replays in a second. With its pages in memory 250 to 450 MB were measured;
+ * but some have to be read from the disk. */
 #define REPLAY_RATE 125e6
 
-/* Where nothing was sent that would tell the rate: another directory, WAL that was here. */
+/* For bytes of which none was sent that would tell the rate: another directory, WAL that is here.
+ */
 #define RATE_AT_HAND 500e6
 
 /* A block is asked for by its number, and written twice: to the data file, then to its place. */
@@ -14,45 +15,19 @@
  * sent, written and read. Where the link is slow it is less. */
 #define COMPARE_COST 0.5
 
-/* The early start leaves more WAL for another rewind, and asks less of the source. And what was
- * decided once stays so, unless it turns out to be wrong. */
+/* The early start leaves more WAL for another rewind, and asks less of the source. */
 #define PREFERENCE 1.25
-
-static double rate_of(const StartEstimate *estimate)
-{
-    return estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
-}
-
-double estimate_replay_seconds(const StartEstimate *estimate)
-{
-    return (double) estimate->wal_bytes / REPLAY_RATE +
-           (double) estimate->fetched_bytes / rate_of(estimate);
-}
-
-double estimate_fetch_seconds(const StartEstimate *estimate)
-{
-    return ((double) estimate->block_bytes * BLOCK_COST +
-            (double) estimate->compared_bytes * COMPARE_COST) /
-           rate_of(estimate);
-}
 
 bool estimate_prefers_late(const StartEstimate *estimate)
 {
-    return estimate_fetch_seconds(estimate) * PREFERENCE < estimate_replay_seconds(estimate);
-}
+    const double rate = estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
+    const double early =
+        (double) estimate->wal_bytes / REPLAY_RATE + (double) estimate->fetched_bytes / rate;
+    const double late = ((double) estimate->block_bytes * BLOCK_COST +
+                         (double) estimate->compared_bytes * COMPARE_COST) /
+                        rate;
 
-bool estimate_prefers_early(const StartEstimate *estimate)
-{
-    return estimate_replay_seconds(estimate) * PREFERENCE < estimate_fetch_seconds(estimate);
-}
-
-bool estimate_prefers_late_at_any_rate(const StartEstimate *estimate)
-{
-    StartEstimate slowest = *estimate;
-
-    /* Next to what is sent, replay then takes no time. */
-    slowest.bytes_per_second = 1;
-    return estimate_prefers_late(&slowest);
+    return late * PREFERENCE < early;
 }
 
 bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)

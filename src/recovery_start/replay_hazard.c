@@ -6,10 +6,10 @@
 #include <string.h>
 
 /*
- * Does the source's WAL tell of each directory that it has removed? A primary removes a template's
- * files before its WAL says so: its copies are in doubt, but for those that it replayed before it
- * was promoted, as long as it is as it was then. A standby removes them when it replays that, and
- * staging_make waits until it has replayed what it had begun.
+ * True if the source's WAL tells of each directory that the source has removed. A primary removes a
+ * template's files before its WAL says so: its copies are in doubt, except those that it replayed
+ * before it was promoted, as long as it is as it was then. A standby removes them when it replays
+ * that, and staging_make waits until it has replayed what it had begun.
  */
 static bool tells_of_removals(const Clusters *clusters, const SourceState *state,
                               const ScanDatabase *last_copy)
@@ -56,7 +56,7 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     return true;
 }
 
-/* Is there no harm in replaying this? Else *problem says why. */
+/* True if replaying this does no harm. Otherwise *problem says why. */
 static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
                                 const ScanTablespace *tablespace, Error *problem)
 {

@@ -1,5 +1,5 @@
 /*
- * What replay from a start would do wrongly.
+ * Hazards: things that replay from a start would do wrongly.
  */
 #ifndef RECOVERY_START_REPLAY_HAZARD_H
 #define RECOVERY_START_REPLAY_HAZARD_H

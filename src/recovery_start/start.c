@@ -6,25 +6,15 @@
 
 Start start_early(const ScanCheckpoint *common, const Control *source)
 {
-    Start start = {
-        .redo = common->checkpoint.redo,
-        .checkpoint = common->lsn,
-        .timeline = common->checkpoint.timeline,
-        .next_xid = common->checkpoint.next_xid,
-        .next_oid = common->checkpoint.next_oid,
-    };
-
     /* The source's files may be as old as its own last checkpoint: a standby whose restartpoint is
      * old, also one that was just promoted. */
-    if (source->checkpoint.redo < start.redo)
-    {
-        start.redo = source->checkpoint.redo;
-        start.checkpoint = source->checkpoint_lsn;
-        start.timeline = source->checkpoint.timeline;
-        start.next_xid = source->checkpoint.next_xid;
-        start.next_oid = source->checkpoint.next_oid;
-    }
-    return start;
+    if (source->checkpoint.redo < common->checkpoint.redo)
+        return start_of_source(source);
+    return (Start){.redo = common->checkpoint.redo,
+                   .checkpoint = common->lsn,
+                   .timeline = common->checkpoint.timeline,
+                   .next_xid = common->checkpoint.next_xid,
+                   .next_oid = common->checkpoint.next_oid};
 }
 
 Start start_of_source(const Control *source)
@@ -46,7 +36,7 @@ const ScanDatabase *start_last_copy(const ScanResult *chain)
     return NULL;
 }
 
-/* Was this database's directory dropped after lsn? */
+/* True if this database's directory was dropped after lsn. */
 static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid database, Lsn lsn)
 {
     for (size_t i = 0; i < chain->database_count; i++)
@@ -75,7 +65,7 @@ static bool find_database(void *context, RelationId id, const BlockMapRelation *
     return !search->found;
 }
 
-/* Does the WAL from lsn on change a block of the database? */
+/* Set *changed if the WAL from lsn on changes a block of the database. */
 static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Lsn lsn,
                              bool *changed, Error *error)
 {
@@ -168,10 +158,6 @@ bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
 
     if (checkpoint->redo < divergence || checkpoint->redo <= after || !checkpoint->full_page_writes)
         return false;
-    start->redo = checkpoint->redo;
-    start->checkpoint = source->checkpoint_lsn;
-    start->timeline = checkpoint->timeline;
-    start->next_xid = checkpoint->next_xid;
-    start->next_oid = checkpoint->next_oid;
+    *start = start_of_source(source);
     return true;
 }

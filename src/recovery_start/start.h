@@ -1,10 +1,9 @@
 /*
- * Where recovery of the rewound target starts.
+ * The positions where recovery of the rewound target can start.
  *
  * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
  * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
- * would; then whatever the source's WAL up to there touches is fetched as well. Early by default;
- * late where replay from the early start would copy a database wrongly.
+ * would; then whatever the source's WAL up to there touches is fetched as well.
  */
 #ifndef RECOVERY_START_START_H
 #define RECOVERY_START_START_H
@@ -34,8 +33,8 @@ Start start_of_source(const Control *source);
 
 /*
  * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
- * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL: there is
- * none.
+ * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL if there is
+ * no copy.
  */
 const ScanDatabase *start_last_copy(const ScanResult *chain);
 
@@ -48,27 +47,27 @@ typedef struct UnsafeCopy
 } UnsafeCopy;
 
 /*
- * Would replay copy the directory of a database that is no longer what it was when the source
- * copied it: with blocks from a later time if the source changed the template afterwards, or
- * nothing if it was dropped? chain is the scan of the source's WAL from the start on, stream the
- * same WAL. A primary removes a directory before it logs that: only of a source that has removed
- * nothing which this WAL does not tell is the answer the whole truth. That is a standby; and a
+ * Find a directory of a database that replay would copy although it is no longer what it was when
+ * the source copied it: the copy would have blocks from a later time if the source changed the
+ * template afterwards, or nothing if it was dropped. chain is the scan of the source's WAL from the
+ * start on, stream the same WAL. A primary removes a directory before it logs that. So the answer
+ * is complete only for a source whose WAL tells of all that it has removed: a standby, and a
  * primary that is as it was promoted.
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
 /*
- * Is the source a primary that has not completed a checkpoint since it was promoted? Then it has
- * not begun to remove a directory since: DROP DATABASE and SET TABLESPACE wait for a checkpoint of
- * their own before (dropdb and movedb, commands/dbcommands.c, 10 to 18). *promoted is where.
+ * True if the source is a primary that has not completed a checkpoint since it was promoted. Then
+ * it has not begun to remove a directory since: DROP DATABASE and SET TABLESPACE first wait for a
+ * checkpoint (dropdb and movedb, commands/dbcommands.c, 10 to 18). *promoted is where.
  */
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * Will a standby whose recovery starts there take connections once it has replayed the WAL that was
- * scanned, up to `end`? Only if it knows all running transactions: from a shutdown checkpoint, from
- * a list that is complete, or, after one that is not, when all have ended that ran then
+ * When a standby whose recovery starts there takes connections, by the WAL that was scanned, up to
+ * `end`. It must know all running transactions: from a shutdown checkpoint, from a list that is
+ * complete, or, after one that is not, when all have ended that ran then
  * (ProcArrayApplyRecoveryInfo, storage/ipc/procarray.c, 9.3 to 19).
  */
 typedef enum StartOpening

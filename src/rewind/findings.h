@@ -10,7 +10,7 @@
 #include "divergence/target_changes.h"
 #include "rewind/identify.h"
 #include "rewind/opening.h"
-#include "rewind/planning.h"
+#include "rewind/prepare.h"
 #include "recovery_start/choose.h"
 #include "report/report.h"
 #include "rewind/staging.h"

@@ -7,7 +7,7 @@
 #include "target/pid_file.h"
 #include "pair/prerequisites.h"
 #include "rewind/findings.h"
-#include "rewind/plan_and_stage.h"
+#include "rewind/attempts.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "rewind/survey.h"
@@ -181,7 +181,7 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
     if (!options->compare && !read_changes(options, arena, findings, error))
         return false;
     *done = options->dry_run;
-    return plan_and_stage(options, problems, arena, findings, error);
+    return attempts_make(options, problems, arena, findings, error);
 }
 
 /* From the commit on the rewind is finished, by this run or by the same command again. */

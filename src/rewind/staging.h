@@ -12,7 +12,7 @@
 #include "target/interlock.h"
 #include "divergence/divergence.h"
 #include "options.h"
-#include "rewind/planning.h"
+#include "rewind/prepare.h"
 #include "recovery_start/choose.h"
 #include "standby/next_start.h"
 #include "standby/standby_settings.h"

@@ -19,7 +19,7 @@ void survey_target(const Options *options, Problems *problems, Arena *arena, Fin
     /* Where a plan was made, or tried to be, its files were looked at. */
     if (identified->may_be_looked_at && clusters->source_history.count > 0 &&
         planned->source_files.strings == NULL &&
-        (!planning_make_least(clusters, &identified->source, options, arena, planned, &problem) ||
+        (!prepare_least_plan(clusters, &identified->source, options, arena, planned, &problem) ||
          !stage_check(clusters->target.directory, &planned->plan, &wal, &problem)))
         problems_add(problems, &problem);
     error_set_reported(error, problems->worst);

@@ -1,4 +1,4 @@
-#include "rewind/planning.h"
+#include "rewind/prepare.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -54,8 +54,8 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
     tablespaces_map(mappings, source_files);
 }
 
-/* What the options say; the files that primary_conninfo names; with --keep-config what the target's
- * configuration includes and the files that it names, are kept as well. */
+/* Kept are the files that the options name, those that primary_conninfo names, and with
+ * --keep-config those that the target's configuration includes or names. */
 static void find_kept_files(const Options *options, const Version *version,
                             const Configuration *configuration,
                             const StandbySettings *standby_settings, Keep *keep)
@@ -85,93 +85,83 @@ static const char *find_kept_log_directory(const Configuration *configuration,
     return path == NULL || path_is_servers(version, path) ? NULL : path;
 }
 
-/* List, and decide by the listings and the blocks that are known so far. */
+/* List, and decide by the listings and by planned->input, where positions and blocks are set. */
 static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
-                       const Options *options, Lsn divergence, Lsn wal_from, Lsn whole_from,
-                       const BlockMap *rebuilt, bool every_relation, bool first, Arena *arena,
-                       Planned *planned, Error *error)
+                       const Options *options, bool first, Arena *arena, Planned *planned,
+                       Error *error)
 {
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
     const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
                                          arena};
+    PlanInput *input = &planned->input;
     bool result;
 
     if (!list_both_sides(clusters, options->jobs, planned, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
     find_kept_files(options, version, &configuration, standby_settings, &planned->keep);
-    planned->input = (PlanInput){
-        .version = version,
-        .shape = clusters->shape,
-        .block_size = control->block_size,
-        .relation_segment_blocks = control->relation_segment_blocks,
-        .source = &planned->source_files,
-        .target = &planned->target_files,
-        .tablespaces = options->tablespaces,
-        .keep = &planned->keep,
-        .written = standby ? standby_written_files(version) : NULL,
-        .unwanted = standby ? standby_unwanted_file(version) : NULL,
-        .log_directory = find_kept_log_directory(&configuration, clusters->shape.version),
-        .every_relation = every_relation,
-        .source_hides_odd = clusters->source->is_server,
-        .scan = &planned->changes,
-        .rebuilt = rebuilt,
-        .source_history = &clusters->source_history,
-        .divergence = divergence,
-        .wal_from = wal_from,
-        .whole_from = whole_from};
-    result = plan_make(&planned->input, &planned->plan, error);
+    input->version = version;
+    input->shape = clusters->shape;
+    input->block_size = control->block_size;
+    input->relation_segment_blocks = control->relation_segment_blocks;
+    input->source = &planned->source_files;
+    input->target = &planned->target_files;
+    input->tablespaces = options->tablespaces;
+    input->keep = &planned->keep;
+    input->written = standby ? standby_written_files(version) : NULL;
+    input->unwanted = standby ? standby_unwanted_file(version) : NULL;
+    input->log_directory = find_kept_log_directory(&configuration, version);
+    input->source_hides_odd = clusters->source->is_server;
+    input->scan = &planned->changes;
+    input->source_history = &clusters->source_history;
+    result = plan_make(input, &planned->plan, error);
     plan_print_remarks(&planned->plan, first);
     return result;
 }
 
-/* The blocks that differ, found by comparing them. */
-static bool compare_blocks(const Clusters *clusters, const Divergence *divergence,
-                           const RecoveryStart *start, SourceWal *source_wal,
-                           const Options *options, Planned *planned, Error *error)
+/* Name blocks that no WAL names: the files of the plan are read for them. */
+static bool name_more_blocks(const PrepareInput *input, Planned *planned, Error *error)
 {
+    const StartInput *known = input->known;
     ComparedBlocks compared;
-    const bool result = compared_blocks_find(clusters, divergence, start, &planned->plan,
-                                             source_wal, options, &compared, error);
+    bool result;
 
+    if (!input->start->choice.compares)
+    {
+        planned->named = blockmap_copy(input->start->changes.blocks);
+        return dead_entries_find(&known->clusters->target, &planned->plan, known->options->jobs,
+                                 planned->named, error);
+    }
+    result = compared_blocks_find(known->clusters, known->divergence, input->start, &planned->plan,
+                                  known->source_wal, known->options, &compared, error);
     planned->named = compared.blocks;
     planned->source = compared.source;
     planned->compared_bytes = compared.bytes;
     return result;
 }
 
-/* Blocks that no WAL names: the files of the plan are read for them. */
-static bool name_more_blocks(const Clusters *clusters, const Divergence *divergence,
-                             const RecoveryStart *start, SourceWal *source_wal,
-                             const Options *options, Planned *planned, Error *error)
+bool prepare_plan(const PrepareInput *input, Arena *arena, Planned *planned, Error *error)
 {
-    if (start->choice.compares)
-        return compare_blocks(clusters, divergence, start, source_wal, options, planned, error);
-    planned->named = blockmap_copy(start->changes.blocks);
-    return dead_entries_find(&clusters->target, &planned->plan, options->jobs, planned->named,
-                             error);
-}
-
-bool planning_make(const Clusters *clusters, const Divergence *divergence,
-                   const TargetChanges *changes, const RecoveryStart *start,
-                   const StandbySettings *standby_settings, SourceWal *source_wal,
-                   const Options *options, const Problems *problems, bool first, Arena *arena,
-                   Planned *planned, Error *error)
-{
+    const StartInput *known = input->known;
+    const RecoveryStart *start = input->start;
     const Plan *plan = &planned->plan;
-    const bool reads_relations = start->choice.compares || changes->dead_entries_unlogged;
+    const bool reads_relations = start->choice.compares || known->changes->dead_entries_unlogged;
 
-    *planned = (Planned){.source = start->source, .changes = start->changes};
-    if (!plan_files(clusters, standby_settings, options, divergence->lsn, start->wal_from,
-                    start->whole_from, start->rebuilt, reads_relations, first, arena, planned,
-                    error))
+    *planned = (Planned){.source = start->source,
+                         .changes = start->changes,
+                         .input = {.divergence = known->divergence->lsn,
+                                   .wal_from = start->wal_from,
+                                   .whole_from = start->whole_from,
+                                   .rebuilt = start->rebuilt,
+                                   .every_relation = reads_relations}};
+    if (!plan_files(known->clusters, input->standby_settings, known->options, input->first, arena,
+                    planned, error))
         return false;
-    /* With problems the run ends before anything is staged. */
-    if (problems->count == 0 && reads_relations)
+    if (input->problems->count == 0 && reads_relations)
     {
-        if (!name_more_blocks(clusters, divergence, start, source_wal, options, planned, error))
+        if (!name_more_blocks(input, planned, error))
             return false;
         /* With these the plan is another. */
         planned->changes.blocks = planned->named;
@@ -189,16 +179,17 @@ bool planning_make(const Clusters *clusters, const Divergence *divergence,
     return true;
 }
 
-bool planning_make_least(const Clusters *clusters, const SourceState *source,
-                         const Options *options, Arena *arena, Planned *planned, Error *error)
+bool prepare_least_plan(const Clusters *clusters, const SourceState *source, const Options *options,
+                        Arena *arena, Planned *planned, Error *error)
 {
     const Lsn redo = clusters->target.control.checkpoint.redo;
 
     planned_free(planned); /* of a listing that failed */
-    *planned = (Planned){.source = *source, .named = blockmap_create()};
+    *planned = (Planned){.source = *source,
+                         .named = blockmap_create(),
+                         .input = {.divergence = redo, .wal_from = redo, .whole_from = redo}};
     planned->changes.blocks = planned->named;
-    return plan_files(clusters, NULL, options, redo, redo, redo, NULL, false, true, arena, planned,
-                      error);
+    return plan_files(clusters, NULL, options, true, arena, planned, error);
 }
 
 void planned_free(Planned *planned)

@@ -3,8 +3,8 @@
  * everything that the plan needs on the target's disks; again where the source made a plan
  * obsolete.
  */
-#ifndef REWIND_PLAN_AND_STAGE_H
-#define REWIND_PLAN_AND_STAGE_H
+#ifndef REWIND_ATTEMPTS_H
+#define REWIND_ATTEMPTS_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -20,7 +20,7 @@
  * and made again for a start past what the source did. A dry run ends with the plan. With problems
  * nothing is staged, and the error says so.
  */
-MUST_CHECK bool plan_and_stage(const Options *options, Problems *problems, Arena *arena,
-                               Findings *findings, Error *error);
+MUST_CHECK bool attempts_make(const Options *options, Problems *problems, Arena *arena,
+                              Findings *findings, Error *error);
 
 #endif

@@ -1,4 +1,4 @@
-#include "rewind/plan_and_stage.h"
+#include "rewind/attempts.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -32,32 +32,39 @@ static void warn_of_wal_before_gap(const Findings *findings)
 }
 
 /*
- * Where recovery starts, and the plan for that start. `source` is the source as it is now, `first`
- * says that nothing was planned before.
+ * Choose where recovery starts, and plan for that start. `source` is the source as it is now,
+ * `first` says that nothing was planned before.
  */
 static bool plan(const Options *options, const SourceState *source, bool first, Problems *problems,
                  Arena *arena, Findings *findings, Error *error)
 {
     const Identified *identified = &findings->identified;
     const Clusters *clusters = &identified->clusters;
-    const TargetChanges *changes = options->compare ? NULL : &findings->changes;
-    const bool archives = findings->next_start != NULL && findings->next_start->archives_always;
+    const StartInput known = {.clusters = clusters,
+                              .source = source,
+                              .divergence = &findings->divergence,
+                              .changes = options->compare ? NULL : &findings->changes,
+                              .source_wal = identified->source_wal,
+                              .options = options,
+                              .archives = findings->next_start != NULL &&
+                                          findings->next_start->archives_always};
+    const PrepareInput input = {.known = &known,
+                                .start = &findings->start,
+                                .standby_settings = findings->standby_settings,
+                                .problems = problems,
+                                .first = first};
     double clock = clock_seconds();
     bool planned;
 
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
     recovery_start_free(&findings->start);
-    if (!recovery_start_choose(clusters, source, &findings->divergence, changes,
-                               identified->source_wal, options, archives, arena, &findings->start,
-                               error))
+    if (!recovery_start_choose(&known, arena, &findings->start, error))
         return false;
     clock = findings_count_seconds(findings, PHASE_SCAN, clock);
 
     planned_free(&findings->planned);
-    planned = planning_make(clusters, &findings->divergence, changes, &findings->start,
-                            findings->standby_settings, identified->source_wal, options, problems,
-                            first, arena, &findings->planned, error);
+    planned = prepare_plan(&input, arena, &findings->planned, error);
     findings->compared_bytes += findings->planned.compared_bytes;
     if (!planned || !check_plan(options, findings, error) || !problems_check(problems, error) ||
         !findings_find_next_start(options, findings, arena, error))
@@ -116,8 +123,8 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
     return true;
 }
 
-/* Archives the rewound standby what it receives (archive_mode = always), and does it not receive
- * all of the source's WAL since the divergence? */
+/* True if the rewound standby archives what it receives (archive_mode = always), and does not
+ * receive all of the source's WAL since the divergence. */
 static bool leaves_gap_in_archive(const Findings *findings)
 {
     const RecoveryStart *start = &findings->start;
@@ -138,7 +145,8 @@ static void warn_of_gap_in_archive(const Findings *findings)
              "before you need this one.");
 }
 
-/* Whether the rewound standby archives is in its configuration, which is known with the plan. */
+/* Only the plan shows the configuration that the rewound standby will have, and so whether it
+ * archives. */
 static bool plan_for_archive(const Options *options, const SourceState *source, bool first,
                              Problems *problems, Arena *arena, Findings *findings, Error *error)
 {
@@ -152,8 +160,8 @@ static bool plan_for_archive(const Options *options, const SourceState *source, 
     return true;
 }
 
-bool plan_and_stage(const Options *options, Problems *problems, Arena *arena, Findings *findings,
-                    Error *error)
+bool attempts_make(const Options *options, Problems *problems, Arena *arena, Findings *findings,
+                   Error *error)
 {
     SourceState source = findings->identified.source;
 
