@@ -1,14 +1,122 @@
 #include "divergence/lost_transactions.h"
 
 #include "base/array.h"
+#include "base/buffer.h"
 #include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
-#include "divergence/target_catalogs.h"
+#include "format/relpath.h"
 #include "io/connection.h"
-#include "wal/lost.h"
+#include "io/dir.h"
+#include "io/file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* ---- Catalogs ---- */
+
+#define BLOCK_SIZE_MAX 32768
+
+/* A directory that holds those of databases. */
+typedef struct Databases
+{
+    const Target *target;
+    const Version *version;
+    const char *path;
+    Catalogs *catalogs;
+} Databases;
+
+/* The first segment: the rows of catalogs are the oldest. */
+static bool read_pg_class(const Databases *databases, const char *path, Oid database, Error *error)
+{
+    const uint32_t block_size = databases->target->control.block_size;
+    uint8_t page[BLOCK_SIZE_MAX];
+    size_t length = block_size;
+    AUTO_FD int fd = -1;
+
+    if (!file_open_read(path, &fd, NULL, error))
+        return false;
+    for (uint64_t at = 0; length == block_size; at += block_size)
+    {
+        if (!file_read_at(fd, path, page, block_size, at, &length, error))
+            return false;
+        if (length == block_size)
+            catalogs_add_page(databases->catalogs, database, page, block_size);
+    }
+    return true;
+}
+
+/* A directory without a map is no database's, or its removal was interrupted. */
+static bool read_directory(const Databases *databases, const char *name, Oid database, Error *error)
+{
+    AUTO_BUFFER Buffer directory = {0}, path = {0}, map = {0};
+    const char *map_path;
+    char number[16];
+    Oid pg_class = 0;
+    bool found;
+
+    path_in(&directory, databases->path, name);
+    map_path = path_in(&path, buffer_string(&directory), "pg_filenode.map");
+    if (!file_read_all(map_path, CATALOGS_MAP_SIZE, &map, &found, error))
+        return false;
+    if (found && !catalogs_add_map(databases->catalogs, database, map.bytes, map.size, &pg_class))
+        return error_set(error, ERROR_FAILED, "map of catalogs \"%s\" is damaged", map_path);
+    if (pg_class == 0)
+        return true;
+    snprintf(number, sizeof(number), "%u", pg_class);
+    return read_pg_class(databases, path_in(&path, buffer_string(&directory), number), database,
+                         error);
+}
+
+static bool read_database_catalogs(void *context, const char *name, Error *error)
+{
+    TextCursor digits = text_cursor(name);
+    Oid database;
+
+    if (!text_take_u32(&digits, &database) || !text_at_end(&digits))
+        return true;
+    return read_directory(context, name, database, error);
+}
+
+static bool read_tablespace_catalogs(void *context, const char *name, Error *error)
+{
+    const Databases *tablespaces = context;
+    Databases databases = *tablespaces;
+    AUTO_BUFFER Buffer link = {0}, path = {0};
+    char version[TABLESPACE_VERSION_SIZE];
+    bool found;
+
+    tablespace_version_directory(databases.version, version);
+    path_in(&link, tablespaces->path, name);
+    databases.path = path_in(&path, buffer_string(&link), version);
+    return dir_names(databases.path, read_database_catalogs, &databases, &found, error);
+}
+
+/*
+ * Read which storage of the target is which catalog, in all databases, where the version does not
+ * tell (format/catalogs.h): none where each catalog has its own number. Catalogs that were
+ * rewritten since are found, too; not their storage before that. What was found is sorted, also
+ * after a failure.
+ */
+static bool read_target_catalogs(const Target *target, const Version *version, Catalogs *catalogs,
+                                 Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    Databases databases = {target, version, target->directory, catalogs};
+    bool read;
+
+    *catalogs = (Catalogs){0};
+    if (!version->old_wal)
+        return true;
+    read = read_directory(&databases, "global", 0, error);
+    databases.path = path_in(&path, target->directory, "base");
+    read = read && dir_names(databases.path, read_database_catalogs, &databases, NULL, error);
+    databases.path = path_in(&path, target->directory, "pg_tblspc");
+    read = read && dir_names(databases.path, read_tablespace_catalogs, &databases, NULL, error);
+    catalogs_sort(catalogs);
+    return read;
+}
 
 /* ---- The WAL from the last common checkpoint to its end ---- */
 
@@ -193,7 +301,7 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
                          .list = which == REPORT_TRANSACTIONS_ALL};
     Error why = {0}, more = {0};
     bool listed =
-        target_catalogs_read(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
+        read_target_catalogs(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
 
     *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
