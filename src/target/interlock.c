@@ -1,15 +1,15 @@
 #include "target/interlock.h"
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/text_cursor.h"
-#include "target/pid_file.h"
 #include "io/durable.h"
 #include "io/file.h"
+#include "target/pid_file.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,9 +17,17 @@
 
 #define PID_FILE_TEMPORARY "postmaster.pid.pg_rewind"
 #define PID_FILE_KEPT "postmaster.pid.pg_rewind.server"
-#define CLAIM_ATTEMPTS_MAX 10 /* somebody else may make the file again and again */
+#define CLAIM_ATTEMPTS_MAX 10 /* another program may make the file again and again */
 
-/* What postmaster.pid says, as far as we made it. */
+/*
+ * The states of postmaster.pid, as far as we made it:
+ *
+ *     NOT_OURS ──claim──▶ CLAIMED ──show_interrupted──▶ INTERRUPTED
+ *         ▲                │   ▲                             │
+ *         └────release─────┘   └──────restore_pid_file───────┘
+ *
+ * release leaves an INTERRUPTED file where it is.
+ */
 typedef enum PidFileState
 {
     PID_FILE_NOT_OURS,
@@ -27,14 +35,34 @@ typedef enum PidFileState
     PID_FILE_INTERRUPTED /* PID_FILE_NOBODY and the text */
 } PidFileState;
 
+/*
+ * The races with servers. Other pg_rewinds are kept out by the lock before any of these steps.
+ *
+ * 1. The complete file is written beside postmaster.pid, and then linked there. A server never
+ *    reads a part of it. A link does not replace a file: a server that made its own file first
+ *    keeps it.
+ * 2. If a file is there, it is judged (pid_file_find_server). A live server is an error. A stale
+ *    file is moved away, then step 1 is repeated. A server that starts in between replaces the
+ *    stale file by its own. We may move that one away; then the server stops by itself when it
+ *    looks for its file, and the commit finds that pg_control has changed (commit_check_control).
+ * 3. A crashed server's file is renamed to PID_FILE_KEPT, never removed before the commit. After a
+ *    kill the next run finds it (interlock_remove_leftover) and puts it back, unless a server's
+ *    file is in its place.
+ * 4. A server, or a person, may remove or replace our file later. So it is compared, by inode and
+ *    content, before it is replaced or removed, and before and after the commit puts the blocker in
+ *    place (interlock_still_ours). A server that starts takes the pid file before it reads
+ *    backup_label: either the second look finds its file, or it finds the blocker.
+ * 5. From the commit on the file is only replaced by rename, so it is never missing.
+ */
 struct Interlock
 {
-    char directory[PATH_SIZE];
-    char path[PATH_SIZE]; /* of postmaster.pid */
-    char temporary_path[PATH_SIZE];
-    char kept_path[PATH_SIZE]; /* of the file that a crashed server had left */
-    bool gives_back;           /* it is there, and goes back to its place */
-    int lock_fd;               /* -1: nothing could be locked */
+    Arena *arena;
+    const char *directory;
+    const char *path; /* of postmaster.pid */
+    const char *temporary_path;
+    const char *kept_path; /* of the file that a crashed server had left */
+    bool gives_back;       /* that file exists, and goes back to its place */
+    int lock_fd;           /* -1: nothing could be locked */
     PidFileState state;
     dev_t device; /* of the file that we made; 0 before */
     ino_t inode;
@@ -69,22 +97,34 @@ static void make_interrupted_text(Buffer *content)
         "Do not remove this file, backup_label or global/pg_control.\n");
 }
 
-/* PG_VERSION is locked where a directory cannot be (NFS); where that fails too, the pid file alone
- * has to do. */
-static bool lock_version_file(Interlock *interlock, bool *locked, Error *error)
+/* Lock the directory, or PG_VERSION where a directory cannot be locked (NFS); where that fails too,
+ * the pid file alone has to do. */
+static bool take_lock(Interlock *self, bool *locked, Error *error)
 {
-    char path[PATH_SIZE];
+    const char *path = self->directory;
     bool supported;
 
-    if (!path_join(path, sizeof(path), interlock->directory, "PG_VERSION", error) ||
-        !file_open_update(path, &interlock->lock_fd, error) ||
-        !file_lock(interlock->lock_fd, path, locked, &supported, error))
+    if (!file_open_read(path, &self->lock_fd, NULL, error))
+        return false;
+    if (!file_lock(self->lock_fd, path, locked, &supported, error))
+    {
+        /* NFS requires a descriptor that can write, which a directory has not. */
+        if (error->error_number != EBADF)
+            return false;
+        supported = false;
+    }
+    if (supported)
+        return true;
+    file_close(self->lock_fd);
+    path = arena_printf(self->arena, "%s/PG_VERSION", self->directory);
+    if (!file_open_update(path, &self->lock_fd, error) ||
+        !file_lock(self->lock_fd, path, locked, &supported, error))
         return false;
     if (!supported)
     {
         log_debug("file \"%s\" cannot be locked", path);
-        file_close(interlock->lock_fd);
-        interlock->lock_fd = -1;
+        file_close(self->lock_fd);
+        self->lock_fd = -1;
         *locked = true;
     }
     return true;
@@ -93,83 +133,61 @@ static bool lock_version_file(Interlock *interlock, bool *locked, Error *error)
 bool interlock_acquire(const char *directory, Interlock **interlock, Error *error)
 {
     Interlock *self = memory_allocate_zeroed(1, sizeof(*self));
-    bool locked;
-    bool supported;
+    bool locked = false;
+    bool success;
 
+    self->arena = arena_create();
+    self->directory = arena_strdup(self->arena, directory);
+    self->path = arena_printf(self->arena, "%s/" PID_FILE, directory);
+    self->temporary_path = arena_printf(self->arena, "%s/" PID_FILE_TEMPORARY, directory);
+    self->kept_path = arena_printf(self->arena, "%s/" PID_FILE_KEPT, directory);
     self->lock_fd = -1;
-    if (!path_join(self->path, sizeof(self->path), directory, PID_FILE, error) ||
-        !path_join(self->temporary_path, sizeof(self->temporary_path), directory,
-                   PID_FILE_TEMPORARY, error) ||
-        !path_join(self->kept_path, sizeof(self->kept_path), directory, PID_FILE_KEPT, error) ||
-        !file_open_read(directory, &self->lock_fd, NULL, error))
-        goto failed;
-    snprintf(self->directory, sizeof(self->directory), "%s", directory);
-
-    if (!file_lock(self->lock_fd, directory, &locked, &supported, error))
-    {
-        /* NFS wants a descriptor that can write, which a directory has not. */
-        if (error->error_number != EBADF)
-            goto failed;
-        supported = false;
-    }
-
-    if (!supported)
-    {
-        file_close(self->lock_fd);
-        self->lock_fd = -1;
-        if (!lock_version_file(self, &locked, error))
-            goto failed;
-    }
-    *interlock = locked ? self : NULL;
-    if (!locked)
+    success = take_lock(self, &locked, error);
+    *interlock = success && locked ? self : NULL;
+    if (*interlock == NULL)
         interlock_release(self);
-    return true;
-
-failed:
-    interlock_release(self);
-    return false;
-}
-
-/* The complete file under its temporary name; remembers which one it is. */
-static bool write_temporary(Interlock *interlock, Error *error)
-{
-    struct stat status;
-    int fd = -1;
-    bool success = false;
-
-    /* What a killed run left under this name may be linked at postmaster.pid too: not to be written
-     * into. */
-    if (!file_remove(interlock->temporary_path, error) ||
-        !file_create(interlock->temporary_path, &fd, error))
-        goto done;
-    if (!file_write_at(fd, interlock->temporary_path, interlock->content.bytes,
-                       interlock->content.size, 0, error) ||
-        !file_sync(fd, interlock->temporary_path, error) ||
-        !file_lstat(interlock->temporary_path, &status, NULL, error))
-        goto done;
-    interlock->device = status.st_dev;
-    interlock->inode = status.st_ino;
-    success = true;
-
-done:
-    file_close(fd);
     return success;
 }
 
-/* Is there a postmaster.pid, and is it a server's? Else a pg_rewind's or a single-user backend's.
- */
+/* Remember which file is ours: the one at this path. */
+static bool note_own_file(Interlock *interlock, const char *path, Error *error)
+{
+    struct stat status;
+
+    if (!file_lstat(path, &status, NULL, error))
+        return false;
+    interlock->device = status.st_dev;
+    interlock->inode = status.st_ino;
+    return true;
+}
+
+/* Write the complete file under its temporary name. */
+static bool write_temporary(Interlock *interlock, Error *error)
+{
+    const char *path = interlock->temporary_path;
+    AUTO_FD int fd = -1;
+
+    /* A file that a killed run left under this name may be linked at postmaster.pid too: it must
+     * not be written into. */
+    return file_remove(path, error) && file_create(path, &fd, error) &&
+           file_write_at(fd, path, interlock->content.bytes, interlock->content.size, 0, error) &&
+           file_sync(fd, path, error) && note_own_file(interlock, path, error);
+}
+
+/* *of_server: there is a postmaster.pid, and a server's; false for that of a pg_rewind or of a
+ * single-user backend. */
 static bool read_pid_file_owner(const Interlock *interlock, bool *found, bool *of_server,
                                 Error *error)
 {
-    Buffer text = {0};
-    const bool success = file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, found, error);
+    AUTO_BUFFER Buffer text = {0};
     TextCursor first_line;
     uint32_t pid;
 
-    first_line = text_cursor(success && *found ? buffer_string(&text) : "");
+    if (!file_read_all(interlock->path, PID_FILE_SIZE_MAX, &text, found, error))
+        return false;
+    first_line = text_cursor(buffer_string(&text));
     *of_server = text_take_u32(&first_line, &pid) && pid > 0;
-    buffer_free(&text);
-    return success;
+    return true;
 }
 
 /*
@@ -262,10 +280,9 @@ bool interlock_has_pid_file(const Interlock *interlock)
 
 bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
 {
+    AUTO_BUFFER Buffer content = {0};
     struct stat status;
-    Buffer content = {0};
-    bool found = false;
-    bool success = false;
+    bool found;
 
     *ours = false;
     if (interlock->state == PID_FILE_NOT_OURS)
@@ -274,27 +291,20 @@ bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error)
         return false;
     if (!found || status.st_dev != interlock->device || status.st_ino != interlock->inode)
         return true;
-    if (file_read_all(interlock->path, PID_FILE_SIZE_MAX, &content, &found, error))
-    {
-        *ours = found && content.size == interlock->content.size &&
-                memcmp(content.bytes, interlock->content.bytes, content.size) == 0;
-        success = true;
-    }
-    buffer_free(&content);
-    return success;
+    if (!file_read_all(interlock->path, PID_FILE_SIZE_MAX, &content, &found, error))
+        return false;
+    *ours = found && content.size == interlock->content.size &&
+            memcmp(content.bytes, interlock->content.bytes, content.size) == 0;
+    return true;
 }
 
 /* Rename a new postmaster.pid over the one that is there. */
 static bool replace_pid_file(Interlock *interlock, PidFileState state, Error *error)
 {
-    struct stat status;
-
     if (!durable_replace(interlock->path, interlock->temporary_path, interlock->content.bytes,
                          interlock->content.size, 0, error) ||
-        !file_lstat(interlock->path, &status, NULL, error))
+        !note_own_file(interlock, interlock->path, error))
         return false;
-    interlock->device = status.st_dev;
-    interlock->inode = status.st_ino;
     interlock->state = state;
     return true;
 }
@@ -313,7 +323,7 @@ bool interlock_restore_pid_file(Interlock *interlock, Error *error)
     return replace_pid_file(interlock, PID_FILE_CLAIMED, error);
 }
 
-/* Our postmaster.pid goes, and what a crashed server had left there comes back. */
+/* Remove our postmaster.pid, and put back the one that a crashed server had left. */
 static bool put_back_pid_file(Interlock *interlock, Error *error)
 {
     bool ours;
@@ -336,5 +346,6 @@ void interlock_release(Interlock *interlock)
         log_warning("%s", error.message);
     file_close(interlock->lock_fd); /* ends the lock */
     buffer_free(&interlock->content);
+    arena_destroy(interlock->arena);
     free(interlock);
 }

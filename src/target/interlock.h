@@ -19,11 +19,11 @@ typedef struct Interlock Interlock;
 MUST_CHECK bool interlock_acquire(const char *directory, Interlock **interlock, Error *error);
 
 /*
- * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. What
- * may stand there: nothing, a stale file (its process is dead, or a pg_rewind's: negative pid or
- * our text; the holder of the lock may replace it). A live server is an error. The file of a
- * crashed server is kept beside it until the commit. May be called again: makes the file again
- * where it was removed.
+ * Make postmaster.pid (seven lines, negative pid, true start time) by link of a complete file. A
+ * stale file is replaced: its process is dead, or it is a pg_rewind's (negative pid, or our text),
+ * which the holder of the lock may replace. A live server is an error. The file of a crashed server
+ * is kept beside it until the commit. May be called again: makes the file again where it was
+ * removed.
  */
 MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
 
@@ -31,10 +31,10 @@ MUST_CHECK bool interlock_claim_pid_file(Interlock *interlock, Error *error);
  * came since. */
 MUST_CHECK bool interlock_remove_leftover(const Interlock *interlock, Error *error);
 
-/* Has this run made postmaster.pid, whatever has become of it since? */
+/* True if this run has made postmaster.pid, whatever became of it since. */
 bool interlock_has_pid_file(const Interlock *interlock);
 
-/* Is postmaster.pid still the one that we made (inode and content)? */
+/* *ours: postmaster.pid is still the one that we made (inode and content). */
 MUST_CHECK bool interlock_still_ours(Interlock *interlock, bool *ours, Error *error);
 
 /* After the commit: replace postmaster.pid by PID_FILE_NOBODY and a text that every server prints:

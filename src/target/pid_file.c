@@ -15,194 +15,180 @@
 #include <unistd.h>
 
 #define PROC_FILE_SIZE_MAX (1024 * 1024)
-#define STAT_SIZE 1024 /* about 50 numbers of a process */
-#define DIRECTORY_LINE 2
-#define START_TIME_LINE 3
+#define START_FIELD 22 /* of a process's stat: see proc(5) */
 #define CLOCK_TOLERANCE_SECONDS 3
-#define PORT_LINE 4
-#define SOCKET_DIRECTORY_LINE 5
-#define LISTEN_ADDRESS_LINE 6
-#define SHMEM_KEY_LINE 7 /* LOCK_FILE_LINE_SHMEM_KEY, utils/pidfile.h */
-#define STATUS_LINE 8    /* LOCK_FILE_LINE_PM_STATUS */
 
-/* Line number `number`, counting from 1, as a string without its end; empty when there is none. */
-static void line_of(const Buffer *text, int number, char *line, size_t size)
+/* ---- the file ---- */
+
+void pid_file_parse(const Buffer *text, PidFileServer *server)
 {
-    size_t position = 0;
-    size_t length = 0;
-
-    for (; number > 1 && position < text->size; position++)
+    const struct
     {
-        if (text->bytes[position] == '\n')
-            number--;
-    }
-    while (position < text->size && text->bytes[position] != '\n' && length + 1 < size)
-        line[length++] = (char) text->bytes[position++];
-    line[length] = '\0';
+        char *line;
+        size_t size;
+    } lines[] = {
+        {server->pid, sizeof(server->pid)},
+        {server->directory, sizeof(server->directory)},
+        {server->start_time, sizeof(server->start_time)},
+        {server->port, sizeof(server->port)},
+        {server->socket_directory, sizeof(server->socket_directory)},
+        {server->listen_address, sizeof(server->listen_address)},
+        {server->shmem_key, sizeof(server->shmem_key)},
+        {server->status, sizeof(server->status)},
+    };
+    TextCursor left = {(const char *) text->bytes, (const char *) text->bytes + text->size};
+    TextCursor line;
+
+    *server = (PidFileServer){0};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]) && text_take_line(&left, &line); i++)
+        snprintf(lines[i].line, lines[i].size, "%.*s", (int) (line.end - line.position),
+                 line.position);
 }
 
-/* The number with which that line begins; 0 where none does that is greater. */
-static int64_t number_in_line(const Buffer *text, int number)
+bool pid_file_read(const char *directory, PidFileServer *server)
 {
-    char line[64];
-    TextCursor digits;
+    AUTO_BUFFER Buffer path = {0}, text = {0};
+    bool found;
+    const bool read =
+        file_read_all(path_in(&path, directory, PID_FILE), PID_FILE_SIZE_MAX, &text, &found, NULL);
+
+    pid_file_parse(&text, server);
+    return read && found;
+}
+
+bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other)
+{
+    return one->pid[0] != '\0' && strcmp(one->pid, other->pid) == 0 &&
+           strcmp(one->directory, other->directory) == 0 &&
+           strcmp(one->start_time, other->start_time) == 0 &&
+           strcmp(one->shmem_key, other->shmem_key) == 0;
+}
+
+static bool has_status(const char *directory, const char *word)
+{
+    PidFileServer server;
+
+    return pid_file_read(directory, &server) && strncmp(server.status, word, strlen(word)) == 0;
+}
+
+bool pid_file_is_stopping(const char *directory)
+{
+    return has_status(directory, "stopping"); /* PM_STATUS_STOPPING */
+}
+
+bool pid_file_is_closed_standby(const char *directory)
+{
+    return has_status(directory, "standby"); /* PM_STATUS_STANDBY */
+}
+
+/* The positive number with which a line begins, or 0. */
+static int64_t number_of(const char *line)
+{
+    TextCursor digits = text_cursor(line);
     uint64_t value;
 
-    line_of(text, number, line, sizeof(line));
-    digits = text_cursor(line);
     return text_take_u64(&digits, &value) && value <= INT64_MAX ? (int64_t) value : 0;
 }
 
-/*
- * The fields of a process's stat from the third one, its state, on; see proc(5). Empty: not known.
- * process is its number, or "self".
- */
-static void read_process_stat(const char *process, char *fields, size_t size)
+bool pid_file_is_own(const char *directory)
 {
-    char path[64];
-    Buffer text = {0};
+    AUTO_BUFFER Buffer path = {0};
+    PidFileServer server;
+    int64_t started;
 
-    fields[0] = '\0';
-    snprintf(path, sizeof(path), "/proc/%s/stat", process);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &text, NULL, NULL))
-    {
-        /* Field 2 is the program's name in parentheses and may hold anything. */
-        const char *end = strrchr(buffer_string(&text), ')');
-
-        if (end != NULL && end[1] == ' ')
-            snprintf(fields, size, "%s", end + 2);
-    }
-    buffer_free(&text);
+    if (!pid_file_read(directory, &server))
+        return false;
+    started = number_of(server.start_time);
+    return number_of(server.pid) > 0 && started > 0 &&
+           llabs(place_birth(path_in(&path, directory, PID_FILE)) - started) <=
+               CLOCK_TOLERANCE_SECONDS &&
+           place_is(server.directory, directory);
 }
 
-/* Has it ended, and only its parent has not asked how? So it is in containers whose process 1 does
- * not. */
-static bool is_zombie(long pid)
-{
-    char process[32];
-    char fields[STAT_SIZE];
+/* ---- processes ---- */
 
-    snprintf(process, sizeof(process), "%ld", pid);
-    read_process_stat(process, fields, sizeof(fields));
-    return fields[0] == 'Z';
+typedef struct Process
+{
+    char state;   /* 'Z': it has ended, and its parent has not waited for it, as process 1 of a
+                     container may never do */
+    time_t start; /* in seconds since 1970; 0: not known */
+} Process;
+
+/* Find out about the process with this number, or "self": boot time, and its start in ticks. */
+static Process find_process(const char *number)
+{
+    AUTO_BUFFER Buffer path = {0}, stat = {0}, system = {0};
+    const long ticks_per_second = sysconf(_SC_CLK_TCK);
+    const char *position, *boot;
+    Process process = {0};
+
+    buffer_printf(&path, "/proc/%s/stat", number);
+    if (!file_read_all(buffer_string(&path), PROC_FILE_SIZE_MAX, &stat, NULL, NULL))
+        return process;
+    /* Field 2 is the program's name in parentheses and may hold anything. */
+    position = strrchr(buffer_string(&stat), ')');
+    if (position == NULL || position[1] != ' ')
+        return process;
+    process.state = position[2];
+    for (int field = 3; position != NULL && field <= START_FIELD; field++)
+        position = strchr(position + 1, ' ');
+    if (position == NULL || ticks_per_second <= 0 ||
+        !file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &system, NULL, NULL))
+        return process;
+    boot = strstr(buffer_string(&system), "\nbtime ");
+    if (boot != NULL && number_of(boot + strlen("\nbtime ")) > 0)
+        process.start = (time_t) (number_of(boot + strlen("\nbtime ")) +
+                                  number_of(position + 1) / ticks_per_second);
+    return process;
 }
 
-/*
- * Seconds since 1970 at which a process began: boot time, and field 22 of its stat in ticks. 0: not
- * known.
- */
-static time_t start_time_of(const char *process)
+time_t pid_file_own_start(void)
 {
-    char fields[STAT_SIZE];
-    Buffer text = {0};
-    long ticks_per_second = sysconf(_SC_CLK_TCK);
-    const char *position;
-    TextCursor number;
-    uint64_t boot = 0;
-    uint64_t ticks;
-    bool known = false;
-
-    if (file_read_all("/proc/stat", PROC_FILE_SIZE_MAX, &text, NULL, NULL))
-    {
-        position = strstr(buffer_string(&text), "\nbtime ");
-        number = text_cursor(position != NULL ? position + strlen("\nbtime ") : "");
-        known = text_take_u64(&number, &boot) && boot > 0 && ticks_per_second > 0;
-    }
-    buffer_free(&text);
-    read_process_stat(process, fields, sizeof(fields));
-    position = fields;
-    for (int field = 3; position != NULL && field < 22; field++)
-    {
-        position = strchr(position, ' ');
-        if (position != NULL)
-            position++;
-    }
-    number = text_cursor(position != NULL ? position : "");
-    known = known && text_take_u64(&number, &ticks);
-    return known ? (time_t) (boot + ticks / (uint64_t) ticks_per_second) : 0;
+    return find_process("self").start;
 }
 
-/* Did the process begin after the lock file that names it was written? */
-static bool is_younger(long pid, const Buffer *text)
-{
-    const int64_t written = number_in_line(text, START_TIME_LINE);
-    char process[32];
-    time_t start;
-
-    snprintf(process, sizeof(process), "%ld", pid);
-    start = start_time_of(process);
-    return start != 0 && written > 0 && start - CLOCK_TOLERANCE_SECONDS > written;
-}
-
-/* What program a process runs; false if that cannot be found out. */
+/* Find the name of the program that a process runs; false if it cannot be found. */
 static bool find_program_name(long pid, char *name, size_t size)
 {
-    char path[64];
-    Buffer comm = {0};
-    bool found = false;
-
-    snprintf(path, sizeof(path), "/proc/%ld/comm", pid);
-    if (file_read_all(path, PROC_FILE_SIZE_MAX, &comm, &found, NULL) && found)
-        line_of(&comm, 1, name, size);
-    buffer_free(&comm);
-    return found;
-}
-
-/*
- * A live negative pid is a single-user backend, or belongs to a process that got the number of a
- * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
- * after the file; we never do. What is left is a backend that is just starting, or a pid that was
- * given to another cluster's.
- */
-static bool is_single_user_backend(long pid, const Buffer *text)
-{
-    char name[64];
-    char key[64];
-
-    line_of(text, SHMEM_KEY_LINE, key, sizeof(key));
-    if (key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
-        return true; /* not known: assume the worse */
-    return strstr(name, "postgres") != NULL && !is_younger(pid, text);
-}
-
-typedef enum Workplace
-{
-    WORKS_HERE,
-    WORKS_ELSEWHERE,
-    WORKS_SOMEWHERE /* not known */
-} Workplace;
-
-/*
- * Compare the process's working directory with this one. One directory on two mounts may have two
- * numbers: the same server's file there and here leaves it open.
- */
-static Workplace find_workplace(long pid, const char *directory)
-{
-    char path[64];
-    Place server, own;
-    PidFileServer its, ours;
+    AUTO_BUFFER Buffer path = {0}, text = {0};
     bool found;
 
-    snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
-    if (!place_find(path, &server, &found, NULL) || !found ||
-        !place_find(directory, &own, &found, NULL) || !found)
-        return WORKS_SOMEWHERE;
-    if (place_same(&server, &own))
-        return WORKS_HERE;
-    return pid_file_read(path, &its) && pid_file_read(directory, &ours) &&
-                   pid_file_same_server(&its, &ours)
-               ? WORKS_SOMEWHERE
-               : WORKS_ELSEWHERE;
+    buffer_printf(&path, "/proc/%ld/comm", pid);
+    if (!file_read_all(buffer_string(&path), PROC_FILE_SIZE_MAX, &text, &found, NULL) || !found)
+        return false;
+    snprintf(name, size, "%.*s", (int) strcspn(buffer_string(&text), "\n"), buffer_string(&text));
+    return true;
 }
 
 bool process_works_in(long pid, const char *directory)
 {
-    return find_workplace(pid, directory) == WORKS_HERE;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
+    return place_is(path, directory);
+}
+
+/*
+ * True if the process is certain to work in another directory. One directory on two mounts may have
+ * two numbers: if the same server's file is there and here, the directories may be one.
+ */
+static bool works_elsewhere(long pid, const char *directory)
+{
+    char path[64];
+    Place its, own;
+    PidFileServer there, here;
+    bool found;
+
+    snprintf(path, sizeof(path), "/proc/%ld/cwd", pid);
+    return place_find(path, &its, &found, NULL) && found &&
+           place_find(directory, &own, &found, NULL) && found && !place_same(&its, &own) &&
+           !(pid_file_read(path, &there) && pid_file_read(directory, &here) &&
+             pid_file_same_server(&there, &here));
 }
 
 bool error_hint_process(long pid, const char *directory, Error *error)
 {
-    if (find_workplace(pid, directory) == WORKS_ELSEWHERE)
+    if (works_elsewhere(pid, directory))
     {
         error_detail(error,
                      "File \"%s/" PID_FILE "\" names process %ld, which works in another "
@@ -219,35 +205,6 @@ bool error_hint_process(long pid, const char *directory, Error *error)
                       "Find out what it is (ps -fp %ld). Stop it if it is the server of that "
                       "directory.",
                       pid);
-}
-
-/* A server runs as the owner of its data directory, or refuses to start. */
-static bool is_owner(const char *directory)
-{
-    struct stat status;
-    bool found;
-
-    return file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid();
-}
-
-/*
- * As the server decides it (CreateLockFile in utils/init/miscinit.c), and by the process's age: one
- * that began after the file was written has only got the number, after a reboot or in a container.
- * That it works in the directory counts for more, since clocks are set.
- */
-static bool names_live_server(const char *directory, long number, const Buffer *text)
-{
-    long pid = labs(number);
-
-    if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
-        return false;
-    if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
-        return false;
-    if (is_zombie(pid))
-        return false;
-    if (number < 0)
-        return is_single_user_backend(pid, text);
-    return process_works_in(pid, directory) || !is_younger(pid, text);
 }
 
 /* Looking for a process of a server. */
@@ -288,138 +245,105 @@ bool server_process_find(const char *directory, long *pid, Error *error)
     return true;
 }
 
-bool pid_file_is_own(const char *directory)
-{
-    char path[PATH_SIZE];
-    char line[PATH_SIZE];
-    Buffer text = {0};
-    Place named, own;
-    int64_t started;
-    bool found = false;
+/* ---- the process that the file names ---- */
 
-    if (!path_join(path, sizeof(path), directory, PID_FILE, NULL) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) || !found)
+/*
+ * A live negative pid is a single-user backend, or belongs to a process that got the number of a
+ * pg_rewind that was killed: common in containers. A backend writes its shared memory key soon
+ * after the file; we never do. What is left is a backend that is just starting, or a pid that was
+ * given to another cluster's.
+ */
+static bool is_single_user_backend(long pid, const PidFileServer *server, bool is_younger)
+{
+    char name[64];
+
+    if (server->shmem_key[0] != '\0' || !find_program_name(pid, name, sizeof(name)))
+        return true; /* not known: assume the worse */
+    return strstr(name, "postgres") != NULL && !is_younger;
+}
+
+/* A server runs as the owner of its data directory, or refuses to start. */
+static bool is_owner(const char *directory)
+{
+    struct stat status;
+    bool found;
+
+    return file_stat(directory, &status, &found, NULL) && found && status.st_uid == geteuid();
+}
+
+/*
+ * Decide as the server does (CreateLockFile in utils/init/miscinit.c), and by the process's age:
+ * one that began after the file was written has only got the number, after a reboot or in a
+ * container. That it works in the directory counts for more, since clocks are set.
+ */
+static bool names_live_server(const char *directory, long number, const PidFileServer *server)
+{
+    const long pid = labs(number);
+    const int64_t written = number_of(server->start_time);
+    char digits[32];
+    Process process;
+    bool is_younger;
+
+    if (pid == 0 || pid == getpid() || pid == getppid() || pid == supervise_caller())
         return false;
-    started = number_in_line(&text, START_TIME_LINE);
-    found = number_in_line(&text, 1) > 0 && started > 0 &&
-            llabs(place_birth(path) - started) <= CLOCK_TOLERANCE_SECONDS;
-    line_of(&text, DIRECTORY_LINE, line, sizeof(line));
-    buffer_free(&text);
-    return found && place_find(line, &named, &found, NULL) && found &&
-           place_find(directory, &own, &found, NULL) && found && place_same(&named, &own);
+    if (kill((pid_t) pid, 0) != 0 && (errno != EPERM || is_owner(directory)))
+        return false;
+    snprintf(digits, sizeof(digits), "%ld", pid);
+    process = find_process(digits);
+    if (process.state == 'Z')
+        return false;
+    is_younger =
+        process.start != 0 && written > 0 && process.start - CLOCK_TOLERANCE_SECONDS > written;
+    if (number < 0)
+        return is_single_user_backend(pid, server, is_younger);
+    return process_works_in(pid, directory) || !is_younger;
 }
 
-void pid_file_parse(const Buffer *text, PidFileServer *server)
+static bool error_empty_pid_file(const char *path, const char *directory, Error *error)
 {
-    line_of(text, 1, server->pid, sizeof(server->pid));
-    line_of(text, DIRECTORY_LINE, server->directory, sizeof(server->directory));
-    line_of(text, START_TIME_LINE, server->start_time, sizeof(server->start_time));
-    line_of(text, PORT_LINE, server->port, sizeof(server->port));
-    line_of(text, SOCKET_DIRECTORY_LINE, server->socket_directory,
-            sizeof(server->socket_directory));
-    line_of(text, LISTEN_ADDRESS_LINE, server->listen_address, sizeof(server->listen_address));
-    line_of(text, SHMEM_KEY_LINE, server->shmem_key, sizeof(server->shmem_key));
-    line_of(text, STATUS_LINE, server->status, sizeof(server->status));
-}
+    long server;
 
-bool pid_file_read(const char *directory, PidFileServer *server)
-{
-    char path[PATH_SIZE];
-    Buffer text = {0};
-    bool found = false;
-
-    *server = (PidFileServer){0};
-    if (path_join(path, sizeof(path), directory, PID_FILE, NULL) &&
-        file_read_all(path, PID_FILE_SIZE_MAX, &text, &found, NULL) && found)
-        pid_file_parse(&text, server);
-    buffer_free(&text);
-    return found;
-}
-
-bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other)
-{
-    return one->pid[0] != '\0' && strcmp(one->pid, other->pid) == 0 &&
-           strcmp(one->directory, other->directory) == 0 &&
-           strcmp(one->start_time, other->start_time) == 0 &&
-           strcmp(one->shmem_key, other->shmem_key) == 0;
-}
-
-static bool has_status(const char *directory, const char *word)
-{
-    PidFileServer server;
-
-    return pid_file_read(directory, &server) && strncmp(server.status, word, strlen(word)) == 0;
-}
-
-bool pid_file_is_stopping(const char *directory)
-{
-    return has_status(directory, "stopping"); /* PM_STATUS_STOPPING */
-}
-
-bool pid_file_is_closed_standby(const char *directory)
-{
-    return has_status(directory, "standby"); /* PM_STATUS_STANDBY */
+    error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
+    if (server_process_find(directory, &server, NULL) && server != 0)
+        return error_hint(error,
+                          "Process %ld is a server's and works in this directory. Wait until it "
+                          "has started, then stop it.",
+                          server);
+    return error_hint(error, "Either a server is starting, or the file was left by one that "
+                             "crashed while starting. If no server is starting, remove the file.");
 }
 
 bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
                           Error *error)
 {
-    char path[PATH_SIZE];
-    char line[64];
+    AUTO_BUFFER Buffer path = {0}, text = {0};
+    PidFileServer server;
     TextCursor digits;
     bool negative;
     uint32_t number;
-    long server;
-    Buffer text = {0};
-    bool success = false;
 
     *running = false;
     *pid = 0;
-    if (!path_join(path, sizeof(path), directory, PID_FILE, error) ||
-        !file_read_all(path, PID_FILE_SIZE_MAX, &text, found, error))
-        goto done;
+    path_in(&path, directory, PID_FILE);
+    if (!file_read_all(buffer_string(&path), PID_FILE_SIZE_MAX, &text, found, error))
+        return false;
     if (!*found)
-    {
-        success = true;
-        goto done;
-    }
+        return true;
     if (text.size == 0)
-    {
-        error_set(error, ERROR_FAILED, "lock file \"%s\" is empty", path);
-        if (server_process_find(directory, &server, NULL) && server != 0)
-            error_hint(error,
-                       "Process %ld is a server's and works in this directory. Wait until it has "
-                       "started, then stop it.",
-                       server);
-        else
-            error_hint(error,
-                       "Either a server is starting, or the file was left by one that crashed "
-                       "while starting. If no server is starting, remove the file.");
-        goto done;
-    }
-
-    line_of(&text, 1, line, sizeof(line));
-    digits = text_cursor(line);
+        return error_empty_pid_file(buffer_string(&path), directory, error);
+    pid_file_parse(&text, &server);
+    digits = text_cursor(server.pid);
     text_skip_blanks(&digits);
     negative = text_take(&digits, "-");
     if (!text_take_u32(&digits, &number) || !text_at_end(&digits) ||
         number > (uint32_t) INT_MAX + negative)
     {
-        error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"", path, line);
-        error_hint(error, "No server can start while the file exists. Find out which program "
-                          "created it, then remove it.");
-        goto done;
+        error_set(error, ERROR_FAILED, "bogus data in lock file \"%s\": \"%s\"",
+                  buffer_string(&path), server.pid);
+        return error_hint(error, "No server can start while the file exists. Find out which "
+                                 "program created it, then remove it.");
     }
     *pid = number > INT_MAX ? 0 : (long) number; /* PID_FILE_NOBODY is no process's */
-    *running = names_live_server(directory, negative ? -*pid : *pid, &text);
-    success = true;
-
-done:
-    buffer_free(&text);
-    return success;
-}
-
-time_t pid_file_own_start(void)
-{
-    return start_time_of("self");
+    *running = names_live_server(directory, negative ? -*pid : *pid, &server);
+    return true;
 }

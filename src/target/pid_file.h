@@ -1,6 +1,6 @@
 /*
- * Is there a server in a data directory? What postmaster.pid says, and what the processes that it
- * names, or that work there, are.
+ * postmaster.pid: what it contains, and whether the process that it names, or another one that
+ * works in the data directory, is a server there.
  */
 #ifndef TARGET_PID_FILE_H
 #define TARGET_PID_FILE_H
@@ -21,42 +21,52 @@
 
 #define PID_FILE_SIZE_MAX (64 * 1024)
 
+/* The lines of postmaster.pid (utils/pidfile.h); lines that are missing are empty. */
+typedef struct PidFileServer
+{
+    char pid[64];
+    char directory[4096], start_time[32], port[16], socket_directory[1024], listen_address[256];
+    char shmem_key[64];
+    char status[16]; /* a word, then blanks; 10 and later */
+} PidFileServer;
+
+/* False: there is no such file, or it cannot be read; then all lines are empty. */
+bool pid_file_read(const char *directory, PidFileServer *server);
+void pid_file_parse(const Buffer *text, PidFileServer *server);
+
+/* True if both files name one server process. */
+bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
+
+/* True if postmaster.pid says that the server is being stopped (line 8, 10 and later). */
+bool pid_file_is_stopping(const char *directory);
+
+/* True if it says that the server is a standby that takes no connections (hot_standby = off). */
+bool pid_file_is_closed_standby(const char *directory);
+
 /*
- * Does postmaster.pid in this directory name a live server? *found: is there such a file. *running:
- * a live process that may be a server here: neither this one nor its parent, nor another user's
- * than the directory's owner, nor one that began after the file was written and works elsewhere,
- * nor one that has ended and was not waited for;
- * with a negative pid only when it may be a single-user backend. *pid without the sign, 0 when
- * there is none. Fails on an empty file and on a first line that is no number: a server may be
- * starting.
+ * Look for the server that postmaster.pid in this directory names. *found: the file exists.
+ * *running: it names a live process that may be a server here. That is neither this process nor its
+ * parent, nor another user's than the directory's owner, nor one that began after the file was
+ * written and works elsewhere, nor one that has ended and was not waited for; with a negative pid
+ * only one that may be a single-user backend. *pid has no sign; 0: none. Fails on an empty file and
+ * on a first line that is not a number: a server may be starting.
  */
 MUST_CHECK bool pid_file_find_server(const char *directory, bool *found, bool *running, long *pid,
                                      Error *error);
 
-/* What postmaster.pid says of its server; lines that are missing are empty. */
-typedef struct PidFileServer
-{
-    char pid[32], start_time[32], port[16], shmem_key[64];
-    char status[16]; /* a word, then blanks; 10 and later */
-    char directory[1024], socket_directory[1024], listen_address[256];
-} PidFileServer;
+/*
+ * True if a server that ran in this very directory has left postmaster.pid. False without the file,
+ * and in a copy that took the file along, also one at the same path: a copied file was not made
+ * when that server started. False also where the file system does not store when a file was made.
+ */
+bool pid_file_is_own(const char *directory);
 
-/* False: there is no such file, or it cannot be read; then all is empty. */
-bool pid_file_read(const char *directory, PidFileServer *server);
-void pid_file_parse(const Buffer *text, PidFileServer *server);
-
-/* Do both speak of one server process? */
-bool pid_file_same_server(const PidFileServer *one, const PidFileServer *other);
-
-/* Does postmaster.pid say that the server is being stopped? (Line 8, 10 and later.) */
-bool pid_file_is_stopping(const char *directory);
-
-/* Does it say that the server is a standby that takes no connections (hot_standby = off)? */
-bool pid_file_is_closed_standby(const char *directory);
+/* When this process began, as a server writes it into the file. 0: not known. */
+time_t pid_file_own_start(void);
 
 /*
- * Is that the process's working directory? A server's is its data directory. False also of another
- * user's process, which cannot be asked.
+ * True if that is the process's working directory. A server's is its data directory. False also for
+ * another user's process, which cannot be inspected.
  */
 bool process_works_in(long pid, const char *directory);
 
@@ -68,19 +78,9 @@ bool process_works_in(long pid, const char *directory);
 bool error_hint_process(long pid, const char *directory, Error *error);
 
 /*
- * A process of a server that works in this directory, whatever postmaster.pid says: one that is
- * busy does not notice at once that its postmaster has died, and goes on writing. *pid 0: none.
+ * Find a process of a server that works in this directory, whatever postmaster.pid says: a busy one
+ * does not notice at once that its postmaster has died, and continues to write. *pid 0: none.
  */
 MUST_CHECK bool server_process_find(const char *directory, long *pid, Error *error);
-
-/*
- * Has a server left postmaster.pid that ran in this very directory? Not where there is none, nor in
- * a copy that took the file along, also one at the same path: a copied file was not made when that
- * server started. A file system that does not say when leaves it open: no.
- */
-bool pid_file_is_own(const char *directory);
-
-/* When this process began, as a server writes it there. 0: not known. */
-time_t pid_file_own_start(void);
 
 #endif
