@@ -6,8 +6,6 @@
 #include "io/durable.h"
 #include "io/file.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,27 +14,25 @@
 #define DROPPED_SUFFIX ".tmp" /* what a server has begun to drop, or to make */
 #define STATE_SIZE_MAX (64 * 1024)
 
-static bool slot_path(const Target *target, const char *name, const char *suffix,
-                      char path[PATH_SIZE], Error *error)
+/* The path of a slot's directory, of a file in it, or of the directory that is being dropped. */
+static const char *slot_path(Buffer *path, const Target *target, const char *name,
+                             const char *suffix)
 {
-    char relative[NAME_MAX + 64];
-
-    snprintf(relative, sizeof(relative), SLOTS_DIRECTORY "/%s%s", name, suffix);
-    return path_join(path, PATH_SIZE, target->directory, relative, error);
+    buffer_clear(path);
+    buffer_printf(path, "%s/" SLOTS_DIRECTORY "/%s%s", target->directory, name, suffix);
+    return buffer_string(path);
 }
 
 const char *target_slot_type(const Target *target, const char *name)
 {
-    const char *type = NULL;
-    char path[PATH_SIZE];
-    Buffer state = {0};
+    AUTO_BUFFER Buffer path = {0}, state = {0};
     bool found;
 
-    if (slot_path(target, name, "/state", path, NULL) &&
-        file_read_all(path, STATE_SIZE_MAX, &state, &found, NULL) && found)
-        type = slot_state_type(state.bytes, state.size);
-    buffer_free(&state);
-    return type;
+    return file_read_all(slot_path(&path, target, name, "/state"), STATE_SIZE_MAX, &state, &found,
+                         NULL) &&
+                   found
+               ? slot_state_type(state.bytes, state.size)
+               : NULL;
 }
 
 typedef struct SlotList
@@ -58,14 +54,13 @@ static bool is_dropped(const char *name)
 static bool add_target_slot(void *context, const char *name, Error *error)
 {
     SlotList *list = context;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool found;
 
     if (list->count == TARGET_SLOTS_MAX || is_dropped(name))
         return true;
-    if (!slot_path(list->target, name, "", path, error) ||
-        !file_lstat(path, &status, &found, error))
+    if (!file_lstat(slot_path(&path, list->target, name, ""), &status, &found, error))
         return false;
     if (found && S_ISDIR(status.st_mode))
         list->slots[list->count++] = (TargetSlot){.name = arena_strdup(list->arena, name),
@@ -83,26 +78,25 @@ bool target_slots_read(const Target *target, Arena *arena, TargetSlots *slots, E
     SlotList list = {.target = target,
                      .arena = arena,
                      .slots = arena_allocate(arena, TARGET_SLOTS_MAX * sizeof(*list.slots))};
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     bool found;
 
     *slots = (TargetSlots){0};
-    if (!path_join(path, sizeof(path), target->directory, SLOTS_DIRECTORY, error) ||
-        !dir_names(path, add_target_slot, &list, &found, error))
+    if (!dir_names(path_in(&path, target->directory, SLOTS_DIRECTORY), add_target_slot, &list,
+                   &found, error))
         return false;
-    if (list.count > 1)
-        qsort(list.slots, list.count, sizeof(*list.slots), compare_slots);
+    qsort(list.slots, list.count, sizeof(*list.slots), compare_slots);
     *slots = (TargetSlots){list.slots, list.count};
     return true;
 }
 
 static bool drop_slot(const Target *target, const char *name, Error *error)
 {
-    char path[PATH_SIZE], dropped[PATH_SIZE];
+    AUTO_BUFFER Buffer from = {0}, to = {0};
+    const char *path = slot_path(&from, target, name, "");
+    const char *dropped = slot_path(&to, target, name, DROPPED_SUFFIX);
 
-    return slot_path(target, name, "", path, error) &&
-           slot_path(target, name, DROPPED_SUFFIX, dropped, error) &&
-           dir_remove_tree(dropped, error) && /* left by a server or by us */
+    return dir_remove_tree(dropped, error) && /* left by a server or by us */
            durable_rename(path, dropped, error) && dir_remove_tree(dropped, error) &&
            durable_sync_parent(dropped, error);
 }

@@ -10,93 +10,64 @@
 #include <string.h>
 
 #define SHARED_MAX 1024 /* directories of the target; a cluster has few tablespaces */
+#define NAME_SIZE 64
 
 /* The directories that the target has outside its data directory. */
 typedef struct Outside
 {
     const char *target_directory;
-    Place target;
     struct
     {
         Place place;
-        char name[64]; /* pg_wal, pg_xlog, pg_tblspc/16400 */
+        char name[NAME_SIZE]; /* pg_wal, pg_xlog, pg_tblspc/16400 */
     } places[SHARED_MAX];
     size_t count;
 } Outside;
 
-/* A data directory, while its links are looked at. */
+/* A data directory, while the directories that may be links are visited. */
 typedef struct Cluster
 {
-    Outside *outside;
     const char *directory;
+    Outside *outside;
+    bool (*visit)(const struct Cluster *cluster, const char *path, const char *name, Error *error);
     bool shares; /* a directory with the target, and the error says which */
 } Cluster;
 
-/* Where the path leads, if there is a directory that may be looked at. */
-static bool find_directory_place(const char *directory, const char *name, Place *place)
-{
-    char path[PATH_SIZE];
-    bool found;
-
-    return path_join(path, sizeof(path), directory, name, NULL) &&
-           place_find(path, place, &found, NULL) && found && place->is_directory;
-}
-
-static void visit_tablespaces(Cluster *cluster, DirNameVisitor visit, Error *error)
-{
-    char path[PATH_SIZE];
-    bool found;
-
-    (void) !(path_join(path, sizeof(path), cluster->directory, "pg_tblspc", error) &&
-             dir_names(path, visit, cluster, &found, error));
-}
-
 /* ---- The target's ---- */
 
-static void add_place(Outside *outside, const char *name)
+/* Add a directory that is a link. */
+static bool add_place(const Cluster *cluster, const char *path, const char *name, Error *error)
 {
-    char path[PATH_SIZE];
+    Outside *outside = cluster->outside;
     struct stat status;
     Place place;
     bool found;
 
-    if (outside->count == SHARED_MAX || strlen(name) >= sizeof(outside->places[0].name) ||
-        !path_join(path, sizeof(path), outside->target_directory, name, NULL) ||
-        !file_lstat(path, &status, &found, NULL) || !found || !S_ISLNK(status.st_mode) ||
-        !find_directory_place(outside->target_directory, name, &place))
-        return;
-    outside->places[outside->count].place = place;
-    snprintf(outside->places[outside->count++].name, sizeof(outside->places[0].name), "%s", name);
-}
-
-static bool add_tablespace(void *context, const char *name, Error *error)
-{
-    const Cluster *target = context;
-    char path[64];
-
     (void) error;
-    if (strlen(name) < sizeof(path) - sizeof("pg_tblspc/"))
+    if (outside->count < SHARED_MAX && file_lstat(path, &status, &found, NULL) && found &&
+        S_ISLNK(status.st_mode) && place_find(path, &place, &found, NULL) && place.is_directory)
     {
-        snprintf(path, sizeof(path), "pg_tblspc/%s", name);
-        add_place(target->outside, path);
+        outside->places[outside->count].place = place;
+        snprintf(outside->places[outside->count++].name, NAME_SIZE, "%s", name);
     }
     return true;
 }
 
 /* ---- The others' ---- */
 
-static bool check_place(Cluster *other, const char *name, Error *error)
+/* An error if the directory is one of the target's. */
+static bool check_place(const Cluster *other, const char *path, const char *name, Error *error)
 {
     const Outside *outside = other->outside;
+    bool found;
     Place place;
 
-    if (!find_directory_place(other->directory, name, &place))
+    if (!place_find(path, &place, &found, NULL) || !place.is_directory)
         return true;
     for (size_t i = 0; i < outside->count; i++)
     {
         if (!place_same(&place, &outside->places[i].place))
             continue;
-        other->shares = true;
         error_set(error, ERROR_FAILED,
                   "directory \"%s/%s\" of the target belongs to another cluster",
                   outside->target_directory, outside->places[i].name);
@@ -109,61 +80,74 @@ static bool check_place(Cluster *other, const char *name, Error *error)
     return true;
 }
 
-static bool check_tablespace(void *context, const char *name, Error *error)
+/* ---- Visiting ---- */
+
+static bool visit_directory(Cluster *cluster, const char *name, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+
+    if (!cluster->visit(cluster, path_in(&path, cluster->directory, name), name, error))
+        cluster->shares = true;
+    return !cluster->shares;
+}
+
+/* A DirNameVisitor. */
+static bool visit_tablespace(void *context, const char *name, Error *error)
+{
+    char path[NAME_SIZE];
 
     return snprintf(path, sizeof(path), "pg_tblspc/%s", name) >= (int) sizeof(path) ||
-           check_place(context, path, error);
+           visit_directory(context, path, error);
+}
+
+/* Visit the directories of a cluster that may lie elsewhere; those that cannot be read are passed
+ * over. */
+static void visit_cluster(Cluster *cluster, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    bool found;
+
+    if (visit_directory(cluster, "pg_wal", error) &&
+        visit_directory(cluster, "pg_xlog", error)) /* before 10 */
+        (void) !dir_names(path_in(&path, cluster->directory, "pg_tblspc"), visit_tablespace,
+                          cluster, &found, error);
 }
 
 static bool check_cluster(Outside *outside, const char *directory, Error *error)
 {
-    Cluster other = {.outside = outside, .directory = directory};
-    Place place;
+    Cluster other = {.directory = directory, .outside = outside, .visit = check_place};
 
-    if (!find_directory_place(directory, "", &place) || place_same(&place, &outside->target))
-        return true;
-    if (check_place(&other, "pg_wal", error) && check_place(&other, "pg_xlog", error))
-        visit_tablespaces(&other, check_tablespace, error);
+    if (!place_is(directory, outside->target_directory))
+        visit_cluster(&other, error);
     return !other.shares;
 }
 
 static bool check_process(void *context, const char *name, Error *error)
 {
-    char cwd[64], marker[80];
+    AUTO_BUFFER Buffer marker = {0}, directory = {0};
     struct stat status;
-    Buffer directory = {0};
-    bool found = false, result = true;
+    char cwd[64];
+    bool found;
 
-    if (!isdigit((unsigned char) name[0]) || strlen(name) > 20)
+    if (!isdigit((unsigned char) name[0]) ||
+        snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", name) >= (int) sizeof(cwd))
         return true;
-    snprintf(cwd, sizeof(cwd), "/proc/%s/cwd", name);
-    snprintf(marker, sizeof(marker), "%s/PG_VERSION", cwd);
-    if (!file_stat(marker, &status, &found, NULL) || !found)
-        return true;
-    if (file_read_link(cwd, &directory, NULL))
-        result = check_cluster(context, buffer_string(&directory), error);
-    buffer_free(&directory);
-    return result;
+    return !file_stat(path_in(&marker, cwd, "PG_VERSION"), &status, &found, NULL) || !found ||
+           !file_read_link(cwd, &directory, NULL) ||
+           check_cluster(context, buffer_string(&directory), error);
 }
 
 bool neighbours_check(const char *target_directory, const char *source_directory, Error *error)
 {
     Outside *outside = memory_allocate_zeroed(1, sizeof(*outside));
-    Cluster target = {.outside = outside, .directory = target_directory};
-    bool found, result = true;
+    Cluster target = {.directory = target_directory, .outside = outside, .visit = add_place};
+    bool found, success = true;
 
     outside->target_directory = target_directory;
-    if (find_directory_place(target_directory, "", &outside->target))
-    {
-        add_place(outside, "pg_wal");
-        add_place(outside, "pg_xlog"); /* before 10 */
-        visit_tablespaces(&target, add_tablespace, NULL);
-    }
+    visit_cluster(&target, NULL);
     if (outside->count > 0)
-        result = (source_directory == NULL || check_cluster(outside, source_directory, error)) &&
-                 dir_names("/proc", check_process, outside, &found, error);
+        success = (source_directory == NULL || check_cluster(outside, source_directory, error)) &&
+                  dir_names("/proc", check_process, outside, &found, error);
     free(outside);
-    return result;
+    return success;
 }

@@ -1,7 +1,7 @@
 #include "target/server_control.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/text_cursor.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "io/durable.h"
@@ -21,28 +21,15 @@
 #define LOG_BYTES_MAX (32 * 1024) /* of a log's end that are looked at */
 #define LOG_LINES_MAX 8
 
-/* ---- Small files of the data directory ---- */
-
-/* The whole text of a small file; NULL: there is none, or it cannot be read. In the arena. */
-static char *read_small_file(Arena *arena, const char *path)
+/* Read the whole text of a small file into the arena; NULL if that is not possible. */
+static const char *read_small_file(Arena *arena, const char *path)
 {
-    Buffer text = {0};
-    char *result = NULL;
+    AUTO_BUFFER Buffer text = {0};
     bool found;
 
-    if (file_read_all(path, CONFIGURATION_SIZE_MAX, &text, &found, NULL) && found)
-        result = arena_strdup(arena, buffer_string(&text));
-    buffer_free(&text);
-    return result;
-}
-
-static bool leads_to(const char *path, const char *directory)
-{
-    Place one, other;
-    bool found;
-
-    return place_find(path, &one, &found, NULL) && found &&
-           place_find(directory, &other, &found, NULL) && found && place_same(&one, &other);
+    return file_read_all(path, CONFIGURATION_SIZE_MAX, &text, &found, NULL) && found
+               ? arena_strdup(arena, buffer_string(&text))
+               : NULL;
 }
 
 /* ---- systemd ---- */
@@ -63,23 +50,21 @@ void server_control_unit(const char *cgroup, char *unit, size_t size)
     }
 }
 
-/* Use systemctl, if the server runs as a unit of it. */
-static bool find_unit(long pid, Arena *arena, ServerControl *control)
+/* Use systemctl if the server runs as a unit of it. */
+static void use_systemctl(long pid, Arena *arena, ServerControl *control)
 {
-    char *cgroup = read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid));
-    Buffer word = {0};
+    const char *cgroup = read_small_file(arena, arena_printf(arena, "/proc/%ld/cgroup", pid));
+    AUTO_BUFFER Buffer word = {0};
     char unit[256];
 
     server_control_unit(cgroup != NULL ? cgroup : "", unit, sizeof(unit));
     if (unit[0] == '\0')
-        return false;
+        return;
     buffer_append_word(&word, unit); /* systemd escapes with backslashes */
     control->stop =
         arena_printf(arena, "systemctl --no-ask-password stop %s", buffer_string(&word));
     control->start =
         arena_printf(arena, "systemctl --no-ask-password start %s", buffer_string(&word));
-    buffer_free(&word);
-    return true;
 }
 
 /* ---- Debian's layout ---- */
@@ -87,7 +72,7 @@ static bool find_unit(long pid, Arena *arena, ServerControl *control)
 static void use_pg_ctlcluster(const DebianCluster *debian, const Version *version, Arena *arena,
                               ServerControl *control)
 {
-    Buffer name = {0};
+    AUTO_BUFFER Buffer name = {0};
     struct stat log;
     bool found;
 
@@ -103,7 +88,6 @@ static void use_pg_ctlcluster(const DebianCluster *debian, const Version *versio
     if (!file_stat(control->cluster_log, &log, &found, NULL) || !found)
         control->cluster_log = arena_printf(arena, "/var/log/postgresql/postgresql-%s-%s.log",
                                             version->name, debian->name);
-    buffer_free(&name);
 }
 
 /* ---- pg_ctl ---- */
@@ -141,14 +125,14 @@ static const char *former_options(const Target *target, Arena *arena)
     if (text == NULL)
         return "";
     result = server_control_options(arena, text, &directory);
-    return directory != NULL && leads_to(directory, target->directory) ? result : "";
+    return directory != NULL && place_is(directory, target->directory) ? result : "";
 }
 
-static bool find_pg_ctl(const Target *target, const Options *options, Arena *arena,
-                        ServerControl *control, Error *error)
+static bool use_pg_ctl(const Target *target, const Options *options, Arena *arena,
+                       ServerControl *control, Error *error)
 {
     const Version *version = target->control.version;
-    Buffer command = {0}, setting = {0}, server = {0};
+    AUTO_BUFFER Buffer command = {0}, setting = {0}, server = {0};
     char *program;
 
     if (!target_find_program(arena, "pg_ctl", version, options->bindir, &program, NULL) ||
@@ -181,9 +165,6 @@ static bool find_pg_ctl(const Target *target, const Options *options, Arena *are
         buffer_append_word(&command, buffer_string(&server));
     }
     control->start = arena_printf(arena, "%s start", buffer_string(&command));
-    buffer_free(&command);
-    buffer_free(&setting);
-    buffer_free(&server);
     return true;
 }
 
@@ -221,136 +202,120 @@ static void list_logs(const ServerControl *control, ServerLog logs[SERVER_LOGS])
     }
 }
 
-/* Lines that name a failure, and what explains it. NULL: it is none; else where its text begins. */
-static const char *find_failure(const char *line, size_t length)
+/* Move the cursor to what names or explains a failure in this line. False: the line does neither.
+ */
+static bool skip_to_failure(TextCursor *line)
 {
     static const char *const signs[] = {"FATAL: ", "PANIC: ", "DETAIL: ", "rror: "};
+    const size_t length = (size_t) (line->end - line->position);
 
     for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
     {
-        const char *found = memmem(line, length, signs[i], strlen(signs[i]));
+        const char *found = memmem(line->position, length, signs[i], strlen(signs[i]));
 
         if (found != NULL)
-            return found;
-    }
-    return NULL;
-}
-
-/* Move the lines of a text to its front, one that is repeated only once; those that tell of
- * failures, or all. */
-static void keep_lines(char *text, bool all, size_t *starts, size_t *count)
-{
-    char *out = text;
-    const char *last = NULL;
-    size_t last_length = 0;
-
-    *count = 0;
-    for (const char *line = text; *line != '\0';)
-    {
-        const size_t length = strcspn(line, "\n");
-        const char *failure = all && length > 0 ? line : find_failure(line, length);
-        const char *next = line + length + (line[length] == '\n');
-
-        if (failure != NULL)
         {
-            const size_t failure_length = length - (size_t) (failure - line);
-            const bool repeated = last != NULL && last_length == failure_length &&
-                                  memcmp(last, failure, failure_length) == 0;
-
-            if (!repeated)
-            {
-                last = out + (failure - line);
-                last_length = failure_length;
-                starts[(*count)++ % LOG_LINES_MAX] = (size_t) (out - text);
-                memmove(out, line, length);
-                out[length] = '\0';
-                out += length + 1;
-            }
+            line->position = found;
+            return true;
         }
-        line = next;
     }
+    return false;
 }
 
-/* The last of these lines, from there on, but only of the end of what is long. */
-static void append_lines_of_log(const char *path, uint64_t since, bool all, Buffer *lines)
+static bool same_text_follows(const TextCursor *one, const TextCursor *other)
 {
-    char *bytes = memory_allocate_zeroed(1, LOG_BYTES_MAX + 2);
-    size_t starts[LOG_LINES_MAX], length = 0, count = 0;
-    struct stat status;
-    bool found;
-    int fd;
+    const size_t length = (size_t) (one->end - one->position);
 
-    if (file_stat(path, &status, &found, NULL) && found && S_ISREG(status.st_mode) &&
-        file_open_read(path, &fd, &found, NULL) && found)
+    return length == (size_t) (other->end - other->position) &&
+           memcmp(one->position, other->position, length) == 0;
+}
+
+/* Append the last lines after that offset that tell of failures, or all; of a long part only the
+ * end is read. A failure that is repeated is appended once. */
+static void append_lines_of_log(const ServerLog *log, uint64_t since, bool all, Buffer *lines)
+{
+    const uint64_t begin = log->end > since + LOG_BYTES_MAX ? log->end - LOG_BYTES_MAX : since;
+    AUTO_BUFFER Buffer text = {0};
+    TextCursor kept[LOG_LINES_MAX], left, line, last = {"", ""};
+    size_t count = 0;
+    AUTO_FD int fd = -1;
+
+    buffer_reserve(&text, LOG_BYTES_MAX);
+    if (log->end == 0 || !file_open_read(log->path, &fd, NULL, NULL) ||
+        !file_read_at(fd, log->path, text.bytes, LOG_BYTES_MAX, begin, &text.size, NULL))
+        return;
+    left = (TextCursor){(const char *) text.bytes, (const char *) text.bytes + text.size};
+    while (text_take_line(&left, &line))
     {
-        const uint64_t size = (uint64_t) status.st_size;
-        const uint64_t begin = size > since + LOG_BYTES_MAX ? size - LOG_BYTES_MAX : since;
+        TextCursor failure = line;
 
-        if (file_read_at(fd, path, bytes, LOG_BYTES_MAX, begin, &length, NULL))
-            keep_lines(bytes, all, starts, &count);
-        file_close(fd);
+        if ((!all || text_at_end(&line)) && !skip_to_failure(&failure))
+            continue;
+        if (!same_text_follows(&failure, &last))
+            kept[count++ % LOG_LINES_MAX] = line;
+        last = failure;
     }
     for (size_t i = count > LOG_LINES_MAX ? count - LOG_LINES_MAX : 0; i < count; i++)
-        buffer_printf(lines, "\n%s", bytes + starts[i % LOG_LINES_MAX]);
-    free(bytes);
+    {
+        line = kept[i % LOG_LINES_MAX];
+        buffer_printf(lines, "\n%.*s", (int) (line.end - line.position), line.position);
+    }
 }
 
 void server_control_add_log(const ServerControl *control, bool all, Error *error)
 {
     ServerLog logs[SERVER_LOGS];
-    Buffer lines = {0};
+    AUTO_BUFFER Buffer lines = {0};
 
     list_logs(control, logs);
     for (int i = 0; i < SERVER_LOGS && lines.size == 0; i++)
     {
         const ServerLog *before = &control->logs[i];
-        const bool goes_on = before->path != NULL && logs[i].path != NULL &&
-                             strcmp(before->path, logs[i].path) == 0 && before->end <= logs[i].end;
+        const bool continues = before->path != NULL && logs[i].path != NULL &&
+                               strcmp(before->path, logs[i].path) == 0 &&
+                               before->end <= logs[i].end;
 
-        if (logs[i].path == NULL)
-            continue;
-        append_lines_of_log(logs[i].path, goes_on ? before->end : 0, all, &lines);
+        append_lines_of_log(&logs[i], continues ? before->end : 0, all, &lines);
         if (lines.size > 0)
             error_detail(error, "The log \"%s\" says:%s", logs[i].path, buffer_string(&lines));
     }
-    buffer_free(&lines);
 }
 
 /* ---- The command that is kept ---- */
 
-/* Of a server that was not started since then. */
-static const char *read_saved_command(const ServerControl *control, Arena *arena)
+static const char *saved_path(const ServerControl *control)
 {
-    const char *path = arena_printf(arena, "%s/" SAVED_COMMAND, control->directory);
-    const char *started = arena_printf(arena, "%s/postmaster.opts", control->directory);
+    return arena_printf(control->arena, "%s/" SAVED_COMMAND, control->directory);
+}
+
+/* Read the command that was kept; NULL if there is none, or if the server was started since then.
+ */
+static const char *read_saved_command(const ServerControl *control)
+{
+    const char *path = saved_path(control);
+    const char *started = arena_printf(control->arena, "%s/postmaster.opts", control->directory);
     struct stat saved_status, started_status;
     bool found;
 
     if (!file_stat(path, &saved_status, &found, NULL) || !found ||
         !file_stat(started, &started_status, &found, NULL) ||
-        (found && started_status.st_mtime > saved_status.st_mtime))
+        (found && started_status.st_mtim.tv_sec > saved_status.st_mtim.tv_sec))
         return NULL;
-    return read_small_file(arena, path);
+    return read_small_file(control->arena, path);
 }
 
 bool server_control_save(const ServerControl *control, Error *error)
 {
-    char path[PATH_SIZE], temporary[PATH_SIZE];
+    const char *path = saved_path(control);
 
-    if (control->start_is_given)
-        return true;
-    return path_join(path, sizeof(path), control->directory, SAVED_COMMAND, error) &&
-           path_join(temporary, sizeof(temporary), control->directory, SAVED_COMMAND ".new",
-                     error) &&
-           durable_replace(path, temporary, control->start, strlen(control->start), 0, error);
+    return control->start_is_given ||
+           durable_replace(path, arena_printf(control->arena, "%s.new", path), control->start,
+                           strlen(control->start), 0, error);
 }
 
 void server_control_forget(const ServerControl *control)
 {
-    char path[PATH_SIZE];
-
-    (void) !(path_join(path, sizeof(path), control->directory, SAVED_COMMAND, NULL) &&
-             file_remove(path, NULL));
+    (void) !file_remove(saved_path(control), NULL);
 }
 
 bool server_control_find(const Target *target, const Options *options, const DebianCluster *debian,
@@ -370,11 +335,11 @@ bool server_control_find(const Target *target, const Options *options, const Deb
     if (debian != NULL)
         use_pg_ctlcluster(debian, target->control.version, arena, control);
     else if ((options->stop_command == NULL || options->start_command == NULL) &&
-             !find_pg_ctl(target, options, arena, control, error))
+             !use_pg_ctl(target, options, arena, control, error))
         return false;
-    saved = running ? NULL : read_saved_command(control, arena);
+    saved = running ? NULL : read_saved_command(control);
     if (running)
-        find_unit(pid, arena, control);
+        use_systemctl(pid, arena, control);
     if (saved != NULL)
         control->start = saved;
     if (options->stop_command != NULL)
@@ -388,16 +353,17 @@ bool server_control_find(const Target *target, const Options *options, const Deb
 
 /* ---- Running them ---- */
 
-/* *ended_well: with status 0. */
-static bool run_command(const ServerControl *control, const char *command, char *what, size_t size,
+/* *ended_well: with status 0. what: how it ended, for messages. */
+static bool run_command(ServerControl *control, const char *command, char what[256],
                         bool *ended_well, Error *error)
 {
     int wait_status = 0;
 
+    list_logs(control, control->logs);
     if (!process_shell_logged(command, control->log, &wait_status, error))
         return false;
     *ended_well = wait_status == 0;
-    process_describe(wait_status, what, size);
+    process_describe(wait_status, what, 256);
     return true;
 }
 
@@ -409,7 +375,7 @@ static bool error_command(const ServerControl *control, const char *command, con
     return error_detail(error, "What it printed is in \"%s\".", control->log);
 }
 
-/* Is there a server, or one of its processes? *gone false. */
+/* Wait until no server runs; *gone false: one still runs at the deadline. */
 static bool wait_until_gone(const Target *target, double deadline, bool *gone, long *pid,
                             Error *error)
 {
@@ -435,8 +401,7 @@ bool server_control_stop(ServerControl *control, const Target *target, int timeo
     bool ended_well, gone;
     long pid;
 
-    list_logs(control, control->logs);
-    if (!run_command(control, control->stop, what, sizeof(what), &ended_well, error) ||
+    if (!run_command(control, control->stop, what, &ended_well, error) ||
         !wait_until_gone(target, ended_well ? deadline : 0, &gone, &pid, error))
         return false;
     if (gone)
@@ -446,7 +411,7 @@ bool server_control_stop(ServerControl *control, const Target *target, int timeo
         error_set(error, ERROR_FAILED, "the target's server did not stop within %d s",
                   timeout_seconds);
         error_detail(error, "Its process is %ld. The command was: %s.", pid, control->stop);
-        return error_hint(error, "How long it is waited for, --wait-timeout says.");
+        return error_hint(error, "Use --wait-timeout to wait longer.");
     }
     error_set(error, ERROR_FAILED, "could not stop the target's server");
     error_command(control, control->stop, what, error);
@@ -460,17 +425,14 @@ bool server_control_start(ServerControl *control, const Target *target, Error *e
     bool ended_well, running;
     long pid;
 
-    list_logs(control, control->logs);
-    if (!run_command(control, control->start, what, sizeof(what), &ended_well, error) ||
+    if (!run_command(control, control->start, what, &ended_well, error) ||
         !target_server_running(target, &running, &pid, error))
         return false;
     if (running)
         return true; /* also where pg_ctl has waited for its whole time */
-    if (!ended_well)
-    {
+    if (ended_well)
+        error_set(error, ERROR_FAILED, "the target's server is not running after it was started");
+    else
         error_set(error, ERROR_FAILED, "could not start the target's server");
-        return error_command(control, control->start, what, error);
-    }
-    error_set(error, ERROR_FAILED, "the target's server is not running after it was started");
     return error_command(control, control->start, what, error);
 }

@@ -64,18 +64,21 @@ static bool read_mapping(const TablespaceMappings *mappings, const char *text, c
 
 bool tablespace_mapping_add(TablespaceMappings *mappings, const char *text, Error *error)
 {
-    char *from = memory_allocate(strlen(text) + 1);
-    char *to = memory_allocate(strlen(text) + 1);
+    TablespaceMapping mapping = {.from = memory_allocate(strlen(text) + 1),
+                                 .to = memory_allocate(strlen(text) + 1)};
+    const bool success = read_mapping(mappings, text, mapping.from, mapping.to, error);
 
-    if (!read_mapping(mappings, text, from, to, error))
+    if (success)
     {
-        free(from);
-        free(to);
-        return false;
+        ARRAY_GROW(mappings->mappings, mappings->count);
+        mappings->mappings[mappings->count++] = mapping;
     }
-    ARRAY_GROW(mappings->mappings, mappings->count);
-    mappings->mappings[mappings->count++] = (TablespaceMapping){.from = from, .to = to};
-    return true;
+    else
+    {
+        free(mapping.from);
+        free(mapping.to);
+    }
+    return success;
 }
 
 void tablespace_mappings_free(TablespaceMappings *mappings)
@@ -110,12 +113,11 @@ typedef struct OwnSearch
 static bool compare_own(void *context, const char *name, Error *error)
 {
     OwnSearch *search = context;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     Place place;
     bool found;
 
-    if (!path_join(path, sizeof(path), search->directory, name, error) ||
-        !place_find(path, &place, &found, error))
+    if (!place_find(path_in(&path, search->directory, name), &place, &found, error))
         return false;
     if (found && place_same(&place, search->place))
         search->found = true;
@@ -125,18 +127,14 @@ static bool compare_own(void *context, const char *name, Error *error)
 bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
                            Error *error)
 {
-    char directory[PATH_SIZE];
+    AUTO_BUFFER Buffer directory = {0};
     Place place;
-    OwnSearch search = {.directory = directory, .place = &place};
+    OwnSearch search = {path_in(&directory, target_directory, "pg_tblspc"), &place, false};
     bool found;
 
     *own = false;
-    if (!path_join(directory, sizeof(directory), target_directory, "pg_tblspc", error) ||
-        !place_find(location, &place, &found, error))
-        return false;
-    if (!found)
-        return true;
-    if (!dir_names(directory, compare_own, &search, &found, error))
+    if (!place_find(location, &place, &found, error) ||
+        (found && !dir_names(search.directory, compare_own, &search, &found, error)))
         return false;
     *own = search.found;
     return true;
@@ -146,16 +144,14 @@ bool tablespace_check_replayed(const char *target_directory, const Version *vers
                                const char *location, Error *error)
 {
     char name[TABLESPACE_VERSION_SIZE];
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     struct stat status;
-    bool found;
-    bool own;
+    bool found, own;
 
     if (location[0] != '/') /* in the data directory */
         return true;
     tablespace_version_directory(version, name);
-    if (!path_join(path, sizeof(path), location, name, error) ||
-        !file_lstat(path, &status, &found, error))
+    if (!file_lstat(path_in(&path, location, name), &status, &found, error))
         return false;
     if (!found)
         return true;
@@ -164,7 +160,7 @@ bool tablespace_check_replayed(const char *target_directory, const Version *vers
     if (own)
         return true;
     error_set(error, ERROR_FAILED, "replay of CREATE TABLESPACE would empty directory \"%s\"",
-              path);
+              buffer_string(&path));
     error_detail(error, "It belongs to another cluster: it may be the source's own.");
     return error_hint(error, "Two clusters on one host cannot share a tablespace's directory: give "
                              "the target its own with --tablespace-mapping, and let recovery start "

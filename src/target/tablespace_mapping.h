@@ -1,6 +1,6 @@
 /*
- * Where tablespaces that are new to the target get their place: -T/--tablespace-mapping=OLD=NEW, as
- * in pg_basebackup.
+ * -T/--tablespace-mapping=OLD=NEW, as in pg_basebackup: a place for tablespaces that are new to the
+ * target.
  */
 #ifndef TARGET_TABLESPACE_MAPPING_H
 #define TARGET_TABLESPACE_MAPPING_H
@@ -33,10 +33,10 @@ MUST_CHECK bool tablespace_mapping_add(TablespaceMappings *mappings, const char 
 
 void tablespace_mappings_free(TablespaceMappings *mappings);
 
-/* Where the tablespace at `location` on the source goes; NULL: no mapping names it. */
+/* The place on the target for the source's tablespace at `location`; NULL: no mapping names it. */
 const char *tablespace_mapped(const TablespaceMappings *mappings, const char *location);
 
-/* Is this directory the location of a tablespace that the target has? */
+/* *own: this directory is the location of a tablespace that the target has. */
 MUST_CHECK bool tablespace_is_targets(const char *target_directory, const char *location, bool *own,
                                       Error *error);
 

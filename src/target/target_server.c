@@ -27,7 +27,8 @@ static const char state_sql[] =
     "  (SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                      \
     "  (SELECT slot_name FROM pg_catalog.pg_stat_wal_receiver LIMIT 1),\n"                         \
     "  (SELECT conninfo FROM pg_catalog.pg_stat_wal_receiver LIMIT 1)"
-/* Who has received WAL has had a WAL receiver; whether it streams now the source tells. */
+/* A server that has received WAL has had a WAL receiver; the source knows whether it streams now.
+ */
 #define NO_RECEIVER "CASE WHEN pg_catalog.%s() IS NOT NULL THEN 'streaming' END, NULL, NULL, NULL"
 
 struct TargetServer
@@ -79,31 +80,41 @@ void target_server_close(TargetServer *server)
     free(server);
 }
 
-/* Where the server listens, as postmaster.pid says. */
+/* Append the address at which the server listens, as postmaster.pid says. */
 static bool append_address(const char *directory, Buffer *conninfo)
 {
-    PidFileServer listening;
+    PidFileServer server;
+    const char *host = server.socket_directory;
 
-    if (!pid_file_read(directory, &listening) || listening.port[0] == '\0')
+    if (!pid_file_read(directory, &server))
         return false;
-    if (listening.socket_directory[0] != '\0')
-        conninfo_append(conninfo, "host", listening.socket_directory);
-    else if (listening.listen_address[0] != '\0')
-        conninfo_append(conninfo, "host",
-                        strcmp(listening.listen_address, "*") == 0 ? "localhost"
-                                                                   : listening.listen_address);
-    else
+    if (host[0] == '\0')
+        host = strcmp(server.listen_address, "*") == 0 ? "localhost" : server.listen_address;
+    if (server.port[0] == '\0' || host[0] == '\0')
         return false;
-    conninfo_append(conninfo, "port", listening.port);
+    conninfo_append(conninfo, "host", host);
+    conninfo_append(conninfo, "port", server.port);
     return true;
 }
 
-/* NULL, and an error that lasts, for a server that is not of a known version. */
-static Connection *with_settings(Connection *connection, Error *error)
+/* Connect with one identity. Settings of the environment for the source's connection must not keep
+ * us from this one. A server that is not of a known version is an error that lasts. */
+static Connection *connect_one_way(const TargetServer *server, const Buffer *way, Error *error)
 {
     char settings[CONNECTION_SETTINGS_SIZE];
+    AUTO_BUFFER Buffer conninfo = {0};
+    Connection *connection;
     const Version *version;
+    ConnectionRefusal refusal;
 
+    error->kind = ERROR_RETRY; /* it has not written its address yet */
+    buffer_append(&conninfo, way->bytes, way->size);
+    if (!append_address(server->directory, &conninfo))
+        return NULL;
+    conninfo_append(&conninfo, "dbname", "postgres");
+    conninfo_append(&conninfo, "target_session_attrs", "any");
+    conninfo_append(&conninfo, "channel_binding", "prefer");
+    connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
     if (connection == NULL)
         return NULL;
     if (!server_version_known(connection, &version, error))
@@ -116,29 +127,7 @@ static Connection *with_settings(Connection *connection, Error *error)
     return connection;
 }
 
-/* Nothing that the environment says of the source's connection may keep us from this one. */
-static Connection *connect_one_way(const TargetServer *server, const Buffer *way,
-                                   ConnectionRefusal *refusal, Error *error)
-{
-    Connection *connection = NULL;
-    Buffer conninfo = {0};
-
-    *refusal = REFUSAL_NOT_READY;
-    error->kind = ERROR_RETRY; /* it has not written its address yet */
-    buffer_append(&conninfo, way->bytes, way->size);
-    if (append_address(server->directory, &conninfo))
-    {
-        conninfo_append(&conninfo, "dbname", "postgres");
-        conninfo_append(&conninfo, "target_session_attrs", "any");
-        conninfo_append(&conninfo, "channel_binding", "prefer");
-        connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, refusal, error);
-        connection = with_settings(connection, error);
-    }
-    buffer_free(&conninfo);
-    return connection;
-}
-
-/* What a server that takes no connection now will do. */
+/* The state of a server that takes no connection now. */
 static TargetState find_state_by_file(const char *directory)
 {
     return pid_file_is_closed_standby(directory) ? TARGET_SILENT : TARGET_STARTING;
@@ -147,7 +136,6 @@ static TargetState find_state_by_file(const char *directory)
 /* TARGET_ANSWERS: there is a connection. */
 static TargetState connect_to_target(TargetServer *server)
 {
-    ConnectionRefusal refusal;
     Error error;
 
     if (server->connection != NULL)
@@ -158,7 +146,7 @@ static TargetState connect_to_target(TargetServer *server)
     for (; server->way < server->way_count; server->way++)
     {
         server->last_attempt = clock_seconds();
-        server->connection = connect_one_way(server, &server->ways[server->way], &refusal, &error);
+        server->connection = connect_one_way(server, &server->ways[server->way], &error);
         if (server->connection != NULL)
             return TARGET_ANSWERS;
         if (error.kind == ERROR_RETRY)
@@ -167,35 +155,37 @@ static TargetState connect_to_target(TargetServer *server)
     return TARGET_SILENT;
 }
 
-/* The application_name of a WAL receiver's connection string, which sets the one or the other. */
+/* Take the application_name of a WAL receiver's connection string, which sets one of two options.
+ */
 static void take_receiver_name(const char *conninfo, char *name, size_t size)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     const char *value = conninfo_value(conninfo, "application_name", arena);
 
     if (value == NULL)
         value = conninfo_value(conninfo, "fallback_application_name", arena);
     snprintf(name, size, "%s", value != NULL ? value : "");
-    arena_destroy(arena);
 }
 
 /* A ConnectionRow. */
 static bool take_state(void *context, const ConnectionValue *columns, Error *error)
 {
     TargetAnswer *answer = context;
-    TextCursor timeline = text_cursor(columns[4].bytes != NULL ? columns[4].bytes : "");
+    const char *values[STATE_COLUMNS];
+    TextCursor timeline;
 
     (void) error;
-    answer->in_recovery = columns[0].bytes != NULL && columns[0].bytes[0] == 't';
+    for (int i = 0; i < STATE_COLUMNS; i++)
+        values[i] = columns[i].bytes != NULL ? columns[i].bytes : "";
+    answer->in_recovery = values[0][0] == 't';
     answer->received = lsn_of_text(columns[1].bytes);
     answer->replayed = lsn_of_text(columns[2].bytes);
-    answer->receives = columns[3].bytes != NULL && strcmp(columns[3].bytes, "streaming") == 0;
+    answer->receives = strcmp(values[3], "streaming") == 0;
+    timeline = text_cursor(values[4]);
     if (!text_take_u32(&timeline, &answer->timeline))
         answer->timeline = 0;
-    snprintf(answer->slot, sizeof(answer->slot), "%s",
-             columns[5].bytes != NULL ? columns[5].bytes : "");
-    take_receiver_name(columns[6].bytes != NULL ? columns[6].bytes : "", answer->name,
-                       sizeof(answer->name));
+    snprintf(answer->slot, sizeof(answer->slot), "%s", values[5]);
+    take_receiver_name(values[6], answer->name, sizeof(answer->name));
     return true;
 }
 
