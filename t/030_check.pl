@@ -72,6 +72,7 @@ sub is_shown
 my $common = <<'END';
 CREATE ROLE rewinder LOGIN REPLICATION;
 CREATE ROLE powerless LOGIN;
+CREATE ROLE "Rewinder" LOGIN REPLICATION;
 CREATE TABLE t AS SELECT i, 'common' AS v FROM generate_series(1, 1000) i;
 END
 my @functions = ('pg_ls_dir(text, boolean, boolean)', 'pg_stat_file(text, boolean)', 'pg_read_binary_file(text)',
@@ -118,6 +119,9 @@ sub checks_access
         like($finding->{text}, $text, 'and named');
         like($finding->{remedy}, qr/^hostssl  replication  $role  /m, 'with the line to add') if $text =~ /replication: no/;
     }
+    spew($path, qq(local replication "Rewinder" trust\nlocal postgres Rewinder trust\n));
+    my $finding = checks('a role with a capital letter', $primary, 0, source_of($standby, 'Rewinder'))->{finding}{pg_hba};
+    like($finding->{text}, qr/rewind: yes, by line 2; for replication: yes, by line 1/, 'is found with quotes and without');
     spew($path, $saved);
     return;
 }

@@ -76,11 +76,24 @@ static Match better(Match a, Match b)
     return a > b ? a : b;
 }
 
+/* The name is as quote_ident gives it: in quotes where SQL needs them. */
+static bool is_name(const HbaToken *token, const char *name)
+{
+    size_t length = strlen(name);
+
+    if (name[0] == '"')
+    {
+        name++;
+        length -= 2;
+    }
+    return token->length == length && strncmp(token->text, name, length) == 0;
+}
+
 static Match match_name(const HbaToken *token, const char *name)
 {
     if (!token->quoted && token->length > 0 && strchr("+@/", token->text[0]) != NULL)
         return MATCH_MAYBE;
-    return is_keyword(token, "all") || name == NULL || token_is(token, name) ? MATCH_YES : MATCH_NO;
+    return is_keyword(token, "all") || name == NULL || is_name(token, name) ? MATCH_YES : MATCH_NO;
 }
 
 /* A list of databases, then one of roles: does it let the role in? */
