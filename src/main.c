@@ -44,60 +44,60 @@ static bool open_report(const Command *command, ReportFile *report_file, Error *
            report_file_open(report_file, command->report_file, &command->options, error);
 }
 
-/* The rewind's result stands, whatever becomes of its report. */
-static void write_report(const Command *command, Report *report, int status,
-                         ReportFile *report_file)
+/* The rewind's result stands, whatever becomes of its report. rejoin is NULL without --rejoin. */
+static void write_report(const Command *command, const Findings *findings,
+                         const RejoinResult *rejoin, int status, ReportFile *report_file)
 {
+    Report report = {.options = &command->options,
+                     .run = findings,
+                     .rejoin = rejoin,
+                     .exit_status = status,
+                     .program_version = PROJECT_VERSION,
+                     .begin = command->begin,
+                     .end = clock_timestamp(),
+                     .run_seconds = clock_seconds() - command->clock_begin};
     Error usage;
     const Error *const only_error = &usage;
-    Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0};
     bool written;
 
     if (report_file->stream == NULL)
         return;
-    report->errors = log_errors(&report->error_count);
-    report->program_version = PROJECT_VERSION;
-    report->begin = command->begin;
-    report->end = clock_timestamp();
-    report->run_seconds = clock_seconds() - command->clock_begin;
-    if (status != STATUS_DONE && report->error_count == 0) /* getopt has said it */
+    report.errors = log_errors(&report.error_count);
+    if (status != STATUS_DONE && report.error_count == 0) /* getopt has printed it */
     {
         error_set(&usage, ERROR_USAGE, "the command line is wrong");
         error_hint(&usage, "Try \"pg_rewind --help\" for more information.");
-        report->errors = &only_error;
-        report->error_count = 1;
+        report.errors = &only_error;
+        report.error_count = 1;
     }
     if (command->report_format == REPORT_JSON)
-        report_json(report, status, &text, report_file->stream);
+        report_json(&report, &text, report_file->stream);
     else
-        report_text(report, status, &text);
+        report_text(&report, &text);
     written = fwrite(text.bytes, 1, text.size, report_file->stream) == text.size &&
               !ferror(report_file->stream);
     report_file_close(report_file, written);
-    buffer_free(&text);
 }
 
 /* What is wrong with the command line; on stderr exactly these lines. Nothing was looked at yet. */
 static int refuse(const Command *command, const Error *error)
 {
-    Report report = {0};
+    Findings nothing = {.identified.clusters.target.directory = command->options.target};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)
         log_error(error);
     if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
-    report.target = command->options.target;
-    report.dry_run = command->options.dry_run;
     /* Which directories are forbidden to a file, only a right command line says. */
     if (command->report_file == NULL && command->report_format != REPORT_NONE)
-        write_report(command, &report, STATUS_FAILED, &standard_output);
+        write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
     return STATUS_FAILED;
 }
 
 /* The last line of a failed run: the state of the target, and what to do next. */
-static void say_what_next(int status, RewindOutcome outcome, const Error *error,
-                          const Report *report)
+static void say_what_next(int status, RewindOutcome outcome, const Error *error, bool resumed)
 {
     size_t errors;
 
@@ -116,7 +116,7 @@ static void say_what_next(int status, RewindOutcome outcome, const Error *error,
         log_hint(
             "The target is unchanged. It cannot be rewound to this source: replace it by a new "
             "base backup.");
-    else if (report->resumed)
+    else if (resumed)
         log_hint("The interrupted rewind is finished. The target has not been changed since then.");
     else if (error_worst_kind(error) == ERROR_RETRY)
         log_hint("The target is unchanged. Run %s again when the source can be reached.",
@@ -140,29 +140,30 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
 /* The rewind; last: nothing comes after it, so this is where the report is written. */
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
-    Report report = {0};
+    const Options *options = &command->options;
+    Findings findings = {0};
+    RejoinResult rejoin = {0};
     Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
     bool succeeded, said;
     int status;
 
     file_set_sync(!command->no_sync);
-    succeeded = command->options.rejoin ? rejoin_run(&command->options, &report, &outcome, &error)
-                                        : rewind_run(&command->options, &report, &outcome, &error);
+    succeeded = options->rejoin ? rejoin_run(options, &findings, &rejoin, &outcome, &error)
+                                : rewind_run(options, &findings, &outcome, &error);
     status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
         if (error.kind != ERROR_REPORTED)
             log_error(&error);
-        said = report.rejoin != NULL && rejoin_say_what_next(&report, outcome);
+        said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
         if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, &report);
+            say_what_next(status, outcome, &error, findings_resumed(&findings));
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;
-    write_report(command, &report, status, report_file);
-    lost_destroy(report.lost);
-    arena_destroy(report.arena);
+    write_report(command, &findings, options->rejoin ? &rejoin : NULL, status, report_file);
+    findings_free(&findings);
     return status;
 }
 

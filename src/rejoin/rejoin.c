@@ -79,7 +79,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     return rejoin->report.stopped;
 }
 
-static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, Error *error)
+static bool run_rejoin(Rejoin *rejoin, Findings *findings, RewindOutcome *outcome, Error *error)
 {
     const Options *options = rejoin->options;
     bool follows;
@@ -90,7 +90,7 @@ static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, E
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
     else if (options->dry_run && rejoin->running)
     {
-        report->rewind_needed = true; /* as far as can be known */
+        findings->divergence.needed = true; /* as far as can be known */
         return true;
     }
     else
@@ -99,7 +99,7 @@ static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, E
         rejoin_forget_source(rejoin);
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
-        if (!rewind_run(options, report, outcome, error))
+        if (!rewind_run(options, findings, outcome, error))
             return false;
         if (options->dry_run)
         {
@@ -122,55 +122,49 @@ static bool run_rejoin(Rejoin *rejoin, Report *report, RewindOutcome *outcome, E
     return true;
 }
 
-/* The rewind has made a report, or there was none to be made. */
-static void report_rejoin(Rejoin *rejoin, Report *report)
+/* A rewind that was not begun, or failed early, did not find out all of it. */
+static void complete_findings(Rejoin *rejoin, Findings *findings)
 {
-    ReportRejoin *copy;
+    Target *target = &findings->identified.clusters.target;
     bool running;
     long pid;
 
-    if (report->arena == NULL)
-    {
-        report->arena = arena_create();
-        report->dry_run = rejoin->options->dry_run;
-    }
-    if (report->target == NULL)
-        report->target = arena_strdup(report->arena, rejoin->target.directory);
-    if (report->version == NULL)
-        report->version = rejoin->target.control.version;
-    if (report->source == NULL && rejoin->source != NULL)
-        report->source = arena_strdup(report->arena, rejoin->source->description);
-    copy = arena_allocate(report->arena, sizeof(*copy));
-    *copy = rejoin->report;
-    copy->running = rejoin->target.directory != NULL &&
-                    target_server_running(&rejoin->target, &running, &pid, NULL) && running &&
-                    process_works_in(pid, rejoin->target.directory);
-    copy->start_command =
-        rejoin->control.start != NULL ? arena_strdup(report->arena, rejoin->control.start) : NULL;
-    report->rejoin = copy;
+    if (findings->arena == NULL)
+        findings->arena = arena_create();
+    if (target->directory == NULL)
+        target->directory = arena_strdup(findings->arena, rejoin->target.directory);
+    if (target->control.version == NULL)
+        target->control.version = rejoin->target.control.version;
+    if (findings->source.description == NULL && rejoin->source != NULL)
+        findings->source.description = arena_strdup(findings->arena, rejoin->source->description);
+    rejoin->report.running = rejoin->target.directory != NULL &&
+                             target_server_running(&rejoin->target, &running, &pid, NULL) &&
+                             running && process_works_in(pid, rejoin->target.directory);
+    if (rejoin->control.start != NULL)
+        rejoin->report.start_command = arena_strdup(findings->arena, rejoin->control.start);
 }
 
-bool rejoin_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
+bool rejoin_run(const Options *options, Findings *findings, RejoinResult *result,
+                RewindOutcome *outcome, Error *error)
 {
     Rejoin rejoin = {.options = options, .arena = arena_create(), .since = "0"};
-    bool result;
+    bool succeeded;
 
     *outcome = REWIND_UNTOUCHED;
-    result = run_rejoin(&rejoin, report, outcome, error);
+    succeeded = run_rejoin(&rejoin, findings, outcome, error);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (!result && report->arena == NULL && rejoin.target.directory != NULL &&
+    if (!succeeded && findings->arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
         *outcome = REWIND_COMMITTED;
-    report_rejoin(&rejoin, report);
+    complete_findings(&rejoin, findings);
+    *result = rejoin.report;
     rejoin_forget_source(&rejoin);
     arena_destroy(rejoin.arena);
-    return result;
+    return succeeded;
 }
 
-bool rejoin_say_what_next(const Report *report, RewindOutcome outcome)
+bool rejoin_say_what_next(const Options *options, const RejoinResult *rejoin, RewindOutcome outcome)
 {
-    const ReportRejoin *rejoin = report->rejoin;
-
     if (outcome == REWIND_UNTOUCHED && rejoin->stopping)
         log_hint(
             "The target is unchanged, but this command has asked its server to stop, and it is "
@@ -186,7 +180,7 @@ bool rejoin_say_what_next(const Report *report, RewindOutcome outcome)
                  log_program_name(), rejoin->start_command);
     else if (outcome == REWIND_UNTOUCHED && rejoin->running)
         log_hint("The target is unchanged, and its server is running.");
-    else if (outcome == REWIND_UNTOUCHED && !report->dry_run && rejoin->start_command != NULL)
+    else if (outcome == REWIND_UNTOUCHED && !options->dry_run && rejoin->start_command != NULL)
         log_hint("The target is unchanged, %s. Remove the cause and run the same %s command again. "
                  "To start the server as it was instead%s: %s",
                  rejoin->stopped ? "but its server was stopped by this command and is not running"

@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "target/configuration.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define POLL_MILLISECONDS 200
@@ -457,7 +458,7 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
 {
     const SourceStandby *standby = &standing->standby;
     const char *name = standby->found ? standby->name : rejoin->names[0];
-    ReportRejoin *report = &rejoin->report;
+    RejoinResult *report = &rejoin->report;
     char text[LSN_TEXT_SIZE];
 
     report->followed = true;

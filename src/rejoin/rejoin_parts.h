@@ -21,7 +21,7 @@ typedef struct Rejoin
     bool running; /* the target's server, when this began; not one that is stopping already */
     long pid;
     ServerControl control;
-    ReportRejoin report;
+    RejoinResult report;
     Source *source;       /* NULL: not connected */
     SourceState state;    /* of the source, when it was asked last */
     TargetServer *server; /* NULL: not asked yet */

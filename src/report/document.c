@@ -1,5 +1,5 @@
-#include "report/facts.h"
 #include "base/json.h"
+#include "report/facts.h"
 #include "report/lost_query.h"
 
 #include <stdio.h>
@@ -45,7 +45,7 @@ static void json_history(Json *json, const char *key, const Report *report, cons
 {
     char lsn[LSN_TEXT_SIZE];
 
-    if (!json_section(json, key, '[', history != NULL))
+    if (!json_section(json, key, '[', history->count > 0))
         return;
     for (size_t i = 0; i < history->count; i++)
     {
@@ -83,21 +83,20 @@ static void json_errors(Json *json, const Report *report)
 
 static void json_divergence(Json *json, const Report *report)
 {
-    if (!report->diverged)
+    const Divergence *divergence = &report->run->divergence;
+    const ScanCheckpoint *common = report_common_checkpoint(report);
+
+    if (json_section(json, "divergence", '{', report_has_diverged(report)))
     {
-        json_null(json, "divergence");
-        json_null(json, "last_common_checkpoint");
-        return;
+        json_lsn(json, "lsn", report, divergence->printed);
+        json_number(json, "timeline", divergence->printed_timeline);
+        json_close(json, '}');
     }
-    json_section(json, "divergence", '{', true);
-    json_lsn(json, "lsn", report, report->divergence);
-    json_number(json, "timeline", report->divergence_timeline);
-    json_close(json, '}');
-    if (!json_section(json, "last_common_checkpoint", '{', report->checkpoint != LSN_INVALID))
+    if (!json_section(json, "last_common_checkpoint", '{', common != NULL))
         return;
-    json_lsn(json, "lsn", report, report->checkpoint);
-    json_lsn(json, "redo", report, report->redo);
-    json_number(json, "timeline", report->checkpoint_timeline);
+    json_lsn(json, "lsn", report, common->lsn);
+    json_lsn(json, "redo", report, report_common_redo(report));
+    json_number(json, "timeline", common->checkpoint.timeline);
     json_close(json, '}');
 }
 
@@ -108,26 +107,24 @@ static void json_recovery_start(Json *json, const Report *report)
         [START_ARCHIVE] = "archive",    [START_NO_WAL] = "no wal", [START_SPACE] = "space",
         [START_ESTIMATE] = "estimate",
     };
-    const StartChoice *start = &report->start;
+    const RecoveryStart *recovery = &report->run->start;
+    const StartChoice *start = &recovery->choice;
 
-    if (!json_section(json, "recovery_start", '{', report->start_known))
+    if (!json_section(json, "recovery_start", '{', report->run->planned.known))
         return;
-    json_lsn(json, "checkpoint", report, report->start_checkpoint);
-    json_lsn(json, "redo", report, report->start_redo);
+    json_lsn(json, "checkpoint", report, recovery->chosen.checkpoint);
+    json_lsn(json, "redo", report, recovery->chosen.redo);
     json_bool(json, "late", start->late);
     json_string(json, "reason", reasons[start->reason]);
     json_bool(json, "compares", start->compares);
-    if (start->reason == START_ESTIMATE)
+    if (json_section(json, "estimate", '{', start->reason == START_ESTIMATE))
     {
-        json_section(json, "estimate", '{', true);
         json_number(json, "wal", start->estimate.wal_bytes);
         json_number(json, "blocks", start->estimate.block_bytes);
         json_number(json, "compared", start->estimate.compared_bytes);
         json_number(json, "bytes_per_second", (uint64_t) start->estimate.bytes_per_second);
         json_close(json, '}');
     }
-    else
-        json_null(json, "estimate");
     json_close(json, '}');
 }
 
@@ -168,11 +165,12 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
 
 static void json_committed(Json *json, const Report *report)
 {
-    const Lost *lost = report->lost;
+    const Lost *lost = report->run->lost.lost;
     size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
 
-    if (!json_section(json, "committed", '[', report->transactions == REPORT_TRANSACTIONS_ALL))
+    if (!json_section(json, "committed", '[',
+                      report->options->report_transactions == REPORT_TRANSACTIONS_ALL))
         return;
     for (size_t i = 0; i < count; i++)
     {
@@ -215,7 +213,7 @@ static void json_xids(Json *json, const Lost *lost)
 /* What became of the rows of a relation and of its storage, and how to see what is there. */
 static void json_rows(Json *json, const Lost *lost, const LostRelation *relation)
 {
-    Buffer query = {0};
+    AUTO_BUFFER Buffer query = {0};
 
     json_number(json, "rows_inserted", relation->rows.inserted);
     json_number(json, "rows_updated", relation->rows.updated);
@@ -226,13 +224,12 @@ static void json_rows(Json *json, const Lost *lost, const LostRelation *relation
     if (lost_query_exists(relation))
         lost_query_append(lost, relation, &query);
     json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
-    buffer_free(&query);
 }
 
-static void json_touched(Json *json, const Report *report)
+static void json_touched(Json *json, Lost *lost)
 {
     size_t count;
-    const LostRelation *relations = lost_relations(report->lost, &count);
+    const LostRelation *relations = lost_relations(lost, &count);
 
     json_section(json, "relations", '[', true);
     for (size_t i = 0; i < count; i++)
@@ -250,87 +247,92 @@ static void json_touched(Json *json, const Report *report)
         json_number(json, "relfilenode", relation->id.relation);
         json_number(json, "transactions", relation->transactions);
         json_number(json, "records", relation->records);
-        json_rows(json, report->lost, relation);
+        json_rows(json, lost, relation);
         json_close(json, '}');
     }
     json_close(json, ']');
 }
 
-/* What was lost in detail. */
 static void json_lost(Json *json, const Report *report)
 {
-    if (report->lost == NULL)
-        json_null(json, "maintenance_transactions");
-    else
-        json_number(json, "maintenance_transactions", lost_maintenance_count(report->lost));
-    if (report->lost == NULL)
-    {
-        json_null(json, "list_complete");
-        json_null(json, "prepared_gids");
-        json_null(json, "xids");
-        json_null(json, "relations");
-        json_null(json, "committed");
-        return;
-    }
-    json_bool(json, "list_complete", lost_is_complete(report->lost));
-    json_strings(json, "prepared_gids", report->lost_gids, report->lost_prepared);
-    json_xids(json, report->lost);
-    json_touched(json, report);
-    json_committed(json, report);
-}
+    static const char *const keys[] = {"maintenance_transactions",
+                                       "list_complete",
+                                       "prepared_gids",
+                                       "xids",
+                                       "relations",
+                                       "committed"};
+    const Findings *run = report->run;
+    Lost *lost = run->lost.lost;
 
-static void json_saved(Json *json, const Report *report)
-{
-    if (!json_section(json, "saved_wal", '{', report->saved_wal != NULL))
+    for (size_t i = 0; lost == NULL && i < sizeof(keys) / sizeof(keys[0]); i++)
+        json_null(json, keys[i]);
+    if (lost == NULL)
         return;
-    json_string(json, "directory", report->saved_wal);
-    json_string(json, "command", report->saved_wal_command);
-    json_close(json, '}');
+    json_number(json, "maintenance_transactions", lost_maintenance_count(lost));
+    json_bool(json, "list_complete", lost_is_complete(lost));
+    json_strings(json, "prepared_gids", run->lost.gids, run->changes.lost_prepared);
+    json_xids(json, lost);
+    json_touched(json, lost);
+    json_committed(json, report);
 }
 
 static void json_discarded(Json *json, const Report *report)
 {
-    if (!json_section(json, "discarded", '{', report->scanned))
+    const Findings *run = report->run;
+    const ScanResult *scanned = &run->changes.scanned;
+    const bool commits = scanned->commit_count > 0;
+
+    if (!json_section(json, "discarded", '{', run->changes.known))
         return;
-    json_number(json, "transactions", report->lost_commits);
-    json_time(json, "first_commit", report->lost_commits > 0, report->first_lost_commit);
-    json_time(json, "last_commit", report->lost_commits > 0, report->last_lost_commit);
-    json_number(json, "prepared_transactions", report->lost_prepared);
-    json_number(json, "target_wal_bytes_read", report->target_wal_bytes);
-    json_saved(json, report);
+    json_number(json, "transactions", scanned->commit_count);
+    json_time(json, "first_commit", commits, scanned->first_commit_time);
+    json_time(json, "last_commit", commits, scanned->last_commit_time);
+    json_number(json, "prepared_transactions", run->changes.lost_prepared);
+    json_number(json, "target_wal_bytes_read", scanned->wal_bytes);
+    if (json_section(json, "saved_wal", '{', run->saved))
+    {
+        json_string(json, "directory", report->options->save_diverged_wal);
+        json_string(json, "command", run->saved_wal_command);
+        json_close(json, '}');
+    }
     json_lost(json, report);
     json_close(json, '}');
 }
 
 static void json_bytes(Json *json, const Report *report)
 {
-    if (!json_section(json, "bytes", '{', report->planned))
+    const Findings *run = report->run;
+    const Plan *plan = &run->planned.plan;
+
+    if (!json_section(json, "bytes", '{', run->planned.known))
         return;
-    json_number(json, "planned", report->planned_bytes);
-    json_number(json, "planned_wal", report->planned_wal_bytes);
-    json_number(json, "rebuilt", report->rebuilt_bytes);
-    json_number(json, "fetched", report->fetched_bytes);
+    json_number(json, "planned", plan->fetch_bytes);
+    json_number(json, "planned_wal", report_planned_wal_bytes(report));
+    json_number(json, "rebuilt", plan->rebuilt_bytes);
+    json_number(json, "fetched", run->fetched.fetched_bytes);
     json_section(json, "fetched_by_kind", '{', true);
     for (int kind = 0; kind < KIND_COUNT; kind++)
-        json_number(json, kind_keys[kind], report->fetched_bytes_by_kind[kind]);
+        json_number(json, kind_keys[kind], run->fetched.fetched_bytes_by_kind[kind]);
     json_close(json, '}');
-    json_number(json, "compared", report->compared_bytes);
-    json_number(json, "equal", report->equal_bytes);
-    json_number(json, "source", report->source_bytes);
+    json_number(json, "compared", run->compared_bytes);
+    json_number(json, "equal", run->fetched.compared_bytes);
+    json_number(json, "source", plan->source_bytes);
     json_number(json, "saved", report_bytes_saved(report));
     json_close(json, '}');
 }
 
 static void json_removed(Json *json, const Report *report)
 {
-    if (!json_section(json, "removed", '[', report->planned))
+    const Plan *plan = &report->run->planned.plan;
+
+    if (!json_section(json, "removed", '[', report->run->planned.known))
         return;
-    for (size_t i = 0; i < report->removed_count; i++)
+    for (size_t i = 0; i < plan->removed_count; i++)
     {
         json_item(json);
-        json_string(json, "path", report->removed[i].path);
-        json_number(json, "files", report->removed[i].file_count);
-        json_number(json, "bytes", report->removed[i].bytes);
+        json_string(json, "path", plan->removed[i].path);
+        json_number(json, "files", plan->removed[i].file_count);
+        json_number(json, "bytes", plan->removed[i].bytes);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -338,7 +340,7 @@ static void json_removed(Json *json, const Report *report)
 
 static void json_rejoin(Json *json, const Report *report)
 {
-    const ReportRejoin *rejoin = report->rejoin;
+    const RejoinResult *rejoin = report->rejoin;
 
     if (!json_section(json, "rejoin", '{', rejoin != NULL))
         return;
@@ -355,116 +357,160 @@ static void json_rejoin(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-/* What made the report, and when. */
 static void json_run(Json *json, const Report *report)
 {
+    const SourceAddress *source = &report->run->source;
+    const uint64_t identifier = report->run->identified.clusters.target.control.system_identifier;
+    char number[32];
+
     json_string(json, "program_version", report->program_version);
     json_time(json, "begin", report->begin != 0, report->begin);
     json_time(json, "end", report->end != 0, report->end);
     json_seconds(json, "run_seconds", report->run_seconds);
-}
-
-static void json_connection(Json *json, const Report *report)
-{
-    char number[32];
-
-    snprintf(number, sizeof(number), "%llu", (unsigned long long) report->system_identifier);
-    json_string(json, "system_identifier", report->system_identifier != 0 ? number : NULL);
-    if (!json_section(json, "source_connection", '{', report->connected))
+    snprintf(number, sizeof(number), "%llu", (unsigned long long) identifier);
+    json_string(json, "system_identifier", identifier != 0 ? number : NULL);
+    if (!json_section(json, "source_connection", '{', source->is_server))
         return;
-    json_string(json, "host", report->source_host);
-    json_string(json, "address", report->source_address);
-    json_number(json, "port", report->source_port);
+    json_string(json, "host", source->host);
+    json_string(json, "address", source->address);
+    json_number(json, "port", source->port);
     json_close(json, '}');
 }
 
-static void json_replay(Json *json, const Report *report)
-{
-    if (!json_section(json, "replay", '{', report->replay_to != LSN_INVALID))
-        return;
-    json_lsn(json, "from", report, report->replay_from);
-    json_lsn(json, "to", report, report->replay_to);
-    json_number(json, "bytes", report->replay_to - report->replay_from);
-    json_number(json, "segments", report->replay_segments);
-    json_close(json, '}');
-}
-
-static void json_prepared_list(Json *json, const char *key, const ReportPrepared *list,
-                               size_t count)
+static void json_prepared_list(Json *json, const char *key, const ReportPreparedList *list)
 {
     json_section(json, key, '[', true);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < list->count; i++)
     {
         json_item(json);
-        json_number(json, "xid", list[i].xid);
-        json_string(json, "gid", list[i].gid);
+        json_number(json, "xid", list->entries[i].xid);
+        json_string(json, "gid", list->entries[i].gid);
         json_close(json, '}');
     }
     json_close(json, ']');
 }
 
-static void json_prepared(Json *json, const Report *report)
-{
-    if (!json_section(json, "prepared", '{', report->prepared_stay != NULL))
-        return;
-    json_prepared_list(json, "stay", report->prepared_stay, report->prepared_stay_count);
-    json_prepared_list(json, "go", report->prepared_go, report->prepared_go_count);
-    json_close(json, '}');
-}
-
-static void json_circumstances(Json *json, const Report *report)
+static void json_consequences(Json *json, const Report *report)
 {
     char backup[REPORT_FULL_BACKUP_SIZE];
+    ReportReplay replay;
+    ReportPreparedList stay, go;
+    size_t archived_count;
+    const char *const *archived = report_archived(report, &archived_count);
 
-    json_run(json, report);
-    json_connection(json, report);
-    json_replay(json, report);
-    json_prepared(json, report);
-    if (report->archived == NULL)
-        json_null(json, "archived_lost_wal");
+    if (json_section(json, "replay", '{', report_replay(report, &replay)))
+    {
+        json_lsn(json, "from", report, replay.from);
+        json_lsn(json, "to", report, replay.to);
+        json_number(json, "bytes", replay.to - replay.from);
+        json_number(json, "segments", replay.segments);
+        json_close(json, '}');
+    }
+    if (json_section(json, "prepared", '{', report_prepared(report, &stay, &go)))
+    {
+        json_prepared_list(json, "stay", &stay);
+        json_prepared_list(json, "go", &go);
+        json_close(json, '}');
+    }
+    if (archived != NULL)
+        json_strings(json, "archived_lost_wal", archived, archived_count);
     else
-        json_strings(json, "archived_lost_wal", report->archived, report->archived_count);
+        json_null(json, "archived_lost_wal");
     json_string(json, "take_full_backup", report_full_backup(report, backup));
+}
+
+static void json_settings(Json *json, const NextStart *next)
+{
+    if (!json_section(json, "settings", '[', next->settings_known))
+        return;
+    for (size_t i = 0; i < next->setting_count; i++)
+    {
+        json_item(json);
+        json_string(json, "name", next->settings[i].name);
+        json_string(json, "former", next->settings[i].former);
+        json_string(json, "now", next->settings[i].now);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_slots(Json *json, const NextStart *next)
+{
+    json_section(json, "slots", '[', true);
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        json_item(json);
+        json_string(json, "name", next->slots[i].name);
+        json_string(json, "type", next->slots[i].type);
+        json_string(json, "state", next->slots[i].state);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_next(Json *json, const Findings *run)
+{
+    const NextStart *next = run->next_start;
+
+    if (!json_section(json, "next", '{', next != NULL))
+        return;
+    json_strings(json, "steps", run->steps, run->step_count);
+    json_settings(json, next);
+    json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
+    json_strings(json, "files", next->files, next->file_count);
+    json_slots(json, next);
+    if (json_section(json, "conninfo", '{', next->standby_settings != NULL))
+    {
+        const StandbySettings *settings = next->standby_settings;
+
+        json_strings(json, "kept", settings->kept, settings->kept_count);
+        json_strings(json, "changed", settings->changed, settings->changed_count);
+        json_close(json, '}');
+    }
+    json_strings(json, "kept", next->kept, next->kept_count);
+    json_close(json, '}');
 }
 
 static void json_times(Json *json, const Report *report)
 {
     json_section(json, "seconds", '{', true);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        json_seconds(json, report_phase_names[phase], report->seconds[phase]);
+        json_seconds(json, report_phase_names[phase], report->run->seconds[phase]);
     json_seconds(json, "total", report_seconds_total(report));
     json_close(json, '}');
 }
 
-void report_json(const Report *report, int exit_status, Buffer *text, FILE *file)
+void report_json(const Report *report, Buffer *text, FILE *file)
 {
+    const Findings *run = report->run;
+    const Clusters *clusters = &run->identified.clusters;
+    const Version *version = report_version(report);
     Json json = {.text = text, .file = file};
 
     json_open(&json, '{');
     json_number(&json, "report_version", REPORT_VERSION);
-    json_string(&json, "result", report_verdict(report, exit_status).key);
-    json_number(&json, "exit_status", (uint64_t) exit_status);
-    json_bool(&json, "dry_run", report->dry_run);
-    json_string(&json, "mode", report->compare ? "compare" : "scan");
+    json_string(&json, "result", report_result(report).key);
+    json_number(&json, "exit_status", (uint64_t) report->exit_status);
+    json_bool(&json, "dry_run", report->options->dry_run);
+    json_string(&json, "mode", report->options->compare ? "compare" : "scan");
     json_errors(&json, report);
-    json_string(&json, "source", report->source);
-    json_string(&json, "target", report->target);
-    if (report->version != NULL)
-        json_decimal(&json, "server_version", report->version->name);
-    else
-        json_null(&json, "server_version");
+    json_string(&json, "source", run->source.description);
+    json_string(&json, "target", clusters->target.directory);
+    json_decimal(&json, "server_version", version != NULL ? version->name : NULL);
     json_divergence(&json, report);
     json_recovery_start(&json, report);
-    json_history(&json, "source_history", report, report->source_history);
-    json_lsn(&json, "source_end", report, report->source_end);
-    json_history(&json, "target_history", report, report->target_history);
-    json_lsn(&json, "target_end", report, report->target_end);
+    json_history(&json, "source_history", report, &clusters->source_history);
+    json_lsn(&json, "source_end", report, findings_source_end(run));
+    json_history(&json, "target_history", report, &clusters->target_history);
+    json_lsn(&json, "target_end", report, report_target_end(report));
     json_discarded(&json, report);
     json_bytes(&json, report);
     json_removed(&json, report);
-    json_lsn(&json, "min_recovery_point", report, report->min_recovery_point);
-    json_circumstances(&json, report);
-    report_next_json(report, &json);
+    json_lsn(&json, "min_recovery_point", report,
+             run->staged.min_recovery_timeline != 0 ? run->staged.min_recovery_point : LSN_INVALID);
+    json_run(&json, report);
+    json_consequences(&json, report);
+    json_next(&json, run);
     json_rejoin(&json, report);
     json_times(&json, report);
     json_close(&json, '}');

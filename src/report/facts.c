@@ -1,46 +1,41 @@
 #include "report/facts.h"
 
 #include "base/clock.h"
+#include "plan/classify.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define MICROSECONDS 1000000
+#define STATUS_DIRECTORY "archive_status/" /* below pg_wal */
+#define SEGMENT_NAME_LENGTH 24
+#define DONE ".done"
+#define ARCHIVED_NAME_SIZE 64
 
 const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan", "stage", "apply"};
 
-Verdict report_verdict(const Report *report, int exit_status)
+ReportResult report_result(const Report *report)
 {
-    if (exit_status == 2)
-        return (Verdict){"unfinished", "begun but not finished: run the same command again"};
-    if (exit_status == 3)
-        return (Verdict){"impossible",
-                         "impossible for this target and source; nothing was changed"};
-    if (exit_status != 0)
-        return (Verdict){"failed", "failed; the target is unchanged"};
-    if (report->resumed && report->dry_run)
-        return (Verdict){"would_finish", "dry run: an interrupted rewind would be finished"};
-    if (report->resumed)
-        return (Verdict){"finished", "finished a rewind that had been interrupted"};
-    if (!report->rewind_needed)
-        return (Verdict){"not_required", "no rewind required"};
-    if (report->dry_run)
-        return (Verdict){"would_rewind", "dry run: the target would be rewound"};
-    return (Verdict){"rewound", "the target was rewound"};
-}
+    const Findings *run = report->run;
+    const bool dry_run = report->options->dry_run;
 
-uint64_t report_bytes_to_fetch(const Report *report)
-{
-    return report->planned_bytes + report->planned_wal_bytes;
-}
-
-uint64_t report_bytes_saved(const Report *report)
-{
-    uint64_t moved = report->dry_run ? report_bytes_to_fetch(report) : report->fetched_bytes;
-
-    return report->source_bytes > moved ? report->source_bytes - moved : 0;
+    if (report->exit_status == 2)
+        return (ReportResult){"unfinished", "begun but not finished: run the same command again"};
+    if (report->exit_status == 3)
+        return (ReportResult){"impossible",
+                              "impossible for this target and source; nothing was changed"};
+    if (report->exit_status != 0)
+        return (ReportResult){"failed", "failed; the target is unchanged"};
+    if (findings_resumed(run) && dry_run)
+        return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
+    if (findings_resumed(run))
+        return (ReportResult){"finished", "finished a rewind that had been interrupted"};
+    if (!run->divergence.needed)
+        return (ReportResult){"not_required", "no rewind required"};
+    if (dry_run)
+        return (ReportResult){"would_rewind", "dry run: the target would be rewound"};
+    return (ReportResult){"rewound", "the target was rewound"};
 }
 
 double report_seconds_total(const Report *report)
@@ -48,7 +43,7 @@ double report_seconds_total(const Report *report)
     double total = 0;
 
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        total += report->seconds[phase];
+        total += report->run->seconds[phase];
     return total;
 }
 
@@ -66,46 +61,251 @@ time_t report_unix_time(int64_t timestamp, int *microseconds)
     return (time_t) (seconds + EPOCH_2000_SECONDS);
 }
 
+const Version *report_version(const Report *report)
+{
+    return report->run->identified.clusters.target.control.version;
+}
+
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE])
 {
-    if (report->version != NULL)
-        return lsn_text(report->version, lsn, text);
+    if (report_version(report) != NULL)
+        return lsn_text(report_version(report), lsn, text);
     snprintf(text, LSN_TEXT_SIZE, "%X/%X", LSN_ARGS(lsn));
     return text;
 }
 
-void report_append_spaces(Buffer *text, int count)
+/* ---- Histories ---- */
+
+bool report_has_diverged(const Report *report)
 {
-    for (int i = 0; i < count; i++)
-        buffer_append_u8(text, ' ');
+    return report->run->divergence.printed != LSN_INVALID;
 }
 
+const ScanCheckpoint *report_common_checkpoint(const Report *report)
+{
+    const Divergence *divergence = &report->run->divergence;
+    const ScanCheckpoint *common = &divergence->common_checkpoint;
+
+    return report_has_diverged(report) && divergence->needed && !report->options->compare &&
+                   common->lsn != LSN_INVALID
+               ? common
+               : NULL;
+}
+
+Lsn report_common_redo(const Report *report)
+{
+    return start_early(report_common_checkpoint(report), &report->run->identified.source.control)
+        .redo;
+}
+
+Lsn report_target_end(const Report *report)
+{
+    return report->options->compare ? LSN_INVALID : report->run->divergence.target_end;
+}
+
+/* ---- Bytes ---- */
+
+uint64_t report_planned_wal_bytes(const Report *report)
+{
+    const Findings *run = report->run;
+    const WalShape *shape = &run->identified.clusters.shape;
+    const Lsn end = source_state_wal_end(&run->planned.source, run->divergence.lsn);
+
+    /* A segment is staged from its first byte on. */
+    return end - wal_segment_start(shape, wal_segment_of(shape, run->start.wal_from)) +
+           run->reread_wal_bytes;
+}
+
+uint64_t report_bytes_saved(const Report *report)
+{
+    const Plan *plan = &report->run->planned.plan;
+    const uint64_t moved = report->options->dry_run
+                               ? plan->fetch_bytes + report_planned_wal_bytes(report)
+                               : report->run->fetched.fetched_bytes;
+
+    return plan->source_bytes > moved ? plan->source_bytes - moved : 0;
+}
+
+/* ---- Replay ---- */
+
+bool report_replay(const Report *report, ReportReplay *replay)
+{
+    const Findings *run = report->run;
+    const WalShape *shape = &run->identified.clusters.shape;
+    const Lsn from = run->start.chosen.redo;
+    const Lsn to = run->staged.min_recovery_timeline != 0
+                       ? run->staged.min_recovery_point
+                       : source_state_wal_end(&run->planned.source, run->divergence.lsn);
+
+    if (!run->planned.known || from == LSN_INVALID || to < from)
+        return false;
+    *replay = (ReportReplay){from, to, 0};
+    if (to > from)
+        replay->segments = wal_segment_before(shape, to) - wal_segment_of(shape, from) + 1;
+    return true;
+}
+
+/* ---- Prepared transactions ---- */
+
+static bool has_prepared(const ReportPreparedList *list, uint32_t xid)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].xid == xid)
+            return true;
+    return false;
+}
+
+static void add_prepared(ReportPreparedList *list, uint32_t xid, const char *gid)
+{
+    if (!has_prepared(list, xid))
+        list->entries[list->count++] = (ReportPrepared){xid, gid};
+}
+
+static bool is_finished(const ScanPrepared *prepared, size_t count, uint32_t xid)
+{
+    for (size_t i = 0; i < count; i++)
+        if (prepared[i].finished && prepared[i].xid == xid)
+            return true;
+    return false;
+}
+
+/* Those that the WAL of one side prepares and does not finish, and whose files it has. */
+static ReportPreparedList list_prepared(const Report *report, bool of_source,
+                                        const ScanPrepared *prepared, size_t prepared_count)
+{
+    const Plan *plan = &report->run->planned.plan;
+    size_t files = 0, left = 0;
+    ReportPreparedList list = {0};
+
+    for (size_t i = 0; i < plan->count; i++)
+        files += plan->entries[i].twophase;
+    list.entries =
+        arena_allocate(report->run->arena, (files + prepared_count + 1) * sizeof(*list.entries));
+    for (size_t i = 0; i < prepared_count; i++)
+        if (!prepared[i].finished)
+            add_prepared(&list, prepared[i].xid, prepared[i].gid);
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *entry = &plan->entries[i];
+
+        if (entry->twophase && (of_source ? entry->action != ACTION_REMOVE : entry->on_target))
+            add_prepared(&list, (uint32_t) twophase_xid(entry->path), NULL);
+    }
+    for (size_t i = 0; i < list.count; i++)
+        if (!is_finished(prepared, prepared_count, list.entries[i].xid))
+            list.entries[left++] = list.entries[i];
+    list.count = left;
+    return list;
+}
+
+/* One prepared after the divergence: the source may have another transaction of this number. */
+static bool is_lost_history(const ScanResult *scanned, Lsn divergence, uint32_t xid)
+{
+    for (size_t i = 0; i < scanned->prepared_count; i++)
+        if (scanned->prepared[i].xid == xid && scanned->prepared[i].lsn >= divergence)
+            return true;
+    return false;
+}
+
+bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPreparedList *go)
+{
+    const Findings *run = report->run;
+    const ScanResult *target = &run->changes.scanned;
+    size_t left = 0;
+
+    if (!run->planned.known || !run->changes.known)
+        return false;
+    *stay = list_prepared(report, true, run->start.prepared, run->start.prepared_count);
+    *go = list_prepared(report, false, target->prepared, target->prepared_count);
+    for (size_t i = 0; i < go->count; i++)
+        if (is_lost_history(target, run->divergence.lsn, go->entries[i].xid) ||
+            !has_prepared(stay, go->entries[i].xid))
+            go->entries[left++] = go->entries[i];
+    go->count = left;
+    return true;
+}
+
+/* ---- Archives and backups ---- */
+
+static bool history_has(const History *history, Timeline timeline)
+{
+    for (size_t i = 0; i < history->count; i++)
+        if (history->entries[i].timeline == timeline)
+            return true;
+    return false;
+}
+
+/* True if path marks a file as archived that holds lost history. name: that file. */
+static bool is_archived_lost(const PlanInput *input, const char *path,
+                             char name[ARCHIVED_NAME_SIZE])
+{
+    const size_t directory = strlen(STATUS_DIRECTORY), end = strlen(DONE);
+    const char *below = relpath_below(path, input->version->wal_directory);
+    const size_t length = below != NULL ? strlen(below) : 0;
+    char segment_name[SEGMENT_NAME_LENGTH + 1];
+    Timeline timeline;
+    uint64_t segment;
+
+    if (below == NULL || strncmp(below, STATUS_DIRECTORY, directory) != 0 ||
+        length < directory + end || length >= directory + end + ARCHIVED_NAME_SIZE ||
+        strcmp(below + length - end, DONE) != 0)
+        return false;
+    snprintf(name, ARCHIVED_NAME_SIZE, "%.*s", (int) (length - directory - end), below + directory);
+    snprintf(segment_name, sizeof(segment_name), "%.*s", SEGMENT_NAME_LENGTH, name);
+    if (wal_segment_name_parse(&input->shape, segment_name, &timeline, &segment))
+        return !plan_segment_is_common(input, timeline, segment);
+    return history_file_name_parse(name, &timeline) &&
+           !history_has(input->source_history, timeline);
+}
+
+const char *const *report_archived(const Report *report, size_t *count)
+{
+    const Findings *run = report->run;
+    const PlanInput *input = &run->planned.input;
+    const Listing *files = input->target;
+    const char **names;
+    char name[ARCHIVED_NAME_SIZE];
+
+    *count = 0;
+    if (!run->planned.known || run->divergence.lsn == LSN_INVALID) /* --compare does not know it */
+        return NULL;
+    for (size_t i = 0; i < files->count; i++)
+        *count += is_archived_lost(input, files->files[i].path, name);
+    names = arena_allocate(run->arena, (*count + 1) * sizeof(*names));
+    *count = 0;
+    for (size_t i = 0; i < files->count; i++)
+        if (is_archived_lost(input, files->files[i].path, name))
+            names[(*count)++] = arena_strdup(run->arena, name);
+    return names;
+}
+
+static Timeline last_timeline(const History *history)
+{
+    return history->count > 0 ? history->entries[history->count - 1].timeline : 0;
+}
+
+/* What the server checks of a manifest is not enough: PrepareForIncrementalBackup in
+ * backup/basebackup_incremental.c, and design/report.md. */
 const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE])
 {
+    const Planned *planned = &report->run->planned;
+    const Clusters *clusters = &report->run->identified.clusters;
+    const Timeline timeline = last_timeline(&clusters->source_history);
     char lsn[LSN_TEXT_SIZE];
 
-    if (!report->full_backup || report->divergence == LSN_INVALID)
+    /* Incremental backups are made from summaries of WAL. */
+    if (!planned->known || !report_has_diverged(report) ||
+        (!plan_summarizes_wal(&planned->source_files) &&
+         !plan_summarizes_wal(&planned->target_files)))
         return NULL;
     snprintf(
         text, REPORT_FULL_BACKUP_SIZE,
         "Take a full backup when the target follows the source, unless there is one that ended "
         "before %s. Backups of the target that ended after that hold lost history. An "
         "incremental backup based on one of them can be wrong without a message: %s.",
-        report_lsn_text(report, report->divergence, lsn),
-        report->one_timeline
+        report_lsn_text(report, report->run->divergence.printed, lsn),
+        timeline != 0 && timeline == last_timeline(&clusters->target_history)
             ? "both sides used the same timeline number"
             : "the server refuses it only if that one also began after the divergence");
     return text;
-}
-
-bool report_locale_is_utf8(void)
-{
-    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    const char *locale = NULL, *encoding;
-
-    for (size_t i = 0; i < 3 && (locale == NULL || locale[0] == '\0'); i++)
-        locale = getenv(variables[i]);
-    encoding = locale != NULL ? strchr(locale, '.') : NULL;
-    return encoding != NULL &&
-           (strncasecmp(encoding, ".UTF-8", 6) == 0 || strncasecmp(encoding, ".utf8", 5) == 0);
 }

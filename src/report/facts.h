@@ -1,31 +1,22 @@
 /*
- * What both documents, for people and for programs, say in the same way.
+ * What the report derives from the values of the run, for both documents.
  */
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
 
-#include "base/json.h"
 #include "report/report.h"
 
 #include <time.h>
 
 /* How it ended: a key for programs, a line for people. */
-typedef struct Verdict
+typedef struct ReportResult
 {
-    const char *key;
-    const char *text;
-} Verdict;
+    const char *key, *text;
+} ReportResult;
+
+ReportResult report_result(const Report *report);
 
 extern const char *const report_phase_names[PHASE_COUNT];
-
-Verdict report_verdict(const Report *report, int exit_status);
-
-/* At most, WAL included. */
-uint64_t report_bytes_to_fetch(const Report *report);
-
-/* Against a copy of the whole source: what was fetched, or in a dry run what would be at most. */
-uint64_t report_bytes_saved(const Report *report);
-
 double report_seconds_total(const Report *report);
 
 /*
@@ -34,23 +25,63 @@ double report_seconds_total(const Report *report);
  */
 time_t report_unix_time(int64_t timestamp, int *microseconds);
 
-/* Why a full backup is to be taken, sentences; NULL: there is no need. Returns text. */
-#define REPORT_FULL_BACKUP_SIZE 512
-const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE]);
+/* Of the target; NULL: not known. */
+const Version *report_version(const Report *report);
 
 /* As the server prints it; a report of an early failure knows no version yet. Returns text. */
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
 
-/* The report's parts of report->next_start and the steps. */
-void report_next_text(const Report *report, Buffer *text);
-void report_next_json(const Report *report, Json *json);
+/* ---- Histories ---- */
 
-/*
- * Does the environment's locale have UTF-8 as its encoding? By its name: the locale itself need not
- * be installed where the program runs, while the terminal is elsewhere.
- */
-bool report_locale_is_utf8(void);
+bool report_has_diverged(const Report *report);
+/* The last common checkpoint; NULL: not known, or not used. */
+const ScanCheckpoint *report_common_checkpoint(const Report *report);
+/* Recovery could start there: the checkpoint's redo position, or that of the source's checkpoint if
+ * that is older. */
+Lsn report_common_redo(const Report *report);
+/* LSN_INVALID: not known. */
+Lsn report_target_end(const Report *report);
 
-void report_append_spaces(Buffer *text, int count);
+/* ---- Bytes ---- */
+
+/* WAL to be fetched at most. A plan is known. */
+uint64_t report_planned_wal_bytes(const Report *report);
+/* Against a copy of the whole source: what was fetched, or in a dry run what would be at most. */
+uint64_t report_bytes_saved(const Report *report);
+
+/* ---- Consequences ---- */
+
+/* What the target's server replays before it is consistent. False: not known. */
+typedef struct ReportReplay
+{
+    Lsn from, to;
+    uint64_t segments;
+} ReportReplay;
+
+bool report_replay(const Report *report, ReportReplay *replay);
+
+typedef struct ReportPrepared
+{
+    uint32_t xid;
+    const char *gid; /* NULL: only the number is known */
+} ReportPrepared;
+
+typedef struct ReportPreparedList
+{
+    ReportPrepared *entries;
+    size_t count;
+} ReportPreparedList;
+
+/* Prepared transactions: the source's stay, what only the target has goes. Lists are in the run's
+ * arena. False: not known. */
+bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPreparedList *go);
+
+/* Names of files that the target has archived, and that hold lost history; *count of them, in the
+ * run's arena. NULL: not known. */
+const char *const *report_archived(const Report *report, size_t *count);
+
+/* Why a full backup is to be taken, sentences; NULL: there is no need. Returns text. */
+#define REPORT_FULL_BACKUP_SIZE 512
+const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE]);
 
 #endif

@@ -1,7 +1,5 @@
 #include "report/lost_query.h"
 
-#include "report/facts.h"
-
 #include <stdlib.h>
 
 #define LARGE_OBJECTS_OID 2613 /* catalog/pg_largeobject.h */
@@ -124,8 +122,7 @@ static void append_table(const Lost *lost, const LostRelation *relation, Buffer 
     buffer_append_u8(text, '\n');
 }
 
-static void append_tables(const Report *report, const LostRelation **tables, size_t count,
-                          Buffer *text)
+static void append_tables(const Lost *lost, const LostRelation **tables, size_t count, Buffer *text)
 {
     const size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
     char lsn[LSN_TEXT_SIZE];
@@ -138,8 +135,8 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
         "-- rows, former values, what was in tables when they were truncated or dropped, nor "
         "tables\n"
         "-- that these transactions wrote only before %s.\n",
-        report_lsn_text(report, lost_known_from(report->lost), lsn));
-    if (!report->version->sql.frozen_xmin)
+        lsn_text(lost_version(lost), lost_known_from(lost), lsn));
+    if (!lost_version(lost)->sql.frozen_xmin)
         buffer_append_string(text,
                              "-- Nor does it find rows that VACUUM or CLUSTER froze since: in "
                              "this version they no longer\n-- show who wrote them.\n");
@@ -148,28 +145,28 @@ static void append_tables(const Report *report, const LostRelation **tables, siz
     {
         if (i == 0 || tables[i]->id.database != tables[i - 1]->id.database)
             append_connect(tables[i], text);
-        append_table(report->lost, tables[i], text);
+        append_table(lost, tables[i], text);
     }
     if (count > shown)
         buffer_printf(text, "-- and %zu more: --report=json has the statement for each\n",
                       count - shown);
 }
 
-void lost_queries_text(const Report *report, Buffer *text)
+void lost_queries_text(Lost *lost, Buffer *text)
 {
     const LostRelation **tables;
     const LostRelation *relations;
     size_t count, found = 0;
 
-    if (report->lost == NULL)
+    if (lost == NULL)
         return;
-    relations = lost_relations(report->lost, &count);
+    relations = lost_relations(lost, &count);
     tables = memory_allocate((count + 1) * sizeof(*tables));
     for (size_t i = 0; i < count; i++)
         if (lost_query_exists(&relations[i]))
             tables[found++] = &relations[i];
     qsort(tables, found, sizeof(*tables), compare_written);
     if (found > 0)
-        append_tables(report, tables, found, text);
+        append_tables(lost, tables, found, text);
     free(tables);
 }

@@ -12,7 +12,6 @@
 #define REPORT_LOST_QUERY_H
 
 #include "base/buffer.h"
-#include "report/report.h"
 #include "wal/lost.h"
 
 #include <stdbool.h>
@@ -28,8 +27,9 @@ void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *t
 
 /*
  * The report's part for people: a script for psql without empty lines, after one; what is not SQL
- * is a comment. The tables with the most rows, database by database. Nothing if there are none.
+ * is a comment. The tables with the most rows, database by database. Nothing if there are none, or
+ * without lost.
  */
-void lost_queries_text(const Report *report, Buffer *text);
+void lost_queries_text(Lost *lost, Buffer *text);
 
 #endif

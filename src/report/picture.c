@@ -39,20 +39,22 @@ static void append_timelines(const History *history, size_t first, size_t last, 
  * checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
-    const History *history = report->source_history;
+    const History *history = &report->run->identified.clusters.source_history;
+    const ScanCheckpoint *common = report_common_checkpoint(report);
+    const Lsn divergence = report->run->divergence.printed;
     size_t end = 0; /* entries that begin before the divergence */
     size_t checkpoint = 0;
 
-    while (end < history->count && history->entries[end].begin < report->divergence)
+    while (end < history->count && history->entries[end].begin < divergence)
     {
-        if (history->entries[end].timeline == report->checkpoint_timeline)
+        if (common != NULL && history->entries[end].timeline == common->checkpoint.timeline)
             checkpoint = end;
         end++;
     }
     if (end == 0)
         return;
     append_timelines(history, 0, checkpoint + 1, text);
-    buffer_append_string(text, report->checkpoint != LSN_INVALID ? " ──●──" : " ──");
+    buffer_append_string(text, common != NULL ? " ──●──" : " ──");
     if (checkpoint + 1 < end)
     {
         buffer_append_u8(text, ' ');
@@ -64,14 +66,14 @@ static void append_common(const Report *report, Buffer *text)
 /* What one side did after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
+    const Lsn divergence = report->run->divergence.printed;
     char lsn[LSN_TEXT_SIZE];
 
     buffer_append_string(text, "──");
-    if (end == LSN_INVALID || end > report->divergence)
+    if (end == LSN_INVALID || end > divergence)
     {
         buffer_append_u8(text, ' ');
-        append_timelines(history, history_entry_at(history, report->divergence), history->count,
-                         text);
+        append_timelines(history, history_entry_at(history, divergence), history->count, text);
         buffer_append_string(text, " ──");
     }
     buffer_append_string(text, "▶");
@@ -95,15 +97,17 @@ static void append_undiverged(const Report *report, const char *name, const Hist
 /* The two lines, and what their signs mean: beside them, or below where that would be too wide. */
 static void append_with_legend(const Report *report, Buffer lines[2], Buffer *text)
 {
+    const ScanCheckpoint *common = report_common_checkpoint(report);
     char lsn[LSN_TEXT_SIZE];
     Buffer legend[2] = {{0}};
     int width = 0;
     int legend_width = 0;
 
-    if (report->checkpoint != LSN_INVALID)
+    if (common != NULL)
         buffer_printf(&legend[0], "● last common checkpoint %s",
-                      report_lsn_text(report, report->checkpoint, lsn));
-    buffer_printf(&legend[1], "┬ divergence %s", report_lsn_text(report, report->divergence, lsn));
+                      report_lsn_text(report, common->lsn, lsn));
+    buffer_printf(&legend[1], "┬ divergence %s",
+                  report_lsn_text(report, report->run->divergence.printed, lsn));
     for (int i = 0; i < 2; i++)
     {
         int columns = columns_of(buffer_string(&lines[i]));
@@ -119,8 +123,8 @@ static void append_with_legend(const Report *report, Buffer lines[2], Buffer *te
         buffer_append(text, lines[i].bytes, lines[i].size);
         if (beside && legend[i].size > 0)
         {
-            report_append_spaces(text, width + 5 - columns_of(buffer_string(&lines[i])));
-            buffer_append(text, legend[i].bytes, legend[i].size);
+            buffer_printf(text, "%*s%s", width + 5 - columns_of(buffer_string(&lines[i])), "",
+                          buffer_string(&legend[i]));
         }
         buffer_append_u8(text, '\n');
     }
@@ -156,26 +160,29 @@ static void append_ascii(const char *utf8, Buffer *text)
 
 static void append_picture(const Report *report, Buffer *text)
 {
+    const Clusters *clusters = &report->run->identified.clusters;
+    const History *source = &clusters->source_history, *target = &clusters->target_history;
+    const Lsn source_end = findings_source_end(report->run), target_end = report_target_end(report);
     Buffer lines[2] = {{0}};
 
-    if (report->source_history == NULL || report->target_history == NULL)
+    if (source->count == 0 || target->count == 0)
         return;
-    if (!report->diverged)
+    if (!report_has_diverged(report))
     {
-        append_undiverged(report, "source", report->source_history, report->source_end, text);
-        append_undiverged(report, "target", report->target_history, report->target_end, text);
+        append_undiverged(report, "source", source, source_end, text);
+        append_undiverged(report, "target", target, target_end, text);
         return;
     }
 
     buffer_append_string(&lines[0], "  source   ");
     append_common(report, &lines[0]);
     buffer_append_string(&lines[1], "  target   ");
-    report_append_spaces(&lines[1], columns_of(buffer_string(&lines[0])) -
-                                        columns_of(buffer_string(&lines[1])));
+    buffer_printf(&lines[1], "%*s",
+                  columns_of(buffer_string(&lines[0])) - columns_of(buffer_string(&lines[1])), "");
     buffer_append_string(&lines[0], "┬");
-    append_branch(report, report->source_history, report->source_end, &lines[0]);
+    append_branch(report, source, source_end, &lines[0]);
     buffer_append_string(&lines[1], "└");
-    append_branch(report, report->target_history, report->target_end, &lines[1]);
+    append_branch(report, target, target_end, &lines[1]);
 
     append_with_legend(report, lines, text);
     buffer_free(&lines[0]);
@@ -184,12 +191,11 @@ static void append_picture(const Report *report, Buffer *text)
 
 void report_picture(const Report *report, bool utf8, Buffer *text)
 {
-    Buffer picture = {0};
+    AUTO_BUFFER Buffer picture = {0};
 
     append_picture(report, &picture);
     if (utf8)
         buffer_append(text, picture.bytes, picture.size);
     else
         append_ascii(buffer_string(&picture), text);
-    buffer_free(&picture);
 }

@@ -1,14 +1,21 @@
 #include "report/facts.h"
+
+#include "base/text_lines.h"
 #include "report/lost_query.h"
+#include "rewind/next_steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LABEL_COLUMN 2
 #define VALUE_COLUMN 28
-#define SENTENCE_COLUMNS_MAX 98
+#define SENTENCE_COLUMNS_MAX 96
+#define NEXT_COLUMNS_MAX 70
+#define SHOWN_MAX 10
+#define SETTINGS_SHOWN_MAX 20
 
 static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables and indexes",
                                                     [KIND_FORK] = "visibility, free space",
@@ -17,33 +24,40 @@ static const char *const kind_labels[KIND_COUNT] = {[KIND_RELATION] = "tables an
                                                     [KIND_CONFIGURATION] = "configuration",
                                                     [KIND_OTHER] = "other files"};
 
+static void append_label(Buffer *text, const char *label)
+{
+    buffer_printf(text, "%*s%-*s", LABEL_COLUMN, "", VALUE_COLUMN - LABEL_COLUMN, label);
+}
+
 /* "  label          value", the value printf-like. */
 static void PRINTF_LIKE(3, 4) text_row(Buffer *text, const char *label, const char *format, ...)
 {
     va_list arguments;
 
-    report_append_spaces(text, LABEL_COLUMN);
-    buffer_append_string(text, label);
-    report_append_spaces(text, VALUE_COLUMN - LABEL_COLUMN - (int) strlen(label));
+    append_label(text, label);
     va_start(arguments, format);
     buffer_vprintf(text, format, arguments);
     va_end(arguments);
     buffer_append_u8(text, '\n');
 }
 
-/* A row for each line of value; the label stands before the first. */
-static void text_lines(Buffer *text, const char *label, const char *value)
+/* A row for each line of value; the label stands before the first. Lines longer than width are
+ * broken, unless it is 0. An empty value is no row. */
+static void text_rows(Buffer *text, const char *label, const char *value, size_t width)
 {
-    while (*value != '\0')
-    {
-        size_t length = strcspn(value, "\n");
+    if (value[0] == '\0')
+        return;
+    append_label(text, label);
+    text_append_lines(text, value, VALUE_COLUMN, width);
+}
 
-        text_row(text, label, "%.*s", (int) length, value);
-        label = "";
-        value += length;
-        if (*value == '\n')
-            value++;
-    }
+/* A row for each item of a list that is complete. Its buffer is cleared. */
+static void text_list_rows(Buffer *text, const char *label, TextList *list)
+{
+    text_list_end(list);
+    text_rows(text, label, buffer_string(list->buffer), 0);
+    buffer_clear(list->buffer);
+    list->count = 0;
 }
 
 #define SIZE_TEXT_SIZE 32
@@ -89,86 +103,84 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
     return out;
 }
 
-static void text_failure(const Error *error, Buffer *text)
-{
-    text_lines(text, "error", error->message);
-    text_lines(text, "detail", error_detail_text(error));
-    text_lines(text, "hint", error_hint_text(error));
-}
-
 /* Where recovery starts, and why there; nothing where there was no choice. */
 static void text_start(const Report *report, Buffer *text)
 {
-    const StartChoice *start = &report->start;
+    static const char *const reasons[] = {
+        [START_NO_OTHER] = "",
+        [START_ASKED] = "as asked for",
+        [START_ARCHIVE] = "so that the rewound standby's archive lacks no WAL",
+        [START_HAZARD] = "replay from the last common checkpoint would go wrong",
+        [START_NO_WAL] = "the source no longer has its WAL since the last common one",
+        [START_SPACE] = "there is no room for the source's WAL since the last common one",
+        [START_ESTIMATE] = "",
+    };
+    const RecoveryStart *recovery = &report->run->start;
+    const StartChoice *start = &recovery->choice;
     char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE], wal[SIZE_TEXT_SIZE], blocks[SIZE_TEXT_SIZE];
 
-    if (!report->start_known || (!start->late && start->late_redo == LSN_INVALID))
+    if (!report->run->planned.known || (!start->late && start->late_redo == LSN_INVALID))
         return;
     if (start->late)
         text_row(text, "recovery starts", "late, at the source's checkpoint %s, redo from %s",
-                 report_lsn_text(report, report->start_checkpoint, lsn),
-                 report_lsn_text(report, report->start_redo, redo));
+                 report_lsn_text(report, recovery->chosen.checkpoint, lsn),
+                 report_lsn_text(report, recovery->chosen.redo, redo));
     else
         text_row(text, "recovery starts", "at the last common checkpoint");
-    size_text(start->estimate.wal_bytes, wal);
-    size_text(start->estimate.block_bytes, blocks);
-    switch (start->reason)
-    {
-    case START_NO_OTHER:
-        break;
-    case START_ASKED:
-        text_row(text, "", "as asked for");
-        break;
-    case START_ARCHIVE:
-        text_row(text, "", "so that the rewound standby's archive lacks no WAL");
-        break;
-    case START_HAZARD:
-        text_row(text, "", "replay from the last common checkpoint would go wrong");
-        break;
-    case START_NO_WAL:
-        text_row(text, "", "the source no longer has its WAL since the last common one");
-        break;
-    case START_SPACE:
-        text_row(text, "", "there is no room for the source's WAL since the last common one");
-        break;
-    case START_ESTIMATE:
+    text_rows(text, "", reasons[start->reason], 0);
+    if (start->reason == START_ESTIMATE)
         text_row(text, "",
                  start->compares
                      ? "%s of blocks are found and fetched sooner than %s of WAL are replayed"
                  : start->late ? "%s of blocks are fetched sooner than %s of WAL are replayed"
                                : "%s of blocks would be fetched later than %s of WAL are replayed",
-                 blocks, wal);
-        break;
-    }
+                 size_text(start->estimate.block_bytes, blocks),
+                 size_text(start->estimate.wal_bytes, wal));
     if (start->compares && start->estimate.compared_bytes > 0)
         text_row(text, "", "found by comparing %s, not by reading that WAL",
                  size_text(start->estimate.compared_bytes, blocks));
 }
 
+/*
+ * True if the environment's locale has UTF-8 as its encoding. The name tells: the locale itself
+ * need not be installed where the program runs, while the terminal is elsewhere.
+ */
+static bool locale_is_utf8(void)
+{
+    static const char *const variables[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    const char *locale = NULL, *encoding;
+
+    for (size_t i = 0; i < 3 && (locale == NULL || locale[0] == '\0'); i++)
+        locale = getenv(variables[i]);
+    encoding = locale != NULL ? strchr(locale, '.') : NULL;
+    return encoding != NULL &&
+           (strncasecmp(encoding, ".UTF-8", 6) == 0 || strncasecmp(encoding, ".utf8", 5) == 0);
+}
+
 static void text_histories(const Report *report, Buffer *text)
 {
-    char lsn[LSN_TEXT_SIZE];
-    char redo[LSN_TEXT_SIZE];
+    const Divergence *divergence = &report->run->divergence;
+    const Clusters *clusters = &report->run->identified.clusters;
+    const ScanCheckpoint *common = report_common_checkpoint(report);
+    char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE];
 
-    if (report->diverged)
+    if (report_has_diverged(report))
     {
         text_row(text, "divergence", "%s on timeline %u",
-                 report_lsn_text(report, report->divergence, lsn), report->divergence_timeline);
-        if (report->checkpoint != LSN_INVALID)
+                 report_lsn_text(report, divergence->printed, lsn), divergence->printed_timeline);
+        if (common != NULL)
             text_row(text, "last common checkpoint", "%s on timeline %u, redo from %s",
-                     report_lsn_text(report, report->checkpoint, lsn), report->checkpoint_timeline,
-                     report_lsn_text(report, report->redo, redo));
+                     report_lsn_text(report, common->lsn, lsn), common->checkpoint.timeline,
+                     report_lsn_text(report, report_common_redo(report), redo));
         text_start(report, text);
     }
-    if (report->source_history == NULL || report->target_history == NULL)
+    if (clusters->source_history.count == 0 || clusters->target_history.count == 0)
         return;
     buffer_append_u8(text, '\n');
-    report_picture(report, report_locale_is_utf8(), text);
+    report_picture(report, locale_is_utf8(), text);
 }
 
 /* ---- What is lost in detail ---- */
-
-#define SHOWN_MAX 10
 
 static int compare_touched(const void *left, const void *right)
 {
@@ -180,7 +192,7 @@ static int compare_touched(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-/* Not catalogs, nor what belongs to a table that has a name. */
+/* Catalogs are not, nor relations that belong to a table that has a name. */
 static bool is_worth_showing(const LostRelation *relation)
 {
     return relation->transactions > 0 && relation->table == NULL &&
@@ -188,7 +200,7 @@ static bool is_worth_showing(const LostRelation *relation)
            ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
 }
 
-static void text_touched(Lost *lost, Buffer *text)
+static void list_touched(Lost *lost, TextList *list)
 {
     size_t count, shown = 0;
     const LostRelation *relations = lost_relations(lost, &count);
@@ -198,42 +210,47 @@ static void text_touched(Lost *lost, Buffer *text)
         if (is_worth_showing(&relations[i]))
             sorted[shown++] = &relations[i];
     qsort(sorted, shown, sizeof(*sorted), compare_touched);
-    for (size_t i = 0; i < shown && i < SHOWN_MAX; i++)
-        text_row(text, i == 0 ? "most touched" : "", "%s: %llu transaction%s, %llu record%s",
-                 sorted[i]->name, (unsigned long long) sorted[i]->transactions,
-                 plural(sorted[i]->transactions), (unsigned long long) sorted[i]->records,
-                 plural(sorted[i]->records));
-    if (shown > SHOWN_MAX)
-        text_row(text, "", "and %zu more", shown - SHOWN_MAX);
+    for (size_t i = 0; i < shown; i++)
+        text_list_add(list, "%s: %llu transaction%s, %llu record%s", sorted[i]->name,
+                      (unsigned long long) sorted[i]->transactions, plural(sorted[i]->transactions),
+                      (unsigned long long) sorted[i]->records, plural(sorted[i]->records));
     free(sorted);
 }
 
-/* Without the list of transactions. A new database is one row, whatever its catalogs are. */
-static void text_done_by_any(Lost *lost, const char *label, unsigned what, Buffer *text)
+/* A relation that was dropped or the like, by a transaction if xid is not 0. All relations of a new
+ * database are one row; *last is the database that has its row. */
+static void list_done(TextList *list, const LostRelation *relation, bool of_new_database, Oid *last,
+                      uint32_t xid)
 {
-    size_t count, found = 0;
+    const Oid database = relation->id.database;
+
+    if (relation->table != NULL || (of_new_database && database == *last))
+        return;
+    if (of_new_database)
+        *last = database;
+    if (!text_list_next(list))
+        return;
+    if (of_new_database)
+        buffer_printf(list->buffer, "database %u", database);
+    else
+        buffer_append_string(list->buffer, relation->name);
+    if (xid != 0)
+        buffer_printf(list->buffer, " by %u", xid);
+}
+
+/* Without the list of transactions. */
+static void list_done_by_any(Lost *lost, unsigned what, TextList *list)
+{
+    size_t count;
     const LostRelation *relations = lost_relations(lost, &count);
-    Oid last = 0; /* a database that has its row */
+    Oid last = 0;
 
     for (size_t i = 0; i < count; i++)
-    {
-        const Oid database = relations[i].id.database;
-        const bool catalog = what == LOST_CREATED && relations[i].oid < FIRST_NORMAL_OID &&
-                             lost_database_is_new(lost, database);
-
-        if (!(relations[i].what & what) || relations[i].table != NULL ||
-            (catalog && database == last))
-            continue;
-        last = catalog ? database : last;
-        if (found++ >= SHOWN_MAX)
-            continue;
-        if (catalog)
-            text_row(text, found == 1 ? label : "", "database %u", database);
-        else
-            text_row(text, found == 1 ? label : "", "%s", relations[i].name);
-    }
-    if (found > SHOWN_MAX)
-        text_row(text, "", "and %zu more", found - SHOWN_MAX);
+        if (relations[i].what & what)
+            list_done(list, &relations[i],
+                      what == LOST_CREATED && relations[i].oid < FIRST_NORMAL_OID &&
+                          lost_database_is_new(lost, relations[i].id.database),
+                      &last, 0);
 }
 
 static bool makes_database(const Lost *lost, const LostTransaction *transaction)
@@ -248,46 +265,33 @@ static bool makes_database(const Lost *lost, const LostTransaction *transaction)
     return false;
 }
 
-/* Names of what was, for instance, dropped; of tables and the like only. What CREATE DATABASE
- * copied from its template is one row. */
-static void text_done(const Lost *lost, const char *label, unsigned what, Buffer *text)
+/* CREATE DATABASE copies the relations of its template. */
+static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
 {
-    size_t count, found = 0;
+    size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
 
     for (size_t i = 0; i < count; i++)
     {
         const size_t items = lost_item_count(lost, &transactions[i]);
         const bool made = what == LOST_CREATED && makes_database(lost, &transactions[i]);
-        Oid last = 0; /* the database that has its row */
+        Oid last = 0;
 
         for (size_t k = 0; k < items; k++)
         {
             unsigned done;
             const LostRelation *relation = lost_item(lost, &transactions[i], k, &done);
-            const Oid database = relation->id.database;
-            const bool copied = made && lost_database_is_new(lost, database);
 
-            if (!(done & what) || relation->table != NULL || (copied && database == last))
-                continue;
-            last = copied ? database : last;
-            if (found++ >= SHOWN_MAX)
-                continue;
-            if (copied)
-                text_row(text, found == 1 ? label : "", "database %u by %u", database,
-                         transactions[i].xid);
-            else
-                text_row(text, found == 1 ? label : "", "%s by %u", relation->name,
-                         transactions[i].xid);
+            if (done & what)
+                list_done(list, relation, made && lost_database_is_new(lost, relation->id.database),
+                          &last, transactions[i].xid);
         }
     }
-    if (found > SHOWN_MAX)
-        text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
-static void text_ddl(const Lost *lost, Buffer *text)
+static void list_ddl(const Lost *lost, TextList *list)
 {
-    size_t count, found = 0;
+    size_t count;
     const LostTransaction *transactions = lost_transactions(lost, &count);
     char time[TIME_TEXT_SIZE];
 
@@ -297,18 +301,14 @@ static void text_ddl(const Lost *lost, Buffer *text)
         DdlGuess guesses[DDL_GUESSES_MAX];
         const size_t size = ddl_guess(&changes, guesses);
 
-        if (size == 0 || found++ >= SHOWN_MAX)
-            continue;
-        time_text(transactions[i].time, time);
-        text_row(text, found == 1 ? "schema, by its catalogs" : "", "%s %s%s by %u, %.19s",
-                 guesses[0].verb, guesses[0].noun, size > 1 ? " and more" : "", transactions[i].xid,
-                 time);
+        if (size > 0 && text_list_next(list))
+            buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
+                          size > 1 ? " and more" : "", transactions[i].xid,
+                          time_text(transactions[i].time, time));
     }
-    if (found > SHOWN_MAX)
-        text_row(text, "", "and %zu more", found - SHOWN_MAX);
 }
 
-static void text_lost_list(const Report *report, Buffer *text)
+static void text_lost_list(const Report *report, Lost *lost, Buffer *text)
 {
     static const struct
     {
@@ -317,115 +317,127 @@ static void text_lost_list(const Report *report, Buffer *text)
     } rows[] = {{"storage dropped", LOST_DROPPED},
                 {"storage truncated", LOST_TRUNCATED},
                 {"storage created", LOST_CREATED}};
+    AUTO_BUFFER Buffer buffer = {0};
+    TextList list = {&buffer, "\n", SHOWN_MAX, 0};
 
-    for (uint64_t i = 0; i < report->lost_prepared && i < SHOWN_MAX; i++)
-        text_row(text, i == 0 ? "only prepared" : "", "%s", report->lost_gids[i]);
-    text_touched(report->lost, text);
-    text_ddl(report->lost, text);
+    for (uint64_t i = 0; i < report->run->changes.lost_prepared && i < SHOWN_MAX; i++)
+        text_list_add(&list, "%s", report->run->lost.gids[i]);
+    text_list_rows(text, "only prepared", &list);
+    list_touched(lost, &list);
+    text_list_rows(text, "most touched", &list);
+    list_ddl(lost, &list);
+    text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        if (report->transactions == REPORT_TRANSACTIONS_ALL)
-            text_done(report->lost, rows[i].label, rows[i].what, text);
+    {
+        if (report->options->report_transactions == REPORT_TRANSACTIONS_ALL)
+            list_done_by_each(lost, rows[i].what, &list);
         else
-            text_done_by_any(report->lost, rows[i].label, rows[i].what, text);
-    if (!lost_is_complete(report->lost))
+            list_done_by_any(lost, rows[i].what, &list);
+        text_list_rows(text, rows[i].label, &list);
+    }
+    if (!lost_is_complete(lost))
         text_row(text, "", "(not all could be listed)");
-}
-
-static void text_lost_detail(const Report *report, Buffer *text)
-{
-    if (report->lost != NULL)
-        text_lost_list(report, text);
-    if (report->saved_wal != NULL)
-        text_row(text, "kept in", "%s", report->saved_wal);
-    if (report->saved_wal_command != NULL)
-        text_row(text, "to read it", "%s", report->saved_wal_command);
 }
 
 static void text_lost(const Report *report, bool done, Buffer *text)
 {
-    char time[TIME_TEXT_SIZE];
-    char size[SIZE_TEXT_SIZE];
+    const Findings *run = report->run;
+    const ScanResult *scanned = &run->changes.scanned;
+    const uint64_t prepared = run->changes.lost_prepared;
+    const uint64_t maintenance =
+        run->lost.lost != NULL ? lost_maintenance_count(run->lost.lost) : 0;
+    char time[TIME_TEXT_SIZE], size[SIZE_TEXT_SIZE];
 
-    if (!report->scanned)
+    if (!run->changes.known)
         return;
     buffer_printf(text, "\n%s\n",
                   done ? "Discarded from the target" : "To be discarded from the target");
-    text_row(text, "committed transactions", "%llu", (unsigned long long) report->lost_commits);
-    if (report->lost != NULL && lost_maintenance_count(report->lost) > 0)
+    text_row(text, "committed transactions", "%llu", (unsigned long long) scanned->commit_count);
+    if (maintenance > 0)
         text_row(text, "of which maintenance", "%llu (ANALYZE, VACUUM: no row of a table)",
-                 (unsigned long long) lost_maintenance_count(report->lost));
-    if (report->lost_commits > 0)
+                 (unsigned long long) maintenance);
+    if (scanned->commit_count > 0)
     {
-        text_row(text, "first commit", "%s", time_text(report->first_lost_commit, time));
-        text_row(text, "last commit", "%s", time_text(report->last_lost_commit, time));
+        text_row(text, "first commit", "%s", time_text(scanned->first_commit_time, time));
+        text_row(text, "last commit", "%s", time_text(scanned->last_commit_time, time));
     }
-    if (report->lost_prepared > 0)
-        text_row(text, "prepared transactions", "%llu", (unsigned long long) report->lost_prepared);
-    text_row(text, "target WAL read", "%s", size_text(report->target_wal_bytes, size));
-    text_lost_detail(report, text);
+    if (prepared > 0)
+        text_row(text, "prepared transactions", "%llu", (unsigned long long) prepared);
+    text_row(text, "target WAL read", "%s", size_text(scanned->wal_bytes, size));
+    if (run->lost.lost != NULL)
+        text_lost_list(report, run->lost.lost, text);
+    if (run->saved)
+    {
+        text_row(text, "kept in", "%s", report->options->save_diverged_wal);
+        text_row(text, "to read it", "%s", run->saved_wal_command);
+    }
+}
+
+static void text_size(Buffer *text, const char *label, uint64_t bytes)
+{
+    char size[SIZE_TEXT_SIZE];
+
+    if (bytes > 0)
+        text_row(text, label, "%s", size_text(bytes, size));
 }
 
 static void text_fetched(const Report *report, bool done, Buffer *text)
 {
-    char size[SIZE_TEXT_SIZE];
-    char whole[SIZE_TEXT_SIZE];
-    uint64_t saved = report_bytes_saved(report);
+    const Findings *run = report->run;
+    const Plan *plan = &run->planned.plan;
+    char size[SIZE_TEXT_SIZE], whole[SIZE_TEXT_SIZE];
+    uint64_t saved;
 
-    if (!report->planned)
+    if (!run->planned.known)
         return;
-    if (report->dry_run)
+    if (report->options->dry_run)
     {
         buffer_append_string(text, "\nTo be fetched from the source, at most\n");
-        text_row(text, "files and blocks", "%s", size_text(report->planned_bytes, size));
-        text_row(text, "WAL", "%s", size_text(report->planned_wal_bytes, size));
+        text_row(text, "files and blocks", "%s", size_text(plan->fetch_bytes, size));
+        text_row(text, "WAL", "%s", size_text(report_planned_wal_bytes(report), size));
     }
     else
     {
         buffer_append_string(text, "\nFetched from the source\n");
         for (int kind = 0; kind < KIND_COUNT; kind++)
-            if (report->fetched_bytes_by_kind[kind] > 0)
-                text_row(text, kind_labels[kind], "%s",
-                         size_text(report->fetched_bytes_by_kind[kind], size));
-        text_row(text, "total", "%s", size_text(report->fetched_bytes, size));
-        if (report->equal_bytes > 0)
-            text_row(text, "compared and found equal", "%s", size_text(report->equal_bytes, size));
+            text_size(text, kind_labels[kind], run->fetched.fetched_bytes_by_kind[kind]);
+        text_row(text, "total", "%s", size_text(run->fetched.fetched_bytes, size));
+        text_size(text, "compared and found equal", run->fetched.compared_bytes);
     }
-    if (report->compared_bytes > 0)
-        text_row(text, "compared block by block", "%s", size_text(report->compared_bytes, size));
-    if (report->rebuilt_bytes > 0)
-        text_row(text, "rebuilt by recovery", "%s", size_text(report->rebuilt_bytes, size));
-    if (!done && !report->dry_run)
+    text_size(text, "compared block by block", run->compared_bytes);
+    text_size(text, "rebuilt by recovery", plan->rebuilt_bytes);
+    if (!done && !report->options->dry_run)
         return; /* not all of it yet */
+    saved = report_bytes_saved(report);
     text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
-             size_text(report->source_bytes, whole),
-             report->source_bytes == 0 ? 0.0
-                                       : (double) saved * 100 / (double) report->source_bytes);
+             size_text(plan->source_bytes, whole),
+             plan->source_bytes == 0 ? 0.0 : (double) saved * 100 / (double) plan->source_bytes);
 }
 
 static void text_removed(const Report *report, bool done, Buffer *text)
 {
-    char size[SIZE_TEXT_SIZE];
-    char label[64];
+    const Plan *plan = &report->run->planned.plan;
+    char size[SIZE_TEXT_SIZE], label[64];
 
-    if (!report->planned || report->removed_count == 0)
+    if (!report->run->planned.known || plan->removed_count == 0)
         return;
     buffer_printf(text, "\n%s from the target, which the source does not have\n",
                   done ? "Removed" : "To be removed");
-    for (size_t i = 0; i < report->removed_count && i < SHOWN_MAX; i++)
+    for (size_t i = 0; i < plan->removed_count && i < SHOWN_MAX; i++)
     {
-        const PlanRemoved *removed = &report->removed[i];
+        const PlanRemoved *removed = &plan->removed[i];
 
         snprintf(label, sizeof(label), "%llu file%s, %s", (unsigned long long) removed->file_count,
                  plural(removed->file_count), size_text(removed->bytes, size));
         text_row(text, label, "%s", removed->path);
     }
-    if (report->removed_count > SHOWN_MAX)
-        text_row(text, "", "and %zu more", report->removed_count - SHOWN_MAX);
+    if (plan->removed_count > SHOWN_MAX)
+        text_row(text, "", "and %zu more", plan->removed_count - SHOWN_MAX);
 }
 
 static void text_rejoin(const Report *report, Buffer *text)
 {
-    const ReportRejoin *rejoin = report->rejoin;
+    const RejoinResult *rejoin = report->rejoin;
     char lsn[LSN_TEXT_SIZE];
 
     if (rejoin == NULL)
@@ -444,94 +456,122 @@ static void text_rejoin(const Report *report, Buffer *text)
     }
 }
 
-/* Who answered, and what made the report. */
+/* The source that answered, and the program that made the report. */
 static void text_run(const Report *report, Buffer *text)
 {
-    const char *const address = report->source_address;
+    const SourceAddress *source = &report->run->source;
+    const uint64_t identifier = report->run->identified.clusters.target.control.system_identifier;
 
-    if (report->system_identifier != 0)
-        text_row(text, "system identifier", "%llu", (unsigned long long) report->system_identifier);
-    if (report->connected)
-        text_row(text, "answered by", "%s%s%s%s port %u",
-                 report->source_host != NULL ? report->source_host : "",
-                 address != NULL ? " (" : "", address != NULL ? address : "",
-                 address != NULL ? ")" : "", report->source_port);
+    if (identifier != 0)
+        text_row(text, "system identifier", "%llu", (unsigned long long) identifier);
+    if (source->is_server)
+        text_row(text, "answered by", "%s%s%s%s port %u", source->host != NULL ? source->host : "",
+                 source->address != NULL ? " (" : "",
+                 source->address != NULL ? source->address : "", source->address != NULL ? ")" : "",
+                 source->port);
     if (report->program_version != NULL)
         text_row(text, "pg_rewind", "%s", report->program_version);
 }
 
-/* Sentences of words, in lines. */
-static void text_sentences(const char *sentences, Buffer *text)
+static void text_prepared_list(const char *label, const ReportPreparedList *prepared, Buffer *text)
 {
-    size_t column = 0;
+    AUTO_BUFFER Buffer buffer = {0};
+    TextList list = {&buffer, "\n", SHOWN_MAX, 0};
 
-    while (*sentences != '\0')
-    {
-        const size_t length = strcspn(sentences, " ");
-
-        if (column > 0 && column + 1 + length > SENTENCE_COLUMNS_MAX)
-        {
-            buffer_append_u8(text, '\n');
-            column = 0;
-        }
-        report_append_spaces(text, column == 0 ? LABEL_COLUMN : 1);
-        column += (column == 0 ? LABEL_COLUMN : 1) + length;
-        buffer_append(text, sentences, length);
-        sentences += length + strspn(sentences + length, " ");
-    }
-    buffer_append_u8(text, '\n');
+    for (size_t i = 0; i < prepared->count; i++)
+        if (prepared->entries[i].gid != NULL)
+            text_list_add(&list, "%u, \"%s\"", prepared->entries[i].xid, prepared->entries[i].gid);
+        else
+            text_list_add(&list, "%u", prepared->entries[i].xid);
+    text_list_rows(text, label, &list);
 }
 
-static void text_prepared(const char *label, const ReportPrepared *list, size_t count, Buffer *text)
+static void text_prepared(const Report *report, Buffer *text)
 {
-    for (size_t i = 0; i < count && i < SHOWN_MAX; i++)
-    {
-        const char *const gid = list[i].gid;
+    ReportPreparedList stay, go;
 
-        text_row(text, i == 0 ? label : "", "%u%s%s%s", list[i].xid, gid != NULL ? ", \"" : "",
-                 gid != NULL ? gid : "", gid != NULL ? "\"" : "");
-    }
-    if (count > SHOWN_MAX)
-        text_row(text, "", "and %zu more", count - SHOWN_MAX);
+    if (!report_prepared(report, &stay, &go) || stay.count + go.count == 0)
+        return;
+    buffer_append_string(text, "\nPrepared transactions\n");
+    text_prepared_list("the source's, which stay", &stay, text);
+    text_prepared_list("the target's, which go", &go, text);
 }
 
-/* Beside the target itself: transactions that hold locks, the archive, backups. */
-static void text_consequences(const Report *report, Buffer *text)
+static void text_archived(const Report *report, Buffer *text)
 {
-    char backup[REPORT_FULL_BACKUP_SIZE], from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
-    char size[SIZE_TEXT_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    TextList list = {&buffer, "\n", SHOWN_MAX, 0};
+    size_t count;
+    const char *const *names = report_archived(report, &count);
 
-    if (report->replay_to != LSN_INVALID)
-    {
-        buffer_append_string(text, "\nReplayed when the target starts\n");
-        text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
-                 report_lsn_text(report, report->replay_from, from),
-                 report_lsn_text(report, report->replay_to, to),
-                 size_text(report->replay_to - report->replay_from, size),
-                 (unsigned long long) report->replay_segments,
-                 report->replay_segments == 1 ? "" : "s");
-    }
-    if (report->prepared_stay_count + report->prepared_go_count > 0)
-    {
-        buffer_append_string(text, "\nPrepared transactions\n");
-        text_prepared("the source's, which stay", report->prepared_stay,
-                      report->prepared_stay_count, text);
-        text_prepared("the target's, which go", report->prepared_go, report->prepared_go_count,
-                      text);
-    }
-    if (report->archived_count > 0)
-    {
+    if (count > 0)
         buffer_append_string(text, "\nArchived by the target, with WAL that is lost\n");
-        for (size_t i = 0; i < report->archived_count && i < SHOWN_MAX; i++)
-            text_row(text, "", "%s", report->archived[i]);
-        if (report->archived_count > SHOWN_MAX)
-            text_row(text, "", "and %zu more", report->archived_count - SHOWN_MAX);
-    }
-    if (report_full_backup(report, backup) != NULL)
+    for (size_t i = 0; i < count; i++)
+        text_list_add(&list, "%s", names[i]);
+    text_list_rows(text, "", &list);
+}
+
+static void text_replay(const Report *report, Buffer *text)
+{
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE], size[SIZE_TEXT_SIZE];
+    const Staged *staged = &report->run->staged;
+    ReportReplay replay;
+
+    if (staged->min_recovery_timeline != 0)
     {
-        buffer_append_string(text, "\nBackups\n");
-        text_sentences(backup, text);
+        buffer_append_string(text, "\nThe target is consistent after replay of\n");
+        text_row(text, "source WAL up to", "%s on timeline %u",
+                 report_lsn_text(report, staged->min_recovery_point, to),
+                 staged->min_recovery_timeline);
     }
+    if (!report_replay(report, &replay))
+        return;
+    buffer_append_string(text, "\nReplayed when the target starts\n");
+    text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
+             report_lsn_text(report, replay.from, from), report_lsn_text(report, replay.to, to),
+             size_text(replay.to - replay.from, size), (unsigned long long) replay.segments,
+             plural(replay.segments));
+}
+
+static void text_backups(const Report *report, Buffer *text)
+{
+    char backup[REPORT_FULL_BACKUP_SIZE];
+
+    if (report_full_backup(report, backup) == NULL)
+        return;
+    buffer_printf(text, "\nBackups\n%*s", LABEL_COLUMN, "");
+    text_append_lines(text, backup, LABEL_COLUMN, SENTENCE_COLUMNS_MAX);
+}
+
+static void text_next_row(Buffer *text, const char *label, Buffer *value)
+{
+    text_rows(text, label, buffer_string(value), NEXT_COLUMNS_MAX);
+    buffer_clear(value);
+}
+
+static void text_next(const Report *report, Buffer *text)
+{
+    const Findings *run = report->run;
+    const NextStart *next = run->next_start;
+    AUTO_BUFFER Buffer rows = {0}, value = {0};
+
+    if (next == NULL)
+        return;
+    next_append_settings(next, "\n", SETTINGS_SHOWN_MAX, &value);
+    text_next_row(&rows, "settings that differ", &value);
+    next_append_names(next->files, next->file_count, &value);
+    text_next_row(&rows, "other configuration", &value);
+    next_append_removed_slots(next, &value);
+    text_next_row(&rows, "slots that are gone", &value);
+    next_append_conninfo(next, &value);
+    text_next_row(&rows, "primary_conninfo", &value);
+    next_append_names(next->kept, next->kept_count, &value);
+    text_next_row(&rows, "kept", &value);
+    for (size_t i = 0; i < run->step_count; i++)
+        buffer_printf(&value, "%s\n", run->steps[i]);
+    text_next_row(&rows, "to do", &value);
+    if (rows.size > 0)
+        buffer_printf(text, "\nWhat is next\n%s", buffer_string(&rows));
 }
 
 static void text_times(const Report *report, Buffer *text)
@@ -545,41 +585,41 @@ static void text_times(const Report *report, Buffer *text)
         text_row(text, "end", "%s, after %.2f s", time_text(report->end, time),
                  report->run_seconds);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
-        if (report->seconds[phase] > 0)
-            text_row(text, report_phase_names[phase], "%.2f s", report->seconds[phase]);
+        if (report->run->seconds[phase] > 0)
+            text_row(text, report_phase_names[phase], "%.2f s", report->run->seconds[phase]);
     text_row(text, "total", "%.2f s", report_seconds_total(report));
 }
 
-void report_text(const Report *report, int exit_status, Buffer *text)
+void report_text(const Report *report, Buffer *text)
 {
-    const bool done = exit_status == 0 && !report->dry_run;
-    char lsn[LSN_TEXT_SIZE];
+    const bool done = report->exit_status == 0 && !report->options->dry_run;
+    const char *target = report->run->identified.clusters.target.directory;
 
-    buffer_printf(text, "pg_rewind: %s\n\n", report_verdict(report, exit_status).text);
+    buffer_printf(text, "pg_rewind: %s\n\n", report_result(report).text);
     for (size_t i = 0; i < report->error_count; i++)
-        text_failure(report->errors[i], text);
-    if (report->source != NULL)
-        text_row(text, "source", "%s", report->source);
-    if (report->target != NULL)
-        text_row(text, "target", "%s", report->target);
-    if (report->version != NULL)
-        text_row(text, "server version", "PostgreSQL %s", report->version->name);
+    {
+        text_rows(text, "error", report->errors[i]->message, 0);
+        text_rows(text, "detail", error_detail_text(report->errors[i]), 0);
+        text_rows(text, "hint", error_hint_text(report->errors[i]), 0);
+    }
+    if (report->run->source.description != NULL)
+        text_row(text, "source", "%s", report->run->source.description);
+    if (target != NULL)
+        text_row(text, "target", "%s", target);
+    if (report_version(report) != NULL)
+        text_row(text, "server version", "PostgreSQL %s", report_version(report)->name);
     text_run(report, text);
     text_histories(report, text);
     text_lost(report, done, text);
     text_fetched(report, done, text);
     text_removed(report, done, text);
-    if (report->min_recovery_point != LSN_INVALID)
-    {
-        buffer_append_string(text, "\nThe target is consistent after replay of\n");
-        text_row(text, "source WAL up to", "%s on timeline %u",
-                 report_lsn_text(report, report->min_recovery_point, lsn),
-                 report->min_recovery_timeline);
-    }
-    text_consequences(report, text);
-    report_next_text(report, text);
+    text_replay(report, text);
+    text_prepared(report, text);
+    text_archived(report, text);
+    text_backups(report, text);
+    text_next(report, text);
     text_rejoin(report, text);
     text_times(report, text);
-    if (!done && exit_status != 2)
-        lost_queries_text(report, text);
+    if (!done && report->exit_status != 2)
+        lost_queries_text(report->run->lost.lost, text);
 }

@@ -1,27 +1,50 @@
 /*
  * What a run has found out, as far as it came: one value for each step of rewind.c, which alone
- * sets them. A step gets those that it needs; the report is made from all of them.
+ * sets them. A step gets those that it needs; the report reads them when the run is over.
  */
 #ifndef REWIND_FINDINGS_H
 #define REWIND_FINDINGS_H
 
+#include "base/arena.h"
 #include "divergence/divergence.h"
 #include "divergence/lost_transactions.h"
 #include "divergence/target_changes.h"
+#include "recovery_start/choose.h"
 #include "rewind/identify.h"
 #include "rewind/opening.h"
 #include "rewind/prepare.h"
-#include "recovery_start/choose.h"
-#include "report/report.h"
 #include "rewind/staging.h"
 #include "standby/next_start.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
 
+typedef enum RunPhase
+{
+    PHASE_IDENTIFY,
+    PHASE_SCAN,
+    PHASE_PLAN,
+    PHASE_STAGE,
+    PHASE_APPLY,
+    PHASE_COUNT
+} RunPhase;
+
+/* The source, known also after its connection was closed. */
+typedef struct SourceAddress
+{
+    const char *description;    /* NULL: the source was not reached */
+    bool is_server;             /* the next three are set */
+    const char *host, *address; /* that answered; NULL: there is no such thing */
+    uint32_t port;
+} SourceAddress;
+
+#define NEXT_STEPS_MAX 16
+
 typedef struct Findings
 {
+    Arena *arena; /* holds strings and lists; NULL: no run has begun */
     Opened opened;
     Identified identified;
+    SourceAddress source; /* set at the end */
     Divergence divergence;
     TargetChanges changes;
     LostTransactions lost;
@@ -34,13 +57,17 @@ typedef struct Findings
     Staged staged;
     bool saved; /* the diverged WAL */
     const char *saved_wal_command;
-    StageStatistics fetched; /* also by attempts that were thrown away */
-    uint64_t compared_bytes; /* likewise */
-    double seconds[PHASE_COUNT];
+    StageStatistics fetched;           /* also by attempts that were thrown away */
+    uint64_t reread_wal_bytes;         /* WAL that was fetched only to be read; set at the end */
+    uint64_t compared_bytes;           /* also by attempts that were thrown away */
+    double seconds[PHASE_COUNT];       /* time a phase took */
+    const char *steps[NEXT_STEPS_MAX]; /* what people do before and when the server starts, in
+                                          order: sentences */
+    size_t step_count;
 } Findings;
 
 /* Add the time since then to a phase's; returns the time now, for the next. */
-double findings_count_seconds(Findings *findings, ReportPhase phase, double since);
+double findings_count_seconds(Findings *findings, RunPhase phase, double since);
 
 /* Add what a stage has fetched. */
 void findings_add_fetched(Findings *findings, const Stage *stage);
@@ -50,11 +77,15 @@ void findings_add_fetched(Findings *findings, const Stage *stage);
 MUST_CHECK bool findings_find_next_start(const Options *options, Findings *findings, Arena *arena,
                                          Error *error);
 
-/* The report: all that was found out. Strings and lists are in the arena. */
-void report_make(const Options *options, const Findings *findings, Arena *arena, Report *report);
+/* End of the source's WAL, as far as it is known. */
+Lsn findings_source_end(const Findings *findings);
 
-/* After a run that succeeded: add what is to be done next to the report, and print it. */
-void report_what_comes_next(const Options *options, Arena *arena, Findings *findings,
-                            Report *report);
+/* An interrupted rewind was found: it was finished, or a dry run leaves it. */
+bool findings_resumed(const Findings *findings);
+
+/* The last that is asked of source and stage before they are closed. */
+void findings_note_source(Findings *findings);
+
+void findings_free(Findings *findings);
 
 #endif

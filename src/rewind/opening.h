@@ -9,9 +9,18 @@
 #include "target/interlock.h"
 #include "target/target.h"
 #include "options.h"
-#include "rewind/rewind.h"
 
 #include <stdbool.h>
+
+/* Where a run ended, for the exit status and the last line. */
+typedef enum RewindOutcome
+{
+    REWIND_UNTOUCHED,  /* failed or nothing to do: the target is as it was */
+    REWIND_BUSY,       /* failed: another pg_rewind has the target, and may be changing it */
+    REWIND_COMMITTED,  /* failed after the commit: running the same command again finishes it */
+    REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
+    REWIND_DONE
+} RewindOutcome;
 
 /* The target, kept from other pg_rewinds. */
 typedef struct Opened

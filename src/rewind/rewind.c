@@ -6,8 +6,8 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "pair/prerequisites.h"
-#include "rewind/findings.h"
 #include "rewind/attempts.h"
+#include "rewind/next_steps.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "rewind/survey.h"
@@ -233,36 +233,30 @@ static bool run_steps(const Options *options, Arena *arena, Findings *findings,
     return true;
 }
 
-/* The arena stays: the report points into it. */
+/* Memory stays: the report reads it. */
 static void release(Findings *findings, RewindOutcome outcome)
 {
     if (findings->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
         stage_abandon(findings->staged.stage);
     stage_free(findings->staged.stage);
-    scan_destroy(findings->divergence.scan);
-    planned_free(&findings->planned);
-    recovery_start_free(&findings->start);
     identified_release(&findings->identified);
     opened_release(&findings->opened);
 }
 
-bool rewind_run(const Options *options, Report *report, RewindOutcome *outcome, Error *error)
+bool rewind_run(const Options *options, Findings *findings, RewindOutcome *outcome, Error *error)
 {
-    Arena *arena = arena_create();
-    Findings *findings = arena_allocate(arena, sizeof(*findings)); /* the report points into it */
     bool result;
 
+    findings->arena = arena_create();
     findings->opened.scratch_lock = -1;
     *outcome = REWIND_UNTOUCHED;
-    result = run_steps(options, arena, findings, outcome, error);
+    result = run_steps(options, findings->arena, findings, outcome, error);
     /* Invariant 6: from the commit on it is the standby's. */
     if (!result && *outcome == REWIND_UNTOUCHED && findings->slot_made)
         streaming_drop_slot(options, &findings->identified.clusters);
-    if (findings->staged.stage != NULL)
-        findings_add_fetched(findings, findings->staged.stage);
-    report_make(options, findings, arena, report);
+    findings_note_source(findings);
     if (result)
-        report_what_comes_next(options, arena, findings, report);
+        next_steps_find(options, findings);
     release(findings, *outcome);
     return result;
 }

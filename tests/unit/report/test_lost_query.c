@@ -40,11 +40,10 @@ static Lost *make_lost(void)
 
 static void script_is(Lost *lost, const char *expected)
 {
-    const Report report = {.version = version_of_major(15), .lost = lost};
     Buffer text = {0};
     const char *script;
 
-    lost_queries_text(&report, &text);
+    lost_queries_text(lost, &text);
     script = strstr(buffer_string(&text), "-- database ");
     assert_string_equal(script != NULL ? script : "", expected);
     buffer_free(&text);
@@ -78,14 +77,13 @@ static void test_query_of_93(void **state)
     const Version *version = version_of_server_number(90300);
     const LostWanted wanted = {.end = UINT64_MAX, .first_known_xid = 3};
     Lost *lost = lost_create(version, &wanted);
-    const Report report = {.version = version, .lost = lost};
     size_t count;
     Buffer text = {0};
 
     (void) state;
     commit_insert(lost, 700, 5, 16400);
     lost_relations(lost, &count)[0].name = "public.a";
-    lost_queries_text(&report, &text);
+    lost_queries_text(lost, &text);
     assert_non_null(strstr(buffer_string(&text),
                            "  FROM pg_class WHERE pg_relation_filenode(oid) = 16400\n"
                            "    AND 1663 = coalesce(nullif(reltablespace, 0),\n"

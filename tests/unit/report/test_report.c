@@ -1,5 +1,6 @@
 #include "../../every_version.h"
 #include "report/report.h"
+#include "rewind/next_steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,73 +19,89 @@ static HistoryEntry lived_on_entries[] = {{1, 0, LSN_INVALID}};
 static const History promoted = {promoted_entries, LENGTH(promoted_entries)};
 static const History lived_on = {lived_on_entries, LENGTH(lived_on_entries)};
 
-static Report split_brain(void)
+static Options options;
+static Arena *arena;
+
+/* The values of such a run, and options without any. */
+static Findings split_brain(void)
 {
-    return (Report){
-        .source = "server at \"/run\"",
-        .target = "/data",
-        .version = version_of_major(15),
-        .rewind_needed = true,
-        .diverged = true,
-        .divergence = 0x3000148,
-        .divergence_timeline = 1,
-        .checkpoint = 0x3000060,
-        .redo = 0x3000028,
-        .checkpoint_timeline = 1,
-        .start_known = true,
-        .start = {.late = true,
-                  .reason = START_ESTIMATE,
-                  .late_redo = 0x4FFFF00,
-                  .estimate = {.wal_bytes = 20000000000,
-                               .block_bytes = 300000000,
-                               .bytes_per_second = 125e6}},
-        .start_checkpoint = 0x4FFFF38,
-        .start_redo = 0x4FFFF00,
-        .source_history = &promoted,
-        .target_history = &lived_on,
-        .source_end = 0x5000000,
-        .target_end = 0x4000000,
-        .scanned = true,
-        .lost_commits = 12,
-        .first_lost_commit = 836092800123456, /* 2026-06-30 00:00:00.123456 UTC */
-        .last_lost_commit = 836092900000001,
-        .lost_prepared = 1,
-        .target_wal_bytes = 12345678,
-        .planned = true,
-        .planned_bytes = 100 << 20,
-        .planned_wal_bytes = 28 << 20,
-        .source_bytes = 1 << 30,
-        .fetched_bytes = 64 << 20,
-        .fetched_bytes_by_kind = {[KIND_RELATION] = 48 << 20, [KIND_WAL] = 16 << 20},
-        .equal_bytes = 3333,
-        .min_recovery_point = 0x5000000,
-        .min_recovery_timeline = 2,
+    static const Listing no_files;
+
+    options = (Options){0};
+    return (Findings){
+        .arena = arena,
+        .source.description = "server at \"/run\"",
+        .identified = {.clusters = {.target = {.directory = "/data",
+                                               .control.version = version_of_major(15)},
+                                    .shape = {.version = version_of_major(15),
+                                              .segment_size = 16 << 20},
+                                    .source_history = promoted,
+                                    .target_history = lived_on},
+                       .source.control.checkpoint.redo = 0x4FFFF00},
+        .divergence = {.needed = true,
+                       .lsn = 0x3000148,
+                       .printed = 0x3000148,
+                       .printed_timeline = 1,
+                       .common_checkpoint = {.lsn = 0x3000060,
+                                             .checkpoint = {.redo = 0x3000028, .timeline = 1}},
+                       .target_end = 0x4000000},
+        .changes = {.known = true,
+                    .scanned = {.commit_count = 12,
+                                .first_commit_time = 836092800123456, /* 2026-06-30 00:00 UTC */
+                                .last_commit_time = 836092900000001,
+                                .wal_bytes = 12345678},
+                    .lost_prepared = 1},
+        .start = {.choice = {.late = true,
+                             .reason = START_ESTIMATE,
+                             .late_redo = 0x4FFFF00,
+                             .estimate = {.wal_bytes = 20000000000,
+                                          .block_bytes = 300000000,
+                                          .bytes_per_second = 125e6}},
+                  .chosen = {.checkpoint = 0x4FFFF38, .redo = 0x4FFFF00},
+                  .wal_from = 0x3000028},
+        .planned = {.known = true,
+                    .source.position.end = 0x4C00000,
+                    .input = {.version = version_of_major(15),
+                              .shape = {.version = version_of_major(15),
+                                        .segment_size = 16 << 20},
+                              .target = &no_files,
+                              .source_history = &promoted,
+                              .divergence = 0x3000148},
+                    .plan = {.fetch_bytes = 100 << 20, .source_bytes = 1 << 30}},
+        .staged = {.source_end = 0x5000000,
+                   .min_recovery_point = 0x5000000,
+                   .min_recovery_timeline = 2},
+        .fetched = {.fetched_bytes = 64 << 20,
+                    .fetched_bytes_by_kind = {[KIND_RELATION] = 48 << 20, [KIND_WAL] = 16 << 20},
+                    .compared_bytes = 3333},
         .seconds = {0.25, 0.5, 0, 4, 5.125},
     };
 }
 
-static void picture_is(const Report *report, const char *expected)
+static void picture_is(const Findings *run, const char *expected)
 {
+    const Report report = {.options = &options, .run = run};
     Buffer text = {0};
 
-    report_picture(report, true, &text);
+    report_picture(&report, true, &text);
     assert_string_equal(buffer_string(&text), expected);
     buffer_free(&text);
 }
 
 static void test_picture_of_a_promoted_source(void **state)
 {
-    const Report report = split_brain();
+    const Findings run = split_brain();
 
     (void) state;
-    picture_is(&report,
+    picture_is(&run,
                "  source   1 ──●──┬── 2 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
 }
 
 static void test_picture_without_utf8(void **state)
 {
-    const Report report = split_brain();
+    const Findings run = split_brain();
+    const Report report = {.options = &options, .run = &run};
     Buffer text = {0};
 
     (void) state;
@@ -98,49 +115,49 @@ static void test_picture_without_utf8(void **state)
 
 static void test_picture_of_a_promoted_target(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.source_history = &lived_on;
-    report.target_history = &promoted;
-    picture_is(&report,
+    run.identified.clusters.source_history = lived_on;
+    run.identified.clusters.target_history = promoted;
+    picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 2 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
 }
 
 static void test_picture_of_equal_timelines_that_diverge(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.source_history = &lived_on;
-    picture_is(&report,
+    run.identified.clusters.source_history = lived_on;
+    picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
 }
 
 static void test_picture_of_a_target_that_is_only_behind(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.target_end = report.divergence;
-    report.checkpoint = LSN_INVALID;
-    picture_is(&report, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
+    run.divergence.target_end = run.divergence.printed;
+    run.divergence.common_checkpoint.lsn = LSN_INVALID;
+    picture_is(&run, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
                         "  target       └──▶ 0/3000148          ┬ divergence 0/3000148\n");
 }
 
 static void test_picture_without_divergence(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.diverged = false;
-    report.source_end = LSN_INVALID;
-    picture_is(&report, "  source   1 ── 2 ──▶\n"
+    run.divergence.printed = LSN_INVALID;
+    run.staged.source_end = LSN_INVALID;
+    picture_is(&run, "  source   1 ── 2 ──▶\n"
                         "  target   1 ──▶ 0/4000000\n");
-    report.target_history = NULL;
-    picture_is(&report, "");
+    run.identified.clusters.target_history = (History){0};
+    picture_is(&run, "");
 }
 
 static void test_picture_of_switches_on_both_sides(void **state)
@@ -150,14 +167,14 @@ static void test_picture_of_switches_on_both_sides(void **state)
         {1, 0, 0x100}, {3, 0x100, 0x800}, {5, 0x800, 0x850}, {6, 0x850, 0}};
     const History source = {source_entries, LENGTH(source_entries)};
     const History target = {target_entries, LENGTH(target_entries)};
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.divergence = 0x800;
-    report.checkpoint = 0x80;
-    report.source_history = &source;
-    report.target_history = &target;
-    picture_is(&report,
+    run.divergence.printed = 0x800;
+    run.divergence.common_checkpoint.lsn = 0x80;
+    run.identified.clusters.source_history = source;
+    run.identified.clusters.target_history = target;
+    picture_is(&run,
                "  source   1 ──●── 3 ──┬── 3 ── 4 ──▶ 0/5000000     ● last common checkpoint 0/80\n"
                "  target               └── 5 ── 6 ──▶ 0/4000000     ┬ divergence 0/800\n");
 }
@@ -168,7 +185,7 @@ static void test_picture_of_many_timelines_fits(void **state)
     HistoryEntry target_entries[40];
     const History source = {source_entries, 40};
     const History target = {target_entries, 40};
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
     for (uint32_t i = 0; i < 40; i++)
@@ -178,13 +195,13 @@ static void test_picture_of_many_timelines_fits(void **state)
         if (i >= 20)
             target_entries[i].timeline = 4000000000 + i;
     }
-    report.divergence = 0x1400;
-    report.checkpoint = 0x1000;
-    report.checkpoint_timeline = 17;
-    report.source_history = &source;
-    report.target_history = &target;
+    run.divergence.printed = 0x1400;
+    run.divergence.common_checkpoint.lsn = 0x1000;
+    run.divergence.common_checkpoint.checkpoint.timeline = 17;
+    run.identified.clusters.source_history = source;
+    run.identified.clusters.target_history = target;
     picture_is(
-        &report,
+        &run,
         "  source   1 ── … ── 16 ── 17 ──●── 18 ── 19 ── 20 ──┬── 21 ── … ── 39 ── 40 ──▶ "
         "0/5000000\n"
         "  target                                             └── 4000000020 ── … ── 4000000038 ── "
@@ -193,34 +210,40 @@ static void test_picture_of_many_timelines_fits(void **state)
         "           ┬ divergence 0/1400\n");
 }
 
-/* The report with that error, or none; until the next call. */
-static const Report *with_error(const Report *report, const Error *error)
+static Report with_circumstances;
+
+/* The report of that run; its errors live until the next call. */
+static Report report_of(const Findings *run, const Error *error, int exit_status)
 {
     static const Error *errors[1];
-    static Report copy;
+    Report report = with_circumstances;
 
     errors[0] = error;
-    copy = *report;
-    copy.errors = errors;
-    copy.error_count = error != NULL;
-    return &copy;
+    report.options = &options;
+    report.run = run;
+    report.exit_status = exit_status;
+    report.errors = errors;
+    report.error_count = error != NULL;
+    return report;
 }
 
-static void text_is(const Report *report, const Error *error, int exit_status, const char *expected)
+static void text_is(const Findings *run, const Error *error, int exit_status, const char *expected)
 {
+    const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
 
-    report_text(with_error(report, error), exit_status, &text);
+    report_text(&report, &text);
     assert_string_equal(buffer_string(&text), expected);
     buffer_free(&text);
 }
 
-static void text_holds(const Report *report, const Error *error, int exit_status,
+static void text_holds(const Findings *run, const Error *error, int exit_status,
                        const char *expected)
 {
+    const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
 
-    report_text(with_error(report, error), exit_status, &text);
+    report_text(&report, &text);
     if (strstr(buffer_string(&text), expected) == NULL)
         fail_msg("\"%s\" is not in:\n%s", expected, buffer_string(&text));
     buffer_free(&text);
@@ -228,13 +251,13 @@ static void text_holds(const Report *report, const Error *error, int exit_status
 
 static void test_text_of_a_rewind(void **state)
 {
-    const Report report = split_brain();
+    const Findings run = split_brain();
 
     (void) state;
     setenv("TZ", "Europe/Berlin", 1);
     setenv("LC_ALL", "C.utf8", 1);
     text_is(
-        &report, NULL, 0,
+        &run, NULL, 0,
         "pg_rewind: the target was rewound\n"
         "\n"
         "  source                    server at \"/run\"\n"
@@ -267,6 +290,9 @@ static void test_text_of_a_rewind(void **state)
         "The target is consistent after replay of\n"
         "  source WAL up to          0/5000000 on timeline 2\n"
         "\n"
+        "Replayed when the target starts\n"
+        "  source WAL                from 0/4FFFF00 to 0/5000000: 256 bytes, in 1 segment\n"
+        "\n"
         "Time\n"
         "  identify                  0.25 s\n"
         "  scan                      0.50 s\n"
@@ -276,47 +302,65 @@ static void test_text_of_a_rewind(void **state)
 }
 
 /* What a run finds out beside what it does. */
-static Report with_circumstances(void)
+static Findings split_brain_with_circumstances(void)
 {
-    static const ReportPrepared stay[] = {{740, "on both"}, {741, NULL}};
-    static const ReportPrepared go[] = {{750, "only here"}};
-    static const char *const archived[] = {"000000010000000000000003", "000000010000000000000004"};
-    Report report = split_brain();
+    static const ScanPrepared of_source[] = {{.xid = 740, .gid = "on both"},
+                                             {.xid = 742, .gid = "finished", .finished = true}};
+    static ScanPrepared of_target[] = {
+        {.xid = 750, .gid = "only here", .lsn = 0x3800000}};
+    static PlanEntry entries[] = {
+        {.path = "pg_twophase/000002E4", .twophase = true, .on_target = true},
+        {.path = "pg_twophase/000002E5", .twophase = true, .on_target = true},
+        {.path = "pg_twophase/000002E6", .twophase = true}};
+    static ListedFile target_files[] = {
+        {.path = "pg_wal/archive_status/000000010000000000000002.done"},
+        {.path = "pg_wal/archive_status/000000010000000000000003.done"},
+        {.path = "pg_wal/archive_status/000000010000000000000004.done"},
+        {.path = "pg_wal/archive_status/000000010000000000000005.ready"}};
+    static ListedFile source_files[] = {{.path = "pg_wal/summaries/x"}};
+    static const Listing target = {.files = target_files, .count = LENGTH(target_files)};
+    Findings run = split_brain();
 
-    report.program_version = "1.0.0";
-    report.begin = 836092800123456;
-    report.end = 836092810123456;
-    report.run_seconds = 10;
-    report.connected = true;
-    report.source_host = "new-primary";
-    report.source_address = "192.0.2.7";
-    report.source_port = 5432;
-    report.system_identifier = UINT64_MAX;
-    report.replay_from = 0x3000028;
-    report.replay_to = 0x5000000;
-    report.replay_segments = 2;
-    report.prepared_stay = stay;
-    report.prepared_stay_count = LENGTH(stay);
-    report.prepared_go = go;
-    report.prepared_go_count = LENGTH(go);
-    report.archived = archived;
-    report.archived_count = LENGTH(archived);
-    report.full_backup = true;
-    return report;
+    with_circumstances = (Report){.program_version = "1.0.0",
+                                  .begin = 836092800123456,
+                                  .end = 836092810123456,
+                                  .run_seconds = 10};
+    run.source.is_server = true;
+    run.source.host = "new-primary";
+    run.source.address = "192.0.2.7";
+    run.source.port = 5432;
+    run.identified.clusters.target.control.system_identifier = UINT64_MAX;
+    run.start.chosen.redo = 0x3000028;
+    run.start.prepared = of_source;
+    run.start.prepared_count = LENGTH(of_source);
+    run.changes.scanned.prepared = of_target;
+    run.changes.scanned.prepared_count = LENGTH(of_target);
+    run.planned.plan.entries = entries;
+    run.planned.plan.count = LENGTH(entries);
+    run.planned.input.target = &target;
+    run.planned.source_files = (Listing){.files = source_files, .count = LENGTH(source_files)};
+    return run;
+}
+
+static int no_circumstances(void **state)
+{
+    (void) state;
+    with_circumstances = (Report){0};
+    return 0;
 }
 
 static void test_text_of_circumstances(void **state)
 {
-    Report report = with_circumstances();
+    Findings run = split_brain_with_circumstances();
 
     (void) state;
     setenv("TZ", "UTC", 1);
-    text_holds(&report, NULL, 0,
+    text_holds(&run, NULL, 0,
                "  system identifier         18446744073709551615\n"
                "  answered by               new-primary (192.0.2.7) port 5432\n"
                "  pg_rewind                 1.0.0\n");
     text_holds(
-        &report, NULL, 0,
+        &run, NULL, 0,
         "Replayed when the target starts\n"
         "  source WAL                from 0/3000028 to 0/5000000: 32.0 MB, in 2 segments\n"
         "\n"
@@ -338,38 +382,38 @@ static void test_text_of_circumstances(void **state)
         "  based on one of them can be wrong without a message: the server refuses it only if that "
         "one also\n"
         "  began after the divergence.\n");
-    text_holds(&report, NULL, 0,
+    text_holds(&run, NULL, 0,
                "  begin                     2026-06-30 00:00:00.123456 UTC\n"
                "  end                       2026-06-30 00:00:10.123456 UTC, after 10.00 s\n");
-    report.one_timeline = true;
-    text_holds(&report, NULL, 0, "both sides used the same timeline number.\n");
-    report.source_host = "/run";
-    report.source_address = NULL;
-    text_holds(&report, NULL, 0, "  answered by               /run port 5432\n");
+    run.identified.clusters.source_history = lived_on;
+    text_holds(&run, NULL, 0, "both sides used the same timeline number.\n");
+    run.source.host = "/run";
+    run.source.address = NULL;
+    text_holds(&run, NULL, 0, "  answered by               /run port 5432\n");
 }
 
 static void test_text_of_a_dry_run_says_what_would_be(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
-    report.dry_run = true;
-    text_holds(&report, NULL, 0, "pg_rewind: dry run: the target would be rewound\n");
-    text_holds(&report, NULL, 0, "To be discarded from the target\n");
-    text_holds(&report, NULL, 0,
+    options.dry_run = true;
+    text_holds(&run, NULL, 0, "pg_rewind: dry run: the target would be rewound\n");
+    text_holds(&run, NULL, 0, "To be discarded from the target\n");
+    text_holds(&run, NULL, 0,
                "To be fetched from the source, at most\n"
                "  files and blocks          100.0 MB\n"
                "  WAL                       28.0 MB\n"
                "  saved                     896.0 MB of the source's 1.0 GB (87.5%)\n");
-    report.resumed = true;
-    text_holds(&report, NULL, 0, "dry run: an interrupted rewind would be finished\n");
+    run.opened.pending = true;
+    text_holds(&run, NULL, 0, "dry run: an interrupted rewind would be finished\n");
 }
 
 static void test_text_of_a_failure(void **state)
 {
     Error error = {0};
-    const Report empty = {0};
-    const Report report = split_brain();
+    const Findings empty = {0};
+    const Findings run = split_brain();
 
     (void) state;
     error_set(&error, ERROR_FAILED, "no room on \"%s\"", "/data");
@@ -386,29 +430,30 @@ static void test_text_of_a_failure(void **state)
             "\n"
             "Time\n"
             "  total                     0.00 s\n");
-    text_holds(&report, &error, 1, "To be discarded from the target\n");
-    text_holds(&report, &error, 2, "begun but not finished: run the same command again\n");
-    text_holds(&report, &error, 3, "impossible for this target and source; nothing was changed\n");
+    text_holds(&run, &error, 1, "To be discarded from the target\n");
+    text_holds(&run, &error, 2, "begun but not finished: run the same command again\n");
+    text_holds(&run, &error, 3, "impossible for this target and source; nothing was changed\n");
 }
 
 static void test_text_of_extreme_times(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
 
     (void) state;
     setenv("TZ", "UTC", 1);
-    report.first_lost_commit = -1;
-    text_holds(&report, NULL, 0, "  first commit              1999-12-31 23:59:59.999999 UTC\n");
-    report.last_lost_commit = INT64_MAX;
-    text_holds(&report, NULL, 0, "  last commit               294277-01-09");
+    run.changes.scanned.first_commit_time = -1;
+    text_holds(&run, NULL, 0, "  first commit              1999-12-31 23:59:59.999999 UTC\n");
+    run.changes.scanned.last_commit_time = INT64_MAX;
+    text_holds(&run, NULL, 0, "  last commit               294277-01-09");
 }
 
-static void json_holds(const Report *report, const Error *error, int exit_status,
+static void json_holds(const Findings *run, const Error *error, int exit_status,
                        const char *expected)
 {
+    const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
 
-    report_json(with_error(report, error), exit_status, &text, NULL);
+    report_json(&report, &text, NULL);
     if (strstr(buffer_string(&text), expected) == NULL)
         fail_msg("\"%s\" is not in:\n%s", expected, buffer_string(&text));
     buffer_free(&text);
@@ -416,10 +461,10 @@ static void json_holds(const Report *report, const Error *error, int exit_status
 
 static void test_json_of_a_rewind(void **state)
 {
-    const Report report = split_brain();
+    const Findings run = split_brain();
 
     (void) state;
-    json_holds(&report, NULL, 0,
+    json_holds(&run, NULL, 0,
                "{\n"
                "  \"report_version\": 1,\n"
                "  \"result\": \"rewound\",\n"
@@ -465,9 +510,9 @@ static void test_json_of_a_rewind(void **state)
                "    }\n"
                "  ],\n"
                "  \"source_end\": \"0/5000000\",\n");
-    json_holds(&report, NULL, 0, "    \"first_commit\": \"2026-06-30T00:00:00.123456Z\",\n");
-    json_holds(&report, NULL, 0, "    \"saved\": 1006632960\n");
-    json_holds(&report, NULL, 0,
+    json_holds(&run, NULL, 0, "    \"first_commit\": \"2026-06-30T00:00:00.123456Z\",\n");
+    json_holds(&run, NULL, 0, "    \"saved\": 1006632960\n");
+    json_holds(&run, NULL, 0,
                "    \"apply\": 5.125,\n"
                "    \"total\": 9.875\n"
                "  }\n"
@@ -476,10 +521,10 @@ static void test_json_of_a_rewind(void **state)
 
 static void test_json_of_circumstances(void **state)
 {
-    Report report = with_circumstances();
+    Findings run = split_brain_with_circumstances();
 
     (void) state;
-    json_holds(&report, NULL, 0,
+    json_holds(&run, NULL, 0,
                "  \"program_version\": \"1.0.0\",\n"
                "  \"begin\": \"2026-06-30T00:00:00.123456Z\",\n"
                "  \"end\": \"2026-06-30T00:00:10.123456Z\",\n"
@@ -507,7 +552,7 @@ static void test_json_of_circumstances(void **state)
                "        \"gid\": null\n"
                "      }\n"
                "    ],\n");
-    json_holds(&report, NULL, 0,
+    json_holds(&run, NULL, 0,
                "  \"archived_lost_wal\": [\n"
                "    \"000000010000000000000003\",\n"
                "    \"000000010000000000000004\"\n"
@@ -517,18 +562,18 @@ static void test_json_of_circumstances(void **state)
 
 static void test_json_of_a_failure_that_came_early(void **state)
 {
-    const Report report = {0};
+    const Findings run = {0};
     Error error = {0};
 
     (void) state;
     /* A newline, a control character, UTF-8 that is good, cut off, overlong, and a surrogate. */
     error_set(&error, ERROR_FAILED,
               "a\nb\tc \"é\" \\ \xC3 \xC0\x80 \xED\xA0\x80 \xF0\x9F\x98\x80 \xE2\x82");
-    json_holds(&report, &error, 1,
+    json_holds(&run, &error, 1,
                "\"message\": \"a\\nb\\u0009c \\\"é\\\" \\\\ \\ufffd \\ufffd\\ufffd "
                "\\ufffd\\ufffd\\ufffd \xF0\x9F\x98\x80 \\ufffd\\ufffd\",\n");
-    json_holds(&report, &error, 1, "  \"result\": \"failed\",\n  \"exit_status\": 1,\n");
-    json_holds(&report, &error, 1,
+    json_holds(&run, &error, 1, "  \"result\": \"failed\",\n  \"exit_status\": 1,\n");
+    json_holds(&run, &error, 1,
                "  \"source\": null,\n"
                "  \"target\": null,\n"
                "  \"server_version\": null,\n"
@@ -547,21 +592,21 @@ static void test_json_of_a_failure_that_came_early(void **state)
 
 static void test_every_end_has_a_result_of_its_own(void **state)
 {
-    Report report = split_brain();
+    Findings run = split_brain();
     const Error error = {.kind = ERROR_FAILED};
 
     (void) state;
-    json_holds(&report, &error, 2, "\"result\": \"unfinished\"");
-    json_holds(&report, &error, 3, "\"result\": \"impossible\"");
-    report.dry_run = true;
-    json_holds(&report, NULL, 0, "\"result\": \"would_rewind\"");
-    report.resumed = true;
-    json_holds(&report, NULL, 0, "\"result\": \"would_finish\"");
-    report.dry_run = false;
-    json_holds(&report, NULL, 0, "\"result\": \"finished\"");
-    report.resumed = false;
-    report.rewind_needed = false;
-    json_holds(&report, NULL, 0, "\"result\": \"not_required\"");
+    json_holds(&run, &error, 2, "\"result\": \"unfinished\"");
+    json_holds(&run, &error, 3, "\"result\": \"impossible\"");
+    options.dry_run = true;
+    json_holds(&run, NULL, 0, "\"result\": \"would_rewind\"");
+    run.opened.resumed = true;
+    json_holds(&run, NULL, 0, "\"result\": \"would_finish\"");
+    options.dry_run = false;
+    json_holds(&run, NULL, 0, "\"result\": \"finished\"");
+    run.opened.resumed = false;
+    run.divergence.needed = false;
+    json_holds(&run, NULL, 0, "\"result\": \"not_required\"");
 }
 
 /* What the last lines are made of. */
@@ -580,55 +625,67 @@ static void test_next_steps(void **state)
                       .written = true,
                       .standby = true,
                       .has_source = true};
-    Report report = split_brain();
+    Findings run = split_brain();
+    const Report report = {.options = &options, .run = &run};
     Buffer text = {0};
 
     (void) state;
-    report.arena = arena_create();
-    report.next_start = &next;
-    report.wal_needed_from = 0x5000000;
-    report_next_steps(&report);
-    assert_int_equal(report.step_count, 2);
+    run.next_start = &next;
+    next_steps_make(&options, &run);
+    assert_int_equal(run.step_count, 2);
     assert_non_null(
-        strstr(report.steps[0],
+        strstr(run.steps[0],
                "SELECT pg_create_physical_replication_slot('it''s', true); the source must "
                "have WAL from 0/5000000 on."));
-    assert_string_equal(report.steps[1],
+    assert_string_equal(run.steps[1],
                         "Start the server: it replays the source's WAL and follows it.");
-    report_text(&report, 0, &text);
+    report_text(&report, &text);
     assert_non_null(strstr(buffer_string(&text),
                            "\n  settings that differ      port = '5433' (was '5432')\n"
                            "  slots that are gone       gone\n"
                            "  kept                      pg_hba.conf\n"));
     buffer_clear(&text);
-    report_json(&report, 0, &text, NULL);
+    report_json(&report, &text, NULL);
     assert_non_null(strstr(buffer_string(&text), "\"former\": null,"));
     assert_non_null(strstr(buffer_string(&text), "\"state\": \"missing\""));
 
     next.written = next.standby = next.has_source = false;
     next.slot_count = 0;
-    report_next_steps(&report);
-    assert_int_equal(report.step_count, 1);
-    assert_non_null(strstr(report.steps[0], "create standby.signal and set primary_conninfo"));
+    next_steps_make(&options, &run);
+    assert_int_equal(run.step_count, 1);
+    assert_non_null(strstr(run.steps[0], "create standby.signal and set primary_conninfo"));
     next.stop_setting = "recovery_target_time";
-    report_next_steps(&report);
-    assert_int_equal(report.step_count, 2);
-    assert_non_null(strstr(report.steps[0], "Remove recovery_target_time from the"));
+    next_steps_make(&options, &run);
+    assert_int_equal(run.step_count, 2);
+    assert_non_null(strstr(run.steps[0], "Remove recovery_target_time from the"));
     next.stop_setting = NULL;
-    report.dry_run = true;
-    report_next_steps(&report);
-    assert_int_equal(report.step_count, 2);
-    assert_non_null(strstr(report.steps[0], "the server would open for writing and diverge again"));
-    assert_non_null(strstr(report.steps[0], "create standby.signal and set primary_conninfo"));
-    assert_non_null(strstr(report.steps[1], "This was a dry run"));
+    options.dry_run = true;
+    next_steps_make(&options, &run);
+    assert_int_equal(run.step_count, 2);
+    assert_non_null(strstr(run.steps[0], "the server would open for writing and diverge again"));
+    assert_non_null(strstr(run.steps[0], "create standby.signal and set primary_conninfo"));
+    assert_non_null(strstr(run.steps[1], "This was a dry run"));
     next.standby = true;
-    report_next_steps(&report);
-    assert_int_equal(report.step_count, 1);
-    report.resumed = true;
-    report_next_steps(&report);
-    assert_non_null(strstr(report.steps[0], "finishes the interrupted"));
+    next_steps_make(&options, &run);
+    assert_int_equal(run.step_count, 1);
+    run.opened.pending = true;
+    next_steps_make(&options, &run);
+    assert_non_null(strstr(run.steps[0], "finishes the interrupted"));
     buffer_free(&text);
-    arena_destroy(report.arena);
+}
+
+static int make_arena(void **state)
+{
+    (void) state;
+    arena = arena_create();
+    return 0;
+}
+
+static int destroy_arena(void **state)
+{
+    (void) state;
+    arena_destroy(arena);
+    return 0;
 }
 
 int main(void)
@@ -648,11 +705,11 @@ int main(void)
         cmocka_unit_test(test_text_of_a_failure),
         cmocka_unit_test(test_text_of_extreme_times),
         cmocka_unit_test(test_json_of_a_rewind),
-        cmocka_unit_test(test_text_of_circumstances),
-        cmocka_unit_test(test_json_of_circumstances),
+        cmocka_unit_test_teardown(test_text_of_circumstances, no_circumstances),
+        cmocka_unit_test_teardown(test_json_of_circumstances, no_circumstances),
         cmocka_unit_test(test_json_of_a_failure_that_came_early),
         cmocka_unit_test(test_every_end_has_a_result_of_its_own),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_arena, destroy_arena);
 }

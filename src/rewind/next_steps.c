@@ -1,0 +1,322 @@
+#include "rewind/next_steps.h"
+
+#include "base/log.h"
+#include "base/text_lines.h"
+
+#include <string.h>
+
+#define SETTINGS_LOGGED_MAX 5
+#define NAMES_SHOWN_MAX 8
+#define VALUE_COLUMNS_MAX 60
+
+/* ---- The steps ---- */
+
+static void PRINTF_LIKE(2, 3) add_step(Findings *findings, const char *format, ...)
+{
+    AUTO_BUFFER Buffer text = {0};
+    va_list arguments;
+
+    va_start(arguments, format);
+    buffer_vprintf(&text, format, arguments);
+    va_end(arguments);
+    if (findings->step_count < NEXT_STEPS_MAX)
+        findings->steps[findings->step_count++] =
+            arena_strdup(findings->arena, buffer_string(&text));
+}
+
+static const Version *version_of(const Findings *findings)
+{
+    return findings->identified.clusters.target.control.version;
+}
+
+/* Slots that a former primary still has keep WAL on a standby, too. */
+static void add_kept_slots_step(const Options *options, Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+    AUTO_BUFFER Buffer names = {0}, drops = {0};
+    bool logical = false;
+
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        const AffectedSlot *slot = &next->slots[i];
+
+        if (strcmp(slot->state, "kept") != 0)
+            continue;
+        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
+        buffer_printf(&names, "%s\"%s\"", names.size > 0 ? ", " : "", slot->name);
+        if (slot->type != NULL)
+            buffer_printf(&names, " (%s)", slot->type);
+        buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
+        buffer_append_literal(&drops, slot->name);
+        buffer_append_string(&drops, ");");
+    }
+    if (names.size > 0)
+        add_step(findings,
+                 "No rewind was required, so the target keeps the replication slots that it had "
+                 "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
+                 "%s drop those that are not used there, when the server runs:%s",
+                 buffer_string(&names),
+                 logical && version_of(findings)->synchronizes_slots
+                     ? ", and a logical one ends the synchronization of slots if the source has a "
+                       "slot of the same name to be synchronized"
+                     : "",
+                 options->rejoin ? "Use --drop-slots the next time; now"
+                                 : "Add --drop-slots, with --write-recovery-conf, or",
+                 buffer_string(&drops));
+}
+
+/* The target's server asks the source for WAL from here on. */
+static Lsn wal_needed_from(const Findings *findings)
+{
+    const WalShape *shape = &findings->identified.clusters.shape;
+
+    return findings->planned.known
+               ? wal_segment_start(shape, wal_segment_of(shape, findings_source_end(findings)))
+               : findings->divergence.target_end;
+}
+
+static void add_missing_slot(Findings *findings, const AffectedSlot *slot)
+{
+    const Version *version = version_of(findings);
+    AUTO_BUFFER Buffer name = {0};
+    char lsn[LSN_TEXT_SIZE];
+
+    buffer_append_literal(&name, slot->name);
+    add_step(findings,
+             "The target will use the replication slot \"%s\" of the source, %s: SELECT "
+             "pg_create_physical_replication_slot(%s%s); the source must have WAL from %s on.",
+             slot->name,
+             strcmp(slot->state, "missing") == 0 ? "which must be created there"
+                                                 : "which must exist there",
+             buffer_string(&name), version->sql.slot_reserves ? ", true" : "",
+             lsn_text(version, wal_needed_from(findings), lsn));
+}
+
+/* The name of a slot is that of a directory, which can be anything. */
+static void add_slot_steps(Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+    AUTO_BUFFER Buffer drops = {0};
+
+    for (size_t i = 0; i < next->slot_count; i++)
+    {
+        const AffectedSlot *slot = &next->slots[i];
+
+        if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
+            add_missing_slot(findings, slot);
+        if (strcmp(slot->state, "copied") != 0)
+            continue;
+        buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
+        buffer_append_literal(&drops, slot->name);
+        buffer_append_string(&drops, ");");
+    }
+    if (drops.size > 0)
+        add_step(findings,
+                 "Replication slots were copied from the source and keep WAL indefinitely: when "
+                 "the server runs, drop those that are not used there:%s",
+                 buffer_string(&drops));
+}
+
+/* Otherwise the target would open for writing and diverge from the source again. */
+static void add_make_standby(const Options *options, Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+    const char *by_hand = next->recovery_conf ? "create recovery.conf with standby_mode = on, "
+                                                "primary_conninfo and recovery_target_timeline = "
+                                                "latest"
+                          : next->has_source  ? "create standby.signal, and check that "
+                                                "primary_conninfo names the source"
+                                              : "create standby.signal and set primary_conninfo";
+
+    if (options->dry_run && findings->divergence.needed)
+        add_step(findings,
+                 "After this rewind the server would open for writing and diverge again: add "
+                 "--write-recovery-conf (with --source-server), or before the server starts %s.",
+                 by_hand);
+    else
+        add_step(findings,
+                 "Before the server starts make it a standby of the source: %s, or run %s again "
+                 "with --write-recovery-conf (and --source-server); otherwise it opens for writing "
+                 "and diverges again.",
+                 by_hand, log_program_name());
+}
+
+static void add_start(const Options *options, Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+
+    if (options->rejoin)
+        return;
+    if (next->manager != NULL)
+        add_step(findings, "Let %s start the server: it makes it a standby of the source.",
+                 next->manager);
+    else if (!next->standby)
+        add_make_standby(options, findings);
+    else if (!next->has_source)
+        add_step(findings, "Set primary_conninfo so that it names the source, and start the "
+                           "server: it replays the source's WAL and follows it.");
+    else if (!next->written && next->conninfo != NULL)
+        add_step(findings,
+                 "Check that primary_conninfo (%s) names the source, and start the server: it "
+                 "replays the source's WAL and follows it.",
+                 next->conninfo);
+    else
+        add_step(findings, "Start the server: it replays the source's WAL and follows it.");
+}
+
+void next_steps_make(const Options *options, Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+    const StandbySettings *settings = next->standby_settings;
+
+    findings->step_count = 0;
+    if (findings->opened.pending)
+    {
+        add_step(findings, "Run the same command without --dry-run: it finishes the interrupted "
+                           "rewind.");
+        return;
+    }
+    if (next->stray_recovery_conf)
+        add_step(findings, "Remove recovery.conf: the server does not start with it.");
+    if (next->stray_recovery_signal)
+        add_step(findings, "Remove recovery.signal: with it the server ends recovery and opens for "
+                           "writing, now or after a promotion.");
+    if (next->stop_setting != NULL)
+        add_step(findings,
+                 "Remove %s from the configuration: with it the server would not follow the source "
+                 "to the end.",
+                 next->stop_setting);
+    if (next->wal_for_archive_only)
+        add_step(findings, "Set hot_standby = off before the server starts: with wal_level = "
+                           "archive of the source it does not start otherwise. For queries restart "
+                           "the source with wal_level = hot_standby, let the standby replay that, "
+                           "and then switch hot_standby on.");
+    add_slot_steps(findings);
+    add_kept_slots_step(options, findings);
+    for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
+        add_step(findings, "%s", settings->remedies[i]);
+    if (options->dry_run && (findings->divergence.needed || settings != NULL))
+    {
+        if (!next->standby && next->manager == NULL)
+            add_make_standby(options, findings);
+        add_step(findings, "This was a dry run, nothing was changed: run the same command without "
+                           "--dry-run.");
+    }
+    else
+        add_start(options, findings);
+}
+
+/* ---- Lists of what differs ---- */
+
+static void append_value(Buffer *text, const char *value)
+{
+    if (value == NULL)
+    {
+        buffer_append_string(text, "not set");
+        return;
+    }
+    buffer_append_u8(text, '\'');
+    for (size_t i = 0; value[i] != '\0' && i < VALUE_COLUMNS_MAX; i++)
+        buffer_append_u8(text, (unsigned char) value[i] < 0x20 ? ' ' : (uint8_t) value[i]);
+    buffer_append_string(text, strlen(value) > VALUE_COLUMNS_MAX ? "...'" : "'");
+}
+
+/* A setting that -R writes is not the source's. */
+static bool is_sources(const NextStart *next, const ChangedSetting *setting)
+{
+    const bool slot_written =
+        next->standby_settings != NULL && next->standby_settings->slot != NULL;
+
+    return !(next->written && strcmp(setting->name, "primary_conninfo") == 0) &&
+           !(slot_written && strcmp(setting->name, "primary_slot_name") == 0);
+}
+
+void next_append_settings(const NextStart *next, const char *separator, size_t shown_max,
+                          Buffer *text)
+{
+    TextList list = {text, separator, shown_max, 0};
+
+    for (size_t i = 0; i < next->setting_count; i++)
+    {
+        const ChangedSetting *setting = &next->settings[i];
+
+        if (!is_sources(next, setting) || !text_list_next(&list))
+            continue;
+        buffer_printf(text, setting->now == NULL ? "%s " : "%s = ", setting->name);
+        append_value(text, setting->now);
+        buffer_append_string(text, " (was ");
+        append_value(text, setting->former);
+        buffer_append_u8(text, ')');
+    }
+    text_list_end(&list);
+}
+
+void next_append_names(const char *const *names, size_t count, Buffer *text)
+{
+    TextList list = {text, ", ", NAMES_SHOWN_MAX, 0};
+
+    for (size_t i = 0; i < count; i++)
+        text_list_add(&list, "%s", names[i]);
+    text_list_end(&list);
+}
+
+void next_append_removed_slots(const NextStart *next, Buffer *text)
+{
+    TextList list = {text, ", ", NAMES_SHOWN_MAX, 0};
+
+    for (size_t i = 0; i < next->slot_count; i++)
+        if (strcmp(next->slots[i].state, "removed") == 0)
+            text_list_add(&list, "%s", next->slots[i].name);
+    text_list_end(&list);
+}
+
+void next_append_conninfo(const NextStart *next, Buffer *text)
+{
+    const StandbySettings *settings = next->standby_settings;
+
+    if (settings == NULL)
+        return;
+    if (settings->kept_count > 0)
+        buffer_append_string(text, "kept ");
+    next_append_names(settings->kept, settings->kept_count, text);
+    if (settings->changed_count > 0)
+        buffer_append_string(text, text->size > 0 ? "; changed " : "changed ");
+    next_append_names(settings->changed, settings->changed_count, text);
+}
+
+static void log_next(const Options *options, const Findings *findings)
+{
+    const NextStart *next = findings->next_start;
+    const char *verb = options->dry_run ? "would be" : "are now";
+    AUTO_BUFFER Buffer text = {0};
+
+    next_append_settings(next, ", ", SETTINGS_LOGGED_MAX, &text);
+    if (text.size > 0)
+        log_detail("Settings that %s the source's: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    next_append_names(next->files, next->file_count, &text);
+    if (text.size > 0)
+        log_detail("Files that %s the source's: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    next_append_removed_slots(next, &text);
+    if (text.size > 0)
+        log_detail("Replication slots of the target that %s gone: %s.", verb, buffer_string(&text));
+    buffer_clear(&text);
+    next_append_conninfo(next, &text);
+    if (text.size > 0)
+        log_detail("Options of the target's former primary_conninfo: %s.", buffer_string(&text));
+    for (size_t i = 0; i < findings->step_count; i++)
+        log_hint("%s", findings->steps[i]);
+}
+
+void next_steps_find(const Options *options, Findings *findings)
+{
+    if (findings->opened.pending) /* nothing else was looked at */
+        findings->next_start = arena_allocate(findings->arena, sizeof(*findings->next_start));
+    else if (findings->next_start == NULL &&
+             (version_of(findings) == NULL ||
+              !findings_find_next_start(options, findings, findings->arena, NULL)))
+        return;
+    next_steps_make(options, findings);
+    log_next(options, findings);
+}
