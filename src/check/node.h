@@ -12,7 +12,7 @@
 #include "check/readiness.h"
 #include "target/configuration.h"
 #include "wal/reader.h"
-#include "wal_store/archive.h"
+#include "wal_store/target_wal.h"
 
 typedef struct Node
 {
@@ -25,7 +25,7 @@ typedef struct Node
     const char *config_file_of_rewind; /* NULL: postgresql.conf in the data directory */
     SettingsReader reader;
     Settings settings;
-    Archive *own_wal;            /* the target's pg_wal, nothing else */
+    TargetWal own_wal;           /* the target's pg_wal, nothing else */
     const char *restore_command; /* -c or --restore-command, or NULL */
     bool archive_is_told;        /* what is wrong with that */
     const char *role;            /* by which the source was reached; NULL: not known */

@@ -82,13 +82,7 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
 
 WalStream node_wal_stream(const Node *node)
 {
-    return (WalStream){.shape = node->clusters.shape,
-                       .data_block_size = node->clusters.target.control.block_size,
-                       .history = &node->clusters.target_history,
-                       .open = archive_open,
-                       .missing = error_missing_in_archive,
-                       .is_targets = true,
-                       .context = node->own_wal};
+    return node->own_wal.stream;
 }
 
 bool node_has_segment(const Node *node, uint64_t segment)

@@ -127,15 +127,6 @@ static bool look_at_target(Node *node)
     return true;
 }
 
-static void open_own_wal(Node *node)
-{
-    ArchiveOptions own =
-        archive_options_of_target(node->options, &node->clusters, NULL, NULL, node->arena);
-
-    own.archive_directory = NULL;
-    node->own_wal = archive_create(&own);
-}
-
 /* Nothing that would write, and no long waiting. The archive is asked by node_archive.c alone. */
 static Options bounded_options(const Options *options)
 {
@@ -153,7 +144,7 @@ static void look_at_all(Node *node)
 {
     read_configuration(node);
     find_command_to_ask(node);
-    open_own_wal(node);
+    target_wal_open_own(node->options, &node->clusters, node->arena, &node->own_wal);
     node_look_at_source(node);
     node_judge(node);
     node_look_at_settings(node);
@@ -162,7 +153,7 @@ static void look_at_all(Node *node)
     node_look_at_access(node);
     node_look_at_files(node);
     node_look_at_losses(node);
-    archive_destroy(node->own_wal);
+    target_wal_close(&node->own_wal);
 }
 
 void readiness_find(const Options *options, Readiness *readiness)

@@ -15,7 +15,6 @@
 #include "standby/streaming.h"
 #include "wal/scan.h"
 #include "wal_store/histories.h"
-#include "wal_store/source_directory_end.h"
 #include "wal_store/source_wal.h"
 #include "wal_store/target_wal.h"
 
@@ -470,11 +469,10 @@ static bool find_histories(Pair *pair, Error *error)
         return false;
     pair->source_wal =
         source_wal_create(&options, clusters, &state->control, NULL, NO_SCRATCH, node->arena);
-    return histories_read(node->options, node->own_wal, state->position.timeline, node->arena,
+    return histories_read(node->options, node->own_wal.store, state->position.timeline, node->arena,
                           clusters, error) &&
            (source->is_server || node->readiness->running ||
-            source_directory_find_end(clusters, source_wal_archive(pair->source_wal), node->arena,
-                                      state, error));
+            source_wal_find_end(pair->source_wal, state, error));
 }
 
 /* Of a stopped target. */

@@ -139,10 +139,10 @@ static bool find_divergence(Search *search, Error *error)
     Divergence *divergence = search->divergence;
     const WalStream own = {.shape = clusters->shape,
                            .history = &clusters->target_history,
-                           .open = archive_open,
-                           .context = search->target_wal->own};
-    const WalStream archive = {.open = archive_open,
-                               .context = source_wal_archive(search->source_wal)};
+                           .open = wal_store_open_own,
+                           .context = search->target_wal->store};
+    const WalStream archive = {.open = wal_store_open_archived,
+                               .context = search->source_wal->store};
     WalSides sides = {.target = &own,
                       .source = clusters->source,
                       .source_history = &clusters->source_history,
@@ -158,7 +158,7 @@ static bool find_divergence(Search *search, Error *error)
     {
         Lsn from;
 
-        archive_set_common_end(search->target_wal->archive, divergence->lsn);
+        wal_store_set_common_end(search->target_wal->store, divergence->lsn);
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -251,9 +251,9 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     Divergence *divergence = search->divergence;
     const bool same_timeline = latest == LSN_INVALID;
 
-    archive_set_needed_from(search->target_wal->archive,
-                            latest != LSN_INVALID ? latest
-                                                  : clusters->target.control.checkpoint.redo);
+    wal_store_set_needed_from(search->target_wal->store,
+                              latest != LSN_INVALID ? latest
+                                                    : clusters->target.control.checkpoint.redo);
     if (!divergence_find_target_end(clusters, &search->target_wal->stream, search->jobs, latest,
                                     &divergence->scan, &divergence->target_end, error))
         return false;

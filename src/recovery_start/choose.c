@@ -170,7 +170,7 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
     blockmap_destroy(start->own_blocks);
     start->own_blocks = blockmap_create();
     start->changes = (ScanResult){.blocks = start->own_blocks};
-    return source_wal_forget_before(chooser->source_wal, start->earliest.redo, start->chosen.redo,
+    return source_wal_remove_before(chooser->source_wal, start->earliest.redo, start->chosen.redo,
                                     error);
 }
 
@@ -269,7 +269,7 @@ static bool read_before_late(Chooser *chooser, Error *error)
     if (chooser->added_to >= start->chosen.redo)
         return true;
     if (reading.once &&
-        !source_wal_forget_before(chooser->source_wal, start->earliest.redo, reading.from, error))
+        !source_wal_remove_before(chooser->source_wal, start->earliest.redo, reading.from, error))
         return false;
     if (!source_wal_read(chooser->source_wal, &reading, &scan, &scanned, error))
         return reading.missing_end != LSN_INVALID && compare_without_wal(chooser, error);
@@ -285,7 +285,7 @@ static bool read_before_late(Chooser *chooser, Error *error)
     result = !choice->late || add_source_changes(chooser, &scanned, start->chosen.redo, error);
     scan_destroy(scan);
     return result && (!weighs || !choice->late || keeps_wal_before_late(start) ||
-                      source_wal_forget_before(chooser->source_wal, start->earliest.redo,
+                      source_wal_remove_before(chooser->source_wal, start->earliest.redo,
                                                start->chosen.redo, error));
 }
 

@@ -72,7 +72,7 @@ void findings_note_source(Findings *findings)
     Arena *arena = findings->arena;
     const Source *source = findings->identified.clusters.source;
 
-    findings->reread_wal_bytes = source_wal_forgotten_bytes(findings->identified.source_wal);
+    findings->reread_wal_bytes = source_wal_removed_bytes(findings->identified.source_wal);
     if (findings->staged.stage != NULL)
     {
         findings_add_fetched(findings, findings->staged.stage);

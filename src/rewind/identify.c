@@ -7,7 +7,6 @@
 #include "pair/prerequisites.h"
 #include "target/configuration.h"
 #include "wal_store/histories.h"
-#include "wal_store/source_directory_end.h"
 
 static bool open_source(const Options *options, Source **source, Error *error)
 {
@@ -113,14 +112,13 @@ static bool find_positions(const Options *options, const Opened *opened,
         return false;
     identified->source_wal = source_wal_create(options, clusters, &state->control, restore_command,
                                                opened->scratch, arena);
-    if (!target_wal_open(options, clusters, restore_command, opened->scratch,
-                         identified->source_wal, arena, &identified->target_wal, error) ||
-        !histories_read(options, identified->target_wal.archive, state->position.timeline, arena,
+    if (!target_wal_open(options, clusters, restore_command, identified->source_wal, arena,
+                         &identified->target_wal, error) ||
+        !histories_read(options, identified->target_wal.store, state->position.timeline, arena,
                         clusters, error))
         return false;
     return source->is_server ||
-           source_directory_find_end(clusters, source_wal_archive(identified->source_wal), arena,
-                                     state, error);
+           source_wal_find_end(identified->source_wal, state, error);
 }
 
 bool identify(const Options *options, const Opened *opened, Arena *arena, Problems *problems,

@@ -122,12 +122,15 @@ static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
                         const Planned *planned, const StagedWal *wal, const Options *options,
                         Staged *staged, ReplayHazard *hazard, Error *error)
 {
+    WalStream stream = wal->source_wal->stream;
     ScanResult chain;
     WalScan *scan;
     bool result;
 
-    if (!source_wal_check_chain(wal->source_wal, staged_wal_open, (void *) (uintptr_t) wal,
-                                start->chosen.redo, staged->source_end, &scan, &chain,
+    stream.limit = staged->source_end;
+    stream.open = staged_wal_open;
+    stream.context = (void *) (uintptr_t) wal;
+    if (!source_wal_check_chain(wal->source_wal, &stream, start->chosen.redo, &scan, &chain,
                                 &staged->min_recovery_point, error))
         return false;
     result = replay_hazard_find(clusters, &staged->source, options, scan_stream(scan), &chain,

@@ -10,7 +10,7 @@
 typedef struct PieceBatch
 {
     FilePieces *pieces;
-    int worker;
+    PieceWorker worker;
     FilePiece *piece;       /* batch_pieces_max of them */
     FetchRequest *requests; /* the same pieces, for the source */
     size_t count;
@@ -19,21 +19,15 @@ typedef struct PieceBatch
 
 /* ---- Local files ---- */
 
-void piece_file_init(PieceFile *file, Written *written)
-{
-    file->of = NULL;
-    open_file_init(&file->open, written);
-}
-
 bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
     if (file->of == piece->path)
         return true;
     file->of = piece->path;
-    return path_join(path, sizeof(path), directory, piece->path, error) &&
-           open_file_switch(&file->open, path, OPEN_TO_READ, NULL, error);
+    return open_file_switch(&file->open, path_in(&path, directory, piece->path), OPEN_TO_READ, NULL,
+                            error);
 }
 
 bool piece_file_read_target(PieceFile *file, const char *directory, const FilePiece *piece,
@@ -97,10 +91,10 @@ static void fill_batch(PieceBatch *batch)
 static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, size_t size,
                              Error *error)
 {
-    const PieceBatch *batch = context;
+    PieceBatch *batch = context;
 
     assert(index < batch->count);
-    return batch->pieces->take_answer(batch->pieces->context, batch->worker, &batch->piece[index],
+    return batch->pieces->take_answer(batch->pieces->context, &batch->worker, &batch->piece[index],
                                       bytes, size, error);
 }
 
@@ -118,7 +112,7 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
 
         const FileRange range = {file->open.fd, file->open.path, piece->offset};
 
-        if (!pieces->take_file(pieces->context, batch->worker, piece,
+        if (!pieces->take_file(pieces->context, &batch->worker, piece,
                                file->open.fd < 0 ? NULL : &range, error))
             return false;
     }
@@ -139,11 +133,11 @@ static bool ask_source_for_batch(PieceBatch *batch, Error *error)
     if (pieces->take_file != NULL && source->directory != NULL)
         return hand_over_files(batch, error);
     if (pieces->question == ASK_BYTES)
-        ok = source->operations->fetch(source, batch->worker, batch->requests, batch->count,
+        ok = source->operations->fetch(source, batch->worker.number, batch->requests, batch->count,
                                        hand_over_answer, batch, error);
     else
-        ok = source->operations->digest(source, batch->worker, &digests, hand_over_answer, batch,
-                                        &supported, error);
+        ok = source->operations->digest(source, batch->worker.number, &digests, hand_over_answer,
+                                        batch, &supported, error);
     if (ok && !supported)
     {
         pthread_mutex_lock(pieces->lock);
@@ -164,7 +158,7 @@ static bool ask_batches(PieceBatch *batch, Error *error)
             return true;
         if (!stop_check(error) || !ask_source_for_batch(batch, error) ||
             (pieces->end_batch != NULL &&
-             !pieces->end_batch(pieces->context, batch->worker, error)))
+             !pieces->end_batch(pieces->context, &batch->worker, error)))
             return false;
     }
 }
@@ -172,11 +166,14 @@ static bool ask_batches(PieceBatch *batch, Error *error)
 static bool run_piece_worker(void *context, int worker, size_t item, Error *error)
 {
     FilePieces *pieces = context;
-    PieceBatch batch = {.pieces = pieces, .worker = worker};
+    PieceBatch batch = {.pieces = pieces, .worker = {.number = worker}};
     bool ok;
 
     (void) item;
-    piece_file_init(&batch.source_file, NULL);
+    open_file_init(&batch.source_file.open, NULL);
+    open_file_init(&batch.worker.file.open, pieces->written);
+    if (pieces->bytes_size > 0)
+        batch.worker.bytes = memory_allocate_aligned(pieces->bytes_size);
     batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
     batch.requests = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.requests));
     ok = ask_batches(&batch, error);
@@ -187,6 +184,8 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
         pthread_mutex_unlock(pieces->lock);
     }
     open_file_close(&batch.source_file.open);
+    open_file_close(&batch.worker.file.open);
+    free(batch.worker.bytes);
     free(batch.piece);
     free(batch.requests);
     return ok;

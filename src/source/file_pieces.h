@@ -10,7 +10,8 @@
  * bounded in number and bytes, and nothing is held for all files together. The first error stops
  * all workers, and so does a signal.
  *
- * Used by the comparison of whole files, by the fetch, and by --compare (stage/).
+ * Used by the fetch, the comparison of whole files and --compare (stage/), and for WAL by the fetch
+ * of segments (wal_store/) and their comparison (divergence/).
  */
 #ifndef SOURCE_FILE_PIECES_H
 #define SOURCE_FILE_PIECES_H
@@ -50,7 +51,23 @@ typedef enum PieceQuestion
     ASK_BLOCK_DIGESTS /* digest_blocks */
 } PieceQuestion;
 
-/* What is asked and what the caller does. worker counts from 0, and belongs to one thread. */
+/* A file that stays open from piece to piece. */
+typedef struct PieceFile
+{
+    const char *of; /* the path of the piece that it was opened for: one pointer for each file */
+    OpenFile open;
+} PieceFile;
+
+/* What one thread holds for the caller, until all pieces are done. */
+typedef struct PieceWorker
+{
+    int number;     /* from 0 */
+    PieceFile file; /* the caller's: the one on this machine that the piece is compared with, or
+                       written to */
+    uint8_t *bytes; /* FilePieces' bytes_size of them, at a multiple of 4096; uninitialised */
+} PieceWorker;
+
+/* What is asked and what the caller does. */
 typedef struct FilePieces
 {
     Source *source;
@@ -59,6 +76,8 @@ typedef struct FilePieces
     uint32_t piece_size;      /* at most */
     size_t batch_pieces_max;  /* not above FETCH_COUNT_MAX */
     uint64_t batch_bytes_max; /* a batch that has as many gets no further piece */
+    size_t bytes_size;        /* of each worker's bytes; 0: it has none */
+    Written *written;         /* of each worker's file: see OpenFile */
     void *context;
     pthread_mutex_t *lock; /* the caller's: next_range is called with it held */
 
@@ -70,16 +89,16 @@ typedef struct FilePieces
     uint32_t (*size_to_ask)(void *context, const FilePiece *piece);
 
     /* The source's answer: see FetchDelivery and the operation. bytes NULL: gone. */
-    bool (*take_answer)(void *context, int worker, const FilePiece *piece, const uint8_t *bytes,
-                        size_t size, Error *error);
+    bool (*take_answer)(void *context, PieceWorker *worker, const FilePiece *piece,
+                        const uint8_t *bytes, size_t size, Error *error);
 
     /* Not NULL: a source that is a directory is not asked. Its file is handed over, to be read at
        the range's offset and counted by the source's rate; NULL: gone. */
-    bool (*take_file)(void *context, int worker, const FilePiece *piece, const FileRange *file,
-                      Error *error);
+    bool (*take_file)(void *context, PieceWorker *worker, const FilePiece *piece,
+                      const FileRange *file, Error *error);
 
     /* All answers of a batch were taken. NULL: nothing to do. */
-    bool (*end_batch)(void *context, int worker, Error *error);
+    bool (*end_batch)(void *context, PieceWorker *worker, Error *error);
 
     /* Our own, zeros before the first call; guarded by the lock. */
     PieceRange range; /* what is left of the range at hand */
@@ -92,16 +111,6 @@ typedef struct FilePieces
  * cannot compute digests, and nothing was answered.
  */
 MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported, Error *error);
-
-/* A file that stays open from piece to piece. */
-typedef struct PieceFile
-{
-    const char *of; /* the path of the piece that it was opened for: one pointer for each file */
-    OpenFile open;
-} PieceFile;
-
-/* None is open. written: see OpenFile. */
-void piece_file_init(PieceFile *file, Written *written);
 
 /* Open directory/path of the piece to read it, unless it is open; a file that is not there is no
  * error. */

@@ -9,19 +9,10 @@
 #include "source/file_pieces.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
-
-/* What one worker holds. */
-typedef struct FileComparer
-{
-    PieceFile target;
-    uint8_t *target_bytes; /* COMPARED_PIECE_SIZE + 1 */
-    uint8_t *source_bytes; /* the same, of a directory as source */
-} FileComparer;
 
 typedef struct FileComparison
 {
@@ -29,7 +20,6 @@ typedef struct FileComparison
     Source *source;
     const Plan *plan;
     size_t index; /* the next entry */
-    FileComparer *comparers;
 } FileComparison;
 
 /* ---- Which files ---- */
@@ -80,13 +70,28 @@ static uint64_t bytes_to_compare(const Stage *stage, const Plan *plan)
     return bytes;
 }
 
+/* ---- What was found, by any worker ---- */
+
+void stage_note_gone(Stage *stage, size_t index)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->findings[index].gone = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
+static void note_difference(Stage *stage, size_t index)
+{
+    pthread_mutex_lock(&stage->lock);
+    stage->findings[index].differs = true;
+    pthread_mutex_unlock(&stage->lock);
+}
+
 /* ---- One piece ---- */
 
-static bool compare_digest(void *context, int worker, const FilePiece *piece, const uint8_t *bytes,
-                           size_t size, Error *error)
+static bool compare_digest(void *context, PieceWorker *worker, const FilePiece *piece,
+                           const uint8_t *bytes, size_t size, Error *error)
 {
     FileComparison *comparison = context;
-    FileComparer *comparer = &comparison->comparers[worker];
     uint8_t digest[DIGEST_SIZE];
     size_t length;
 
@@ -97,22 +102,22 @@ static bool compare_digest(void *context, int worker, const FilePiece *piece, co
     }
     if (size != sizeof(digest))
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
-    if (!piece_file_read_target(&comparer->target, comparison->stage->target_directory, piece,
-                                comparer->target_bytes, &length, error))
+    if (!piece_file_read_target(&worker->file, comparison->stage->target_directory, piece,
+                                worker->bytes, &length, error))
         return false;
     progress_add(piece->size);
     if (length != piece->size ||
-        !digest_bytes(comparison->source->digest, comparer->target_bytes, length, digest) ||
+        !digest_bytes(comparison->source->digest, worker->bytes, length, digest) ||
         memcmp(digest, bytes, sizeof(digest)) != 0)
-        stage_note_difference(comparison->stage, piece->file);
+        note_difference(comparison->stage, piece->file);
     return true;
 }
 
-static bool compare_with_file(void *context, int worker, const FilePiece *piece,
+static bool compare_with_file(void *context, PieceWorker *worker, const FilePiece *piece,
                               const FileRange *file, Error *error)
 {
     FileComparison *comparison = context;
-    FileComparer *comparer = &comparison->comparers[worker];
+    uint8_t *source_bytes = worker->bytes + COMPARED_PIECE_SIZE + 1;
     size_t target_length;
     size_t length;
 
@@ -121,16 +126,16 @@ static bool compare_with_file(void *context, int worker, const FilePiece *piece,
         stage_note_gone(comparison->stage, piece->file);
         return true;
     }
-    if (!piece_file_read_target(&comparer->target, comparison->stage->target_directory, piece,
-                                comparer->target_bytes, &target_length, error) ||
-        !file_read_at(file->fd, file->path, comparer->source_bytes, piece->asked_size, file->offset,
-                      &length, error) ||
+    if (!piece_file_read_target(&worker->file, comparison->stage->target_directory, piece,
+                                worker->bytes, &target_length, error) ||
+        !file_read_at(file->fd, file->path, source_bytes, piece->asked_size, file->offset, &length,
+                      error) ||
         !rate_take(comparison->source->rate, length, error))
         return false;
     progress_add(piece->size);
     if (target_length != piece->size || length != piece->size ||
-        memcmp(comparer->target_bytes, comparer->source_bytes, length) != 0)
-        stage_note_difference(comparison->stage, piece->file);
+        memcmp(worker->bytes, source_bytes, length) != 0)
+        note_difference(comparison->stage, piece->file);
     return true;
 }
 
@@ -151,41 +156,15 @@ static void note_equal_files(Stage *stage, const Plan *plan)
     }
 }
 
-static FileComparer *begin_comparers(int count)
-{
-    FileComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
-
-    for (int i = 0; i < count; i++)
-    {
-        piece_file_init(&comparers[i].target, NULL);
-        comparers[i].target_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1);
-        comparers[i].source_bytes = memory_allocate(COMPARED_PIECE_SIZE + 1);
-    }
-    return comparers;
-}
-
-static void end_comparers(FileComparer *comparers, int count)
-{
-    for (int i = 0; i < count; i++)
-    {
-        open_file_close(&comparers[i].target.open);
-        free(comparers[i].target_bytes);
-        free(comparers[i].source_bytes);
-    }
-    free(comparers);
-}
-
 bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *error)
 {
-    FileComparison comparison = {.stage = stage,
-                                 .source = source,
-                                 .plan = plan,
-                                 .comparers = begin_comparers(stage->workers)};
+    FileComparison comparison = {.stage = stage, .source = source, .plan = plan};
     FilePieces pieces = {.source = source,
                          .question = ASK_DIGEST,
                          .piece_size = source_piece_size(source, COMPARED_PIECE_SIZE),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
+                         .bytes_size = 2 * (COMPARED_PIECE_SIZE + 1), /* of target, of source */
                          .context = &comparison,
                          .lock = &stage->lock,
                          .next_range = next_compared_file,
@@ -197,7 +176,6 @@ bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *
     progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(stage, plan));
     ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
     progress_end(ok);
-    end_comparers(comparison.comparers, stage->workers);
     if (ok && supported)
         note_equal_files(stage, plan);
     return ok;

@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BATCH_PIECES_MAX 32
@@ -18,13 +17,6 @@
 #define GROUP_PIECES 8
 #define EQUAL_PART_MAX 8
 
-/* What one worker holds. */
-typedef struct BlockComparer
-{
-    PieceFile target;
-    uint8_t *target_bytes; /* of one piece */
-} BlockComparer;
-
 /* The whole comparison, shared by the workers. */
 typedef struct BlockComparison
 {
@@ -35,7 +27,6 @@ typedef struct BlockComparison
     SourceWal *source_wal;
     const Options *options;
     ComparedBlocks *result;
-    BlockComparer *comparers;
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
     uint64_t offset;      /* in its file: what comes next */
@@ -190,25 +181,24 @@ static void judge_group(BlockComparison *comparison, const PlanEntry *entry, con
  * Name the blocks that differ. What the source has no longer (source NULL, or too short) is named
  * as well: the fetch finds out what became of the file.
  */
-static bool compare_piece_blocks(void *context, int worker, const FilePiece *piece,
+static bool compare_piece_blocks(void *context, PieceWorker *worker, const FilePiece *piece,
                                  const uint8_t *source, size_t source_size, Error *error)
 {
     BlockComparison *comparison = context;
-    BlockComparer *comparer = &comparison->comparers[worker];
     const PlanEntry *entry = &comparison->plan->entries[piece->file];
     const RelationId relation = relation_of(comparison, entry);
     const uint32_t block_size = comparison->plan->block_size;
     uint32_t differing = 0;
     size_t length;
 
-    if (!piece_file_read_target(&comparer->target, comparison->clusters->target.directory, piece,
-                                comparer->target_bytes, &length, error))
+    if (!piece_file_read_target(&worker->file, comparison->clusters->target.directory, piece,
+                                worker->bytes, &length, error))
         return false;
     for (uint32_t offset = 0; offset < piece->size; offset += block_size)
     {
         const size_t left = offset < length ? length - offset : 0;
         const size_t size = left < block_size ? left : block_size;
-        const uint8_t *block = comparer->target_bytes + offset;
+        const uint8_t *block = worker->bytes + offset;
         const bool equal = source != NULL && size > 0 &&
                            (comparison->digest != DIGEST_NONE
                                 ? has_digest(comparison->digest, block, size, offset / block_size,
@@ -258,28 +248,6 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
                             source_state_wal_end(now, comparison->divergence->lsn), error);
 }
 
-static BlockComparer *begin_block_comparers(int count)
-{
-    BlockComparer *comparers = memory_allocate((size_t) count * sizeof(*comparers));
-
-    for (int i = 0; i < count; i++)
-    {
-        piece_file_init(&comparers[i].target, NULL);
-        comparers[i].target_bytes = memory_allocate(BLOCKS_PIECE_SIZE);
-    }
-    return comparers;
-}
-
-static void end_block_comparers(BlockComparer *comparers, int count)
-{
-    for (int i = 0; i < count; i++)
-    {
-        open_file_close(&comparers[i].target.open);
-        free(comparers[i].target_bytes);
-    }
-    free(comparers);
-}
-
 /* Until the round ends, or all blocks are compared. */
 static bool compare_for_a_round(BlockComparison *comparison, int workers, Error *error)
 {
@@ -290,6 +258,7 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
                          .piece_size = compared_piece_size(comparison),
                          .batch_pieces_max = BATCH_PIECES_MAX,
                          .batch_bytes_max = UINT64_MAX,
+                         .bytes_size = BLOCKS_PIECE_SIZE,
                          .context = comparison,
                          .lock = &comparison->lock,
                          .next_range = next_compared_piece,
@@ -298,9 +267,7 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
     bool ok;
 
     comparison->round_end = clock_seconds() + ROUND_SECONDS;
-    comparison->comparers = begin_block_comparers(workers);
     ok = file_pieces_ask(&pieces, workers, &supported, error);
-    end_block_comparers(comparison->comparers, workers);
     assert(supported);
     return ok;
 }

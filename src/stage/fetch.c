@@ -23,13 +23,14 @@
 #define GATHER_SIZE (1024u * 1024)
 #define WRITEBACK_SIZE_MIN (64u * 1024) /* what is smaller, the sync writes */
 
-/* What one worker holds. */
+/*
+ * What one worker holds beside its PieceWorker. Its file is the one of its own that a whole file is
+ * written to; its bytes are GATHER_SIZE that lie one after the other in a data file, and then
+ * FETCH_SIZE_MAX for bytes that are written past the system's cache.
+ */
 typedef struct FileFetcher
 {
-    PieceFile staged;  /* the file of its own that a whole file is written to */
-    bool direct;       /* past the system's cache, from here: */
-    uint8_t *aligned;  /* FETCH_SIZE_MAX bytes, or NULL before the first */
-    uint8_t *gathered; /* GATHER_SIZE bytes that lie one after the other in a data file */
+    bool direct; /* its file is written past the system's cache */
     size_t gathered_size;
     size_t gathered_root;
     uint64_t gathered_offset;
@@ -40,9 +41,9 @@ typedef struct FileFetch
     Stage *stage; /* its lock guards index and offset */
     Source *source;
     const Plan *plan;
-    size_t index;    /* the entry at hand */
-    uint64_t offset; /* in its file: what comes next */
-    FileFetcher *fetchers;
+    size_t index;          /* the entry at hand */
+    uint64_t offset;       /* in its file: what comes next */
+    FileFetcher *fetchers; /* of each worker */
 } FileFetch;
 
 /* ---- Which ranges, and where they are put ---- */
@@ -95,22 +96,6 @@ static uint32_t size_to_fetch(void *context, const FilePiece *piece)
     return may_have_grown ? FETCH_SIZE_MAX : piece->size;
 }
 
-/* ---- What was found, by any worker ---- */
-
-void stage_note_gone(Stage *stage, size_t index)
-{
-    pthread_mutex_lock(&stage->lock);
-    stage->findings[index].gone = true;
-    pthread_mutex_unlock(&stage->lock);
-}
-
-void stage_note_difference(Stage *stage, size_t index)
-{
-    pthread_mutex_lock(&stage->lock);
-    stage->findings[index].differs = true;
-    pthread_mutex_unlock(&stage->lock);
-}
-
 static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t size)
 {
     Stage *stage = fetch->stage;
@@ -129,12 +114,12 @@ static void count_fetched(const FileFetch *fetch, const FilePiece *piece, size_t
 /* ---- Writing ---- */
 
 /* Open the file that is staged for an entry, and keep it open for the pieces that follow. */
-static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const FilePiece *piece,
+static bool open_staged_file(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              Error *error)
 {
     const Stage *stage = fetch->stage;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
-    PieceFile *staged = &fetcher->staged;
+    PieceFile *staged = &worker->file;
     char name[PATH_SIZE];
     char path[PATH_SIZE];
 
@@ -145,9 +130,9 @@ static bool open_staged_file(const FileFetch *fetch, FileFetcher *fetcher, const
         !stage_local(stage, name, path, error) ||
         !open_file_switch(&staged->open, path, OPEN_TO_CREATE, NULL, error))
         return false;
-    fetcher->direct = fetch->source->is_server &&
-                      stage_is_written_direct(stage, entry, piece->file) &&
-                      file_set_direct(staged->open.fd, true);
+    fetch->fetchers[worker->number].direct = fetch->source->is_server &&
+                                             stage_is_written_direct(stage, entry, piece->file) &&
+                                             file_set_direct(staged->open.fd, true);
     return true;
 }
 
@@ -157,15 +142,14 @@ static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
 }
 
 /* Where a piece is to be written. */
-static bool find_destination(const FileFetch *fetch, FileFetcher *fetcher, const FilePiece *piece,
+static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {
     if (is_laid_out(fetch, piece))
         *destination = (FileRange){fetch->stage->data_fds[piece->destination], DATA_NAME,
                                    piece->destination_offset};
-    else if (open_staged_file(fetch, fetcher, piece, error))
-        *destination =
-            (FileRange){fetcher->staged.open.fd, fetcher->staged.open.path, piece->offset};
+    else if (open_staged_file(fetch, worker, piece, error))
+        *destination = (FileRange){worker->file.open.fd, worker->file.open.path, piece->offset};
     else
         return false;
     return true;
@@ -185,17 +169,15 @@ static bool write_staged(const FileRange *destination, const uint8_t *bytes, siz
 
 /* The same past the system's cache, where that is possible: else *written is false. What does not
  * fit is as a rule the end of the file, and what follows is written as usual. */
-static bool write_direct(FileFetcher *fetcher, const FileRange *destination, const uint8_t *bytes,
-                         size_t size, bool *written, Error *error)
+static bool write_direct(FileFetcher *fetcher, uint8_t *aligned, const FileRange *destination,
+                         const uint8_t *bytes, size_t size, bool *written, Error *error)
 {
     *written = false;
     if (destination->offset % FILE_DIRECT_UNIT == 0 && size % FILE_DIRECT_UNIT == 0 &&
         size <= FETCH_SIZE_MAX)
     {
-        if (fetcher->aligned == NULL)
-            fetcher->aligned = memory_allocate_aligned(FETCH_SIZE_MAX);
-        memcpy(fetcher->aligned, bytes, size);
-        *written = file_write_at(destination->fd, destination->path, fetcher->aligned, size,
+        memcpy(aligned, bytes, size);
+        *written = file_write_at(destination->fd, destination->path, aligned, size,
                                  destination->offset, error);
         if (*written || error->error_number != EINVAL)
             return *written;
@@ -206,53 +188,60 @@ static bool write_direct(FileFetcher *fetcher, const FileRange *destination, con
 }
 
 /* A piece of a file that is staged whole. */
-static bool write_whole(FileFetcher *fetcher, const FileRange *destination, const uint8_t *bytes,
-                        size_t size, Error *error)
+static bool write_whole(const FileFetch *fetch, const PieceWorker *worker,
+                        const FileRange *destination, const uint8_t *bytes, size_t size,
+                        Error *error)
 {
+    FileFetcher *fetcher = &fetch->fetchers[worker->number];
     bool written = false;
 
-    if (fetcher->direct && !write_direct(fetcher, destination, bytes, size, &written, error))
+    if (fetcher->direct && !write_direct(fetcher, worker->bytes + GATHER_SIZE, destination, bytes,
+                                         size, &written, error))
         return false;
     return written || write_staged(destination, bytes, size, error);
 }
 
-static bool write_gathered(const Stage *stage, FileFetcher *fetcher, Error *error)
+/* Write what was gathered. A function for the end of a batch. */
+static bool write_gathered(void *context, PieceWorker *worker, Error *error)
 {
-    const FileRange destination = {.fd = stage->data_fds[fetcher->gathered_root],
+    const FileFetch *fetch = context;
+    FileFetcher *fetcher = &fetch->fetchers[worker->number];
+    const FileRange destination = {.fd = fetch->stage->data_fds[fetcher->gathered_root],
                                    .path = DATA_NAME,
                                    .offset = fetcher->gathered_offset};
     const size_t size = fetcher->gathered_size;
 
     fetcher->gathered_size = 0;
-    return write_staged(&destination, fetcher->gathered, size, error);
+    return write_staged(&destination, worker->bytes, size, error);
 }
 
 /* Single blocks are written many at a time. */
-static bool gather_blocks(const Stage *stage, FileFetcher *fetcher, const FilePiece *piece,
+static bool gather_blocks(FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                           const uint8_t *bytes, size_t size, Error *error)
 {
+    FileFetcher *fetcher = &fetch->fetchers[worker->number];
+
     if ((piece->destination != fetcher->gathered_root ||
          size > GATHER_SIZE - fetcher->gathered_size ||
          piece->destination_offset != fetcher->gathered_offset + fetcher->gathered_size) &&
-        !write_gathered(stage, fetcher, error))
+        !write_gathered(fetch, worker, error))
         return false;
     if (fetcher->gathered_size == 0)
     {
         fetcher->gathered_root = piece->destination;
         fetcher->gathered_offset = piece->destination_offset;
     }
-    memcpy(fetcher->gathered + fetcher->gathered_size, bytes, size);
+    memcpy(worker->bytes + fetcher->gathered_size, bytes, size);
     fetcher->gathered_size += size;
     return true;
 }
 
 /* ---- One piece ---- */
 
-static bool stage_fetched_bytes(void *context, int worker, const FilePiece *piece,
+static bool stage_fetched_bytes(void *context, PieceWorker *worker, const FilePiece *piece,
                                 const uint8_t *bytes, size_t size, Error *error)
 {
     FileFetch *fetch = context;
-    FileFetcher *fetcher = &fetch->fetchers[worker];
     FileRange destination;
 
     if (bytes == NULL)
@@ -265,25 +254,19 @@ static bool stage_fetched_bytes(void *context, int worker, const FilePiece *piec
                          piece->path);
     if (is_laid_out(fetch, piece) && size < WRITEBACK_SIZE_MIN)
     {
-        if (!gather_blocks(fetch->stage, fetcher, piece, bytes, size, error))
+        if (!gather_blocks(fetch, worker, piece, bytes, size, error))
             return false;
     }
-    else if (!find_destination(fetch, fetcher, piece, &destination, error) ||
-             !(is_laid_out(fetch, piece) ? write_staged(&destination, bytes, size, error)
-                                         : write_whole(fetcher, &destination, bytes, size, error)))
+    else if (!find_destination(fetch, worker, piece, &destination, error) ||
+             !(is_laid_out(fetch, piece)
+                   ? write_staged(&destination, bytes, size, error)
+                   : write_whole(fetch, worker, &destination, bytes, size, error)))
         return false;
     count_fetched(fetch, piece, size);
     return true;
 }
 
-static bool write_gathered_blocks(void *context, int worker, Error *error)
-{
-    const FileFetch *fetch = context;
-
-    return write_gathered(fetch->stage, &fetch->fetchers[worker], error);
-}
-
-static bool copy_source_file(void *context, int worker, const FilePiece *piece,
+static bool copy_source_file(void *context, PieceWorker *worker, const FilePiece *piece,
                              const FileRange *file, Error *error)
 {
     FileFetch *fetch = context;
@@ -295,7 +278,7 @@ static bool copy_source_file(void *context, int worker, const FilePiece *piece,
         stage_note_gone(fetch->stage, piece->file);
         return true;
     }
-    if (!find_destination(fetch, &fetch->fetchers[worker], piece, &destination, error) ||
+    if (!find_destination(fetch, worker, piece, &destination, error) ||
         !file_copy_range(file, &destination, piece->asked_size, &copied, error) ||
         !rate_take(fetch->source->rate, copied, error))
         return false;
@@ -307,54 +290,34 @@ static bool copy_source_file(void *context, int worker, const FilePiece *piece,
 
 /* ---- All files ---- */
 
-static FileFetcher *begin_fetchers(int count, Written *written)
-{
-    FileFetcher *fetchers = memory_allocate((size_t) count * sizeof(*fetchers));
-
-    for (int i = 0; i < count; i++)
-    {
-        fetchers[i] = (FileFetcher){.gathered = memory_allocate(GATHER_SIZE)};
-        piece_file_init(&fetchers[i].staged, written);
-    }
-    return fetchers;
-}
-
-static void end_fetchers(FileFetcher *fetchers, int count)
-{
-    for (int i = 0; i < count; i++)
-    {
-        open_file_close(&fetchers[i].staged.open);
-        free(fetchers[i].gathered);
-        free(fetchers[i].aligned);
-    }
-    free(fetchers);
-}
-
 static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *error)
 {
     FileFetch fetch = {.stage = stage,
                        .source = source,
                        .plan = plan,
-                       .fetchers = begin_fetchers(stage->workers, stage->written)};
+                       .fetchers =
+                           memory_allocate_zeroed((size_t) stage->workers, sizeof(FileFetcher))};
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
                          .piece_size = source_piece_size(source, FETCH_SIZE_MAX),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
+                         .bytes_size = GATHER_SIZE + FETCH_SIZE_MAX,
+                         .written = stage->written,
                          .context = &fetch,
                          .lock = &stage->lock,
                          .next_range = next_fetched_range,
                          .size_to_ask = size_to_fetch,
                          .take_answer = stage_fetched_bytes,
                          .take_file = copy_source_file,
-                         .end_batch = write_gathered_blocks};
+                         .end_batch = write_gathered};
     bool supported, ok;
 
     /* What was found equal is not fetched. */
     progress_begin(PROGRESS_FETCH, plan->fetch_bytes - stage->statistics.compared_bytes);
     ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
     progress_end(ok);
-    end_fetchers(fetch.fetchers, stage->workers);
+    free(fetch.fetchers);
     return ok;
 }
 
@@ -383,15 +346,15 @@ static bool check_source_sizes(const Stage *stage, const Source *source, const P
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
-        char path[PATH_SIZE];
+        AUTO_BUFFER Buffer path = {0};
         struct stat status;
         bool found;
 
         if (entry->action != ACTION_COPY ||
             !(stage->findings[index].equal || stage_is_whole(stage, entry, index)))
             continue;
-        if (!path_join(path, sizeof(path), source->directory, entry->path, error) ||
-            !file_stat(path, &status, &found, error))
+        path_in(&path, source->directory, entry->path);
+        if (!file_stat(buffer_string(&path), &status, &found, error))
             return false;
         /* A segment of a relation may be planned with more than was listed, never with less. */
         if (found &&
@@ -400,7 +363,7 @@ static bool check_source_sizes(const Stage *stage, const Source *source, const P
             return error_set(
                 error, ERROR_FAILED,
                 "size of source file \"%s\" changed concurrently: %llu bytes expected, %llu copied",
-                path, (unsigned long long) entry->source_size,
+                buffer_string(&path), (unsigned long long) entry->source_size,
                 (unsigned long long) status.st_size); /* contract */
     }
     return true;

@@ -12,18 +12,6 @@
 
 #define COPY_SIZE (2u * 1024 * 1024)
 
-/* A segment that is being staged. */
-typedef struct Segment
-{
-    Source *source;
-    Stage *stage;
-    const char *path; /* pg_wal/NAME */
-    const char *local;
-    int fd;
-    uint32_t size;
-    bool missing; /* gone or too short on the source; guarded by the stage's lock */
-} Segment;
-
 static void account(Stage *stage, uint64_t bytes)
 {
     pthread_mutex_lock(&stage->lock);
@@ -32,176 +20,112 @@ static void account(Stage *stage, uint64_t bytes)
     pthread_mutex_unlock(&stage->lock);
 }
 
-static void mark_missing(Segment *segment)
+static bool copy_local_segment(const StagedSegment *segment, int to_fd, const char *to,
+                               Error *error)
 {
-    pthread_mutex_lock(&segment->stage->lock);
-    segment->missing = true;
-    pthread_mutex_unlock(&segment->stage->lock);
-}
-
-static bool fetch_segment(Segment *segment, Error *error)
-{
-    Stage *stage = segment->stage;
-    const uint32_t piece_size = segment_piece_size(segment->source);
-    const size_t count = ((size_t) segment->size + piece_size - 1) / piece_size;
-    SegmentFetch fetch = {
-        .source_path = segment->path, .path = segment->local, .size = segment->size};
-    size_t portion;
-    bool ok;
-
-    if (!stage_start_workers(stage, segment->source, error))
-        return false;
-    portion = count / (size_t) stage->workers + 1;
-    if (portion > SEGMENT_PIECES_MAX)
-        portion = SEGMENT_PIECES_MAX;
-    ok = segments_fetch(segment->source, stage->workers, portion, segment->size, &fetch, 1, error);
-    account(stage, fetch.received);
-    segment->missing = fetch.missing;
-    return ok;
-}
-
-/* A segment that is a file on this machine: an archive's, or the source's own. */
-typedef struct LocalSegment
-{
-    Segment *segment;
-    const char *path;
-    int fd;
-    uint32_t piece_size;
-    Rate *rate;
-} LocalSegment;
-
-static bool copy_piece(void *context, int worker, size_t item, Error *error)
-{
-    const LocalSegment *from = context;
-    Segment *segment = from->segment;
-    const uint64_t offset = (uint64_t) item * from->piece_size;
-    const uint64_t left = segment->size - offset;
-    const uint64_t size = left < from->piece_size ? left : from->piece_size;
-    const FileRange source = {from->fd, from->path, offset};
-    const FileRange staged = {segment->fd, segment->local, offset};
+    FileRange from = {.fd = -1, .path = segment->local_path};
+    FileRange copy = {.fd = to_fd, .path = to};
+    AUTO_FD int fd = -1;
     uint64_t copied;
 
-    (void) worker;
-    if (!stop_check(error) || !file_copy_range(&source, &staged, size, &copied, error) ||
-        !rate_take(from->rate, copied, error))
+    if (!file_open_read(segment->local_path, &fd, NULL, error))
         return false;
-    progress_add(copied);
-    if (copied < size)
-        mark_missing(segment);
+    from.fd = fd;
+    for (; from.offset < segment->size; from.offset = copy.offset += copied)
+    {
+        const uint64_t left = segment->size - from.offset;
+
+        if (!stop_check(error) ||
+            !file_copy_range(&from, &copy, left < COPY_SIZE ? left : COPY_SIZE, &copied, error))
+            return false;
+        if (copied == 0)
+            return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
+                             segment->local_path, segment->size);
+        progress_add(copied);
+    }
     return true;
 }
 
-static bool copy_segment(LocalSegment *from, Error *error)
+static bool fetch_segment(Stage *stage, Source *source, SegmentFetch *fetch, Error *error)
 {
-    from->piece_size = rate_piece(from->rate, COPY_SIZE);
-    return workers_run(from->segment->stage->jobs,
-                       ((size_t) from->segment->size + from->piece_size - 1) / from->piece_size,
-                       copy_piece, from, error);
-}
+    const bool ok = stage_start_workers(stage, source, error) &&
+                    segments_fetch(source, stage->workers, fetch, 1, error);
 
-static bool copy_archived(Segment *segment, const char *local_path, Error *error)
-{
-    LocalSegment from = {.segment = segment, .path = local_path, .fd = -1};
-    const bool ok = file_open_read(local_path, &from.fd, NULL, error) && copy_segment(&from, error);
-
-    file_close(from.fd);
-    if (ok && segment->missing)
-        return error_set(error, ERROR_FAILED, "WAL file \"%s\" is shorter than %u bytes",
-                         local_path, segment->size);
+    account(stage, fetch->received);
     return ok;
 }
 
-static bool copy_from_source(Segment *segment, Error *error)
-{
-    char path[PATH_SIZE];
-    LocalSegment from = {.segment = segment, .path = path, .fd = -1, .rate = segment->source->rate};
-    bool found;
-    bool ok = path_join(path, sizeof(path), segment->source->directory, segment->path, error) &&
-              file_open_read(path, &from.fd, &found, error);
-
-    if (ok && !found)
-        segment->missing = true;
-    else if (ok)
-        ok = copy_segment(&from, error);
-    file_close(from.fd);
-    if (ok && !segment->missing)
-        account(segment->stage, segment->size);
-    return ok;
-}
-
-static bool copy_or_fetch(Segment *segment, const char *local_path, Error *error)
-{
-    if (local_path != NULL)
-        return copy_archived(segment, local_path, error);
-    if (segment->source->directory != NULL)
-        return copy_from_source(segment, error);
-    return fetch_segment(segment, error);
-}
-
-bool stage_wal_segment(Stage *stage, Source *source, const char *name, uint32_t segment_size,
-                       uint32_t size, const char *local_path, bool *found, Error *error)
+/* Where the segment is installed, and its staged file as the journal names it, and for opening. */
+typedef struct StagedPaths
 {
     char path[PATH_SIZE];
     char staged[PATH_SIZE];
     char local[PATH_SIZE];
-    Segment segment = {
-        .source = source, .stage = stage, .path = path, .local = local, .fd = -1, .size = size};
+} StagedPaths;
+
+static bool find_paths(const Stage *stage, const char *name, StagedPaths *paths, Error *error)
+{
+    return path_join(paths->path, PATH_SIZE, stage->wal_directory, name, error) &&
+           stage_name(stage, paths->path, name, paths->staged, error) &&
+           stage_local(stage, paths->staged, paths->local, error);
+}
+
+bool stage_wal_segment(Stage *stage, Source *source, const StagedSegment *segment, bool *found,
+                       Error *error)
+{
+    const uint32_t size = segment->size;
+    StagedPaths paths;
+    SegmentFetch fetch = {.source_path = paths.path, .path = paths.local, .size = size};
+    int fd = -1;
     bool ok;
 
-    assert(size <= segment_size);
+    assert(size <= segment->segment_size);
     *found = false;
-    ok = path_join(path, sizeof(path), stage->wal_directory, name, error) &&
-         stage_name(stage, path, name, staged, error) && stage_local(stage, staged, local, error) &&
-         file_create(local, &segment.fd, error) &&
-         (size == segment_size || file_reserve(segment.fd, local, segment_size, error)) &&
-         copy_or_fetch(&segment, local_path, error) &&
-         file_set_mode(segment.fd, local, file_mode(), error);
+    ok = find_paths(stage, segment->name, &paths, error) && file_create(paths.local, &fd, error) &&
+         (size == segment->segment_size ||
+          file_reserve(fd, paths.local, segment->segment_size, error)) &&
+         (segment->local_path != NULL ? copy_local_segment(segment, fd, paths.local, error)
+                                      : fetch_segment(stage, source, &fetch, error)) &&
+         file_set_mode(fd, paths.local, file_mode(), error);
     if (ok)
-        file_begin_writeback(segment.fd, 0, size);
-    written_keep(stage->written, segment.fd, local);
+        file_begin_writeback(fd, 0, size);
+    written_keep(stage->written, fd, paths.local);
     if (!ok)
         return false;
-    if (segment.missing)
+    if (fetch.missing)
     {
-        stage_forget_extra(stage, path);
-        return file_remove(local, error);
+        stage_forget_extra(stage, paths.path);
+        return file_remove(paths.local, error);
     }
     *found = true;
-    return stage_add_extra(stage, path, staged, error);
+    return stage_add_extra(stage, paths.path, paths.staged, error);
 }
 
-bool stage_wal_take(Stage *stage, const char *name, const char *local_path, uint32_t segment_size,
-                    bool *taken, Error *error)
+bool stage_wal_take(Stage *stage, const StagedSegment *segment, bool *taken, Error *error)
 {
-    char path[PATH_SIZE];
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
+    StagedPaths paths;
     int fd;
 
     *taken = false;
-    if (!path_join(path, sizeof(path), stage->wal_directory, name, error) ||
-        !stage_name(stage, path, name, staged, error) || !stage_local(stage, staged, local, error))
+    if (!find_paths(stage, segment->name, &paths, error))
         return false;
-    if (!file_rename(local_path, local, error))
+    if (!file_rename(segment->local_path, paths.local, error))
         return error->error_number == EXDEV;
     *taken = true;
-    account(stage, segment_size);
+    account(stage, segment->segment_size);
     /* Written when it was fetched: the proof of the chain reads it again, in case it has changed in
      * the meantime. */
-    if (!file_open_read(local, &fd, NULL, error))
+    if (!file_open_read(paths.local, &fd, NULL, error))
         return false;
-    file_begin_writeback(fd, 0, segment_size);
-    written_keep(stage->written, fd, local);
-    return stage_add_extra(stage, path, staged, error);
+    file_begin_writeback(fd, 0, segment->segment_size);
+    written_keep(stage->written, fd, paths.local);
+    return stage_add_extra(stage, paths.path, paths.staged, error);
 }
 
 const char *stage_wal_path(const Stage *stage, const char *name)
 {
-    char path[PATH_SIZE];
-    const ExtraFile *extra;
+    AUTO_BUFFER Buffer path = {0};
+    const ExtraFile *extra = stage_find_extra(stage, path_in(&path, stage->wal_directory, name));
 
-    if (!path_join(path, sizeof(path), stage->wal_directory, name, NULL))
-        return NULL;
-    extra = stage_find_extra(stage, path);
     return extra != NULL ? extra->local : NULL;
 }

@@ -68,22 +68,27 @@ bool stage_is_gone(const Stage *stage, size_t index);
 /* Treat it as if it were not: what was fetched is not used, what the target has is removed. */
 void stage_leave_out(Stage *stage, size_t index);
 
-/*
- * Stage one WAL segment: the first `size` bytes from the source's pg_wal/NAME (the rest of the file
- * reads as zeros and its space is reserved), or, with local_path, from that file (fetched from an
- * archive). *found false when the source does not have it (any more), or not that much of it.
- * Staging it again replaces it.
- */
-MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const char *name,
-                                  uint32_t segment_size, uint32_t size, const char *local_path,
-                                  bool *found, Error *error);
+/* A segment of WAL that is to be staged. */
+typedef struct StagedSegment
+{
+    const char *name;
+    uint32_t segment_size;
+    uint32_t size;          /* that is wanted, from its first byte; the rest of the file reads as
+                               zeros, and its space is reserved */
+    const char *local_path; /* a file that has it; NULL: the source's pg_wal/NAME */
+} StagedSegment;
 
 /*
- * Stage a whole segment that was fetched before, by moving the file. *taken false: it lies on
- * another mount, copy it.
+ * Stage a segment. *found false when the source does not have it (any more), or not that much of
+ * it. Staging it again replaces it.
  */
-MUST_CHECK bool stage_wal_take(Stage *stage, const char *name, const char *local_path,
-                               uint32_t segment_size, bool *taken, Error *error);
+MUST_CHECK bool stage_wal_segment(Stage *stage, Source *source, const StagedSegment *segment,
+                                  bool *found, Error *error);
+
+/* Stage a whole segment by moving its local file. *taken false: it lies on another mount, copy it.
+ */
+MUST_CHECK bool stage_wal_take(Stage *stage, const StagedSegment *segment, bool *taken,
+                               Error *error);
 
 /* Path of a staged WAL segment for reading it again, NULL if it is not staged. */
 const char *stage_wal_path(const Stage *stage, const char *name);

@@ -100,9 +100,9 @@ uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t ind
 /* Make the work directories of all roots, the missing locations of new tablespaces, and the ballast
  * that holds the space which apply will allocate. */
 MUST_CHECK bool stage_make_directories(Stage *stage, const Plan *plan, Error *error);
-/* What was found out about the file of an entry, by any thread. */
+
+/* The file of an entry is not there any more. For any thread. */
 void stage_note_gone(Stage *stage, size_t index);
-void stage_note_difference(Stage *stage, size_t index);
 
 /* stage_fetch's steps but the fetch itself. Before it: files that are patched, or private copies of
  * them, data files, and files of which not all bytes are fetched. */

@@ -15,30 +15,27 @@ static bool stages_left_segment(const WalShape *shape, Lsn from, const HistoryEn
            left->begin < left->end && left->end != wal_segment_start(shape, segment);
 }
 
-/* Is the segment a file that staging only has to move? */
+/* True if the segment was fetched whole, and staging only has to move its file. */
 static bool is_fetched(SourceWal *source_wal, uint64_t segment)
 {
-    char path[PATH_SIZE];
-    bool found;
+    AUTO_BUFFER Buffer path = {0};
+    bool may_take, found;
 
-    return source_wal_find(source_wal, segment, path, &found, NULL) && found &&
-           source_wal_may_take(source_wal, path);
+    return wal_segment_start(&source_wal->stream.shape, segment + 1) <= source_wal->fetched_end &&
+           source_wal_find(source_wal, segment, &path, &may_take, &found, NULL) && may_take;
 }
 
-/* As much as will be staged, if the source writes no more. */
 WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
                           bool dry_run)
 {
     const uint64_t last = wal_segment_before(&clusters->shape, end);
-    const uint64_t fetched_end =
-        wal_segment_of(&clusters->shape, source_wal_fetched_end(source_wal));
     WalSpace wal = {.is_fetched = !dry_run};
 
     for (uint64_t segment = wal_segment_of(&clusters->shape, from); segment <= last; segment++)
     {
         if (source_wal_is_kept(source_wal, segment))
             continue;
-        if (segment < fetched_end && is_fetched(source_wal, segment))
+        if (is_fetched(source_wal, segment))
             wal.fetched_bytes += clusters->shape.segment_size;
         else
             wal.written_bytes += clusters->shape.segment_size;
@@ -51,49 +48,61 @@ WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn f
     return wal;
 }
 
+/* Stage a segment that an archive has. One that was incomplete when it was fetched is no
+ * substitute. */
+static bool stage_archived(const StagedWal *wal, uint64_t number, StagedSegment *segment,
+                           bool *found, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    bool may_take;
+
+    if ((wal->clusters->source->is_server && !source_wal_remove(wal->source_wal, number, error)) ||
+        !source_wal_find(wal->source_wal, number, &path, &may_take, found, error) ||
+        (!*found && source_wal_ask_target_command(wal->source_wal) &&
+         !source_wal_find(wal->source_wal, number, &path, &may_take, found, error)))
+        return false;
+    segment->local_path = buffer_string(&path);
+    return !*found || stage_wal_segment(wal->stage, wal->clusters->source, segment, found, error);
+}
+
 /* Stage one segment up to `end`: what was fetched here before, else from the source. *found false:
  * it is nowhere. */
-static bool stage_segment(const StagedWal *wal, uint64_t segment, Lsn end, bool *found,
-                          Error *error)
+static bool stage_segment(const StagedWal *wal, uint64_t number, Lsn end, bool *found, Error *error)
 {
-    Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
-    Lsn segment_end = begin + wal->clusters->shape.segment_size;
-    uint32_t size = (uint32_t) ((end < segment_end ? end : segment_end) - begin);
-    char name[WAL_NAME_SIZE], path[PATH_SIZE];
-    bool is_here = false;
+    const Lsn begin = wal_segment_start(&wal->clusters->shape, number);
+    const Lsn segment_end = wal_segment_start(&wal->clusters->shape, number + 1);
+    Source *source = wal->clusters->source;
+    char name[WAL_NAME_SIZE];
+    StagedSegment segment = {.name = name,
+                             .segment_size = wal->clusters->shape.segment_size,
+                             .size = (uint32_t) ((end < segment_end ? end : segment_end) - begin)};
+    AUTO_BUFFER Buffer path = {0};
+    bool is_here = false, may_take = false;
 
     *found = false;
-    source_wal_segment_name(wal->source_wal, segment, name);
-    if (segment_end <= source_wal_fetched_end(wal->source_wal) &&
-        !source_wal_find(wal->source_wal, segment, path, &is_here, error))
+    source_wal_segment_name(wal->source_wal, number, name);
+    if (segment_end <= wal->source_wal->fetched_end &&
+        !source_wal_find(wal->source_wal, number, &path, &may_take, &is_here, error))
         return false;
-    is_here =
-        is_here && (wal->clusters->source->is_server || source_wal_may_take(wal->source_wal, path));
-    if (is_here && source_wal_may_take(wal->source_wal, path) &&
-        !stage_wal_take(wal->stage, name, path, wal->clusters->shape.segment_size, found, error))
+    if (is_here && (source->is_server || may_take))
+        segment.local_path = buffer_string(&path);
+    if (may_take && !stage_wal_take(wal->stage, &segment, found, error))
         return false;
-    if (*found)
-        return true;
-    if (!stage_wal_segment(wal->stage, wal->clusters->source, name,
-                           wal->clusters->shape.segment_size, size, is_here ? path : NULL, found,
-                           error))
-        return false;
-    if (*found)
-        return true;
-    /* A segment that was incomplete when it was fetched is no substitute. */
-    if (!source_wal_forget(wal->source_wal, segment, error) ||
-        !source_wal_find(wal->source_wal, segment, path, &is_here, error) ||
-        (!is_here && source_wal_ask_target_command(wal->source_wal) &&
-         !source_wal_find(wal->source_wal, segment, path, &is_here, error)))
-        return false;
-    return !is_here ||
-           stage_wal_segment(wal->stage, wal->clusters->source, name,
-                             wal->clusters->shape.segment_size, size, path, found, error);
+    return *found || (stage_wal_segment(wal->stage, source, &segment, found, error) &&
+                      (*found || stage_archived(wal, number, &segment, found, error)));
 }
 
 static const char *staged_wal_directory(const StagedWal *wal)
 {
     return wal->clusters->shape.version->wal_directory;
+}
+
+static const char *target_segment_path(const StagedWal *wal, const char *name, Buffer *path)
+{
+    buffer_clear(path);
+    buffer_printf(path, "%s/%s/%s", wal->clusters->target.directory, staged_wal_directory(wal),
+                  name);
+    return buffer_string(path);
 }
 
 static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, Error *error)
@@ -144,25 +153,25 @@ bool staged_wal_mark_histories(const StagedWal *wal, Error *error)
 static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t limit, Lsn end)
 {
     const WalShape *shape = &wal->clusters->shape;
-    const Lsn here_end = source_wal_here_end(wal->source_wal);
-    const uint64_t fetched_end = wal_segment_of(shape, source_wal_fetched_end(wal->source_wal));
-    uint64_t bytes = 0, segment;
+    const SourceWal *source_wal = wal->source_wal;
+    const Lsn common_end = wal_store_common_end(source_wal->store);
+    const Lsn here_end =
+        source_wal->fetched_end > common_end ? source_wal->fetched_end : common_end;
+    uint64_t bytes;
 
-    for (segment = first; segment < limit && wal_segment_start(shape, segment) < here_end;
-         segment++)
+    if (end > wal_segment_start(shape, limit))
+        end = wal_segment_start(shape, limit);
+    if (end <= wal_segment_start(shape, first))
+        return 0;
+    bytes = end - wal_segment_start(shape, first);
+    for (uint64_t segment = first; segment < limit; segment++)
     {
         const Lsn begin = wal_segment_start(shape, segment);
 
-        if (!source_wal_is_kept(wal->source_wal, segment) &&
-            (segment >= fetched_end || !is_fetched(wal->source_wal, segment)))
-            bytes += end - begin < shape->segment_size ? end - begin : shape->segment_size;
-    }
-    if (segment < limit)
-    {
-        const Lsn begin = wal_segment_start(shape, segment);
-        const Lsn limit_lsn = wal_segment_start(shape, limit);
-
-        bytes += (end < limit_lsn ? end : limit_lsn) - begin;
+        if (begin >= here_end)
+            break;
+        if (source_wal_is_kept(source_wal, segment) || is_fetched(wal->source_wal, segment))
+            bytes -= end - begin < shape->segment_size ? end - begin : shape->segment_size;
     }
     return bytes;
 }
@@ -170,7 +179,7 @@ static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t lim
 static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit, Lsn end,
                            Error *error)
 {
-    Buffer missing = {0};
+    AUTO_BUFFER Buffer missing = {0};
     bool result = true;
 
     for (; *next < limit && result; (*next)++)
@@ -182,7 +191,7 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
             continue;
         source_wal_segment_name(wal->source_wal, *next, name);
         result = stage_segment(wal, *next, end, &found, error);
-        if (result && !found && !source_wal_add_missing(&missing, name))
+        if (result && !found && !wal_missing_add(&missing, name))
             break;
         if (result && found && end >= wal_segment_start(&wal->clusters->shape, *next + 1))
             result = add_segment_marker(wal, *next, name, error);
@@ -190,7 +199,6 @@ static bool stage_segments(const StagedWal *wal, uint64_t *next, uint64_t limit,
     if (result && missing.size > 0)
         result =
             error_source_wal_missing(wal->clusters->shape.version, buffer_string(&missing), error);
-    buffer_free(&missing);
     return result;
 }
 
@@ -219,26 +227,23 @@ static bool stage_left_segment(const StagedWal *wal, const HistoryEntry *left, E
 {
     uint64_t segment = wal_segment_of(&wal->clusters->shape, left->end);
     Lsn begin = wal_segment_start(&wal->clusters->shape, segment);
-    char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE], path[PATH_SIZE];
-    const char *from;
+    char name[WAL_NAME_SIZE], newest[WAL_NAME_SIZE];
+    StagedSegment older = {.name = name,
+                           .segment_size = wal->clusters->shape.segment_size,
+                           .size = (uint32_t) (left->end - begin)};
+    AUTO_BUFFER Buffer path = {0};
     bool found;
 
     wal_segment_name(&wal->clusters->shape, left->timeline, segment, name);
-    snprintf(path, sizeof(path), "%s/%s", staged_wal_directory(wal), name);
+    path_in(&path, staged_wal_directory(wal), name);
     if (plan_keeps_segment(wal->input, left->timeline, segment) &&
-        listing_find(wal->input->target, path) != NULL)
+        listing_find(wal->input->target, buffer_string(&path)) != NULL)
         return true;
     source_wal_segment_name(wal->source_wal, segment, newest);
-    from = stage_wal_path(wal->stage, newest);
-    if (from == NULL)
-    {
-        snprintf(path, sizeof(path), "%s/%s/%s", wal->clusters->target.directory,
-                 staged_wal_directory(wal), newest);
-        from = path;
-    }
-    return stage_wal_segment(wal->stage, wal->clusters->source, name,
-                             wal->clusters->shape.segment_size, (uint32_t) (left->end - begin),
-                             from, &found, error) &&
+    older.local_path = stage_wal_path(wal->stage, newest);
+    if (older.local_path == NULL)
+        older.local_path = target_segment_path(wal, newest, &path);
+    return stage_wal_segment(wal->stage, wal->clusters->source, &older, &found, error) &&
            add_marker(wal, name, false, error);
 }
 
@@ -266,17 +271,14 @@ bool staged_wal_open(void *context, Timeline timeline, uint64_t segment, int *fd
                      Error *error)
 {
     const StagedWal *wal = context;
-    char name[WAL_NAME_SIZE], path[PATH_SIZE];
+    char name[WAL_NAME_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     const char *staged;
 
     wal_segment_name(&wal->clusters->shape, timeline, segment, name);
     staged = stage_wal_path(wal->stage, name);
-    if (staged != NULL)
-        return file_open_read(staged, fd, found, error);
-    *found = false;
-    if (!source_wal_is_kept(wal->source_wal, segment))
-        return true;
-    snprintf(path, sizeof(path), "%s/%s/%s", wal->clusters->target.directory,
-             staged_wal_directory(wal), name);
-    return file_open_read(path, fd, found, error);
+    *found = staged != NULL || source_wal_is_kept(wal->source_wal, segment);
+    return !*found ||
+           file_open_read(staged != NULL ? staged : target_segment_path(wal, name, &path), fd,
+                          found, error);
 }

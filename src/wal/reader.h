@@ -53,7 +53,7 @@ typedef struct WalStream
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
     WalWatch watch;     /* of reading forward; NULL: none */
-    WalMissing missing; /* error_missing_in_archive; NULL: a message with the segment's name */
+    WalMissing missing; /* error_missing_in_wal_store; NULL: a message with the segment's name */
     bool is_targets;    /* for the hint of error_damaged_wal */
 } WalStream;
 

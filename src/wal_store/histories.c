@@ -20,18 +20,20 @@ static void log_history(const Version *version, const char *title, const History
 }
 
 /* A history file that is gone is looked for where missing WAL is. */
-static bool read_target_history(const Target *target, Archive *archive, Buffer *text, Error *error)
+static bool read_target_history(const Target *target, WalStore *store, Buffer *text, Error *error)
 {
-    char name[HISTORY_NAME_SIZE], path[PATH_SIZE];
+    char name[HISTORY_NAME_SIZE], below[64];
+    AUTO_BUFFER Buffer path = {0};
     bool found;
 
     history_file_name(target->timeline, name);
-    snprintf(path, sizeof(path), "%s/%s/%s", target->directory,
-             target->control.version->wal_directory, name);
-    if (!file_read_all(path, HISTORY_SIZE_MAX, text, &found, error) ||
-        (!found && !archive_read(archive, name, HISTORY_SIZE_MAX, text, &found, error)))
+    snprintf(below, sizeof(below), "%s/%s", target->control.version->wal_directory, name);
+    path_in(&path, target->directory, below);
+    if (!file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, &found, error) ||
+        (!found && !wal_store_read_file(store, name, HISTORY_SIZE_MAX, text, &found, error)))
         return false;
-    return found || file_read_all(path, HISTORY_SIZE_MAX, text, NULL, error); /* its error */
+    return found ||
+           file_read_all(buffer_string(&path), HISTORY_SIZE_MAX, text, NULL, error); /* its error */
 }
 
 /* The source's history file, whole: a source on timeline 1 has none. */
@@ -49,36 +51,30 @@ static bool read_source_history(Source *source, const Version *version, Timeline
            error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
 }
 
-bool histories_read(const Options *options, Archive *target_archive, Timeline source_timeline,
+bool histories_read(const Options *options, WalStore *target_wal, Timeline source_timeline,
                     Arena *arena, Clusters *clusters, Error *error)
 {
     const Target *target = &clusters->target;
     const Version *version = clusters->shape.version;
-    Buffer source_text = {0}, target_text = {0};
-    bool result =
-        (source_timeline == 1 ||
-         read_source_history(clusters->source, version, source_timeline, &source_text, error)) &&
-        history_parse(arena, source_timeline, (const char *) source_text.bytes, source_text.size,
-                      &clusters->source_history, error);
+    AUTO_BUFFER Buffer source_text = {0};
+    AUTO_BUFFER Buffer target_text = {0};
 
-    if (!result)
-        goto done;
+    if ((source_timeline != 1 &&
+         !read_source_history(clusters->source, version, source_timeline, &source_text, error)) ||
+        !history_parse(arena, source_timeline, (const char *) source_text.bytes, source_text.size,
+                       &clusters->source_history, error))
+        return false;
     log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
-    result = (target->timeline == 1 ||
-              read_target_history(target, target_archive, &target_text, error)) &&
-             history_parse(arena, target->timeline, (const char *) target_text.bytes,
-                           target_text.size, &clusters->target_history, error);
-    if (result)
-        log_history(version, "Target timeline history:", &clusters->target_history); /* contract */
-    else if (options->compare)
+    if ((target->timeline == 1 || read_target_history(target, target_wal, &target_text, error)) &&
+        history_parse(arena, target->timeline, (const char *) target_text.bytes, target_text.size,
+                      &clusters->target_history, error))
     {
-        log_debug("the target's history is not known: %s", error->message);
-        clusters->target_history = (History){0};
-        result = true;
+        log_history(version, "Target timeline history:", &clusters->target_history); /* contract */
+        return true;
     }
-
-done:
-    buffer_free(&source_text);
-    buffer_free(&target_text);
-    return result;
+    if (!options->compare)
+        return false;
+    log_debug("the target's history is not known: %s", error->message);
+    clusters->target_history = (History){0};
+    return true;
 }

@@ -8,14 +8,14 @@
 #include "base/error.h"
 #include "pair/clusters.h"
 #include "options.h"
-#include "wal_store/archive.h"
+#include "wal_store/wal_store.h"
 
 /*
  * Read both into clusters->source_history and target_history. The target's history file is also
- * looked for where its missing WAL is (target_archive). With --compare the target's need not be
+ * looked for where its missing WAL is (target_wal). With --compare the target's need not be
  * known: then it has no entries. A file that is missing or wrong is an error otherwise.
  */
-MUST_CHECK bool histories_read(const Options *options, Archive *target_archive,
+MUST_CHECK bool histories_read(const Options *options, WalStore *target_wal,
                                Timeline source_timeline, Arena *arena, Clusters *clusters,
                                Error *error);
 

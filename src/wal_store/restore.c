@@ -14,7 +14,6 @@
 #define STATUS_NOT_THERE_MAX 125 /* above: the shell, or a signal that it passes on */
 #define STATUS_NOT_EXECUTABLE 126
 #define STATUS_NOT_FOUND 127
-#define DESCRIPTION_SIZE 256
 #define TRIES_MAX 6
 #define PAUSE_FIRST_MILLISECONDS 200 /* then 400 and so on: 6 seconds in all */
 
@@ -36,9 +35,10 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
                           Buffer *command, Error *error)
 {
     const char *relative = path_below_directory(restore->data_directory, path);
-    Buffer expanded = {0};
-    bool result = restore_command_expand(restore->command, name, relative != NULL ? relative : path,
-                                         restore->redo_file_name, &expanded, error);
+    AUTO_BUFFER Buffer expanded = {0};
+    const bool result =
+        restore_command_expand(restore->command, name, relative != NULL ? relative : path,
+                               restore->redo_file_name, &expanded, error);
 
     if (relative != NULL || path[0] == '/')
     {
@@ -47,7 +47,6 @@ static bool build_command(const RestoreCommand *restore, const char *name, const
         buffer_append_string(command, " || exit 126\n");
     }
     buffer_append(command, expanded.bytes, expanded.size);
-    buffer_free(&expanded);
     return result;
 }
 
@@ -64,52 +63,31 @@ static bool may_work_later(int wait_status)
 }
 
 bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
-                 bool *ended_well, Error *error)
+                 bool *ended_well, char *outcome, Error *error)
 {
     const double begin = clock_seconds();
-    Buffer command = {0};
-    int pause = PAUSE_FIRST_MILLISECONDS, wait_status = 0;
-    bool result = build_command(restore, name, path, &command, error);
+    AUTO_BUFFER Buffer command = {0};
+    int pause = PAUSE_FIRST_MILLISECONDS, wait_status;
 
     *ended_well = false;
-    for (int tries = 1; result; tries++)
+    if (!build_command(restore, name, path, &command, error))
+        return false;
+    for (int tries = 1;; tries++)
     {
-        char what[DESCRIPTION_SIZE];
-
-        result =
-            file_remove(path, error) &&
-            process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
-        if (!result || !is_failure(wait_status))
+        if (!process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error))
+            return false;
+        process_describe(wait_status, outcome, RESTORE_OUTCOME_SIZE);
+        if (!is_failure(wait_status))
             break;
-        process_describe(wait_status, what, sizeof(what));
         if (tries == TRIES_MAX || !may_work_later(wait_status) ||
             clock_seconds() - begin + pause / 1000.0 > restore->retry_timeout_seconds)
-            result = error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s", /* contract */
-                               what);
-        else
-        {
-            log_warning("\"restore_command\" failed: %s; it is run again", what);
-            result = stop_pause(pause, error);
-            pause *= 2;
-        }
+            return error_set(error, ERROR_FAILED, "\"restore_command\" failed: %s", /* contract */
+                             outcome);
+        log_warning("\"restore_command\" failed: %s; it is run again", outcome);
+        if (!stop_pause(pause, error) || !file_remove(path, error))
+            return false;
+        pause *= 2;
     }
-    buffer_free(&command);
-    *ended_well = result && wait_status == 0;
-    return result;
-}
-
-bool restore_try(const RestoreCommand *restore, const char *name, const char *path,
-                 bool *ended_well, char *what, Error *error)
-{
-    Buffer command = {0};
-    int wait_status = 0;
-    const bool result =
-        build_command(restore, name, path, &command, error) &&
-        process_shell(buffer_string(&command), restore->limit_seconds, &wait_status, error);
-
-    if (result)
-        process_describe(wait_status, what, DESCRIPTION_SIZE);
-    buffer_free(&command);
-    *ended_well = result && wait_status == 0;
-    return result;
+    *ended_well = wait_status == 0;
+    return true;
 }

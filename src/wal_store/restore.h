@@ -13,17 +13,20 @@ typedef struct RestoreCommand
     const char *command;        /* with %f, %p, %r and %%, as in restore_command */
     const char *data_directory; /* where it runs, as the server's does */
     const char *redo_file_name; /* for %r; NULL: there may be none */
-    int retry_timeout_seconds;  /* 0: what fails is not tried again */
-    int limit_seconds;          /* a command that takes longer is ended, an error; 0: none is */
+    int retry_timeout_seconds;  /* 0: a command that fails is not run again */
+    int limit_seconds; /* a command that takes longer is ended, an error; 0: there is no limit */
 } RestoreCommand;
 
 /* The limit for a command that no option names: one that waits for its file to appear (pg_standby)
  * would wait indefinitely. */
 #define UNASKED_COMMAND_SECONDS 120
 
+#define RESTORE_OUTCOME_SIZE 256
+
 /*
- * Have the command write the archive's file `name` to `path`. *ended_well: its status was 0, the
- * file may be there. A status of 1 to 125 says that the archive has no such file.
+ * Have the command write the archive's file `name` to `path`, where nothing is, or a file in
+ * memory. *ended_well: its status was 0, the file may be there. A status of 1 to 125 says that the
+ * archive has no such file; outcome, of RESTORE_OUTCOME_SIZE bytes, says how it ended.
  *
  * Anything above, or the end by a signal, says that the archive could not be asked: it is tried
  * again some times, after growing pauses, but not longer than retry_timeout_seconds after the first
@@ -32,11 +35,6 @@ typedef struct RestoreCommand
  * next.
  */
 MUST_CHECK bool restore_run(const RestoreCommand *restore, const char *name, const char *path,
-                            bool *ended_well, Error *error);
-
-/* Have the command write it once, whatever is at `path`; not tried again. what (256 bytes) says how
- * it ended. */
-MUST_CHECK bool restore_try(const RestoreCommand *restore, const char *name, const char *path,
-                            bool *ended_well, char *what, Error *error);
+                            bool *ended_well, char *outcome, Error *error);
 
 #endif

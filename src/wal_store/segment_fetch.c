@@ -1,155 +1,142 @@
 #include "wal_store/segment_fetch.h"
 
 #include "base/log.h"
-#include "base/workers.h"
 #include "io/file.h"
+#include "source/file_pieces.h"
 
-#include <assert.h>
-
-/* A server does not send a piece that is all zeros: so much is sent for nothing behind a switch. */
+/* A server does not send a piece that is all zeros, as those after a switch of segments are. */
 #define PIECE_SIZE (256 * 1024)
+#define COPIED_SIZE (2 * 1024 * 1024) /* of a directory, whose zeros cost nothing */
+
+/* The pieces of one request to the source. */
+#define BATCH_PIECES_MIN 4
+#define BATCH_PIECES_MAX 64
+#define BATCHES_PER_WORKER 4 /* for several segments */
 
 typedef struct SegmentsFetch
 {
     Source *source;
     SegmentFetch *segments;
     size_t count;
-    uint32_t piece_size;
-    size_t pieces_each; /* of the largest segment */
-    size_t pieces_at_once;
+    size_t next;
 } SegmentsFetch;
 
-/* What one worker asks for at once. Pieces of one segment may come to several workers. */
-typedef struct Portion
+static bool next_segment(void *context, PieceRange *range)
 {
-    SegmentsFetch *fetch;
-    FetchRequest requests[SEGMENT_PIECES_MAX];
-    SegmentFetch *segments[SEGMENT_PIECES_MAX]; /* of the requests */
-    size_t count;
-    const SegmentFetch *open; /* the segment whose file is open; NULL: none */
-    int fd;
-} Portion;
+    SegmentsFetch *fetch = context;
 
-/* The file is kept open for the pieces that follow. */
-static bool open_segment_file(Portion *portion, const SegmentFetch *segment, Error *error)
-{
-    if (portion->open == segment)
+    while (fetch->next < fetch->count)
+    {
+        const size_t index = fetch->next++;
+        const SegmentFetch *segment = &fetch->segments[index];
+
+        if (segment->size == 0)
+            continue;
+        *range = (PieceRange){.file = index, .path = segment->source_path, .size = segment->size};
         return true;
-    file_close(portion->fd);
-    portion->fd = -1;
-    portion->open = NULL;
-    if (!file_open_or_create(segment->path, &portion->fd, error))
-        return false;
-    portion->open = segment;
-    return true;
+    }
+    return false;
+}
+
+static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, Error *error)
+{
+    return open_file_switch(&worker->file.open, segment->path, OPEN_TO_CREATE, NULL, error);
 }
 
 /* The last piece has come. */
-static bool finish_segment(Portion *portion, SegmentFetch *segment, Error *error)
+static bool finish_segment(const SegmentFetch *segment, PieceWorker *worker, Error *error)
 {
-    if (segment->missing) /* progress counts what was asked for */
-        progress_add(segment->size - segment->received);
     if (segment->whole_path == NULL)
         return true;
     if (segment->missing)
         return file_remove(segment->path, error);
     if (segment->size < segment->whole_size &&
-        (!open_segment_file(portion, segment, error) ||
-         !file_truncate(portion->fd, segment->path, segment->whole_size, error)))
+        (!open_segment_copy(segment, worker, error) ||
+         !file_truncate(worker->file.open.fd, segment->path, segment->whole_size, error)))
         return false;
     return file_rename(segment->path, segment->whole_path, error);
 }
 
-static bool finish_piece(Portion *portion, SegmentFetch *segment, Error *error)
+/* So many bytes of a piece are here. */
+static bool finish_piece(SegmentFetch *segment, PieceWorker *worker, const FilePiece *piece,
+                         uint64_t size, Error *error)
 {
-    return atomic_fetch_sub(&segment->pieces_left, 1) > 1 ||
-           finish_segment(portion, segment, error);
-}
-
-/* A FetchDelivery. */
-static bool write_piece(void *context, size_t index, const uint8_t *bytes, size_t size,
-                        Error *error)
-{
-    Portion *portion = context;
-    const FetchRequest *request = &portion->requests[index];
-    SegmentFetch *segment = portion->segments[index];
-
-    progress_add(size);
+    progress_add(piece->size); /* also what is missing: it counts what was asked for */
     segment->received += size;
-    if (bytes == NULL || size != request->size)
+    if (size != piece->size)
         segment->missing = true;
-    else if (!open_segment_file(portion, segment, error) ||
-             !file_write_at(portion->fd, segment->path, bytes, size, request->offset, error))
-        return false;
-    return finish_piece(portion, segment, error);
+    return atomic_fetch_sub(&segment->left, piece->size) > piece->size ||
+           finish_segment(segment, worker, error);
 }
 
-/* Nothing more is asked for of a segment that is known to be missing. */
-static bool add_piece(Portion *portion, size_t piece, Error *error)
-{
-    const SegmentsFetch *fetch = portion->fetch;
-    SegmentFetch *segment = &fetch->segments[piece / fetch->pieces_each];
-    const uint64_t offset = (uint64_t) (piece % fetch->pieces_each) * fetch->piece_size;
-    uint64_t left;
-
-    if (offset >= segment->size)
-        return true;
-    if (segment->missing)
-        return finish_piece(portion, segment, error);
-    left = segment->size - offset;
-    portion->segments[portion->count] = segment;
-    portion->requests[portion->count++] = (FetchRequest){
-        .path = segment->source_path,
-        .offset = offset,
-        .size = left < fetch->piece_size ? (uint32_t) left : fetch->piece_size,
-    };
-    return true;
-}
-
-static bool fetch_portion(void *context, int worker, size_t item, Error *error)
+static bool write_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
+                                const uint8_t *bytes, size_t size, Error *error)
 {
     SegmentsFetch *fetch = context;
-    const size_t first = item * fetch->pieces_at_once;
-    Portion portion = {.fetch = fetch, .fd = -1};
-    bool ok = true;
+    SegmentFetch *segment = &fetch->segments[piece->file];
 
-    for (size_t piece = first;
-         ok && piece < first + fetch->pieces_at_once && piece < fetch->count * fetch->pieces_each;
-         piece++)
-        ok = add_piece(&portion, piece, error);
-    if (ok && portion.count > 0)
-        ok = fetch->source->operations->fetch(fetch->source, worker, portion.requests,
-                                              portion.count, write_piece, &portion, error);
-    file_close(portion.fd);
-    return ok;
+    return (size != piece->size || (open_segment_copy(segment, worker, error) &&
+                                    file_write_at(worker->file.open.fd, segment->path, bytes, size,
+                                                  piece->offset, error))) &&
+           finish_piece(segment, worker, piece, bytes == NULL ? 0 : size, error);
 }
 
-uint32_t segment_piece_size(const Source *source)
+static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePiece *piece,
+                               const FileRange *file, Error *error)
 {
-    return source_piece_size(source, PIECE_SIZE);
+    SegmentsFetch *fetch = context;
+    SegmentFetch *segment = &fetch->segments[piece->file];
+    uint64_t copied = 0;
+
+    if (file != NULL)
+    {
+        if (!open_segment_copy(segment, worker, error))
+            return false;
+
+        const FileRange copy = {worker->file.open.fd, segment->path, piece->offset};
+
+        if (!file_copy_range(file, &copy, piece->size, &copied, error) ||
+            !rate_take(fetch->source->rate, copied, error))
+            return false;
+    }
+    return finish_piece(segment, worker, piece, copied, error);
 }
 
-bool segments_fetch(Source *source, int workers, size_t pieces_at_once, uint32_t size_max,
-                    SegmentFetch *segments, size_t count, Error *error)
+/* Few pieces for each request, so that all workers have some; but a request has its delay. */
+static size_t batch_pieces(uint64_t bytes, uint32_t piece_size, size_t batches)
 {
-    const uint32_t piece_size = segment_piece_size(source);
-    SegmentsFetch fetch = {
-        .source = source,
-        .segments = segments,
-        .count = count,
-        .piece_size = piece_size,
-        .pieces_each = ((size_t) size_max + piece_size - 1) / piece_size,
-        .pieces_at_once = pieces_at_once,
-    };
+    const size_t pieces = (size_t) (bytes / piece_size) / batches + 1;
 
-    assert(pieces_at_once > 0 && pieces_at_once <= SEGMENT_PIECES_MAX);
+    if (pieces < BATCH_PIECES_MIN)
+        return BATCH_PIECES_MIN;
+    return pieces > BATCH_PIECES_MAX ? BATCH_PIECES_MAX : pieces;
+}
+
+bool segments_fetch(Source *source, int workers, SegmentFetch *segments, size_t count, Error *error)
+{
+    SegmentsFetch fetch = {.source = source, .segments = segments, .count = count};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    FilePieces pieces = {.source = source,
+                         .question = ASK_BYTES,
+                         .piece_size = source_piece_size(
+                             source, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE),
+                         .batch_bytes_max = UINT64_MAX,
+                         .context = &fetch,
+                         .lock = &lock,
+                         .next_range = next_segment,
+                         .take_answer = write_segment_piece,
+                         .take_file = copy_segment_piece};
+    uint64_t bytes = 0;
+    bool supported;
+
     for (size_t i = 0; i < count; i++)
     {
-        assert(segments[i].size <= size_max);
         segments[i].missing = false;
         segments[i].received = 0;
-        segments[i].pieces_left = ((size_t) segments[i].size + piece_size - 1) / piece_size;
+        segments[i].left = segments[i].size;
+        bytes += segments[i].size;
     }
-    return workers_run(workers, (count * fetch.pieces_each + pieces_at_once - 1) / pieces_at_once,
-                       fetch_portion, &fetch, error);
+    pieces.batch_pieces_max = batch_pieces(bytes, pieces.piece_size,
+                                           (size_t) workers * (count > 1 ? BATCHES_PER_WORKER : 1));
+    return file_pieces_ask(&pieces, workers, &supported, error);
 }

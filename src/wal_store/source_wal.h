@@ -10,18 +10,35 @@
 #define WAL_STORE_SOURCE_WAL_H
 
 #include "base/arena.h"
-#include "base/buffer.h"
 #include "base/error.h"
-#include "pair/clusters.h"
-#include "io/file.h"
 #include "options.h"
+#include "pair/clusters.h"
 #include "wal/scan.h"
-#include "wal_store/archive.h"
+#include "wal_store/wal_store.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct SourceWal SourceWal;
+/* Only this folder sets its fields. */
+typedef struct SourceWal
+{
+    Options options; /* its strings are the caller's */
+    const Clusters *clusters;
+    WalStore *store;
+    WalStream stream; /* of the store; not limited yet */
+    Arena *arena;
+    const char *scratch;
+    Lsn fetched_end; /* segments that end up to here were fetched, as far as the source had
+                        them */
+    uint64_t removed_bytes;
+    bool has_command;        /* the store's restore command was given, or was looked for */
+    bool command_is_targets; /* it is the target's own */
+    Lsn unasked_end;         /* it was asked for segments up to here, which no option told it to */
+    bool reads;              /* what is fetched now, is read now: progress is of both */
+    atomic_uint_least64_t fetched_bytes; /* and how long that took, for a thread that reads, too */
+    atomic_uint_least64_t fetch_microseconds;
+} SourceWal;
 
 /*
  * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
@@ -35,13 +52,9 @@ void source_wal_destroy(SourceWal *wal); /* NULL is allowed */
 /* The target's segments that end at or before lsn are common history and stay; 0 at first: none. */
 void source_wal_set_common_end(SourceWal *wal, Lsn lsn);
 
-/* Where segments are looked for that the source no longer has. */
-Archive *source_wal_archive(const SourceWal *wal);
-
 /* ---- Fetching ---- */
 
-/*
- * An ArchiveFetch: fetch the source's pg_wal/NAME to the file path; the context is the SourceWal.
+/* A WalStoreFetch: fetch the source's pg_wal/NAME to the file path; the context is the SourceWal.
  */
 MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char *path, bool *found,
                                          Error *error);
@@ -56,29 +69,23 @@ MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
                                       Error *error);
 
-/* Segments that end up to here were fetched, as far as the source had them. */
-Lsn source_wal_fetched_end(const SourceWal *wal);
-
-/* No segment that begins here or behind is kept, or was fetched. */
-Lsn source_wal_here_end(const SourceWal *wal);
-
-/* Is there room for [from, end) in the scratch directory, as far as it is not here? Else an error.
- * Nothing to do for a directory. */
+/* An error if the scratch directory has no room for [from, end), as far as it is not here. Nothing
+ * to do for a directory. */
 MUST_CHECK bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
 /* Bytes in a second, as the source sent its WAL; 0: it has not sent enough to tell. */
 double source_wal_fetch_rate(const SourceWal *wal);
 
 /* Remove the copy of a segment that was fetched, if there is one. */
-MUST_CHECK bool source_wal_forget(SourceWal *wal, uint64_t segment, Error *error);
+MUST_CHECK bool source_wal_remove(SourceWal *wal, uint64_t segment, Error *error);
 
-/* The same of the segments from the one that holds `from` up to the one that holds lsn, which
- * stays; also what an archive had of them, if it was copied here. */
-MUST_CHECK bool source_wal_forget_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
+/* The same for the segments from the one that holds `from` up to the one that holds lsn, which
+ * stays; also for what an archive had of them, if it was copied here. */
+MUST_CHECK bool source_wal_remove_before(SourceWal *wal, Lsn from, Lsn lsn, Error *error);
 
-/* How much was fetched, and removed by source_wal_forget_before: it was needed to be read only.
+/* How much was fetched, and removed by source_wal_remove_before: it was needed to be read only.
  * NULL: nothing. */
-uint64_t source_wal_forgotten_bytes(const SourceWal *wal);
+uint64_t source_wal_removed_bytes(const SourceWal *wal);
 
 /* ---- Segments ---- */
 
@@ -92,14 +99,11 @@ bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
  * from the source or an archive. */
 uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from);
 
-/* A file on this machine that holds the segment, restored from the archive if need be. *found
- * false: it is nowhere. */
-MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, char path[PATH_SIZE], bool *found,
-                                Error *error);
-
-/* Is that a file in the scratch directory, which can be moved to where it is wanted? Others are an
- * archive's, or a cluster's. */
-bool source_wal_may_take(const SourceWal *wal, const char *path);
+/* A file on this machine that holds the segment, restored from the archive if need be. *may_take:
+ * it lies in the scratch directory, and can be moved to where it is wanted. *found false: it is
+ * nowhere. */
+MUST_CHECK bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take,
+                                bool *found, Error *error);
 
 /*
  * All segments of [from, end), which were fetched, must be somewhere, also for the target's own
@@ -112,7 +116,7 @@ MUST_CHECK bool source_wal_check_there(SourceWal *wal, Lsn from, Lsn end, Lsn ne
                                        Lsn *missing_end, Error *error);
 
 /*
- * Have the archive ask the target's own restore command from now on, as -c would: the server that
+ * Have the store ask the target's own restore command from now on, as -c would: the server that
  * will start finds there what the source no longer has. False: the target has no such command, or
  * it is asked already, or an option names another one.
  */
@@ -123,8 +127,6 @@ bool source_wal_ask_target_command(SourceWal *wal);
 MUST_CHECK bool source_wal_target_can_restore(SourceWal *wal, uint64_t segment, bool *can,
                                               Error *error);
 
-/* Add a segment to the names for error_source_wal_missing. False: they are many enough. */
-bool source_wal_add_missing(Buffer *names, const char *name);
 bool error_source_wal_missing(const Version *version, const char *names, Error *error);
 
 /* ---- Reading ---- */
@@ -153,9 +155,18 @@ typedef struct SourceWalReading
 MUST_CHECK bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan,
                                 ScanResult *result, Error *error);
 
-/* The same of the segments that `open` opens, without what is rebuilt. */
-MUST_CHECK bool source_wal_check_chain(SourceWal *wal, WalOpen open, void *context, Lsn from,
-                                       Lsn end, WalScan **scan, ScanResult *result, Lsn *last_end,
+/* The same for the stream's segments, up to its limit, without what is rebuilt. The stream lives as
+ * long as the scan. */
+MUST_CHECK bool source_wal_check_chain(SourceWal *wal, const WalStream *stream, Lsn from,
+                                       WalScan **scan, ScanResult *result, Lsn *last_end,
                                        Error *error);
+
+/*
+ * Complete state->position, which a stopped data directory does not know by itself: its WAL is read
+ * from its last checkpoint to the last record. Nothing shows how far a stopped standby has
+ * replayed: it may have removed or copied directories past its minRecoveryPoint, which does not
+ * wait for that; then recovery must pass all the WAL it has.
+ */
+MUST_CHECK bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error);
 
 #endif

@@ -2,10 +2,11 @@
  * The source's WAL is read, a window at a time: what is not on this machine yet is fetched when
  * reading comes to it.
  */
-#include "wal_store/source_wal_parts.h"
+#include "wal_store/source_wal.h"
 
 #include "base/log.h"
 #include "base/workers.h"
+#include "io/file.h"
 #include "pair/prerequisites.h"
 
 #include <pthread.h>
@@ -16,8 +17,8 @@
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
-/* Reading as it goes on. */
-typedef struct Reader
+/* The state of one reading. */
+typedef struct SourceWalReader
 {
     SourceWal *wal;
     SourceWalReading reading;
@@ -26,13 +27,13 @@ typedef struct Reader
     Lsn missing_end;                /* segments up to here are nowhere; LSN_INVALID: none */
     bool failed;                    /* fetching has, with this error */
     Error failure;
-} Reader;
+} SourceWalReader;
 
 /* The next window. */
-static bool fetch_window(Reader *reader, Error *error)
+static bool fetch_window(SourceWalReader *reader, Error *error)
 {
     const SourceWalReading *reading = &reader->reading;
-    const WalShape *shape = &reader->wal->shape;
+    const WalShape *shape = &reader->wal->stream.shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
     const bool may_stop = reading->watch != NULL && from < reading->from + WINDOW_BYTES;
@@ -50,9 +51,9 @@ static bool fetch_window(Reader *reader, Error *error)
 }
 
 /* Wait until the segment is on this machine, if it is to be read. */
-static bool bring_segment(Reader *reader, uint64_t segment, Error *error)
+static bool bring_segment(SourceWalReader *reader, uint64_t segment, Error *error)
 {
-    const Lsn begin = wal_segment_start(&reader->wal->shape, segment);
+    const Lsn begin = wal_segment_start(&reader->wal->stream.shape, segment);
     bool result = true;
 
     if (begin < reader->here_end)
@@ -69,36 +70,35 @@ static bool bring_segment(Reader *reader, uint64_t segment, Error *error)
     return result;
 }
 
-/* Of the stream: what only an archive has is not relied on where it need not be. */
+/* For the stream: what only an archive has is not relied on where it need not be. */
 static bool may_rebuild(void *context, uint64_t segment, bool *rebuilds, Error *error)
 {
-    Reader *reader = context;
-    char path[PATH_SIZE];
+    SourceWalReader *reader = context;
+    const WalStream *stream = &reader->wal->stream;
+    const Timeline timeline =
+        history_timeline_of_segment(stream->history, wal_segment_start(&stream->shape, segment),
+                                    wal_segment_start(&stream->shape, segment + 1));
+    AUTO_FD int fd = -1;
 
     return bring_segment(reader, segment, error) &&
-           source_wal_own_path(reader->wal, segment, path, error) &&
-           source_wal_file_exists(path, rebuilds, error);
+           wal_store_open_own(stream->context, timeline, segment, &fd, rebuilds, error);
 }
 
 /* A WalOpen. */
 static bool open_found_segment(void *context, Timeline timeline, uint64_t segment, int *fd,
                                bool *found, Error *error)
 {
-    Reader *reader = context;
-    char path[PATH_SIZE];
+    SourceWalReader *reader = context;
 
-    (void) timeline; /* the source's history decides, as for every stream */
-    if (!bring_segment(reader, segment, error) ||
-        !source_wal_find(reader->wal, segment, path, found, error))
-        return false;
-    return !*found || file_open_read(path, fd, found, error);
+    return bring_segment(reader, segment, error) &&
+           wal_store_open(reader->wal->store, timeline, segment, fd, found, error);
 }
 
 /* A WalWatch. */
 static bool watch_reading(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
                           Error *error)
 {
-    const Reader *reader = context;
+    const SourceWalReader *reader = context;
     const SourceWalReading *reading = &reader->reading;
 
     if (reading->watch != NULL &&
@@ -107,7 +107,7 @@ static bool watch_reading(void *context, Lsn read_to, const BlockMap *blocks, bo
     /* Nor does anybody need it for a record that begins in the segment before: that was taken in.
      */
     return !reading->once ||
-           source_wal_forget_before(reader->wal, read_to - reader->wal->shape.segment_size,
+           source_wal_remove_before(reader->wal, read_to - reader->wal->stream.shape.segment_size,
                                     read_to < reading->end ? read_to : reading->end, error);
 }
 
@@ -123,7 +123,7 @@ static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Err
     error_detail(error,
                  "It was switched at %s, in the WAL that the rewound target would replay: changes "
                  "made with it were not WAL-logged.",
-                 lsn_text(wal->shape.version, scanned->minimal_record_at, text));
+                 lsn_text(wal->stream.shape.version, scanned->minimal_record_at, text));
     /* A server is restarted to leave that level: its last checkpoint is newer. */
     return error_hint_compare(error);
 }
@@ -133,7 +133,7 @@ static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, 
     char text[LSN_TEXT_SIZE];
 
     error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-              lsn_text(wal->shape.version, lsn, text), reason);
+              lsn_text(wal->stream.shape.version, lsn, text), reason);
     return error_detail(
         error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
 }
@@ -142,12 +142,12 @@ static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, 
 static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn from,
                              WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
 {
-    const Lsn first = wal_skip_header(&wal->shape, from);
+    const Lsn first = wal_skip_header(&wal->stream.shape, from);
     Lsn last;
     char reason[256];
     bool missing;
 
-    *scan = scan_create(stream, wal->jobs, first);
+    *scan = scan_create(stream, wal->options.jobs, first);
     if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
         scan_finish(*scan, wal->arena, first, first, result, error))
     {
@@ -175,22 +175,20 @@ static void give_up_unasked(const SourceWal *wal, SourceWalReading *reading, con
 bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, ScanResult *result,
                      Error *error)
 {
-    Reader *reader =
+    SourceWalReader *reader =
         arena_allocate(wal->arena, sizeof(*reader)); /* the stream's, as is the stream */
     WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
     uint64_t bytes = reading->end > reading->from ? reading->end - reading->from : 0;
     bool done;
 
-    *reader = (Reader){.wal = wal, .reading = *reading, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *reader = (SourceWalReader){.wal = wal, .reading = *reading, .lock = PTHREAD_MUTEX_INITIALIZER};
     atomic_init(&reader->here_end, reading->from);
-    *stream = (WalStream){.shape = wal->shape,
-                          .data_block_size = wal->data_block_size,
-                          .history = wal->history,
-                          .limit = reading->end,
-                          .open = open_found_segment,
-                          .rebuilds = may_rebuild,
-                          .watch = watch_reading,
-                          .context = reader};
+    *stream = wal->stream;
+    stream->limit = reading->end;
+    stream->open = open_found_segment;
+    stream->rebuilds = may_rebuild;
+    stream->watch = watch_reading;
+    stream->context = reader;
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && !fetch_window(reader, error))
     {
@@ -198,7 +196,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
         return false;
     }
     /* What is fetched while the WAL is read counts as well. */
-    if (wal->source->is_server)
+    if (wal->clusters->source->is_server)
         bytes += reading->end - reader->here_end;
     wal->reads = true;
     progress_begin(PROGRESS_SCAN_SOURCE, bytes);
@@ -213,20 +211,36 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     return done;
 }
 
-bool source_wal_check_chain(SourceWal *wal, WalOpen open, void *context, Lsn from, Lsn end,
-                            WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
+bool source_wal_check_chain(SourceWal *wal, const WalStream *stream, Lsn from, WalScan **scan,
+                            ScanResult *result, Lsn *last_end, Error *error)
 {
-    WalStream *stream = arena_allocate(wal->arena, sizeof(*stream));
     bool done;
 
-    *stream = (WalStream){.shape = wal->shape,
-                          .data_block_size = wal->data_block_size,
-                          .history = wal->history,
-                          .limit = end,
-                          .open = open,
-                          .context = context};
-    progress_begin(PROGRESS_CHECK_WAL, end > from ? end - from : 0);
+    progress_begin(PROGRESS_CHECK_WAL, stream->limit > from ? stream->limit - from : 0);
     done = scan_stream_from(wal, stream, from, scan, result, last_end, error);
     progress_end(done);
     return done;
+}
+
+bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
+{
+    Lsn floor = state->control.checkpoint_lsn;
+    ScanResult later = {0};
+    WalScan *scan;
+    Lsn last;
+    bool missing, result;
+
+    if (state->position.in_recovery && state->position.minimum > floor)
+        floor = state->position.minimum;
+    scan = scan_create(&wal->stream, 1, floor);
+    result = scan_forward(scan, state->control.checkpoint_lsn, &state->position.end, &last,
+                          &missing, NULL, error) &&
+             (!state->position.in_recovery ||
+              scan_finish(scan, wal->arena, floor, floor, &later, error));
+    scan_destroy(scan);
+    if (result && state->position.end == state->control.checkpoint_lsn)
+        return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
+    if (!state->position.in_recovery || later.database_count > 0 || later.tablespace_count > 0)
+        state->position.minimum = state->position.end;
+    return result;
 }

@@ -6,8 +6,7 @@
 
 #define CHECKPOINT_RECORD_SIZE_MAX 256 /* also when it crosses a page */
 
-/* What ArchiveOptions says of the end of a cluster's WAL, by its pg_control. */
-Lsn archive_known_end(const Control *control)
+Lsn wal_known_end(const Control *control)
 {
     Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
 
@@ -15,7 +14,7 @@ Lsn archive_known_end(const Control *control)
                                                         : control->min_recovery_point;
 }
 
-Lsn archive_last_needed(const Control *control)
+Lsn wal_last_needed(const Control *control)
 {
     if (control->state == STATE_SHUTDOWNED)
         return control->checkpoint_lsn;
@@ -26,15 +25,14 @@ Lsn archive_last_needed(const Control *control)
     return LSN_INVALID;
 }
 
-/* Is the command one that can be run? The configured one is only looked at when it is needed. */
+/* The command must be one that can be run. The configured one is only looked at when it is needed.
+ */
 static bool check_restore_command(const Options *options, Error *error)
 {
-    Buffer ignored = {0};
-    bool result = options->restore_command == NULL ||
-                  restore_command_expand(options->restore_command, "", "", "", &ignored, error);
+    AUTO_BUFFER Buffer ignored = {0};
 
-    buffer_free(&ignored);
-    return result;
+    return options->restore_command == NULL ||
+           restore_command_expand(options->restore_command, "", "", "", &ignored, error);
 }
 
 static bool accept_name(void *context, const char *name, Error *error)
@@ -45,7 +43,7 @@ static bool accept_name(void *context, const char *name, Error *error)
     return true;
 }
 
-ArchiveOptions archive_options_of_target(const Options *options, const Clusters *clusters,
+WalStoreOptions target_wal_store_options(const Options *options, const Clusters *clusters,
                                          const char *restore_command, const char *scratch,
                                          Arena *arena)
 {
@@ -55,7 +53,7 @@ ArchiveOptions archive_options_of_target(const Options *options, const Clusters 
 
     wal_segment_name(&clusters->shape, control->checkpoint.timeline,
                      wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
-    return (ArchiveOptions){
+    return (WalStoreOptions){
         .shape = clusters->shape,
         .data_block_size = control->block_size,
         .history = &clusters->target_history,
@@ -67,42 +65,56 @@ ArchiveOptions archive_options_of_target(const Options *options, const Clusters 
         .restore_command = restore_command,
         .redo_file_name = redo_name,
         .retry_timeout_seconds = options->retry_timeout_seconds,
-        .known_end = archive_known_end(control),
-        .last_needed = target->has_backup_label ? LSN_INVALID : archive_last_needed(control),
+        .known_end = wal_known_end(control),
+        .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
     };
 }
 
-bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
-                     const char *scratch, SourceWal *source_wal, Arena *arena,
-                     TargetWal *target_wal, Error *error)
+static void create_target_wal(const WalStoreOptions *store, const Clusters *clusters,
+                              TargetWal *target_wal)
 {
-    ArchiveOptions archive =
-        archive_options_of_target(options, clusters, restore_command, scratch, arena);
-
-    if (!check_restore_command(options, error))
-        return false;
-    if (archive.archive_directory != NULL &&
-        !dir_names(archive.archive_directory, accept_name, NULL, NULL, error))
-        return error_hint(error, "--wal-archive needs a directory that can be read.");
-    archive.fetch = source_wal_fetch_segment;
-    archive.fetch_context = source_wal;
-    target_wal->archive = archive_create(&archive);
-    /* What the target itself has written or received, whatever an archive has under these names. */
-    archive.fetch = NULL;
-    archive.scratch_directory = archive.archive_directory = archive.restore_command = NULL;
-    target_wal->own = archive_create(&archive);
+    target_wal->store = wal_store_create(store);
     target_wal->stream = (WalStream){.shape = clusters->shape,
                                      .data_block_size = clusters->target.control.block_size,
                                      .history = &clusters->target_history,
-                                     .open = archive_open,
-                                     .missing = error_missing_in_archive,
+                                     .open = wal_store_open,
+                                     .missing = error_missing_in_wal_store,
                                      .is_targets = true,
-                                     .context = target_wal->archive};
+                                     .context = target_wal->store};
+}
+
+bool target_wal_open(const Options *options, const Clusters *clusters, const char *restore_command,
+                     SourceWal *source_wal, Arena *arena, TargetWal *target_wal, Error *error)
+{
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
+                                      WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
+                                      WAL_PLACES_END};
+    WalStoreOptions store =
+        target_wal_store_options(options, clusters, restore_command, source_wal->scratch, arena);
+
+    if (!check_restore_command(options, error))
+        return false;
+    if (store.archive_directory != NULL &&
+        !dir_names(store.archive_directory, accept_name, NULL, NULL, error))
+        return error_hint(error, "--wal-archive needs a directory that can be read.");
+    store.places = places;
+    store.fetch = source_wal_fetch_segment;
+    store.fetch_context = source_wal;
+    create_target_wal(&store, clusters, target_wal);
     return true;
+}
+
+void target_wal_open_own(const Options *options, const Clusters *clusters, Arena *arena,
+                         TargetWal *target_wal)
+{
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_PLACES_END};
+    WalStoreOptions store = target_wal_store_options(options, clusters, NULL, NULL, arena);
+
+    store.places = places;
+    create_target_wal(&store, clusters, target_wal);
 }
 
 void target_wal_close(TargetWal *target_wal)
 {
-    archive_destroy(target_wal->archive);
-    archive_destroy(target_wal->own);
+    wal_store_destroy(target_wal->store);
 }

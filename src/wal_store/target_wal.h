@@ -1,23 +1,21 @@
 /*
- * The target's WAL: what its pg_wal has, and where missing segments are looked for.
+ * The target's WAL: its pg_wal, and the places in which missing segments are looked for.
  */
 #ifndef WAL_STORE_TARGET_WAL_H
 #define WAL_STORE_TARGET_WAL_H
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "pair/clusters.h"
 #include "options.h"
+#include "pair/clusters.h"
 #include "wal/reader.h"
-#include "wal_store/archive.h"
 #include "wal_store/source_wal.h"
+#include "wal_store/wal_store.h"
 
-/* Where the target's WAL is read from. */
 typedef struct TargetWal
 {
-    Archive *archive; /* its pg_wal, and where segments are looked for that are no longer there */
-    Archive *own;     /* its pg_wal, nothing else */
-    WalStream stream; /* of the archive */
+    WalStore *store;
+    WalStream stream; /* of the store */
 } TargetWal;
 
 /*
@@ -26,17 +24,21 @@ typedef struct TargetWal
  * target_wal_close in any case.
  */
 MUST_CHECK bool target_wal_open(const Options *options, const Clusters *clusters,
-                                const char *restore_command, const char *scratch,
-                                SourceWal *source_wal, Arena *arena, TargetWal *target_wal,
-                                Error *error);
+                                const char *restore_command, SourceWal *source_wal, Arena *arena,
+                                TargetWal *target_wal, Error *error);
+
+/* The same without a source, for callers that look into its pg_wal only. */
+void target_wal_open_own(const Options *options, const Clusters *clusters, Arena *arena,
+                         TargetWal *target_wal);
 void target_wal_close(TargetWal *target_wal);
 
-/* For source_wal.c: what an archive of the target's WAL is made from, without a fetch; and what it
- * says of the end of a cluster's WAL, by its pg_control. */
-ArchiveOptions archive_options_of_target(const Options *options, const Clusters *clusters,
+/* What stores of the target's WAL and of the source's have in common. */
+WalStoreOptions target_wal_store_options(const Options *options, const Clusters *clusters,
                                          const char *restore_command, const char *scratch,
                                          Arena *arena);
-Lsn archive_known_end(const Control *control);
-Lsn archive_last_needed(const Control *control);
+
+/* WalStoreOptions' known_end and last_needed, by a cluster's pg_control. */
+Lsn wal_known_end(const Control *control);
+Lsn wal_last_needed(const Control *control);
 
 #endif

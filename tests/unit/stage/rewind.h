@@ -394,10 +394,14 @@ static bool stage_all(Stage *stage, Plan *plan, Error *error)
     bool found;
 
     return stage_fetch(stage, &test_source, plan, error) &&
-           stage_wal_segment(stage, &test_source, "000000010000000000000003", SEGMENT,
-                             SEGMENT / 2 + 5, NULL, &found, error) &&
-           stage_wal_segment(stage, &test_source, "000000010000000000000004", SEGMENT, SEGMENT,
-                             "source/pg_wal/000000010000000000000003", &found, error) &&
+           stage_wal_segment(
+               stage, &test_source,
+               &(StagedSegment){"000000010000000000000003", SEGMENT, SEGMENT / 2 + 5, NULL}, &found,
+               error) &&
+           stage_wal_segment(stage, &test_source,
+                             &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT,
+                                              "source/pg_wal/000000010000000000000003"},
+                             &found, error) &&
            stage_content(stage, "pg_wal/archive_status/000000010000000000000003.done", "", 0,
                          error) &&
            stage_content(stage, "standby.signal", "new", 3, error) &&

@@ -417,7 +417,8 @@ static void test_short_segment(void **state)
 
     (void) state;
     assert_true(stage_create("target", &plan, 2, &stage, &error));
-    assert_true(stage_wal_segment(stage, &counting, WAL_NAME, 4 * SEGMENT, SEGMENT / 2, NULL,
+    assert_true(stage_wal_segment(stage, &counting,
+                                  &(StagedSegment){WAL_NAME, 4 * SEGMENT, SEGMENT / 2, NULL},
                                   &found, &error));
     assert_true(found);
     assert_int_equal(size_of(stage_wal_path(stage, WAL_NAME)), 4 * SEGMENT);
@@ -426,18 +427,22 @@ static void test_short_segment(void **state)
     assert_int_equal(block_letter(stage_wal_path(stage, WAL_NAME), half), 0);
     assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT / 2);
 
-    assert_true(stage_wal_segment(stage, &counting, WAL_NAME, 4 * SEGMENT, 2 * SEGMENT, NULL,
+    assert_true(stage_wal_segment(stage, &counting,
+                                  &(StagedSegment){WAL_NAME, 4 * SEGMENT, 2 * SEGMENT, NULL},
                                   &found, &error));
     assert_false(found);
     assert_null(stage_wal_path(stage, WAL_NAME));
     assert_int_equal(size_of("target/" WORK_DIRECTORY "/" WAL_NAME), -1);
-    assert_true(stage_wal_segment(stage, &counting, "000000010000000000000009", SEGMENT, SEGMENT,
-                                  NULL, &found, &error));
+    assert_true(stage_wal_segment(
+        stage, &counting, &(StagedSegment){"000000010000000000000009", SEGMENT, SEGMENT, NULL},
+        &found, &error));
     assert_false(found);
 
     /* A file of the archive that ends too early is an error: it was whole when it was read. */
-    assert_false(stage_wal_segment(stage, &counting, WAL_NAME, 2 * SEGMENT, 2 * SEGMENT,
-                                   "source/pg_wal/" WAL_NAME, &found, &error));
+    assert_false(stage_wal_segment(
+        stage, &counting,
+        &(StagedSegment){WAL_NAME, 2 * SEGMENT, 2 * SEGMENT, "source/pg_wal/" WAL_NAME}, &found,
+        &error));
     assert_non_null(strstr(error.message, "is shorter than 2097152 bytes"));
     done(stage);
 }
@@ -451,7 +456,8 @@ static void test_take_segment(void **state)
     (void) state;
     assert_true(stage_create("target", &plan, 1, &stage, &error));
     shell("cp source/pg_wal/" WAL_NAME " brought");
-    assert_true(stage_wal_take(stage, WAL_NAME, "brought", SEGMENT, &taken, &error));
+    assert_true(stage_wal_take(stage, &(StagedSegment){WAL_NAME, SEGMENT, SEGMENT, "brought"},
+                               &taken, &error));
     assert_true(taken);
     assert_int_equal(size_of("brought"), -1);
     shell("cmp source/pg_wal/" WAL_NAME " %s", stage_wal_path(stage, WAL_NAME));
@@ -459,12 +465,14 @@ static void test_take_segment(void **state)
     assert_int_equal(source_now.requests, 0);
 
     /* On another mount: to be copied, and nothing has happened. */
-    assert_true(stage_wal_take(stage, "000000010000000000000004", "/proc/version", SEGMENT, &taken,
-                               &error));
+    assert_true(stage_wal_take(
+        stage, &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT, "/proc/version"},
+        &taken, &error));
     assert_false(taken);
     assert_null(stage_wal_path(stage, "000000010000000000000004"));
-    assert_false(
-        stage_wal_take(stage, "000000010000000000000004", "none", SEGMENT, &taken, &error));
+    assert_false(stage_wal_take(
+        stage, &(StagedSegment){"000000010000000000000004", SEGMENT, SEGMENT, "none"}, &taken,
+        &error));
     assert_int_equal(error.error_number, ENOENT);
     assert_int_equal(stage_statistics(stage)->fetched_bytes_by_kind[KIND_WAL], SEGMENT);
     done(stage);

@@ -70,7 +70,9 @@ static bool restores(const char *command, int seconds, bool *ended_well)
                               .redo_file_name = "REDO",
                               .retry_timeout_seconds = seconds};
 
-    return restore_run(&restore, "NAME", path_of("it's data/in/NAME"), ended_well, &error);
+    char outcome[RESTORE_OUTCOME_SIZE];
+
+    return restore_run(&restore, "NAME", path_of("it's data/in/NAME"), ended_well, outcome, &error);
 }
 
 static void test_placeholders_have_values(void **state)
@@ -109,6 +111,7 @@ static void test_what_fails_is_tried_again(void **state)
     for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++)
     {
         unlink(path_of("it's data/tries"));
+        unlink(path_of("it's data/in/NAME"));
         snprintf(command, sizeof(command),
                  "echo 1 >> tries; test ! -e %%p || exit 1; echo half > %%p; "
                  "test $(wc -l < tries) = 3 || %s",

@@ -1,4 +1,4 @@
-#include "wal_store/archive.h"
+#include "wal_store/wal_store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,14 +106,18 @@ static const char *archive_directory(void)
     return path;
 }
 
-static ArchiveOptions options(void)
+static WalStoreOptions options(void)
 {
+    static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
+                                      WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
+                                      WAL_PLACES_END};
     static char paths[3][256];
 
     snprintf(paths[0], sizeof(paths[0]), "%s", path_of("data"));
     snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
     snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
-    return (ArchiveOptions){.shape = writer->shape,
+    return (WalStoreOptions){.places = places,
+                            .shape = writer->shape,
                             .data_block_size = DATA_BLOCK_SIZE,
                             .history = &writer->history,
                             .data_directory = paths[0],
@@ -122,12 +126,12 @@ static ArchiveOptions options(void)
                             .redo_file_name = NAME(1)};
 }
 
-static bool is_found(Archive *archive, uint64_t segment)
+static bool is_found(WalStore *store, uint64_t segment)
 {
     bool found;
     int fd;
 
-    if (!archive_open(archive, 1, segment, &fd, &found, &error))
+    if (!wal_store_open(store, 1, segment, &fd, &found, &error))
         fail_msg("%s", error.message);
     if (found)
     {
@@ -138,49 +142,52 @@ static bool is_found(Archive *archive, uint64_t segment)
     return found;
 }
 
-/* Where archive_find finds it, or NULL. */
-static const char *path_found(Archive *archive, uint64_t segment)
+/* Where wal_store_find finds it, or NULL. */
+static const char *path_found(WalStore *store, uint64_t segment)
 {
     static char path[PATH_SIZE];
+    Buffer found_path = {0};
     bool found;
 
-    if (!archive_find(archive, 1, segment, path, &found, &error))
+    if (!wal_store_find(store, 1, segment, &found_path, &found, &error))
         fail_msg("%s", error.message);
+    snprintf(path, sizeof(path), "%s", buffer_string(&found_path));
+    buffer_free(&found_path);
     return found ? path : NULL;
 }
 
 static void test_a_recycled_file_is_not_there(void **state)
 {
-    ArchiveOptions wanted = options();
-    Archive *archive = archive_create(&wanted);
+    WalStoreOptions wanted = options();
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     put_segment("data/pg_wal/" NAME(2), 1, SEGMENT_SIZE);
     put_segment("data/pg_wal/" NAME(3), 3, 0);
-    assert_true(is_found(archive, 1));
-    assert_false(is_found(archive, 2));
-    assert_false(is_found(archive, 3));
-    assert_false(is_found(archive, 4));
-    assert_string_equal(path_found(archive, 1), path_of("data/pg_wal/" NAME(1)));
-    assert_null(path_found(archive, 2));
+    assert_true(is_found(store, 1));
+    assert_false(is_found(store, 2));
+    assert_false(is_found(store, 3));
+    assert_false(is_found(store, 4));
+    assert_string_equal(path_found(store, 1), path_of("data/pg_wal/" NAME(1)));
+    assert_null(path_found(store, 2));
     assert_false(exists("data/scratch"));
 
-    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
     char expected[256];
     snprintf(expected, sizeof(expected),
              "could not open file \"%s/data/pg_wal/" NAME(4) "\": No such file or directory", root);
     assert_string_equal(error.message, expected);
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(4) ". Older ones may be needed as well.");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 /* Needed, and not what it should be: that is damage, and not "No such file". */
 static void test_a_damaged_first_page_is_named(void **state)
 {
-    ArchiveOptions wanted = options();
-    Archive *archive = archive_create(&wanted);
+    WalStoreOptions wanted = options();
+    WalStore *store = wal_store_create(&wanted);
     char expected[256], lsn[LSN_TEXT_SIZE];
     int fd;
 
@@ -190,8 +197,8 @@ static void test_a_damaged_first_page_is_named(void **state)
     fd = open(path_of("data/pg_wal/" NAME(1)), O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 0), 1);
     assert_int_equal(close(fd), 0);
-    assert_false(is_found(archive, 1));
-    assert_false(error_missing_in_archive(archive, 1, 1, &error));
+    assert_false(is_found(store, 1));
+    assert_false(error_missing_in_wal_store(store, 1, 1, &error));
     lsn_text(writer->shape.version, SEGMENT_SIZE, lsn);
     snprintf(expected, sizeof(expected),
              "WAL is damaged at %s in segment \"" NAME(
@@ -201,82 +208,82 @@ static void test_a_damaged_first_page_is_named(void **state)
 
     /* Without a second page of the segment's it is a file for later use. */
     put_segment("data/pg_wal/" NAME(1), 2, SEGMENT_SIZE);
-    assert_false(error_missing_in_archive(archive, 1, 1, &error));
+    assert_false(error_missing_in_wal_store(store, 1, 1, &error));
     assert_non_null(strstr(error.message, "No such file or directory"));
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_common_history_comes_from_the_source(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.fetch = fetch;
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    assert_false(is_found(archive, 2));
+    assert_false(is_found(store, 2));
     assert_int_equal(fetch_count, 0);
-    archive_set_common_end(archive, 4 * SEGMENT_SIZE + 1000);
-    assert_false(is_found(archive, 4));
+    wal_store_set_common_end(store, 4 * SEGMENT_SIZE + 1000);
+    assert_false(is_found(store, 4));
     assert_int_equal(fetch_count, 0);
-    assert_true(is_found(archive, 2));
+    assert_true(is_found(store, 2));
     assert_int_equal(fetch_count, 1);
     assert_true(exists("data/scratch/" NAME(2)));
     assert_false(exists("data/pg_wal/" NAME(2)));
     /* It is not asked for a second time. */
-    assert_true(is_found(archive, 2));
+    assert_true(is_found(store, 2));
     assert_int_equal(fetch_count, 1);
-    assert_false(is_found(archive, 3));
-    archive_destroy(archive);
+    assert_false(is_found(store, 3));
+    wal_store_destroy(store);
 }
 
 static void test_an_archive_directory(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
     bool found;
     int fd;
 
     (void) state;
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, 1000);
-    assert_true(is_found(archive, 2));
-    assert_false(is_found(archive, 4));
-    assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
+    assert_true(is_found(store, 2));
+    assert_false(is_found(store, 4));
+    assert_false(wal_store_open(store, 1, 3, &fd, &found, &error));
     assert_non_null(strstr(error.message, "unexpected file size for \""));
     assert_size_said("\": 1000");
     assert_false(exists("data/scratch"));
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_behind_the_known_end_only_pg_wal_counts(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
     wanted.restore_command = "cp ../archive/%f %p";
     wanted.known_end = 3 * SEGMENT_SIZE;
     wanted.fetch = fetch;
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    archive_set_common_end(archive, 7 * SEGMENT_SIZE);
+    wal_store_set_common_end(store, 7 * SEGMENT_SIZE);
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
-    assert_true(is_found(archive, 2));
-    assert_false(is_found(archive, 3));
-    assert_true(is_found(archive, 4));
-    assert_false(is_found(archive, 5));
-    archive_destroy(archive);
+    assert_true(is_found(store, 2));
+    assert_false(is_found(store, 3));
+    assert_true(is_found(store, 4));
+    assert_false(is_found(store, 5));
+    wal_store_destroy(store);
 }
 
 static void test_a_restore_command(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     /* Paths hold from the data directory; the status of the last command counts. */
     wanted.restore_command =
         "echo 100%% %f %r >> log; test %p = scratch/incoming/%f && cp ../archive/%f %p";
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
     bool found;
     int fd;
 
@@ -284,16 +291,16 @@ static void test_a_restore_command(void **state)
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, 1000);
     put_segment("archive/" NAME(5), 4, SEGMENT_SIZE);
-    assert_true(is_found(archive, 2));
-    assert_true(is_found(archive, 2));
-    assert_false(is_found(archive, 4));
-    assert_false(is_found(archive, 4));
-    assert_false(is_found(archive, 5)); /* another segment's content */
+    assert_true(is_found(store, 2));
+    assert_true(is_found(store, 2));
+    assert_false(is_found(store, 4));
+    assert_false(is_found(store, 4));
+    assert_false(is_found(store, 5)); /* another segment's content */
     assert_true(exists("data/scratch/" NAME(2)));
     assert_false(exists("data/scratch/" NAME(5)));
-    assert_false(archive_open(archive, 1, 3, &fd, &found, &error));
+    assert_false(wal_store_open(store, 1, 3, &fd, &found, &error));
     assert_size_said("\": 1000");
-    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
     assert_string_equal(error_detail_text(&error),
                         "could not restore file \"" NAME(
                             4) "\" from archive\n"
@@ -308,7 +315,7 @@ static void test_a_restore_command(void **state)
                         "100% " NAME(2) " " NAME(1) "\n100% " NAME(4) " " NAME(1) "\n100% " NAME(
                             5) " " NAME(1) "\n100% " NAME(3) " " NAME(1) "\n");
     buffer_free(&log);
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_a_restore_command_that_is_broken(void **state)
@@ -330,16 +337,16 @@ static void test_a_restore_command_that_is_broken(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        ArchiveOptions wanted = options();
+        WalStoreOptions wanted = options();
         wanted.restore_command = rows[i].command;
-        Archive *archive = archive_create(&wanted);
+        WalStore *store = wal_store_create(&wanted);
         bool found;
         int fd;
 
-        assert_false(archive_open(archive, 1, 4, &fd, &found, &error));
+        assert_false(wal_store_open(store, 1, 4, &fd, &found, &error));
         assert_memory_equal(error.message, rows[i].message, strlen(rows[i].message));
         assert_string_equal(error_detail_text(&error), rows[i].detail);
-        archive_destroy(archive);
+        wal_store_destroy(store);
     }
 }
 
@@ -355,19 +362,19 @@ static void run_shell(const char *format, ...)
     assert_int_equal(system(command), 0);
 }
 
-static bool fails_to_open(Archive *archive, uint64_t segment)
+static bool fails_to_open(WalStore *store, uint64_t segment)
 {
     bool found;
     int fd;
 
-    return !archive_open(archive, 1, segment, &fd, &found, &error);
+    return !wal_store_open(store, 1, segment, &fd, &found, &error);
 }
 
 static void test_each_form_of_a_file_in_an_archive(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     for (uint64_t segment = 1; segment < 5; segment++)
@@ -378,42 +385,42 @@ static void test_each_form_of_a_file_in_an_archive(void **state)
     }
     run_shell("cd archive && gzip " NAME(2) " && zstd -q --rm " NAME(3) " && lz4 -qc " NAME(
         4) " > " NAME(4) ".lz4 && rm " NAME(4));
-    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1)));
-    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
-    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3)));
-    assert_string_equal(path_found(archive, 4), path_of("data/scratch/" NAME(4)));
+    assert_string_equal(path_found(store, 1), path_of("archive/" NAME(1)));
+    assert_string_equal(path_found(store, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(store, 3), path_of("data/scratch/" NAME(3)));
+    assert_string_equal(path_found(store, 4), path_of("data/scratch/" NAME(4)));
     run_shell("gzip -dc archive/" NAME(2) ".gz | cmp - data/scratch/" NAME(2));
     run_shell("zstd -dqc archive/" NAME(3) ".zst | cmp - data/scratch/" NAME(3));
     run_shell("lz4 -dc archive/" NAME(4) ".lz4 2>/dev/null | cmp - data/scratch/" NAME(4));
-    assert_true(is_found(archive, 3));
+    assert_true(is_found(store, 3));
     run_shell("test -z \"$(ls data/scratch/incoming)\"");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_a_wrong_file_in_an_archive(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     /* Another segment's content is passed over, also in favour of another form. */
     put_segment("archive/" NAME(1), 5, SEGMENT_SIZE);
     run_shell("gzip archive/" NAME(1));
-    assert_false(is_found(archive, 1));
+    assert_false(is_found(store, 1));
     put_segment("archive/" NAME(1), 1, SEGMENT_SIZE);
     run_shell("zstd -q --rm archive/" NAME(1));
-    assert_true(is_found(archive, 1));
+    assert_true(is_found(store, 1));
 
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     run_shell("cd archive && gzip " NAME(2) " && truncate -s -9 " NAME(2) ".gz");
-    assert_true(fails_to_open(archive, 2));
+    assert_true(fails_to_open(store, 2));
     assert_non_null(strstr(error.message, "/archive/" NAME(2) ".gz\" ends early"));
 
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     run_shell(
         "cd archive && cat " NAME(3) " " NAME(3) " | lz4 -qc > " NAME(3) ".lz4 && rm " NAME(3));
-    assert_true(fails_to_open(archive, 3));
+    assert_true(fails_to_open(store, 3));
     char expected[128];
     snprintf(expected, sizeof(expected), "/archive/" NAME(3) ".lz4\" holds more than %u bytes",
              SEGMENT_SIZE);
@@ -421,25 +428,25 @@ static void test_a_wrong_file_in_an_archive(void **state)
 
     put_segment("archive/" NAME(4), 4, 1000);
     run_shell("zstd -q --rm archive/" NAME(4));
-    assert_true(fails_to_open(archive, 4));
+    assert_true(fails_to_open(store, 4));
     assert_non_null(strstr(error.message, "unexpected file size for \""));
     assert_size_said(".zst\": 1000");
 
     run_shell("mkfifo archive/" NAME(5) ".gz");
-    assert_true(fails_to_open(archive, 5));
+    assert_true(fails_to_open(store, 5));
     assert_non_null(strstr(error.message, ".gz\" is not a regular file"));
     run_shell("test -z \"$(ls data/scratch/incoming)\"");
     run_shell("test \"$(ls data/scratch)\" = \"%s\"", NAME(1) "\nincoming");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 /* A segment with records up to its end, and one in which WAL ends. */
 static void test_a_partial_file_is_the_last_resort(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
     wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     put_segment("archive/" NAME(1) ".partial", 1, SEGMENT_SIZE);
@@ -447,32 +454,32 @@ static void test_a_partial_file_is_the_last_resort(void **state)
     put_segment("archive/other." NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3) ".partial", 3, SEGMENT_SIZE);
     run_shell("gzip archive/" NAME(3) ".partial");
-    assert_string_equal(path_found(archive, 1), path_of("archive/" NAME(1) ".partial"));
-    assert_string_equal(path_found(archive, 2), path_of("data/scratch/" NAME(2)));
-    assert_string_equal(path_found(archive, 3), path_of("data/scratch/" NAME(3) ".partial"));
-    assert_true(is_found(archive, 3));
+    assert_string_equal(path_found(store, 1), path_of("archive/" NAME(1) ".partial"));
+    assert_string_equal(path_found(store, 2), path_of("data/scratch/" NAME(2)));
+    assert_string_equal(path_found(store, 3), path_of("data/scratch/" NAME(3) ".partial"));
+    assert_true(is_found(store, 3));
 
     /* Its records end early. */
     run_shell("cd archive && truncate -s 100 %1$s.partial && truncate -s %3$u %1$s.partial && "
               "cp %1$s.partial %2$s.partial",
               NAME(1), NAME(4), SEGMENT_SIZE);
-    assert_false(is_found(archive, 1));
+    assert_false(is_found(store, 1));
     put_segment("archive/" NAME(4) ".partial", 4, 100);
-    assert_false(is_found(archive, 4));
+    assert_false(is_found(store, 4));
     run_shell("gzip archive/" NAME(4) ".partial");
-    assert_false(is_found(archive, 4));
-    archive_destroy(archive);
+    assert_false(is_found(store, 4));
+    wal_store_destroy(store);
 
     wanted.last_needed = 4 * SEGMENT_SIZE + 200;
-    archive = archive_create(&wanted);
-    assert_false(is_found(archive, 1));
-    assert_true(is_found(archive, 4));
+    store = wal_store_create(&wanted);
+    assert_false(is_found(store, 1));
+    assert_true(is_found(store, 4));
     run_shell("cd archive && rm " NAME(4) "* && head -c 700000 /dev/zero > " NAME(4) ".partial");
-    assert_true(is_found(archive, 4)); /* was brought before */
+    assert_true(is_found(store, 4)); /* was brought before */
     run_shell("rm data/scratch/" NAME(4) ".partial");
-    assert_true(fails_to_open(archive, 4));
+    assert_true(fails_to_open(store, 4));
     assert_size_said(".partial\": 700000");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 /* Else a server would overwrite the archive's file some day. */
@@ -485,120 +492,120 @@ static void test_what_was_brought_is_our_own(void **state)
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
     {
-        ArchiveOptions wanted = options();
+        WalStoreOptions wanted = options();
         wanted.restore_command = commands[i];
-        Archive *archive = archive_create(&wanted);
+        WalStore *store = wal_store_create(&wanted);
         struct stat status;
 
-        assert_true(is_found(archive, 2));
+        assert_true(is_found(store, 2));
         assert_int_equal(lstat(path_of("data/scratch/" NAME(2)), &status), 0);
         assert_true(S_ISREG(status.st_mode));
         assert_int_equal(status.st_nlink, 1);
         assert_int_equal(status.st_mode & 0777, 0600);
         run_shell("cmp archive/" NAME(2) " data/scratch/" NAME(2) " && rm -r data/scratch");
-        archive_destroy(archive);
+        wal_store_destroy(store);
     }
 }
 
 /* Tools that fetch in advance have directories and temporary names of their own. */
 static void test_a_command_may_write_beside_its_file(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.restore_command =
         "d=$(dirname %p); mkdir -p $d/.wal-g/prefetch/running && echo half > $d/" NAME(
             4) " && echo half > $d/.wal-g/prefetch/running/%f && "
                "cp ../archive/%f %p.tmp && mv %p.tmp %p";
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("archive/" NAME(4), 4, SEGMENT_SIZE);
-    assert_true(is_found(archive, 3));
-    assert_true(is_found(archive, 4));
+    assert_true(is_found(store, 3));
+    assert_true(is_found(store, 4));
     run_shell("cmp archive/" NAME(4) " data/scratch/" NAME(4));
     assert_false(exists("data/pg_wal/.wal-g"));
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_a_half_restored_file_is_not_taken(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.restore_command = "cp ../archive/%f %p; exit 1";
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
-    assert_false(is_found(archive, 3));
+    assert_false(is_found(store, 3));
     run_shell("test -z \"$(ls data/scratch/incoming)\"");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 /* From the first that is known to be needed to the last that the target had. */
 static void test_all_that_is_missing_is_listed(void **state)
 {
-    ArchiveOptions wanted = options();
+    WalStoreOptions wanted = options();
     wanted.archive_directory = archive_directory();
     wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
     wanted.known_end = 7 * SEGMENT_SIZE;
-    Archive *archive = archive_create(&wanted);
+    WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    archive_set_needed_from(archive, SEGMENT_SIZE + 100);
+    wal_store_set_needed_from(store, SEGMENT_SIZE + 100);
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
-    assert_false(error_missing_in_archive(archive, 1, 4, &error));
+    assert_false(error_missing_in_wal_store(store, 1, 4, &error));
     assert_non_null(strstr(error.message, "/pg_wal/" NAME(4) "\": No such file or directory"));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(2) ", " NAME(4) ", " NAME(6) ".");
     assert_false(exists("data/scratch/" NAME(5)));
 
     /* One that was asked for outside of that counts as well. */
-    archive_set_needed_from(archive, 6 * SEGMENT_SIZE);
-    assert_false(error_missing_in_archive(archive, 1, 7, &error));
+    wal_store_set_needed_from(store, 6 * SEGMENT_SIZE);
+    assert_false(error_missing_in_wal_store(store, 1, 7, &error));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
-    archive_destroy(archive);
+    wal_store_destroy(store);
 
     wanted.restore_command = NULL;
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
-    archive = archive_create(&wanted);
-    assert_false(error_missing_in_archive(archive, 1, 2, &error));
+    store = wal_store_create(&wanted);
+    assert_false(error_missing_in_wal_store(store, 1, 2, &error));
     assert_true(strlen(error_detail_text(&error)) < 1200);
     assert_non_null(strstr(error_detail_text(&error), ", ..."));
     assert_non_null(strstr(error_hint_text(&error),
                            "--wal-archive, --restore-command, or --restore-target-wal"));
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 static void test_another_file_is_read(void **state)
 {
-    ArchiveOptions wanted = options();
-    Archive *archive = archive_create(&wanted);
+    WalStoreOptions wanted = options();
+    WalStore *store = wal_store_create(&wanted);
     Buffer text = {0};
     bool found;
 
     (void) state;
-    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_true(wal_store_read_file(store, "00000002.history", 1000, &text, &found, &error));
     assert_false(found);
-    archive_destroy(archive);
+    wal_store_destroy(store);
 
     wanted.archive_directory = archive_directory();
     wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
-    archive = archive_create(&wanted);
+    store = wal_store_create(&wanted);
     run_shell("echo two > archive/00000002.history && zstd -q --rm archive/00000002.history && "
               "echo three > archive/other.00000003.history");
-    assert_true(archive_read(archive, "00000002.history", 1000, &text, &found, &error));
+    assert_true(wal_store_read_file(store, "00000002.history", 1000, &text, &found, &error));
     assert_true(found);
-    assert_true(archive_read(archive, "00000003.history", 1000, &text, &found, &error));
+    assert_true(wal_store_read_file(store, "00000003.history", 1000, &text, &found, &error));
     assert_true(found);
     assert_string_equal(buffer_string(&text), "two\nthree\n");
-    assert_true(archive_read(archive, "00000004.history", 1000, &text, &found, &error));
+    assert_true(wal_store_read_file(store, "00000004.history", 1000, &text, &found, &error));
     assert_false(found);
-    assert_false(archive_read(archive, "00000002.history", 3, &text, &found, &error));
+    assert_false(wal_store_read_file(store, "00000002.history", 3, &text, &found, &error));
     run_shell("test -z \"$(ls data/scratch/incoming)\"");
     buffer_free(&text);
-    archive_destroy(archive);
+    wal_store_destroy(store);
 }
 
 int main(void)

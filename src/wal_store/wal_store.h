@@ -1,0 +1,161 @@
+/*
+ * The WAL of one cluster: an ordered list of places in which a segment is looked for.
+ *
+ * place            a segment is there as                            it is fetched to
+ * own pg_wal       pg_wal/NAME, if its first page is the segment's  stays
+ * kept pg_wal      the target's pg_wal/NAME of common history       stays
+ * source           the source's pg_wal/NAME; a server's fetched     stays (scratch/source.NAME)
+ * fetched before   scratch/NAME                                     stays
+ * common history   the source's pg_wal/NAME                         scratch/NAME
+ * archive          NAME, NAME.gz and so on in --wal-archive         scratch/NAME, if compressed
+ * restore command  what the command writes                          scratch/NAME
+ * partial          NAME.partial, NAME.partial.gz and so on there    scratch/NAME.partial, likewise
+ *
+ * Nothing is ever written to the target's pg_wal, nor to an archive: what is fetched goes to the
+ * scratch directory, which is made when it is first needed. There a file has its name only when it
+ * is whole and is the segment; until then it is in a directory below, which it shares with whatever
+ * a restore command that fetches in advance writes beside it. A segment that the restore command
+ * did not have is remembered, and the command is not asked for it again.
+ */
+#ifndef WAL_STORE_WAL_STORE_H
+#define WAL_STORE_WAL_STORE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "format/history.h"
+#include "format/walpage.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum WalPlace
+{
+    WAL_PLACES_END, /* ends a list of places */
+    WAL_IN_OWN_PG_WAL,
+    WAL_IN_KEPT_PG_WAL,
+    WAL_OF_SOURCE,
+    WAL_FETCHED_BEFORE,
+    WAL_OF_COMMON_HISTORY,
+    WAL_IN_ARCHIVE,
+    WAL_BY_COMMAND,
+    WAL_IN_PARTIAL
+} WalPlace;
+
+/* Fetch the source's pg_wal/NAME to the file `path` (whole, or a prefix of complete content).
+ * Called under a lock, one at a time. */
+typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
+                              Error *error);
+
+typedef struct WalStoreOptions
+{
+    const WalPlace *places; /* in the order in which they are asked */
+    WalShape shape;
+    uint32_t data_block_size;
+    const History *history;        /* the cluster's; it may be filled in later */
+    const char *data_directory;    /* messages name PGDATA/pg_wal/SEGMENT */
+    const char *wal_directory;     /* PGDATA/pg_wal, the target's */
+    const char *source_directory;  /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
+    const char *source_prefix;     /* then "" or "source.", then the segment's name */
+    const char *scratch_directory; /* NULL: what is fetched goes to memory, one segment at a time */
+    const char *archive_directory; /* --wal-archive, or NULL */
+    const char *restore_command;   /* with -c or --restore-command, else NULL */
+    const char *redo_file_name;    /* for %r */
+    int retry_timeout_seconds;     /* for a restore command that fails */
+    int command_limit_seconds;     /* see RestoreCommand */
+    /*
+     * The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
+     * or minRecoveryPoint. Segments that begin at or after it are looked for in a pg_wal only: an
+     * archive may hold WAL that this cluster, if it was lagging, never had. LSN_INVALID: all are
+     * looked for everywhere.
+     */
+    Lsn known_end;
+    /*
+     * From here on WAL may end: the cluster was shut down cleanly, and needs no more than the
+     * record that begins here (its checkpoint), or than what is before here (minRecoveryPoint).
+     * Else LSN_INVALID. See wal_store_open.
+     */
+    Lsn last_needed;
+    WalStoreFetch fetch; /* of WAL_OF_COMMON_HISTORY */
+    void *fetch_context;
+} WalStoreOptions;
+
+typedef struct WalStore WalStore;
+
+/* Strings, places and the history of options must live as long as the store. */
+WalStore *wal_store_create(const WalStoreOptions *options);
+void wal_store_destroy(WalStore *store); /* NULL is allowed */
+
+/* Segments that end at or before lsn are common history: the source has them, and the target keeps
+ * its own. 0 at first: there are none. */
+void wal_store_set_common_end(WalStore *store, Lsn lsn);
+Lsn wal_store_common_end(const WalStore *store);
+
+/*
+ * Ask this restore command as well from now on, which no option names: where it fails, a warning
+ * says so, it counts as a command that has nothing, and it is not run again. For a store without a
+ * restore command. The string must live as long as the store.
+ */
+void wal_store_set_unasked_command(WalStore *store, const char *command);
+
+/* The list of what is missing begins with lsn's segment, or before it. 0 at first: with the one
+ * that is asked for. */
+void wal_store_set_needed_from(WalStore *store, Lsn lsn);
+
+/* Does the target have this segment of common history, whole, and keep it? */
+bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment);
+
+/*
+ * A WalOpen (context is the store). A file whose first page is not that of the segment (recycled)
+ * counts as not there in that place. What an archive has of another size than a segment's, or what
+ * is damaged as a compressed file, is an error (contract: `unexpected file size for "%s": ...`).
+ * For the restore command see restore.h.
+ *
+ * A .partial file holds the start of a segment, and does not show how much of it: pg_receivewal
+ * writes one, and a server that is promoted leaves the last segment of the timeline that it leaves
+ * as one. History goes on in the new timeline's file, which begins with the same bytes; so the old
+ * timeline's segment is needed only by a target that did not follow the promotion: one that has
+ * records after it there, or one that stopped in that segment. So it is the last resort, and right
+ * in two cases only. Either all its records are there, up to the segment's end. Or WAL may end in
+ * this segment (last_needed): the reader finds the end, and the caller knows which record must be
+ * before it. A target that crashed may have had more WAL than the .partial has: not so there.
+ */
+MUST_CHECK bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd,
+                               bool *found, Error *error);
+
+/* The same in the clusters' own pg_wal only: no archive is asked, and nothing is fetched. */
+MUST_CHECK bool wal_store_open_own(void *store, Timeline timeline, uint64_t segment, int *fd,
+                                   bool *found, Error *error);
+
+/* The same everywhere else. */
+MUST_CHECK bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, int *fd,
+                                        bool *found, Error *error);
+
+/* As wal_store_open; *path gets the file's path. What is below the scratch directory is the
+ * caller's to take. */
+MUST_CHECK bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer *path,
+                               bool *found, Error *error);
+
+/*
+ * True if a place has the segment. *how, in the arena, is a sentence about the answer; where places
+ * fail to answer it is the error of the last. For a store without a scratch directory: nothing is
+ * written to a disk.
+ */
+bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *arena,
+                   const char **how);
+
+/* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
+MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
+                                    bool *found, Error *error);
+
+/*
+ * A WalMissing (context is the store): set the error for a missing segment: the contract's line
+ * `could not open file "PGDATA/pg_wal/SEGMENT": No such file or directory`, with a list of all that
+ * are missing; or that WAL is damaged, where the file is there and does not begin as it should.
+ */
+bool error_missing_in_wal_store(void *store, Timeline timeline, uint64_t segment, Error *error);
+
+/* Add a segment to a list of names that are missing. False: the list is long enough. */
+bool wal_missing_add(Buffer *names, const char *name);
+
+#endif
