@@ -1,384 +1,244 @@
 #include "divergence/wal_comparison.h"
 
-#include "base/log.h"
-#include "base/workers.h"
 #include "io/file.h"
+#include "source/file_pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PORTION_PIECES 16    /* whose digests are asked for at once */
-#define AHEAD_PIECES_MAX 256 /* more are asked for when these are found to be equal */
+#define BATCH_PIECES 16   /* whose digests are asked for at once */
+#define WINDOW_PIECES 256 /* more are asked for when these are found to be equal */
 
 /* What a digest has told of a piece. */
-typedef enum PieceState
+typedef enum WalPieceState
 {
-    PIECE_UNKNOWN,
-    PIECE_EQUAL,
-    PIECE_DIFFERENT,
-    PIECE_GONE /* the source has no such file */
-} PieceState;
+    WAL_PIECE_UNKNOWN, /* its bytes are compared */
+    WAL_PIECE_EQUAL,
+    WAL_PIECE_GONE /* the source has no such file */
+} WalPieceState;
 
-/*
- * Digests of pieces that come next, which all workers ask for. Pieces are counted from the one at
- * `from` on; a segment has as many numbers as it could have pieces.
- */
-typedef struct Ahead
+/* At most FETCH_SIZE_MAX bytes of a segment. */
+typedef struct WalPiece
+{
+    Lsn begin, end;
+    uint64_t segment;
+    char path[sizeof("pg_xlog/") + WAL_NAME_SIZE]; /* the source's */
+    Timeline timeline;                             /* the source's */
+    WalPieceState state;
+} WalPiece;
+
+/* The pieces that come next. */
+typedef struct WalWindow
 {
     const WalSides *sides;
-    Lsn from;
-    Lsn to;
-    size_t pieces_each;
-    size_t first; /* the piece of states[0] */
+    WalPiece pieces[WINDOW_PIECES];
     size_t count;
-    uint8_t states[AHEAD_PIECES_MAX]; /* PieceState */
-} Ahead;
+    size_t next; /* to be asked for */
+} WalWindow;
 
-/* One piece of one segment, on both sides. */
-typedef struct Piece
+/* How a piece compares. */
+typedef struct PieceResult
 {
-    uint8_t digest[DIGEST_SIZE];
-    const uint8_t *local;
-    size_t local_size;
     size_t compared; /* bytes that the source has; those before the first difference are equal */
     size_t equal;
-} Piece;
+    bool from_archive;
+} PieceResult;
 
-/* A shorter file on the source is an interrupted copy or a hole: what is there counts. */
-static void compare_bytes(Piece *piece, const uint8_t *bytes, size_t size)
+/* Read the target's bytes of a piece; *size is 0 if it has none. */
+static bool read_target_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
+                              size_t *size, Error *error)
 {
-    piece->compared = size < piece->local_size ? size : piece->local_size;
-    piece->equal = 0;
-    while (piece->equal < piece->compared && bytes[piece->equal] == piece->local[piece->equal])
-        piece->equal++;
-}
-
-static bool take_digest(void *context, size_t index, const uint8_t *bytes, size_t size,
-                        Error *error)
-{
-    Piece *piece = context;
-
-    (void) index;
-    (void) error;
-    if (bytes != NULL && size == sizeof(piece->digest) && memcmp(bytes, piece->digest, size) == 0)
-        piece->compared = piece->equal = piece->local_size;
-    return true;
-}
-
-static bool take_bytes(void *context, size_t index, const uint8_t *bytes, size_t size, Error *error)
-{
-    Piece *piece = context;
-
-    (void) index;
-    (void) error;
-    if (bytes != NULL)
-        compare_bytes(piece, bytes, size);
-    return true;
-}
-
-static bool compare_with_source(Source *source, const char *path, uint64_t offset, PieceState state,
-                                Piece *piece, Error *error)
-{
-    FetchRequest request = {.path = path, .offset = offset, .size = (uint32_t) piece->local_size};
-    bool supported = source->directory == NULL && state == PIECE_UNKNOWN &&
-                     digest_bytes(source->digest, piece->local, piece->local_size, piece->digest);
-
-    if (state == PIECE_GONE)
-        return true;
-    if (supported &&
-        !source->operations->digest(source, 0, &(DigestBatch){.requests = &request, .count = 1},
-                                    take_digest, piece, &supported, error))
-        return false;
-    return (supported && piece->compared > 0) ||
-           source->operations->fetch(source, 0, &request, 1, take_bytes, piece, error);
-}
-
-/* ---- Digests that are asked for ahead ---- */
-
-/* A few pieces, by one worker. */
-typedef struct Portion
-{
-    Ahead *ahead;
-    FetchRequest requests[PORTION_PIECES];
-    size_t pieces[PORTION_PIECES];
-    char paths[PORTION_PIECES][sizeof("pg_xlog/") + WAL_NAME_SIZE];
-    size_t count;
-    uint8_t *local;
-    int fd; /* of the target's segment at hand; -1: none */
-    uint64_t open_segment;
-} Portion;
-
-static uint64_t segment_of_piece(const Ahead *ahead, size_t piece)
-{
-    return wal_segment_of(&ahead->sides->target->shape, ahead->from) + piece / ahead->pieces_each;
-}
-
-/* The bytes [*begin, *end) of a piece; none if its segment has fewer, or they are not compared. */
-static void piece_range(const Ahead *ahead, size_t piece, Lsn *begin, Lsn *end)
-{
-    const WalShape *shape = &ahead->sides->target->shape;
-    const uint64_t segment = segment_of_piece(ahead, piece);
-    const Lsn segment_begin = wal_segment_start(shape, segment);
-    const Lsn segment_end = wal_segment_start(shape, segment + 1);
-    const Lsn limit = segment_end < ahead->to ? segment_end : ahead->to;
-
-    *begin = (segment_begin > ahead->from ? segment_begin : ahead->from) +
-             (Lsn) (piece % ahead->pieces_each) * FETCH_SIZE_MAX;
-    *end = *begin + FETCH_SIZE_MAX < limit ? *begin + FETCH_SIZE_MAX : limit;
-}
-
-static void source_segment(const WalSides *sides, uint64_t segment, Timeline *timeline,
-                           char name[WAL_NAME_SIZE])
-{
-    const WalShape *shape = &sides->target->shape;
-
-    *timeline =
-        history_timeline_of_segment(sides->source_history, wal_segment_start(shape, segment),
-                                    wal_segment_start(shape, segment + 1));
-    wal_segment_name(shape, *timeline, segment, name);
-}
-
-/* The target's bytes of a piece. An error here is reported when the piece is compared. */
-static bool read_local(Portion *portion, size_t number)
-{
-    const WalSides *sides = portion->ahead->sides;
-    const WalShape *shape = &sides->target->shape;
-    const FetchRequest *request = &portion->requests[number];
-    const uint64_t segment = segment_of_piece(portion->ahead, portion->pieces[number]);
+    const WalStream *target = sides->target;
+    const Lsn start = wal_segment_start(&target->shape, piece->segment);
     const Timeline timeline =
-        history_timeline_of_segment(sides->target->history, wal_segment_start(shape, segment),
-                                    wal_segment_start(shape, segment + 1));
-    size_t size;
-    bool found = portion->fd >= 0;
+        history_timeline_of_segment(target->history, start, start + target->shape.segment_size);
+    AUTO_FD int fd = -1;
+    bool found;
 
-    if (!found || portion->open_segment != segment)
-    {
-        file_close(portion->fd);
-        portion->fd = -1;
-        portion->open_segment = segment;
-        if (!sides->target->open(sides->target->context, timeline, segment, &portion->fd, &found,
-                                 NULL))
-            return false;
-    }
-    return found &&
-           file_read_at(portion->fd, request->path, portion->local, request->size, request->offset,
-                        &size, NULL) &&
-           size == request->size;
+    *size = 0;
+    return target->open(target->context, timeline, piece->segment, &fd, &found, error) &&
+           (!found || file_read_at(fd, piece->path, bytes, (size_t) (piece->end - piece->begin),
+                                   piece->begin - start, size, error));
 }
 
-static bool take_digest_ahead(void *context, size_t index, const uint8_t *bytes, size_t size,
-                              Error *error)
+/* ---- Digests of the pieces of a window, by all workers ---- */
+
+static bool next_window_piece(void *context, PieceRange *range)
 {
-    Portion *portion = context;
-    Ahead *ahead = portion->ahead;
-    uint8_t *state = &ahead->states[portion->pieces[index] - ahead->first];
+    WalWindow *window = context;
+    const WalPiece *piece = &window->pieces[window->next];
+
+    if (window->next == window->count)
+        return false;
+    *range = (PieceRange){
+        .file = window->next++,
+        .path = piece->path,
+        .offset = piece->begin - wal_segment_start(&window->sides->target->shape, piece->segment),
+        .size = piece->end - piece->begin};
+    return true;
+}
+
+/* An error of the target's file is reported when the bytes are compared. */
+static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePiece *piece,
+                               const uint8_t *bytes, size_t size, Error *error)
+{
+    WalWindow *window = context;
+    WalPiece *compared = &window->pieces[piece->file];
     uint8_t digest[DIGEST_SIZE];
+    size_t length;
 
     (void) error;
     if (bytes == NULL)
-        *state = PIECE_GONE;
-    else if (size == sizeof(digest) && read_local(portion, index) &&
-             digest_bytes(portion->ahead->sides->source->digest, portion->local,
-                          portion->requests[index].size, digest))
-        *state = memcmp(digest, bytes, size) == 0 ? PIECE_EQUAL : PIECE_DIFFERENT;
+        compared->state = WAL_PIECE_GONE;
+    else if (size == sizeof(digest) &&
+             read_target_piece(window->sides, compared, worker->bytes, &length, NULL) &&
+             length == piece->size &&
+             digest_bytes(window->sides->source->digest, worker->bytes, length, digest) &&
+             memcmp(digest, bytes, size) == 0)
+        compared->state = WAL_PIECE_EQUAL;
     return true;
 }
 
-static void add_to_portion(Portion *portion, size_t piece)
+static bool compare_digests(WalWindow *window, Error *error)
 {
-    const Ahead *ahead = portion->ahead;
-    const uint64_t segment = segment_of_piece(ahead, piece);
-    char name[WAL_NAME_SIZE];
-    Timeline timeline;
-    Lsn begin, end;
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    FilePieces pieces = {.source = window->sides->source,
+                         .question = ASK_DIGEST,
+                         .piece_size = FETCH_SIZE_MAX,
+                         .batch_pieces_max = BATCH_PIECES,
+                         .batch_bytes_max = UINT64_MAX,
+                         .bytes_size = FETCH_SIZE_MAX,
+                         .context = window,
+                         .lock = &lock,
+                         .next_range = next_window_piece,
+                         .take_answer = compare_wal_digest};
+    bool supported;
 
-    piece_range(ahead, piece, &begin, &end);
-    if (begin >= end)
-        return;
-    source_segment(ahead->sides, segment, &timeline, name);
-    snprintf(portion->paths[portion->count], sizeof(portion->paths[0]), "%s/%s",
-             ahead->sides->target->shape.version->wal_directory, name);
-    portion->pieces[portion->count] = piece;
-    portion->requests[portion->count] =
-        (FetchRequest){.path = portion->paths[portion->count],
-                       .offset = begin - wal_segment_start(&ahead->sides->target->shape, segment),
-                       .size = (uint32_t) (end - begin)};
-    portion->count++;
+    window->next = 0;
+    return file_pieces_ask(&pieces, window->sides->workers, &supported, error);
 }
 
-static bool digest_portion(void *context, int worker, size_t item, Error *error)
+/* The pieces from `at` on; none is of two segments. */
+static void set_window(WalWindow *window, Lsn at, Lsn to)
 {
-    Ahead *ahead = context;
-    Source *source = ahead->sides->source;
-    Portion portion = {.ahead = ahead, .fd = -1};
-    bool supported, result = true;
+    const WalSides *sides = window->sides;
+    const WalShape *shape = &sides->target->shape;
 
-    for (size_t i = item * PORTION_PIECES; i < ahead->count && i < (item + 1) * PORTION_PIECES; i++)
-        add_to_portion(&portion, ahead->first + i);
-    if (portion.count > 0)
+    for (window->count = 0; at < to && window->count < WINDOW_PIECES; window->count++)
     {
-        portion.local = memory_allocate(FETCH_SIZE_MAX);
-        result = source->operations->digest(
-            source, worker, &(DigestBatch){.requests = portion.requests, .count = portion.count},
-            take_digest_ahead, &portion, &supported, error);
+        WalPiece *piece = &window->pieces[window->count];
+        const uint64_t segment = wal_segment_of(shape, at);
+        const Lsn segment_end = wal_segment_start(shape, segment + 1);
+        const Lsn end = segment_end < to ? segment_end : to;
+        char name[WAL_NAME_SIZE];
+
+        *piece =
+            (WalPiece){.begin = at,
+                       .end = end - at < FETCH_SIZE_MAX ? end : at + FETCH_SIZE_MAX,
+                       .segment = segment,
+                       .timeline = history_timeline_of_segment(
+                           sides->source_history, wal_segment_start(shape, segment), segment_end)};
+        wal_segment_name(shape, piece->timeline, segment, name);
+        snprintf(piece->path, sizeof(piece->path), "%s/%s", shape->version->wal_directory, name);
+        at = piece->end;
     }
-    file_close(portion.fd);
-    free(portion.local);
-    return result;
 }
 
-/* What is known of a piece. If nothing, digests of it and of those that follow are asked for. */
-static bool compare_digests_ahead(Ahead *ahead, Lsn at, PieceState *state, Error *error)
+/* ---- Bytes of one piece ---- */
+
+typedef struct BytesComparison
 {
-    const WalShape *shape = &ahead->sides->target->shape;
-    const uint64_t first_segment = wal_segment_of(shape, ahead->from);
-    const uint64_t segment = wal_segment_of(shape, at);
-    const uint64_t segments = wal_segment_before(shape, ahead->to) - first_segment + 1;
-    const Lsn begin = segment == first_segment ? ahead->from : wal_segment_start(shape, segment);
-    const size_t piece = (size_t) (segment - first_segment) * ahead->pieces_each +
-                         (size_t) ((at - begin) / FETCH_SIZE_MAX);
-
-    if (piece >= ahead->first + ahead->count)
-    {
-        const size_t left = (size_t) segments * ahead->pieces_each - piece;
-
-        ahead->first = piece;
-        ahead->count = left < AHEAD_PIECES_MAX ? left : AHEAD_PIECES_MAX;
-        memset(ahead->states, PIECE_UNKNOWN, sizeof(ahead->states));
-        if (!workers_run(ahead->sides->workers,
-                         (ahead->count + PORTION_PIECES - 1) / PORTION_PIECES, digest_portion,
-                         ahead, error))
-            return false;
-    }
-    *state = (PieceState) ahead->states[piece - ahead->first];
-    return true;
-}
-
-/* ---- Piece by piece ---- */
-
-/* Both sides of one segment. */
-typedef struct Segment
-{
-    uint64_t number;
-    Lsn start;
-    Timeline source_timeline;
-    int fd;         /* of the target's */
-    int archive_fd; /* of the source's in an archive; -1: not asked for */
-    char name[WAL_NAME_SIZE];
-    char source_path[64];
-} Segment;
-
-static bool compare_with_archive(const WalStream *archive, Segment *segment, uint64_t offset,
-                                 Piece *piece, Error *error)
-{
-    uint8_t *bytes;
+    const uint8_t *target;
     size_t size;
-    bool found = true, result;
+    PieceResult result;
+} BytesComparison;
 
-    if (segment->archive_fd < 0 &&
-        !archive->open(archive->context, segment->source_timeline, segment->number,
-                       &segment->archive_fd, &found, error))
-        return false;
-    if (!found)
+/* A FetchDelivery. A shorter file on the source is an interrupted copy or a hole: what is there
+ * counts. */
+static bool compare_bytes(void *context, size_t index, const uint8_t *bytes, size_t size,
+                          Error *error)
+{
+    BytesComparison *comparison = context;
+    PieceResult *result = &comparison->result;
+
+    (void) index;
+    (void) error;
+    if (bytes == NULL)
         return true;
-    bytes = memory_allocate(piece->local_size);
-    result = file_read_at(segment->archive_fd, segment->name, bytes, piece->local_size, offset,
-                          &size, error);
-    if (result)
-        compare_bytes(piece, bytes, size);
-    free(bytes);
-    return result;
-}
-
-/* One more piece: does it go on with the equal bytes before it? */
-static void add_to_comparison(WalComparison *comparison, Lsn at, Lsn end, const Piece *piece,
-                              bool from_archive)
-{
-    if (piece->compared == 0)
-    {
-        comparison->equal_from = comparison->own_from = end;
-        return;
-    }
-    comparison->differs = piece->equal < piece->compared;
-    if (comparison->differs)
-        comparison->lsn = at + piece->equal;
-    else if (at + piece->compared < end)
-        comparison->equal_from = end;
-    if (from_archive || comparison->equal_from == end)
-        comparison->own_from = comparison->differs ? comparison->lsn : end;
-}
-
-/* A piece that is not known to be equal. */
-static bool compare_piece_with_source(const WalSides *sides, Segment *segment, Lsn at,
-                                      PieceState state, Piece *piece, bool *from_archive,
-                                      Error *error)
-{
-    const uint64_t offset = at - segment->start;
-
-    if (piece->local_size > 0 && segment->archive_fd < 0 &&
-        !compare_with_source(sides->source, segment->source_path, offset, state, piece, error))
-        return false;
-    *from_archive = piece->local_size > 0 && piece->compared == 0 && sides->archive != NULL;
-    return !*from_archive || compare_with_archive(sides->archive, segment, offset, piece, error);
-}
-
-static bool compare_pieces(Ahead *ahead, Segment *segment, Lsn from, Lsn to, uint8_t *bytes,
-                           WalComparison *comparison, Error *error)
-{
-    const WalSides *sides = ahead->sides;
-
-    for (Lsn at = from; at < to && !comparison->differs; at += FETCH_SIZE_MAX)
-    {
-        const uint64_t offset = at - segment->start;
-        const Lsn end = to - at < FETCH_SIZE_MAX ? to : at + FETCH_SIZE_MAX;
-        Piece piece = {.local = bytes};
-        PieceState state;
-        bool from_archive = false;
-
-        if (!compare_digests_ahead(ahead, at, &state, error))
-            return false;
-        if (state == PIECE_EQUAL && segment->archive_fd < 0)
-            piece.local_size = piece.compared = piece.equal = (size_t) (end - at);
-        else if (!file_read_at(segment->fd, segment->name, bytes, (size_t) (end - at), offset,
-                               &piece.local_size, error) ||
-                 !compare_piece_with_source(sides, segment, at, state, &piece, &from_archive,
-                                            error))
-            return false;
-        add_to_comparison(comparison, at, end, &piece, from_archive);
-    }
+    result->compared = size < comparison->size ? size : comparison->size;
+    result->equal = 0;
+    while (result->equal < result->compared &&
+           bytes[result->equal] == comparison->target[result->equal])
+        result->equal++;
     return true;
 }
 
-static bool compare_segment(Ahead *ahead, Lsn from, Lsn to, uint8_t *bytes,
-                            WalComparison *comparison, Error *error)
+static bool compare_with_archive(const WalSides *sides, const WalPiece *piece,
+                                 BytesComparison *comparison, uint8_t *bytes, Error *error)
 {
-    const WalSides *sides = ahead->sides;
-    const WalStream *target = sides->target;
-    Segment segment = {.number = wal_segment_of(&target->shape, from), .archive_fd = -1};
-    Lsn segment_end = wal_segment_start(&target->shape, segment.number + 1);
-    bool found, result;
+    const WalStream *archive = sides->archive;
+    const uint64_t offset = piece->begin - wal_segment_start(&sides->target->shape, piece->segment);
+    AUTO_FD int fd = -1;
+    size_t size;
+    bool found;
 
-    segment.start = wal_segment_start(&target->shape, segment.number);
-    source_segment(sides, segment.number, &segment.source_timeline, segment.name);
-    if (!target->open(target->context,
-                      history_timeline_of_segment(target->history, segment.start, segment_end),
-                      segment.number, &segment.fd, &found, error))
-        return false;
-    if (!found)
-    {
-        comparison->equal_from = comparison->own_from = to;
-        return true;
-    }
-    snprintf(segment.source_path, sizeof(segment.source_path), "%s/%s",
-             target->shape.version->wal_directory, segment.name);
-    result = compare_pieces(ahead, &segment, from, to, bytes, comparison, error);
-    file_close(segment.fd);
-    file_close(segment.archive_fd);
-    return result;
+    comparison->result.from_archive = true;
+    return archive->open(archive->context, piece->timeline, piece->segment, &fd, &found, error) &&
+           (!found ||
+            (file_read_at(fd, piece->path, bytes, comparison->size, offset, &size, error) &&
+             compare_bytes(comparison, 0, bytes, size, error)));
 }
 
-/* The bytes differ: only where nothing reads them? */
+/* bytes: room for both sides of a piece. */
+static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
+                          PieceResult *result, Error *error)
+{
+    BytesComparison comparison = {.target = bytes};
+    FetchRequest request = {.path = piece->path,
+                            .offset = piece->begin -
+                                      wal_segment_start(&sides->target->shape, piece->segment)};
+
+    if (piece->state == WAL_PIECE_EQUAL)
+    {
+        result->equal = result->compared = (size_t) (piece->end - piece->begin);
+        return true;
+    }
+    if (!read_target_piece(sides, piece, bytes, &comparison.size, error))
+        return false;
+    request.size = (uint32_t) comparison.size;
+    if (request.size > 0 && piece->state != WAL_PIECE_GONE &&
+        !sides->source->operations->fetch(sides->source, 0, &request, 1, compare_bytes, &comparison,
+                                          error))
+        return false;
+    if (request.size > 0 && comparison.result.compared == 0 && sides->archive != NULL &&
+        !compare_with_archive(sides, piece, &comparison, bytes + FETCH_SIZE_MAX, error))
+        return false;
+    *result = comparison.result;
+    return true;
+}
+
+/* ---- Piece after piece ---- */
+
+/* Add one more piece: it may go on with the equal bytes before it. */
+static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
+                              const PieceResult *result)
+{
+    if (result->compared == 0)
+    {
+        comparison->equal_from = comparison->own_from = piece->end;
+        return;
+    }
+    comparison->differs = result->equal < result->compared;
+    if (comparison->differs)
+        comparison->lsn = piece->begin + result->equal;
+    else if (piece->begin + result->compared < piece->end)
+        comparison->equal_from = piece->end;
+    if (result->from_archive || comparison->equal_from == piece->end)
+        comparison->own_from = comparison->differs ? comparison->lsn : piece->end;
+}
+
+/* Where bytes differ that nothing reads, the rest of their segment is passed over. */
 static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *comparison,
                                  Error *error)
 {
@@ -394,27 +254,47 @@ static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *c
     return true;
 }
 
+static bool compare_window(const WalWindow *window, Lsn to, uint8_t *bytes,
+                           WalComparison *comparison, Error *error)
+{
+    uint64_t passed_over = UINT64_MAX;
+
+    for (size_t i = 0; i < window->count && !comparison->differs; i++)
+    {
+        const WalPiece *piece = &window->pieces[i];
+        PieceResult result = {0};
+
+        if (piece->segment == passed_over)
+            continue;
+        if (!compare_piece(window->sides, piece, bytes, &result, error))
+            return false;
+        add_to_comparison(comparison, piece, &result);
+        if (!comparison->differs)
+            continue;
+        if (!pass_over_no_content(window->sides, to, comparison, error))
+            return false;
+        passed_over = piece->segment;
+    }
+    return true;
+}
+
 bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *comparison, Error *error)
 {
-    const WalShape *shape = &sides->target->shape;
-    Ahead ahead = {.sides = sides,
-                   .from = from,
-                   .to = to,
-                   .pieces_each = (shape->segment_size + FETCH_SIZE_MAX - 1) / FETCH_SIZE_MAX};
-    uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
+    WalWindow *window = memory_allocate(sizeof(*window));
+    uint8_t *bytes = memory_allocate(2 * (size_t) FETCH_SIZE_MAX);
     bool result = true;
 
     *comparison = (WalComparison){.lsn = to, .equal_from = from < to ? from : to};
     comparison->own_from = comparison->equal_from;
+    window->sides = sides;
     for (Lsn at = from; at < to && !comparison->differs && result;)
     {
-        Lsn segment_end = wal_segment_start(shape, wal_segment_of(shape, at) + 1);
-        Lsn end = segment_end < to ? segment_end : to;
-
-        result = compare_segment(&ahead, at, end, bytes, comparison, error) &&
-                 (!comparison->differs || pass_over_no_content(sides, to, comparison, error));
-        at = segment_end;
+        set_window(window, at, to);
+        result = (sides->source->directory != NULL || compare_digests(window, error)) &&
+                 compare_window(window, to, bytes, comparison, error);
+        at = window->pieces[window->count - 1].end;
     }
     free(bytes);
+    free(window);
     return result;
 }

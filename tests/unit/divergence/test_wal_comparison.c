@@ -192,6 +192,7 @@ static WalSides sides(void)
     return (WalSides){.target = &pair.stream,
                       .source = &pair.source_base,
                       .source_history = &pair.source.history,
+                      .workers = 1,
                       .is_no_content = is_no_content,
                       .archive = pair.has_archive ? &pair.archive_stream : NULL};
 }
