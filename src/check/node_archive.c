@@ -3,27 +3,25 @@
  */
 #include "check/node.h"
 
-#include "wal_store/restore.h"
-
 ArchiveAnswer node_ask_archive(const Node *node, const char *command, uint64_t segment,
                                const char *name, const char **how)
 {
     static const WalPlace places[] = {WAL_IN_ARCHIVE, WAL_BY_COMMAND, WAL_PLACES_END};
-    WalStoreOptions options =
-        target_wal_store_options(node->options, &node->clusters, command, NULL, node->arena);
+    WalStore made_from =
+        target_wal_store(node->options, &node->clusters, command, NULL, node->arena);
     WalStore *store;
     Timeline timeline;
     uint64_t number;
     bool has;
 
     *how = "";
-    if ((options.archive_directory == NULL && command == NULL) ||
-        !wal_segment_name_parse(&options.shape, name, &timeline, &number))
+    if ((made_from.archive_directory == NULL && command == NULL) ||
+        !wal_segment_name_parse(&made_from.shape, name, &timeline, &number))
         return ARCHIVE_NONE;
-    options.places = places;
-    options.retry_timeout_seconds = 0;
-    options.command_limit_seconds = UNASKED_COMMAND_SECONDS;
-    store = wal_store_create(&options);
+    made_from.places = places;
+    made_from.restore.retry_timeout_seconds = 0;
+    made_from.restore.limit_seconds = UNASKED_COMMAND_SECONDS;
+    store = wal_store_create(&made_from);
     has = wal_store_has(store, timeline, segment, node->arena, how);
     wal_store_destroy(store);
     return has ? ARCHIVE_HAS : ARCHIVE_LACKS;

@@ -158,7 +158,7 @@ static bool find_divergence(Search *search, Error *error)
     {
         Lsn from;
 
-        wal_store_set_common_end(search->target_wal->store, divergence->lsn);
+        search->target_wal->store->common_end = divergence->lsn;
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -251,9 +251,8 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     Divergence *divergence = search->divergence;
     const bool same_timeline = latest == LSN_INVALID;
 
-    wal_store_set_needed_from(search->target_wal->store,
-                              latest != LSN_INVALID ? latest
-                                                    : clusters->target.control.checkpoint.redo);
+    search->target_wal->store->needed_from =
+        latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
     if (!divergence_find_target_end(clusters, &search->target_wal->stream, search->jobs, latest,
                                     &divergence->scan, &divergence->target_end, error))
         return false;

@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define BATCH_PIECES 16   /* whose digests are asked for at once */
 #define WINDOW_PIECES 256 /* more are asked for when these are found to be equal */
@@ -85,17 +84,15 @@ static bool compare_wal_digest(void *context, PieceWorker *worker, const FilePie
 {
     WalWindow *window = context;
     WalPiece *compared = &window->pieces[piece->file];
-    uint8_t digest[DIGEST_SIZE];
+    const PieceAnswer answer = {window->sides->source->digest, bytes, size};
     size_t length;
 
     (void) error;
     if (bytes == NULL)
         compared->state = WAL_PIECE_GONE;
-    else if (size == sizeof(digest) &&
-             read_target_piece(window->sides, compared, worker->bytes, &length, NULL) &&
+    else if (read_target_piece(window->sides, compared, worker->bytes, &length, NULL) &&
              length == piece->size &&
-             digest_bytes(window->sides->source->digest, worker->bytes, length, digest) &&
-             memcmp(digest, bytes, size) == 0)
+             piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
         compared->state = WAL_PIECE_EQUAL;
     return true;
 }
@@ -290,8 +287,8 @@ bool wal_compare(const WalSides *sides, Lsn from, Lsn to, WalComparison *compari
     for (Lsn at = from; at < to && !comparison->differs && result;)
     {
         set_window(window, at, to);
-        result = (sides->source->directory != NULL || compare_digests(window, error)) &&
-                 compare_window(window, to, bytes, comparison, error);
+        result =
+            compare_digests(window, error) && compare_window(window, to, bytes, comparison, error);
         at = window->pieces[window->count - 1].end;
     }
     free(bytes);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What one worker holds. */
 typedef struct PieceBatch
@@ -14,7 +15,8 @@ typedef struct PieceBatch
     FilePiece *piece;       /* batch_pieces_max of them */
     FetchRequest *requests; /* the same pieces, for the source */
     size_t count;
-    PieceFile source_file; /* of a source that is a directory */
+    PieceFile source_file; /* of a source that is a directory, */
+    uint8_t *source_bytes; /* and what is read from it */
 } PieceBatch;
 
 /* ---- Local files ---- */
@@ -38,6 +40,20 @@ bool piece_file_read_target(PieceFile *file, const char *directory, const FilePi
         return false;
     return file->open.fd < 0 || file_read_at(file->open.fd, file->open.path, bytes,
                                              piece->asked_size, piece->offset, length, error);
+}
+
+bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t offset,
+                         const uint8_t *bytes, size_t size)
+{
+    const bool by_digest = answer->digest != DIGEST_NONE;
+    const size_t at = by_digest ? offset / unit_size * DIGEST_SIZE : offset;
+    const size_t needed = by_digest ? DIGEST_SIZE : size;
+    uint8_t digest[DIGEST_SIZE];
+
+    if (answer->bytes == NULL || size == 0 || at + needed > answer->size ||
+        (by_digest && !digest_bytes(answer->digest, bytes, size, digest)))
+        return false;
+    return memcmp(answer->bytes + at, by_digest ? digest : bytes, needed) == 0;
 }
 
 /* ---- Which pieces ---- */
@@ -98,6 +114,20 @@ static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, 
                                       bytes, size, error);
 }
 
+/* Read a piece of a directory's file, and hand it over as an answer; NULL: the file is gone. */
+static bool hand_over_bytes(PieceBatch *batch, const FilePiece *piece, const FileRange *file,
+                            Error *error)
+{
+    FilePieces *pieces = batch->pieces;
+    size_t length = 0;
+
+    return (file == NULL || (file_read_at(file->fd, file->path, batch->source_bytes,
+                                          piece->asked_size, file->offset, &length, error) &&
+                             rate_take(pieces->source->rate, length, error))) &&
+           pieces->take_answer(pieces->context, &batch->worker, piece,
+                               file == NULL ? NULL : batch->source_bytes, length, error);
+}
+
 static bool hand_over_files(PieceBatch *batch, Error *error)
 {
     const FilePieces *pieces = batch->pieces;
@@ -106,14 +136,18 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
     for (size_t index = 0; index < batch->count; index++)
     {
         const FilePiece *piece = &batch->piece[index];
+        FileRange open = {.offset = piece->offset};
+        const FileRange *range = NULL;
 
         if (!piece_file_open(file, pieces->source->directory, piece, error))
             return false;
-
-        const FileRange range = {file->open.fd, file->open.path, piece->offset};
-
-        if (!pieces->take_file(pieces->context, &batch->worker, piece,
-                               file->open.fd < 0 ? NULL : &range, error))
+        open.fd = file->open.fd;
+        open.path = file->open.path;
+        if (open.fd >= 0)
+            range = &open;
+        if (!(pieces->take_file == NULL
+                  ? hand_over_bytes(batch, piece, range, error)
+                  : pieces->take_file(pieces->context, &batch->worker, piece, range, error)))
             return false;
     }
     return true;
@@ -130,7 +164,7 @@ static bool ask_source_for_batch(PieceBatch *batch, Error *error)
     bool supported = true;
     bool ok;
 
-    if (pieces->take_file != NULL && source->directory != NULL)
+    if (source->directory != NULL)
         return hand_over_files(batch, error);
     if (pieces->question == ASK_BYTES)
         ok = source->operations->fetch(source, batch->worker.number, batch->requests, batch->count,
@@ -172,6 +206,8 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
     (void) item;
     open_file_init(&batch.source_file.open, NULL);
     open_file_init(&batch.worker.file.open, pieces->written);
+    if (pieces->source->directory != NULL && pieces->take_file == NULL)
+        batch.source_bytes = memory_allocate(pieces->piece_size + 1);
     if (pieces->bytes_size > 0)
         batch.worker.bytes = memory_allocate_aligned(pieces->bytes_size);
     batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
@@ -186,6 +222,7 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
     open_file_close(&batch.source_file.open);
     open_file_close(&batch.worker.file.open);
     free(batch.worker.bytes);
+    free(batch.source_bytes);
     free(batch.piece);
     free(batch.requests);
     return ok;

@@ -84,16 +84,17 @@ typedef struct FilePieces
     /* The next range; false: nothing is left. */
     bool (*next_range)(void *context, PieceRange *range);
 
-    /* How many bytes to ask for: the piece's size or more. NULL: its size. Called with the lock
-       held. */
+    /* How many bytes to ask for: the piece's size or more (of a directory that is read here, one
+       more at most). NULL: its size. Called with the lock held. */
     uint32_t (*size_to_ask)(void *context, const FilePiece *piece);
 
     /* The source's answer: see FetchDelivery and the operation. bytes NULL: gone. */
     bool (*take_answer)(void *context, PieceWorker *worker, const FilePiece *piece,
                         const uint8_t *bytes, size_t size, Error *error);
 
-    /* Not NULL: a source that is a directory is not asked. Its file is handed over, to be read at
-       the range's offset and counted by the source's rate; NULL: gone. */
+    /* A source that is a directory is not asked: its files are read here, as if the question were
+       ASK_BYTES. Not NULL: the file is handed over, to be read at the range's offset and counted
+       by the source's rate; NULL: gone. */
     bool (*take_file)(void *context, PieceWorker *worker, const FilePiece *piece,
                       const FileRange *file, Error *error);
 
@@ -122,5 +123,17 @@ MUST_CHECK bool piece_file_open(PieceFile *file, const char *directory, const Fi
 MUST_CHECK bool piece_file_read_target(PieceFile *file, const char *directory,
                                        const FilePiece *piece, uint8_t *bytes, size_t *length,
                                        Error *error);
+
+/* The source's answer about a piece, which may have several units, each with a digest. */
+typedef struct PieceAnswer
+{
+    DigestKind digest;    /* DIGEST_NONE: the answer is the bytes themselves */
+    const uint8_t *bytes; /* NULL: the source no longer has it */
+    size_t size;
+} PieceAnswer;
+
+/* True if the unit at offset, a multiple of unit_size, is what we have of it: size bytes. */
+bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t offset,
+                         const uint8_t *bytes, size_t size);
 
 #endif

@@ -9,7 +9,6 @@
 #include "source/file_pieces.h"
 
 #include <assert.h>
-#include <string.h>
 
 #define COMPARED_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define COMPARED_BATCH_BYTES_MAX (64u * 1024 * 1024)
@@ -88,11 +87,14 @@ static void note_difference(Stage *stage, size_t index)
 
 /* ---- One piece ---- */
 
-static bool compare_digest(void *context, PieceWorker *worker, const FilePiece *piece,
-                           const uint8_t *bytes, size_t size, Error *error)
+/* By the digest that came, or by the bytes. */
+static bool compare_with_answer(void *context, PieceWorker *worker, const FilePiece *piece,
+                                const uint8_t *bytes, size_t size, Error *error)
 {
     FileComparison *comparison = context;
-    uint8_t digest[DIGEST_SIZE];
+    const Source *source = comparison->source;
+    const PieceAnswer answer = {source->directory != NULL ? DIGEST_NONE : source->digest, bytes,
+                                size};
     size_t length;
 
     if (bytes == NULL)
@@ -100,41 +102,14 @@ static bool compare_digest(void *context, PieceWorker *worker, const FilePiece *
         stage_note_gone(comparison->stage, piece->file);
         return true;
     }
-    if (size != sizeof(digest))
+    if (source->directory == NULL && size != DIGEST_SIZE)
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
     if (!piece_file_read_target(&worker->file, comparison->stage->target_directory, piece,
                                 worker->bytes, &length, error))
         return false;
     progress_add(piece->size);
-    if (length != piece->size ||
-        !digest_bytes(comparison->source->digest, worker->bytes, length, digest) ||
-        memcmp(digest, bytes, sizeof(digest)) != 0)
-        note_difference(comparison->stage, piece->file);
-    return true;
-}
-
-static bool compare_with_file(void *context, PieceWorker *worker, const FilePiece *piece,
-                              const FileRange *file, Error *error)
-{
-    FileComparison *comparison = context;
-    uint8_t *source_bytes = worker->bytes + COMPARED_PIECE_SIZE + 1;
-    size_t target_length;
-    size_t length;
-
-    if (file == NULL)
-    {
-        stage_note_gone(comparison->stage, piece->file);
-        return true;
-    }
-    if (!piece_file_read_target(&worker->file, comparison->stage->target_directory, piece,
-                                worker->bytes, &target_length, error) ||
-        !file_read_at(file->fd, file->path, source_bytes, piece->asked_size, file->offset, &length,
-                      error) ||
-        !rate_take(comparison->source->rate, length, error))
-        return false;
-    progress_add(piece->size);
-    if (target_length != piece->size || length != piece->size ||
-        memcmp(worker->bytes, source_bytes, length) != 0)
+    if (length != piece->size || (answer.digest == DIGEST_NONE && size != length) ||
+        !piece_answer_equals(&answer, piece->size, 0, worker->bytes, length))
         note_difference(comparison->stage, piece->file);
     return true;
 }
@@ -164,13 +139,12 @@ bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *
                          .piece_size = source_piece_size(source, COMPARED_PIECE_SIZE),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
-                         .bytes_size = 2 * (COMPARED_PIECE_SIZE + 1), /* of target, of source */
+                         .bytes_size = COMPARED_PIECE_SIZE + 1,
                          .context = &comparison,
                          .lock = &stage->lock,
                          .next_range = next_compared_file,
                          .size_to_ask = size_to_compare,
-                         .take_answer = compare_digest,
-                         .take_file = compare_with_file};
+                         .take_answer = compare_with_answer};
     bool supported, ok;
 
     progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(stage, plan));

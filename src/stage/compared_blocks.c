@@ -150,22 +150,6 @@ static bool next_compared_piece(void *context, PieceRange *range)
 
 /* ---- One piece ---- */
 
-/* Is the target's block what the source has there? By one of the digests that came, or by bytes. */
-static bool has_digest(DigestKind kind, const uint8_t *block, size_t size, uint64_t number,
-                       const uint8_t *source, size_t source_size)
-{
-    uint8_t digest[DIGEST_SIZE];
-
-    return (number + 1) * DIGEST_SIZE <= source_size && digest_bytes(kind, block, size, digest) &&
-           memcmp(digest, source + number * DIGEST_SIZE, DIGEST_SIZE) == 0;
-}
-
-static bool has_bytes(const uint8_t *block, size_t size, uint64_t offset, const uint8_t *source,
-                      size_t source_size)
-{
-    return offset + size <= source_size && memcmp(block, source + offset, size) == 0;
-}
-
 /* So many of its blocks differ: what follows of the group is taken to be like that. */
 static void judge_group(BlockComparison *comparison, const PlanEntry *entry, const FilePiece *piece,
                         uint32_t differing)
@@ -188,6 +172,7 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     const PlanEntry *entry = &comparison->plan->entries[piece->file];
     const RelationId relation = relation_of(comparison, entry);
     const uint32_t block_size = comparison->plan->block_size;
+    const PieceAnswer answer = {comparison->digest, source, source_size};
     uint32_t differing = 0;
     size_t length;
 
@@ -199,13 +184,8 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
         const size_t left = offset < length ? length - offset : 0;
         const size_t size = left < block_size ? left : block_size;
         const uint8_t *block = worker->bytes + offset;
-        const bool equal = source != NULL && size > 0 &&
-                           (comparison->digest != DIGEST_NONE
-                                ? has_digest(comparison->digest, block, size, offset / block_size,
-                                             source, source_size)
-                                : has_bytes(block, size, offset, source, source_size));
 
-        if (equal)
+        if (piece_answer_equals(&answer, block_size, offset, block, size))
             continue;
         pthread_mutex_lock(&comparison->lock);
         blockmap_add(comparison->result->blocks, relation,

@@ -154,7 +154,7 @@ static uint64_t bytes_to_copy(const StagedWal *wal, uint64_t first, uint64_t lim
 {
     const WalShape *shape = &wal->clusters->shape;
     const SourceWal *source_wal = wal->source_wal;
-    const Lsn common_end = wal_store_common_end(source_wal->store);
+    const Lsn common_end = source_wal->store->common_end;
     const Lsn here_end =
         source_wal->fetched_end > common_end ? source_wal->fetched_end : common_end;
     uint64_t bytes;

@@ -16,8 +16,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                                       WAL_PLACES_END};
     const Source *source = clusters->source;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
-    WalStoreOptions store =
-        target_wal_store_options(options, clusters, restore_command, scratch, arena);
+    WalStore store = target_wal_store(options, clusters, restore_command, scratch, arena);
 
     store.places = places;
     store.history = &clusters->source_history;
@@ -52,7 +51,7 @@ void source_wal_destroy(SourceWal *wal)
 
 void source_wal_set_common_end(SourceWal *wal, Lsn lsn)
 {
-    wal_store_set_common_end(wal->store, lsn);
+    wal->store->common_end = lsn;
 }
 
 /* ---- Segments ---- */

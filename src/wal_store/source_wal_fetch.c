@@ -3,6 +3,7 @@
  */
 #include "wal_store/source_wal.h"
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "io/file.h"
@@ -77,8 +78,8 @@ static const char *scratch_path(const SourceWal *wal, uint64_t segment, bool fet
 }
 
 /*
- * How much is wanted of a segment: nothing of one that is here already. The part that was fetched
- * of the segment in which WAL ended before is too short now.
+ * Set *size to how much is wanted of a segment: nothing of one that is here already. The part that
+ * was fetched of the segment in which WAL ended before is too short now.
  */
 static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_t *size,
                         Error *error)
@@ -96,32 +97,52 @@ static bool size_wanted(const SourceWal *wal, uint64_t segment, Lsn end, uint32_
     return true;
 }
 
-/* The segments of [from, end), which are to be fetched. */
+static SegmentFetch describe_fetch(const SourceWal *wal, Arena *arena, uint64_t segment,
+                                   uint32_t size)
+{
+    char name[WAL_NAME_SIZE], source_path[SOURCE_PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+    const char *whole = scratch_path(wal, segment, true, &path);
+
+    source_wal_segment_name(wal, segment, name);
+    source_path_of(wal, name, source_path);
+    return (SegmentFetch){.source_path = arena_strdup(arena, source_path),
+                          .path = arena_printf(arena, "%s.new", whole),
+                          .whole_path = arena_strdup(arena, whole),
+                          .whole_size = wal->stream.shape.segment_size,
+                          .size = size};
+}
+
+/* The segments that are to be fetched. */
 typedef struct WalFetch
 {
-    uint64_t first;
+    SegmentFetch *segments;
     size_t count;
-    Lsn end;
-    uint64_t bytes; /* as far as they are not here */
+    uint64_t bytes;
 } WalFetch;
 
-/* Set *fetch; an error if there is too little room. The end of its WAL that the source reports may
- * be wrong: counting stops once it is too much. */
-static bool begin_wal_fetch(SourceWal *wal, Lsn from, Lsn end, WalFetch *fetch, Error *error)
+/* List those of [from, end) in the arena; an error if there is too little room. The end of its WAL
+ * that the source reports may be wrong: listing stops once it is too much. */
+static bool list_fetches(SourceWal *wal, Lsn from, Lsn end, Arena *arena, WalFetch *fetch,
+                         Error *error)
 {
-    const WalShape *shape = &wal->stream.shape;
-    const uint64_t first = wal_segment_of(shape, from);
+    const uint64_t last = wal_segment_before(&wal->stream.shape, end);
     FileSpace space;
 
-    *fetch = (WalFetch){first, (size_t) (wal_segment_before(shape, end) - first) + 1, end, 0};
+    *fetch = (WalFetch){0};
     if (!file_make_directory(wal->scratch, error) || !file_space(wal->scratch, &space, error))
         return false;
-    for (size_t i = 0; i < fetch->count && fetch->bytes <= space.free_bytes; i++)
+    for (uint64_t segment = wal_segment_of(&wal->stream.shape, from);
+         segment <= last && fetch->bytes <= space.free_bytes; segment++)
     {
         uint32_t size;
 
-        if (!size_wanted(wal, first + i, end, &size, error))
+        if (!size_wanted(wal, segment, end, &size, error))
             return false;
+        if (size == 0)
+            continue;
+        ARRAY_GROW(fetch->segments, fetch->count);
+        fetch->segments[fetch->count++] = describe_fetch(wal, arena, segment, size);
         fetch->bytes += size;
     }
     if (fetch->bytes <= space.free_bytes)
@@ -135,34 +156,6 @@ static bool begin_wal_fetch(SourceWal *wal, Lsn from, Lsn end, WalFetch *fetch, 
                                                   : "Make space and run pg_rewind again.");
 }
 
-/* Strings are the arena's. */
-static bool describe_fetch(const SourceWal *wal, Arena *arena, uint64_t segment, Lsn end,
-                           SegmentFetch *fetch, Error *error)
-{
-    char name[WAL_NAME_SIZE], source_path[SOURCE_PATH_SIZE];
-    AUTO_BUFFER Buffer path = {0};
-
-    if (!size_wanted(wal, segment, end, &fetch->size, error))
-        return false;
-    if (fetch->size == 0)
-        return true;
-    source_wal_segment_name(wal, segment, name);
-    source_path_of(wal, name, source_path);
-    fetch->source_path = arena_strdup(arena, source_path);
-    fetch->whole_path = arena_strdup(arena, scratch_path(wal, segment, true, &path));
-    fetch->path = arena_printf(arena, "%s.new", fetch->whole_path);
-    fetch->whole_size = wal->stream.shape.segment_size;
-    return true;
-}
-
-bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
-{
-    WalFetch fetch;
-
-    return !wal->clusters->source->is_server || end <= from ||
-           begin_wal_fetch(wal, from, end, &fetch, error);
-}
-
 double source_wal_fetch_rate(const SourceWal *wal)
 {
     const double seconds = (double) wal->fetch_microseconds / 1e6;
@@ -170,36 +163,46 @@ double source_wal_fetch_rate(const SourceWal *wal)
     return wal->fetched_bytes < RATE_BYTES_MIN ? 0 : (double) wal->fetched_bytes / seconds;
 }
 
-static bool fetch_from_server(SourceWal *wal, Lsn from, Lsn end, Error *error)
+static bool fetch_segments(SourceWal *wal, WalFetch *fetch, Error *error)
 {
     const double begun = clock_seconds();
     Source *source = wal->clusters->source;
-    AUTO_ARENA Arena *arena = NULL;
-    SegmentFetch *fetches;
-    WalFetch fetch;
     int workers;
-    bool result = true;
+    bool result;
 
-    if (!begin_wal_fetch(wal, from, end, &fetch, error) ||
-        !source->operations->start_workers(source, wal->options.jobs, &workers, error))
+    if (!source->operations->start_workers(source, wal->options.jobs, &workers, error))
         return false;
-    arena = arena_create();
-    fetches = arena_allocate(arena, fetch.count * sizeof(*fetches));
     if (!wal->reads)
-        progress_begin(PROGRESS_FETCH_WAL, fetch.bytes);
-    for (size_t i = 0; i < fetch.count && result; i++)
-        result = describe_fetch(wal, arena, fetch.first + i, end, &fetches[i], error);
-    result = result && segments_fetch(source, workers, fetches, fetch.count, error);
+        progress_begin(PROGRESS_FETCH_WAL, fetch->bytes);
+    result = segments_fetch(source, workers, fetch->segments, fetch->count, error);
     if (!wal->reads)
         progress_end(result);
-    wal->fetched_bytes += fetch.bytes;
+    wal->fetched_bytes += fetch->bytes;
     wal->fetch_microseconds += (uint64_t) ((clock_seconds() - begun) * 1e6) + 1;
     return result;
 }
 
+/* Fetch the segments of [from, end), or with only_check see if there is room for them. */
+static bool fetch_if_room(SourceWal *wal, Lsn from, Lsn end, bool only_check, Error *error)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    WalFetch fetch = {0};
+    const bool result = !wal->clusters->source->is_server || end <= from ||
+                        (list_fetches(wal, from, end, arena, &fetch, error) &&
+                         (only_check || fetch_segments(wal, &fetch, error)));
+
+    free(fetch.segments);
+    return result;
+}
+
+bool source_wal_check_space(SourceWal *wal, Lsn from, Lsn end, Error *error)
+{
+    return fetch_if_room(wal, from, end, true, error);
+}
+
 bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error)
 {
-    if (wal->clusters->source->is_server && end > from && !fetch_from_server(wal, from, end, error))
+    if (!fetch_if_room(wal, from, end, false, error))
         return false;
     if (end > wal->fetched_end)
         wal->fetched_end = end;

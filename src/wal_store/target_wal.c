@@ -43,9 +43,8 @@ static bool accept_name(void *context, const char *name, Error *error)
     return true;
 }
 
-WalStoreOptions target_wal_store_options(const Options *options, const Clusters *clusters,
-                                         const char *restore_command, const char *scratch,
-                                         Arena *arena)
+WalStore target_wal_store(const Options *options, const Clusters *clusters,
+                          const char *restore_command, const char *scratch, Arena *arena)
 {
     const Target *target = &clusters->target;
     const Control *control = &target->control;
@@ -53,7 +52,7 @@ WalStoreOptions target_wal_store_options(const Options *options, const Clusters 
 
     wal_segment_name(&clusters->shape, control->checkpoint.timeline,
                      wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
-    return (WalStoreOptions){
+    return (WalStore){
         .shape = clusters->shape,
         .data_block_size = control->block_size,
         .history = &clusters->target_history,
@@ -62,15 +61,16 @@ WalStoreOptions target_wal_store_options(const Options *options, const Clusters 
             arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
         .scratch_directory = scratch,
         .archive_directory = options->wal_archive,
-        .restore_command = restore_command,
-        .redo_file_name = redo_name,
-        .retry_timeout_seconds = options->retry_timeout_seconds,
+        .restore = {.command = restore_command,
+                    .data_directory = target->directory,
+                    .redo_file_name = redo_name,
+                    .retry_timeout_seconds = options->retry_timeout_seconds},
         .known_end = wal_known_end(control),
         .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
     };
 }
 
-static void create_target_wal(const WalStoreOptions *store, const Clusters *clusters,
+static void create_target_wal(const WalStore *store, const Clusters *clusters,
                               TargetWal *target_wal)
 {
     target_wal->store = wal_store_create(store);
@@ -89,8 +89,8 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
                                       WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
                                       WAL_PLACES_END};
-    WalStoreOptions store =
-        target_wal_store_options(options, clusters, restore_command, source_wal->scratch, arena);
+    WalStore store =
+        target_wal_store(options, clusters, restore_command, source_wal->scratch, arena);
 
     if (!check_restore_command(options, error))
         return false;
@@ -108,7 +108,7 @@ void target_wal_open_own(const Options *options, const Clusters *clusters, Arena
                          TargetWal *target_wal)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_PLACES_END};
-    WalStoreOptions store = target_wal_store_options(options, clusters, NULL, NULL, arena);
+    WalStore store = target_wal_store(options, clusters, NULL, NULL, arena);
 
     store.places = places;
     create_target_wal(&store, clusters, target_wal);

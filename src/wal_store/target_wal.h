@@ -32,12 +32,11 @@ void target_wal_open_own(const Options *options, const Clusters *clusters, Arena
                          TargetWal *target_wal);
 void target_wal_close(TargetWal *target_wal);
 
-/* What stores of the target's WAL and of the source's have in common. */
-WalStoreOptions target_wal_store_options(const Options *options, const Clusters *clusters,
-                                         const char *restore_command, const char *scratch,
-                                         Arena *arena);
+/* What stores of the target's WAL and of the source's are made from alike. */
+WalStore target_wal_store(const Options *options, const Clusters *clusters,
+                          const char *restore_command, const char *scratch, Arena *arena);
 
-/* WalStoreOptions' known_end and last_needed, by a cluster's pg_control. */
+/* WalStore's known_end and last_needed, by a cluster's pg_control. */
 Lsn wal_known_end(const Control *control);
 Lsn wal_last_needed(const Control *control);
 

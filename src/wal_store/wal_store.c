@@ -3,26 +3,18 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "format/page.h"
-#include "io/file.h"
-#include "pair/prerequisites.h"
 #include "wal/reader.h"
 #include "wal_store/compressed.h"
-#include "wal_store/restore.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE_BYTES_READ 512 /* enough of a page's beginning to tell what it is */
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
 #define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
-#define MISSING_NAMES_SIZE_MAX 1000
-#define MISSING_LOOKED_FOR_MAX 100 /* where looking may cost a file's transfer */
 
 /* A segment that is looked for. */
 typedef struct WantedWal
@@ -42,30 +34,11 @@ typedef struct FoundWal
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
 
-struct WalStore
+WalStore *wal_store_create(const WalStore *made_from)
 {
-    WalStoreOptions options;
-    RestoreCommand restore; /* its command: NULL if there is none */
-    Lsn common_end;
-    Lsn needed_from;
-    pthread_mutex_t lock; /* held while a file is fetched; guards all below */
-    WantedWal *refused;   /* segments that the restore command did not have */
-    size_t refused_count;
-    int memory_fd; /* without a scratch directory: what was fetched last; -1: nothing */
-    char memory_path[FILE_MEMORY_PATH_SIZE];
-    bool command_is_unasked; /* wal_store_set_unasked_command */
-};
+    WalStore *store = memory_allocate(sizeof(*store));
 
-WalStore *wal_store_create(const WalStoreOptions *options)
-{
-    WalStore *store = memory_allocate_zeroed(1, sizeof(*store));
-
-    store->options = *options;
-    store->restore = (RestoreCommand){.command = options->restore_command,
-                                      .data_directory = options->data_directory,
-                                      .redo_file_name = options->redo_file_name,
-                                      .retry_timeout_seconds = options->retry_timeout_seconds,
-                                      .limit_seconds = options->command_limit_seconds};
+    *store = *made_from;
     store->memory_fd = -1;
     pthread_mutex_init(&store->lock, NULL);
     return store;
@@ -81,16 +54,6 @@ void wal_store_destroy(WalStore *store)
     free(store);
 }
 
-void wal_store_set_common_end(WalStore *store, Lsn lsn)
-{
-    store->common_end = lsn;
-}
-
-Lsn wal_store_common_end(const WalStore *store)
-{
-    return store->common_end;
-}
-
 void wal_store_set_unasked_command(WalStore *store, const char *command)
 {
     pthread_mutex_lock(&store->lock);
@@ -101,16 +64,11 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
     pthread_mutex_unlock(&store->lock);
 }
 
-void wal_store_set_needed_from(WalStore *store, Lsn lsn)
-{
-    store->needed_from = lsn;
-}
-
 static WantedWal wanted_segment(const WalStore *store, Timeline timeline, uint64_t segment)
 {
     WantedWal wanted = {.timeline = timeline, .segment = segment};
 
-    wal_segment_name(&store->options.shape, timeline, segment, wanted.name);
+    wal_segment_name(&store->shape, timeline, segment, wanted.name);
     return wanted;
 }
 
@@ -127,53 +85,41 @@ static void found_close(FoundWal *found)
     found->fd = -1;
 }
 
-/* Does the page at `offset` belong there? In a recycled file it does not. *reason says why. */
-static bool check_segment_page(const WalStore *store, const WantedWal *wanted, int fd,
-                               uint64_t offset, bool *valid, Error *reason, Error *error)
-{
-    const WalShape *shape = &store->options.shape;
-    uint8_t bytes[WAL_LONG_HEADER_SIZE];
-    size_t length;
-    WalPage page;
-
-    *valid = false;
-    if (!file_read_at(fd, wanted->name, bytes, sizeof(bytes), offset, &length, error))
-        return false;
-    *valid = walpage_parse(shape, bytes, length, wal_segment_start(shape, wanted->segment) + offset,
-                           &page, reason);
-    return true;
-}
-
-/* Open the file if it holds the segment. */
+/* Open the file if it holds the segment: the first page of a recycled file does not belong there.
+ */
 static bool open_if_valid(const WalStore *store, const WantedWal *wanted, FoundWal *found,
                           Error *error)
 {
     const char *path = buffer_string(&found->path);
-    bool there, valid, result;
+    uint8_t bytes[WAL_LONG_HEADER_SIZE];
     Error reason;
+    size_t length;
+    WalPage page;
+    bool there;
 
     if (!file_open_read(path, &found->fd, &there, error))
         return false;
     if (!there)
         return true;
-    result = check_segment_page(store, wanted, found->fd, 0, &valid, &reason, error);
-    if (valid)
-        return true;
-    found_close(found);
-    if (result)
+    if (!file_read_at(found->fd, path, bytes, sizeof(bytes), 0, &length, error))
     {
-        log_debug("file \"%s\" does not contain this segment: %s", path, reason.message);
-        buffer_clear(&found->why_not);
-        buffer_printf(&found->why_not, "\"%s\" is not it: %s.", path, reason.message);
+        found_close(found);
+        return false;
     }
-    return result;
+    if (walpage_parse(&store->shape, bytes, length,
+                      wal_segment_start(&store->shape, wanted->segment), &page, &reason))
+        return true;
+    log_debug("file \"%s\" does not contain this segment: %s", path, reason.message);
+    buffer_clear(&found->why_not);
+    buffer_printf(&found->why_not, "\"%s\" is not it: %s.", path, reason.message);
+    found_close(found);
+    return true;
 }
 
 static bool error_segment_size(const WalStore *store, const char *path, uint64_t size, Error *error)
 {
     return error_set(error, ERROR_FAILED, "unexpected file size for \"%s\": %lld instead of %lld",
-                     path, (long long) size,
-                     (long long) store->options.shape.segment_size); /* contract */
+                     path, (long long) size, (long long) store->shape.segment_size); /* contract */
 }
 
 /* ---- The clusters' own pg_wal ---- */
@@ -181,24 +127,24 @@ static bool error_segment_size(const WalStore *store, const char *path, uint64_t
 static bool open_in_own_pg_wal(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                Error *error)
 {
-    path_in(&found->path, store->options.wal_directory, wanted->name);
+    path_in(&found->path, store->wal_directory, wanted->name);
     return open_if_valid(store, wanted, found, error);
 }
 
 bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment)
 {
-    const WalStoreOptions *options = &store->options;
+
     const WantedWal wanted = wanted_segment(store, timeline, segment);
-    const Lsn begin = wal_segment_start(&options->shape, segment);
-    const Lsn end = begin + options->shape.segment_size;
+    const Lsn begin = wal_segment_start(&store->shape, segment);
+    const Lsn end = begin + store->shape.segment_size;
     AUTO_BUFFER Buffer path = {0};
     struct stat status;
     bool found;
 
-    return end <= store->common_end && history_holds(options->history, timeline, begin, end) &&
-           file_stat(path_in(&path, options->wal_directory, wanted.name), &status, &found, NULL) &&
+    return end <= store->common_end && history_holds(store->history, timeline, begin, end) &&
+           file_stat(path_in(&path, store->wal_directory, wanted.name), &status, &found, NULL) &&
            found && S_ISREG(status.st_mode) &&
-           (uint64_t) status.st_size == options->shape.segment_size;
+           (uint64_t) status.st_size == store->shape.segment_size;
 }
 
 static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundWal *found,
@@ -207,8 +153,8 @@ static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundW
     bool there;
 
     return !wal_store_keeps(store, wanted->timeline, wanted->segment) ||
-           file_open_read(path_in(&found->path, store->options.wal_directory, wanted->name),
-                          &found->fd, &there, error);
+           file_open_read(path_in(&found->path, store->wal_directory, wanted->name), &found->fd,
+                          &there, error);
 }
 
 /* What the source has there is its WAL: if it is damaged, no other place makes up for that. */
@@ -217,9 +163,9 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
     char name[FILE_NAME_SIZE];
     bool there;
 
-    snprintf(name, sizeof(name), "%s%s", store->options.source_prefix, wanted->name);
-    return file_open_read(path_in(&found->path, store->options.source_directory, name), &found->fd,
-                          &there, error);
+    snprintf(name, sizeof(name), "%s%s", store->source_prefix, wanted->name);
+    return file_open_read(path_in(&found->path, store->source_directory, name), &found->fd, &there,
+                          error);
 }
 
 /* ---- The scratch directory ---- */
@@ -227,7 +173,7 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
 static bool open_fetched_before(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                 Error *error)
 {
-    path_in(&found->path, store->options.scratch_directory, wanted->name);
+    path_in(&found->path, store->scratch_directory, wanted->name);
     return open_if_valid(store, wanted, found, error);
 }
 
@@ -240,21 +186,21 @@ static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Erro
 {
     AUTO_BUFFER Buffer directory = {0};
 
-    if (store->options.scratch_directory == NULL)
+    if (store->scratch_directory == NULL)
     {
         if (store->memory_fd < 0 && !file_in_memory(&store->memory_fd, store->memory_path, error))
             return false;
         path_in(path, store->memory_path, "");
         return file_truncate(store->memory_fd, store->memory_path, 0, error);
     }
-    path_in(&directory, store->options.scratch_directory, INCOMING);
+    path_in(&directory, store->scratch_directory, INCOMING);
     return file_make_directories(buffer_string(&directory), error) &&
            file_remove(path_in(path, buffer_string(&directory), name), error);
 }
 
 static bool remove_incoming(const WalStore *store, Buffer *path, Error *error)
 {
-    return store->options.scratch_directory == NULL || file_remove(buffer_string(path), error);
+    return store->scratch_directory == NULL || file_remove(buffer_string(path), error);
 }
 
 /* Remove a fetched file that is of no use; its error was reported before. */
@@ -271,7 +217,7 @@ static bool expand_to(const WalStore *store, Compression compression, const char
                       uint64_t limit, uint64_t *size, Error *error)
 {
     const char *path = buffer_string(to);
-    const bool to_memory = store->options.scratch_directory == NULL;
+    const bool to_memory = store->scratch_directory == NULL;
     AUTO_FD int from_fd = -1;
     AUTO_FD int new_fd = -1;
     const bool result =
@@ -301,8 +247,8 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
         return false;
     if (!found || (S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == geteuid()))
         return true;
-    path_in(&copy, store->options.scratch_directory, INCOMING "/copy");
-    return expand_to(store, COMPRESSION_NONE, path, &copy, store->options.shape.segment_size, &size,
+    path_in(&copy, store->scratch_directory, INCOMING "/copy");
+    return expand_to(store, COMPRESSION_NONE, path, &copy, store->shape.segment_size, &size,
                      error) &&
            file_rename(buffer_string(&copy), path, error);
 }
@@ -312,7 +258,7 @@ static bool accept_incoming(const WalStore *store, const WantedWal *wanted, cons
                             Buffer *incoming, FoundWal *found, Error *error)
 {
     const char *path = buffer_string(incoming);
-    const bool in_memory = store->options.scratch_directory == NULL;
+    const bool in_memory = store->scratch_directory == NULL;
 
     path_in(&found->path, path, "");
     if ((!in_memory && !copy_foreign_file(store, incoming, error)) ||
@@ -322,7 +268,7 @@ static bool accept_incoming(const WalStore *store, const WantedWal *wanted, cons
         return remove_incoming(store, incoming, error);
     if (in_memory)
         return true;
-    path_in(&found->path, store->options.scratch_directory, name);
+    path_in(&found->path, store->scratch_directory, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&
         file_rename(path, buffer_string(&found->path), error))
         return true;
@@ -335,16 +281,15 @@ static bool accept_incoming(const WalStore *store, const WantedWal *wanted, cons
 static bool fetch_common_history(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                  Error *error)
 {
-    const WalShape *shape = &store->options.shape;
+    const WalShape *shape = &store->shape;
     const Lsn end = wal_segment_start(shape, wanted->segment) + shape->segment_size;
     AUTO_BUFFER Buffer incoming = {0};
     bool there;
 
-    if (store->options.fetch == NULL || end > store->common_end)
+    if (store->fetch == NULL || end > store->common_end)
         return true;
     if (!begin_incoming(store, wanted->name, &incoming, error) ||
-        !store->options.fetch(store->options.fetch_context, wanted->name, buffer_string(&incoming),
-                              &there, error))
+        !store->fetch(store->fetch_context, wanted->name, buffer_string(&incoming), &there, error))
         return false;
     if (!there)
         return true;
@@ -362,7 +307,7 @@ static bool find_form(const WalStore *store, const char *name, Compression compr
     struct stat status;
 
     snprintf(file_name, sizeof(file_name), "%s%s", name, compression_suffix(compression));
-    path_in(path, store->options.archive_directory, file_name);
+    path_in(path, store->archive_directory, file_name);
     if (!file_stat(buffer_string(path), &status, there, error))
         return false;
     if (*there && !S_ISREG(status.st_mode))
@@ -376,7 +321,7 @@ static bool find_form(const WalStore *store, const char *name, Compression compr
 static bool expand_form(WalStore *store, const WantedWal *wanted, const char *name,
                         Compression compression, FoundWal *found, Error *error)
 {
-    const uint32_t segment_size = store->options.shape.segment_size;
+    const uint32_t segment_size = store->shape.segment_size;
     const bool is_partial = strcmp(name, wanted->name) != 0;
     AUTO_BUFFER Buffer incoming = {0};
     uint64_t size;
@@ -398,7 +343,7 @@ static bool expand_form(WalStore *store, const WantedWal *wanted, const char *na
 static bool open_forms(WalStore *store, const WantedWal *wanted, const char *name, FoundWal *found,
                        Error *error)
 {
-    const uint32_t segment_size = store->options.shape.segment_size;
+    const uint32_t segment_size = store->shape.segment_size;
     const bool is_partial = strcmp(name, wanted->name) != 0;
 
     for (Compression compression = 0; compression < COMPRESSION_COUNT && found->fd < 0;
@@ -425,7 +370,7 @@ static bool open_forms(WalStore *store, const WantedWal *wanted, const char *nam
 
 static bool open_in_archive(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
 {
-    const char *directory = store->options.archive_directory;
+    const char *directory = store->archive_directory;
 
     if (directory == NULL)
         return true;
@@ -435,7 +380,7 @@ static bool open_in_archive(WalStore *store, const WantedWal *wanted, FoundWal *
 
 /* ---- The restore command ---- */
 
-static bool is_refused(const WalStore *store, Timeline timeline, uint64_t segment)
+bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment)
 {
     for (size_t i = 0; i < store->refused_count; i++)
         if (store->refused[i].timeline == timeline && store->refused[i].segment == segment)
@@ -465,7 +410,7 @@ static bool accept_restored(const WalStore *store, const WantedWal *wanted, Buff
 
     if (!file_stat(buffer_string(incoming), &status, &there, error))
         return false;
-    if (there && status.st_size != (off_t) store->options.shape.segment_size)
+    if (there && status.st_size != (off_t) store->shape.segment_size)
         return error_segment_size(store, buffer_string(incoming), (uint64_t) status.st_size, error);
     return accept_incoming(store, wanted, wanted->name, incoming, found, error);
 }
@@ -477,7 +422,8 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
     bool ended_well;
     Error failure;
 
-    if (store->restore.command == NULL || is_refused(store, wanted->timeline, wanted->segment))
+    if (store->restore.command == NULL ||
+        wal_store_was_refused(store, wanted->timeline, wanted->segment))
         return true;
     if (!begin_incoming(store, wanted->name, &incoming, error))
         return false;
@@ -528,17 +474,17 @@ static bool open_lone_segment(void *context, Timeline timeline, uint64_t segment
 static bool check_partial(const WalStore *store, const WantedWal *wanted, const char *path,
                           bool *good, Error *error)
 {
-    const WalStoreOptions *options = &store->options;
+
     LoneSegment lone = {wanted->segment, path};
-    const WalStream stream = {.shape = options->shape,
-                              .data_block_size = options->data_block_size,
-                              .history = options->history,
+    const WalStream stream = {.shape = store->shape,
+                              .data_block_size = store->data_block_size,
+                              .history = store->history,
                               .open = open_lone_segment,
                               .context = &lone};
     WalSegmentFacts facts;
 
-    *good = options->last_needed != LSN_INVALID &&
-            wanted->segment >= wal_segment_of(&options->shape, options->last_needed);
+    *good = store->last_needed != LSN_INVALID &&
+            wanted->segment >= wal_segment_of(&store->shape, store->last_needed);
     if (*good)
         return true;
     if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, wal_ignore_record, NULL, &facts,
@@ -555,10 +501,10 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
     char name[FILE_NAME_SIZE];
     bool good = false, result;
 
-    if (store->options.archive_directory == NULL)
+    if (store->archive_directory == NULL)
         return true;
     snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
-    path_in(&found->path, store->options.scratch_directory, name); /* it was fetched before */
+    path_in(&found->path, store->scratch_directory, name); /* it was fetched before */
     if (!open_if_valid(store, wanted, found, error) ||
         (found->fd < 0 && !open_forms(store, wanted, name, found, error)))
         return false;
@@ -592,10 +538,9 @@ static const struct WalPlaceRow
 
 static bool is_after_known_end(const WalStore *store, uint64_t segment)
 {
-    const Lsn known_end = store->options.known_end;
+    const Lsn known_end = store->known_end;
 
-    return known_end != LSN_INVALID &&
-           wal_segment_start(&store->options.shape, segment) >= known_end;
+    return known_end != LSN_INVALID && wal_segment_start(&store->shape, segment) >= known_end;
 }
 
 /* Ask the places of one kind in order. */
@@ -604,8 +549,8 @@ static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, Found
 {
     bool good = true;
 
-    for (const WalPlace *place = store->options.places;
-         good && found->fd < 0 && *place != WAL_PLACES_END; place++)
+    for (const WalPlace *place = store->places; good && found->fd < 0 && *place != WAL_PLACES_END;
+         place++)
         if (place_rows[*place].own == own)
             good = place_rows[*place].open(store, wanted, found, error);
     return good;
@@ -679,9 +624,9 @@ bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *
 {
     const WantedWal wanted = wanted_segment(store, timeline, segment);
 
-    assert(store->options.scratch_directory == NULL);
+    assert(store->scratch_directory == NULL);
     *how = "";
-    for (const WalPlace *place = store->options.places; *place != WAL_PLACES_END; place++)
+    for (const WalPlace *place = store->places; *place != WAL_PLACES_END; place++)
     {
         AUTO_FOUND FoundWal found = {.fd = -1};
         Error error;
@@ -694,7 +639,7 @@ bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *
         {
             *how = *place == WAL_BY_COMMAND
                        ? "the restore command gives it."
-                       : arena_printf(arena, "\"%s\" has it.", store->options.archive_directory);
+                       : arena_printf(arena, "\"%s\" has it.", store->archive_directory);
             return true;
         }
     }
@@ -711,7 +656,7 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
 
     *found = false;
     for (Compression compression = 0;
-         compression < COMPRESSION_COUNT && store->options.archive_directory != NULL; compression++)
+         compression < COMPRESSION_COUNT && store->archive_directory != NULL; compression++)
     {
         if (!find_form(store, name, compression, &path, found, &size, error))
             return false;
@@ -730,7 +675,7 @@ bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer
     bool result;
 
     *found = false;
-    if (store->options.archive_directory == NULL && store->restore.command == NULL)
+    if (store->archive_directory == NULL && store->restore.command == NULL)
         return true;
     pthread_mutex_lock(&store->lock);
     result = begin_incoming(store, name, &incoming, error) &&
@@ -741,176 +686,4 @@ bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer
     if (result && *found)
         log_debug("using file \"%s\" restored from archive", name); /* contract */
     return result;
-}
-
-/* ---- What is missing ---- */
-
-/*
- * True, with the reason, if the file is in pg_wal nevertheless, and its first page is damaged: then
- * its second page is this segment's. In a recycled file it is not, nor in one that was made in
- * advance.
- */
-static bool is_damaged(const WalStore *store, const WantedWal *wanted, Error *reason)
-{
-    AUTO_BUFFER Buffer path = {0};
-    bool found, first, second;
-    AUTO_FD int fd = -1;
-
-    path_in(&path, store->options.wal_directory, wanted->name);
-    return file_open_read(buffer_string(&path), &fd, &found, NULL) && found &&
-           check_segment_page(store, wanted, fd, 0, &first, reason, NULL) && !first &&
-           check_segment_page(store, wanted, fd, store->options.shape.block_size, &second, NULL,
-                              NULL) &&
-           second;
-}
-
-/* Read the start of a file; false if it is not there or has less. */
-static bool read_start(const char *directory, const char *name, uint8_t bytes[PAGE_BYTES_READ])
-{
-    AUTO_BUFFER Buffer path = {0};
-    AUTO_FD int fd = -1;
-    size_t size;
-    bool found;
-
-    path_in(&path, directory, name);
-    return file_open_read(buffer_string(&path), &fd, &found, NULL) && found &&
-           file_read_at(fd, name, bytes, PAGE_BYTES_READ, 0, &size, NULL) &&
-           size == PAGE_BYTES_READ;
-}
-
-/* A file of that name in pg_wal that is not this segment: say what it is. */
-static void describe_recycled_segment(const WalStore *store, const WantedWal *wanted, Error *error)
-{
-    char what[WAL_DESCRIPTION_SIZE];
-    uint8_t bytes[PAGE_BYTES_READ];
-
-    if (!read_start(store->options.wal_directory, wanted->name, bytes))
-        return;
-    walpage_describe(&store->options.shape, bytes, sizeof(bytes), what);
-    error_detail(error, "There is a file of that name, but it %s.", what);
-}
-
-/*
- * Do the target's relations look like PostgreSQL's? pg_class of the first database, which every
- * cluster has, unless it was rewritten.
- */
-static void hint_at_encryption(const WalStore *store, Error *error)
-{
-    uint8_t page[PAGE_BYTES_READ];
-
-    if (read_start(store->options.data_directory, "base/1/1259", page) &&
-        !page_has_header(page, store->options.data_block_size))
-        error_detail(error, "The target's relations (base/1/1259) do not look like PostgreSQL's "
-                            "either: encrypted clusters of its forks cannot be read.");
-}
-
-/* Is this segment anywhere? What is fetched to answer that is removed: the run is over. */
-static bool is_somewhere(WalStore *store, const WantedWal *wanted, int *looked_for, bool *found)
-{
-    AUTO_BUFFER Buffer path = {0};
-    AUTO_FD int fd = -1;
-
-    if (!wal_store_open_own(store, wanted->timeline, wanted->segment, &fd, found, NULL))
-        return false;
-    if (*found)
-        return true;
-    (*looked_for)++;
-    if (!wal_store_find(store, wanted->timeline, wanted->segment, &path, found, NULL))
-        return false;
-    return store->options.scratch_directory == NULL ||
-           file_remove(path_in(&path, store->options.scratch_directory, wanted->name), NULL);
-}
-
-bool wal_missing_add(Buffer *names, const char *name)
-{
-    const bool enough = names->size > MISSING_NAMES_SIZE_MAX;
-
-    buffer_printf(names, "%s%s", names->size > 0 ? ", " : "", enough ? "..." : name);
-    return !enough;
-}
-
-static Timeline timeline_of(const WalStore *store, const WantedWal *wanted, uint64_t segment)
-{
-    const WalStoreOptions *options = &store->options;
-
-    return segment == wanted->segment
-               ? wanted->timeline
-               : history_timeline_of_segment(options->history,
-                                             wal_segment_start(&options->shape, segment),
-                                             wal_segment_start(&options->shape, segment + 1));
-}
-
-/*
- * All segments that are nowhere, from the first that is known to be needed to the last that the
- * target is known to have had. Which checkpoint is the last common one is not known yet: if the
- * first of these is missing, it may lie before.
- */
-static void list_missing(WalStore *store, const WantedWal *wanted, Error *error)
-{
-    const WalShape *shape = &store->options.shape;
-    const Lsn known_end = store->options.known_end;
-    uint64_t first = wanted->segment, last = wanted->segment;
-    bool lowest_missing = false, found = true, more = true;
-    AUTO_BUFFER Buffer names = {0};
-    int looked_for = 0;
-
-    if (store->needed_from != 0 && wal_segment_of(shape, store->needed_from) < first)
-        first = wal_segment_of(shape, store->needed_from);
-    if (known_end != LSN_INVALID && wal_segment_before(shape, known_end) > last)
-        last = wal_segment_before(shape, known_end);
-    for (uint64_t segment = first; more && segment <= last; segment++)
-    {
-        const WantedWal other = wanted_segment(store, timeline_of(store, wanted, segment), segment);
-        const bool asked_for = segment == wanted->segment;
-
-        if (looked_for > MISSING_LOOKED_FOR_MAX ||
-            (!asked_for &&
-             (!stop_check(NULL) || !is_somewhere(store, &other, &looked_for, &found))))
-        {
-            buffer_printf(&names, "%s...", names.size > 0 ? ", " : "");
-            break;
-        }
-        if (!asked_for && found)
-            continue;
-        more = wal_missing_add(&names, other.name);
-        lowest_missing = lowest_missing || segment == first;
-    }
-    error_detail(error, "Missing: %s.%s", buffer_string(&names),
-                 lowest_missing ? " Older ones may be needed as well." : "");
-}
-
-bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segment, Error *error)
-{
-    WalStore *store = context;
-    const WalShape *shape = &store->options.shape;
-    const WantedWal wanted = wanted_segment(store, timeline, segment);
-    char text[LSN_TEXT_SIZE];
-    Error reason;
-    const bool damaged = is_damaged(store, &wanted, &reason);
-
-    if (damaged)
-        error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
-                  lsn_text(shape->version, wal_segment_start(shape, segment), text), wanted.name,
-                  reason.message);
-    else
-        error_set(error, ERROR_FAILED,
-                  "could not open file \"%s/%s/%s\": No such file or directory",
-                  store->options.data_directory, shape->version->wal_directory,
-                  wanted.name); /* contract */
-    if (!damaged)
-    {
-        describe_recycled_segment(store, &wanted, error);
-        hint_at_encryption(store, error);
-    }
-    if (is_refused(store, timeline, segment))
-        error_detail(error, "could not restore file \"%s\" from archive", wanted.name);
-    if (!damaged)
-        list_missing(store, &wanted, error);
-    if (store->options.restore_command != NULL)
-        error_hint_compare(error);
-    else
-        error_hint(error, "Put the files there, or let pg_rewind fetch them: --wal-archive, "
-                          "--restore-command, or --restore-target-wal for the target's own "
-                          "\"restore_command\". --compare needs none of them.");
-    return error_remedy(error, REMEDY_WAL);
 }

@@ -25,7 +25,10 @@
 #include "base/error.h"
 #include "format/history.h"
 #include "format/walpage.h"
+#include "io/file.h"
+#include "wal_store/restore.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -47,8 +50,9 @@ typedef enum WalPlace
 typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path, bool *found,
                               Error *error);
 
-typedef struct WalStoreOptions
+typedef struct WalStore
 {
+    /* What it is made from. */
     const WalPlace *places; /* in the order in which they are asked */
     WalShape shape;
     uint32_t data_block_size;
@@ -59,10 +63,7 @@ typedef struct WalStoreOptions
     const char *source_prefix;     /* then "" or "source.", then the segment's name */
     const char *scratch_directory; /* NULL: what is fetched goes to memory, one segment at a time */
     const char *archive_directory; /* --wal-archive, or NULL */
-    const char *restore_command;   /* with -c or --restore-command, else NULL */
-    const char *redo_file_name;    /* for %r */
-    int retry_timeout_seconds;     /* for a restore command that fails */
-    int command_limit_seconds;     /* see RestoreCommand */
+    RestoreCommand restore;        /* its command is NULL if there is none */
     /*
      * The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
      * or minRecoveryPoint. Segments that begin at or after it are looked for in a pg_wal only: an
@@ -78,18 +79,25 @@ typedef struct WalStoreOptions
     Lsn last_needed;
     WalStoreFetch fetch; /* of WAL_OF_COMMON_HISTORY */
     void *fetch_context;
-} WalStoreOptions;
 
-typedef struct WalStore WalStore;
+    /* What its users find out later. */
+    Lsn common_end;  /* segments that end at or before it are common history: the source has them,
+                        and the target keeps its own. 0: there are none */
+    Lsn needed_from; /* the list of what is missing begins with its segment, or before it. 0: with
+                        the segment that is asked for */
 
-/* Strings, places and the history of options must live as long as the store. */
-WalStore *wal_store_create(const WalStoreOptions *options);
+    /* Its own. */
+    pthread_mutex_t lock;      /* held while a file is fetched; guards what follows */
+    bool command_is_unasked;   /* wal_store_set_unasked_command */
+    struct WantedWal *refused; /* segments that the restore command did not have */
+    size_t refused_count;
+    int memory_fd; /* without a scratch directory: what was fetched last; -1: nothing */
+    char memory_path[FILE_MEMORY_PATH_SIZE];
+} WalStore;
+
+/* Strings, places and the history must live as long as the store. */
+WalStore *wal_store_create(const WalStore *made_from);
 void wal_store_destroy(WalStore *store); /* NULL is allowed */
-
-/* Segments that end at or before lsn are common history: the source has them, and the target keeps
- * its own. 0 at first: there are none. */
-void wal_store_set_common_end(WalStore *store, Lsn lsn);
-Lsn wal_store_common_end(const WalStore *store);
 
 /*
  * Ask this restore command as well from now on, which no option names: where it fails, a warning
@@ -97,10 +105,6 @@ Lsn wal_store_common_end(const WalStore *store);
  * restore command. The string must live as long as the store.
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
-
-/* The list of what is missing begins with lsn's segment, or before it. 0 at first: with the one
- * that is asked for. */
-void wal_store_set_needed_from(WalStore *store, Lsn lsn);
 
 /* Does the target have this segment of common history, whole, and keep it? */
 bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment);
@@ -147,6 +151,11 @@ bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
 MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
                                     bool *found, Error *error);
+
+/* Did the restore command not have the segment? */
+bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment);
+
+/* ---- missing_wal.c ---- */
 
 /*
  * A WalMissing (context is the store): set the error for a missing segment: the contract's line

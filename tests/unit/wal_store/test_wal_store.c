@@ -106,7 +106,7 @@ static const char *archive_directory(void)
     return path;
 }
 
-static WalStoreOptions options(void)
+static WalStore options(void)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_FETCHED_BEFORE, WAL_OF_COMMON_HISTORY,
                                       WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
@@ -116,14 +116,14 @@ static WalStoreOptions options(void)
     snprintf(paths[0], sizeof(paths[0]), "%s", path_of("data"));
     snprintf(paths[1], sizeof(paths[1]), "%s", path_of("data/pg_wal"));
     snprintf(paths[2], sizeof(paths[2]), "%s", path_of("data/scratch"));
-    return (WalStoreOptions){.places = places,
+    return (WalStore){.places = places,
                             .shape = writer->shape,
                             .data_block_size = DATA_BLOCK_SIZE,
                             .history = &writer->history,
                             .data_directory = paths[0],
                             .wal_directory = paths[1],
                             .scratch_directory = paths[2],
-                            .redo_file_name = NAME(1)};
+                            .restore = {.data_directory = paths[0], .redo_file_name = NAME(1)}};
 }
 
 static bool is_found(WalStore *store, uint64_t segment)
@@ -158,7 +158,7 @@ static const char *path_found(WalStore *store, uint64_t segment)
 
 static void test_a_recycled_file_is_not_there(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -186,7 +186,7 @@ static void test_a_recycled_file_is_not_there(void **state)
 /* Needed, and not what it should be: that is damage, and not "No such file". */
 static void test_a_damaged_first_page_is_named(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     WalStore *store = wal_store_create(&wanted);
     char expected[256], lsn[LSN_TEXT_SIZE];
     int fd;
@@ -215,14 +215,14 @@ static void test_a_damaged_first_page_is_named(void **state)
 
 static void test_common_history_comes_from_the_source(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.fetch = fetch;
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
     assert_false(is_found(store, 2));
     assert_int_equal(fetch_count, 0);
-    wal_store_set_common_end(store, 4 * SEGMENT_SIZE + 1000);
+    store->common_end = 4 * SEGMENT_SIZE + 1000;
     assert_false(is_found(store, 4));
     assert_int_equal(fetch_count, 0);
     assert_true(is_found(store, 2));
@@ -238,7 +238,7 @@ static void test_common_history_comes_from_the_source(void **state)
 
 static void test_an_archive_directory(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
     WalStore *store = wal_store_create(&wanted);
     bool found;
@@ -258,15 +258,15 @@ static void test_an_archive_directory(void **state)
 
 static void test_behind_the_known_end_only_pg_wal_counts(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
-    wanted.restore_command = "cp ../archive/%f %p";
+    wanted.restore.command = "cp ../archive/%f %p";
     wanted.known_end = 3 * SEGMENT_SIZE;
     wanted.fetch = fetch;
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    wal_store_set_common_end(store, 7 * SEGMENT_SIZE);
+    store->common_end = 7 * SEGMENT_SIZE;
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("data/pg_wal/" NAME(4), 4, SEGMENT_SIZE);
@@ -279,9 +279,9 @@ static void test_behind_the_known_end_only_pg_wal_counts(void **state)
 
 static void test_a_restore_command(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     /* Paths hold from the data directory; the status of the last command counts. */
-    wanted.restore_command =
+    wanted.restore.command =
         "echo 100%% %f %r >> log; test %p = scratch/incoming/%f && cp ../archive/%f %p";
     WalStore *store = wal_store_create(&wanted);
     bool found;
@@ -337,8 +337,8 @@ static void test_a_restore_command_that_is_broken(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
-        WalStoreOptions wanted = options();
-        wanted.restore_command = rows[i].command;
+        WalStore wanted = options();
+        wanted.restore.command = rows[i].command;
         WalStore *store = wal_store_create(&wanted);
         bool found;
         int fd;
@@ -372,7 +372,7 @@ static bool fails_to_open(WalStore *store, uint64_t segment)
 
 static void test_each_form_of_a_file_in_an_archive(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
     WalStore *store = wal_store_create(&wanted);
 
@@ -399,7 +399,7 @@ static void test_each_form_of_a_file_in_an_archive(void **state)
 
 static void test_a_wrong_file_in_an_archive(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
     WalStore *store = wal_store_create(&wanted);
 
@@ -443,9 +443,9 @@ static void test_a_wrong_file_in_an_archive(void **state)
 /* A segment with records up to its end, and one in which WAL ends. */
 static void test_a_partial_file_is_the_last_resort(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
-    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -492,8 +492,8 @@ static void test_what_was_brought_is_our_own(void **state)
     put_segment("archive/" NAME(2), 2, SEGMENT_SIZE);
     for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
     {
-        WalStoreOptions wanted = options();
-        wanted.restore_command = commands[i];
+        WalStore wanted = options();
+        wanted.restore.command = commands[i];
         WalStore *store = wal_store_create(&wanted);
         struct stat status;
 
@@ -510,8 +510,8 @@ static void test_what_was_brought_is_our_own(void **state)
 /* Tools that fetch in advance have directories and temporary names of their own. */
 static void test_a_command_may_write_beside_its_file(void **state)
 {
-    WalStoreOptions wanted = options();
-    wanted.restore_command =
+    WalStore wanted = options();
+    wanted.restore.command =
         "d=$(dirname %p); mkdir -p $d/.wal-g/prefetch/running && echo half > $d/" NAME(
             4) " && echo half > $d/.wal-g/prefetch/running/%f && "
                "cp ../archive/%f %p.tmp && mv %p.tmp %p";
@@ -529,8 +529,8 @@ static void test_a_command_may_write_beside_its_file(void **state)
 
 static void test_a_half_restored_file_is_not_taken(void **state)
 {
-    WalStoreOptions wanted = options();
-    wanted.restore_command = "cp ../archive/%f %p; exit 1";
+    WalStore wanted = options();
+    wanted.restore.command = "cp ../archive/%f %p; exit 1";
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
@@ -543,14 +543,14 @@ static void test_a_half_restored_file_is_not_taken(void **state)
 /* From the first that is known to be needed to the last that the target had. */
 static void test_all_that_is_missing_is_listed(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     wanted.archive_directory = archive_directory();
-    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     wanted.known_end = 7 * SEGMENT_SIZE;
     WalStore *store = wal_store_create(&wanted);
 
     (void) state;
-    wal_store_set_needed_from(store, SEGMENT_SIZE + 100);
+    store->needed_from = SEGMENT_SIZE + 100;
     put_segment("data/pg_wal/" NAME(1), 1, SEGMENT_SIZE);
     put_segment("archive/" NAME(3), 3, SEGMENT_SIZE);
     put_segment("archive/other." NAME(5), 5, SEGMENT_SIZE);
@@ -561,13 +561,13 @@ static void test_all_that_is_missing_is_listed(void **state)
     assert_false(exists("data/scratch/" NAME(5)));
 
     /* One that was asked for outside of that counts as well. */
-    wal_store_set_needed_from(store, 6 * SEGMENT_SIZE);
+    store->needed_from = 6 * SEGMENT_SIZE;
     assert_false(error_missing_in_wal_store(store, 1, 7, &error));
     assert_string_equal(error_detail_text(&error),
                         "Missing: " NAME(6) ", " NAME(7) ". Older ones may be needed as well.");
     wal_store_destroy(store);
 
-    wanted.restore_command = NULL;
+    wanted.restore.command = NULL;
     wanted.known_end = 10000 * (Lsn) SEGMENT_SIZE;
     store = wal_store_create(&wanted);
     assert_false(error_missing_in_wal_store(store, 1, 2, &error));
@@ -580,7 +580,7 @@ static void test_all_that_is_missing_is_listed(void **state)
 
 static void test_another_file_is_read(void **state)
 {
-    WalStoreOptions wanted = options();
+    WalStore wanted = options();
     WalStore *store = wal_store_create(&wanted);
     Buffer text = {0};
     bool found;
@@ -591,7 +591,7 @@ static void test_another_file_is_read(void **state)
     wal_store_destroy(store);
 
     wanted.archive_directory = archive_directory();
-    wanted.restore_command = "cp ../archive/other.%f %p 2>/dev/null";
+    wanted.restore.command = "cp ../archive/other.%f %p 2>/dev/null";
     store = wal_store_create(&wanted);
     run_shell("echo two > archive/00000002.history && zstd -q --rm archive/00000002.history && "
               "echo three > archive/other.00000003.history");
