@@ -17,18 +17,18 @@
 #define COPY_SIZE (1024 * 1024)
 #define TEMPORARY ".pg_rewind.new"
 
-/* What is saved, and where. */
+/* One saving, or the check before it. */
 typedef struct Saving
 {
     const char *directory;
     const Clusters *clusters;
-    const TargetWal *wal;
+    const WalStream *stream; /* the target's WAL */
     const Divergence *diverged;
     bool only_check;        /* nothing is written: files that are there already are compared */
     uint64_t missing_bytes; /* of files that are not there; a history file counts like a segment */
 } Saving;
 
-/* Else there is no first segment, and all of pg_wal is copied. */
+/* Otherwise there is no first segment, and all of pg_wal is copied. */
 static bool diverged_wal_is_known(const Divergence *diverged)
 {
     return diverged->lsn != LSN_INVALID && diverged->target_end > diverged->lsn;
@@ -44,30 +44,37 @@ static uint64_t last_segment(const Saving *saving)
     return wal_segment_before(&saving->clusters->shape, saving->diverged->target_end);
 }
 
-/* ---- What can be checked before ---- */
-
-/* The directory, or while there is none the one that it will be in. */
-static bool find_existing_directory(const char *directory, char path[PATH_SIZE], bool *exists,
-                                    Error *error)
+static Timeline timeline_of_segment(const Saving *saving, uint64_t segment)
 {
-    struct stat status;
-    char *slash;
+    const WalShape *shape = &saving->clusters->shape;
 
-    if (!file_stat(directory, &status, exists, error))
+    return history_timeline_of_segment(saving->stream->history, wal_segment_start(shape, segment),
+                                       wal_segment_start(shape, segment + 1));
+}
+
+/* ---- Checks before anything is written ---- */
+
+/* Find the directory, or if it is not there the one that it will be in. */
+static bool find_existing_directory(const char *directory, Buffer *path, Error *error)
+{
+    size_t length = strlen(directory);
+    struct stat status;
+    bool exists;
+
+    if (!file_stat(directory, &status, &exists, error))
         return false;
-    if (*exists && !S_ISDIR(status.st_mode))
+    if (exists && !S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
-    if (snprintf(path, PATH_SIZE, "%s", directory) >= PATH_SIZE)
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", directory);
-    if (*exists)
-        return true;
-    for (size_t length = strlen(path); length > 1 && path[length - 1] == '/'; length--)
-        path[length - 1] = '\0';
-    slash = strrchr(path, '/');
-    if (slash == NULL)
-        snprintf(path, PATH_SIZE, ".");
-    else
-        slash[slash == path ? 1 : 0] = '\0';
+    if (!exists)
+    {
+        while (length > 1 && directory[length - 1] == '/')
+            length--;
+        while (length > 0 && directory[length - 1] != '/')
+            length--;
+        while (length > 1 && directory[length - 1] == '/')
+            length--;
+    }
+    buffer_printf(path, "%.*s", length > 0 ? (int) length : 1, length > 0 ? directory : ".");
     return true;
 }
 
@@ -81,121 +88,83 @@ static bool check_outside(const char *path, const char *below, const char *optio
 
 /* ---- The copies ---- */
 
-typedef struct SavedFile
-{
-    const char *name;
-    char path[PATH_SIZE];
-    char temporary[PATH_SIZE];
-    uint8_t *bytes; /* two times COPY_SIZE */
-} SavedFile;
-
-static bool set_saved_paths(const char *directory, const char *name, SavedFile *file, Error *error)
-{
-    file->name = name;
-    if (!path_join(file->path, sizeof(file->path), directory, name, error))
-        return false;
-    if (snprintf(file->temporary, PATH_SIZE, "%s" TEMPORARY, file->path) >= PATH_SIZE)
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", file->path);
-    return true;
-}
-
 /* What is there already must be the same. */
-static bool check_equal(const SavedFile *file, int from, int to, Error *error)
+static bool check_equal(const FileRange *from, const FileRange *to, Error *error)
 {
+    uint8_t *bytes = memory_allocate(2 * (size_t) COPY_SIZE);
     size_t length = 1, other = 1;
+    bool result = true, equal = true;
 
-    for (uint64_t offset = 0; length > 0 || other > 0; offset += COPY_SIZE)
+    for (uint64_t offset = 0; result && equal && (length > 0 || other > 0); offset += COPY_SIZE)
     {
-        if (!file_read_at(from, file->name, file->bytes, COPY_SIZE, offset, &length, error) ||
-            !file_read_at(to, file->path, file->bytes + COPY_SIZE, COPY_SIZE, offset, &other,
-                          error))
-            return false;
-        if (length == other && memcmp(file->bytes, file->bytes + COPY_SIZE, length) == 0)
-            continue;
-        error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", file->path);
-        return error_hint(error,
-                          "Use a separate directory for --save-diverged-wal for each rewind.");
+        result =
+            file_read_at(from->fd, from->path, bytes, COPY_SIZE, offset, &length, error) &&
+            file_read_at(to->fd, to->path, bytes + COPY_SIZE, COPY_SIZE, offset, &other, error);
+        equal = length == other && memcmp(bytes, bytes + COPY_SIZE, length) == 0;
     }
-    return true;
+    free(bytes);
+    if (!result || equal)
+        return result;
+    error_set(error, ERROR_FAILED, "file \"%s\" exists with other content", to->path);
+    return error_hint(error, "Use a separate directory for --save-diverged-wal for each rewind.");
 }
 
-static bool copy_and_sync(const SavedFile *file, int from, int to, Error *error)
+static bool copy_and_sync(FileRange from, const char *temporary, Error *error)
 {
-    size_t length = COPY_SIZE;
+    AUTO_FD int fd = -1;
+    FileRange to = {.path = temporary};
+    uint64_t copied = COPY_SIZE;
 
-    for (uint64_t offset = 0; length == COPY_SIZE; offset += length)
-    {
-        if (!stop_check(error) ||
-            !file_read_at(from, file->name, file->bytes, COPY_SIZE, offset, &length, error) ||
-            !file_write_at(to, file->temporary, file->bytes, length, offset, error))
-            return false;
-    }
-    return file_sync(to, file->temporary, error);
-}
-
-static bool copy_new(const SavedFile *file, int from, Error *error)
-{
-    int to = -1;
-    bool result = file_remove(file->temporary, error) && file_create(file->temporary, &to, error) &&
-                  copy_and_sync(file, from, to, error);
-
-    file_close(to);
-    result = result && file_rename(file->temporary, file->path, error);
-    if (!result)
-        (void) !file_remove(file->temporary, NULL);
-    return result;
-}
-
-static bool save_file(Saving *saving, const char *name, int from, Error *error)
-{
-    SavedFile file = {.bytes = NULL};
-    int to = -1;
-    bool exists, result;
-
-    if (!set_saved_paths(saving->directory, name, &file, error) ||
-        !file_open_read(file.path, &to, &exists, error))
+    if (!file_create(temporary, &fd, error))
         return false;
-    if (!exists)
-        saving->missing_bytes += saving->clusters->shape.segment_size;
-    if (!exists && saving->only_check)
-        return true;
-    file.bytes = memory_allocate(2 * (size_t) COPY_SIZE);
-    if (exists)
-        result = check_equal(&file, from, to, error) &&
-                 (saving->only_check || file_sync(to, file.path, error));
-    else
-        result = copy_new(&file, from, error);
-    if (exists)
-        file_close(to);
-    free(file.bytes);
-    return result;
-}
-
-static bool save_segments(Saving *saving, Error *error)
-{
-    const WalStream *stream = &saving->wal->stream;
-    Timeline timeline;
-    uint64_t number;
-
-    for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
+    for (to.fd = fd; copied == COPY_SIZE; from.offset = to.offset += copied)
     {
-        char name[WAL_NAME_SIZE];
-        int fd;
-        bool found, saved;
-
-        wal_stream_segment_name(stream, segment, name);
-        if (!wal_segment_name_parse(&saving->clusters->shape, name, &timeline, &number))
-            return error_set(error, ERROR_FAILED, "WAL segment \"%s\" has a wrong name", name);
-        if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
-            return false;
-        if (!found)
-            return error_missing_wal(stream, timeline, segment, error);
-        saved = save_file(saving, name, fd, error);
-        file_close(fd);
-        if (!saved)
+        if (!stop_check(error) || !file_copy_range(&from, &to, COPY_SIZE, &copied, error))
             return false;
     }
-    return true;
+    return file_sync(fd, temporary, error);
+}
+
+static bool save_file(Saving *saving, const char *name, int from_fd, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer temporary = {0};
+    const FileRange from = {from_fd, name, 0};
+    FileRange to = {.path = path_in(&path, saving->directory, name)};
+    AUTO_FD int fd = -1;
+    bool exists;
+
+    if (!file_open_read(to.path, &fd, &exists, error))
+        return false;
+    to.fd = fd;
+    if (exists)
+        return check_equal(&from, &to, error) &&
+               (saving->only_check || file_sync(fd, to.path, error));
+    saving->missing_bytes += saving->clusters->shape.segment_size;
+    if (saving->only_check)
+        return true;
+    buffer_printf(&temporary, "%s" TEMPORARY, to.path);
+    if (file_remove(buffer_string(&temporary), error) &&
+        copy_and_sync(from, buffer_string(&temporary), error) &&
+        file_rename(buffer_string(&temporary), to.path, error))
+        return true;
+    (void) !file_remove(buffer_string(&temporary), NULL);
+    return false;
+}
+
+static bool save_segment(Saving *saving, uint64_t segment, Error *error)
+{
+    const WalStream *stream = saving->stream;
+    const Timeline timeline = timeline_of_segment(saving, segment);
+    char name[WAL_NAME_SIZE];
+    AUTO_FD int fd = -1;
+    bool found;
+
+    wal_segment_name(&stream->shape, timeline, segment, name);
+    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
+        return false;
+    return found ? save_file(saving, name, fd, error)
+                 : error_missing_wal(stream, timeline, segment, error);
 }
 
 /* A DirNameVisitor for the target's pg_wal: history files, and segments where all are kept. */
@@ -204,95 +173,77 @@ static bool save_named(void *context, const char *name, Error *error)
     Saving *saving = context;
     const size_t length = strlen(name);
     const bool is_history = length == 16 && strcmp(name + 8, ".history") == 0;
-    char path[PATH_SIZE];
+    const WalShape *shape = &saving->clusters->shape;
+    AUTO_BUFFER Buffer path = {0};
+    AUTO_FD int fd = -1;
     Timeline timeline;
     uint64_t number;
-    int fd;
-    bool found, saved;
+    bool found;
 
-    if (!is_history &&
-        (diverged_wal_is_known(saving->diverged) ||
-         !wal_segment_name_parse(&saving->clusters->shape, name, &timeline, &number)))
+    if (!is_history && (diverged_wal_is_known(saving->diverged) ||
+                        !wal_segment_name_parse(shape, name, &timeline, &number)))
         return true;
-    if (snprintf(path, sizeof(path), "%s/%s/%s", saving->clusters->target.directory,
-                 saving->clusters->shape.version->wal_directory, name) >= (int) sizeof(path))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", name);
-    if (!file_open_read(path, &fd, &found, error))
-        return false;
-    if (!found)
-        return true;
-    saved = save_file(saving, name, fd, error);
-    file_close(fd);
-    return saved;
+    buffer_printf(&path, "%s/%s/%s", saving->clusters->target.directory,
+                  shape->version->wal_directory, name);
+    return file_open_read(buffer_string(&path), &fd, &found, error) &&
+           (!found || save_file(saving, name, fd, error));
 }
 
-/* Where the segments end that one pg_waldump can read: it takes one timeline. */
-static Lsn find_end_of_timeline(const Saving *saving, Timeline timeline)
-{
-    const WalShape *shape = &saving->clusters->shape;
-
-    for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
-    {
-        char name[WAL_NAME_SIZE];
-        Timeline other = 0;
-        uint64_t number;
-
-        wal_stream_segment_name(&saving->wal->stream, segment, name);
-        if (!wal_segment_name_parse(shape, name, &other, &number) || other != timeline)
-            return wal_segment_start(shape, segment);
-    }
-    return saving->diverged->target_end;
-}
-
-/* The pg_waldump that reads the copies, of the timeline that the divergence's segment is named by.
- */
+/* The pg_waldump that reads the copies from the divergence on, up to where the timeline ends that
+ * the first is named by: it takes one timeline. */
 static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
     const WalShape *shape = &saving->clusters->shape;
-    char name[WAL_NAME_SIZE], from[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
-    Timeline timeline = 0;
-    Buffer directory = {0};
-    const char *command;
-    uint64_t number;
+    const Timeline timeline = timeline_of_segment(saving, first_segment(saving));
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+    AUTO_BUFFER Buffer directory = {0};
+    Lsn end = saving->diverged->target_end;
 
-    wal_stream_segment_name(&saving->wal->stream, first_segment(saving), name);
-    if (!wal_segment_name_parse(shape, name, &timeline, &number))
-        return NULL;
+    for (uint64_t segment = last_segment(saving);
+         segment > first_segment(saving) && timeline_of_segment(saving, segment) != timeline;
+         segment--)
+        end = wal_segment_start(shape, segment);
     buffer_append_word(&directory, saving->directory);
-    command = arena_printf(arena, "%s -p %s -t %u -s %s -e %s", shape->version->wal_dump_program,
-                           buffer_string(&directory), timeline,
-                           lsn_text(shape->version, saving->diverged->lsn, from),
-                           lsn_text(shape->version, find_end_of_timeline(saving, timeline), end));
-    buffer_free(&directory);
-    return command;
+    return arena_printf(arena, "%s -p %s -t %u -s %s -e %s", shape->version->wal_dump_program,
+                        buffer_string(&directory), timeline,
+                        lsn_text(shape->version, saving->diverged->lsn, from),
+                        lsn_text(shape->version, end, to));
 }
 
-/* Segments first, then what only pg_wal tells the names of. */
+/* Segments first, then the files that only pg_wal names. */
 static bool save_wal(Saving *saving, Error *error)
 {
-    char pg_wal[PATH_SIZE];
+    AUTO_BUFFER Buffer pg_wal = {0};
 
-    return path_join(pg_wal, sizeof(pg_wal), saving->clusters->target.directory,
-                     saving->clusters->shape.version->wal_directory, error) &&
-           (!diverged_wal_is_known(saving->diverged) || save_segments(saving, error)) &&
-           dir_names(pg_wal, save_named, saving, NULL, error);
+    if (diverged_wal_is_known(saving->diverged))
+    {
+        for (uint64_t segment = first_segment(saving); segment <= last_segment(saving); segment++)
+            if (!save_segment(saving, segment, error))
+                return false;
+    }
+    path_in(&pg_wal, saving->clusters->target.directory,
+            saving->clusters->shape.version->wal_directory);
+    return dir_names(buffer_string(&pg_wal), save_named, saving, NULL, error);
 }
 
 bool saved_wal_check(const char *directory, const Clusters *clusters, const TargetWal *wal,
                      const Divergence *diverged, Error *error)
 {
-    Saving saving = {directory, clusters, wal, diverged, .only_check = true};
+    Saving saving = {directory, clusters, &wal->stream, diverged, .only_check = true};
     const char *target = clusters->target.directory, *source = clusters->source->directory;
-    char existing[PATH_SIZE], pg_wal[PATH_SIZE];
+    AUTO_BUFFER Buffer existing_path = {0};
+    AUTO_BUFFER Buffer pg_wal = {0};
+    const char *existing;
     FileSpace space;
-    bool exists;
 
     if (directory == NULL)
         return true;
-    if (!find_existing_directory(directory, existing, &exists, error) ||
-        !path_join(pg_wal, sizeof(pg_wal), target, clusters->shape.version->wal_directory, error) ||
-        !check_outside(existing, target, directory, error) ||
-        !check_outside(existing, pg_wal, directory, error) ||
+    if (!find_existing_directory(directory, &existing_path, error))
+        return false;
+    existing = buffer_string(&existing_path);
+    path_in(&pg_wal, target, clusters->shape.version->wal_directory);
+    if (!check_outside(existing, target, directory, error) ||
+        !check_outside(existing, buffer_string(&pg_wal), directory, error) ||
         (source != NULL && !check_outside(existing, source, directory, error)))
         return false;
     if (!place_can_change_names(existing))
@@ -313,7 +264,7 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const Targ
 bool saved_wal_write(const char *directory, const Clusters *clusters, const TargetWal *wal,
                      const Divergence *diverged, Arena *arena, const char **command, Error *error)
 {
-    Saving saving = {directory, clusters, wal, diverged, .only_check = false};
+    Saving saving = {directory, clusters, &wal->stream, diverged, .only_check = false};
     char canonical[PLACE_PATH_SIZE];
     struct stat status;
     bool exists;
