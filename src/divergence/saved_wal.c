@@ -88,7 +88,7 @@ static bool check_outside(const char *path, const char *below, const char *optio
 
 /* ---- The copies ---- */
 
-/* What is there already must be the same. */
+/* A file of that name must have the same content. */
 static bool check_equal(const FileRange *from, const FileRange *to, Error *error)
 {
     uint8_t *bytes = memory_allocate(2 * (size_t) COPY_SIZE);

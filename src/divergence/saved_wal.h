@@ -22,9 +22,9 @@ MUST_CHECK bool saved_wal_check(const char *directory, const Clusters *clusters,
                                 const TargetWal *wal, const Divergence *diverged, Error *error);
 
 /*
- * Copy. When this returns true all copies are on the disk. An error if a file is there already with
- * other content. *command gets the pg_waldump that reads the copies, in the arena; NULL: there is
- * no single one.
+ * Copy. When this returns true all copies are on the disk. A file of the same name with other
+ * content is an error. *command gets the pg_waldump that reads the copies, in the arena; NULL:
+ * there is no single one.
  */
 MUST_CHECK bool saved_wal_write(const char *directory, const Clusters *clusters,
                                 const TargetWal *wal, const Divergence *diverged, Arena *arena,

@@ -9,7 +9,7 @@
 #define BATCH_PIECES 16   /* whose digests are asked for at once */
 #define WINDOW_PIECES 256 /* more are asked for when these are found to be equal */
 
-/* What a digest has told of a piece. */
+/* The result of comparing digests of a piece. */
 typedef enum WalPieceState
 {
     WAL_PIECE_UNKNOWN, /* its bytes are compared */
@@ -235,7 +235,7 @@ static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
         comparison->own_from = comparison->differs ? comparison->lsn : piece->end;
 }
 
-/* Where bytes differ that nothing reads, the rest of their segment is passed over. */
+/* Pass over the rest of the segment if nothing reads the bytes that differ. */
 static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *comparison,
                                  Error *error)
 {

@@ -15,15 +15,16 @@
 
 #include <stdbool.h>
 
-/* Where both sides' WAL is. */
+/* The WAL of both sides. */
 typedef struct WalSides
 {
     const WalStream *target; /* what the target itself has written or received */
     Source *source;
     const History *source_history;
-    const WalStream *archive; /* asked for what the source no longer has; NULL: there is none */
+    const WalStream *archive; /* asked for segments that the source no longer has; or NULL */
     int workers;              /* of the source */
-    /* Is a byte of the target's no content? Then nor is what follows it in its segment. */
+    /* Set *no_content if nothing reads this byte of the target's, nor those that follow it in its
+       segment. */
     bool (*is_no_content)(void *context, Lsn lsn, bool *no_content, Error *error);
     void *context;
 } WalSides;

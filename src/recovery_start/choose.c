@@ -486,8 +486,7 @@ static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Erro
     *gone = false;
     if (!clusters->shape.version->has_wal_summaries || late->redo <= from)
         return true;
-    if (!source_summaries_read(clusters->source, &clusters->shape, &clusters->source_history, from,
-                               late->redo, divergence, summaries, error))
+    if (!source_summaries_read(clusters, from, late->redo, divergence, summaries, error))
         return false;
     /* A summary may lack what a record of a custom resource manager does to a relation. */
     if (summaries->end < divergence || chooser->changes->scanned.custom_rmgr_seen)

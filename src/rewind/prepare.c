@@ -134,8 +134,8 @@ static bool name_more_blocks(const PrepareInput *input, Planned *planned, Error 
         return dead_entries_find(&known->clusters->target, &planned->plan, known->options->jobs,
                                  planned->named, error);
     }
-    result = compared_blocks_find(known->clusters, known->divergence, input->start, &planned->plan,
-                                  known->source_wal, known->options, &compared, error);
+    result = compared_blocks_find(known->source_wal, known->divergence, input->start,
+                                  &planned->plan, &compared, error);
     planned->named = compared.blocks;
     planned->source = compared.source;
     planned->compared_bytes = compared.bytes;

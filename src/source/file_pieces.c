@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one worker holds. */
+/* The state of one worker. */
 typedef struct PieceBatch
 {
     FilePieces *pieces;

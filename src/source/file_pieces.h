@@ -39,7 +39,7 @@ typedef struct FilePiece
     const char *path;
     uint64_t offset;
     uint32_t size;       /* its share of the range */
-    uint32_t asked_size; /* as much or more (size_to_ask); less comes where the file ends before */
+    uint32_t asked_size; /* size or more (size_to_ask); less comes where the file ends before */
     size_t destination;
     uint64_t destination_offset; /* of this piece's first byte */
 } FilePiece;
@@ -58,7 +58,7 @@ typedef struct PieceFile
     OpenFile open;
 } PieceFile;
 
-/* What one thread holds for the caller, until all pieces are done. */
+/* The caller's state in one thread, until all pieces are done. */
 typedef struct PieceWorker
 {
     int number;     /* from 0 */
@@ -67,7 +67,7 @@ typedef struct PieceWorker
     uint8_t *bytes; /* FilePieces' bytes_size of them, at a multiple of 4096; uninitialised */
 } PieceWorker;
 
-/* What is asked and what the caller does. */
+/* The question to the source, and the caller's functions. */
 typedef struct FilePieces
 {
     Source *source;
@@ -75,7 +75,7 @@ typedef struct FilePieces
     uint32_t block_size;      /* of ASK_BLOCK_DIGESTS */
     uint32_t piece_size;      /* at most */
     size_t batch_pieces_max;  /* not above FETCH_COUNT_MAX */
-    uint64_t batch_bytes_max; /* a batch that has as many gets no further piece */
+    uint64_t batch_bytes_max; /* a batch that has reached it gets no further piece */
     size_t bytes_size;        /* of each worker's bytes; 0: it has none */
     Written *written;         /* of each worker's file: see OpenFile */
     void *context;

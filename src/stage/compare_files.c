@@ -116,7 +116,7 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
 
 /* ---- All files ---- */
 
-/* What was compared, is there and does not differ is equal. */
+/* A file that was compared, is there and does not differ is equal. */
 static void note_equal_files(Stage *stage, const Plan *plan)
 {
     for (size_t index = 0; index < plan->count; index++)

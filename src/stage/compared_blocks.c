@@ -12,8 +12,8 @@
 #define BLOCKS_PIECE_SIZE (DIGEST_SIZE_MAX / 2)
 #define ROUND_SECONDS 20 /* between two times that the source's new WAL is fetched */
 
-/* The first of so many pieces is compared before the others. Where no more than so small a part of
- * its blocks is equal, the others are not compared, but fetched whole. */
+/* Pieces form groups of GROUP_PIECES, whose first is compared before the others. Where at most one
+ * block in EQUAL_PART_MAX of it is equal, the others are not compared, but fetched whole. */
 #define GROUP_PIECES 8
 #define EQUAL_PART_MAX 8
 
@@ -25,7 +25,6 @@ typedef struct BlockComparison
     const Plan *plan;
     const RecoveryStart *start;
     SourceWal *source_wal;
-    const Options *options;
     ComparedBlocks *result;
     pthread_mutex_t lock; /* guards what follows, and the block map */
     size_t index;         /* the entry at hand */
@@ -38,7 +37,7 @@ typedef struct BlockComparison
 
 /* ---- Which pieces ---- */
 
-/* Whole blocks. Of bytes that are not sent the rate is no concern. */
+/* A piece has whole blocks. The rate does not limit bytes that are not sent. */
 static uint32_t compared_piece_size(const BlockComparison *comparison)
 {
     const uint32_t block_size = comparison->plan->block_size;
@@ -49,7 +48,7 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
     return most < block_size ? block_size : most - most % block_size;
 }
 
-/* Which relation has this file? Only files that have block numbers are compared. */
+/* The relation that has this file. Only files that have block numbers are compared. */
 static RelationId relation_of(const BlockComparison *comparison, const PlanEntry *entry)
 {
     RelationFile file;
@@ -66,7 +65,7 @@ static BlockNumber block_at(const BlockComparison *comparison, const PlanEntry *
     return entry->first_block + (BlockNumber) (offset / comparison->plan->block_size);
 }
 
-/* Is hardly a block equal in the group that begins here? */
+/* True if hardly a block is equal in the group that begins here. */
 static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
                              uint64_t offset)
 {
@@ -150,7 +149,7 @@ static bool next_compared_piece(void *context, PieceRange *range)
 
 /* ---- One piece ---- */
 
-/* So many of its blocks differ: what follows of the group is taken to be like that. */
+/* Judge a group by the number of blocks of its first piece that differ. */
 static void judge_group(BlockComparison *comparison, const PlanEntry *entry, const FilePiece *piece,
                         uint32_t differing)
 {
@@ -162,8 +161,8 @@ static void judge_group(BlockComparison *comparison, const PlanEntry *entry, con
 }
 
 /*
- * Name the blocks that differ. What the source has no longer (source NULL, or too short) is named
- * as well: the fetch finds out what became of the file.
+ * Name the blocks that differ. Blocks that the source no longer has (source NULL, or too short)
+ * are named as well: the fetch finds out what became of the file.
  */
 static bool compare_piece_blocks(void *context, PieceWorker *worker, const FilePiece *piece,
                                  const uint8_t *source, size_t source_size, Error *error)
@@ -203,7 +202,7 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
 
 /* ---- All blocks ---- */
 
-/* A server may compute no digests, a directory need not. */
+/* Not every server computes digests; a directory's bytes are compared. */
 static bool choose_digest(BlockComparison *comparison, Error *error)
 {
     Source *source = comparison->clusters->source;
@@ -221,7 +220,7 @@ static bool fetch_new_wal(BlockComparison *comparison, Error *error)
     SourceState *now = &comparison->result->source;
     Source *source = comparison->clusters->source;
 
-    if (comparison->options->dry_run || !source->is_server)
+    if (comparison->source_wal->options.dry_run || !source->is_server)
         return true;
     return source_state_read_again(source, now, now, error) &&
            source_wal_fetch(comparison->source_wal, comparison->start->wal_from,
@@ -259,7 +258,7 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
 
     if (!choose_digest(comparison, error) ||
         !comparison->clusters->source->operations->start_workers(
-            comparison->clusters->source, comparison->options->jobs, &granted, error))
+            comparison->clusters->source, comparison->source_wal->options.jobs, &granted, error))
         return false;
     progress_begin(PROGRESS_COMPARE_BLOCKS, total);
     for (int pass = 0; ok && pass < 2; pass++)
@@ -274,16 +273,15 @@ static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Erro
     return ok;
 }
 
-bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence,
-                          const RecoveryStart *start, const Plan *plan, SourceWal *source_wal,
-                          const Options *options, ComparedBlocks *result, Error *error)
+bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
+                          const RecoveryStart *start, const Plan *plan, ComparedBlocks *result,
+                          Error *error)
 {
-    BlockComparison comparison = {.clusters = clusters,
+    BlockComparison comparison = {.clusters = source_wal->clusters,
                                   .divergence = divergence,
                                   .plan = plan,
                                   .start = start,
                                   .source_wal = source_wal,
-                                  .options = options,
                                   .result = result};
     uint64_t total = 0;
     bool ok;

@@ -30,9 +30,8 @@ typedef struct ComparedBlocks
  * Compare the relations of the plan. What WAL the source writes in the meantime is fetched from
  * time to time, before it removes that. *result is set also after a failure.
  */
-MUST_CHECK bool compared_blocks_find(const Clusters *clusters, const Divergence *divergence,
+MUST_CHECK bool compared_blocks_find(SourceWal *source_wal, const Divergence *divergence,
                                      const RecoveryStart *start, const Plan *plan,
-                                     SourceWal *source_wal, const Options *options,
                                      ComparedBlocks *result, Error *error);
 
 #endif

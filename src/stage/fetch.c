@@ -1,5 +1,5 @@
 /*
- * stage_fetch: compare, then fetch, in as many workers as the source grants.
+ * stage_fetch compares, then fetches, in the workers that the source grants.
  *
  * Nothing is held for a whole plan. Blocks of files that stay in place get their place in the
  * root's data file as they are handed out, and are fetched into it however often a connection is
@@ -24,8 +24,8 @@
 #define WRITEBACK_SIZE_MIN (64u * 1024) /* what is smaller, the sync writes */
 
 /*
- * What one worker holds beside its PieceWorker. Its file is the one of its own that a whole file is
- * written to; its bytes are GATHER_SIZE that lie one after the other in a data file, and then
+ * The state of one worker beside its PieceWorker, whose file is the one to which a whole file is
+ * written; its bytes are GATHER_SIZE that lie one after the other in a data file, and then
  * FETCH_SIZE_MAX for bytes that are written past the system's cache.
  */
 typedef struct FileFetcher
@@ -141,7 +141,7 @@ static bool is_laid_out(const FileFetch *fetch, const FilePiece *piece)
     return stage_is_laid_out(fetch->stage, &fetch->plan->entries[piece->file], piece->file);
 }
 
-/* Where a piece is to be written. */
+/* Find the place to which a piece is written. */
 static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const FilePiece *piece,
                              FileRange *destination, Error *error)
 {
@@ -313,7 +313,7 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                          .end_batch = write_gathered};
     bool supported, ok;
 
-    /* What was found equal is not fetched. */
+    /* Files that were found equal are not fetched. */
     progress_begin(PROGRESS_FETCH, plan->fetch_bytes - stage->statistics.compared_bytes);
     ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
     progress_end(ok);

@@ -55,7 +55,7 @@ static bool fetch_segment(Stage *stage, Source *source, SegmentFetch *fetch, Err
     return ok;
 }
 
-/* Where the segment is installed, and its staged file as the journal names it, and for opening. */
+/* The path that the segment gets, and its staged file: as the journal names it, and for opening. */
 typedef struct StagedPaths
 {
     char path[PATH_SIZE];

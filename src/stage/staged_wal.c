@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-/* Is a timeline left inside of a segment that the rewound target needs, and of the older one too?
+/* True if the rewound target needs a segment under two names, since a timeline was left inside of
+ * it.
  */
 static bool stages_left_segment(const WalShape *shape, Lsn from, const HistoryEntry *left, Lsn end)
 {
@@ -114,7 +115,7 @@ static bool add_marker(const StagedWal *wal, const char *name, bool to_archive, 
     return stage_content(wal->stage, path, "", 0, error);
 }
 
-/* A standby with an archive of its own archives the WAL that it receives. It would have received
+/* A standby with archive_mode = always archives the WAL that it receives. It would have received
  * the staged WAL after the divergence; WAL from before, it has archived itself. */
 static bool add_segment_marker(const StagedWal *wal, uint64_t segment, const char *name,
                                Error *error)

@@ -24,7 +24,8 @@ typedef struct StagedWal
     bool archives_always; /* archive_mode = always in the rewound target */
 } StagedWal;
 
-/* The space for as much WAL as will be staged of [from, end), if the source writes no more. */
+/* The space for the WAL of [from, end) that will be staged, if the source writes nothing in the
+ * meantime. */
 WalSpace staged_wal_space(const Clusters *clusters, SourceWal *source_wal, Lsn from, Lsn end,
                           bool dry_run);
 

@@ -1,7 +1,6 @@
 #include "wal_store/compressed.h"
 
 #include "base/workers.h"
-#include "io/file.h"
 
 #include <lz4frame.h>
 #include <stdlib.h>
@@ -12,7 +11,7 @@
 #define INPUT_SIZE 65536
 #define OUTPUT_SIZE 131072
 
-/* What is left of the bytes read, and of the room for bytes to be written. */
+/* Bytes that were read and not taken yet, and the room for bytes to be written. */
 typedef struct Space
 {
     const uint8_t *input;
@@ -23,7 +22,7 @@ typedef struct Space
 
 /*
  * Take from the input, put into the output, and move both on. *whole: a member or frame ends here,
- * and nothing of it is left to be put out. False with the library's words for what is wrong.
+ * and all of it has been put out. False with the library's words for what is wrong.
  */
 typedef bool (*StepFunction)(void *state, Space *space, bool *whole, const char **reason);
 
@@ -183,9 +182,8 @@ typedef struct Expansion
 {
     const Method *method;
     void *state;
-    const char *path;
-    int to_fd;
-    const char *to_path;
+    FileRange from;
+    FileRange to;
     uint64_t limit;
     uint64_t size; /* written */
     bool whole;
@@ -198,8 +196,8 @@ static bool write_output(Expansion *expansion, size_t size, Error *error)
 {
     if (size > expansion->limit - expansion->size)
         return error_set(error, ERROR_FAILED, "file \"%s\" holds more than %llu bytes",
-                         expansion->path, (unsigned long long) expansion->limit);
-    if (!file_write_at(expansion->to_fd, expansion->to_path, expansion->output, size,
+                         expansion->from.path, (unsigned long long) expansion->limit);
+    if (!file_write_at(expansion->to.fd, expansion->to.path, expansion->output, size,
                        expansion->size, error))
         return false;
     expansion->size += size;
@@ -221,11 +219,11 @@ static bool expand_input(Expansion *expansion, size_t length, Error *error)
         space.output_size = OUTPUT_SIZE;
         if (!expansion->method->step(expansion->state, &space, &expansion->whole, &reason))
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
-                             expansion->path, reason);
+                             expansion->from.path, reason);
         /* No library promises to get on with every input. */
         if (before > 0 && space.input_size == before && space.output_size == OUTPUT_SIZE)
             return error_set(error, ERROR_FAILED, "compressed file \"%s\" is damaged: %s",
-                             expansion->path, "nothing follows from its bytes");
+                             expansion->from.path, "nothing follows from its bytes");
         filled = space.output_size == 0;
         if (!stop_check(error) || !write_output(expansion, OUTPUT_SIZE - space.output_size, error))
             return false;
@@ -233,39 +231,38 @@ static bool expand_input(Expansion *expansion, size_t length, Error *error)
     return true;
 }
 
-static bool expand_file(Expansion *expansion, int fd, Error *error)
+static bool expand_file(Expansion *expansion, Error *error)
 {
-    uint64_t offset = 0;
     size_t length;
 
     do
     {
-        if (!file_read_at(fd, expansion->path, expansion->input, INPUT_SIZE, offset, &length,
-                          error) ||
+        if (!file_read_at(expansion->from.fd, expansion->from.path, expansion->input, INPUT_SIZE,
+                          expansion->from.offset, &length, error) ||
             !expand_input(expansion, length, error))
             return false;
-        offset += length;
+        expansion->from.offset += length;
     } while (length == INPUT_SIZE);
     if (!expansion->whole)
-        return error_set(error, ERROR_FAILED, "compressed file \"%s\" ends early", expansion->path);
+        return error_set(error, ERROR_FAILED, "compressed file \"%s\" ends early",
+                         expansion->from.path);
     return true;
 }
 
-bool compressed_expand(Compression compression, int fd, const char *path, int to_fd,
-                       const char *to_path, uint64_t limit, uint64_t *size, Error *error)
+bool compressed_expand(Compression compression, const FileRange *from, const FileRange *to,
+                       uint64_t limit, uint64_t *size, Error *error)
 {
     Expansion *expansion = memory_allocate(sizeof(*expansion));
     bool result;
 
     expansion->method = &methods[compression];
     expansion->state = expansion->method->create();
-    expansion->path = path;
-    expansion->to_fd = to_fd;
-    expansion->to_path = to_path;
+    expansion->from = *from;
+    expansion->to = *to;
     expansion->limit = limit;
     expansion->size = 0;
     expansion->whole = compression == COMPRESSION_NONE; /* of nothing, too */
-    result = expand_file(expansion, fd, error);
+    result = expand_file(expansion, error);
     *size = expansion->size;
     expansion->method->destroy(expansion->state);
     free(expansion);

@@ -7,6 +7,7 @@
 #define WAL_STORE_COMPRESSED_H
 
 #include "base/error.h"
+#include "io/file.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,12 +25,12 @@ typedef enum Compression
 const char *compression_suffix(Compression compression);
 
 /*
- * Write the content of the file open as fd to to_fd, from its start: *size bytes. Bytes that are
- * damaged, that end early, or that are more than limit are errors with the file's name; not more
- * than limit is written.
+ * Write the content of one file, from its offset, to the start of another: *size bytes. Bytes that
+ * are damaged, that end early, or that are more than limit are errors with the file's name; not
+ * more than limit is written.
  */
-MUST_CHECK bool compressed_expand(Compression compression, int fd, const char *path, int to_fd,
-                                  const char *to_path, uint64_t limit, uint64_t *size,
+MUST_CHECK bool compressed_expand(Compression compression, const FileRange *from,
+                                  const FileRange *to, uint64_t limit, uint64_t *size,
                                   Error *error);
 
 #endif

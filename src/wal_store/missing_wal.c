@@ -43,7 +43,7 @@ static bool is_damaged(const WalStore *store, const char *name, Lsn begin, Error
            walpage_parse(&store->shape, bytes, sizeof(bytes), begin + page_size, &page, NULL);
 }
 
-/* A file of that name in pg_wal that is not this segment: say what it is. */
+/* Describe a file of that name in pg_wal that is not this segment. */
 static void describe_recycled_segment(const WalStore *store, const char *name, Error *error)
 {
     char what[WAL_DESCRIPTION_SIZE];
@@ -56,8 +56,8 @@ static void describe_recycled_segment(const WalStore *store, const char *name, E
 }
 
 /*
- * Do the target's relations look like PostgreSQL's? pg_class of the first database, which every
- * cluster has, unless it was rewritten.
+ * Add a detail if the target's relations do not look like PostgreSQL's. The sample is pg_class of
+ * the first database: every cluster has it, unless it was rewritten.
  */
 static void hint_at_encryption(const WalStore *store, Error *error)
 {
@@ -69,7 +69,7 @@ static void hint_at_encryption(const WalStore *store, Error *error)
                             "either: encrypted clusters of its forks cannot be read.");
 }
 
-/* Is this segment anywhere? What is fetched to answer that is removed: the run is over. */
+/* Look for a segment everywhere. A file fetched for that is removed again: the run is over. */
 static bool is_somewhere(WalStore *store, Timeline timeline, uint64_t segment, const char *name,
                          int *looked_for, bool *found)
 {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one says of 16 TB fits. */
+/* A summary of changes all over 16 TB is smaller. */
 #define SUMMARY_SIZE_MAX ((size_t) 256 * 1024 * 1024)
 
 /* The page where the meta page of an SP-GiST index is: an insertion changes it without WAL. */
@@ -21,7 +21,7 @@ typedef struct SummaryList
     size_t count;
 } SummaryList;
 
-#define BATCH_SIZE 64 /* so many are asked for at once */
+#define BATCH_SIZE 64 /* summaries in one request */
 #define SUMMARY_PATH_SIZE (sizeof(WAL_SUMMARY_DIRECTORY) + WAL_SUMMARY_NAME_SIZE)
 
 /* The reading of those that lead on. */
@@ -72,13 +72,13 @@ static int compare_ranges(const void *one, const void *other)
     return compare_lsns(b->end, a->end);
 }
 
-/* Is there no record between the two? */
+/* True if there is no record between the two. */
 static bool same_place(const WalShape *shape, Lsn one, Lsn other)
 {
     return wal_skip_header(shape, one) == wal_skip_header(shape, other);
 }
 
-/* The longest summary that begins at lsn and ends at or before `limit`; NULL: there is none. */
+/* The longest summary that begins at lsn and ends at or before `limit`; or NULL. */
 static const WalSummaryRange *find_summary(const SummaryList *list, const WalShape *shape,
                                            Timeline timeline, Lsn lsn, Lsn limit)
 {
@@ -168,7 +168,8 @@ static void parse_summary(SummaryReading *reading, const uint8_t *bytes, size_t 
     blockmap_destroy(reading->blocks);
 }
 
-/* A FetchDelivery. What fills a piece has more, and is read whole before those behind it. */
+/* A FetchDelivery. A file that fills its piece has more, and is read whole before those that
+ * follow. */
 static bool take_summary(void *context, size_t index, const uint8_t *bytes, size_t size,
                          Error *error)
 {
@@ -183,7 +184,7 @@ static bool take_summary(void *context, size_t index, const uint8_t *bytes, size
 
 static bool read_whole(Source *source, SummaryReading *reading, Error *error)
 {
-    Buffer bytes = {0};
+    AUTO_BUFFER Buffer bytes = {0};
     bool found;
     const bool result = source->operations->read_file(source, reading->paths[reading->taken],
                                                       SUMMARY_SIZE_MAX, &bytes, &found, error);
@@ -192,11 +193,10 @@ static bool read_whole(Source *source, SummaryReading *reading, Error *error)
         parse_summary(reading, bytes.bytes, bytes.size);
     else
         reading->ended = true;
-    buffer_free(&bytes);
     return result;
 }
 
-/* What cannot be read is as what is not there, if only the source answers. */
+/* A summary that cannot be read counts as missing, as long as the source answers. */
 static bool read_batch(Source *source, SummaryReading *reading, Error *error)
 {
     FetchRequest requests[BATCH_SIZE];
@@ -216,9 +216,11 @@ static bool read_batch(Source *source, SummaryReading *reading, Error *error)
 }
 
 /* The next ones by their names. */
-static void find_batch(SummaryReading *reading, const SummaryList *list, const WalShape *shape,
-                       const History *history, Lsn to)
+static void find_batch(SummaryReading *reading, const SummaryList *list, const Clusters *clusters,
+                       Lsn to)
 {
+    const WalShape *shape = &clusters->shape;
+    const History *history = &clusters->source_history;
     Lsn position = reading->summaries->end;
     char name[WAL_SUMMARY_NAME_SIZE], text[LSN_TEXT_SIZE];
 
@@ -245,16 +247,17 @@ static void find_batch(SummaryReading *reading, const SummaryList *list, const W
     }
 }
 
-bool source_summaries_read(Source *source, const WalShape *shape, const History *history, Lsn from,
-                           Lsn to, Lsn divergence, SourceSummaries *summaries, Error *error)
+bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn divergence,
+                           SourceSummaries *summaries, Error *error)
 {
+    Source *source = clusters->source;
     SummaryReading *reading;
     SummaryList list = {0};
     bool result;
 
     *summaries = (SourceSummaries){
         .end = from, .blocks = blockmap_create(), .common = blockmap_create(), .common_end = from};
-    if (!shape->version->has_wal_summaries)
+    if (!clusters->shape.version->has_wal_summaries)
         return true;
     result = source->operations->names(source, WAL_SUMMARY_DIRECTORY, note_summary, &list, error);
     if (list.count > 0)
@@ -265,7 +268,7 @@ bool source_summaries_read(Source *source, const WalShape *shape, const History 
     reading->piece_size = source_piece_size(source, FETCH_SIZE_MAX);
     do
     {
-        find_batch(reading, &list, shape, history, to);
+        find_batch(reading, &list, clusters, to);
         result = result && (reading->count == 0 || read_batch(source, reading, error));
     } while (result && reading->count > 0 && !reading->ended);
     free(reading);
@@ -283,12 +286,12 @@ void source_summaries_free(SourceSummaries *summaries)
 
 /* ---- Do they say what was read? ---- */
 
-typedef struct Match
+typedef struct SummaryMatch
 {
     const BlockMap *summarized;
     const BlockMap *read;
     bool matches;
-} Match;
+} SummaryMatch;
 
 /* The fewest blocks that it had. */
 static BlockNumber limit_of(const BlockMapRelation *relation)
@@ -296,7 +299,7 @@ static BlockNumber limit_of(const BlockMapRelation *relation)
     return blockmap_storage_lsn(relation) != LSN_INVALID ? 0 : blockmap_truncated_to(relation);
 }
 
-/* Does `other` name all that `one` names of [from, end)? */
+/* True if `other` names all blocks that `one` names of [from, end). */
 static bool names_all_of(const BlockMapRelation *other, const BlockMapRelation *one,
                          BlockNumber from, BlockNumber end)
 {
@@ -313,12 +316,12 @@ static bool names_all_of(const BlockMapRelation *other, const BlockMapRelation *
 }
 
 /*
- * A relation of either map. A summary forgets blocks that were cut off later. The first block says
- * nothing: see META_BLOCK.
+ * Compare a relation of either map. A summary drops blocks that were cut off later. The first block
+ * is not compared: see META_BLOCK.
  */
 static bool match_relation(void *context, RelationId id, const BlockMapRelation *relation)
 {
-    Match *match = context;
+    SummaryMatch *match = context;
     const BlockMapRelation *summarized = blockmap_find(match->summarized, id);
     const BlockMapRelation *read = blockmap_find(match->read, id);
     BlockNumber limit;
@@ -336,7 +339,7 @@ static bool match_relation(void *context, RelationId id, const BlockMapRelation 
 
 bool source_summaries_match(const BlockMap *summarized, const BlockMap *read)
 {
-    Match match = {summarized, read, true};
+    SummaryMatch match = {summarized, read, true};
 
     blockmap_each(summarized, match_relation, &match);
     if (match.matches)

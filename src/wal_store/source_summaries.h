@@ -1,15 +1,13 @@
 /*
- * What the source's summaries of WAL (17 and later) tell of WAL that need not be read then: which
- * blocks it changed. design/summaries.md
+ * The source's summaries of WAL (17 and later) tell which blocks it changed, so that this WAL need
+ * not be read. design/summaries.md
  */
 #ifndef WAL_STORE_SOURCE_SUMMARIES_H
 #define WAL_STORE_SOURCE_SUMMARIES_H
 
 #include "base/error.h"
-#include "source/source.h"
-#include "format/history.h"
+#include "pair/clusters.h"
 #include "format/wal_summary.h"
-#include "format/walpage.h"
 #include "wal/blockmap.h"
 #include "wal/scan.h"
 
@@ -26,18 +24,15 @@ typedef struct SourceSummaries
 } SourceSummaries;
 
 /*
- * Read those of the WAL in [from, to) of this history, where [from, divergence) is common with the
- * target. The first must begin where that does: at the redo position of a checkpoint. They end
- * where the next one is missing, damaged, of another timeline, or does not begin where the one
+ * Read those of the WAL in [from, to) of the source's history, where [from, divergence) is common
+ * with the target. The first must begin where that does: at the redo position of a checkpoint. They
+ * end where the next one is missing, damaged, of another timeline, or does not begin where the one
  * before ends. That is no error. source_summaries_free in any case.
  */
-MUST_CHECK bool source_summaries_read(Source *source, const WalShape *shape, const History *history,
-                                      Lsn from, Lsn to, Lsn divergence, SourceSummaries *summaries,
-                                      Error *error);
+MUST_CHECK bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn divergence,
+                                      SourceSummaries *summaries, Error *error);
 
-/*
- * Do summaries (`common` above) say what was read of the same WAL? The records are the target's.
- */
+/* True if summaries (`common` above) say what was read of the same WAL, the target's. */
 bool source_summaries_match(const BlockMap *summarized, const BlockMap *read);
 
 void source_summaries_free(SourceSummaries *summaries);

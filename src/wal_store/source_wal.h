@@ -60,12 +60,12 @@ MUST_CHECK bool source_wal_fetch_segment(void *wal, const char *name, const char
                                          Error *error);
 
 /*
- * Fetch the segments of [from, end) to the scratch directory, as far as the source has them; what
- * is there already, or with the target, is not fetched again. Nothing to do for a directory.
+ * Fetch the segments of [from, end) to the scratch directory, as far as the source has them;
+ * segments that it or the target has are not fetched again. Nothing to do for a directory.
  */
 MUST_CHECK bool source_wal_fetch(SourceWal *wal, Lsn from, Lsn end, Error *error);
 
-/* Has the source itself this segment, in its pg_wal? Archives are not looked into. */
+/* Set *has if the source itself has this segment, in its pg_wal. Archives are not asked. */
 MUST_CHECK bool source_wal_source_has(const SourceWal *wal, uint64_t segment, bool *has,
                                       Error *error);
 
@@ -92,7 +92,7 @@ uint64_t source_wal_removed_bytes(const SourceWal *wal);
 /* The name of the file in which recovery reads this segment. */
 void source_wal_segment_name(const SourceWal *wal, uint64_t segment, char name[WAL_NAME_SIZE]);
 
-/* Does the target have this segment already, and keep it? */
+/* True if the target has this segment, and keeps it. */
 bool source_wal_is_kept(const SourceWal *wal, uint64_t segment);
 
 /* The first segment at or after that of `from` which the target does not have or keep: it must come
@@ -162,7 +162,7 @@ MUST_CHECK bool source_wal_check_chain(SourceWal *wal, const WalStream *stream, 
                                        Error *error);
 
 /*
- * Complete state->position, which a stopped data directory does not know by itself: its WAL is read
+ * Complete state->position, which is in no file of a stopped data directory: its WAL is read
  * from its last checkpoint to the last record. Nothing shows how far a stopped standby has
  * replayed: it may have removed or copied directories past its minRecoveryPoint, which does not
  * wait for that; then recovery must pass all the WAL it has.

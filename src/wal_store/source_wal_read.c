@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* So much is fetched at once; of what is not kept, and at first where it may turn out that no more
- * is needed. */
+/* The bytes that are fetched at once. It is the smaller number where segments are removed after
+ * they were read, and at the start of a reading that may end early. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
@@ -29,7 +29,7 @@ typedef struct SourceWalReader
     Error failure;
 } SourceWalReader;
 
-/* The next window. */
+/* Fetch the next window. */
 static bool fetch_window(SourceWalReader *reader, Error *error)
 {
     const SourceWalReading *reading = &reader->reading;
@@ -104,15 +104,13 @@ static bool watch_reading(void *context, Lsn read_to, const BlockMap *blocks, bo
     if (reading->watch != NULL &&
         !reading->watch(reading->watch_context, read_to, blocks, stop, error))
         return false;
-    /* Nor does anybody need it for a record that begins in the segment before: that was taken in.
-     */
+    /* A record that begins in the segment before does not need it either: that record was read. */
     return !reading->once ||
            source_wal_remove_before(reader->wal, read_to - reader->wal->stream.shape.segment_size,
                                     read_to < reading->end ? read_to : reading->end, error);
 }
 
-/* What both sides have in common cannot have been minimal: the target's level is checked as well.
- */
+/* Common history was not written at level minimal: the target's level is checked elsewhere. */
 static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
 {
     char text[LSN_TEXT_SIZE];
@@ -138,7 +136,7 @@ static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, 
         error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
 }
 
-/* Read the stream from `from`, which lasts as long as the scan. */
+/* Read the stream, which lasts as long as the scan, from `from`. */
 static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn from,
                              WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
 {
@@ -195,7 +193,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
         reading->missing_end = reader->missing_end;
         return false;
     }
-    /* What is fetched while the WAL is read counts as well. */
+    /* Progress also counts the bytes that are fetched while the WAL is read. */
     if (wal->clusters->source->is_server)
         bytes += reading->end - reader->here_end;
     wal->reads = true;

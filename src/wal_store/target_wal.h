@@ -32,7 +32,7 @@ void target_wal_open_own(const Options *options, const Clusters *clusters, Arena
                          TargetWal *target_wal);
 void target_wal_close(TargetWal *target_wal);
 
-/* What stores of the target's WAL and of the source's are made from alike. */
+/* The fields that stores of the target's WAL and of the source's have in common. */
 WalStore target_wal_store(const Options *options, const Clusters *clusters,
                           const char *restore_command, const char *scratch, Arena *arena);
 

@@ -24,7 +24,7 @@ typedef struct WantedWal
     char name[WAL_NAME_SIZE];
 } WantedWal;
 
-/* What a place has. */
+/* The answer of a place. */
 typedef struct FoundWal
 {
     int fd; /* -1: it does not have the segment */
@@ -157,7 +157,8 @@ static bool open_in_kept_pg_wal(WalStore *store, const WantedWal *wanted, FoundW
                           &there, error);
 }
 
-/* What the source has there is its WAL: if it is damaged, no other place makes up for that. */
+/* The first page is not looked at: if the source's own file is damaged, no other place makes up for
+ * that. */
 static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
 {
     char name[FILE_NAME_SIZE];
@@ -216,16 +217,16 @@ static void discard_incoming(const WalStore *store, Buffer *path)
 static bool expand_to(const WalStore *store, Compression compression, const char *from, Buffer *to,
                       uint64_t limit, uint64_t *size, Error *error)
 {
-    const char *path = buffer_string(to);
     const bool to_memory = store->scratch_directory == NULL;
+    FileRange source = {.path = from}, copy = {.path = buffer_string(to)};
     AUTO_FD int from_fd = -1;
     AUTO_FD int new_fd = -1;
-    const bool result =
-        file_open_read(from, &from_fd, NULL, error) &&
-        (to_memory || file_create(path, &new_fd, error)) &&
-        compressed_expand(compression, from_fd, from, to_memory ? store->memory_fd : new_fd, path,
-                          limit, size, error);
+    bool result = file_open_read(from, &from_fd, NULL, error) &&
+                  (to_memory || file_create(copy.path, &new_fd, error));
 
+    source.fd = from_fd;
+    copy.fd = to_memory ? store->memory_fd : new_fd;
+    result = result && compressed_expand(compression, &source, &copy, limit, size, error);
     if (!result)
         discard_incoming(store, to);
     return result;
@@ -470,7 +471,7 @@ static bool open_lone_segment(void *context, Timeline timeline, uint64_t segment
     return segment != lone->segment || file_open_read(lone->path, fd, found, error);
 }
 
-/* May what this .partial file holds be taken for the segment? (wal_store.h has the reasons.) */
+/* Set *good if this .partial file can be taken for the segment (wal_store.h has the reasons). */
 static bool check_partial(const WalStore *store, const WantedWal *wanted, const char *path,
                           bool *good, Error *error)
 {

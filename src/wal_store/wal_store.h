@@ -52,7 +52,7 @@ typedef bool (*WalStoreFetch)(void *context, const char *name, const char *path,
 
 typedef struct WalStore
 {
-    /* What it is made from. */
+    /* The caller sets these before wal_store_create. */
     const WalPlace *places; /* in the order in which they are asked */
     WalShape shape;
     uint32_t data_block_size;
@@ -63,7 +63,7 @@ typedef struct WalStore
     const char *source_prefix;     /* then "" or "source.", then the segment's name */
     const char *scratch_directory; /* NULL: what is fetched goes to memory, one segment at a time */
     const char *archive_directory; /* --wal-archive, or NULL */
-    RestoreCommand restore;        /* its command is NULL if there is none */
+    RestoreCommand restore;        /* with a command, or NULL */
     /*
      * The cluster is known to have had WAL up to here: the end of pg_control's checkpoint record,
      * or minRecoveryPoint. Segments that begin at or after it are looked for in a pg_wal only: an
@@ -80,13 +80,13 @@ typedef struct WalStore
     WalStoreFetch fetch; /* of WAL_OF_COMMON_HISTORY */
     void *fetch_context;
 
-    /* What its users find out later. */
+    /* The caller sets these when it finds them out. */
     Lsn common_end;  /* segments that end at or before it are common history: the source has them,
-                        and the target keeps its own. 0: there are none */
+                        and the target keeps its own. 0: no segment is */
     Lsn needed_from; /* the list of what is missing begins with its segment, or before it. 0: with
                         the segment that is asked for */
 
-    /* Its own. */
+    /* The store sets these. */
     pthread_mutex_t lock;      /* held while a file is fetched; guards what follows */
     bool command_is_unasked;   /* wal_store_set_unasked_command */
     struct WantedWal *refused; /* segments that the restore command did not have */
@@ -106,7 +106,7 @@ void wal_store_destroy(WalStore *store); /* NULL is allowed */
  */
 void wal_store_set_unasked_command(WalStore *store, const char *command);
 
-/* Does the target have this segment of common history, whole, and keep it? */
+/* True if the target has this segment of common history whole, and keeps it. */
 bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment);
 
 /*
@@ -152,7 +152,7 @@ bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *
 MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
                                     bool *found, Error *error);
 
-/* Did the restore command not have the segment? */
+/* True if the restore command did not have the segment. */
 bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment);
 
 /* ---- missing_wal.c ---- */

@@ -26,8 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (ftruncate(to, 0) != 0)
         __builtin_trap();
     int from = memory_files_open(bytes + 1, size - 1);
-    bool result = compressed_expand(bytes[0] % COMPRESSION_COUNT, from, "compressed", to,
-                                    "expanded", LIMIT, &expanded, &error);
+    bool result =
+        compressed_expand(bytes[0] % COMPRESSION_COUNT, &(FileRange){from, "compressed", 0},
+                          &(FileRange){to, "expanded", 0}, LIMIT, &expanded, &error);
     if (fstat(to, &status) != 0 || status.st_size > LIMIT || expanded > LIMIT ||
         (result && (uint64_t) status.st_size != expanded))
         __builtin_trap();

@@ -72,7 +72,8 @@ static bool expands(Compression compression, size_t packed_size, uint64_t limit,
     int from = file_of(packed, packed_size);
     int to = file_of(NULL, 0);
     bool result =
-        compressed_expand(compression, from, "archive/file", to, "file", limit, size, &error);
+        compressed_expand(compression, &(FileRange){from, "archive/file", 0},
+                          &(FileRange){to, "file", 0}, limit, size, &error);
     struct stat status;
 
     assert_int_equal(fstat(to, &status), 0);

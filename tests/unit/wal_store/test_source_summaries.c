@@ -157,8 +157,9 @@ static bool complete(Lsn from, Lsn to)
     Source source = {.operations = &operations};
 
     source_summaries_free(&summaries);
-    assert_true(
-        source_summaries_read(&source, &shape, &history, from, to, AT(0x5000), &summaries, &error));
+    const Clusters clusters = {.source = &source, .shape = shape, .source_history = history};
+
+    assert_true(source_summaries_read(&clusters, from, to, AT(0x5000), &summaries, &error));
     return wal_skip_header(&shape, summaries.end) == wal_skip_header(&shape, to);
 }
 
