@@ -67,6 +67,7 @@ static const Error *printed_errors[LOG_ERRORS_MAX];
 static size_t printed_count;
 static const char *program_name = "pg_rewind";
 static bool debug_on;
+static LogAmount amount_printed;
 static ProgressFormat progress_format;
 static bool coloured;
 static char sgr[COLOUR_COUNT][SGR_SIZE] = {"01;31", "01;35", "01;36", "01"};
@@ -127,6 +128,11 @@ void log_set_debug(bool on)
 bool log_debug_on(void)
 {
     return debug_on;
+}
+
+void log_set_amount(LogAmount amount)
+{
+    amount_printed = amount;
 }
 
 void log_set_progress(ProgressFormat format)
@@ -218,7 +224,9 @@ void log_line(LogLevel level, const char *format, ...)
     va_list arguments;
 
     if ((level == LEVEL_DEBUG && !debug_on) ||
-        (level == LEVEL_PROGRESS && progress_format != PROGRESS_TEXT))
+        (level == LEVEL_PROGRESS && progress_format != PROGRESS_TEXT) ||
+        (level == LEVEL_INFO && amount_printed != LOG_ALL) ||
+        (level >= LEVEL_WARNING && amount_printed == LOG_NOTHING))
         return;
     append_prefix(&line, level == LEVEL_WARNING ? COLOUR_WARNING : COLOUR_NOTE, labels[level]);
     va_start(arguments, format);
@@ -363,9 +371,14 @@ static void progress_print(bool done, int64_t at)
     write_bytes(&line);
 }
 
+static bool progress_is_off(void)
+{
+    return progress_format == PROGRESS_OFF || amount_printed != LOG_ALL;
+}
+
 void progress_begin(ProgressPhase phase, uint64_t total_bytes)
 {
-    if (progress_format == PROGRESS_OFF)
+    if (progress_is_off())
         return;
     pthread_mutex_lock(&lock);
     assert(progress_depth < PROGRESS_DEPTH_MAX);
@@ -381,7 +394,7 @@ void progress_add(uint64_t bytes)
     Progress *phase;
     int64_t now;
 
-    if (progress_format == PROGRESS_OFF)
+    if (progress_is_off())
         return;
     pthread_mutex_lock(&lock);
     if (progress_depth > 0)
@@ -397,7 +410,7 @@ void progress_add(uint64_t bytes)
 
 void progress_end(bool done)
 {
-    if (progress_format == PROGRESS_OFF)
+    if (progress_is_off())
         return;
     pthread_mutex_lock(&lock);
     assert(progress_depth > 0);

@@ -19,6 +19,15 @@ const char *log_program_name(void);
 void log_set_debug(bool on);
 bool log_debug_on(void);
 
+/* Which lines are printed. A look at a pair that is no rewind has little to say, or nothing. */
+typedef enum LogAmount
+{
+    LOG_ALL,
+    LOG_WARNINGS, /* no log_info, no progress */
+    LOG_NOTHING   /* errors only */
+} LogAmount;
+void log_set_amount(LogAmount amount);
+
 /* -P: not at all, lines of text, or JSON. */
 typedef enum ProgressFormat
 {

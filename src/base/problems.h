@@ -13,6 +13,7 @@ typedef struct Problems
 {
     void (*take)(void *context, const Error *problem); /* NULL: it is printed */
     void *context;
+    const char *topic; /* of the problem that is added now, for `take`; NULL: none */
     size_t count;
     ErrorKind worst; /* ERROR_IMPOSSIBLE, then ERROR_FAILED, then ERROR_RETRY; ERROR_NONE: none */
 } Problems;
