@@ -30,9 +30,9 @@ typedef struct Search
 /* ---- The end of the target's WAL ---- */
 
 /*
- * Did the target crash as a primary during an exclusive backup (10 to 14)? Its label lies in a copy
- * too, whose files may be newer than its WAL. A copy has no pid file of its own server, and was
- * made after the backup's checkpoint; clocks of two machines may differ.
+ * True if the target crashed as a primary during an exclusive backup (10 to 14). Its label lies in
+ * a copy too, whose files may be newer than its WAL. A copy's server has left no pid file, and a
+ * copy was made after the backup's checkpoint; clocks of two machines may differ.
  */
 static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 {
@@ -243,8 +243,8 @@ static bool error_not_received(const Search *search, Error *error)
                       "writes some) or is promoted, or compare all blocks instead with --compare.");
 }
 
-/* Where the target's WAL ends, and where it diverges from the source's at or before `latest`, which
- * the history files give. */
+/* Find where the target's WAL ends, and where it diverges from the source's at or before `latest`,
+ * which the history files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
 {
     const Clusters *clusters = search->clusters;
@@ -265,7 +265,7 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     search->latest = latest;
     if (!find_divergence(search, error))
         return false;
-    /* But a standby on the target's own timeline may still receive what the target has. */
+    /* A standby on the target's own timeline may still receive what the target has. */
     if (same_timeline && search->state->position.in_recovery && !search->moved &&
         divergence->lsn < divergence->target_end)
         return error_not_received(search, error);
@@ -283,7 +283,7 @@ static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timelin
     divergence->printed_timeline = timeline;
 }
 
-/* Where the histories diverge at the latest, for information: nothing depends on it. */
+/* Print where the histories diverge at the latest. Nothing depends on it. */
 static void find_divergence_by_histories(const Clusters *clusters, Divergence *divergence)
 {
     const History *target = &clusters->target_history;
@@ -322,11 +322,11 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
 
 /* ---- Proof that the bytes before the divergence are one history ---- */
 
-/* Does a transaction end in [from, to) of the target's WAL? Its record holds the time. */
+/* Set *found if a transaction ends in [from, to) of the target's WAL. Its record holds the time. */
 static bool has_commit(Search *search, Lsn from, Lsn to, bool *found, Error *error)
 {
     Divergence *divergence = search->divergence;
-    WalStream stream = search->target_wal->stream;
+    WalStream stream = *scan_stream(divergence->scan);
     ScanResult result;
     WalScan *scan;
     Lsn first, end, last;
@@ -456,7 +456,7 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
         return false;
     if (*proven || comparison->own_from <= comparison->equal_from)
         return true;
-    /* What the source itself has does not suffice. */
+    /* The WAL in the source's own pg_wal does not suffice. */
     if (!holds_proof(search, comparison->equal_from, proven, error))
         return false;
     /* For a rewind all WAL up to the source's end is read anyway, with its links. */
@@ -472,7 +472,7 @@ static bool prove_divergence(Search *search, Lsn by_histories, bool *proven, Err
     return find_proof(search, by_histories, proven, error);
 }
 
-/* Where no option's archive has the WAL for a proof, the target's own restore command may have it.
+/* The target's own restore command may have the WAL for a proof, where no option's archive has it.
  */
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
@@ -487,15 +487,15 @@ static bool check_proof(Search *search, Lsn by_histories, Error *error)
     return proven || error_no_proof(search, error);
 }
 
-bool divergence_find(const Clusters *clusters, const SourceState *state,
-                     const TargetWal *target_wal, SourceWal *source_wal, int jobs, Arena *arena,
-                     Divergence *divergence, Error *error)
+bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,
+                     Error *error)
 {
+    const Clusters *clusters = input->clusters;
     Search search = {.clusters = clusters,
-                     .state = state,
-                     .target_wal = target_wal,
-                     .source_wal = source_wal,
-                     .jobs = jobs,
+                     .state = input->state,
+                     .target_wal = input->target_wal,
+                     .source_wal = input->source_wal,
+                     .jobs = input->jobs,
                      .arena = arena,
                      .divergence = divergence};
     const History *target = &clusters->target_history;

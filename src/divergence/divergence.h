@@ -1,5 +1,5 @@
 /*
- * Where the two histories diverge, and the last checkpoint that they have in common.
+ * The position where the two histories diverge, and the last checkpoint that they have in common.
  */
 #ifndef DIVERGENCE_DIVERGENCE_H
 #define DIVERGENCE_DIVERGENCE_H
@@ -25,15 +25,23 @@ typedef struct Divergence
     Timeline printed_timeline; /* of the target, right before it */
 } Divergence;
 
+typedef struct DivergenceInput
+{
+    const Clusters *clusters;
+    const SourceState *state;
+    const TargetWal *target_wal;
+    SourceWal *source_wal;
+    int jobs;
+} DivergenceInput;
+
 /*
  * Read the target's WAL to its end, and find where it stops being the source's: what the history
  * files say is only the latest point that is possible; bytes decide, and must prove it. On failure
  * *divergence holds what was found until then. divergence->scan is the caller's to destroy in any
  * case.
  */
-MUST_CHECK bool divergence_find(const Clusters *clusters, const SourceState *state,
-                                const TargetWal *target_wal, SourceWal *source_wal, int jobs,
-                                Arena *arena, Divergence *divergence, Error *error);
+MUST_CHECK bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,
+                                Error *error);
 
 /*
  * Read the target's WAL to its end, *end; an error where that does not reach what the target's

@@ -120,8 +120,7 @@ static bool read_target_catalogs(const Target *target, const Version *version, C
 
 /* ---- The WAL from the last common checkpoint to its end ---- */
 
-static bool read_wal(const Clusters *clusters, const TargetWal *wal, const Divergence *diverged,
-                     Lost *lost, Error *error)
+static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost *lost, Error *error)
 {
     const WalShape *shape = &clusters->shape;
     Lsn from = wal_skip_header(shape, lost_known_from(lost));
@@ -134,8 +133,8 @@ static bool read_wal(const Clusters *clusters, const TargetWal *wal, const Diver
 
         if (wal_segment_start(shape, segment) >= diverged->target_end)
             return true;
-        if (!stop_check(error) ||
-            !wal_read_segment(&wal->stream, segment, from, lost_add_record, lost, &facts, error))
+        if (!stop_check(error) || !wal_read_segment(scan_stream(diverged->scan), segment, from,
+                                                    lost_add_record, lost, &facts, error))
             return false;
         progress_add(facts.bytes);
         if (facts.next_lsn >= diverged->target_end)
@@ -288,10 +287,9 @@ static void collect_lost_gids(const ScanResult *scanned, Lsn divergence, Arena *
             result->gids[result->gid_count++] = scanned->prepared[i].gid;
 }
 
-bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
-                            const Divergence *diverged, const TargetChanges *changes,
-                            ReportTransactions which, Arena *arena, LostTransactions *result,
-                            Error *error)
+bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged,
+                            const TargetChanges *changes, ReportTransactions which, Arena *arena,
+                            LostTransactions *result, Error *error)
 {
     const CheckPoint *common = &diverged->common_checkpoint.checkpoint;
     LostWanted wanted = {.known_from = common->redo,
@@ -306,7 +304,7 @@ bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
     *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - lost_known_from(result->lost));
-    listed = read_wal(clusters, wal, diverged, result->lost, listed ? &why : &more) && listed;
+    listed = read_wal(clusters, diverged, result->lost, listed ? &why : &more) && listed;
     progress_end(listed);
     if (!listed)
     {

@@ -1,5 +1,5 @@
 /*
- * What is lost by the rewind, transaction by transaction, with the source's names for it.
+ * The transactions that are lost by the rewind, one by one, with the source's names for it.
  */
 #ifndef DIVERGENCE_LOST_TRANSACTIONS_H
 #define DIVERGENCE_LOST_TRANSACTIONS_H
@@ -28,9 +28,8 @@ typedef struct LostTransactions
  * not complete, or the names, which then are numbers. So this fails only when a stop is requested;
  * *result is set also then.
  */
-MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const TargetWal *wal,
-                                       const Divergence *diverged, const TargetChanges *changes,
-                                       ReportTransactions which, Arena *arena,
-                                       LostTransactions *result, Error *error);
+MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged,
+                                       const TargetChanges *changes, ReportTransactions which,
+                                       Arena *arena, LostTransactions *result, Error *error);
 
 #endif

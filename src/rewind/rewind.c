@@ -108,6 +108,11 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
     const Identified *identified = &findings->identified;
     const Clusters *clusters = &identified->clusters;
     Divergence *divergence = &findings->divergence;
+    const DivergenceInput input = {.clusters = clusters,
+                                   .state = &identified->source,
+                                   .target_wal = &identified->target_wal,
+                                   .source_wal = identified->source_wal,
+                                   .jobs = options->jobs};
     const double clock = clock_seconds();
     const bool hints_matter =
         divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
@@ -120,8 +125,7 @@ static bool diverge(const Options *options, Problems *problems, Arena *arena, Fi
     }
     if (hints_matter)
         prerequisites_check_hints(clusters, problems);
-    result = divergence_find(clusters, &identified->source, &identified->target_wal,
-                             identified->source_wal, options->jobs, arena, divergence, error);
+    result = divergence_find(&input, arena, divergence, error);
     if (result && divergence->needed && !hints_matter)
         prerequisites_check_hints(clusters, problems);
     if (result && !divergence->needed)
@@ -144,9 +148,9 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
     progress_end(result);
     if (result && options->report_wanted &&
         options->report_transactions != REPORT_TRANSACTIONS_NONE)
-        result = lost_transactions_read(
-            &identified->clusters, &identified->target_wal, &findings->divergence,
-            &findings->changes, options->report_transactions, arena, &findings->lost, error);
+        result =
+            lost_transactions_read(&identified->clusters, &findings->divergence, &findings->changes,
+                                   options->report_transactions, arena, &findings->lost, error);
     findings_count_seconds(findings, PHASE_SCAN, clock);
     return result;
 }
