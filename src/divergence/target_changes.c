@@ -4,7 +4,7 @@
 #include "pair/prerequisites.h"
 #include "wal/summary.h"
 
-/* What is known when the scan's result is given. */
+/* The values that are known when the scan has a result. */
 typedef struct ScannedTarget
 {
     const Clusters *clusters;
@@ -18,8 +18,16 @@ static Lsn target_timeline_begin(const History *target)
     return target->entries[target->count - 1].begin;
 }
 
-/* Was the target started again after the divergence? For a standby that was opened by deleting its
- * signal file, this is the only trace. */
+/* A shutdown checkpoint, unless it is the one at which the target was stopped at last: the server
+ * was started again after it. */
+static bool is_followed_by_start(const Control *control, const ScanCheckpoint *checkpoint)
+{
+    return !checkpoint->online &&
+           (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn);
+}
+
+/* True if the target was started again after the divergence. For a standby that was opened by
+ * deleting its signal file, this is the only trace. */
 static bool was_started_after_divergence(const ScannedTarget *given)
 {
     const Control *control = &given->clusters->target.control;
@@ -28,14 +36,14 @@ static bool was_started_after_divergence(const ScannedTarget *given)
     {
         const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
 
-        if (!checkpoint->online && checkpoint->lsn >= given->divergence->lsn &&
-            (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn))
+        if (checkpoint->lsn >= given->divergence->lsn && is_followed_by_start(control, checkpoint))
             return true;
     }
     return false;
 }
 
-/* Did the target reach the divergence in recovery, where hints are set without being logged? */
+/* True if the target reached the divergence in recovery, where hints are set without being logged.
+ */
 static bool was_in_recovery_at_divergence(const ScannedTarget *given)
 {
     const ControlState state = given->clusters->target.control.state;
@@ -49,22 +57,19 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
            was_started_after_divergence(given);
 }
 
-/* Where the part of the target's WAL ends that one server wrote or replayed without being stopped
- * in between; LSN_INVALID: nothing ends it. */
+/* Returns the end of the part of the target's WAL that one server wrote or replayed without being
+ * stopped in between; LSN_INVALID: nothing ends it. */
 static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
 {
     const Control *control = &given->clusters->target.control;
     Lsn end = LSN_INVALID;
 
-    for (size_t i = 0; i < given->scanned->checkpoint_count; i++)
+    for (size_t i = 0; end == LSN_INVALID && i < given->scanned->checkpoint_count; i++)
     {
         const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
 
-        if (checkpoint->online || checkpoint->lsn <= begin ||
-            (control->state == STATE_SHUTDOWNED && checkpoint->lsn == control->checkpoint_lsn))
-            continue;
-        end = checkpoint->lsn;
-        break;
+        if (checkpoint->lsn > begin && is_followed_by_start(control, checkpoint))
+            end = checkpoint->lsn;
     }
     for (size_t i = 1; i < given->clusters->target_history.count; i++)
     {
@@ -76,7 +81,7 @@ static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
     return end;
 }
 
-/* Does WAL prove that hints were logged from begin to end, where a server was not stopped? */
+/* True if WAL proves that hints were logged from begin to end, where a server was not stopped. */
 static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 {
     const ScanResult *scanned = given->scanned;
@@ -95,8 +100,8 @@ static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
 /*
  * pg_checksums switches checksums while the server is stopped, and no record tells. Without
  * wal_log_hints they are known to have been on since the target was started last; before that only
- * where an image for a hint proves it. Where the last part without a proof ends; LSN_INVALID:
- * before the divergence, or there is none.
+ * where an image for a hint proves it. Returns the end of the last part without a proof;
+ * LSN_INVALID: before the divergence, or each part has one.
  */
 static Lsn end_of_unproved_hints(const ScannedTarget *given)
 {
@@ -165,7 +170,7 @@ static bool find_end_of_unlogged_hints(const ScannedTarget *given, Lsn *end, Err
     return true;
 }
 
-/* Did the source's promotion end what ran at the divergence? */
+/* True if the source's promotion ended what ran at the divergence. */
 static bool source_was_promoted_at_divergence(const ScannedTarget *given)
 {
     const History *source = &given->clusters->source_history;
@@ -179,9 +184,9 @@ static bool source_was_promoted_at_divergence(const ScannedTarget *given)
 }
 
 /*
- * What ran at the divergence may have ended for the target by a promotion, its own or one that it
- * followed later, and may be committed on a source that was not promoted there. No record tells
- * which transactions those are. The lowest transaction number for which that may be so; 0: none.
+ * Transactions that ran at the divergence may have ended for the target by a promotion, its own or
+ * one that it followed later, and may be committed on a source that was not promoted there. No
+ * record tells which transactions those are. Returns the lowest possible number; 0: none.
  */
 static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
 {
@@ -197,8 +202,8 @@ static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
 
 /*
  * Hints for transactions whose end the two sides know differently may stand on any page that these
- * touched. *xid is the lowest of them, false: there is none. What began after the common checkpoint
- * is scanned anyhow.
+ * touched. *xid is the lowest of them, false: no such transaction. What began after the common
+ * checkpoint is scanned anyhow.
  */
 static bool find_doubtful_xid(const ScannedTarget *given, Lsn end_of_unlogged_hints, uint32_t *xid)
 {

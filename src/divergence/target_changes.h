@@ -1,5 +1,5 @@
 /*
- * What the target changed since the last common checkpoint: by its WAL, and what no WAL names.
+ * The target's changes since the last common checkpoint: by its WAL, and those that no WAL names.
  */
 #ifndef DIVERGENCE_TARGET_CHANGES_H
 #define DIVERGENCE_TARGET_CHANGES_H
