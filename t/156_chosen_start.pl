@@ -119,6 +119,25 @@ sub later
         rejoins($copy, $source, quick => 1);
         $copy->discard;
     }
+    goes_on_meanwhile($source, $target);
+    return;
+}
+
+# The source writes some segments between the first reading of its WAL, which ends inside one, and the later start.
+sub goes_on_meanwhile
+{
+    my ($source, $target) = @_;
+    my $location = $source->dir . '/space_2';
+    mkdir $location;
+    $source->sql("CREATE TABLESPACE later_2 LOCATION '$location'");
+    my $copy = $target->copy('goes_on');
+    my $run = hold($copy, $source, 'create@*/source.*', '--no-sync', '--checkpoint', map { ('-T', $source->dir . "/space_$_=" . $copy->dir . "/space_$_") } 0 .. 2);
+    write_hot($source, 60);
+    my $result = go_on($run);
+    is($result->{status}, 0, 'pg_rewind succeeds while the source writes') or diag($result->{stderr});
+    like($result->{stderr}, qr/^pg_rewind: running CHECKPOINT on the source$/m, 'which made a checkpoint after that');
+    rejoins($copy, $source, quick => 1);
+    $copy->discard;
     return;
 }
 

@@ -43,13 +43,21 @@ static bool read_replayed(Chooser *chooser, Lsn *missing_end, Error *error)
 {
     RecoveryStart *start = chooser->start;
     SourceWalReading reading = {.from = start->chosen.redo};
+    const WalShape *shape = &chooser->clusters->shape;
+    const Lsn fetched_end = source_wal_fetched_end(chooser->source_wal);
     ScanResult chain;
     WalScan *scan;
     bool result;
 
+    *missing_end = LSN_INVALID;
     /* The checkpoint may be later than all that was read. */
     start->wal_end = source_state_wal_end(&start->source, chooser->divergence->lsn);
     reading.end = start->wal_end;
+    /* WAL may be read past a gap, which is read later. Then a segment that was fetched in part does
+     * not count as one that is here. */
+    if (wal_segment_of(shape, start->chosen.redo) > wal_segment_of(shape, fetched_end) &&
+        !source_wal_forget(chooser->source_wal, wal_segment_of(shape, fetched_end), error))
+        return false;
     result = source_wal_read(chooser->source_wal, &reading, &scan, &chain, error);
     *missing_end = reading.missing_end;
     if (!result)
