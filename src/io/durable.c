@@ -6,7 +6,7 @@
 
 bool durable_sync_parent(const char *path, Error *error)
 {
-    char parent[PATH_SIZE];
+    AUTO_BUFFER Buffer parent = {0};
     size_t length = strlen(path);
 
     while (length > 1 && path[length - 1] == '/')
@@ -15,27 +15,22 @@ bool durable_sync_parent(const char *path, Error *error)
         length--;
     if (length == 0)
         return file_sync_path(".", error);
-    length -= length > 1; /* the slash, but for the root directory */
-    if (length >= sizeof(parent))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    memcpy(parent, path, length);
-    parent[length] = '\0';
-    return file_sync_path(parent, error);
+    length -= length > 1; /* without the slash, unless it is the root directory */
+    buffer_append(&parent, path, length);
+    return file_sync_path(buffer_string(&parent), error);
 }
 
 /* A new file with these bytes, on the disk. */
 static bool write_new_file(const char *path, const void *bytes, size_t size, mode_t mode,
                            Error *error)
 {
-    int fd = -1;
-    /* Removed first: what is there may be a link that leads elsewhere. */
-    bool ok = file_remove(path, error) && file_create(path, &fd, error) &&
-              file_write_at(fd, path, bytes, size, 0, error) &&
-              file_set_mode(fd, path, mode != 0 ? mode : file_mode(), error) &&
-              file_sync(fd, path, error);
+    AUTO_FD int fd = -1;
 
-    file_close(fd);
-    return ok;
+    /* Removed first: there may be a link that leads elsewhere. */
+    return file_remove(path, error) && file_create(path, &fd, error) &&
+           file_write_at(fd, path, bytes, size, 0, error) &&
+           file_set_mode(fd, path, mode != 0 ? mode : file_mode(), error) &&
+           file_sync(fd, path, error);
 }
 
 bool durable_replace(const char *path, const char *temporary_path, const void *bytes, size_t size,

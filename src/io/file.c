@@ -61,12 +61,7 @@ bool file_open_standard(void)
 /* open, as often as signals interrupt it. */
 static int open_retrying(const char *path, int flags)
 {
-    int fd;
-
-    do
-        fd = open(path, flags | O_CLOEXEC | O_NOCTTY, file_mode());
-    while (fd < 0 && errno == EINTR);
-    return fd;
+    return (int) TEMP_FAILURE_RETRY(open(path, flags | O_CLOEXEC | O_NOCTTY, file_mode()));
 }
 
 /* A file that exists could not be opened: errno says why. */
@@ -97,12 +92,22 @@ bool file_open_update(const char *path, int *fd, Error *error)
     return *fd >= 0 || error_open(path, "read and write", error);
 }
 
-bool file_create(const char *path, int *fd, Error *error)
+static bool create(const char *path, int flags, int *fd, Error *error)
 {
-    *fd = open_retrying(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW);
+    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW | flags);
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
+}
+
+bool file_create(const char *path, int *fd, Error *error)
+{
+    return create(path, O_TRUNC, fd, error);
+}
+
+bool file_open_or_create(const char *path, int *fd, Error *error)
+{
+    return create(path, 0, fd, error);
 }
 
 bool file_in_memory(int *fd, char *path, Error *error)
@@ -111,14 +116,6 @@ bool file_in_memory(int *fd, char *path, Error *error)
     if (*fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not create a file in memory");
     snprintf(path, FILE_MEMORY_PATH_SIZE, "/proc/%ld/fd/%d", (long) getpid(), *fd);
-    return true;
-}
-
-bool file_open_or_create(const char *path, int *fd, Error *error)
-{
-    *fd = open_retrying(path, O_RDWR | O_CREAT | O_NOFOLLOW);
-    if (*fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not create file \"%s\"", path);
     return true;
 }
 
@@ -139,11 +136,9 @@ bool file_read_at(int fd, const char *path, void *bytes, size_t size, uint64_t o
     *length = 0;
     while (*length < size)
     {
-        ssize_t got =
-            pread(fd, (char *) bytes + *length, size - *length, (off_t) (offset + *length));
+        const ssize_t got = TEMP_FAILURE_RETRY(
+            pread(fd, (char *) bytes + *length, size - *length, (off_t) (offset + *length)));
 
-        if (got < 0 && errno == EINTR)
-            continue;
         if (got < 0)
             return error_set_errno(error, ERROR_FAILED, "could not read file \"%s\"", path);
         if (got == 0)
@@ -160,11 +155,9 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
 
     while (written < size)
     {
-        ssize_t put =
-            pwrite(fd, (const char *) bytes + written, size - written, (off_t) (offset + written));
+        const ssize_t put = TEMP_FAILURE_RETRY(
+            pwrite(fd, (const char *) bytes + written, size - written, (off_t) (offset + written)));
 
-        if (put < 0 && errno == EINTR)
-            continue;
         if (put == 0)
             errno = ENOSPC; /* the only reason for writing nothing without saying why */
         if (put <= 0)
@@ -174,9 +167,9 @@ bool file_write_at(int fd, const char *path, const void *bytes, size_t size, uin
     return true;
 }
 
-/* Without the kernel's help. */
-static bool copy_by_hand(const FileRange *from, const FileRange *to, uint64_t size,
-                         uint64_t *copied, Error *error)
+/* Copy without the kernel's help. */
+static bool read_and_write(const FileRange *from, const FileRange *to, uint64_t size,
+                           uint64_t *copied, Error *error)
 {
     uint8_t *bytes = memory_allocate(COPY_SIZE);
     bool ok = true;
@@ -206,15 +199,14 @@ bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size, 
         const uint64_t left = size - *copied;
         off64_t from_offset = (off64_t) (from->offset + *copied);
         off64_t to_offset = (off64_t) (to->offset + *copied);
-        const ssize_t done = copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
-                                             left < COPY_MAX ? (size_t) left : COPY_MAX, 0);
+        const ssize_t done =
+            TEMP_FAILURE_RETRY(copy_file_range(from->fd, &from_offset, to->fd, &to_offset,
+                                               left < COPY_MAX ? (size_t) left : COPY_MAX, 0));
 
-        if (done < 0 && errno == EINTR)
-            continue;
-        /* Whatever the reason (0: also some file systems that cannot), reading and writing either
-           succeeds or says what is wrong. */
+        /* Some file systems that cannot do this return 0. Whatever the reason, reading and writing
+           either succeeds or reports what is wrong. */
         if (done <= 0)
-            return copy_by_hand(from, to, size, copied, error);
+            return read_and_write(from, to, size, copied, error);
         *copied += (uint64_t) done;
     }
     return true;
@@ -222,19 +214,13 @@ bool file_copy_range(const FileRange *from, const FileRange *to, uint64_t size, 
 
 void file_clone(int from, int to, bool *cloned)
 {
-    int result;
-
-    do
-        result = ioctl(to, FICLONE, from);
-    while (result != 0 && errno == EINTR);
-    *cloned = result == 0;
+    *cloned = TEMP_FAILURE_RETRY(ioctl(to, FICLONE, from)) == 0;
 }
 
 bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found, Error *error)
 {
     const size_t before = buffer->size;
-    bool ok = false;
-    int fd;
+    AUTO_FD int fd = -1;
 
     assert(limit < SIZE_MAX / 2);
     if (!file_open_read(path, &fd, found, error))
@@ -249,31 +235,19 @@ bool file_read_all(const char *path, size_t limit, Buffer *buffer, bool *found, 
 
         buffer_reserve(buffer, buffer->size + piece);
         if (!file_read_at(fd, path, buffer->bytes + buffer->size, piece, have, &length, error))
-            goto done;
+            return false;
         buffer->size += length;
         if (buffer->size - before > limit)
-        {
-            error_set(error, ERROR_FAILED, "file \"%s\" is larger than %zu bytes", path, limit);
-            goto done;
-        }
+            return error_set(error, ERROR_FAILED, "file \"%s\" is larger than %zu bytes", path,
+                             limit);
         if (length < piece)
-            break;
+            return true;
     }
-    ok = true;
-
-done:
-    file_close(fd);
-    return ok;
 }
 
 bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
 {
-    int result;
-
-    do
-        result = ftruncate(fd, (off_t) size);
-    while (result != 0 && errno == EINTR);
-    if (result != 0)
+    if (TEMP_FAILURE_RETRY(ftruncate(fd, (off_t) size)) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not truncate file \"%s\" to %llu", path,
                                (unsigned long long) size);
     return true;
@@ -282,24 +256,15 @@ bool file_truncate(int fd, const char *path, uint64_t size, Error *error)
 bool file_reserve(int fd, const char *path, uint64_t size, Error *error)
 {
     struct stat status;
-    int result = 0;
 
-    if (size > 0)
-    {
-        do
-            result = fallocate(fd, 0, 0, (off_t) size);
-        while (result != 0 && errno == EINTR);
-    }
-    if (result != 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
-    {
-        if (fstat(fd, &status) != 0)
-            return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
-        return (uint64_t) status.st_size >= size || file_truncate(fd, path, size, error);
-    }
-    if (result != 0)
+    if (size == 0 || TEMP_FAILURE_RETRY(fallocate(fd, 0, 0, (off_t) size)) == 0)
+        return true;
+    if (errno != EOPNOTSUPP && errno != ENOSYS)
         return error_set_errno(error, ERROR_FAILED, "could not reserve %llu bytes for file \"%s\"",
                                (unsigned long long) size, path);
-    return true;
+    if (fstat(fd, &status) != 0)
+        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    return (uint64_t) status.st_size >= size || file_truncate(fd, path, size, error);
 }
 
 bool file_set_direct(int fd, bool direct)
@@ -397,23 +362,21 @@ bool file_make_directory(const char *path, Error *error)
 
 bool file_make_directories(const char *path, Error *error)
 {
-    char parent[PATH_SIZE];
+    AUTO_BUFFER Buffer parent = {0};
     struct stat status;
-    const size_t length = strlen(path);
+    char *text;
 
-    if (length >= sizeof(parent))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    memcpy(parent, path, length + 1);
-
-    /* Parents that are there are left alone: they may be where we could not make any. */
-    for (size_t index = 1; index < length; index++)
+    path_in(&parent, path, "");
+    text = (char *) parent.bytes;
+    /* Parents that exist are left alone: they may be where we could not make any. */
+    for (size_t index = 1; index < parent.size; index++)
     {
-        if (parent[index] != '/')
+        if (text[index] != '/')
             continue;
-        parent[index] = '\0';
-        if (stat(parent, &status) != 0 && !file_make_directory(parent, error))
+        text[index] = '\0';
+        if (stat(text, &status) != 0 && !file_make_directory(text, error))
             return false;
-        parent[index] = '/';
+        text[index] = '/';
     }
     return file_make_directory(path, error);
 }
@@ -479,9 +442,8 @@ void file_begin_writeback(int fd, uint64_t offset, uint64_t size)
 
 bool file_sync_path(const char *path, Error *error)
 {
+    AUTO_FD int fd = -1;
     struct stat status;
-    bool ok;
-    int fd;
 
     if (!sync_on)
         return true;
@@ -490,14 +452,11 @@ bool file_sync_path(const char *path, Error *error)
         return true;
     if (fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not open file \"%s\"", path);
-    ok = file_sync(fd, path, error);
-
+    if (file_sync(fd, path, error))
+        return true;
     /* Some file systems cannot sync a directory and need not. */
-    if (!ok && (error->error_number == EBADF || error->error_number == EINVAL) &&
-        fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
-        ok = true;
-    file_close(fd);
-    return ok;
+    return (error->error_number == EBADF || error->error_number == EINVAL) &&
+           fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 bool file_sync_file_system(int fd, const char *path, Error *error)
@@ -525,14 +484,9 @@ bool file_space(const char *path, FileSpace *space, Error *error)
 
 bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error)
 {
-    int result;
-
-    do
-        result = flock(fd, LOCK_EX | LOCK_NB);
-    while (result != 0 && errno == EINTR);
-    *locked = result == 0;
+    *locked = TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)) == 0;
     *supported = true;
-    if (result == 0 || errno == EWOULDBLOCK)
+    if (*locked || errno == EWOULDBLOCK)
         return true;
     *supported = false;
     if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)

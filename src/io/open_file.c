@@ -1,13 +1,11 @@
 #include "io/open_file.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void open_file_init(OpenFile *file, Written *written)
 {
-    file->fd = -1;
-    file->path[0] = '\0';
-    file->written = written;
+    *file = (OpenFile){.fd = -1, .written = written};
 }
 
 void open_file_close(OpenFile *file)
@@ -16,8 +14,8 @@ void open_file_close(OpenFile *file)
         written_keep(file->written, file->fd, file->path);
     else
         file_close(file->fd);
-    file->fd = -1;
-    file->path[0] = '\0';
+    free(file->path);
+    open_file_init(file, file->written);
 }
 
 static bool open_in_mode(const char *path, OpenMode mode, int *fd, Error *error)
@@ -32,18 +30,16 @@ static bool open_in_mode(const char *path, OpenMode mode, int *fd, Error *error)
 
 bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *switched, Error *error)
 {
-    const bool is_open = strcmp(file->path, path) == 0;
+    const bool is_open = file->path != NULL && strcmp(file->path, path) == 0;
 
     if (switched != NULL)
         *switched = !is_open;
     if (is_open)
         return true;
     open_file_close(file);
-    if (snprintf(file->path, sizeof(file->path), "%s", path) >= PATH_SIZE)
-    {
-        file->path[0] = '\0';
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    }
+    file->path = strdup(path);
+    if (file->path == NULL)
+        out_of_memory();
     if (open_in_mode(path, mode, &file->fd, error))
         return true;
     open_file_close(file);

@@ -1,6 +1,6 @@
 /*
- * The file that is open: for work that comes piece by piece, where a piece as a rule is of the same
- * file as the one before. Belongs to one thread.
+ * The file that is open: for work that comes piece by piece, where most pieces are of the same file
+ * as the one before. Belongs to one thread.
  */
 #ifndef IO_OPEN_FILE_H
 #define IO_OPEN_FILE_H
@@ -13,9 +13,9 @@
 
 typedef struct OpenFile
 {
-    int fd;               /* -1: none is open */
-    char path[PATH_SIZE]; /* of the last file that was asked for; "": none */
-    Written *written;     /* gets each file instead of its being closed; NULL: they are closed */
+    int fd;           /* -1: none is open */
+    char *path;       /* of the last file that was asked for; NULL: none */
+    Written *written; /* takes each file instead of its being closed; NULL: they are closed */
 } OpenFile;
 
 typedef enum OpenMode

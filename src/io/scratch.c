@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/dir.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@ static int open_own_directory(int parent_fd, const char *name)
     return -1;
 }
 
-/* Is it still there under its name? Only its owner can have put something else there. */
+/* True if it is still there under its name; only its owner can have put something else there. */
 static bool directory_has_name(int parent_fd, const char *name, int fd)
 {
     struct stat named, opened;
@@ -60,12 +61,12 @@ typedef struct Parent
 static bool remove_stale(void *context, const char *name, Error *error)
 {
     const Parent *parent = context;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path = path_in(&buffer, parent->path, name);
+    AUTO_FD int fd = -1;
     bool supported;
-    int fd;
 
-    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART) ||
-        !path_join(path, sizeof(path), parent->path, name, error))
+    if (strncmp(name, PREFIX, strlen(PREFIX)) != 0 || strlen(name) != strlen(PREFIX RANDOM_PART))
         return true;
     fd = open_own_directory(parent->fd, name);
     if (fd < 0)
@@ -73,7 +74,6 @@ static bool remove_stale(void *context, const char *name, Error *error)
     if (lock_directory(fd, path, &supported) && directory_has_name(parent->fd, name, fd) &&
         !dir_remove_tree_at(parent->fd, name, path, error))
         log_debug("%s", error->message);
-    file_close(fd);
     return true;
 }
 
@@ -94,17 +94,15 @@ static bool check_sticky_bit(const char *path, Error *error)
 }
 
 /* fd -1: a process that removes stale directories was faster than our lock. */
-static bool make_directory(const Parent *parent, char path[PATH_SIZE], int *fd, Error *error)
+static bool make_directory(const Parent *parent, char *path, int *fd, Error *error)
 {
-    const char *name;
+    char *name = path + strlen(path) - strlen(PREFIX RANDOM_PART);
     bool supported = true;
 
-    if (!path_join(path, PATH_SIZE, parent->path, PREFIX RANDOM_PART, error))
-        return false;
+    memcpy(name, PREFIX RANDOM_PART, sizeof(PREFIX RANDOM_PART));
     if (mkdtemp(path) == NULL)
         return error_set_errno(error, ERROR_FAILED, "could not create a directory in \"%s\"",
                                parent->path);
-    name = strrchr(path, '/') + 1;
     *fd = open_own_directory(parent->fd, name);
     if (*fd >= 0 && (lock_directory(*fd, path, &supported) || !supported) &&
         directory_has_name(parent->fd, name, *fd))
@@ -114,21 +112,22 @@ static bool make_directory(const Parent *parent, char path[PATH_SIZE], int *fd, 
     return true;
 }
 
-bool scratch_make(const char *parent_path, char path[PATH_SIZE], int *lock_fd, Error *error)
+bool scratch_make(const char *parent_path, Arena *arena, char **path, int *lock_fd, Error *error)
 {
-    Parent parent = {.path = parent_path, .fd = -1};
-    bool ok = check_sticky_bit(parent_path, error) &&
-              file_open_read(parent_path, &parent.fd, NULL, error);
+    AUTO_BUFFER Buffer buffer = {0};
+    AUTO_FD int fd = -1;
+    bool ok = check_sticky_bit(parent_path, error) && file_open_read(parent_path, &fd, NULL, error);
+    Parent parent = {parent_path, fd};
     Error failure;
 
     *lock_fd = -1;
+    *path = arena_strdup(arena, path_in(&buffer, parent_path, PREFIX RANDOM_PART));
     if (ok && !dir_names(parent_path, remove_stale, &parent, NULL, &failure))
         log_debug("%s", failure.message);
     for (int i = 0; ok && *lock_fd < 0 && i < ATTEMPTS_MAX; i++)
-        ok = make_directory(&parent, path, lock_fd, error);
+        ok = make_directory(&parent, *path, lock_fd, error);
     if (ok && *lock_fd < 0)
-        ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", path);
-    file_close(parent.fd);
+        ok = error_set(error, ERROR_FAILED, "could not lock directory \"%s\"", *path);
     if (!ok)
         error_hint(error, "Set TMPDIR to a directory of your own.");
     return ok;

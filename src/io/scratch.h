@@ -4,18 +4,19 @@
 #ifndef IO_SCRATCH_H
 #define IO_SCRATCH_H
 
+#include "base/arena.h"
 #include "base/error.h"
-#include "io/file.h"
 
 #include <stdbool.h>
 
 /*
- * Make a new directory, mode 0700, with an unpredictable name below parent: path. *lock_fd is
+ * Make a new directory, mode 0700, with an unpredictable name below parent: *path. *lock_fd is
  * locked (flock) as long as it is in use: close it when the directory has been removed. First
  * remove what killed processes of the same user have left there. Fails also if others may rename
  * files in parent.
  */
-MUST_CHECK bool scratch_make(const char *parent, char path[PATH_SIZE], int *lock_fd, Error *error);
+MUST_CHECK bool scratch_make(const char *parent, Arena *arena, char **path, int *lock_fd,
+                             Error *error);
 
 /*
  * Remove a directory with all that is in it. A process of a restore command that fetches in advance

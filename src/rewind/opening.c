@@ -124,13 +124,13 @@ static bool handle_pending(const char *target, const Options *options, Arena *ar
 static bool make_own_scratch(Arena *arena, Opened *opened, Error *error)
 {
     const char *parent = getenv("TMPDIR");
-    char path[PATH_SIZE];
+    char *path;
 
     if (parent == NULL || parent[0] == '\0')
         parent = "/tmp";
-    if (!scratch_make(parent, path, &opened->scratch_lock, error))
+    if (!scratch_make(parent, arena, &path, &opened->scratch_lock, error))
         return false;
-    opened->scratch = arena_strdup(arena, path);
+    opened->scratch = path;
     return true;
 }
 

@@ -1,4 +1,5 @@
 #include "io/scratch.h"
+#include "io/file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,33 +42,36 @@ static bool is_there(const char *path)
 /* A lock that was closed is that of a process which has ended. */
 static void test_living_ones_stay(void **state)
 {
-    char first[PATH_SIZE], second[PATH_SIZE], third[PATH_SIZE], inside[PATH_SIZE];
+    Arena *arena = arena_create();
+    char *first, *second, *third, *inside;
     int first_lock, second_lock, third_lock, fd;
     struct stat status;
 
-    assert_true(scratch_make(*state, first, &first_lock, &error));
+    assert_true(scratch_make(*state, arena, &first, &first_lock, &error));
     assert_int_equal(stat(first, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0700);
-    assert_true(path_join(inside, sizeof(inside), first, "file", &error));
+    inside = arena_printf(arena, "%s/file", first);
     assert_true(file_create(inside, &fd, &error));
     file_close(fd);
-    assert_true(scratch_make(*state, second, &second_lock, &error));
+    assert_true(scratch_make(*state, arena, &second, &second_lock, &error));
     assert_string_not_equal(first, second);
     assert_true(is_there(inside));
     file_close(first_lock);
-    assert_true(scratch_make(*state, third, &third_lock, &error));
+    assert_true(scratch_make(*state, arena, &third, &third_lock, &error));
     assert_false(is_there(first));
     assert_true(is_there(second));
     assert_true(is_there(third));
     file_close(second_lock);
     file_close(third_lock);
+    arena_destroy(arena);
 }
 
 static void test_what_only_looks_like_one_stays(void **state)
 {
     static const char *const directories[] = {"pg_rewind-dry-run.public",
                                               "pg_rewind-dry-run.toolong", "pg_rewind.abcdef"};
-    char path[PATH_SIZE];
+    Arena *arena = arena_create();
+    char *path;
     int lock;
 
     assert_int_equal(mkdir("pg_rewind-dry-run.public", 0755), 0);
@@ -75,27 +79,30 @@ static void test_what_only_looks_like_one_stays(void **state)
     assert_int_equal(mkdir("pg_rewind.abcdef", 0700), 0);
     assert_int_equal(mkdir("elsewhere", 0700), 0);
     assert_int_equal(symlink("elsewhere", "pg_rewind-dry-run.linked"), 0);
-    assert_true(scratch_make(*state, path, &lock, &error));
+    assert_true(scratch_make(*state, arena, &path, &lock, &error));
     file_close(lock);
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
         assert_true(is_there(directories[i]));
     assert_true(is_there("pg_rewind-dry-run.linked"));
     assert_true(is_there("elsewhere"));
+    arena_destroy(arena);
 }
 
 static void test_a_parent_where_others_can_rename_is_refused(void **state)
 {
-    char path[PATH_SIZE];
+    Arena *arena = arena_create();
+    char *path;
     int lock;
 
     assert_int_equal(chmod(*state, 0777), 0);
-    assert_false(scratch_make(*state, path, &lock, &error));
+    assert_false(scratch_make(*state, arena, &path, &lock, &error));
     assert_non_null(strstr(error.message, "it lacks the sticky bit"));
     assert_int_equal(chmod(*state, 03777), 0);
-    assert_true(scratch_make(*state, path, &lock, &error));
+    assert_true(scratch_make(*state, arena, &path, &lock, &error));
     file_close(lock);
-    assert_false(scratch_make("no", path, &lock, &error));
+    assert_false(scratch_make("no", arena, &path, &lock, &error));
     assert_string_equal(error.message, "could not stat file \"no\": No such file or directory");
+    arena_destroy(arena);
 }
 
 #define IN_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, enter_directory, leave_directory)
