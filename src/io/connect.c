@@ -14,7 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-#define NUMBER_SIZE 16
 #define WAIT_MILLISECONDS 100
 #define PROBE_SECONDS 5
 #define RETRY_TIMEOUT_USUAL_SECONDS 60
@@ -37,19 +36,16 @@ typedef struct ParameterList
 } ParameterList;
 
 /*
- * One attempt to connect, made in a thread of its own: name resolution, libpq's walk through
+ * One attempt to connect, made in its own thread: name resolution, libpq's walk through
  * several hosts and their timeouts cannot be interrupted, but we must be able to stop or time out
  * during the attempt. The last of the two, this thread or the one that waits for it, frees the
  * struct.
  */
 typedef struct ConnectAttempt
 {
+    Arena *arena; /* owns the list */
     PQconninfoOption *options;
     ParameterList list;
-    char idle[NUMBER_SIZE];
-    char interval[NUMBER_SIZE];
-    char user_timeout[NUMBER_SIZE];
-    char connect_timeout[NUMBER_SIZE];
 
     PGconn *pg;       /* the result */
     char sqlstate[6]; /* of the server's refusal; "": no server has said one */
@@ -181,22 +177,17 @@ static void add_own(ParameterList *list, AddedParameters *added, const char *key
     add_parameter(list, keyword, value);
 }
 
-static void add_number(ParameterList *list, AddedParameters *added, const char *keyword, int number,
-                       char text[NUMBER_SIZE])
+static void add_number(ConnectAttempt *attempt, AddedParameters *added, const char *keyword,
+                       int least, int number)
 {
-    snprintf(text, NUMBER_SIZE, "%d", number);
-    add_own(list, added, keyword, text);
+    add_own(&attempt->list, added, keyword,
+            arena_printf(attempt->arena, "%d", number > least ? number : least));
 }
 
 static bool chooses_keepalives(const PQconninfoOption *options)
 {
     return is_chosen(options, "keepalives") || is_chosen(options, "keepalives_idle") ||
            is_chosen(options, "keepalives_interval") || is_chosen(options, "keepalives_count");
-}
-
-static int at_least(int least, int number)
-{
-    return number > least ? number : least;
 }
 
 /* The retry timeout as far as it tells how soon a loss has to be noticed. */
@@ -221,28 +212,23 @@ int connect_silence_milliseconds(int retry_timeout_seconds)
 static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, AddedParameters *added)
 {
     const PQconninfoOption *options = attempt->options;
-    ParameterList *list = &attempt->list;
     const int seconds = notice_seconds(retry_timeout_seconds);
-    const int connect_timeout =
-        seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4 : CONNECT_TIMEOUT_SECONDS_MAX;
 
     /* We do not know what a service file sets, and our own parameters would override it. */
     if (is_chosen(options, "service"))
         return;
     if (!chooses_keepalives(options))
     {
-        add_number(list, added, "keepalives_idle", at_least(1, seconds / 4), attempt->idle);
-        add_number(list, added, "keepalives_interval", at_least(1, seconds / 12),
-                   attempt->interval);
-        add_own(list, added, "keepalives_count", "3");
+        add_number(attempt, added, "keepalives_idle", 1, seconds / 4);
+        add_number(attempt, added, "keepalives_interval", 1, seconds / 12);
+        add_own(&attempt->list, added, "keepalives_count", "3");
     }
     if (!is_chosen(options, "tcp_user_timeout"))
-        add_number(list, added, "tcp_user_timeout",
-                   at_least(1000, connect_silence_milliseconds(seconds)), attempt->user_timeout);
+        add_number(attempt, added, "tcp_user_timeout", 1000, connect_silence_milliseconds(seconds));
     if (!is_chosen(options, "connect_timeout"))
-        add_number(list, added, "connect_timeout",
-                   at_least(CONNECT_TIMEOUT_SECONDS_MIN, connect_timeout),
-                   attempt->connect_timeout);
+        add_number(attempt, added, "connect_timeout", CONNECT_TIMEOUT_SECONDS_MIN,
+                   seconds / 4 < CONNECT_TIMEOUT_SECONDS_MAX ? seconds / 4
+                                                             : CONNECT_TIMEOUT_SECONDS_MAX);
 }
 
 /* Collect what the string sets, and our own parameters. */
@@ -256,8 +242,8 @@ static void collect_parameters(ConnectAttempt *attempt, int retry_timeout_second
     while (options[count].keyword != NULL)
         count++;
     /* libpq wants NULL after the last one. */
-    list->keywords = memory_allocate_zeroed(count + CONNECT_ADDED_MAX, sizeof(char *));
-    list->values = memory_allocate_zeroed(count + CONNECT_ADDED_MAX, sizeof(char *));
+    list->keywords = arena_allocate(attempt->arena, (count + CONNECT_ADDED_MAX) * sizeof(char *));
+    list->values = arena_allocate(attempt->arena, (count + CONNECT_ADDED_MAX) * sizeof(char *));
     for (size_t index = 0; index < count; index++)
         if (options[index].val != NULL)
             add_parameter(list, options[index].keyword, options[index].val);
@@ -325,8 +311,8 @@ typedef struct ConnectionHint
     const char *hint;
 } ConnectionHint;
 
-/* What helps, by the server's SQLSTATE (in any language) or, where no server has refused the
- * connection, by libpq's own words, which are English. The first row that fits counts. */
+/* The hint by the server's SQLSTATE (in any language) or, if no server has refused the connection,
+ * by libpq's own words, which are English. The first row that fits counts. */
 static const ConnectionHint connection_hints[] = {
     {"3D000", NULL, false,
      "Name a database of the source with dbname=...: without it libpq takes the one that is called "
@@ -372,8 +358,8 @@ static const ConnectionHint *find_connection_hint(const ConnectAttempt *attempt)
     return NULL;
 }
 
-/* Has libpq refused to connect for a reason that lasts? Of several hosts or addresses, for each of
- * which a message begins so, another may do better. */
+/* True if libpq has refused to connect for a reason that lasts. With several hosts or addresses,
+ * for each of which a message begins so, another one may do better. */
 static bool settings_are_wrong(const ConnectAttempt *attempt)
 {
     static const char begin[] = "connection to server";
@@ -403,7 +389,7 @@ static bool probe_connects(PGconn *pg)
     return status == PGRES_POLLING_OK;
 }
 
-/* May it have failed because no server answered within connect_timeout? */
+/* True if it may have failed because no server answered within connect_timeout. */
 static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
 {
     const ParameterList *list = &attempt->list;
@@ -416,7 +402,7 @@ static bool may_have_timed_out(const ConnectAttempt *attempt, double seconds)
 }
 
 /*
- * Why did connecting fail? libpq has no SQLSTATE for that, so look at one more attempt, whose
+ * Find out why connecting failed. libpq has no SQLSTATE for that, so make one more attempt, whose
  * messages are verbose. No answer from a server counts as passing.
  */
 static void find_reason(ConnectAttempt *attempt, double seconds)
@@ -459,6 +445,7 @@ static ConnectAttempt *make_attempt(PQconninfoOption *options, int retry_timeout
     ConnectAttempt *attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
     pthread_condattr_t clock;
 
+    attempt->arena = arena_create();
     attempt->options = options;
     collect_parameters(attempt, retry_timeout_seconds, added);
     pthread_mutex_init(&attempt->lock, NULL);
@@ -472,8 +459,7 @@ static ConnectAttempt *make_attempt(PQconninfoOption *options, int retry_timeout
 static void free_attempt(ConnectAttempt *attempt)
 {
     PQfinish(attempt->pg);
-    free(attempt->list.keywords);
-    free(attempt->list.values);
+    arena_destroy(attempt->arena);
     PQconninfoFree(attempt->options);
     pthread_cond_destroy(&attempt->ended);
     pthread_mutex_destroy(&attempt->lock);

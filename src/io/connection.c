@@ -23,14 +23,19 @@
 #define COLUMN_HEADER_SIZE 4
 
 #define RECEIVE_BUFFER_MIN (16 * 1024)
-#define RECEIVE_BUFFER_MAX (128 * 1024) /* what the system begins with by itself */
+#define RECEIVE_BUFFER_MAX (128 * 1024) /* the default of the system */
 
 struct Connection
 {
     PGconn *pg;
-    int server_version; /* libpq forgets it when the connection is lost */
-    bool unusable;      /* lost, or a query was left in the middle */
-    bool file_missing;  /* why the last statement failed */
+    int server_version; /* libpq drops it when the connection is lost */
+    /*
+     * Lost, or a query was left in the middle. The server is not asked to cancel that query: this
+     * would take a new connection, and could block. The server ends the query at the next row, when
+     * it finds the connection closed.
+     */
+    bool unusable;
+    bool file_missing; /* why the last statement failed */
     AddedParameters added;
     int silence_milliseconds_max; /* longer ones count as lost */
     int silent_milliseconds;      /* what we have waited since the last byte came */
@@ -64,16 +69,6 @@ static void ignore_notice(void *argument, const PGresult *result)
     }
 }
 
-/*
- * Leave the query that is under way: the connection is of no use from here on. The server is not
- * asked to cancel it, which would need a new connection and could block; it ends at the next row,
- * when it finds the connection closed.
- */
-static void abandon_query(Connection *connection)
-{
-    connection->unusable = true;
-}
-
 static bool error_lost(Connection *connection, Error *error)
 {
     char message[2048];
@@ -83,7 +78,7 @@ static bool error_lost(Connection *connection, Error *error)
                      connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
 }
 
-/* What TLS has unpacked already cannot be waited for at the socket: hence once more. */
+/* The socket does not show what TLS has unpacked already: hence a second call. */
 static bool consume_input(Connection *connection)
 {
     return PQconsumeInput(connection->pg) &&
@@ -108,7 +103,7 @@ static bool wait_for_server(Connection *connection, Error *error)
         waited.events |= POLLOUT;
     if (!stop_check(error))
     {
-        abandon_query(connection);
+        connection->unusable = true;
         return false;
     }
     ready = poll(&waited, 1, milliseconds);
@@ -123,13 +118,13 @@ static bool wait_for_server(Connection *connection, Error *error)
     if (connection->silent_milliseconds < connection->silence_milliseconds_max ||
         !PQisBusy(connection->pg))
         return true;
-    abandon_query(connection);
+    connection->unusable = true;
     return error_set(error, ERROR_RETRY,
                      "connection to the source server was lost: no answer within %g s",
                      connection->silence_milliseconds_max / 1e3);
 }
 
-/* What a result took on the way here, but for what descriptions and messages take. */
+/* The bytes of a result on the wire, without those of descriptions and messages. */
 static uint64_t result_bytes(const PGresult *result)
 {
     const int columns = PQnfields(result);
@@ -155,7 +150,7 @@ static bool keep_to_rate(Connection *connection, PGresult *result, Error *error)
         rate_take(connection->rate, result_bytes(result), error))
         return true;
     PQclear(result);
-    abandon_query(connection);
+    connection->unusable = true;
     return false;
 }
 
@@ -253,9 +248,21 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
     return false;
 }
 
+/* Run statements without parameters; the caller frees the last one's result. name: for messages. */
+static bool run_plain(Connection *connection, const char *sql, const char *name, PGresult **result,
+                      Error *error)
+{
+    if (!is_usable(connection, error))
+        return false;
+    if (!PQsendQuery(connection->pg, sql))
+        return error_not_sent(connection, error);
+    return last_result(connection, name, "in", result, error);
+}
+
 /*
- * What each transaction begins with. All is local to it: through a pooler the next client gets this
- * server connection as it was. The timeouts come first, they count for what follows.
+ * Make the statements that begin each transaction. All is local to it: through a pooler the next
+ * client gets this server connection as it was. The timeouts come first: they apply to what
+ * follows.
  */
 static void make_begin_sql(Connection *connection, const char *settings)
 {
@@ -283,11 +290,7 @@ bool connection_begin(Connection *connection, char instance[CONNECTION_INSTANCE_
     PGresult *result;
     bool ok;
 
-    if (!is_usable(connection, error))
-        return false;
-    if (!PQsendQuery(connection->pg, connection->begin_sql))
-        return error_not_sent(connection, error);
-    if (!last_result(connection, "BEGIN", "in", &result, error))
+    if (!run_plain(connection, connection->begin_sql, "BEGIN", &result, error))
         return false;
     ok = PQresultStatus(result) == PGRES_TUPLES_OK && PQnfields(result) == 1 &&
          PQntuples(result) == 1;
@@ -305,9 +308,7 @@ void connection_end(Connection *connection)
     /* Nothing was written, so there is nothing to commit. What is lost now is noticed next time. */
     if (connection->unusable)
         return;
-    if (!PQsendQuery(connection->pg, "ROLLBACK"))
-        connection->unusable = true;
-    else if (last_result(connection, "ROLLBACK", "in", &result, NULL))
+    if (run_plain(connection, "ROLLBACK", "ROLLBACK", &result, NULL))
         PQclear(result);
     else
         connection->unusable = true;
@@ -339,8 +340,8 @@ Connection *connection_open(const char *conninfo, int retry_timeout_seconds, dou
 }
 
 /*
- * What the system takes in while we wait is no part of what was counted: let it be little where the
- * rate is low. A socket of this machine (AF_UNIX) takes in nothing.
+ * The system receives into its buffer while we wait, and we have not counted these bytes. So the
+ * buffer is small if the rate is low. A socket of this machine (AF_UNIX) has no such buffer.
  */
 void connection_limit_rate(Connection *connection, Rate *rate)
 {
@@ -455,7 +456,7 @@ static bool take_rows(Connection *connection, const Query *query, ConnectionRow 
     assert(query->column_count > 0 && query->column_count <= COLUMNS_MAX);
     if (!PQsetSingleRowMode(connection->pg))
     {
-        abandon_query(connection);
+        connection->unusable = true;
         return error_set(error, ERROR_FAILED, "could not set libpq connection to single row mode");
     }
     for (;;)
@@ -475,14 +476,14 @@ static bool take_rows(Connection *connection, const Query *query, ConnectionRow 
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
                 discard_results(connection);
             else
-                abandon_query(connection);
+                connection->unusable = true;
             return false;
         }
         ok = deliver_rows(result, query, row, context, error);
         PQclear(result);
         if (!ok)
         {
-            abandon_query(connection);
+            connection->unusable = true;
             return false;
         }
     }
@@ -535,11 +536,8 @@ bool connection_back_to_savepoint(Connection *connection, Error *error)
 {
     PGresult *result;
 
-    if (!is_usable(connection, error))
-        return false;
-    if (!PQsendQuery(connection->pg, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT))
-        return error_not_sent(connection, error);
-    if (!last_result(connection, "ROLLBACK TO SAVEPOINT", "in", &result, error))
+    if (!run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
+                   "ROLLBACK TO SAVEPOINT", &result, error))
         return false;
     PQclear(result);
     return true;
@@ -681,7 +679,7 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
 {
     static const char sql[] = "IDENTIFY_SYSTEM";
     ConnectionRefusal refusal;
-    Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0};
     Connection *connection;
     PGresult *result;
     bool ok;
@@ -689,11 +687,9 @@ bool connection_try_replication(const char *conninfo, double seconds, uint64_t *
     buffer_printf(&text, "%s replication=true dbname=replication", conninfo);
     connection =
         connection_open(buffer_string(&text), (int) (4 * seconds), seconds, &refusal, error);
-    buffer_free(&text);
     if (connection == NULL)
         return false;
-    ok = PQsendQuery(connection->pg, sql) ? last_result(connection, sql, "in", &result, error)
-                                          : error_not_sent(connection, error);
+    ok = run_plain(connection, sql, sql, &result, error);
     if (ok)
     {
         TextCursor digits = text_cursor(PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "");

@@ -19,7 +19,7 @@ typedef struct Walk
     DirVisitor visit;
     DirFollow follow;
     void *context;
-    char path[PATH_SIZE];
+    Buffer path;
 } Walk;
 
 /* Vanished, or replaced by something else, between two calls. */
@@ -32,18 +32,11 @@ static bool is_vanished(int number)
 static int open_directory(int parent_fd, const char *name, bool follow)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK;
-    int fd;
 
-    do
-        fd = openat(parent_fd, name, follow ? flags : flags | O_NOFOLLOW);
-    while (fd < 0 && errno == EINTR);
-    return fd;
+    return (int) TEMP_FAILURE_RETRY(openat(parent_fd, name, follow ? flags : flags | O_NOFOLLOW));
 }
 
-/*
- * Collect the names in the directory open as fd, each with its NUL, without . and .. Reads all
- * before anything is done with them, so that entries may be removed during the walk. fd stays open.
- */
+/* Collect the names in the directory open as fd, each with its NUL, without . and .. */
 static bool read_names(int fd, const char *path, Buffer *names, Error *error)
 {
     const int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* closedir closes it */
@@ -68,160 +61,163 @@ static bool read_names(int fd, const char *path, Buffer *names, Error *error)
     return ok;
 }
 
-static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Error *error);
-
-/* Go into the directory at walk->path. */
-static bool walk_subdirectory(Walk *walk, int parent_fd, const char *name, bool followed, int depth,
-                              Error *error)
+/* Visit the names in the directory open as fd. All are read before the first is visited, so that
+ * entries may be removed. */
+static bool visit_names(int fd, const char *path, DirNameVisitor visit, void *context, Error *error)
 {
-    int fd;
-    bool ok;
+    AUTO_BUFFER Buffer names = {0};
 
-    if (depth >= DEPTH_MAX)
-        return error_set(error, ERROR_FAILED, "directory \"%s/%s\" is nested more than %d deep",
-                         walk->root, walk->path, DEPTH_MAX);
-    fd = open_directory(parent_fd, name, followed);
-    if (fd < 0 && is_vanished(errno))
-        return true;
-    if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s/%s\"",
-                               walk->root, walk->path);
-    ok = walk_directory(walk, fd, strlen(walk->path), depth + 1, error);
-    file_close(fd);
-    return ok;
-}
-
-/* Say what the entry is. *found is false if it has vanished. */
-static bool stat_entry(const Walk *walk, int fd, const char *name, DirEntry *entry,
-                       struct stat *status, char link_target[PATH_MAX], bool *found, Error *error)
-{
-    struct stat followed;
-    ssize_t length;
-
-    *entry = (DirEntry){.path = walk->path, .status = status};
-    *found = fstatat(fd, name, status, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!*found && is_vanished(errno))
-        return true;
-    if (!*found)
-        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s/%s\"", walk->root,
-                               walk->path);
-    if (!S_ISLNK(status->st_mode))
-        return true;
-
-    length = readlinkat(fd, name, link_target, PATH_MAX);
-    if (length < 0)
+    if (!read_names(fd, path, &names, error))
+        return false;
+    for (size_t position = 0; position < names.size;)
     {
-        *found = false;
-        if (errno == EINVAL || is_vanished(errno))
-            return true;
-        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s/%s\"",
-                               walk->root, walk->path);
-    }
-    if (length >= PATH_MAX)
-        return error_set(error, ERROR_FAILED, "symbolic link \"%s/%s\" target is too long",
-                         walk->root, walk->path);
-    link_target[length] = '\0';
-    entry->link_target = link_target;
-    if (walk->follow != NULL && walk->follow(walk->context, walk->path) &&
-        fstatat(fd, name, &followed, 0) == 0 && S_ISDIR(followed.st_mode))
-    {
-        *status = followed;
-        entry->followed = true;
+        const char *name = (const char *) names.bytes + position;
+
+        if (!visit(context, name, error))
+            return false;
+        position += strlen(name) + 1;
     }
     return true;
 }
 
-/* Visit the entry at walk->path, which is name in the directory fd, and all below it. */
-static bool walk_entry(Walk *walk, int fd, const char *name, int depth, Error *error)
+bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found, Error *error)
 {
-    char link_target[PATH_MAX];
-    struct stat status;
-    DirEntry entry;
-    bool found;
-    bool into = true;
+    AUTO_FD int fd = open_directory(AT_FDCWD, path, true);
 
-    if (!stat_entry(walk, fd, name, &entry, &status, link_target, &found, error))
-        return false;
-    if (!found)
-        return true;
-    if (!walk->visit(walk->context, &entry, &into, error))
-        return false;
-    if (!into || !S_ISDIR(status.st_mode))
-        return true;
-    return walk_subdirectory(walk, fd, name, entry.followed, depth, error);
+    if (found != NULL)
+        *found = fd >= 0;
+    if (fd >= 0)
+        return visit_names(fd, path, visit, context, error);
+    return (errno == ENOENT && found != NULL) ||
+           error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
 }
 
-/* Visit all in the directory open as fd, whose path is the first path_length bytes of walk->path.
- */
-static bool walk_directory(Walk *walk, int fd, size_t path_length, int depth, Error *error)
+/* ---- The walk ---- */
+
+/* A directory of the walk, open as fd. Its path is the first path_size bytes of walk->path. */
+typedef struct WalkedDirectory
 {
-    Buffer names = {0};
-    bool ok = false;
+    Walk *walk;
+    int fd;
+    size_t path_size;
+    int depth;
+} WalkedDirectory;
 
-    if (!read_names(fd, walk->path[0] != '\0' ? walk->path : walk->root, &names, error))
-        goto done;
-    for (size_t position = 0; position < names.size;)
+static bool walk_entry(void *context, const char *name, Error *error);
+
+/* Visit all in the directory whose path is walk->path. */
+static bool walk_directory(Walk *walk, int fd, int depth, Error *error)
+{
+    WalkedDirectory directory = {walk, fd, walk->path.size, depth};
+
+    return visit_names(fd, walk->path.size > 0 ? buffer_string(&walk->path) : walk->root,
+                       walk_entry, &directory, error);
+}
+
+/* Go into the directory at walk->path. */
+static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, bool followed,
+                              Error *error)
+{
+    Walk *walk = parent->walk;
+    AUTO_FD int fd = -1;
+
+    if (parent->depth >= DEPTH_MAX)
+        return error_set(error, ERROR_FAILED, "directory \"%s/%s\" is nested more than %d deep",
+                         walk->root, buffer_string(&walk->path), DEPTH_MAX);
+    fd = open_directory(parent->fd, name, followed);
+    if (fd < 0 && is_vanished(errno))
+        return true;
+    if (fd < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s/%s\"",
+                               walk->root, buffer_string(&walk->path));
+    return walk_directory(walk, fd, parent->depth + 1, error);
+}
+
+/* What is found under a name. */
+typedef struct FoundEntry
+{
+    DirEntry entry; /* points to the following */
+    struct stat status;
+    char link_target[PATH_MAX];
+    bool vanished;
+} FoundEntry;
+
+/* Fill in the target of a link, and what it leads to where it is followed. */
+static bool read_found_link(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
+{
+    const ssize_t length = readlinkat(fd, name, found->link_target, PATH_MAX);
+    const char *path = found->entry.path;
+    struct stat followed;
+
+    found->vanished = length < 0 && (errno == EINVAL || is_vanished(errno));
+    if (found->vanished)
+        return true;
+    if (length < 0)
+        return error_set_errno(error, ERROR_FAILED, "could not read symbolic link \"%s/%s\"",
+                               walk->root, path);
+    if (length >= PATH_MAX)
+        return error_set(error, ERROR_FAILED, "symbolic link \"%s/%s\" target is too long",
+                         walk->root, path);
+    found->link_target[length] = '\0';
+    found->entry.link_target = found->link_target;
+    if (walk->follow != NULL && walk->follow(walk->context, path) &&
+        fstatat(fd, name, &followed, 0) == 0 && S_ISDIR(followed.st_mode))
     {
-        const char *name = (const char *) names.bytes + position;
-        const int length = snprintf(walk->path + path_length, PATH_SIZE - path_length, "%s%s",
-                                    path_length > 0 ? "/" : "", name);
-
-        if (length < 0 || (size_t) length >= PATH_SIZE - path_length)
-        {
-            error_set(error, ERROR_FAILED, "path \"%s\" is too long", walk->path);
-            goto done;
-        }
-        if (!walk_entry(walk, fd, name, depth, error))
-            goto done;
-        walk->path[path_length] = '\0';
-        position += strlen(name) + 1;
+        found->status = followed;
+        found->entry.followed = true;
     }
-    ok = true;
+    return true;
+}
 
-done:
-    buffer_free(&names);
-    return ok;
+static bool stat_entry(Walk *walk, int fd, const char *name, FoundEntry *found, Error *error)
+{
+    const bool exists = fstatat(fd, name, &found->status, AT_SYMLINK_NOFOLLOW) == 0;
+
+    found->entry = (DirEntry){.path = buffer_string(&walk->path), .status = &found->status};
+    found->vanished = !exists && is_vanished(errno);
+    if (!exists && !found->vanished)
+        return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s/%s\"", walk->root,
+                               found->entry.path);
+    return found->vanished || !S_ISLNK(found->status.st_mode) ||
+           read_found_link(walk, fd, name, found, error);
+}
+
+/* A DirNameVisitor: visit the entry, and all below it. */
+static bool walk_entry(void *context, const char *name, Error *error)
+{
+    const WalkedDirectory *directory = context;
+    Walk *walk = directory->walk;
+    FoundEntry found;
+    bool into = true;
+
+    walk->path.size = directory->path_size;
+    buffer_printf(&walk->path, directory->path_size > 0 ? "/%s" : "%s", name);
+    if (!stat_entry(walk, directory->fd, name, &found, error))
+        return false;
+    if (found.vanished)
+        return true;
+    if (!walk->visit(walk->context, &found.entry, &into, error))
+        return false;
+    return !into || !S_ISDIR(found.status.st_mode) ||
+           walk_subdirectory(directory, name, found.entry.followed, error);
 }
 
 bool dir_walk(const char *root, DirVisitor visit, DirFollow follow, void *context, Error *error)
 {
     Walk walk = {.root = root, .visit = visit, .follow = follow, .context = context};
-    const int fd = open_directory(AT_FDCWD, root, true);
+    AUTO_FD int fd = open_directory(AT_FDCWD, root, true);
     bool ok;
 
     if (fd < 0)
         return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", root);
-    ok = walk_directory(&walk, fd, 0, 0, error);
-    file_close(fd);
+    ok = walk_directory(&walk, fd, 0, error);
+    buffer_free(&walk.path);
     return ok;
 }
 
-bool dir_names(const char *path, DirNameVisitor visit, void *context, bool *found, Error *error)
-{
-    Buffer names = {0};
-    const int fd = open_directory(AT_FDCWD, path, true);
-    bool ok;
+/* ---- The removal ---- */
 
-    if (found != NULL)
-        *found = fd >= 0;
-    if (fd < 0 && errno == ENOENT && found != NULL)
-        return true;
-    if (fd < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-    ok = read_names(fd, path, &names, error);
-    file_close(fd);
-    for (size_t position = 0; ok && position < names.size;)
-    {
-        const char *name = (const char *) names.bytes + position;
-
-        ok = visit(context, name, error);
-        position += strlen(name) + 1;
-    }
-    buffer_free(&names);
-    return ok;
-}
-
-/* The directory that is being removed, open as fd. */
+/* A directory that is being removed, open as fd. */
 typedef struct Removal
 {
     int fd;
@@ -232,59 +228,39 @@ typedef struct Removal
 static bool remove_entry(int parent_fd, const char *name, const char *path, int depth,
                          Error *error);
 
-static bool remove_name(const Removal *removal, const char *name, Error *error)
+/* A DirNameVisitor. */
+static bool remove_name(void *context, const char *name, Error *error)
 {
-    char path[PATH_SIZE];
+    const Removal *removal = context;
+    AUTO_BUFFER Buffer path = {0};
 
-    return path_join(path, sizeof(path), removal->path, name, error) &&
-           remove_entry(removal->fd, name, path, removal->depth + 1, error);
-}
-
-static bool remove_content(const Removal *removal, Error *error)
-{
-    Buffer names = {0};
-    bool ok = read_names(removal->fd, removal->path, &names, error);
-
-    for (size_t position = 0; ok && position < names.size;)
-    {
-        const char *name = (const char *) names.bytes + position;
-
-        ok = remove_name(removal, name, error);
-        position += strlen(name) + 1;
-    }
-    buffer_free(&names);
-    return ok;
+    return remove_entry(removal->fd, name, path_in(&path, removal->path, name), removal->depth + 1,
+                        error);
 }
 
 /* Each step begins at an open directory, so that none leads out of the tree, whatever others put
  * there in the meantime. */
 static bool remove_entry(int parent_fd, const char *name, const char *path, int depth, Error *error)
 {
+    AUTO_FD int fd = -1;
     Removal removal = {.path = path, .depth = depth};
     struct stat status;
-    bool ok;
 
     if (depth > DEPTH_MAX)
         return error_set(error, ERROR_FAILED, "directory \"%s\" is nested more than %d deep", path,
                          DEPTH_MAX);
     if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
-    {
-        if (!is_vanished(errno))
-            return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
-        return true;
-    }
+        return is_vanished(errno) ||
+               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
     if (!S_ISDIR(status.st_mode))
         return file_remove_at(parent_fd, name, path, error);
-    removal.fd = open_directory(parent_fd, name, false);
-    if (removal.fd < 0)
-    {
-        if (!is_vanished(errno))
-            return error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
-        return true;
-    }
-    ok = remove_content(&removal, error);
-    file_close(removal.fd);
-    return ok && file_remove_directory_at(parent_fd, name, path, error);
+    fd = open_directory(parent_fd, name, false);
+    if (fd < 0)
+        return is_vanished(errno) ||
+               error_set_errno(error, ERROR_FAILED, "could not open directory \"%s\"", path);
+    removal.fd = fd;
+    return visit_names(fd, path, remove_name, &removal, error) &&
+           file_remove_directory_at(parent_fd, name, path, error);
 }
 
 bool dir_remove_tree(const char *path, Error *error)

@@ -22,18 +22,14 @@
 
 extern char **environ;
 
-/* Are we in the foreground of a terminal? There a command may ask for a password, which would stop
- * it in another process group, and Ctrl-C comes to all that we have started. */
+/* True in the foreground of a terminal. There a command may ask for a password, which would stop it
+ * in another process group, and Ctrl-C reaches all that we have started. */
 static bool is_at_terminal(void)
 {
-    bool found, result;
-    int fd = -1;
+    AUTO_FD int fd = -1;
+    bool found;
 
-    if (!file_open_read("/dev/tty", &fd, &found, NULL) || !found)
-        return false;
-    result = tcgetpgrp(fd) == getpgrp();
-    file_close(fd);
-    return result;
+    return file_open_read("/dev/tty", &fd, &found, NULL) && found && tcgetpgrp(fd) == getpgrp();
 }
 
 /* Ask a child to end, and all that it has started where it leads a group. */
@@ -42,7 +38,7 @@ static void end_child(pid_t pid)
     kill(getpgid(pid) == pid ? -pid : pid, SIGTERM);
 }
 
-/* Where a child writes to. */
+/* The destination of what a child writes. */
 typedef struct ChildOutput
 {
     int stdout_fd;   /* unless there is a log */
@@ -53,7 +49,7 @@ typedef struct ChildOutput
 /*
  * Start path with arguments. Its stdin is /dev/null. It gets no descriptor but the first three: a
  * server that it starts would keep what our caller gave us, such as a pipe or a lock, as long as it
- * runs. It leads a process group of its own, so that what it has started ends with it; but not at a
+ * runs. It leads its own process group, so that what it has started ends with it, except at a
  * terminal.
  */
 static bool start_child(const char *const *arguments, const ChildOutput *output, pid_t *pid,
@@ -175,22 +171,19 @@ static bool read_output(int fd, const char *command, Buffer *output, Error *erro
 bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *wait_status,
                  Error *error)
 {
-    bool collected;
-    bool waited;
+    bool started, collected, waited;
     int ends[2];
     pid_t pid;
 
     if (pipe2(ends, O_CLOEXEC) != 0)
         return error_set_errno(error, ERROR_FAILED, "could not create pipe");
-    if (!start_child(arguments, &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error))
-    {
-        file_close(ends[0]);
-        file_close(ends[1]);
-        return false;
-    }
+    started =
+        start_child(arguments, &(ChildOutput){.stdout_fd = ends[1], .quiet = quiet}, &pid, error);
     file_close(ends[1]);
-    collected = read_output(ends[0], arguments[0], output, error);
+    collected = started && read_output(ends[0], arguments[0], output, error);
     file_close(ends[0]);
+    if (!started)
+        return false;
     if (!collected)
         end_child(pid);
 
@@ -199,26 +192,28 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     return collected && waited;
 }
 
-bool process_shell(const char *command, int limit_seconds, int *wait_status, Error *error)
+static bool run_shell(const char *command, const ChildOutput *output, int limit_seconds,
+                      int *wait_status, Error *error)
 {
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
     pid_t pid;
 
-    return start_child(arguments, &(ChildOutput){.stdout_fd = STDERR_FILENO}, &pid, error) &&
+    return start_child(arguments, output, &pid, error) &&
            wait_for_child(pid, limit_seconds, wait_status, error);
+}
+
+bool process_shell(const char *command, int limit_seconds, int *wait_status, Error *error)
+{
+    return run_shell(command, &(ChildOutput){.stdout_fd = STDERR_FILENO}, limit_seconds,
+                     wait_status, error);
 }
 
 bool process_shell_logged(const char *command, const char *log, int *wait_status, Error *error)
 {
-    const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
-    pid_t pid;
-    int fd;
+    AUTO_FD int fd = -1;
 
-    if (!file_open_or_create(log, &fd, error))
-        return false;
-    file_close(fd);
-    return start_child(arguments, &(ChildOutput){.log = log}, &pid, error) &&
-           wait_for_child(pid, 0, wait_status, error);
+    return file_open_or_create(log, &fd, error) &&
+           run_shell(command, &(ChildOutput){.log = log}, 0, wait_status, error);
 }
 
 void process_describe(int wait_status, char *out, size_t size)
