@@ -5,7 +5,6 @@
 #include "base/workers.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #define FORWARD_WINDOW_BYTES ((uint64_t) 64 * 1024 * 1024)
 #define FORWARD_WINDOW_MAX 64
 
-/* Maps of single segments are kept apart up to this size; then they are merged, wanted or not. */
+/* Maps of single segments are kept apart up to this size; further ones are merged at once. */
 #define KEPT_MAPS_MAX ((size_t) 64 * 1024 * 1024)
 
 Chain *chain_create(const WalStream *stream, int jobs, Lsn floor_at_most)
@@ -58,18 +57,12 @@ Summary *chain_at(const Chain *chain, size_t index)
                                        : chain->ahead[index - chain->before_count];
 }
 
-static void append_summary(Summary ***list, size_t *count, Summary *summary)
-{
-    ARRAY_GROW(*list, *count);
-    (*list)[(*count)++] = summary;
-}
-
 void chain_merge(Chain *chain, const Summary *summary, bool earlier)
 {
     if (chain->rebuilt != NULL)
     {
-        /* The first record decides: a later segment's is not the first where an earlier names the
-         * block. */
+        /* The first record of a block decides: a later segment does not have it where an earlier
+         * one names the block. */
         if (earlier)
             blockmap_subtract(chain->rebuilt, summary->blocks);
         else
@@ -87,7 +80,7 @@ void chain_take_blocks(Chain *chain, Summary *summary, bool earlier)
     summary->blocks = summary->rebuilt = NULL;
 }
 
-/* May a floor cut what was read of a segment? */
+/* A floor may lie after the first record that was read of the segment. */
 static bool may_be_cut(const Chain *chain, const Summary *summary)
 {
     return summary->facts.segment <= wal_segment_of(&chain->stream->shape, chain->floor_at_most) &&
@@ -100,11 +93,88 @@ static void take_blocks(Chain *chain, Summary *summary)
     size_t memory = blockmap_memory(summary->blocks);
 
     if (may_be_cut(chain, summary) && chain->kept_memory + memory <= KEPT_MAPS_MAX)
-    {
         chain->kept_memory += memory;
+    else
+        chain_take_blocks(chain, summary, false);
+}
+
+/* Note where the chain begins and ends with a segment at its upper or lower end. */
+static void link_segment(Chain *chain, const WalSegmentFacts *facts, bool lower)
+{
+    if (facts->begin_lsn == LSN_INVALID)
         return;
+    if (!lower || chain->begin_lsn == LSN_INVALID)
+        chain->next_lsn = facts->next_lsn;
+    if (lower || chain->begin_lsn == LSN_INVALID)
+        chain->begin_lsn = facts->begin_lsn;
+    if (facts->record_count == 0)
+        return;
+    if (!lower || chain->last_lsn == LSN_INVALID)
+        chain->last_lsn = facts->last_lsn;
+    if (lower || chain->first_lsn == LSN_INVALID)
+    {
+        chain->first_lsn = facts->first_lsn;
+        chain->first_prev = facts->first_prev;
     }
-    chain_take_blocks(chain, summary, false);
+}
+
+/* Segments on their way into the chain: read by any worker, taken in one after the other. */
+typedef struct ChainReads
+{
+    Chain *chain;
+    uint64_t first; /* the segment of item 0 */
+    bool backwards; /* item 1 is the segment before it; the window is the number of items */
+    Lsn from;       /* where item 0 is read from; LSN_INVALID: its beginning */
+    size_t window;
+    Summary **summaries; /* of item i at i % window; NULL: not read, or taken in */
+    ChainEnd *end;       /* of reading forward */
+} ChainReads;
+
+static bool read_item(void *context, size_t item, bool *last, Error *error)
+{
+    const ChainReads *reads = context;
+    const uint64_t segment = reads->backwards ? reads->first - item : reads->first + item;
+
+    if (reads->backwards && item >= reads->window)
+        return *last = true;
+    Summary *summary =
+        summary_read(reads->chain->stream, segment, item == 0 ? reads->from : LSN_INVALID,
+                     LSN_INVALID, LSN_INVALID, error);
+    if (summary == NULL)
+        return false;
+    progress_add(summary->facts.bytes);
+    *last = summary->facts.end != WAL_SEGMENT_COMPLETE;
+    reads->summaries[item % reads->window] = summary;
+    return true;
+}
+
+static bool read_segments(ChainReads *reads, OrderedFunction take, Error *error)
+{
+    Chain *chain = reads->chain;
+
+    reads->summaries = memory_allocate_zeroed(reads->window, sizeof(Summary *));
+    bool good = workers_run_ordered(chain->jobs, reads->window, read_item, take, reads, error);
+    for (size_t i = 0; i < reads->window; i++)
+    {
+        if (reads->summaries[i] != NULL)
+            chain->bytes_read += reads->summaries[i]->facts.bytes;
+        summary_destroy(reads->summaries[i]);
+    }
+    free(reads->summaries);
+    return good;
+}
+
+/* The chain's own list of segments at one end gets the item's. */
+static void extend(ChainReads *reads, size_t item, Summary ***list, size_t *count)
+{
+    Summary *summary = reads->summaries[item % reads->window];
+
+    reads->summaries[item % reads->window] = NULL;
+    reads->chain->bytes_read += summary->facts.bytes;
+    ARRAY_GROW(*list, *count);
+    (*list)[(*count)++] = summary;
+    take_blocks(reads->chain, summary);
+    link_segment(reads->chain, &summary->facts, reads->backwards);
 }
 
 /* ---- Forward ---- */
@@ -133,8 +203,8 @@ bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
                       name, stream->shape.version->wal_directory);
 }
 
-/* Does WAL that belongs after `end` begin in this segment? Older WAL, left by a server that
- * restarted at `end`, links to less. */
+/* Sets *yes if WAL that belongs after `end` begins in this segment. Older WAL, left by a server
+ * that restarted at `end`, links to less. */
 static bool wal_goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes, Error *error)
 {
     WalSegmentFacts facts;
@@ -151,9 +221,9 @@ static bool wal_goes_on(const Chain *chain, uint64_t segment, Lsn end, bool *yes
 }
 
 /*
- * Is this the end of WAL, or damage? A segment is whole on disk before the next one is begun, so
- * where the next one begins with its own WAL, bytes before it were valid once. (XLogWrite, xlog.c;
- * walreceiver.c)
+ * Fails if this is not the end of WAL but damage. A segment is whole on disk before the next one is
+ * begun, so where the next one begins with its own WAL, bytes before it were valid once.
+ * (XLogWrite, xlog.c; walreceiver.c)
  */
 static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
 {
@@ -184,7 +254,7 @@ static bool check_damage(const Chain *chain, const ChainEnd *end, Error *error)
     return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
 }
 
-/* Does the first record of a segment follow the chain's last one? *reason says why not. */
+/* The first record of the segment follows the chain's last one; otherwise *reason says why not. */
 static bool follows_chain(const Chain *chain, const WalSegmentFacts *facts, char reason[256])
 {
     char prev[LSN_TEXT_SIZE];
@@ -206,53 +276,6 @@ static bool follows_chain(const Chain *chain, const WalSegmentFacts *facts, char
     return false;
 }
 
-static void extend_forward(Chain *chain, Summary *summary)
-{
-    const WalSegmentFacts *facts = &summary->facts;
-
-    append_summary(&chain->ahead, &chain->ahead_count, summary);
-    take_blocks(chain, summary);
-    if (facts->begin_lsn == LSN_INVALID)
-        return;
-    if (chain->begin_lsn == LSN_INVALID)
-        chain->begin_lsn = facts->begin_lsn;
-    chain->next_lsn = facts->next_lsn;
-    if (facts->record_count == 0)
-        return;
-    if (chain->first_lsn == LSN_INVALID)
-    {
-        chain->first_lsn = facts->first_lsn;
-        chain->first_prev = facts->first_prev;
-    }
-    chain->last_lsn = facts->last_lsn;
-}
-
-/* Segments on their way into the chain: read by any worker, taken in one after the other. */
-typedef struct Forward
-{
-    Chain *chain;
-    ChainEnd *end;
-    Lsn from;
-    size_t window;
-    Summary **summaries; /* of item i at i % window; NULL: not read, or taken in */
-} Forward;
-
-static bool read_ahead(void *context, size_t item, bool *last, Error *error)
-{
-    const Forward *forward = context;
-    const Chain *chain = forward->chain;
-    Summary *summary =
-        summary_read(chain->stream, chain->first_segment + item,
-                     item == 0 ? forward->from : LSN_INVALID, LSN_INVALID, LSN_INVALID, error);
-
-    if (summary == NULL)
-        return false;
-    progress_add(summary->facts.bytes);
-    *last = summary->facts.end != WAL_SEGMENT_COMPLETE;
-    forward->summaries[item % forward->window] = summary;
-    return true;
-}
-
 static bool watch_segment(const Chain *chain, uint64_t segment, bool *stop, Error *error)
 {
     const WalStream *stream = chain->stream;
@@ -265,23 +288,21 @@ static bool watch_segment(const Chain *chain, uint64_t segment, bool *stop, Erro
 /* Take in a segment; *last when the WAL ends in it, or before. */
 static bool take_ahead(void *context, size_t item, bool *last, Error *error)
 {
-    Forward *forward = context;
-    ChainEnd *end = forward->end;
-    Summary *summary = forward->summaries[item % forward->window];
-    const WalSegmentFacts *facts = &summary->facts;
+    ChainReads *reads = context;
+    Chain *chain = reads->chain;
+    ChainEnd *end = reads->end;
+    const WalSegmentFacts *facts = &reads->summaries[item % reads->window]->facts;
 
-    if (!follows_chain(forward->chain, facts, end->reason))
+    if (!follows_chain(chain, facts, end->reason))
     {
         *last = end->reached = true;
         end->invalid_lsn = facts->first_lsn;
         return true;
     }
-    forward->summaries[item % forward->window] = NULL;
-    forward->chain->bytes_read += facts->bytes;
-    extend_forward(forward->chain, summary);
+    extend(reads, item, &chain->ahead, &chain->ahead_count);
     if (facts->end == WAL_SEGMENT_COMPLETE)
     {
-        if (!watch_segment(forward->chain, facts->segment, &end->stopped, error))
+        if (!watch_segment(chain, facts->segment, &end->stopped, error))
             return false;
         *last = end->reached = end->stopped;
         return true;
@@ -295,7 +316,7 @@ static bool take_ahead(void *context, size_t item, bool *last, Error *error)
     return true;
 }
 
-/* How many segments may be read, or wait to be taken in, at a time. */
+/* The number of segments that are read, or wait to be taken in, at a time. */
 static size_t forward_window(const Chain *chain)
 {
     uint64_t count = FORWARD_WINDOW_BYTES / chain->stream->shape.segment_size;
@@ -307,106 +328,25 @@ static size_t forward_window(const Chain *chain)
 
 bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
 {
-    Forward forward = {.chain = chain, .end = end, .from = from, .window = forward_window(chain)};
+    ChainReads reads = {.chain = chain,
+                        .first = wal_segment_of(&chain->stream->shape, from),
+                        .from = from,
+                        .window = forward_window(chain),
+                        .end = end};
 
     *end = (ChainEnd){0};
     assert(!chain->begun);
     assert(chain->rebuilt == NULL || chain->floor_at_most <= from);
     chain->begun = true;
-    chain->first_segment = wal_segment_of(&chain->stream->shape, from);
+    chain->first_segment = reads.first;
     chain->next_lsn = from;
-    forward.summaries = memory_allocate_zeroed(forward.window, sizeof(Summary *));
-    bool good =
-        workers_run_ordered(chain->jobs, forward.window, read_ahead, take_ahead, &forward, error);
-    for (size_t i = 0; i < forward.window; i++)
-    {
-        if (forward.summaries[i] != NULL)
-            chain->bytes_read += forward.summaries[i]->facts.bytes;
-        summary_destroy(forward.summaries[i]);
-    }
-    free(forward.summaries);
-    return good && (end->stopped || check_damage(chain, end, error));
+    return read_segments(&reads, take_ahead, error) &&
+           (end->stopped || check_damage(chain, end, error));
 }
 
 /* ---- Backward ---- */
 
-/* Segments read at the same time, downwards. */
-typedef struct Batch
-{
-    const WalStream *stream;
-    uint64_t segment; /* of item 0; item 1 is the one before */
-    size_t count;
-    Summary **summaries; /* NULL: failed, or not read */
-    Error **errors;      /* looked at in order: what is not needed cannot hurt */
-    atomic_size_t last;  /* later items are not needed any more */
-} Batch;
-
-static bool read_batch_segment(void *context, int worker, size_t item, Error *error)
-{
-    Batch *batch = context;
-    size_t last = atomic_load(&batch->last);
-
-    (void) worker;
-    (void) error;
-    if (item > last)
-        return true;
-    Error *failure = memory_allocate_zeroed(1, sizeof(Error));
-    Summary *summary = summary_read(batch->stream, batch->segment - item, LSN_INVALID, LSN_INVALID,
-                                    LSN_INVALID, failure);
-    batch->summaries[item] = summary;
-    if (summary == NULL)
-        batch->errors[item] = failure;
-    else
-    {
-        progress_add(summary->facts.bytes);
-        free(failure);
-    }
-    if (summary == NULL || summary->facts.end != WAL_SEGMENT_COMPLETE)
-        while (item < last && !atomic_compare_exchange_weak(&batch->last, &last, item))
-            ;
-    return true;
-}
-
-static void batch_free(Batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++)
-    {
-        summary_destroy(batch->summaries[i]);
-        free(batch->errors[i]);
-    }
-    free(batch->summaries);
-    free(batch->errors);
-}
-
-static bool batch_read(Chain *chain, Batch *batch, Error *error)
-{
-    batch->stream = chain->stream;
-    batch->summaries = memory_allocate_zeroed(batch->count, sizeof(Summary *));
-    batch->errors = memory_allocate_zeroed(batch->count, sizeof(Error *));
-    atomic_init(&batch->last, batch->count - 1);
-    if (!workers_run(chain->jobs, batch->count, read_batch_segment, batch, error))
-        return false;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->summaries[i] != NULL)
-            chain->bytes_read += batch->summaries[i]->facts.bytes;
-    return true;
-}
-
-/* The summary of an item, the caller's from now on. NULL: the error with which it failed. */
-static Summary *batch_take(Batch *batch, size_t item, Error *error)
-{
-    Summary *summary = batch->summaries[item];
-
-    batch->summaries[item] = NULL;
-    if (summary == NULL)
-    {
-        assert(batch->errors[item] != NULL);
-        error_copy(error, batch->errors[item]);
-    }
-    return summary;
-}
-
-/* Why the record before the chain's first one cannot be read. */
+/* The error of a record before the chain's first one that cannot be read. */
 static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *facts,
                                    const char *reason, Error *error)
 {
@@ -434,7 +374,7 @@ static bool error_no_record_before(const Chain *chain, const WalSegmentFacts *fa
                              error);
 }
 
-/* Must the chain's first record be after this segment's last one, and is it? */
+/* Fails unless the chain's first record follows this segment's last one, if both have one. */
 static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Error *error)
 {
     char text[LSN_TEXT_SIZE];
@@ -453,23 +393,16 @@ static bool precedes_chain(const Chain *chain, const WalSegmentFacts *facts, Err
     return error_no_record_before(chain, NULL, reason, error);
 }
 
-static void extend_backward(Chain *chain, Summary *summary)
+static bool take_before(void *context, size_t item, bool *last, Error *error)
 {
-    const WalSegmentFacts *facts = &summary->facts;
+    ChainReads *reads = context;
+    Chain *chain = reads->chain;
 
-    append_summary(&chain->before, &chain->before_count, summary);
-    take_blocks(chain, summary);
-    if (facts->begin_lsn == LSN_INVALID)
-        return;
-    if (chain->begin_lsn == LSN_INVALID)
-        chain->next_lsn = facts->next_lsn;
-    chain->begin_lsn = facts->begin_lsn;
-    if (facts->record_count == 0)
-        return;
-    if (chain->last_lsn == LSN_INVALID)
-        chain->last_lsn = facts->last_lsn;
-    chain->first_lsn = facts->first_lsn;
-    chain->first_prev = facts->first_prev;
+    if (!precedes_chain(chain, &reads->summaries[item % reads->window]->facts, error))
+        return false;
+    extend(reads, item, &chain->before, &chain->before_count);
+    *last = item + 1 == reads->window;
+    return true;
 }
 
 bool chain_first_is_partial(const Chain *chain)
@@ -500,21 +433,15 @@ static bool complete_first(Chain *chain, Error *error)
     summary_destroy(partial);
     chain->ahead[0] = whole;
     take_blocks(chain, whole);
-    if (whole->facts.begin_lsn != LSN_INVALID)
-        chain->begin_lsn = whole->facts.begin_lsn;
-    if (whole->facts.record_count > 0)
-    {
-        chain->first_lsn = whole->facts.first_lsn;
-        chain->first_prev = whole->facts.first_prev;
-    }
+    link_segment(chain, &whole->facts, true);
     return true;
 }
 
 bool chain_read_back(Chain *chain, Error *error)
 {
-    uint64_t lowest = chain->first_segment - chain->before_count;
-    Batch batch = {.segment = lowest - 1, .count = (size_t) chain->jobs};
-    bool good;
+    const size_t count_before = chain->before_count;
+    const uint64_t lowest = chain->first_segment - count_before;
+    ChainReads reads = {.chain = chain, .first = lowest - 1, .backwards = true};
 
     assert(chain->rebuilt == NULL); /* which record is the first is then known too late */
     if (chain_first_is_partial(chain))
@@ -522,22 +449,9 @@ bool chain_read_back(Chain *chain, Error *error)
     /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */
     if (lowest <= 1 || (chain->first_lsn != LSN_INVALID && chain->first_prev == LSN_INVALID))
         return error_no_record_before(chain, NULL, NULL, error);
-    if (batch.count > lowest - 1)
-        batch.count = (size_t) (lowest - 1);
-    good = batch_read(chain, &batch, error);
-    for (size_t i = 0; good && i < batch.count; i++)
-    {
-        /* The first one must be good; one further back may be asked for later, or never. */
-        if (i > 0 &&
-            (batch.summaries[i] == NULL || batch.summaries[i]->facts.end != WAL_SEGMENT_COMPLETE))
-            break;
-        Summary *summary = batch_take(&batch, i, error);
-        good = summary != NULL && precedes_chain(chain, &summary->facts, error);
-        if (good)
-            extend_backward(chain, summary);
-        else
-            summary_destroy(summary);
-    }
-    batch_free(&batch);
-    return good;
+    reads.window =
+        lowest - 1 < (uint64_t) chain->jobs ? (size_t) (lowest - 1) : (size_t) chain->jobs;
+    /* One further back that fails may never be needed; if it is, it is the first of a later call.
+     */
+    return read_segments(&reads, take_before, error) || chain->before_count > count_before;
 }
