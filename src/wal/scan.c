@@ -80,13 +80,11 @@ static bool is_wanted(const ScanCheckpoint *found, const ScanCheckpointWanted *w
 {
     uint32_t next_xid = (uint32_t) found->checkpoint.next_xid;
 
-    if (found->lsn >= wanted->before)
-        return false;
-    if (wanted->not_after != LSN_INVALID && found->lsn > wanted->not_after)
-        return false;
-    if (wanted->redo_not_after != LSN_INVALID && found->checkpoint.redo > wanted->redo_not_after)
-        return false;
-    return wanted->next_xid_not_after == 0 || !xid_precedes(wanted->next_xid_not_after, next_xid);
+    return found->lsn < wanted->before &&
+           (wanted->not_after == LSN_INVALID || found->lsn <= wanted->not_after) &&
+           (wanted->redo_not_after == LSN_INVALID ||
+            found->checkpoint.redo <= wanted->redo_not_after) &&
+           (wanted->next_xid_not_after == 0 || !xid_precedes(wanted->next_xid_not_after, next_xid));
 }
 
 static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWanted *wanted,
@@ -96,11 +94,9 @@ static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWante
 
     for (size_t i = summary->checkpoints.size / sizeof(*items); i > 0; i--)
     {
-        if (is_wanted(&items[i - 1], wanted))
-        {
-            *found = items[i - 1];
+        *found = items[i - 1];
+        if (is_wanted(found, wanted))
             return true;
-        }
     }
     return false;
 }
@@ -115,19 +111,16 @@ bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, Sca
         chain->begun = true;
         chain->first_segment = wal_segment_before(&chain->stream->shape, wanted->before) + 1;
     }
-    for (size_t i = chain_count(chain); i > 0; i--)
-        if (find_checkpoint_in(chain_at(chain, i - 1), wanted, found))
-            return true;
-    for (;;)
+    for (size_t i = chain_count(chain);;)
     {
-        size_t searched = chain->before_count;
+        for (; i > 0; i--)
+            if (find_checkpoint_in(chain_at(chain, i - 1), wanted, found))
+                return true;
+        const size_t searched = chain_count(chain);
         if (!chain_read_back(chain, error))
             return false;
-        if (chain->before_count == 0 && find_checkpoint_in(chain->ahead[0], wanted, found))
-            return true;
-        for (size_t i = searched; i < chain->before_count; i++)
-            if (find_checkpoint_in(chain->before[i], wanted, found))
-                return true;
+        /* The same number: the lowest segment is now complete, and is searched again. */
+        i = chain_count(chain) > searched ? chain_count(chain) - searched : 1;
     }
 }
 
@@ -167,8 +160,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
         if (!wal_read_segment(stream, segment, LSN_INVALID, find_record_start, at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
-        /* Without an end of its own the last record reaches to the next one, or to where it is
-         * known to end. */
+        /* Where the last record's end is not known, it reaches to the next one. */
         bool read = facts.end == WAL_SEGMENT_COMPLETE || lsn < facts.next_lsn;
         if (at->start != LSN_INVALID && read)
             return true;
@@ -279,7 +271,7 @@ static bool cut_chain(Chain *chain, Lsn floor, Lsn divergence, Cut *cut, Error *
     return true;
 }
 
-/* What counts of a segment, but for commits. */
+/* The summary of a segment that counts, except for commits. */
 static const Summary *from_floor(const Cut *cut, size_t index)
 {
     const Summary *summary = chain_at(cut->chain, index);
@@ -289,7 +281,7 @@ static const Summary *from_floor(const Cut *cut, size_t index)
     return summary;
 }
 
-/* What counts of a segment for commits; NULL: nothing. */
+/* The summary of a segment that counts for commits; NULL: its commits do not count. */
 static const Summary *from_divergence(const Cut *cut, size_t index)
 {
     const Summary *summary = from_floor(cut, index);
@@ -406,30 +398,20 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
     return items;
 }
 
-static int compare_xid(const void *key, const void *item)
-{
-    const uint32_t xid = *(const uint32_t *) key;
-    const SummaryFinished *finished = item;
-
-    return (xid > finished->xid) - (xid < finished->xid);
-}
-
 static int compare_xids(const void *a, const void *b)
 {
-    uint32_t x = ((const SummaryFinished *) a)->xid;
-    uint32_t y = ((const SummaryFinished *) b)->xid;
+    const uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
 
-    return x < y ? -1 : x > y;
+    return (x > y) - (x < y);
 }
 
 static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
 {
-    Arena *scratch = arena_create();
     size_t finished_count;
-    SummaryFinished *finished = join_lists(cut, scratch, offsetof(Summary, finished),
-                                           sizeof(SummaryFinished), &finished_count);
+    uint32_t *finished =
+        join_lists(cut, arena, offsetof(Summary, finished), sizeof(uint32_t), &finished_count);
 
-    qsort(finished, finished_count, sizeof(SummaryFinished), compare_xids);
+    qsort(finished, finished_count, sizeof(uint32_t), compare_xids);
     result->prepared = join_lists(cut, arena, offsetof(Summary, prepared), sizeof(ScanPrepared),
                                   &result->prepared_count);
     for (size_t i = 0; i < result->prepared_count; i++)
@@ -437,10 +419,9 @@ static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
         ScanPrepared *prepared = &result->prepared[i];
 
         prepared->gid = arena_strdup(arena, prepared->gid);
-        array_search(&prepared->xid, finished, finished_count, sizeof(SummaryFinished), compare_xid,
+        array_search(&prepared->xid, finished, finished_count, sizeof(uint32_t), compare_xids,
                      &prepared->finished);
     }
-    arena_destroy(scratch);
 }
 
 static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
@@ -462,36 +443,14 @@ static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
 }
 
-/* The first list of running transactions, or LSN_INVALID. */
-static Lsn first_running_xacts(const Cut *cut)
+/* The server was down from the floor to lsn: the floor is a shutdown checkpoint, and no other lies
+ * between. */
+static bool was_down_until(const ScanResult *result, Lsn floor, Lsn lsn)
 {
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
-    {
-        if (from_floor(cut, i)->running_xacts_lsn != LSN_INVALID)
-            return from_floor(cut, i)->running_xacts_lsn;
-    }
-    return LSN_INVALID;
-}
+    const ScanCheckpoint *first = result->checkpoints;
 
-/* Was the server down from the floor to lsn? The floor is a shutdown checkpoint, and no checkpoint
- * lies between. */
-static bool was_down_until(const Cut *cut, Lsn lsn)
-{
-    bool down = false;
-
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
-    {
-        const Buffer *list = &from_floor(cut, i)->checkpoints;
-        const ScanCheckpoint *items = (const ScanCheckpoint *) list->bytes;
-
-        for (size_t k = 0; k < list->size / sizeof(*items) && items[k].lsn < lsn; k++)
-        {
-            if (down || items[k].lsn != cut->floor || items[k].online)
-                return false;
-            down = true;
-        }
-    }
-    return down;
+    return result->checkpoint_count > 0 && first->lsn == floor && floor < lsn && !first->online &&
+           (result->checkpoint_count == 1 || first[1].lsn >= lsn);
 }
 
 /*
@@ -499,17 +458,17 @@ static bool was_down_until(const Cut *cut, Lsn lsn)
  * to have been right before; that it was right is known if a record before it proves it, or if the
  * server was down up to it.
  */
-static void judge_parameters(const Cut *cut, ScanResult *result)
+static void judge_parameters(Lsn floor, ScanResult *result)
 {
     const ScanParameters *changes = result->parameters;
 
     if (result->parameter_count == 0)
         return;
-    Lsn level_proof = first_running_xacts(cut);
     Lsn first = changes[0].lsn;
-    bool down = was_down_until(cut, first);
+    bool down = was_down_until(result, floor, first);
 
-    result->wal_level_proven = down || (level_proof != LSN_INVALID && level_proof <= first);
+    result->wal_level_proven =
+        down || (result->running_count > 0 && result->running[0].lsn <= first);
     if (!down && (result->hint_image_count == 0 || result->hint_images[0] > first))
         result->hints_not_logged_at = first;
     if (!result->wal_level_proven)
@@ -546,7 +505,7 @@ bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanRes
     result->oldest_running_xid = oldest_running(&cut);
     join_prepared(&cut, arena, result);
     join_all_lists(&cut, arena, result);
-    judge_parameters(&cut, result);
+    judge_parameters(floor, result);
     result->blocks = chain->blocks;
     if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
         result->rebuilt = chain->rebuilt;

@@ -12,9 +12,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "format/wal_event.h"
-#include "wal/blockmap.h"
-#include "wal/reader.h"
+#include "wal/summary.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,14 +46,6 @@ bool scan_was_stopped(const WalScan *scan);
  * limit? */
 bool scan_ended_at_limit(const WalScan *scan);
 
-typedef struct ScanCheckpoint
-{
-    Lsn lsn;
-    Lsn end;
-    bool online;
-    CheckPoint checkpoint;
-} ScanCheckpoint;
-
 /*
  * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID:
  * any), whose redo is at or before `redo_not_after` (LSN_INVALID: any) and whose next xid is at
@@ -84,47 +74,6 @@ MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
  * scan_record_at.
  */
 MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error);
-
-/* A database whose directory was made by file copy, made by WAL, or dropped (an entry for each of
- * its tablespaces). */
-typedef struct ScanDatabase
-{
-    Lsn lsn;
-    WalEventKind kind; /* DATABASE_FILE_COPY, DATABASE_CREATE, DATABASE_DROP */
-    Oid tablespace, database, source_tablespace, source_database;
-} ScanDatabase;
-
-typedef struct ScanTablespace
-{
-    Lsn lsn;
-    bool created; /* else dropped */
-    Oid tablespace;
-    const char *path; /* where created */
-} ScanTablespace;
-
-typedef struct ScanPrepared
-{
-    Lsn lsn;
-    uint32_t xid;
-    const char *gid;
-    bool finished; /* COMMIT or ROLLBACK PREPARED came later */
-} ScanPrepared;
-
-/* A list of running transactions. */
-typedef struct ScanRunning
-{
-    Lsn lsn;
-    uint32_t next_xid, oldest_xid; /* oldest_xid: the oldest that runs, or next_xid */
-    bool complete;                 /* with all subtransactions; none runs: so as well */
-} ScanRunning;
-
-/* A change of settings that WAL tells. */
-typedef struct ScanParameters
-{
-    Lsn lsn;
-    int32_t wal_level;
-    bool log_hints;
-} ScanParameters;
 
 /* What was found from the floor on; lists in the arena given. */
 typedef struct ScanResult

@@ -6,6 +6,9 @@
 #define SPGIST_META_BLOCK 0 /* SPGIST_METAPAGE_BLKNO, access/spgist_private.h */
 #define TRUNCATE_HEAP 1     /* SMGR_TRUNCATE_HEAP, catalog/storage_xlog.h */
 
+/* Append an item to one of the lists. */
+#define NOTE(list, type, ...) buffer_append((list), &(type){__VA_ARGS__}, sizeof(type))
+
 bool xid_precedes(uint32_t a, uint32_t b)
 {
     return (int32_t) (a - b) < 0;
@@ -18,7 +21,7 @@ static const char *keep_string(Summary *summary, const char *text, size_t size)
     return arena_strndup(summary->strings, text, size);
 }
 
-/* Does replay write the whole block without reading it? */
+/* Replay writes the whole block without reading it. */
 static bool restores(const BlockReference *reference)
 {
     return (reference->has_image && reference->image_applies) || reference->will_init;
@@ -58,12 +61,8 @@ static void note_truncation(Summary *summary, RelationId relation, BlockNumber b
 
 static void note_checkpoint(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
-    ScanCheckpoint item = {.lsn = record->lsn,
-                           .end = record->end,
-                           .online = event->online,
-                           .checkpoint = event->checkpoint};
-
-    buffer_append(&summary->checkpoints, &item, sizeof(item));
+    NOTE(&summary->checkpoints, ScanCheckpoint, .lsn = record->lsn, .end = record->end,
+         .online = event->online, .checkpoint = event->checkpoint);
     if (!event->online)
         summary->hint_image_noted = false;
     if (!event->checkpoint.full_page_writes)
@@ -107,22 +106,10 @@ static void note_transaction_end(Summary *summary, const WalRecord *record, cons
     for (uint32_t i = 0; i < event->dropped_count; i++)
         note_storage(summary, wal_event_dropped(event, i), record->lsn);
     if (event->prepared)
-    {
-        SummaryFinished item = {.lsn = record->lsn, .xid = event->xid};
-        buffer_append(&summary->finished, &item, sizeof(item));
-    }
+        NOTE(&summary->finished, uint32_t, event->xid);
     note_ended_xids(summary, record, event);
     if (event->kind == WAL_EVENT_COMMIT)
         note_commit(summary, record, event);
-}
-
-static void note_prepare(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    ScanPrepared item = {.lsn = record->lsn,
-                         .xid = event->xid,
-                         .gid = keep_string(summary, event->gid, event->gid_size)};
-
-    buffer_append(&summary->prepared, &item, sizeof(item));
 }
 
 static void note_database_event(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -146,41 +133,16 @@ static void note_database_event(Summary *summary, const WalRecord *record, const
     }
 }
 
-static void note_tablespace(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    ScanTablespace item = {.lsn = record->lsn, .tablespace = event->tablespace};
-
-    if (event->kind == WAL_EVENT_TABLESPACE_CREATE)
-    {
-        item.created = true;
-        item.path = keep_string(summary, event->path, event->path_size);
-    }
-    buffer_append(&summary->tablespaces, &item, sizeof(item));
-}
-
-static void note_parameters(Summary *summary, const WalRecord *record, const WalEvent *event)
-{
-    ScanParameters item = {
-        .lsn = record->lsn, .wal_level = event->wal_level, .log_hints = event->flag};
-
-    buffer_append(&summary->parameters, &item, sizeof(item));
-}
-
 static void note_running(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
-    ScanRunning item = {.lsn = record->lsn,
-                        .next_xid = event->next_xid,
-                        .oldest_xid = event->oldest_running_xid,
-                        .complete = !event->flag || event->list_count == 0};
-
-    buffer_append(&summary->running, &item, sizeof(item));
-    if (summary->running_xacts_lsn == LSN_INVALID)
-        summary->running_xacts_lsn = record->lsn;
+    NOTE(&summary->running, ScanRunning, .lsn = record->lsn, .next_xid = event->next_xid,
+         .oldest_xid = event->oldest_running_xid,
+         .complete = !event->flag || event->list_count == 0);
     if (summary->divergence == LSN_INVALID || record->lsn < summary->divergence)
         summary->oldest_running_xid = event->oldest_running_xid;
 }
 
-/* One of each run of the server is enough. */
+/* One image of each run of the server is enough. */
 static void note_hint_image(Summary *summary, Lsn lsn)
 {
     if (!summary->hint_image_noted)
@@ -209,14 +171,16 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
             summary->full_page_writes_off = true;
         break;
     case WAL_EVENT_PARAMETER_CHANGE:
-        note_parameters(summary, record, event);
+        NOTE(&summary->parameters, ScanParameters, .lsn = record->lsn,
+             .wal_level = event->wal_level, .log_hints = event->flag);
         break;
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
         note_transaction_end(summary, record, event);
         break;
     case WAL_EVENT_PREPARE:
-        note_prepare(summary, record, event);
+        NOTE(&summary->prepared, ScanPrepared, .lsn = record->lsn, .xid = event->xid,
+             .gid = keep_string(summary, event->gid, event->gid_size));
         break;
     case WAL_EVENT_RELATION_CREATE:
         note_storage(summary, event->relation, record->lsn);
@@ -233,8 +197,13 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
         note_database_event(summary, record, event);
         break;
     case WAL_EVENT_TABLESPACE_CREATE:
+        NOTE(&summary->tablespaces, ScanTablespace, .lsn = record->lsn, .created = true,
+             .tablespace = event->tablespace,
+             .path = keep_string(summary, event->path, event->path_size));
+        break;
     case WAL_EVENT_TABLESPACE_DROP:
-        note_tablespace(summary, record, event);
+        NOTE(&summary->tablespaces, ScanTablespace, .lsn = record->lsn,
+             .tablespace = event->tablespace);
         break;
     case WAL_EVENT_RUNNING_XACTS:
         note_running(summary, record, event);
@@ -251,7 +220,7 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
     }
 }
 
-/* Not inlined into visit_record, which hardly ever needs it. */
+/* This is not inlined into visit_record, which hardly ever needs it. */
 static __attribute__((noinline)) bool note_record(Summary *summary, const WalRecord *record,
                                                   Error *error)
 {

@@ -148,7 +148,7 @@ static void test_floor(void **state)
         assert_int_equal(ITEM_COUNT(summary->hint_images, Lsn), floor <= 6);
         if (floor <= 6)
             assert_int_equal(ITEM(summary->hint_images, Lsn, 0), floor <= 2 ? lsns[2] : lsns[6]);
-        assert_int_equal(summary->running_xacts_lsn, floor <= 3 ? lsns[3] : lsns[7]);
+        assert_int_equal(ITEM(summary->running, ScanRunning, 0).lsn, floor <= 3 ? lsns[3] : lsns[7]);
         assert_int_equal(summary->oldest_running_xid, 504);
         size_t prepared = floor <= 1 ? 2 : floor <= 5 ? 1 : 0;
         assert_int_equal(ITEM_COUNT(summary->prepared, ScanPrepared), prepared);
