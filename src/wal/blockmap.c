@@ -6,9 +6,9 @@
 #include <string.h>
 
 /*
- * Relations stand in an open-addressing table of pointers. The blocks of one lie in chunks of as
- * many bits as a relation segment of the usual size has blocks; a chunk is made when a block in it
- * is named, and grows by doubling.
+ * Relations stand in an open-addressing table of pointers. The blocks of one lie in chunks of
+ * 131072 bits, the blocks of a relation segment of the usual size; a chunk is made when a block in
+ * it is named, and grows by doubling.
  */
 #define CHUNK_SHIFT 17
 #define CHUNK_BLOCKS ((size_t) 1 << CHUNK_SHIFT)
@@ -46,11 +46,10 @@ typedef struct Recent
 
 struct BlockMap
 {
-    Recent recent[RECENT_COUNT]; /* forgotten whenever words move */
+    Recent recent[RECENT_COUNT]; /* emptied whenever words move */
     BlockMapRelation **table;    /* NULL: empty place; at most half of them are taken */
     size_t table_size;
     size_t relation_count;
-    size_t memory; /* of all below this struct */
 };
 
 BlockMap *blockmap_create(void)
@@ -59,7 +58,6 @@ BlockMap *blockmap_create(void)
 
     map->table_size = TABLE_SIZE_MIN;
     map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
-    map->memory = map->table_size * sizeof(BlockMapRelation *);
     return map;
 }
 
@@ -113,7 +111,6 @@ static void grow_table(BlockMap *map)
 
     map->table_size = old_size * 2;
     map->table = memory_allocate_zeroed(map->table_size, sizeof(BlockMapRelation *));
-    map->memory += old_size * sizeof(BlockMapRelation *);
     for (size_t i = 0; i < old_size; i++)
         if (old[i] != NULL)
             *find_slot(map, old[i]->id) = old[i];
@@ -125,7 +122,6 @@ static void insert_relation(BlockMap *map, BlockMapRelation **place, BlockMapRel
 {
     *place = relation;
     map->relation_count++;
-    map->memory += sizeof(BlockMapRelation);
     if (map->relation_count > map->table_size / 2)
         grow_table(map);
 }
@@ -140,12 +136,11 @@ static BlockMapRelation *get_relation(BlockMap *map, RelationId id)
     relation = memory_allocate_zeroed(1, sizeof(BlockMapRelation));
     relation->id = id;
     relation->truncated_to = BLOCK_NONE;
-    relation->storage_lsn = LSN_INVALID;
     insert_relation(map, place, relation);
     return relation;
 }
 
-static void forget_recent(BlockMap *map)
+static void clear_recent(BlockMap *map)
 {
     memset(map->recent, 0, sizeof(map->recent));
 }
@@ -159,7 +154,6 @@ static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number
         relation->chunks = memory_resize(relation->chunks, (number + 1) * sizeof(Chunk));
         memset(relation->chunks + relation->chunk_count, 0, added * sizeof(Chunk));
         relation->chunk_count = number + 1;
-        map->memory += added * sizeof(Chunk);
     }
     Chunk *chunk = &relation->chunks[number];
     if (word_count > chunk->word_count)
@@ -169,14 +163,13 @@ static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number
             grown *= 2;
         chunk->words = memory_resize(chunk->words, grown * sizeof(uint64_t));
         memset(chunk->words + chunk->word_count, 0, (grown - chunk->word_count) * sizeof(uint64_t));
-        map->memory += (grown - chunk->word_count) * sizeof(uint64_t);
         chunk->word_count = (uint32_t) grown;
-        forget_recent(map);
+        clear_recent(map);
     }
     return chunk;
 }
 
-/* Not inlined: it would spill the registers of blockmap_add, which hardly ever needs it. */
+/* This is not inlined: it would spill the registers of blockmap_add, which hardly ever needs it. */
 static __attribute__((noinline)) void find_chunk(BlockMap *map, RelationId id, uint32_t number,
                                                  size_t word_count, Recent *recent)
 {
@@ -246,15 +239,6 @@ static void merge_relation(BlockMap *map, BlockMapRelation *relation, const Bloc
     }
 }
 
-static size_t relation_memory(const BlockMapRelation *relation)
-{
-    size_t memory = relation->chunk_count * sizeof(Chunk);
-
-    for (size_t i = 0; i < relation->chunk_count; i++)
-        memory += relation->chunks[i].word_count * sizeof(uint64_t);
-    return memory;
-}
-
 BlockMap *blockmap_copy(const BlockMap *map)
 {
     BlockMap *copy = blockmap_create();
@@ -274,10 +258,7 @@ void blockmap_merge(BlockMap *map, BlockMap *from)
             continue;
         BlockMapRelation **place = find_slot(map, relation->id);
         if (*place == NULL)
-        {
-            map->memory += relation_memory(relation);
             insert_relation(map, place, relation);
-        }
         else
         {
             merge_relation(map, *place, relation);
@@ -285,9 +266,8 @@ void blockmap_merge(BlockMap *map, BlockMap *from)
         }
         from->table[i] = NULL;
     }
-    forget_recent(from);
+    clear_recent(from);
     from->relation_count = 0;
-    from->memory = from->table_size * sizeof(BlockMapRelation *);
 }
 
 static void subtract_relation(BlockMapRelation *relation, const BlockMapRelation *other)
@@ -335,8 +315,8 @@ Lsn blockmap_storage_lsn(const BlockMapRelation *relation)
 }
 
 /*
- * The first block at or after `from` and below `end` that is named (wanted) or not named; `end` if
- * there is none.
+ * The first block at or after `from` and below `end` that is named (wanted) or not named; `end`
+ * without one.
  */
 static uint64_t find_block(const BlockMapRelation *relation, uint64_t from, uint64_t end,
                            bool wanted)
@@ -381,29 +361,30 @@ bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, Block
     return true;
 }
 
-static uint64_t count_in_relation(const BlockMapRelation *relation)
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < relation->chunk_count; i++)
-        for (uint32_t k = 0; k < relation->chunks[i].word_count; k++)
-            count += (unsigned) __builtin_popcountll(relation->chunks[i].words[k]);
-    return count;
-}
-
 uint64_t blockmap_block_count(const BlockMap *map)
 {
     uint64_t count = 0;
+    const BlockMapRelation *relation;
 
     for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL)
-            count += count_in_relation(map->table[i]);
+    {
+        relation = map->table[i];
+        for (size_t k = 0; relation != NULL && k < relation->chunk_count; k++)
+            for (uint32_t word = 0; word < relation->chunks[k].word_count; word++)
+                count += (unsigned) __builtin_popcountll(relation->chunks[k].words[word]);
+    }
     return count;
 }
 
 size_t blockmap_memory(const BlockMap *map)
 {
-    return map->memory;
+    size_t memory =
+        map->table_size * sizeof(*map->table) + map->relation_count * sizeof(BlockMapRelation);
+
+    for (size_t i = 0; i < map->table_size; i++)
+        for (size_t k = 0; map->table[i] != NULL && k < map->table[i]->chunk_count; k++)
+            memory += sizeof(Chunk) + map->table[i]->chunks[k].word_count * sizeof(uint64_t);
+    return memory;
 }
 
 void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context)

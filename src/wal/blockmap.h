@@ -1,9 +1,9 @@
 /*
- * What WAL says about relations: a set of main-fork blocks for each, truncations, and relations
- * made or dropped.
+ * The changes of relations that WAL names: a set of main-fork blocks for each, truncations, and
+ * storage made or dropped.
  *
  * Memory: one bit for each block up to the highest one named in each relation segment, and a small
- * entry a relation. Not thread-safe: each worker fills a map of its own, and they are merged.
+ * entry a relation. Not thread-safe: each worker fills its own map, and they are merged.
  */
 #ifndef WAL_BLOCKMAP_H
 #define WAL_BLOCKMAP_H
@@ -22,7 +22,7 @@ typedef struct BlockMapRelation BlockMapRelation;
 BlockMap *blockmap_create(void);
 void blockmap_destroy(BlockMap *map); /* NULL is allowed */
 
-/* True: the block was not named before. */
+/* Returns true if the block was not named before. */
 bool blockmap_add(BlockMap *map, RelationId relation, BlockNumber block);
 
 /* The relation was cut to `block` blocks: all from there on count as changed. The smallest one
@@ -53,16 +53,16 @@ Lsn blockmap_storage_lsn(const BlockMapRelation *relation);          /* LSN_INVA
 bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork);
 
 /*
- * The first run of named blocks within [from, end): *first and *count. False when there is none.
+ * The first run of named blocks within [from, end): *first and *count. Returns false without one.
  * Does not look at truncation.
  */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
 
-/* How many blocks are named. Looks at all of its memory. */
+/* The number of named blocks. Looks at all of the map's memory. */
 uint64_t blockmap_block_count(const BlockMap *map);
 
-/* Bytes of memory that it takes. */
+/* The bytes of memory that the map takes. */
 size_t blockmap_memory(const BlockMap *map);
 
 typedef bool (*BlockMapVisitor)(void *context, RelationId id, const BlockMapRelation *relation);

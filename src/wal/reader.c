@@ -18,7 +18,7 @@
  * A page is parsed where it lies in the window; records inside one page are handed out from there.
  * Only those that cross a page boundary are put together in assembly.
  */
-typedef struct Reader
+typedef struct SegmentReader
 {
     const WalStream *stream;
     WalSegmentFacts *facts;
@@ -36,7 +36,7 @@ typedef struct Reader
     WalRecordHeader record_header; /* of the record being read */
     WalRecord record;
     Error failure; /* what a parser says about invalid bytes: a fact, not our error */
-} Reader;
+} SegmentReader;
 
 typedef enum ReadStatus
 {
@@ -52,14 +52,14 @@ static Lsn align_up(Lsn lsn)
 }
 
 /* The lsn of the page that holds lsn; block sizes are powers of two. */
-static Lsn page_of(const Reader *reader, Lsn lsn)
+static Lsn page_of(const SegmentReader *reader, Lsn lsn)
 {
     return lsn & ~((Lsn) reader->stream->shape.block_size - 1);
 }
 
 /* The end at facts->next_lsn, for the reason in reader->failure; invalid_lsn is where the bytes are
  * wrong. */
-static ReadStatus end_invalid(Reader *reader, Lsn invalid_lsn)
+static ReadStatus end_invalid(SegmentReader *reader, Lsn invalid_lsn)
 {
     WalSegmentFacts *facts = reader->facts;
 
@@ -69,7 +69,7 @@ static ReadStatus end_invalid(Reader *reader, Lsn invalid_lsn)
     return READ_END;
 }
 
-static ReadStatus end_at_limit(Reader *reader)
+static ReadStatus end_at_limit(SegmentReader *reader)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -79,7 +79,7 @@ static ReadStatus end_at_limit(Reader *reader)
 }
 
 /* An end whose reason is "WHAT at LSN". */
-static ReadStatus end_because(Reader *reader, Lsn invalid_lsn, const char *what, Lsn lsn)
+static ReadStatus end_because(SegmentReader *reader, Lsn invalid_lsn, const char *what, Lsn lsn)
 {
     char text[LSN_TEXT_SIZE];
 
@@ -106,56 +106,44 @@ void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char nam
 }
 
 /*
- * May a page that begins at page_lsn carry this timeline? The one on which a timeline ends keeps
+ * A page that begins at page_lsn may carry this timeline. The page on which a timeline ends keeps
  * the old number in its header, so ranges are compared by whole pages.
  */
 static bool timeline_fits(const WalStream *stream, Timeline timeline, Lsn page_lsn)
 {
-    const History *history = stream->history;
-
-    for (size_t i = history->count; i > 0; i--)
-    {
-        const HistoryEntry *entry = &history->entries[i - 1];
-        if (entry->timeline == timeline)
-            return page_lsn + stream->shape.block_size > entry->begin &&
-                   (entry->end == LSN_INVALID || page_lsn < entry->end);
-    }
-    return false;
+    return history_holds(stream->history, timeline, page_lsn, page_lsn + stream->shape.block_size);
 }
 
-static ReadStatus open_segment(Reader *reader, uint64_t segment, Error *error)
+static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *error)
 {
     const WalStream *stream = reader->stream;
+    WalSegmentFacts *facts = reader->facts;
     Timeline timeline = segment_timeline(stream, segment);
     bool found = false;
+    int fd;
 
     if (reader->fd >= 0)
         file_close(reader->fd);
     reader->fd = -1;
     reader->window_size = 0;
-    if (!stream->open(stream->context, timeline, segment, &reader->fd, &found, error))
-    {
-        reader->fd = -1;
-        return READ_FAILED;
-    }
-    if (!found)
-    {
-        reader->fd = -1;
-        reader->facts->end = WAL_SEGMENT_MISSING;
-        reader->facts->missing_timeline = timeline;
-        reader->facts->missing_segment = segment;
-        wal_segment_name(&stream->shape, timeline, segment, reader->name);
-        snprintf(reader->facts->reason, sizeof(reader->facts->reason),
-                 "WAL segment \"%s\" is missing", reader->name);
-        return READ_END;
-    }
     reader->open_segment = segment;
     wal_segment_name(&stream->shape, timeline, segment, reader->name);
-    return READ_OK;
+    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
+        return READ_FAILED;
+    if (found)
+    {
+        reader->fd = fd;
+        return READ_OK;
+    }
+    facts->end = WAL_SEGMENT_MISSING;
+    facts->missing_timeline = timeline;
+    facts->missing_segment = segment;
+    snprintf(facts->reason, sizeof(facts->reason), "WAL segment \"%s\" is missing", reader->name);
+    return READ_END;
 }
 
 /* Fill the window from the page on; zeros follow the end of a short file. */
-static bool fill_window(Reader *reader, Lsn page_lsn, Error *error)
+static bool fill_window(SegmentReader *reader, Lsn page_lsn, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
     uint64_t offset = page_lsn - wal_segment_start(shape, reader->open_segment);
@@ -175,7 +163,7 @@ static bool fill_window(Reader *reader, Lsn page_lsn, Error *error)
 }
 
 /* Check the header of the page that reader->page points to. */
-static ReadStatus check_page(Reader *reader, Lsn page_lsn)
+static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
 {
     const WalStream *stream = reader->stream;
     Error *failure = &reader->failure;
@@ -204,7 +192,7 @@ static ReadStatus check_page(Reader *reader, Lsn page_lsn)
 }
 
 /* Make the page at page_lsn the current one, its segment being open. */
-static ReadStatus enter_page(Reader *reader, Lsn page_lsn, Error *error)
+static ReadStatus enter_page(SegmentReader *reader, Lsn page_lsn, Error *error)
 {
     reader->page = NULL;
     if (page_lsn < reader->window_lsn || page_lsn - reader->window_lsn >= (Lsn) reader->window_size)
@@ -224,7 +212,7 @@ static ReadStatus enter_page(Reader *reader, Lsn page_lsn, Error *error)
  * Make the page at page_lsn the current one. As xlogreader.c does, the first page of a segment is
  * checked before any other of it is believed.
  */
-static ReadStatus load_page(Reader *reader, Lsn page_lsn, Error *error)
+static ReadStatus load_page(SegmentReader *reader, Lsn page_lsn, Error *error)
 {
     const WalStream *stream = reader->stream;
     const WalShape *shape = &stream->shape;
@@ -249,7 +237,8 @@ static ReadStatus load_page(Reader *reader, Lsn page_lsn, Error *error)
 }
 
 /* Check a record's header and its link to the record before, as far as that was read. */
-static inline ReadStatus check_header(Reader *reader, const uint8_t *bytes, size_t size, Lsn lsn)
+static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *bytes, size_t size,
+                                      Lsn lsn)
 {
     const Version *version = reader->stream->shape.version;
     const WalSegmentFacts *facts = reader->facts;
@@ -271,7 +260,7 @@ static inline ReadStatus check_header(Reader *reader, const uint8_t *bytes, size
  * Check and decode the whole record, whose header was checked; `end` is that of its bytes, before
  * alignment.
  */
-static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, Lsn lsn, Lsn end)
+static ReadStatus decode_record(SegmentReader *reader, const uint8_t *bytes, Lsn lsn, Lsn end)
 {
     const WalStream *stream = reader->stream;
     WalRecord *record = &reader->record;
@@ -297,7 +286,7 @@ static ReadStatus decode_record(Reader *reader, const uint8_t *bytes, Lsn lsn, L
  * it; *record_end is where its bytes do end. No memory is taken for bytes that have not arrived:
  * total may be anything.
  */
-static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *record_end,
+static ReadStatus assemble_record(SegmentReader *reader, Lsn lsn, uint32_t total, Lsn *record_end,
                                   Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
@@ -351,7 +340,7 @@ static ReadStatus assemble_record(Reader *reader, Lsn lsn, uint32_t total, Lsn *
 }
 
 /* Read the record at lsn, or after the page header if lsn is a page boundary. XLogReadRecord. */
-static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
+static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
     Lsn page_lsn = page_of(reader, lsn);
@@ -405,7 +394,7 @@ static ReadStatus read_record(Reader *reader, Lsn lsn, Error *error)
  * Find where the first record of the segment starts: after the rest of one that began before.
  * *position is the end of the segment when that fills it. XLogFindNextRecord.
  */
-static ReadStatus find_first(Reader *reader, Lsn start, Lsn *position, Error *error)
+static ReadStatus find_first(SegmentReader *reader, Lsn start, Lsn *position, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
     Lsn page_lsn = start;
@@ -451,7 +440,7 @@ static void count_record(WalSegmentFacts *facts, const WalRecord *record)
     facts->next_lsn = record->end;
 }
 
-static ReadStatus read_segment(Reader *reader, uint64_t segment, Lsn from, WalVisitor visit,
+static ReadStatus read_segment(SegmentReader *reader, uint64_t segment, Lsn from, WalVisitor visit,
                                void *context, Error *error)
 {
     const WalShape *shape = &reader->stream->shape;
@@ -509,7 +498,7 @@ bool wal_ignore_record(void *context, const WalRecord *record, Error *error)
 bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
                       void *context, WalSegmentFacts *facts, Error *error)
 {
-    Reader *reader = memory_allocate_zeroed(1, sizeof(Reader));
+    SegmentReader *reader = memory_allocate_zeroed(1, sizeof(SegmentReader));
 
     assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
     memset(facts, 0, sizeof(*facts));

@@ -29,9 +29,9 @@ typedef bool (*WalMissing)(void *context, Timeline timeline, uint64_t segment, E
 struct BlockMap;
 
 /*
- * What a scan has read up to read_to, the end of a segment (records that start in it may end
- * behind). `blocks` are those named so far, but for a segment that a floor may still cut. Called
- * after each segment, in order, never twice at once. *stop, false when called: reading ends there.
+ * Called after each segment of a scan, in order, never twice at once. read_to is the end of the
+ * segment (records that start in it may end later). `blocks` are those named so far, without a
+ * segment that a floor may still cut. *stop, false when called: reading ends there.
  */
 typedef bool (*WalWatch)(void *context, Lsn read_to, const struct BlockMap *blocks, bool *stop,
                          Error *error);
@@ -45,10 +45,10 @@ typedef struct WalStream
     Lsn limit; /* bytes at and after it are taken as not there; LSN_INVALID: no limit */
     WalOpen open;
     /*
-     * Does recovery rebuild blocks that records of this segment restore, so that they need not be
-     * fetched? Called from several threads at once. NULL: the caller does not want to know such
-     * blocks; otherwise a scan must begin at its floor. Returns false with error set if it cannot
-     * find out.
+     * Sets *rebuilds if recovery rebuilds blocks that records of this segment restore, so that they
+     * need not be fetched. Called from several threads at once. NULL: the caller does not ask for
+     * such blocks; otherwise a scan must begin at its floor. Returns false with error set if it
+     * cannot find out.
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
@@ -108,8 +108,8 @@ MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn 
 /* Name of the file in which the stream's history keeps a segment. */
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE]);
 
-/* Is the first page of this segment there and valid for this stream? For telling damage from the
- * end of WAL. */
+/* Sets *valid if the first page of this segment is there and valid for this stream. This tells
+ * damage from the end of WAL. */
 MUST_CHECK bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid,
                                          Error *error);
 
