@@ -6,13 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers of things that are held elsewhere, by hash; open addressing. 0: free, else number + 1. */
-typedef struct Hash
+/* Strings of bytes, each held once, one after the other: a set of them, in which each has a number.
+ */
+typedef struct Interned
 {
-    uint32_t *slots;
-    size_t capacity; /* a power of two */
+    Buffer bytes;
+    size_t *ends; /* of each string, in bytes */
     size_t count;
-} Hash;
+    uint32_t *slots; /* by hash, open addressing: number + 1, or 0 */
+    size_t capacity; /* a power of two */
+} Interned;
 
 typedef struct Item
 {
@@ -32,7 +35,7 @@ typedef struct Open
     size_t count;
 } Open;
 
-/* A set in `sets`: changes, count, then so many u32 of relation << 4 | what. */
+/* The beginning of a string in `sets`; then a u32 of relation << 4 | what for each of `count`. */
 typedef struct SetHead
 {
     DdlChanges changes;
@@ -51,11 +54,8 @@ struct Lost
     size_t transaction_count;
     LostRelation *relations;
     size_t relation_count;
-    Hash relation_hash;
-    Buffer sets;
-    size_t *set_offsets; /* of each set, for the hash */
-    size_t set_count;
-    Hash set_hash;
+    Interned relation_ids; /* of each relation: the same numbers */
+    Interned sets;
     uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
     Open *opens;
     size_t open_count;
@@ -64,6 +64,81 @@ struct Lost
     Buffer scratch;
     WalRecord by_oid; /* see record_by_oid */
 };
+
+/* ---- Interned strings ---- */
+
+static void interned_free(Interned *interned)
+{
+    buffer_free(&interned->bytes);
+    free(interned->ends);
+    free(interned->slots);
+}
+
+static uint64_t hash_bytes(const void *bytes, size_t size)
+{
+    const uint8_t *byte = bytes;
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * 1099511628211u;
+    return hash ^ hash >> 29;
+}
+
+static size_t interned_begin(const Interned *interned, size_t number)
+{
+    return number == 0 ? 0 : interned->ends[number - 1];
+}
+
+/* The slot of a string: it holds its number + 1, or 0. */
+static uint32_t *interned_slot(const Interned *interned, const void *bytes, size_t size)
+{
+    size_t at = (size_t) hash_bytes(bytes, size) & (interned->capacity - 1);
+
+    for (;; at = (at + 1) & (interned->capacity - 1))
+    {
+        if (interned->slots[at] == 0)
+            return &interned->slots[at];
+        const size_t number = interned->slots[at] - 1, begin = interned_begin(interned, number);
+        if (interned->ends[number] - begin == size &&
+            memcmp(interned->bytes.bytes + begin, bytes, size) == 0)
+            return &interned->slots[at];
+    }
+}
+
+/* At most half of the slots are taken. */
+static void interned_make_room(Interned *interned)
+{
+    if (interned->count * 2 < interned->capacity)
+        return;
+    free(interned->slots);
+    interned->capacity = interned->capacity == 0 ? 256 : interned->capacity * 2;
+    interned->slots = memory_allocate_zeroed(interned->capacity, sizeof(uint32_t));
+    for (size_t i = 0; i < interned->count; i++)
+    {
+        const size_t begin = interned_begin(interned, i);
+        *interned_slot(interned, interned->bytes.bytes + begin, interned->ends[i] - begin) =
+            (uint32_t) i + 1;
+    }
+}
+
+/* The number of a string, which is added if it is new. False if it is new and there is no room. */
+static bool intern(Interned *interned, const void *bytes, size_t size, bool has_room,
+                   uint32_t *number)
+{
+    interned_make_room(interned);
+    uint32_t *slot = interned_slot(interned, bytes, size);
+    if (*slot == 0)
+    {
+        if (!has_room)
+            return false;
+        ARRAY_GROW(interned->ends, interned->count);
+        buffer_append(&interned->bytes, bytes, size);
+        interned->ends[interned->count++] = interned->bytes.size;
+        *slot = (uint32_t) interned->count;
+    }
+    *number = *slot - 1;
+    return true;
+}
 
 Lost *lost_create(const Version *version, const LostWanted *wanted)
 {
@@ -85,107 +160,31 @@ void lost_destroy(Lost *lost)
     free(lost->xids);
     free(lost->transactions);
     free(lost->relations);
-    free(lost->relation_hash.slots);
-    free(lost->set_offsets);
-    free(lost->set_hash.slots);
-    buffer_free(&lost->sets);
+    interned_free(&lost->relation_ids);
+    interned_free(&lost->sets);
     buffer_free(&lost->unowned);
     buffer_free(&lost->databases);
     buffer_free(&lost->scratch);
     free(lost);
 }
 
-/* ---- Hashes ---- */
-
-static uint64_t hash_bytes(const void *bytes, size_t size)
-{
-    const uint8_t *byte = bytes;
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ byte[i]) * 1099511628211u;
-    return hash ^ hash >> 29;
-}
-
-typedef struct Key
-{
-    const void *bytes;
-    size_t size;
-} Key;
-
-typedef Key (*KeyOf)(const Lost *lost, uint32_t number);
-
-static Key key_of_relation(const Lost *lost, uint32_t number)
-{
-    return (Key){&lost->relations[number].id, sizeof(RelationId)};
-}
-
-static size_t set_size(uint32_t count)
-{
-    return sizeof(SetHead) + count * sizeof(uint32_t);
-}
-
-static Key key_of_set(const Lost *lost, uint32_t number)
-{
-    const uint8_t *bytes = lost->sets.bytes + lost->set_offsets[number];
-    SetHead head;
-
-    memcpy(&head, bytes, sizeof(head));
-    return (Key){bytes, set_size(head.count)};
-}
-
-/* The slot of a key: it holds its number + 1, or 0. */
-static uint32_t *hash_slot(const Lost *lost, const Hash *hash, Key key, KeyOf key_of)
-{
-    size_t at = (size_t) hash_bytes(key.bytes, key.size) & (hash->capacity - 1);
-
-    for (;; at = (at + 1) & (hash->capacity - 1))
-    {
-        Key other;
-
-        if (hash->slots[at] == 0)
-            return &hash->slots[at];
-        other = key_of(lost, hash->slots[at] - 1);
-        if (other.size == key.size && memcmp(other.bytes, key.bytes, key.size) == 0)
-            return &hash->slots[at];
-    }
-}
-
-/* Before a number is added. */
-static void hash_make_room(const Lost *lost, Hash *hash, KeyOf key_of)
-{
-    if (hash->count * 2 < hash->capacity)
-        return;
-    free(hash->slots);
-    hash->capacity = hash->capacity == 0 ? 256 : hash->capacity * 2;
-    hash->slots = memory_allocate_zeroed(hash->capacity, sizeof(uint32_t));
-    for (uint32_t i = 0; i < hash->count; i++)
-        *hash_slot(lost, hash, key_of(lost, i), key_of) = i + 1;
-}
-
 /* ---- Relations ---- */
 
 static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
 {
-    Key key = {&id, sizeof(id)};
-    uint32_t *slot;
+    const size_t count = lost->relation_count;
 
-    hash_make_room(lost, &lost->relation_hash, key_of_relation);
-    slot = hash_slot(lost, &lost->relation_hash, key, key_of_relation);
-    if (*slot == 0)
+    if (!intern(&lost->relation_ids, &id, sizeof(id), count < LOST_RELATIONS_MAX, number))
     {
-        if (lost->relation_count == LOST_RELATIONS_MAX)
-        {
-            lost->incomplete = true;
-            return false;
-        }
-        ARRAY_GROW(lost->relations, lost->relation_count);
+        lost->incomplete = true;
+        return false;
+    }
+    if (*number == count)
+    {
+        ARRAY_GROW(lost->relations, count);
         lost->relations[lost->relation_count++] =
             (LostRelation){.id = id, .oid = catalogs_oid(&lost->wanted.catalogs, &id)};
-        lost->relation_hash.count++;
-        *slot = (uint32_t) lost->relation_count;
     }
-    *number = *slot - 1;
     return true;
 }
 
@@ -212,7 +211,8 @@ static Item *find_item(Open *open, uint32_t relation)
     return &open->items[index];
 }
 
-/* The open transaction's item of the relation; NULL: there is none, or no room. */
+/* The open transaction's item of the relation; NULL: no transaction is given, or there is no room.
+ */
 static Item *add_relation(Lost *lost, Open *open, RelationId id, unsigned what, unsigned records)
 {
     uint32_t relation;
@@ -264,7 +264,7 @@ static void forget_open(Lost *lost, uint32_t xid)
     lost->open_xids[index] = lost->open_xids[lost->open_count];
 }
 
-/* What runs no more, and left no word of its end: a server that crashed. */
+/* Drop transactions that a crash ended without a record. */
 static void forget_before(Lost *lost, uint32_t oldest_running)
 {
     for (size_t i = lost->open_count; i > 0; i--)
@@ -339,31 +339,18 @@ static void add_xid(Lost *lost, uint32_t xid)
 
 /* ---- The end of a transaction ---- */
 
-/* The set's place; false: there is no more room. */
-static bool keep_set(Lost *lost, const Open *open, size_t *offset)
+/* The number of the set; false: there is no room for it. */
+static bool keep_set(Lost *lost, const Open *open, uint32_t *number)
 {
     SetHead head = {.changes = open->changes, .count = (uint32_t) open->count};
-    uint32_t *slot;
+    Buffer *set = &lost->scratch;
 
-    buffer_clear(&lost->scratch);
-    buffer_append(&lost->scratch, &head, sizeof(head));
+    buffer_clear(set);
+    buffer_append(set, &head, sizeof(head));
     for (size_t i = 0; i < open->count; i++)
-        buffer_append_u32(&lost->scratch, open->items[i].relation << 4 | open->items[i].what);
-    hash_make_room(lost, &lost->set_hash, key_of_set);
-    slot = hash_slot(lost, &lost->set_hash, (Key){lost->scratch.bytes, lost->scratch.size},
-                     key_of_set);
-    if (*slot == 0)
-    {
-        if (lost->sets.size + lost->scratch.size > LOST_SETS_SIZE_MAX)
-            return false;
-        ARRAY_GROW(lost->set_offsets, lost->set_count);
-        lost->set_offsets[lost->set_count++] = lost->sets.size;
-        lost->set_hash.count++;
-        buffer_append(&lost->sets, lost->scratch.bytes, lost->scratch.size);
-        *slot = (uint32_t) lost->set_count;
-    }
-    *offset = lost->set_offsets[*slot - 1];
-    return true;
+        buffer_append_u32(set, open->items[i].relation << 4 | open->items[i].what);
+    return intern(&lost->sets, set->bytes, set->size,
+                  lost->sets.bytes.size + set->size <= LOST_SETS_SIZE_MAX, number);
 }
 
 static void keep_transaction(Lost *lost, const Open *open, const WalRecord *record,
@@ -591,7 +578,7 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
     return add_event(lost, open, record, error);
 }
 
-/* ---- What came of it ---- */
+/* ---- Results ---- */
 
 void lost_set_incomplete(Lost *lost)
 {
@@ -636,23 +623,29 @@ Lsn lost_known_from(const Lost *lost)
     return lost->wanted.known_from;
 }
 
-static SetHead set_head(const Lost *lost, const LostTransaction *transaction)
+/* The set of a transaction begins there. */
+static const uint8_t *set_at(const Lost *lost, const LostTransaction *transaction, SetHead *head)
 {
-    SetHead head;
+    const uint8_t *bytes = lost->sets.bytes.bytes + interned_begin(&lost->sets, transaction->set);
 
-    memcpy(&head, lost->sets.bytes + transaction->set, sizeof(head));
-    return head;
+    memcpy(head, bytes, sizeof(*head));
+    return bytes;
 }
 
 size_t lost_item_count(const Lost *lost, const LostTransaction *transaction)
 {
-    return set_head(lost, transaction).count;
+    SetHead head;
+
+    (void) set_at(lost, transaction, &head);
+    return head.count;
 }
 
 const LostRelation *lost_item(const Lost *lost, const LostTransaction *transaction, size_t index,
                               unsigned *what)
 {
-    uint32_t item = load_u32(lost->sets.bytes + transaction->set + set_size((uint32_t) index));
+    SetHead head;
+    uint32_t item =
+        load_u32(set_at(lost, transaction, &head) + sizeof(head) + index * sizeof(uint32_t));
 
     *what = item & 0xF;
     return &lost->relations[item >> 4];
@@ -660,7 +653,10 @@ const LostRelation *lost_item(const Lost *lost, const LostTransaction *transacti
 
 DdlChanges lost_changes(const Lost *lost, const LostTransaction *transaction)
 {
-    return set_head(lost, transaction).changes;
+    SetHead head;
+
+    (void) set_at(lost, transaction, &head);
+    return head.changes;
 }
 
 bool lost_database_is_new(const Lost *lost, Oid database)

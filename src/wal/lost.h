@@ -1,11 +1,11 @@
 /*
- * What is lost: the transactions that committed in a piece of WAL, with the relations that each
+ * The lost transactions: those that committed in a piece of WAL, with the relations that each
  * touched. Fed record by record, in order.
  *
  * Memory is bounded: after LOST_TRANSACTIONS_MAX commits the list ends, and sets of relations,
  * which most transactions share, are held once. What does not fit is left out, and the list says
  * that it is not complete. Without the list of transactions (LostWanted) there is a sum for each
- * relation, and no more.
+ * relation only.
  */
 #ifndef WAL_LOST_H
 #define WAL_LOST_H
@@ -26,7 +26,7 @@
 #define LOST_SETS_SIZE_MAX ((size_t) 64 * 1024 * 1024) /* bytes */
 #define LOST_XID_RANGES_MAX 65536
 
-/* What a transaction did to a relation. */
+/* The changes of a transaction to a relation. */
 #define LOST_TOUCHED 1
 #define LOST_DROPPED 2
 #define LOST_TRUNCATED 4
@@ -51,7 +51,7 @@ typedef struct LostTransaction
     Lsn lsn;      /* of its commit record */
     int64_t time; /* microseconds since 2000 */
     uint64_t records;
-    size_t set; /* where its relations are; the functions below read it */
+    uint32_t set; /* the number of the set of its relations; the functions below read it */
     uint32_t xid;
     uint32_t subtransactions;
     bool prepared;    /* COMMIT PREPARED */
@@ -108,10 +108,10 @@ uint64_t lost_maintenance_count(const Lost *lost);
  */
 const XidRange *lost_xids(const Lost *lost, size_t *count);
 
-/* Of the clusters. */
+/* The version of the clusters. */
 const Version *lost_version(const Lost *lost);
 
-/* What a transaction wrote before is not known: see LostWanted. */
+/* The list does not show what a transaction wrote before: see LostWanted. */
 Lsn lost_known_from(const Lost *lost);
 
 /* The relations of a transaction. */
@@ -119,7 +119,7 @@ size_t lost_item_count(const Lost *lost, const LostTransaction *transaction);
 const LostRelation *lost_item(const Lost *lost, const LostTransaction *transaction, size_t index,
                               unsigned *what);
 
-/* What it did to catalogs. */
+/* Its changes to catalogs. */
 DdlChanges lost_changes(const Lost *lost, const LostTransaction *transaction);
 
 /* Databases that were made in this WAL: their numbers are not those of the source. */
