@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text_lines.h"
 #include "base/words.h"
 #include "target/tablespace_mapping.h"
 #include "plan/keep.h"
@@ -36,160 +37,372 @@
 #define RETRIES_MAX 10
 #define SLOT_NAME_MAX 63 /* NAMEDATALEN - 1 */
 
-/* Options that have no letter. */
-enum
-{
-    OPTION_SOURCE_PGDATA = UCHAR_MAX + 1,
-    OPTION_SOURCE_SERVER,
-    OPTION_CHECK,
-    OPTION_CHECKPOINT,
-    OPTION_COMPARE,
-    OPTION_CONFIG_FILE,
-    OPTION_CREATE_SLOT,
-    OPTION_DEBUG,
-    OPTION_DROP_SLOTS,
-    OPTION_EARLY_START,
-    OPTION_HELP,
-    OPTION_KEEP,
-    OPTION_KEEP_CONFIG,
-    OPTION_LATE_START,
-    OPTION_NO_ENSURE_SHUTDOWN,
-    OPTION_REJOIN,
-    OPTION_REJOIN_TIMEOUT,
-    OPTION_REPORT,
-    OPTION_REPORT_FILE,
-    OPTION_REPORT_TRANSACTIONS,
-    OPTION_RESTORE_COMMAND,
-    OPTION_RETRIES,
-    OPTION_RETRY_TIMEOUT,
-    OPTION_SAVE_DIVERGED_WAL,
-    OPTION_SLOT,
-    OPTION_START_COMMAND,
-    OPTION_STOP_COMMAND,
-    OPTION_SYNC_METHOD,
-    OPTION_WAIT_TIMEOUT,
-    OPTION_WAL_ARCHIVE
-};
+typedef struct OptionRow OptionRow;
 
-typedef struct OptionRow
+/* Take an option into the command. value is NULL unless it has an argument; of a repeated option
+ * the last one counts. */
+typedef bool OptionTaker(const OptionRow *row, Command *command, const char *value, Error *error);
+
+struct OptionRow
 {
-    int letter; /* or one of the numbers above */
+    char letter; /* 0: it has none */
     const char *name;
     const char *argument; /* its name in the help, NULL: takes none; in brackets: the long option
                              may have one, "--NAME=ARGUMENT", the letter has none */
-    const char *help;     /* lines of at most 61 characters */
-} OptionRow;
+    OptionTaker *take;
+    size_t field;     /* of Command, for takers of several options */
+    const char *help; /* lines of at most 61 characters */
+};
+
+#define COMMAND(field) offsetof(Command, field)
+#define OPTION(field) offsetof(Command, options.field)
+
+static bool take_flag(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    (void) value, (void) error;
+    *(bool *) ((char *) command + row->field) = true;
+    return true;
+}
+
+static bool take_argument(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    (void) error;
+    memcpy((char *) command + row->field, &value, sizeof(value));
+    return true;
+}
+
+/* "-j/--jobs" or "--retries". Returns text. */
+#define OPTION_NAME_SIZE 64
+static const char *option_name(const OptionRow *row, char text[OPTION_NAME_SIZE])
+{
+    if (row->letter != 0)
+        snprintf(text, OPTION_NAME_SIZE, "-%c/--%s", row->letter, row->name);
+    else
+        snprintf(text, OPTION_NAME_SIZE, "--%s", row->name);
+    return text;
+}
+
+static bool error_invalid_value(const OptionRow *row, const char *value, Error *error)
+{
+    char name[OPTION_NAME_SIZE];
+
+    return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value,
+                     option_name(row, name));
+}
+
+/* A string that is not empty. */
+static bool take_nonempty(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    if (value[0] == '\0')
+        return error_invalid_value(row, value, error);
+    return take_argument(row, command, value, error);
+}
+
+static bool parse_number(const OptionRow *row, const char *value, int minimum, int maximum,
+                         int *number, Error *error)
+{
+    char name[OPTION_NAME_SIZE];
+    char *end;
+    long parsed;
+
+    errno = 0;
+    parsed = strtol(value, &end, 10);
+    if (end == value || *end != '\0')
+        return error_invalid_value(row, value, error);
+    if (errno == ERANGE || parsed < minimum || parsed > maximum)
+        return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", option_name(row, name),
+                         minimum, maximum);
+    *number = (int) parsed;
+    return true;
+}
+
+static bool take_seconds(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 0, TIMEOUT_MAX_SECONDS,
+                        (int *) (void *) ((char *) command + row->field), error);
+}
+
+static bool take_jobs(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 1, JOBS_MAX, &command->options.jobs, error);
+}
+
+static bool take_retries(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    return parse_number(row, value, 0, RETRIES_MAX, &command->retries, error);
+}
+
+/* The index of value in a list that ends with NULL; -1: it is not there. */
+static int find_choice(const char *value, const char *const *choices)
+{
+    for (int i = 0; choices[i] != NULL; i++)
+        if (strcmp(value, choices[i]) == 0)
+            return i;
+    return -1;
+}
+
+static const char *const formats[] = {"text", "json", NULL};
+
+/* FORMAT is optional; a letter has it only directly behind it. */
+static bool take_progress(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    const int format = value != NULL ? find_choice(value, formats) : 0;
+
+    (void) row, (void) command;
+    if (format < 0)
+    {
+        error_set(error, ERROR_FAILED, "unrecognized progress format: %s", value);
+        return error_hint(error, "Valid formats are text and json.");
+    }
+    log_set_progress(format == 0 ? PROGRESS_TEXT : PROGRESS_JSON);
+    return true;
+}
+
+static bool take_report(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    const int format = find_choice(value, formats);
+
+    (void) row;
+    if (format < 0)
+    {
+        error_set(error, ERROR_FAILED, "unrecognized report format: %s", value);
+        return error_hint(error, "Valid formats are text and json.");
+    }
+    command->report_format = format == 0 ? REPORT_TEXT : REPORT_JSON;
+    return true;
+}
+
+static bool take_transactions(const OptionRow *row, Command *command, const char *value,
+                              Error *error)
+{
+    static const char *const choices[] = {[REPORT_TRANSACTIONS_ALL] = "all",
+                                          [REPORT_TRANSACTIONS_SUMMARY] = "summary",
+                                          [REPORT_TRANSACTIONS_NONE] = "none",
+                                          NULL};
+    const int choice = find_choice(value, choices);
+
+    if (choice < 0)
+    {
+        error_invalid_value(row, value, error);
+        return error_hint(error, "Valid values are none, summary and all.");
+    }
+    command->options.report_transactions = (ReportTransactions) choice;
+    return true;
+}
+
+static bool take_sync_method(const OptionRow *row, Command *command, const char *value,
+                             Error *error)
+{
+    static const char *const methods[] = {"fsync", "syncfs", NULL};
+    const int method = find_choice(value, methods);
+
+    (void) row;
+    if (method < 0)
+    {
+        error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
+        return error_hint(error, "Valid methods are fsync and syncfs.");
+    }
+    command->options.syncfs = method == 1;
+    return true;
+}
+
+/*
+ * RATE as pg_basebackup takes it: a number, which may have a fraction, of kB or with the suffix M
+ * of MB per second, with blanks anywhere around both.
+ */
+static bool take_rate(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    static const char blanks[] = " \t\n\v\f\r";
+    char *end;
+    double number;
+
+    (void) row;
+    errno = 0;
+    number = strtod(value, &end);
+    if (end == value || errno != 0)
+        return error_set(error, ERROR_FAILED, "transfer rate \"%s\" is not a valid value", value);
+    if (!(number > 0))
+        return error_set(error, ERROR_FAILED, "transfer rate must be greater than zero");
+    end += strspn(end, blanks);
+    if (*end == 'M')
+        number *= 1024;
+    if (*end == 'M' || *end == 'k')
+        end++;
+    end += strspn(end, blanks);
+    if (*end != '\0')
+        return error_set(error, ERROR_FAILED, "invalid --max-rate unit: \"%s\"", end);
+    if (number < RATE_MIN_KB || number > RATE_MAX_KB)
+    {
+        error_set(error, ERROR_FAILED, "transfer rate \"%s\" is out of range", value);
+        return error_detail(error, "It must be from %d kB to %d MB per second.", RATE_MIN_KB,
+                            RATE_MAX_KB / 1024);
+    }
+    command->options.max_rate = (uint64_t) number * 1024;
+    return true;
+}
+
+/* The server's rule: ReplicationSlotValidateName in replication/slot.c. */
+static bool take_slot(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_");
+
+    command->options.slot = value;
+    if (length >= 1 && length <= SLOT_NAME_MAX && value[length] == '\0')
+        return true;
+    error_invalid_value(row, value, error);
+    return error_hint(error,
+                      "Replication slot names have 1 to %d lower case letters, digits and "
+                      "underscores.",
+                      SLOT_NAME_MAX);
+}
+
+static bool take_mapping(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    (void) row;
+    return tablespace_mapping_add(command->options.tablespaces, value, error);
+}
+
+static bool take_keep(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    (void) row;
+    return keep_add(command->options.keep, value, error);
+}
+
+static bool take_keep_config(const OptionRow *row, Command *command, const char *value,
+                             Error *error)
+{
+    (void) row, (void) value, (void) error;
+    command->options.keep->configuration = true;
+    return true;
+}
+
+/* --early-start or --late-start. */
+static bool take_start(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    command->options.early_start = command->options.late_start = false;
+    return take_flag(row, command, value, error);
+}
+
+static bool take_debug(const OptionRow *row, Command *command, const char *value, Error *error)
+{
+    (void) row, (void) command, (void) value, (void) error;
+    log_set_debug(true);
+    return true;
+}
 
 /* In the order of the help: by letter, then by name. */
 static const OptionRow option_rows[] = {
-    {'B', "bindir", "DIRECTORY",
+    {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
      "server programs of the target's version, for -c\n"
      "(default: next to pg_rewind, in PATH, or where\n"
      "distributions install them)"},
-    {'c', "restore-target-wal", NULL,
+    {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
      "use restore_command in target configuration to\n"
      "retrieve WAL files from archives"},
-    {'D', "target-pgdata", "DIRECTORY", "existing data directory to modify"},
-    {OPTION_SOURCE_PGDATA, "source-pgdata", "DIRECTORY",
+    {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
+     "existing data directory to modify"},
+    {0, "source-pgdata", "DIRECTORY", take_argument, OPTION(source_directory),
      "source data directory to synchronize with"},
-    {OPTION_SOURCE_SERVER, "source-server", "CONNSTR", "source server to synchronize with"},
-    {'j', "jobs", "NUMBER",
+    {0, "source-server", "CONNSTR", take_argument, OPTION(source_server),
+     "source server to synchronize with"},
+    {'j', "jobs", "NUMBER", take_jobs, 0,
      "use this many threads and connections (1 to 64;\n"
      "default: number of processors, at most 4)"},
-    {'n', "dry-run", NULL, "stop before modifying anything"},
-    {'N', "no-sync", NULL,
+    {'n', "dry-run", NULL, take_flag, OPTION(dry_run), "stop before modifying anything"},
+    {'N', "no-sync", NULL, take_flag, COMMAND(no_sync),
      "do not wait for changes to be written\n"
      "safely to disk"},
-    {'P', "progress", "[FORMAT]", "write progress messages (as text or json)"},
-    {'r', "max-rate", "RATE",
+    {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
+    {'r', "max-rate", "RATE", take_rate, 0,
      "maximum rate at which to read from the source\n"
      "(in kB/s, or use suffix \"k\" or \"M\")"},
-    {'R', "write-recovery-conf", NULL,
+    {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
      "write configuration for replication\n"
      "(requires --source-server)"},
-    {'T', "tablespace-mapping", "OLD=NEW",
+    {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
      "put a tablespace that the target does not have\n"
      "yet into NEW, if it is in OLD on the source"},
-    {OPTION_CHECK, "check", NULL,
+    {0, "check", NULL, take_flag, OPTION(check),
      "tell whether the target could be rewound, now\n"
      "or after a failover; change nothing"},
-    {OPTION_CHECKPOINT, "checkpoint", NULL,
+    {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
      "run CHECKPOINT on the source if recovery must\n"
      "start later than at its last checkpoint, or is\n"
      "over sooner if it does"},
-    {OPTION_COMPARE, "compare", NULL,
+    {0, "compare", NULL, take_flag, OPTION(compare),
      "compare all blocks with those of the source:\n"
      "none of the target's WAL is needed"},
-    {OPTION_CONFIG_FILE, "config-file", "FILENAME",
+    {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
      "use specified main server configuration\n"
      "file when running target cluster"},
-    {OPTION_CREATE_SLOT, "create-slot", NULL,
+    {0, "create-slot", NULL, take_flag, OPTION(create_slot),
      "make that slot on the source, with its WAL\n"
      "reserved, before anything is copied"},
-    {OPTION_DEBUG, "debug", NULL, "write a lot of debug messages"},
-    {OPTION_DROP_SLOTS, "drop-slots", NULL,
+    {0, "debug", NULL, take_debug, 0, "write a lot of debug messages"},
+    {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
      "drop the replication slots of a former primary\n"
      "that needs no rewind; a rewind removes them"},
-    {OPTION_EARLY_START, "early-start", NULL,
+    {0, "early-start", NULL, take_start, OPTION(early_start),
      "recover from the last common checkpoint if\n"
      "possible: less is copied, more replayed"},
-    {OPTION_KEEP, "keep", "PATTERN",
+    {0, "keep", "PATTERN", take_keep, 0,
      "do not change files of the target that match\n"
      "(may be repeated)"},
-    {OPTION_KEEP_CONFIG, "keep-config", NULL,
+    {0, "keep-config", NULL, take_keep_config, 0,
      "keep the target's configuration files,\n"
      "certificates and keys"},
-    {OPTION_LATE_START, "late-start", NULL,
+    {0, "late-start", NULL, take_start, OPTION(late_start),
      "recover from the source's last checkpoint if\n"
      "possible: more is copied, less replayed"},
-    {OPTION_NO_ENSURE_SHUTDOWN, "no-ensure-shutdown", NULL,
+    {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
      "refuse a target that was not shut down cleanly"},
-    {OPTION_REJOIN, "rejoin", NULL,
+    {0, "rejoin", NULL, take_flag, OPTION(rejoin),
      "stop the target's server, rewind it with -R,\n"
      "start it, and wait until it follows the source"},
-    {OPTION_REJOIN_TIMEOUT, "rejoin-timeout", "SECONDS",
+    {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
-    {OPTION_REPORT, "report", "FORMAT",
+    {0, "report", "FORMAT", take_report, 0,
      "write what diverged, what is lost and what was\n"
      "done to standard output, as text or json"},
-    {OPTION_REPORT_FILE, "report-file", "FILENAME",
+    {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
      "write that report to a file instead\n"
      "(as text, unless --report says otherwise)"},
-    {OPTION_REPORT_TRANSACTIONS, "report-transactions", "WHICH",
+    {0, "report-transactions", "WHICH", take_transactions, 0,
      "lost transactions that the report lists: none,\n"
      "summary or all (default)"},
-    {OPTION_RESTORE_COMMAND, "restore-command", "COMMAND",
+    {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
      "retrieve WAL files from archives with this\n"
      "command (instead of the configured one)"},
-    {OPTION_RETRIES, "retries", "NUMBER",
+    {0, "retries", "NUMBER", take_retries, 0,
      "how often to run the rewind again if it was\n"
      "killed or interrupted during its changes\n"
      "(default: 3; 0: do everything in one process)"},
-    {OPTION_RETRY_TIMEOUT, "retry-timeout", "SECONDS",
+    {0, "retry-timeout", "SECONDS", take_seconds, OPTION(retry_timeout_seconds),
      "how long to retry a lost connection to the\n"
      "source (default: 60; 0: do not retry)"},
-    {OPTION_SAVE_DIVERGED_WAL, "save-diverged-wal", "DIR",
+    {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
      "keep the WAL that the target has written after\n"
      "the divergence, for pg_waldump"},
-    {OPTION_SLOT, "slot", "NAME",
+    {0, "slot", "NAME", take_slot, 0,
      "the replication slot on the source that the\n"
      "standby will use (requires -R)"},
-    {OPTION_START_COMMAND, "start-command", "COMMAND",
+    {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
      "starts the server that rejoins (default: pg_ctl,\n"
      "pg_ctlcluster or systemctl)"},
-    {OPTION_STOP_COMMAND, "stop-command", "COMMAND", "stops the server that rejoins"},
-    {OPTION_SYNC_METHOD, "sync-method", "METHOD",
+    {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
+     "stops the server that rejoins"},
+    {0, "sync-method", "METHOD", take_sync_method, 0,
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
-    {OPTION_WAIT_TIMEOUT, "wait-timeout", "SECONDS",
+    {0, "wait-timeout", "SECONDS", take_seconds, OPTION(wait_timeout_seconds),
      "how long to wait for the source (a checkpoint,\n"
      "the end of a replay), a target server that is\n"
      "stopping, another pg_rewind (default: 300)"},
-    {OPTION_WAL_ARCHIVE, "wal-archive", "DIRECTORY",
+    {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
      "look for missing WAL files in this directory\n"
      "(plain, .gz, .zst, .lz4, .partial)"},
-    {'V', "version", NULL, "output version information, then exit"},
-    {'?', "help", NULL, "show this help, then exit"},
+    {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
+    {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
 };
 
 #define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
@@ -205,34 +418,22 @@ static int argument_of(const OptionRow *row)
 
 static void print_help_row(const OptionRow *row)
 {
-    char left[64];
-    const char *line = row->help;
-    bool first = true;
-    int length;
+    AUTO_BUFFER Buffer line = {0};
 
-    length = row->letter <= UCHAR_MAX ? snprintf(left, sizeof(left), "  -%c, ", row->letter)
-                                      : snprintf(left, sizeof(left), "      ");
-    if (argument_of(row) == optional_argument)
-        snprintf(left + length, sizeof(left) - (size_t) length, "--%s[=%s", row->name,
-                 row->argument + 1);
+    if (row->letter != 0)
+        buffer_printf(&line, "  -%c, --%s", row->letter, row->name);
     else
-        snprintf(left + length, sizeof(left) - (size_t) length, "--%s%s%s", row->name,
-                 row->argument != NULL ? "=" : "", row->argument != NULL ? row->argument : "");
-    if (strlen(left) > HELP_COLUMN - 2)
-    {
-        puts(left);
-        first = false;
-    }
-    while (*line != '\0')
-    {
-        int size = (int) strcspn(line, "\n");
-
-        printf("%-*s%.*s\n", HELP_COLUMN, first ? left : "", size, line);
-        first = false;
-        line += size;
-        if (*line == '\n')
-            line++;
-    }
+        buffer_printf(&line, "      --%s", row->name);
+    if (argument_of(row) == optional_argument)
+        buffer_printf(&line, "[=%s", row->argument + 1);
+    else if (row->argument != NULL)
+        buffer_printf(&line, "=%s", row->argument);
+    if (line.size > HELP_COLUMN - 2)
+        buffer_printf(&line, "\n%*s", HELP_COLUMN, "");
+    else
+        buffer_printf(&line, "%*s", HELP_COLUMN - (int) line.size, "");
+    text_append_lines(&line, row->help, HELP_COLUMN, 0);
+    fputs(buffer_string(&line), stdout);
 }
 
 void command_line_print_help(void)
@@ -259,263 +460,6 @@ void command_line_print_version(void)
     printf("pg_rewind (PostgreSQL) " TESTED_WITH " (standalone " PROJECT_VERSION ")\n");
 }
 
-static bool parse_number(const char *name, const char *value, int minimum, int maximum, int *number,
-                         Error *error)
-{
-    char *end;
-    long parsed;
-
-    errno = 0;
-    parsed = strtol(value, &end, 10);
-    if (end == value || *end != '\0')
-        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
-    if (errno == ERANGE || parsed < minimum || parsed > maximum)
-        return error_set(error, ERROR_FAILED, "%s must be in range %d..%d", name, minimum, maximum);
-    *number = (int) parsed;
-    return true;
-}
-
-/*
- * RATE as pg_basebackup takes it: a number, which may have a fraction, of kB or with the suffix M
- * of MB per second, with blanks anywhere around both.
- */
-static bool parse_rate(const char *value, uint64_t *bytes_per_second, Error *error)
-{
-    static const char blanks[] = " \t\n\v\f\r";
-    char *end;
-    double number;
-
-    errno = 0;
-    number = strtod(value, &end);
-    if (end == value || errno != 0)
-        return error_set(error, ERROR_FAILED, "transfer rate \"%s\" is not a valid value", value);
-    if (!(number > 0))
-        return error_set(error, ERROR_FAILED, "transfer rate must be greater than zero");
-    end += strspn(end, blanks);
-    if (*end == 'M')
-        number *= 1024;
-    if (*end == 'M' || *end == 'k')
-        end++;
-    end += strspn(end, blanks);
-    if (*end != '\0')
-        return error_set(error, ERROR_FAILED, "invalid --max-rate unit: \"%s\"", end);
-    if (number < RATE_MIN_KB || number > RATE_MAX_KB)
-    {
-        error_set(error, ERROR_FAILED, "transfer rate \"%s\" is out of range", value);
-        return error_detail(error, "It must be from %d kB to %d MB per second.", RATE_MIN_KB,
-                            RATE_MAX_KB / 1024);
-    }
-    *bytes_per_second = (uint64_t) number * 1024;
-    return true;
-}
-
-static bool check_not_empty(const char *name, const char *value, Error *error)
-{
-    if (value[0] == '\0')
-        return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, name);
-    return true;
-}
-
-static bool parse_sync_method(const char *value, bool *syncfs_wanted, Error *error)
-{
-    *syncfs_wanted = strcmp(value, "syncfs") == 0;
-    if (*syncfs_wanted || strcmp(value, "fsync") == 0)
-        return true;
-    error_set(error, ERROR_FAILED, "unrecognized sync method: %s", value); /* contract */
-    return error_hint(error, "Valid methods are fsync and syncfs.");
-}
-
-static bool parse_report_format(const char *value, ReportFormat *format, Error *error)
-{
-    if (strcmp(value, "text") == 0)
-        *format = REPORT_TEXT;
-    else if (strcmp(value, "json") == 0)
-        *format = REPORT_JSON;
-    else
-    {
-        error_set(error, ERROR_FAILED, "unrecognized report format: %s", value);
-        return error_hint(error, "Valid formats are text and json.");
-    }
-    return true;
-}
-
-static bool parse_report_transactions(const char *value, ReportTransactions *which, Error *error)
-{
-    if (strcmp(value, "none") == 0)
-        *which = REPORT_TRANSACTIONS_NONE;
-    else if (strcmp(value, "summary") == 0)
-        *which = REPORT_TRANSACTIONS_SUMMARY;
-    else if (strcmp(value, "all") == 0)
-        *which = REPORT_TRANSACTIONS_ALL;
-    else
-    {
-        error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value,
-                  "--report-transactions");
-        return error_hint(error, "Valid values are none, summary and all.");
-    }
-    return true;
-}
-
-/* FORMAT is optional: of a letter it would be what stands directly behind it. */
-static bool parse_progress(const char *value, Error *error)
-{
-    if (value == NULL || strcmp(value, "text") == 0)
-        log_set_progress(PROGRESS_TEXT);
-    else if (strcmp(value, "json") == 0)
-        log_set_progress(PROGRESS_JSON);
-    else
-    {
-        error_set(error, ERROR_FAILED, "unrecognized progress format: %s", value);
-        return error_hint(error, "Valid formats are text and json.");
-    }
-    return true;
-}
-
-/* The server's rule: ReplicationSlotValidateName in replication/slot.c. */
-static bool parse_slot_name(const char *value, const char **name, Error *error)
-{
-    const size_t length = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_");
-
-    *name = value;
-    if (length >= 1 && length <= SLOT_NAME_MAX && value[length] == '\0')
-        return true;
-    error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", value, "--slot");
-    return error_hint(error,
-                      "Replication slot names have 1 to %d lower case letters, digits and "
-                      "underscores.",
-                      SLOT_NAME_MAX);
-}
-
-/* Take one option; value is NULL unless it has an argument. Of a repeated one the last wins. */
-static bool take_option(Command *command, int letter, const char *value, Error *error)
-{
-    Options *options = &command->options;
-
-    switch (letter)
-    {
-    case 'B':
-        options->bindir = value;
-        return true;
-    case 'c':
-        options->restore_target_wal = true;
-        return true;
-    case 'D':
-        options->target = value;
-        return true;
-    case OPTION_SOURCE_PGDATA:
-        options->source_directory = value;
-        return true;
-    case OPTION_SOURCE_SERVER:
-        options->source_server = value;
-        return true;
-    case 'j':
-        return parse_number("-j/--jobs", value, 1, JOBS_MAX, &options->jobs, error);
-    case 'n':
-        options->dry_run = true;
-        return true;
-    case 'N':
-        command->no_sync = true;
-        return true;
-    case 'P':
-        return parse_progress(value, error);
-    case 'r':
-        return parse_rate(value, &options->max_rate, error);
-    case 'R':
-        options->write_recovery_conf = true;
-        return true;
-    case 'T':
-        return tablespace_mapping_add(options->tablespaces, value, error);
-    case OPTION_CHECK:
-        options->check = true;
-        return true;
-    case OPTION_CHECKPOINT:
-        options->checkpoint = true;
-        return true;
-    case OPTION_COMPARE:
-        options->compare = true;
-        return true;
-    case OPTION_CONFIG_FILE:
-        options->config_file = value;
-        return true;
-    case OPTION_CREATE_SLOT:
-        options->create_slot = true;
-        return true;
-    case OPTION_DEBUG:
-        log_set_debug(true);
-        return true;
-    case OPTION_DROP_SLOTS:
-        options->drop_slots = true;
-        return true;
-    case OPTION_EARLY_START:
-        options->early_start = true;
-        options->late_start = false;
-        return true;
-    case OPTION_KEEP:
-        return keep_add(options->keep, value, error);
-    case OPTION_KEEP_CONFIG:
-        options->keep->configuration = true;
-        return true;
-    case OPTION_LATE_START:
-        options->late_start = true;
-        options->early_start = false;
-        return true;
-    case OPTION_NO_ENSURE_SHUTDOWN:
-        options->no_ensure_shutdown = true;
-        return true;
-    case OPTION_REJOIN:
-        options->rejoin = true;
-        options->write_recovery_conf = true;
-        return true;
-    case OPTION_REJOIN_TIMEOUT:
-        return parse_number("--rejoin-timeout", value, 0, TIMEOUT_MAX_SECONDS,
-                            &options->rejoin_timeout_seconds, error);
-    case OPTION_REPORT:
-        options->report_wanted = true;
-        return parse_report_format(value, &command->report_format, error);
-    case OPTION_REPORT_FILE:
-        command->report_file = value;
-        options->report_wanted = true;
-        return true;
-    case OPTION_REPORT_TRANSACTIONS:
-        return parse_report_transactions(value, &options->report_transactions, error);
-    case OPTION_RESTORE_COMMAND:
-        options->restore_command = value;
-        return check_not_empty("--restore-command", value, error);
-    case OPTION_RETRIES:
-        return parse_number("--retries", value, 0, RETRIES_MAX, &command->retries, error);
-    case OPTION_RETRY_TIMEOUT:
-        return parse_number("--retry-timeout", value, 0, TIMEOUT_MAX_SECONDS,
-                            &options->retry_timeout_seconds, error);
-    case OPTION_SAVE_DIVERGED_WAL:
-        options->save_diverged_wal = value;
-        return check_not_empty("--save-diverged-wal", value, error);
-    case OPTION_SLOT:
-        return parse_slot_name(value, &options->slot, error);
-    case OPTION_START_COMMAND:
-        options->start_command = value;
-        return check_not_empty("--start-command", value, error);
-    case OPTION_STOP_COMMAND:
-        options->stop_command = value;
-        return check_not_empty("--stop-command", value, error);
-    case OPTION_SYNC_METHOD:
-        return parse_sync_method(value, &options->syncfs, error);
-    case OPTION_WAIT_TIMEOUT:
-        return parse_number("--wait-timeout", value, 0, TIMEOUT_MAX_SECONDS,
-                            &options->wait_timeout_seconds, error);
-    case OPTION_WAL_ARCHIVE:
-        options->wal_archive = value;
-        return check_not_empty("--wal-archive", value, error);
-    case 'V':
-        command->version = true;
-        return true;
-    case OPTION_HELP:
-        command->help = true;
-        return true;
-    default:
-        abort(); /* a row of the table without a case */
-    }
-}
-
 /* What getopt_long needs to know. */
 typedef struct Syntax
 {
@@ -523,6 +467,7 @@ typedef struct Syntax
     char letters[2 * OPTION_COUNT + 1];
 } Syntax;
 
+/* What getopt_long gives is the letter, or behind all letters the index of the row. */
 static void make_syntax(Syntax *syntax)
 {
     size_t length = 0;
@@ -532,29 +477,41 @@ static void make_syntax(Syntax *syntax)
     {
         const OptionRow *row = &option_rows[i];
 
-        syntax->long_options[i] = (struct option){row->name, argument_of(row), NULL, row->letter};
-        /* getopt says '?' for what it does not know: -? is for main, --help has a number. */
-        if (row->letter == '?')
-            syntax->long_options[i].val = OPTION_HELP;
-        if (row->letter > UCHAR_MAX || row->letter == '?')
+        syntax->long_options[i] =
+            (struct option){row->name, argument_of(row), NULL, UCHAR_MAX + 1 + (int) i};
+        /* getopt says '?' for what it does not know, so -? is looked for in command_line_read. */
+        if (row->letter == 0 || row->letter == '?')
             continue;
-        syntax->letters[length++] = (char) row->letter;
+        syntax->letters[length++] = row->letter;
         if (argument_of(row) == required_argument)
             syntax->letters[length++] = ':';
     }
 }
 
+/* The next option and its value; NULL: there is none, or *wrong one. */
+static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax, bool *wrong)
+{
+    const int letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
+
+    *wrong = letter == '?';
+    if (letter > UCHAR_MAX)
+        return &option_rows[letter - UCHAR_MAX - 1];
+    for (size_t i = 0; letter != -1 && letter != '?' && i < OPTION_COUNT; i++)
+        if (option_rows[i].letter == letter)
+            return &option_rows[i];
+    return NULL;
+}
+
 /* One option is wrong: nothing is done, but a report that is asked for tells of that too. */
 static void take_report_options(int argc, char **argv, const Syntax *syntax, Command *command)
 {
-    int letter;
+    const OptionRow *row;
+    bool wrong;
 
     opterr = 0;
-    while ((letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL)) != -1)
-    {
-        if (letter == OPTION_REPORT || letter == OPTION_REPORT_FILE)
-            take_option(command, letter, optarg, NULL);
-    }
+    while ((row = next_option(argc, argv, syntax, &wrong)) != NULL || wrong)
+        if (row != NULL && (row->take == take_report || row->field == COMMAND(report_file)))
+            row->take(row, command, optarg, NULL);
 }
 
 /*
@@ -564,24 +521,23 @@ static void take_report_options(int argc, char **argv, const Syntax *syntax, Com
 static bool parse_options(int argc, char **argv, const Syntax *syntax, Command *command,
                           int *first_argument, Error *error)
 {
-    int letter;
+    const OptionRow *row = NULL;
+    bool wrong = false;
 
     optind = 0; /* begin */
-    while (!command->help && !command->version)
-    {
-        letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
-        if (letter == -1)
+    while (!command->help && !command->version &&
+           (row = next_option(argc, argv, syntax, &wrong)) != NULL)
+        if (!row->take(row, command, optarg, error))
             break;
-        if (letter == '?')
-            error_set_reported(error, ERROR_USAGE);
-        if (letter == '?' || !take_option(command, letter, optarg, error))
-        {
-            take_report_options(argc, argv, syntax, command);
-            return false;
-        }
+    if (wrong)
+        error_set_reported(error, ERROR_USAGE);
+    else if (command->help || command->version || row == NULL)
+    {
+        *first_argument = optind;
+        return true;
     }
-    *first_argument = optind;
-    return true;
+    take_report_options(argc, argv, syntax, command);
+    return false;
 }
 
 /* --check changes nothing: options that ask for a change by name contradict it. The others say
@@ -607,18 +563,19 @@ static bool check_options_of_check(const Options *options, Error *error)
     return true;
 }
 
-/* Does the command line ask for --help or --version, before anything that is wrong? */
+/* True if the command line asks for --help or --version, before anything that is wrong. */
 static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
 {
     const int print_errors = opterr;
-    int letter;
+    const OptionRow *row;
+    bool wrong;
 
     opterr = optind = 0;
     do
-        letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
-    while (letter != -1 && letter != '?' && letter != 'V' && letter != OPTION_HELP);
+        row = next_option(argc, argv, syntax, &wrong);
+    while (row != NULL && row->field != COMMAND(version) && row->field != COMMAND(help));
     opterr = print_errors;
-    return letter == 'V' || letter == OPTION_HELP;
+    return row != NULL;
 }
 
 /* What ends the run with success but without a rewind would make a caller believe in one; and the
@@ -765,6 +722,9 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     }
     if (!parse_options(argc, argv, &syntax, command, &first_argument, error))
         return false;
+    command->options.write_recovery_conf |= command->options.rejoin;
+    command->options.report_wanted =
+        command->report_format != REPORT_NONE || command->report_file != NULL;
     if (command->help || command->version ||
         check_options(&command->options, argv[first_argument], error))
         return true;
