@@ -183,4 +183,4 @@ each_version(sub {
     $source->sql(q{DROP DATABASE "o=""d d'b"});    # the comparison could not connect to it
     rewinds($target, $source);
     rejoins($target, $source);
-}, only => [ 9.3, 9.4, 10, 15, 18 ]);
+}, only => [ 9.3, 9.4, 9.6, 10, 15, 18 ]);

@@ -94,14 +94,22 @@ static void append_name(const char *name, Buffer *text)
         buffer_append_u8(text, (unsigned char) *name < ' ' ? '?' : (uint8_t) *name);
 }
 
-/* A name with "=" would be taken for a connection string, so it is made one. */
+/*
+ * A name with "=" would be taken for a connection string, so it is made one. psql of 9.5 and 9.6
+ * does not reuse the directory of a socket, so it is named. A psql before 9.6 has no HOST where
+ * that is the default directory.
+ */
 static void append_connect(const LostRelation *relation, Buffer *text)
 {
     buffer_append_string(text, "-- database ");
     append_name(relation->database != NULL ? relation->database : "of this number", text);
     buffer_printf(
         text,
-        "\nSELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') AS conninfo\n"
+        "\n\\set lost_host :HOST\n"
+        "SELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') || coalesce("
+        "' host='\n"
+        "    || regexp_replace(nullif(:'lost_host', ':HOST'), '(\\W)', '\\\\\\1', 'g'), '') "
+        "AS conninfo\n"
         "  FROM pg_database WHERE oid = %u \\gset\n"
         "\\connect -reuse-previous=on :\"conninfo\"\n",
         relation->id.database);

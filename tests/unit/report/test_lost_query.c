@@ -107,7 +107,11 @@ static void test_name_with_lines(void **state)
     lost_relations(lost, &count)[0].database = "x\r\ny";
     script_is(lost,
               "-- database x??y\n"
-              "SELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') AS conninfo\n"
+              "\\set lost_host :HOST\n"
+              "SELECT 'dbname=' || regexp_replace(datname, '(\\W)', '\\\\\\1', 'g') || coalesce(' "
+              "host='\n"
+              "    || regexp_replace(nullif(:'lost_host', ':HOST'), '(\\W)', '\\\\\\1', 'g'), '') AS "
+              "conninfo\n"
               "  FROM pg_database WHERE oid = 5 \\gset\n"
               "\\connect -reuse-previous=on :\"conninfo\"\n"
               "-- public.\"a?\\! rm\": inserted 1, updated 0, deleted 0\n"
