@@ -22,7 +22,7 @@
  */
 #define TESTED_WITH "18.4"
 
-/* Options in front of those of the command line, for callers that cannot be told to give them. */
+/* Options in front of those of the command line, for callers that cannot give them. */
 #define OPTIONS_VARIABLE "PG_REWIND_OPTIONS"
 
 #define JOBS_DEFAULT_MAX 4
@@ -143,7 +143,7 @@ static int find_choice(const char *value, const char *const *choices)
 
 static const char *const formats[] = {"text", "json", NULL};
 
-/* FORMAT is optional; a letter has it only directly behind it. */
+/* Only the long option can have a FORMAT, and need not. */
 static bool take_progress(const OptionRow *row, Command *command, const char *value, Error *error)
 {
     const int format = value != NULL ? find_choice(value, formats) : 0;
@@ -460,14 +460,14 @@ void command_line_print_version(void)
     printf("pg_rewind (PostgreSQL) " TESTED_WITH " (standalone " PROJECT_VERSION ")\n");
 }
 
-/* What getopt_long needs to know. */
+/* The options as getopt_long reads them. */
 typedef struct Syntax
 {
     struct option long_options[OPTION_COUNT + 1];
     char letters[2 * OPTION_COUNT + 1];
 } Syntax;
 
-/* What getopt_long gives is the letter, or behind all letters the index of the row. */
+/* getopt_long returns the letter, or after all letters the index of the row. */
 static void make_syntax(Syntax *syntax)
 {
     size_t length = 0;
@@ -488,7 +488,7 @@ static void make_syntax(Syntax *syntax)
     }
 }
 
-/* The next option and its value; NULL: there is none, or *wrong one. */
+/* The next option; NULL: no more options, or a *wrong one. */
 static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax, bool *wrong)
 {
     const int letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
@@ -578,8 +578,8 @@ static bool asks_for_information(int argc, char **argv, const Syntax *syntax)
     return row != NULL;
 }
 
-/* What ends the run with success but without a rewind would make a caller believe in one; and the
- * caller of a rewind does not expect a server to be started. */
+/* An option that ends the run with success but without a rewind makes a caller believe in one; and
+ * the caller of a rewind does not expect a server to be started. */
 static bool check_environment_rewinds(const Command *command, Error *error)
 {
     const char *name = command->help              ? "--help"

@@ -1,5 +1,5 @@
 /*
- * The command line: what it says, and what --help and --version say.
+ * The command line, --help and --version.
  */
 #ifndef COMMAND_LINE_H
 #define COMMAND_LINE_H

@@ -27,7 +27,7 @@
 #define STATUS_UNFINISHED 2 /* failed after the commit, or another run is changing the target */
 #define STATUS_IMPOSSIBLE 3 /* not possible for this pair by any means; the target is as it was */
 
-/* What the parent keeps for each run. */
+/* The parent keeps this for each run. */
 typedef struct Work
 {
     Command command;
@@ -80,7 +80,7 @@ static void write_report(const Command *command, const Findings *findings,
     report_file_close(report_file, written);
 }
 
-/* What is wrong with the command line; on stderr exactly these lines. Nothing was looked at yet. */
+/* Report what is wrong with the command line; on stderr exactly these lines. */
 static int refuse(const Command *command, const Error *error)
 {
     Findings nothing = {.identified.clusters.target.directory = command->options.target};
@@ -90,7 +90,7 @@ static int refuse(const Command *command, const Error *error)
         log_error(error);
     if (error_worst_kind(error) == ERROR_USAGE)
         log_hint("Try \"%s --help\" for more information.", log_program_name()); /* contract */
-    /* Which directories are forbidden to a file, only a right command line says. */
+    /* Only a right command line tells which directories are forbidden to a file. */
     if (command->report_file == NULL && command->report_format != REPORT_NONE)
         write_report(command, &nothing, NULL, STATUS_FAILED, &standard_output);
     return STATUS_FAILED;
@@ -167,7 +167,7 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     return status;
 }
 
-/* --check: all that is said goes where a report goes. */
+/* --check: its output goes where a report goes. */
 static int check(const Command *command, ReportFile *report_file)
 {
     FILE *stream = report_file->stream;
@@ -252,7 +252,7 @@ int main(int argc, char **argv)
             command_line_print_version();
         return fflush(stdout) == 0 ? STATUS_DONE : STATUS_FAILED;
     }
-    /* What cannot be read is reported in its turn. */
+    /* A directory that cannot be read is reported in its turn. */
     if (!place_find(command->options.target, &work.target_place, &work.target_found, &error))
         work.target_found = false;
     work.target_birth = place_birth(command->options.target);

@@ -1,6 +1,6 @@
 /*
- * What the command line asks for. Plain data: command_line.c makes it, and every layer from cluster
- * on may read it.
+ * The options of a run. Plain data: command_line.c makes it, and every layer from source on may
+ * read it.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -11,7 +11,7 @@
 struct Keep;
 struct TablespaceMappings;
 
-/* Which of the lost transactions a report lists, beside their number. */
+/* The lost transactions that a report lists, beside their number. */
 typedef enum ReportTransactions
 {
     REPORT_TRANSACTIONS_ALL,

@@ -32,7 +32,7 @@ void json_close(Json *json, char bracket);
 
 /* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
 void json_string(Json *json, const char *key, const char *value);
-/* A string in an array, in a line of its own; NULL is null. */
+/* A string in an array, in its own line; NULL is null. */
 void json_element(Json *json, const char *value);
 /* A key and an array of them. */
 void json_strings(Json *json, const char *key, const char *const *strings, size_t count);

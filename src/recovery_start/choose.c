@@ -44,7 +44,7 @@ static bool read_replayed(Chooser *chooser, Lsn *missing_end, Error *error)
     RecoveryStart *start = chooser->start;
     SourceWalReading reading = {.from = start->chosen.redo};
     const WalShape *shape = &chooser->clusters->shape;
-    const Lsn fetched_end = source_wal_fetched_end(chooser->source_wal);
+    const Lsn fetched_end = chooser->source_wal->fetched_end;
     ScanResult chain;
     WalScan *scan;
     bool result;
@@ -56,7 +56,7 @@ static bool read_replayed(Chooser *chooser, Lsn *missing_end, Error *error)
     /* WAL may be read past a gap, which is read later. Then a segment that was fetched in part does
      * not count as one that is here. */
     if (wal_segment_of(shape, start->chosen.redo) > wal_segment_of(shape, fetched_end) &&
-        !source_wal_forget(chooser->source_wal, wal_segment_of(shape, fetched_end), error))
+        !source_wal_remove(chooser->source_wal, wal_segment_of(shape, fetched_end), error))
         return false;
     result = source_wal_read(chooser->source_wal, &reading, &scan, &chain, error);
     *missing_end = reading.missing_end;

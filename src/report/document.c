@@ -210,24 +210,9 @@ static void json_xids(Json *json, const Lost *lost)
     json_close(json, ']');
 }
 
-/* What became of the rows of a relation and of its storage, and how to see what is there. */
-static void json_rows(Json *json, const Lost *lost, const LostRelation *relation)
-{
-    AUTO_BUFFER Buffer query = {0};
-
-    json_number(json, "rows_inserted", relation->rows.inserted);
-    json_number(json, "rows_updated", relation->rows.updated);
-    json_number(json, "rows_deleted", relation->rows.deleted);
-    json_bool(json, "created", relation->what & LOST_CREATED);
-    json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
-    json_bool(json, "dropped", relation->what & LOST_DROPPED);
-    if (lost_query_exists(relation))
-        lost_query_append(lost, relation, &query);
-    json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
-}
-
 static void json_touched(Json *json, Lost *lost)
 {
+    AUTO_BUFFER Buffer query = {0};
     size_t count;
     const LostRelation *relations = lost_relations(lost, &count);
 
@@ -247,7 +232,16 @@ static void json_touched(Json *json, Lost *lost)
         json_number(json, "relfilenode", relation->id.relation);
         json_number(json, "transactions", relation->transactions);
         json_number(json, "records", relation->records);
-        json_rows(json, lost, relation);
+        json_number(json, "rows_inserted", relation->rows.inserted);
+        json_number(json, "rows_updated", relation->rows.updated);
+        json_number(json, "rows_deleted", relation->rows.deleted);
+        json_bool(json, "created", relation->what & LOST_CREATED);
+        json_bool(json, "truncated", relation->what & LOST_TRUNCATED);
+        json_bool(json, "dropped", relation->what & LOST_DROPPED);
+        buffer_clear(&query);
+        if (lost_query_exists(relation))
+            lost_query_append(lost, relation, &query);
+        json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -419,23 +413,28 @@ static void json_consequences(Json *json, const Report *report)
     json_string(json, "take_full_backup", report_full_backup(report, backup));
 }
 
-static void json_settings(Json *json, const NextStart *next)
+static void json_next(Json *json, const Findings *run)
 {
-    if (!json_section(json, "settings", '[', next->settings_known))
-        return;
-    for (size_t i = 0; i < next->setting_count; i++)
-    {
-        json_item(json);
-        json_string(json, "name", next->settings[i].name);
-        json_string(json, "former", next->settings[i].former);
-        json_string(json, "now", next->settings[i].now);
-        json_close(json, '}');
-    }
-    json_close(json, ']');
-}
+    const NextStart *next = run->next_start;
+    const StandbySettings *settings = next != NULL ? next->standby_settings : NULL;
 
-static void json_slots(Json *json, const NextStart *next)
-{
+    if (!json_section(json, "next", '{', next != NULL))
+        return;
+    json_strings(json, "steps", run->steps, run->step_count);
+    if (json_section(json, "settings", '[', next->settings_known))
+    {
+        for (size_t i = 0; i < next->setting_count; i++)
+        {
+            json_item(json);
+            json_string(json, "name", next->settings[i].name);
+            json_string(json, "former", next->settings[i].former);
+            json_string(json, "now", next->settings[i].now);
+            json_close(json, '}');
+        }
+        json_close(json, ']');
+    }
+    json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
+    json_strings(json, "files", next->files, next->file_count);
     json_section(json, "slots", '[', true);
     for (size_t i = 0; i < next->slot_count; i++)
     {
@@ -446,37 +445,13 @@ static void json_slots(Json *json, const NextStart *next)
         json_close(json, '}');
     }
     json_close(json, ']');
-}
-
-static void json_next(Json *json, const Findings *run)
-{
-    const NextStart *next = run->next_start;
-
-    if (!json_section(json, "next", '{', next != NULL))
-        return;
-    json_strings(json, "steps", run->steps, run->step_count);
-    json_settings(json, next);
-    json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
-    json_strings(json, "files", next->files, next->file_count);
-    json_slots(json, next);
-    if (json_section(json, "conninfo", '{', next->standby_settings != NULL))
+    if (json_section(json, "conninfo", '{', settings != NULL))
     {
-        const StandbySettings *settings = next->standby_settings;
-
         json_strings(json, "kept", settings->kept, settings->kept_count);
         json_strings(json, "changed", settings->changed, settings->changed_count);
         json_close(json, '}');
     }
     json_strings(json, "kept", next->kept, next->kept_count);
-    json_close(json, '}');
-}
-
-static void json_times(Json *json, const Report *report)
-{
-    json_section(json, "seconds", '{', true);
-    for (int phase = 0; phase < PHASE_COUNT; phase++)
-        json_seconds(json, report_phase_names[phase], report->run->seconds[phase]);
-    json_seconds(json, "total", report_seconds_total(report));
     json_close(json, '}');
 }
 
@@ -512,7 +487,11 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_consequences(&json, report);
     json_next(&json, run);
     json_rejoin(&json, report);
-    json_times(&json, report);
+    json_section(&json, "seconds", '{', true);
+    for (int phase = 0; phase < PHASE_COUNT; phase++)
+        json_seconds(&json, report_phase_names[phase], run->seconds[phase]);
+    json_seconds(&json, "total", report_seconds_total(report));
+    json_close(&json, '}');
     json_close(&json, '}');
     buffer_append_u8(text, '\n');
 }

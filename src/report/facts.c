@@ -284,7 +284,7 @@ static Timeline last_timeline(const History *history)
     return history->count > 0 ? history->entries[history->count - 1].timeline : 0;
 }
 
-/* What the server checks of a manifest is not enough: PrepareForIncrementalBackup in
+/* The server checks a manifest, but not enough: PrepareForIncrementalBackup in
  * backup/basebackup_incremental.c, and design/report.md. */
 const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE])
 {

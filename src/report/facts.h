@@ -1,5 +1,5 @@
 /*
- * What the report derives from the values of the run, for both documents.
+ * Facts that both documents derive from the values of the run.
  */
 #ifndef REPORT_FACTS_H
 #define REPORT_FACTS_H
@@ -25,7 +25,7 @@ double report_seconds_total(const Report *report);
  */
 time_t report_unix_time(int64_t timestamp, int *microseconds);
 
-/* Of the target; NULL: not known. */
+/* The server version of the target; NULL: not known. */
 const Version *report_version(const Report *report);
 
 /* As the server prints it; a report of an early failure knows no version yet. Returns text. */
@@ -51,13 +51,14 @@ uint64_t report_bytes_saved(const Report *report);
 
 /* ---- Consequences ---- */
 
-/* What the target's server replays before it is consistent. False: not known. */
+/* The WAL that the target's server replays before it is consistent. */
 typedef struct ReportReplay
 {
     Lsn from, to;
     uint64_t segments;
 } ReportReplay;
 
+/* False: not known. */
 bool report_replay(const Report *report, ReportReplay *replay);
 
 typedef struct ReportPrepared

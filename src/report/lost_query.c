@@ -32,7 +32,7 @@ static void append_condition(const Lost *lost, Buffer *text)
     }
 }
 
-/* Which table has that storage, in the present database? */
+/* The condition on pg_class that finds the table with that storage, in the present database. */
 static void append_table_condition(const Version *version, const RelationId *id, Buffer *text)
 {
     if (version->sql.filenode_relation)

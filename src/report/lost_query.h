@@ -17,7 +17,7 @@
 #include <stdbool.h>
 
 /*
- * Can there be such rows? Not in catalogs, large objects excepted, nor where rows were only
+ * True if there can be such rows: not in catalogs except large objects, nor where rows were only
  * deleted. Storage that such a transaction made may be that of a table which it rewrote.
  */
 bool lost_query_exists(const LostRelation *relation);
@@ -27,8 +27,8 @@ void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *t
 
 /*
  * The report's part for people: a script for psql without empty lines, after one; what is not SQL
- * is a comment. The tables with the most rows, database by database. Nothing if there are none, or
- * without lost.
+ * is a comment. The tables with the most rows, database by database. Nothing if no table has
+ * such rows, or lost is NULL.
  */
 void lost_queries_text(Lost *lost, Buffer *text);
 

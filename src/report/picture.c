@@ -35,7 +35,7 @@ static void append_timelines(const History *history, size_t first, size_t last, 
     }
 }
 
-/* Where the source's and the target's histories are the same: "1 ───●── 2 ───", with the
+/* The part of the histories that both sides have: "1 ───●── 2 ───", with the
  * checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
@@ -63,7 +63,7 @@ static void append_common(const Report *report, Buffer *text)
     }
 }
 
-/* What one side did after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
+/* The timelines of one side after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
     const Lsn divergence = report->run->divergence.printed;

@@ -61,7 +61,7 @@ static bool check_link(void *context, const char *name, Error *error)
     return true;
 }
 
-/* What a data directory has elsewhere. */
+/* A data directory links to directories elsewhere. */
 static bool check_links(const char *path, const char *directory, const char *data_directory,
                         Error *error)
 {

@@ -1,5 +1,5 @@
 /*
- * Where the report goes: standard output, or --report-file.
+ * The output of the report: standard output, or --report-file.
  *
  * A file is written under another name beside the one that was asked for, and gets its name when it
  * is whole: until then, and if there never is a report, what is there stays. A pipe, a device or a

@@ -103,7 +103,7 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
     return out;
 }
 
-/* Where recovery starts, and why there; nothing where there was no choice. */
+/* The start of recovery and the reason for it; nothing if there was no choice. */
 static void text_start(const Report *report, Buffer *text)
 {
     static const char *const reasons[] = {

@@ -1,6 +1,6 @@
 /*
- * What a run has found out, as far as it came: one value for each step of rewind.c, which alone
- * sets them. A step gets those that it needs; the report reads them when the run is over.
+ * The values that a run has found out, as far as it came: one for each step of rewind.c, which
+ * alone sets them. A step gets those that it needs; the report reads them when the run is over.
  */
 #ifndef REWIND_FINDINGS_H
 #define REWIND_FINDINGS_H
@@ -72,8 +72,8 @@ double findings_count_seconds(Findings *findings, RunPhase phase, double since);
 /* Add what a stage has fetched. */
 void findings_add_fetched(Findings *findings, const Stage *stage);
 
-/* What the target's server will find when it starts: rewound as planned, or as it is. Fails only if
- * the source is lost. */
+/* Find out what the target's server will find when it starts: rewound as planned, or as it is.
+ * Fails only if the source is lost. */
 MUST_CHECK bool findings_find_next_start(const Options *options, Findings *findings, Arena *arena,
                                          Error *error);
 
