@@ -8,7 +8,7 @@ ArchiveAnswer node_ask_archive(const Node *node, const char *command, uint64_t s
 {
     static const WalPlace places[] = {WAL_IN_ARCHIVE, WAL_BY_COMMAND, WAL_PLACES_END};
     WalStore made_from =
-        target_wal_store(node->options, &node->clusters, command, NULL, node->arena);
+        wal_store_description(node->options, &node->clusters, command, NULL, node->arena);
     WalStore *store;
     Timeline timeline;
     uint64_t number;

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "io/file.h"
 #include "pair/prerequisites.h"
-#include "wal_store/target_wal.h"
 
 #include <string.h>
 
@@ -16,7 +15,7 @@ SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                                       WAL_PLACES_END};
     const Source *source = clusters->source;
     SourceWal *wal = arena_allocate(arena, sizeof(*wal));
-    WalStore store = target_wal_store(options, clusters, restore_command, scratch, arena);
+    WalStore store = wal_store_description(options, clusters, restore_command, scratch, arena);
 
     store.places = places;
     store.history = &clusters->source_history;

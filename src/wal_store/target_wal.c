@@ -4,27 +4,6 @@
 #include "base/buffer.h"
 #include "format/recovery_conf.h"
 
-#define CHECKPOINT_RECORD_SIZE_MAX 256 /* also when it crosses a page */
-
-Lsn wal_known_end(const Control *control)
-{
-    Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
-
-    return checkpoint_end > control->min_recovery_point ? checkpoint_end
-                                                        : control->min_recovery_point;
-}
-
-Lsn wal_last_needed(const Control *control)
-{
-    if (control->state == STATE_SHUTDOWNED)
-        return control->checkpoint_lsn;
-    /* Pages of a standby are not newer than its minRecoveryPoint. */
-    if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
-        control->min_recovery_point > control->checkpoint_lsn)
-        return control->min_recovery_point - 1;
-    return LSN_INVALID;
-}
-
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */
 static bool check_restore_command(const Options *options, Error *error)
@@ -41,33 +20,6 @@ static bool accept_name(void *context, const char *name, Error *error)
     (void) name;
     (void) error;
     return true;
-}
-
-WalStore target_wal_store(const Options *options, const Clusters *clusters,
-                          const char *restore_command, const char *scratch, Arena *arena)
-{
-    const Target *target = &clusters->target;
-    const Control *control = &target->control;
-    char *redo_name = arena_allocate(arena, WAL_NAME_SIZE);
-
-    wal_segment_name(&clusters->shape, control->checkpoint.timeline,
-                     wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
-    return (WalStore){
-        .shape = clusters->shape,
-        .data_block_size = control->block_size,
-        .history = &clusters->target_history,
-        .data_directory = target->directory,
-        .wal_directory =
-            arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
-        .scratch_directory = scratch,
-        .archive_directory = options->wal_archive,
-        .restore = {.command = restore_command,
-                    .data_directory = target->directory,
-                    .redo_file_name = redo_name,
-                    .retry_timeout_seconds = options->retry_timeout_seconds},
-        .known_end = wal_known_end(control),
-        .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
-    };
 }
 
 static void create_target_wal(const WalStore *store, const Clusters *clusters,
@@ -90,7 +42,7 @@ bool target_wal_open(const Options *options, const Clusters *clusters, const cha
                                       WAL_IN_ARCHIVE,    WAL_BY_COMMAND,     WAL_IN_PARTIAL,
                                       WAL_PLACES_END};
     WalStore store =
-        target_wal_store(options, clusters, restore_command, source_wal->scratch, arena);
+        wal_store_description(options, clusters, restore_command, source_wal->scratch, arena);
 
     if (!check_restore_command(options, error))
         return false;
@@ -108,7 +60,7 @@ void target_wal_open_own(const Options *options, const Clusters *clusters, Arena
                          TargetWal *target_wal)
 {
     static const WalPlace places[] = {WAL_IN_OWN_PG_WAL, WAL_PLACES_END};
-    WalStore store = target_wal_store(options, clusters, NULL, NULL, arena);
+    WalStore store = wal_store_description(options, clusters, NULL, NULL, arena);
 
     store.places = places;
     create_target_wal(&store, clusters, target_wal);

@@ -32,12 +32,4 @@ void target_wal_open_own(const Options *options, const Clusters *clusters, Arena
                          TargetWal *target_wal);
 void target_wal_close(TargetWal *target_wal);
 
-/* The fields that stores of the target's WAL and of the source's have in common. */
-WalStore target_wal_store(const Options *options, const Clusters *clusters,
-                          const char *restore_command, const char *scratch, Arena *arena);
-
-/* WalStore's known_end and last_needed, by a cluster's pg_control. */
-Lsn wal_known_end(const Control *control);
-Lsn wal_last_needed(const Control *control);
-
 #endif

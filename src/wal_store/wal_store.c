@@ -14,6 +14,7 @@
 
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
+#define CHECKPOINT_RECORD_SIZE_MAX 256      /* also when it crosses a page */
 #define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
 
 /* A segment that is looked for. */
@@ -33,6 +34,52 @@ typedef struct FoundWal
 } FoundWal;
 
 #define AUTO_FOUND __attribute__((cleanup(found_free)))
+
+Lsn wal_known_end(const Control *control)
+{
+    Lsn checkpoint_end = control->checkpoint_lsn + CHECKPOINT_RECORD_SIZE_MAX;
+
+    return checkpoint_end > control->min_recovery_point ? checkpoint_end
+                                                        : control->min_recovery_point;
+}
+
+Lsn wal_last_needed(const Control *control)
+{
+    if (control->state == STATE_SHUTDOWNED)
+        return control->checkpoint_lsn;
+    /* Pages of a standby are not newer than its minRecoveryPoint. */
+    if (control->state == STATE_SHUTDOWNED_IN_RECOVERY &&
+        control->min_recovery_point > control->checkpoint_lsn)
+        return control->min_recovery_point - 1;
+    return LSN_INVALID;
+}
+
+WalStore wal_store_description(const Options *options, const Clusters *clusters,
+                               const char *restore_command, const char *scratch, Arena *arena)
+{
+    const Target *target = &clusters->target;
+    const Control *control = &target->control;
+    char *redo_name = arena_allocate(arena, WAL_NAME_SIZE);
+
+    wal_segment_name(&clusters->shape, control->checkpoint.timeline,
+                     wal_segment_of(&clusters->shape, control->checkpoint.redo), redo_name);
+    return (WalStore){
+        .shape = clusters->shape,
+        .data_block_size = control->block_size,
+        .history = &clusters->target_history,
+        .data_directory = target->directory,
+        .wal_directory =
+            arena_printf(arena, "%s/%s", target->directory, control->version->wal_directory),
+        .scratch_directory = scratch,
+        .archive_directory = options->wal_archive,
+        .restore = {.command = restore_command,
+                    .data_directory = target->directory,
+                    .redo_file_name = redo_name,
+                    .retry_timeout_seconds = options->retry_timeout_seconds},
+        .known_end = wal_known_end(control),
+        .last_needed = target->has_backup_label ? LSN_INVALID : wal_last_needed(control),
+    };
+}
 
 WalStore *wal_store_create(const WalStore *made_from)
 {

@@ -26,6 +26,8 @@
 #include "format/history.h"
 #include "format/walpage.h"
 #include "io/file.h"
+#include "options.h"
+#include "pair/clusters.h"
 #include "wal_store/restore.h"
 
 #include <pthread.h>
@@ -94,6 +96,15 @@ typedef struct WalStore
     int memory_fd; /* without a scratch directory: what was fetched last; -1: nothing */
     char memory_path[FILE_MEMORY_PATH_SIZE];
 } WalStore;
+
+/* The fields that stores of the target's WAL and of the source's have in common; the rest is the
+ * target's. Strings are the arena's. */
+WalStore wal_store_description(const Options *options, const Clusters *clusters,
+                               const char *restore_command, const char *scratch, Arena *arena);
+
+/* known_end and last_needed, by a cluster's pg_control. */
+Lsn wal_known_end(const Control *control);
+Lsn wal_last_needed(const Control *control);
 
 /* Strings, places and the history must live as long as the store. */
 WalStore *wal_store_create(const WalStore *made_from);
