@@ -180,7 +180,6 @@ static bool open_in_own_pg_wal(WalStore *store, const WantedWal *wanted, FoundWa
 
 bool wal_store_keeps(const WalStore *store, Timeline timeline, uint64_t segment)
 {
-
     const WantedWal wanted = wanted_segment(store, timeline, segment);
     const Lsn begin = wal_segment_start(&store->shape, segment);
     const Lsn end = begin + store->shape.segment_size;
@@ -522,7 +521,6 @@ static bool open_lone_segment(void *context, Timeline timeline, uint64_t segment
 static bool check_partial(const WalStore *store, const WantedWal *wanted, const char *path,
                           bool *good, Error *error)
 {
-
     LoneSegment lone = {wanted->segment, path};
     const WalStream stream = {.shape = store->shape,
                               .data_block_size = store->data_block_size,
@@ -586,64 +584,56 @@ static const struct WalPlaceRow
 
 static bool is_after_known_end(const WalStore *store, uint64_t segment)
 {
-    const Lsn known_end = store->known_end;
-
-    return known_end != LSN_INVALID && wal_segment_start(&store->shape, segment) >= known_end;
+    return store->known_end != LSN_INVALID &&
+           wal_segment_start(&store->shape, segment) >= store->known_end;
 }
 
-/* Ask the places of one kind in order. */
+/* Ask the places of one kind in order: a cluster's own, or the others. The others are asked under
+ * the lock: several workers may want the same file. */
 static bool ask_places(WalStore *store, const WantedWal *wanted, bool own, FoundWal *found,
                        Error *error)
 {
     bool good = true;
 
+    if (!own && is_after_known_end(store, wanted->segment))
+        return true;
+    if (!own)
+        pthread_mutex_lock(&store->lock);
     for (const WalPlace *place = store->places; good && found->fd < 0 && *place != WAL_PLACES_END;
          place++)
         if (place_rows[*place].own == own)
             good = place_rows[*place].open(store, wanted, found, error);
+    if (!own)
+        pthread_mutex_unlock(&store->lock);
     return good;
 }
 
-/* Under the lock: several workers may want the same file. */
-static bool ask_archives(WalStore *store, const WantedWal *wanted, FoundWal *found, Error *error)
+static bool open_segment_file(WalStore *store, const WantedWal *wanted, bool own, int *fd,
+                              bool *there, Error *error)
 {
-    bool good;
+    AUTO_FOUND FoundWal found = {.fd = -1};
+    const bool result = ask_places(store, wanted, own, &found, error);
 
-    if (is_after_known_end(store, wanted->segment))
-        return true;
-    pthread_mutex_lock(&store->lock);
-    good = ask_places(store, wanted, false, found, error);
-    pthread_mutex_unlock(&store->lock);
-    return good;
-}
-
-/* The caller closes what was found. */
-static bool give_fd(FoundWal *found, int *fd, bool *there)
-{
-    *fd = found->fd;
-    *there = found->fd >= 0;
-    found->fd = -1;
-    return true;
+    *fd = found.fd;
+    *there = found.fd >= 0;
+    found.fd = -1;
+    return result;
 }
 
 bool wal_store_open_own(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
                         Error *error)
 {
     const WantedWal wanted = wanted_segment(store, timeline, segment);
-    AUTO_FOUND FoundWal file = {.fd = -1};
 
-    *fd = -1;
-    return ask_places(store, &wanted, true, &file, error) && give_fd(&file, fd, found);
+    return open_segment_file(store, &wanted, true, fd, found, error);
 }
 
 bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
                              Error *error)
 {
     const WantedWal wanted = wanted_segment(store, timeline, segment);
-    AUTO_FOUND FoundWal file = {.fd = -1};
 
-    *fd = -1;
-    return ask_archives(store, &wanted, &file, error) && give_fd(&file, fd, found);
+    return open_segment_file(store, &wanted, false, fd, found, error);
 }
 
 bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
@@ -660,7 +650,7 @@ bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer
     AUTO_FOUND FoundWal file = {.fd = -1};
 
     if (!ask_places(store, &wanted, true, &file, error) ||
-        (file.fd < 0 && !ask_archives(store, &wanted, &file, error)))
+        (file.fd < 0 && !ask_places(store, &wanted, false, &file, error)))
         return false;
     *found = file.fd >= 0;
     path_in(path, buffer_string(&file.path), "");
