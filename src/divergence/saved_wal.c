@@ -8,11 +8,9 @@
 #include "io/place.h"
 #include "wal/chain.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define COPY_SIZE (1024 * 1024)
 #define TEMPORARY ".pg_rewind.new"
