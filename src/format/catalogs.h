@@ -1,5 +1,5 @@
 /*
- * Which storage is which catalog, in 9.3 and 9.4. Later versions give a catalog its own number as
+ * The storage of each catalog in 9.3 and 9.4. Later versions give a catalog its own number as
  * storage; initdb of these two rewrites all catalogs at its end (VACUUM FULL), so that each has
  * another one. It is found as the server finds it: in pg_filenode.map for some catalogs and for
  * pg_class (utils/cache/relmapper.c), and in the rows of pg_class for the others.
@@ -31,13 +31,13 @@ typedef struct Catalogs
     size_t count;
 } Catalogs;
 
-/* What a pg_filenode.map says; false, and nothing is added, if it is none. pg_class: where its
- * storage goes, left alone if the map has none (the one of shared catalogs). */
+/* Add the content of a pg_filenode.map; false, and nothing is added, for another file. *pg_class:
+ * its storage, left alone if the map does not have it (the one of shared catalogs). */
 bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,
                       Oid *pg_class);
 
-/* What a page of pg_class says, of size bytes. All versions of rows count: no number is used twice.
- * A page that cannot be read as one says nothing. */
+/* Add the rows of a page of pg_class, of size bytes. All versions of rows count: no number is used
+ * twice. A page that cannot be read as one says nothing. */
 void catalogs_add_page(Catalogs *catalogs, Oid database, const uint8_t *page, size_t size);
 
 /* After the last was added, and before the first is looked for. */

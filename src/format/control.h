@@ -89,7 +89,7 @@ CheckPoint checkpoint_parse(const Version *version, const uint8_t *bytes);
  */
 Timeline control_timeline(const Control *control);
 
-/* What the cluster's WAL has in common. */
+/* The shape of the cluster's WAL. */
 WalShape control_wal_shape(const Control *control);
 
 /* State as pg_controldata prints it. */

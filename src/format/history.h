@@ -15,7 +15,8 @@ typedef struct HistoryEntry
 {
     Timeline timeline;
     Lsn begin; /* first byte on this timeline; 0 for the first */
-    Lsn end;   /* switch point: first byte no more on it; LSN_INVALID for the last entry: no end */
+    Lsn end;   /* switch point: first byte that is not on it; LSN_INVALID for the last entry: no end
+                */
 } HistoryEntry;
 
 typedef struct History
@@ -46,7 +47,7 @@ Timeline history_timeline_at(const History *history, Lsn lsn);
  * segment_end. */
 Timeline history_timeline_of_segment(const History *history, Lsn segment_start, Lsn segment_end);
 
-/* Does the history hold a byte of [begin, end) on this timeline? */
+/* The history holds a byte of [begin, end) on this timeline. */
 bool history_holds(const History *history, Timeline timeline, Lsn begin, Lsn end);
 
 /*

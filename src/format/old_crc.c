@@ -39,7 +39,7 @@ static inline uint32_t big_endian_u32(const uint8_t *bytes)
            (uint32_t) bytes[3];
 }
 
-/* The word whose last byte has n steps behind its own to go. */
+/* The share of a word whose last byte has n more steps to go. */
 static inline uint32_t look_up(uint32_t word, int n)
 {
     return slices[n + 3][word >> 24] ^ slices[n + 2][word >> 16 & 0xFF] ^

@@ -1,5 +1,5 @@
 /*
- * What a page of a relation tells by itself (storage/bufpage.h, storage/itemid.h; alike in 9.3 to
+ * The properties of a page of a relation (storage/bufpage.h, storage/itemid.h; alike in 9.3 to
  * 19).
  */
 #ifndef FORMAT_PAGE_H
@@ -18,19 +18,19 @@
 #define PAGE_ITEM_FLAGS(item) ((item) >> 15 & 3)
 #define PAGE_ITEM_LENGTH(item) ((item) >> 17)
 
-/* Was a page never used? By its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
+/* The page was never used, by its first PAGE_HEADER_SIZE bytes, as PageIsNew sees it. */
 bool page_is_new(const uint8_t *page);
 
-/* Does a page of a relation, of block_size bytes, begin as one does that is in use? Its first 24
- * bytes are looked at. */
+/* The page, of block_size bytes, begins as a page of a relation that is in use. Its first 24 bytes
+ * are looked at. */
 bool page_has_header(const uint8_t *page, size_t block_size);
 
-/* Is this the first page of a hash index? Its first PAGE_HASH_SIZE bytes are looked at. */
+/* This is the first page of a hash index. Its first PAGE_HASH_SIZE bytes are looked at. */
 #define PAGE_HASH_SIZE 28
 bool page_is_hash_index(const uint8_t *page);
 
 /*
- * May an index have marked entries of this page as dead without WAL? True if there is an item that
+ * An index may have marked entries of this page as dead without WAL. True if there is an item that
  * is marked and kept (ItemIdMarkDead: btree, hash and gist do so; a heap's dead items have no
  * storage), and for pages that cannot be judged: of access methods that are not part of PostgreSQL,
  * with another special area than these have, and with an invalid header. An empty page has none.

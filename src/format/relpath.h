@@ -36,10 +36,10 @@ bool relpath_is_temporary(const Version *version, const char *path);
 void relpath_database_make(const Version *version, Oid tablespace, Oid database,
                            char path[RELPATH_SIZE]);
 
-/* Is it the link of a tablespace, "pg_tblspc/16400"? */
+/* It is the link of a tablespace, "pg_tblspc/16400". */
 bool relpath_is_tablespace(const char *path);
 
-/* What follows "DIRECTORY/" in the path; NULL: it is not below it. */
+/* The rest of the path after "DIRECTORY/"; NULL: it is not below it. */
 const char *relpath_below(const char *path, const char *directory);
 
 /* PG_15_202209061 */

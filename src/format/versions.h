@@ -30,10 +30,10 @@ typedef uint32_t Oid;
 struct Version;
 const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 
-/* An LSN as any server prints it: one to eight hexadecimal digits, a slash, and as many again. */
+/* An LSN as any server prints it: one to eight hexadecimal digits, a slash, one to eight more. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 
-/* The one with which the text begins; LSN_INVALID: there is none, or no text (NULL). */
+/* The LSN with which the text begins; LSN_INVALID: it does not begin with one, or it is NULL. */
 Lsn lsn_of_text(const char *text);
 
 typedef enum RecoverySettings
@@ -61,7 +61,7 @@ typedef struct ControlOffsets
         data_checksum_version, crc, size;
 } ControlOffsets;
 
-/* What a server is asked for by SQL: names of functions in pg_catalog, and what there is. */
+/* Names of functions in pg_catalog, and the features of SQL that the server has. */
 typedef struct ServerSql
 {
     const char *written_position; /* WAL is flushed up to here; 9.3 to 9.5 tell only how far it
@@ -81,7 +81,7 @@ typedef struct ServerSql
     bool idle_timeout;           /* idle_in_transaction_session_timeout (9.6+) */
 } ServerSql;
 
-/* What remedies say of settings. */
+/* The words for settings in remedies. */
 typedef struct RemedyWords
 {
     const char *set;             /* comes before a setting with its value */
@@ -173,7 +173,7 @@ const Version *version_of_server_number(int number);
  */
 bool version_take_name(TextCursor *text, const Version *version);
 
-/* All rows, by ascending number; NULL: there are no more. */
+/* All rows, by ascending number; NULL after the last. */
 const Version *version_at(size_t index);
 
 #endif

@@ -10,8 +10,8 @@
 #define MAGIC 0x652b137b /* BLOCKREFTABLE_MAGIC, common/blkreftable.h */
 #define CRC_SIZE 4
 
-/* A fork's blocks come in chunks of 65,536: as numbers of 16 bits, or, where these would take as
- * much, as one bit for each. */
+/* A fork's blocks come in chunks of 65,536: as numbers of 16 bits, or, where these would not be
+ * shorter, as one bit for each. */
 #define CHUNK_BLOCKS 65536u
 #define CHUNK_WORDS_MAX (CHUNK_BLOCKS / 16)
 #define CHUNKS_MAX 65536u
@@ -46,7 +46,7 @@ static bool is_of_no_use(const char *what, const char **reason)
     return false;
 }
 
-/* Is it the end: an entry of zeros? */
+/* An entry of zeros is the end. */
 static bool fork_is_end(const WalSummaryFork *fork, uint32_t fork_number, uint32_t chunks)
 {
     return fork->relation.tablespace == 0 && fork->relation.database == 0 &&

@@ -15,7 +15,7 @@
 
 #define WAL_SUMMARY_DIRECTORY "pg_wal/summaries"
 
-/* What a file tells of: each record of this timeline that begins in [start, end). */
+/* The content of a file: each record of this timeline that begins in [start, end). */
 typedef struct WalSummaryRange
 {
     Timeline timeline;

@@ -78,7 +78,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     }
     if (is_long && !check_long_header(shape, start, page_lsn, error))
         return false;
-    /* Recycled segments hold old pages, valid but for the address. */
+    /* Recycled segments hold old pages, valid except for the address. */
     Lsn address = load_u64(start + AT_ADDRESS);
     if (address != page_lsn)
     {

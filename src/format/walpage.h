@@ -17,7 +17,7 @@
 #define WAL_FLAG_CONTRECORD 0x0001
 #define WAL_FLAG_LONG_HEADER 0x0002
 
-/* What the WAL of one cluster has in common; from pg_control. */
+/* The properties of the WAL of one cluster; from pg_control. */
 typedef struct WalShape
 {
     const Version *version;
@@ -46,7 +46,7 @@ MUST_CHECK bool walpage_parse(const WalShape *shape, const void *bytes, size_t s
                               WalPage *page, Error *error);
 
 /*
- * What a file is that does not begin as its segment does, for people: the end of a sentence that
+ * Describe a file that does not begin as its segment does, for people: the end of a sentence that
  * begins with the file. bytes are its first ones, at least WAL_LONG_HEADER_SIZE.
  */
 #define WAL_DESCRIPTION_SIZE 160

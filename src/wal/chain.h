@@ -27,7 +27,7 @@ typedef struct Chain
     Summary **before;
     size_t before_count;
     Lsn begin_lsn; /* of the first record, also one given up by its writer; LSN_INVALID: none */
-    Lsn first_lsn; /* of the first record; LSN_INVALID: there is none */
+    Lsn first_lsn; /* of the first record; LSN_INVALID: none yet */
     Lsn first_prev;
     Lsn last_lsn;       /* of the last record */
     Lsn next_lsn;       /* where one would follow */
@@ -45,7 +45,7 @@ void chain_destroy(Chain *chain); /* NULL is allowed */
 size_t chain_count(const Chain *chain);
 Summary *chain_at(const Chain *chain, size_t index);
 
-/* Where reading forward ended. */
+/* The end of reading forward. */
 typedef struct ChainEnd
 {
     bool reached;

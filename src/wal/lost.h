@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "format/catalogs.h"
 #include "format/wal_event.h"
-#include "wal/ddl.h"
 #include "wal/heap_changes.h"
 
 #include <stdbool.h>

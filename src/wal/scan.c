@@ -160,7 +160,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
         if (!wal_read_segment(stream, segment, LSN_INVALID, find_record_start, at, &facts, error))
             return false;
         scan->chain->bytes_read += facts.bytes;
-        /* Where the last record's end is not known, it reaches to the next one. */
+        /* A last record without a known end reaches to the next one. */
         bool read = facts.end == WAL_SEGMENT_COMPLETE || lsn < facts.next_lsn;
         if (at->start != LSN_INVALID && read)
             return true;

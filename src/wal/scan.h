@@ -29,7 +29,7 @@ const WalStream *scan_stream(const WalScan *scan);
 
 /*
  * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the
- * stream's limit. *end is where the last valid record ends (== `from` when there is none), *last
+ * stream's limit. *end is where the last valid record ends (== `from` without one), *last
  * where it starts. The end is where no valid record follows; *reason (NULL allowed, 256 bytes) says
  * why in xlogreader.c's words. It is an error (ERROR_FAILED, "damage", with the LSN) when the
  * segment after the end begins with a valid page of the stream's history and is linked, so that WAL
@@ -39,11 +39,11 @@ const WalStream *scan_stream(const WalScan *scan);
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
                              char *reason, Error *error);
 
-/* Did scan_forward end because the stream's watch said so? */
+/* scan_forward ended because the stream's watch said so. */
 bool scan_was_stopped(const WalScan *scan);
 
-/* Did scan_forward end because the next record, valid or not, is not whole before the stream's
- * limit? */
+/* scan_forward ended because the next record, valid or not, is not whole before the stream's
+ * limit. */
 bool scan_ended_at_limit(const WalScan *scan);
 
 /*
@@ -69,21 +69,21 @@ MUST_CHECK bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *
 MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error);
 
 /*
- * Does the byte at lsn lie after a record that ends its segment early (XLOG_SWITCH)? Nothing reads
- * what is there, to the end of the segment: headers of pages, zeros, or older bytes. Reads as
- * scan_record_at.
+ * Sets *after if the byte at lsn lies after a record that ends its segment early (XLOG_SWITCH).
+ * Nothing reads what is there, to the end of the segment: headers of pages, zeros, or older bytes.
+ * Reads as scan_record_at.
  */
 MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error);
 
-/* What was found from the floor on; lists in the arena given. */
+/* The findings from the floor on; lists in the arena given. */
 typedef struct ScanResult
 {
     BlockMap *blocks;  /* from the floor on; owned by the scan. Where much WAL was read, also some
                           from before it */
     BlockMap *rebuilt; /* of these, the blocks whose first record from the floor on makes replay
                           write them whole without reading them; owned by the scan. NULL: the stream
-                          did not want to know, or there is a record that may read other blocks than
-                          it names */
+                          does not ask for them, or there is a record that may read other blocks
+                          than it names */
     uint64_t record_count; /* from the floor on, except that segments count whole where not cut */
     uint64_t wal_bytes;    /* read */
     /* From the divergence on: */
@@ -120,11 +120,11 @@ typedef struct ScanResult
     uint8_t unknown_rmgr, unknown_info;
     bool custom_rmgr_seen;
     Oid next_oid; /* of the last XLOG_NEXTOID from the floor on: numbers below it may have been
-                     given away; 0: there is none */
+                     given away; 0: without one */
     uint32_t lowest_committed_xid; /* circularly lowest (sub)xid committed from the divergence on,
                                       or prepared and rolled back; 0: none */
     uint32_t oldest_running_xid;   /* by the last list of running transactions between floor and
-                                      divergence; 0: there is none */
+                                      divergence; 0: without one */
 } ScanResult;
 
 /*
@@ -139,7 +139,7 @@ MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergen
 /* The result's `rebuilt` becomes the caller's. */
 BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result);
 
-/* Is it known of every record which blocks it changes? Where its blocks are fetched they must be.
+/* Fails unless the blocks of every record are known. A rewind that fetches its blocks needs that.
  */
 MUST_CHECK bool scan_check_known_updates(const Version *version, const ScanResult *scanned,
                                          Error *error);

@@ -110,7 +110,7 @@ MUST_CHECK Summary *summary_read(const WalStream *stream, uint64_t segment, Lsn 
                                  Lsn divergence, Error *error);
 void summary_destroy(Summary *summary); /* NULL is allowed */
 
-/* Whether a is before b in the circular order of 32-bit transaction numbers. */
+/* a is before b in the circular order of 32-bit transaction numbers. */
 bool xid_precedes(uint32_t a, uint32_t b);
 
 #endif
