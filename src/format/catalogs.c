@@ -65,7 +65,7 @@ static void add_row(Catalogs *catalogs, Oid database, const uint8_t *tuple, size
         return;
     oid = load_u32(tuple + data - sizeof(Oid));
     filenode = load_u32(tuple + data + CLASS_AT_FILENODE);
-    if (oid < CATALOGS_OID_END && filenode != 0) /* 0: in the map */
+    if (oid < FIRST_NORMAL_OID && filenode != 0) /* 0: in the map */
         add_catalog(catalogs, database, oid, filenode);
 }
 

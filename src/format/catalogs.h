@@ -15,7 +15,6 @@
 
 #define CATALOGS_MAP_SIZE 512 /* bytes of a pg_filenode.map */
 #define CATALOGS_PG_CLASS 1259
-#define CATALOGS_OID_END 16384 /* FirstNormalObjectId, access/transam.h: above is no catalog */
 
 typedef struct CatalogStorage
 {

@@ -440,3 +440,8 @@ Oid wal_event_list_item(const WalEvent *event, uint32_t index)
 {
     return load_u32(event->list + (size_t) index * sizeof(Oid));
 }
+
+uint32_t wal_event_subxid(const WalEvent *event, uint32_t index)
+{
+    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
+}

@@ -70,5 +70,6 @@ MUST_CHECK bool walrecord_event(const Version *version, const WalRecord *record,
                                 Error *error);
 RelationId wal_event_dropped(const WalEvent *event, uint32_t index);
 Oid wal_event_list_item(const WalEvent *event, uint32_t index);
+uint32_t wal_event_subxid(const WalEvent *event, uint32_t index);
 
 #endif

@@ -51,6 +51,8 @@ enum
 #define HEAP_OPCODE_MASK 0x70  /* access/heapam_xlog.h */
 #define HEAP2_MULTI_INSERT 0x50
 
+#define FIRST_NORMAL_OID 16384 /* FirstNormalObjectId, access/transam.h: below are catalogs */
+
 /* A relation: tablespace, database (0: shared), relfilenode. */
 typedef struct RelationId
 {

@@ -14,8 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FIRST_NORMAL_OID 16384 /* access/transam.h: below are catalogs */
-
 /* access/heapam_xlog.h, 9.3 to 19; the others are in walrecord.h */
 #define HEAP_INSERT 0x00
 #define HEAP_DELETE 0x10

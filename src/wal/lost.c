@@ -272,11 +272,6 @@ static void forget_before(Lost *lost, uint32_t oldest_running)
             forget_open(lost, lost->open_xids[i - 1]);
 }
 
-static uint32_t subxid_at(const WalEvent *event, uint32_t index)
-{
-    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
-}
-
 static void merge_open(Open *open, const Open *more)
 {
     open->records += more->records;
@@ -395,7 +390,7 @@ static void add_commit(Lost *lost, const WalRecord *record, const WalEvent *even
         merge_open(&whole, open);
     for (uint32_t i = 0; i < event->subxid_count; i++)
     {
-        open = find_open(lost, subxid_at(event, i), false);
+        open = find_open(lost, wal_event_subxid(event, i), false);
         if (open != NULL)
             merge_open(&whole, open);
     }
@@ -421,12 +416,12 @@ static void end_transaction(Lost *lost, const WalRecord *record, const WalEvent 
         add_commit(lost, record, event);
     forget_open(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        forget_open(lost, subxid_at(event, i));
+        forget_open(lost, wal_event_subxid(event, i));
     if (is_common(lost, record))
         return;
     add_xid(lost, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        add_xid(lost, subxid_at(event, i));
+        add_xid(lost, wal_event_subxid(event, i));
 }
 
 /* ---- Records ---- */

@@ -98,7 +98,7 @@ static void note_ended_xids(Summary *summary, const WalRecord *record, const Wal
         return;
     note_lowest_xid(summary, event->xid);
     for (uint32_t i = 0; i < event->subxid_count; i++)
-        note_lowest_xid(summary, load_u32(event->subxids + (size_t) i * sizeof(uint32_t)));
+        note_lowest_xid(summary, wal_event_subxid(event, i));
 }
 
 static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
