@@ -46,28 +46,24 @@ static bool is_of_no_use(const char *what, const char **reason)
     return false;
 }
 
-/* An entry of zeros is the end. */
-static bool fork_is_end(const WalSummaryFork *fork, uint32_t fork_number, uint32_t chunks)
+/* An entry of the list of forks; an entry of zeros is its end. */
+enum
 {
-    return fork->relation.tablespace == 0 && fork->relation.database == 0 &&
-           fork->relation.relation == 0 && fork_number == 0 && fork->limit == 0 && chunks == 0;
-}
+    ENTRY_TABLESPACE,
+    ENTRY_DATABASE,
+    ENTRY_RELATION,
+    ENTRY_FORK, /* a server writes the entries in the order of their first four fields */
+    ENTRY_LIMIT,
+    ENTRY_CHUNKS,
+    ENTRY_FIELDS
+};
 
-static int compare_numbers(uint32_t one, uint32_t other)
+static bool entry_precedes(const uint32_t *entry, const uint32_t *next)
 {
-    return (one > other) - (one < other);
-}
-
-/* The order in which a server writes them. */
-static int compare_forks(const WalSummaryFork *one, const WalSummaryFork *other)
-{
-    int order = compare_numbers(one->relation.tablespace, other->relation.tablespace);
-
-    if (order == 0)
-        order = compare_numbers(one->relation.database, other->relation.database);
-    if (order == 0)
-        order = compare_numbers(one->relation.relation, other->relation.relation);
-    return order != 0 ? order : compare_numbers(one->fork, other->fork);
+    for (int i = ENTRY_TABLESPACE; i <= ENTRY_FORK; i++)
+        if (entry[i] != next[i])
+            return entry[i] < next[i];
+    return false;
 }
 
 static void visit_bits(const uint8_t *words, BlockNumber first, const WalSummaryFork *fork,
@@ -114,29 +110,29 @@ static bool read_chunks(Cursor *cursor, uint32_t count, const WalSummaryFork *fo
 
 static bool read_forks(Cursor *cursor, const WalSummaryVisitor *visitor, const char **reason)
 {
-    WalSummaryFork last = {0};
+    static const uint32_t end[ENTRY_FIELDS];
+    uint32_t last[ENTRY_FIELDS] = {0};
 
     for (;;)
     {
-        WalSummaryFork fork;
-        uint32_t number, chunks;
+        uint32_t entry[ENTRY_FIELDS];
 
-        fork.relation.tablespace = cursor_u32(cursor);
-        fork.relation.database = cursor_u32(cursor);
-        fork.relation.relation = cursor_u32(cursor);
-        number = cursor_u32(cursor);
-        fork.limit = cursor_u32(cursor);
-        chunks = cursor_u32(cursor);
+        for (int i = 0; i < ENTRY_FIELDS; i++)
+            entry[i] = cursor_u32(cursor);
         if (cursor->failed)
             return is_of_no_use("it ends too early", reason);
-        if (fork_is_end(&fork, number, chunks))
+        if (memcmp(entry, end, sizeof(entry)) == 0)
             break;
-        fork.fork = (uint8_t) number;
-        if (number > FORK_INIT || chunks > CHUNKS_MAX || compare_forks(&last, &fork) >= 0)
+        if (entry[ENTRY_FORK] > FORK_INIT || entry[ENTRY_CHUNKS] > CHUNKS_MAX ||
+            !entry_precedes(last, entry))
             return is_of_no_use("it has an entry that no server writes", reason);
-        last = fork;
+        memcpy(last, entry, sizeof(last));
+        WalSummaryFork fork = {
+            .relation = {entry[ENTRY_TABLESPACE], entry[ENTRY_DATABASE], entry[ENTRY_RELATION]},
+            .fork = (uint8_t) entry[ENTRY_FORK],
+            .limit = entry[ENTRY_LIMIT]};
         visitor->fork(visitor->context, &fork);
-        if (!read_chunks(cursor, chunks, &fork, visitor, reason))
+        if (!read_chunks(cursor, entry[ENTRY_CHUNKS], &fork, visitor, reason))
             return false;
     }
     return cursor_left(cursor) == 0 || is_of_no_use("its end comes too early", reason);
