@@ -110,7 +110,7 @@ sub run_that_is_killed
     is(slots_of($source), 'of_target with WAL', 'a run that is killed leaves its slot');
     my $result = rewind($copy, $source, options => \@with_slot, fault => $commit_fails);
     is(slots_of($source), 'of_target with WAL', 'the next run finds it, and leaves it when it fails');
-    like($result->{stderr}, qr/^pg_rewind: replication slot "of_target" of the source is there already$/m, 'that it found one is told');
+    like($result->{stderr}, qr/^pg_rewind: replication slot "of_target" of the source exists already$/m, 'that it found one is told');
     end_by_kill(hold($copy, $source, 'apply', @with_slot));
     if ($copy->version == 18)
     {

@@ -23,7 +23,7 @@ MUST_CHECK bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoin
  * to read. Contains run_id. */
 void backup_label_make_blocker(const char *run_id, Buffer *text);
 
-/* Does this file hold the blocker of that run? */
+/* True if this file holds the blocker of that run. */
 bool backup_label_is_blocker(const char *text, size_t size, const char *run_id);
 
 /* START WAL LOCATION and CHECKPOINT LOCATION of a label as the server reads it; *valid false for

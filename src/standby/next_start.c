@@ -1,11 +1,10 @@
 #include "standby/next_start.h"
 
 #include "format/settings.h"
-#include "io/connection.h"
 #include "io/file.h"
 #include "plan/keep.h"
-#include "target/configuration.h"
 #include "standby/standby_files.h"
+#include "target/configuration.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ typedef struct RewoundTarget
                                again */
 } RewoundTarget;
 
-/* Whose file the rewound target has at a path. */
+/* The owner of the file that the rewound target has at a path. */
 typedef enum FileOwner
 {
     OWNER_NONE, /* it will not be there, or -R makes it */
@@ -113,7 +112,7 @@ static bool will_exist(const NextStartInput *input, const char *path)
 
 /* ---- settings and files that differ ---- */
 
-/* What an operator has to look at first. */
+/* The settings that an operator has to look at first. */
 static const char *const first_settings[] = {
     "port",
     "listen_addresses",
@@ -261,13 +260,18 @@ static const char *slot_name(const ListedFile *file)
                : NULL;
 }
 
-/* The target's are removed; the source's come with its files, where its version lists them. */
+/* A rewind removes the target's slots; the source's come with its files, where its version lists
+ * them. A former primary that needs no rewind has its own. */
 static void collect_slots(const RewoundTarget *rewound, NextStart *next)
 {
     const NextStartInput *input = rewound->input;
     const Listing *target = input->target_files, *source = input->source_files;
 
-    for (size_t i = 0; i < target->count; i++)
+    for (size_t i = 0; input->plan == NULL && i < input->slots.count; i++)
+        add_slot(next, rewound->arena,
+                 (AffectedSlot){input->slots.slots[i].name, input->slots.slots[i].type,
+                                input->slots_dropped ? "removed" : "kept"});
+    for (size_t i = 0; input->plan != NULL && i < target->count; i++)
     {
         const char *name = slot_name(&target->files[i]);
 
@@ -275,7 +279,7 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
             add_slot(next, rewound->arena,
                      (AffectedSlot){name, target_slot_type(input->target, name), "removed"});
     }
-    if (input->target->control.version->exclusion_lists)
+    if (input->plan == NULL || input->target->control.version->exclusion_lists)
         return;
     for (size_t i = 0; i < source->count; i++)
     {
@@ -286,47 +290,27 @@ static void collect_slots(const RewoundTarget *rewound, NextStart *next)
     }
 }
 
-/* Those of a former primary that needs no rewind. */
-static void collect_slots_of_primary(const NextStartInput *input, Arena *arena, NextStart *next)
-{
-    const TargetSlots *slots = &input->slots;
-
-    for (size_t i = 0; i < slots->count; i++)
-        add_slot(next, arena,
-                 (AffectedSlot){slots->slots[i].name, slots->slots[i].type,
-                                input->slots_dropped ? "removed" : "kept"});
-}
-
-/* The slot that the target will use: does the source have it? */
-static void check_used_slot(Source *source, const char *name, bool will_be_made, Arena *arena,
+/* Look whether the source has the slot that the target will use. */
+static void check_used_slot(const RewoundTarget *rewound, const char *name, bool will_be_made,
                             NextStart *next)
 {
-    const Query query = {.sql = "SELECT slot_type FROM pg_catalog.pg_replication_slots "
-                                "WHERE slot_name::pg_catalog.text = $1::pg_catalog.text",
-                         .parameters = {name},
-                         .column_count = 1};
-    struct Connection *connection = source != NULL ? source_connection(source) : NULL;
-    char instance[CONNECTION_INSTANCE_SIZE];
-    Error ignored;
-    char *type = NULL;
-    bool asked = false;
+    Source *source = rewound->input->source;
+    SourceSlot slot = {0};
+    const bool asked = source != NULL && source->is_server && name != NULL && name[0] != '\0' &&
+                       source_server_slot(source, name, &slot, NULL);
 
-    if (name == NULL || name[0] == '\0')
+    if (name == NULL || name[0] == '\0' || (asked && slot.physical))
         return;
-    if (connection != NULL && connection_begin(connection, instance, &ignored))
-    {
-        asked = connection_row(connection, arena, &query, &type, &ignored);
-        connection_end(connection);
-    }
-    if (will_be_made && asked && type == NULL)
-        add_slot(next, arena, (AffectedSlot){name, "physical", "made"});
-    else if (!asked || type == NULL || strcmp(type, "physical") != 0)
-        add_slot(next, arena, (AffectedSlot){name, "physical", asked ? "missing" : "unknown"});
+    add_slot(next, rewound->arena,
+             (AffectedSlot){name, "physical",
+                            !asked                         ? "unknown"
+                            : will_be_made && !slot.exists ? "made"
+                                                           : "missing"});
 }
 
 /* ---- standby or not ---- */
 
-/* A setting that ends replay early, or keeps it on another timeline; NULL: there is none. */
+/* Find a setting that ends replay early, or keeps it on another timeline; NULL: none is set. */
 static const char *find_stop_setting(const Settings *recovery)
 {
     static const char *const names[] = {"recovery_target",      "recovery_target_lsn",
@@ -344,7 +328,8 @@ static const char *find_stop_setting(const Settings *recovery)
     return NULL;
 }
 
-/* A manager whose own file is in the target, which starts the server as what it wants it to be. */
+/* Find a manager by its file in the target. It starts the server as primary or standby as it
+ * decides. */
 static const char *find_manager(const Target *target)
 {
     static const struct
@@ -376,7 +361,7 @@ static Settings read_recovery_settings(const RewoundTarget *rewound, const Setti
     return settings;
 }
 
-/* Will the server read pg_control and refuse to let queries in, as it was told to? */
+/* True if the server will find in pg_control that it cannot take queries as hot_standby demands. */
 static bool lacks_hot_standby(const NextStartInput *input, const Settings *now)
 {
     const Control *control = input->control;
@@ -386,7 +371,7 @@ static bool lacks_hot_standby(const NextStartInput *input, const Settings *now)
            setting_is_on(settings_value(now, "hot_standby"));
 }
 
-/* What decides what the server does when it starts. */
+/* Collect what decides how the server starts. */
 static void describe_recovery(const RewoundTarget *rewound, const Settings *recovery,
                               NextStart *next)
 {
@@ -401,7 +386,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->standby = will_write || (in_file ? setting_is_on(settings_value(recovery, "standby_mode"))
                                            : will_exist(input, "standby.signal"));
     next->manager = find_manager(input->target);
-    /* Where no rewind is required it is on the disk by now, but in a dry run. */
+    /* If no rewind is required it has been written by now, except in a dry run. */
     next->written = input->write_recovery_conf && next->standby;
     next->standby_settings = next->written ? written : NULL;
     if (next->written && written != NULL && written->slot != NULL)
@@ -416,8 +401,7 @@ static void describe_recovery(const RewoundTarget *rewound, const Settings *reco
     next->stray_recovery_conf = !in_file && will_exist(input, "recovery.conf");
     next->stray_recovery_signal = !in_file && will_exist(input, "recovery.signal");
     if (next->standby)
-        check_used_slot(input->source, slot, written != NULL && written->slot_is_made,
-                        rewound->arena, next);
+        check_used_slot(rewound, slot, written != NULL && written->slot_is_made, next);
 }
 
 /* ---- all of it ---- */
@@ -455,11 +439,9 @@ bool next_start_find(const NextStartInput *input, Arena *arena, NextStart *next,
         set_written(input, &now);
         collect_changed_settings(&former, &now, arena, next);
         collect_changed_files(&rewound, next);
-        collect_slots(&rewound, next);
         collect_kept_files(input, arena, next);
     }
-    else
-        collect_slots_of_primary(input, arena, next);
+    collect_slots(&rewound, next);
     recovery = read_recovery_settings(&rewound, &reader, &now);
     describe_recovery(&rewound, &recovery, next);
     next->wal_for_archive_only = next->standby && lacks_hot_standby(input, &now);

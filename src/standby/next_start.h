@@ -63,7 +63,7 @@ typedef struct NextStart
     bool summarizes_wal;        /* summarize_wal = on, likewise */
 } NextStart;
 
-/* What it is found out from. */
+/* The values that it is found out from. */
 typedef struct NextStartInput
 {
     const Target *target;

@@ -14,8 +14,8 @@
 /* For a plan: the files that -R writes, up to a NULL. */
 const char *const *standby_written_files(const Version *version);
 
-/* standby.signal wins over this one, but a promotion would leave it for the next start. NULL: there
- * is none. */
+/* standby.signal wins over this one, but a promotion would leave it for the next start. NULL: the
+ * version has no such file. */
 const char *standby_unwanted_file(const Version *version);
 
 /*

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define OPTIONS_MAX 100 /* libpq has half as many */
+#define OPTIONS_MAX 100 /* libpq has about 50 */
 
 /* Options of one connection string, in its order. */
 typedef struct OptionList
@@ -24,7 +24,7 @@ typedef struct OptionList
     size_t count;
 } OptionList;
 
-/* What primary_conninfo is made from, and what it becomes. */
+/* The connection strings that primary_conninfo is made from, and the result. */
 typedef struct Conninfos
 {
     OptionList string;     /* what the source's string sets itself */
@@ -79,27 +79,20 @@ static bool is_uri(const char *conninfo)
     return strncmp(conninfo, "postgresql://", 13) == 0 || strncmp(conninfo, "postgres://", 11) == 0;
 }
 
-/* Options that our libpq does not know, but the server's does, are read as well; not from a URI.
- * False: it cannot be read, and there are none. */
+/* Read the options, also those that our libpq does not know but the server's does, except in a URI.
+ * False: the string cannot be read, and *former is empty. */
 static bool parse_former(const char *conninfo, OptionList *former)
 {
-    const char *position = conninfo;
-    Buffer keyword = {0}, value = {0};
-    bool readable;
+    AUTO_BUFFER Buffer keyword = {0}, value = {0};
 
     if (is_uri(conninfo))
-        readable = connection_string_options(conninfo, add_option, former, NULL);
+        conninfo = connection_string_options(conninfo, add_option, former, NULL) ? "" : conninfo;
     else
-    {
-        while (conninfo_next(&position, &keyword, &value))
+        while (conninfo_next(&conninfo, &keyword, &value))
             (void) add_option(former, buffer_string(&keyword), buffer_string(&value), NULL);
-        readable = *position == '\0';
-    }
-    if (!readable)
+    if (*conninfo != '\0')
         former->count = 0;
-    buffer_free(&keyword);
-    buffer_free(&value);
-    return readable;
+    return *conninfo == '\0';
 }
 
 /* *equal: the source has the very same primary_conninfo, so a rewind without -R, or a copy, took it
@@ -129,7 +122,7 @@ static bool compare_with_sources(const Clusters *clusters, const char *former, b
 
 /* ---- what is kept of it ---- */
 
-/* Which server, as which role: the connection says that. And what a standby's server sets. */
+/* The connection says which server, and which role; a standby's server sets the last two itself. */
 static const char *const never_kept[] = {"host",
                                          "hostaddr",
                                          "port",
@@ -236,7 +229,7 @@ bool option_names_file(const char *keyword)
     return is_among(keyword, keywords);
 }
 
-/* Only what is there: what the target lacks may come from the source. */
+/* List those that exist: a file that the target lacks may come from the source. */
 static void list_files(const OptionList *result, const char *directory, Arena *arena,
                        StandbySettings *settings)
 {
@@ -244,7 +237,7 @@ static void list_files(const OptionList *result, const char *directory, Arena *a
     for (size_t i = 0; i < result->count; i++)
     {
         const char *path = result->values[i];
-        char full[PATH_SIZE];
+        AUTO_BUFFER Buffer full = {0};
         struct stat status;
         bool found;
 
@@ -254,8 +247,8 @@ static void list_files(const OptionList *result, const char *directory, Arena *a
             path = place_below(path, directory);
         if (path != NULL)
             path = settings_path(arena, "", path);
-        if (path != NULL && path_join(full, sizeof(full), directory, path, NULL) &&
-            file_lstat(full, &status, &found, NULL) && found)
+        if (path != NULL && file_lstat(path_in(&full, directory, path), &status, &found, NULL) &&
+            found)
             settings->files[settings->file_count++] = path;
     }
 }
@@ -294,7 +287,7 @@ void standby_settings_warn(const StandbySettings *settings)
 
 /* ---- options that the target's libpq may not know ---- */
 
-/* Of the list those that the standby can use; the others go to left_out, if that is not NULL. */
+/* Keep the options that the standby's version knows; move the others to left_out, if not NULL. */
 static void leave_out_unknown(const Version *version, OptionList *list, OptionList *left_out)
 {
     size_t count = 0;
@@ -360,7 +353,7 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
                            StandbySettings *settings, Error *error)
 {
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
-    Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0};
 
     *settings = (StandbySettings){.slot = options->slot, .slot_is_made = options->create_slot};
     if (!read_conninfos(options, clusters, arena, conninfos, error))
@@ -376,6 +369,5 @@ bool standby_settings_make(const Options *options, const Clusters *clusters, Are
     for (size_t i = 0; i < conninfos->result.count; i++)
         conninfo_append(&text, conninfos->result.keywords[i], conninfos->result.values[i]);
     settings->conninfo = arena_strdup(arena, buffer_string(&text));
-    buffer_free(&text);
     return true;
 }

@@ -1,6 +1,6 @@
 /*
- * What -R sets: primary_conninfo, out of the connection to the source and the target's former one,
- * and primary_slot_name. Reading only.
+ * The settings of -R: primary_conninfo, made of the connection to the source and the target's
+ * former one, and primary_slot_name. Reading only.
  */
 #ifndef STANDBY_STANDBY_SETTINGS_H
 #define STANDBY_STANDBY_SETTINGS_H
@@ -54,10 +54,10 @@ typedef struct StandbySettings
 MUST_CHECK bool standby_settings_make(const Options *options, const Clusters *clusters,
                                       Arena *arena, StandbySettings *settings, Error *error);
 
-/* Say it: once in a run, however often they are made. */
+/* Print the warnings: once in a run, however often the settings are made. */
 void standby_settings_warn(const StandbySettings *settings);
 
-/* Does this option of a connection string name a file, or a directory? */
+/* True if this option of a connection string names a file, or a directory. */
 bool option_names_file(const char *keyword);
 
 #endif

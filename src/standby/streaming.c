@@ -14,59 +14,53 @@
 #define SILENT_SECONDS 1
 #define POLL_MILLISECONDS 100
 
-/* What was found in the way. The option -R alone has never needed more than a warning. */
-static void complain(const Options *options, const Error *problem, Problems *problems)
+/*
+ * Report an obstacle; its hint is what has to be done so that the standby can stream. The option -R
+ * alone has never needed more than a warning.
+ */
+static void complain(const Options *options, const Error *problem, Problems *problems,
+                     StandbySettings *settings, Arena *arena)
 {
-    const bool must_stream = options->slot != NULL || options->rejoin;
+    const char *detail = error_detail_text(problem), *hint = error_hint_text(problem);
 
-    if (must_stream && problem->kind != ERROR_RETRY)
-    {
+    if ((options->slot != NULL || options->rejoin) && problem->kind != ERROR_RETRY)
         problems_add(problems, problem);
-        return;
+    else
+    {
+        log_warning("%s", problem->message);
+        if (detail[0] != '\0')
+            log_detail("%s", detail);
+        if (hint[0] != '\0')
+            log_hint("%s", hint);
     }
-    log_warning("%s", problem->message);
-    if (error_detail_text(problem)[0] != '\0')
-        log_detail("%s", error_detail_text(problem));
-    if (error_hint_text(problem)[0] != '\0')
-        log_hint("%s", error_hint_text(problem));
-}
-
-static void add_remedy(StandbySettings *settings, Arena *arena, const char *remedy)
-{
-    if (settings->remedy_count < STREAMING_REMEDIES_MAX)
-        settings->remedies[settings->remedy_count++] = arena_strdup(arena, remedy);
+    if (hint[0] != '\0' && settings->remedy_count < STREAMING_REMEDIES_MAX)
+        settings->remedies[settings->remedy_count++] = arena_strdup(arena, hint);
 }
 
 /* ---- the role, the connection ---- */
 
-static void check_role(const Options *options, const SourceRole *role, StandbySettings *settings,
-                       Problems *problems, Arena *arena)
+static bool check_role(const SourceRole *role, Error *error)
 {
-    Error problem;
-
     if (role->may_replicate)
-        return;
-    error_set(&problem, ERROR_FAILED, "role %s may not replicate from the source server",
-              role->name);
-    error_hint(&problem,
-               "So that the standby can stream, run on the source: ALTER ROLE %s "
-               "REPLICATION;",
-               role->name);
-    complain(options, &problem, problems);
-    add_remedy(settings, arena, error_hint_text(&problem));
+        return true;
+    error_set(error, ERROR_FAILED, "role %s may not replicate from the source server", role->name);
+    return error_hint(error,
+                      "So that the standby can stream, run on the source: ALTER ROLE %s "
+                      "REPLICATION;",
+                      role->name);
 }
 
-/* A file by a relative path: the server looks for it in its data directory, we would not. */
+/* True for a file by a relative path: only the server looks for it in its data directory. */
 static bool names_relative_file(const char *keyword, const char *value)
 {
     return option_names_file(keyword) && value[0] != '\0' && value[0] != '/' &&
            strcmp(value, "system") != 0; /* sslrootcert */
 }
 
-/* What can be tried of primary_conninfo: what our libpq knows. False: it cannot be tried. */
+/* Make the string to be tried, of what our libpq knows. False: primary_conninfo cannot be tried. */
 static bool make_tried(const char *conninfo, Buffer *tried)
 {
-    Buffer keyword = {0}, value = {0};
+    AUTO_BUFFER Buffer keyword = {0}, value = {0};
     bool possible = true;
 
     while (conninfo_next(&conninfo, &keyword, &value))
@@ -75,12 +69,10 @@ static bool make_tried(const char *conninfo, Buffer *tried)
             conninfo_append(tried, buffer_string(&keyword), buffer_string(&value));
         possible = possible && !names_relative_file(buffer_string(&keyword), buffer_string(&value));
     }
-    buffer_free(&keyword);
-    buffer_free(&value);
     return possible;
 }
 
-/* The line of pg_hba.conf that lets a standby with this role and address in. */
+/* Give the line of pg_hba.conf that admits a standby with this role and address. */
 static void hint_hba_line(const SourceRole *role, const Version *version, Error *error)
 {
     const char *type = role->address == NULL ? "local" : role->ssl ? "hostssl" : "host";
@@ -93,14 +85,18 @@ static void hint_hba_line(const SourceRole *role, const Version *version, Error 
                role->address != NULL ? version->remedies.password_method : "peer");
 }
 
-/* Try what the standby will do. The kind of the error says what it is worth. */
-static bool try_connection(const SourceRole *role, const char *conninfo, const Control *target,
-                           Error *error)
+/* Connect as the standby will. The kind of the error says whether it lasts. */
+static bool check_connection(const SourceRole *role, const StandbySettings *settings,
+                             const Control *target, Error *error)
 {
+    AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
     Error reason;
 
-    if (!connection_try_replication(conninfo, CONNECT_SECONDS, &system_identifier, &reason))
+    if (!make_tried(settings->conninfo, &conninfo))
+        return true;
+    if (!connection_try_replication(buffer_string(&conninfo), CONNECT_SECONDS, &system_identifier,
+                                    &reason))
     {
         const ErrorKind kind = reason.kind;
 
@@ -118,31 +114,9 @@ static bool try_connection(const SourceRole *role, const char *conninfo, const C
                              "--source-server, not a pooler or proxy.");
 }
 
-/* Where the role may not replicate, only pg_hba.conf can refuse it for another reason. */
-static bool check_connection(const Options *options, const SourceRole *role, const Control *target,
-                             StandbySettings *settings, Problems *problems, Arena *arena,
-                             Error *error)
-{
-    Buffer tried = {0};
-    Error problem;
-    const bool possible = make_tried(settings->conninfo, &tried);
-    const bool accepted =
-        !possible || try_connection(role, buffer_string(&tried), target, &problem);
-
-    buffer_free(&tried);
-    if (!stop_check(error))
-        return false;
-    if (accepted || (!role->may_replicate && error_hint_text(&problem)[0] == '\0'))
-        return true;
-    complain(options, &problem, problems);
-    if (error_hint_text(&problem)[0] != '\0')
-        add_remedy(settings, arena, error_hint_text(&problem));
-    return true;
-}
-
 /* ---- the slot ---- */
 
-/* May the standby use it, or where there is none, can it be made? */
+/* Check that the standby may use it, or that it can be made if it does not exist. */
 static bool check_slot(const Options *options, const SourceSlot *slot, Error *error)
 {
     const char *name = options->slot;
@@ -222,7 +196,7 @@ static bool wait_for_release(Source *source, const StandbySettings *settings, co
     }
 }
 
-/* What the version has of slots. */
+/* Check that the version has slots, of the kind that is asked for. */
 static bool check_slots_exist(const Options *options, const Version *version, Error *error)
 {
     if (!version->sql.replication_slots)
@@ -246,22 +220,28 @@ static bool check_slots_exist(const Options *options, const Version *version, Er
 bool streaming_check(const Options *options, const Clusters *clusters, StandbySettings *settings,
                      Problems *problems, Arena *arena, Error *error)
 {
-    const Control *target = &clusters->target.control;
+    bool connects;
     SourceSlot slot;
     SourceRole role;
     Error problem;
 
     if (!source_server_role(clusters->source, arena, &role, &problem))
     {
-        /* A source whose catalogs are closed to the role is rewound to all the same. */
+        /* A source that does not let the role read its catalogs can still be rewound to. */
         if (problem.kind == ERROR_RETRY || stop_requested())
             return error_copy(error, &problem);
-        complain(options, &problem, problems);
+        complain(options, &problem, problems, settings, arena);
         return true;
     }
-    check_role(options, &role, settings, problems, arena);
-    if (!check_connection(options, &role, target, settings, problems, arena, error))
+    if (!check_role(&role, &problem))
+        complain(options, &problem, problems, settings, arena);
+    connects = check_connection(&role, settings, &clusters->target.control, &problem);
+    if (!stop_check(error))
         return false;
+    /* A role that may not replicate is refused for that, unless there is a hint at another reason.
+     */
+    if (!connects && (role.may_replicate || error_hint_text(&problem)[0] != '\0'))
+        complain(options, &problem, problems, settings, arena);
     if (options->slot == NULL)
         return true;
     if (!check_slots_exist(options, clusters->shape.version, &problem))
@@ -285,7 +265,7 @@ bool streaming_check_slot(const Options *options, const Clusters *clusters, Erro
            check_slot(options, &slot, error);
 }
 
-/* Does a slot that was found keep the WAL that the standby needs? */
+/* Warn if a slot that was found does not keep the WAL that the standby needs. */
 static void warn_of_wal_not_kept(const Options *options, const Clusters *clusters,
                                  const SourceSlot *slot, Lsn needed_from)
 {
@@ -308,7 +288,7 @@ static void warn_of_wal_not_kept(const Options *options, const Clusters *cluster
     }
 }
 
-/* The server was asked to make it, and the answer did not come. */
+/* Warn if the server was asked to make it, and did not answer. */
 static void warn_of_slot_unknown(const Options *options, bool made, const Error *error)
 {
     if (made || (error->kind != ERROR_RETRY && !stop_requested()))
@@ -348,7 +328,7 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
         log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
                  options->slot, lsn_text(clusters->shape.version, slot.restart, lsn));
     else
-        log_info("replication slot \"%s\" of the source is there already", options->slot);
+        log_info("replication slot \"%s\" of the source exists already", options->slot);
     warn_of_wal_not_kept(options, clusters, &slot, needed_from);
     return true;
 }

@@ -1,6 +1,6 @@
 /*
- * Can the standby that -R makes stream from the source? Its role, its replication connection, its
- * slot.
+ * Checks of what the standby that -R makes needs to stream from the source: a role, a replication
+ * connection, a slot.
  */
 #ifndef STANDBY_STREAMING_H
 #define STANDBY_STREAMING_H

@@ -189,7 +189,7 @@ static const char *find_path_in_target(const Configuration *configuration, const
     return value != NULL ? settings_path(configuration->arena, base, value) : NULL;
 }
 
-/* Where a link in the target leads; NULL: it is no link, or it leads out of the target. */
+/* Follow a link in the target; NULL: it is no link, or it leads out of the target. */
 static const char *find_link_target(const Configuration *configuration, const char *path)
 {
     AUTO_BUFFER Buffer text = {0};

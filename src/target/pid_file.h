@@ -30,7 +30,7 @@ typedef struct PidFileServer
     char status[16]; /* a word, then blanks; 10 and later */
 } PidFileServer;
 
-/* False: there is no such file, or it cannot be read; then all lines are empty. */
+/* Read the file. False if that is not possible; then all lines are empty. */
 bool pid_file_read(const char *directory, PidFileServer *server);
 void pid_file_parse(const Buffer *text, PidFileServer *server);
 

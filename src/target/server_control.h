@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 /*
- * What a server that pg_ctl starts prints until its logging collector runs, and what the commands
- * print. Beside PG_VERSION a name like this is a log's: no rewind copies or removes it.
+ * Holds what the commands print, and what a server that pg_ctl starts prints until its logging
+ * collector runs. Beside PG_VERSION a name like this is a log's: no rewind copies or removes it.
  */
 #define SERVER_CONTROL_LOG "pg_rewind_server.log"
 

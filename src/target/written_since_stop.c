@@ -1,5 +1,6 @@
 /*
- * Has a program written to the target's relations since its server was shut down?
+ * Finds programs that wrote to the target's relations after its server was shut down, by the times
+ * of files.
  */
 #include "target/target.h"
 
