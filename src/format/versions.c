@@ -177,7 +177,6 @@ static const char *const conninfo_options_since_93[] = {"service",
         /* access/transam/xlog.c, from 15 on xlogrecovery.c; utils/misc/guc.c, later               \
            guc_tables.c */                                                                         \
         .recovery_settings = (v) >= 1200 ? RECOVERY_SIGNAL_FILES : RECOVERY_CONF,                  \
-        .has_restore_command_setting = (v) >= 1200,                                                \
         .conninfo_options = (v) >= 1000 ? NULL : conninfo_options_since_93,                        \
         .synchronizes_slots = (v) >= 1700,   /* replication/logical/slotsync.c */                  \
         /* excludeDirContents, excludeFiles, bin/pg_rewind/filemap.c */                            \

@@ -139,16 +139,14 @@ typedef struct Version
     bool excludes_ds_store;        /* 15+ */
     bool grantable_file_functions; /* 11+; before, superuser only */
     bool control_time_is_set;      /* the original stamps pg_control's time (15+) */
-    bool
-        has_restore_command_setting; /* restore_command is a setting (12+), else in recovery.conf */
-    bool hash_indexes_logged;        /* 10+; before, WAL does not tell of them */
-    bool starts_at_shutdown;      /* 12+: a standby that starts at a shutdown checkpoint knows the
-                                     subtransactions of prepared transactions; before, they count as
-                                     failed (StandbyRecoverPreparedTransactions, twophase.c) */
-    bool has_jit;                 /* 11+ */
-    bool has_sha256;              /* sha256(bytea) (11+) */
-    bool has_transaction_timeout; /* 17+ */
-    bool has_wal_summaries;       /* pg_wal/summaries, common/blkreftable.h (17+) */
+    bool hash_indexes_logged;      /* 10+; before, WAL does not tell of them */
+    bool starts_at_shutdown;       /* 12+: a standby that starts at a shutdown checkpoint knows the
+                                      subtransactions of prepared transactions; before, they count as
+                                      failed (StandbyRecoverPreparedTransactions, twophase.c) */
+    bool has_jit;                  /* 11+ */
+    bool has_sha256;               /* sha256(bytea) (11+) */
+    bool has_transaction_timeout;  /* 17+ */
+    bool has_wal_summaries;        /* pg_wal/summaries, common/blkreftable.h (17+) */
     bool checksums_in_wal; /* a standby follows how its primary switches data checksums (19) */
     CheckPointOffsets checkpoint;
     ControlOffsets control;
