@@ -178,7 +178,7 @@ static void look_at_hints(Node *node, const LastWal *last)
     else
         readiness_add(
             node->readiness, "hints_logged", node_wal_problem(node),
-            configured != NULL && strcmp(configured, "on") == 0
+            setting_is_on(configured)
                 ? "Restart the server: wal_log_hints = on is configured, but not in effect."
                 : remedy_setting(node, "wal_log_hints = on", "then restart the server"),
             "Data checksums and wal_log_hints are both off: hint bits are not WAL-logged, and only "
