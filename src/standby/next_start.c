@@ -155,7 +155,7 @@ static int compare_settings(const void *one, const void *other)
 static void add_changed_setting(NextStart *next, Arena *arena, const char *name, const char *former,
                                 const char *now)
 {
-    if (former == now || (former != NULL && now != NULL && strcmp(former, now) == 0))
+    if (former != NULL && now != NULL && strcmp(former, now) == 0)
         return;
     next->settings[next->setting_count++] =
         (ChangedSetting){name, former != NULL ? setting_masked(arena, name, former) : NULL,
@@ -165,24 +165,15 @@ static void add_changed_setting(NextStart *next, Arena *arena, const char *name,
 static void collect_changed_settings(const Settings *former, const Settings *now, Arena *arena,
                                      NextStart *next)
 {
-    size_t f = 0, n = 0;
-
     next->settings =
         arena_allocate(arena, (former->count + now->count + 1) * sizeof(*next->settings));
-    while (f < former->count || n < now->count)
-    {
-        int order = f == former->count ? 1
-                    : n == now->count  ? -1
-                                       : strcmp(former->items[f].name, now->items[n].name);
-        const char *name = order <= 0 ? former->items[f].name : now->items[n].name;
-
-        add_changed_setting(next, arena, name, order <= 0 ? former->items[f].value : NULL,
-                            order >= 0 ? now->items[n].value : NULL);
-        f += order <= 0;
-        n += order >= 0;
-    }
-    if (next->setting_count > 1)
-        qsort(next->settings, next->setting_count, sizeof(*next->settings), compare_settings);
+    for (size_t i = 0; i < former->count; i++)
+        add_changed_setting(next, arena, former->items[i].name, former->items[i].value,
+                            settings_value(now, former->items[i].name));
+    for (size_t i = 0; i < now->count; i++)
+        if (settings_value(former, now->items[i].name) == NULL)
+            add_changed_setting(next, arena, now->items[i].name, NULL, now->items[i].value);
+    qsort(next->settings, next->setting_count, sizeof(*next->settings), compare_settings);
     next->settings_known = true;
     next->settings_complete = !former->incomplete && !now->incomplete;
 }

@@ -36,7 +36,8 @@ void pid_file_parse(const Buffer *text, PidFileServer *server)
         {server->shmem_key, sizeof(server->shmem_key)},
         {server->status, sizeof(server->status)},
     };
-    TextCursor left = {(const char *) text->bytes, (const char *) text->bytes + text->size};
+    const char *bytes = text->size > 0 ? (const char *) text->bytes : "";
+    TextCursor left = {bytes, bytes + text->size};
     TextCursor line;
 
     *server = (PidFileServer){0};
