@@ -43,13 +43,10 @@ void backup_label_make_blocker(const char *run_id, Buffer *text)
 
 bool backup_label_is_blocker(const char *text, size_t size, const char *run_id)
 {
-    Buffer expected = {0};
-    bool equal;
+    AUTO_BUFFER Buffer expected = {0};
 
     backup_label_make_blocker(run_id, &expected);
-    equal = size == expected.size && memcmp(text, expected.bytes, size) == 0;
-    buffer_free(&expected);
-    return equal;
+    return size == expected.size && memcmp(text, expected.bytes, size) == 0;
 }
 
 /* START TIMELINE, where there is one (base backups of 11 and later), repeats the file's timeline.

@@ -7,7 +7,6 @@
 #include "format/settings.h"
 #include "io/connection.h"
 #include "io/file.h"
-#include "io/place.h"
 #include "target/configuration.h"
 
 #include <string.h>
@@ -230,24 +229,19 @@ bool option_names_file(const char *keyword)
 }
 
 /* List those that exist: a file that the target lacks may come from the source. */
-static void list_files(const OptionList *result, const char *directory, Arena *arena,
+static void list_files(const OptionList *result, const Configuration *configuration,
                        StandbySettings *settings)
 {
-    settings->files = arena_allocate(arena, OPTIONS_MAX * sizeof(*settings->files));
+    settings->files = arena_allocate(configuration->arena, OPTIONS_MAX * sizeof(*settings->files));
     for (size_t i = 0; i < result->count; i++)
     {
-        const char *path = result->values[i];
+        const char *path = configuration_path_in_target(configuration, "", result->values[i]);
         AUTO_BUFFER Buffer full = {0};
         struct stat status;
         bool found;
 
-        if (!option_names_file(result->keywords[i]))
-            continue;
-        if (path[0] == '/')
-            path = place_below(path, directory);
-        if (path != NULL)
-            path = settings_path(arena, "", path);
-        if (path != NULL && file_lstat(path_in(&full, directory, path), &status, &found, NULL) &&
+        if (option_names_file(result->keywords[i]) && path != NULL &&
+            file_lstat(path_in(&full, configuration->directory, path), &status, &found, NULL) &&
             found)
             settings->files[settings->file_count++] = path;
     }
@@ -321,13 +315,12 @@ static void add_dbname(const Version *version, const struct Connection *connecti
         (void) add_option(&conninfos->connection, "dbname", named, NULL);
 }
 
-static bool read_conninfos(const Options *options, const Clusters *clusters, Arena *arena,
-                           Conninfos *conninfos, Error *error)
+static bool read_conninfos(const Options *options, const Clusters *clusters,
+                           const Configuration *configuration, Conninfos *conninfos, Error *error)
 {
+    Arena *arena = configuration->arena;
     const char *dbname = connection_explicit_dbname(options->source_server, arena);
-    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         arena};
-    const char *former = configuration_recovery_setting(&configuration, clusters->shape.version,
+    const char *former = configuration_recovery_setting(configuration, clusters->shape.version,
                                                         true, "primary_conninfo");
     struct Connection *connection = source_connection(clusters->source);
 
@@ -352,15 +345,17 @@ static bool read_conninfos(const Options *options, const Clusters *clusters, Are
 bool standby_settings_make(const Options *options, const Clusters *clusters, Arena *arena,
                            StandbySettings *settings, Error *error)
 {
+    const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
+                                         arena};
     Conninfos *conninfos = arena_allocate(arena, sizeof(*conninfos));
     AUTO_BUFFER Buffer text = {0};
 
     *settings = (StandbySettings){.slot = options->slot, .slot_is_made = options->create_slot};
-    if (!read_conninfos(options, clusters, arena, conninfos, error))
+    if (!read_conninfos(options, clusters, &configuration, conninfos, error))
         return false;
     merge(conninfos);
     list_differences(conninfos, arena, settings);
-    list_files(&conninfos->result, clusters->target.directory, arena, settings);
+    list_files(&conninfos->result, &configuration, settings);
     settings->former_is_unreadable = conninfos->former_is_unreadable;
     settings->version = clusters->shape.version;
     settings->left_out = conninfos->left_out.keywords;

@@ -177,9 +177,8 @@ const char *configuration_recovery_setting(const Configuration *configuration,
 
 /* ---- files that settings name ---- */
 
-/* The path in the target of a file that is named in the file `base`, or NULL. */
-static const char *find_path_in_target(const Configuration *configuration, const char *base,
-                                       const char *value)
+const char *configuration_path_in_target(const Configuration *configuration, const char *base,
+                                         const char *value)
 {
     if (value[0] == '/')
     {
@@ -195,7 +194,7 @@ static const char *find_link_target(const Configuration *configuration, const ch
     AUTO_BUFFER Buffer text = {0};
 
     return file_read_link(full_path(configuration, path), &text, NULL)
-               ? find_path_in_target(configuration, path, buffer_string(&text))
+               ? configuration_path_in_target(configuration, path, buffer_string(&text))
                : NULL;
 }
 
@@ -203,7 +202,7 @@ static const char *find_link_target(const Configuration *configuration, const ch
 static void add_with_links(const Configuration *configuration, const char *value,
                            const char **files, size_t *count)
 {
-    const char *path = find_path_in_target(configuration, "", value);
+    const char *path = configuration_path_in_target(configuration, "", value);
 
     for (int depth = 0; path != NULL && depth < LINKS_MAX; depth++)
     {
@@ -250,7 +249,8 @@ const char *configuration_log_directory(const Configuration *configuration)
     const SettingsReader reader = configuration_reader(configuration);
     const Settings settings = configuration_read(configuration, &reader);
     const char *value = settings_value(&settings, "log_directory");
-    const char *path = value != NULL ? find_path_in_target(configuration, "", value) : NULL;
+    const char *path =
+        value != NULL ? configuration_path_in_target(configuration, "", value) : NULL;
 
     return path != NULL && path[0] != '\0' ? path : NULL;
 }

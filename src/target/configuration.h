@@ -56,6 +56,11 @@ Settings configuration_read(const Configuration *configuration, const SettingsRe
 const char *configuration_recovery_setting(const Configuration *configuration,
                                            const Version *version, bool former, const char *name);
 
+/* Returns the path relative to the data directory of a file that a setting in the file `base`
+ * names; NULL: it lies outside. */
+const char *configuration_path_in_target(const Configuration *configuration, const char *base,
+                                         const char *value);
+
 /*
  * List the files in the target's data directory that make its configuration, or that its settings
  * name (hba_file, ssl_key_file and the like, also by their defaults), and what these lead to where
