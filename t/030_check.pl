@@ -120,7 +120,7 @@ sub checks_access
         like($finding->{remedy}, qr/^hostssl  replication  $role  /m, 'with the line to add') if $text =~ /replication: no/;
     }
     spew($path, qq(local replication "Rewinder" trust\nlocal postgres Rewinder trust\n));
-    my $finding = checks('a role with a capital letter', $primary, 0, source_of($standby, 'Rewinder'))->{finding}{pg_hba};
+    my $finding = checks('a role with a capital letter', $primary, 1, source_of($standby, 'Rewinder'))->{finding}{pg_hba};
     like($finding->{text}, qr/rewind: yes, by line 2; for replication: yes, by line 1/, 'is found with quotes and without');
     spew($path, $saved);
     return;
