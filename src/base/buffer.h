@@ -71,15 +71,15 @@ void buffer_vprintf(Buffer *buffer, const char *format, va_list arguments) PRINT
 void buffer_append_word(Buffer *buffer, const char *word);
 void buffer_append_literal(Buffer *buffer, const char *string);
 
-/* What follows a noun of which there are so many: "s", "" for one. */
+/* Plural suffix: "s", "" for one. */
 const char *plural(uint64_t count);
 
 /* The content as a string: a NUL follows it, which size does not count. Valid until the next
  * change. */
 const char *buffer_string(Buffer *buffer);
 
-/* Set the buffer to the path of a file in a directory, and return it: as buffer_string. An empty
- * directory or name leaves the other alone. */
+/* Set the buffer to the path of a file in a directory, and return it like buffer_string. If the
+ * directory or the name is empty, the path is the other one. */
 const char *path_in(Buffer *path, const char *directory, const char *name);
 
 /* Little-endian numbers in place, for patching. The caller checks that they fit. */

@@ -1,5 +1,5 @@
 /*
- * What failed, and how it ends the run.
+ * Errors, and how they end the run.
  *
  * A function that can fail returns bool and takes an Error as its last argument; it fills the Error
  * only when it returns false. The function that knows the path or LSN writes the message; its
@@ -26,7 +26,7 @@ typedef enum ErrorKind
     ERROR_REPORTED    /* all errors were printed when they were found: see error_worst_kind */
 } ErrorKind;
 
-/* What ends the error, where one thing does and a program can do it; the hint says it to people. */
+/* The remedy that a program can apply, if there is one; the hint describes it to people. */
 typedef enum Remedy
 {
     REMEDY_NONE,
@@ -53,11 +53,11 @@ typedef struct Error
 } Error;
 
 /*
- * All that sets an Error takes NULL as well: for callers that do not care what has failed. What
- * does not fit is cut off between two characters, and "..." says so.
+ * All functions that set an Error accept NULL, for callers that do not care what has failed. Text
+ * that does not fit is cut off between two characters and ends with "...".
  */
 
-/* Set kind and message, forget detail, hint and remedy. Always returns false: `return
+/* Set kind and message, drop detail, hint and remedy. Always returns false: `return
  * error_set(...)`. */
 bool error_set(Error *error, ErrorKind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 

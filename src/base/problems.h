@@ -21,7 +21,7 @@ typedef struct Problems
 /* Print the problem, unless that was done, or hand it to `take`; count it. */
 void problems_add(Problems *problems, const Error *problem);
 
-/* Are there none? Else the error of the worst kind, which is printed already. */
+/* False with an error of the worst kind if there are any; all were printed already. */
 MUST_CHECK bool problems_check(const Problems *problems, Error *error);
 
 #endif

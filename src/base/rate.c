@@ -16,7 +16,7 @@ struct Rate
 {
     uint64_t bytes_per_second;
     pthread_mutex_t lock; /* guards what follows */
-    double due;           /* when as much may have come as has */
+    double due;           /* the time at which the bytes counted so far may have come */
 };
 
 Rate *rate_create(uint64_t bytes_per_second)

@@ -1,5 +1,5 @@
 /*
- * At most so many bytes in a second, over all threads.
+ * A limit of bytes per second, over all threads.
  */
 #ifndef BASE_RATE_H
 #define BASE_RATE_H

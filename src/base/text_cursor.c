@@ -74,7 +74,7 @@ bool text_take_u32(TextCursor *text, uint32_t *number)
     return true;
 }
 
-/* 16: it is none. */
+/* Returns 16 if the byte is not a digit. */
 static unsigned hex_digit_value(char byte)
 {
     if (byte >= '0' && byte <= '9')

@@ -1,5 +1,5 @@
 /*
- * TextCursor: reads text of files and query results from left to right, never past its end.
+ * TextCursor: reads text of files and query results forwards, never past its end.
  *
  * A function that takes something moves the cursor past it. If the text does not have the expected
  * form, the function takes nothing and leaves its results unchanged. Numbers have no sign.
@@ -29,7 +29,7 @@ bool text_take_line(TextCursor *text, TextCursor *line);
 /* Blanks as isspace of the C locale knows them. */
 void text_skip_blanks(TextCursor *text);
 
-/* All decimal digits that follow; false if there is none, or the number is too large. */
+/* All decimal digits that follow; false without a digit, or if the number is too large. */
 bool text_take_u32(TextCursor *text, uint32_t *number);
 bool text_take_u64(TextCursor *text, uint64_t *number);
 

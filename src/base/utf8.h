@@ -1,5 +1,5 @@
 /*
- * Is text UTF-8, as the Unicode standard and the server take it: no overlong forms, no surrogates?
+ * UTF-8 as the Unicode standard and the server accept it: no overlong forms, no surrogates.
  */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Length of the character at bytes, which end with a NUL; 0 if it is none. */
+/* Length of the character at bytes, which end with a NUL; 0 if it is not one. */
 size_t utf8_length(const unsigned char *bytes);
 
 bool utf8_is_valid(const char *text);

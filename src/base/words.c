@@ -4,7 +4,7 @@
 
 #define BLANKS " \t\n"
 
-/* What follows a backslash. quoted: in double quotes, where it may stand for itself. */
+/* Take the text after a backslash. quoted: in double quotes, where it may stand for itself. */
 static const char *take_escaped(const char *at, bool quoted, char **out)
 {
     if (quoted && strchr("\\\"$`\n", *at) == NULL)

@@ -17,7 +17,7 @@ static atomic_bool signalled[2]; /* by others, and by the parent that hands sign
 static pid_t parent_process;     /* 0: none that does */
 static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
 
-/* What the threads of one workers_run share. */
+/* Shared by the threads of one workers_run. */
 typedef struct Run
 {
     WorkerFunction function;
@@ -91,7 +91,8 @@ bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
     workers = memory_allocate_zeroed((size_t) jobs, sizeof(Worker));
     workers[0] = (Worker){.run = &run, .number = 0};
 
-    /* The caller's thread is the first worker. Where the system gives no more threads, fewer do. */
+    /* The caller's thread is the first worker. If the system refuses a thread, fewer do the work.
+     */
     for (; started < jobs; started++)
     {
         workers[started] = (Worker){.run = &run, .number = started};
@@ -107,14 +108,14 @@ bool workers_run(int jobs, size_t count, WorkerFunction function, void *context,
     return !run.failed;
 }
 
-/* One item between its beginning and its being taken. */
+/* One item that has begun and was not taken yet. */
 typedef struct Slot
 {
     bool done;
     Error *failure; /* NULL: it succeeded */
 } Slot;
 
-/* What the threads of one workers_run_ordered share. */
+/* Shared by the threads of one workers_run_ordered. */
 typedef struct Ordered
 {
     OrderedFunction run, take;
@@ -132,8 +133,8 @@ typedef struct Ordered
     Error *error;
 } Ordered;
 
-/* Take all items whose turn it is, unless somebody else is at it. The lock is held, but for taking.
- */
+/* Take all items whose turn it is, unless another thread does. The caller holds the lock, which is
+ * released during each call of take. */
 static void take_finished_items(Ordered *ordered, Error *error)
 {
     if (ordered->taking)
@@ -159,7 +160,7 @@ static void take_finished_items(Ordered *ordered, Error *error)
     ordered->taking = false;
 }
 
-/* Run one item; the lock is held, but for running. */
+/* Run one item. The caller holds the lock, which is released while it runs. */
 static void run_ordered_item(Ordered *ordered, size_t item, Error *error)
 {
     Slot *slot = &ordered->slots[item % ordered->window];

@@ -12,7 +12,7 @@
 
 /*
  * Called once for each item, in ascending order of items over all threads; worker is 0 .. jobs - 1
- * and belongs to one thread during the whole run. Each worker has an Error of its own.
+ * and belongs to one thread during the whole run. Each worker has its own Error.
  */
 typedef bool (*WorkerFunction)(void *context, int worker, size_t item, Error *error);
 
@@ -49,26 +49,26 @@ MUST_CHECK bool stop_check(Error *error);
 MUST_CHECK bool stop_pause(int milliseconds, Error *error);
 
 /*
- * Install the handlers; signals that are ignored at the start stay so, but for SIGCHLD, without
- * which no child can be waited for. SIGPIPE is ignored. A second signal kills at once, unless stops
- * are held off.
+ * Install the handlers. Signals that are ignored at the start stay ignored, except SIGCHLD: then
+ * waiting for a child would be impossible. SIGPIPE is ignored. A second signal kills at once,
+ * unless stops are held off.
  */
 void signals_install(void);
 
-/* A process that hands on the signals that it gets, to this one, which may have got them as well: a
- * second signal is then the second of the same sender. */
+/* The parent forwards its signals to this process, which may have got them as well: then a second
+ * signal is the second of the same sender. */
 void signals_set_parent(pid_t parent);
 
-/* Has a signal come that asks for a stop, whether or not stops are held off? */
+/* True once a signal has asked for a stop, even if stops are held off. */
 bool stop_signalled(void);
 
-/* The number of a signal that came while stops were held off, once; 0: none has come since. */
+/* The number of a signal that came while stops were held off, reported once; 0: none has come. */
 int stop_held_off(void);
 
 /* From now on stops are held off: stop_check succeeds (after the commit). */
 void signals_hold_off(void);
 
-/* The other way round, when an interrupted rewind was finished and a new one begins. */
+/* Stops count again: an interrupted rewind was finished and a new one begins. */
 void signals_heed_again(void);
 
 #endif

@@ -205,9 +205,10 @@ int connect_silence_milliseconds(int retry_timeout_seconds)
 }
 
 /*
- * The system, too, must notice within half the retry timeout that a peer is gone; by itself it
- * takes two hours. The keepalives serve while the server is asked nothing, tcp_user_timeout while
- * it does not confirm what was sent. A user who sets one of the keepalives sets them all.
+ * The system, too, must notice within half the retry timeout that a peer is gone; without these
+ * settings it takes two hours. The keepalives serve while the server is asked nothing,
+ * tcp_user_timeout while it does not confirm what was sent. A user who sets one of the keepalives
+ * sets them all.
  */
 static void add_timeouts(ConnectAttempt *attempt, int retry_timeout_seconds, AddedParameters *added)
 {

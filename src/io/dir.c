@@ -133,7 +133,7 @@ static bool walk_subdirectory(const WalkedDirectory *parent, const char *name, b
     return walk_directory(walk, fd, parent->depth + 1, error);
 }
 
-/* What is found under a name. */
+/* The file or directory found under a name. */
 typedef struct FoundEntry
 {
     DirEntry entry; /* points to the following */

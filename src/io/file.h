@@ -42,8 +42,8 @@ MUST_CHECK bool file_create(const char *path, int *fd, Error *error);
 /* Create or open without truncation, for writing and reading. */
 MUST_CHECK bool file_open_or_create(const char *path, int *fd, Error *error);
 
-/* A file that lies in memory alone, and is gone when fd is closed. path, of FILE_MEMORY_PATH_SIZE
- * bytes: by which programs that we run can write it. */
+/* A file in memory, which is gone when fd is closed. Programs that we run can write it at path, of
+ * FILE_MEMORY_PATH_SIZE bytes. */
 #define FILE_MEMORY_PATH_SIZE 64
 MUST_CHECK bool file_in_memory(int *fd, char *path, Error *error);
 
@@ -109,7 +109,7 @@ MUST_CHECK bool file_lstat(const char *path, struct stat *status, bool *found, E
 /* Removing something that is not there succeeds. */
 MUST_CHECK bool file_remove(const char *path, Error *error);
 MUST_CHECK bool file_remove_directory(const char *path, Error *error);
-/* What name is in an open directory; path is for messages. */
+/* The same for a name in an open directory; path is for messages. */
 MUST_CHECK bool file_remove_at(int directory_fd, const char *name, const char *path, Error *error);
 MUST_CHECK bool file_remove_directory_at(int directory_fd, const char *name, const char *path,
                                          Error *error);
@@ -118,14 +118,14 @@ MUST_CHECK bool file_rename(const char *from, const char *to, Error *error);
 MUST_CHECK bool file_link(const char *from, const char *to, bool *exists,
                           Error *error); /* hard link */
 
-/* Make a directory with directory_mode(); one that is there already is fine. */
+/* Make a directory with directory_mode(), unless it exists. */
 MUST_CHECK bool file_make_directory(const char *path, Error *error);
 /* Also its missing parents. */
 MUST_CHECK bool file_make_directories(const char *path, Error *error);
 
 /* A symbolic link at path pointing to link_target; replaced if it points elsewhere. */
 MUST_CHECK bool file_make_link(const char *link_target, const char *path, Error *error);
-/* Where a link points, into buffer as a string (buffer_string). */
+/* Append the target of a link to the buffer. */
 MUST_CHECK bool file_read_link(const char *path, Buffer *buffer, Error *error);
 
 /* --no-sync: file_sync and its like do nothing. */
@@ -139,12 +139,12 @@ MUST_CHECK bool file_sync_path(const char *path,
 MUST_CHECK bool file_sync_file_system(int fd, const char *path, Error *error);
 
 /*
- * Let the kernel begin to write [offset, + size) to the disk, without waiting: a sync that comes
- * later has less left to do. Proves nothing, and takes no error away from the sync.
+ * Let the kernel begin to write [offset, + size) to the disk, without waiting, so that a later sync
+ * has less to do. This proves nothing, and takes no error away from the sync.
  */
 void file_begin_writeback(int fd, uint64_t offset, uint64_t size);
 
-/* What an ordinary user may still use of a file system. */
+/* The space of a file system that an ordinary user may still use. */
 typedef struct FileSpace
 {
     uint64_t free_bytes;
@@ -153,7 +153,7 @@ typedef struct FileSpace
     bool copies_on_write; /* a block that is overwritten gets a new place */
 } FileSpace;
 
-/* Of the one that holds path. */
+/* The space of the file system that holds path. */
 MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
 
 /* flock(LOCK_EX | LOCK_NB): *locked is false when another holds it. Unsupported (NFS): *supported

@@ -1,5 +1,5 @@
 /*
- * Where a path is on the disks: which file system and mount, and whether names there may be
+ * The place of a path on the disks: its file system and mount, and whether names there may be
  * changed.
  */
 #ifndef IO_PLACE_H
@@ -23,13 +23,13 @@ typedef struct Place
  */
 MUST_CHECK bool place_find(const char *path, Place *place, bool *found, Error *error);
 
-/* Are they one file, or one directory? */
+/* True if they are one file, or one directory. */
 bool place_same(const Place *a, const Place *b);
 
 /* True if both paths, links followed, lead to one file or one directory. */
 bool place_is(const char *path, const char *other);
 
-/* Does a rename from one into the other work? */
+/* True if a rename from one into the other works. */
 bool place_same_mount(const Place *a, const Place *b);
 
 /*
@@ -49,7 +49,7 @@ const char *place_below(const char *path, const char *directory);
  * system does not say. */
 int64_t place_birth(const char *path);
 
-/* What keeps anybody from replacing or removing something, whatever its permissions. */
+/* The reason why even a privileged user cannot replace or remove something. */
 typedef enum Obstacle
 {
     OBSTACLE_NONE,
@@ -64,10 +64,13 @@ Obstacle place_obstacle(const char *path);
 /* "it is immutable" */
 const char *obstacle_text(Obstacle obstacle);
 
-/* May the effective user make and remove names in this directory? errno says why not. */
+/* True if the effective user may make and remove names in this directory; else errno has the
+ * reason.
+ */
 bool place_can_change_names(const char *directory);
 
-/* Can the effective user read a file, or list a directory and go into it? errno says why not. */
+/* True if the effective user can read a file, or list a directory and go into it; else errno has
+ * the reason. */
 bool place_can_be_read(const char *path);
 
 #endif

@@ -49,7 +49,7 @@ static bool asks_for_stop(int number)
     return false;
 }
 
-/* What is ignored stays so. */
+/* Signals that are ignored stay ignored. */
 static void forward_stop_signals(void)
 {
     struct sigaction action = {.sa_handler = forward_signal};
@@ -64,7 +64,7 @@ static void forward_stop_signals(void)
     }
 }
 
-/* As if this process had been the one that was hit. */
+/* End as if the signal had hit this process. */
 static void die_of_signal(int number)
 {
     sigset_t set;
@@ -102,7 +102,7 @@ static void begin_child(pid_t parent)
         raise(stop_number);
 }
 
-/* False: no child can be made. */
+/* Returns false if no child can be made. */
 static bool run_child(SupervisedWork work, void *context, bool last, int *wait_status)
 {
     const pid_t parent = getpid();

@@ -1,5 +1,5 @@
 /*
- * Do the work in a child process, and do it again where that was killed or did not come to its end:
+ * Do the work in a child process, and do it again if the child was killed or could not finish:
  * callers of this program regard any failure as final (design/interruption.md, "Run again by
  * itself").
  */

@@ -105,7 +105,7 @@ bool written_sync(Written *written, bool by_file_system, int jobs, Error *error)
 
     if (!file_sync_enabled())
         return true;
-    /* Of the file systems first: then there is nothing left to wait for. */
+    /* The file systems come first: then the files have nothing to wait for. */
     for (size_t i = 0; ok && (by_file_system || written->too_many) && i < written->watched_count;
          i++)
         ok = file_sync_file_system(written->watched[i].fd, written->watched[i].path, error);

@@ -1,9 +1,9 @@
 /*
- * Digests, by which blocks and pieces of files are compared that the source's server does not send:
- * it computes them there, this program here.
+ * Digests, to compare blocks and pieces of files that the source's server does not send: the server
+ * computes them there, this program here.
  *
- * SHA-256 is cut to as many bytes as MD5 has: 128 bits of it are as good against accidents, and
- * half as much crosses the link.
+ * SHA-256 is cut to the length of MD5: 128 bits of it are as good against accidents, and half the
+ * bytes cross the link.
  */
 #ifndef SOURCE_DIGEST_H
 #define SOURCE_DIGEST_H

@@ -220,7 +220,7 @@ static bool directory_read_control(Source *source, Control *control, Error *erro
     return directory_control_read(source->directory, control, error);
 }
 
-/* Where its WAL ends is found by reading it: pg_control knows only where the last checkpoint
+/* The end of its WAL is found by reading it: pg_control knows only where the last checkpoint
  * begins. */
 static bool directory_position(Source *source, const Control *control, SourcePosition *position,
                                Error *error)

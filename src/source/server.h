@@ -55,7 +55,7 @@ typedef struct ServerSource
     char first_instance[CONNECTION_INSTANCE_SIZE];
     pthread_mutex_t lock; /* guards what follows */
     Lsn position_seen;    /* the highest flush position of a primary */
-    /* Of a standby: pg_control may come to it later. 0: not known yet. */
+    /* The timeline of a standby; its pg_control may come to it later. 0: not known yet. */
     Timeline timeline_replayed;
 } ServerSource;
 

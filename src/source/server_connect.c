@@ -261,8 +261,8 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 }
 
 /*
- * Is the server of this connection still the source? In the meantime it may have been restarted or
- * may have crashed. It must have the same data directory, history and role.
+ * Check that the server of this connection is still the source. In the meantime it may have been
+ * restarted or may have crashed. It must have the same data directory, history and role.
  *
  * Why a restart is harmless. What we read are files, never the server's buffers, so nothing that we
  * saw can be taken back by the end of a process. On a primary:
@@ -354,7 +354,7 @@ static Connection *connect_once(const ServerSource *self, double seconds,
     return connection;
 }
 
-/* Open the connection if there is none, and begin. */
+/* Open the connection if it is closed, and begin. */
 static bool begin_on_connection(ServerSource *self, ServerConnection *connection, double seconds,
                                 Error *error)
 {
@@ -372,7 +372,7 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     return connection->alive;
 }
 
-/* What happens when a try was lost. */
+/* The state of trying again. */
 typedef struct Retry
 {
     double deadline; /* then the time is over; negative: nothing was lost yet */
@@ -408,8 +408,8 @@ static double seconds_for_try(const ServerSource *self, const Retry *retry)
 }
 
 /*
- * What was closed while nothing was asked of it is replaced at once, even if nothing is to be
- * retried: there is an idle_session_timeout, or a pooler that tidies up.
+ * A connection that was closed while it was idle is replaced at once, even without a retry timeout:
+ * an idle_session_timeout or a pooler has closed it.
  */
 static bool replaces_idle(const ServerSource *self, const ServerConnection *connection,
                           Retry *retry, bool died_idle)
@@ -604,7 +604,7 @@ bool server_connect_first(ServerSource *self, ServerOpening open, Error *error)
     return true;
 }
 
-/* One more connection; *granted false: there is none to be had now. */
+/* Open one more connection; *granted false: the server refuses it now. */
 static bool add_connection(ServerSource *self, bool *granted, Error *error)
 {
     ServerConnection *connection = &self->connections[self->connection_count];

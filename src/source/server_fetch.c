@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * Of one query. The server holds a snapshot as long as it answers one, so that it should not be
- * large; the next ones are there already when it ends.
+ * Limits of one query. The server holds a snapshot as long as it answers one, so it should be
+ * small; the next ones have arrived already when it ends.
  */
 #define QUERY_PIECES_MAX 500
 #define QUERY_BYTES_MAX ((uint64_t) 4 * 1024 * 1024)
@@ -46,8 +46,8 @@ typedef struct Fetch
     void *context;
 } Fetch;
 
-/* Is the row the answer to the request? Columns: path, begin, bytes; of those that are not digests
- * also how many zeros. */
+/* Check that the row answers the request. Columns: path, begin, bytes or digests; with bytes also
+ * the number of zeros. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
 {
     int64_t begin;
@@ -151,8 +151,8 @@ static bool fetch_row(void *context, const ConnectionValue *columns, Error *erro
     "pg_catalog.unnest($3::pg_catalog.int4[]) AS len) AS x"
 
 /*
- * Of a piece that is all zeros only their number is sent: the rest of a segment after a switch, or
- * pages that were never used. A look at the first bytes is enough for all others.
+ * If a piece is all zeros, only their number is sent: the rest of a segment after a switch, or
+ * pages that were never used. For all others a look at the first bytes is enough.
  */
 static const char fetch_sql[] =
     "SELECT path, begin, CASE WHEN zeros THEN pg_catalog.decode('', 'hex') ELSE piece END, "
@@ -169,8 +169,8 @@ static const char digest_sql[] =
 
 /*
  * The digests of a piece's blocks, one after the other. The piece is read once, below an OFFSET 0
- * without which it would be read for each block; a row of a subquery in the SELECT list is half as
- * much work as one of a join. NULL: the file is gone, or ends before the piece.
+ * without which it would be read for each block; a row of a subquery in the SELECT list takes half
+ * the work of one of a join. NULL: the file is gone, or ends before the piece.
  */
 static const char blocks_sql[] =
     "SELECT path, begin, (SELECT pg_catalog.string_agg(%spg_catalog.substr(piece, i, %u)%s, '') "

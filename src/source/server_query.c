@@ -27,9 +27,9 @@ typedef struct PositionQuery
 } PositionQuery;
 
 /*
- * Of a primary: its flush position and the file name of its segment. Of a standby: what it has
- * received and replayed, and the timelines above $1 of which pg_wal holds the history file and a
- * segment. The columns of the other are NULL.
+ * A primary gives its flush position and the timeline of that segment's name. A standby gives the
+ * positions received and replayed, and the timelines above $1 of which pg_wal holds the history
+ * file and a segment. The columns of the other are NULL.
  */
 static const char position_sql[] =
     "SELECT CASE WHEN NOT standby THEN (SELECT lsn::pg_catalog.text || ' ' ||\n"

@@ -36,7 +36,7 @@ bool source_control_read(SourceControlRead read, void *context, const char *name
     return success;
 }
 
-/* Did this timeline come out of pg_control's, and begin where the standby has been? */
+/* *is_on: this timeline came out of pg_control's, and begins where the standby has been. */
 static bool is_on_timeline(Source *source, const Control *control, Timeline timeline, Lsn replayed,
                            bool *is_on, Error *error)
 {

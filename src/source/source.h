@@ -71,7 +71,7 @@ typedef struct DigestBatch
 typedef bool (*FetchDelivery)(void *context, size_t index, const uint8_t *bytes, size_t size,
                               Error *error);
 
-/* Where the source stands now. */
+/* The position of the source at one moment. */
 typedef struct SourcePosition
 {
     bool in_recovery; /* a running standby, or a directory shut down in recovery */
@@ -100,7 +100,7 @@ typedef struct SourceOperations
     /* pg_control now. A torn read is tried again a few times. */
     bool (*read_control)(Source *source, Control *control, Error *error);
 
-    /* Where it stands now; control as just read. */
+    /* Its position now; control as just read. */
     bool (*position)(Source *source, const Control *control, SourcePosition *position,
                      Error *error);
 
@@ -159,8 +159,8 @@ MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_secon
                                    uint64_t bytes_per_second, Source **source, Error *error);
 
 /*
- * Where there is much to compare: if the server computes MD5 and SHA-256, time both there and here,
- * and choose the faster one (digest_choose) from now on.
+ * For long comparisons: if the server computes MD5 and SHA-256, time both there and here, and use
+ * the faster one (digest_choose) from now on.
  */
 MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 
@@ -177,18 +177,20 @@ MUST_CHECK bool source_server_names(Source *source, const char *filenodes,
                                     SourceDatabaseName database, SourceRelationName relation,
                                     void *context, Error *error);
 
-/* Does a session of the server hold the lock under which directories of databases are removed? */
+/* *removes: a session of the server holds the lock under which directories of databases are
+ * removed.
+ */
 MUST_CHECK bool source_server_removes_database(Source *source, bool *removes, Error *error);
 
 /*
- * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint: may our role run it, and
- * run it. It takes its time.
+ * CHECKPOINT on the server (--checkpoint), on a standby a restartpoint. *may: our role may run it.
+ * Running it may take minutes.
  */
 MUST_CHECK bool source_server_may_checkpoint(Source *source, bool *may, Error *error);
 
 MUST_CHECK bool source_server_checkpoint(Source *source, Error *error);
 
-/* Who we are to the source server, for whether a standby could stream from it as the same. */
+/* Our role and address as the source server sees them; a standby would stream as the same. */
 typedef struct SourceRole
 {
     bool may_replicate;  /* REPLICATION, or a superuser */
@@ -198,7 +200,7 @@ typedef struct SourceRole
     bool ssl;            /* the connection is encrypted by it */
 } SourceRole;
 
-/* Ask the server. Strings are in the arena. Any role may ask. */
+/* Strings are in the arena. Any role may ask. */
 MUST_CHECK bool source_server_role(Source *source, Arena *arena, SourceRole *role, Error *error);
 
 /* A replication slot of the source server. */
@@ -211,10 +213,10 @@ typedef struct SourceSlot
                          not see it */
     bool lost;        /* it does not keep, or will not keep much longer, the WAL from restart on */
     Lsn restart;      /* WAL is kept from here on; LSN_INVALID: it reserves none yet */
-    bool none_free;   /* there are as many slots as max_replication_slots */
+    bool none_free;   /* max_replication_slots is reached */
 } SourceSlot;
 
-/* Ask for it. Any role may. */
+/* Look at the slot. Any role may do so. */
 MUST_CHECK bool source_server_slot(Source *source, const char *name, SourceSlot *slot,
                                    Error *error);
 
