@@ -114,15 +114,21 @@ void *arena_allocate(Arena *arena, size_t size)
     return memory;
 }
 
+/* Room for a string of that size, its NUL included. */
+static char *allocate_string(Arena *arena, size_t size)
+{
+    Block *block = block_with_room(arena, size);
+
+    block->back -= size;
+    return (char *) block->bytes + block->back;
+}
+
 char *arena_strndup(Arena *arena, const char *string, size_t length)
 {
-    Block *block;
     char *copy;
 
     length = strnlen(string, length);
-    block = block_with_room(arena, length + 1);
-    block->back -= length + 1;
-    copy = (char *) block->bytes + block->back;
+    copy = allocate_string(arena, length + 1);
     memcpy(copy, string, length);
     copy[length] = '\0';
     return copy;
@@ -136,10 +142,8 @@ char *arena_strdup(Arena *arena, const char *string)
 char *arena_printf(Arena *arena, const char *format, ...)
 {
     va_list arguments;
-    Block *block;
     char *string;
     int length;
-    size_t size;
 
     va_start(arguments, format);
     length = vsnprintf(NULL, 0, format, arguments);
@@ -147,12 +151,9 @@ char *arena_printf(Arena *arena, const char *format, ...)
     if (length < 0)
         out_of_memory();
 
-    size = (size_t) length + 1;
-    block = block_with_room(arena, size);
-    block->back -= size;
-    string = (char *) block->bytes + block->back;
+    string = allocate_string(arena, (size_t) length + 1);
     va_start(arguments, format);
-    vsnprintf(string, size, format, arguments);
+    vsnprintf(string, (size_t) length + 1, format, arguments);
     va_end(arguments);
     return string;
 }

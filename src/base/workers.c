@@ -10,6 +10,8 @@
 
 #define PAUSE_STEP_MILLISECONDS 100
 
+const int stop_signals[STOP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
 /* Read by the handler and by all threads: lock-free atomics. */
 static atomic_int stop_signal;
 static atomic_bool stops_held_off;
@@ -288,7 +290,6 @@ static void handle_stop(int number, siginfo_t *info, void *ignored)
 
 void signals_install(void)
 {
-    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action;
 
     memset(&action, 0, sizeof(action));
@@ -303,14 +304,14 @@ void signals_install(void)
     /* Without SA_RESTART: waiting calls return and look at the flag. */
     action.sa_sigaction = handle_stop;
     action.sa_flags = SA_SIGINFO;
-    for (size_t index = 0; index < sizeof(stops) / sizeof(stops[0]); index++)
+    for (size_t index = 0; index < STOP_SIGNALS; index++)
     {
         struct sigaction before;
 
         /* nohup, and shells that start a command in the background, ignore some on purpose. */
-        if (sigaction(stops[index], NULL, &before) == 0 && before.sa_handler == SIG_IGN)
+        if (sigaction(stop_signals[index], NULL, &before) == 0 && before.sa_handler == SIG_IGN)
             continue;
-        sigaction(stops[index], &action, NULL);
+        sigaction(stop_signals[index], &action, NULL);
     }
 }
 

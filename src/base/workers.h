@@ -39,7 +39,7 @@ typedef bool (*OrderedFunction)(void *context, size_t item, bool *last, Error *e
 MUST_CHECK bool workers_run_ordered(int jobs, size_t window, OrderedFunction run,
                                     OrderedFunction take, void *context, Error *error);
 
-/* Set by SIGINT, SIGTERM and SIGHUP (see signals_install); workers_run and I/O loops look at it. */
+/* True once a stop signal has come (see signals_install); workers_run and I/O loops look at it. */
 bool stop_requested(void);
 
 /* Fails with "terminated by signal N" once a stop was requested and stops are not held off. */
@@ -47,6 +47,10 @@ MUST_CHECK bool stop_check(Error *error);
 
 /* Wait that long; fails like stop_check as soon as a stop is requested. */
 MUST_CHECK bool stop_pause(int milliseconds, Error *error);
+
+/* The signals that ask for a stop. */
+#define STOP_SIGNALS 3
+extern const int stop_signals[STOP_SIGNALS];
 
 /*
  * Install the handlers. Signals that are ignored at the start stay ignored, except SIGCHLD: then

@@ -192,7 +192,7 @@ static void look_at_source_extensions(Node *node, Connection *connection, const 
 static void look_by(Node *node, Connection *connection)
 {
     const Version *version = server_version(connection);
-    char instance[CONNECTION_INSTANCE_SIZE], settings[CONNECTION_SETTINGS_SIZE];
+    char instance[CONNECTION_INSTANCE_SIZE];
     Error error;
 
     if (version == NULL)
@@ -202,8 +202,7 @@ static void look_by(Node *node, Connection *connection)
                       connection_server_version(connection) / 10000);
         return;
     }
-    server_begin_settings(version, settings);
-    connection_begin_with(connection, settings);
+    server_begin_settings(connection, version);
     if (!connection_begin(connection, instance, &error))
     {
         readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);

@@ -17,9 +17,6 @@
 
 #define FIRST_PAUSE_SECONDS 1 /* before a child is made again; then twice as long, and so on */
 
-static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
-#define STOP_COUNT (sizeof(stops) / sizeof(stops[0]))
-
 static volatile sig_atomic_t child;
 static volatile sig_atomic_t stop_number; /* the last signal that was handed on */
 static pid_t caller;
@@ -41,9 +38,9 @@ static void forward_signal(int number)
 
 static bool asks_for_stop(int number)
 {
-    for (size_t i = 0; i < STOP_COUNT; i++)
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
     {
-        if (stops[i] == number)
+        if (stop_signals[i] == number)
             return true;
     }
     return false;
@@ -55,12 +52,12 @@ static void forward_stop_signals(void)
     struct sigaction action = {.sa_handler = forward_signal};
 
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < STOP_COUNT; i++)
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
     {
         struct sigaction before;
 
-        if (sigaction(stops[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(stops[i], &action, NULL);
+        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(stop_signals[i], &action, NULL);
     }
 }
 
@@ -81,8 +78,8 @@ static void block_stops(sigset_t *before)
     sigset_t set;
 
     sigemptyset(&set);
-    for (size_t i = 0; i < STOP_COUNT; i++)
-        sigaddset(&set, stops[i]);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        sigaddset(&set, stop_signals[i]);
     sigprocmask(SIG_BLOCK, &set, before);
 }
 

@@ -85,20 +85,21 @@ bool encryption_check_directory(const char *directory, Error *error)
     for (size_t i = 0; i < sizeof(key_files) / sizeof(*key_files); i++)
     {
         KeySearch search = {.files = &key_files[i]};
-        char path[PATH_SIZE], where[PATH_SIZE + 16];
+        AUTO_BUFFER Buffer path = {0};
+        AUTO_BUFFER Buffer where = {0};
         struct stat status;
         bool found;
 
-        if (!path_join(path, sizeof(path), directory, search.files->directory, error) ||
-            !file_stat(path, &status, &found, error))
+        path_in(&path, directory, search.files->directory);
+        if (!file_stat(buffer_string(&path), &status, &found, error))
             return false;
         if (!found || !S_ISDIR(status.st_mode))
             continue;
-        if (!dir_names(path, note_key_file, &search, &found, error))
+        if (!dir_names(buffer_string(&path), note_key_file, &search, &found, error))
             return false;
-        snprintf(where, sizeof(where), "Directory \"%s\"", directory);
+        buffer_printf(&where, "Directory \"%s\"", directory);
         if (search.found[0] != '\0')
-            return error_encrypted(&search, where, error);
+            return error_encrypted(&search, buffer_string(&where), error);
     }
     return true;
 }

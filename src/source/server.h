@@ -79,9 +79,8 @@ const Version *server_version(const Connection *connection);
 MUST_CHECK bool server_version_known(const Connection *connection, const Version **version,
                                      Error *error);
 
-/* The settings for connection_begin_with that a server of that version needs. */
-#define CONNECTION_SETTINGS_SIZE 256
-void server_begin_settings(const Version *version, char settings[CONNECTION_SETTINGS_SIZE]);
+/* Have each transaction begin with the settings that a server of that version needs. */
+void server_begin_settings(Connection *connection, const Version *version);
 
 /*
  * Functions on files give NULL for a missing file if they get one more argument, which is what the

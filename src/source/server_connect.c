@@ -53,14 +53,17 @@ bool server_version_known(const Connection *connection, const Version **version,
     return error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
 }
 
-void server_begin_settings(const Version *version, char settings[CONNECTION_SETTINGS_SIZE])
+void server_begin_settings(Connection *connection, const Version *version)
 {
+    char settings[256];
+
     /* Compiling a query (jit) takes longer than a listing. */
-    snprintf(settings, CONNECTION_SETTINGS_SIZE, "%s%s%s%s",
+    snprintf(settings, sizeof(settings), "%s%s%s%s",
              version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
              version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
              version->has_jit ? "SET LOCAL jit = off; " : "",
              version->sql.missing_ok ? "" : "SAVEPOINT " CONNECTION_SAVEPOINT "; ");
+    connection_begin_with(connection, settings);
 }
 
 const char *server_may_lack(const ServerSql *names)
@@ -340,17 +343,13 @@ static Connection *connect_once(const ServerSource *self, double seconds,
     Connection *connection =
         connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
     const Version *version;
-    char settings[CONNECTION_SETTINGS_SIZE];
 
     if (connection == NULL)
         return NULL;
     connection_limit_rate(connection, self->source.rate);
     version = server_version(connection);
     if (version != NULL)
-    {
-        server_begin_settings(version, settings);
-        connection_begin_with(connection, settings);
-    }
+        server_begin_settings(connection, version);
     return connection;
 }
 

@@ -14,58 +14,49 @@
 bool source_control_read(SourceControlRead read, void *context, const char *name, Control *control,
                          Error *error)
 {
-    Buffer buffer = {0};
-    bool crc_wrong = false;
-    bool success = false;
+    const struct timespec pause = {.tv_nsec = CONTROL_PAUSE_NANOSECONDS};
+    AUTO_BUFFER Buffer buffer = {0};
+    bool crc_wrong = true;
 
-    for (int attempt = 1; attempt <= CONTROL_ATTEMPTS_MAX; attempt++)
+    for (int attempt = 1; attempt <= CONTROL_ATTEMPTS_MAX && crc_wrong; attempt++)
     {
-        struct timespec pause = {.tv_nsec = CONTROL_PAUSE_NANOSECONDS};
-
+        if (attempt > 1) /* a running server may have been writing it while it was read */
+            nanosleep(&pause, NULL);
         buffer_clear(&buffer);
-        crc_wrong = false;
         if (!read(context, &buffer, error))
-            break;
-        success = control_parse(buffer.bytes, buffer.size, name, control, &crc_wrong, error);
-        if (success || !crc_wrong)
-            break;
-        /* A running server may have been writing it while it was read. */
-        nanosleep(&pause, NULL);
+            return false;
+        if (control_parse(buffer.bytes, buffer.size, name, control, &crc_wrong, error))
+            return true;
     }
-    buffer_free(&buffer);
-    return success;
+    return false;
 }
 
 /* *is_on: this timeline came out of pg_control's, and begins where the standby has been. */
 static bool is_on_timeline(Source *source, const Control *control, Timeline timeline, Lsn replayed,
                            bool *is_on, Error *error)
 {
-    Timeline old = control_timeline(control);
+    const Timeline old = control_timeline(control);
     char name[HISTORY_NAME_SIZE], path[64];
-    Arena *arena = arena_create();
-    Buffer text = {0};
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer text = {0};
     History history;
-    bool result;
+    bool found;
 
     *is_on = false;
     history_file_name(timeline, name);
     snprintf(path, sizeof(path), "%s/%s", control->version->wal_directory, name);
-    result = source->operations->read_file(source, path, HISTORY_SIZE_MAX, &text, is_on, error);
-    if (result && *is_on)
-    {
-        result =
-            history_parse(arena, timeline, (const char *) text.bytes, text.size, &history, error);
+    if (!source->operations->read_file(source, path, HISTORY_SIZE_MAX, &text, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!history_parse(arena, timeline, (const char *) text.bytes, text.size, &history, error))
+        return false;
+    for (size_t i = 0; i + 1 < history.count; i++)
+        *is_on = *is_on || (history.entries[i].timeline == old &&
+                            history.entries[i].end >= control->min_recovery_point);
+    if (replayed != LSN_INVALID && history.entries[history.count - 1].begin > replayed)
         *is_on = false;
-        for (size_t i = 0; result && i + 1 < history.count; i++)
-            *is_on = *is_on || (history.entries[i].timeline == old &&
-                                history.entries[i].end >= control->min_recovery_point);
-        if (result && replayed != LSN_INVALID &&
-            history.entries[history.count - 1].begin > replayed)
-            *is_on = false;
-    }
-    buffer_free(&text);
-    arena_destroy(arena);
-    return result;
+    return true;
 }
 
 bool source_standby_timeline(Source *source, const Control *control, const char *newer,

@@ -101,7 +101,6 @@ static bool append_address(const char *directory, Buffer *conninfo)
  * us from this one. A server that is not of a known version is an error that lasts. */
 static Connection *connect_one_way(const TargetServer *server, const Buffer *way, Error *error)
 {
-    char settings[CONNECTION_SETTINGS_SIZE];
     AUTO_BUFFER Buffer conninfo = {0};
     Connection *connection;
     const Version *version;
@@ -122,8 +121,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
         connection_close(connection);
         return NULL;
     }
-    server_begin_settings(version, settings);
-    connection_begin_with(connection, settings);
+    server_begin_settings(connection, version);
     return connection;
 }
 
