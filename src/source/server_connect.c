@@ -137,8 +137,10 @@ bool server_query(Connection *connection, Arena *arena, const Query *query, char
 {
     if (!connection_row(connection, arena, query, values, error))
         return false;
-    if (values[0] == NULL)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    for (int i = 0; i < query->column_count; i++)
+        if (values[i] == NULL)
+            return error_set(error, ERROR_FAILED, /* contract */
+                             "unexpected result set from query");
     return true;
 }
 

@@ -66,8 +66,9 @@ static const char rights_sql[] =
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
     "  pg_catalog.current_setting('full_page_writes'),\n"
-    "  (SELECT pg_catalog.string_agg(E'\\n    GRANT EXECUTE ON FUNCTION ' || function || ' TO '\n"
-    "      || pg_catalog.quote_ident(current_user) || ';', '')\n"
+    "  (SELECT coalesce(pg_catalog.string_agg(E'\\n    GRANT EXECUTE ON FUNCTION ' || function || "
+    "' TO '\n"
+    "      || pg_catalog.quote_ident(current_user) || ';', ''), '')\n"
     "    FROM pg_catalog.unnest($1::pg_catalog.text[]) AS function\n"
     "    WHERE pg_catalog.has_function_privilege(function, 'EXECUTE') IS NOT TRUE)";
 
@@ -106,7 +107,7 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
     query.parameters[0] = buffer_string(&functions);
     if (!server_query(connection, self->arena, &query, values, error))
         return false;
-    if (values[4] != NULL)
+    if (values[4][0] != '\0')
         return error_no_grants(values[0], values[1], values[4], error);
     if (!self->version->grantable_file_functions && strcmp(values[2], "on") != 0)
         return error_no_superuser(self->version, error);

@@ -253,7 +253,7 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
     static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL, NULL};
     static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148",
                                                    "00000002 00000003"};
-    static const char *const rights[] = {"rewind", "postgres", "on", "on", NULL};
+    static const char *const rights[] = {"rewind", "postgres", "on", "on", ""};
     const size_t row = row_of_query(sql);
 
     switch (rows_of_queries[row].query)
