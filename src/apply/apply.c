@@ -1,29 +1,30 @@
 /*
  * Carry the journal out.
  *
- * Why a kill or a power cut at any instant does no damage. Everything that the journal names was
- * synced before the journal was, and the journal before the commit. So:
+ * A kill or a power cut at any instant does no damage. Everything that the journal names was synced
+ * before the journal was, and the journal before the commit. So:
  *
- *   before the blocker's rename     neither blocker nor poison is there: the journal is not live,
- * the target is as it was after it                        the blocker, or the poison, or both are
- * there until the new pg_control is: the journal is live, no server starts, and the next run
- * carries out every step once more after the new pg_control        all else is on the disk already:
- * only cleaning up is left
+ *   when                                 what is on the disk                     so
+ *   -----------------------------------  --------------------------------------  ------------------
+ *   before the blocker's rename          neither blocker nor poison: the         the target is as
+ *                                        journal is not live                     it was
+ *   after it, until the new pg_control   blocker, poison, or both: the journal   the next run does
+ *                                        is live, and no server starts           every step again
+ *   after the new pg_control             all else that the rewind changes        the next run only
+ *                                                                                cleans up
  *
- * Both renames are synced before the next step begins, so the order on the disk is the order below.
- * Every step may be repeated from its beginning, as often as runs are killed: installing is done
- * when the staged file is not there any more, patching writes the same bytes again from data files
- * that stay until the end, removing what is not there succeeds. Removals come first: what is
- * installed in the directory of a removed tablespace, which a new one uses again, must survive
- * them, also in the second run, when the old link is gone. A step that fails for a passing reason
- * (no space, an I/O error) is repeated here, because callers regard a failed exit status as final.
+ * Both renames are synced before the next step begins, so the order on the disk is the order of
+ * finish_committed. Every step may be repeated from its beginning, as often as runs are killed:
+ * installing is done when the staged file is not there any more, patching writes the same bytes
+ * again from data files that stay until the end, removing what is not there succeeds. Removals come
+ * first: what is installed in the directory of a removed tablespace, which a new one uses again,
+ * must survive them, also in the second run, when the old link is gone. A step that fails for a
+ * passing reason (no space, an I/O error) is repeated here, because callers regard a failed exit
+ * status as final.
  */
 #include "apply/apply.h"
 
-#include "apply/commit.h"
-#include "apply/journal.h"
 #include "apply/patch.h"
-#include "apply/roots.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -31,15 +32,15 @@
 #include "io/dir.h"
 #include "io/durable.h"
 #include "io/file.h"
+#include "plan/listing.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
-#define NEW_LABEL_NAME WORK_DIRECTORY "/backup_label"
-#define BALLAST "ballast"
+#define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
+#define BALLAST_NAME "ballast"
 #define SYNC_BATCH 256
 
 /* A finish under way. */
@@ -56,9 +57,9 @@ typedef struct Apply
     Written *written; /* files that were patched, while entries are carried out */
 } Apply;
 
-static bool local_path(const Apply *apply, const char *path, char out[PATH_SIZE], Error *error)
+static const char *local_path(const Apply *apply, Buffer *buffer, const char *path)
 {
-    return target_path(out, PATH_SIZE, apply->target_directory, path, error);
+    return target_path(buffer, apply->target_directory, path);
 }
 
 /* Warn that a signal that asks for a stop came too late. */
@@ -89,15 +90,14 @@ static bool holds_data(const char *path)
     return strcmp(path, "PG_VERSION") == 0;
 }
 
-static bool install(const Apply *apply, const JournalEntry *entry, Error *error)
+static bool install(const Apply *apply, const JournalEntry *entry, const char *path, Error *error)
 {
-    char staged[PATH_SIZE];
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *staged = local_path(apply, &buffer, entry->other);
     struct stat status;
     bool found;
 
-    if (!local_path(apply, entry->other, staged, error) ||
-        !local_path(apply, entry->path, path, error) || !file_lstat(staged, &status, &found, error))
+    if (!file_lstat(staged, &status, &found, error))
         return false;
     if (found)
         return file_rename(staged, path, error);
@@ -128,28 +128,21 @@ static bool remove_directory(const char *path, Error *error)
 {
     if (file_remove_directory(path, error))
         return true;
-    switch (error->error_number)
-    {
-    case ENOTEMPTY:
-    case EEXIST:
-    case ENOTDIR:
-    case EBUSY:
-        log_debug("directory \"%s\" is not removed: it is not empty, or in use", path);
-        return true;
-    default:
+    if (error->error_number != ENOTEMPTY && error->error_number != EEXIST &&
+        error->error_number != ENOTDIR && error->error_number != EBUSY)
         return false;
-    }
+    log_debug("directory \"%s\" is not removed: it is not empty, or in use", path);
+    return true;
 }
 
 /* All but the bytes of patches. A PatchVisitor. */
 static bool carry_out_entry(void *context, const JournalEntry *entry, Error *error)
 {
-    Apply *apply = context;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const Apply *apply = context;
+    const char *path = local_path(apply, &buffer, entry->path);
 
     tell_of_signals();
-    if (!local_path(apply, entry->path, path, error))
-        return false;
     switch (entry->kind)
     {
     case JOURNAL_MAKE_DIRECTORY:
@@ -159,7 +152,7 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
     case JOURNAL_MAKE_LINK:
         return file_make_link(entry->other, path, error);
     case JOURNAL_INSTALL:
-        return install(apply, entry, error);
+        return install(apply, entry, path, error);
     case JOURNAL_REMOVE:
         return remove_file(path, error);
     case JOURNAL_REMOVE_DIRECTORY:
@@ -177,8 +170,10 @@ static bool carry_out_entry(void *context, const JournalEntry *entry, Error *err
 /* Paths that wait for being synced, many at once. */
 typedef struct SyncBatch
 {
-    char *paths[SYNC_BATCH];
+    const char *paths[SYNC_BATCH]; /* the arena's */
     size_t count;
+    Arena *arena;
+    Buffer last; /* the directory that was added last */
 } SyncBatch;
 
 static bool sync_one(void *context, int worker, size_t item, Error *error)
@@ -193,8 +188,8 @@ static bool sync_batch(const Apply *apply, SyncBatch *batch, Error *error)
 {
     const bool ok = workers_run(apply->options->jobs, batch->count, sync_one, batch, error);
 
-    for (size_t index = 0; index < batch->count; index++)
-        free(batch->paths[index]);
+    arena_destroy(batch->arena);
+    batch->arena = arena_create();
     batch->count = 0;
     return ok;
 }
@@ -202,26 +197,20 @@ static bool sync_batch(const Apply *apply, SyncBatch *batch, Error *error)
 static bool sync_later(const Apply *apply, SyncBatch *batch, const char *path, size_t length,
                        Error *error)
 {
-    char *copy = memory_allocate(length + 1);
-
-    memcpy(copy, path, length);
-    copy[length] = '\0';
-    batch->paths[batch->count++] = copy;
+    batch->paths[batch->count++] = arena_strndup(batch->arena, path, length);
     return batch->count < SYNC_BATCH || sync_batch(apply, batch, error);
 }
 
-/* What one entry has touched: the file if it was patched, and its directory (last: the one synced
- * before). */
+/* An entry has touched the file if it was patched, else its directory. */
 static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry *entry,
-                       char last[PATH_SIZE], Error *error)
+                       Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path = local_path(apply, &buffer, entry->path);
     size_t length;
 
     if (entry->kind == JOURNAL_RANGE || entry->kind == JOURNAL_WORK_DIRECTORY)
         return true;
-    if (!local_path(apply, entry->path, path, error))
-        return false;
     if (entry->kind == JOURNAL_PATCH)
         return written_all_kept(apply->written) ||
                sync_later(apply, batch, path, strlen(path), error);
@@ -229,32 +218,26 @@ static bool sync_entry(const Apply *apply, SyncBatch *batch, const JournalEntry 
         !sync_later(apply, batch, path, strlen(path), error))
         return false;
     length = path_parent_length(path);
-    if (strlen(last) == length && strncmp(last, path, length) == 0)
+    if (batch->last.size == length && memcmp(batch->last.bytes, path, length) == 0)
         return true;
-    memcpy(last, path, length);
-    last[length] = '\0';
+    buffer_clear(&batch->last);
+    buffer_append(&batch->last, path, length);
     return sync_later(apply, batch, path, length, error);
 }
 
 static bool sync_entries(const Apply *apply, Error *error)
 {
-    SyncBatch batch = {.count = 0};
-    char last[PATH_SIZE] = "";
+    SyncBatch batch = {.arena = arena_create()};
     JournalEntry entry;
-    bool end = false;
-    bool ok = true;
+    bool end = false, ok = true;
 
     journal_rewind(apply->reader);
     while (ok && !end)
-    {
-        ok = journal_next(apply->reader, &entry, &end, error);
-        if (ok && !end)
-            ok = sync_entry(apply, &batch, &entry, last, error);
-    }
-    if (ok)
-        return sync_batch(apply, &batch, error);
-    (void) !sync_batch(apply, &batch, NULL); /* frees the paths */
-    return false;
+        ok = journal_next(apply->reader, &entry, &end, error) &&
+             (end ? sync_batch(apply, &batch, error) : sync_entry(apply, &batch, &entry, error));
+    buffer_free(&batch.last);
+    arena_destroy(batch.arena);
+    return ok;
 }
 
 /* ---- The steps ---- */
@@ -264,28 +247,29 @@ static bool each_work_directory(Apply *apply,
                                 bool (*visit)(const Apply *apply, const char *path, Error *error),
                                 Error *error)
 {
+    AUTO_BUFFER Buffer path = {0};
     JournalEntry entry;
-    char path[PATH_SIZE];
-    bool end = false;
+    bool end;
 
     journal_rewind(apply->reader);
-    while (!end)
+    for (;;)
     {
         if (!journal_next(apply->reader, &entry, &end, error))
             return false;
-        if (!end && entry.kind == JOURNAL_WORK_DIRECTORY &&
-            (!local_path(apply, entry.path, path, error) || !visit(apply, path, error)))
+        if (end)
+            return visit(apply, local_path(apply, &path, WORK_DIRECTORY), error);
+        if (entry.kind == JOURNAL_WORK_DIRECTORY &&
+            !visit(apply, local_path(apply, &path, entry.path), error))
             return false;
     }
-    return local_path(apply, WORK_DIRECTORY, path, error) && visit(apply, path, error);
 }
 
 static bool remove_ballast_in(const Apply *apply, const char *work, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
     (void) apply;
-    return path_join(path, sizeof(path), work, BALLAST, error) && file_remove(path, error);
+    return file_remove(path_in(&path, work, BALLAST_NAME), error);
 }
 
 /* Before the first step that changes pg_control: the blocker is on the disk. */
@@ -298,28 +282,25 @@ static bool sync_blocker(Apply *apply, Error *error)
 static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE_SIZE],
                             Error *error)
 {
-    char path[PATH_SIZE];
-    char temporary[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0}, temporary = {0};
     struct stat status;
     bool found;
 
-    if (!local_path(apply, "global/" WORK_DIRECTORY, temporary, error) ||
-        !file_stat(temporary, &status, &found, error) ||
-        !local_path(apply,
-                    found ? "global/" WORK_DIRECTORY "/pg_control" : WORK_DIRECTORY "/pg_control",
-                    temporary, error) ||
-        !local_path(apply, CONTROL_PATH, path, error))
+    if (!file_stat(local_path(apply, &temporary, "global/" WORK_DIRECTORY), &status, &found, error))
         return false;
+    local_path(apply, &temporary,
+               found ? "global/" WORK_DIRECTORY "/pg_control" : WORK_DIRECTORY "/pg_control");
     /* Invariant 4: replaced by rename only. */
-    return durable_replace(path, temporary, bytes, CONTROL_FILE_SIZE, 0, error);
+    return durable_replace(local_path(apply, &path, CONTROL_PATH), buffer_string(&temporary), bytes,
+                           CONTROL_FILE_SIZE, 0, error);
 }
 
 /* A run that was killed may have renamed pg_control without syncing its directory. */
 static bool sync_control(Apply *apply, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
-    return local_path(apply, CONTROL_PATH, path, error) && durable_sync_parent(path, error);
+    return durable_sync_parent(local_path(apply, &path, CONTROL_PATH), error);
 }
 
 static bool install_poison(Apply *apply, Error *error)
@@ -378,13 +359,12 @@ static bool carry_out(Apply *apply, Error *error)
 
 static bool install_label(Apply *apply, Error *error)
 {
-    char path[PATH_SIZE];
-    char temporary[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0}, temporary = {0};
+    const char *label = apply->head->backup_label;
 
-    return local_path(apply, BACKUP_LABEL_PATH, path, error) &&
-           local_path(apply, NEW_LABEL_NAME, temporary, error) &&
-           durable_replace(path, temporary, apply->head->backup_label,
-                           strlen(apply->head->backup_label), 0, error);
+    return durable_replace(local_path(apply, &path, BACKUP_LABEL_PATH),
+                           local_path(apply, &temporary, NEW_LABEL_PATH), label, strlen(label), 0,
+                           error);
 }
 
 static bool restore_pid_file(Apply *apply, Error *error)
@@ -399,12 +379,10 @@ static bool install_control(Apply *apply, Error *error)
 
 static bool remove_but_journal(void *context, const char *name, Error *error)
 {
+    AUTO_BUFFER Buffer path = {0};
     const char *work = context;
-    char path[PATH_SIZE];
 
-    if (strcmp(name, JOURNAL_NAME) == 0)
-        return true;
-    return path_join(path, sizeof(path), work, name, error) && dir_remove_tree(path, error);
+    return strcmp(name, JOURNAL_NAME) == 0 || dir_remove_tree(path_in(&path, work, name), error);
 }
 
 /* The journal goes last: until then the next run sees that the rewind is whole, and needs no
@@ -414,8 +392,7 @@ static bool remove_work_directory(const Apply *apply, const char *path, Error *e
     bool found;
 
     (void) apply;
-
-    return dir_names(path, remove_but_journal, (void *) path, &found, error) &&
+    return dir_names(path, remove_but_journal, (void *) (uintptr_t) path, &found, error) &&
            dir_remove_tree(path, error);
 }
 
@@ -430,23 +407,15 @@ static bool remove_work_directories(Apply *apply, Error *error)
 /* Reasons that can pass, or that an administrator can remove while we wait. */
 static bool can_pass(int number)
 {
-    switch (number)
+    static const int passing[] = {ENOSPC, EDQUOT, EIO,    EAGAIN, EBUSY,    EINTR,
+                                  EMFILE, ENFILE, ENOMEM, ESTALE, ETIMEDOUT};
+
+    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++)
     {
-    case ENOSPC:
-    case EDQUOT:
-    case EIO:
-    case EAGAIN:
-    case EBUSY:
-    case EINTR:
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case ESTALE:
-    case ETIMEDOUT:
-        return true;
-    default:
-        return false;
+        if (passing[i] == number)
+            return true;
     }
+    return false;
 }
 
 /* Do a step, again and again while it fails for a reason that can pass and there is patience left.
@@ -506,7 +475,7 @@ static bool finish_committed(Apply *apply, Error *error)
         /* Not earlier: Invariant 5. */
         patiently(apply, carry_out, error) &&
         /* Not earlier: the blocker guards what is half done. Not later: new pg_control and blocker
-           together would look to callers as if nothing were left to do. */
+           together would look to callers as if the rewind were complete. */
         patiently(apply, install_label, error) &&
         /* Not later: a stale pid file that names no process would never be removed. */
         patiently(apply, restore_pid_file, error) &&
@@ -553,26 +522,24 @@ static bool claim_pid_file(Apply *apply, Error *error)
 
 static bool finish_or_sync(Apply *apply, Error *error)
 {
-    bool ok;
-
     if (apply->state == PENDING_STALE)
         return error_set(error, ERROR_FAILED, "the journal in \"%s\" was never committed",
                          apply->target_directory);
     signals_hold_off();
     file_set_modes(apply->head->group_access);
     /* Not without syncing: after a power cut the poison would be back, and the journal gone. */
-    ok = patiently(apply, claim_pid_file, error) &&
-         (apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
-                                          : finish_committed(apply, error));
-    if (ok)
-        clean_up_or_warn(apply);
-    return ok;
+    if (!patiently(apply, claim_pid_file, error) ||
+        !(apply->state == PENDING_CLEANUP ? patiently(apply, sync_control, error)
+                                          : finish_committed(apply, error)))
+        return false;
+    clean_up_or_warn(apply);
+    return true;
 }
 
 bool apply_finish(const char *target_directory, Interlock *interlock, const ApplyOptions *options,
                   Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     Apply apply = {.target_directory = target_directory,
                    .interlock = interlock,
                    .options = options,
@@ -581,7 +548,6 @@ bool apply_finish(const char *target_directory, Interlock *interlock, const Appl
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);
 
     journal_close_reader(apply.reader);
-    arena_destroy(arena);
     return ok;
 }
 

@@ -1,115 +1,116 @@
 /*
- * The commit: the one rename that decides, and reading afterwards how it went.
- *
- * A journal is live while the blocker with its id, or its poison, is in place (journal.h lists the
- * states). Before the rename neither can be; after it at least one is, until the new pg_control is
- * installed, see apply.c.
+ * The commit: the one rename that decides, and reading afterwards how it went. The states are in
+ * journal.h.
  */
 #include "apply/commit.h"
 
-#include "apply/roots.h"
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/durable.h"
 #include "io/file.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LABEL_SIZE_MAX (1024 * 1024)
-#define BLOCKER_NAME WORK_DIRECTORY "/blocker"
-#define OLD_LABEL_NAME WORK_DIRECTORY "/old_backup_label"
+#define CONTROL_SIZE_MAX (4 * CONTROL_FILE_SIZE)
+#define BLOCKER_PATH WORK_DIRECTORY "/blocker"
+#define OLD_LABEL_PATH WORK_DIRECTORY "/old_backup_label"
 
 /* ---- What is in place ---- */
+
+static bool read_control(const char *target_directory, Buffer *control, Error *error)
+{
+    AUTO_BUFFER Buffer path = {0};
+    bool found;
+
+    return file_read_all(target_path(&path, target_directory, CONTROL_PATH), CONTROL_SIZE_MAX,
+                         control, &found, error);
+}
+
+static bool is_control(const Buffer *bytes, const uint8_t control[CONTROL_FILE_SIZE])
+{
+    return bytes->size == CONTROL_FILE_SIZE && memcmp(bytes->bytes, control, bytes->size) == 0;
+}
 
 bool commit_control_is(const char *target_directory, const uint8_t expected[CONTROL_FILE_SIZE],
                        bool *same, Error *error)
 {
-    char path[PATH_SIZE];
-    Buffer buffer = {0};
-    bool found;
-    bool ok = target_path(path, sizeof(path), target_directory, CONTROL_PATH, error) &&
-              file_read_all(path, 4 * CONTROL_FILE_SIZE, &buffer, &found, error);
+    AUTO_BUFFER Buffer control = {0};
+    const bool ok = read_control(target_directory, &control, error);
 
-    *same = ok && buffer.size == CONTROL_FILE_SIZE &&
-            memcmp(buffer.bytes, expected, CONTROL_FILE_SIZE) == 0;
-    buffer_free(&buffer);
+    *same = ok && is_control(&control, expected);
     return ok;
 }
 
-/* Is backup_label the blocker of this run? */
+/* *same: backup_label is the blocker of this run. */
 static bool blocker_is(const char *target_directory, const char *run_id, bool *same, Error *error)
 {
-    char path[PATH_SIZE];
-    Buffer buffer = {0};
+    AUTO_BUFFER Buffer path_buffer = {0}, label = {0};
+    const char *path = target_path(&path_buffer, target_directory, BACKUP_LABEL_PATH);
     struct stat status;
     bool found;
-    bool ok = target_path(path, sizeof(path), target_directory, BACKUP_LABEL_PATH, error) &&
-              file_lstat(path, &status, &found, error);
 
     *same = false;
-    if (!ok || !found || !S_ISREG(status.st_mode) || status.st_size > LABEL_SIZE_MAX)
-        return ok;
-    ok = file_read_all(path, LABEL_SIZE_MAX, &buffer, &found, error);
-    *same = ok && backup_label_is_blocker((const char *) buffer.bytes, buffer.size, run_id);
-    buffer_free(&buffer);
-    return ok;
+    if (!file_lstat(path, &status, &found, error))
+        return false;
+    if (!found || !S_ISREG(status.st_mode) || status.st_size > LABEL_SIZE_MAX)
+        return true;
+    if (!file_read_all(path, LABEL_SIZE_MAX, &label, &found, error))
+        return false;
+    *same = backup_label_is_blocker((const char *) label.bytes, label.size, run_id);
+    return true;
+}
+
+/* No checkpoint starts on a page boundary. */
+static bool looks_like_poison(const Buffer *bytes)
+{
+    AUTO_ARENA Arena *arena = arena_create();
+    Control *control = arena_allocate(arena, sizeof(Control));
+    bool crc_wrong;
+
+    return !control_parse(bytes->bytes, bytes->size, CONTROL_PATH, control, &crc_wrong, NULL) ||
+           control->checkpoint_lsn % control->wal_block_size == 0;
+}
+
+static bool looks_like_blocker(const Buffer *label)
+{
+    Lsn redo, checkpoint;
+    Timeline timeline;
+    bool valid;
+
+    backup_label_parse((const char *) label->bytes, label->size, &valid, &redo, &checkpoint,
+                       &timeline);
+    return !valid;
 }
 
 /*
- * Can this target be in the hands of a journal that cannot be read? Only if pg_control looks like a
- * poison (no checkpoint starts on a page boundary), or backup_label like a blocker.
+ * This target can be in the hands of a journal that cannot be read, if pg_control looks like a
+ * poison or backup_label like a blocker, or if one of them cannot be read.
  */
 static bool may_be_committed(const char *target_directory)
 {
-    char path[PATH_SIZE];
-    Error error;
-    Buffer buffer = {0};
-    Control *control = memory_allocate_zeroed(1, sizeof(Control));
+    AUTO_BUFFER Buffer path = {0}, control = {0}, label = {0};
     bool found;
-    bool crc_wrong;
-    bool suspicious = true;
 
-    if (!target_path(path, sizeof(path), target_directory, CONTROL_PATH, &error) ||
-        !file_read_all(path, 4 * CONTROL_FILE_SIZE, &buffer, NULL, &error) ||
-        !control_parse(buffer.bytes, buffer.size, path, control, &crc_wrong, &error) ||
-        control->checkpoint_lsn % control->wal_block_size == 0)
-        goto done;
-    buffer_clear(&buffer);
-    if (!target_path(path, sizeof(path), target_directory, BACKUP_LABEL_PATH, &error) ||
-        !file_read_all(path, LABEL_SIZE_MAX, &buffer, &found, &error))
-        goto done;
-    suspicious = false;
-    if (found)
-    {
-        Lsn redo;
-        Lsn checkpoint;
-        Timeline timeline;
-        bool valid;
-
-        backup_label_parse((const char *) buffer.bytes, buffer.size, &valid, &redo, &checkpoint,
-                           &timeline);
-        suspicious = !valid;
-    }
-
-done:
-    buffer_free(&buffer);
-    free(control);
-    return suspicious;
+    if (!file_read_all(target_path(&path, target_directory, CONTROL_PATH), CONTROL_SIZE_MAX,
+                       &control, NULL, NULL) ||
+        looks_like_poison(&control) ||
+        !file_read_all(target_path(&path, target_directory, BACKUP_LABEL_PATH), LABEL_SIZE_MAX,
+                       &label, &found, NULL))
+        return true;
+    return found && looks_like_blocker(&label);
 }
 
 bool apply_may_be_pending(const char *target_directory)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     struct stat status;
-    bool found;
     Error failure;
+    bool found;
 
-    if (!target_path(path, sizeof(path), target_directory, WORK_DIRECTORY "/" JOURNAL_NAME, NULL))
-        return false;
-    /* Where we may not look we have not been. */
-    if (!file_lstat(path, &status, &found, &failure))
+    /* A directory that we cannot read holds no journal of ours. */
+    if (!file_lstat(target_path(&path, target_directory, JOURNAL_PATH), &status, &found, &failure))
         return failure.error_number == EIO;
     return found && may_be_committed(target_directory);
 }
@@ -117,36 +118,26 @@ bool apply_may_be_pending(const char *target_directory)
 bool commit_state(const char *target_directory, const JournalHead *head, PendingState *state,
                   Error *error)
 {
+    AUTO_BUFFER Buffer control = {0};
     bool blocked;
-    bool poisoned;
-    bool finished;
-    bool unchanged;
 
     if (!blocker_is(target_directory, head->run_id, &blocked, error) ||
-        !commit_control_is(target_directory, head->poison, &poisoned, error) ||
-        !commit_control_is(target_directory, head->new_control, &finished, error) ||
-        !commit_control_is(target_directory, head->old_control, &unchanged, error))
+        !read_control(target_directory, &control, error))
         return false;
-    /*
-     * A blocker, and a pg_control that is not one of ours: a server got past the pid file at the
-     * moment of the commit, and we were killed before the second check could take the blocker back.
-     * The plan is obsolete.
-     */
-    if (poisoned || (blocked && unchanged))
+    if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;
     else
-        *state = finished ? PENDING_CLEANUP : PENDING_STALE;
+        *state = is_control(&control, head->new_control) ? PENDING_CLEANUP : PENDING_STALE;
     return true;
 }
 
 bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending, Error *error)
 {
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    JournalReader *reader = NULL;
     bool found;
 
     *pending = (PendingRewind){.state = PENDING_NONE, .divergence = ""};
-    if (!journal_open(target_directory, arena, &reader, head, &found, error))
+    if (!journal_open(target_directory, arena, NULL, head, &found, error))
     {
         /* Without --no-sync a journal is whole before the commit, and is never written again. */
         if (may_be_committed(target_directory))
@@ -154,7 +145,6 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
         pending->state = PENDING_STALE;
         return true;
     }
-    journal_close_reader(reader);
     if (!found)
         return true;
     pending->divergence = head->divergence;
@@ -164,86 +154,62 @@ bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pe
 
 /* ---- The commit ---- */
 
+static bool write_synced(const char *path, const Buffer *bytes, mode_t mode, Error *error)
+{
+    AUTO_FD int fd = -1;
+
+    return file_create(path, &fd, error) &&
+           (bytes->size == 0 || file_write_at(fd, path, bytes->bytes, bytes->size, 0, error)) &&
+           file_set_mode(fd, path, mode, error) && file_sync(fd, path, error);
+}
+
 /* Keep the target's own backup_label, if it has one, for putting it back. */
 static bool keep_old_label(const char *target_directory, bool *kept, Error *error)
 {
-    char label[PATH_SIZE];
-    char old[PATH_SIZE];
+    AUTO_BUFFER Buffer label = {0}, old = {0}, bytes = {0};
     struct stat status;
-    Buffer buffer = {0};
     bool exists;
-    bool ok = false;
 
-    if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error) ||
-        !target_path(old, sizeof(old), target_directory, OLD_LABEL_NAME, error) ||
-        !file_lstat(label, &status, kept, error) || !file_remove(old, error))
+    target_path(&label, target_directory, BACKUP_LABEL_PATH);
+    target_path(&old, target_directory, OLD_LABEL_PATH);
+    if (!file_lstat(buffer_string(&label), &status, kept, error) ||
+        !file_remove(buffer_string(&old), error))
         return false;
-    if (!*kept || file_link(label, old, &exists, error))
+    if (!*kept || file_link(buffer_string(&label), buffer_string(&old), &exists, error))
         return true;
-    /* No hard links here. */
-    if (file_read_all(label, LABEL_SIZE_MAX, &buffer, NULL, error))
-    {
-        int fd = -1;
-
-        ok = file_create(old, &fd, error) &&
-             (buffer.size == 0 || file_write_at(fd, old, buffer.bytes, buffer.size, 0, error)) &&
-             file_set_mode(fd, old, status.st_mode & 07777, error) && file_sync(fd, old, error);
-        file_close(fd);
-    }
-    buffer_free(&buffer);
-    return ok;
-}
-
-/* Write the blocker, complete, where a rename can install it. */
-static bool prepare_blocker(const char *target_directory, const char *run_id, char path[PATH_SIZE],
-                            Error *error)
-{
-    Buffer text = {0};
-    int fd = -1;
-    bool ok;
-
-    backup_label_make_blocker(run_id, &text);
-    ok = target_path(path, PATH_SIZE, target_directory, BLOCKER_NAME, error) &&
-         file_create(path, &fd, error) &&
-         file_write_at(fd, path, text.bytes, text.size, 0, error) &&
-         file_set_mode(fd, path, file_mode(), error) && file_sync(fd, path, error);
-    file_close(fd);
-    buffer_free(&text);
-    return ok;
+    /* The file system has no hard links. */
+    return file_read_all(buffer_string(&label), LABEL_SIZE_MAX, &bytes, NULL, error) &&
+           write_synced(buffer_string(&old), &bytes, status.st_mode & 07777, error);
 }
 
 /* Put the old backup_label back, or have none. */
 static bool take_blocker_back(const char *target_directory, bool had_label, Error *error)
 {
-    char label[PATH_SIZE];
-    char old[PATH_SIZE];
+    AUTO_BUFFER Buffer label = {0}, old = {0};
 
-    if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error) ||
-        !target_path(old, sizeof(old), target_directory, OLD_LABEL_NAME, error))
-        return false;
-    return had_label ? durable_rename(old, label, error) : durable_remove(label, error);
+    target_path(&label, target_directory, BACKUP_LABEL_PATH);
+    target_path(&old, target_directory, OLD_LABEL_PATH);
+    return had_label ? durable_rename(buffer_string(&old), buffer_string(&label), error)
+                     : durable_remove(buffer_string(&label), error);
 }
 
 bool commit_take_back(const char *target_directory, Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
+    AUTO_BUFFER Buffer old = {0};
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    JournalReader *reader = NULL;
-    char old[PATH_SIZE];
     struct stat status;
-    bool found;
-    bool blocked = false;
-    bool had_label;
-    bool ok = journal_open(target_directory, arena, &reader, head, &found, error) &&
-              (!found || blocker_is(target_directory, head->run_id, &blocked, error));
+    bool found, blocked, had_label;
 
-    journal_close_reader(reader);
-    if (ok && blocked)
-        ok = target_path(old, sizeof(old), target_directory, OLD_LABEL_NAME, error) &&
-             file_lstat(old, &status, &had_label, error) &&
-             take_blocker_back(target_directory, had_label, error);
-    arena_destroy(arena);
-    return ok;
+    if (!journal_open(target_directory, arena, NULL, head, &found, error))
+        return false;
+    if (!found)
+        return true;
+    if (!blocker_is(target_directory, head->run_id, &blocked, error))
+        return false;
+    return !blocked || (file_lstat(target_path(&old, target_directory, OLD_LABEL_PATH), &status,
+                                   &had_label, error) &&
+                        take_blocker_back(target_directory, had_label, error));
 }
 
 static bool check_still_ours(Interlock *interlock, Error *error)
@@ -273,32 +239,29 @@ bool commit_check_control(const char *target_directory,
     return error_detail(error, "A server may have been started. The target is unchanged.");
 }
 
-/* Install the blocker. A failing rename can have happened all the same (network file systems):
- * look. */
+/* A rename that fails can have happened nevertheless (network file systems): look. */
 static bool install_blocker(const char *target_directory, const char *blocker, const char *run_id,
                             bool *committed, Error *error)
 {
-    char label[PATH_SIZE];
+    AUTO_BUFFER Buffer label = {0};
 
-    if (!target_path(label, sizeof(label), target_directory, BACKUP_LABEL_PATH, error))
-        return false;
     /* Invariant 1: nothing the server reads has changed until this rename. */
-    if (file_rename(blocker, label, error))
-    {
-        *committed = true;
-        return true;
-    }
-    return blocker_is(target_directory, run_id, committed, NULL) && *committed;
+    if (!file_rename(blocker, target_path(&label, target_directory, BACKUP_LABEL_PATH), error))
+        return blocker_is(target_directory, run_id, committed, NULL) && *committed;
+    *committed = true;
+    return true;
 }
 
 static bool commit(const char *target_directory, Interlock *interlock, const JournalHead *head,
                    bool *committed, Error *error)
 {
-    char blocker[PATH_SIZE];
+    AUTO_BUFFER Buffer text = {0}, path = {0};
+    const char *blocker = target_path(&path, target_directory, BLOCKER_PATH);
     bool had_label;
     Error failure;
 
-    if (!prepare_blocker(target_directory, head->run_id, blocker, error) ||
+    backup_label_make_blocker(head->run_id, &text);
+    if (!write_synced(blocker, &text, file_mode(), error) ||
         !keep_old_label(target_directory, &had_label, error) ||
         !commit_check_control(target_directory, head->old_control, error) ||
         !check_still_ours(interlock, error) ||
@@ -322,17 +285,14 @@ static bool commit(const char *target_directory, Interlock *interlock, const Jou
 
 bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed, Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    JournalReader *reader = NULL;
     bool found;
-    bool ok = journal_open(target_directory, arena, &reader, head, &found, error);
 
     *committed = false;
-    journal_close_reader(reader);
-    if (ok && !found)
-        ok = error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
-    ok = ok && commit(target_directory, interlock, head, committed, error);
-    arena_destroy(arena);
-    return ok;
+    if (!journal_open(target_directory, arena, NULL, head, &found, error))
+        return false;
+    if (!found)
+        return error_set(error, ERROR_FAILED, "there is no journal in \"%s\"", target_directory);
+    return commit(target_directory, interlock, head, committed, error);
 }

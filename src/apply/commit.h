@@ -1,13 +1,51 @@
 /*
- * The commit, and how it is seen afterwards. For apply.c; all others go through apply.h.
+ * The commit, and how it is seen afterwards.
  */
 #ifndef APPLY_COMMIT_H
 #define APPLY_COMMIT_H
 
-#include "apply/apply.h"
 #include "apply/journal.h"
+#include "target/interlock.h"
 
-/* Is global/pg_control this one, byte for byte? A missing or short one is not. */
+/* The table at the top of journal.h says what is on the disk in each. */
+typedef enum PendingState
+{
+    PENDING_NONE,   /* leftovers of staging or cleaning up can be there: stage_remove_stale */
+    PENDING_STALE,  /* a journal that is not live: stage_remove_stale */
+    PENDING_APPLY,  /* committed: must be finished */
+    PENDING_CLEANUP /* finished except for cleaning up */
+} PendingState;
+
+typedef struct PendingRewind
+{
+    PendingState state;
+    const char *divergence; /* "LSN on timeline N", for messages; "": not known */
+    const char *options;    /* journal_options_text of the run that began it; NULL: not known */
+} PendingRewind;
+
+/*
+ * Find what an earlier run left in this target; texts are in arena. Reads only. A journal that
+ * cannot be read is an error only where it can have been committed, else PENDING_STALE without a
+ * description.
+ */
+MUST_CHECK bool apply_pending(const char *target_directory, Arena *arena, PendingRewind *pending,
+                              Error *error);
+
+/*
+ * For a run that failed before it could call apply_pending. True: there is a journal, and
+ * pg_control is a poison or backup_label a blocker. An I/O error counts as a yes.
+ */
+bool apply_may_be_pending(const char *target_directory);
+
+/*
+ * The commit: check pg_control's bytes and the pid file, install the blocker by rename, check both
+ * again (not ours: the blocker is taken back and nothing was touched). *committed says whether the
+ * rewind must now be finished, also when an error is returned.
+ */
+MUST_CHECK bool apply_commit(const char *target_directory, Interlock *interlock, bool *committed,
+                             Error *error);
+
+/* *same: global/pg_control is this one, byte for byte. A missing or short one is not. */
 MUST_CHECK bool commit_control_is(const char *target_directory,
                                   const uint8_t expected[CONTROL_FILE_SIZE], bool *same,
                                   Error *error);
@@ -22,7 +60,7 @@ MUST_CHECK bool commit_state(const char *target_directory, const JournalHead *he
 
 /*
  * Take the blocker of the journal's run back, if it is in place: the target's own backup_label, or
- * none. For a journal that is not live.
+ * none, replaces it. For a journal that is not live.
  */
 MUST_CHECK bool commit_take_back(const char *target_directory, Error *error);
 

@@ -4,14 +4,11 @@
  */
 #include "apply/journal.h"
 
-#include "apply/roots.h"
-
 #include "format/crc32c.h"
 #include "io/durable.h"
 #include "io/file.h"
 #include "plan/listing.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,8 +27,9 @@
 
 struct JournalWriter
 {
-    char *target_directory;
-    char path[PATH_SIZE]; /* of journal.new */
+    const char *target_directory;
+    Buffer path_buffer;
+    const char *path; /* of journal.new */
     int fd;
     Buffer buffer; /* not yet written */
     uint64_t offset;
@@ -42,43 +40,35 @@ struct JournalWriter
 
 struct JournalReader
 {
-    char path[PATH_SIZE];
+    Buffer path_buffer;
+    const char *path;
     int fd;
     uint64_t entries_begin, entries_end; /* offsets into the file */
     uint64_t offset;                     /* of the next entry */
     uint64_t count;                      /* as the trailer says */
     uint64_t range_bytes;
-    uint64_t window_offset; /* what the window holds of the file */
+    uint64_t window_offset; /* of the window in the file */
     size_t window_size;
     bool has_options; /* see JOURNAL_FORMAT_WITHOUT_OPTIONS */
-    uint8_t *window;  /* WINDOW_SIZE bytes, or as many as the file has */
-    char *strings;    /* path and other of the entry at hand */
+    uint8_t window[WINDOW_SIZE];
+    char strings[2 * (STRING_SIZE_MAX + 1)]; /* path and other of the entry at hand */
 };
 
-/* PGDATA/pg_rewind.work/NAME */
-static bool journal_path(char out[PATH_SIZE], const char *target_directory, const char *name,
-                         Error *error)
+const char *target_path(Buffer *buffer, const char *target_directory, const char *path)
 {
-    char work[PATH_SIZE];
-
-    return path_join(work, sizeof(work), target_directory, WORK_DIRECTORY, error) &&
-           path_join(out, PATH_SIZE, work, name, error);
+    return path_in(buffer, path[0] == '/' ? "" : target_directory, path);
 }
 
 /* ---- Checks, the same before writing and after reading ---- */
 
-static bool path_is_usable(const char *path)
-{
-    return path_is_safe(path[0] == '/' ? path + 1 : path);
-}
-
-/* Is path a work directory, or with inside, a file in one? */
+/* The path is a work directory, or with inside, a file in one. */
 static bool path_is_work(const char *path, bool inside)
 {
     const size_t name_length = strlen(WORK_DIRECTORY);
     const char *end = inside ? strrchr(path, '/') : path + strlen(path);
 
-    if (end == NULL || (size_t) (end - path) < name_length || !path_is_usable(path))
+    if (end == NULL || (size_t) (end - path) < name_length ||
+        !path_is_safe(path[0] == '/' ? path + 1 : path))
         return false;
     return strncmp(end - name_length, WORK_DIRECTORY, name_length) == 0 &&
            (end - name_length == path || end[-(ptrdiff_t) name_length - 1] == '/');
@@ -152,11 +142,9 @@ static void append_head(Buffer *buffer, const JournalHead *head)
 
 void journal_discard(JournalWriter *writer)
 {
-    if (writer == NULL)
-        return;
     file_close(writer->fd);
+    buffer_free(&writer->path_buffer);
     buffer_free(&writer->buffer);
-    free(writer->target_directory);
     free(writer);
 }
 
@@ -164,28 +152,16 @@ bool journal_create(const char *target_directory, const JournalHead *head, Journ
                     Error *error)
 {
     JournalWriter *made = memory_allocate_zeroed(1, sizeof(JournalWriter));
-    const size_t length = strlen(target_directory);
 
-    *writer = NULL;
+    *writer = made;
+    made->target_directory = target_directory;
+    made->path = target_path(&made->path_buffer, target_directory, JOURNAL_PATH ".new");
     made->fd = -1;
     made->crc = CRC32C_INIT;
-    made->target_directory = memory_allocate(length + 1);
-    memcpy(made->target_directory, target_directory, length + 1);
     append_head(&made->buffer, head);
     if (made->buffer.size - FRONT_SIZE > HEAD_SIZE_MAX)
-    {
-        error_set(error, ERROR_FAILED, "the texts for the journal are too long");
-        goto failed;
-    }
-    if (!journal_path(made->path, target_directory, JOURNAL_NAME ".new", error) ||
-        !file_create(made->path, &made->fd, error))
-        goto failed;
-    *writer = made;
-    return true;
-
-failed:
-    journal_discard(made);
-    return false;
+        return error_set(error, ERROR_FAILED, "the texts for the journal are too long");
+    return file_create(made->path, &made->fd, error);
 }
 
 bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error)
@@ -230,30 +206,30 @@ static bool write_trailer(JournalWriter *writer, Error *error)
     return writer_flush(writer, error);
 }
 
-/* What was written is read as it will be read when it matters. */
-static bool read_back(const char *target_directory, uint64_t count, Error *error)
+/* The journal is read now as it will be read when it matters: from the disk, with all checks. */
+static bool read_back(const JournalWriter *writer, Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     JournalHead *head = arena_allocate(arena, sizeof(JournalHead));
-    JournalReader *reader = NULL;
-    bool found;
-    bool ok = journal_open(target_directory, arena, &reader, head, &found, error);
+    JournalReader *reader;
+    bool found, same;
 
-    if (ok && (!found || reader->count != count))
-        ok =
-            error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
+    if (!journal_open(writer->target_directory, arena, &reader, head, &found, error))
+        return false;
+    same = found && reader->count == writer->count;
     journal_close_reader(reader);
-    arena_destroy(arena);
-    return ok;
+    return same ||
+           error_set(error, ERROR_FAILED, "the journal that was just written cannot be read back");
 }
 
 bool journal_close(JournalWriter *writer, Error *error)
 {
-    char path[PATH_SIZE];
-    bool ok = write_trailer(writer, error) && file_sync(writer->fd, writer->path, error) &&
-              journal_path(path, writer->target_directory, JOURNAL_NAME, error) &&
-              durable_rename(writer->path, path, error) &&
-              read_back(writer->target_directory, writer->count, error);
+    AUTO_BUFFER Buffer path = {0};
+    const bool ok =
+        write_trailer(writer, error) && file_sync(writer->fd, writer->path, error) &&
+        durable_rename(writer->path, target_path(&path, writer->target_directory, JOURNAL_PATH),
+                       error) &&
+        read_back(writer, error);
 
     journal_discard(writer);
     return ok;
@@ -347,30 +323,27 @@ static void take_array(Cursor *cursor, void *out, size_t size)
 static bool read_head(JournalReader *reader, uint32_t head_size, Arena *arena, JournalHead *head,
                       Error *error)
 {
-    uint8_t *bytes = memory_allocate(head_size);
+    uint8_t *bytes = arena_allocate(arena, head_size);
     Cursor cursor = cursor_over(bytes, head_size);
-    bool ok = read_exactly(reader, bytes, head_size, FRONT_SIZE, error);
 
-    if (ok)
-    {
-        *head = (JournalHead){0};
-        take_array(&cursor, head->run_id, RUN_ID_SIZE);
-        head->group_access = cursor_u8(&cursor) != 0;
-        take_array(&cursor, head->old_control, CONTROL_FILE_SIZE);
-        take_array(&cursor, head->poison, CONTROL_FILE_SIZE);
-        take_array(&cursor, head->new_control, CONTROL_FILE_SIZE);
-        head->source = take_long_string(&cursor, arena);
-        head->divergence = take_long_string(&cursor, arena);
-        head->backup_label = take_long_string(&cursor, arena);
-        head->options = reader->has_options ? take_long_string(&cursor, arena) : NULL;
-        if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
-            ok = error_damaged(reader, error);
-    }
-    free(bytes);
-    return ok;
+    if (!read_exactly(reader, bytes, head_size, FRONT_SIZE, error))
+        return false;
+    *head = (JournalHead){0};
+    take_array(&cursor, head->run_id, RUN_ID_SIZE);
+    head->group_access = cursor_u8(&cursor) != 0;
+    take_array(&cursor, head->old_control, CONTROL_FILE_SIZE);
+    take_array(&cursor, head->poison, CONTROL_FILE_SIZE);
+    take_array(&cursor, head->new_control, CONTROL_FILE_SIZE);
+    head->source = take_long_string(&cursor, arena);
+    head->divergence = take_long_string(&cursor, arena);
+    head->backup_label = take_long_string(&cursor, arena);
+    head->options = reader->has_options ? take_long_string(&cursor, arena) : NULL;
+    if (cursor.failed || cursor_left(&cursor) != 0 || head->run_id[RUN_ID_SIZE - 1] != '\0')
+        return error_damaged(reader, error);
+    return true;
 }
 
-/* Have `size` bytes of the entries at reader->offset in the window, and give them. */
+/* Give `size` bytes of the entries at reader->offset; they lie in the window. */
 static bool window_take(JournalReader *reader, size_t size, const uint8_t **bytes, Error *error)
 {
     if (size > WINDOW_SIZE || size > reader->entries_end - reader->offset)
@@ -435,75 +408,66 @@ bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *
     path_length = take_string(&cursor, reader->strings);
     entry->path = reader->strings;
     entry->other = reader->strings + path_length + 1;
-    (void) take_string(&cursor, reader->strings + path_length + 1);
+    take_string(&cursor, reader->strings + path_length + 1);
     if (cursor.failed || cursor_left(&cursor) != 0 || !entry_is_valid(entry))
         return error_damaged(reader, error);
     reader->offset += 4 + (uint64_t) size;
     return true;
 }
 
-/* Every entry can be read, and they are as many as the trailer says. */
+/* Read every entry; their number and their bytes must be those of the trailer. */
 static bool check_all_entries(JournalReader *reader, Error *error)
 {
     JournalEntry entry;
-    uint64_t count = 0;
-    uint64_t range_bytes = 0;
-    bool end = false;
+    uint64_t count = 0, range_bytes = 0;
+    bool end;
 
-    journal_rewind(reader);
-    while (journal_next(reader, &entry, &end, error))
+    for (journal_rewind(reader);; count++)
     {
+        if (!journal_next(reader, &entry, &end, error))
+            return false;
         if (end)
-        {
-            journal_rewind(reader);
-            if (count != reader->count || range_bytes != reader->range_bytes)
-                return error_damaged(reader, error);
-            return true;
-        }
-        count++;
+            break;
         if (entry.kind == JOURNAL_RANGE)
             range_bytes += entry.size;
     }
-    return false;
+    journal_rewind(reader);
+    if (count != reader->count || range_bytes != reader->range_bytes)
+        return error_damaged(reader, error);
+    return true;
+}
+
+static bool open_and_check(JournalReader *reader, Arena *arena, JournalHead *head, bool *found,
+                           Error *error)
+{
+    struct stat status;
+    uint32_t head_size = 0;
+
+    if (!file_lstat(reader->path, &status, found, error))
+        return false;
+    if (!*found)
+        return true;
+    if (!S_ISREG(status.st_mode))
+        return error_damaged(reader, error);
+    return file_open_read(reader->path, &reader->fd, NULL, error) &&
+           check_whole_file(reader, (uint64_t) status.st_size, &head_size, error) &&
+           read_head(reader, head_size, arena, head, error) && check_all_entries(reader, error);
 }
 
 bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
                   JournalHead *head, bool *found, Error *error)
 {
     JournalReader *made = memory_allocate_zeroed(1, sizeof(JournalReader));
-    struct stat status;
-    uint64_t size;
-    uint32_t head_size = 0;
+    bool ok;
 
-    *reader = NULL;
-    *found = false;
+    made->path = target_path(&made->path_buffer, target_directory, JOURNAL_PATH);
     made->fd = -1;
-    if (!journal_path(made->path, target_directory, JOURNAL_NAME, error) ||
-        !file_lstat(made->path, &status, found, error))
-        goto failed;
-    if (!*found)
-    {
+    ok = open_and_check(made, arena, head, found, error);
+    if (reader != NULL)
+        *reader = ok && *found ? made : NULL;
+    if (reader == NULL || *reader == NULL)
         journal_close_reader(made);
-        return true;
-    }
-    if (!S_ISREG(status.st_mode))
-    {
-        (void) error_damaged(made, error);
-        goto failed;
-    }
-    size = (uint64_t) status.st_size;
-    made->window = memory_allocate(size < WINDOW_SIZE ? (size_t) size : WINDOW_SIZE);
-    made->strings = memory_allocate(2 * (STRING_SIZE_MAX + 1));
-    if (!file_open_read(made->path, &made->fd, NULL, error) ||
-        !check_whole_file(made, size, &head_size, error) ||
-        !read_head(made, head_size, arena, head, error) || !check_all_entries(made, error))
-        goto failed;
-    *reader = made;
-    return true;
-
-failed:
-    journal_close_reader(made);
-    return false;
+    return ok;
 }
 
 void journal_rewind(JournalReader *reader)
@@ -521,7 +485,6 @@ void journal_close_reader(JournalReader *reader)
     if (reader == NULL)
         return;
     file_close(reader->fd);
-    free(reader->window);
-    free(reader->strings);
+    buffer_free(&reader->path_buffer);
     free(reader);
 }

@@ -1,27 +1,41 @@
 /*
- * What apply will do, on disk, checksummed: PGDATA/pg_rewind.work/journal.
+ * The journal: a file with a checksum, PGDATA/pg_rewind.work/journal, that lists what the apply has
+ * to do. It never changes once it is written. What the rest of the directory looks like says how
+ * far the rewind has come:
  *
- * States of a target, and which function leaves each (all in apply.c and commit.c; the journal file
- * itself never changes once it is written):
+ *   PendingState      journal  backup_label      pg_control  the function that leaves this state
+ *   ----------------  -------  ----------------  ----------  -----------------------------------
+ *   PENDING_NONE      none     the target's own  old         journal_close
+ *   PENDING_STALE     whole    the target's own  old         install_blocker: this is the commit
+ *   PENDING_APPLY     whole    blocker           old         install_poison
+ *   PENDING_APPLY     whole    blocker, or none  poison      install_label, after carry_out
+ *   PENDING_APPLY     whole    the new one       poison      install_control
+ *   PENDING_CLEANUP   whole    the new one       new         remove_work_directories
+ *   PENDING_NONE      none     the new one       new         the server
  *
- * - No journal: stage_finish writes and syncs it (as journal.new, then a rename).
- * - A journal that is not live: neither the blocker with its id nor its poison is in place. Nothing
- *   was changed, it may be thrown away.
- * - A live one: the blocker with its id is backup_label, or pg_control is its poison. apply_finish
- *   must carry it out.
- * - A done one: pg_control is its new one. Only cleaning up is left.
+ * "The target's own" backup_label may also be none. A PENDING_STALE journal is not live: its files
+ * are thrown away by stage_remove_stale, or a run goes on to the commit. A journal is live in the
+ * states between: apply_finish must carry it out. Each step in the last column is a rename that is
+ * synced before the next step begins, so a power cut leaves one of these rows too.
+ *
+ * PENDING_STALE is also the state where the blocker is in place, but pg_control is none of the
+ * three: a server got past the pid file at the moment of the commit. commit_take_back then removes
+ * the blocker.
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "format/control.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#define WORK_DIRECTORY "pg_rewind.work"
 #define JOURNAL_NAME "journal"
+#define JOURNAL_PATH WORK_DIRECTORY "/" JOURNAL_NAME
 #define RUN_ID_SIZE 33
 
 typedef struct JournalHead
@@ -60,24 +74,30 @@ typedef struct JournalEntry
     uint64_t offset, data_offset, size;
 } JournalEntry;
 
+/* Set the buffer to PGDATA/path, or to path itself if it is absolute, and return it. */
+const char *target_path(Buffer *buffer, const char *target_directory, const char *path);
+
 typedef struct JournalWriter JournalWriter;
+
+/* target_directory must live as long as the writer, which journal_close or journal_discard frees,
+ * also after a failure. */
 MUST_CHECK bool journal_create(const char *target_directory, const JournalHead *head,
                                JournalWriter **writer, Error *error);
 MUST_CHECK bool journal_add(JournalWriter *writer, const JournalEntry *entry, Error *error);
-/* Write length, count and CRC, sync, rename into place, sync the directory, read back. Frees the
- * writer also on failure. */
+/* Write length, count and CRC, sync, rename into place, sync the directory, read back. */
 MUST_CHECK bool journal_close(JournalWriter *writer, Error *error);
 void journal_discard(JournalWriter *writer);
 
 typedef struct JournalReader JournalReader;
-/* *found false: there is none. A damaged one is an error. The whole file's CRC is checked before
- * anything is returned; memory is bounded. */
+
+/* *found false: there is no journal. A damaged one is an error. The whole file is checked before
+ * anything is returned; memory is bounded. reader NULL: only the head is wanted. */
 MUST_CHECK bool journal_open(const char *target_directory, Arena *arena, JournalReader **reader,
                              JournalHead *head, bool *found, Error *error);
 /* Entries in order; *end at the end. Strings live until the next call. */
 MUST_CHECK bool journal_next(JournalReader *reader, JournalEntry *entry, bool *end, Error *error);
 void journal_rewind(JournalReader *reader);          /* start over */
 uint64_t journal_bytes(const JournalReader *reader); /* to be written by all ranges, for progress */
-void journal_close_reader(JournalReader *reader);
+void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
 
 #endif

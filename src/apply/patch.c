@@ -8,14 +8,11 @@
  */
 #include "apply/patch.h"
 
-#include "apply/roots.h"
-#include "base/arena.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/file.h"
 #include "io/open_file.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -32,17 +29,17 @@ typedef struct Range
 
 typedef struct Task
 {
-    char path[PATH_SIZE]; /* of the file; "": there is nothing to do */
-    bool removes;         /* the path is the journal's: that file is to be removed */
+    Buffer path;  /* of the file; empty: there is nothing to do */
+    bool removes; /* the path is the journal's: that file is to be removed */
     uint64_t final_size;
-    char data_path[PATH_SIZE]; /* as the journal names it */
+    Buffer data_path; /* as the journal names it */
     uint64_t data_offset;
     size_t size; /* of all ranges */
     Range ranges[TASK_RANGES];
     size_t count; /* 0: the file is only to be cut or extended */
 } Task;
 
-/* What the threads share; guarded by the lock. */
+/* All threads share this; the lock guards it. */
 typedef struct Patching
 {
     const char *target_directory;
@@ -57,7 +54,7 @@ typedef struct Patching
     pthread_cond_t removed; /* that has become 0, or a thread has failed */
     bool end;               /* no entry comes */
     bool failed;            /* a thread has failed: the others stop */
-    char path[PATH_SIZE];   /* of the file whose ranges come; "": none */
+    Buffer path;            /* of the file whose ranges come; empty: none */
     uint64_t final_size;
 } Patching;
 
@@ -79,41 +76,37 @@ bool error_missing_file(const char *local, Error *error)
     return error_hint(error, "Take a new base backup of the source.");
 }
 
-static void copy_path(char out[PATH_SIZE], const char *string)
+static void set_string(Buffer *buffer, const char *string)
 {
-    const size_t length = strlen(string);
-
-    assert(length < PATH_SIZE);
-    memcpy(out, string, length + 1);
+    buffer_clear(buffer);
+    buffer_append_string(buffer, string);
 }
 
 /* ---- Taking a task ---- */
 
-/* Does the range at hand go on where the task ends? */
-static bool fits(const Task *task, const JournalEntry *entry)
+/* The range at hand goes on where the task ends. */
+static bool fits(Task *task, const JournalEntry *entry)
 {
     return task->count == 0 || (task->count < TASK_RANGES && task->size < TASK_SIZE &&
                                 entry->data_offset == task->data_offset + task->size &&
-                                strcmp(entry->other, task->data_path) == 0);
+                                strcmp(entry->other, buffer_string(&task->data_path)) == 0);
 }
 
-/* Move as much of the range at hand into the task as it can hold. */
+/* Move the part of the range at hand into the task that it can hold. */
 static bool take_range(Patching *patching, Task *task, Error *error)
 {
     JournalEntry *entry = &patching->entry;
     const size_t room = TASK_SIZE - task->size;
     const size_t size = entry->size < room ? (size_t) entry->size : room;
 
-    if (patching->path[0] == '\0' || entry->size > patching->final_size ||
+    if (patching->path.size == 0 || entry->size > patching->final_size ||
         entry->offset > patching->final_size - entry->size)
         return error_set(error, ERROR_FAILED, "the journal names a range outside of file \"%s\"",
-                         patching->path);
-    if (strlen(entry->other) >= PATH_SIZE)
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", entry->other);
+                         buffer_string(&patching->path));
     if (task->count == 0)
     {
-        copy_path(task->path, patching->path);
-        copy_path(task->data_path, entry->other);
+        set_string(&task->path, buffer_string(&patching->path));
+        set_string(&task->data_path, entry->other);
         task->final_size = patching->final_size;
         task->data_offset = entry->data_offset;
     }
@@ -126,16 +119,13 @@ static bool take_range(Patching *patching, Task *task, Error *error)
     return true;
 }
 
-static bool take_removal(Patching *patching, Task *task, Error *error)
+static void take_removal(Patching *patching, Task *task)
 {
     patching->has_entry = false;
-    patching->path[0] = '\0';
-    if (strlen(patching->entry.path) >= PATH_SIZE)
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", patching->entry.path);
-    copy_path(task->path, patching->entry.path);
+    buffer_clear(&patching->path);
+    set_string(&task->path, patching->entry.path);
     task->removes = true;
     patching->removing++;
-    return true;
 }
 
 /* Take an entry that is neither a range nor a removal. */
@@ -144,16 +134,13 @@ static bool take_other(Patching *patching, Task *task, Error *error)
     const JournalEntry *entry = &patching->entry;
 
     patching->has_entry = false;
-    patching->path[0] = '\0';
+    buffer_clear(&patching->path);
     if (!patching->visit(patching->context, entry, error))
         return false;
     if (entry->kind != JOURNAL_PATCH)
         return true;
-    if (!target_path(patching->path, PATH_SIZE, patching->target_directory, entry->path, error))
-        return false;
-    patching->final_size = entry->size;
-    copy_path(task->path, patching->path);
-    task->final_size = entry->size;
+    set_string(&task->path, target_path(&patching->path, patching->target_directory, entry->path));
+    task->final_size = patching->final_size = entry->size;
     return true;
 }
 
@@ -178,7 +165,7 @@ static bool take_task(Patching *patching, Task *task, Error *error)
 {
     bool ok = true;
 
-    task->path[0] = '\0';
+    buffer_clear(&task->path);
     task->removes = false;
     task->count = 0;
     task->size = 0;
@@ -194,10 +181,10 @@ static bool take_task(Patching *patching, Task *task, Error *error)
                 break;
             ok = take_range(patching, task, error);
         }
-        else if (task->path[0] != '\0')
+        else if (task->path.size > 0)
             break;
         else if (patching->entry.kind == JOURNAL_REMOVE)
-            ok = take_removal(patching, task, error);
+            take_removal(patching, task);
         else if (patching->removing > 0)
             pthread_cond_wait(&patching->removed, &patching->lock);
         else
@@ -211,29 +198,23 @@ static bool take_task(Patching *patching, Task *task, Error *error)
 
 /* ---- Doing it ---- */
 
-static bool open_target(Patcher *patcher, Error *error)
+static bool open_target(Patcher *patcher, const char *path, Error *error)
 {
-    const Task *task = &patcher->task;
     bool switched;
 
-    if (!open_file_switch(&patcher->target, task->path, OPEN_TO_UPDATE, &switched, error))
-    {
-        if (error->error_number == ENOENT)
-            return error_missing_file(task->path, error);
-        return false;
-    }
-    return !switched || file_truncate(patcher->target.fd, task->path, task->final_size, error);
+    if (!open_file_switch(&patcher->target, path, OPEN_TO_UPDATE, &switched, error))
+        return error->error_number == ENOENT ? error_missing_file(path, error) : false;
+    return !switched || file_truncate(patcher->target.fd, path, patcher->task.final_size, error);
 }
 
-static bool open_data(Patcher *patcher, Error *error)
+static bool open_data(Patcher *patcher, const char *name, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path = target_path(&buffer, patcher->patching->target_directory, name);
 
-    if (!target_path(path, PATH_SIZE, patcher->patching->target_directory, patcher->task.data_path,
-                     error) ||
-        !open_file_switch(&patcher->data, path, OPEN_TO_READ, NULL, error))
+    if (!open_file_switch(&patcher->data, path, OPEN_TO_READ, NULL, error))
         return false;
-    /* What is missing is an error, in its words. */
+    /* A missing file is an error here, in the words of file_open_read. */
     return patcher->data.fd >= 0 || file_open_read(path, &patcher->data.fd, NULL, error);
 }
 
@@ -251,37 +232,32 @@ static bool remove_one(Patching *patching, const char *path, Error *error)
 
 static bool do_task(Patcher *patcher, Error *error)
 {
-    const Task *task = &patcher->task;
+    Task *task = &patcher->task;
+    const char *path = buffer_string(&task->path), *data_path = buffer_string(&task->data_path);
+    const Range *ranges = task->ranges, *last;
     const uint8_t *bytes = patcher->bytes;
-    uint64_t begin;
-    uint64_t end;
     size_t length;
 
     if (task->removes)
-        return remove_one(patcher->patching, task->path, error);
-    if (!open_target(patcher, error))
+        return remove_one(patcher->patching, path, error);
+    if (!open_target(patcher, path, error))
         return false;
     if (task->count == 0)
         return true;
-    if (!open_data(patcher, error) ||
-        !file_read_at(patcher->data.fd, task->data_path, patcher->bytes, task->size,
-                      task->data_offset, &length, error))
+    if (!open_data(patcher, data_path, error) ||
+        !file_read_at(patcher->data.fd, data_path, patcher->bytes, task->size, task->data_offset,
+                      &length, error))
         return false;
     if (length < task->size)
-        return error_set(error, ERROR_FAILED, "file \"%s\" is damaged: it ends early",
-                         task->data_path);
-    for (size_t index = 0; index < task->count; index++)
+        return error_set(error, ERROR_FAILED, "file \"%s\" is damaged: it ends early", data_path);
+    last = &ranges[task->count - 1];
+    for (const Range *range = ranges; range <= last; bytes += range->size, range++)
     {
-        const Range *range = &task->ranges[index];
-
-        if (!file_write_at(patcher->target.fd, task->path, bytes, range->size, range->offset,
-                           error))
+        if (!file_write_at(patcher->target.fd, path, bytes, range->size, range->offset, error))
             return false;
-        bytes += range->size;
     }
-    begin = task->ranges[0].offset;
-    end = task->ranges[task->count - 1].offset + task->ranges[task->count - 1].size;
-    file_begin_writeback(patcher->target.fd, begin, end - begin);
+    file_begin_writeback(patcher->target.fd, ranges[0].offset,
+                         last->offset + last->size - ranges[0].offset);
     progress_add(task->size);
     return true;
 }
@@ -298,12 +274,9 @@ static bool run_patcher(void *context, int worker, size_t item, Error *error)
     open_file_init(&patcher->target, patching->written);
     open_file_init(&patcher->data, NULL);
     patcher->bytes = memory_allocate(TASK_SIZE);
-    while ((ok = take_task(patching, &patcher->task, error)) && patcher->task.path[0] != '\0')
-    {
-        ok = do_task(patcher, error);
-        if (!ok)
-            break;
-    }
+    do
+        ok = take_task(patching, &patcher->task, error);
+    while (ok && patcher->task.path.size > 0 && (ok = do_task(patcher, error)));
     if (!ok)
     {
         pthread_mutex_lock(&patching->lock);
@@ -312,6 +285,8 @@ static bool run_patcher(void *context, int worker, size_t item, Error *error)
     }
     open_file_close(&patcher->target);
     open_file_close(&patcher->data);
+    buffer_free(&patcher->task.path);
+    buffer_free(&patcher->task.data_path);
     free(patcher->bytes);
     free(patcher);
     return ok;
@@ -320,20 +295,19 @@ static bool run_patcher(void *context, int worker, size_t item, Error *error)
 bool patch_files(const char *target_directory, JournalReader *reader, int jobs, PatchVisitor visit,
                  void *context, Written *written, Error *error)
 {
-    Patching *patching = memory_allocate_zeroed(1, sizeof(Patching));
+    Patching patching = {.target_directory = target_directory,
+                         .reader = reader,
+                         .visit = visit,
+                         .context = context,
+                         .written = written,
+                         .lock = PTHREAD_MUTEX_INITIALIZER,
+                         .removed = PTHREAD_COND_INITIALIZER};
     bool ok;
 
-    patching->target_directory = target_directory;
-    patching->reader = reader;
-    patching->visit = visit;
-    patching->context = context;
-    patching->written = written;
-    pthread_mutex_init(&patching->lock, NULL);
-    pthread_cond_init(&patching->removed, NULL);
     journal_rewind(reader);
-    ok = workers_run(jobs, (size_t) jobs, run_patcher, patching, error);
-    pthread_cond_destroy(&patching->removed);
-    pthread_mutex_destroy(&patching->lock);
-    free(patching);
+    ok = workers_run(jobs, (size_t) jobs, run_patcher, &patching, error);
+    pthread_cond_destroy(&patching.removed);
+    pthread_mutex_destroy(&patching.lock);
+    buffer_free(&patching.path);
     return ok;
 }

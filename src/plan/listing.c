@@ -32,6 +32,23 @@ bool path_is_safe(const char *path)
     }
 }
 
+size_t path_parent_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? (size_t) (slash - path) : 0;
+}
+
+bool path_parent_changes(PathParent *last, const char *path)
+{
+    const size_t length = path_parent_length(path);
+    const bool is_same =
+        last->path != NULL && last->length == length && memcmp(last->path, path, length) == 0;
+
+    *last = (PathParent){path, length};
+    return !is_same;
+}
+
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
     Listing *listing = context;

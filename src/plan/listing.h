@@ -51,6 +51,20 @@ typedef struct Listing
  * name, control characters and what is not UTF-8 as well. */
 bool path_is_safe(const char *path);
 
+/* The length of the directory part of a path; 0 without a slash. */
+size_t path_parent_length(const char *path);
+
+/* The directory of the path that was looked at last; {0} at first. */
+typedef struct PathParent
+{
+    const char *path;
+    size_t length;
+} PathParent;
+
+/* The path is in another directory than the last one was. It becomes the last one, and must live
+ * until the next. For sorted paths: files of one directory follow each other. */
+bool path_parent_changes(PathParent *last, const char *path);
+
 /*
  * Both own what they list (listing_free, also after an error), and may run at the same time. Fails
  * on an unsafe path ("source" sends it), on a duplicate, on a file that is in no directory of the

@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "divergence/saved_wal.h"
 #include "plan/common_wal.h"
+#include "stage/check.h"
 #include "stage/staged_wal.h"
+#include "stage/work_directories.h"
 #include "standby/streaming.h"
 
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */

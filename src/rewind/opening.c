@@ -2,7 +2,7 @@
 
 #include "apply/apply.h"
 #include "apply/journal_options.h"
-#include "stage/stage.h"
+#include "stage/work_directories.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"

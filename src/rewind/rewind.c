@@ -8,6 +8,7 @@
 #include "pair/prerequisites.h"
 #include "rewind/attempts.h"
 #include "rewind/next_steps.h"
+#include "stage/work_directories.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
 #include "rewind/survey.h"

@@ -9,7 +9,9 @@
 #include "plan/classify.h"
 #include "plan/unlogged.h"
 #include "recovery_start/replay_hazard.h"
+#include "stage/stage_journal.h"
 #include "stage/staged_wal.h"
+#include "stage/work_directories.h"
 #include "standby/standby_files.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #include "rewind/survey.h"
 
 #include "base/workers.h"
+#include "stage/check.h"
 
 void survey_target(const Options *options, Problems *problems, Arena *arena, Findings *findings,
                    Error *error)

@@ -1,31 +1,21 @@
-/*
- * stage_check: everything that could fail later is tried before anything is written. Changes
- * nothing.
- */
-#include "stage/space.h"
-#include "stage/stage_parts.h"
+#include "stage/check.h"
 
-#include "base/log.h"
+#include "apply/journal.h"
 #include "format/backup_label.h"
-#include "format/control.h"
 #include "format/relpath.h"
 #include "io/file.h"
+#include "stage/space.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SPACE_MARGIN (1024u * 1024) /* directories, markers and the like */
 #define SPACE_MARGIN_PART 256       /* of all that is needed: what the file system needs for it */
 #define FILES_MARGIN 64
-#define MEGABYTE (1024u * 1024)
 
 #define ALWAYS_WRITTEN_COUNT 4
 
-/* What is to be checked, and what is needed on each root. */
+/* The plan that is checked, and what it needs on each root. */
 typedef struct Check
 {
     const Plan *plan;
@@ -35,44 +25,43 @@ typedef struct Check
     FileSpace *space;    /* of each root */
     StagedSpace *staged; /* of each root */
     uint64_t *reserved;  /* of each root, bytes */
-    size_t problems;
+    Problems problems;
 } Check;
 
-static void problem_found(Check *check, const Error *problem)
+static const char *check_path(const Check *check, const char *path, Buffer *buffer)
 {
-    log_error(problem);
-    check->problems++;
+    return target_path(buffer, check->roots.target_directory, path);
 }
 
 /* ---- What cannot be planned ---- */
 
-/* Nothing can be changed on a source that runs, and it may be right: what to do is on the target.
+/* Nothing can be changed on a source that runs, and it may be right: so the hint is for the target.
  */
-static bool error_hint_types(const char *directory, const char *path, Error *error)
+static void hint_types(const char *directory, const char *path, Error *error)
 {
-    char local[PATH_SIZE], place[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0}, place = {0};
+    const char *local = target_path(&buffer, directory, path);
     struct stat status;
-    ssize_t length;
     bool found;
 
-    if (!relpath_is_tablespace(path) || !target_path(local, sizeof(local), directory, path, NULL) ||
-        !file_lstat(local, &status, &found, NULL) || !found ||
+    if (!relpath_is_tablespace(path) || !file_lstat(local, &status, &found, NULL) || !found ||
         (!S_ISLNK(status.st_mode) && !S_ISDIR(status.st_mode)))
-        return error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
-    if (S_ISDIR(status.st_mode))
-        return error_hint(error,
-                          "The source has a link to this tablespace. Move the target's directory "
-                          "\"%s\" to a place outside of the data directory, make a link to it "
-                          "under the old name, and run pg_rewind again.",
-                          local);
-    length = readlink(local, place, sizeof(place) - 1);
-    place[length > 0 ? length : 0] = '\0';
-    return error_hint(
-        error,
-        "The source has this tablespace in place. Replace the target's link \"%s\" by "
-        "a directory, move the server's directory PG_... from \"%s\" into it, and run "
-        "pg_rewind again.",
-        local, place);
+        error_hint(error, "Make it the same type on both sides and run pg_rewind again.");
+    else if (S_ISDIR(status.st_mode))
+        error_hint(error,
+                   "The source has a link to this tablespace. Move the target's directory "
+                   "\"%s\" to a place outside of the data directory, make a link to it "
+                   "under the old name, and run pg_rewind again.",
+                   local);
+    else
+    {
+        (void) !file_read_link(local, &place, NULL); /* then without the name */
+        error_hint(error,
+                   "The source has this tablespace in place. Replace the target's link \"%s\" by "
+                   "a directory, move the server's directory PG_... from \"%s\" into it, and run "
+                   "pg_rewind again.",
+                   local, buffer_string(&place));
+    }
 }
 
 static void report_conflicts(Check *check)
@@ -94,48 +83,52 @@ static void report_conflicts(Check *check)
             error_set(&problem, ERROR_FAILED,
                       "file \"%s\" is of different type in source and target", /* contract */
                       conflict->path);
-            error_hint_types(check->roots.target_directory, conflict->path, &problem);
+            hint_types(check->roots.target_directory, conflict->path, &problem);
         }
-        problem_found(check, &problem);
+        problems_add(&check->problems, &problem);
     }
 }
 
 /* ---- Directories ---- */
 
-/* Names in it are made, replaced or removed. One that is not there yet is made by us. */
-static bool check_directory(Check *check, const char *path, size_t length, Error *error)
+static bool is_unchangeable(Obstacle obstacle)
 {
-    char directory[PATH_SIZE];
-    char local[PATH_SIZE];
+    return obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY;
+}
+
+/* Names in it are made, replaced or removed. One that is not there yet is made by us. */
+static void check_directory(Check *check, const char *path, size_t length)
+{
+    AUTO_BUFFER Buffer directory = {0}, buffer = {0};
+    const char *local;
     Obstacle obstacle;
     Error problem;
 
-    if (length >= sizeof(directory))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    memcpy(directory, path, length);
-    directory[length] = '\0';
-    if (!target_path(local, sizeof(local), check->roots.target_directory, directory, error))
-        return false;
+    buffer_append(&directory, path, length);
+    local = check_path(check, buffer_string(&directory), &buffer);
     obstacle = place_obstacle(local);
-    if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
+    if (is_unchangeable(obstacle))
         error_set(&problem, ERROR_FAILED, "cannot write to directory \"%s\": %s", local,
                   obstacle_text(obstacle));
     else if (place_can_change_names(local) || errno == ENOENT)
-        return true;
+        return;
     else
         error_set_errno(&problem, ERROR_FAILED, "cannot write to directory \"%s\"", local);
     error_hint(&problem, "The user that runs pg_rewind, the owner of the target's files, must be "
                          "able to write to it.");
-    problem_found(check, &problem);
-    return true;
+    problems_add(&check->problems, &problem);
+}
+
+static bool has_length(const char *directory, const char *path, size_t length)
+{
+    return strlen(directory) == length && strncmp(path, directory, length) == 0;
 }
 
 static bool is_always_written(const Check *check, const char *path, size_t length)
 {
     for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
     {
-        if (strlen(check->always_written[index]) == length &&
-            strncmp(path, check->always_written[index], length) == 0)
+        if (has_length(check->always_written[index], path, length))
             return true;
     }
     return false;
@@ -145,33 +138,25 @@ static bool is_root(const Check *check, const char *path, size_t length)
 {
     for (size_t root = 0; root < check->roots.count; root++)
     {
-        const char *directory = check->roots.roots[root].directory;
-
-        if (strlen(directory) == length && strncmp(path, directory, length) == 0)
+        if (has_length(check->roots.roots[root].directory, path, length))
             return true;
     }
     return false;
 }
 
 /* Those that are always written, and those where staged files go. Each once. */
-static bool check_staging_directories(Check *check, Error *error)
+static void check_staging_directories(Check *check)
 {
     for (size_t index = 0; index < ALWAYS_WRITTEN_COUNT; index++)
-    {
-        if (!check_directory(check, check->always_written[index],
-                             strlen(check->always_written[index]), error))
-            return false;
-    }
+        check_directory(check, check->always_written[index], strlen(check->always_written[index]));
     for (size_t root = 0; root < check->roots.count; root++)
     {
         const char *directory = check->roots.roots[root].directory;
 
         /* Locations of new tablespaces are checked by themselves. */
-        if (directory[0] != '/' && !is_always_written(check, directory, strlen(directory)) &&
-            !check_directory(check, directory, strlen(directory), error))
-            return false;
+        if (directory[0] != '/' && !is_always_written(check, directory, strlen(directory)))
+            check_directory(check, directory, strlen(directory));
     }
-    return true;
 }
 
 /* ---- Files ---- */
@@ -202,7 +187,7 @@ bool stage_file_use(const char *local, FileUse *use, Error *error)
     return true;
 }
 
-/* Replacing or removing a name asks for nothing but a directory that can be written. */
+/* To replace or remove a name needs nothing but a directory that can be written. */
 static void check_replaced(Check *check, const char *local)
 {
     const Obstacle obstacle = place_obstacle(local);
@@ -211,110 +196,101 @@ static void check_replaced(Check *check, const char *local)
     if (obstacle == OBSTACLE_NONE)
         return;
     error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": %s", local, obstacle_text(obstacle));
-    problem_found(check, &problem);
+    problems_add(&check->problems, &problem);
 }
 
-/* Can the file be patched, or else replaced? */
-static bool check_file(Check *check, const PlanEntry *entry, FileUse *use, Error *error)
+/* The file will be replaced or removed. */
+static bool check_replaced_file(Check *check, const char *local, Error *error)
 {
-    char local[PATH_SIZE];
     struct stat status;
     Error problem;
     bool found;
 
-    *use = FILE_USE_PATCH;
-    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
+    if (!file_lstat(local, &status, &found, error))
         return false;
-    if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
+    if (found && S_ISDIR(status.st_mode))
     {
-        if (!file_lstat(local, &status, &found, error))
-            return false;
-        if (found && S_ISDIR(status.st_mode))
-        {
-            error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
-            problem_found(check, &problem);
-        }
-        else
-            check_replaced(check, local);
-        return true;
+        error_set(&problem, ERROR_FAILED, "cannot replace \"%s\": it is a directory", local);
+        problems_add(&check->problems, &problem);
     }
-    if (!stage_file_use(local, use, &problem))
-    {
-        if (place_obstacle(local) != OBSTACLE_NONE)
-            check_replaced(check, local);
-        else
-            problem_found(check, &problem);
-    }
-    else if (*use == FILE_USE_COPY)
+    else
         check_replaced(check, local);
     return true;
 }
 
-/* A link or directory cannot be made where something else stands. */
-static bool check_created(Check *check, const PlanEntry *entry, Error *error)
+/* The file must be one that can be patched, or else replaced. */
+static bool check_file(Check *check, const PlanEntry *entry, const char *local, FileUse *use,
+                       Error *error)
 {
-    char local[PATH_SIZE];
+    Error problem;
+
+    if (!plan_stays_in_place(entry) || entry->wal || entry->reason == REASON_STANDBY)
+        return check_replaced_file(check, local, error);
+    if (stage_file_use(local, use, &problem))
+    {
+        if (*use == FILE_USE_COPY)
+            check_replaced(check, local);
+    }
+    else if (place_obstacle(local) != OBSTACLE_NONE)
+        check_replaced(check, local);
+    else
+        problems_add(&check->problems, &problem);
+    return true;
+}
+
+/* A link or directory cannot be made where something else stands. */
+static bool check_created(Check *check, const PlanEntry *entry, const char *local, Error *error)
+{
     struct stat status;
     Error problem;
     bool found;
 
-    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error) ||
-        !file_lstat(local, &status, &found, error))
+    if (!file_lstat(local, &status, &found, error))
         return false;
     if (!found || (entry->type == FILE_LINK ? S_ISLNK(status.st_mode) : S_ISDIR(status.st_mode)))
         return true;
     error_set(&problem, ERROR_FAILED, "cannot create \"%s\": a file of another type is there",
               local);
-    problem_found(check, &problem);
+    problems_add(&check->problems, &problem);
     return true;
 }
 
-/* What is mounted stays, when all else in the directory goes. */
-static bool check_removed_directory(Check *check, const PlanEntry *entry, Error *error)
+/* A mount point may stay when all else in the directory goes. */
+static void check_removed_directory(Check *check, const char *local)
 {
-    char local[PATH_SIZE];
-    Obstacle obstacle;
+    const Obstacle obstacle = place_obstacle(local);
     Error problem;
 
-    if (!target_path(local, sizeof(local), check->roots.target_directory, entry->path, error))
-        return false;
-    obstacle = place_obstacle(local);
-    if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
-    {
-        error_set(&problem, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
-                  obstacle_text(obstacle));
-        problem_found(check, &problem);
-    }
-    return true;
+    if (!is_unchangeable(obstacle))
+        return;
+    error_set(&problem, ERROR_FAILED, "cannot remove directory \"%s\": %s", local,
+              obstacle_text(obstacle));
+    problems_add(&check->problems, &problem);
 }
 
 /* Written at the commit and at the end, whatever the plan says. */
-static bool check_reserved(Check *check, Error *error)
+static void check_reserved(Check *check)
 {
     static const char *const paths[] = {CONTROL_PATH, BACKUP_LABEL_PATH, "postmaster.pid"};
+    AUTO_BUFFER Buffer local = {0};
 
     for (size_t index = 0; index < sizeof(paths) / sizeof(paths[0]); index++)
-    {
-        char local[PATH_SIZE];
-
-        if (!target_path(local, sizeof(local), check->roots.target_directory, paths[index], error))
-            return false;
-        check_replaced(check, local);
-    }
-    return true;
+        check_replaced(check, check_path(check, paths[index], &local));
 }
 
 static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
 {
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *local = check_path(check, entry->path, &buffer);
     const size_t root = roots_of(&check->roots, entry->path);
     FileUse use = FILE_USE_PATCH;
 
     if (entry->action == ACTION_CREATE)
-        return check_created(check, entry, error);
-    if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE &&
-        !check_removed_directory(check, entry, error))
-        return false;
-    if (entry->type == FILE_REGULAR && entry->on_target && !check_file(check, entry, &use, error))
+        return check_created(check, entry, local, error);
+    if (entry->type == FILE_DIRECTORY && entry->action == ACTION_REMOVE)
+        check_removed_directory(check, local);
+    if (entry->type == FILE_REGULAR && entry->on_target &&
+        !check_file(check, entry, local, &use, error))
         return false;
     space_add_staged(check->plan, entry, use == FILE_USE_COPY, check->roots.roots[root].unit,
                      &check->staged[root]);
@@ -324,25 +300,18 @@ static bool check_entry(Check *check, const PlanEntry *entry, Error *error)
 
 static bool check_entries(Check *check, Error *error)
 {
-    const char *last = "";
-    size_t last_length = SIZE_MAX;
+    PathParent last = {0};
 
     for (size_t index = 0; index < check->plan->count; index++)
     {
         const PlanEntry *entry = &check->plan->entries[index];
-        const size_t length = path_parent_length(entry->path);
 
         if (!entry_has_effect(entry) && entry->reason != REASON_STANDBY)
             continue;
-        if (length != last_length || strncmp(entry->path, last, length) != 0)
-        {
-            if (!is_always_written(check, entry->path, length) &&
-                !is_root(check, entry->path, length) &&
-                !check_directory(check, entry->path, length, error))
-                return false;
-            last = entry->path;
-            last_length = length;
-        }
+        if (path_parent_changes(&last, entry->path) &&
+            !is_always_written(check, entry->path, last.length) &&
+            !is_root(check, entry->path, last.length))
+            check_directory(check, entry->path, last.length);
         if (!check_entry(check, entry, error))
             return false;
     }
@@ -353,10 +322,8 @@ static bool check_entries(Check *check, Error *error)
 
 static void count_wal(Check *check, const WalSpace *wal)
 {
-    char path[64];
-
-    snprintf(path, sizeof(path), "%s/x", check->plan->wal_directory);
-    const size_t root = roots_of(&check->roots, path);
+    AUTO_BUFFER Buffer inside = {0};
+    const size_t root = roots_of(&check->roots, path_in(&inside, check->plan->wal_directory, "x"));
 
     check->staged[root].bytes += wal->written_bytes;
     if (!wal->is_fetched)
@@ -365,32 +332,19 @@ static void count_wal(Check *check, const WalSpace *wal)
         check->staged[root].bytes += wal->fetched_bytes;
 }
 
-static void PRINTF_LIKE(4, 5)
-    report_lack(Check *check, const Root *root, const char *what, const char *format, ...)
+static unsigned long long megabytes(uint64_t bytes)
 {
-    char detail[256];
-    va_list arguments;
-    Error problem;
-
-    va_start(arguments, format);
-    vsnprintf(detail, sizeof(detail), format, arguments);
-    va_end(arguments);
-    error_set(&problem, ERROR_FAILED, "not enough %s on the file system of \"%s%s%s\"", what,
-              root->directory[0] == '/' ? "" : check->roots.target_directory,
-              root->directory[0] == '/' || root->directory[0] == '\0' ? "" : "/", root->directory);
-    error_detail(&problem, "%s", detail);
-    problem_found(check, &problem);
+    return (bytes + 1024 * 1024 - 1) / (1024 * 1024);
 }
 
-/* Of all roots on the file system of the first one. */
+/* The roots on the file system of the first one share its space. */
 static void check_file_system(Check *check, size_t first)
 {
+    AUTO_BUFFER Buffer place = {0};
     const Root *root = &check->roots.roots[first];
     const FileSpace *space = &check->space[first];
-    uint64_t files = FILES_MARGIN;
-    uint64_t staged = 0;
-    uint64_t reserved = 0;
-    uint64_t needed;
+    uint64_t files = FILES_MARGIN, staged = 0, reserved = 0, needed;
+    Error problem;
 
     for (size_t other = first; other < check->roots.count; other++)
     {
@@ -402,71 +356,77 @@ static void check_file_system(Check *check, size_t first)
     }
     needed = staged + reserved;
     needed += SPACE_MARGIN + needed / SPACE_MARGIN_PART;
+    check_path(check, root->directory, &place);
     if (needed > space->free_bytes)
-        report_lack(check, root, "space",
-                    "Up to %llu MB are needed, %llu MB are free.\n"
-                    "%llu MB must be fetched, and files will grow by %llu MB.",
-                    (unsigned long long) ((needed + MEGABYTE - 1) / MEGABYTE),
-                    (unsigned long long) (space->free_bytes / MEGABYTE),
-                    (unsigned long long) ((staged + MEGABYTE - 1) / MEGABYTE),
-                    (unsigned long long) ((reserved + MEGABYTE - 1) / MEGABYTE));
+    {
+        error_set(&problem, ERROR_FAILED, "not enough space on the file system of \"%s\"",
+                  buffer_string(&place));
+        error_detail(&problem,
+                     "Up to %llu MB are needed, %llu MB are free.\n"
+                     "%llu MB must be fetched, and files will grow by %llu MB.",
+                     megabytes(needed), (unsigned long long) space->free_bytes / (1024 * 1024),
+                     megabytes(staged), megabytes(reserved));
+        problems_add(&check->problems, &problem);
+    }
     if (files > space->free_files)
-        report_lack(check, root, "inodes", "Up to %llu files are needed, %llu can be created.",
-                    (unsigned long long) files, (unsigned long long) space->free_files);
+    {
+        error_set(&problem, ERROR_FAILED, "not enough inodes on the file system of \"%s\"",
+                  buffer_string(&place));
+        error_detail(&problem, "Up to %llu files are needed, %llu can be created.",
+                     (unsigned long long) files, (unsigned long long) space->free_files);
+        problems_add(&check->problems, &problem);
+    }
 }
 
-/* Roots of one device share its space. */
-static bool check_space_of_devices(Check *check, const WalSpace *wal, Error *error)
+/* No root before this one is on its file system. */
+static bool is_first_of_device(const Roots *roots, size_t root)
+{
+    for (size_t other = 0; other < root; other++)
+    {
+        if (roots->roots[other].place.device == roots->roots[root].place.device)
+            return false;
+    }
+    return true;
+}
+
+static bool check_roots_space(Check *check, const WalSpace *wal, Error *error)
 {
     if (!space_to_reserve(&check->roots, check->plan, check->reserved, error))
         return false;
     count_wal(check, wal);
     for (size_t root = 0; root < check->roots.count; root++)
     {
-        bool counted = false;
-
-        for (size_t other = 0; other < root; other++)
-            counted = counted || check->roots.roots[other].place.device ==
-                                     check->roots.roots[root].place.device;
-        if (!counted)
+        if (is_first_of_device(&check->roots, root))
             check_file_system(check, root);
     }
     return true;
 }
 
-static bool measure_roots(Check *check, Error *error)
+static bool measure_roots(Arena *arena, Check *check, Error *error)
 {
     const size_t count = check->roots.count;
 
-    check->space = memory_allocate_zeroed(count, sizeof(FileSpace));
-    check->staged = memory_allocate_zeroed(count, sizeof(StagedSpace));
-    check->reserved = memory_allocate_zeroed(count, sizeof(uint64_t));
+    check->space = arena_allocate(arena, count * sizeof(FileSpace));
+    check->staged = arena_allocate(arena, count * sizeof(StagedSpace));
+    check->reserved = arena_allocate(arena, count * sizeof(uint64_t));
     return space_measure(&check->roots, check->space, error);
 }
 
 bool stage_check(const char *target_directory, const Plan *plan, const WalSpace *wal, Error *error)
 {
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     Check check = {
         .plan = plan,
         .always_written = {"", "global", plan->wal_directory,
                            arena_printf(arena, "%s/archive_status", plan->wal_directory)}};
-    bool ok = roots_find(arena, target_directory, plan, &check.roots, error) &&
-              measure_roots(&check, error);
 
-    if (ok)
-    {
-        report_conflicts(&check);
-        ok = check_staging_directories(&check, error) && check_reserved(&check, error) &&
-             check_entries(&check, error) &&
-             roots_check_locations(&check.roots, plan, &check.problems, error) &&
-             check_space_of_devices(&check, wal, error);
-    }
-    if (ok && check.problems > 0)
-        ok = error_set_reported(error, ERROR_FAILED);
-    free(check.space);
-    free(check.staged);
-    free(check.reserved);
-    arena_destroy(arena);
-    return ok;
+    if (!roots_find(arena, target_directory, plan, &check.roots, error) ||
+        !measure_roots(arena, &check, error))
+        return false;
+    report_conflicts(&check);
+    check_staging_directories(&check);
+    check_reserved(&check);
+    return check_entries(&check, error) &&
+           roots_check_locations(&check.roots, plan, &check.problems, error) &&
+           check_roots_space(&check, wal, error) && problems_check(&check.problems, error);
 }

@@ -3,7 +3,7 @@
  * have one size. A server computes a digest of each piece; a directory as source is compared by its
  * bytes. A piece that differs, or that grew, makes its file one that is fetched.
  */
-#include "stage/stage_parts.h"
+#include "stage/stage.h"
 
 #include "base/log.h"
 #include "source/file_pieces.h"
@@ -122,7 +122,7 @@ static void note_equal_files(Stage *stage, const Plan *plan)
     for (size_t index = 0; index < plan->count; index++)
     {
         const PlanEntry *entry = &plan->entries[index];
-        Finding *finding = &stage->findings[index];
+        FoundFile *finding = &stage->findings[index];
 
         if (!is_compared(stage, entry, index) || finding->differs)
             continue;

@@ -1,6 +1,6 @@
 #include "stage/dead_entries.h"
 
-#include "apply/roots.h"
+#include "apply/journal.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/page.h"
@@ -16,7 +16,7 @@ typedef struct DeadEntrySearch
     const Target *target;
     const Plan *plan;
     BlockMap *blocks;
-    Buffer databases;     /* Oid: that a transaction of the target changed something in */
+    Buffer databases;     /* Oid: a transaction of the target changed something there */
     pthread_mutex_t lock; /* guards what follows, and the block map */
     uint64_t read_bytes;
     uint64_t found_blocks;
@@ -72,27 +72,27 @@ static bool read_file(DeadEntrySearch *search, const PlanEntry *entry, const Rel
                       Error *error)
 {
     const uint64_t size = plan_compared_size(search->plan, entry);
-    uint8_t *bytes = memory_allocate(PIECE_SIZE);
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path_buffer = {0}, piece = {0};
+    const char *path = target_path(&path_buffer, search->target->directory, entry->path);
+    AUTO_FD int fd = -1;
     size_t length = PIECE_SIZE;
-    int fd = -1;
-    bool ok = target_path(path, sizeof(path), search->target->directory, entry->path, error) &&
-              file_open_read(path, &fd, NULL, error);
 
-    for (uint64_t offset = 0; ok && offset < size && length == PIECE_SIZE; offset += PIECE_SIZE)
+    buffer_reserve(&piece, PIECE_SIZE);
+    if (!file_open_read(path, &fd, NULL, error))
+        return false;
+    for (uint64_t offset = 0; offset < size && length == PIECE_SIZE; offset += PIECE_SIZE)
     {
-        ok = stop_check(error) && file_read_at(fd, path, bytes, PIECE_SIZE, offset, &length, error);
-        if (ok)
-            judge_pages(search, file,
-                        entry->first_block + (BlockNumber) (offset / search->plan->block_size),
-                        bytes, length);
+        if (!stop_check(error) ||
+            !file_read_at(fd, path, piece.bytes, PIECE_SIZE, offset, &length, error))
+            return false;
+        judge_pages(search, file,
+                    entry->first_block + (BlockNumber) (offset / search->plan->block_size),
+                    piece.bytes, length);
     }
-    file_close(fd);
-    free(bytes);
-    return ok;
+    return true;
 }
 
-/* Is the file read? Then of which relation it is. */
+/* The file is read if its database is one of those; then *file says of which relation it is. */
 static bool is_searched(const DeadEntrySearch *search, const PlanEntry *entry, RelationFile *file)
 {
     return entry->reason == REASON_BLOCKS_NAMED &&

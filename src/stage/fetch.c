@@ -8,7 +8,7 @@
  * Where the source is a directory of this machine, nothing is fetched and no digest computed: files
  * are compared by their bytes and copied by the kernel.
  */
-#include "stage/stage_parts.h"
+#include "stage/staged_files.h"
 
 #include "base/log.h"
 #include "source/file_pieces.h"
@@ -120,15 +120,13 @@ static bool open_staged_file(const FileFetch *fetch, PieceWorker *worker, const 
     const Stage *stage = fetch->stage;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
     PieceFile *staged = &worker->file;
-    char name[PATH_SIZE];
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
     if (staged->open.fd >= 0 && staged->of == piece->path)
         return true;
     staged->of = piece->path;
-    if (!stage_entry_name(stage, entry, piece->file, name, error) ||
-        !stage_local(stage, name, path, error) ||
-        !open_file_switch(&staged->open, path, OPEN_TO_CREATE, NULL, error))
+    if (!open_file_switch(&staged->open, stage_entry_local(stage, entry, piece->file, &path),
+                          OPEN_TO_CREATE, NULL, error))
         return false;
     fetch->fetchers[worker->number].direct = fetch->source->is_server &&
                                              stage_is_written_direct(stage, entry, piece->file) &&

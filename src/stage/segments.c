@@ -1,7 +1,7 @@
 /*
  * Segments of WAL are staged one by one, before and after everything else.
  */
-#include "stage/stage_parts.h"
+#include "stage/stage.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -55,71 +55,61 @@ static bool fetch_segment(Stage *stage, Source *source, SegmentFetch *fetch, Err
     return ok;
 }
 
-/* The path that the segment gets, and its staged file: as the journal names it, and for opening. */
-typedef struct StagedPaths
-{
-    char path[PATH_SIZE];
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
-} StagedPaths;
-
-static bool find_paths(const Stage *stage, const char *name, StagedPaths *paths, Error *error)
-{
-    return path_join(paths->path, PATH_SIZE, stage->wal_directory, name, error) &&
-           stage_name(stage, paths->path, name, paths->staged, error) &&
-           stage_local(stage, paths->staged, paths->local, error);
-}
-
 bool stage_wal_segment(Stage *stage, Source *source, const StagedSegment *segment, bool *found,
                        Error *error)
 {
-    const uint32_t size = segment->size;
-    StagedPaths paths;
-    SegmentFetch fetch = {.source_path = paths.path, .path = paths.local, .size = size};
+    AUTO_BUFFER Buffer path_buffer = {0}, staged = {0}, local_buffer = {0};
+    const char *path = path_in(&path_buffer, stage->wal_directory, segment->name);
+    const char *local =
+        stage_local(stage, stage_name(stage, path, segment->name, &staged), &local_buffer);
+    SegmentFetch fetch = {.source_path = path, .path = local, .size = segment->size};
     int fd = -1;
     bool ok;
 
-    assert(size <= segment->segment_size);
+    assert(segment->size <= segment->segment_size);
     *found = false;
-    ok = find_paths(stage, segment->name, &paths, error) && file_create(paths.local, &fd, error) &&
-         (size == segment->segment_size ||
-          file_reserve(fd, paths.local, segment->segment_size, error)) &&
-         (segment->local_path != NULL ? copy_local_segment(segment, fd, paths.local, error)
+    ok = file_create(local, &fd, error) &&
+         (segment->size == segment->segment_size ||
+          file_reserve(fd, local, segment->segment_size, error)) &&
+         (segment->local_path != NULL ? copy_local_segment(segment, fd, local, error)
                                       : fetch_segment(stage, source, &fetch, error)) &&
-         file_set_mode(fd, paths.local, file_mode(), error);
+         file_set_mode(fd, local, file_mode(), error);
     if (ok)
-        file_begin_writeback(fd, 0, size);
-    written_keep(stage->written, fd, paths.local);
+        file_begin_writeback(fd, 0, segment->size);
+    written_keep(stage->written, fd, local);
     if (!ok)
         return false;
     if (fetch.missing)
     {
-        stage_forget_extra(stage, paths.path);
-        return file_remove(paths.local, error);
+        stage_drop_extra(stage, path);
+        return file_remove(local, error);
     }
     *found = true;
-    return stage_add_extra(stage, paths.path, paths.staged, error);
+    stage_add_extra(stage, path, buffer_string(&staged));
+    return true;
 }
 
 bool stage_wal_take(Stage *stage, const StagedSegment *segment, bool *taken, Error *error)
 {
-    StagedPaths paths;
+    AUTO_BUFFER Buffer path_buffer = {0}, staged = {0}, local_buffer = {0};
+    const char *path = path_in(&path_buffer, stage->wal_directory, segment->name);
+    const char *local =
+        stage_local(stage, stage_name(stage, path, segment->name, &staged), &local_buffer);
     int fd;
 
     *taken = false;
-    if (!find_paths(stage, segment->name, &paths, error))
-        return false;
-    if (!file_rename(segment->local_path, paths.local, error))
+    if (!file_rename(segment->local_path, local, error))
         return error->error_number == EXDEV;
     *taken = true;
     account(stage, segment->segment_size);
     /* Written when it was fetched: the proof of the chain reads it again, in case it has changed in
      * the meantime. */
-    if (!file_open_read(paths.local, &fd, NULL, error))
+    if (!file_open_read(local, &fd, NULL, error))
         return false;
     file_begin_writeback(fd, 0, segment->segment_size);
-    written_keep(stage->written, fd, paths.local);
-    return stage_add_extra(stage, paths.path, paths.staged, error);
+    written_keep(stage->written, fd, local);
+    stage_add_extra(stage, path, buffer_string(&staged));
+    return true;
 }
 
 const char *stage_wal_path(const Stage *stage, const char *name)

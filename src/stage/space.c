@@ -1,5 +1,7 @@
 #include "stage/space.h"
 
+#include "apply/journal.h"
+
 #include <string.h>
 
 #define STAT_BLOCK_SIZE 512        /* of st_blocks, see stat(2) */
@@ -14,20 +16,15 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
 
 static bool measure(const Roots *roots, const Root *root, FileSpace *space, Error *error)
 {
-    char local[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0}, parent = {0};
+    const char *local = target_path(&buffer, roots->target_directory, root->directory);
     Place place;
     bool found;
 
-    if (!target_path(local, sizeof(local), roots->target_directory, root->directory, error) ||
-        !place_find(local, &place, &found, error))
+    if (!place_find(local, &place, &found, error))
         return false;
-    if (!found) /* the location of a new tablespace */
-    {
-        const size_t length = path_parent_length(local);
-
-        local[length > 0 ? length : 1] = '\0';
-    }
-    return file_space(local, space, error);
+    /* The location of a new tablespace may not exist yet. */
+    return file_space(found ? local : path_parent(&parent, local), space, error);
 }
 
 bool space_measure(Roots *roots, FileSpace *space, Error *error)
@@ -45,8 +42,7 @@ bool space_measure(Roots *roots, FileSpace *space, Error *error)
 void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
                       StagedSpace *staged)
 {
-    uint64_t offset = 0;
-    uint64_t size;
+    uint64_t offset = 0, size;
 
     if (entry->type != FILE_REGULAR || entry->wal || entry->action == ACTION_REMOVE)
         return;
@@ -64,8 +60,7 @@ uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *
 {
     const uint64_t of_staged = strlen(root->work) + JOURNAL_STAGED_NAME_MAX;
     uint64_t bytes = JOURNAL_ENTRY_SPACE + strlen(entry->path) + of_staged;
-    uint64_t offset = 0;
-    uint64_t size;
+    uint64_t offset = 0, size;
 
     if (entry->link_target != NULL)
         bytes += strlen(entry->link_target);
@@ -79,9 +74,7 @@ uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *
 /* Bytes of the ranges that lie below the target's size, rounded to what is allocated at once. */
 static uint64_t overwritten_bytes(const Plan *plan, const PlanEntry *entry, uint64_t unit)
 {
-    uint64_t bytes = 0;
-    uint64_t offset = 0;
-    uint64_t size;
+    uint64_t bytes = 0, offset = 0, size;
 
     for (; plan_next_range(plan, entry, &offset, &size) && offset < entry->target_size;
          offset += size)
@@ -100,7 +93,7 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
 {
     const uint64_t whole = round_up(entry->target_size, unit);
     const uint64_t overwritten = overwritten_bytes(plan, entry, unit);
-    char local[PATH_SIZE];
+    AUTO_BUFFER Buffer local = {0};
     struct stat status;
     uint64_t allocated;
     bool found;
@@ -110,8 +103,8 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
         *bytes = round_up(plan_final_size(entry), unit) - whole;
     if (overwritten == 0)
         return true;
-    if (!target_path(local, sizeof(local), roots->target_directory, entry->path, error) ||
-        !file_lstat(local, &status, &found, error))
+    if (!file_lstat(target_path(&local, roots->target_directory, entry->path), &status, &found,
+                    error))
         return false;
     allocated = found ? (uint64_t) status.st_blocks * STAT_BLOCK_SIZE : whole;
     if (allocated < whole)
@@ -121,8 +114,7 @@ static bool growth_of_file(const Roots *roots, const Plan *plan, const PlanEntry
 
 bool space_to_reserve(const Roots *roots, const Plan *plan, uint64_t *bytes, Error *error)
 {
-    const char *last = "";
-    size_t last_length = SIZE_MAX;
+    PathParent last = {0};
 
     memset(bytes, 0, roots->count * sizeof(*bytes));
     for (size_t index = 0; index < plan->count; index++)
@@ -130,7 +122,6 @@ bool space_to_reserve(const Roots *roots, const Plan *plan, uint64_t *bytes, Err
         const PlanEntry *entry = &plan->entries[index];
         const size_t root = roots_of(roots, entry->path);
         const uint64_t unit = roots->roots[root].unit;
-        const size_t length = path_parent_length(entry->path);
         uint64_t growth = 0;
 
         if (!entry_has_effect(entry) || entry->action == ACTION_REMOVE || entry->wal)
@@ -141,14 +132,10 @@ bool space_to_reserve(const Roots *roots, const Plan *plan, uint64_t *bytes, Err
         if (entry->action == ACTION_CREATE)
             growth += unit;
         if (!entry->on_target)
-            growth += strlen(entry->path + length) + NAME_SPACE;
+            growth += strlen(entry->path + path_parent_length(entry->path)) + NAME_SPACE;
         /* A directory gets new names: it may take one unit more than these. */
-        if (!entry->on_target && (length != last_length || strncmp(entry->path, last, length) != 0))
-        {
+        if (!entry->on_target && path_parent_changes(&last, entry->path))
             growth += unit;
-            last = entry->path;
-            last_length = length;
-        }
         bytes[root] += growth;
     }
     return true;

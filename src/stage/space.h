@@ -9,10 +9,10 @@
 #ifndef STAGE_SPACE_H
 #define STAGE_SPACE_H
 
-#include "apply/roots.h"
 #include "io/file.h"
+#include "stage/roots.h"
 
-/* What staging puts on a root. */
+/* Staging puts this on a root. */
 typedef struct StagedSpace
 {
     uint64_t bytes;
@@ -28,12 +28,12 @@ MUST_CHECK bool space_measure(Roots *roots, FileSpace *space, Error *error);
 void space_add_staged(const Plan *plan, const PlanEntry *entry, bool copied, uint64_t unit,
                       StagedSpace *staged);
 
-/* At most so long is what the journal says of an entry. */
+/* An entry of the plan takes at most this in the journal. */
 uint64_t space_of_journal(const Plan *plan, const PlanEntry *entry, const Root *root);
 
 /*
- * What the apply allocates on each root (bytes: one for each of them, set here): files grow, holes
- * in them are filled, directories are made and get new names.
+ * Count the bytes that the apply allocates on each root (bytes: one for each of them, set here):
+ * files grow, holes in them are filled, directories are made and get new names.
  */
 MUST_CHECK bool space_to_reserve(const Roots *roots, const Plan *plan, uint64_t *bytes,
                                  Error *error);

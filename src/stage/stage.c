@@ -1,15 +1,10 @@
-/*
- * What is staged: what becomes of each entry of the plan, where its bytes lie, and files beside the
- * plan.
- */
-#include "stage/stage_parts.h"
+#include "stage/stage.h"
 
+#include "apply/journal.h"
 #include "base/array.h"
-#include "base/log.h"
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CONTENT_NAME_SIZE 32
@@ -31,7 +26,7 @@ bool stage_is_patched(const Stage *stage, const PlanEntry *entry, size_t index)
 /* The part of stage_is_whole that does not change while workers fetch. */
 static bool is_fetched_whole(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    const Finding *finding = &stage->findings[index];
+    const FoundFile *finding = &stage->findings[index];
 
     return !entry->wal && entry->type == FILE_REGULAR && !finding->equal &&
            entry_has_effect(entry) && (entry->action == ACTION_COPY || finding->copied);
@@ -50,7 +45,7 @@ bool stage_is_written_direct(const Stage *stage, const PlanEntry *entry, size_t 
 
 uint64_t stage_final_size(const Stage *stage, const PlanEntry *entry, size_t index)
 {
-    const Finding *finding = &stage->findings[index];
+    const FoundFile *finding = &stage->findings[index];
     const uint64_t planned = plan_final_size(entry);
 
     if (finding->gone)
@@ -90,25 +85,29 @@ uint64_t stage_place(Stage *stage, size_t root, size_t index, uint64_t offset, u
 
 /* ---- Names ---- */
 
-bool stage_name(const Stage *stage, const char *path, const char *name, char out[PATH_SIZE],
-                Error *error)
+const char *stage_name(const Stage *stage, const char *path, const char *name, Buffer *out)
 {
-    return path_join(out, PATH_SIZE, stage->roots.roots[roots_of(&stage->roots, path)].work, name,
-                     error);
+    return path_in(out, stage->roots.roots[roots_of(&stage->roots, path)].work, name);
 }
 
-bool stage_local(const Stage *stage, const char *staged, char out[PATH_SIZE], Error *error)
+const char *stage_local(const Stage *stage, const char *staged, Buffer *out)
 {
-    return target_path(out, PATH_SIZE, stage->target_directory, staged, error);
+    return target_path(out, stage->target_directory, staged);
 }
 
-bool stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, char out[PATH_SIZE],
-                      Error *error)
+const char *stage_entry_name(const Stage *stage, const PlanEntry *entry, size_t index, Buffer *out)
 {
     char name[CONTENT_NAME_SIZE];
 
     snprintf(name, sizeof(name), "f%zu", index);
-    return stage_name(stage, entry->path, name, out, error);
+    return stage_name(stage, entry->path, name, out);
+}
+
+const char *stage_entry_local(const Stage *stage, const PlanEntry *entry, size_t index, Buffer *out)
+{
+    AUTO_BUFFER Buffer name = {0};
+
+    return stage_local(stage, stage_entry_name(stage, entry, index, &name), out);
 }
 
 /* ---- Files that the plan does not name ---- */
@@ -133,14 +132,12 @@ const ExtraFile *stage_find_extra(const Stage *stage, const char *path)
     return found ? &stage->extras[index] : NULL;
 }
 
-bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *error)
+void stage_add_extra(Stage *stage, const char *path, const char *staged)
 {
-    char local[PATH_SIZE];
+    AUTO_BUFFER Buffer local = {0};
     bool found;
     const size_t index = find_extra(stage, path, &found);
 
-    if (!stage_local(stage, staged, local, error))
-        return false;
     if (!found)
     {
         ARRAY_GROW(stage->extras, stage->extra_count);
@@ -150,11 +147,10 @@ bool stage_add_extra(Stage *stage, const char *path, const char *staged, Error *
         stage->extras[index].path = arena_strdup(stage->arena, path);
     }
     stage->extras[index].staged = arena_strdup(stage->arena, staged);
-    stage->extras[index].local = arena_strdup(stage->arena, local);
-    return true;
+    stage->extras[index].local = arena_strdup(stage->arena, stage_local(stage, staged, &local));
 }
 
-void stage_forget_extra(Stage *stage, const char *path)
+void stage_drop_extra(Stage *stage, const char *path)
 {
     bool found;
     const size_t index = find_extra(stage, path, &found);
@@ -166,96 +162,45 @@ void stage_forget_extra(Stage *stage, const char *path)
             (stage->extra_count - index) * sizeof(ExtraFile));
 }
 
-bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size, Error *error)
+bool stage_mode(const Stage *stage, const char *path, mode_t *mode, Error *error)
 {
-    char name[CONTENT_NAME_SIZE];
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
-    char target[PATH_SIZE];
+    AUTO_BUFFER Buffer target = {0};
     struct stat status;
     bool found;
+
+    *mode = file_mode();
+    if (!file_lstat(stage_local(stage, path, &target), &status, &found, error))
+        return false;
+    /* A file that we could not read ourselves could not be synced. */
+    if (found && S_ISREG(status.st_mode))
+        *mode = (status.st_mode & 07777) | S_IRUSR;
+    return true;
+}
+
+bool stage_content(Stage *stage, const char *path, const void *bytes, size_t size, Error *error)
+{
+    AUTO_BUFFER Buffer staged = {0}, local_buffer = {0};
+    char name[CONTENT_NAME_SIZE];
+    const char *local;
+    mode_t mode;
     int fd = -1;
     bool ok;
 
-    snprintf(name, sizeof(name), "c%llu", (unsigned long long) stage->content_count);
-    stage->content_count++;
-    if (!stage_name(stage, path, name, staged, error) ||
-        !stage_local(stage, staged, local, error) ||
-        !target_path(target, sizeof(target), stage->target_directory, path, error) ||
-        !file_lstat(target, &status, &found, error))
+    if (!stage_mode(stage, path, &mode, error))
         return false;
+    snprintf(name, sizeof(name), "c%llu", (unsigned long long) stage->content_count++);
+    stage_name(stage, path, name, &staged);
+    local = stage_local(stage, buffer_string(&staged), &local_buffer);
     ok = file_create(local, &fd, error) &&
          (size == 0 || file_write_at(fd, local, bytes, size, 0, error)) &&
-         file_set_mode(fd, local,
-                       found && S_ISREG(status.st_mode) ? (status.st_mode & 07777) | S_IRUSR
-                                                        : file_mode(),
-                       error);
+         file_set_mode(fd, local, mode, error);
     written_keep(stage->written, fd, local);
-    return ok && stage_add_extra(stage, path, staged, error);
-}
-
-/* ---- Beginning and end ---- */
-
-bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stage **stage,
-                  Error *error)
-{
-    Arena *arena = arena_create();
-    Stage *made = arena_allocate(arena, sizeof(Stage));
-
-    *stage = NULL;
-    made->arena = arena;
-    made->written = written_create();
-    made->target_directory = arena_strdup(arena, target_directory);
-    made->wal_directory = plan->wal_directory;
-    made->jobs = jobs;
-    made->entry_count = plan->count;
-    made->findings = memory_allocate_zeroed(plan->count, sizeof(Finding));
-    for (size_t index = 0; index < plan->count; index++)
-        made->findings[index].actual_size = SIZE_AS_PLANNED;
-    pthread_mutex_init(&made->lock, NULL);
-    if (!stage_remove_stale(target_directory, error) ||
-        !roots_find(arena, made->target_directory, plan, &made->roots, error))
-    {
-        stage_free(made);
-        return false;
-    }
-    made->data_fds = arena_allocate(arena, made->roots.count * sizeof(int));
-    made->data_size = arena_allocate(arena, made->roots.count * sizeof(uint64_t));
-    for (size_t root = 0; root < made->roots.count; root++)
-        made->data_fds[root] = -1;
-    if (!stage_make_directories(made, plan, error))
-    {
-        stage_abandon(made);
-        stage_free(made);
-        return false;
-    }
-    *stage = made;
-    return true;
+    if (ok)
+        stage_add_extra(stage, path, buffer_string(&staged));
+    return ok;
 }
 
 const StageStatistics *stage_statistics(const Stage *stage)
 {
     return &stage->statistics;
-}
-
-void stage_abandon(Stage *stage)
-{
-    Error error;
-
-    if (!stage_remove_stale(stage->target_directory, &error))
-        log_warning("%s", error.message);
-}
-
-void stage_free(Stage *stage)
-{
-    if (stage == NULL)
-        return;
-    for (size_t root = 0; stage->data_fds != NULL && root < stage->roots.count; root++)
-        file_close(stage->data_fds[root]);
-    written_free(stage->written);
-    pthread_mutex_destroy(&stage->lock);
-    free(stage->findings);
-    buffer_free(&stage->placements);
-    free(stage->extras);
-    arena_destroy(stage->arena);
 }

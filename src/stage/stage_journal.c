@@ -1,7 +1,4 @@
-/*
- * stage_finish: sync what was staged, then write the journal of all that apply has to do.
- */
-#include "stage/stage_parts.h"
+#include "stage/stage_journal.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -25,7 +22,7 @@ static bool add_path(const StageJournal *journal, JournalKind kind, const char *
     return journal_add(journal->writer, &entry, error);
 }
 
-/* Is path removed at apply? */
+/* The apply removes the path. */
 static bool is_removed(const Stage *stage, const PlanEntry *entry, size_t index)
 {
     if (!entry->on_target || stage_find_extra(stage, entry->path) != NULL)
@@ -74,37 +71,33 @@ static bool add_directories(const StageJournal *journal, Error *error)
     return true;
 }
 
-/* Where the bytes of entry `index` lie that stays in place: the next *count of the placements,
- * after those of entries before it. */
+/* The next *count placements are those of entry `index`; placements of entries before it are
+ * passed over. */
 static const Placement *find_placements(const Stage *stage, size_t index, size_t *next,
                                         size_t *count)
 {
     const Placement *placements = (const Placement *) stage->placements.bytes;
     const size_t all = stage->placements.size / sizeof(Placement);
-    size_t end;
 
     while (*next < all && placements[*next].index < index)
         (*next)++;
-    for (end = *next; end < all && placements[end].index == index; end++)
+    for (*count = 0; *next + *count < all && placements[*next + *count].index == index; ++*count)
         ;
-    *count = end - *next;
-    return *count > 0 ? &placements[*next] : NULL;
+    return placements + *next;
 }
 
 static bool add_ranges(const StageJournal *journal, const PlanEntry *entry, uint64_t final_size,
                        const Placement *placements, size_t count, Error *error)
 {
-    const size_t root = roots_of(&journal->stage->roots, entry->path);
-    char data[PATH_SIZE];
+    AUTO_BUFFER Buffer data = {0};
 
-    if (!path_join(data, sizeof(data), journal->stage->roots.roots[root].work, DATA_NAME, error))
-        return false;
+    stage_name(journal->stage, entry->path, DATA_NAME, &data);
     for (size_t i = 0; i < count; i++)
     {
         const Placement *placed = &placements[i];
         const uint64_t left = placed->offset < final_size ? final_size - placed->offset : 0;
         const JournalEntry range = {.kind = JOURNAL_RANGE,
-                                    .other = data,
+                                    .other = buffer_string(&data),
                                     .offset = placed->offset,
                                     .data_offset = placed->data_offset,
                                     .size = placed->size < left ? placed->size : left};
@@ -136,13 +129,11 @@ static bool add_install(const StageJournal *journal, const char *path, const cha
                         Error *error)
 {
     const JournalEntry install = {.kind = JOURNAL_INSTALL, .path = path, .other = staged};
-    char local[PATH_SIZE];
-    Obstacle obstacle;
-
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *local = stage_local(journal->stage, path, &buffer);
     /* Again, as some files are in no plan, and time has passed: after the commit it is too late. */
-    if (!stage_local(journal->stage, path, local, error))
-        return false;
-    obstacle = place_obstacle(local);
+    const Obstacle obstacle = place_obstacle(local);
+
     if (obstacle != OBSTACLE_NONE)
         return error_set(error, ERROR_FAILED, "cannot replace \"%s\": %s", local,
                          obstacle_text(obstacle));
@@ -152,20 +143,20 @@ static bool add_install(const StageJournal *journal, const char *path, const cha
 
 static bool add_files(const StageJournal *journal, Error *error)
 {
+    AUTO_BUFFER Buffer staged = {0};
     const Stage *stage = journal->stage;
     size_t next = 0; /* of the placements */
 
     for (size_t index = 0; index < journal->plan->count; index++)
     {
         const PlanEntry *entry = &journal->plan->entries[index];
-        char staged[PATH_SIZE];
 
         if (stage_is_patched(stage, entry, index) &&
             !add_patch(journal, entry, index, &next, error))
             return false;
         if (stage_is_whole(stage, entry, index) && stage_find_extra(stage, entry->path) == NULL &&
-            (!stage_entry_name(stage, entry, index, staged, error) ||
-             !add_install(journal, entry->path, staged, error)))
+            !add_install(journal, entry->path, stage_entry_name(stage, entry, index, &staged),
+                         error))
             return false;
     }
     for (size_t index = 0; index < stage->extra_count; index++)
@@ -180,88 +171,85 @@ static bool add_files(const StageJournal *journal, Error *error)
  * removes them. One that is there stays as it is. */
 static bool add_parents(const StageJournal *journal, Error *error)
 {
+    AUTO_BUFFER Buffer parent = {0};
     const Stage *stage = journal->stage;
-    char last[PATH_SIZE] = "";
+    PathParent last = {0};
 
     for (size_t index = 0; index < stage->extra_count; index++)
     {
-        char parent[PATH_SIZE];
-        const size_t length = path_parent_length(stage->extras[index].path);
+        const char *path = stage->extras[index].path;
 
-        memcpy(parent, stage->extras[index].path, length);
-        parent[length] = '\0';
-        if (length == 0 || strcmp(parent, last) == 0)
-            continue;
-        memcpy(last, parent, length + 1);
-        if (!add_path(journal, JOURNAL_MAKE_DIRECTORY, parent, error))
+        if (path_parent_changes(&last, path) && last.length > 0 &&
+            !add_path(journal, JOURNAL_MAKE_DIRECTORY, path_parent(&parent, path), error))
             return false;
     }
     return true;
 }
 
+static bool add_all(const StageJournal *journal, Error *error)
+{
+    const Roots *roots = &journal->stage->roots;
+
+    for (size_t root = 1; root < roots->count; root++)
+    {
+        if (!add_path(journal, JOURNAL_WORK_DIRECTORY, roots->roots[root].work, error))
+            return false;
+    }
+    return add_removals(journal, error) && add_directories(journal, error) &&
+           add_parents(journal, error) && add_files(journal, error);
+}
+
 static bool write_journal(Stage *stage, const Plan *plan, const JournalHead *head, Error *error)
 {
     StageJournal journal = {.stage = stage, .plan = plan};
-    bool ok;
 
-    ok = journal_create(stage->target_directory, head, &journal.writer, error);
-    for (size_t root = 1; ok && root < stage->roots.count; root++)
-        ok = add_path(&journal, JOURNAL_WORK_DIRECTORY, stage->roots.roots[root].work, error);
-    ok = ok && add_removals(&journal, error) && add_directories(&journal, error) &&
-         add_parents(&journal, error) && add_files(&journal, error);
-    if (!ok)
-    {
-        journal_discard(journal.writer);
-        return false;
-    }
-    return journal_close(journal.writer, error);
+    if (journal_create(stage->target_directory, head, &journal.writer, error) &&
+        add_all(&journal, error))
+        return journal_close(journal.writer, error);
+    journal_discard(journal.writer);
+    return false;
 }
 
 /* ---- Syncing what was staged ---- */
 
-/* One item is one entry of the plan, or, after those, one extra file. */
-typedef struct Syncing
-{
-    const Stage *stage;
-    const Plan *plan;
-} Syncing;
-
+/* A WorkerFunction. One item is one entry of the plan, or, after those, one extra file. */
 static bool sync_item(void *context, int worker, size_t item, Error *error)
 {
-    const Syncing *syncing = context;
-    const Stage *stage = syncing->stage;
-    const PlanEntry *entry;
-    char staged[PATH_SIZE];
-    char local[PATH_SIZE];
+    AUTO_BUFFER Buffer local = {0};
+    const StageJournal *journal = context;
+    const Stage *stage = journal->stage;
+    const Plan *plan = journal->plan;
 
     (void) worker;
-    if (item >= syncing->plan->count)
-        return file_sync_path(stage->extras[item - syncing->plan->count].local, error);
-    entry = &syncing->plan->entries[item];
-    return !stage_is_whole(stage, entry, item) ||
-           (stage_entry_name(stage, entry, item, staged, error) &&
-            stage_local(stage, staged, local, error) && file_sync_path(local, error));
+    if (item >= plan->count)
+        return file_sync_path(stage->extras[item - plan->count].local, error);
+    return !stage_is_whole(stage, &plan->entries[item], item) ||
+           file_sync_path(stage_entry_local(stage, &plan->entries[item], item, &local), error);
 }
 
-static bool sync_staged(const Stage *stage, const Plan *plan, Error *error)
+static bool sync_root(const Stage *stage, size_t root, Error *error)
 {
-    Syncing syncing = {.stage = stage, .plan = plan};
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
+    const char *work = stage_local(stage, stage->roots.roots[root].work, &path);
+
+    return (stage->data_fds[root] < 0 || file_sync(stage->data_fds[root], work, error)) &&
+           file_sync_path(work, error) && durable_sync_parent(work, error);
+}
+
+static bool sync_staged(Stage *stage, const Plan *plan, Error *error)
+{
+    StageJournal journal = {.stage = stage, .plan = plan};
 
     if (!file_sync_enabled())
         return true;
     if (!written_sync(stage->written, false, stage->jobs, error))
         return false;
     if (!written_all_kept(stage->written) &&
-        !workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &syncing, error))
+        !workers_run(stage->jobs, plan->count + stage->extra_count, sync_item, &journal, error))
         return false;
     for (size_t root = 0; root < stage->roots.count; root++)
     {
-        if (stage->data_fds[root] >= 0 &&
-            !file_sync(stage->data_fds[root], stage->roots.roots[root].work, error))
-            return false;
-        if (!stage_local(stage, stage->roots.roots[root].work, path, error) ||
-            !file_sync_path(path, error) || !durable_sync_parent(path, error))
+        if (!sync_root(stage, root, error))
             return false;
     }
     return true;
@@ -276,6 +264,6 @@ bool stage_finish(Stage *stage, const Plan *plan, const JournalHead *head, Error
     progress_begin(PROGRESS_SYNC, 0);
     synced = sync_staged(stage, plan, error);
     progress_end(synced);
-    /* Invariant 2: all that the journal speaks of is on the disk before there is a journal. */
+    /* Invariant 2: all that the journal names is on the disk before there is a journal. */
     return synced && write_journal(stage, plan, head, error);
 }

@@ -4,6 +4,7 @@
 #ifndef STAGE_STAGED_WAL_H
 #define STAGE_STAGED_WAL_H
 
+#include "stage/check.h"
 #include "stage/stage.h"
 #include "base/error.h"
 #include "pair/clusters.h"

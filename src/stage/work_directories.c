@@ -1,18 +1,15 @@
 /*
- * The work directories: made, and removed when nothing needs them.
- *
  * PGDATA/pg_rewind.work/places lists the other work directories and the tablespace locations that
  * were made, before they are: a run that was killed is cleaned up from it. Records: 'W' or 'L',
  * path, NUL.
  */
-#include "stage/stage_parts.h"
+#include "stage/work_directories.h"
 
-#include "apply/apply.h"
 #include "apply/commit.h"
-#include "stage/space.h"
 #include "base/log.h"
 #include "io/dir.h"
 #include "io/durable.h"
+#include "stage/space.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -20,19 +17,10 @@
 
 #define PLACES_NAME "places"
 #define README_NAME "README"
+#define BALLAST_NAME "ballast"
 #define PLACES_SIZE_MAX (16u * 1024 * 1024)
 
 /* ---- Removing work directories ---- */
-
-/* PGDATA/pg_rewind.work/NAME */
-static bool work_path(char out[PATH_SIZE], const char *target_directory, const char *name,
-                      Error *error)
-{
-    char work[PATH_SIZE];
-
-    return path_join(work, sizeof(work), target_directory, WORK_DIRECTORY, error) &&
-           path_join(out, PATH_SIZE, work, name, error);
-}
 
 /* A path of the file "places" is only believed where it can be one. */
 static bool place_is_plausible(char kind, const char *path)
@@ -50,7 +38,8 @@ static bool place_is_plausible(char kind, const char *path)
 
 static bool remove_place(const char *target_directory, char kind, const char *path, Error *error)
 {
-    char local[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *local = target_path(&buffer, target_directory, path);
 
     if (!place_is_plausible(kind, path))
     {
@@ -58,8 +47,6 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
                     path, target_directory, WORK_DIRECTORY);
         return true;
     }
-    if (!target_path(local, sizeof(local), target_directory, path, error))
-        return false;
     if (kind == 'W')
         return dir_remove_tree(local, error);
     /* In use by now, if the rewind was finished: then it is not empty. */
@@ -69,40 +56,36 @@ static bool remove_place(const char *target_directory, char kind, const char *pa
 
 static bool remove_places(const char *target_directory, Error *error)
 {
-    char path[PATH_SIZE];
-    Buffer places = {0};
+    AUTO_BUFFER Buffer path = {0}, places = {0};
     bool found;
-    bool ok = work_path(path, target_directory, PLACES_NAME, error) &&
-              file_read_all(path, PLACES_SIZE_MAX, &places, &found, error);
 
-    for (size_t position = 0; ok && position < places.size;)
+    if (!file_read_all(target_path(&path, target_directory, WORK_DIRECTORY "/" PLACES_NAME),
+                       PLACES_SIZE_MAX, &places, &found, error))
+        return false;
+    for (size_t position = 0; position < places.size;)
     {
         const char *record = (const char *) places.bytes + position;
-        const size_t left = places.size - position;
-        const size_t length = strnlen(record, left);
+        const size_t length = strnlen(record, places.size - position);
 
-        if (length == left)
-            break; /* cut off: what it speaks of was not made */
-        if (length > 1)
-            ok = remove_place(target_directory, record[0], record + 1, error);
         position += length + 1;
+        if (position > places.size)
+            break; /* cut off: what it names was not made */
+        if (length > 1 && !remove_place(target_directory, record[0], record + 1, error))
+            return false;
     }
-    buffer_free(&places);
-    return ok;
+    return true;
 }
 
 bool stage_remove_stale(const char *target_directory, Error *error)
 {
-    char work[PATH_SIZE];
-    char path[PATH_SIZE];
-    Arena *arena = NULL;
+    AUTO_BUFFER Buffer work_buffer = {0}, journal = {0};
+    AUTO_ARENA Arena *arena = arena_create();
+    const char *work = target_path(&work_buffer, target_directory, WORK_DIRECTORY);
     PendingRewind pending;
     struct stat status;
     bool found;
-    bool ok = false;
 
-    if (!path_join(work, sizeof(work), target_directory, WORK_DIRECTORY, error) ||
-        !file_lstat(work, &status, &found, error))
+    if (!file_lstat(work, &status, &found, error))
         return false;
     if (!found)
         return true;
@@ -110,59 +93,50 @@ bool stage_remove_stale(const char *target_directory, Error *error)
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", work);
 
     /* Invariant 2: what a committed rewind needs is never thrown away. */
-    arena = arena_create();
     if (!apply_pending(target_directory, arena, &pending, error))
-        goto done;
+        return false;
     if (pending.state == PENDING_APPLY)
-    {
-        error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
-        goto done;
-    }
+        return error_set(error, ERROR_FAILED, "\"%s\" holds a rewind that must be finished", work);
+    /* A journal that cannot be read was never committed: apply_pending has looked. */
     if (pending.state == PENDING_STALE && !commit_take_back(target_directory, error))
-    {
-        /* A journal that cannot be read was never committed: apply_pending has looked. */
         log_debug("%s", error->message);
-    }
-    /* The journal first: what follows may be interrupted. */
-    ok = work_path(path, target_directory, JOURNAL_NAME, error) && durable_remove(path, error) &&
-         remove_places(target_directory, error) && dir_remove_tree(work, error) &&
-         file_sync_path(target_directory, error);
-
-done:
-    arena_destroy(arena);
-    return ok;
+    /* The journal first: the removals after it may be interrupted. */
+    return durable_remove(target_path(&journal, target_directory, JOURNAL_PATH), error) &&
+           remove_places(target_directory, error) && dir_remove_tree(work, error) &&
+           file_sync_path(target_directory, error);
 }
 
 /* ---- Making them ---- */
 
+/* A file of the work directory of PGDATA, by rename. */
+static bool write_work_file(const Stage *stage, const char *name, const void *bytes, size_t size,
+                            Error *error)
+{
+    AUTO_BUFFER Buffer path = {0}, temporary = {0};
+
+    buffer_printf(&path, "%s/" WORK_DIRECTORY "/%s", stage->target_directory, name);
+    buffer_printf(&temporary, "%s.new", buffer_string(&path));
+    return durable_replace(buffer_string(&path), buffer_string(&temporary), bytes, size, 0, error);
+}
+
 static bool write_places(const Stage *stage, Error *error)
 {
-    char path[PATH_SIZE];
-    char temporary[PATH_SIZE];
-    Buffer places = {0};
-    bool ok;
+    AUTO_BUFFER Buffer places = {0};
 
     for (size_t index = 1; index < stage->roots.count; index++)
     {
-        buffer_append_u8(&places, 'W');
-        buffer_append(&places, stage->roots.roots[index].work,
-                      strlen(stage->roots.roots[index].work) + 1);
+        buffer_printf(&places, "W%s", stage->roots.roots[index].work);
+        buffer_append_u8(&places, '\0');
     }
     for (size_t index = 0; index < stage->roots.location_count; index++)
     {
-        const NewLocation *location = &stage->roots.locations[index];
-
-        if (!location->missing)
+        if (!stage->roots.locations[index].missing)
             continue;
-        buffer_append_u8(&places, 'L');
-        buffer_append(&places, location->path, strlen(location->path) + 1);
+        buffer_printf(&places, "L%s", stage->roots.locations[index].path);
+        buffer_append_u8(&places, '\0');
     }
-    ok =
-        work_path(path, stage->target_directory, PLACES_NAME, error) &&
-        work_path(temporary, stage->target_directory, PLACES_NAME ".new", error) &&
-        (places.size == 0 || durable_replace(path, temporary, places.bytes, places.size, 0, error));
-    buffer_free(&places);
-    return ok;
+    return places.size == 0 ||
+           write_work_file(stage, PLACES_NAME, places.bytes, places.size, error);
 }
 
 /*
@@ -176,20 +150,16 @@ static bool write_readme(const Stage *stage, Error *error)
         "pg_rewind keeps here what it needs to finish.\n"
         "If no pg_rewind is running, it was interrupted: run the same pg_rewind command again.\n"
         "Do not remove this directory, backup_label or global/pg_control.\n";
-    char path[PATH_SIZE];
-    char temporary[PATH_SIZE];
 
-    return work_path(path, stage->target_directory, README_NAME, error) &&
-           work_path(temporary, stage->target_directory, README_NAME ".new", error) &&
-           durable_replace(path, temporary, text, strlen(text), 0, error);
+    return write_work_file(stage, README_NAME, text, strlen(text), error);
 }
 
 static bool make_directories(const Stage *stage, Error *error)
 {
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
-    /* What is to be made elsewhere is written down before it is made. */
-    if (!stage_local(stage, WORK_DIRECTORY, path, error) || !file_make_directory(path, error) ||
+    /* Directories elsewhere are written down before they are made. */
+    if (!file_make_directory(stage_local(stage, WORK_DIRECTORY, &path), error) ||
         !write_readme(stage, error) || !write_places(stage, error) ||
         !file_sync_path(stage->target_directory, error))
         return false;
@@ -203,46 +173,106 @@ static bool make_directories(const Stage *stage, Error *error)
     }
     for (size_t index = 1; index < stage->roots.count; index++)
     {
-        if (!stage_local(stage, stage->roots.roots[index].work, path, error) ||
-            !dir_remove_tree(path, error) || !file_make_directory(path, error))
+        const char *work = stage_local(stage, stage->roots.roots[index].work, &path);
+
+        if (!dir_remove_tree(work, error) || !file_make_directory(work, error))
             return false;
     }
     for (size_t index = 0; index < stage->roots.count; index++)
     {
-        if (!stage_local(stage, stage->roots.roots[index].work, path, error) ||
-            !written_watch(stage->written, path, error))
+        if (!written_watch(stage->written,
+                           stage_local(stage, stage->roots.roots[index].work, &path), error))
             return false;
     }
     return true;
 }
 
+static bool reserve_on_root(const Stage *stage, const Root *root, uint64_t bytes, Error *error)
+{
+    AUTO_BUFFER Buffer name = {0}, buffer = {0};
+    const char *path = stage_local(stage, path_in(&name, root->work, BALLAST_NAME), &buffer);
+    AUTO_FD int fd = -1;
+
+    return file_create(path, &fd, error) && file_reserve(fd, path, bytes, error);
+}
+
 /* Reserve the space that the apply will allocate, so that it is there after the commit. */
 static bool make_ballast(Stage *stage, const Plan *plan, Error *error)
 {
-    uint64_t *growth = memory_allocate_zeroed(stage->roots.count, sizeof(uint64_t));
-    FileSpace *space = memory_allocate_zeroed(stage->roots.count, sizeof(FileSpace));
-    bool ok = space_measure(&stage->roots, space, error) &&
-              space_to_reserve(&stage->roots, plan, growth, error);
+    const size_t count = stage->roots.count;
+    AUTO_ARENA Arena *arena = arena_create();
+    uint64_t *growth = arena_allocate(arena, count * sizeof(*growth));
+    FileSpace *space = arena_allocate(arena, count * sizeof(*space));
 
-    for (size_t root = 0; ok && root < stage->roots.count; root++)
+    if (!space_measure(&stage->roots, space, error) ||
+        !space_to_reserve(&stage->roots, plan, growth, error))
+        return false;
+    for (size_t root = 0; root < count; root++)
     {
-        char name[PATH_SIZE];
-        char path[PATH_SIZE];
-        int fd = -1;
-
-        if (growth[root] == 0)
-            continue;
-        ok = path_join(name, sizeof(name), stage->roots.roots[root].work, BALLAST_NAME, error) &&
-             stage_local(stage, name, path, error) && file_create(path, &fd, error) &&
-             file_reserve(fd, path, growth[root], error);
-        file_close(fd);
+        if (growth[root] > 0 &&
+            !reserve_on_root(stage, &stage->roots.roots[root], growth[root], error))
+            return false;
     }
-    free(growth);
-    free(space);
-    return ok;
+    return true;
 }
 
-bool stage_make_directories(Stage *stage, const Plan *plan, Error *error)
+static bool begin_stage(Stage *stage, const Plan *plan, Error *error)
 {
-    return make_directories(stage, error) && make_ballast(stage, plan, error);
+    if (!stage_remove_stale(stage->target_directory, error) ||
+        !roots_find(stage->arena, stage->target_directory, plan, &stage->roots, error))
+        return false;
+    stage->data_fds = arena_allocate(stage->arena, stage->roots.count * sizeof(int));
+    stage->data_size = arena_allocate(stage->arena, stage->roots.count * sizeof(uint64_t));
+    for (size_t root = 0; root < stage->roots.count; root++)
+        stage->data_fds[root] = -1;
+    if (make_directories(stage, error) && make_ballast(stage, plan, error))
+        return true;
+    stage_abandon(stage);
+    return false;
+}
+
+bool stage_create(const char *target_directory, const Plan *plan, int jobs, Stage **stage,
+                  Error *error)
+{
+    Arena *arena = arena_create();
+    Stage *made = arena_allocate(arena, sizeof(Stage));
+
+    made->arena = arena;
+    made->written = written_create();
+    made->target_directory = arena_strdup(arena, target_directory);
+    made->wal_directory = plan->wal_directory;
+    made->jobs = jobs;
+    made->entry_count = plan->count;
+    made->findings = memory_allocate_zeroed(plan->count, sizeof(FoundFile));
+    for (size_t index = 0; index < plan->count; index++)
+        made->findings[index].actual_size = SIZE_AS_PLANNED;
+    pthread_mutex_init(&made->lock, NULL);
+    *stage = made;
+    if (begin_stage(made, plan, error))
+        return true;
+    stage_free(made);
+    *stage = NULL;
+    return false;
+}
+
+void stage_abandon(Stage *stage)
+{
+    Error error;
+
+    if (!stage_remove_stale(stage->target_directory, &error))
+        log_warning("%s", error.message);
+}
+
+void stage_free(Stage *stage)
+{
+    if (stage == NULL)
+        return;
+    for (size_t root = 0; stage->data_fds != NULL && root < stage->roots.count; root++)
+        file_close(stage->data_fds[root]);
+    written_free(stage->written);
+    pthread_mutex_destroy(&stage->lock);
+    free(stage->findings);
+    buffer_free(&stage->placements);
+    free(stage->extras);
+    arena_destroy(stage->arena);
 }

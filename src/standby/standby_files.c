@@ -1,5 +1,6 @@
 #include "standby/standby_files.h"
 
+#include "apply/journal.h"
 #include "base/buffer.h"
 #include "format/settings.h"
 #include "io/durable.h"

@@ -10,7 +10,6 @@
  * bytes).
  */
 #include "apply/journal.h"
-#include "stage/stage.h"
 #include "format/crc32c.h"
 #include "io/file.h"
 #include "plan/listing.h"

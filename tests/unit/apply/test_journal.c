@@ -3,7 +3,6 @@
  */
 #include "apply/journal.h"
 
-#include "apply/roots.h"
 #include "format/crc32c.h"
 
 #include <setjmp.h>

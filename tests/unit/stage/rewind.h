@@ -10,7 +10,9 @@
 
 #include "apply/apply.h"
 #include "apply/journal.h"
-#include "stage/stage.h"
+#include "stage/check.h"
+#include "stage/stage_journal.h"
+#include "stage/work_directories.h"
 #include "base/log.h"
 #include "format/backup_label.h"
 #include "io/file.h"

@@ -3,7 +3,7 @@
  */
 #include "rewind.h"
 
-#include "stage/stage_parts.h"
+#include "stage/staged_files.h"
 
 #include <stdatomic.h>
 
@@ -124,10 +124,11 @@ static void done(Stage *stage)
 /* Is the staged file of entry `index` the source's? */
 static void check_staged(const Stage *stage, const Plan *plan, size_t index)
 {
-    char name[PATH_SIZE];
+    Buffer local = {0};
 
-    assert_true(stage_entry_name(stage, &plan->entries[index], index, name, &error));
-    shell("cmp target/%s source/%s", name, plan->entries[index].path);
+    shell("cmp %s source/%s", stage_entry_local(stage, &plan->entries[index], index, &local),
+          plan->entries[index].path);
+    buffer_free(&local);
 }
 
 /* ---- Comparing ---- */
@@ -176,7 +177,7 @@ static void compare_from(Source *source)
     Stage *stage = fetched_from(source, &plan);
     for (size_t i = 0; i < plan.count; i++)
     {
-        const Finding *finding = &stage->findings[i];
+        const FoundFile *finding = &stage->findings[i];
 
         if (finding->equal != (expected[i] == SAME) || finding->gone != (expected[i] == GONE))
             fail_msg("%s: equal %d, gone %d", entries[i].path, finding->equal, finding->gone);
@@ -274,8 +275,7 @@ static void test_sizes(void **state)
         {OTHER_ENTRY("postgresql.conf", ACTION_COPY, FILE_REGULAR, true), .source_size = 7},
     };
     Plan plan = {.entries = entries, .count = 5, .block_size = BLOCK, .wal_directory = "pg_wal"};
-    char name[PATH_SIZE];
-    char path[PATH_SIZE];
+    Buffer path = {0};
 
     (void) state;
     put_blocks("source/base/5/2001", 'A', 200);
@@ -287,9 +287,8 @@ static void test_sizes(void **state)
     check_staged(stage, &plan, 2);
     check_staged(stage, &plan, 4);
     assert_int_equal(stage_final_size(stage, &entries[2], 2), 200 * BLOCK);
-    assert_true(stage_entry_name(stage, &entries[3], 3, name, &error));
-    assert_true(target_path(path, sizeof(path), "target", name, &error));
-    assert_int_equal(size_of(path), 2 * BLOCK);
+    assert_int_equal(size_of(stage_entry_local(stage, &entries[3], 3, &path)), 2 * BLOCK);
+    buffer_free(&path);
     done(stage);
 }
 

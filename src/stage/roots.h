@@ -1,28 +1,21 @@
 /*
- * Where things are staged: one work directory for each mount that holds parts of the target.
+ * The mounts that hold parts of the target. Each has one work directory.
  *
  * A staged file must be on the mount of its destination, so that a rename installs it. All paths
  * are relative to PGDATA, or absolute for the location of a new tablespace, whose link does not
  * exist before the apply.
  */
-#ifndef APPLY_ROOTS_H
-#define APPLY_ROOTS_H
+#ifndef STAGE_ROOTS_H
+#define STAGE_ROOTS_H
 
 #include "base/arena.h"
-#include "base/error.h"
+#include "base/problems.h"
 #include "io/place.h"
 #include "plan/plan.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define WORK_DIRECTORY "pg_rewind.work"
-
 typedef struct Root
 {
-    const char
-        *prefix; /* everything below this directory of the target is staged here; "" for PGDATA */
+    const char *prefix;    /* a directory of the target, for all below it; "" for PGDATA */
     const char *directory; /* that directory; for a new tablespace its location */
     const char *work;      /* directory/pg_rewind.work */
     Place place;
@@ -59,21 +52,17 @@ MUST_CHECK bool roots_find(Arena *arena, const char *target_directory, const Pla
 size_t roots_of(const Roots *roots, const char *path);
 
 /*
- * Is the location of each new tablespace usable: absent below a directory where it can be made, or
- * a directory that no other cluster uses? Each problem is logged and counted in *problems.
+ * The location of each new tablespace must be absent below a directory where it can be made, or a
+ * directory that no other cluster uses.
  */
-MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, size_t *problems,
+MUST_CHECK bool roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems,
                                       Error *error);
 
-/* PGDATA/path, or path itself if it is absolute. */
-MUST_CHECK bool target_path(char *out, size_t size, const char *target_directory, const char *path,
-                            Error *error);
-
-/* Does the plan do anything with this entry? Never with our own files and those that mark the
- * commit. */
+/* The plan does something with this entry. False for our own files and those that mark the commit.
+ */
 bool entry_has_effect(const PlanEntry *entry);
 
-/* The directory part of path: its length, 0 without a slash. */
-size_t path_parent_length(const char *path);
+/* Set the buffer to the directory that an absolute path is in, and return it. */
+const char *path_parent(Buffer *buffer, const char *path);
 
 #endif

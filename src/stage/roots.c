@@ -1,0 +1,355 @@
+#include "stage/roots.h"
+
+#include "apply/journal.h"
+#include "format/backup_label.h"
+#include "format/relpath.h"
+#include "io/file.h"
+#include "target/tablespace_mapping.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TABLESPACES "pg_tblspc/"
+
+/* A work directory, a file that marks commit and end, or the pid file: only apply touches those. */
+static bool is_reserved(const char *path)
+{
+    const size_t length = strlen(WORK_DIRECTORY);
+    const char *found = strstr(path, WORK_DIRECTORY);
+
+    if (strcmp(path, CONTROL_PATH) == 0 || strcmp(path, BACKUP_LABEL_PATH) == 0 ||
+        strcmp(path, "postmaster.pid") == 0)
+        return true;
+    return found != NULL && (found == path || found[-1] == '/') &&
+           (found[length] == '\0' || found[length] == '/');
+}
+
+bool entry_has_effect(const PlanEntry *entry)
+{
+    if (entry->action == ACTION_NONE && entry->blocks == NULL)
+        return false;
+    return entry->type != FILE_OTHER && !is_reserved(entry->path);
+}
+
+const char *path_parent(Buffer *buffer, const char *path)
+{
+    const size_t length = path_parent_length(path);
+
+    buffer_clear(buffer);
+    buffer_append(buffer, path, length > 0 ? length : 1);
+    return buffer_string(buffer);
+}
+
+/* ---- Finding the roots ---- */
+
+/* Room for one item more; the arena has twice as many each time. */
+static void *grow_in(Arena *arena, void *items, size_t count, size_t item_size)
+{
+    void *grown;
+
+    if ((count & (count - 1)) != 0)
+        return items;
+    grown = arena_allocate(arena, (count > 0 ? 2 * count : 1) * item_size);
+    if (count > 0)
+        memcpy(grown, items, count * item_size);
+    return grown;
+}
+
+static void add_root(Arena *arena, Roots *roots, const char *prefix, const char *directory,
+                     const Place *place)
+{
+    const char *slash = directory[0] == '\0' ? "" : "/";
+
+    for (size_t index = 0; index < roots->count; index++)
+    {
+        if (strcmp(roots->roots[index].prefix, prefix) == 0)
+            return;
+    }
+    roots->roots = grow_in(arena, roots->roots, roots->count, sizeof(Root));
+    roots->roots[roots->count++] =
+        (Root){.prefix = arena_strdup(arena, prefix),
+               .directory = arena_strdup(arena, directory),
+               .work = arena_printf(arena, "%s%s" WORK_DIRECTORY, directory, slash),
+               .place = *place,
+               .unit = 1};
+}
+
+/* A location that is absent lies on the mount of the directory it will be made in. */
+static bool add_location(Arena *arena, Roots *roots, const PlanEntry *entry, Error *error)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    NewLocation location = {.link = entry->path, .path = entry->link_target};
+    bool found = false;
+    Place place;
+
+    if (location.path[0] == '/') /* else roots_check_locations reports it */
+    {
+        if (!place_find(location.path, &place, &found, error))
+            return false;
+        location.missing = !found;
+        if (!found && !place_find(path_parent(&parent, location.path), &place, &found, error))
+            return false;
+    }
+    roots->locations = grow_in(arena, roots->locations, roots->location_count, sizeof(location));
+    roots->locations[roots->location_count++] = location;
+    if (found && !place_same_mount(&place, &roots->roots[0].place))
+        add_root(arena, roots, location.link, location.path, &place);
+    return true;
+}
+
+/* Go down to a directory of the target; where the mount changes a root begins. */
+static bool find_on_the_way(Arena *arena, Roots *roots, const char *directory, size_t length,
+                            Error *error)
+{
+    AUTO_BUFFER Buffer path = {0}, prefix = {0};
+    Place above = roots->roots[0].place, place;
+    bool found;
+
+    for (size_t end = 1; end <= length; end++)
+    {
+        if (end < length && directory[end] != '/')
+            continue;
+        buffer_clear(&prefix);
+        buffer_append(&prefix, directory, end);
+        if (!place_find(target_path(&path, roots->target_directory, buffer_string(&prefix)), &place,
+                        &found, error))
+            return false;
+        if (!found)
+            return true; /* to be made, on the mount of what is there */
+        if (!place_same_mount(&place, &above))
+            add_root(arena, roots, buffer_string(&prefix), buffer_string(&prefix), &place);
+        above = place;
+    }
+    return true;
+}
+
+static bool is_new_tablespace(const PlanEntry *entry)
+{
+    return entry->action == ACTION_CREATE && entry->type == FILE_LINK && !entry->on_target &&
+           entry->link_target != NULL && relpath_is_tablespace(entry->path);
+}
+
+bool roots_find(Arena *arena, const char *target_directory, const Plan *plan, Roots *roots,
+                Error *error)
+{
+    /* Files are staged in these that are not in the plan. */
+    const char *const always[] = {"global",
+                                  arena_printf(arena, "%s/archive_status", plan->wal_directory)};
+    PathParent last = {0};
+    Place place;
+    bool found;
+
+    *roots = (Roots){.target_directory = target_directory};
+    if (!place_find(target_directory, &place, &found, error))
+        return false;
+    if (!found)
+        return error_set(error, ERROR_FAILED, "directory \"%s\" does not exist", target_directory);
+    add_root(arena, roots, "", "", &place);
+    for (size_t index = 0; index < sizeof(always) / sizeof(always[0]); index++)
+    {
+        if (!find_on_the_way(arena, roots, always[index], strlen(always[index]), error))
+            return false;
+    }
+    for (size_t index = 0; index < plan->count; index++)
+    {
+        const PlanEntry *entry = &plan->entries[index];
+
+        if (!entry_has_effect(entry))
+            continue;
+        if (is_new_tablespace(entry) && !add_location(arena, roots, entry, error))
+            return false;
+        if (path_parent_changes(&last, entry->path) &&
+            !find_on_the_way(arena, roots, entry->path, last.length, error))
+            return false;
+    }
+    return true;
+}
+
+size_t roots_of(const Roots *roots, const char *path)
+{
+    size_t best = 0;
+
+    for (size_t index = 1; index < roots->count; index++)
+    {
+        const char *prefix = roots->roots[index].prefix;
+
+        if (relpath_below(path, prefix) != NULL &&
+            strlen(prefix) > strlen(roots->roots[best].prefix))
+            best = index;
+    }
+    return best;
+}
+
+/* ---- Locations of new tablespaces ---- */
+
+/* *occupied: the location holds one of the directories that the plan makes in it
+ * (PG_15_202209061). */
+static bool is_occupied(const NewLocation *location, const Plan *plan, bool *occupied, Error *error)
+{
+    AUTO_BUFFER Buffer inside = {0};
+    struct stat status;
+
+    *occupied = false;
+    for (size_t index = 0; index < plan->count && !*occupied; index++)
+    {
+        const char *name = relpath_below(plan->entries[index].path, location->link);
+
+        if (name != NULL && strchr(name, '/') == NULL &&
+            !file_lstat(path_in(&inside, location->path, name), &status, occupied, error))
+            return false;
+    }
+    return true;
+}
+
+static bool is_mapped_to(const Plan *plan, const char *location)
+{
+    const TablespaceMappings *mappings = plan->tablespaces;
+
+    for (size_t i = 0; mappings != NULL && i < mappings->count; i++)
+        if (strcmp(mappings->mappings[i].to, location) == 0)
+            return true;
+    return false;
+}
+
+/* A directory can be made there. */
+static bool place_is_free(const char *path)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    struct stat status;
+    bool found;
+
+    return file_lstat(path, &status, &found, NULL) && !found &&
+           place_can_change_names(path_parent(&parent, path));
+}
+
+static void append_escaped(Buffer *mapping, const char *path)
+{
+    for (; *path != '\0'; path++)
+        buffer_printf(mapping, "%s%c", *path == '=' ? "\\" : "", *path);
+}
+
+/* -T OLD=NEW: NEW is a place beside the one that is in use, or else beside the data directory. */
+static void append_mapping(const Roots *roots, const NewLocation *location, Buffer *options)
+{
+    const char *target = roots->target_directory;
+    AUTO_BUFFER Buffer mapping = {0}, place = {0};
+
+    buffer_printf(&place, "%s-target", location->path);
+    if (!place_is_free(buffer_string(&place)))
+    {
+        buffer_clear(&place);
+        buffer_printf(&place, "%.*s/tablespace-%s", (int) path_parent_length(target), target,
+                      location->link + strlen(TABLESPACES));
+    }
+    append_escaped(&mapping, location->path);
+    buffer_append_u8(&mapping, '=');
+    append_escaped(&mapping, buffer_string(&place));
+    buffer_append_string(options, " -T ");
+    buffer_append_word(options, buffer_string(&mapping));
+}
+
+/* Locations that other clusters use. The last of these problems is added at the end: its hint says
+ * what is needed for all. */
+typedef struct Occupied
+{
+    Error last;
+    size_t count;
+    Buffer options; /* that give each of them a place, except where -T has named one already */
+} Occupied;
+
+static void add_occupied(const Roots *roots, const Plan *plan, const NewLocation *location,
+                         Occupied *occupied, Problems *problems)
+{
+    Error *problem = &occupied->last;
+
+    if (occupied->count++ > 0)
+        problems_add(problems, problem);
+    error_set(problem, ERROR_FAILED,
+              "directory \"%s\" of the tablespace \"%s\" belongs to another cluster",
+              location->path, location->link);
+    error_detail(problem, "The target does not have this tablespace yet, but its directory exists: "
+                          "it may be the source's own.");
+    if (is_mapped_to(plan, location->path))
+        error_hint(problem, "Choose another directory in its --tablespace-mapping.");
+    else
+        append_mapping(roots, location, &occupied->options);
+}
+
+static void add_last_occupied(Occupied *occupied, Problems *problems)
+{
+    if (occupied->options.size > 0)
+        error_hint(&occupied->last,
+                   "Two clusters on one host cannot share a tablespace's directory: give the "
+                   "target its own by these options, or in other directories:\n   %s",
+                   buffer_string(&occupied->options));
+    if (occupied->count > 0)
+        problems_add(problems, &occupied->last);
+    buffer_free(&occupied->options);
+}
+
+static bool check_present(const Roots *roots, const Plan *plan, const NewLocation *location,
+                          Occupied *foreign, Problems *problems, Error *error)
+{
+    bool found, occupied, own;
+    Error problem;
+    Place place;
+
+    if (!place_find(location->path, &place, &found, error) ||
+        !is_occupied(location, plan, &occupied, error) ||
+        !tablespace_is_targets(roots->target_directory, location->path, &own, error))
+        return false;
+    if (occupied && !own)
+    {
+        add_occupied(roots, plan, location, foreign, problems);
+        return true;
+    }
+    if (!place.is_directory)
+        errno = ENOTDIR;
+    if (place.is_directory && place_can_change_names(location->path))
+        return true;
+    error_set_errno(&problem, ERROR_FAILED, "cannot write to tablespace directory \"%s\"",
+                    location->path);
+    problems_add(problems, &problem);
+    return true;
+}
+
+static void check_missing(const NewLocation *location, Problems *problems)
+{
+    AUTO_BUFFER Buffer parent = {0};
+    Error problem;
+
+    if (place_can_change_names(path_parent(&parent, location->path)))
+        return;
+    error_set_errno(&problem, ERROR_FAILED, "cannot create tablespace directory \"%s\"",
+                    location->path);
+    error_hint(&problem,
+               "Create this directory, owned by the user who runs the target server, or choose "
+               "another one with --tablespace-mapping.");
+    problems_add(problems, &problem);
+}
+
+bool roots_check_locations(const Roots *roots, const Plan *plan, Problems *problems, Error *error)
+{
+    Occupied occupied = {.count = 0};
+    bool ok = true;
+    Error problem;
+
+    for (size_t index = 0; ok && index < roots->location_count; index++)
+    {
+        const NewLocation *location = &roots->locations[index];
+
+        if (location->path[0] != '/')
+        {
+            error_set(&problem, ERROR_FAILED,
+                      "tablespace \"%s\" of the source is not at an absolute path: \"%s\"",
+                      location->link, location->path);
+            problems_add(problems, &problem);
+        }
+        else if (location->missing)
+            check_missing(location, problems);
+        else
+            ok = check_present(roots, plan, location, &occupied, problems, error);
+    }
+    add_last_occupied(&occupied, problems);
+    return ok;
+}
