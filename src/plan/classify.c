@@ -1,9 +1,9 @@
 #include "plan/classify.h"
 
+#include "base/array.h"
 #include "base/text_cursor.h"
-#include "plan/decide.h"
+#include "format/control.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool has_prefix(const char *text, const char *prefix)
@@ -30,7 +30,7 @@ static bool in_list(const char *text, size_t length, const char *const *list)
     return false;
 }
 
-/* Is any part of the path, as a directory or file, named like this (its whole or its beginning)? */
+/* A part of the path, as a directory or file, has this name, or with prefix_only begins with it. */
 static bool has_part(const char *path, const char *name, bool prefix_only)
 {
     size_t length = strlen(name);
@@ -128,18 +128,11 @@ static bool is_excluded(const Version *version, const char *path, const char *ba
 static bool is_foreign_tablespace_directory(const Version *version, const char *path)
 {
     char own[TABLESPACE_VERSION_SIZE];
-    const char *name;
-    size_t length;
+    const char *below = relpath_below(path, "pg_tblspc");
+    const char *slash = below != NULL ? strchr(below, '/') : NULL;
 
-    if (!has_prefix(path, "pg_tblspc/"))
-        return false;
-    name = strchr(path + strlen("pg_tblspc/"), '/');
-    if (name == NULL)
-        return false;
-    name++;
-    length = (size_t) (strchrnul(name, '/') - name);
     tablespace_version_directory(version, own);
-    return strlen(own) != length || memcmp(own, name, length) != 0;
+    return slash != NULL && !path_is_within(own, slash + 1);
 }
 
 /* name: below pg_wal */
@@ -191,4 +184,80 @@ FileKind path_kind(const Version *version, const char *path, bool is_relation_fi
     if (has_suffix(path, ".conf") || has_suffix(path, ".signal"))
         return KIND_CONFIGURATION;
     return KIND_OTHER;
+}
+
+bool path_is_safe(const char *path)
+{
+    size_t length = strlen(path);
+
+    if (length == 0 || length > PATH_LENGTH_MAX || path[0] == '/')
+        return false;
+    for (const char *part = path;;)
+    {
+        const char *slash = strchrnul(part, '/');
+        size_t size = (size_t) (slash - part);
+
+        if (size == 0 || (size == 1 && part[0] == '.') ||
+            (size == 2 && part[0] == '.' && part[1] == '.'))
+            return false;
+        if (*slash == '\0')
+            return true;
+        part = slash + 1;
+    }
+}
+
+bool path_is_within(const char *directory, const char *path)
+{
+    const size_t length = strlen(directory);
+
+    return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
+}
+
+size_t path_parent_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? (size_t) (slash - path) : 0;
+}
+
+bool path_parent_changes(PathParent *last, const char *path)
+{
+    const size_t length = path_parent_length(path);
+    const bool is_same =
+        last->path != NULL && last->length == length && memcmp(last->path, path, length) == 0;
+
+    *last = (PathParent){path, length};
+    return !is_same;
+}
+
+/* An ArrayCompare: the key is the first bytes of a path. */
+static int compare_with_path(const void *key, const void *item)
+{
+    const PathParent *first = key;
+    const char *path = *(const char *const *) item;
+    const int order = strncmp(first->path, path, first->length);
+
+    return order == 0 && path[first->length] != '\0' ? -1 : order;
+}
+
+const void *path_find(const void *items, size_t count, size_t item_size, const char *path,
+                      size_t length)
+{
+    const PathParent key = {path, length};
+    bool found;
+    const size_t index = array_search(&key, items, count, item_size, compare_with_path, &found);
+
+    return found ? (const char *) items + index * item_size : NULL;
+}
+
+const void *path_find_above(const void *items, size_t count, size_t item_size, const char *path)
+{
+    const void *found = NULL;
+
+    for (size_t length = 0; count > 0 && found == NULL && path[length] != '\0';)
+    {
+        length += 1 + strcspn(path + length + 1, "/");
+        found = path_find(items, count, item_size, path, length);
+    }
+    return found;
 }

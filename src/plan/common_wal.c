@@ -1,13 +1,11 @@
 #include "plan/common_wal.h"
 
-#include "base/array.h"
-#include "format/history.h"
 #include "format/wal_summary.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Is the range [begin, end) of a timeline part of the history before the divergence? */
+/* The range [begin, end) of a timeline is part of the history before the divergence. */
 static bool wal_is_common(const PlanInput *input, Timeline timeline, Lsn begin, Lsn end)
 {
     return end <= input->divergence && history_holds(input->source_history, timeline, begin, end);
@@ -19,23 +17,17 @@ bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t 
                          wal_segment_start(&input->shape, segment + 1));
 }
 
-static int compare_with_listed(const void *path, const void *file)
-{
-    return strcmp(path, ((const ListedFile *) file)->path);
-}
-
 bool plan_summarizes_wal(const Listing *files)
 {
-    const char directory[] = WAL_SUMMARY_DIRECTORY "/";
-    bool found;
-    const size_t first = array_search(directory, files->files, files->count, sizeof(*files->files),
-                                      compare_with_listed, &found);
-
-    return first < files->count &&
-           strncmp(files->files[first].path, directory, sizeof(directory) - 1) == 0;
+    for (size_t i = 0; i < files->count; i++)
+    {
+        if (relpath_below(files->files[i].path, WAL_SUMMARY_DIRECTORY) != NULL)
+            return true;
+    }
+    return false;
 }
 
-/* Does the target's common WAL not lead to the WAL that is staged? */
+/* The target's common WAL does not lead to the WAL that is staged. */
 static bool has_gap(const PlanInput *input)
 {
     return wal_segment_of(&input->shape, input->wal_from) >
@@ -52,8 +44,8 @@ static bool waits_for_archive(const PlanInput *input, Timeline timeline, uint64_
 }
 
 /*
- * A server that summarizes its WAL, now or once it is told to, begins with the oldest that it has.
- * Where a gap follows, it would wait for what is missing and keep all WAL in the meantime
+ * A server that summarizes its WAL, now or once that is enabled, begins with its oldest WAL. Where
+ * a gap follows, it would wait for what is missing and keep all WAL in the meantime
  * (GetOldestUnsummarizedLSN, postmaster/walsummarizer.c). But no other server archives what the
  * target has not archived yet.
  */
@@ -85,20 +77,20 @@ bool plan_keeps_wal_before_gap(const PlanInput *input)
 
 bool plan_keeps_status(const PlanInput *input, const char *path)
 {
-    const char *directory = input->version->wal_directory;
-    const char *name = path + strlen(directory) + strlen("/archive_status/");
+    const char *name = path + strlen(input->version->wal_directory) + strlen("/archive_status/");
     const char *dot = strrchr(name, '.');
-    char file[512];
+    AUTO_BUFFER Buffer base = {0}, file = {0};
     Timeline timeline;
     uint64_t segment;
 
-    if (dot == NULL || (size_t) (dot - name) >= sizeof(file) - strlen(directory) - sizeof("/"))
+    if (dot == NULL)
         return false;
-    snprintf(file, sizeof(file), "%.*s", (int) (dot - name), name);
-    if (wal_segment_name_parse(&input->shape, file, &timeline, &segment))
+    buffer_append(&base, name, (size_t) (dot - name));
+    if (wal_segment_name_parse(&input->shape, buffer_string(&base), &timeline, &segment))
         return plan_keeps_segment(input, timeline, segment);
-    snprintf(file, sizeof(file), "%s/%.*s", directory, (int) (dot - name), name);
-    return listing_find(input->source, file) != NULL && listing_find(input->target, file) != NULL &&
+    path_in(&file, input->version->wal_directory, buffer_string(&base));
+    return listing_find(input->source, buffer_string(&file)) != NULL &&
+           listing_find(input->target, buffer_string(&file)) != NULL &&
            strstr(name, ".partial") == NULL;
 }
 

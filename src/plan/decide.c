@@ -2,8 +2,6 @@
 
 #include "plan/common_wal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static Decision make_entry(const FilePair *pair, Action action, Reason reason)
@@ -12,9 +10,9 @@ static Decision make_entry(const FilePair *pair, Action action, Reason reason)
     const ListedFile *target = pair->target;
 
     return (Decision){.outcome = OUTCOME_ENTRY,
-                      .reason = reason,
                       .entry = {
                           .path = pair->path,
+                          .reason = (uint8_t) reason,
                           .link_target = pair->link_target,
                           .source_size = source != NULL ? source->size : 0,
                           .target_size = target != NULL ? target->size : 0,
@@ -29,7 +27,7 @@ static Decision make_entry(const FilePair *pair, Action action, Reason reason)
 
 static Decision leave(Outcome outcome, Reason reason)
 {
-    return (Decision){.outcome = outcome, .reason = reason};
+    return (Decision){.outcome = outcome, .entry = {.reason = (uint8_t) reason}};
 }
 
 /* ---- WAL ---- */
@@ -61,8 +59,8 @@ static Decision decide_wal(const PlanInput *input, const FilePair *pair)
 
 /* ---- relations ---- */
 
-/* Has the target made or dropped the relation's storage since the sides were equal, or its
- * database? */
+/* The target has made or dropped the relation's storage, or its database, since the sides were
+ * equal. */
 static bool storage_is_targets(const PlanInput *input, const FilePair *pair,
                                const BlockMapRelation *blocks)
 {
@@ -277,13 +275,6 @@ static Decision decide_ordinary_of_source(const PlanInput *input, const FilePair
     return decision;
 }
 
-bool path_is_within(const char *directory, const char *path)
-{
-    const size_t length = strlen(directory);
-
-    return strncmp(path, directory, length) == 0 && (path[length] == '\0' || path[length] == '/');
-}
-
 /* The logs of the target in a place that its configuration names. */
 static bool is_log(const PlanInput *input, const char *path)
 {
@@ -291,7 +282,7 @@ static bool is_log(const PlanInput *input, const char *path)
            strcmp(path, input->log_directory) != 0;
 }
 
-/* Is it a directory of logs, or a directory or link on the way to it, which only the target has? */
+/* It is a directory of logs, or a directory or link on the way to it, which only the target has. */
 static bool leads_to_logs(const PlanInput *input, const FilePair *pair)
 {
     if (pair->source != NULL || pair->target->type == FILE_REGULAR)
@@ -334,15 +325,13 @@ void pair_classify(const PlanInput *input, FilePair *pair)
         pair->class = PATH_LEFT;
 }
 
-/* Is all in this directory left alone, so that it does not matter what it is? */
+/* All in this directory is left alone, so that it does not matter what it is. */
 static bool content_is_left(const PlanInput *input, const FilePair *pair)
 {
-    char *path = memory_allocate(strlen(pair->path) + 3);
-    FilePair inside = {.path = path};
+    AUTO_BUFFER Buffer path = {0};
+    FilePair inside = {.path = path_in(&path, pair->path, "x")};
 
-    sprintf(path, "%s/x", pair->path);
     pair_classify(input, &inside);
-    free(path);
     return inside.class == PATH_LEFT;
 }
 
@@ -372,23 +361,21 @@ static Decision decide_by_class(const PlanInput *input, const FilePair *pair)
     return decide_ordinary(input, pair);
 }
 
-/* What source and target have there is not asked for where pg_rewind writes the file itself. */
-static void take_for_standby(const PlanInput *input, Decision *decision)
+/* pg_rewind writes the file itself, whatever source and target have there. */
+static void take_for_standby(const PlanInput *input, PlanEntry *entry)
 {
-    PlanEntry *entry = &decision->entry;
-
     for (size_t i = 0; input->written != NULL && input->written[i] != NULL; i++)
     {
         if (strcmp(entry->path, input->written[i]) != 0)
             continue;
         entry->action = ACTION_NONE;
-        decision->reason = REASON_STANDBY;
+        entry->reason = REASON_STANDBY;
     }
     if (input->unwanted == NULL || strcmp(entry->path, input->unwanted) != 0 ||
         entry->action == ACTION_REMOVE)
         return;
     entry->action = entry->on_target ? ACTION_REMOVE : ACTION_NONE;
-    decision->reason = REASON_STANDBY;
+    entry->reason = REASON_STANDBY;
 }
 
 /* Somebody has mounted it, no server needs it, and it would have to be replaced or removed. */
@@ -400,7 +387,8 @@ static bool is_mounted_by_user(const PlanInput *input, const FilePair *pair, con
 
 Decision decide_file(const PlanInput *input, const FilePair *pair)
 {
-    Decision decision = {.outcome = OUTCOME_KEEP, .reason = REASON_KEPT};
+    Decision decision = leave(OUTCOME_KEEP, REASON_KEPT);
+    PlanEntry *entry = &decision.entry;
 
     if (keep_matches(input->keep, pair->path, &decision.kept_by))
         return decision;
@@ -411,13 +399,13 @@ Decision decide_file(const PlanInput *input, const FilePair *pair)
     decision = decide_by_class(input, pair);
     if (decision.outcome != OUTCOME_ENTRY)
         return decision;
-    decision.entry.kind =
+    entry->kind =
         (uint8_t) path_kind(input->version, pair->path, pair->is_relation_file, pair->file.fork);
-    take_for_standby(input, &decision);
-    if (is_mounted_by_user(input, pair, &decision.entry))
+    take_for_standby(input, entry);
+    if (is_mounted_by_user(input, pair, entry))
     {
-        decision.entry.action = ACTION_NONE;
-        decision.reason = REASON_MOUNTED;
+        entry->action = ACTION_NONE;
+        entry->reason = REASON_MOUNTED;
     }
     return decision;
 }

@@ -1,15 +1,12 @@
 /*
- * What becomes of one file: from its name, what both sides have there, and the WAL. What is decided
- * of other files does not matter here; plan_make sees to what follows for the directories that a
- * file is in, and for what is below it.
+ * The decision about one file: from its name, from what both sides have there, and from the WAL.
+ * Decisions about other files do not matter here; plan_make sees to what follows for the
+ * directories that a file is in, and for what is below it.
  */
 #ifndef PLAN_DECIDE_H
 #define PLAN_DECIDE_H
 
-#include "plan/classify.h"
-#include "plan/plan.h"
-
-#include <stdbool.h>
+#include "plan/entry.h"
 
 /* A path as both sides have it. */
 typedef struct FilePair
@@ -36,8 +33,7 @@ typedef enum Outcome
 typedef struct Decision
 {
     Outcome outcome;
-    Reason reason;
-    PlanEntry entry;     /* OUTCOME_ENTRY */
+    PlanEntry entry;     /* OUTCOME_ENTRY; the reason is set in any case */
     const char *kept_by; /* OUTCOME_KEEP: the pattern */
 } Decision;
 
@@ -45,8 +41,5 @@ typedef struct Decision
 void pair_classify(const PlanInput *input, FilePair *pair);
 
 Decision decide_file(const PlanInput *input, const FilePair *pair);
-
-/* Is `path` the same as `directory`, or below it? */
-bool path_is_within(const char *directory, const char *path);
 
 #endif

@@ -7,9 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATTERN_LENGTH_MAX 4096
-
-/* What --keep-config keeps, all at the top of the data directory; beside it what the target's
+/* --keep-config keeps these, all at the top of the data directory, and the files that the target's
  * settings name. */
 static const char *const configuration_patterns[] = {
     "postgresql.conf", "postgresql.auto.conf",
@@ -41,7 +39,7 @@ bool keep_add(Keep *keep, const char *text, Error *error)
                   "--keep");
         return error_hint(error, "Patterns are for paths in the target's data directory.");
     }
-    if (length == 0 || length > PATTERN_LENGTH_MAX)
+    if (length == 0 || length > PATH_LENGTH_MAX)
         return error_set(error, ERROR_FAILED, "invalid value \"%s\" for option %s", text, "--keep");
     add(keep, (KeepPattern){.text = text, .length = length});
     return true;
@@ -55,7 +53,7 @@ void keep_add_file(Keep *keep, const Version *version, const char *text)
 
 bool keep_pattern_matches(const KeepPattern *pattern, const char *path)
 {
-    char text[PATTERN_LENGTH_MAX + 1];
+    char text[PATH_LENGTH_MAX + 1];
 
     if (pattern->file)
         return strcmp(pattern->text, path) == 0;

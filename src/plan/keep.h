@@ -45,7 +45,7 @@ bool keep_matches(const Keep *keep, const char *path, const char **kept_by);
 /* The same for one pattern. */
 bool keep_pattern_matches(const KeepPattern *pattern, const char *path);
 
-/* Is it one of the files that --keep-config keeps by its name? */
+/* It is one of the files that --keep-config keeps by its name. */
 bool keep_is_configuration(const char *path);
 
 /* A copy, to which files can be added; the texts stay shared. */

@@ -2,52 +2,11 @@
 
 #include "base/array.h"
 #include "format/page.h"
-#include "format/relpath.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "plan/classify.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define PATH_LENGTH_MAX 4096
-
-bool path_is_safe(const char *path)
-{
-    size_t length = strlen(path);
-
-    if (length == 0 || length > PATH_LENGTH_MAX || path[0] == '/')
-        return false;
-    for (const char *part = path;;)
-    {
-        const char *slash = strchrnul(part, '/');
-        size_t size = (size_t) (slash - part);
-
-        if (size == 0 || (size == 1 && part[0] == '.') ||
-            (size == 2 && part[0] == '.' && part[1] == '.'))
-            return false;
-        if (*slash == '\0')
-            return true;
-        part = slash + 1;
-    }
-}
-
-size_t path_parent_length(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? (size_t) (slash - path) : 0;
-}
-
-bool path_parent_changes(PathParent *last, const char *path)
-{
-    const size_t length = path_parent_length(path);
-    const bool is_same =
-        last->path != NULL && last->length == length && memcmp(last->path, path, length) == 0;
-
-    *last = (PathParent){path, length};
-    return !is_same;
-}
 
 static bool collect_file(void *context, const SourceFile *file, Error *error)
 {
@@ -84,52 +43,30 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
     return true;
 }
 
+/* Files and links begin with their path. */
 static int compare_paths(const void *a, const void *b)
 {
-    return strcmp(((const ListedFile *) a)->path, ((const ListedFile *) b)->path);
-}
-
-static int compare_links(const void *a, const void *b)
-{
-    return strcmp(((const ListedLink *) a)->path, ((const ListedLink *) b)->path);
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
 /* An entry below a link, or below a directory that is not listed, would be written to an unchecked
  * place. Only the link of a tablespace is followed. */
-static bool check_listed_parent(const Listing *listing, const char *path, size_t length,
-                                const char *side, Error *error)
-{
-    char parent[PATH_LENGTH_MAX + 1];
-    const ListedFile *found;
-
-    memcpy(parent, path, length);
-    parent[length] = '\0';
-    found = listing_find(listing, parent);
-    if (found != NULL && (found->type == FILE_DIRECTORY ||
-                          (found->type == FILE_LINK && relpath_is_tablespace(parent))))
-        return true;
-    return error_set(error, ERROR_FAILED, "%s file \"%s\" is not in a directory that was listed",
-                     side, path);
-}
-
-/* The files are sorted, so most are in the same directory as the one before. */
 static bool check_listed_parents(const Listing *listing, const char *side, Error *error)
 {
-    const char *last = "";
-    size_t last_length = 0;
+    PathParent last = {0};
 
     for (size_t i = 0; i < listing->count; i++)
     {
         const char *path = listing->files[i].path;
-        const char *slash = strrchr(path, '/');
-        const size_t length = slash != NULL ? (size_t) (slash - path) : 0;
+        const ListedFile *parent;
 
-        if (length == 0 || (length == last_length && memcmp(path, last, length) == 0))
+        if (!path_parent_changes(&last, path) || last.length == 0)
             continue;
-        if (!check_listed_parent(listing, path, length, side, error))
-            return false;
-        last = path;
-        last_length = length;
+        parent = path_find(listing->files, listing->count, sizeof(*parent), path, last.length);
+        if (parent == NULL || (parent->type != FILE_DIRECTORY &&
+                               !(parent->type == FILE_LINK && relpath_is_tablespace(parent->path))))
+            return error_set(error, ERROR_FAILED,
+                             "%s file \"%s\" is not in a directory that was listed", side, path);
     }
     return true;
 }
@@ -140,7 +77,7 @@ static bool sort_and_check(Listing *listing, const char *side, Error *error)
         return error_set(error, ERROR_FAILED, "%s file list is empty", side); /* contract */
     qsort(listing->files, listing->count, sizeof(*listing->files), compare_paths);
     if (listing->link_count > 1)
-        qsort(listing->links, listing->link_count, sizeof(*listing->links), compare_links);
+        qsort(listing->links, listing->link_count, sizeof(*listing->links), compare_paths);
     for (size_t i = 1; i < listing->count; i++)
     {
         if (strcmp(listing->files[i - 1].path, listing->files[i].path) == 0)
@@ -179,64 +116,64 @@ bool listing_check_complete(const Listing *listing, const Version *version, Erro
     return true;
 }
 
-/* Of the server's files it does not matter: one that is mounted cannot be left alone. */
-static bool find_mounts(const Target *target, Listing *listing, Error *error)
+/* A mount of a server's file is not looked for: the file cannot be left alone. */
+static void find_mounts(const Target *target, Listing *listing)
 {
+    AUTO_BUFFER Buffer path = {0};
+
     for (size_t i = 0; i < listing->count; i++)
     {
         ListedFile *file = &listing->files[i];
-        char path[PATH_SIZE];
 
-        if (file->type != FILE_REGULAR || path_is_servers(target->control.version, file->path))
-            continue;
-        if (!path_join(path, sizeof(path), target->directory, file->path, error))
-            return false;
-        file->mounted = place_obstacle(path) == OBSTACLE_MOUNTED;
+        if (file->type == FILE_REGULAR && !path_is_servers(target->control.version, file->path))
+            file->mounted =
+                place_obstacle(path_in(&path, target->directory, file->path)) == OBSTACLE_MOUNTED;
     }
-    return true;
 }
 
 /* By its first page, since no name tells. */
 static bool find_hash_index(const Target *target, ListedFile *file, Error *error)
 {
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *path = path_in(&buffer, target->directory, file->path);
     uint8_t page[PAGE_HASH_SIZE];
-    char path[PATH_SIZE];
+    AUTO_FD int fd = -1;
     RelationFile relation;
-    size_t size = 0;
-    bool found, result;
-    int fd;
+    size_t size;
+    bool found;
 
     if (file->type != FILE_REGULAR || file->size < sizeof(page) ||
         !relpath_parse(target->control.version, file->path, &relation) ||
         relation.fork != FORK_MAIN || relation.segment != 0)
         return true;
-    if (!path_join(path, sizeof(path), target->directory, file->path, error) ||
-        !file_open_read(path, &fd, &found, error))
+    if (!file_open_read(path, &fd, &found, error))
         return false;
     if (!found)
         return true;
-    result = file_read_at(fd, path, page, sizeof(page), 0, &size, error);
-    file_close(fd);
-    file->hash_index = result && size == sizeof(page) && page_is_hash_index(page);
-    return result;
+    if (!file_read_at(fd, path, page, sizeof(page), 0, &size, error))
+        return false;
+    file->hash_index = size == sizeof(page) && page_is_hash_index(page);
+    return true;
 }
 
 static bool find_hash_indexes(const Target *target, Listing *listing, Error *error)
 {
-    bool result = true;
-
-    for (size_t i = 0;
-         !target->control.version->hash_indexes_logged && result && i < listing->count; i++)
-        result = find_hash_index(target, &listing->files[i], error);
-    return result;
+    for (size_t i = 0; !target->control.version->hash_indexes_logged && i < listing->count; i++)
+    {
+        if (!find_hash_index(target, &listing->files[i], error))
+            return false;
+    }
+    return true;
 }
 
 bool listing_of_target(const Target *target, Listing *listing, Error *error)
 {
     *listing = (Listing){.strings = arena_create()};
-    return target_list(target, collect_file, listing, error) &&
-           sort_and_check(listing, "target", error) && find_mounts(target, listing, error) &&
-           find_hash_indexes(target, listing, error);
+    if (!target_list(target, collect_file, listing, error) ||
+        !sort_and_check(listing, "target", error))
+        return false;
+    find_mounts(target, listing);
+    return find_hash_indexes(target, listing, error);
 }
 
 void listing_free(Listing *listing)
@@ -247,36 +184,17 @@ void listing_free(Listing *listing)
     *listing = (Listing){0};
 }
 
-static int compare_path(const void *path, const void *file)
-{
-    return strcmp(path, ((const ListedFile *) file)->path);
-}
-
-static const ListedFile *find_among(const ListedFile *files, size_t count, const char *path)
-{
-    bool found;
-    const size_t index = array_search(path, files, count, sizeof(*files), compare_path, &found);
-
-    return found ? &files[index] : NULL;
-}
-
 const ListedFile *listing_find(const Listing *listing, const char *path)
 {
-    return find_among(listing->files, listing->count, path);
-}
-
-static int compare_path_of_link(const void *path, const void *link)
-{
-    return strcmp(path, ((const ListedLink *) link)->path);
+    return path_find(listing->files, listing->count, sizeof(ListedFile), path, strlen(path));
 }
 
 const char *listing_link_target(const Listing *listing, const char *path)
 {
-    bool found;
-    const size_t index = array_search(path, listing->links, listing->link_count,
-                                      sizeof(*listing->links), compare_path_of_link, &found);
+    const ListedLink *link =
+        path_find(listing->links, listing->link_count, sizeof(*link), path, strlen(path));
 
-    return found ? listing->links[index].target : NULL;
+    return link != NULL ? link->target : NULL;
 }
 
 const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *file,
@@ -288,5 +206,30 @@ const ListedFile *listing_find_behind(const Listing *listing, const ListedFile *
     /* Twice as far each time, until one is not before it. */
     while (step < left && strcmp(file[step].path, path) < 0)
         step *= 2;
-    return find_among(file + step / 2, (step < left ? step + 1 : left) - step / 2, path);
+    return path_find(file + step / 2, (step < left ? step + 1 : left) - step / 2, sizeof(*file),
+                     path, strlen(path));
+}
+
+bool tablespace_is_listed(const Listing *source, const char *location)
+{
+    for (size_t i = 0; i < source->link_count; i++)
+    {
+        if (relpath_is_tablespace(source->links[i].path) &&
+            strcmp(source->links[i].target, location) == 0)
+            return true;
+    }
+    return false;
+}
+
+void tablespaces_map(const TablespaceMappings *mappings, Listing *source)
+{
+    for (size_t i = 0; i < source->link_count; i++)
+    {
+        ListedLink *link = &source->links[i];
+        const char *to =
+            relpath_is_tablespace(link->path) ? tablespace_mapped(mappings, link->target) : NULL;
+
+        if (to != NULL)
+            link->target = to;
+    }
 }

@@ -1,12 +1,11 @@
 #include "plan/plan.h"
 
 #include "base/array.h"
+#include "base/log.h"
 #include "plan/decide.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define LEFT_PREFIXES_MAX 1000
 
 /* A file of at least this size is replaced where so small a part of it stays, and the greater part
  * is fetched. */
@@ -19,15 +18,14 @@ typedef struct PlanBuilder
 {
     const PlanInput *input;
     Plan *plan;
-    /* Directories that are left alone because the two sides have different types of file there. */
-    const char *left_prefixes[LEFT_PREFIXES_MAX];
-    size_t left_prefix_count;
+    const char **left; /* ascending: what is below these paths is not looked at */
+    size_t left_count;
     /* The database looked at last; no relation is in tablespace 0. */
     Oid tablespace, database;
     bool database_is_targets;
 } PlanBuilder;
 
-/* Was the database's directory made or dropped since the sides were equal? */
+/* The database's directory was made or dropped since the sides were equal. */
 static bool is_database_of_target(const PlanInput *input, const RelationId *relation)
 {
     for (size_t i = 0; i < input->scan->database_count; i++)
@@ -53,61 +51,19 @@ static bool is_in_database_of_target(PlanBuilder *builder, const RelationId *rel
     return builder->database_is_targets;
 }
 
-static bool is_below_left(const PlanBuilder *builder, const char *path)
-{
-    for (size_t i = 0; i < builder->left_prefix_count; i++)
-    {
-        size_t length = strlen(builder->left_prefixes[i]);
-
-        if (strncmp(path, builder->left_prefixes[i], length) == 0 && path[length] == '/')
-            return true;
-    }
-    return false;
-}
-
-/* The first length bytes of a path. */
-typedef struct PathPrefix
-{
-    const char *path;
-    size_t length;
-} PathPrefix;
-
-static int compare_prefix(const void *key, const void *item)
-{
-    const PathPrefix *prefix = key;
-    const PlanEntry *entry = item;
-    const int order = strncmp(prefix->path, entry->path, prefix->length);
-
-    return order == 0 && entry->path[prefix->length] != '\0' ? -1 : order;
-}
-
-/* The entry of what the first length bytes of path name, as a rule a directory; NULL: there is
- * none. */
-static PlanEntry *find_entry_of_prefix(const Plan *plan, const char *path, size_t length)
-{
-    const PathPrefix prefix = {path, length};
-    bool found;
-    const size_t index = array_search(&prefix, plan->entries, plan->count, sizeof(*plan->entries),
-                                      compare_prefix, &found);
-
-    return found ? &plan->entries[index] : NULL;
-}
-
-const PlanEntry *plan_find(const Plan *plan, const char *path)
-{
-    return find_entry_of_prefix(plan, path, strlen(path));
-}
-
-/* What stays needs the directories that hold it, also those that the source lacks. */
+/* The directories that hold it must stay with it, also those that the source lacks. */
 static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
 {
+    const Plan *plan = builder->plan;
     const char *path = pair->path;
 
     if (pair->target == NULL)
         return;
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
     {
-        PlanEntry *entry = find_entry_of_prefix(builder->plan, path, (size_t) (slash - path));
+        const PlanEntry *found = path_find(plan->entries, plan->count, sizeof(*plan->entries), path,
+                                           (size_t) (slash - path));
+        PlanEntry *entry = found != NULL ? &plan->entries[found - plan->entries] : NULL;
 
         if (entry == NULL || entry->action != ACTION_REMOVE || entry->type != FILE_DIRECTORY)
             continue;
@@ -117,24 +73,21 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
 }
 
 /* A file of a relation that both sides have, of which nothing is fetched, cut or removed. */
-static bool is_untouched_relation(const Decision *decision)
+static bool is_untouched_relation(const PlanEntry *entry)
 {
-    const PlanEntry *entry = &decision->entry;
-
-    return decision->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
+    return entry->reason == REASON_BLOCKS_NAMED && entry->action == ACTION_NONE &&
            entry->blocks == NULL && entry->fetch_all_from == BLOCK_NONE;
 }
 
 /* Most files are untouched, so that memory depends on their number: they get no entry. */
-static void add_entry(PlanBuilder *builder, const Decision *decision)
+static void add_entry(PlanBuilder *builder, const PlanEntry *entry)
 {
     Plan *plan = builder->plan;
 
-    if (!builder->input->every_relation && is_untouched_relation(decision))
+    if (!builder->input->every_relation && is_untouched_relation(entry))
         return;
     ARRAY_GROW(plan->entries, plan->count);
-    plan->entries[plan->count] = decision->entry;
-    plan->entries[plan->count++].reason = (uint8_t) decision->reason;
+    plan->entries[plan->count++] = *entry;
 }
 
 static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)
@@ -145,44 +98,44 @@ static void add_remark(PlanBuilder *builder, const char *path, Reason reason, co
     plan->remarks[plan->remark_count++] = (PlanRemark){path, kept_by, reason};
 }
 
-static bool is_remarkable(const FilePair *pair, const Decision *decision)
+/* The warning about a file, after its name; NULL: none. */
+static const char *warning_text(Reason reason)
 {
-    switch (decision->reason)
+    switch (reason)
     {
-    case REASON_EXCLUDED:
-    case REASON_NOT_THE_SERVERS:
-        return pair->source != NULL;
-    case REASON_TYPES_DIFFER:
-        return decision->outcome != OUTCOME_CONFLICT;
     case REASON_MAY_BE_ODD:
+        return "is copied as an empty file: the source server does not distinguish it from a fifo, "
+               "socket or device";
     case REASON_MOUNTED:
+        return "is a mount point and is left alone";
     case REASON_ODD:
+        return "is not a regular file and is left alone";
     case REASON_ODD_ON_SOURCE:
+        return "in the source is not a regular file and is left alone";
+    case REASON_TYPES_DIFFER:
+        return "is of different type in source and target and is left alone";
     case REASON_NAME_NOT_VALID:
-    case REASON_KEPT:
-        return true;
+        return "cannot be fetched and is left alone: its name is not valid in the source's "
+               "encoding";
     default:
-        return false;
+        return NULL;
     }
 }
 
-/* What is below path is not looked at. */
-static bool leave_below(PlanBuilder *builder, const char *path, Error *error)
+static bool is_remarkable(const FilePair *pair, const Decision *decision)
 {
-    if (builder->left_prefix_count == LEFT_PREFIXES_MAX)
-        return error_set(error, ERROR_FAILED,
-                         "too many files of different type in source and target");
-    builder->left_prefixes[builder->left_prefix_count++] = path;
-    return true;
+    const Reason reason = decision->entry.reason;
+
+    if (reason == REASON_EXCLUDED || reason == REASON_NOT_THE_SERVERS)
+        return pair->source != NULL;
+    return decision->outcome != OUTCOME_CONFLICT &&
+           (reason == REASON_KEPT || warning_text(reason) != NULL);
 }
 
-static bool add_conflict(PlanBuilder *builder, const char *path, bool unreadable, Error *error)
+static void leave_below(PlanBuilder *builder, const char *path)
 {
-    Plan *plan = builder->plan;
-
-    ARRAY_GROW(plan->conflicts, plan->conflict_count);
-    plan->conflicts[plan->conflict_count++] = (PlanConflict){path, unreadable};
-    return leave_below(builder, path, error);
+    ARRAY_GROW(builder->left, builder->left_count);
+    builder->left[builder->left_count++] = path;
 }
 
 /* Replay, or the state that it begins with, would not fit what the target has in these. */
@@ -213,65 +166,53 @@ static void add_kept(Plan *plan, const FilePair *pair)
     };
 }
 
-bool plan_keeps(const Plan *plan, const char *path)
+static void add_conflict(PlanBuilder *builder, const char *path, bool unreadable)
 {
-    for (size_t i = 0; i < plan->kept_count; i++)
-    {
-        size_t length = strlen(plan->kept[i].path);
+    Plan *plan = builder->plan;
 
-        if (strncmp(path, plan->kept[i].path, length) == 0 &&
-            (path[length] == '\0' || path[length] == '/'))
-            return true;
-    }
-    return false;
-}
-
-/* Was the directory that it is in kept? What is below one stands next to it, but for names that
- * sort between. */
-static bool is_below_kept(const PlanBuilder *builder, const char *path)
-{
-    const char *slash = strchr(path, '/');
-
-    return builder->plan->kept_count > 0 && slash != NULL &&
-           !path_is_servers(builder->input->version, path) && plan_keeps(builder->plan, path);
+    ARRAY_GROW(plan->conflicts, plan->conflict_count);
+    plan->conflicts[plan->conflict_count++] = (PlanConflict){path, unreadable};
+    leave_below(builder, path);
 }
 
 /* Enter the decision, and what follows from it for the directories of the file and what is below
  * it.
  */
-static bool add_decision(PlanBuilder *builder, const FilePair *pair, const Decision *decision,
-                         Error *error)
+static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decision *decision)
 {
+    const Reason reason = decision->entry.reason;
+
     switch (decision->outcome)
     {
     case OUTCOME_ENTRY:
-        add_entry(builder, decision);
-        if (decision->reason == REASON_HASH_INDEX && pair->file.segment == 0)
+        add_entry(builder, &decision->entry);
+        if (reason == REASON_HASH_INDEX && pair->file.segment == 0)
             builder->plan->hash_index_count++;
-        if (decision->reason == REASON_LEADS_TO_LOGS || decision->reason == REASON_MOUNTED)
-            keep_directories_of(builder, pair);
+        if (reason != REASON_LEADS_TO_LOGS && reason != REASON_MOUNTED)
+            return;
         break;
     case OUTCOME_LEAVE:
-        keep_directories_of(builder, pair);
         break;
     case OUTCOME_LEAVE_TREE:
-        keep_directories_of(builder, pair);
-        return leave_below(builder, pair->path, error);
+        leave_below(builder, pair->path);
+        break;
     case OUTCOME_KEEP:
         add_kept(builder->plan, pair);
-        keep_directories_of(builder, pair);
         break;
     case OUTCOME_CONFLICT:
-        return add_conflict(builder, pair->path, decision->reason == REASON_UNREADABLE, error);
+        add_conflict(builder, pair->path, reason == REASON_UNREADABLE);
+        return;
     }
-    return true;
+    keep_directories_of(builder, pair);
 }
 
 static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
 {
     Decision decision;
 
-    if (is_below_left(builder, pair->path) || is_below_kept(builder, pair->path))
+    if (path_find_above(builder->left, builder->left_count, sizeof(*builder->left), pair->path) !=
+            NULL ||
+        plan_keeps(builder->plan, pair->path))
         return true;
     pair_classify(builder->input, pair);
     if (pair->class == PATH_RELATION)
@@ -281,8 +222,9 @@ static bool decide_file_pair(PlanBuilder *builder, FilePair *pair, Error *error)
         must_come_from_source(builder->input->version, pair->path))
         return error_not_to_be_kept(pair->path, decision.kept_by, error);
     if (is_remarkable(pair, &decision))
-        add_remark(builder, pair->path, decision.reason, decision.kept_by);
-    return add_decision(builder, pair, &decision, error);
+        add_remark(builder, pair->path, decision.entry.reason, decision.kept_by);
+    add_decision(builder, pair, &decision);
+    return true;
 }
 
 static bool decide_all_files(PlanBuilder *builder, Error *error)
@@ -312,7 +254,7 @@ static bool decide_all_files(PlanBuilder *builder, Error *error)
     return true;
 }
 
-/* What a pattern matches is kept. */
+/* All that a pattern matches is kept. */
 static bool matches_kept(const KeepPattern *pattern, const Plan *plan)
 {
     for (size_t i = 0; i < plan->kept_count; i++)
@@ -337,9 +279,9 @@ static void find_idle_patterns(PlanBuilder *builder)
 /* ---- what else is removed ---- */
 
 /*
- * Is it none of the server's, by its name? In the directories of the server only directories count:
- * those of databases and tablespaces have numbers. Slots and configuration are reported as what is
- * next.
+ * By its name it is not one of the server's. In the directories of the server only directories
+ * count: those of databases and tablespaces have numbers. Slots and configuration are reported as
+ * what comes next.
  */
 static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
 {
@@ -350,27 +292,12 @@ static bool is_foreign(const PlanInput *input, const PlanEntry *entry)
 
     if (path_is_servers(input->version, entry->path) &&
         (entry->type != FILE_DIRECTORY || base[strspn(base, "0123456789")] == '\0' ||
-         strncmp(entry->path, "pg_tblspc/", 10) == 0 ||
-         strncmp(entry->path, "pg_replslot/", 12) == 0))
+         relpath_below(entry->path, "pg_tblspc") != NULL ||
+         relpath_below(entry->path, "pg_replslot") != NULL))
         return false;
     return !keep_is_configuration(entry->path) &&
            path_classify(input->version, &input->shape, entry->path, &file, &is_relation_file) ==
                PATH_ORDINARY;
-}
-
-/* The listed directory that path is in, or NULL. */
-static PlanRemoved *find_removed(const Plan *plan, const char *path)
-{
-    for (size_t i = plan->removed_count; i-- > 0;)
-    {
-        PlanRemoved *removed = &plan->removed[i];
-
-        if (path_is_within(removed->path, path))
-            return removed;
-        if (strncmp(removed->path, path, strcspn(path, "/")) != 0)
-            break; /* what sorts between a directory and its content begins like it */
-    }
-    return NULL;
 }
 
 static void list_removed(const PlanInput *input, Plan *plan)
@@ -378,11 +305,13 @@ static void list_removed(const PlanInput *input, Plan *plan)
     for (size_t i = 0; i < plan->count; i++)
     {
         const PlanEntry *entry = &plan->entries[i];
+        const PlanRemoved *above;
         PlanRemoved *removed;
 
         if (entry->action != ACTION_REMOVE || entry->reason == REASON_STANDBY)
             continue;
-        removed = find_removed(plan, entry->path);
+        above = path_find_above(plan->removed, plan->removed_count, sizeof(*above), entry->path);
+        removed = above != NULL ? &plan->removed[above - plan->removed] : NULL;
         if (removed == NULL && is_foreign(input, entry))
         {
             ARRAY_GROW(plan->removed, plan->removed_count);
@@ -451,12 +380,15 @@ static void count_bytes(Plan *plan)
 bool plan_make(const PlanInput *input, Plan *plan, Error *error)
 {
     PlanBuilder builder = {.input = input, .plan = plan};
+    bool decided;
 
     *plan = (Plan){.tablespaces = input->tablespaces,
                    .wal_directory = input->version->wal_directory,
                    .block_size = input->block_size,
                    .source_bytes = input->source->total_size};
-    if (!decide_all_files(&builder, error))
+    decided = decide_all_files(&builder, error);
+    free(builder.left);
+    if (!decided)
         return false;
     find_idle_patterns(&builder);
     list_removed(input, plan);
@@ -465,23 +397,69 @@ bool plan_make(const PlanInput *input, Plan *plan, Error *error)
     return true;
 }
 
-void plan_free(Plan *plan)
+/* ---- Printing ---- */
+
+const char *action_name(Action action)
 {
-    free(plan->entries);
-    free(plan->conflicts);
-    free(plan->kept);
-    free(plan->removed);
-    free(plan->remarks);
-    *plan = (Plan){0};
+    static const char *const names[] = {"NONE",     "COPY",   "COPY_TAIL",
+                                        "TRUNCATE", "CREATE", "REMOVE"};
+
+    return names[action];
 }
 
-bool plan_stays_in_place(const PlanEntry *entry)
+void plan_print(const Plan *plan)
 {
-    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
-           entry->action == ACTION_TRUNCATE;
+    if (!log_debug_on())
+        return;
+    for (size_t i = 0; i < plan->count; i++)
+    {
+        const PlanEntry *entry = &plan->entries[i];
+        BlockNumber from = entry->first_block, first, count;
+        BlockNumber end =
+            entry->first_block + (BlockNumber) (entry->source_size / plan->block_size);
+
+        if (entry->action == ACTION_NONE && entry->blocks == NULL && !entry->wal)
+            continue;
+        if (entry->wal && entry->action == ACTION_NONE && entry->source_size == 0)
+        {
+            log_debug("Not removing file \"%s\" because it is required for recovery", /* contract */
+                      entry->path);
+            continue;
+        }
+        log_debug("%s (%s)", entry->path, action_name((Action) entry->action)); /* contract */
+        while (entry->blocks != NULL && blockmap_next_run(entry->blocks, from, end, &first, &count))
+        {
+            for (BlockNumber block = first; block < first + count; block++)
+                log_debug("  block %u", block - entry->first_block); /* contract */
+            from = first + count;
+        }
+    }
 }
 
-uint64_t plan_final_size(const PlanEntry *entry)
+static void print_remark(const PlanRemark *remark, bool first_time)
 {
-    return entry->action == ACTION_REMOVE ? 0 : entry->source_size;
+    const char *warning = warning_text(remark->reason);
+
+    if (warning != NULL)
+        log_warning("\"%s\" %s", remark->path, warning);
+    else if (remark->reason == REASON_KEPT)
+        log_debug("\"%s\" is kept (%s)", remark->path, remark->kept_by);
+    else if (remark->reason != REASON_MATCHES_NOTHING)
+        log_debug("entry \"%s\" excluded from source file list", remark->path);
+    else if (first_time)
+        log_warning("--keep pattern \"%s\" matches no file", remark->path);
+}
+
+void plan_print_remarks(const Plan *plan, bool first_time)
+{
+    if (first_time && plan->hash_index_count > 0)
+    {
+        log_warning("%zu hash index%s cannot be relied on: this version of PostgreSQL does not "
+                    "WAL-log them",
+                    plan->hash_index_count, plan->hash_index_count == 1 ? "" : "es");
+        log_hint(
+            "Queries on the standby must not use them; after a promotion run REINDEX for each.");
+    }
+    for (size_t i = 0; i < plan->remark_count; i++)
+        print_remark(&plan->remarks[i], first_time);
 }

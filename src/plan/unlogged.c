@@ -1,8 +1,5 @@
 #include "plan/unlogged.h"
 
-#include "format/relpath.h"
-#include "plan/listing.h"
-
 static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
 {
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
@@ -10,7 +7,7 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
     return relation != NULL && blockmap_made_fork(relation, fork);
 }
 
-/* Files of such a database have numbers of the template's, and no record of their own. */
+/* A database that is copied as files: they have the numbers of the template's, and no record. */
 static bool copies_database(const ScanResult *scan, RelationId id)
 {
     for (size_t i = 0; i < scan->database_count; i++)
@@ -24,12 +21,7 @@ static bool copies_database(const ScanResult *scan, RelationId id)
     return false;
 }
 
-static bool tells_of_creation(const ScanResult *scan, RelationId id)
-{
-    return makes_fork(scan, id, FORK_MAIN) || copies_database(scan, id);
-}
-
-/* Has the target made or dropped a relation of that number, or its database? */
+/* The target has made or dropped a relation of that number, or its database. */
 static bool target_changed_storage(const ScanResult *scan, RelationId id)
 {
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
@@ -44,31 +36,29 @@ static bool target_changed_storage(const ScanResult *scan, RelationId id)
     return false;
 }
 
-/* Numbers are given away in ascending order, and WAL says beforehand up to which. */
-static bool was_numbered_in_chain(const UnloggedEvidence *evidence, Oid number)
-{
-    return number >= evidence->next_oid && number < evidence->chain->next_oid;
-}
-
 /*
- * Did the source make this relation after the start? The common history of both sides has no file
- * of that number then. A number alone proves nothing: the counter may have gone round.
+ * The source made this relation after the start, and the common history of both sides has no file
+ * of its number. Numbers are given away in ascending order, and WAL says beforehand up to which;
+ * but a number alone proves nothing: the counter may have gone round.
  */
 static bool was_made_after_start(const PlanInput *input, const UnloggedEvidence *evidence,
                                  const PlanEntry *entry, RelationId id)
 {
-    if (!evidence->target_scanned || !was_numbered_in_chain(evidence, id.relation))
+    if (!evidence->target_scanned || id.relation < evidence->next_oid ||
+        id.relation >= evidence->chain->next_oid)
         return false;
     return entry->on_target ? makes_fork(input->scan, id, FORK_MAIN)
                             : !target_changed_storage(input->scan, id);
 }
 
-/* Does replay make this relation's files, or will the server make them from its init fork? */
+/* Replay makes this relation's files, or the server will make them from its init fork. */
 static bool is_left_out(const PlanInput *input, const UnloggedEvidence *evidence,
                         const PlanEntry *entry, RelationId id)
 {
-    return makes_fork(evidence->chain, id, FORK_INIT) ||
-           (!tells_of_creation(evidence->chain, id) &&
+    const ScanResult *chain = evidence->chain;
+
+    return makes_fork(chain, id, FORK_INIT) ||
+           (!makes_fork(chain, id, FORK_MAIN) && !copies_database(chain, id) &&
             was_made_after_start(input, evidence, entry, id));
 }
 

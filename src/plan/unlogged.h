@@ -9,10 +9,9 @@
 #ifndef PLAN_UNLOGGED_H
 #define PLAN_UNLOGGED_H
 
-#include "plan/plan.h"
-#include "wal/scan.h"
+#include "plan/entry.h"
 
-/* What the source's WAL says from the start of recovery to the end of what is replayed. */
+/* The source's WAL from the start of recovery to the end of what is replayed. */
 typedef struct UnloggedEvidence
 {
     const ScanResult *chain;
@@ -22,11 +21,11 @@ typedef struct UnloggedEvidence
 } UnloggedEvidence;
 
 /*
- * Is it a fork, but not the init fork, of such a relation, to be left out? That is: of one whose
- * init fork the chain makes; or of one that was made after the start, without a record of that.
- * Whether a relation was made after the start is known if the target lacks its file, and has not
- * dropped it, or has made one of that number itself; and by its number, since a target may have
- * lost files without WAL.
+ * The entry is a fork, but not the init fork, of such a relation, and is to be left out: the chain
+ * makes the init fork; or the relation was made after the start, without a record of that. A
+ * relation was made after the start if the target lacks its file, and has not dropped it, or has
+ * made one of that number itself; and if its number says so too, since a target may have lost files
+ * without WAL.
  */
 bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
                            const PlanEntry *entry);

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "plan/classify.h"
-#include "plan/tablespaces.h"
 #include "stage/compared_blocks.h"
 #include "stage/dead_entries.h"
 #include "target/configuration.h"

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/tablespaces.h"
+#include "plan/listing.h"
 
 static Error error;
 

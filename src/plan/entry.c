@@ -1,35 +1,31 @@
-/*
- * Which bytes of a file are fetched, and which are compared.
- */
-#include "plan/plan.h"
+#include "plan/entry.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* The next run of blocks within [from, end) that cannot be trusted on the target. */
 static bool next_doubtful_run(const PlanEntry *entry, BlockNumber from, BlockNumber end,
                               BlockNumber *first, BlockNumber *count)
 {
-    *first = BLOCK_NONE;
-    if (entry->action == ACTION_COPY)
-        *first = from;
-    else if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, first, count))
-        *first = BLOCK_NONE;
-    if (entry->action == ACTION_COPY)
-        *count = end - from;
-    else if (entry->fetch_all_from != BLOCK_NONE)
-    {
-        BlockNumber all_from = entry->fetch_all_from > from ? entry->fetch_all_from : from;
+    BlockNumber all_from = entry->action == ACTION_COPY ? 0 : entry->fetch_all_from;
 
-        if (all_from < end && (*first == BLOCK_NONE || *first + *count >= all_from))
-        {
-            *first = *first == BLOCK_NONE || *first > all_from ? all_from : *first;
-            *count = end - *first;
-        }
+    if (entry->blocks == NULL || !blockmap_next_run(entry->blocks, from, end, first, count))
+    {
+        *first = end;
+        *count = 0;
     }
-    return *first != BLOCK_NONE;
+    all_from = all_from > from ? all_from : from;
+    if (all_from < end && *first + *count >= all_from)
+    {
+        *first = *first < all_from ? *first : all_from;
+        *count = end - *first;
+    }
+    return *count > 0;
 }
 
 /*
- * Of a run of blocks, the first part that recovery does not rebuild. False: there is none. From
- * where the source cut the relation on, recovery is not relied on.
+ * Cut a run of blocks to its first part that recovery does not rebuild. False: recovery rebuilds
+ * all of it. From where the source cut the relation on, recovery is not relied on.
  */
 static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockNumber *count)
 {
@@ -102,4 +98,35 @@ uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry)
     if (entry->source_size <= entry->target_size)
         return entry->source_size;
     return entry->target_size - entry->target_size % plan->block_size; /* the tail is fetched */
+}
+
+bool plan_stays_in_place(const PlanEntry *entry)
+{
+    return entry->action == ACTION_NONE || entry->action == ACTION_COPY_TAIL ||
+           entry->action == ACTION_TRUNCATE;
+}
+
+uint64_t plan_final_size(const PlanEntry *entry)
+{
+    return entry->action == ACTION_REMOVE ? 0 : entry->source_size;
+}
+
+bool plan_keeps(const Plan *plan, const char *path)
+{
+    return path_find_above(plan->kept, plan->kept_count, sizeof(*plan->kept), path) != NULL;
+}
+
+const PlanEntry *plan_find(const Plan *plan, const char *path)
+{
+    return path_find(plan->entries, plan->count, sizeof(*plan->entries), path, strlen(path));
+}
+
+void plan_free(Plan *plan)
+{
+    free(plan->entries);
+    free(plan->conflicts);
+    free(plan->kept);
+    free(plan->removed);
+    free(plan->remarks);
+    *plan = (Plan){0};
 }
