@@ -51,7 +51,7 @@ const char *journal_options_text(const Options *options, Arena *arena)
 }
 
 /* The length of the line at *text, after the line ends before it; *text is set to its start. */
-static size_t next_line(const char **text)
+static size_t next_journal_option(const char **text)
 {
     *text += strspn(*text, "\n");
     return strcspn(*text, "\n");
@@ -59,7 +59,7 @@ static size_t next_line(const char **text)
 
 static bool has_line(const char *text, const char *line, size_t length)
 {
-    for (size_t size; (size = next_line(&text)) > 0; text += size)
+    for (size_t size; (size = next_journal_option(&text)) > 0; text += size)
     {
         if (size == length && memcmp(text, line, length) == 0)
             return true;
@@ -76,7 +76,7 @@ static bool is_heeded_later(const char *line)
 void journal_options_missing(const char *text, const char *other, bool still_heeded,
                              Buffer *options)
 {
-    for (size_t length; (length = next_line(&text)) > 0; text += length)
+    for (size_t length; (length = next_journal_option(&text)) > 0; text += length)
     {
         if (!has_line(other, text, length) && (still_heeded || !is_heeded_later(text)))
             buffer_printf(options, "%s%.*s", options->size > 0 ? ", " : "", (int) length, text);

@@ -89,16 +89,26 @@ static void discard_stage(Findings *findings)
     staged->stage = NULL;
 }
 
+static TransferInput transfer_input(const Options *options, const Findings *findings)
+{
+    return (TransferInput){.clusters = &findings->identified.clusters,
+                           .divergence = &findings->divergence,
+                           .start = &findings->start,
+                           .planned = &findings->planned,
+                           .next = findings->next_start,
+                           .standby_settings = findings->standby_settings,
+                           .source_wal = findings->identified.source_wal,
+                           .interlock = findings->opened.interlock,
+                           .options = options};
+}
+
 /* Everything comes to the target's disks, and is proved. While the source copies databases, a plan
  * may be out of date when it is carried out: *obsolete. */
 static bool stage(const Options *options, bool final, Findings *findings, Error *error)
 {
     const double clock = clock_seconds();
-    const Identified *identified = &findings->identified;
-    const bool result =
-        staging_make(&identified->clusters, &findings->start, &findings->planned,
-                     findings->next_start, identified->source_wal, findings->opened.interlock,
-                     options, final, &findings->staged, error);
+    const TransferInput input = transfer_input(options, findings);
+    const bool result = transfer_make(&input, final, &findings->staged, error);
 
     findings_count_seconds(findings, PHASE_STAGE, clock);
     return result;
@@ -110,17 +120,16 @@ static bool finish_stage(const Options *options, Arena *arena, Findings *finding
 {
     const double clock = clock_seconds();
     const Identified *identified = &findings->identified;
-    const Clusters *clusters = &identified->clusters;
+    const TransferInput input = transfer_input(options, findings);
 
     if (options->save_diverged_wal != NULL &&
-        !saved_wal_write(options->save_diverged_wal, clusters, &identified->target_wal,
+        !saved_wal_write(options->save_diverged_wal, &identified->clusters, &identified->target_wal,
                          &findings->divergence, arena, &findings->saved_wal_command, error))
         return false;
     findings->saved = options->save_diverged_wal != NULL;
-    if (!staging_finish(clusters, &findings->divergence, &findings->start, &findings->planned,
-                        findings->standby_settings, options, arena, &findings->staged, error))
+    if (!transfer_finish(&input, arena, &findings->staged, error))
         return false;
-    streaming_check_slot_again(options, clusters);
+    streaming_check_slot_again(options, &identified->clusters);
     findings_count_seconds(findings, PHASE_STAGE, clock);
     return true;
 }

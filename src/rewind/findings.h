@@ -13,7 +13,7 @@
 #include "rewind/identify.h"
 #include "rewind/opening.h"
 #include "rewind/prepare.h"
-#include "rewind/staging.h"
+#include "rewind/transfer.h"
 #include "standby/next_start.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"

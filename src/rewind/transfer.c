@@ -1,4 +1,4 @@
-#include "rewind/staging.h"
+#include "rewind/transfer.h"
 
 #include "apply/journal_options.h"
 #include "base/buffer.h"
@@ -77,7 +77,7 @@ static bool wait_for_removals(Source *source, int timeout_seconds, SourceState *
     }
 }
 
-/* Does replay make a pg_twophase file again? */
+/* Replay makes this pg_twophase file again. */
 static bool is_future_twophase(const Version *version, const Start *start, const ScanResult *chain,
                                const PlanEntry *entry)
 {
@@ -97,9 +97,11 @@ static bool is_future_twophase(const Version *version, const Start *start, const
 
 /* Files that replay creates again must not be there before: prepared transactions of the future,
  * and relations that become unlogged ones. */
-static void leave_out_replayed_files(const Planned *planned, const RecoveryStart *start,
-                                     const ScanResult *chain, Stage *stage)
+static void leave_out_replayed_files(const TransferInput *input, const ScanResult *chain,
+                                     Stage *stage)
 {
+    const Planned *planned = input->planned;
+    const RecoveryStart *start = input->start;
     const UnloggedEvidence evidence = {.chain = chain,
                                        .next_oid = start->chosen.next_oid,
                                        .target_scanned = !start->choice.compares};
@@ -120,9 +122,8 @@ static void leave_out_replayed_files(const Planned *planned, const RecoveryStart
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  */
-static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
-                        const Planned *planned, const StagedWal *wal, const Options *options,
-                        Staged *staged, ReplayHazard *hazard, Error *error)
+static bool prove_chain(const TransferInput *input, const StagedWal *wal, Staged *staged,
+                        ReplayHazard *hazard, Error *error)
 {
     WalStream stream = wal->source_wal->stream;
     ScanResult chain;
@@ -132,49 +133,48 @@ static bool prove_chain(const Clusters *clusters, const RecoveryStart *start,
     stream.limit = staged->source_end;
     stream.open = staged_wal_open;
     stream.context = (void *) (uintptr_t) wal;
-    if (!source_wal_check_chain(wal->source_wal, &stream, start->chosen.redo, &scan, &chain,
+    if (!source_wal_check_chain(wal->source_wal, &stream, input->start->chosen.redo, &scan, &chain,
                                 &staged->min_recovery_point, error))
         return false;
-    result = replay_hazard_find(clusters, &staged->source, options, scan_stream(scan), &chain,
-                                hazard, error);
+    result = replay_hazard_find(input->clusters, &staged->source, input->options, scan_stream(scan),
+                                &chain, hazard, error);
     if (result)
-        leave_out_replayed_files(planned, start, &chain, staged->stage);
+        leave_out_replayed_files(input, &chain, staged->stage);
     scan_destroy(scan);
     return result;
 }
 
 /* The source once more, when all is fetched; where copies of databases are replayed, when it has
- * removed no files that its WAL does not tell of. */
-static bool read_source_last(const Clusters *clusters, const RecoveryStart *start,
-                             const Planned *planned, const Options *options, SourceState *last,
-                             Error *error)
+ * removed no files that its WAL does not mention. */
+static bool read_source_last(const TransferInput *input, SourceState *last, Error *error)
 {
-    Source *source = clusters->source;
+    Source *source = input->clusters->source;
+    const Options *options = input->options;
 
-    if (!source_state_read_again(source, &planned->source, last, error))
+    if (!source_state_read_again(source, &input->planned->source, last, error))
         return false;
-    if (!start->copies_are_replayed || !source->is_server)
+    if (!input->start->copies_are_replayed || !source->is_server)
         return true;
     return last->position.in_recovery
-               ? wait_for_replay(clusters, options->wait_timeout_seconds, last, error)
+               ? wait_for_replay(input->clusters, options->wait_timeout_seconds, last, error)
                : wait_for_removals(source, options->wait_timeout_seconds, last, error);
 }
 
 /* Stage all that the plan needs, and the source's WAL up to its end now, past everything fetched.
  */
-static bool stage_files(const Clusters *clusters, const RecoveryStart *start,
-                        const Planned *planned, const StagedWal *wal, const Options *options,
-                        Staged *staged, Error *error)
+static bool stage_files(const TransferInput *input, const StagedWal *wal, Staged *staged,
+                        Error *error)
 {
-    uint64_t next_segment = wal_segment_of(&clusters->shape, start->wal_from);
+    const Planned *planned = input->planned;
     const Lsn divergence = planned->input.divergence;
+    uint64_t next_segment = wal_segment_of(&input->clusters->shape, input->start->wal_from);
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
     if (!staged_wal_add(wal, &next_segment, source_state_wal_end(&planned->source, divergence),
                         false, error) ||
-        !stage_fetch(staged->stage, clusters->source, &planned->plan, error) ||
-        !read_source_last(clusters, start, planned, options, &staged->source, error))
+        !stage_fetch(staged->stage, input->clusters->source, &planned->plan, error) ||
+        !read_source_last(input, &staged->source, error))
         return false;
     staged->source_end = source_state_wal_end(&staged->source, divergence);
     return staged_wal_add(wal, &next_segment, staged->source_end, true, error) &&
@@ -182,33 +182,33 @@ static bool stage_files(const Clusters *clusters, const RecoveryStart *start,
            staged_wal_mark_histories(wal, error);
 }
 
-/* Has the source done something since the plan was made that replay from this start would do
- * wrongly? */
+/* Since the plan was made the source has done something that replay from this start would do
+ * wrongly. */
 static bool is_obsolete(const RecoveryStart *start, const ReplayHazard *hazard)
 {
     return hazard->found && !(hazard->copies_come_out_right && start->copies_are_replayed);
 }
 
-bool staging_make(const Clusters *clusters, const RecoveryStart *start, const Planned *planned,
-                  const NextStart *next, SourceWal *source_wal, Interlock *interlock,
-                  const Options *options, bool final, Staged *staged, Error *error)
+bool transfer_make(const TransferInput *input, bool final, Staged *staged, Error *error)
 {
+    const Clusters *clusters = input->clusters;
+    const RecoveryStart *start = input->start;
     StagedWal wal = {.clusters = clusters,
-                     .source_wal = source_wal,
-                     .input = &planned->input,
-                     .plan = &planned->plan,
+                     .source_wal = input->source_wal,
+                     .input = &input->planned->input,
+                     .plan = &input->planned->plan,
                      .from = start->wal_from,
-                     .archives_always = next->archives_always};
+                     .archives_always = input->next->archives_always};
     ReplayHazard hazard;
 
     *staged = (Staged){0};
-    if (!interlock_claim_pid_file(interlock, error) ||
-        !stage_create(clusters->target.directory, &planned->plan, options->jobs, &staged->stage,
-                      error))
+    if (!interlock_claim_pid_file(input->interlock, error) ||
+        !stage_create(clusters->target.directory, &input->planned->plan, input->options->jobs,
+                      &staged->stage, error))
         return false;
     wal.stage = staged->stage;
-    if (!stage_files(clusters, start, planned, &wal, options, staged, error) ||
-        !prove_chain(clusters, start, planned, &wal, options, staged, &hazard, error))
+    if (!stage_files(input, &wal, staged, error) ||
+        !prove_chain(input, &wal, staged, &hazard, error))
         return false;
     staged->obsolete = is_obsolete(start, &hazard);
     if (staged->obsolete && !final)
@@ -220,7 +220,7 @@ bool staging_make(const Clusters *clusters, const RecoveryStart *start, const Pl
     }
     if (staged->source.position.in_recovery)
         staged->min_recovery_point = staged->source_end;
-    /* What was left out of the fetch must be restored before the target counts as consistent. */
+    /* Replay must restore all that was not fetched before the target counts as consistent. */
     if (staged->min_recovery_point < start->rebuilt_end)
         return error_set(error, ERROR_FAILED, /* contract */
                          "source system was modified while pg_rewind was running");
@@ -242,32 +242,25 @@ static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
     return true;
 }
 
-static bool make_backup_label(const Clusters *clusters, const Start *start, Arena *arena,
-                              const char **text, Error *error)
+static bool make_journal_head(const TransferInput *input, Arena *arena, const Staged *staged,
+                              JournalHead *head, Error *error)
 {
-    Buffer label = {0};
-    const bool result = backup_label_make(&clusters->shape, start->redo, start->checkpoint,
-                                          start->timeline, time(NULL), &label, error);
-
-    if (result)
-        *text = arena_strdup(arena, buffer_string(&label));
-    buffer_free(&label);
-    return result;
-}
-
-static bool make_journal_head(const Clusters *clusters, const Divergence *divergence,
-                              const RecoveryStart *start, const Staged *staged,
-                              const Options *options, Arena *arena, JournalHead *head, Error *error)
-{
+    const Clusters *clusters = input->clusters;
+    const Divergence *divergence = input->divergence;
+    const Start *start = &input->start->chosen;
     const Control *control = &clusters->target.control;
+    const bool compares = input->options->compare;
+    AUTO_BUFFER Buffer label = {0};
     char text[LSN_TEXT_SIZE];
 
     if (!make_run_id(head->run_id, error) ||
-        !make_backup_label(clusters, &start->chosen, arena, &head->backup_label, error))
+        !backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
+                           time(NULL), &label, error))
         return false;
+    head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
-    head->options = journal_options_text(options, arena);
-    head->divergence = options->compare
+    head->options = journal_options_text(input->options, arena);
+    head->divergence = compares
                            ? "unknown (all blocks were compared)"
                            : arena_printf(arena, "%s on timeline %u",
                                           lsn_text(clusters->shape.version, divergence->lsn, text),
@@ -275,8 +268,8 @@ static bool make_journal_head(const Clusters *clusters, const Divergence *diverg
     memcpy(head->old_control, control->bytes, sizeof(head->old_control));
     control_make_poison(
         control, divergence->target_end,
-        options->compare ? control_timeline(control)
-                         : history_timeline_at(&clusters->target_history, divergence->target_end),
+        compares ? control_timeline(control)
+                 : history_timeline_at(&clusters->target_history, divergence->target_end),
         head->poison);
     control_make_rewound(&staged->source.control, staged->min_recovery_point,
                          staged->min_recovery_timeline, time(NULL), head->new_control);
@@ -284,17 +277,15 @@ static bool make_journal_head(const Clusters *clusters, const Divergence *diverg
     return true;
 }
 
-bool staging_finish(const Clusters *clusters, const Divergence *divergence,
-                    const RecoveryStart *start, const Planned *planned,
-                    const StandbySettings *standby_settings, const Options *options, Arena *arena,
-                    const Staged *staged, Error *error)
+bool transfer_finish(const TransferInput *input, Arena *arena, const Staged *staged, Error *error)
 {
+    const Plan *plan = &input->planned->plan;
     JournalHead head = {0};
 
     log_progress_message("creating backup label and updating control file"); /* contract */
-    if (standby_settings != NULL &&
-        !standby_files_stage(staged->stage, &planned->plan, clusters, standby_settings, error))
+    if (input->standby_settings != NULL &&
+        !standby_files_stage(staged->stage, plan, input->clusters, input->standby_settings, error))
         return false;
-    return make_journal_head(clusters, divergence, start, staged, options, arena, &head, error) &&
-           stage_finish(staged->stage, &planned->plan, &head, error);
+    return make_journal_head(input, arena, staged, &head, error) &&
+           stage_finish(staged->stage, plan, &head, error);
 }
