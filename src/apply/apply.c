@@ -278,7 +278,7 @@ static bool sync_blocker(Apply *apply, Error *error)
     return file_sync_path(apply->target_directory, error);
 }
 
-/* global/ may be a mount of its own: then it has a work directory. */
+/* global/ may be another mount: then it has a work directory. */
 static bool replace_control(const Apply *apply, const uint8_t bytes[CONTROL_FILE_SIZE],
                             Error *error)
 {

@@ -15,12 +15,12 @@
  *
  * "The target's own" backup_label may also be none. A PENDING_STALE journal is not live: its files
  * are thrown away by stage_remove_stale, or a run goes on to the commit. A journal is live in the
- * states between: apply_finish must carry it out. Each step in the last column is a rename that is
- * synced before the next step begins, so a power cut leaves one of these rows too.
+ * states between: apply_finish must carry it out. Each of these steps is synced before the next
+ * begins, so a power cut leaves one of these rows too.
  *
- * PENDING_STALE is also the state where the blocker is in place, but pg_control is none of the
- * three: a server got past the pid file at the moment of the commit. commit_take_back then removes
- * the blocker.
+ * PENDING_STALE is also the state where the blocker is in place, but pg_control is not one of
+ * the three: a server got past the pid file at the moment of the commit. commit_take_back then
+ * removes the blocker.
  */
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H

@@ -1,5 +1,5 @@
 /*
- * What could fail later is tried before anything is written.
+ * Steps that could fail later are tried before anything is written.
  */
 #ifndef STAGE_CHECK_H
 #define STAGE_CHECK_H

@@ -42,7 +42,7 @@ const char *path_parent(Buffer *buffer, const char *path)
 
 /* ---- Finding the roots ---- */
 
-/* Room for one item more; the arena has twice as many each time. */
+/* Make room for one item more: a full array is copied to one of twice its size. */
 static void *grow_in(Arena *arena, void *items, size_t count, size_t item_size)
 {
     void *grown;

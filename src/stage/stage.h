@@ -83,8 +83,7 @@ typedef struct Stage
     StageStatistics statistics;
 } Stage;
 
-/* The file of this entry is staged whole, under a name of its own: it was there, and it differed.
- */
+/* The file of this entry is staged whole, as f1, f2, ...: it was there, and it differed. */
 bool stage_is_whole(const Stage *stage, const PlanEntry *entry, size_t index);
 
 /* The file stays in place, to be patched or cut. */
