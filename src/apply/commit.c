@@ -124,6 +124,11 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
     if (!blocker_is(target_directory, head->run_id, &blocked, error) ||
         !read_control(target_directory, &control, error))
         return false;
+    /*
+     * With a blocker and a pg_control that is none of ours the plan is obsolete: a server got past
+     * the pid file at the moment of the commit, and the run was killed before its second check
+     * could take the blocker back.
+     */
     if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;
     else
