@@ -62,7 +62,7 @@ sub hot
         cluster => { wal_segment_mb => 16, settings => settings($version) },
         before => sub {
             make_hot($_[0]);
-            $_[0]->sql("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; CREATE TABLE u AS TABLE t");
+            $_[0]->sql("CREATE TABLE t AS SELECT i AS a FROM generate_series(1, 1000) i; CREATE TABLE u_0 AS TABLE t; CREATE TABLE u_1 AS TABLE t");
         },
         source => sub {
             my ($source) = @_;
@@ -109,7 +109,7 @@ sub later
     my ($source, $target) = @_;
     for my $asked (0, 1)
     {
-        $source->sql("UPDATE t SET a = a + 10000 WHERE a % 5 = 0; UPDATE u SET a = a + 10000 WHERE a % 5 = 0; CREATE TABLE between_$asked AS SELECT i FROM generate_series(1, 500) i");
+        $source->sql("UPDATE t SET a = a + 10000 WHERE a % 5 = 0; UPDATE u_$asked SET a = a + 10000 WHERE a % 5 = 0; CREATE TABLE between_$asked AS SELECT i FROM generate_series(1, 500) i");
         my $location = $source->dir . "/space_$asked";
         mkdir $location;
         $source->sql("CREATE TABLESPACE later_$asked LOCATION '$location'");
