@@ -397,8 +397,13 @@ static bool take_before(void *context, size_t item, bool *last, Error *error)
 {
     ChainReads *reads = context;
     Chain *chain = reads->chain;
+    const WalSegmentFacts *facts = &reads->summaries[item % reads->window]->facts;
 
-    if (!precedes_chain(chain, &reads->summaries[item % reads->window]->facts, error))
+    /* One further back may never be needed. If it is, it is item 0 of a later call. */
+    *last = item > 0 && facts->end != WAL_SEGMENT_COMPLETE;
+    if (*last)
+        return true;
+    if (!precedes_chain(chain, facts, error))
         return false;
     extend(reads, item, &chain->before, &chain->before_count);
     *last = item + 1 == reads->window;
@@ -451,7 +456,6 @@ bool chain_read_back(Chain *chain, Error *error)
         return error_no_record_before(chain, NULL, NULL, error);
     reads.window =
         lowest - 1 < (uint64_t) chain->jobs ? (size_t) (lowest - 1) : (size_t) chain->jobs;
-    /* One further back that fails may never be needed; if it is, it is the first of a later call.
-     */
+    /* The same holds for one further back that cannot be read. */
     return read_segments(&reads, take_before, error) || chain->before_count > count_before;
 }
