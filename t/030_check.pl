@@ -231,7 +231,11 @@ sub checks_short_wal
     my ($needed) = $whole->{finding}{wal_reach}{text} =~ m{before (\S+),};
     my ($high, $low) = map { hex } split m{/}, $needed;
     my $name = sprintf('00000001%08X%08X', $high, $low >> 20);
+    my $segment = slurp($target->path("pg_wal/$name"));
     must_run([ 'mv', $target->path("pg_wal/$name"), $archive ]);
+    # A rewind starts at a checkpoint after what the source lacks.
+    $source->sql('SELECT pg_switch_wal()');
+    $source->sql('CHECKPOINT');
     unlink map { $source->path("pg_wal/0000000$_" . substr($name, 8)) } 1, 2;
 
     my $short = checks('WAL too short', $target, 1, @from);
@@ -248,6 +252,7 @@ sub checks_short_wal
         is($archived->{verdict}{state}, 'needed', 'the archive has it');
         like($archived->{finding}{wal_reach}{text}, qr/pg_(?:wal|xlog) lacks segment $name/, 'and that is told');
         is($archived->{finding}{archive}{state}, 'ok', 'of the archive as well');
+        is(run([ rewind_argv($target->data, '--dry-run', @from, @$option) ])->{status}, 0, 'a rewind finds the same');
     }
     must_run([ 'gzip', "$archive/$name" ]);
     is(checks('compressed', $target, 0, @from, "--wal-archive=$archive")->{verdict}{state}, 'needed', 'also compressed');
@@ -260,8 +265,11 @@ sub checks_short_wal
     is(checks('something else', $target, 1, @from, "--wal-archive=$archive")->{verdict}{state}, 'not possible', 'nor something else');
     must_run([ 'mv', (grep { /[0-9A-F]{24}$/ } glob($target->path('pg_wal/*'))), $archive ]);
     is(checks('no WAL', $target, 1, @from)->{verdict}{state}, 'not possible', 'none of it is there');
+    is(checks('all in the archive but the last checkpoint', $target, 1, @from, "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state},
+        'not possible', 'the archive lacks one segment');
+    spew("$archive/$name", $segment);
     is(checks('all in the archive', $target, 0, @from, "--restore-command=cp $archive/%f %p 2>/dev/null")->{verdict}{state}, 'needed',
-        'the histories say so');
+        'the archive has all that is needed');
     return;
 }
 

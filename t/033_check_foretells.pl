@@ -111,6 +111,29 @@ sub standby_left_behind
     return;
 }
 
+# What --check foretells, --rejoin finds before it stops the server.
+sub is_not_stopped
+{
+    my ($node, $source, $says, @options) = @_;
+    my $pid = $node->postmaster_pid;
+    my $result = run([ rewind_argv($node->data, '--rejoin', '-B', $node->bindir, '--source-server', $source->conninfo, @options) ]);
+    is($result->{status}, 1, "--rejoin @options fails");
+    like($result->{stderr}, $says, "--rejoin @options says why");
+    like($result->{stderr}, qr/^pg_rewind: hint: The target is unchanged, and its server is running\.$/m, "--rejoin @options leaves the server alone");
+    is($node->postmaster_pid, $pid, "--rejoin @options does not stop the server");
+    return;
+}
+
+# A restore command that gives nothing to a file in memory may give it to a directory.
+sub is_stopped_with_command
+{
+    my ($node, $source) = @_;
+    my $result = run([ rewind_argv($node->data, '--rejoin', '--dry-run', '-B', $node->bindir, '--source-server', $source->conninfo, '--restore-command=false') ]);
+    is($result->{status}, 0, 'what a restore command does not give is not known before the stop');
+    like($result->{stderr}, qr/^pg_rewind: would stop the target's server/m, 'so the server would be stopped');
+    return;
+}
+
 # The old primary still runs.
 sub primary_goes_on
 {
@@ -125,10 +148,13 @@ sub primary_goes_on
     like(checks($target, $target)->{finding}{source_system}{text}, qr/^the source server is the target's own server/, 'as is told');
 
     loses_its_wal($source);
+    is_not_stopped($target, $source, qr/^pg_rewind: error: the source no longer has WAL that the rewound target needs$/m, '--early-start');
     is(checks($target, $source)->{finding}{source_wal}{state}, 'warning', 'the source has lost its WAL, but may be started from later') ;
     loses_its_wal($target);
     my $lost = checks($target, $source);
     is($lost->{short}, '1, no verdict, wal_reach', 'it has lost the WAL before the divergence, which the history files tell');
+    is_not_stopped($target, $source, qr{^pg_rewind: error: could not open file ".*/0000000100000000[0-9A-F]{8}": No such file or directory$}m);
+    is_stopped_with_command($target, $source);
     is(checks($target, $source, '--compare')->{short}, '0, no verdict, no problem', 'comparing needs none');
     $target->stop;
     is(dry_run($target, $source)->{status}, 1, 'a rewind fails');

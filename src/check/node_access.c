@@ -21,7 +21,7 @@ typedef struct HbaToken
     bool quoted; /* then it is no keyword */
 } HbaToken;
 
-/* What the lines of the file allow. */
+/* The best that lines of the file allow. */
 typedef struct HbaLook
 {
     const char *role; /* NULL: any will do */
@@ -38,7 +38,7 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* The next token of a line; false: there is none. *list: another one of the same list follows. */
+/* Take the next token of a line; false at its end. *list: another one of the same list follows. */
 static bool take_token(const char **at, const char *end, HbaToken *token, bool *list)
 {
     const char *start = skip_blanks(*at, end);
@@ -184,9 +184,9 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
     const char *role =
         look->role != NULL ? arena_printf(node->arena, "role %s", look->role) : "a role";
     const char *placed = look->role != NULL ? look->role : "ROLE";
-    const char *method = node->clusters.target.control.version->remedies.password_method;
+    const char *method = node->clusters->target.control.version->remedies.password_method;
     const bool good = look->rewind != MATCH_NO && look->replication != MATCH_NO;
-    Buffer remedy = {0};
+    AUTO_BUFFER Buffer remedy = {0};
 
     if (look->rewind == MATCH_NO)
         buffer_printf(&remedy, "hostssl  %s  %s  ADDRESS/32  %s\n",
@@ -205,14 +205,13 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
                   role, match_text(node, look->rewind, look->rewind_line),
                   match_text(node, look->replication, look->replication_line),
                   look->includes ? " It includes other files, which were not read." : "");
-    buffer_free(&remedy);
 }
 
 void node_look_at_access(Node *node)
 {
     const char *path = settings_value(&node->settings, "hba_file");
     HbaLook look = {.role = node->role, .database = node->database};
-    Buffer content = {0};
+    AUTO_BUFFER Buffer content = {0};
     bool found;
 
     if (path == NULL)
@@ -225,5 +224,4 @@ void node_look_at_access(Node *node)
     else
         readiness_add(node->readiness, "pg_hba", FINDING_UNKNOWN, NULL, "\"%s\" could not be read.",
                       path);
-    buffer_free(&content);
 }

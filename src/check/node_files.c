@@ -19,97 +19,113 @@
 #define MEGABYTE (1024ull * 1024)
 #define MAX_WAL_SIZE_DEFAULT_MB 1024
 
-/* Names in a sentence: the first of them, and how many there are. */
+/* Names in a sentence: the first of them, and how many there are. All is in the arena. */
 typedef struct Names
 {
-    Buffer text;
+    Arena *arena;
+    const char *text; /* NULL: there is none yet */
     size_t count;
 } Names;
 
-static void PRINTF_LIKE(2, 3) add_to_names(Names *names, const char *format, ...)
+static void add_to_names(Names *names, const char *name)
 {
-    va_list arguments;
-
-    if (names->count++ >= NAMES_MAX)
-        return;
-    if (names->count > 1)
-        buffer_append_string(&names->text, ", ");
-    va_start(arguments, format);
-    buffer_vprintf(&names->text, format, arguments);
-    va_end(arguments);
+    if (names->count++ < NAMES_MAX)
+        names->text =
+            names->text == NULL ? name : arena_printf(names->arena, "%s, %s", names->text, name);
 }
 
-static const char *names_text(Names *names)
+static const char *names_text(const Names *names)
 {
-    if (names->count > NAMES_MAX)
-        buffer_printf(&names->text, " and %zu more", names->count - NAMES_MAX);
-    return buffer_string(&names->text);
+    return names->count <= NAMES_MAX ? names->text
+                                     : arena_printf(names->arena, "%s and %zu more", names->text,
+                                                    names->count - NAMES_MAX);
+}
+
+/* PGDATA/path */
+static const char *node_path(const Node *node, const char *path)
+{
+    return arena_printf(node->arena, "%s/%s", node->clusters->target.directory, path);
+}
+
+/* The names in a directory. */
+typedef struct Entries
+{
+    Arena *arena;
+    const char *names[ENTRIES_MAX];
+    size_t count;
+} Entries;
+
+/* A visitor of dir_names. */
+static bool add_directory_entry(void *context, const char *name, Error *error)
+{
+    Entries *entries = context;
+
+    (void) error;
+    if (entries->count < ENTRIES_MAX)
+        entries->names[entries->count++] = arena_strdup(entries->arena, name);
+    return true;
+}
+
+/* Those of PGDATA/path; none where that is not there. */
+static bool read_entries(const Node *node, const char *path, Entries **entries, Error *error)
+{
+    bool found;
+
+    *entries = arena_allocate(node->arena, sizeof(**entries));
+    (*entries)->arena = node->arena;
+    return dir_names(node_path(node, path), add_directory_entry, *entries, &found, error);
 }
 
 /* ---- Files that could not be replaced ---- */
 
 typedef struct FileLook
 {
-    const Node *node;
-    const char *directory; /* relative to the data directory; "" is itself */
-    size_t entries;
     Names obstacles; /* immutable and the like: cannot be replaced */
     Names closed;    /* cannot be read, or not be written to */
     Names mounted;   /* files */
     Names foreign;   /* owned by somebody else */
 } FileLook;
 
-/* A visitor of dir_names. */
-static bool look_at_entry(void *context, const char *name, Error *error)
+static void look_at_file(const Node *node, const char *relative, FileLook *look)
 {
-    FileLook *look = context;
-    const Target *target = &look->node->clusters.target;
-    const char *relative = arena_printf(look->node->arena, "%s%s%s", look->directory,
-                                        look->directory[0] != '\0' ? "/" : "", name);
-    char path[PATH_SIZE];
+    const char *path = node_path(node, relative);
     struct stat status;
     Obstacle obstacle;
     bool found;
 
-    if (++look->entries > ENTRIES_MAX ||
-        !path_join(path, sizeof(path), target->directory, relative, error) ||
-        !file_lstat(path, &status, &found, NULL) || !found)
-        return true;
+    if (!file_lstat(path, &status, &found, NULL) || !found)
+        return;
     obstacle = place_obstacle(path);
     if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
-        add_to_names(&look->obstacles, "\"%s\": %s", relative, obstacle_text(obstacle));
+        add_to_names(&look->obstacles,
+                     arena_printf(node->arena, "\"%s\": %s", relative, obstacle_text(obstacle)));
     else if (obstacle == OBSTACLE_MOUNTED && !S_ISDIR(status.st_mode))
-        add_to_names(&look->mounted, "\"%s\"", relative);
+        add_to_names(&look->mounted, arena_printf(node->arena, "\"%s\"", relative));
     if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
         ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
-        add_to_names(&look->closed, "\"%s\": %s", relative, strerror(errno));
+        add_to_names(&look->closed,
+                     arena_printf(node->arena, "\"%s\": %s", relative, strerror(errno)));
     else if (status.st_uid != geteuid())
-        add_to_names(&look->foreign, "\"%s\"", relative);
-    return true;
-}
-
-static void look_into(FileLook *look, const char *directory)
-{
-    char path[PATH_SIZE];
-    bool found;
-
-    look->directory = directory;
-    if (path_join(path, sizeof(path), look->node->clusters.target.directory, directory, NULL))
-        (void) !dir_names(path, look_at_entry, look, &found, NULL);
+        add_to_names(&look->foreign, arena_printf(node->arena, "\"%s\"", relative));
 }
 
 static void look_at_replaceable(Node *node)
 {
-    static const char *const directories[] = {"", "global", "base", "pg_tblspc"};
-    FileLook look = {.node = node};
+    static const char *const directories[] = {"", "global/", "base/", "pg_tblspc/"};
+    const Names none = {.arena = node->arena};
+    FileLook look = {none, none, none, none};
     Readiness *readiness = node->readiness;
-    const char *directory = node->clusters.target.directory;
-    const bool writable = place_can_change_names(directory);
+    const char *directory = node->clusters->target.directory;
+    Entries *entries;
 
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
-        look_into(&look, directories[i]);
-    if (!writable)
-        add_to_names(&look.closed, "\"%s\"", directory);
+        if (read_entries(node, directories[i], &entries, NULL))
+            for (size_t k = 0; k < entries->count; k++)
+                look_at_file(node,
+                             arena_printf(node->arena, "%s%s", directories[i], entries->names[k]),
+                             &look);
+    if (!place_can_change_names(directory))
+        add_to_names(&look.closed, arena_printf(node->arena, "\"%s\"", directory));
     if (look.obstacles.count > 0)
         readiness_add(readiness, "files", FINDING_PROBLEM, "chattr -i -a on these files",
                       "Files that cannot be replaced: %s.", names_text(&look.obstacles));
@@ -133,59 +149,43 @@ static void look_at_replaceable(Node *node)
         readiness_add(readiness, "files", FINDING_OK, NULL,
                       "All files at the top of the data directory, in global and base, and all "
                       "places of tablespaces can be replaced or written to.");
-    buffer_free(&look.obstacles.text);
-    buffer_free(&look.closed.text);
-    buffer_free(&look.mounted.text);
-    buffer_free(&look.foreign.text);
 }
 
 /* ---- Tablespaces ---- */
 
-typedef struct TablespaceLook
-{
-    Node *node;
-    size_t count;
-    Names lost;
-} TablespaceLook;
-
-static bool look_at_tablespace(void *context, const char *name, Error *error)
-{
-    TablespaceLook *look = context;
-    char path[PATH_SIZE];
-    Place place;
-    bool found;
-
-    look->count++;
-    if (snprintf(path, sizeof(path), "%s/pg_tblspc/%s", look->node->clusters.target.directory,
-                 name) < (int) sizeof(path) &&
-        (!place_find(path, &place, &found, error) || !found || !place.is_directory))
-        add_to_names(&look->lost, "pg_tblspc/%s", name);
-    return true;
-}
-
 static void look_at_tablespaces(Node *node)
 {
-    TablespaceLook look = {.node = node};
-    const char *directory = node->clusters.target.directory;
-    char path[PATH_SIZE];
+    Names lost = {.arena = node->arena};
+    Entries *entries;
+    Place place;
     bool found;
     Error error;
 
-    if (!path_join(path, sizeof(path), directory, "pg_tblspc", &error) ||
-        !dir_names(path, look_at_tablespace, &look, &found, &error) ||
-        !neighbours_check(directory, node->options->source_directory, &error))
+    if (!read_entries(node, "pg_tblspc", &entries, &error) ||
+        !neighbours_check(node->clusters->target.directory, node->options->source_directory,
+                          &error))
+    {
         readiness_add_error(node->readiness, "tablespaces", FINDING_PROBLEM, &error);
-    else if (look.lost.count > 0)
+        return;
+    }
+    for (size_t i = 0; i < entries->count; i++)
+    {
+        const char *link = arena_printf(node->arena, "pg_tblspc/%s", entries->names[i]);
+
+        if (!place_find(node_path(node, link), &place, &found, NULL) || !found ||
+            !place.is_directory)
+            add_to_names(&lost, link);
+    }
+    if (lost.count > 0)
         readiness_add(node->readiness, "tablespaces", FINDING_PROBLEM,
                       "Mount what belongs there, or remove a link that no tablespace needs.",
-                      "These lead to no directory: %s.", names_text(&look.lost));
-    else if (look.count == 0)
+                      "These lead to no directory: %s.", names_text(&lost));
+    else if (entries->count == 0)
         readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL, "There are none.");
     else
         readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL,
                       "%zu outside the data directory, all there and of this cluster alone.",
-                      look.count);
-    buffer_free(&look.lost.text);
+                      entries->count);
 }
 
 /* ---- Space ---- */
@@ -207,19 +207,17 @@ static uint64_t read_max_wal_size(const Node *node)
     return size * MEGABYTE * (*unit == 'G' ? 1024 : *unit == 'T' ? 1024 * 1024 : 1);
 }
 
+/* A file system, by one of the target's directories on it. */
 typedef struct SpaceLook
 {
-    Node *node;
     uint64_t devices[DEVICES_MAX];
     uint64_t needed[DEVICES_MAX];
     const char *directories[DEVICES_MAX];
     size_t count;
 } SpaceLook;
 
-static void add_space(SpaceLook *look, const char *directory, uint64_t bytes)
+static void add_space(SpaceLook *look, const char *path, uint64_t bytes)
 {
-    const char *path =
-        arena_printf(look->node->arena, "%s%s", look->node->clusters.target.directory, directory);
     size_t index = 0;
     Place place;
     bool found;
@@ -232,48 +230,40 @@ static void add_space(SpaceLook *look, const char *directory, uint64_t bytes)
         return;
     if (index == look->count)
     {
-        look->devices[look->count] = place.device;
+        look->devices[index] = place.device;
         look->directories[look->count++] = path;
     }
     look->needed[index] += bytes;
 }
 
-static bool add_space_of_tablespace(void *context, const char *name, Error *error)
-{
-    SpaceLook *look = context;
-
-    (void) error;
-    add_space(look, arena_printf(look->node->arena, "/pg_tblspc/%s", name), 0);
-    return true;
-}
-
 /*
- * A typical rewind: the divergence is not much older than a checkpoint. As much WAL as lies between
- * two checkpoints is replayed, and blocks are fetched that as much WAL changed. Tablespaces on file
- * systems of their own get a share of the blocks, at most all.
+ * A typical rewind: the divergence is not much older than a checkpoint. The WAL between two
+ * checkpoints is replayed, and the blocks are fetched that it changed, at most as many bytes.
+ * Tablespaces on other file systems get a share of the blocks, at most all.
  */
 static void look_at_space(Node *node)
 {
     const uint64_t wal = read_max_wal_size(node);
-    const uint32_t segment_size = node->clusters.shape.segment_size;
-    SpaceLook *look = arena_allocate(node->arena, sizeof(*look));
+    const uint32_t segment_size = node->clusters->shape.segment_size;
+    SpaceLook look = {.count = 0};
     FindingState state = FINDING_OK;
-    Buffer text = {0};
-    char path[PATH_SIZE];
-    bool found;
+    AUTO_BUFFER Buffer text = {0};
+    Entries *entries;
 
-    look->node = node;
-    add_space(look, "", wal);
-    add_space(look, arena_printf(node->arena, "/%s", node->clusters.shape.version->wal_directory),
+    add_space(&look, node->clusters->target.directory, wal);
+    add_space(&look, node_path(node, node->clusters->shape.version->wal_directory),
               wal + segment_size);
-    if (path_join(path, sizeof(path), node->clusters.target.directory, "pg_tblspc", NULL))
-        (void) !dir_names(path, add_space_of_tablespace, look, &found, NULL);
-    for (size_t i = 0; i < look->count; i++)
+    if (read_entries(node, "pg_tblspc", &entries, NULL))
+        for (size_t i = 0; i < entries->count; i++)
+            add_space(&look,
+                      node_path(node, arena_printf(node->arena, "pg_tblspc/%s", entries->names[i])),
+                      0);
+    for (size_t i = 0; i < look.count; i++)
     {
-        const uint64_t needed = look->needed[i] > 0 ? look->needed[i] : wal;
+        const uint64_t needed = look.needed[i] > 0 ? look.needed[i] : wal;
         FileSpace space;
 
-        if (!file_space(look->directories[i], &space, NULL))
+        if (!file_space(look.directories[i], &space, NULL))
             continue;
         if (space.free_bytes < 2ull * segment_size)
             state = FINDING_PROBLEM;
@@ -281,22 +271,21 @@ static void look_at_space(Node *node)
             state = FINDING_WARNING;
         buffer_printf(&text, "%s%llu MB are free at \"%s\", %llu MB are typically needed.",
                       i > 0 ? "\n" : "", (unsigned long long) (space.free_bytes / MEGABYTE),
-                      look->directories[i], (unsigned long long) (needed / MEGABYTE));
+                      look.directories[i], (unsigned long long) (needed / MEGABYTE));
     }
     readiness_add(node->readiness, "space", state,
                   state == FINDING_OK ? NULL
                                       : "Make room; --dry-run tells what a rewind really needs.",
                   "%s", buffer_string(&text));
-    buffer_free(&text);
 }
 
 /* ---- Configuration ---- */
 
-/* Was the server started with a configuration that a rewind does not find by itself? */
+/* True if the server was started with a configuration that a rewind does not find. */
 static bool is_configuration_hidden(const Node *node)
 {
-    const char *used = node->configuration.config_file, *found = node->config_file_of_rewind;
-    const char *below = used != NULL ? place_below(used, node->clusters.target.directory) : NULL;
+    const char *used = node->configuration.config_file, *found = node->clusters->target.config_file;
+    const char *below = used != NULL ? place_below(used, node->clusters->target.directory) : NULL;
 
     return used != NULL && (found == NULL || strcmp(used, found) != 0) &&
            (below == NULL || strcmp(below, "postgresql.conf") != 0);
@@ -305,16 +294,14 @@ static bool is_configuration_hidden(const Node *node)
 static void look_at_configuration(Node *node)
 {
     Readiness *readiness = node->readiness;
-    const char *directory = node->clusters.target.directory;
-    Names outside = {0};
-    Buffer word = {0};
-    char path[PATH_SIZE];
+    const char *directory = node->clusters->target.directory;
+    Names outside = {.arena = node->arena};
+    AUTO_BUFFER Buffer word = {0};
     struct stat status;
     bool found;
 
     if (node->configuration.config_file == NULL &&
-        path_join(path, sizeof(path), directory, "postgresql.conf", NULL) &&
-        file_stat(path, &status, &found, NULL) && !found)
+        file_stat(node_path(node, "postgresql.conf"), &status, &found, NULL) && !found)
     {
         readiness_add(readiness, "configuration", FINDING_WARNING,
                       "--config-file=/etc/postgresql/VERSION/CLUSTER/postgresql.conf",
@@ -330,13 +317,12 @@ static void look_at_configuration(Node *node)
                       "The server was started with \"%s\". pg_rewind does not find that file "
                       "without this option, and -c reads no restore_command in it.",
                       node->configuration.config_file);
-        buffer_free(&word);
         return;
     }
     for (size_t i = 0; i < node->settings.file_count; i++)
         if (node->settings.files[i][0] == '/' &&
             place_below(node->settings.files[i], directory) == NULL)
-            add_to_names(&outside, "\"%s\"", node->settings.files[i]);
+            add_to_names(&outside, arena_printf(node->arena, "\"%s\"", node->settings.files[i]));
     if (outside.count > 0)
         readiness_add(readiness, "configuration", FINDING_OK, NULL,
                       "Outside the data directory, so a rewind leaves it as it is: %s.",
@@ -350,7 +336,6 @@ static void look_at_configuration(Node *node)
                       "--keep-config is given.%s",
                       node->settings.incomplete ? " Some files that it includes were not read."
                                                 : "");
-    buffer_free(&outside.text);
 }
 
 void node_look_at_files(Node *node)
@@ -363,32 +348,26 @@ void node_look_at_files(Node *node)
 
 /* ---- What a failover loses ---- */
 
-typedef struct LossLook
-{
-    Node *node;
-    Names names;
-} LossLook;
-
 /* Add a finding that says which slots a rewind removes, and which stay. */
 static void look_at_slots(Node *node)
 {
-    const Version *version = node->clusters.shape.version;
+    const Version *version = node->clusters->shape.version;
     const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
-                      target_was_primary(&node->clusters.target);
+                      target_was_primary(&node->clusters->target);
     TargetSlots slots;
-    Names names = {0};
+    Names names = {.arena = node->arena};
     Error error;
 
-    if (!target_slots_read(&node->clusters.target, node->arena, &slots, &error))
+    if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
     {
         readiness_add_error(node->readiness, "slots", FINDING_UNKNOWN, &error);
         return;
     }
     for (size_t i = 0; i < slots.count; i++)
-        if (slots.slots[i].type != NULL)
-            add_to_names(&names, "%s (%s)", slots.slots[i].name, slots.slots[i].type);
-        else
-            add_to_names(&names, "%s", slots.slots[i].name);
+        add_to_names(&names, slots.slots[i].type == NULL
+                                 ? slots.slots[i].name
+                                 : arena_printf(node->arena, "%s (%s)", slots.slots[i].name,
+                                                slots.slots[i].type));
     if (slots.count == 0)
         readiness_add(node->readiness, "slots", FINDING_OK, NULL,
                       "There are no replication slots.");
@@ -410,36 +389,14 @@ static void look_at_slots(Node *node)
                                    version->sql.slot_reserves ? ", true" : ""),
                       "Replication slots are of this node alone, and a rewind removes them: %s.",
                       names_text(&names));
-    buffer_free(&names.text);
-}
-
-static bool look_at_prepared(void *context, const char *name, Error *error)
-{
-    LossLook *look = context;
-
-    (void) error;
-    add_to_names(&look->names, "%s", name);
-    return true;
-}
-
-static void look_at_names(Node *node, const char *directory, DirNameVisitor visit, Names *names)
-{
-    LossLook look = {.node = node};
-    char path[PATH_SIZE];
-    bool found;
-
-    if (path_join(path, sizeof(path), node->clusters.target.directory, directory, NULL))
-        (void) !dir_names(path, visit, &look, &found, NULL);
-    *names = look.names;
 }
 
 void node_look_at_losses(Node *node)
 {
-    Names prepared;
+    Entries *prepared;
 
     look_at_slots(node);
-    look_at_names(node, "pg_twophase", look_at_prepared, &prepared);
-    if (prepared.count > 0)
+    if (read_entries(node, "pg_twophase", &prepared, NULL) && prepared->count > 0)
         readiness_add(
             node->readiness, "prepared_transactions", FINDING_WARNING,
             "Look for forgotten ones, and end them by COMMIT PREPARED or ROLLBACK "
@@ -447,9 +404,8 @@ void node_look_at_losses(Node *node)
             "SELECT gid, prepared, owner, database FROM pg_prepared_xacts;",
             "Prepared transactions that are older than the last checkpoint (files in "
             "pg_twophase): %zu. Those that the source does not know are lost by a rewind.",
-            prepared.count);
+            prepared->count);
     else
         readiness_add(node->readiness, "prepared_transactions", FINDING_OK, NULL,
                       "None is older than the last checkpoint.");
-    buffer_free(&prepared.text);
 }

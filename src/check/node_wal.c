@@ -15,12 +15,12 @@
 
 static const char *node_wal_directory(const Node *node)
 {
-    return node->clusters.target.control.version->wal_directory;
+    return node->clusters->target.control.version->wal_directory;
 }
 
 static const RemedyWords *node_remedies(const Node *node)
 {
-    return &node->clusters.target.control.version->remedies;
+    return &node->clusters->target.control.version->remedies;
 }
 
 static const char *wal_level_name(const Version *version, int level)
@@ -33,7 +33,8 @@ static const char *wal_level_name(const Version *version, int level)
     return version->wal_level_archive ? old_names[level] : names[level];
 }
 
-FindingState node_wal_problem(const Node *node)
+/* The state of a lack of WAL, or of what only WAL is needed for. */
+static FindingState node_wal_problem(const Node *node)
 {
     return node->options->compare ? FINDING_WARNING : FINDING_PROBLEM;
 }
@@ -45,7 +46,7 @@ typedef struct LastWal
     const Version *version;
     Lsn from;                /* read from there on; LSN_INVALID: nothing */
     Lsn stop_at;             /* enough was read */
-    bool log_hints;          /* what the last change of parameters says; false: there was none */
+    bool log_hints;          /* what the last change of parameters says; false also without one */
     Lsn logged_from;         /* the first one of those that say so */
     Lsn full_page_writes_at; /* the last record that says how they are */
     bool full_page_writes;
@@ -80,12 +81,18 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
     return true;
 }
 
-WalStream node_wal_stream(const Node *node)
+/* The target's WAL as a stream: pg_wal only. */
+static WalStream node_wal_stream(const Node *node)
 {
-    return node->own_wal.stream;
+    WalStream stream = node->look.identified.target_wal.stream;
+
+    stream.open = wal_store_open_own;
+    stream.limit = LSN_INVALID;
+    return stream;
 }
 
-bool node_has_segment(const Node *node, uint64_t segment)
+/* True if pg_wal has this segment, in the file that the history names. */
+static bool node_has_segment(const Node *node, uint64_t segment)
 {
     const WalStream stream = node_wal_stream(node);
     bool valid;
@@ -96,15 +103,15 @@ bool node_has_segment(const Node *node, uint64_t segment)
 /* The WAL around the last checkpoint, as far back as is cheap. */
 static LastWal read_last_wal(const Node *node)
 {
-    const WalShape *shape = &node->clusters.shape;
+    const WalShape *shape = &node->clusters->shape;
     const WalStream stream = node_wal_stream(node);
-    const Lsn redo = node->clusters.target.control.checkpoint.redo;
+    const Lsn redo = node->clusters->target.control.checkpoint.redo;
     const uint64_t last = wal_segment_of(shape, redo) + SEGMENTS_AHEAD;
     LastWal found = {.version = shape->version, .stop_at = redo + READ_BACK_BYTES_MAX};
     uint64_t segment = wal_segment_of(shape, redo);
     Lsn from = redo;
 
-    if (!node->history_known || !node_has_segment(node, segment))
+    if (node->clusters->target_history.count == 0 || !node_has_segment(node, segment))
         return found;
     if (shape->segment_size <= READ_BACK_BYTES_MAX)
     {
@@ -138,7 +145,7 @@ static const char *remedy_setting(const Node *node, const char *setting, const c
 /* From when on it is known that hints are logged. */
 static void look_at_wal_log_hints(Node *node, const LastWal *last)
 {
-    const Version *version = node->clusters.shape.version;
+    const Version *version = node->clusters->shape.version;
     const Lsn since = last->log_hints ? last->logged_from : last->from;
     char text[LSN_TEXT_SIZE];
 
@@ -161,7 +168,7 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
 
 static void look_at_hints(Node *node, const LastWal *last)
 {
-    const Control *control = &node->clusters.target.control;
+    const Control *control = &node->clusters->target.control;
     const char *configured = settings_value(&node->settings, "wal_log_hints");
 
     if (control->data_checksum_version != 0)
@@ -188,14 +195,15 @@ static void look_at_hints(Node *node, const LastWal *last)
 
 static void look_at_wal_level(Node *node)
 {
-    const int level = node->clusters.target.control.wal_level;
+    const int level = node->clusters->target.control.wal_level;
 
     if (level == WAL_LEVEL_MINIMAL)
         readiness_add(
             node->readiness, "wal_level", node_wal_problem(node),
             remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
             "wal_level is minimal: not all changes are WAL-logged.");
-    else if (node->clusters.target.control.version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
+    else if (node->clusters->target.control.version->wal_level_archive &&
+             level == WAL_LEVEL_ARCHIVE)
         readiness_add(
             node->readiness, "wal_level", FINDING_WARNING,
             remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
@@ -203,15 +211,15 @@ static void look_at_wal_level(Node *node)
             "hot_standby = on starts.");
     else
         readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
-                      wal_level_name(node->clusters.target.control.version, level));
+                      wal_level_name(node->clusters->target.control.version, level));
 }
 
-/* It matters when this node is a source: torn pages could not be told from whole ones. */
+/* It matters when this node is a source: torn pages would look like whole ones. */
 static void look_at_full_page_writes(Node *node, const LastWal *last)
 {
     const bool on = last->full_page_writes_at != LSN_INVALID
                         ? last->full_page_writes
-                        : node->clusters.target.control.checkpoint.full_page_writes;
+                        : node->clusters->target.control.checkpoint.full_page_writes;
 
     if (on)
         readiness_add(node->readiness, "full_page_writes", FINDING_OK, NULL,
@@ -278,7 +286,7 @@ static void look_at_extensions(Node *node, const LastWal *last)
                       "'%s'). Blocks that they name are handled; a rewind stops at records that "
                       "change files in another way.",
                       libraries != NULL ? libraries : "");
-    else if (!node->clusters.shape.version->custom_rmgrs || libraries == NULL ||
+    else if (!node->clusters->shape.version->custom_rmgrs || libraries == NULL ||
              all_have_no_rmgr(libraries))
         readiness_add(node->readiness, "extensions", FINDING_OK, NULL,
                       "No extension with a resource manager of its own is known of.");
@@ -314,19 +322,51 @@ static uint64_t find_oldest(const Node *node, uint64_t segment)
     return segment;
 }
 
-/* What an archive was asked for, and its answer. */
+/* A segment that an archive was asked for, and the answer. */
 typedef struct Asked
 {
-    uint64_t segment;
-    ArchiveAnswer answer; /* ARCHIVE_NONE: it was not asked */
-    const char *how;
+    bool asked, has;
+    char name[WAL_NAME_SIZE];
+    const char *how; /* a sentence about the answer */
 } Asked;
 
-static void add_lack(Node *node, const char *name, const Asked *asked)
+/* Ask --wal-archive and the restore command, where there is one of them. What comes goes to memory.
+ */
+static Asked ask_archive(const Node *node, uint64_t segment)
+{
+    const WalShape *shape = &node->clusters->shape;
+    const Lsn begin = wal_segment_start(shape, segment);
+    const WalStream stream = node_wal_stream(node);
+    Asked answer = {.how = ""};
+
+    wal_stream_segment_name(&stream, segment, answer.name);
+    answer.asked =
+        node->options->wal_archive != NULL || node->look.identified.restore_command != NULL;
+    if (answer.asked)
+        answer.has = wal_store_has(node->archive,
+                                   history_timeline_of_segment(&node->clusters->target_history,
+                                                               begin, begin + shape->segment_size),
+                                   segment, node->arena, &answer.how);
+    return answer;
+}
+
+/* True if the source has a segment of common history, and gives it. */
+static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_SIZE])
+{
+    const SourceWal *wal = node->look.identified.source_wal;
+    const WalStream stream = node_wal_stream(node);
+    bool has;
+
+    wal_stream_segment_name(&stream, segment, name);
+    return wal != NULL &&
+           wal_segment_start(&node->clusters->shape, segment + 1) <= node->look.divergence.lsn &&
+           source_wal_source_has(wal, segment, &has, NULL) && has;
+}
+
+static void add_lack(Node *node, const Asked *asked)
 {
     char text[LSN_TEXT_SIZE];
 
-    node->lacks_wal = true;
     readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
                   arena_printf(node->arena,
                                "Name an archive that has it: --wal-archive, --restore-command or "
@@ -334,19 +374,22 @@ static void add_lack(Node *node, const char *name, const Asked *asked)
                                "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
                                node_remedies(node)->set, node_remedies(node)->wal_kept),
                   "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
-                  name, lsn_text(node->clusters.shape.version, node->needed_from, text),
+                  asked->name, lsn_text(node->clusters->shape.version, node->needed_from, text),
                   asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
-/* pg_wal has all from the oldest segment on. What comes right before it may be this node's own. */
-static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *asked)
+/* pg_wal has all from the oldest segment on. Returns what an archive was asked for. */
+static Asked look_at_reach(Node *node, uint64_t oldest)
 {
-    const WalShape *shape = &node->clusters.shape;
+    const WalShape *shape = &node->clusters->shape;
     const Lsn begin = wal_segment_start(shape, oldest);
-    const WalStream stream = node_wal_stream(node);
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE], name[WAL_NAME_SIZE];
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+    Asked asked = {.how = ""};
 
-    if (oldest <= needed)
+    /* The last common checkpoint lies in what is gone. */
+    if (node->lacks_wal && oldest > 1 && begin <= node->needed_from)
+        node->needed_from = wal_segment_start(shape, oldest - 1);
+    if (oldest <= wal_segment_of(shape, node->needed_from))
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
@@ -354,30 +397,28 @@ static void look_at_reach(Node *node, uint64_t needed, uint64_t oldest, Asked *a
                       node_wal_directory(node), lsn_text(shape->version, begin, from),
                       (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
                       lsn_text(shape->version, node->needed_from, to));
-        return;
+        return asked;
     }
-    wal_stream_segment_name(&stream, oldest - 1, name);
-    if (begin <= node->common_end)
+    if (source_gives(node, oldest - 1, asked.name))
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s lacks segment %s; the source has it, and gives it.",
-                      node_wal_directory(node), name);
-        return;
+                      node_wal_directory(node), asked.name);
+        return asked;
     }
-    asked->segment = oldest - 1;
-    asked->answer =
-        node_ask_archive(node, node->restore_command, asked->segment, name, &asked->how);
-    if (asked->answer == ARCHIVE_HAS)
+    asked = ask_archive(node, oldest - 1);
+    if (asked.has)
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s lacks segment %s: %s Whether it has all that are older and needed only "
                       "a dry run shows.",
-                      node_wal_directory(node), name, asked->how);
+                      node_wal_directory(node), asked.name, asked.how);
     else
-        add_lack(node, name, asked);
+        add_lack(node, &asked);
+    return asked;
 }
 
 /* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
-static void look_at_kept(Node *node, ArchiveAnswer archive)
+static void look_at_kept(Node *node, bool archive_has)
 {
     const char *setting = node_remedies(node)->wal_kept;
     const char *shown = arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
@@ -385,7 +426,7 @@ static void look_at_kept(Node *node, ArchiveAnswer archive)
 
     if (kept != NULL && strtol(kept, NULL, 10) > 0)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL, "%s is %s.", shown, kept);
-    else if (archive == ARCHIVE_HAS)
+    else if (archive_has)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL,
                       "%s is not set; the archive has what %s no longer has.", shown,
                       node_wal_directory(node));
@@ -402,52 +443,47 @@ static void look_at_kept(Node *node, ArchiveAnswer archive)
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
-    const bool named = node->options->wal_archive != NULL || node->restore_command != NULL;
-    const uint64_t last =
-        wal_segment_of(&node->clusters.shape, node->clusters.target.control.checkpoint_lsn);
-    const WalStream stream = node_wal_stream(node);
-    char name[WAL_NAME_SIZE];
+    const bool named =
+        node->options->wal_archive != NULL || node->look.identified.restore_command != NULL;
 
-    if (asked->answer == ARCHIVE_NONE && oldest < last)
-        asked->segment = oldest;
-    wal_stream_segment_name(&stream, asked->segment, name);
-    if (asked->answer == ARCHIVE_NONE && oldest < last)
-        asked->answer = node_ask_archive(node, node->restore_command, oldest, name, &asked->how);
-    if (asked->answer == ARCHIVE_HAS)
+    if (!asked->asked && oldest < wal_segment_of(&node->clusters->shape,
+                                                 node->clusters->target.control.checkpoint_lsn))
+        *asked = ask_archive(node, oldest);
+    if (asked->has)
         readiness_add(node->readiness, "archive", FINDING_OK, NULL, "Asked for segment %s: %s",
-                      name, asked->how);
-    else if (asked->answer == ARCHIVE_LACKS)
+                      asked->name, asked->how);
+    else if (asked->asked)
         readiness_add(node->readiness, "archive", FINDING_WARNING,
-                      node->clusters.target.control.version->sql.archiver_view
+                      node->clusters->target.control.version->sql.archiver_view
                           ? "Look into the archive itself. On the primary:\n"
                             "SELECT * FROM pg_stat_archiver;"
                           : "Look into the archive itself, and into the log of the primary.",
-                      "Asked for segment %s: %s", name, asked->how);
+                      "Asked for segment %s: %s", asked->name, asked->how);
     else if (named)
         readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,
                       "%s has no complete segment to ask the archive for.",
                       node_wal_directory(node));
-    else if (!node->archive_is_told)
+    else if (!node->options->restore_target_wal)
         readiness_leave_out(node->readiness, "archive",
                             "none is named (--wal-archive, --restore-command, -c)");
 }
 
 void node_look_at_wal(Node *node)
 {
-    const WalShape *shape = &node->clusters.shape;
-    uint64_t oldest = wal_segment_of(shape, node->clusters.target.control.checkpoint.redo);
-    Asked asked = {.how = ""};
+    const Control *control = &node->clusters->target.control;
+    uint64_t oldest = wal_segment_of(&node->clusters->shape, control->checkpoint.redo);
+    Asked asked;
 
-    if (!node->history_known)
+    if (node->clusters->target_history.count == 0)
     {
         readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
                       "Put it back there, from the archive or another node.",
                       "The history file of timeline %u is not in %s.",
-                      node->clusters.target.timeline, node_wal_directory(node));
+                      node->clusters->target.timeline, node_wal_directory(node));
         return;
     }
     oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest) : oldest + 1;
-    look_at_reach(node, wal_segment_of(shape, node->needed_from), oldest, &asked);
+    asked = look_at_reach(node, oldest);
     look_at_archive(node, oldest, &asked);
-    look_at_kept(node, asked.answer);
+    look_at_kept(node, asked.has);
 }

@@ -22,7 +22,7 @@ static const char *copy_text(Arena *arena, const char *text)
 void readiness_add(Readiness *readiness, const char *name, FindingState state, const char *remedy,
                    const char *format, ...)
 {
-    Buffer text = {0};
+    AUTO_BUFFER Buffer text = {0};
     va_list arguments;
 
     va_start(arguments, format);
@@ -31,7 +31,6 @@ void readiness_add(Readiness *readiness, const char *name, FindingState state, c
     append_finding(&readiness->findings, &readiness->finding_count,
                    (Finding){name, state, arena_strdup(readiness->arena, buffer_string(&text)),
                              copy_text(readiness->arena, remedy)});
-    buffer_free(&text);
 }
 
 void readiness_add_error(Readiness *readiness, const char *name, FindingState state,

@@ -58,7 +58,7 @@ typedef struct Verdict
     size_t reason_count;
 } Verdict;
 
-/* What was found, in the order in which it was. Strings are in the arena or static. */
+/* All findings, in the order of the looks. Strings are in the arena or static. */
 typedef struct Readiness
 {
     Arena *arena;

@@ -35,7 +35,8 @@ static bool is_answer(const char *value, const char *expected)
 static void look_at_grants(Node *node, Connection *connection)
 {
     static const size_t schema = sizeof("pg_catalog.") - 1;
-    Buffer grants = {0}, names = {0};
+    AUTO_BUFFER Buffer grants = {0};
+    AUTO_BUFFER Buffer names = {0};
 
     for (size_t i = 0; i < SOURCE_FUNCTION_COUNT; i++)
     {
@@ -62,8 +63,6 @@ static void look_at_grants(Node *node, Connection *connection)
                       "apply to one database only: a superuser makes them in database %s, on the "
                       "primary.",
                       node->role, buffer_string(&names), node->database);
-    buffer_free(&grants);
-    buffer_free(&names);
 }
 
 static void look_at_role(Node *node, Connection *connection, const Version *version)
@@ -95,15 +94,13 @@ static bool append_to_conninfo(void *context, const char *keyword, const char *v
 /* A replication connection, as a standby with -R's primary_conninfo makes it. */
 static bool replication_works(Node *node, Connection *connection, Error *error)
 {
-    Buffer conninfo = {0};
+    AUTO_BUFFER Buffer conninfo = {0};
     uint64_t system_identifier;
-    const bool result =
-        connection_options(connection, append_to_conninfo, &conninfo, error) &&
-        connection_try_replication(buffer_string(&conninfo), node->options->retry_timeout_seconds,
-                                   &system_identifier, error);
 
-    buffer_free(&conninfo);
-    return result;
+    return connection_options(connection, append_to_conninfo, &conninfo, error) &&
+           connection_try_replication(buffer_string(&conninfo),
+                                      node->options->retry_timeout_seconds, &system_identifier,
+                                      error);
 }
 
 /* A rewind does not need it, but the standby that comes of it does. */
@@ -115,7 +112,7 @@ static void look_at_replication(Node *node, Connection *connection, const Versio
                           "WHERE rolname = current_user");
     Error error;
 
-    /* Where that cannot be asked, the connection tells. */
+    /* If the role cannot be asked for, the connection shows it. */
     if (may != NULL && !is_answer(may, "t"))
         readiness_add(node->readiness, "source_replication", bad,
                       arena_printf(node->arena, "ALTER ROLE %s REPLICATION;", node->role),

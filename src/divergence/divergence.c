@@ -120,7 +120,10 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     }
     else if (control->backup_start_point != LSN_INVALID)
         wanted.redo_not_after = control->backup_start_point;
-    return scan_find_checkpoint(divergence->scan, &wanted, &divergence->common_checkpoint, error);
+    if (scan_find_checkpoint(divergence->scan, &wanted, &divergence->common_checkpoint, error))
+        return true;
+    divergence->common_checkpoint = (ScanCheckpoint){0}; /* it holds one that cannot be taken */
+    return false;
 }
 
 static bool is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
@@ -256,6 +259,16 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
     if (!divergence_find_target_end(clusters, &search->target_wal->stream, search->jobs, latest,
                                     &divergence->scan, &divergence->target_end, error))
         return false;
+    if (target_wal_grows(search->target_wal) && divergence->target_end <= latest)
+        divergence->target_end = latest + 1; /* its server was there and goes on */
+    /* A look does not read what the target wrote after the divergence. */
+    if (search->source_wal->scratch == NULL && latest != LSN_INVALID &&
+        wal_segment_of(&clusters->shape, latest) + 1 <
+            wal_segment_of(&clusters->shape, clusters->target.control.checkpoint_lsn))
+    {
+        scan_destroy(divergence->scan);
+        divergence->scan = scan_create(&search->target_wal->stream, search->jobs, latest);
+    }
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;
     /* WAL that the target has after the end of the source's WAL is not the source's. */
@@ -377,6 +390,10 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 
     *leads = false;
     if (search->state->position.end <= divergence->lsn)
+        return true;
+    /* A look does not fetch all that follows. */
+    *leads = divergence->rests_on_archive = search->source_wal->scratch == NULL;
+    if (*leads)
         return true;
     if (!source_wal_fetch(search->source_wal, divergence->lsn, search->state->position.end, error))
         return false;

@@ -18,6 +18,8 @@ typedef struct Divergence
     bool needed;                      /* the target has WAL past it: a rewind is needed */
     Lsn lsn;                          /* LSN_INVALID: not known (--compare) */
     Lsn target_end;                   /* end of the target's WAL */
+    bool rests_on_archive;            /* of a look: it did not read whether the source's WAL goes on
+                                         where the archive's ends */
     ScanCheckpoint common_checkpoint; /* the last common checkpoint; nothing with --compare */
     WalScan *scan;                    /* the target's WAL, read to its end; NULL with --compare */
     Lsn printed;               /* as the message says it: lsn, with --compare what the histories

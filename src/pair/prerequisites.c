@@ -8,8 +8,7 @@
 #include "target/pid_file.h"
 #include "io/file.h"
 
-#define STOP_SECONDS                                                                               \
-    5 /* for a server to be stopped by somebody, and for what it left to notice that */
+#define STOP_SECONDS 5 /* for a server to be stopped, and for its processes to notice that */
 #define STOP_POLL_MILLISECONDS 20
 #define SILENT_SECONDS 1
 
@@ -20,12 +19,13 @@ bool error_hint_compare(Error *error)
     return error_remedy(error, REMEDY_COMPARE);
 }
 
-/* What the checks look at. */
+/* The pair, for the checks. */
 typedef struct Given
 {
     const Clusters *clusters;
     const SourceState *state; /* NULL: the source could not be asked */
     const Options *options;   /* NULL: not needed */
+    bool may_run;             /* the target's server runs, and will be stopped */
 } Given;
 
 /*
@@ -83,7 +83,7 @@ bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error 
     return true;
 }
 
-/* The two are no pair, and one of them may be a good cluster of its own. */
+/* The two are no pair, and one of them may be another good cluster. */
 static bool error_hint_addresses(const Given *given, Error *error)
 {
     return error_hint(error, "Check -D and %s: one of them is not the cluster that was meant.",
@@ -276,6 +276,8 @@ static bool check_target_stopped(const Given *given, Error *error)
     bool running;
     long pid;
 
+    if (given->may_run)
+        return true;
     if (!target_server_running(&given->clusters->target, &running, &pid, error))
         return false;
     if (running)
@@ -319,7 +321,7 @@ static bool check_source_stopped(const Given *given, Error *error)
                            directory, error);
 }
 
-/* Can the source's files be made consistent by WAL up to where it stands? */
+/* WAL up to the source's position must make its files consistent. */
 static bool check_source_complete(const Given *given, Error *error)
 {
     const Control *source = &given->state->control;
@@ -387,9 +389,33 @@ static bool check_may_checkpoint(const Given *given, Error *error)
     return false;
 }
 
+/* The easiest mistake: the address of the target's own server as that of the source. */
+static bool check_not_own_server(const Given *given, Error *error)
+{
+    Source *source = given->clusters->source;
+    const char *directory = given->clusters->target.directory;
+    AUTO_BUFFER Buffer text = {0};
+    PidFileServer own, sources;
+    bool found;
+
+    if (!given->may_run || !source->is_server)
+        return true;
+    if (!source->operations->read_file(source, PID_FILE, PID_FILE_SIZE_MAX, &text, &found, error))
+        return false;
+    pid_file_parse(&text, &sources);
+    if (!found || !pid_file_read(directory, &own) || !pid_file_same_server(&own, &sources))
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is the target's own server");
+    error_detail(error, "It is process %s in \"%s\".", own.pid, directory);
+    return error_hint(error,
+                      "Check -D and --source-server: the source is the server that the target "
+                      "is to follow.");
+}
+
 typedef struct Prerequisite
 {
     bool (*check)(const Given *given, Error *error);
+    const char *topic; /* the finding of --check that it belongs to; NULL: another one tells it */
     bool needs_source; /* its pg_control */
     bool decides;      /* without it nothing else that is looked at would mean anything */
     bool of_pair;      /* that a rewind of the one from the other means anything: else no other way
@@ -399,61 +425,26 @@ typedef struct Prerequisite
 
 /* In the original's order, without that of logged hints, which matters later. */
 static const Prerequisite prerequisites[] = {
-    {check_same_system, .needs_source = true, .decides = true, .of_pair = true},
-    {check_same_version, .needs_source = true, .decides = true, .of_pair = true},
-    {check_not_encrypted, .decides = true, .of_pair = true},
-    {check_target_stopped, .decides = true},
-    {check_source_stopped, .needs_source = true, .decides = true},
-    {check_not_same_directory, .needs_source = true, .decides = true, .of_pair = true},
-    {check_own_directories, .decides = true, .of_pair = true},
-    {check_same_checksums, .needs_source = true, .of_wal = true},
-    {check_source_complete, .needs_source = true},
-    {check_may_checkpoint, .needs_source = true},
+    {check_not_own_server, "source_system", .needs_source = true, .decides = true, .of_pair = true},
+    {check_same_system, "source_system", .needs_source = true, .decides = true, .of_pair = true},
+    {check_same_version, "source_system", .needs_source = true, .decides = true, .of_pair = true},
+    {check_not_encrypted, "source_encryption", .decides = true, .of_pair = true},
+    {check_target_stopped, "target", .decides = true},
+    {check_source_stopped, "source", .needs_source = true, .decides = true},
+    {check_not_same_directory, "source_system", .needs_source = true, .decides = true,
+     .of_pair = true},
+    {check_own_directories, NULL, .decides = true, .of_pair = true},
+    {check_same_checksums, "source_checksums", .needs_source = true, .of_wal = true},
+    {check_source_complete, "source", .needs_source = true},
+    {check_may_checkpoint, "source_role", .needs_source = true},
 };
 
-bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error)
-{
-    Source *source = clusters->source;
-    PidFileServer own, sources;
-    Buffer text = {0};
-    bool found, same;
-
-    if (!source->operations->read_file(source, PID_FILE, PID_FILE_SIZE_MAX, &text, &found, error))
-        return false;
-    pid_file_parse(&text, &sources);
-    same = found && pid_file_read(clusters->target.directory, &own) &&
-           pid_file_same_server(&own, &sources);
-    buffer_free(&text);
-    if (!same)
-        return true;
-    error_set(error, ERROR_FAILED, "the source server is the target's own server");
-    error_detail(error, "It is process %s in \"%s\".", own.pid, clusters->target.directory);
-    return error_hint(error,
-                      "Check -D and --source-server: the source is the server that the target "
-                      "is to follow.");
-}
-
-bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
-                                     const Options *options, Error *error)
-{
-    const Given given = {clusters, state, options};
-    const bool by_wal = !options->compare && clusters->target.control.state == STATE_IN_PRODUCTION;
-
-    for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
-    {
-        const Prerequisite *row = &prerequisites[i];
-
-        if (row->check != check_target_stopped && (by_wal || !row->of_wal) &&
-            !row->check(&given, error))
-            return false;
-    }
-    return !by_wal || (check_hints_logged(&given, error) && check_checksums_are_old(&given, error));
-}
-
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
-                         Problems *problems)
+                         bool may_run, Problems *problems)
 {
-    const Given given = {clusters, state, options};
+    const Given given = {clusters, state, options, may_run};
+    const bool asks_wal =
+        !options->compare && (!may_run || clusters->target.control.state == STATE_IN_PRODUCTION);
     bool go_on = true, is_pair = true;
 
     for (size_t i = 0; i < sizeof(prerequisites) / sizeof(*prerequisites); i++)
@@ -462,10 +453,12 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
         Error problem = {0};
 
         if ((prerequisite->needs_source && state == NULL) ||
-            (prerequisite->of_wal && (options->compare || !is_pair)) ||
+            (prerequisite->of_wal && (!asks_wal || !is_pair)) ||
             prerequisite->check(&given, &problem))
             continue;
+        problems->topic = prerequisite->topic;
         problems_add(problems, &problem);
+        problems->topic = NULL;
         go_on = go_on && !prerequisite->decides;
         is_pair = is_pair && !prerequisite->of_pair;
     }
@@ -474,7 +467,7 @@ bool prerequisites_check(const Clusters *clusters, const SourceState *state, con
 
 void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
 {
-    const Given given = {clusters, NULL, NULL};
+    const Given given = {.clusters = clusters};
     Error problem;
 
     if (!check_hints_logged(&given, &problem) || !check_checksums_are_old(&given, &problem))
@@ -483,7 +476,7 @@ void prerequisites_check_hints(const Clusters *clusters, Problems *problems)
 
 void prerequisites_check_level(const Clusters *clusters, Problems *problems)
 {
-    const Given given = {clusters, NULL, NULL};
+    const Given given = {.clusters = clusters};
     Error problem;
 
     if (!check_target_logged(&given, &problem))

@@ -1,5 +1,5 @@
 /*
- * What must hold of both clusters before anything is read: a table of checks.
+ * The checks of both clusters before anything is read: a table.
  */
 #ifndef PAIR_PREREQUISITES_H
 #define PAIR_PREREQUISITES_H
@@ -21,24 +21,14 @@
 MUST_CHECK bool target_wait_for_stop(const Target *target, int wait_timeout_seconds, Error *error);
 
 /*
- * Check all of them; each one that does not hold is printed. state NULL: the source could not be
- * reached, and what is wrong with the target is still found. False: nothing else can be looked at,
- * since the two are not of one cluster, or one of them runs or must not be looked at.
+ * Check all of them; each one that does not hold is a problem. state NULL: the source could not be
+ * reached, and what is wrong with the target is still found. may_run: the target's server runs, and
+ * will be stopped for a rewind; whether its WAL tells what changed is then only asked of a primary,
+ * since a standby may need no rewind. False: nothing else can be looked at, since the two are not
+ * of one cluster, or one of them runs or must not be looked at.
  */
 bool prerequisites_check(const Clusters *clusters, const SourceState *state, const Options *options,
-                         Problems *problems);
-
-/*
- * The same for a target whose server still runs, and is to be stopped: what would fail then.
- * Whether its WAL tells what changed is only asked of a primary: a standby may need no rewind.
- * Nothing is printed; the first that does not hold is the error.
- */
-MUST_CHECK bool prerequisites_check_before_stop(const Clusters *clusters, const SourceState *state,
-                                                const Options *options, Error *error);
-
-/* The easiest mistake: the address of the target's own server, which runs, as that of the source.
- */
-MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Error *error);
+                         bool may_run, Problems *problems);
 
 /*
  * Check, for a target that needs no rewind, that its server can start as a standby on the wal_level
@@ -48,7 +38,7 @@ MUST_CHECK bool prerequisites_check_not_own_server(const Clusters *clusters, Err
 void prerequisites_check_level(const Clusters *clusters, Problems *problems);
 
 /*
- * Did the target log the hint bits that it set? Only where it has diverged is that asked: what it
+ * Check that the target logged the hint bits that it set. Only for one that has diverged: what it
  * set before is true for the source as well (design/unlogged-changes.md, "A target that has not
  * diverged"). Not with --compare. What does not hold is printed.
  */

@@ -4,8 +4,13 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
+#include "io/file.h"
+#include "rewind/look.h"
 #include "source/directory.h"
+#include "standby/streaming.h"
 #include "target/configuration.h"
+
+#include <stdio.h>
 
 static bool find_target(Rejoin *rejoin, Error *error)
 {
@@ -28,7 +33,7 @@ static bool find_target(Rejoin *rejoin, Error *error)
     return true;
 }
 
-/* Not in vain either: what the target is to reach is known before it is started. */
+/* The position that the target must reach is known before its server is started. */
 static bool start_server(Rejoin *rejoin, Error *error)
 {
     if (!rejoin_ask_source(rejoin, error) ||
@@ -47,14 +52,102 @@ static bool start_server(Rejoin *rejoin, Error *error)
     return true;
 }
 
+/* A directory that was copied from under a running server has its postmaster.pid: our commands
+ * would stop that one. A command of the user's knows better. */
+static bool check_own_process(const Rejoin *rejoin, Error *error)
+{
+    const char *directory = rejoin->target.directory;
+
+    if (rejoin->options->stop_command != NULL || process_works_in(rejoin->pid, directory))
+        return true;
+    error_set(error, ERROR_FAILED, "the server in postmaster.pid is not the target's");
+    error_hint_process(rejoin->pid, directory, error);
+    return error_hint(error, "If one runs in another container, name its --stop-command.");
+}
+
+/* True if the target is on that timeline. pg_control has it only from the first checkpoint on it.
+ */
+static bool target_has_timeline(const Target *target, Timeline timeline)
+{
+    AUTO_BUFFER Buffer path = {0};
+    char below[64];
+    struct stat status;
+    bool found;
+
+    if (timeline == control_timeline(&target->control))
+        return true;
+    snprintf(below, sizeof(below), "%s/%08X.history", target->control.version->wal_directory,
+             timeline);
+    return file_stat(path_in(&path, target->directory, below), &status, &found, NULL) && found;
+}
+
+/* A primary must not become the standby of its standby: no server would take writes. */
+static bool check_source_promoted(const Rejoin *rejoin, Error *error)
+{
+    const Target *target = &rejoin->target;
+
+    if (target->control.state != STATE_IN_PRODUCTION || !rejoin->state.position.in_recovery ||
+        !target_has_timeline(target, rejoin->state.position.timeline))
+        return true;
+    error_set(error, ERROR_FAILED, "the source server is a standby on the target's own timeline");
+    error_detail(error, "The target is a primary: as a standby of its standby it would leave no "
+                        "primary.");
+    return error_hint(error, "Promote the source first, or name the new primary with "
+                             "--source-server.");
+}
+
+/* Will the standby be able to stream? Of its slot, as if the target's server were stopped. */
+static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *error)
+{
+    Problems problems = {0};
+
+    if (!standby_settings_make(rejoin->options, clusters, rejoin->arena, &rejoin->settings, error))
+        return false;
+    rejoin_find_slot_user(rejoin);
+    return streaming_check(rejoin->options, clusters, &rejoin->settings, &problems, rejoin->arena,
+                           error) &&
+           problems_check(&problems, error);
+}
+
+/* The look that the rewind takes later, and that it must not fail by then. */
+static bool look_before_stop(Rejoin *rejoin, Look *look, Error *error)
+{
+    bool result;
+
+    log_set_amount(LOG_WARNINGS);
+    result = look_open(rejoin->options, look, error) && look_at_pair(rejoin->options, look, error);
+    log_set_amount(LOG_ALL);
+    if (!result && error_worst_kind(error) == ERROR_RETRY)
+        log_hint("The server is only stopped once the source can be reached.");
+    return result;
+}
+
+/* What would fail after the stop fails before: a service is not stopped without need. */
+static bool check_before_stop(Rejoin *rejoin, Error *error)
+{
+    Look look = {.arena = rejoin->arena, .only_certain = true};
+    bool result;
+
+    if (!check_own_process(rejoin, error))
+        return false;
+    result = look_before_stop(rejoin, &look, error);
+    /* The source stays connected: it is asked for more before the stop. */
+    rejoin->source = look.identified.clusters.source;
+    rejoin->state = look.identified.source;
+    result = result && check_source_promoted(rejoin, error) &&
+             check_streaming(rejoin, &look.identified.clusters, error);
+    look.identified.clusters.source = NULL;
+    look_release(&look);
+    return result;
+}
+
 /* *follows: the server is a standby of the source already. */
 static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
 {
     *follows = false;
     if (!rejoin->running)
         return true;
-    /* A service is not stopped in vain: what would fail afterwards must not fail then. */
-    if (!rejoin_check_before_stop(rejoin, error))
+    if (!check_before_stop(rejoin, error))
         return false;
     /* A healthy standby of the source is left alone, also one that an earlier run has started. */
     if (!rejoin_find_whether_it_follows(rejoin, follows, error) || *follows)
@@ -74,7 +167,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     rejoin->report.stopped = server_control_stop(&rejoin->control, &rejoin->target,
                                                  rejoin->options->wait_timeout_seconds, error);
     if (!rejoin->report.stopped)
-        /* Where the command was interrupted, or its time was over. */
+        /* The command was interrupted, or its time was over. */
         rejoin->report.stopping = pid_file_is_stopping(rejoin->target.directory);
     return rejoin->report.stopped;
 }

@@ -106,7 +106,7 @@ static bool compare_address(void *context, const char *keyword, const char *valu
     return true;
 }
 
-/* Does the target's primary_conninfo lead where -R would have it lead? */
+/* True if the target's primary_conninfo leads where -R would have it lead. */
 static bool is_configured_for_source(const Rejoin *rejoin)
 {
     const Configuration configuration = target_configuration(rejoin);
@@ -187,7 +187,7 @@ static Timeline find_received_timeline(const Rejoin *rejoin, const TargetAnswer 
 }
 
 /*
- * Does the source send to the target? The target itself is believed in the first place: another
+ * True if the source sends to the target. The target itself is believed first: another
  * standby may have its name. What the role may not see does not count.
  */
 static bool streams_from_source(const Rejoin *rejoin, const Standing *standing)
@@ -360,9 +360,9 @@ static uint32_t read_record_size(const Rejoin *rejoin, const WalShape *shape, Ls
 }
 
 /*
- * True if a single record is left to replay, which crosses a page and ends with the last byte that
- * was received. A server of many releases (seen with 9.6 to 12) that has received it in two parts
- * waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
+ * True if a single record is not replayed yet, which crosses a page and ends with the last byte
+ * that was received. A server of many releases (seen with 9.6 to 12) that has received it in two
+ * parts waits for one byte more (WaitForWALToBecomeAvailable), and no such byte comes from an idle
  * source. Where a record has padding, that is the byte.
  */
 static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
@@ -375,9 +375,9 @@ static bool last_record_waits(const Rejoin *rejoin, Lsn replayed, Lsn end)
 }
 
 /*
- * Has it replayed what the source had? The source's WAL may be flushed up to the end of a page
- * inside of a record whose rest comes with the next write: then it has received that, and replay
- * stands still. So it does in front of a whole record that its server does not look at yet.
+ * True if it has replayed what the source had. The source's WAL may be flushed up to the end of a
+ * page inside of a record whose rest comes with the next write: then it has received that, and
+ * replay stands still. So it does in front of a whole record that its server does not look at yet.
  */
 static bool has_replayed_all(const Rejoin *rejoin, const Wait *wait, const Standing *standing)
 {
@@ -431,7 +431,7 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
     return false;
 }
 
-/* What would make it pointless to wait on. */
+/* Fail if it is pointless to wait longer. */
 static bool check_still_there(const Rejoin *rejoin, const Standing *standing, Error *error)
 {
     bool running;

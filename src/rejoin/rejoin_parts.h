@@ -1,7 +1,6 @@
 /*
- * The inside of --rejoin. Each of these files calls only those before it: what the source and the
- * target's server say of each other (rejoin_following.c), what is checked before the server is
- * stopped (rejoin_checks.c), and the story (rejoin.c).
+ * The inside of --rejoin: what the source and the target's server say of each other
+ * (rejoin_following.c), for the story (rejoin.c).
  */
 #ifndef REJOIN_REJOIN_PARTS_H
 #define REJOIN_REJOIN_PARTS_H
@@ -30,9 +29,7 @@ typedef struct Rejoin
     StandbySettings settings;                /* that the rewind will write; made before the stop */
 } Rejoin;
 
-/* ---- rejoin_following.c ---- */
-
-/* Where the source stands now; connects to it if there is no connection. */
+/* Ask the source for its position; connect to it if there is no connection. */
 MUST_CHECK bool rejoin_ask_source(Rejoin *rejoin, Error *error);
 
 /* Close the connection to the target's server, where there is one: a smart stop waits for it. */
@@ -41,7 +38,7 @@ void rejoin_forget_server(Rejoin *rejoin);
 /* Close the connections to the source and to the target's server, where there are any. */
 void rejoin_forget_source(Rejoin *rejoin);
 
-/* Is the server that runs a standby that streams from the source already, or will it by itself,
+/* Set *follows if the server that runs is a standby that streams from the source, or soon will,
  * such as one that an earlier run has started? It is watched as long as it comes further. */
 MUST_CHECK bool rejoin_find_whether_it_follows(Rejoin *rejoin, bool *follows, Error *error);
 
@@ -51,10 +48,5 @@ void rejoin_find_slot_user(Rejoin *rejoin);
 
 /* Until the server that was started has replayed what the source had, or --rejoin-timeout. */
 MUST_CHECK bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error);
-
-/* ---- rejoin_checks.c ---- */
-
-/* All that can be known while the server runs: it must not be stopped in vain. Asks the source. */
-MUST_CHECK bool rejoin_check_before_stop(Rejoin *rejoin, Error *error);
 
 #endif

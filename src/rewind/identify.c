@@ -29,7 +29,7 @@ static void warn_without_source(const Options *options, const Error *error)
             : "");
 }
 
-/* The command that fetches missing WAL; NULL: none. A problem with it is none for what else is
+/* The command that fetches missing WAL; NULL: none. After a problem with it all else is still
  * looked at. */
 static const char *find_restore_command(const Options *options, const Opened *opened,
                                         const Target *target, Arena *arena, Problems *problems)
@@ -48,7 +48,11 @@ static const char *find_restore_command(const Options *options, const Opened *op
     if (opened->resumed || target_was_standby(target))
         log_warning("%s", problem.message);
     else
+    {
+        problems->topic = "archive";
         problems_add(problems, &problem);
+        problems->topic = NULL;
+    }
     return NULL;
 }
 
@@ -63,19 +67,20 @@ static void find_configuration(const Options *options, Target *target, Arena *ar
 }
 
 /* The source cannot be asked: that is an error, but the target's problems are reported as well. */
-static bool do_without_source(const Options *options, const Opened *opened,
-                              const Clusters *clusters, Problems *problems, bool *finished,
-                              Error *error)
+static bool do_without_source(const Options *options, const Opened *opened, Problems *problems,
+                              Identified *identified, Error *error)
 {
     if (opened->resumed)
     {
         warn_without_source(options, error);
-        *finished = true;
+        identified->done = true;
         return true;
     }
+    problems->topic = "source";
     problems_add(problems, error);
+    problems->topic = NULL;
     if (stop_check(NULL))
-        prerequisites_check(clusters, NULL, options, problems);
+        prerequisites_check(&identified->clusters, NULL, options, opened->running, problems);
     return problems_check(problems, error);
 }
 
@@ -91,7 +96,8 @@ static bool claim_target(const Options *options, const Opened *opened, const Tar
     bool running;
     long pid;
 
-    if (options->dry_run || opened->waited_for_lock || problems->count > 0)
+    if (!opened->policy->locks || options->dry_run || opened->waited_for_lock ||
+        problems->count > 0)
         return true;
     /* A server may have come and gone since pg_control was read: better told before the work. */
     if (interlock_claim_pid_file(opened->interlock, error))
@@ -99,14 +105,14 @@ static bool claim_target(const Options *options, const Opened *opened, const Tar
     return target_server_running(target, &running, &pid, NULL) && !running;
 }
 
-/* Where the source stands, where its and the target's WAL is, and their histories. */
-static bool find_positions(const Options *options, const Opened *opened,
-                           const char *restore_command, Arena *arena, Identified *identified,
-                           Error *error)
+/* Find the source's position, the places of both WALs, and both histories. */
+static bool find_positions(const Options *options, const Opened *opened, Arena *arena,
+                           Identified *identified, Error *error)
 {
     Clusters *clusters = &identified->clusters;
     SourceState *state = &identified->source;
     Source *source = clusters->source;
+    const char *restore_command = identified->restore_command;
 
     if (!source->operations->position(source, &state->control, &state->position, error))
         return false;
@@ -117,35 +123,42 @@ static bool find_positions(const Options *options, const Opened *opened,
         !histories_read(options, identified->target_wal.store, state->position.timeline, arena,
                         clusters, error))
         return false;
-    return source->is_server ||
-           source_wal_find_end(identified->source_wal, state, error);
+    return source->is_server || source_wal_find_end(identified->source_wal, state, error);
 }
 
-bool identify(const Options *options, const Opened *opened, Arena *arena, Problems *problems,
-              Identified *identified, bool *finished, Error *error)
+/* The restore command needs the version, so pg_control is read before; its problems are reported in
+ * their turn. */
+bool identify_target(const Options *options, const Opened *opened, Arena *arena, Problems *problems,
+                     Identified *identified, Error *error)
 {
-    Clusters *clusters = &identified->clusters;
-    Target *target = &clusters->target;
-    SourceState *state = &identified->source;
-    const char *restore_command;
+    Target *target = &identified->clusters.target;
 
-    /* The order of the original: callers match the first message. The restore command needs the
-     * version, so pg_control is read before; its problems are reported in their turn. */
-    *finished = false;
-    if (!target_wait_for_stop(target, options->wait_timeout_seconds, error) ||
+    if ((opened->policy->locks &&
+         !target_wait_for_stop(target, options->wait_timeout_seconds, error)) ||
         !target_read(target, error))
         return false;
     find_configuration(options, target, arena);
-    restore_command = find_restore_command(options, opened, target, arena, problems);
-    clusters->shape = control_wal_shape(&target->control);
+    identified->clusters.shape = control_wal_shape(&target->control);
+    identified->restore_command = find_restore_command(options, opened, target, arena, problems);
+    return true;
+}
+
+/* The order of the original: callers match the first message. */
+bool identify_pair(const Options *options, const Opened *opened, Arena *arena, Problems *problems,
+                   Identified *identified, Error *error)
+{
+    Clusters *clusters = &identified->clusters;
+    SourceState *state = &identified->source;
+
     if (!open_source(options, &clusters->source, error) ||
         !clusters->source->operations->read_control(clusters->source, &state->control, error))
-        return do_without_source(options, opened, clusters, problems, finished, error);
-    identified->may_be_looked_at = prerequisites_check(clusters, state, options, problems);
+        return do_without_source(options, opened, problems, identified, error);
+    identified->may_be_looked_at =
+        prerequisites_check(clusters, state, options, opened->running, problems);
     if (!identified->may_be_looked_at && !problems_check(problems, error))
         return false;
-    return claim_target(options, opened, target, problems, error) &&
-           find_positions(options, opened, restore_command, arena, identified, error);
+    return claim_target(options, opened, &clusters->target, problems, error) &&
+           find_positions(options, opened, arena, identified, error);
 }
 
 void identified_release(Identified *identified)

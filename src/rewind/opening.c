@@ -49,7 +49,8 @@ static void warn_of_other_options(const PendingRewind *pending, const Options *o
                                   Arena *arena)
 {
     const char *asked = journal_options_text(options, arena);
-    Buffer ignored = {0}, begun_with = {0};
+    AUTO_BUFFER Buffer ignored = {0};
+    AUTO_BUFFER Buffer begun_with = {0};
 
     if (pending->options != NULL)
     {
@@ -64,8 +65,6 @@ static void warn_of_other_options(const PendingRewind *pending, const Options *o
     if (begun_with.size > 0)
         log_detail("Options that it was begun with, and that this command does not have: %s.",
                    buffer_string(&begun_with));
-    buffer_free(&ignored);
-    buffer_free(&begun_with);
 }
 
 /* Carry out what an earlier run has committed; then the target is like any other, and the lock is
@@ -93,7 +92,7 @@ static bool finish_pending(const char *target, const Options *options, const Pen
            stop_check(error);
 }
 
-/* What an earlier run left is finished or thrown away; a dry run only notes it. */
+/* Finish or throw away what an earlier run left; a dry run only notes it. */
 static bool handle_pending(const char *target, const Options *options, Arena *arena, Opened *opened,
                            RewindOutcome *outcome, Error *error)
 {
@@ -145,12 +144,26 @@ static bool lock_target(const char *target, const Options *options, Arena *arena
     return true;
 }
 
-bool opened_make(const Options *options, Arena *arena, Target *target, Opened *opened,
-                 RewindOutcome *outcome, Error *error)
+/* Nothing is locked or changed. An interrupted rewind keeps servers out. */
+static bool find_running_server(const Target *target, Opened *opened, Error *error)
 {
-    *opened = (Opened){.scratch_lock = -1};
-    if (target_open(arena, options->target, target, error) &&
-        lock_target(target->directory, options, arena, opened, outcome, error) &&
+    long pid;
+
+    if (!target_server_running(target, &opened->running, &pid, error))
+        return false;
+    opened->pending = !opened->running && apply_may_be_pending(target->directory);
+    return true;
+}
+
+bool opened_make(const Options *options, const LookPolicy *policy, Arena *arena, Target *target,
+                 Opened *opened, RewindOutcome *outcome, Error *error)
+{
+    *opened = (Opened){.policy = policy, .scratch_lock = -1};
+    if (!target_open(arena, options->target, target, error))
+        return false;
+    if (!policy->locks)
+        return find_running_server(target, opened, error);
+    if (lock_target(target->directory, options, arena, opened, outcome, error) &&
         handle_pending(target->directory, options, arena, opened, outcome, error))
         return true;
     /* "The target is unchanged" would not be true of one that waits for being finished. */

@@ -5,28 +5,23 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "target/pid_file.h"
-#include "pair/prerequisites.h"
 #include "rewind/attempts.h"
+#include "rewind/look.h"
 #include "rewind/next_steps.h"
 #include "stage/work_directories.h"
+#include "stage/check.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
-#include "rewind/survey.h"
 
 /* Nothing has diverged; but a standby that was away for long has no way to go on. */
 static bool warn_if_left_behind(const Findings *findings, Error *error)
 {
     const Identified *identified = &findings->identified;
-    const Lsn end = findings->divergence.target_end;
-    const uint64_t segment = wal_segment_of(&identified->clusters.shape, end);
     char name[WAL_NAME_SIZE];
+    uint64_t segment;
     bool has;
 
-    if (end >= source_state_wal_end(&identified->source, end))
-        return true; /* there is nothing to go on with */
-    if (!source_wal_source_has(identified->source_wal, segment, &has, error))
-        return false;
-    if (!has && !source_wal_target_can_restore(identified->source_wal, segment, &has, error))
+    if (!look_for_next_wal(identified, findings->divergence.target_end, &segment, &has, error))
         return false;
     if (has)
         return true;
@@ -54,7 +49,7 @@ static bool drop_slots(const Options *options, const Findings *findings, Error *
            target_slots_drop(&findings->identified.clusters.target, &findings->slots, error);
 }
 
-/* The target is on the source's history already. -R makes a standby of it all the same. */
+/* The target is on the source's history already. -R makes a standby of it nevertheless. */
 static bool finish_unneeded(const Options *options, Arena *arena, Findings *findings, Error *error)
 {
     const Clusters *clusters = &findings->identified.clusters;
@@ -100,42 +95,7 @@ static bool prepare_standby(const Options *options, Problems *problems, Arena *a
     return true;
 }
 
-/* Hints that were not logged matter to a target that has diverged, or that was a primary and
- * crashed. Where that is certain they are looked at first, since the divergence itself may not be
- * found without WAL that is missing. */
-static bool diverge(const Options *options, Problems *problems, Arena *arena, Findings *findings,
-                    Error *error)
-{
-    const Identified *identified = &findings->identified;
-    const Clusters *clusters = &identified->clusters;
-    Divergence *divergence = &findings->divergence;
-    const DivergenceInput input = {.clusters = clusters,
-                                   .state = &identified->source,
-                                   .target_wal = &identified->target_wal,
-                                   .source_wal = identified->source_wal,
-                                   .jobs = options->jobs};
-    const double clock = clock_seconds();
-    const bool hints_matter =
-        divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
-    bool result;
-
-    if (options->compare)
-    {
-        divergence_leave_unknown(clusters, divergence);
-        return true;
-    }
-    if (hints_matter)
-        prerequisites_check_hints(clusters, problems);
-    result = divergence_find(&input, arena, divergence, error);
-    if (result && divergence->needed && !hints_matter)
-        prerequisites_check_hints(clusters, problems);
-    if (result && !divergence->needed)
-        prerequisites_check_level(clusters, problems);
-    findings_count_seconds(findings, PHASE_SCAN, clock);
-    return result;
-}
-
-/* What the target changed since the last common checkpoint, and with a report what of it is lost.
+/* Find what the target changed since the last common checkpoint, and with a report what is lost.
  */
 static bool read_changes(const Options *options, Arena *arena, Findings *findings, Error *error)
 {
@@ -160,24 +120,30 @@ static bool read_changes(const Options *options, Arena *arena, Findings *finding
 static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena,
                            Findings *findings, bool *done, Error *error)
 {
-    const double clock = clock_seconds();
-    bool identified;
+    Identified *identified = &findings->identified;
+    double clock = clock_seconds();
+    bool result;
 
     /* Two clusters of one system, both at rest. */
     progress_begin(PROGRESS_IDENTIFY, 0);
-    identified =
-        identify(options, &findings->opened, arena, problems, &findings->identified, done, error);
-    progress_end(identified);
-    if (!identified)
+    result = identify_target(options, &findings->opened, arena, problems, identified, error) &&
+             identify_pair(options, &findings->opened, arena, problems, identified, error);
+    progress_end(result);
+    if (!result)
         return false;
     findings_count_seconds(findings, PHASE_IDENTIFY, clock);
+    *done = identified->done;
     if (*done)
         return true;
     if (!prepare_standby(options, problems, arena, findings, error))
         return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
-    if (!diverge(options, problems, arena, findings, error))
+    clock = clock_seconds();
+    result = look_for_divergence(options, identified, options->jobs, arena, problems,
+                                 &findings->divergence, error);
+    findings_count_seconds(findings, PHASE_SCAN, clock);
+    if (!result)
         return false;
     *done = !findings->divergence.needed;
     if (*done)
@@ -214,15 +180,45 @@ static bool commit_and_apply(const Options *options, Findings *findings, RewindO
     return true;
 }
 
+/*
+ * A step before the stage has failed with this error. Look at the target's files and disks, and
+ * report what is wrong with them in the same run, so that all of it can be fixed at once. Not if
+ * the source is lost, which would be waited for again, nor if the run is to stop. The error is then
+ * ERROR_REPORTED.
+ */
+static void survey_target(const Options *options, Problems *problems, Arena *arena,
+                          Findings *findings, Error *error)
+{
+    const Identified *identified = &findings->identified;
+    const Clusters *clusters = &identified->clusters;
+    Planned *planned = &findings->planned;
+    const WalSpace wal = {0};
+    Error problem;
+
+    if (findings->staged.stage != NULL || error_worst_kind(error) == ERROR_RETRY ||
+        !stop_check(NULL))
+        return;
+    if (error->kind != ERROR_REPORTED)
+        problems_add(problems, error);
+    /* Where a plan was made, or tried to be, its files were looked at. */
+    if (identified->may_be_looked_at && clusters->source_history.count > 0 &&
+        planned->source_files.strings == NULL &&
+        (!prepare_least_plan(clusters, &identified->source, options, arena, planned, &problem) ||
+         !stage_check(clusters->target.directory, &planned->plan, &wal, &problem)))
+        problems_add(problems, &problem);
+    error_set_reported(error, problems->worst);
+}
+
 static bool run_steps(const Options *options, Arena *arena, Findings *findings,
                       RewindOutcome *outcome, Error *error)
 {
+    static const LookPolicy policy = {.locks = true};
     Problems problems = {0};
     bool done;
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
-    if (!opened_make(options, arena, &findings->identified.clusters.target, &findings->opened,
-                     outcome, error))
+    if (!opened_make(options, &policy, arena, &findings->identified.clusters.target,
+                     &findings->opened, outcome, error))
         return false;
     if (findings->opened.pending)
         return true;

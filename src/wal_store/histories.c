@@ -51,30 +51,38 @@ static bool read_source_history(Source *source, const Version *version, Timeline
            error_set(error, ERROR_FAILED, "could not fetch remote file \"%s\": no such file", path);
 }
 
-bool histories_read(const Options *options, WalStore *target_wal, Timeline source_timeline,
-                    Arena *arena, Clusters *clusters, Error *error)
+bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
+                         Clusters *clusters, Error *error)
 {
     const Target *target = &clusters->target;
-    const Version *version = clusters->shape.version;
-    AUTO_BUFFER Buffer source_text = {0};
-    AUTO_BUFFER Buffer target_text = {0};
+    AUTO_BUFFER Buffer text = {0};
 
-    if ((source_timeline != 1 &&
-         !read_source_history(clusters->source, version, source_timeline, &source_text, error)) ||
-        !history_parse(arena, source_timeline, (const char *) source_text.bytes, source_text.size,
-                       &clusters->source_history, error))
-        return false;
-    log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
-    if ((target->timeline == 1 || read_target_history(target, target_wal, &target_text, error)) &&
-        history_parse(arena, target->timeline, (const char *) target_text.bytes, target_text.size,
+    if ((target->timeline == 1 || read_target_history(target, target_wal, &text, error)) &&
+        history_parse(arena, target->timeline, (const char *) text.bytes, text.size,
                       &clusters->target_history, error))
     {
-        log_history(version, "Target timeline history:", &clusters->target_history); /* contract */
+        log_history(clusters->shape.version, "Target timeline history:", /* contract */
+                    &clusters->target_history);
         return true;
     }
+    clusters->target_history = (History){0};
     if (!options->compare)
         return false;
     log_debug("the target's history is not known: %s", error->message);
-    clusters->target_history = (History){0};
     return true;
+}
+
+bool histories_read(const Options *options, WalStore *target_wal, Timeline source_timeline,
+                    Arena *arena, Clusters *clusters, Error *error)
+{
+    const Version *version = clusters->shape.version;
+    AUTO_BUFFER Buffer text = {0};
+
+    if ((source_timeline != 1 &&
+         !read_source_history(clusters->source, version, source_timeline, &text, error)) ||
+        !history_parse(arena, source_timeline, (const char *) text.bytes, text.size,
+                       &clusters->source_history, error))
+        return false;
+    log_history(version, "Source timeline history:", &clusters->source_history); /* contract */
+    return target_history_read(options, target_wal, arena, clusters, error);
 }

@@ -11,10 +11,14 @@
 #include "wal_store/wal_store.h"
 
 /*
- * Read both into clusters->source_history and target_history. The target's history file is also
- * looked for where its missing WAL is (target_wal). With --compare the target's need not be
- * known: then it has no entries. A file that is missing or wrong is an error otherwise.
+ * Read the target's into clusters->target_history. Its file is also looked for where its missing
+ * WAL is (target_wal). With --compare it need not be known: then it has no entries. A file that
+ * is missing or wrong is an error otherwise.
  */
+MUST_CHECK bool target_history_read(const Options *options, WalStore *target_wal, Arena *arena,
+                                    Clusters *clusters, Error *error);
+
+/* The source's, then the target's. */
 MUST_CHECK bool histories_read(const Options *options, WalStore *target_wal,
                                Timeline source_timeline, Arena *arena, Clusters *clusters,
                                Error *error);

@@ -123,7 +123,7 @@ static void list_missing(WalStore *store, Timeline timeline, uint64_t wanted, Er
         bool found = false;
 
         wal_segment_name(shape, other, segment, name);
-        if (looked_for > MISSING_LOOKED_FOR_MAX ||
+        if (looked_for > (store->scratch_directory != NULL ? MISSING_LOOKED_FOR_MAX : 0) ||
             (segment != wanted && (!stop_check(NULL) || !is_somewhere(store, other, segment, name,
                                                                       &looked_for, &found))))
         {

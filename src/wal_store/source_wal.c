@@ -85,11 +85,11 @@ uint64_t source_wal_first_not_kept(const SourceWal *wal, Lsn from)
 bool source_wal_find(SourceWal *wal, uint64_t segment, Buffer *path, bool *may_take, bool *found,
                      Error *error)
 {
-    const size_t length = strlen(wal->scratch);
+    const size_t length = wal->scratch != NULL ? strlen(wal->scratch) : 0;
     const bool result =
         wal_store_find(wal->store, source_timeline_of(wal, segment), segment, path, found, error);
 
-    *may_take = result && *found && path->size > length &&
+    *may_take = result && *found && wal->scratch != NULL && path->size > length &&
                 memcmp(path->bytes, wal->scratch, length) == 0 && path->bytes[length] == '/';
     return result;
 }

@@ -42,7 +42,8 @@ typedef struct SourceWal
 
 /*
  * clusters may still lack its histories; it, the arena and scratch, a directory's path, must live
- * as long. control is the source's. restore_command: NULL if none is to be asked.
+ * as long. scratch NULL: for a look, which fetches nothing. control is the source's.
+ * restore_command: NULL if none is to be asked.
  */
 SourceWal *source_wal_create(const Options *options, const Clusters *clusters,
                              const Control *control, const char *restore_command,

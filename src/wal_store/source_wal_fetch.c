@@ -22,6 +22,21 @@ static void source_path_of(const SourceWal *wal, const char *name, char path[SOU
     snprintf(path, SOURCE_PATH_SIZE, "%s/%s", wal->stream.shape.version->wal_directory, name);
 }
 
+/* For a look: the file at path lies in memory, and cannot be renamed. */
+static bool copy_whole(const SourceWal *wal, const char *source_path, const char *path, bool *found,
+                       Error *error)
+{
+    Source *source = wal->clusters->source;
+    AUTO_BUFFER Buffer bytes = {0};
+    AUTO_FD int fd = -1;
+
+    if (!source->operations->read_file(source, source_path, wal->stream.shape.segment_size, &bytes,
+                                       found, error))
+        return false;
+    return !*found || (file_open_update(path, &fd, error) &&
+                       file_write_at(fd, path, bytes.bytes, bytes.size, 0, error));
+}
+
 bool source_wal_fetch_segment(void *context, const char *name, const char *path, bool *found,
                               Error *error)
 {
@@ -31,6 +46,8 @@ bool source_wal_fetch_segment(void *context, const char *name, const char *path,
     char source_path[SOURCE_PATH_SIZE];
 
     source_path_of(wal, name, source_path);
+    if (wal->scratch == NULL)
+        return copy_whole(wal, source_path, path, found, error);
     buffer_printf(&temporary, "%s.new", path);
 
     SegmentFetch fetch = {.source_path = source_path,

@@ -14,8 +14,10 @@
 
 #define INCOMING "incoming" /* below the scratch directory: files that are not whole yet */
 #define PARTIAL ".partial"
-#define CHECKPOINT_RECORD_SIZE_MAX 256      /* also when it crosses a page */
-#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16) /* with the longest ending, ".partial.zst" */
+#define CHECKPOINT_RECORD_SIZE_MAX 256         /* also when it crosses a page */
+#define FILE_NAME_SIZE (WAL_NAME_SIZE + 16)    /* with the longest ending, ".partial.zst" */
+#define LOOK_BYTES_MAX (1024ull * 1024 * 1024) /* about a second of reading */
+#define LOOK_FETCHES_MAX 8
 
 /* A segment that is looked for. */
 typedef struct WantedWal
@@ -87,6 +89,11 @@ WalStore *wal_store_create(const WalStore *made_from)
 
     *store = *made_from;
     store->memory_fd = -1;
+    if (store->scratch_directory == NULL)
+    {
+        store->restore.retry_timeout_seconds = 0;
+        store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
+    }
     pthread_mutex_init(&store->lock, NULL);
     return store;
 }
@@ -109,6 +116,17 @@ void wal_store_set_unasked_command(WalStore *store, const char *command)
     store->restore.limit_seconds = UNASKED_COMMAND_SECONDS;
     store->command_is_unasked = true;
     pthread_mutex_unlock(&store->lock);
+}
+
+bool wal_store_is_exhausted(const WalStore *store)
+{
+    return store->scratch_directory == NULL &&
+           (store->opened_bytes > LOOK_BYTES_MAX || store->fetch_count > LOOK_FETCHES_MAX);
+}
+
+static bool check_not_exhausted(const WalStore *store, Error *error)
+{
+    return !wal_store_is_exhausted(store) || error_set_reported(error, ERROR_FAILED);
 }
 
 static WantedWal wanted_segment(const WalStore *store, Timeline timeline, uint64_t segment)
@@ -210,6 +228,8 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
     char name[FILE_NAME_SIZE];
     bool there;
 
+    if (store->source_directory == NULL)
+        return true; /* it is a server, and nothing is fetched */
     snprintf(name, sizeof(name), "%s%s", store->source_prefix, wanted->name);
     return file_open_read(path_in(&found->path, store->source_directory, name), &found->fd, &there,
                           error);
@@ -217,11 +237,37 @@ static bool open_of_source(WalStore *store, const WantedWal *wanted, FoundWal *f
 
 /* ---- The scratch directory ---- */
 
+/* Open what was fetched under that name, or is in memory. */
+static bool open_fetched_file(WalStore *store, const WantedWal *wanted, const char *name,
+                              FoundWal *found, Error *error)
+{
+    if (store->scratch_directory != NULL)
+        path_in(&found->path, store->scratch_directory, name);
+    else if (strcmp(store->memory_name, name) == 0)
+        path_in(&found->path, store->memory_path, "");
+    else
+        return true;
+    return open_if_valid(store, wanted, found, error);
+}
+
 static bool open_fetched_before(WalStore *store, const WantedWal *wanted, FoundWal *found,
                                 Error *error)
 {
-    path_in(&found->path, store->scratch_directory, wanted->name);
-    return open_if_valid(store, wanted, found, error);
+    return open_fetched_file(store, wanted, wanted->name, found, error);
+}
+
+/* A new file in memory, in place of the one before, which callers may still read. */
+static bool begin_in_memory(WalStore *store, Buffer *path, Error *error)
+{
+    file_close(store->memory_fd);
+    store->memory_fd = -1;
+    store->memory_name[0] = '\0';
+    store->fetch_count++;
+    if (!check_not_exhausted(store, error) ||
+        !file_in_memory(&store->memory_fd, store->memory_path, error))
+        return false;
+    path_in(path, store->memory_path, "");
+    return true;
 }
 
 /*
@@ -234,12 +280,7 @@ static bool begin_incoming(WalStore *store, const char *name, Buffer *path, Erro
     AUTO_BUFFER Buffer directory = {0};
 
     if (store->scratch_directory == NULL)
-    {
-        if (store->memory_fd < 0 && !file_in_memory(&store->memory_fd, store->memory_path, error))
-            return false;
-        path_in(path, store->memory_path, "");
-        return file_truncate(store->memory_fd, store->memory_path, 0, error);
-    }
+        return begin_in_memory(store, path, error);
     path_in(&directory, store->scratch_directory, INCOMING);
     return file_make_directories(buffer_string(&directory), error) &&
            file_remove(path_in(path, buffer_string(&directory), name), error);
@@ -301,7 +342,7 @@ static bool copy_foreign_file(const WalStore *store, Buffer *incoming, Error *er
 }
 
 /* Take a fetched file, if it is the segment, under that name, and open it. */
-static bool accept_incoming(const WalStore *store, const WantedWal *wanted, const char *name,
+static bool accept_incoming(WalStore *store, const WantedWal *wanted, const char *name,
                             Buffer *incoming, FoundWal *found, Error *error)
 {
     const char *path = buffer_string(incoming);
@@ -314,7 +355,10 @@ static bool accept_incoming(const WalStore *store, const WantedWal *wanted, cons
     if (found->fd < 0)
         return remove_incoming(store, incoming, error);
     if (in_memory)
+    {
+        snprintf(store->memory_name, sizeof(store->memory_name), "%s", name);
         return true;
+    }
     path_in(&found->path, store->scratch_directory, name);
     if (file_set_mode(found->fd, path, file_mode(), error) &&
         file_rename(path, buffer_string(&found->path), error))
@@ -449,7 +493,7 @@ static bool give_up_command(WalStore *store, const Error *failure, Error *error)
 }
 
 /* Take what the command has written. A file of another size is a sign of something broken. */
-static bool accept_restored(const WalStore *store, const WantedWal *wanted, Buffer *incoming,
+static bool accept_restored(WalStore *store, const WantedWal *wanted, Buffer *incoming,
                             FoundWal *found, Error *error)
 {
     struct stat status;
@@ -479,6 +523,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
         (ended_well && !accept_restored(store, wanted, &incoming, found, &failure)))
     {
         discard_incoming(store, &incoming);
+        store->command_failed = true;
         return give_up_command(store, &failure, error);
     }
     if (found->fd >= 0)
@@ -486,6 +531,7 @@ static bool restore_segment(WalStore *store, const WantedWal *wanted, FoundWal *
         log_debug("using file \"%s\" restored from archive", wanted->name); /* contract */
         return true;
     }
+    store->command_failed = true;
     if (!ended_well)
         buffer_printf(&found->why_not,
                       "the restore command did not give it: %s. (It was to write to \"%s\". A "
@@ -550,8 +596,7 @@ static bool open_partial(WalStore *store, const WantedWal *wanted, FoundWal *fou
     if (store->archive_directory == NULL)
         return true;
     snprintf(name, sizeof(name), "%s" PARTIAL, wanted->name);
-    path_in(&found->path, store->scratch_directory, name); /* it was fetched before */
-    if (!open_if_valid(store, wanted, found, error) ||
+    if (!open_fetched_file(store, wanted, name, found, error) ||
         (found->fd < 0 && !open_forms(store, wanted, name, found, error)))
         return false;
     if (found->fd < 0)
@@ -639,8 +684,15 @@ bool wal_store_open_archived(void *store, Timeline timeline, uint64_t segment, i
 bool wal_store_open(void *store, Timeline timeline, uint64_t segment, int *fd, bool *found,
                     Error *error)
 {
-    return wal_store_open_own(store, timeline, segment, fd, found, error) &&
-           (*found || wal_store_open_archived(store, timeline, segment, fd, found, error));
+    WalStore *wal_store = store;
+
+    if (!check_not_exhausted(store, error) ||
+        !wal_store_open_own(store, timeline, segment, fd, found, error) ||
+        (!*found && !wal_store_open_archived(store, timeline, segment, fd, found, error)))
+        return false;
+    if (*found && wal_store->scratch_directory == NULL)
+        wal_store->opened_bytes += wal_store->shape.segment_size;
+    return true;
 }
 
 bool wal_store_find(WalStore *store, Timeline timeline, uint64_t segment, Buffer *path, bool *found,
@@ -702,8 +754,13 @@ static bool fetch_archived_file(WalStore *store, const char *name, Buffer *incom
             return expand_to(store, compression, buffer_string(&path), incoming, limit, &size,
                              error);
     }
-    return store->restore.command == NULL ||
-           restore_run(&store->restore, name, buffer_string(incoming), found, outcome, error);
+    if (store->restore.command == NULL)
+        return true;
+    store->command_failed = true;
+    if (!restore_run(&store->restore, name, buffer_string(incoming), found, outcome, error))
+        return false;
+    store->command_failed = !*found;
+    return true;
 }
 
 bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,

@@ -58,12 +58,15 @@ typedef struct WalStore
     const WalPlace *places; /* in the order in which they are asked */
     WalShape shape;
     uint32_t data_block_size;
-    const History *history;        /* the cluster's; it may be filled in later */
-    const char *data_directory;    /* messages name PGDATA/pg_wal/SEGMENT */
-    const char *wal_directory;     /* PGDATA/pg_wal, the target's */
-    const char *source_directory;  /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
-    const char *source_prefix;     /* then "" or "source.", then the segment's name */
-    const char *scratch_directory; /* NULL: what is fetched goes to memory, one segment at a time */
+    const History *history;       /* the cluster's; it may be filled in later */
+    const char *data_directory;   /* messages name PGDATA/pg_wal/SEGMENT */
+    const char *wal_directory;    /* PGDATA/pg_wal, the target's */
+    const char *source_directory; /* of WAL_OF_SOURCE: "SOURCE/pg_wal" or the scratch directory, */
+    const char *source_prefix;    /* then "" or "source.", then the segment's name */
+    /* NULL: for a look at a pair, which writes nothing. What is fetched goes to memory, one segment
+     * at a time, by one thread; and the store is exhausted, an error, when much WAL was opened or
+     * several segments were fetched. */
+    const char *scratch_directory;
     const char *archive_directory; /* --wal-archive, or NULL */
     RestoreCommand restore;        /* with a command, or NULL */
     /*
@@ -93,8 +96,14 @@ typedef struct WalStore
     bool command_is_unasked;   /* wal_store_set_unasked_command */
     struct WantedWal *refused; /* segments that the restore command did not have */
     size_t refused_count;
-    int memory_fd; /* without a scratch directory: what was fetched last; -1: nothing */
+    /* Without a scratch directory: */
+    uint64_t opened_bytes;
+    int fetch_count;
+    bool command_failed; /* the restore command did not give what it was asked for: one that makes
+                            another file first, beside its path, can only do that in a directory */
+    int memory_fd;       /* what was fetched last; -1: nothing */
     char memory_path[FILE_MEMORY_PATH_SIZE];
+    char memory_name[WAL_NAME_SIZE + 16]; /* its file's, once it is the segment; else "" */
 } WalStore;
 
 /* The fields that stores of the target's WAL and of the source's have in common; the rest is the
@@ -162,6 +171,9 @@ bool wal_store_has(WalStore *store, Timeline timeline, uint64_t segment, Arena *
 /* Read a file of another kind (a history file) from --wal-archive or by the restore command. */
 MUST_CHECK bool wal_store_read_file(WalStore *store, const char *name, size_t limit, Buffer *buffer,
                                     bool *found, Error *error);
+
+/* True if a store without a scratch directory failed because it had opened or fetched enough. */
+bool wal_store_is_exhausted(const WalStore *store);
 
 /* True if the restore command did not have the segment. */
 bool wal_store_was_refused(const WalStore *store, Timeline timeline, uint64_t segment);

@@ -25,6 +25,7 @@
 #   PG_REWIND_TEST_FILLS     how often t/450_space.pl fills each file system
 #   PG_REWIND_TEST_SAMPLE    'all': all versions also where a sample of them is tested
 #   PG_REWIND_TEST_DRY       rewinds that a dry run foretells: of the 'last' version that a test file runs (default), 'all', 'no'
+#   PG_REWIND_TEST_CHECK     rewinds that --check judges before: 'last' (default), 'all', 'no', likewise
 #   PG_REWIND_TEST_ORIGINALS originals that run beside the program: see RewindTest::Beside
 #   PG_REWIND_PRIVILEGED     where root serves: see RewindTest::Privileged
 #   PG_REWIND_TEST_TRACE     print what took how long
@@ -35,6 +36,7 @@ use strict;
 use warnings;
 
 use Exporter 'import';
+use JSON::PP ();
 use Test::More;
 
 use RewindTest::Cluster;
@@ -49,7 +51,7 @@ our @EXPORT = (
     @Test::More::EXPORT,
 );
 
-my $foretelling = 0;    # a dry run goes before each rewind
+my ($foretelling, $judging) = (0, 0);    # a dry run, and --check, go before each rewind
 
 # Run a subtest for each server version, and end the test file.
 # Options: from => first, to => last version; only => [ versions ] where a fact does not depend on the version; sample => 1 where it
@@ -70,8 +72,8 @@ sub each_version
     SKIP: { skip($none, 1) if $none }    # where other tests went before
     for my $version (@versions)
     {
-        my $which = $ENV{PG_REWIND_TEST_DRY} // 'last';
-        $foretelling = $which eq 'all' || ($which eq 'last' && $version == $versions[-1]);
+        ($foretelling, $judging) = map { my $which = $ENV{"PG_REWIND_TEST_$_"} // 'last'; $which eq 'all' || ($which eq 'last' && $version == $versions[-1]) }
+            qw(DRY CHECK);
         subtest("version $version", sub {
             my $alive = eval { $test->($version); 1 };
             fail("the test came to its end: $@") if !$alive;
@@ -116,7 +118,7 @@ sub split_brain
 }
 
 # Run pg_rewind; returns { status, signal, stdout, stderr }. A dry run with the same options goes before it, and must end with the
-# same exit status and leave the target as it was.
+# same exit status and leave the target as it was. So does --check, whose verdict must be what the rewind then does.
 #
 #   not_foretold => why a dry run cannot know, or would disturb the test
 #   kind => 'server' (default) or 'directory'
@@ -136,22 +138,58 @@ sub rewind
     my %env = (%{ $option{env} // {} }, defined $option{fault} ? (LD_PRELOAD => $ENV{PG_REWIND_FAULTS}, PG_REWIND_FAULT => $option{fault}) : ());
     my @arguments = (@source, defined $option{fault} || $env{LD_PRELOAD} ? ONCE : (), @{ $option{options} // [] });
     # (A proxy counts what passes.)
-    my $foretold = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
-        ? undef : foretold($target, \@arguments, \%env);
+    my $disturbs = defined $option{program} || defined $option{fault} || $env{LD_PRELOAD} || $option{not_foretold} || !$source->isa('RewindTest::Cluster')
+        || $ENV{PG_REWIND} =~ m{^/usr/lib/postgresql/} || grep { /^(?:-n|--dry-run|--report-file)/ } @arguments;
+    my $verdict = $disturbs || !$judging ? undef : verdict($target, \@arguments, \%env);
+    my $foretold = $disturbs || !$foretelling ? undef : run([ rewind_argv($target->data, @arguments, '--dry-run') ], env => \%env);
     my $result = run([ defined $option{program} ? ($option{program}, '-D', $target->data, @arguments) : rewind_argv($target->data, @arguments) ], env => \%env, until => $option{until});
     # What a source does between the two nobody foretells; the program says so.
     my $changed = $result->{stderr} =~ /^pg_rewind: the source has copied a database or created a tablespace in the meantime/m;
     is($foretold->{status}, $result->{signal} || $result->{status}, 'the dry run ends as the rewind does')
         or diag("dry run:\n$foretold->{stderr}rewind:\n$result->{stderr}")
         if defined $foretold && !$changed;
+    agrees($verdict, $result) if defined $verdict && !$result->{signal} && !$changed;
     return $result;
 }
 
-sub foretold
+# What --check says of a rewind; nothing if it has no verdict: the target runs, or a rewind of it was interrupted. It refuses --checkpoint,
+# which changes what there is.
+sub verdict
 {
     my ($target, $arguments, $env) = @_;
-    return if !$foretelling || $ENV{PG_REWIND} =~ m{^/usr/lib/postgresql/} || grep { /^(?:-n|--dry-run|--report-file)/ } @$arguments;
-    return run([ rewind_argv($target->data, @$arguments, '--dry-run') ], env => $env);
+    return if grep { /^--checkpoint$/ } @$arguments;
+    my @options = grep { !/^--(?:create-slot|drop-slots|save-diverged-wal|report)/ } @$arguments;
+    my $result = run([ rewind_argv($target->data, @options, qw(--check --report=json)) ], env => $env);
+    my $said = eval { JSON::PP->new->utf8->decode($result->{stdout}) };
+    ok(!$result->{signal} && defined $said, '--check says something') or diag($result->{stderr}, $result->{stdout});
+    return if !defined $said || !$said->{verdict};
+    my @problems = map { "$_->{name}: $_->{text}" } grep { $_->{state} eq 'problem' } @{ $said->{findings} };
+    return { %{ $said->{verdict} }, problems => \@problems };
+}
+
+# Why a rewind may fail that a look at the pair calls needed: what only the plan, the target's WAL after the divergence, or the rewind itself
+# comes to.
+my @unseen = (
+    qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/, qr/^replay of CREATE TABLESPACE would use /,
+    qr/ is of different type in source and target$/, qr/^replay would copy database /,
+    # Settings that were switched in between, as WAL tells that a look does not read.
+    qr/^target server needs to use either data checksums or "wal_log_hints = on"$/, qr/^target server ran with "wal_level = minimal"$/,
+    qr/^source server ran with "wal_level = minimal"$/, qr/^"full_page_writes" must be enabled in the source server$/,
+);
+
+sub agrees
+{
+    my ($verdict, $result) = @_;
+    my $state = $verdict->{state};
+    my @errors = $result->{stderr} =~ /^pg_rewind: error: (.*)/mg;
+    my $did = $result->{status} == 0 ? $result->{stderr} =~ /^pg_rewind: no rewind required$/m ? 'not needed' : 'needed'
+        : grep({ my $error = $_; grep { $error =~ $_ } @unseen } @errors) ? 'failed, which no look could see' : 'not possible';
+    my %fits = ('needed' => qr/^(?:needed|unknown)$/, 'not needed' => qr/^(?:not needed|unknown)$/, 'not possible' => qr/^(?:not possible|unknown)$/);
+    return pass('--check says that it cannot try such a restore command') if $did eq 'needed' && grep { /cannot be tried so/ } @{ $verdict->{problems} };
+    return pass('--check has found the problem by which the rewind fails') if $did eq 'not possible' && @{ $verdict->{problems} };
+    like($state, $fits{$did} // qr/./, "--check agrees with the rewind: $did")
+        or diag(join "\n", "--check: $state: $verdict->{text}", map({ $_->{message} } @{ $verdict->{errors} }), @{ $verdict->{problems} }, 'rewind:', $result->{stderr});
+    return;
 }
 
 # Test that it succeeds and keeps stdout empty; returns the result.
