@@ -45,11 +45,11 @@ static bool open_report(const Command *command, ReportFile *report_file, Error *
 }
 
 /* The rewind's result stands, whatever becomes of its report. rejoin is NULL without --rejoin. */
-static void write_report(const Command *command, const Findings *findings,
-                         const RejoinResult *rejoin, int status, ReportFile *report_file)
+static void write_report(const Command *command, const Run *run, const RejoinResult *rejoin,
+                         int status, ReportFile *report_file)
 {
     Report report = {.options = &command->options,
-                     .run = findings,
+                     .run = run,
                      .rejoin = rejoin,
                      .exit_status = status,
                      .program_version = PROJECT_VERSION,
@@ -83,7 +83,7 @@ static void write_report(const Command *command, const Findings *findings,
 /* Report what is wrong with the command line; on stderr exactly these lines. */
 static int refuse(const Command *command, const Error *error)
 {
-    Findings nothing = {.identified.clusters.target.directory = command->options.target};
+    Run nothing = {.identified.clusters.target.directory = command->options.target};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)
@@ -141,7 +141,7 @@ static int exit_status(bool succeeded, RewindOutcome outcome, const Error *error
 static int run(const Command *command, ReportFile *report_file, bool last)
 {
     const Options *options = &command->options;
-    Findings findings = {0};
+    Run run = {0};
     RejoinResult rejoin = {0};
     Error error = {0};
     RewindOutcome outcome = REWIND_UNTOUCHED;
@@ -149,8 +149,8 @@ static int run(const Command *command, ReportFile *report_file, bool last)
     int status;
 
     file_set_sync(!command->no_sync);
-    succeeded = options->rejoin ? rejoin_run(options, &findings, &rejoin, &outcome, &error)
-                                : rewind_run(options, &findings, &outcome, &error);
+    succeeded = options->rejoin ? rejoin_run(options, &run, &rejoin, &outcome, &error)
+                                : rewind_run(options, &run, &outcome, &error);
     status = exit_status(succeeded, outcome, &error);
     if (!succeeded)
     {
@@ -158,12 +158,12 @@ static int run(const Command *command, ReportFile *report_file, bool last)
             log_error(&error);
         said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
         if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, findings_resumed(&findings));
+            say_what_next(status, outcome, &error, run_resumed(&run));
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;
-    write_report(command, &findings, options->rejoin ? &rejoin : NULL, status, report_file);
-    findings_free(&findings);
+    write_report(command, &run, options->rejoin ? &rejoin : NULL, status, report_file);
+    run_free(&run);
     return status;
 }
 

@@ -20,7 +20,7 @@ static pid_t parent_process;     /* 0: none that does */
 static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
 
 /* Shared by the threads of one workers_run. */
-typedef struct Run
+typedef struct WorkersRun
 {
     WorkerFunction function;
     void *context;
@@ -30,16 +30,16 @@ typedef struct Run
     bool failed;
     size_t failed_item; /* lowest one that failed */
     Error *error;       /* its error */
-} Run;
+} WorkersRun;
 
 typedef struct Worker
 {
-    Run *run;
+    WorkersRun *run;
     int number;
     pthread_t thread;
 } Worker;
 
-static bool take_item(Run *run, size_t *item)
+static bool take_item(WorkersRun *run, size_t *item)
 {
     bool taken;
 
@@ -51,7 +51,7 @@ static bool take_item(Run *run, size_t *item)
     return taken;
 }
 
-static void note_failure(Run *run, size_t item, const Error *error)
+static void note_failure(WorkersRun *run, size_t item, const Error *error)
 {
     pthread_mutex_lock(&run->lock);
     if (!run->failed || item < run->failed_item)
@@ -66,7 +66,7 @@ static void note_failure(Run *run, size_t item, const Error *error)
 static void *run_items(void *argument)
 {
     const Worker *worker = argument;
-    Run *run = worker->run;
+    WorkersRun *run = worker->run;
     Error *error = memory_allocate_zeroed(1, sizeof(Error));
     size_t item;
 
@@ -81,7 +81,7 @@ static void *run_items(void *argument)
 
 bool workers_run(int jobs, size_t count, WorkerFunction function, void *context, Error *error)
 {
-    Run run = {.function = function, .context = context, .count = count, .error = error};
+    WorkersRun run = {.function = function, .context = context, .count = count, .error = error};
     Worker *workers;
     int started = 1;
 

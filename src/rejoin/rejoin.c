@@ -172,7 +172,7 @@ static bool stop_server(Rejoin *rejoin, bool *follows, Error *error)
     return rejoin->report.stopped;
 }
 
-static bool run_rejoin(Rejoin *rejoin, Findings *findings, RewindOutcome *outcome, Error *error)
+static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *error)
 {
     const Options *options = rejoin->options;
     bool follows;
@@ -183,7 +183,7 @@ static bool run_rejoin(Rejoin *rejoin, Findings *findings, RewindOutcome *outcom
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
     else if (options->dry_run && rejoin->running)
     {
-        findings->divergence.needed = true; /* as far as can be known */
+        run->divergence.needed = true; /* as far as can be known */
         return true;
     }
     else
@@ -192,7 +192,7 @@ static bool run_rejoin(Rejoin *rejoin, Findings *findings, RewindOutcome *outcom
         rejoin_forget_source(rejoin);
         if (!options->dry_run && !server_control_save(&rejoin->control, error))
             return false;
-        if (!rewind_run(options, findings, outcome, error))
+        if (!rewind_run(options, run, outcome, error))
             return false;
         if (options->dry_run)
         {
@@ -216,40 +216,40 @@ static bool run_rejoin(Rejoin *rejoin, Findings *findings, RewindOutcome *outcom
 }
 
 /* A rewind that was not begun, or failed early, did not find out all of it. */
-static void complete_findings(Rejoin *rejoin, Findings *findings)
+static void complete_run(Rejoin *rejoin, Run *run)
 {
-    Target *target = &findings->identified.clusters.target;
+    Target *target = &run->identified.clusters.target;
     bool running;
     long pid;
 
-    if (findings->arena == NULL)
-        findings->arena = arena_create();
+    if (run->arena == NULL)
+        run->arena = arena_create();
     if (target->directory == NULL)
-        target->directory = arena_strdup(findings->arena, rejoin->target.directory);
+        target->directory = arena_strdup(run->arena, rejoin->target.directory);
     if (target->control.version == NULL)
         target->control.version = rejoin->target.control.version;
-    if (findings->source.description == NULL && rejoin->source != NULL)
-        findings->source.description = arena_strdup(findings->arena, rejoin->source->description);
+    if (run->source.description == NULL && rejoin->source != NULL)
+        run->source.description = arena_strdup(run->arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
                              target_server_running(&rejoin->target, &running, &pid, NULL) &&
                              running && process_works_in(pid, rejoin->target.directory);
     if (rejoin->control.start != NULL)
-        rejoin->report.start_command = arena_strdup(findings->arena, rejoin->control.start);
+        rejoin->report.start_command = arena_strdup(run->arena, rejoin->control.start);
 }
 
-bool rejoin_run(const Options *options, Findings *findings, RejoinResult *result,
-                RewindOutcome *outcome, Error *error)
+bool rejoin_run(const Options *options, Run *run, RejoinResult *result, RewindOutcome *outcome,
+                Error *error)
 {
     Rejoin rejoin = {.options = options, .arena = arena_create(), .since = "0"};
     bool succeeded;
 
     *outcome = REWIND_UNTOUCHED;
-    succeeded = run_rejoin(&rejoin, findings, outcome, error);
+    succeeded = run_rejoin(&rejoin, run, outcome, error);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (!succeeded && findings->arena == NULL && rejoin.target.directory != NULL &&
+    if (!succeeded && run->arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
         *outcome = REWIND_COMMITTED;
-    complete_findings(&rejoin, findings);
+    complete_run(&rejoin, run);
     *result = rejoin.report;
     rejoin_forget_source(&rejoin);
     arena_destroy(rejoin.arena);

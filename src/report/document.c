@@ -255,7 +255,7 @@ static void json_lost(Json *json, const Report *report)
                                        "xids",
                                        "relations",
                                        "committed"};
-    const Findings *run = report->run;
+    const Run *run = report->run;
     Lost *lost = run->lost.lost;
 
     for (size_t i = 0; lost == NULL && i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -272,7 +272,7 @@ static void json_lost(Json *json, const Report *report)
 
 static void json_discarded(Json *json, const Report *report)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const ScanResult *scanned = &run->changes.scanned;
     const bool commits = scanned->commit_count > 0;
 
@@ -295,7 +295,7 @@ static void json_discarded(Json *json, const Report *report)
 
 static void json_bytes(Json *json, const Report *report)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const Plan *plan = &run->planned.plan;
 
     if (!json_section(json, "bytes", '{', run->planned.known))
@@ -413,7 +413,7 @@ static void json_consequences(Json *json, const Report *report)
     json_string(json, "take_full_backup", report_full_backup(report, backup));
 }
 
-static void json_next(Json *json, const Findings *run)
+static void json_next(Json *json, const Run *run)
 {
     const NextStart *next = run->next_start;
     const StandbySettings *settings = next != NULL ? next->standby_settings : NULL;
@@ -457,7 +457,7 @@ static void json_next(Json *json, const Findings *run)
 
 void report_json(const Report *report, Buffer *text, FILE *file)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const Clusters *clusters = &run->identified.clusters;
     const Version *version = report_version(report);
     Json json = {.text = text, .file = file};
@@ -475,7 +475,7 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_divergence(&json, report);
     json_recovery_start(&json, report);
     json_history(&json, "source_history", report, &clusters->source_history);
-    json_lsn(&json, "source_end", report, findings_source_end(run));
+    json_lsn(&json, "source_end", report, run_source_end(run));
     json_history(&json, "target_history", report, &clusters->target_history);
     json_lsn(&json, "target_end", report, report_target_end(report));
     json_discarded(&json, report);

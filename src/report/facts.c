@@ -17,7 +17,7 @@ const char *const report_phase_names[PHASE_COUNT] = {"identify", "scan", "plan",
 
 ReportResult report_result(const Report *report)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const bool dry_run = report->options->dry_run;
 
     if (report->exit_status == 2)
@@ -27,9 +27,9 @@ ReportResult report_result(const Report *report)
                               "impossible for this target and source; nothing was changed"};
     if (report->exit_status != 0)
         return (ReportResult){"failed", "failed; the target is unchanged"};
-    if (findings_resumed(run) && dry_run)
+    if (run_resumed(run) && dry_run)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
-    if (findings_resumed(run))
+    if (run_resumed(run))
         return (ReportResult){"finished", "finished a rewind that had been interrupted"};
     if (!run->divergence.needed)
         return (ReportResult){"not_required", "no rewind required"};
@@ -107,7 +107,7 @@ Lsn report_target_end(const Report *report)
 
 uint64_t report_planned_wal_bytes(const Report *report)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const WalShape *shape = &run->identified.clusters.shape;
     const Lsn end = source_state_wal_end(&run->planned.source, run->divergence.lsn);
 
@@ -130,7 +130,7 @@ uint64_t report_bytes_saved(const Report *report)
 
 bool report_replay(const Report *report, ReportReplay *replay)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const WalShape *shape = &run->identified.clusters.shape;
     const Lsn from = run->start.chosen.redo;
     const Lsn to = run->staged.min_recovery_timeline != 0
@@ -209,7 +209,7 @@ static bool is_lost_history(const ScanResult *scanned, Lsn divergence, uint32_t 
 
 bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPreparedList *go)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const ScanResult *target = &run->changes.scanned;
     size_t left = 0;
 
@@ -260,7 +260,7 @@ static bool is_archived_lost(const PlanInput *input, const char *path,
 
 const char *const *report_archived(const Report *report, size_t *count)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const PlanInput *input = &run->planned.input;
     const Listing *files = input->target;
     const char **names;

@@ -162,7 +162,7 @@ static void append_picture(const Report *report, Buffer *text)
 {
     const Clusters *clusters = &report->run->identified.clusters;
     const History *source = &clusters->source_history, *target = &clusters->target_history;
-    const Lsn source_end = findings_source_end(report->run), target_end = report_target_end(report);
+    const Lsn source_end = run_source_end(report->run), target_end = report_target_end(report);
     Buffer lines[2] = {{0}};
 
     if (source->count == 0 || target->count == 0)

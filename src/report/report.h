@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "options.h"
 #include "rejoin/rejoin.h"
-#include "rewind/findings.h"
+#include "rewind/run.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@
 typedef struct Report
 {
     const Options *options;
-    const Findings *run;
+    const Run *run;
     const RejoinResult *rejoin; /* NULL: without --rejoin */
     int exit_status;
     const Error *const *errors; /* all that were printed, the run's own last or alone */

@@ -341,7 +341,7 @@ static void text_lost_list(const Report *report, Lost *lost, Buffer *text)
 
 static void text_lost(const Report *report, bool done, Buffer *text)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const ScanResult *scanned = &run->changes.scanned;
     const uint64_t prepared = run->changes.lost_prepared;
     const uint64_t maintenance =
@@ -383,7 +383,7 @@ static void text_size(Buffer *text, const char *label, uint64_t bytes)
 
 static void text_fetched(const Report *report, bool done, Buffer *text)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const Plan *plan = &run->planned.plan;
     char size[SIZE_TEXT_SIZE], whole[SIZE_TEXT_SIZE];
     uint64_t saved;
@@ -551,7 +551,7 @@ static void text_next_row(Buffer *text, const char *label, Buffer *value)
 
 static void text_next(const Report *report, Buffer *text)
 {
-    const Findings *run = report->run;
+    const Run *run = report->run;
     const NextStart *next = run->next_start;
     AUTO_BUFFER Buffer rows = {0}, value = {0};
 

@@ -12,23 +12,23 @@
 #define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
 
 /* Everything that can be checked before anything is written: places, types of files, space. */
-static bool check_plan(const Options *options, const Findings *findings, Error *error)
+static bool check_plan(const Options *options, const Run *run, Error *error)
 {
-    const Identified *identified = &findings->identified;
+    const Identified *identified = &run->identified;
     const Clusters *clusters = &identified->clusters;
-    const Planned *planned = &findings->planned;
+    const Planned *planned = &run->planned;
     const WalSpace wal = staged_wal_space(
-        clusters, identified->source_wal, findings->start.wal_from,
-        source_state_wal_end(&planned->source, findings->divergence.lsn), options->dry_run);
+        clusters, identified->source_wal, run->start.wal_from,
+        source_state_wal_end(&planned->source, run->divergence.lsn), options->dry_run);
 
     return saved_wal_check(options->save_diverged_wal, clusters, &identified->target_wal,
-                           &findings->divergence, error) &&
+                           &run->divergence, error) &&
            stage_check(clusters->target.directory, &planned->plan, &wal, error);
 }
 
-static void warn_of_wal_before_gap(const Findings *findings)
+static void warn_of_wal_before_gap(const Run *run)
 {
-    if (findings->next_start->summarizes_wal && plan_keeps_wal_before_gap(&findings->planned.input))
+    if (run->next_start->summarizes_wal && plan_keeps_wal_before_gap(&run->planned.input))
         log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
                     "is there, the target's server cannot summarize WAL, and keeps all");
 }
@@ -38,21 +38,21 @@ static void warn_of_wal_before_gap(const Findings *findings)
  * `first` says that nothing was planned before.
  */
 static bool plan(const Options *options, const SourceState *source, bool first, Problems *problems,
-                 Arena *arena, Findings *findings, Error *error)
+                 Arena *arena, Run *run, Error *error)
 {
-    const Identified *identified = &findings->identified;
+    const Identified *identified = &run->identified;
     const Clusters *clusters = &identified->clusters;
     const StartInput known = {.clusters = clusters,
                               .source = source,
-                              .divergence = &findings->divergence,
-                              .changes = options->compare ? NULL : &findings->changes,
+                              .divergence = &run->divergence,
+                              .changes = options->compare ? NULL : &run->changes,
                               .source_wal = identified->source_wal,
                               .options = options,
-                              .archives = findings->next_start != NULL &&
-                                          findings->next_start->archives_always};
+                              .archives =
+                                  run->next_start != NULL && run->next_start->archives_always};
     const PrepareInput input = {.known = &known,
-                                .start = &findings->start,
-                                .standby_settings = findings->standby_settings,
+                                .start = &run->start,
+                                .standby_settings = run->standby_settings,
                                 .problems = problems,
                                 .first = first};
     double clock = clock_seconds();
@@ -60,98 +60,98 @@ static bool plan(const Options *options, const SourceState *source, bool first, 
 
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
-    recovery_start_free(&findings->start);
-    if (!recovery_start_choose(&known, arena, &findings->start, error))
+    recovery_start_free(&run->start);
+    if (!recovery_start_choose(&known, arena, &run->start, error))
         return false;
-    clock = findings_count_seconds(findings, PHASE_SCAN, clock);
+    clock = run_count_seconds(run, PHASE_SCAN, clock);
 
-    planned_free(&findings->planned);
-    planned = prepare_plan(&input, arena, &findings->planned, error);
-    findings->compared_bytes += findings->planned.compared_bytes;
-    if (!planned || !check_plan(options, findings, error) || !problems_check(problems, error) ||
-        !findings_find_next_start(options, findings, arena, error))
+    planned_free(&run->planned);
+    planned = prepare_plan(&input, arena, &run->planned, error);
+    run->compared_bytes += run->planned.compared_bytes;
+    if (!planned || !check_plan(options, run, error) || !problems_check(problems, error) ||
+        !run_find_next_start(options, run, arena, error))
         return false;
     if (first)
-        warn_of_wal_before_gap(findings);
-    findings_count_seconds(findings, PHASE_PLAN, clock);
+        warn_of_wal_before_gap(run);
+    run_count_seconds(run, PHASE_PLAN, clock);
     return true;
 }
 
-static void discard_stage(Findings *findings)
+static void discard_stage(Run *run)
 {
-    Staged *staged = &findings->staged;
+    Staged *staged = &run->staged;
 
     if (staged->stage == NULL)
         return;
-    findings_add_fetched(findings, staged->stage);
+    run_add_fetched(run, staged->stage);
     stage_abandon(staged->stage);
     stage_free(staged->stage);
     staged->stage = NULL;
 }
 
-static TransferInput transfer_input(const Options *options, const Findings *findings)
+static TransferInput transfer_input(const Options *options, const Run *run)
 {
-    return (TransferInput){.clusters = &findings->identified.clusters,
-                           .divergence = &findings->divergence,
-                           .start = &findings->start,
-                           .planned = &findings->planned,
-                           .next = findings->next_start,
-                           .standby_settings = findings->standby_settings,
-                           .source_wal = findings->identified.source_wal,
-                           .interlock = findings->opened.interlock,
+    return (TransferInput){.clusters = &run->identified.clusters,
+                           .divergence = &run->divergence,
+                           .start = &run->start,
+                           .planned = &run->planned,
+                           .next = run->next_start,
+                           .standby_settings = run->standby_settings,
+                           .source_wal = run->identified.source_wal,
+                           .interlock = run->opened.interlock,
                            .options = options};
 }
 
 /* Everything comes to the target's disks, and is proved. While the source copies databases, a plan
  * may be out of date when it is carried out: *obsolete. */
-static bool stage(const Options *options, bool final, Findings *findings, Error *error)
+static bool stage(const Options *options, bool final, Run *run, Error *error)
 {
     const double clock = clock_seconds();
-    const TransferInput input = transfer_input(options, findings);
-    const bool result = transfer_make(&input, final, &findings->staged, error);
+    const TransferInput input = transfer_input(options, run);
+    const bool result = transfer_make(&input, final, &run->staged, error);
 
-    findings_count_seconds(findings, PHASE_STAGE, clock);
+    run_count_seconds(run, PHASE_STAGE, clock);
     return result;
 }
 
 /* The diverged WAL is kept before the commit takes it from the target; the journal says what the
  * apply will do. */
-static bool finish_stage(const Options *options, Arena *arena, Findings *findings, Error *error)
+static bool finish_stage(const Options *options, Arena *arena, Run *run, Error *error)
 {
     const double clock = clock_seconds();
-    const Identified *identified = &findings->identified;
-    const TransferInput input = transfer_input(options, findings);
+    const Identified *identified = &run->identified;
+    const TransferInput input = transfer_input(options, run);
 
     if (options->save_diverged_wal != NULL &&
         !saved_wal_write(options->save_diverged_wal, &identified->clusters, &identified->target_wal,
-                         &findings->divergence, arena, &findings->saved_wal_command, error))
+                         &run->divergence, arena, &run->saved_wal_command, error))
         return false;
-    findings->saved = options->save_diverged_wal != NULL;
-    if (!transfer_finish(&input, arena, &findings->staged, error))
+    run->saved = options->save_diverged_wal != NULL;
+    if (!transfer_finish(&input, arena, &run->staged, error))
         return false;
     streaming_check_slot_again(options, &identified->clusters);
-    findings_count_seconds(findings, PHASE_STAGE, clock);
+    run_count_seconds(run, PHASE_STAGE, clock);
     return true;
 }
 
 /* True if the rewound standby archives what it receives (archive_mode = always), and does not
  * receive all of the source's WAL since the divergence. */
-static bool leaves_gap_in_archive(const Findings *findings)
+static bool leaves_gap_in_archive(const Run *run)
 {
-    const RecoveryStart *start = &findings->start;
+    const RecoveryStart *start = &run->start;
 
-    return findings->next_start->archives_always && start->wal_from > findings->divergence.lsn &&
+    return run->next_start->archives_always && start->wal_from > run->divergence.lsn &&
            start->wal_from > start->earliest.redo;
 }
 
-static void warn_of_gap_in_archive(const Findings *findings)
+static void warn_of_gap_in_archive(const Run *run)
 {
-    const Version *version = findings->identified.clusters.shape.version;
+    const Version *version = run->identified.clusters.shape.version;
     char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
 
     log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
-                lsn_text(version, findings->divergence.lsn, from),
-                lsn_text(version, findings->start.wal_from, to));
+                lsn_text(version, run->divergence.lsn, from),
+                lsn_text(version, run->start.wal_from, to));
     log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
              "before you need this one.");
 }
@@ -159,42 +159,41 @@ static void warn_of_gap_in_archive(const Findings *findings)
 /* Only the plan shows the configuration that the rewound standby will have, and so whether it
  * archives. */
 static bool plan_for_archive(const Options *options, const SourceState *source, bool first,
-                             Problems *problems, Arena *arena, Findings *findings, Error *error)
+                             Problems *problems, Arena *arena, Run *run, Error *error)
 {
-    if (!plan(options, source, first, problems, arena, findings, error))
+    if (!plan(options, source, first, problems, arena, run, error))
         return false;
-    if (leaves_gap_in_archive(findings) && findings->start.choice.reason == START_ESTIMATE &&
-        !plan(options, source, false, problems, arena, findings, error))
+    if (leaves_gap_in_archive(run) && run->start.choice.reason == START_ESTIMATE &&
+        !plan(options, source, false, problems, arena, run, error))
         return false;
-    if (leaves_gap_in_archive(findings))
-        warn_of_gap_in_archive(findings);
+    if (leaves_gap_in_archive(run))
+        warn_of_gap_in_archive(run);
     return true;
 }
 
-bool attempts_make(const Options *options, Problems *problems, Arena *arena, Findings *findings,
-                   Error *error)
+bool attempts_make(const Options *options, Problems *problems, Arena *arena, Run *run, Error *error)
 {
-    SourceState source = findings->identified.source;
+    SourceState source = run->identified.source;
 
     for (int attempt = 1;; attempt++)
     {
-        if (!plan_for_archive(options, &source, attempt == 1, problems, arena, findings, error))
+        if (!plan_for_archive(options, &source, attempt == 1, problems, arena, run, error))
             return false;
         /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
-        if (attempt == 1 && !streaming_make_slot(options, &findings->identified.clusters,
-                                                 LSN_INVALID, &findings->slot_made, error))
+        if (attempt == 1 && !streaming_make_slot(options, &run->identified.clusters, LSN_INVALID,
+                                                 &run->slot_made, error))
             return false;
         if (options->dry_run)
             return true;
-        if (!stage(options, attempt == ATTEMPTS_MAX, findings, error))
+        if (!stage(options, attempt == ATTEMPTS_MAX, run, error))
             return false;
-        if (!findings->staged.obsolete)
-            return finish_stage(options, arena, findings, error);
+        if (!run->staged.obsolete)
+            return finish_stage(options, arena, run, error);
         log_info("the source has copied a database or created a tablespace in the meantime: "
                  "starting again");
-        discard_stage(findings);
-        if (!source_state_read_again(findings->identified.clusters.source, &findings->staged.source,
-                                     &source, error))
+        discard_stage(run);
+        if (!source_state_read_again(run->identified.clusters.source, &run->staged.source, &source,
+                                     error))
             return false;
     }
 }

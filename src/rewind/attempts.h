@@ -9,18 +9,18 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/problems.h"
-#include "rewind/findings.h"
+#include "rewind/run.h"
 #include "options.h"
 
 #include <stdbool.h>
 
 /*
- * Set findings->start, planned, next_start and staged. While the source copies databases, or makes
+ * Set run->start, planned, next_start and staged. While the source copies databases, or makes
  * tablespaces, a plan may be out of date when it has been staged: then all of it is thrown away,
  * and made again for a start past what the source did. A dry run ends with the plan. With problems
  * nothing is staged, and the error says so.
  */
-MUST_CHECK bool attempts_make(const Options *options, Problems *problems, Arena *arena,
-                              Findings *findings, Error *error);
+MUST_CHECK bool attempts_make(const Options *options, Problems *problems, Arena *arena, Run *run,
+                              Error *error);
 
 #endif

@@ -11,7 +11,7 @@
 
 /* ---- The steps ---- */
 
-static void PRINTF_LIKE(2, 3) add_step(Findings *findings, const char *format, ...)
+static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
 {
     AUTO_BUFFER Buffer text = {0};
     va_list arguments;
@@ -19,20 +19,19 @@ static void PRINTF_LIKE(2, 3) add_step(Findings *findings, const char *format, .
     va_start(arguments, format);
     buffer_vprintf(&text, format, arguments);
     va_end(arguments);
-    if (findings->step_count < NEXT_STEPS_MAX)
-        findings->steps[findings->step_count++] =
-            arena_strdup(findings->arena, buffer_string(&text));
+    if (run->step_count < NEXT_STEPS_MAX)
+        run->steps[run->step_count++] = arena_strdup(run->arena, buffer_string(&text));
 }
 
-static const Version *version_of(const Findings *findings)
+static const Version *version_of(const Run *run)
 {
-    return findings->identified.clusters.target.control.version;
+    return run->identified.clusters.target.control.version;
 }
 
 /* Slots that a former primary still has keep WAL on a standby, too. */
-static void add_kept_slots_step(const Options *options, Findings *findings)
+static void add_kept_slots_step(const Options *options, Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
     AUTO_BUFFER Buffer names = {0}, drops = {0};
     bool logical = false;
 
@@ -51,12 +50,12 @@ static void add_kept_slots_step(const Options *options, Findings *findings)
         buffer_append_string(&drops, ");");
     }
     if (names.size > 0)
-        add_step(findings,
+        add_step(run,
                  "No rewind was required, so the target keeps the replication slots that it had "
                  "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
                  "%s drop those that are not used there, when the server runs:%s",
                  buffer_string(&names),
-                 logical && version_of(findings)->synchronizes_slots
+                 logical && version_of(run)->synchronizes_slots
                      ? ", and a logical one ends the synchronization of slots if the source has a "
                        "slot of the same name to be synchronized"
                      : "",
@@ -66,36 +65,35 @@ static void add_kept_slots_step(const Options *options, Findings *findings)
 }
 
 /* The target's server asks the source for WAL from here on. */
-static Lsn wal_needed_from(const Findings *findings)
+static Lsn wal_needed_from(const Run *run)
 {
-    const WalShape *shape = &findings->identified.clusters.shape;
+    const WalShape *shape = &run->identified.clusters.shape;
 
-    return findings->planned.known
-               ? wal_segment_start(shape, wal_segment_of(shape, findings_source_end(findings)))
-               : findings->divergence.target_end;
+    return run->planned.known ? wal_segment_start(shape, wal_segment_of(shape, run_source_end(run)))
+                              : run->divergence.target_end;
 }
 
-static void add_missing_slot(Findings *findings, const AffectedSlot *slot)
+static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
-    const Version *version = version_of(findings);
+    const Version *version = version_of(run);
     AUTO_BUFFER Buffer name = {0};
     char lsn[LSN_TEXT_SIZE];
 
     buffer_append_literal(&name, slot->name);
-    add_step(findings,
+    add_step(run,
              "The target will use the replication slot \"%s\" of the source, %s: SELECT "
              "pg_create_physical_replication_slot(%s%s); the source must have WAL from %s on.",
              slot->name,
              strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                  : "which must exist there",
              buffer_string(&name), version->sql.slot_reserves ? ", true" : "",
-             lsn_text(version, wal_needed_from(findings), lsn));
+             lsn_text(version, wal_needed_from(run), lsn));
 }
 
 /* The name of a slot is that of a directory, which can be anything. */
-static void add_slot_steps(Findings *findings)
+static void add_slot_steps(Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
     AUTO_BUFFER Buffer drops = {0};
 
     for (size_t i = 0; i < next->slot_count; i++)
@@ -103,7 +101,7 @@ static void add_slot_steps(Findings *findings)
         const AffectedSlot *slot = &next->slots[i];
 
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
-            add_missing_slot(findings, slot);
+            add_missing_slot(run, slot);
         if (strcmp(slot->state, "copied") != 0)
             continue;
         buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
@@ -111,16 +109,16 @@ static void add_slot_steps(Findings *findings)
         buffer_append_string(&drops, ");");
     }
     if (drops.size > 0)
-        add_step(findings,
+        add_step(run,
                  "Replication slots were copied from the source and keep WAL indefinitely: when "
                  "the server runs, drop those that are not used there:%s",
                  buffer_string(&drops));
 }
 
 /* Otherwise the target would open for writing and diverge from the source again. */
-static void add_make_standby(const Options *options, Findings *findings)
+static void add_make_standby(const Options *options, Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
     const char *by_hand = next->recovery_conf ? "create recovery.conf with standby_mode = on, "
                                                 "primary_conninfo and recovery_target_timeline = "
                                                 "latest"
@@ -128,82 +126,82 @@ static void add_make_standby(const Options *options, Findings *findings)
                                                 "primary_conninfo names the source"
                                               : "create standby.signal and set primary_conninfo";
 
-    if (options->dry_run && findings->divergence.needed)
-        add_step(findings,
+    if (options->dry_run && run->divergence.needed)
+        add_step(run,
                  "After this rewind the server would open for writing and diverge again: add "
                  "--write-recovery-conf (with --source-server), or before the server starts %s.",
                  by_hand);
     else
-        add_step(findings,
+        add_step(run,
                  "Before the server starts make it a standby of the source: %s, or run %s again "
                  "with --write-recovery-conf (and --source-server); otherwise it opens for writing "
                  "and diverges again.",
                  by_hand, log_program_name());
 }
 
-static void add_start(const Options *options, Findings *findings)
+static void add_start(const Options *options, Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
 
     if (options->rejoin)
         return;
     if (next->manager != NULL)
-        add_step(findings, "Let %s start the server: it makes it a standby of the source.",
+        add_step(run, "Let %s start the server: it makes it a standby of the source.",
                  next->manager);
     else if (!next->standby)
-        add_make_standby(options, findings);
+        add_make_standby(options, run);
     else if (!next->has_source)
-        add_step(findings, "Set primary_conninfo so that it names the source, and start the "
-                           "server: it replays the source's WAL and follows it.");
+        add_step(run, "Set primary_conninfo so that it names the source, and start the "
+                      "server: it replays the source's WAL and follows it.");
     else if (!next->written && next->conninfo != NULL)
-        add_step(findings,
+        add_step(run,
                  "Check that primary_conninfo (%s) names the source, and start the server: it "
                  "replays the source's WAL and follows it.",
                  next->conninfo);
     else
-        add_step(findings, "Start the server: it replays the source's WAL and follows it.");
+        add_step(run, "Start the server: it replays the source's WAL and follows it.");
 }
 
-void next_steps_make(const Options *options, Findings *findings)
+void next_steps_make(const Options *options, Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
     const StandbySettings *settings = next->standby_settings;
 
-    findings->step_count = 0;
-    if (findings->opened.pending)
+    run->step_count = 0;
+    if (run->opened.pending)
     {
-        add_step(findings, "Run the same command without --dry-run: it finishes the interrupted "
-                           "rewind.");
+        add_step(run, "Run the same command without --dry-run: it finishes the interrupted "
+                      "rewind.");
         return;
     }
     if (next->stray_recovery_conf)
-        add_step(findings, "Remove recovery.conf: the server does not start with it.");
+        add_step(run, "Remove recovery.conf: the server does not start with it.");
     if (next->stray_recovery_signal)
-        add_step(findings, "Remove recovery.signal: with it the server ends recovery and opens for "
-                           "writing, now or after a promotion.");
+        add_step(run, "Remove recovery.signal: with it the server ends recovery and opens for "
+                      "writing, now or after a promotion.");
     if (next->stop_setting != NULL)
-        add_step(findings,
+        add_step(run,
                  "Remove %s from the configuration: with it the server would not follow the source "
                  "to the end.",
                  next->stop_setting);
     if (next->wal_for_archive_only)
-        add_step(findings, "Set hot_standby = off before the server starts: with wal_level = "
-                           "archive of the source it does not start otherwise. For queries restart "
-                           "the source with wal_level = hot_standby, let the standby replay that, "
-                           "and then switch hot_standby on.");
-    add_slot_steps(findings);
-    add_kept_slots_step(options, findings);
+        add_step(run, "Set hot_standby = off before the server starts: with wal_level = "
+                      "archive of the source it does not start otherwise. For queries restart "
+                      "the source with wal_level = hot_standby, let the standby replay that, "
+                      "and then switch hot_standby on.");
+    add_slot_steps(run);
+    add_kept_slots_step(options, run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
-        add_step(findings, "%s", settings->remedies[i]);
-    if (options->dry_run && (findings->divergence.needed || settings != NULL))
+        add_step(run, "%s", settings->remedies[i]);
+    if (options->dry_run && (run->divergence.needed || settings != NULL))
     {
         if (!next->standby && next->manager == NULL)
-            add_make_standby(options, findings);
-        add_step(findings, "This was a dry run, nothing was changed: run the same command without "
-                           "--dry-run.");
+            add_make_standby(options, run);
+        add_step(run, "This was a dry run, nothing was changed: run the same command without "
+                      "--dry-run.");
     }
     else
-        add_start(options, findings);
+        add_start(options, run);
 }
 
 /* ---- Lists of what differs ---- */
@@ -284,9 +282,9 @@ void next_append_conninfo(const NextStart *next, Buffer *text)
     next_append_names(settings->changed, settings->changed_count, text);
 }
 
-static void log_next(const Options *options, const Findings *findings)
+static void log_next(const Options *options, const Run *run)
 {
-    const NextStart *next = findings->next_start;
+    const NextStart *next = run->next_start;
     const char *verb = options->dry_run ? "would be" : "are now";
     AUTO_BUFFER Buffer text = {0};
 
@@ -305,18 +303,17 @@ static void log_next(const Options *options, const Findings *findings)
     next_append_conninfo(next, &text);
     if (text.size > 0)
         log_detail("Options of the target's former primary_conninfo: %s.", buffer_string(&text));
-    for (size_t i = 0; i < findings->step_count; i++)
-        log_hint("%s", findings->steps[i]);
+    for (size_t i = 0; i < run->step_count; i++)
+        log_hint("%s", run->steps[i]);
 }
 
-void next_steps_find(const Options *options, Findings *findings)
+void next_steps_find(const Options *options, Run *run)
 {
-    if (findings->opened.pending) /* nothing else was looked at */
-        findings->next_start = arena_allocate(findings->arena, sizeof(*findings->next_start));
-    else if (findings->next_start == NULL &&
-             (version_of(findings) == NULL ||
-              !findings_find_next_start(options, findings, findings->arena, NULL)))
+    if (run->opened.pending) /* nothing else was looked at */
+        run->next_start = arena_allocate(run->arena, sizeof(*run->next_start));
+    else if (run->next_start == NULL &&
+             (version_of(run) == NULL || !run_find_next_start(options, run, run->arena, NULL)))
         return;
-    next_steps_make(options, findings);
-    log_next(options, findings);
+    next_steps_make(options, run);
+    log_next(options, run);
 }

@@ -7,13 +7,13 @@
 
 #include "base/buffer.h"
 #include "options.h"
-#include "rewind/findings.h"
+#include "rewind/run.h"
 
 /* After a run that succeeded: find out what comes next, make the steps, and print both. */
-void next_steps_find(const Options *options, Findings *findings);
+void next_steps_find(const Options *options, Run *run);
 
-/* Make the steps from findings->next_start, which is known. */
-void next_steps_make(const Options *options, Findings *findings);
+/* Make the steps from run->next_start, which is known. */
+void next_steps_make(const Options *options, Run *run);
 
 /* For the report: lists of what differs, appended to text; nothing where nothing differs. */
 void next_append_settings(const NextStart *next, const char *separator, size_t shown_max,

@@ -14,14 +14,14 @@
 #include "standby/streaming.h"
 
 /* Nothing has diverged; but a standby that was away for long has no way to go on. */
-static bool warn_if_left_behind(const Findings *findings, Error *error)
+static bool warn_if_left_behind(const Run *run, Error *error)
 {
-    const Identified *identified = &findings->identified;
+    const Identified *identified = &run->identified;
     char name[WAL_NAME_SIZE];
     uint64_t segment;
     bool has;
 
-    if (!look_for_next_wal(identified, findings->divergence.target_end, &segment, &has, error))
+    if (!look_for_next_wal(identified, run->divergence.target_end, &segment, &has, error))
         return false;
     if (has)
         return true;
@@ -33,54 +33,54 @@ static bool warn_if_left_behind(const Findings *findings, Error *error)
 }
 
 /* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
-static bool find_slots_of_primary(Arena *arena, Findings *findings, Error *error)
+static bool find_slots_of_primary(Arena *arena, Run *run, Error *error)
 {
-    const Target *target = &findings->identified.clusters.target;
+    const Target *target = &run->identified.clusters.target;
 
-    return !target_was_primary(target) || target_slots_read(target, arena, &findings->slots, error);
+    return !target_was_primary(target) || target_slots_read(target, arena, &run->slots, error);
 }
 
 /* Last of all: the same command does what is left of it, as long as no server was started. */
-static bool drop_slots(const Options *options, const Findings *findings, Error *error)
+static bool drop_slots(const Options *options, const Run *run, Error *error)
 {
-    if (!options->drop_slots || findings->slots.count == 0)
+    if (!options->drop_slots || run->slots.count == 0)
         return true;
-    return interlock_claim_pid_file(findings->opened.interlock, error) &&
-           target_slots_drop(&findings->identified.clusters.target, &findings->slots, error);
+    return interlock_claim_pid_file(run->opened.interlock, error) &&
+           target_slots_drop(&run->identified.clusters.target, &run->slots, error);
 }
 
 /* The target is on the source's history already. -R makes a standby of it nevertheless. */
-static bool finish_unneeded(const Options *options, Arena *arena, Findings *findings, Error *error)
+static bool finish_unneeded(const Options *options, Arena *arena, Run *run, Error *error)
 {
-    const Clusters *clusters = &findings->identified.clusters;
+    const Clusters *clusters = &run->identified.clusters;
     const char *target = clusters->target.directory;
-    const Lsn needed_from = findings->divergence.target_end;
+    const Lsn needed_from = run->divergence.target_end;
     bool found, running;
     long pid;
 
     log_info("no rewind required"); /* contract */
-    if (!warn_if_left_behind(findings, error) || !find_slots_of_primary(arena, findings, error))
+    if (!warn_if_left_behind(run, error) || !find_slots_of_primary(arena, run, error))
         return false;
-    if (!streaming_make_slot(options, clusters, needed_from, &findings->slot_made, error))
+    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
     if (!pid_file_find_server(target, &found, &running, &pid, error) ||
-        (found && !running && !interlock_claim_pid_file(findings->opened.interlock, error)))
+        (found && !running && !interlock_claim_pid_file(run->opened.interlock, error)))
         return false;
-    return (findings->standby_settings == NULL ||
-            standby_files_write(clusters, findings->standby_settings, options->keep, error)) &&
-           drop_slots(options, findings, error);
+    return (run->standby_settings == NULL ||
+            standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
+           drop_slots(options, run, error);
 }
 
 /* -R: what it will write, while the target still has its former configuration, and whether the
  * standby can stream with that. */
-static bool prepare_standby(const Options *options, Problems *problems, Arena *arena,
-                            Findings *findings, Error *error)
+static bool prepare_standby(const Options *options, Problems *problems, Arena *arena, Run *run,
+                            Error *error)
 {
-    const Clusters *clusters = &findings->identified.clusters;
+    const Clusters *clusters = &run->identified.clusters;
     StandbySettings *settings;
 
     if (!options->write_recovery_conf)
@@ -91,75 +91,73 @@ static bool prepare_standby(const Options *options, Problems *problems, Arena *a
     standby_settings_warn(settings);
     if (!streaming_check(options, clusters, settings, problems, arena, error))
         return false;
-    findings->standby_settings = settings;
+    run->standby_settings = settings;
     return true;
 }
 
 /* Find what the target changed since the last common checkpoint, and with a report what is lost.
  */
-static bool read_changes(const Options *options, Arena *arena, Findings *findings, Error *error)
+static bool read_changes(const Options *options, Arena *arena, Run *run, Error *error)
 {
-    const Identified *identified = &findings->identified;
+    const Identified *identified = &run->identified;
     const double clock = clock_seconds();
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
-    result = target_changes_scan(&identified->clusters, &findings->divergence, arena,
-                                 &findings->changes, error);
+    result =
+        target_changes_scan(&identified->clusters, &run->divergence, arena, &run->changes, error);
     progress_end(result);
     if (result && options->report_wanted &&
         options->report_transactions != REPORT_TRANSACTIONS_NONE)
-        result =
-            lost_transactions_read(&identified->clusters, &findings->divergence, &findings->changes,
-                                   options->report_transactions, arena, &findings->lost, error);
-    findings_count_seconds(findings, PHASE_SCAN, clock);
+        result = lost_transactions_read(&identified->clusters, &run->divergence, &run->changes,
+                                        options->report_transactions, arena, &run->lost, error);
+    run_count_seconds(run, PHASE_SCAN, clock);
     return result;
 }
 
 /* Up to the commit. *done: there is nothing to commit. */
-static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena,
-                           Findings *findings, bool *done, Error *error)
+static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena, Run *run,
+                           bool *done, Error *error)
 {
-    Identified *identified = &findings->identified;
+    Identified *identified = &run->identified;
     double clock = clock_seconds();
     bool result;
 
     /* Two clusters of one system, both at rest. */
     progress_begin(PROGRESS_IDENTIFY, 0);
-    result = identify_target(options, &findings->opened, arena, problems, identified, error) &&
-             identify_pair(options, &findings->opened, arena, problems, identified, error);
+    result = identify_target(options, &run->opened, arena, problems, identified, error) &&
+             identify_pair(options, &run->opened, arena, problems, identified, error);
     progress_end(result);
     if (!result)
         return false;
-    findings_count_seconds(findings, PHASE_IDENTIFY, clock);
+    run_count_seconds(run, PHASE_IDENTIFY, clock);
     *done = identified->done;
     if (*done)
         return true;
-    if (!prepare_standby(options, problems, arena, findings, error))
+    if (!prepare_standby(options, problems, arena, run, error))
         return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
     clock = clock_seconds();
     result = look_for_divergence(options, identified, options->jobs, arena, problems,
-                                 &findings->divergence, error);
-    findings_count_seconds(findings, PHASE_SCAN, clock);
+                                 &run->divergence, error);
+    run_count_seconds(run, PHASE_SCAN, clock);
     if (!result)
         return false;
-    *done = !findings->divergence.needed;
+    *done = !run->divergence.needed;
     if (*done)
-        return problems_check(problems, error) && finish_unneeded(options, arena, findings, error);
+        return problems_check(problems, error) && finish_unneeded(options, arena, run, error);
     /* From its WAL, or else by comparing: every block that may differ. */
-    if (!options->compare && !read_changes(options, arena, findings, error))
+    if (!options->compare && !read_changes(options, arena, run, error))
         return false;
     *done = options->dry_run;
-    return attempts_make(options, problems, arena, findings, error);
+    return attempts_make(options, problems, arena, run, error);
 }
 
 /* From the commit on the rewind is finished, by this run or by the same command again. */
-static bool commit_and_apply(const Options *options, Findings *findings, RewindOutcome *outcome,
-                             Error *error)
+static bool commit_and_apply(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
 {
-    const char *target = findings->identified.clusters.target.directory;
+    const char *target = run->identified.clusters.target.directory;
     const ApplyOptions apply = apply_options(options);
     const double clock = clock_seconds();
     bool committed = false, result;
@@ -167,16 +165,16 @@ static bool commit_and_apply(const Options *options, Findings *findings, RewindO
     if (!stop_check(error))
         return false;
     signals_hold_off();
-    result = apply_commit(target, findings->opened.interlock, &committed, error);
+    result = apply_commit(target, run->opened.interlock, &committed, error);
     if (committed)
         *outcome = REWIND_COMMITTED;
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
-    if (!apply_finish(target, findings->opened.interlock, &apply, error))
+    if (!apply_finish(target, run->opened.interlock, &apply, error))
         return false;
     *outcome = REWIND_DONE;
-    findings_count_seconds(findings, PHASE_APPLY, clock);
+    run_count_seconds(run, PHASE_APPLY, clock);
     return true;
 }
 
@@ -186,17 +184,16 @@ static bool commit_and_apply(const Options *options, Findings *findings, RewindO
  * the source is lost, which would be waited for again, nor if the run is to stop. The error is then
  * ERROR_REPORTED.
  */
-static void survey_target(const Options *options, Problems *problems, Arena *arena,
-                          Findings *findings, Error *error)
+static void survey_target(const Options *options, Problems *problems, Arena *arena, Run *run,
+                          Error *error)
 {
-    const Identified *identified = &findings->identified;
+    const Identified *identified = &run->identified;
     const Clusters *clusters = &identified->clusters;
-    Planned *planned = &findings->planned;
+    Planned *planned = &run->planned;
     const WalSpace wal = {0};
     Error problem;
 
-    if (findings->staged.stage != NULL || error_worst_kind(error) == ERROR_RETRY ||
-        !stop_check(NULL))
+    if (run->staged.stage != NULL || error_worst_kind(error) == ERROR_RETRY || !stop_check(NULL))
         return;
     if (error->kind != ERROR_REPORTED)
         problems_add(problems, error);
@@ -209,55 +206,55 @@ static void survey_target(const Options *options, Problems *problems, Arena *are
     error_set_reported(error, problems->worst);
 }
 
-static bool run_steps(const Options *options, Arena *arena, Findings *findings,
-                      RewindOutcome *outcome, Error *error)
+static bool run_steps(const Options *options, Arena *arena, Run *run, RewindOutcome *outcome,
+                      Error *error)
 {
     static const LookPolicy policy = {.locks = true};
     Problems problems = {0};
     bool done;
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
-    if (!opened_make(options, &policy, arena, &findings->identified.clusters.target,
-                     &findings->opened, outcome, error))
+    if (!opened_make(options, &policy, arena, &run->identified.clusters.target, &run->opened,
+                     outcome, error))
         return false;
-    if (findings->opened.pending)
+    if (run->opened.pending)
         return true;
-    if (!prepare_rewind(options, &problems, arena, findings, &done, error))
+    if (!prepare_rewind(options, &problems, arena, run, &done, error))
     {
-        survey_target(options, &problems, arena, findings, error);
+        survey_target(options, &problems, arena, run, error);
         return false;
     }
-    if (!done && !commit_and_apply(options, findings, outcome, error))
+    if (!done && !commit_and_apply(options, run, outcome, error))
         return false;
-    if (!done || (options->dry_run && findings->planned.known))
+    if (!done || (options->dry_run && run->planned.known))
         log_info("Done!"); /* contract */
     return true;
 }
 
 /* Memory stays: the report reads it. */
-static void release(Findings *findings, RewindOutcome outcome)
+static void release(Run *run, RewindOutcome outcome)
 {
-    if (findings->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
-        stage_abandon(findings->staged.stage);
-    stage_free(findings->staged.stage);
-    identified_release(&findings->identified);
-    opened_release(&findings->opened);
+    if (run->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
+        stage_abandon(run->staged.stage);
+    stage_free(run->staged.stage);
+    identified_release(&run->identified);
+    opened_release(&run->opened);
 }
 
-bool rewind_run(const Options *options, Findings *findings, RewindOutcome *outcome, Error *error)
+bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
 {
     bool result;
 
-    findings->arena = arena_create();
-    findings->opened.scratch_lock = -1;
+    run->arena = arena_create();
+    run->opened.scratch_lock = -1;
     *outcome = REWIND_UNTOUCHED;
-    result = run_steps(options, findings->arena, findings, outcome, error);
+    result = run_steps(options, run->arena, run, outcome, error);
     /* Invariant 6: from the commit on it is the standby's. */
-    if (!result && *outcome == REWIND_UNTOUCHED && findings->slot_made)
-        streaming_drop_slot(options, &findings->identified.clusters);
-    findings_note_source(findings);
+    if (!result && *outcome == REWIND_UNTOUCHED && run->slot_made)
+        streaming_drop_slot(options, &run->identified.clusters);
+    run_note_source(run);
     if (result)
-        next_steps_find(options, findings);
-    release(findings, *outcome);
+        next_steps_find(options, run);
+    release(run, *outcome);
     return result;
 }

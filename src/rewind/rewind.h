@@ -6,15 +6,14 @@
 
 #include "base/error.h"
 #include "options.h"
-#include "rewind/findings.h"
+#include "rewind/run.h"
 
 #include <stdbool.h>
 
 /*
- * Rewind. *findings, zero before, is filled as far as the run came, also on failure. findings_free
+ * Rewind. *run, zero before, is filled as far as the run came, also on failure. run_free
  * in any case.
  */
-MUST_CHECK bool rewind_run(const Options *options, Findings *findings, RewindOutcome *outcome,
-                           Error *error);
+MUST_CHECK bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error);
 
 #endif

@@ -23,12 +23,12 @@ static Options options;
 static Arena *arena;
 
 /* The values of such a run, and options without any. */
-static Findings split_brain(void)
+static Run split_brain(void)
 {
     static const Listing no_files;
 
     options = (Options){0};
-    return (Findings){
+    return (Run){
         .arena = arena,
         .source.description = "server at \"/run\"",
         .identified = {.clusters = {.target = {.directory = "/data",
@@ -78,7 +78,7 @@ static Findings split_brain(void)
     };
 }
 
-static void picture_is(const Findings *run, const char *expected)
+static void picture_is(const Run *run, const char *expected)
 {
     const Report report = {.options = &options, .run = run};
     Buffer text = {0};
@@ -90,7 +90,7 @@ static void picture_is(const Findings *run, const char *expected)
 
 static void test_picture_of_a_promoted_source(void **state)
 {
-    const Findings run = split_brain();
+    const Run run = split_brain();
 
     (void) state;
     picture_is(&run,
@@ -100,7 +100,7 @@ static void test_picture_of_a_promoted_source(void **state)
 
 static void test_picture_without_utf8(void **state)
 {
-    const Findings run = split_brain();
+    const Run run = split_brain();
     const Report report = {.options = &options, .run = &run};
     Buffer text = {0};
 
@@ -115,7 +115,7 @@ static void test_picture_without_utf8(void **state)
 
 static void test_picture_of_a_promoted_target(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     run.identified.clusters.source_history = lived_on;
@@ -127,7 +127,7 @@ static void test_picture_of_a_promoted_target(void **state)
 
 static void test_picture_of_equal_timelines_that_diverge(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     run.identified.clusters.source_history = lived_on;
@@ -138,7 +138,7 @@ static void test_picture_of_equal_timelines_that_diverge(void **state)
 
 static void test_picture_of_a_target_that_is_only_behind(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     run.divergence.target_end = run.divergence.printed;
@@ -149,7 +149,7 @@ static void test_picture_of_a_target_that_is_only_behind(void **state)
 
 static void test_picture_without_divergence(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     run.divergence.printed = LSN_INVALID;
@@ -167,7 +167,7 @@ static void test_picture_of_switches_on_both_sides(void **state)
         {1, 0, 0x100}, {3, 0x100, 0x800}, {5, 0x800, 0x850}, {6, 0x850, 0}};
     const History source = {source_entries, LENGTH(source_entries)};
     const History target = {target_entries, LENGTH(target_entries)};
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     run.divergence.printed = 0x800;
@@ -185,7 +185,7 @@ static void test_picture_of_many_timelines_fits(void **state)
     HistoryEntry target_entries[40];
     const History source = {source_entries, 40};
     const History target = {target_entries, 40};
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     for (uint32_t i = 0; i < 40; i++)
@@ -213,7 +213,7 @@ static void test_picture_of_many_timelines_fits(void **state)
 static Report with_circumstances;
 
 /* The report of that run; its errors live until the next call. */
-static Report report_of(const Findings *run, const Error *error, int exit_status)
+static Report report_of(const Run *run, const Error *error, int exit_status)
 {
     static const Error *errors[1];
     Report report = with_circumstances;
@@ -227,7 +227,7 @@ static Report report_of(const Findings *run, const Error *error, int exit_status
     return report;
 }
 
-static void text_is(const Findings *run, const Error *error, int exit_status, const char *expected)
+static void text_is(const Run *run, const Error *error, int exit_status, const char *expected)
 {
     const Report report = report_of(run, error, exit_status);
     Buffer text = {0};
@@ -237,7 +237,7 @@ static void text_is(const Findings *run, const Error *error, int exit_status, co
     buffer_free(&text);
 }
 
-static void text_holds(const Findings *run, const Error *error, int exit_status,
+static void text_holds(const Run *run, const Error *error, int exit_status,
                        const char *expected)
 {
     const Report report = report_of(run, error, exit_status);
@@ -251,7 +251,7 @@ static void text_holds(const Findings *run, const Error *error, int exit_status,
 
 static void test_text_of_a_rewind(void **state)
 {
-    const Findings run = split_brain();
+    const Run run = split_brain();
 
     (void) state;
     setenv("TZ", "Europe/Berlin", 1);
@@ -302,7 +302,7 @@ static void test_text_of_a_rewind(void **state)
 }
 
 /* What a run finds out beside what it does. */
-static Findings split_brain_with_circumstances(void)
+static Run split_brain_with_circumstances(void)
 {
     static const ScanPrepared of_source[] = {{.xid = 740, .gid = "on both"},
                                              {.xid = 742, .gid = "finished", .finished = true}};
@@ -319,7 +319,7 @@ static Findings split_brain_with_circumstances(void)
         {.path = "pg_wal/archive_status/000000010000000000000005.ready"}};
     static ListedFile source_files[] = {{.path = "pg_wal/summaries/x"}};
     static const Listing target = {.files = target_files, .count = LENGTH(target_files)};
-    Findings run = split_brain();
+    Run run = split_brain();
 
     with_circumstances = (Report){.program_version = "1.0.0",
                                   .begin = 836092800123456,
@@ -351,7 +351,7 @@ static int no_circumstances(void **state)
 
 static void test_text_of_circumstances(void **state)
 {
-    Findings run = split_brain_with_circumstances();
+    Run run = split_brain_with_circumstances();
 
     (void) state;
     setenv("TZ", "UTC", 1);
@@ -394,7 +394,7 @@ static void test_text_of_circumstances(void **state)
 
 static void test_text_of_a_dry_run_says_what_would_be(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     options.dry_run = true;
@@ -412,8 +412,8 @@ static void test_text_of_a_dry_run_says_what_would_be(void **state)
 static void test_text_of_a_failure(void **state)
 {
     Error error = {0};
-    const Findings empty = {0};
-    const Findings run = split_brain();
+    const Run empty = {0};
+    const Run run = split_brain();
 
     (void) state;
     error_set(&error, ERROR_FAILED, "no room on \"%s\"", "/data");
@@ -437,7 +437,7 @@ static void test_text_of_a_failure(void **state)
 
 static void test_text_of_extreme_times(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
 
     (void) state;
     setenv("TZ", "UTC", 1);
@@ -447,7 +447,7 @@ static void test_text_of_extreme_times(void **state)
     text_holds(&run, NULL, 0, "  last commit               294277-01-09");
 }
 
-static void json_holds(const Findings *run, const Error *error, int exit_status,
+static void json_holds(const Run *run, const Error *error, int exit_status,
                        const char *expected)
 {
     const Report report = report_of(run, error, exit_status);
@@ -461,7 +461,7 @@ static void json_holds(const Findings *run, const Error *error, int exit_status,
 
 static void test_json_of_a_rewind(void **state)
 {
-    const Findings run = split_brain();
+    const Run run = split_brain();
 
     (void) state;
     json_holds(&run, NULL, 0,
@@ -521,7 +521,7 @@ static void test_json_of_a_rewind(void **state)
 
 static void test_json_of_circumstances(void **state)
 {
-    Findings run = split_brain_with_circumstances();
+    Run run = split_brain_with_circumstances();
 
     (void) state;
     json_holds(&run, NULL, 0,
@@ -562,7 +562,7 @@ static void test_json_of_circumstances(void **state)
 
 static void test_json_of_a_failure_that_came_early(void **state)
 {
-    const Findings run = {0};
+    const Run run = {0};
     Error error = {0};
 
     (void) state;
@@ -592,7 +592,7 @@ static void test_json_of_a_failure_that_came_early(void **state)
 
 static void test_every_end_has_a_result_of_its_own(void **state)
 {
-    Findings run = split_brain();
+    Run run = split_brain();
     const Error error = {.kind = ERROR_FAILED};
 
     (void) state;
@@ -625,7 +625,7 @@ static void test_next_steps(void **state)
                       .written = true,
                       .standby = true,
                       .has_source = true};
-    Findings run = split_brain();
+    Run run = split_brain();
     const Report report = {.options = &options, .run = &run};
     Buffer text = {0};
 

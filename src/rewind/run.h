@@ -2,8 +2,8 @@
  * The values that a run has found out, as far as it came: one for each step of rewind.c, which
  * alone sets them. A step gets those that it needs; the report reads them when the run is over.
  */
-#ifndef REWIND_FINDINGS_H
-#define REWIND_FINDINGS_H
+#ifndef REWIND_RUN_H
+#define REWIND_RUN_H
 
 #include "base/arena.h"
 #include "divergence/divergence.h"
@@ -39,7 +39,7 @@ typedef struct SourceAddress
 
 #define NEXT_STEPS_MAX 16
 
-typedef struct Findings
+typedef struct Run
 {
     Arena *arena; /* holds strings and lists; NULL: no run has begun */
     Opened opened;
@@ -64,28 +64,27 @@ typedef struct Findings
     const char *steps[NEXT_STEPS_MAX]; /* what people do before and when the server starts, in
                                           order: sentences */
     size_t step_count;
-} Findings;
+} Run;
 
 /* Add the time since then to a phase's; returns the time now, for the next. */
-double findings_count_seconds(Findings *findings, RunPhase phase, double since);
+double run_count_seconds(Run *run, RunPhase phase, double since);
 
 /* Add what a stage has fetched. */
-void findings_add_fetched(Findings *findings, const Stage *stage);
+void run_add_fetched(Run *run, const Stage *stage);
 
 /* Find out what the target's server will find when it starts: rewound as planned, or as it is.
  * Fails only if the source is lost. */
-MUST_CHECK bool findings_find_next_start(const Options *options, Findings *findings, Arena *arena,
-                                         Error *error);
+MUST_CHECK bool run_find_next_start(const Options *options, Run *run, Arena *arena, Error *error);
 
 /* End of the source's WAL, as far as it is known. */
-Lsn findings_source_end(const Findings *findings);
+Lsn run_source_end(const Run *run);
 
 /* An interrupted rewind was found: it was finished, or a dry run leaves it. */
-bool findings_resumed(const Findings *findings);
+bool run_resumed(const Run *run);
 
 /* The last that is asked of source and stage before they are closed. */
-void findings_note_source(Findings *findings);
+void run_note_source(Run *run);
 
-void findings_free(Findings *findings);
+void run_free(Run *run);
 
 #endif
