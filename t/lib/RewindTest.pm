@@ -168,8 +168,9 @@ sub verdict
 }
 
 # Why a rewind may fail that a look at the pair calls needed: what only the plan, the target's WAL after the divergence, or the rewind itself
-# comes to.
+# comes to; and another rewind, which may end meanwhile.
 my @unseen = (
+    qr/another pg_rewind/,
     qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/, qr/^replay of CREATE TABLESPACE would use /,
     qr/ is of different type in source and target$/, qr/^replay would copy database /,
     # Settings that were switched in between, as WAL tells that a look does not read.
