@@ -22,9 +22,10 @@ sub copied_volume
 {
     my ($version, %option) = @_;
     my $few_segments = $version >= 13 ? 'wal_keep_size = 0' : 'wal_keep_segments = 0';
-    my $target = make_cluster('target', $version)->start;
+    my $target = make_cluster('target', $version, settings => $option{archive} ? "archive_mode = on\narchive_command = 'cp %p $option{archive}/%f'" : '')->start;
     $target->sql('CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g');
     my $source = $target->stop->copy('source');
+    $source->configure("archive_command = 'true'") if $option{archive};
     my %cluster = (source => $source, target => $target);
     $cluster{$_}->configure($few_segments) for @{ $option{forget} // [] };
     $_->start for $source, $target;
@@ -98,4 +99,22 @@ each_version(sub {
             RewindTest::Cluster::discard_all();
         });
     }
+
+    # Records of both have the same lengths, so the links of the source's own WAL fit to the target's before it.
+    subtest('a copied volume, and an archive of what the target has written', sub {
+        my $archive = work_dir() . "/archive_$version";
+        mkdir $archive or die "could not create $archive: $!";
+        my ($source, $target) = copied_volume($version, forget => ['source'], archive => $archive);
+        wait_until('what the source has archived goes', sub {
+            $source->sql('CHECKPOINT');
+            return !-e $source->path('pg_wal/' . (sort map { m{([^/]+)$} } glob("$archive/*"))[-2]);
+        });
+        my $result = rewind($target, $source, options => ["--wal-archive=$archive"]);
+        is($result->{status}, 1, 'the archive proves nothing') or diag($result->{stderr});
+        like($result->{stderr}, qr/^pg_rewind: error: could not find where source and target diverged: before/m, 'which is said');
+        like($result->{stderr}, qr/^pg_rewind: detail: The archive has more of it, but that may be what the target itself has archived\.$/m, 'with the reason');
+        rewinds($target, $source, options => ['--compare']);
+        rejoins($target, $source);
+        RewindTest::Cluster::discard_all();
+    });
 }, only => [ 10, 15, 18, 19 ]);

@@ -25,6 +25,8 @@ typedef struct Search
     Lsn latest;             /* where it is at the latest, by histories and positions */
     bool moved;             /* bytes have shown it to be earlier than histories and positions say */
     WalComparison comparison; /* of the bytes before the divergence */
+    Lsn foreign_from;         /* an archive's segment that differs from the target's begins here */
+    bool archive_unproven;    /* other segments of an archive are equal, but that proves nothing */
 } Search;
 
 /* ---- The end of the target's WAL ---- */
@@ -157,6 +159,7 @@ static bool find_divergence(Search *search, Error *error)
     char text[LSN_TEXT_SIZE];
 
     divergence->lsn = search->latest;
+    search->foreign_from = LSN_HIGHEST;
     for (;; search->moved = true)
     {
         Lsn from;
@@ -179,6 +182,11 @@ static bool find_divergence(Search *search, Error *error)
                   lsn_text(clusters->shape.version, comparison->lsn, text));
         if (!comparison->differs)
             return true;
+        search->foreign_from =
+            comparison->differs_in_archive
+                ? wal_segment_start(&clusters->shape,
+                                    wal_segment_of(&clusters->shape, comparison->lsn))
+                : LSN_HIGHEST;
         if (!scan_record_at(divergence->scan, comparison->lsn, &divergence->lsn, error))
             return false;
     }
@@ -451,6 +459,9 @@ static bool error_no_proof(const Search *search, Error *error)
 {
     error_history_not_proven(search->clusters->shape.version, search->comparison.lsn, search->moved,
                              error);
+    if (search->archive_unproven && search->divergence->needed)
+        error_detail(error, "The archive has more of it, but that may be what the target itself "
+                            "has archived.");
     if (!search->divergence->needed)
         explain_left_behind(search, error);
     return false;
@@ -459,25 +470,28 @@ static bool error_no_proof(const Search *search, Error *error)
 /*
  * latest is what the history files say, LSN_INVALID: nothing. It holds where the source left the
  * target's timeline and the target went on: a chain of WAL with all its links leads there.
- * Elsewhere *proven says whether the bytes prove it.
+ * Elsewhere *proven says whether the bytes prove it. A segment of an archive does that if the
+ * target has not archived it: it differs from the target's, or goes on where the target's WAL ends.
  */
 static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
 {
     const Divergence *divergence = search->divergence;
     const WalComparison *comparison = &search->comparison;
+    Lsn from = comparison->own_from;
 
     *proven = divergence->needed && divergence->lsn == latest;
     if (*proven)
         return true;
-    if (!holds_proof(search, comparison->own_from, proven, error))
+    if (search->foreign_from < divergence->lsn)
+        from = search->foreign_from > comparison->equal_from ? search->foreign_from
+                                                             : comparison->equal_from;
+    if (!holds_proof(search, from, proven, error))
         return false;
-    if (*proven || comparison->own_from <= comparison->equal_from)
+    search->archive_unproven = !*proven && comparison->equal_from < from;
+    if (!search->archive_unproven || divergence->needed)
         return true;
-    /* The WAL in the source's own pg_wal does not suffice. */
-    if (!holds_proof(search, comparison->equal_from, proven, error))
-        return false;
-    /* For a rewind all WAL up to the source's end is read anyway, with its links. */
-    return !*proven || divergence->needed || archive_leads_to_source(search, proven, error);
+    return holds_proof(search, comparison->equal_from, proven, error) &&
+           (!*proven || archive_leads_to_source(search, proven, error));
 }
 
 static bool prove_divergence(Search *search, Lsn by_histories, bool *proven, Error *error)

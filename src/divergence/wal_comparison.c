@@ -227,6 +227,7 @@ static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
         return;
     }
     comparison->differs = result->equal < result->compared;
+    comparison->differs_in_archive = comparison->differs && result->from_archive;
     if (comparison->differs)
         comparison->lsn = piece->begin + result->equal;
     else if (piece->begin + result->compared < piece->end)
@@ -245,7 +246,7 @@ static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *c
         return false;
     if (no_content)
     {
-        comparison->differs = false;
+        comparison->differs = comparison->differs_in_archive = false;
         comparison->lsn = to;
     }
     return true;

@@ -32,6 +32,8 @@ typedef struct WalSides
 typedef struct WalComparison
 {
     bool differs;
+    bool differs_in_archive; /* in a segment of the archive: so it is not one that the target has
+                                archived */
     Lsn lsn; /* of the first byte of the target's WAL that is not the source's; else the end */
     /* From here to lsn all bytes were found equal, without a gap. lsn: none. */
     Lsn equal_from;
