@@ -164,15 +164,15 @@ sub verdict
     ok(!$result->{signal} && defined $said, '--check says something') or diag($result->{stderr}, $result->{stdout});
     return if !defined $said || !$said->{verdict};
     my @problems = map { "$_->{name}: $_->{text}" } grep { $_->{state} eq 'problem' } @{ $said->{findings} };
-    return { %{ $said->{verdict} }, problems => \@problems };
+    return { %{ $said->{verdict} }, problems => \@problems, saves_wal => scalar grep { /^--save-diverged-wal/ } @$arguments };
 }
 
-# Why a rewind may fail that a look at the pair calls needed: what only the plan, the target's WAL after the divergence, or the rewind itself
-# comes to; and another rewind, which may end meanwhile.
+# Why a rewind may fail that a look at the pair calls needed: what only the plan, the WAL of either side after the divergence, or the rewind
+# itself comes to; and another rewind, which may end meanwhile.
 my @unseen = (
-    qr/another pg_rewind/,
     qr/^directory ".*" of the tablespace ".*" belongs to another cluster$/, qr/^replay of CREATE TABLESPACE would use /,
-    qr/ is of different type in source and target$/, qr/^replay would copy database /,
+    qr/ is of different type in source and target$/, qr/^replay would copy database /, qr/^not enough space on the file system of /,
+    qr/^could not read WAL record at /, qr/another pg_rewind/,
     # Settings that were switched in between, as WAL tells that a look does not read.
     qr/^target server needs to use either data checksums or "wal_log_hints = on"$/, qr/^target server ran with "wal_level = minimal"$/,
     qr/^source server ran with "wal_level = minimal"$/, qr/^"full_page_writes" must be enabled in the source server$/,
@@ -188,6 +188,7 @@ sub agrees
     my %fits = ('needed' => qr/^(?:needed|unknown)$/, 'not needed' => qr/^(?:not needed|unknown)$/, 'not possible' => qr/^(?:not possible|unknown)$/);
     return pass('--check says that it cannot try such a restore command') if $did eq 'needed' && grep { /cannot be tried so/ } @{ $verdict->{problems} };
     return pass('--check has found the problem by which the rewind fails') if $did eq 'not possible' && @{ $verdict->{problems} };
+    return pass('--check saves no WAL') if $did eq 'not possible' && $verdict->{saves_wal};
     like($state, $fits{$did} // qr/./, "--check agrees with the rewind: $did")
         or diag(join "\n", "--check: $state: $verdict->{text}", map({ $_->{message} } @{ $verdict->{errors} }), @{ $verdict->{problems} }, 'rewind:', $result->{stderr});
     return;
