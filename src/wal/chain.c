@@ -276,20 +276,12 @@ static bool follows_chain(const Chain *chain, const WalSegmentFacts *facts, char
     return false;
 }
 
-static bool watch_segment(const Chain *chain, uint64_t segment, bool *stop, Error *error)
-{
-    const WalStream *stream = chain->stream;
-
-    return stream->watch == NULL ||
-           stream->watch(stream->context, wal_segment_start(&stream->shape, segment + 1),
-                         chain->blocks, stop, error);
-}
-
 /* Take in a segment; *last when the WAL ends in it, or before. */
 static bool take_ahead(void *context, size_t item, bool *last, Error *error)
 {
     ChainReads *reads = context;
     Chain *chain = reads->chain;
+    const WalStream *stream = chain->stream;
     ChainEnd *end = reads->end;
     const WalSegmentFacts *facts = &reads->summaries[item % reads->window]->facts;
 
@@ -301,12 +293,9 @@ static bool take_ahead(void *context, size_t item, bool *last, Error *error)
     }
     extend(reads, item, &chain->ahead, &chain->ahead_count);
     if (facts->end == WAL_SEGMENT_COMPLETE)
-    {
-        if (!watch_segment(chain, facts->segment, &end->stopped, error))
-            return false;
-        *last = end->reached = end->stopped;
-        return true;
-    }
+        return stream->passed == NULL ||
+               stream->passed(stream->context,
+                              wal_segment_start(&stream->shape, facts->segment + 1), error);
     *last = end->reached = true;
     end->missing = facts->end == WAL_SEGMENT_MISSING;
     end->missing_segment = facts->missing_segment;
@@ -340,8 +329,7 @@ bool chain_read_forward(Chain *chain, Lsn from, ChainEnd *end, Error *error)
     chain->begun = true;
     chain->first_segment = reads.first;
     chain->next_lsn = from;
-    return read_segments(&reads, take_ahead, error) &&
-           (end->stopped || check_damage(chain, end, error));
+    return read_segments(&reads, take_ahead, error) && check_damage(chain, end, error);
 }
 
 /* ---- Backward ---- */

@@ -49,7 +49,6 @@ Summary *chain_at(const Chain *chain, size_t index);
 typedef struct ChainEnd
 {
     bool reached;
-    bool stopped; /* by the stream's watch */
     bool missing;
     uint64_t missing_segment;
     Timeline missing_timeline;

@@ -26,15 +26,9 @@ typedef bool (*WalOpen)(void *context, Timeline timeline, uint64_t segment, int 
 /* Sets the error for a segment that is nowhere. Returns false. */
 typedef bool (*WalMissing)(void *context, Timeline timeline, uint64_t segment, Error *error);
 
-struct BlockMap;
-
-/*
- * Called after each segment of a scan, in order, never twice at once. read_to is the end of the
- * segment (records that start in it may end later). `blocks` are those named so far, without a
- * segment that a floor may still cut. *stop, false when called: reading ends there.
- */
-typedef bool (*WalWatch)(void *context, Lsn read_to, const struct BlockMap *blocks, bool *stop,
-                         Error *error);
+/* Called after each segment of a scan, in order, never twice at once. read_to is the end of the
+ * segment (records that start in it may end later). */
+typedef bool (*WalPassed)(void *context, Lsn read_to, Error *error);
 
 /* The WAL of one cluster along its history. */
 typedef struct WalStream
@@ -52,7 +46,7 @@ typedef struct WalStream
      */
     bool (*rebuilds)(void *context, uint64_t segment, bool *rebuilds, Error *error);
     void *context;
-    WalWatch watch;     /* of reading forward; NULL: none */
+    WalPassed passed;   /* of reading forward; NULL: none */
     WalMissing missing; /* error_missing_in_wal_store; NULL: a message with the segment's name */
     bool is_targets;    /* for the hint of error_damaged_wal */
 } WalStream;

@@ -12,7 +12,6 @@ struct WalScan
 {
     Chain *chain;
     bool ended_at_limit;
-    bool stopped;
 };
 
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
@@ -43,9 +42,8 @@ bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing, c
     *end = scan->chain->last_lsn != LSN_INVALID ? scan->chain->next_lsn : from;
     *last = scan->chain->last_lsn;
     *missing = chain_end.missing;
-    scan->stopped = chain_end.stopped;
-    scan->ended_at_limit = !chain_end.stopped && !chain_end.missing && limit != LSN_INVALID &&
-                           chain_end.invalid_lsn >= limit;
+    scan->ended_at_limit =
+        !chain_end.missing && limit != LSN_INVALID && chain_end.invalid_lsn >= limit;
     if (reason != NULL)
         memcpy(reason, chain_end.reason, sizeof(chain_end.reason));
     return true;
@@ -64,11 +62,6 @@ BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result)
 const WalStream *scan_stream(const WalScan *scan)
 {
     return scan->chain->stream;
-}
-
-bool scan_was_stopped(const WalScan *scan)
-{
-    return scan->stopped;
 }
 
 bool scan_ended_at_limit(const WalScan *scan)

@@ -39,9 +39,6 @@ const WalStream *scan_stream(const WalScan *scan);
 MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
                              char *reason, Error *error);
 
-/* scan_forward ended because the stream's watch said so. */
-bool scan_was_stopped(const WalScan *scan);
-
 /* scan_forward ended because the next record, valid or not, is not whole before the stream's
  * limit. */
 bool scan_ended_at_limit(const WalScan *scan);

@@ -136,14 +136,11 @@ typedef struct SourceWalReading
 {
     Lsn from; /* where recovery may start */
     Lsn end;
-    WalWatch watch; /* may end it sooner; NULL: none */
-    void *watch_context;
     bool once; /* the copy of a segment that was fetched is removed as soon as it was read, but not
                   of the one in which `end` lies */
 
     /* Set by source_wal_read. */
     Lsn last_end;    /* where the last whole record ends */
-    bool stopped;    /* by the watch */
     Lsn missing_end; /* it failed: segments are nowhere, of which one ends here; else LSN_INVALID */
 } SourceWalReading;
 

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 /* The bytes that are fetched at once. It is the smaller number where segments are removed after
- * they were read, and at the start of a reading that may end early. */
+ * they were read. */
 #define WINDOW_BYTES ((uint64_t) 256 * 1024 * 1024)
 #define WINDOW_BYTES_LITTLE ((uint64_t) 64 * 1024 * 1024)
 
@@ -36,8 +36,7 @@ static bool fetch_window(SourceWalReader *reader, Error *error)
     const WalShape *shape = &reader->wal->stream.shape;
     const Lsn from = reader->here_end;
     const uint64_t segment = wal_segment_of(shape, from);
-    const bool may_stop = reading->watch != NULL && from < reading->from + WINDOW_BYTES;
-    const uint64_t bytes = reading->once || may_stop ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
+    const uint64_t bytes = reading->once ? WINDOW_BYTES_LITTLE : WINDOW_BYTES;
     const uint64_t count = bytes > shape->segment_size ? bytes / shape->segment_size : 1;
     Lsn end = wal_segment_start(shape, segment + count);
 
@@ -94,20 +93,15 @@ static bool open_found_segment(void *context, Timeline timeline, uint64_t segmen
            wal_store_open(reader->wal->store, timeline, segment, fd, found, error);
 }
 
-/* A WalWatch. */
-static bool watch_reading(void *context, Lsn read_to, const BlockMap *blocks, bool *stop,
-                          Error *error)
+/* A WalPassed, for a reading with `once`. */
+static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 {
     const SourceWalReader *reader = context;
-    const SourceWalReading *reading = &reader->reading;
+    const Lsn end = reader->reading.end;
 
-    if (reading->watch != NULL &&
-        !reading->watch(reading->watch_context, read_to, blocks, stop, error))
-        return false;
     /* A record that begins in the segment before does not need it either: that record was read. */
-    return !reading->once ||
-           source_wal_remove_before(reader->wal, read_to - reader->wal->stream.shape.segment_size,
-                                    read_to < reading->end ? read_to : reading->end, error);
+    return source_wal_remove_before(reader->wal, read_to - reader->wal->stream.shape.segment_size,
+                                    read_to < end ? read_to : end, error);
 }
 
 /* Common history was not written at level minimal: the target's level is checked elsewhere. */
@@ -149,7 +143,7 @@ static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn 
     if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
         scan_finish(*scan, wal->arena, first, first, result, error))
     {
-        if (*last_end < stream->limit && !scan_ended_at_limit(*scan) && !scan_was_stopped(*scan))
+        if (*last_end < stream->limit && !scan_ended_at_limit(*scan))
             error_incomplete(wal, *last_end, reason, error);
         else if (check_wal_level(wal, result, error))
             return true;
@@ -185,7 +179,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     stream->limit = reading->end;
     stream->open = open_found_segment;
     stream->rebuilds = may_rebuild;
-    stream->watch = watch_reading;
+    stream->passed = reading->once ? remove_read_segment : NULL;
     stream->context = reader;
     reading->missing_end = LSN_INVALID;
     if (bytes > 0 && !fetch_window(reader, error))
@@ -201,8 +195,7 @@ bool source_wal_read(SourceWal *wal, SourceWalReading *reading, WalScan **scan, 
     done = scan_stream_from(wal, stream, reading->from, scan, result, &reading->last_end, error);
     progress_end(done);
     wal->reads = false;
-    stream->watch = NULL; /* the stream may be read again, of what is here now */
-    reading->stopped = done && scan_was_stopped(*scan);
+    stream->passed = NULL; /* the stream may be read again, of what is here now */
     reading->missing_end = reader->missing_end;
     if (!done && reading->missing_end == LSN_INVALID)
         give_up_unasked(wal, reading, error);
