@@ -55,25 +55,22 @@ static double processor_seconds(void)
 static bool scan_once(const WalStream *stream, Lsn from, int jobs, Arena *arena, Error *error)
 {
     WalScan *scan = scan_create(stream, jobs, from);
-    char reason[256];
+    WalSegmentFacts end;
     ScanResult result;
-    Lsn end;
-    Lsn last;
-    bool missing;
     double wall = clock_seconds();
     double processor = processor_seconds();
 
-    bool good = scan_forward(scan, from, &end, &last, &missing, reason, error);
+    bool good = scan_forward(scan, from, &end, error);
     wall = clock_seconds() - wall;
     processor = processor_seconds() - processor;
     good = good && scan_finish(scan, arena, from, from, &result, error);
     if (good)
         printf("%.2f GB/s, %.1f ns a record (%.2f GB, %llu records of %.0f bytes, %.3f s, "
                "processor %.3f s, %llu blocks); %s\n",
-               (double) (end - from) / 1e9 / wall, processor * 1e9 / (double) result.record_count,
-               (double) (end - from) / 1e9, (unsigned long long) result.record_count,
-               (double) (end - from) / (double) result.record_count, wall, processor,
-               (unsigned long long) blockmap_count(result.blocks).blocks, reason);
+               (double) (end.next_lsn - from) / 1e9 / wall, processor * 1e9 / (double) result.record_count,
+               (double) (end.next_lsn - from) / 1e9, (unsigned long long) result.record_count,
+               (double) (end.next_lsn - from) / (double) result.record_count, wall, processor,
+               (unsigned long long) blockmap_count(result.blocks).blocks, end.reason);
     scan_destroy(scan);
     return good;
 }

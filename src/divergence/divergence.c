@@ -7,7 +7,6 @@
 #include "io/dir.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "wal/chain.h"
 
 #define WORKERS_FROM_BYTES (32 * 1024 * 1024)
 #define CLOCKS_DIFFER_SECONDS_MAX 3600
@@ -65,17 +64,17 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     const Control *control = &target->control;
     Lsn from = target->has_backup_label ? target->label_redo : control->checkpoint_lsn;
     Lsn floor = target->has_backup_label ? target->label_redo : control->checkpoint.redo;
-    Lsn last;
-    bool missing;
-    char reason[256], text[LSN_TEXT_SIZE];
+    WalSegmentFacts last;
+    char text[LSN_TEXT_SIZE];
 
     if (latest_divergence != LSN_INVALID && latest_divergence < floor)
         floor = latest_divergence;
     from = wal_skip_header(&clusters->shape, from);
     *scan = scan_create(stream, jobs, floor);
-    if (!scan_forward(*scan, from, end, &last, &missing, reason, error))
+    if (!scan_forward(*scan, from, &last, error))
         return false;
-    if (*end == from && missing)
+    *end = last.next_lsn;
+    if (*end == from && last.end == WAL_SEGMENT_MISSING)
     {
         error_missing_wal(stream, history_timeline_at(stream->history, from),
                           wal_segment_of(&clusters->shape, from), error);
@@ -95,7 +94,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     if (*end == from || *end < control->min_recovery_point || *end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  lsn_text(clusters->shape.version, *end, text), reason);
+                  lsn_text(clusters->shape.version, *end, text), last.reason);
         error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
                             "contain later changes.");
         return error_damaged_wal(stream, wal_segment_of(&clusters->shape, *end), error);
@@ -128,11 +127,6 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
     return false;
 }
 
-static bool is_after_switch(void *context, Lsn lsn, bool *after, Error *error)
-{
-    return scan_is_behind_switch(context, lsn, after, error);
-}
-
 /*
  * The divergence is at most search->latest; find it and the last common checkpoint: until the WAL
  * from that checkpoint's redo position to the divergence is the source's, byte by byte, where both
@@ -153,7 +147,7 @@ static bool find_divergence(Search *search, Error *error)
                       .source_history = &clusters->source_history,
                       .archive = &archive,
                       .workers = 1,
-                      .is_no_content = is_after_switch,
+                      .is_no_content = scan_is_behind_switch,
                       .context = divergence->scan};
     WalComparison *comparison = &search->comparison;
     char text[LSN_TEXT_SIZE];
@@ -347,18 +341,19 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
 static bool has_commit(Search *search, Lsn from, Lsn to, bool *found, Error *error)
 {
     Divergence *divergence = search->divergence;
-    WalStream stream = *scan_stream(divergence->scan);
+    WalStream stream = *divergence->scan->stream;
+    WalSegmentFacts end;
     ScanResult result;
     WalScan *scan;
-    Lsn first, end, last;
-    bool missing, scanned;
+    Lsn first;
+    bool scanned;
 
     *found = false;
     stream.limit = to;
     if (!scan_record_at(divergence->scan, from, &first, error))
         return false;
     scan = scan_create(&stream, 1, first);
-    scanned = scan_forward(scan, first, &end, &last, &missing, NULL, error) &&
+    scanned = scan_forward(scan, first, &end, error) &&
               scan_finish(scan, search->arena, from, from, &result, error);
     *found = scanned && result.commit_count > 0;
     scan_destroy(scan);

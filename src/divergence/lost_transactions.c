@@ -133,7 +133,7 @@ static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost 
 
         if (wal_segment_start(shape, segment) >= diverged->target_end)
             return true;
-        if (!stop_check(error) || !wal_read_segment(scan_stream(diverged->scan), segment, from,
+        if (!stop_check(error) || !wal_read_segment(diverged->scan->stream, segment, from,
                                                     lost_add_record, lost, &facts, error))
             return false;
         progress_add(facts.bytes);

@@ -6,7 +6,6 @@
 #include "io/durable.h"
 #include "io/file.h"
 #include "io/place.h"
-#include "wal/chain.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -62,11 +62,12 @@ static bool read_replayed(Chooser *chooser, Lsn *missing_end, Error *error)
     *missing_end = reading.missing_end;
     if (!result)
         return false;
-    result = replay_hazard_find(chooser->clusters, &start->source, chooser->options,
-                                scan_stream(scan), &chain, &chooser->hazard, error);
+    result = replay_hazard_find(chooser->clusters, &start->source, chooser->options, scan->stream,
+                                &chain, &chooser->hazard, error);
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
-    start->rebuilt = scan_take_rebuilt(scan, &chain);
+    start->rebuilt = scan->rebuilt;
+    scan->rebuilt = NULL;
     start->rebuilt_end = reading.last_end;
     start->prepared = chain.prepared;
     start->prepared_count = chain.prepared_count;
@@ -451,23 +452,21 @@ static bool find_wal_gone(const Chooser *chooser, Lsn end, bool *gone, Error *er
  */
 static bool match_common_wal(Chooser *chooser, bool *matches, Error *error)
 {
-    WalStream stream = *scan_stream(chooser->divergence->scan);
+    WalStream stream = *chooser->divergence->scan->stream;
     const SourceSummaries *summaries = &chooser->summaries;
     const Lsn first = wal_skip_header(&stream.shape, chooser->start->earliest.redo);
+    WalSegmentFacts end;
     ScanResult read;
     WalScan *scan;
-    Lsn end, last;
-    bool missing;
     Error why = {0};
 
     *matches = false;
     if (summaries->common_end <= first)
         return true;
     stream.limit = summaries->common_end;
-    scan = scan_create(&stream, chooser->options->jobs, first);
-    if (scan_forward(scan, first, &end, &last, &missing, NULL, &why) &&
-        scan_finish(scan, chooser->arena, first, first, &read, &why))
-        *matches = wal_skip_header(&stream.shape, end) ==
+    scan = scan_read(&stream, chooser->options->jobs, first, chooser->arena, &end, &read, &why);
+    if (scan != NULL)
+        *matches = wal_skip_header(&stream.shape, end.next_lsn) ==
                        wal_skip_header(&stream.shape, summaries->common_end) &&
                    source_summaries_match(summaries->common, read.blocks);
     else

@@ -69,21 +69,17 @@ static bool find_database(void *context, RelationId id, const BlockMapRelation *
 static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Lsn lsn,
                              bool *changed, Error *error)
 {
-    WalScan *scan = scan_create(stream, jobs, lsn);
-    Arena *arena = arena_create();
+    AUTO_ARENA Arena *arena = arena_create();
     DatabaseSearch search = {.database = database};
+    WalSegmentFacts end;
     ScanResult result;
-    Lsn end, last;
-    bool missing, done;
+    WalScan *scan = scan_read(stream, jobs, lsn, arena, &end, &result, error);
 
-    done = scan_forward(scan, lsn, &end, &last, &missing, NULL, error) &&
-           scan_finish(scan, arena, lsn, lsn, &result, error);
-    if (done)
+    if (scan != NULL)
         blockmap_each(result.blocks, find_database, &search);
     *changed = search.found;
-    arena_destroy(arena);
     scan_destroy(scan);
-    return done;
+    return scan != NULL;
 }
 
 bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,

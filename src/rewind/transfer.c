@@ -136,7 +136,7 @@ static bool prove_chain(const TransferInput *input, const StagedWal *wal, Staged
     if (!source_wal_check_chain(wal->source_wal, &stream, input->start->chosen.redo, &scan, &chain,
                                 &staged->min_recovery_point, error))
         return false;
-    result = replay_hazard_find(input->clusters, &staged->source, input->options, scan_stream(scan),
+    result = replay_hazard_find(input->clusters, &staged->source, input->options, scan->stream,
                                 &chain, hazard, error);
     if (result)
         leave_out_replayed_files(input, &chain, staged->stage);

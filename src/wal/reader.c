@@ -548,3 +548,27 @@ bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *v
              timeline_fits(stream, page.timeline, start);
     return true;
 }
+
+bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    if (stream->missing != NULL)
+        return stream->missing(stream->context, timeline, segment, error);
+    wal_segment_name(&stream->shape, timeline, segment, name);
+    return error_set(error, ERROR_FAILED, "WAL segment \"%s\" is missing", name);
+}
+
+bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error)
+{
+    char name[WAL_NAME_SIZE];
+
+    if (!stream->is_targets)
+        return false;
+    wal_stream_segment_name(stream, segment, name);
+    return error_hint(error,
+                      "Put an undamaged copy of segment \"%s\" into the target's %s (an archive "
+                      "may have one), or compare all blocks with --compare, which needs none of "
+                      "the target's WAL.",
+                      name, stream->shape.version->wal_directory);
+}

@@ -107,4 +107,11 @@ void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char nam
 MUST_CHECK bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid,
                                          Error *error);
 
+/* Set the error for a segment that is nowhere. Returns false. */
+bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error);
+
+/* Add a hint to an error about WAL that cannot be read: which segment has to be replaced, if it is
+ * the target's. False. */
+bool error_damaged_wal(const WalStream *stream, uint64_t segment, Error *error);
+
 #endif

@@ -17,31 +17,65 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct WalScan WalScan;
+/*
+ * The segments that were read, without a gap: each is linked to its neighbours by position and
+ * xl_prev when it is taken in. Only scan_read.c and scan_result.c set the fields.
+ */
+typedef struct WalScan
+{
+    const WalStream *stream;
+    int jobs;
+    Lsn floor_at_most;
+    bool begun;
+    Summary **segments; /* lowest first */
+    size_t segment_count;
+    uint64_t lowest; /* the number of the first one; without one, of the one after the first to
+                        be read */
+    Lsn begin_lsn;   /* of the first record, also one given up by its writer; LSN_INVALID: none */
+    Lsn first_lsn;   /* of the first record; LSN_INVALID: none yet */
+    Lsn first_prev;
+    Lsn last_lsn;       /* of the last record */
+    Lsn next_lsn;       /* where one would follow */
+    BlockMap *blocks;   /* of segments whose map was handed over: those that no floor can cut */
+    BlockMap *rebuilt;  /* likewise, of blocks whose first record restores them; NULL: not wanted */
+    size_t kept_memory; /* of the other maps */
+    uint64_t bytes_read;
+} WalScan;
+
+/* ---- Reading: scan_read.c ---- */
 
 /*
  * floor_at_most: no later call will set a floor above it, so that segments after the one that holds
  * it can be merged at once. stream lives as long as the scan.
  */
 WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most);
-void scan_destroy(WalScan *scan);
-const WalStream *scan_stream(const WalScan *scan);
+void scan_destroy(WalScan *scan); /* NULL is allowed */
 
 /*
  * Read from `from` (a record that starts there, or would) to the end of valid WAL, or to the
- * stream's limit. *end is where the last valid record ends (== `from` without one), *last
- * where it starts. The end is where no valid record follows; *reason (NULL allowed, 256 bytes) says
- * why in xlogreader.c's words. It is an error (ERROR_FAILED, "damage", with the LSN) when the
- * segment after the end begins with a valid page of the stream's history and is linked, so that WAL
- * continues after damaged bytes. A missing segment is the end as well, unless WAL continues after
- * it; *missing is set.
+ * stream's limit. *end is of the last segment, and says why no valid record follows, in
+ * xlogreader.c's words; its next_lsn is where the last valid record ends (== `from` without one).
+ * It is an error (ERROR_FAILED, "damage", with the LSN) when the segment after the end begins with
+ * a valid page of the stream's history and is linked, so that WAL continues after damaged bytes. A
+ * missing segment is the end as well, unless WAL continues after it.
  */
-MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing,
-                             char *reason, Error *error);
+MUST_CHECK bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error);
 
-/* scan_forward ended because the next record, valid or not, is not whole before the stream's
- * limit. */
-bool scan_ended_at_limit(const WalScan *scan);
+/* That end is one because the next record, valid or not, is not whole before the stream's limit. */
+bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end);
+
+/* Read at most `jobs` segments before the lowest one; first complete one that was read from its
+ * middle. */
+MUST_CHECK bool scan_back(WalScan *scan, Error *error);
+
+/* True if the lowest segment was read from its middle on. */
+bool scan_first_is_partial(const WalScan *scan);
+
+/* Put a segment's maps into those of the scan; it has none afterwards. Where `rebuilt` is wanted,
+ * segments come in their order. */
+void scan_take_maps(WalScan *scan, Summary *summary);
+
+/* ---- Results: scan_result.c ---- */
 
 /*
  * The last checkpoint record that starts before `before` and at or before `not_after` (LSN_INVALID:
@@ -68,9 +102,9 @@ MUST_CHECK bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
 /*
  * Sets *after if the byte at lsn lies after a record that ends its segment early (XLOG_SWITCH).
  * Nothing reads what is there, to the end of the segment: headers of pages, zeros, or older bytes.
- * Reads as scan_record_at.
+ * Reads as scan_record_at. The context is the WalScan (WalSides.is_no_content).
  */
-MUST_CHECK bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error);
+MUST_CHECK bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error);
 
 /* The findings from the floor on; lists in the arena given. */
 typedef struct ScanResult
@@ -133,8 +167,12 @@ typedef struct ScanResult
 MUST_CHECK bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence,
                             ScanResult *result, Error *error);
 
-/* The result's `rebuilt` becomes the caller's. */
-BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result);
+/*
+ * Read the WAL from `from` on, and give all that it says: scan_create, scan_forward and scan_finish
+ * in one. NULL with error set on failure.
+ */
+MUST_CHECK WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena,
+                              WalSegmentFacts *end, ScanResult *result, Error *error);
 
 /* Fails unless the blocks of every record are known. A rewind that fetches its blocks needs that.
  */

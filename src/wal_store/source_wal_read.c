@@ -134,20 +134,17 @@ static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, 
 static bool scan_stream_from(const SourceWal *wal, const WalStream *stream, Lsn from,
                              WalScan **scan, ScanResult *result, Lsn *last_end, Error *error)
 {
-    const Lsn first = wal_skip_header(&wal->stream.shape, from);
-    Lsn last;
-    char reason[256];
-    bool missing;
+    WalSegmentFacts end;
 
-    *scan = scan_create(stream, wal->options.jobs, first);
-    if (scan_forward(*scan, first, last_end, &last, &missing, reason, error) &&
-        scan_finish(*scan, wal->arena, first, first, result, error))
-    {
-        if (*last_end < stream->limit && !scan_ended_at_limit(*scan))
-            error_incomplete(wal, *last_end, reason, error);
-        else if (check_wal_level(wal, result, error))
-            return true;
-    }
+    *scan = scan_read(stream, wal->options.jobs, wal_skip_header(&wal->stream.shape, from),
+                      wal->arena, &end, result, error);
+    if (*scan == NULL)
+        return false;
+    *last_end = end.next_lsn;
+    if (*last_end < stream->limit && !scan_ended_at_limit(stream, &end))
+        error_incomplete(wal, *last_end, end.reason, error);
+    else if (check_wal_level(wal, result, error))
+        return true;
     scan_destroy(*scan);
     *scan = NULL;
     return false;
@@ -217,21 +214,23 @@ bool source_wal_find_end(SourceWal *wal, SourceState *state, Error *error)
 {
     Lsn floor = state->control.checkpoint_lsn;
     ScanResult later = {0};
+    WalSegmentFacts end;
     WalScan *scan;
-    Lsn last;
-    bool missing, result;
+    bool result;
 
     if (state->position.in_recovery && state->position.minimum > floor)
         floor = state->position.minimum;
     scan = scan_create(&wal->stream, 1, floor);
-    result = scan_forward(scan, state->control.checkpoint_lsn, &state->position.end, &last,
-                          &missing, NULL, error) &&
+    result = scan_forward(scan, state->control.checkpoint_lsn, &end, error) &&
              (!state->position.in_recovery ||
               scan_finish(scan, wal->arena, floor, floor, &later, error));
     scan_destroy(scan);
-    if (result && state->position.end == state->control.checkpoint_lsn)
+    if (!result)
+        return false;
+    state->position.end = end.next_lsn;
+    if (state->position.end == state->control.checkpoint_lsn)
         return error_set(error, ERROR_FAILED, "could not read the source's last checkpoint record");
     if (!state->position.in_recovery || later.database_count > 0 || later.tablespace_count > 0)
         state->position.minimum = state->position.end;
-    return result;
+    return true;
 }

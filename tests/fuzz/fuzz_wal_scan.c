@@ -364,17 +364,15 @@ static void scan(const WalStream *stream, const Questions *questions, Arena *are
     WalScan *scan = scan_create(stream, 1, questions->floor);
     ScanCheckpointWanted wanted = {.before = asked, .not_after = asked + 1000};
     ScanCheckpoint checkpoint;
-    Lsn end = from;
-    Lsn last;
+    WalSegmentFacts end;
     Lsn start;
-    bool missing;
-    char reason[256];
 
-    if (scan_forward(scan, from, &end, &last, &missing, reason, &error))
+    if (scan_forward(scan, from, &end, &error))
     {
-        if (end < from || (end > from && (last < from || last >= end)))
+        if (end.next_lsn < from ||
+            (end.next_lsn > from && (scan->last_lsn < from || scan->last_lsn >= end.next_lsn)))
             __builtin_trap();
-        (void) strlen(reason);
+        (void) strlen(end.reason);
         if (scan_find_checkpoint(scan, &wanted, &checkpoint, &error) && checkpoint.lsn >= asked)
             __builtin_trap();
         if (scan_record_at(scan, asked, &start, &error) && start > asked)

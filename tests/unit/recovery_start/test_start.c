@@ -224,17 +224,16 @@ static UnsafeCopy find_unsafe_copy(const char *letters)
 {
     WalWriter *writer = writer_create();
     Arena *arena = arena_create();
-    Lsn from = wal_skip_header(&writer->shape, SEGMENT_SIZE), end, last;
+    Lsn from = wal_skip_header(&writer->shape, SEGMENT_SIZE);
+    WalSegmentFacts end;
     ScanResult chain;
     UnsafeCopy unsafe;
     WalScan *scan;
-    bool missing;
 
     write_records(writer, letters);
-    scan = scan_create(&writer->stream, 1, from);
-    assert_true(scan_forward(scan, from, &end, &last, &missing, NULL, &error));
-    assert_int_equal(end, writer->position);
-    assert_true(scan_finish(scan, arena, from, from, &chain, &error));
+    scan = scan_read(&writer->stream, 1, from, arena, &end, &chain, &error);
+    assert_non_null(scan);
+    assert_int_equal(end.next_lsn, writer->position);
     assert_true(start_find_unsafe_copy(&writer->stream, 1, &chain, &unsafe, &error));
     scan_destroy(scan);
     arena_destroy(arena);

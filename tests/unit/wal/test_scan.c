@@ -162,29 +162,21 @@ static Lsn write_database_copy(WalWriter *writer, Oid database)
 
 /* ---- Forward ---- */
 
-typedef struct End
-{
-    Lsn end;
-    Lsn last;
-    bool missing;
-    char reason[256];
-} End;
-
-static WalScan *forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs, End *end)
+static WalScan *forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs,
+                        WalSegmentFacts *end)
 {
     WalScan *scan = scan_create(&writer->stream, jobs, floor_at_most);
 
-    assert_true(
-        scan_forward(scan, from, &end->end, &end->last, &end->missing, end->reason, &error));
+    assert_true(scan_forward(scan, from, end, &error));
     return scan;
 }
 
 static void forward_fails(const WalWriter *writer, Lsn from)
 {
     WalScan *scan = scan_create(&writer->stream, JOBS, LSN_MAX);
-    End end;
+    WalSegmentFacts end;
 
-    assert_false(scan_forward(scan, from, &end.end, &end.last, &end.missing, end.reason, &error));
+    assert_false(scan_forward(scan, from, &end, &error));
     scan_destroy(scan);
 }
 
@@ -207,21 +199,21 @@ static void test_forward_to_the_end(void **state)
     (void) state;
     for (int jobs = 1; jobs <= JOBS; jobs++)
     {
-        End end;
+        WalSegmentFacts end;
         WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, jobs, &end);
-        assert_int_equal(end.last, last);
-        assert_int_equal(end.end, writer->position);
-        assert_false(end.missing);
+        assert_int_equal(scan->last_lsn, last);
+        assert_int_equal(end.next_lsn, writer->position);
+        assert_int_equal(end.end, WAL_SEGMENT_INVALID);
         assert_in("invalid record length", end.reason);
         scan_destroy(scan);
 
         scan = forward(writer, last, LSN_MAX, jobs, &end);
-        assert_int_equal(end.last, last);
+        assert_int_equal(scan->last_lsn, last);
         scan_destroy(scan);
 
         scan = forward(writer, writer->position, LSN_MAX, jobs, &end);
-        assert_int_equal(end.last, LSN_INVALID);
-        assert_int_equal(end.end, writer->position);
+        assert_int_equal(scan->last_lsn, LSN_INVALID);
+        assert_int_equal(end.next_lsn, writer->position);
         scan_destroy(scan);
     }
     free(writer);
@@ -230,21 +222,21 @@ static void test_forward_to_the_end(void **state)
 static void test_forward_to_the_limit(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     write_much(writer, 4);
     writer->stream.limit = SEGMENT(3);
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_true(end.end <= SEGMENT(3) && end.end > SEGMENT(2));
-    assert_false(end.missing);
-    assert_true(scan_ended_at_limit(scan));
+    assert_true(end.next_lsn <= SEGMENT(3) && end.next_lsn > SEGMENT(2));
+    assert_int_equal(end.end, WAL_SEGMENT_INVALID);
+    assert_true(scan_ended_at_limit(&writer->stream, &end));
     scan_destroy(scan);
 
     writer->stream.limit = SEGMENT(6);
     scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_int_equal(end.end, writer->position);
-    assert_false(scan_ended_at_limit(scan));
+    assert_int_equal(end.next_lsn, writer->position);
+    assert_false(scan_ended_at_limit(&writer->stream, &end));
     scan_destroy(scan);
     free(writer);
 }
@@ -252,15 +244,15 @@ static void test_forward_to_the_limit(void **state)
 static void test_a_missing_segment_is_the_end(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_filler(writer, 200);
     Lsn last = writer_switch(writer);
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_true(end.missing);
-    assert_int_equal(end.last, last);
-    assert_int_equal(end.end, SEGMENT(2));
+    assert_int_equal(end.end, WAL_SEGMENT_MISSING);
+    assert_int_equal(scan->last_lsn, last);
+    assert_int_equal(end.next_lsn, SEGMENT(2));
     scan_destroy(scan);
 
     /* But not where WAL goes on behind it. */
@@ -275,7 +267,7 @@ static void test_a_missing_segment_is_the_end(void **state)
 static void test_damage_is_no_end(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     write_much(writer, 3);
@@ -293,11 +285,11 @@ static void test_damage_is_no_end(void **state)
     /* The same bytes with nothing of this WAL behind them are the end. */
     writer_recycle(writer, 3);
     scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_true(end.end < damaged && end.end > SEGMENT(2));
+    assert_true(end.next_lsn < damaged && end.next_lsn > SEGMENT(2));
     scan_destroy(scan);
     writer->missing[3] = true;
     scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_true(end.end < damaged && end.end > SEGMENT(2));
+    assert_true(end.next_lsn < damaged && end.next_lsn > SEGMENT(2));
     scan_destroy(scan);
     free(writer);
 }
@@ -305,14 +297,14 @@ static void test_damage_is_no_end(void **state)
 static void test_a_record_cut_in_the_next_segment_is_no_damage(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_fill_to(writer, SEGMENT(2) - 1000);
     Lsn cut = writer_filler(writer, IN_PROPORTION(30000));
     memset(writer->bytes + SEGMENT(2) + BLOCK_SIZE, 0, SEGMENT_SIZE - BLOCK_SIZE);
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_int_equal(end.end, cut);
+    assert_int_equal(end.next_lsn, cut);
     scan_destroy(scan);
     free(writer);
 }
@@ -320,7 +312,7 @@ static void test_a_record_cut_in_the_next_segment_is_no_damage(void **state)
 static void test_older_wal_behind_the_end_is_no_damage(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_filler(writer, 200);
@@ -333,7 +325,7 @@ static void test_older_wal_behind_the_end_is_no_damage(void **state)
     while (writer->position < SEGMENT(1) + IN_PROPORTION(4000))
         last = writer_filler(writer, 104);
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_int_equal(end.last, last);
+    assert_int_equal(scan->last_lsn, last);
     scan_destroy(scan);
     free(writer);
 }
@@ -341,7 +333,7 @@ static void test_older_wal_behind_the_end_is_no_damage(void **state)
 static void test_segments_are_linked(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_filler(writer, 200);
@@ -349,8 +341,8 @@ static void test_segments_are_linked(void **state)
     writer->last -= 8;
     writer_filler(writer, 200);
     WalScan *scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_int_equal(end.last, last);
-    assert_int_equal(end.end, SEGMENT(2));
+    assert_int_equal(scan->last_lsn, last);
+    assert_int_equal(end.next_lsn, SEGMENT(2));
     assert_in("record with incorrect prev-link", end.reason);
     scan_destroy(scan);
 
@@ -360,7 +352,7 @@ static void test_segments_are_linked(void **state)
     writer->last = last;
     writer_filler(writer, 200);
     scan = forward(writer, SEGMENT(1) + 40, LSN_MAX, JOBS, &end);
-    assert_int_equal(end.end, SEGMENT(2));
+    assert_int_equal(end.next_lsn, SEGMENT(2));
     assert_in("unexpected contrecord", end.reason);
     scan_destroy(scan);
     free(writer);
@@ -372,7 +364,7 @@ static void test_checkpoints_are_found_backward(void **state)
 {
     WalWriter *writer = writer_create();
     Lsn checkpoints[6];
-    End end;
+    WalSegmentFacts end;
     ScanCheckpoint found;
 
     (void) state;
@@ -386,7 +378,7 @@ static void test_checkpoints_are_found_backward(void **state)
     for (int jobs = 1; jobs <= JOBS; jobs++)
     {
         WalScan *scan = forward(writer, checkpoints[5], checkpoints[5], jobs, &end);
-        ScanCheckpointWanted wanted = {.before = end.end};
+        ScanCheckpointWanted wanted = {.before = end.next_lsn};
         for (int i = 5; i >= 0; i--)
         {
             assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
@@ -399,7 +391,7 @@ static void test_checkpoints_are_found_backward(void **state)
         assert_false(scan_find_checkpoint(scan, &wanted, &found, &error));
         assert_in("could not find previous WAL record at 0/0", error.message);
 
-        wanted = (ScanCheckpointWanted){.before = end.end, .not_after = checkpoints[3] + 1};
+        wanted = (ScanCheckpointWanted){.before = end.next_lsn, .not_after = checkpoints[3] + 1};
         assert_true(scan_find_checkpoint(scan, &wanted, &found, &error));
         assert_int_equal(found.lsn, checkpoints[3]);
         wanted.redo_not_after = found.checkpoint.redo - 1;
@@ -424,7 +416,7 @@ static void test_wal_that_is_gone_backward(void **state)
 {
     WalWriter *writer = writer_create();
     ScanCheckpoint found;
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     Lsn last = write_much(writer, 5), missing;
@@ -512,7 +504,7 @@ static void test_blocks_count_from_the_floor_on(void **state)
 {
     WalWriter *writer = writer_create();
     Lsn lsns[80];
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -556,7 +548,7 @@ static void test_the_meta_page_of_spgist(void **state)
     const BlockReference block = {
         .relation = table, .block = 7, .has_image = true, .image_applies = true};
     ScanResult result;
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     for (uint8_t rmgr = RM_SPGIST - 1; rmgr <= RM_SPGIST + 1; rmgr++)
@@ -601,7 +593,7 @@ static void test_rebuilt_blocks(void **state)
         WalWriter *writer = writer_create();
         const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
         ScanResult result;
-        End end;
+        WalSegmentFacts end;
 
         writer->stream.rebuilds = writer_rebuilds;
         for (size_t k = 0; k < 3; k++)
@@ -627,7 +619,7 @@ static void test_what_an_archive_has_is_not_relied_on(void **state)
     WalWriter *writer = writer_create();
     const Lsn from = SEGMENT(1) + WAL_LONG_HEADER_SIZE;
     ScanResult result;
-    End end;
+    WalSegmentFacts end;
 
     (void) state;
     writer->stream.rebuilds = writer_rebuilds;
@@ -644,11 +636,10 @@ static void test_what_an_archive_has_is_not_relied_on(void **state)
     assert_true(is_named(result.rebuilt, 1));
     assert_false(is_named(result.rebuilt, 2));
     assert_true(is_named(result.rebuilt, 3));
-    BlockMap *rebuilt = scan_take_rebuilt(scan, &result);
-    assert_null(result.rebuilt);
+    scan->rebuilt = NULL; /* it is a caller's from then on */
     scan_destroy(scan);
-    assert_true(is_named(rebuilt, 3));
-    blockmap_destroy(rebuilt);
+    assert_true(is_named(result.rebuilt, 3));
+    blockmap_destroy(result.rebuilt);
     free(writer);
 }
 
@@ -663,7 +654,7 @@ static void test_nothing_is_rebuilt_beside_unknown_records(void **state)
     {
         WalWriter *writer = writer_create();
         ScanResult result;
-        End end;
+        WalSegmentFacts end;
 
         writer->stream.rebuilds = row == 0 ? writer_rebuilds : NULL;
         write_kind(writer, 1, 'I');
@@ -672,7 +663,7 @@ static void test_nothing_is_rebuilt_beside_unknown_records(void **state)
         WalScan *scan = forward(writer, from, from, 2, &end);
         finish(scan, from, from, &result);
         assert_null(result.rebuilt);
-        assert_null(scan_take_rebuilt(scan, &result));
+        assert_null(scan->rebuilt);
         scan_destroy(scan);
         free(writer);
     }
@@ -682,7 +673,7 @@ static void test_a_low_floor_is_exact_where_it_was_announced(void **state)
 {
     WalWriter *writer = writer_create();
     Lsn lsns[80];
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -707,7 +698,7 @@ static void test_commits_count_from_the_divergence_on(void **state)
 {
     WalWriter *writer = writer_create();
     Lsn lsns[60];
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -730,7 +721,7 @@ static void test_commits_count_from_the_divergence_on(void **state)
     }
     /* Behind all commits, in the last one's segment. */
     WalScan *scan = forward(writer, lsns[0], lsns[0], 2, &end);
-    finish(scan, lsns[2], end.last, &result);
+    finish(scan, lsns[2], scan->last_lsn, &result);
     assert_int_equal(result.commit_count, 0);
     assert_int_equal(result.lowest_committed_xid, 0);
     scan_destroy(scan);
@@ -740,7 +731,7 @@ static void test_commits_count_from_the_divergence_on(void **state)
 static void test_transaction_numbers_are_circular(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -757,7 +748,7 @@ static void test_transaction_numbers_are_circular(void **state)
 static void test_rolled_back_transactions(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -778,7 +769,7 @@ static void test_running_transactions_at_the_divergence(void **state)
 {
     WalWriter *writer = writer_create();
     Lsn lsns[60];
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -802,7 +793,7 @@ static void test_running_transactions_at_the_divergence(void **state)
 static void test_lists(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
     uint8_t tablespace[] = "\x01\x40\x00\x00/some/where";
 
@@ -869,7 +860,7 @@ static void test_lists(void **state)
 static void test_full_page_writes(void **state)
 {
     WalWriter *writer = writer_create();
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
 
     (void) state;
@@ -908,7 +899,7 @@ static void test_parameter_changes(void **state)
     {
         WalWriter *writer = writer_create();
         Lsn lsns[8];
-        End end;
+        WalSegmentFacts end;
         ScanResult result;
 
         Lsn before = writer_filler(writer, 100);
@@ -943,7 +934,7 @@ static void test_images_for_hints(void **state)
     WalWriter *writer = writer_create();
     const char *what = "hchhcChCChh"; /* as above */
     Lsn lsns[16];
-    End end;
+    WalSegmentFacts end;
     ScanResult result;
     Lsn before = writer_filler(writer, 100);
 

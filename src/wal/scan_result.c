@@ -1,73 +1,11 @@
 #include "wal/scan.h"
 
 #include "base/array.h"
-#include "wal/chain.h"
-#include "wal/summary.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct WalScan
-{
-    Chain *chain;
-    bool ended_at_limit;
-};
-
-WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
-{
-    WalScan *scan = memory_allocate_zeroed(1, sizeof(WalScan));
-
-    scan->chain = chain_create(stream, jobs, floor_at_most);
-    return scan;
-}
-
-void scan_destroy(WalScan *scan)
-{
-    if (scan == NULL)
-        return;
-    chain_destroy(scan->chain);
-    free(scan);
-}
-
-bool scan_forward(WalScan *scan, Lsn from, Lsn *end, Lsn *last, bool *missing, char *reason,
-                  Error *error)
-{
-    Lsn limit = scan->chain->stream->limit;
-    ChainEnd chain_end;
-
-    if (!chain_read_forward(scan->chain, from, &chain_end, error))
-        return false;
-    /* A record that was given up, with none after it, is not where WAL ends. */
-    *end = scan->chain->last_lsn != LSN_INVALID ? scan->chain->next_lsn : from;
-    *last = scan->chain->last_lsn;
-    *missing = chain_end.missing;
-    scan->ended_at_limit =
-        !chain_end.missing && limit != LSN_INVALID && chain_end.invalid_lsn >= limit;
-    if (reason != NULL)
-        memcpy(reason, chain_end.reason, sizeof(chain_end.reason));
-    return true;
-}
-
-BlockMap *scan_take_rebuilt(WalScan *scan, ScanResult *result)
-{
-    BlockMap *rebuilt = result->rebuilt;
-
-    if (rebuilt != NULL)
-        scan->chain->rebuilt = NULL;
-    result->rebuilt = NULL;
-    return rebuilt;
-}
-
-const WalStream *scan_stream(const WalScan *scan)
-{
-    return scan->chain->stream;
-}
-
-bool scan_ended_at_limit(const WalScan *scan)
-{
-    return scan->ended_at_limit;
-}
+/* ---- Single records ---- */
 
 static bool is_wanted(const ScanCheckpoint *found, const ScanCheckpointWanted *wanted)
 {
@@ -97,23 +35,21 @@ static bool find_checkpoint_in(const Summary *summary, const ScanCheckpointWante
 bool scan_find_checkpoint(WalScan *scan, const ScanCheckpointWanted *wanted, ScanCheckpoint *found,
                           Error *error)
 {
-    Chain *chain = scan->chain;
-
-    if (!chain->begun)
+    if (!scan->begun)
     {
-        chain->begun = true;
-        chain->first_segment = wal_segment_before(&chain->stream->shape, wanted->before) + 1;
+        scan->begun = true;
+        scan->lowest = wal_segment_before(&scan->stream->shape, wanted->before) + 1;
     }
-    for (size_t i = chain_count(chain);;)
+    for (size_t i = scan->segment_count;;)
     {
         for (; i > 0; i--)
-            if (find_checkpoint_in(chain_at(chain, i - 1), wanted, found))
+            if (find_checkpoint_in(scan->segments[i - 1], wanted, found))
                 return true;
-        const size_t searched = chain_count(chain);
-        if (!chain_read_back(chain, error))
+        const size_t searched = scan->segment_count;
+        if (!scan_back(scan, error))
             return false;
         /* The same number: the lowest segment is now complete, and is searched again. */
-        i = chain_count(chain) > searched ? chain_count(chain) - searched : 1;
+        i = scan->segment_count > searched ? scan->segment_count - searched : 1;
     }
 }
 
@@ -141,7 +77,7 @@ static bool find_record_start(void *context, const WalRecord *record, Error *err
 
 static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
 {
-    const WalStream *stream = scan->chain->stream;
+    const WalStream *stream = scan->stream;
     char text[LSN_TEXT_SIZE];
 
     *at = (RecordAt){.version = stream->shape.version, .wanted = lsn};
@@ -152,7 +88,7 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
 
         if (!wal_read_segment(stream, segment, LSN_INVALID, find_record_start, at, &facts, error))
             return false;
-        scan->chain->bytes_read += facts.bytes;
+        scan->bytes_read += facts.bytes;
         /* A last record without a known end reaches to the next one. */
         bool read = facts.end == WAL_SEGMENT_COMPLETE || lsn < facts.next_lsn;
         if (at->start != LSN_INVALID && read)
@@ -184,9 +120,10 @@ bool scan_record_at(WalScan *scan, Lsn lsn, Lsn *start, Error *error)
     return true;
 }
 
-bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error)
+bool scan_is_behind_switch(void *context, Lsn lsn, bool *after, Error *error)
 {
-    const WalShape *shape = &scan->chain->stream->shape;
+    WalScan *scan = context;
+    const WalShape *shape = &scan->stream->shape;
     RecordAt at;
     uint64_t segment;
     Lsn end;
@@ -204,114 +141,82 @@ bool scan_is_behind_switch(WalScan *scan, Lsn lsn, bool *after, Error *error)
 
 /* ---- The result ---- */
 
-/* The chain as floor and divergence cut it. */
+/* The segments from that of the floor on, as floor and divergence cut them. */
 typedef struct Cut
 {
-    const Chain *chain;
-    Lsn floor;
-    Lsn divergence;    /* at or after floor */
-    Summary *at_floor; /* read again with the floor; NULL: not needed */
-    Summary *at_divergence;
-    size_t first; /* index of the floor's segment, or of the first one after it */
+    const WalShape *shape;
+    Lsn divergence;     /* at or after the floor */
+    Summary **segments; /* the scan's, except where one of `again` stands for it */
+    size_t count;
+    Summary *again[2]; /* segments that were read again, with these limits; NULL: not needed */
 } Cut;
 
-/* A chain's segment read again with limits, unless the limits leave all of it. NULL and true: not
- * needed. */
-static bool read_cut(Chain *chain, Lsn lsn, Lsn floor, Lsn divergence, Summary **cut, Error *error)
+/* Read the segment that holds lsn again with these limits, unless they leave all of it. */
+static bool cut_segment(WalScan *scan, Lsn lsn, Lsn floor, Cut *cut, size_t number, Error *error)
 {
-    uint64_t segment = wal_segment_of(&chain->stream->shape, lsn);
-    size_t count = chain_count(chain);
+    const uint64_t segment = wal_segment_of(cut->shape, lsn);
 
-    *cut = NULL;
-    if (count == 0)
-        return true;
-    uint64_t lowest = chain_at(chain, 0)->facts.segment;
-    if (segment < lowest || segment - lowest >= count)
-        return true;
-    const Summary *whole = chain_at(chain, (size_t) (segment - lowest));
-    if (whole->facts.record_count == 0 || whole->facts.first_lsn >= lsn)
-        return true;
-    *cut = summary_read(chain->stream, segment, whole->from, floor, divergence, error);
-    if (*cut == NULL)
-        return false;
-    chain->bytes_read += (*cut)->facts.bytes;
-    return true;
-}
-
-static bool cut_chain(Chain *chain, Lsn floor, Lsn divergence, Cut *cut, Error *error)
-{
-    const WalShape *shape = &chain->stream->shape;
-    uint64_t floor_segment = wal_segment_of(shape, floor);
-
-    *cut = (Cut){.chain = chain, .floor = floor, .divergence = divergence};
-    if (cut->divergence < floor)
-        cut->divergence = floor;
-    bool together = wal_segment_of(shape, cut->divergence) == floor_segment;
-    if (!read_cut(chain, floor, floor, together ? cut->divergence : LSN_INVALID, &cut->at_floor,
-                  error))
-        return false;
-    if (cut->at_floor == NULL || !together)
+    for (size_t i = 0; i < cut->count; i++)
     {
-        if (!read_cut(chain, cut->divergence, floor, cut->divergence, &cut->at_divergence, error))
-        {
-            summary_destroy(cut->at_floor);
+        const Summary *whole = cut->segments[i];
+
+        if (whole->facts.segment != segment)
+            continue;
+        if (whole->facts.record_count == 0 || whole->facts.first_lsn >= lsn)
+            return true;
+        cut->again[number] =
+            summary_read(scan->stream, segment, whole->from, floor, cut->divergence, error);
+        if (cut->again[number] == NULL)
             return false;
-        }
+        cut->segments[i] = cut->again[number];
+        scan->bytes_read += cut->segments[i]->facts.bytes;
+        return true;
     }
-    while (cut->first < chain_count(chain) &&
-           chain_at(chain, cut->first)->facts.segment < floor_segment)
-        cut->first++;
     return true;
 }
 
-/* The summary of a segment that counts, except for commits. */
-static const Summary *from_floor(const Cut *cut, size_t index)
+/* The limit for commits does no harm in a segment before that of the divergence: none counts. */
+static bool cut_scan(WalScan *scan, Arena *arena, Lsn floor, Cut *cut, Error *error)
 {
-    const Summary *summary = chain_at(cut->chain, index);
+    const uint64_t floor_segment = wal_segment_of(cut->shape, floor);
+    size_t first = 0;
 
-    if (cut->at_floor != NULL && cut->at_floor->facts.segment == summary->facts.segment)
-        return cut->at_floor;
-    return summary;
-}
-
-/* The summary of a segment that counts for commits; NULL: its commits do not count. */
-static const Summary *from_divergence(const Cut *cut, size_t index)
-{
-    const Summary *summary = from_floor(cut, index);
-    uint64_t segment = summary->facts.segment;
-
-    if (cut->at_divergence != NULL && cut->at_divergence->facts.segment == segment)
-        return cut->at_divergence;
-    return segment < wal_segment_of(&cut->chain->stream->shape, cut->divergence) ? NULL : summary;
+    while (first < scan->segment_count && scan->segments[first]->facts.segment < floor_segment)
+        first++;
+    cut->count = scan->segment_count - first;
+    cut->segments = arena_allocate(arena, (cut->count + 1) * sizeof(Summary *));
+    if (cut->count > 0)
+        memcpy(cut->segments, scan->segments + first, cut->count * sizeof(Summary *));
+    return cut_segment(scan, floor, floor, cut, 0, error) &&
+           ((cut->again[0] != NULL &&
+             wal_segment_of(cut->shape, cut->divergence) == floor_segment) ||
+            cut_segment(scan, cut->divergence, floor, cut, 1, error));
 }
 
 /* Put the maps of all segments that count into the whole. */
-static void merge_blocks(Chain *chain, const Cut *cut)
+static void merge_blocks(WalScan *scan, const Cut *cut)
 {
-    for (size_t i = cut->first; i < chain_count(chain); i++)
+    for (size_t i = 0; i < cut->count; i++)
     {
-        Summary *summary = chain_at(chain, i);
-        const Summary *counted = from_floor(cut, i);
+        Summary *summary = cut->segments[i];
 
-        if (counted != summary)
-            chain_merge(chain, counted, true);
-        else if (summary->blocks != NULL)
-        {
-            chain->kept_memory -= blockmap_memory(summary->blocks);
-            chain_take_blocks(chain, summary, true);
-        }
+        if (summary->blocks == NULL)
+            continue;
+        if (summary != cut->again[0] && summary != cut->again[1])
+            scan->kept_memory -= blockmap_memory(summary->blocks);
+        scan_take_maps(scan, summary);
     }
 }
 
 static void sum_commits(const Cut *cut, ScanResult *result)
 {
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
+    for (size_t i = 0; i < cut->count; i++)
     {
-        const Summary *summary = from_divergence(cut, i);
+        const Summary *summary = cut->segments[i];
+        const uint32_t lowest = summary->lowest_committed_xid;
 
-        if (summary == NULL)
+        if (summary->facts.segment < wal_segment_of(cut->shape, cut->divergence))
             continue;
-        uint32_t lowest = summary->lowest_committed_xid;
         if (lowest != 0 && (result->lowest_committed_xid == 0 ||
                             xid_precedes(lowest, result->lowest_committed_xid)))
             result->lowest_committed_xid = lowest;
@@ -330,19 +235,16 @@ static void sum_commits(const Cut *cut, ScanResult *result)
 /* The last list of running transactions between floor and divergence. */
 static uint32_t oldest_running(const Cut *cut)
 {
-    uint64_t divergence_segment = wal_segment_of(&cut->chain->stream->shape, cut->divergence);
+    const uint64_t last = wal_segment_of(cut->shape, cut->divergence);
     uint32_t oldest = 0;
 
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
+    for (size_t i = 0; i < cut->count && cut->segments[i]->facts.segment <= last; i++)
     {
-        const Summary *summary = from_divergence(cut, i);
+        const Summary *summary = cut->segments[i];
 
-        if (summary == NULL)
-            summary = from_floor(cut, i);
-        else if (summary->facts.segment > divergence_segment ||
-                 summary->divergence != cut->divergence)
-            break; /* its first record is already after the divergence */
-        if (summary->oldest_running_xid != 0)
+        /* Otherwise its first record is already after the divergence. */
+        if (summary->oldest_running_xid != 0 &&
+            (summary->facts.segment < last || summary->divergence == cut->divergence))
             oldest = summary->oldest_running_xid;
     }
     return oldest;
@@ -350,9 +252,9 @@ static uint32_t oldest_running(const Cut *cut)
 
 static void sum_flags(const Cut *cut, ScanResult *result)
 {
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
+    for (size_t i = 0; i < cut->count; i++)
     {
-        const Summary *summary = from_floor(cut, i);
+        const Summary *summary = cut->segments[i];
 
         result->record_count += summary->record_count;
         result->full_page_writes_off |= summary->full_page_writes_off;
@@ -369,6 +271,11 @@ static void sum_flags(const Cut *cut, ScanResult *result)
     }
 }
 
+static const Buffer *list_of(const Summary *summary, size_t offset)
+{
+    return (const Buffer *) (const void *) ((const char *) summary + offset);
+}
+
 /* Join the lists of all segments, one after another, in the arena. offset is that of the Buffer in
  * Summary. */
 static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item_size,
@@ -377,19 +284,22 @@ static void *join_lists(const Cut *cut, Arena *arena, size_t offset, size_t item
     size_t size = 0;
     size_t position = 0;
 
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
-        size += ((const Buffer *) ((const char *) from_floor(cut, i) + offset))->size;
+    for (size_t i = 0; i < cut->count; i++)
+        size += list_of(cut->segments[i], offset)->size;
     *count = size / item_size;
     uint8_t *items = arena_allocate(arena, size == 0 ? 1 : size);
-    for (size_t i = cut->first; i < chain_count(cut->chain); i++)
+    for (size_t i = 0; i < cut->count; i++)
     {
-        const Buffer *list = (const Buffer *) ((const char *) from_floor(cut, i) + offset);
+        const Buffer *list = list_of(cut->segments[i], offset);
         if (list->size > 0)
             memcpy(items + position, list->bytes, list->size);
         position += list->size;
     }
     return items;
 }
+
+#define JOIN(list, type, count)                                                                    \
+    join_lists(cut, arena, offsetof(Summary, list), sizeof(type), (count))
 
 static int compare_xids(const void *a, const void *b)
 {
@@ -401,12 +311,10 @@ static int compare_xids(const void *a, const void *b)
 static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
 {
     size_t finished_count;
-    uint32_t *finished =
-        join_lists(cut, arena, offsetof(Summary, finished), sizeof(uint32_t), &finished_count);
+    uint32_t *finished = JOIN(finished, uint32_t, &finished_count);
 
     qsort(finished, finished_count, sizeof(uint32_t), compare_xids);
-    result->prepared = join_lists(cut, arena, offsetof(Summary, prepared), sizeof(ScanPrepared),
-                                  &result->prepared_count);
+    result->prepared = JOIN(prepared, ScanPrepared, &result->prepared_count);
     for (size_t i = 0; i < result->prepared_count; i++)
     {
         ScanPrepared *prepared = &result->prepared[i];
@@ -417,20 +325,14 @@ static void join_prepared(const Cut *cut, Arena *arena, ScanResult *result)
     }
 }
 
-static void join_all_lists(const Cut *cut, Arena *arena, ScanResult *result)
+static void join_other_lists(const Cut *cut, Arena *arena, ScanResult *result)
 {
-    result->databases = join_lists(cut, arena, offsetof(Summary, databases), sizeof(ScanDatabase),
-                                   &result->database_count);
-    result->tablespaces = join_lists(cut, arena, offsetof(Summary, tablespaces),
-                                     sizeof(ScanTablespace), &result->tablespace_count);
-    result->checkpoints = join_lists(cut, arena, offsetof(Summary, checkpoints),
-                                     sizeof(ScanCheckpoint), &result->checkpoint_count);
-    result->running = join_lists(cut, arena, offsetof(Summary, running), sizeof(ScanRunning),
-                                 &result->running_count);
-    result->parameters = join_lists(cut, arena, offsetof(Summary, parameters),
-                                    sizeof(ScanParameters), &result->parameter_count);
-    result->hint_images = join_lists(cut, arena, offsetof(Summary, hint_images), sizeof(Lsn),
-                                     &result->hint_image_count);
+    result->databases = JOIN(databases, ScanDatabase, &result->database_count);
+    result->tablespaces = JOIN(tablespaces, ScanTablespace, &result->tablespace_count);
+    result->checkpoints = JOIN(checkpoints, ScanCheckpoint, &result->checkpoint_count);
+    result->running = JOIN(running, ScanRunning, &result->running_count);
+    result->parameters = JOIN(parameters, ScanParameters, &result->parameter_count);
+    result->hint_images = JOIN(hint_images, Lsn, &result->hint_image_count);
     for (size_t i = 0; i < result->tablespace_count; i++)
         if (result->tablespaces[i].path != NULL)
             result->tablespaces[i].path = arena_strdup(arena, result->tablespaces[i].path);
@@ -477,35 +379,57 @@ static void judge_parameters(Lsn floor, ScanResult *result)
     }
 }
 
+/* The arena's items outlive the segments; strings are copied. */
+static void sum_up(WalScan *scan, const Cut *cut, Arena *arena, ScanResult *result)
+{
+    merge_blocks(scan, cut);
+    sum_flags(cut, result);
+    sum_commits(cut, result);
+    result->oldest_running_xid = oldest_running(cut);
+    join_prepared(cut, arena, result);
+    join_other_lists(cut, arena, result);
+    if (result->custom_rmgr_seen || result->unknown_relation_update_at != LSN_INVALID)
+    {
+        blockmap_destroy(scan->rebuilt);
+        scan->rebuilt = NULL;
+    }
+    result->blocks = scan->blocks;
+    result->rebuilt = scan->rebuilt;
+    result->wal_bytes = scan->bytes_read;
+}
+
 bool scan_finish(WalScan *scan, Arena *arena, Lsn floor, Lsn divergence, ScanResult *result,
                  Error *error)
 {
-    Chain *chain = scan->chain;
-    uint64_t floor_segment = wal_segment_of(&chain->stream->shape, floor);
-    Cut cut;
+    const WalShape *shape = &scan->stream->shape;
+    Cut cut = {.shape = shape, .divergence = divergence < floor ? floor : divergence};
 
-    assert(chain->begun);
-    while (chain->first_segment - chain->before_count > floor_segment ||
-           (chain_first_is_partial(chain) && chain->ahead[0]->from > floor))
-        if (!chain_read_back(chain, error))
+    assert(scan->begun);
+    while (scan->lowest > wal_segment_of(shape, floor) ||
+           (scan_first_is_partial(scan) && scan->segments[0]->from > floor))
+        if (!scan_back(scan, error))
             return false;
-    if (!cut_chain(chain, floor, divergence, &cut, error))
-        return false;
     memset(result, 0, sizeof(*result));
-    merge_blocks(chain, &cut);
-    sum_flags(&cut, result);
-    sum_commits(&cut, result);
-    result->oldest_running_xid = oldest_running(&cut);
-    join_prepared(&cut, arena, result);
-    join_all_lists(&cut, arena, result);
-    judge_parameters(floor, result);
-    result->blocks = chain->blocks;
-    if (!result->custom_rmgr_seen && result->unknown_relation_update_at == LSN_INVALID)
-        result->rebuilt = chain->rebuilt;
-    result->wal_bytes = chain->bytes_read;
-    summary_destroy(cut.at_floor);
-    summary_destroy(cut.at_divergence);
-    return true;
+    const bool done = cut_scan(scan, arena, floor, &cut, error);
+    if (done)
+    {
+        sum_up(scan, &cut, arena, result);
+        judge_parameters(floor, result);
+    }
+    summary_destroy(cut.again[0]);
+    summary_destroy(cut.again[1]);
+    return done;
+}
+
+WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena, WalSegmentFacts *end,
+                   ScanResult *result, Error *error)
+{
+    WalScan *scan = scan_create(stream, jobs, from);
+
+    if (scan_forward(scan, from, end, error) && scan_finish(scan, arena, from, from, result, error))
+        return scan;
+    scan_destroy(scan);
+    return NULL;
 }
 
 bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)

@@ -1,4 +1,4 @@
-#include "wal/chain.h"
+#include "wal/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,31 +55,31 @@ static void write_segments(WalWriter *writer, BlockNumber last)
     }
 }
 
-static Chain *read_forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs,
-                           ChainEnd *end)
+static WalScan *read_forward(const WalWriter *writer, Lsn from, Lsn floor_at_most, int jobs,
+                           WalSegmentFacts *end)
 {
-    Chain *chain = chain_create(&writer->stream, jobs, floor_at_most);
+    WalScan *scan = scan_create(&writer->stream, jobs, floor_at_most);
 
-    if (!chain_read_forward(chain, from, end, &error))
+    if (!scan_forward(scan, from, end, &error))
         fail_msg("%s", error.message);
-    return chain;
+    return scan;
 }
 
 static void forward_fails(const WalWriter *writer)
 {
-    Chain *chain = chain_create(&writer->stream, 2, LSN_MAX);
-    ChainEnd end;
+    WalScan *scan = scan_create(&writer->stream, 2, LSN_MAX);
+    WalSegmentFacts end;
 
-    assert_false(chain_read_forward(chain, BEGIN, &end, &error));
-    chain_destroy(chain);
+    assert_false(scan_forward(scan, BEGIN, &end, &error));
+    scan_destroy(scan);
 }
 
 /* The segments are those from first to last, in order. */
-static void check_segments(const Chain *chain, uint64_t first, uint64_t last)
+static void check_segments(const WalScan *scan, uint64_t first, uint64_t last)
 {
-    assert_int_equal(chain_count(chain), last - first + 1);
-    for (size_t i = 0; i < chain_count(chain); i++)
-        assert_int_equal(chain_at(chain, i)->facts.segment, first + i);
+    assert_int_equal(scan->segment_count, last - first + 1);
+    for (size_t i = 0; i < scan->segment_count; i++)
+        assert_int_equal(scan->segments[i]->facts.segment, first + i);
 }
 
 static bool has_block(const BlockMap *map, BlockNumber block)
@@ -102,59 +102,59 @@ static void test_both_ways(void **state)
     const Lsn last = writer_filler(writer, 100);
     for (int jobs = 1; jobs <= 3; jobs++)
     {
-        ChainEnd end;
-        Chain *chain = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, jobs, &end);
+        WalSegmentFacts end;
+        WalScan *scan = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, jobs, &end);
 
-        check_segments(chain, 6, 9);
-        assert_true(end.reached && !end.missing);
+        check_segments(scan, 6, 9);
+        assert_true(end.end == WAL_SEGMENT_INVALID);
         assert_int_equal(end.invalid_lsn, writer->position);
-        assert_int_equal(chain->first_lsn, SEGMENT(6) + 40);
-        assert_int_equal(chain->last_lsn, last);
-        assert_int_equal(chain->next_lsn, writer->position);
-        assert_true(chain->bytes_read > 3 * SEGMENT_SIZE);
+        assert_int_equal(scan->first_lsn, SEGMENT(6) + 40);
+        assert_int_equal(scan->last_lsn, last);
+        assert_int_equal(scan->next_lsn, writer->position);
+        assert_true(scan->bytes_read > 3 * SEGMENT_SIZE);
 
         /* The first one was read from `from` on, though that is its beginning. */
-        assert_true(chain_first_is_partial(chain));
-        assert_true(chain_read_back(chain, &error));
-        assert_false(chain_first_is_partial(chain));
-        check_segments(chain, 6, 9);
-        assert_true(chain_read_back(chain, &error));
-        check_segments(chain, 6 - (uint64_t) jobs, 9);
-        while (chain_count(chain) < 9)
-            assert_true(chain_read_back(chain, &error));
-        check_segments(chain, 1, 9);
-        assert_int_equal(chain->first_lsn, BEGIN);
-        assert_int_equal(chain->first_prev, LSN_INVALID);
-        assert_int_equal(chain->last_lsn, last);
-        assert_false(chain_read_back(chain, &error));
+        assert_true(scan_first_is_partial(scan));
+        assert_true(scan_back(scan, &error));
+        assert_false(scan_first_is_partial(scan));
+        check_segments(scan, 6, 9);
+        assert_true(scan_back(scan, &error));
+        check_segments(scan, 6 - (uint64_t) jobs, 9);
+        while (scan->segment_count < 9)
+            assert_true(scan_back(scan, &error));
+        check_segments(scan, 1, 9);
+        assert_int_equal(scan->first_lsn, BEGIN);
+        assert_int_equal(scan->first_prev, LSN_INVALID);
+        assert_int_equal(scan->last_lsn, last);
+        assert_false(scan_back(scan, &error));
         assert_string_equal(error.message,
                             said_at("could not find previous WAL record at", writer, LSN_INVALID));
-        chain_destroy(chain);
+        scan_destroy(scan);
     }
-    chain_destroy(NULL);
+    scan_destroy(NULL);
     free(writer);
 }
 
-/* A segment's middle is completed before the chain goes on below. */
+/* A segment's middle is completed before the scan goes on below. */
 static void test_partial_segment(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 3);
     const Lsn from = writer_filler(writer, 100);
-    Chain *chain = read_forward(writer, from, LSN_MAX, 2, &end);
-    check_segments(chain, 3, 3);
-    assert_int_equal(chain_at(chain, 0)->record_count, 1);
-    assert_false(has_block(chain_at(chain, 0)->blocks, 3));
-    assert_true(chain_read_back(chain, &error));
-    check_segments(chain, 3, 3);
-    assert_true(chain_at(chain, 0)->record_count > 10);
-    assert_true(has_block(chain_at(chain, 0)->blocks, 3));
-    assert_int_equal(chain->first_lsn, SEGMENT(3) + 40);
-    assert_int_equal(chain->last_lsn, from);
-    chain_destroy(chain);
+    WalScan *scan = read_forward(writer, from, LSN_MAX, 2, &end);
+    check_segments(scan, 3, 3);
+    assert_int_equal(scan->segments[0]->record_count, 1);
+    assert_false(has_block(scan->segments[0]->blocks, 3));
+    assert_true(scan_back(scan, &error));
+    check_segments(scan, 3, 3);
+    assert_true(scan->segments[0]->record_count > 10);
+    assert_true(has_block(scan->segments[0]->blocks, 3));
+    assert_int_equal(scan->first_lsn, SEGMENT(3) + 40);
+    assert_int_equal(scan->last_lsn, from);
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -162,24 +162,24 @@ static void test_partial_segment(void **state)
 static void test_a_long_record(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_filler(writer, 300);
     const Lsn record = writer_filler(writer, 3 * SEGMENT_SIZE);
     const Lsn last = writer_filler(writer, 300);
-    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
-    check_segments(chain, 1, 4);
-    assert_int_equal(chain_at(chain, 1)->record_count, 0);
-    assert_int_equal(chain->last_lsn, last);
-    chain_destroy(chain);
+    WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    check_segments(scan, 1, 4);
+    assert_int_equal(scan->segments[1]->record_count, 0);
+    assert_int_equal(scan->last_lsn, last);
+    scan_destroy(scan);
 
-    chain = read_forward(writer, last, LSN_MAX, 1, &end);
-    while (chain_count(chain) < 4)
-        assert_true(chain_read_back(chain, &error));
-    assert_true(chain->first_lsn < record);
-    check_segments(chain, 1, 4);
-    chain_destroy(chain);
+    scan = read_forward(writer, last, LSN_MAX, 1, &end);
+    while (scan->segment_count < 4)
+        assert_true(scan_back(scan, &error));
+    assert_true(scan->first_lsn < record);
+    check_segments(scan, 1, 4);
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -209,18 +209,18 @@ static void test_a_segment_begins_with_a_record_given_up(void **state)
         writer_abandon(writer, IN_PROPORTION(50000), cases[i].written);
         const Lsn last = writer_filler(writer, 100);
 
-        ChainEnd end;
-        Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
-        assert_int_equal(chain->last_lsn, last);
+        WalSegmentFacts end;
+        WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+        assert_int_equal(scan->last_lsn, last);
         assert_int_equal(end.invalid_lsn, writer->position);
-        check_segments(chain, 1, cases[i].last);
-        chain_destroy(chain);
+        check_segments(scan, 1, cases[i].last);
+        scan_destroy(scan);
 
-        chain = read_forward(writer, wal_skip_header(&writer->shape, last), LSN_MAX, 2, &end);
-        while (chain_count(chain) < cases[i].last)
-            assert_true(chain_read_back(chain, &error));
-        assert_int_equal(chain->first_lsn, BEGIN);
-        chain_destroy(chain);
+        scan = read_forward(writer, wal_skip_header(&writer->shape, last), LSN_MAX, 2, &end);
+        while (scan->segment_count < cases[i].last)
+            assert_true(scan_back(scan, &error));
+        assert_int_equal(scan->first_lsn, BEGIN);
+        scan_destroy(scan);
     }
     free(writer);
 }
@@ -228,33 +228,33 @@ static void test_a_segment_begins_with_a_record_given_up(void **state)
 static void test_maps_are_handed_over(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 6);
-    Chain *chain = read_forward(writer, SEGMENT(3) + 40, SEGMENT(4) + 1000, 2, &end);
-    while (chain_count(chain) < 6)
-        assert_true(chain_read_back(chain, &error));
+    WalScan *scan = read_forward(writer, SEGMENT(3) + 40, SEGMENT(4) + 1000, 2, &end);
+    while (scan->segment_count < 6)
+        assert_true(scan_back(scan, &error));
     for (BlockNumber segment = 1; segment <= 6; segment++)
     {
-        const Summary *summary = chain_at(chain, segment - 1);
+        const Summary *summary = scan->segments[segment - 1];
 
-        assert_int_equal(has_block(chain->blocks, segment), segment > 4);
+        assert_int_equal(has_block(scan->blocks, segment), segment > 4);
         assert_int_equal(summary->blocks != NULL, segment <= 4);
         if (summary->blocks != NULL)
             assert_true(has_block(summary->blocks, segment));
     }
-    chain_destroy(chain);
+    scan_destroy(scan);
     free(writer);
 }
 
 /* ---- Links ---- */
 
-/* The record before is not the one that the first of the chain names. */
+/* The record before is not the one that the first of the scan names. */
 static void test_a_wrong_link_backward(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     writer_filler(writer, 300);
@@ -262,13 +262,13 @@ static void test_a_wrong_link_backward(void **state)
     writer->last -= 8;
     writer_filler(writer, 300);
     const Lsn from = writer_filler(writer, 300);
-    Chain *chain = read_forward(writer, from, LSN_MAX, 2, &end);
-    assert_true(chain_read_back(chain, &error)); /* the rest of segment 2 */
-    assert_false(chain_read_back(chain, &error));
+    WalScan *scan = read_forward(writer, from, LSN_MAX, 2, &end);
+    assert_true(scan_back(scan, &error)); /* the rest of segment 2 */
+    assert_false(scan_back(scan, &error));
     assert_in(said_at("could not find previous WAL record at", writer, before - 8), error.message);
     assert_in(said_at(": the last record before it starts at", writer, before), error.message);
-    check_segments(chain, 2, 2);
-    chain_destroy(chain);
+    check_segments(scan, 2, 2);
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -276,22 +276,22 @@ static void test_a_wrong_link_backward(void **state)
 static void test_missing_further_back(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 6);
     writer->missing[3] = true;
     const Lsn last = last_of_segment(writer, 3);
-    Chain *chain = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, 3, &end);
-    assert_true(chain_read_back(chain, &error));
-    assert_true(chain_read_back(chain, &error));
-    check_segments(chain, 4, 6);
-    assert_false(chain_read_back(chain, &error));
+    WalScan *scan = read_forward(writer, SEGMENT(6) + 40, LSN_MAX, 3, &end);
+    assert_true(scan_back(scan, &error));
+    assert_true(scan_back(scan, &error));
+    check_segments(scan, 4, 6);
+    assert_false(scan_back(scan, &error));
     assert_string_equal(error.message, "WAL segment \"000000010000000000000003\" is missing");
     assert_in(said_at("could not find previous WAL record at", writer, last),
               error_detail_text(&error));
-    check_segments(chain, 4, 6);
-    chain_destroy(chain);
+    check_segments(scan, 4, 6);
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -300,26 +300,26 @@ static void test_missing_further_back(void **state)
 static void test_the_end_in_numbers(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 3);
     const Lsn damaged = writer_filler(writer, 300);
     writer->bytes[damaged + 50] ^= 1;
-    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
-    assert_true(end.reached && !end.missing);
-    assert_int_equal(chain->next_lsn, damaged);
+    WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.end == WAL_SEGMENT_INVALID);
+    assert_int_equal(scan->next_lsn, damaged);
     assert_int_equal(wal_segment_of(&writer->shape, end.invalid_lsn), 3);
     assert_in("incorrect resource manager data checksum", end.reason);
-    chain_destroy(chain);
+    scan_destroy(scan);
 
     writer->missing[3] = true;
-    chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
-    assert_true(end.reached && end.missing);
+    scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.end == WAL_SEGMENT_MISSING);
     assert_int_equal(end.missing_segment, 3);
     assert_int_equal(end.missing_timeline, 1);
-    assert_int_equal(chain->next_lsn, SEGMENT(3));
-    chain_destroy(chain);
+    assert_int_equal(scan->next_lsn, SEGMENT(3));
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -345,18 +345,18 @@ static void test_damage_before_a_long_record(void **state)
 static void test_damage_behind_the_limit(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 4);
     writer->bytes[SEGMENT(2) + IN_PROPORTION(5000)] ^= 1;
     forward_fails(writer);
     writer->stream.limit = SEGMENT(2) + 300;
-    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
-    assert_true(end.reached && !end.missing);
+    WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 2, &end);
+    assert_true(end.end == WAL_SEGMENT_INVALID);
     assert_true(end.invalid_lsn >= writer->stream.limit);
-    check_segments(chain, 1, 2);
-    chain_destroy(chain);
+    check_segments(scan, 1, 2);
+    scan_destroy(scan);
     free(writer);
 }
 
@@ -398,15 +398,15 @@ static bool open_some(void *context, Timeline timeline, uint64_t segment, int *f
 static void test_errors_behind_the_end(void **state)
 {
     WalWriter *writer = writer_create();
-    ChainEnd end;
+    WalSegmentFacts end;
 
     (void) state;
     write_segments(writer, 3);
     writer->stream.open = open_some;
     fails_from = 5; /* 4 is looked at: does WAL go on there? */
-    Chain *chain = read_forward(writer, BEGIN, LSN_MAX, 3, &end);
-    check_segments(chain, 1, 3);
-    chain_destroy(chain);
+    WalScan *scan = read_forward(writer, BEGIN, LSN_MAX, 3, &end);
+    check_segments(scan, 1, 3);
+    scan_destroy(scan);
     fails_from = 3;
     forward_fails(writer);
     assert_string_equal(error.message, "could not open 3");

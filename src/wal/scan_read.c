@@ -1,0 +1,404 @@
+#include "wal/scan.h"
+
+#include "base/array.h"
+#include "base/log.h"
+#include "base/workers.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORWARD_WINDOW_BYTES ((uint64_t) 64 * 1024 * 1024)
+#define FORWARD_WINDOW_MAX 64
+
+/* Maps of single segments are kept apart up to this size; further ones are merged at once. */
+#define KEPT_MAPS_MAX ((size_t) 64 * 1024 * 1024)
+
+WalScan *scan_create(const WalStream *stream, int jobs, Lsn floor_at_most)
+{
+    WalScan *scan = memory_allocate_zeroed(1, sizeof(WalScan));
+
+    scan->stream = stream;
+    scan->jobs = jobs < 1 ? 1 : jobs;
+    scan->floor_at_most = floor_at_most;
+    scan->blocks = blockmap_create();
+    if (stream->rebuilds != NULL)
+        scan->rebuilt = blockmap_create();
+    return scan;
+}
+
+void scan_destroy(WalScan *scan)
+{
+    if (scan == NULL)
+        return;
+    for (size_t i = 0; i < scan->segment_count; i++)
+        summary_destroy(scan->segments[i]);
+    free(scan->segments);
+    blockmap_destroy(scan->blocks);
+    blockmap_destroy(scan->rebuilt);
+    free(scan);
+}
+
+static const char *lsn_shown(const WalScan *scan, Lsn lsn, char text[LSN_TEXT_SIZE])
+{
+    return lsn_text(scan->stream->shape.version, lsn, text);
+}
+
+void scan_take_maps(WalScan *scan, Summary *summary)
+{
+    /* The first record of a block decides: a later segment does not have it where an earlier one
+     * names the block. */
+    if (scan->rebuilt != NULL)
+    {
+        blockmap_subtract(summary->rebuilt, scan->blocks);
+        blockmap_merge(scan->rebuilt, summary->rebuilt);
+    }
+    blockmap_merge(scan->blocks, summary->blocks);
+    blockmap_destroy(summary->blocks);
+    blockmap_destroy(summary->rebuilt);
+    summary->blocks = summary->rebuilt = NULL;
+}
+
+/* A floor may lie after the first record that was read of the segment. */
+static bool may_be_cut(const WalScan *scan, const Summary *summary)
+{
+    return summary->facts.segment <= wal_segment_of(&scan->stream->shape, scan->floor_at_most) &&
+           (summary->from == LSN_INVALID || summary->from < scan->floor_at_most);
+}
+
+/* Hand a segment's maps over to the whole, unless the floor may cut it. */
+static void hand_over_maps(WalScan *scan, Summary *summary)
+{
+    size_t memory = blockmap_memory(summary->blocks);
+
+    if (may_be_cut(scan, summary) && scan->kept_memory + memory <= KEPT_MAPS_MAX)
+        scan->kept_memory += memory;
+    else
+        scan_take_maps(scan, summary);
+}
+
+/* Note where the scan begins and ends with a segment at its upper or lower end. */
+static void link_segment(WalScan *scan, const WalSegmentFacts *facts, bool lower)
+{
+    if (facts->begin_lsn == LSN_INVALID)
+        return;
+    if (!lower || scan->begin_lsn == LSN_INVALID)
+        scan->next_lsn = facts->next_lsn;
+    if (lower || scan->begin_lsn == LSN_INVALID)
+        scan->begin_lsn = facts->begin_lsn;
+    if (facts->record_count == 0)
+        return;
+    if (!lower || scan->last_lsn == LSN_INVALID)
+        scan->last_lsn = facts->last_lsn;
+    if (lower || scan->first_lsn == LSN_INVALID)
+    {
+        scan->first_lsn = facts->first_lsn;
+        scan->first_prev = facts->first_prev;
+    }
+}
+
+/* Segments on their way into the scan: read by any worker, taken in one after the other. */
+typedef struct ScanReads
+{
+    WalScan *scan;
+    uint64_t first; /* the segment of item 0 */
+    bool backwards; /* item 1 is the segment before it; the window is the number of items */
+    Lsn from;       /* where item 0 is read from; LSN_INVALID: its beginning */
+    size_t window;
+    Summary **summaries;  /* of item i at i % window; NULL: not read, or taken in */
+    WalSegmentFacts *end; /* of reading forward */
+} ScanReads;
+
+static bool read_item(void *context, size_t item, bool *last, Error *error)
+{
+    const ScanReads *reads = context;
+    const uint64_t segment = reads->backwards ? reads->first - item : reads->first + item;
+
+    if (reads->backwards && item >= reads->window)
+        return *last = true;
+    Summary *summary =
+        summary_read(reads->scan->stream, segment, item == 0 ? reads->from : LSN_INVALID,
+                     LSN_INVALID, LSN_INVALID, error);
+    if (summary == NULL)
+        return false;
+    progress_add(summary->facts.bytes);
+    *last = summary->facts.end != WAL_SEGMENT_COMPLETE;
+    reads->summaries[item % reads->window] = summary;
+    return true;
+}
+
+static bool read_segments(ScanReads *reads, OrderedFunction take, Error *error)
+{
+    WalScan *scan = reads->scan;
+
+    reads->summaries = memory_allocate_zeroed(reads->window, sizeof(Summary *));
+    bool good = workers_run_ordered(scan->jobs, reads->window, read_item, take, reads, error);
+    for (size_t i = 0; i < reads->window; i++)
+    {
+        if (reads->summaries[i] != NULL)
+            scan->bytes_read += reads->summaries[i]->facts.bytes;
+        summary_destroy(reads->summaries[i]);
+    }
+    free(reads->summaries);
+    return good;
+}
+
+/* The item's segment becomes the scan's uppermost or lowest one. */
+static void take_segment(ScanReads *reads, size_t item)
+{
+    WalScan *scan = reads->scan;
+    Summary *summary = reads->summaries[item % reads->window];
+    size_t index = scan->segment_count;
+
+    reads->summaries[item % reads->window] = NULL;
+    scan->bytes_read += summary->facts.bytes;
+    ARRAY_GROW(scan->segments, scan->segment_count);
+    if (reads->backwards)
+    {
+        memmove(scan->segments + 1, scan->segments, index * sizeof(Summary *));
+        scan->lowest--;
+        index = 0;
+    }
+    scan->segments[index] = summary;
+    scan->segment_count++;
+    hand_over_maps(scan, summary);
+    link_segment(scan, &summary->facts, reads->backwards);
+}
+
+/* ---- Forward ---- */
+
+bool scan_ended_at_limit(const WalStream *stream, const WalSegmentFacts *end)
+{
+    return end->end == WAL_SEGMENT_INVALID && stream->limit != LSN_INVALID &&
+           end->invalid_lsn >= stream->limit;
+}
+
+/* Sets *yes if WAL that belongs after `end` begins in this segment. Older WAL, left by a server
+ * that restarted at `end`, links to less. */
+static bool wal_goes_on(const WalStream *stream, uint64_t segment, Lsn end, bool *yes, Error *error)
+{
+    WalSegmentFacts facts;
+
+    if (!wal_segment_begins_valid(stream, segment, yes, error))
+        return false;
+    if (!*yes)
+        return true;
+    if (!wal_read_segment(stream, segment, LSN_INVALID, wal_ignore_record, NULL, &facts, error))
+        return false;
+    *yes = facts.record_count == 0 || facts.first_prev >= end;
+    return true;
+}
+
+/*
+ * Fails if this is not the end of WAL but damage. A segment is whole on disk before the next one is
+ * begun, so where the next one begins with its own WAL, bytes before it were valid once.
+ * (XLogWrite, xlog.c; walreceiver.c)
+ */
+static bool check_damage(const WalScan *scan, const WalSegmentFacts *end, Error *error)
+{
+    const WalStream *stream = scan->stream;
+    const bool missing = end->end == WAL_SEGMENT_MISSING;
+    const uint64_t broken =
+        missing ? end->missing_segment : wal_segment_of(&stream->shape, end->invalid_lsn);
+    char lsn[LSN_TEXT_SIZE], name[WAL_NAME_SIZE], next_name[WAL_NAME_SIZE];
+    bool yes;
+
+    if (scan_ended_at_limit(stream, end))
+        return true;
+    if (!wal_goes_on(stream, broken + 1, scan->next_lsn, &yes, error))
+        return false;
+    if (!yes)
+        return true;
+    wal_stream_segment_name(stream, broken, name);
+    wal_stream_segment_name(stream, broken + 1, next_name);
+    if (missing)
+        error_missing_wal(stream, end->missing_timeline, broken, error);
+    else
+    {
+        error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
+                  lsn_shown(scan, scan->next_lsn, lsn), name, end->reason);
+        error_damaged_wal(stream, broken, error);
+    }
+    return error_detail(error, "The WAL continues in segment \"%s\".", next_name);
+}
+
+/* Otherwise the segment's first record does not follow the last one, and the WAL ends there. */
+static bool follows_last(const WalScan *scan, WalSegmentFacts *facts)
+{
+    char prev[LSN_TEXT_SIZE], here[LSN_TEXT_SIZE];
+
+    if (facts->begin_lsn == LSN_INVALID)
+        return true;
+    if (facts->begin_lsn != wal_skip_header(&scan->stream->shape, scan->next_lsn))
+        snprintf(facts->reason, sizeof(facts->reason), "unexpected contrecord before %s",
+                 lsn_shown(scan, facts->begin_lsn, here));
+    else if (facts->record_count == 0 || scan->last_lsn == LSN_INVALID ||
+             facts->first_prev == scan->last_lsn)
+        return true;
+    else
+        snprintf(facts->reason, sizeof(facts->reason), "record with incorrect prev-link %s at %s",
+                 lsn_shown(scan, facts->first_prev, prev), lsn_shown(scan, facts->first_lsn, here));
+    facts->end = WAL_SEGMENT_INVALID;
+    facts->invalid_lsn = facts->first_lsn;
+    return false;
+}
+
+/* Take in a segment; *last when the WAL ends in it, or before. */
+static bool take_next(void *context, size_t item, bool *last, Error *error)
+{
+    ScanReads *reads = context;
+    const WalStream *stream = reads->scan->stream;
+    WalSegmentFacts *end = reads->end;
+
+    *end = reads->summaries[item % reads->window]->facts;
+    if (!follows_last(reads->scan, end))
+        return *last = true;
+    take_segment(reads, item);
+    *last = end->end != WAL_SEGMENT_COMPLETE;
+    return *last || stream->passed == NULL ||
+           stream->passed(stream->context, wal_segment_start(&stream->shape, end->segment + 1),
+                          error);
+}
+
+/* The number of segments that are read, or wait to be taken in, at a time. */
+static size_t forward_window(const WalScan *scan)
+{
+    uint64_t count = FORWARD_WINDOW_BYTES / scan->stream->shape.segment_size;
+
+    if (count > FORWARD_WINDOW_MAX)
+        count = FORWARD_WINDOW_MAX;
+    return count < (uint64_t) scan->jobs ? (size_t) scan->jobs : (size_t) count;
+}
+
+bool scan_forward(WalScan *scan, Lsn from, WalSegmentFacts *end, Error *error)
+{
+    ScanReads reads = {.scan = scan,
+                       .first = wal_segment_of(&scan->stream->shape, from),
+                       .from = from,
+                       .window = forward_window(scan),
+                       .end = end};
+
+    assert(!scan->begun);
+    assert(scan->rebuilt == NULL || scan->floor_at_most <= from);
+    scan->begun = true;
+    scan->lowest = reads.first;
+    scan->next_lsn = from;
+    if (!read_segments(&reads, take_next, error) || !check_damage(scan, end, error))
+        return false;
+    /* A record that was given up, with none after it, is not where WAL ends. */
+    end->next_lsn = scan->last_lsn != LSN_INVALID ? scan->next_lsn : from;
+    return true;
+}
+
+/* ---- Backward ---- */
+
+/* The error of a record before the scan's first one that cannot be read. */
+static bool error_no_record_before(const WalScan *scan, const WalSegmentFacts *facts,
+                                   const char *reason, Error *error)
+{
+    const WalShape *shape = &scan->stream->shape;
+    uint64_t damaged = scan->lowest;
+    char text[LSN_TEXT_SIZE];
+
+    lsn_shown(scan,
+              scan->first_lsn != LSN_INVALID ? scan->first_prev
+                                             : wal_segment_start(shape, scan->lowest),
+              text);
+    if (facts != NULL && facts->end == WAL_SEGMENT_MISSING)
+    {
+        error_missing_wal(scan->stream, facts->missing_timeline, facts->missing_segment, error);
+        return error_detail(error, "could not find previous WAL record at %s", text); /* contract */
+    }
+    if (facts != NULL && facts->end == WAL_SEGMENT_INVALID)
+        damaged = wal_segment_of(shape, facts->invalid_lsn);
+    if (reason == NULL)
+        error_set(error, ERROR_FAILED, "could not find previous WAL record at %s", text);
+    else
+        error_set(error, ERROR_FAILED, "could not find previous WAL record at %s: %s", text,
+                  reason); /* contract */
+    return error_damaged_wal(scan->stream, damaged, error);
+}
+
+/* Fails unless the scan's first record follows this segment's last one, if both have one. */
+static bool precedes_first(const WalScan *scan, const WalSegmentFacts *facts, Error *error)
+{
+    char text[LSN_TEXT_SIZE];
+    char reason[128];
+
+    if (facts->end != WAL_SEGMENT_COMPLETE)
+        return error_no_record_before(scan, facts, facts->reason, error);
+    if (facts->begin_lsn == LSN_INVALID || scan->begin_lsn == LSN_INVALID)
+        return true;
+    if ((facts->record_count == 0 || scan->first_lsn == LSN_INVALID ||
+         facts->last_lsn == scan->first_prev) &&
+        wal_skip_header(&scan->stream->shape, facts->next_lsn) == scan->begin_lsn)
+        return true;
+    snprintf(reason, sizeof(reason), "the last record before it starts at %s",
+             lsn_shown(scan, facts->last_lsn, text));
+    return error_no_record_before(scan, NULL, reason, error);
+}
+
+static bool take_before(void *context, size_t item, bool *last, Error *error)
+{
+    ScanReads *reads = context;
+    const WalSegmentFacts *facts = &reads->summaries[item % reads->window]->facts;
+
+    /* One further back may never be needed. If it is, it is item 0 of a later call. */
+    *last = item > 0 && facts->end != WAL_SEGMENT_COMPLETE;
+    if (*last)
+        return true;
+    if (!precedes_first(reads->scan, facts, error))
+        return false;
+    take_segment(reads, item);
+    *last = item + 1 == reads->window;
+    return true;
+}
+
+bool scan_first_is_partial(const WalScan *scan)
+{
+    return scan->segment_count > 0 && scan->segments[0]->from != LSN_INVALID;
+}
+
+/* Read the first segment again, from its beginning: reading forward began in its middle. */
+static bool complete_first(WalScan *scan, Error *error)
+{
+    Summary *partial = scan->segments[0];
+    Summary *whole = summary_read(scan->stream, partial->facts.segment, LSN_INVALID, LSN_INVALID,
+                                  LSN_INVALID, error);
+
+    if (whole == NULL)
+        return false;
+    scan->bytes_read += whole->facts.bytes;
+    if (whole->facts.next_lsn != partial->facts.next_lsn ||
+        whole->facts.last_lsn < partial->facts.last_lsn)
+    {
+        error_no_record_before(scan, &whole->facts, whole->facts.reason, error);
+        summary_destroy(whole);
+        return false;
+    }
+    if (partial->blocks != NULL)
+        scan->kept_memory -= blockmap_memory(partial->blocks);
+    summary_destroy(partial);
+    scan->segments[0] = whole;
+    hand_over_maps(scan, whole);
+    link_segment(scan, &whole->facts, true);
+    return true;
+}
+
+bool scan_back(WalScan *scan, Error *error)
+{
+    const size_t count_before = scan->segment_count;
+    const uint64_t left = scan->lowest - 1;
+    ScanReads reads = {.scan = scan, .first = left, .backwards = true};
+
+    assert(scan->rebuilt == NULL); /* which record is the first is then known too late */
+    if (scan_first_is_partial(scan))
+        return complete_first(scan, error);
+    /* WAL begins with segment 1, and after pg_resetwal with a record that has none before it. */
+    if (scan->lowest <= 1 || (scan->first_lsn != LSN_INVALID && scan->first_prev == LSN_INVALID))
+        return error_no_record_before(scan, NULL, NULL, error);
+    reads.window = left < (uint64_t) scan->jobs ? (size_t) left : (size_t) scan->jobs;
+    /* The same holds for one further back that cannot be read. */
+    return read_segments(&reads, take_before, error) || scan->segment_count > count_before;
+}
