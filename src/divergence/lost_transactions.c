@@ -123,7 +123,7 @@ static bool read_target_catalogs(const Target *target, const Version *version, C
 static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost *lost, Error *error)
 {
     const WalShape *shape = &clusters->shape;
-    Lsn from = wal_skip_header(shape, lost_known_from(lost));
+    Lsn from = wal_skip_header(shape, lost->wanted.known_from);
     uint64_t segment = wal_segment_of(shape, from);
     char text[LSN_TEXT_SIZE];
 
@@ -154,17 +154,14 @@ typedef struct DatabaseName
 {
     Oid oid;
     const char *name;
-    bool connected;
 } DatabaseName;
 
 typedef struct RelationNames
 {
     const Lost *lost;
     Arena *arena;
-    LostRelation *relations;
-    size_t count;
-    LostRelation **by_filenode;
-    Buffer databases; /* DatabaseName */
+    LostRelation **by_filenode; /* all of the Lost's */
+    Buffer databases;           /* DatabaseName */
     Oid connected;
 } RelationNames;
 
@@ -178,7 +175,7 @@ static int compare_filenodes(const void *left, const void *right)
 static void add_database(void *context, Oid database, const char *name, bool connected)
 {
     RelationNames *names = context;
-    DatabaseName item = {database, arena_strdup(names->arena, name), connected};
+    DatabaseName item = {database, arena_strdup(names->arena, name)};
 
     if (lost_database_is_new(names->lost, database))
         return;
@@ -187,24 +184,18 @@ static void add_database(void *context, Oid database, const char *name, bool con
         names->connected = database;
 }
 
-static int compare_filenode(const void *key, const void *item)
-{
-    const Oid *filenode = key;
-    const LostRelation *const *relation = item;
-
-    return (*filenode > (*relation)->id.relation) - (*filenode < (*relation)->id.relation);
-}
-
 /* Storage that the target made after the divergence is not what has its number on the source. */
 static void name_relation(void *context, Oid tablespace, Oid filenode, const char *name,
                           const char *table)
 {
     RelationNames *names = context;
+    const LostRelation *wanted = &(LostRelation){.id.relation = filenode};
+    const size_t count = names->lost->relation_count;
     bool found;
-    size_t index = array_search(&filenode, names->by_filenode, names->count,
-                                sizeof(*names->by_filenode), compare_filenode, &found);
+    size_t index = array_search(&wanted, names->by_filenode, count, sizeof(*names->by_filenode),
+                                compare_filenodes, &found);
 
-    for (; index < names->count && names->by_filenode[index]->id.relation == filenode; index++)
+    for (; index < count && names->by_filenode[index]->id.relation == filenode; index++)
     {
         LostRelation *relation = names->by_filenode[index];
 
@@ -218,18 +209,17 @@ static void name_relation(void *context, Oid tablespace, Oid filenode, const cha
 
 static void fetch_names(RelationNames *names, Source *source)
 {
-    Buffer filenodes = {0};
+    AUTO_BUFFER Buffer filenodes = {0};
     Error error = {0};
 
     array_begin(&filenodes);
-    for (size_t i = 0; i < names->count; i++)
-        if (!names->relations[i].created)
-            array_append_int(&filenodes, names->relations[i].id.relation);
+    for (size_t i = 0; i < names->lost->relation_count; i++)
+        if (!names->lost->relations[i].created)
+            array_append_int(&filenodes, names->lost->relations[i].id.relation);
     array_end(&filenodes);
     if (!source_server_names(source, buffer_string(&filenodes), add_database, name_relation, names,
                              &error))
         log_debug("could not get names from the source: %s", error.message);
-    buffer_free(&filenodes);
 }
 
 static const char *database_name(const RelationNames *names, Oid database)
@@ -247,9 +237,9 @@ static const char *database_name(const RelationNames *names, Oid database)
 /* The database, and database/number where there is no name. */
 static void name_by_number(RelationNames *names)
 {
-    for (size_t i = 0; i < names->count; i++)
+    for (size_t i = 0; i < names->lost->relation_count; i++)
     {
-        LostRelation *relation = &names->relations[i];
+        LostRelation *relation = &names->lost->relations[i];
         const char *database = database_name(names, relation->id.database);
 
         relation->database = database;
@@ -264,14 +254,14 @@ static void name_by_number(RelationNames *names)
 
 static void name_relations(Lost *lost, Source *source, Arena *arena)
 {
+    const size_t count = lost->relation_count;
     RelationNames names = {.lost = lost, .arena = arena};
 
-    names.relations = lost_relations(lost, &names.count);
-    names.by_filenode = memory_allocate((names.count + 1) * sizeof(*names.by_filenode));
-    for (size_t i = 0; i < names.count; i++)
-        names.by_filenode[i] = &names.relations[i];
-    qsort(names.by_filenode, names.count, sizeof(*names.by_filenode), compare_filenodes);
-    if (source->is_server && names.count > 0)
+    names.by_filenode = memory_allocate((count + 1) * sizeof(*names.by_filenode));
+    for (size_t i = 0; i < count; i++)
+        names.by_filenode[i] = &lost->relations[i];
+    qsort(names.by_filenode, count, sizeof(*names.by_filenode), compare_filenodes);
+    if (source->is_server && count > 0)
         fetch_names(&names, source);
     name_by_number(&names);
     free(names.by_filenode);
@@ -303,12 +293,12 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
 
     *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
     collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
-    progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - lost_known_from(result->lost));
+    progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);
     listed = read_wal(clusters, diverged, result->lost, listed ? &why : &more) && listed;
     progress_end(listed);
     if (!listed)
     {
-        lost_set_incomplete(result->lost);
+        result->lost->incomplete = true;
         if (!stop_check(error))
             return false;
         log_warning("could not list all transactions that are lost: %s", why.message);

@@ -132,25 +132,19 @@ static void json_recovery_start(Json *json, const Report *report)
 static void json_relations_with(Json *json, const char *key, const Lost *lost,
                                 const LostTransaction *transaction, unsigned what)
 {
-    const size_t count = lost_item_count(lost, transaction);
+    const LostSet *set = lost_set(lost, transaction);
 
     json_section(json, key, '[', true);
-    for (size_t i = 0; i < count; i++)
-    {
-        unsigned done;
-        const LostRelation *relation = lost_item(lost, transaction, i, &done);
-
-        if (done & what)
-            json_element(json, relation->name);
-    }
+    for (size_t i = 0; i < set->count; i++)
+        if (set->items[i].what & what)
+            json_element(json, lost->relations[set->items[i].relation].name);
     json_close(json, ']');
 }
 
 static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transaction)
 {
-    const DdlChanges changes = lost_changes(lost, transaction);
     DdlGuess guesses[DDL_GUESSES_MAX];
-    const size_t count = ddl_guess(&changes, guesses);
+    const size_t count = ddl_guess(&lost_set(lost, transaction)->changes, guesses);
     char statement[128];
 
     json_section(json, "ddl", '[', true);
@@ -166,15 +160,13 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
 static void json_committed(Json *json, const Report *report)
 {
     const Lost *lost = report->run->lost.lost;
-    size_t count;
-    const LostTransaction *transactions = lost_transactions(lost, &count);
 
     if (!json_section(json, "committed", '[',
                       report->options->report_transactions == REPORT_TRANSACTIONS_ALL))
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->transaction_count; i++)
     {
-        const LostTransaction *transaction = &transactions[i];
+        const LostTransaction *transaction = &lost->transactions[i];
 
         json_item(json);
         json_number(json, "xid", transaction->xid);
@@ -196,30 +188,25 @@ static void json_committed(Json *json, const Report *report)
 
 static void json_xids(Json *json, const Lost *lost)
 {
-    size_t count;
-    const XidRange *ranges = lost_xids(lost, &count);
-
     json_section(json, "xids", '[', true);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->xid_range_count; i++)
     {
         json_item(json);
-        json_number(json, "first", ranges[i].first);
-        json_number(json, "last", ranges[i].last);
+        json_number(json, "first", lost->xids[i].first);
+        json_number(json, "last", lost->xids[i].last);
         json_close(json, '}');
     }
     json_close(json, ']');
 }
 
-static void json_touched(Json *json, Lost *lost)
+static void json_touched(Json *json, const Lost *lost)
 {
     AUTO_BUFFER Buffer query = {0};
-    size_t count;
-    const LostRelation *relations = lost_relations(lost, &count);
 
     json_section(json, "relations", '[', true);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->relation_count; i++)
     {
-        const LostRelation *relation = &relations[i];
+        const LostRelation *relation = &lost->relations[i];
 
         if (relation->transactions == 0)
             continue;
@@ -256,14 +243,14 @@ static void json_lost(Json *json, const Report *report)
                                        "relations",
                                        "committed"};
     const Run *run = report->run;
-    Lost *lost = run->lost.lost;
+    const Lost *lost = run->lost.lost;
 
     for (size_t i = 0; lost == NULL && i < sizeof(keys) / sizeof(keys[0]); i++)
         json_null(json, keys[i]);
     if (lost == NULL)
         return;
-    json_number(json, "maintenance_transactions", lost_maintenance_count(lost));
-    json_bool(json, "list_complete", lost_is_complete(lost));
+    json_number(json, "maintenance_transactions", lost->maintenance_count);
+    json_bool(json, "list_complete", !lost->incomplete);
     json_strings(json, "prepared_gids", run->lost.gids, run->changes.lost_prepared);
     json_xids(json, lost);
     json_touched(json, lost);

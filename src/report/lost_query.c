@@ -18,10 +18,9 @@ bool lost_query_exists(const LostRelation *relation)
 /* xmin has no operator for less, and as a number no sign. */
 static void append_condition(const Lost *lost, Buffer *text)
 {
-    size_t count;
-    const XidRange *ranges = lost_xids(lost, &count);
+    const XidRange *ranges = lost->xids;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->xid_range_count; i++)
     {
         buffer_append_string(text, i == 0 ? "WHERE " : "\n    OR ");
         if (ranges[i].first == ranges[i].last)
@@ -53,7 +52,7 @@ void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *t
     append_condition(lost, text);
     /* \gset wants one row: an aggregate has one also where there is no such table. */
     buffer_append_string(text, "', oid::regclass)), '') AS lost_rows\n  FROM pg_class WHERE ");
-    append_table_condition(lost_version(lost), &relation->id, text);
+    append_table_condition(lost->version, &relation->id, text);
     buffer_append_string(text, " AND relkind IN ('r', 'm') \\gset\n:lost_rows;");
 }
 
@@ -143,8 +142,8 @@ static void append_tables(const Lost *lost, const LostRelation **tables, size_t 
         "-- rows, former values, what was in tables when they were truncated or dropped, nor "
         "tables\n"
         "-- that these transactions wrote only before %s.\n",
-        lsn_text(lost_version(lost), lost_known_from(lost), lsn));
-    if (!lost_version(lost)->sql.frozen_xmin)
+        lsn_text(lost->version, lost->wanted.known_from, lsn));
+    if (!lost->version->sql.frozen_xmin)
         buffer_append_string(text,
                              "-- Nor does it find rows that VACUUM or CLUSTER froze since: in "
                              "this version they no longer\n-- show who wrote them.\n");
@@ -160,19 +159,17 @@ static void append_tables(const Lost *lost, const LostRelation **tables, size_t 
                       count - shown);
 }
 
-void lost_queries_text(Lost *lost, Buffer *text)
+void lost_queries_text(const Lost *lost, Buffer *text)
 {
     const LostRelation **tables;
-    const LostRelation *relations;
-    size_t count, found = 0;
+    size_t found = 0;
 
     if (lost == NULL)
         return;
-    relations = lost_relations(lost, &count);
-    tables = memory_allocate((count + 1) * sizeof(*tables));
-    for (size_t i = 0; i < count; i++)
-        if (lost_query_exists(&relations[i]))
-            tables[found++] = &relations[i];
+    tables = memory_allocate((lost->relation_count + 1) * sizeof(*tables));
+    for (size_t i = 0; i < lost->relation_count; i++)
+        if (lost_query_exists(&lost->relations[i]))
+            tables[found++] = &lost->relations[i];
     qsort(tables, found, sizeof(*tables), compare_written);
     if (found > 0)
         append_tables(lost, tables, found, text);

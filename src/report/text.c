@@ -200,15 +200,14 @@ static bool is_worth_showing(const LostRelation *relation)
            ((relation->what & LOST_TOUCHED) != 0 || relation->records > 0);
 }
 
-static void list_touched(Lost *lost, TextList *list)
+static void list_touched(const Lost *lost, TextList *list)
 {
-    size_t count, shown = 0;
-    const LostRelation *relations = lost_relations(lost, &count);
-    const LostRelation **sorted = memory_allocate((count + 1) * sizeof(*sorted));
+    size_t shown = 0;
+    const LostRelation **sorted = memory_allocate((lost->relation_count + 1) * sizeof(*sorted));
 
-    for (size_t i = 0; i < count; i++)
-        if (is_worth_showing(&relations[i]))
-            sorted[shown++] = &relations[i];
+    for (size_t i = 0; i < lost->relation_count; i++)
+        if (is_worth_showing(&lost->relations[i]))
+            sorted[shown++] = &lost->relations[i];
     qsort(sorted, shown, sizeof(*sorted), compare_touched);
     for (size_t i = 0; i < shown; i++)
         text_list_add(list, "%s: %llu transaction%s, %llu record%s", sorted[i]->name,
@@ -239,13 +238,12 @@ static void list_done(TextList *list, const LostRelation *relation, bool of_new_
 }
 
 /* Without the list of transactions. */
-static void list_done_by_any(Lost *lost, unsigned what, TextList *list)
+static void list_done_by_any(const Lost *lost, unsigned what, TextList *list)
 {
-    size_t count;
-    const LostRelation *relations = lost_relations(lost, &count);
+    const LostRelation *relations = lost->relations;
     Oid last = 0;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->relation_count; i++)
         if (relations[i].what & what)
             list_done(list, &relations[i],
                       what == LOST_CREATED && relations[i].oid < FIRST_NORMAL_OID &&
@@ -253,11 +251,10 @@ static void list_done_by_any(Lost *lost, unsigned what, TextList *list)
                       &last, 0);
 }
 
-static bool makes_database(const Lost *lost, const LostTransaction *transaction)
+static bool makes_database(const DdlChanges *changes)
 {
-    const DdlChanges changes = lost_changes(lost, transaction);
     DdlGuess guesses[DDL_GUESSES_MAX];
-    const size_t count = ddl_guess(&changes, guesses);
+    const size_t count = ddl_guess(changes, guesses);
 
     for (size_t i = 0; i < count; i++)
         if (strcmp(guesses[i].verb, "CREATE") == 0 && strcmp(guesses[i].noun, "DATABASE") == 0)
@@ -268,38 +265,32 @@ static bool makes_database(const Lost *lost, const LostTransaction *transaction)
 /* CREATE DATABASE copies the relations of its template. */
 static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
 {
-    size_t count;
-    const LostTransaction *transactions = lost_transactions(lost, &count);
-
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->transaction_count; i++)
     {
-        const size_t items = lost_item_count(lost, &transactions[i]);
-        const bool made = what == LOST_CREATED && makes_database(lost, &transactions[i]);
+        const LostSet *set = lost_set(lost, &lost->transactions[i]);
+        const bool made = what == LOST_CREATED && makes_database(&set->changes);
         Oid last = 0;
 
-        for (size_t k = 0; k < items; k++)
+        for (size_t k = 0; k < set->count; k++)
         {
-            unsigned done;
-            const LostRelation *relation = lost_item(lost, &transactions[i], k, &done);
+            const LostRelation *relation = &lost->relations[set->items[k].relation];
 
-            if (done & what)
+            if (set->items[k].what & what)
                 list_done(list, relation, made && lost_database_is_new(lost, relation->id.database),
-                          &last, transactions[i].xid);
+                          &last, lost->transactions[i].xid);
         }
     }
 }
 
 static void list_ddl(const Lost *lost, TextList *list)
 {
-    size_t count;
-    const LostTransaction *transactions = lost_transactions(lost, &count);
+    const LostTransaction *transactions = lost->transactions;
     char time[TIME_TEXT_SIZE];
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < lost->transaction_count; i++)
     {
-        const DdlChanges changes = lost_changes(lost, &transactions[i]);
         DdlGuess guesses[DDL_GUESSES_MAX];
-        const size_t size = ddl_guess(&changes, guesses);
+        const size_t size = ddl_guess(&lost_set(lost, &transactions[i])->changes, guesses);
 
         if (size > 0 && text_list_next(list))
             buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
@@ -308,7 +299,7 @@ static void list_ddl(const Lost *lost, TextList *list)
     }
 }
 
-static void text_lost_list(const Report *report, Lost *lost, Buffer *text)
+static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
 {
     static const struct
     {
@@ -335,7 +326,7 @@ static void text_lost_list(const Report *report, Lost *lost, Buffer *text)
             list_done_by_any(lost, rows[i].what, &list);
         text_list_rows(text, rows[i].label, &list);
     }
-    if (!lost_is_complete(lost))
+    if (lost->incomplete)
         text_row(text, "", "(not all could be listed)");
 }
 
@@ -344,8 +335,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     const Run *run = report->run;
     const ScanResult *scanned = &run->changes.scanned;
     const uint64_t prepared = run->changes.lost_prepared;
-    const uint64_t maintenance =
-        run->lost.lost != NULL ? lost_maintenance_count(run->lost.lost) : 0;
+    const uint64_t maintenance = run->lost.lost != NULL ? run->lost.lost->maintenance_count : 0;
     char time[TIME_TEXT_SIZE], size[SIZE_TEXT_SIZE];
 
     if (!run->changes.known)

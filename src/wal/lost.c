@@ -35,27 +35,10 @@ typedef struct Open
     size_t count;
 } Open;
 
-/* The beginning of a string in `sets`; then a u32 of relation << 4 | what for each of `count`. */
-typedef struct SetHead
+typedef struct LostWork
 {
-    DdlChanges changes;
-    uint32_t count;
-} SetHead;
-
-struct Lost
-{
-    const Version *version;
-    LostWanted wanted;
-    bool incomplete;
-    uint64_t maintenance_count;
-    XidRange *xids;
-    size_t xid_range_count;
-    LostTransaction *transactions;
-    size_t transaction_count;
-    LostRelation *relations;
-    size_t relation_count;
-    Interned relation_ids; /* of each relation: the same numbers */
-    Interned sets;
+    Interned relation_ids;             /* of each relation: the same numbers */
+    Interned sets;                     /* LostSet */
     uint32_t open_xids[LOST_OPEN_MAX]; /* apart from the rest: they are searched one by one */
     Open *opens;
     size_t open_count;
@@ -63,7 +46,7 @@ struct Lost
     Buffer databases; /* u32 */
     Buffer scratch;
     WalRecord by_oid; /* see record_by_oid */
-};
+} LostWork;
 
 /* ---- Interned strings ---- */
 
@@ -146,6 +129,7 @@ Lost *lost_create(const Version *version, const LostWanted *wanted)
 
     lost->version = version;
     lost->wanted = *wanted;
+    lost->work = memory_allocate_zeroed(1, sizeof(LostWork));
     return lost;
 }
 
@@ -153,18 +137,19 @@ void lost_destroy(Lost *lost)
 {
     if (lost == NULL)
         return;
-    for (size_t i = 0; i < lost->open_count; i++)
-        free(lost->opens[i].items);
-    free(lost->opens);
+    for (size_t i = 0; i < lost->work->open_count; i++)
+        free(lost->work->opens[i].items);
+    free(lost->work->opens);
     free(lost->wanted.catalogs.items);
     free(lost->xids);
     free(lost->transactions);
     free(lost->relations);
-    interned_free(&lost->relation_ids);
-    interned_free(&lost->sets);
-    buffer_free(&lost->unowned);
-    buffer_free(&lost->databases);
-    buffer_free(&lost->scratch);
+    interned_free(&lost->work->relation_ids);
+    interned_free(&lost->work->sets);
+    buffer_free(&lost->work->unowned);
+    buffer_free(&lost->work->databases);
+    buffer_free(&lost->work->scratch);
+    free(lost->work);
     free(lost);
 }
 
@@ -174,7 +159,7 @@ static bool find_relation(Lost *lost, RelationId id, uint32_t *number)
 {
     const size_t count = lost->relation_count;
 
-    if (!intern(&lost->relation_ids, &id, sizeof(id), count < LOST_RELATIONS_MAX, number))
+    if (!intern(&lost->work->relation_ids, &id, sizeof(id), count < LOST_RELATIONS_MAX, number))
     {
         lost->incomplete = true;
         return false;
@@ -234,20 +219,20 @@ static Item *add_relation(Lost *lost, Open *open, RelationId id, unsigned what, 
 
 static Open *find_open(Lost *lost, uint32_t xid, bool make)
 {
-    for (size_t i = lost->open_count; i > 0; i--)
-        if (lost->open_xids[i - 1] == xid)
-            return &lost->opens[i - 1];
+    for (size_t i = lost->work->open_count; i > 0; i--)
+        if (lost->work->open_xids[i - 1] == xid)
+            return &lost->work->opens[i - 1];
     if (!make)
         return NULL;
-    if (lost->open_count == LOST_OPEN_MAX)
+    if (lost->work->open_count == LOST_OPEN_MAX)
     {
         lost->incomplete = true;
         return NULL;
     }
-    ARRAY_GROW(lost->opens, lost->open_count);
-    lost->opens[lost->open_count] = (Open){0};
-    lost->open_xids[lost->open_count] = xid;
-    return &lost->opens[lost->open_count++];
+    ARRAY_GROW(lost->work->opens, lost->work->open_count);
+    lost->work->opens[lost->work->open_count] = (Open){0};
+    lost->work->open_xids[lost->work->open_count] = xid;
+    return &lost->work->opens[lost->work->open_count++];
 }
 
 static void forget_open(Lost *lost, uint32_t xid)
@@ -257,19 +242,19 @@ static void forget_open(Lost *lost, uint32_t xid)
 
     if (open == NULL)
         return;
-    index = (size_t) (open - lost->opens);
+    index = (size_t) (open - lost->work->opens);
     free(open->items);
-    lost->open_count--;
-    lost->opens[index] = lost->opens[lost->open_count];
-    lost->open_xids[index] = lost->open_xids[lost->open_count];
+    lost->work->open_count--;
+    lost->work->opens[index] = lost->work->opens[lost->work->open_count];
+    lost->work->open_xids[index] = lost->work->open_xids[lost->work->open_count];
 }
 
 /* Drop transactions that a crash ended without a record. */
 static void forget_before(Lost *lost, uint32_t oldest_running)
 {
-    for (size_t i = lost->open_count; i > 0; i--)
-        if (xid_precedes(lost->open_xids[i - 1], oldest_running))
-            forget_open(lost, lost->open_xids[i - 1]);
+    for (size_t i = lost->work->open_count; i > 0; i--)
+        if (xid_precedes(lost->work->open_xids[i - 1], oldest_running))
+            forget_open(lost, lost->work->open_xids[i - 1]);
 }
 
 static void merge_open(Open *open, const Open *more)
@@ -337,15 +322,18 @@ static void add_xid(Lost *lost, uint32_t xid)
 /* The number of the set; false: there is no room for it. */
 static bool keep_set(Lost *lost, const Open *open, uint32_t *number)
 {
-    SetHead head = {.changes = open->changes, .count = (uint32_t) open->count};
-    Buffer *set = &lost->scratch;
+    const LostSet head = {.changes = open->changes, .count = (uint32_t) open->count};
+    Buffer *set = &lost->work->scratch;
 
     buffer_clear(set);
     buffer_append(set, &head, sizeof(head));
     for (size_t i = 0; i < open->count; i++)
-        buffer_append_u32(set, open->items[i].relation << 4 | open->items[i].what);
-    return intern(&lost->sets, set->bytes, set->size,
-                  lost->sets.bytes.size + set->size <= LOST_SETS_SIZE_MAX, number);
+    {
+        const LostItem item = {open->items[i].relation & 0xFFFFFFF, open->items[i].what & 0xF};
+        buffer_append(set, &item, sizeof(item));
+    }
+    return intern(&lost->work->sets, set->bytes, set->size,
+                  lost->work->sets.bytes.size + set->size <= LOST_SETS_SIZE_MAX, number);
 }
 
 static void keep_transaction(Lost *lost, const Open *open, const WalRecord *record,
@@ -444,8 +432,8 @@ static bool has_made(const Lost *lost, uint32_t relation, const RelationId *touc
 static void assign_created_relation(Lost *lost, Open *open, const RelationId *touched,
                                     bool is_new_relation)
 {
-    uint32_t *unowned = (uint32_t *) (void *) lost->unowned.bytes;
-    size_t count = lost->unowned.size / sizeof(uint32_t);
+    uint32_t *unowned = (uint32_t *) (void *) lost->work->unowned.bytes;
+    size_t count = lost->work->unowned.size / sizeof(uint32_t);
 
     for (size_t i = 0; i < count; i++)
     {
@@ -454,7 +442,7 @@ static void assign_created_relation(Lost *lost, Open *open, const RelationId *to
         find_item(open, unowned[i])->what |= LOST_CREATED;
         open->changes.storage |= DDL_STORAGE_CREATED;
         memmove(&unowned[i], &unowned[i + 1], (count - 1 - i) * sizeof(uint32_t));
-        lost->unowned.size -= sizeof(uint32_t);
+        lost->work->unowned.size -= sizeof(uint32_t);
         return;
     }
 }
@@ -468,8 +456,8 @@ static void add_created_relation(Lost *lost, Open *open, const WalEvent *event)
     add_relation(lost, open, event->relation, LOST_CREATED, 1);
     if (open != NULL)
         open->changes.storage |= DDL_STORAGE_CREATED;
-    else if (lost->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
-        buffer_append(&lost->unowned, &relation, sizeof(relation));
+    else if (lost->work->unowned.size < 4096 && find_relation(lost, event->relation, &relation))
+        buffer_append(&lost->work->unowned, &relation, sizeof(relation));
 }
 
 static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *error)
@@ -483,26 +471,22 @@ static bool add_event(Lost *lost, Open *open, const WalRecord *record, Error *er
     case WAL_EVENT_COMMIT:
     case WAL_EVENT_ABORT:
         end_transaction(lost, record, &event);
-        return true;
+        break;
     case WAL_EVENT_RUNNING_XACTS:
         forget_before(lost, event.oldest_running_xid);
-        return true;
-    default:
         break;
-    }
-    if (is_common(lost, record))
-        return true;
-    switch (event.kind)
-    {
     case WAL_EVENT_RELATION_CREATE:
-        add_created_relation(lost, open, &event);
+        if (!is_common(lost, record))
+            add_created_relation(lost, open, &event);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
-        add_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
+        if (!is_common(lost, record))
+            add_relation(lost, open, event.relation, LOST_TRUNCATED, 1);
         break;
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
-        buffer_append(&lost->databases, &event.database, sizeof(event.database));
+        if (!is_common(lost, record))
+            buffer_append(&lost->work->databases, &event.database, sizeof(event.database));
         break;
     default:
         break;
@@ -526,7 +510,7 @@ static void add_blocks(Lost *lost, Open *open, const WalRecord *record, const Wa
         if (i == 0 && item != NULL)
             row_counts_add(&item->rows, record);
     }
-    if (lost->unowned.size > 0 && record->block_count > 0)
+    if (lost->work->unowned.size > 0 && record->block_count > 0)
         assign_created_relation(lost, open, &record->blocks[0].relation,
                                 ddl_is_new_relation(by_oid));
     ddl_note_record(&open->changes, by_oid);
@@ -540,11 +524,11 @@ static const WalRecord *record_by_oid(Lost *lost, const WalRecord *record)
 
     if (catalogs->count == 0)
         return record;
-    lost->by_oid = *record;
+    lost->work->by_oid = *record;
     for (unsigned i = 0; i < record->block_count; i++)
-        lost->by_oid.blocks[i].relation.relation =
+        lost->work->by_oid.blocks[i].relation.relation =
             catalogs_oid(catalogs, &record->blocks[i].relation);
-    return &lost->by_oid;
+    return &lost->work->by_oid;
 }
 
 bool lost_add_record(void *context, const WalRecord *record, Error *error)
@@ -575,90 +559,19 @@ bool lost_add_record(void *context, const WalRecord *record, Error *error)
 
 /* ---- Results ---- */
 
-void lost_set_incomplete(Lost *lost)
+const LostSet *lost_set(const Lost *lost, const LostTransaction *transaction)
 {
-    lost->incomplete = true;
-}
+    const Interned *sets = &lost->work->sets;
 
-bool lost_is_complete(const Lost *lost)
-{
-    return !lost->incomplete;
-}
-
-const LostTransaction *lost_transactions(const Lost *lost, size_t *count)
-{
-    *count = lost->transaction_count;
-    return lost->transactions;
-}
-
-LostRelation *lost_relations(Lost *lost, size_t *count)
-{
-    *count = lost->relation_count;
-    return lost->relations;
-}
-
-uint64_t lost_maintenance_count(const Lost *lost)
-{
-    return lost->maintenance_count;
-}
-
-const XidRange *lost_xids(const Lost *lost, size_t *count)
-{
-    *count = lost->xid_range_count;
-    return lost->xids;
-}
-
-const Version *lost_version(const Lost *lost)
-{
-    return lost->version;
-}
-
-Lsn lost_known_from(const Lost *lost)
-{
-    return lost->wanted.known_from;
-}
-
-/* The set of a transaction begins there. */
-static const uint8_t *set_at(const Lost *lost, const LostTransaction *transaction, SetHead *head)
-{
-    const uint8_t *bytes = lost->sets.bytes.bytes + interned_begin(&lost->sets, transaction->set);
-
-    memcpy(head, bytes, sizeof(*head));
-    return bytes;
-}
-
-size_t lost_item_count(const Lost *lost, const LostTransaction *transaction)
-{
-    SetHead head;
-
-    (void) set_at(lost, transaction, &head);
-    return head.count;
-}
-
-const LostRelation *lost_item(const Lost *lost, const LostTransaction *transaction, size_t index,
-                              unsigned *what)
-{
-    SetHead head;
-    uint32_t item =
-        load_u32(set_at(lost, transaction, &head) + sizeof(head) + index * sizeof(uint32_t));
-
-    *what = item & 0xF;
-    return &lost->relations[item >> 4];
-}
-
-DdlChanges lost_changes(const Lost *lost, const LostTransaction *transaction)
-{
-    SetHead head;
-
-    (void) set_at(lost, transaction, &head);
-    return head.changes;
+    return (const LostSet *) (const void *) (sets->bytes.bytes +
+                                             interned_begin(sets, transaction->set));
 }
 
 bool lost_database_is_new(const Lost *lost, Oid database)
 {
-    const uint32_t *databases = (const uint32_t *) (const void *) lost->databases.bytes;
+    const uint32_t *databases = (const uint32_t *) (const void *) lost->work->databases.bytes;
 
-    for (size_t i = 0; i < lost->databases.size / sizeof(uint32_t); i++)
+    for (size_t i = 0; i < lost->work->databases.size / sizeof(uint32_t); i++)
         if (databases[i] == database)
             return true;
     return false;

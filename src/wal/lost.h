@@ -50,20 +50,32 @@ typedef struct LostTransaction
     Lsn lsn;      /* of its commit record */
     int64_t time; /* microseconds since 2000 */
     uint64_t records;
-    uint32_t set; /* the number of the set of its relations; the functions below read it */
+    uint32_t set; /* the number of its LostSet */
     uint32_t xid;
     uint32_t subtransactions;
     bool prepared;    /* COMMIT PREPARED */
     bool maintenance; /* it certainly wrote nothing but statistics, or cut off empty pages */
 } LostTransaction;
 
+/* What a transaction did: each set is held once. */
+typedef struct LostItem
+{
+    uint32_t relation : 28; /* its index in Lost.relations */
+    uint32_t what : 4;      /* LOST_... */
+} LostItem;
+
+typedef struct LostSet
+{
+    DdlChanges changes; /* of catalogs */
+    uint32_t count;
+    LostItem items[];
+} LostSet;
+
 /* Transaction numbers, both included. */
 typedef struct XidRange
 {
     uint32_t first, last;
 } XidRange;
-
-typedef struct Lost Lost;
 
 /*
  * Lost is what commits in [from, end). What such a transaction did before is in the common history,
@@ -81,45 +93,34 @@ typedef struct LostWanted
                           has its number */
 } LostWanted;
 
+typedef struct Lost
+{
+    const Version *version; /* of the clusters */
+    LostWanted wanted;
+    bool incomplete;               /* some did not fit, or the WAL ended too early */
+    LostTransaction *transactions; /* in order of their commits; none without the list */
+    size_t transaction_count;
+    LostRelation *relations; /* all that any transaction touched, committed or not */
+    size_t relation_count;
+    uint64_t maintenance_count; /* of all that committed, listed or not: those with `maintenance` */
+    /*
+     * The numbers of all transactions and subtransactions that ended in [from, end), ascending as
+     * numbers. Those that rolled back are among them, so that there are few ranges: none of their
+     * rows can be seen. Numbers of transactions that committed before are not.
+     */
+    XidRange *xids;
+    size_t xid_range_count;
+    struct LostWork *work; /* lost.c's own */
+} Lost;
+
 Lost *lost_create(const Version *version, const LostWanted *wanted);
 void lost_destroy(Lost *lost); /* NULL is allowed */
 
 /* A WalVisitor; the context is the Lost. Fails as walrecord_event does. */
 MUST_CHECK bool lost_add_record(void *lost, const WalRecord *record, Error *error);
 
-/* The WAL ended too early: the list is not complete. */
-void lost_set_incomplete(Lost *lost);
-bool lost_is_complete(const Lost *lost);
-
-/* In order of their commits; none without the list. */
-const LostTransaction *lost_transactions(const Lost *lost, size_t *count);
-
-/* All relations that any transaction touched, committed or not; names are the caller's to set. */
-LostRelation *lost_relations(Lost *lost, size_t *count);
-
-/* Of all that committed, listed or not: those with `maintenance`. */
-uint64_t lost_maintenance_count(const Lost *lost);
-
-/*
- * The numbers of all transactions and subtransactions that ended in [from, end), ascending as
- * numbers. Those that rolled back are among them, so that there are few ranges: none of their rows
- * can be seen. Numbers of transactions that committed before are not.
- */
-const XidRange *lost_xids(const Lost *lost, size_t *count);
-
-/* The version of the clusters. */
-const Version *lost_version(const Lost *lost);
-
-/* The list does not show what a transaction wrote before: see LostWanted. */
-Lsn lost_known_from(const Lost *lost);
-
-/* The relations of a transaction. */
-size_t lost_item_count(const Lost *lost, const LostTransaction *transaction);
-const LostRelation *lost_item(const Lost *lost, const LostTransaction *transaction, size_t index,
-                              unsigned *what);
-
-/* Its changes to catalogs. */
-DdlChanges lost_changes(const Lost *lost, const LostTransaction *transaction);
+/* A listed transaction's, as long as no record is added. */
+const LostSet *lost_set(const Lost *lost, const LostTransaction *transaction);
 
 /* Databases that were made in this WAL: their numbers are not those of the source. */
 bool lost_database_is_new(const Lost *lost, Oid database);

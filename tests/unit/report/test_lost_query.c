@@ -13,7 +13,7 @@
 static void commit_insert(Lost *lost, uint32_t xid, Oid database, Oid relation)
 {
     static const uint8_t time[12] = {0}; /* and no subtransactions, in 9.3 */
-    const bool old = lost_version(lost)->old_wal;
+    const bool old = lost->version->old_wal;
     WalRecord record = {.lsn = 0x1000,
                         .rmgr = RM_HEAP,
                         .xid = xid,
@@ -52,14 +52,13 @@ static void script_is(Lost *lost, const char *expected)
 static void test_query(void **state)
 {
     Lost *lost = make_lost();
-    size_t count;
     Buffer text = {0};
 
     (void) state;
     commit_insert(lost, 700, 5, 16400);
     commit_insert(lost, 701, 5, 16400);
     commit_insert(lost, 4000000000, 5, 16400);
-    lost_query_append(lost, &lost_relations(lost, &count)[0], &text);
+    lost_query_append(lost, &lost->relations[0], &text);
     assert_string_equal(
         buffer_string(&text),
         "SELECT coalesce(max(format('SELECT tableoid::regclass, ctid, xmin, * FROM %s\n"
@@ -77,12 +76,11 @@ static void test_query_of_93(void **state)
     const Version *version = version_of_server_number(90300);
     const LostWanted wanted = {.end = UINT64_MAX, .first_known_xid = 3};
     Lost *lost = lost_create(version, &wanted);
-    size_t count;
     Buffer text = {0};
 
     (void) state;
     commit_insert(lost, 700, 5, 16400);
-    lost_relations(lost, &count)[0].name = "public.a";
+    lost->relations[0].name = "public.a";
     lost_queries_text(lost, &text);
     assert_non_null(strstr(buffer_string(&text),
                            "  FROM pg_class WHERE pg_relation_filenode(oid) = 16400\n"
@@ -99,12 +97,11 @@ static void test_query_of_93(void **state)
 static void test_name_with_lines(void **state)
 {
     Lost *lost = make_lost();
-    size_t count;
 
     (void) state;
     commit_insert(lost, 700, 5, 16400);
-    lost_relations(lost, &count)[0].name = "public.\"a\n\\! rm\"";
-    lost_relations(lost, &count)[0].database = "x\r\ny";
+    lost->relations[0].name = "public.\"a\n\\! rm\"";
+    lost->relations[0].database = "x\r\ny";
     script_is(lost,
               "-- database x??y\n"
               "\\set lost_host :HOST\n"
@@ -126,13 +123,12 @@ static void test_name_with_lines(void **state)
 static void test_nothing_to_find(void **state)
 {
     Lost *lost = make_lost();
-    size_t count;
 
     (void) state;
     commit_insert(lost, 700, 5, 1259);
     commit_insert(lost, 701, 5, 16400);
-    lost_relations(lost, &count)[1].table = "public.a";
-    assert_int_equal(count, 2);
+    lost->relations[1].table = "public.a";
+    assert_int_equal(lost->relation_count, 2);
     script_is(lost, "");
     lost_destroy(lost);
 }

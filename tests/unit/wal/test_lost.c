@@ -58,20 +58,17 @@ static Lost *read_all(WalWriter *writer, Lsn from)
 
 static unsigned done_to(const Lost *lost, const LostTransaction *transaction, Oid relation)
 {
-    for (size_t i = 0; i < lost_item_count(lost, transaction); i++)
-    {
-        unsigned what;
+    const LostSet *set = lost_set(lost, transaction);
 
-        if (lost_item(lost, transaction, i, &what)->id.relation == relation)
-            return what;
-    }
+    for (size_t i = 0; i < set->count; i++)
+        if (lost->relations[set->items[i].relation].id.relation == relation)
+            return set->items[i].what;
     return 0;
 }
 
 static void test_subtransactions(void **state)
 {
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     write_heap(writer, 700, one, 0);
@@ -83,8 +80,8 @@ static void test_subtransactions(void **state)
     const Lsn lsn = write_end(writer, 0x00, 700, 701);
     write_end(writer, 0x20, 706, 0);
     Lost *lost = read_all(writer, LSN_INVALID);
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, 1);
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, 1);
     assert_int_equal(list[0].xid, 700);
     assert_int_equal(list[0].lsn, lsn);
     assert_int_equal(list[0].time, 1000);
@@ -92,9 +89,9 @@ static void test_subtransactions(void **state)
     assert_int_equal(list[0].subtransactions, 1);
     assert_int_equal(done_to(lost, &list[0], one.relation), LOST_TOUCHED);
     assert_int_equal(done_to(lost, &list[0], two.relation), LOST_TOUCHED);
-    assert_int_equal(lost_relations(lost, &count)[1].records, 2);
-    assert_int_equal(count, 2);
-    assert_true(lost_is_complete(lost));
+    assert_int_equal(lost->relations[1].records, 2);
+    assert_int_equal(lost->relation_count, 2);
+    assert_true(!lost->incomplete);
     lost_destroy(lost);
     free(writer);
 }
@@ -104,7 +101,6 @@ static void test_subtransactions(void **state)
 static void test_from(void **state)
 {
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     write_heap(writer, 700, one, 0);
@@ -113,17 +109,17 @@ static void test_from(void **state)
     const Lsn from = write_heap(writer, 700, two, 0);
     write_end(writer, 0x00, 700, 0);
     Lost *lost = read_all(writer, from);
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, 1);
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, 1);
     assert_int_equal(list[0].records, 2);
     assert_int_equal(done_to(lost, &list[0], one.relation), LOST_TOUCHED);
-    const LostRelation *relations = lost_relations(lost, &count);
-    assert_int_equal(count, 2);
+    const LostRelation *relations = lost->relations;
+    assert_int_equal(lost->relation_count, 2);
     assert_int_equal(relations[0].rows.inserted, 1);
     assert_int_equal(relations[0].records, 0);
     assert_int_equal(relations[1].rows.inserted, 1);
-    assert_int_equal(lost_xids(lost, &count)[0].first, 700);
-    assert_int_equal(count, 1);
+    assert_int_equal(lost->xids[0].first, 700);
+    assert_int_equal(lost->xid_range_count, 1);
     lost_destroy(lost);
     free(writer);
 }
@@ -132,7 +128,6 @@ static void test_from(void **state)
 static void test_storage_without_a_number(void **state)
 {
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     write_created(writer, 0, one);
@@ -141,15 +136,15 @@ static void test_storage_without_a_number(void **state)
     write_end(writer, 0x00, 699, 0);
     write_end(writer, 0x00, 700, 0);
     Lost *lost = read_all(writer, LSN_INVALID);
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, 2);
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, 2);
     assert_int_equal(done_to(lost, &list[0], one.relation), 0);
     assert_int_equal(done_to(lost, &list[1], one.relation), LOST_CREATED);
-    DdlChanges changes = lost_changes(lost, &list[1]);
+    DdlChanges changes = lost_set(lost, &list[1])->changes;
     DdlGuess guesses[DDL_GUESSES_MAX];
     assert_int_equal(ddl_guess(&changes, guesses), 1);
     assert_string_equal(guesses[0].verb, "CREATE");
-    assert_true(lost_relations(lost, &count)[0].created);
+    assert_true(lost->relations[0].created);
     lost_destroy(lost);
     free(writer);
 }
@@ -163,7 +158,6 @@ static void test_catalogs_with_other_storage(void **state)
     LostWanted wanted = {.first_known_xid = 700, .end = UINT64_MAX, .list = true};
     WalSegmentFacts facts;
     DdlGuess guesses[DDL_GUESSES_MAX];
-    size_t count;
 
     (void) state;
     write_created(writer, 0, one);
@@ -178,17 +172,17 @@ static void test_catalogs_with_other_storage(void **state)
     Lost *lost = lost_create(writer->shape.version, &wanted);
     assert_true(
         wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, 2);
-    DdlChanges changes = lost_changes(lost, &list[0]);
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, 2);
+    DdlChanges changes = lost_set(lost, &list[0])->changes;
     assert_int_equal(ddl_guess(&changes, guesses), 1);
     assert_string_equal(guesses[0].verb, "CREATE");
     assert_int_equal(done_to(lost, &list[0], one.relation), LOST_CREATED);
     assert_false(list[0].maintenance);
     assert_true(list[1].maintenance);
     assert_int_equal(done_to(lost, &list[1], 11871), LOST_TOUCHED);
-    assert_int_equal(lost_relations(lost, &count)[2].oid, 2619);
-    assert_int_equal(lost_relations(lost, &count)[0].oid, one.relation);
+    assert_int_equal(lost->relations[2].oid, 2619);
+    assert_int_equal(lost->relations[0].oid, one.relation);
     lost_destroy(lost);
     free(writer);
 }
@@ -196,7 +190,6 @@ static void test_catalogs_with_other_storage(void **state)
 static void test_many_share_a_set(void **state)
 {
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     for (uint32_t xid = 700; xid < 1000; xid++)
@@ -205,12 +198,12 @@ static void test_many_share_a_set(void **state)
         write_end(writer, 0x00, xid, 0);
     }
     Lost *lost = read_all(writer, LSN_INVALID);
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, 300);
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, 300);
     assert_int_equal(list[0].set, list[298].set);
     assert_int_equal(list[1].set, list[299].set);
     assert_int_not_equal(list[0].set, list[1].set);
-    assert_int_equal(lost_relations(lost, &count)[0].transactions, 150);
+    assert_int_equal(lost->relations[0].transactions, 150);
     lost_destroy(lost);
     free(writer);
 }
@@ -221,7 +214,6 @@ static void test_rows(void **state)
     static const uint8_t multi[] = {0, 0, 7, 0};
     const BlockReference block = {.fork = FORK_MAIN, .relation = one, .block = 1};
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     write_heap(writer, 700, one, 0x80); /* insert on a new page */
@@ -234,7 +226,7 @@ static void test_rows(void **state)
     write_heap(writer, 701, one, 0);
     write_end(writer, 0x20, 701, 0);
     Lost *lost = read_all(writer, LSN_INVALID);
-    const LostRelation *relation = lost_relations(lost, &count);
+    const LostRelation *relation = lost->relations;
     assert_int_equal(relation->rows.inserted, 8);
     assert_int_equal(relation->rows.updated, 2);
     assert_int_equal(relation->rows.deleted, 1);
@@ -249,15 +241,14 @@ static void test_xids(void **state)
     static const XidRange expected[] = {
         {3, 4}, {799, 802}, {900, 901}, {1000, 1001}, {4294967295, 4294967295}};
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     for (size_t i = 0; i < sizeof(xids) / sizeof(xids[0]); i++)
         write_end(writer, i % 2 == 0 ? 0x00 : 0x20, xids[i], 0);
     write_end(writer, 0x00, 1000, 1001);
     Lost *lost = read_all(writer, LSN_INVALID);
-    const XidRange *ranges = lost_xids(lost, &count);
-    assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
+    const XidRange *ranges = lost->xids;
+    assert_int_equal(lost->xid_range_count, sizeof(expected) / sizeof(expected[0]));
     assert_memory_equal(ranges, expected, sizeof(expected));
     lost_destroy(lost);
     free(writer);
@@ -272,7 +263,6 @@ static void test_maintenance(void **state)
     const BlockReference index = {.fork = FORK_MAIN, .relation = statistics_index, .block = 1};
     static const bool expected[] = {false, true, false, false, true, false};
     WalWriter *writer = writer_create();
-    size_t count;
 
     (void) state;
     write_heap(writer, 699, statistics, 0x20); /* may have begun earlier */
@@ -292,11 +282,11 @@ static void test_maintenance(void **state)
     write_end(writer, 0x00, 704, 0);
     write_end(writer, 0x00, 705, 0); /* nothing at all */
     Lost *lost = read_all(writer, LSN_INVALID);
-    const LostTransaction *list = lost_transactions(lost, &count);
-    assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
-    for (size_t i = 0; i < count; i++)
+    const LostTransaction *list = lost->transactions;
+    assert_int_equal(lost->transaction_count, sizeof(expected) / sizeof(expected[0]));
+    for (size_t i = 0; i < lost->transaction_count; i++)
         assert_int_equal(list[i].maintenance, expected[i]);
-    assert_int_equal(lost_maintenance_count(lost), 2);
+    assert_int_equal(lost->maintenance_count, 2);
     lost_destroy(lost);
     free(writer);
 }
@@ -308,18 +298,16 @@ static void test_no_list(void **state)
     const LostWanted wanted = {.end = UINT64_MAX};
     Lost *lost = lost_create(writer->shape.version, &wanted);
     WalSegmentFacts facts;
-    size_t count;
 
     (void) state;
     write_heap(writer, 700, one, 0);
     write_end(writer, 0x00, 700, 0);
     assert_true(
         wal_read_segment(&writer->stream, 1, LSN_INVALID, lost_add_record, lost, &facts, &error));
-    lost_transactions(lost, &count);
-    assert_int_equal(count, 0);
-    assert_int_equal(lost_relations(lost, &count)->transactions, 1);
-    assert_int_equal(lost_relations(lost, &count)->rows.inserted, 1);
-    assert_true(lost_is_complete(lost));
+    assert_int_equal(lost->transaction_count, 0);
+    assert_int_equal(lost->relations->transactions, 1);
+    assert_int_equal(lost->relations->rows.inserted, 1);
+    assert_true(!lost->incomplete);
     lost_destroy(lost);
     free(writer);
 }
