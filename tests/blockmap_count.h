@@ -12,26 +12,16 @@ typedef struct BlockMapCount
     uint64_t blocks;
 } BlockMapCount;
 
-/* A BlockMapVisitor. */
-static inline bool blockmap_count_relation(void *context, RelationId id,
-                                           const BlockMapRelation *relation)
-{
-    BlockMapCount *count = context;
-    BlockNumber first, run;
-
-    (void) id;
-    count->relations++;
-    for (BlockNumber from = 0; blockmap_next_run(relation, from, BLOCK_NONE, &first, &run);
-         from = first + run)
-        count->blocks += run;
-    return true;
-}
-
 static inline BlockMapCount blockmap_count(const BlockMap *map)
 {
     BlockMapCount count = {0};
+    const BlockMapRelation *relation;
+    BlockNumber first, run;
 
-    blockmap_each(map, blockmap_count_relation, &count);
+    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL; count.relations++)
+        for (BlockNumber from = 0; blockmap_next_run(relation, from, BLOCK_NONE, &first, &run);
+             from = first + run)
+            count.blocks += run;
     return count;
 }
 

@@ -64,9 +64,8 @@ static Decision decide_wal(const PlanInput *input, const FilePair *pair)
 static bool storage_is_targets(const PlanInput *input, const FilePair *pair,
                                const BlockMapRelation *blocks)
 {
-    return pair->database_is_targets ||
-           (blocks != NULL && blockmap_storage_lsn(blocks) != LSN_INVALID &&
-            blockmap_storage_lsn(blocks) >= input->whole_from);
+    return pair->database_is_targets || (blocks != NULL && blocks->storage_lsn != LSN_INVALID &&
+                                         blocks->storage_lsn >= input->whole_from);
 }
 
 /*
@@ -188,8 +187,8 @@ static Decision decide_common_relation(const PlanInput *input, const FilePair *p
     entry->blocks = blocks;
     entry->rebuilt = rebuilt_blocks(input, file);
     entry->first_block = file->segment * input->relation_segment_blocks;
-    if (blocks != NULL && blockmap_truncated_to(blocks) != BLOCK_NONE)
-        entry->fetch_all_from = blockmap_truncated_to(blocks);
+    if (blocks != NULL && blocks->truncated_to != BLOCK_NONE)
+        entry->fetch_all_from = blocks->truncated_to;
     if (target_size < source_size)
     {
         /* A block that the target has only in part counts as not there. */

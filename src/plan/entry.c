@@ -33,7 +33,7 @@ static bool leave_out_rebuilt(const PlanEntry *entry, BlockNumber *first, BlockN
 
     if (entry->rebuilt == NULL)
         return true;
-    limit = blockmap_truncated_to(entry->rebuilt);
+    limit = entry->rebuilt->truncated_to;
     limit = limit < end ? limit : end;
     while (*first < limit && blockmap_next_run(entry->rebuilt, *first, limit, &run, &run_count))
     {

@@ -4,7 +4,7 @@ static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
 {
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
 
-    return relation != NULL && blockmap_made_fork(relation, fork);
+    return relation != NULL && (relation->forks_made & 1u << fork) != 0;
 }
 
 /* A database that is copied as files: they have the numbers of the template's, and no record. */
@@ -26,7 +26,7 @@ static bool target_changed_storage(const ScanResult *scan, RelationId id)
 {
     const BlockMapRelation *relation = blockmap_find(scan->blocks, id);
 
-    if (relation != NULL && blockmap_storage_lsn(relation) != LSN_INVALID)
+    if (relation != NULL && relation->storage_lsn != LSN_INVALID)
         return true;
     for (size_t i = 0; i < scan->database_count; i++)
     {

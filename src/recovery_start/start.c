@@ -50,34 +50,19 @@ static bool is_dropped_after(const ScanResult *chain, Oid tablespace, Oid databa
     return false;
 }
 
-typedef struct DatabaseSearch
-{
-    Oid database;
-    bool found;
-} DatabaseSearch;
-
-static bool find_database(void *context, RelationId id, const BlockMapRelation *relation)
-{
-    DatabaseSearch *search = context;
-
-    (void) relation;
-    search->found = search->found || id.database == search->database;
-    return !search->found;
-}
-
 /* Set *changed if the WAL from lsn on changes a block of the database. */
 static bool is_changed_after(const WalStream *stream, int jobs, Oid database, Lsn lsn,
                              bool *changed, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    DatabaseSearch search = {.database = database};
+    const BlockMapRelation *relation;
     WalSegmentFacts end;
     ScanResult result;
     WalScan *scan = scan_read(stream, jobs, lsn, arena, &end, &result, error);
 
-    if (scan != NULL)
-        blockmap_each(result.blocks, find_database, &search);
-    *changed = search.found;
+    *changed = false;
+    for (size_t at = 0; scan != NULL && (relation = blockmap_next(result.blocks, &at)) != NULL;)
+        *changed = *changed || relation->id.database == database;
     scan_destroy(scan);
     return scan != NULL;
 }

@@ -34,17 +34,6 @@ static bool has_database(const DeadEntrySearch *search, Oid database)
     return false;
 }
 
-/* A BlockMapVisitor. */
-static bool note_database(void *context, RelationId id, const BlockMapRelation *relation)
-{
-    DeadEntrySearch *search = context;
-
-    (void) relation;
-    if (!has_database(search, id.database))
-        buffer_append(&search->databases, &id.database, sizeof(id.database));
-    return true;
-}
-
 static void name_block(DeadEntrySearch *search, RelationId relation, BlockNumber block)
 {
     pthread_mutex_lock(&search->lock);
@@ -129,10 +118,13 @@ bool dead_entries_find(const Target *target, const Plan *plan, int jobs, BlockMa
                        Error *error)
 {
     DeadEntrySearch search = {.target = target, .plan = plan, .blocks = blocks};
+    const BlockMapRelation *relation;
     bool result;
 
     log_progress_message("reading indexes of the target for entries marked as dead without WAL");
-    blockmap_each(blocks, note_database, &search);
+    for (size_t at = 0; (relation = blockmap_next(blocks, &at)) != NULL;)
+        if (!has_database(&search, relation->id.database))
+            buffer_append(&search.databases, &relation->id.database, sizeof(Oid));
     pthread_mutex_init(&search.lock, NULL);
     progress_begin(PROGRESS_READ_INDEXES, bytes_to_search(&search));
     result = workers_run(jobs, plan->count, read_entry, &search, error);

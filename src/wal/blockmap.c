@@ -17,21 +17,11 @@
 #define TABLE_SIZE_MIN 64 /* a power of two */
 #define RECENT_COUNT 16   /* likewise */
 
-typedef struct Chunk
+typedef struct BlockChunk
 {
     uint64_t *words;
     uint32_t word_count;
-} Chunk;
-
-struct BlockMapRelation
-{
-    RelationId id;
-    BlockNumber truncated_to;
-    Lsn storage_lsn;
-    uint32_t forks_made; /* a bit for each */
-    Chunk *chunks;
-    size_t chunk_count;
-};
+} BlockChunk;
 
 /*
  * A chunk that was found before, without the way to it through three other places in memory: most
@@ -41,7 +31,7 @@ typedef struct Recent
 {
     RelationId id;
     uint32_t number;
-    Chunk chunk; /* word_count 0: none */
+    BlockChunk chunk; /* word_count 0: none */
 } Recent;
 
 struct BlockMap
@@ -146,16 +136,17 @@ static void clear_recent(BlockMap *map)
 }
 
 /* The chunk of that number with room for word_count words. */
-static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number, size_t word_count)
+static BlockChunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number,
+                             size_t word_count)
 {
     if (number >= relation->chunk_count)
     {
         size_t added = number + 1 - relation->chunk_count;
-        relation->chunks = memory_resize(relation->chunks, (number + 1) * sizeof(Chunk));
-        memset(relation->chunks + relation->chunk_count, 0, added * sizeof(Chunk));
+        relation->chunks = memory_resize(relation->chunks, (number + 1) * sizeof(BlockChunk));
+        memset(relation->chunks + relation->chunk_count, 0, added * sizeof(BlockChunk));
         relation->chunk_count = number + 1;
     }
-    Chunk *chunk = &relation->chunks[number];
+    BlockChunk *chunk = &relation->chunks[number];
     if (word_count > chunk->word_count)
     {
         size_t grown = chunk->word_count == 0 ? CHUNK_WORDS_MIN : chunk->word_count * (size_t) 2;
@@ -173,7 +164,7 @@ static Chunk *get_chunk(BlockMap *map, BlockMapRelation *relation, size_t number
 static __attribute__((noinline)) void find_chunk(BlockMap *map, RelationId id, uint32_t number,
                                                  size_t word_count, Recent *recent)
 {
-    const Chunk *chunk = get_chunk(map, get_relation(map, id), number, word_count);
+    const BlockChunk *chunk = get_chunk(map, get_relation(map, id), number, word_count);
 
     *recent = (Recent){.id = id, .number = number, .chunk = *chunk};
 }
@@ -230,10 +221,10 @@ static void merge_relation(BlockMap *map, BlockMapRelation *relation, const Bloc
     relation->forks_made |= other->forks_made;
     for (size_t i = 0; i < other->chunk_count; i++)
     {
-        const Chunk *from = &other->chunks[i];
+        const BlockChunk *from = &other->chunks[i];
         if (from->word_count == 0)
             continue;
-        Chunk *chunk = get_chunk(map, relation, i, from->word_count);
+        BlockChunk *chunk = get_chunk(map, relation, i, from->word_count);
         for (size_t word = 0; word < from->word_count; word++)
             chunk->words[word] |= from->words[word];
     }
@@ -242,10 +233,10 @@ static void merge_relation(BlockMap *map, BlockMapRelation *relation, const Bloc
 BlockMap *blockmap_copy(const BlockMap *map)
 {
     BlockMap *copy = blockmap_create();
+    const BlockMapRelation *relation;
 
-    for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL)
-            merge_relation(copy, get_relation(copy, map->table[i]->id), map->table[i]);
+    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL;)
+        merge_relation(copy, get_relation(copy, relation->id), relation);
     return copy;
 }
 
@@ -274,8 +265,8 @@ static void subtract_relation(BlockMapRelation *relation, const BlockMapRelation
 {
     for (size_t i = 0; i < relation->chunk_count && i < other->chunk_count; i++)
     {
-        Chunk *chunk = &relation->chunks[i];
-        const Chunk *named = &other->chunks[i];
+        BlockChunk *chunk = &relation->chunks[i];
+        const BlockChunk *named = &other->chunks[i];
 
         for (size_t word = 0; word < chunk->word_count && word < named->word_count; word++)
             chunk->words[word] &= ~named->words[word];
@@ -299,19 +290,16 @@ const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId id)
     return *find_slot(map, id);
 }
 
-BlockNumber blockmap_truncated_to(const BlockMapRelation *relation)
+const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position)
 {
-    return relation->truncated_to;
-}
+    while (*position < map->table_size)
+    {
+        const BlockMapRelation *relation = map->table[(*position)++];
 
-bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork)
-{
-    return (relation->forks_made & 1u << fork) != 0;
-}
-
-Lsn blockmap_storage_lsn(const BlockMapRelation *relation)
-{
-    return relation->storage_lsn;
+        if (relation != NULL)
+            return relation;
+    }
+    return NULL;
 }
 
 /*
@@ -328,7 +316,7 @@ static uint64_t find_block(const BlockMapRelation *relation, uint64_t from, uint
 
         if (number >= relation->chunk_count)
             return wanted ? end : from;
-        const Chunk *chunk = &relation->chunks[number];
+        const BlockChunk *chunk = &relation->chunks[number];
         if (word >= chunk->word_count)
         {
             if (!wanted)
@@ -366,13 +354,10 @@ uint64_t blockmap_block_count(const BlockMap *map)
     uint64_t count = 0;
     const BlockMapRelation *relation;
 
-    for (size_t i = 0; i < map->table_size; i++)
-    {
-        relation = map->table[i];
-        for (size_t k = 0; relation != NULL && k < relation->chunk_count; k++)
-            for (uint32_t word = 0; word < relation->chunks[k].word_count; word++)
-                count += (unsigned) __builtin_popcountll(relation->chunks[k].words[word]);
-    }
+    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL;)
+        for (size_t i = 0; i < relation->chunk_count; i++)
+            for (uint32_t word = 0; word < relation->chunks[i].word_count; word++)
+                count += (unsigned) __builtin_popcountll(relation->chunks[i].words[word]);
     return count;
 }
 
@@ -380,16 +365,10 @@ size_t blockmap_memory(const BlockMap *map)
 {
     size_t memory =
         map->table_size * sizeof(*map->table) + map->relation_count * sizeof(BlockMapRelation);
+    const BlockMapRelation *relation;
 
-    for (size_t i = 0; i < map->table_size; i++)
-        for (size_t k = 0; map->table[i] != NULL && k < map->table[i]->chunk_count; k++)
-            memory += sizeof(Chunk) + map->table[i]->chunks[k].word_count * sizeof(uint64_t);
+    for (size_t at = 0; (relation = blockmap_next(map, &at)) != NULL;)
+        for (size_t i = 0; i < relation->chunk_count; i++)
+            memory += sizeof(BlockChunk) + relation->chunks[i].word_count * sizeof(uint64_t);
     return memory;
-}
-
-void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context)
-{
-    for (size_t i = 0; i < map->table_size; i++)
-        if (map->table[i] != NULL && !visit(context, map->table[i]->id, map->table[i]))
-            return;
 }

@@ -17,7 +17,16 @@
 #define BLOCK_NONE 0xFFFFFFFFu
 
 typedef struct BlockMap BlockMap;
-typedef struct BlockMapRelation BlockMapRelation;
+
+typedef struct BlockMapRelation
+{
+    RelationId id;
+    BlockNumber truncated_to;  /* BLOCK_NONE: never */
+    Lsn storage_lsn;           /* where its storage was made or dropped; LSN_INVALID: never */
+    uint32_t forks_made;       /* a bit for each */
+    struct BlockChunk *chunks; /* blockmap.c's own */
+    size_t chunk_count;
+} BlockMapRelation;
 
 BlockMap *blockmap_create(void);
 void blockmap_destroy(BlockMap *map); /* NULL is allowed */
@@ -45,12 +54,11 @@ void blockmap_merge(BlockMap *map, BlockMap *from);
 /* Blocks that `other` names are no longer named. */
 void blockmap_subtract(BlockMap *map, const BlockMap *other);
 
-const BlockMapRelation *blockmap_find(const BlockMap *map,
-                                      RelationId relation);          /* NULL: not named */
-BlockNumber blockmap_truncated_to(const BlockMapRelation *relation); /* BLOCK_NONE: never */
-Lsn blockmap_storage_lsn(const BlockMapRelation *relation);          /* LSN_INVALID: never */
+/* NULL: not named. */
+const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation);
 
-bool blockmap_made_fork(const BlockMapRelation *relation, uint8_t fork);
+/* The next one of all relations, in no order; NULL: no more. *position is 0 at first. */
+const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 
 /*
  * The first run of named blocks within [from, end): *first and *count. Returns false without one.
@@ -64,8 +72,5 @@ uint64_t blockmap_block_count(const BlockMap *map);
 
 /* The bytes of memory that the map takes. */
 size_t blockmap_memory(const BlockMap *map);
-
-typedef bool (*BlockMapVisitor)(void *context, RelationId id, const BlockMapRelation *relation);
-void blockmap_each(const BlockMap *map, BlockMapVisitor visit, void *context);
 
 #endif

@@ -29,8 +29,6 @@ static bool restores(const BlockReference *reference)
 
 static void note_blocks(Summary *summary, const WalRecord *record)
 {
-    if (summary->blocks == NULL)
-        return;
     for (unsigned i = 0; i < record->block_count; i++)
     {
         const BlockReference *reference = &record->blocks[i];
@@ -43,20 +41,6 @@ static void note_blocks(Summary *summary, const WalRecord *record)
         if (record->rmgr == RM_SPGIST && reference->fork == FORK_MAIN)
             blockmap_add(summary->blocks, reference->relation, SPGIST_META_BLOCK);
     }
-}
-
-static void note_storage(Summary *summary, RelationId relation, Lsn lsn)
-{
-    if (summary->blocks != NULL)
-        blockmap_storage_changed(summary->blocks, relation, lsn);
-}
-
-static void note_truncation(Summary *summary, RelationId relation, BlockNumber block)
-{
-    if (summary->blocks != NULL)
-        blockmap_truncate(summary->blocks, relation, block);
-    if (summary->rebuilt != NULL)
-        blockmap_truncate(summary->rebuilt, relation, block);
 }
 
 static void note_checkpoint(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -104,7 +88,7 @@ static void note_ended_xids(Summary *summary, const WalRecord *record, const Wal
 static void note_transaction_end(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
     for (uint32_t i = 0; i < event->dropped_count; i++)
-        note_storage(summary, wal_event_dropped(event, i), record->lsn);
+        blockmap_storage_changed(summary->blocks, wal_event_dropped(event, i), record->lsn);
     if (event->prepared)
         NOTE(&summary->finished, uint32_t, event->xid);
     note_ended_xids(summary, record, event);
@@ -114,6 +98,7 @@ static void note_transaction_end(Summary *summary, const WalRecord *record, cons
 
 static void note_database_event(Summary *summary, const WalRecord *record, const WalEvent *event)
 {
+    const bool dropped = event->kind == WAL_EVENT_DATABASE_DROP;
     ScanDatabase item = {.lsn = record->lsn,
                          .kind = event->kind,
                          .tablespace = event->tablespace,
@@ -121,14 +106,10 @@ static void note_database_event(Summary *summary, const WalRecord *record, const
                          .source_tablespace = event->source_tablespace,
                          .source_database = event->source_database};
 
-    if (event->kind != WAL_EVENT_DATABASE_DROP)
+    for (uint32_t i = 0; i < (dropped ? event->list_count : 1); i++)
     {
-        buffer_append(&summary->databases, &item, sizeof(item));
-        return;
-    }
-    for (uint32_t i = 0; i < event->list_count; i++)
-    {
-        item.tablespace = wal_event_list_item(event, i);
+        if (dropped)
+            item.tablespace = wal_event_list_item(event, i);
         buffer_append(&summary->databases, &item, sizeof(item));
     }
 }
@@ -148,15 +129,6 @@ static void note_hint_image(Summary *summary, Lsn lsn)
     if (!summary->hint_image_noted)
         buffer_append(&summary->hint_images, &lsn, sizeof(lsn));
     summary->hint_image_noted = true;
-}
-
-static void note_unknown(Summary *summary, const WalRecord *record)
-{
-    if (summary->unknown_lsn != LSN_INVALID)
-        return;
-    summary->unknown_lsn = record->lsn;
-    summary->unknown_rmgr = record->rmgr;
-    summary->unknown_info = record->info;
 }
 
 static void note_event(Summary *summary, const WalRecord *record, const WalEvent *event)
@@ -183,13 +155,15 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
              .gid = keep_string(summary, event->gid, event->gid_size));
         break;
     case WAL_EVENT_RELATION_CREATE:
-        note_storage(summary, event->relation, record->lsn);
-        if (summary->blocks != NULL)
-            blockmap_fork_made(summary->blocks, event->relation, event->fork);
+        blockmap_storage_changed(summary->blocks, event->relation, record->lsn);
+        blockmap_fork_made(summary->blocks, event->relation, event->fork);
         break;
     case WAL_EVENT_RELATION_TRUNCATE:
-        if (event->flags & TRUNCATE_HEAP)
-            note_truncation(summary, event->relation, event->block);
+        if ((event->flags & TRUNCATE_HEAP) == 0)
+            break;
+        blockmap_truncate(summary->blocks, event->relation, event->block);
+        if (summary->rebuilt != NULL)
+            blockmap_truncate(summary->rebuilt, event->relation, event->block);
         break;
     case WAL_EVENT_DATABASE_FILE_COPY:
     case WAL_EVENT_DATABASE_CREATE:
@@ -209,7 +183,11 @@ static void note_event(Summary *summary, const WalRecord *record, const WalEvent
         note_running(summary, record, event);
         break;
     case WAL_EVENT_UNKNOWN_RELATION_UPDATE:
-        note_unknown(summary, record);
+        if (summary->unknown_lsn != LSN_INVALID)
+            break;
+        summary->unknown_lsn = record->lsn;
+        summary->unknown_rmgr = record->rmgr;
+        summary->unknown_info = record->info;
         break;
     case WAL_EVENT_END_OF_RECOVERY:
         summary->hint_image_noted = false;

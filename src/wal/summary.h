@@ -74,7 +74,7 @@ typedef struct Summary
     Lsn divergence;        /* commits that start before it were passed over */
     WalSegmentFacts facts; /* of all records, floor or not */
     uint64_t record_count; /* from the floor on */
-    BlockMap *blocks;      /* NULL: not wanted, or handed over */
+    BlockMap *blocks;      /* NULL: handed over */
     BlockMap *rebuilt;     /* blocks whose first record here restores them, whatever they hold;
                             * NULL: the stream does not ask for them */
     bool rebuilds;         /* rebuilt is filled */

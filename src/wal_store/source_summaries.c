@@ -286,17 +286,10 @@ void source_summaries_free(SourceSummaries *summaries)
 
 /* ---- Do they say what was read? ---- */
 
-typedef struct SummaryMatch
-{
-    const BlockMap *summarized;
-    const BlockMap *read;
-    bool matches;
-} SummaryMatch;
-
 /* The fewest blocks that it had. */
 static BlockNumber limit_of(const BlockMapRelation *relation)
 {
-    return blockmap_storage_lsn(relation) != LSN_INVALID ? 0 : blockmap_truncated_to(relation);
+    return relation->storage_lsn != LSN_INVALID ? 0 : relation->truncated_to;
 }
 
 /* True if `other` names all blocks that `one` names of [from, end). */
@@ -319,30 +312,22 @@ static bool names_all_of(const BlockMapRelation *other, const BlockMapRelation *
  * Compare a relation of either map. A summary drops blocks that were cut off later. The first block
  * is not compared: see META_BLOCK.
  */
-static bool match_relation(void *context, RelationId id, const BlockMapRelation *relation)
+static bool relation_matches(const BlockMapRelation *summarized, const BlockMapRelation *read)
 {
-    SummaryMatch *match = context;
-    const BlockMapRelation *summarized = blockmap_find(match->summarized, id);
-    const BlockMapRelation *read = blockmap_find(match->read, id);
-    BlockNumber limit;
-
-    (void) relation;
-    match->matches = summarized != NULL && read != NULL;
-    if (!match->matches)
-        return false;
-    limit = limit_of(read);
-    match->matches = limit_of(summarized) == limit &&
-                     names_all_of(read, summarized, META_BLOCK + 1, BLOCK_NONE) &&
-                     names_all_of(summarized, read, META_BLOCK + 1, limit);
-    return match->matches;
+    return summarized != NULL && read != NULL && limit_of(summarized) == limit_of(read) &&
+           names_all_of(read, summarized, META_BLOCK + 1, BLOCK_NONE) &&
+           names_all_of(summarized, read, META_BLOCK + 1, limit_of(read));
 }
 
 bool source_summaries_match(const BlockMap *summarized, const BlockMap *read)
 {
-    SummaryMatch match = {summarized, read, true};
+    const BlockMapRelation *relation;
 
-    blockmap_each(summarized, match_relation, &match);
-    if (match.matches)
-        blockmap_each(read, match_relation, &match);
-    return match.matches;
+    for (size_t at = 0; (relation = blockmap_next(summarized, &at)) != NULL;)
+        if (!relation_matches(relation, blockmap_find(read, relation->id)))
+            return false;
+    for (size_t at = 0; (relation = blockmap_next(read, &at)) != NULL;)
+        if (!relation_matches(blockmap_find(summarized, relation->id), relation))
+            return false;
+    return true;
 }

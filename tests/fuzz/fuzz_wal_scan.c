@@ -317,28 +317,27 @@ static bool open_segment(void *context, Timeline timeline, uint64_t segment, int
     return true;
 }
 
-static bool look_at_relation(void *context, RelationId id, const BlockMapRelation *relation)
+static void look_at_relation(const BlockMapRelation *relation)
 {
     BlockNumber from = 0;
     BlockNumber first;
     BlockNumber count;
 
-    (void) context;
-    (void) id;
     for (int i = 0; i < 1000 && blockmap_next_run(relation, from, UINT32_MAX, &first, &count); i++)
     {
         if (first < from || count == 0 || first + count - 1 < first)
             __builtin_trap();
         from = first + count;
     }
-    return true;
 }
 
 static void look_at_result(const ScanResult *result)
 {
+    const BlockMapRelation *relation;
     size_t sum = 0;
 
-    blockmap_each(result->blocks, look_at_relation, NULL);
+    for (size_t at = 0; (relation = blockmap_next(result->blocks, &at)) != NULL;)
+        look_at_relation(relation);
     for (size_t i = 0; i < result->prepared_count; i++)
         sum += strlen(result->prepared[i].gid);
     for (size_t i = 0; i < result->tablespace_count; i++)

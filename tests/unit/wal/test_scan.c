@@ -847,12 +847,12 @@ static void test_lists(void **state)
     assert_null(blockmap_find(result.blocks, table));
     RelationId dropped = table;
     dropped.relation++;
-    assert_int_equal(blockmap_storage_lsn(blockmap_find(result.blocks, dropped)), finished);
+    assert_int_equal(blockmap_find(result.blocks, dropped)->storage_lsn, finished);
 
     finish(scan, begin, begin, &result);
     assert_int_equal(result.prepared_count, 3);
     assert_int_equal(result.database_count, 2);
-    assert_int_equal(blockmap_truncated_to(blockmap_find(result.blocks, table)), 3);
+    assert_int_equal(blockmap_find(result.blocks, table)->truncated_to, 3);
     scan_destroy(scan);
     free(writer);
 }

@@ -291,14 +291,14 @@ static void what_it_says_of_storage(void **state)
     assert_int_equal(summaries.databases[0].database, 7);
     assert_int_equal(summaries.databases[0].lsn, AT(0x5000));
     relation = blockmap_find(summaries.blocks, (RelationId){1664, 5, 1});
-    assert_int_equal(blockmap_truncated_to(relation), 40);
-    assert_int_equal(blockmap_storage_lsn(relation), LSN_INVALID);
+    assert_int_equal(relation->truncated_to, 40);
+    assert_int_equal(relation->storage_lsn, LSN_INVALID);
     relation = blockmap_find(summaries.blocks, (RelationId){1664, 5, 2});
-    assert_int_equal(blockmap_truncated_to(relation), 0);
-    assert_int_equal(blockmap_storage_lsn(relation), AT(0x5000));
+    assert_int_equal(relation->truncated_to, 0);
+    assert_int_equal(relation->storage_lsn, AT(0x5000));
     assert_null(blockmap_find(summaries.blocks, (RelationId){1664, 5, 3}));
     relation = blockmap_find(summaries.blocks, (RelationId){1664, 5, 4});
-    assert_int_equal(blockmap_storage_lsn(relation), AT(0x5000));
+    assert_int_equal(relation->storage_lsn, AT(0x5000));
     assert_false(names_block(summaries.blocks, (RelationId){1664, 5, 4}, 3));
     clear();
 }
