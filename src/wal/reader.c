@@ -6,6 +6,7 @@
 #include "io/file.h"
 
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,7 @@ typedef struct SegmentReader
     WalRecordHeader record_header; /* of the record being read */
     WalRecord record;
     Error failure; /* what a parser says about invalid bytes: a fact, not our error */
+    char lsn_text[LSN_TEXT_SIZE]; /* see shown */
 } SegmentReader;
 
 typedef enum ReadStatus
@@ -57,35 +59,36 @@ static Lsn page_of(const SegmentReader *reader, Lsn lsn)
     return lsn & ~((Lsn) reader->stream->shape.block_size - 1);
 }
 
-/* The end at facts->next_lsn, for the reason in reader->failure; invalid_lsn is where the bytes are
- * wrong. */
-static ReadStatus end_invalid(SegmentReader *reader, Lsn invalid_lsn)
+/* The end at facts->next_lsn; invalid_lsn is where the bytes are wrong. */
+static PRINTF_LIKE(3, 4) ReadStatus
+    end_invalid(SegmentReader *reader, Lsn invalid_lsn, const char *format, ...)
 {
     WalSegmentFacts *facts = reader->facts;
+    va_list arguments;
 
     facts->end = WAL_SEGMENT_INVALID;
     facts->invalid_lsn = invalid_lsn;
-    snprintf(facts->reason, sizeof(facts->reason), "%.250s", reader->failure.message);
+    va_start(arguments, format);
+    vsnprintf(facts->reason, sizeof(facts->reason), format, arguments);
+    va_end(arguments);
     return READ_END;
+}
+
+/* An end for the reason that a parser gave. */
+static ReadStatus end_unparsable(SegmentReader *reader, Lsn invalid_lsn)
+{
+    return end_invalid(reader, invalid_lsn, "%s", reader->failure.message);
+}
+
+static const char *shown(SegmentReader *reader, Lsn lsn)
+{
+    return lsn_text(reader->stream->shape.version, lsn, reader->lsn_text);
 }
 
 static ReadStatus end_at_limit(SegmentReader *reader)
 {
-    char text[LSN_TEXT_SIZE];
-
-    error_set(&reader->failure, ERROR_FAILED, "end of the WAL to read at %s",
-              lsn_text(reader->stream->shape.version, reader->stream->limit, text));
-    return end_invalid(reader, reader->stream->limit);
-}
-
-/* An end whose reason is "WHAT at LSN". */
-static ReadStatus end_because(SegmentReader *reader, Lsn invalid_lsn, const char *what, Lsn lsn)
-{
-    char text[LSN_TEXT_SIZE];
-
-    error_set(&reader->failure, ERROR_FAILED, "%s at %s", what,
-              lsn_text(reader->stream->shape.version, lsn, text));
-    return end_invalid(reader, invalid_lsn);
+    return end_invalid(reader, reader->stream->limit, "end of the WAL to read at %s",
+                       shown(reader, reader->stream->limit));
 }
 
 static bool is_beyond_limit(const WalStream *stream, Lsn end)
@@ -166,27 +169,19 @@ static bool fill_window(SegmentReader *reader, Lsn page_lsn, Error *error)
 static ReadStatus check_page(SegmentReader *reader, Lsn page_lsn)
 {
     const WalStream *stream = reader->stream;
-    Error *failure = &reader->failure;
-    char text[LSN_TEXT_SIZE];
 
     if (!walpage_parse(&stream->shape, reader->page, stream->shape.block_size, page_lsn,
-                       &reader->header, failure))
-        return end_invalid(reader, page_lsn);
+                       &reader->header, &reader->failure))
+        return end_unparsable(reader, page_lsn);
 
     Timeline timeline = reader->header.timeline;
     if (timeline < reader->timeline)
-    {
-        error_set(failure, ERROR_FAILED,
-                  "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s", timeline,
-                  reader->timeline, reader->name, lsn_text(stream->shape.version, page_lsn, text));
-        return end_invalid(reader, page_lsn);
-    }
+        return end_invalid(reader, page_lsn,
+                           "out-of-sequence timeline ID %u (after %u) in WAL segment %s, LSN %s",
+                           timeline, reader->timeline, reader->name, shown(reader, page_lsn));
     if (!timeline_fits(stream, timeline, page_lsn))
-    {
-        error_set(failure, ERROR_FAILED, "unexpected timeline ID %u in WAL segment %s, LSN %s",
-                  timeline, reader->name, lsn_text(stream->shape.version, page_lsn, text));
-        return end_invalid(reader, page_lsn);
-    }
+        return end_invalid(reader, page_lsn, "unexpected timeline ID %u in WAL segment %s, LSN %s",
+                           timeline, reader->name, shown(reader, page_lsn));
     reader->timeline = timeline;
     return READ_OK;
 }
@@ -245,15 +240,12 @@ static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *byte
     WalRecordHeader *header = &reader->record_header;
 
     if (!walrecord_header_parse(version, bytes, size, lsn, header, &reader->failure))
-        return end_invalid(reader, lsn);
-    if (facts->last_lsn != LSN_INVALID && header->prev != facts->last_lsn)
-    {
-        char prev[LSN_TEXT_SIZE], here[LSN_TEXT_SIZE];
-        error_set(&reader->failure, ERROR_FAILED, "record with incorrect prev-link %s at %s",
-                  lsn_text(version, header->prev, prev), lsn_text(version, lsn, here));
-        return end_invalid(reader, lsn);
-    }
-    return READ_OK;
+        return end_unparsable(reader, lsn);
+    if (facts->last_lsn == LSN_INVALID || header->prev == facts->last_lsn)
+        return READ_OK;
+    char prev[LSN_TEXT_SIZE];
+    return end_invalid(reader, lsn, "record with incorrect prev-link %s at %s",
+                       lsn_text(version, header->prev, prev), shown(reader, lsn));
 }
 
 /*
@@ -269,7 +261,7 @@ static ReadStatus decode_record(SegmentReader *reader, const uint8_t *bytes, Lsn
         return end_at_limit(reader);
     if (!walrecord_decode(stream->shape.version, stream->data_block_size, &reader->record_header,
                           bytes, lsn, record, &reader->failure))
-        return end_invalid(reader, end - 1);
+        return end_unparsable(reader, end - 1);
     record->end = align_up(end);
     if (record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_SWITCH)
     {
@@ -313,16 +305,12 @@ static ReadStatus assemble_record(SegmentReader *reader, Lsn lsn, uint32_t total
             return READ_ABANDONED;
         }
         if (!(page->flags & WAL_FLAG_CONTRECORD))
-            return end_because(reader, lsn, "there is no contrecord flag", lsn);
+            return end_invalid(reader, lsn, "there is no contrecord flag at %s",
+                               shown(reader, lsn));
         if (page->remaining == 0 || page->remaining != total - assembly->size)
-        {
-            char text[LSN_TEXT_SIZE];
-            error_set(&reader->failure, ERROR_FAILED,
-                      "invalid contrecord length %u (expected %llu) at %s", page->remaining,
-                      (unsigned long long) (total - assembly->size),
-                      lsn_text(shape->version, lsn, text));
-            return end_invalid(reader, lsn);
-        }
+            return end_invalid(reader, lsn, "invalid contrecord length %u (expected %llu) at %s",
+                               page->remaining, (unsigned long long) (total - assembly->size),
+                               shown(reader, lsn));
         size_t size = shape->block_size - page->header_size;
         if (size > page->remaining)
             size = page->remaining;
@@ -356,9 +344,9 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
         lsn += page->header_size;
     size_t offset = (size_t) (lsn - page_lsn);
     if (offset < page->header_size || offset % RECORD_ALIGNMENT != 0)
-        return end_because(reader, lsn, "invalid record offset", lsn);
+        return end_invalid(reader, lsn, "invalid record offset at %s", shown(reader, lsn));
     if ((page->flags & WAL_FLAG_CONTRECORD) && offset == page->header_size)
-        return end_because(reader, lsn, "contrecord is requested by", lsn);
+        return end_invalid(reader, lsn, "contrecord is requested by at %s", shown(reader, lsn));
 
     const uint8_t *bytes = reader->page + offset;
     size_t available = shape->block_size - offset;
@@ -372,13 +360,8 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
         total = reader->record_header.total_length;
     }
     else if ((total = load_u32(bytes)) < header_size) /* aligned: 8 bytes are here */
-    {
-        char text[LSN_TEXT_SIZE];
-        error_set(&reader->failure, ERROR_FAILED,
-                  "invalid record length at %s: expected at least %u, got %u",
-                  lsn_text(shape->version, lsn, text), header_size, total);
-        return end_invalid(reader, lsn);
-    }
+        return end_invalid(reader, lsn, "invalid record length at %s: expected at least %u, got %u",
+                           shown(reader, lsn), header_size, total);
     Lsn end = lsn + total;
     if (total > available)
     {
@@ -425,7 +408,8 @@ static ReadStatus find_first(SegmentReader *reader, Lsn start, Lsn *position, Er
         if (page->flags & shape->version->wal_overwrite_contrecord_flag)
             return READ_OK;
         if (!(page->flags & WAL_FLAG_CONTRECORD) || page->remaining != remaining - payload)
-            return end_because(reader, page_lsn, "there is no matching contrecord", page_lsn);
+            return end_invalid(reader, page_lsn, "there is no matching contrecord at %s",
+                               shown(reader, page_lsn));
     }
 }
 
