@@ -7,7 +7,7 @@
 #include "io/file.h"
 #include "io/place.h"
 
-#include <stdio.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,20 +41,12 @@ static uint64_t last_segment(const Saving *saving)
     return wal_segment_before(&saving->clusters->shape, saving->diverged->target_end);
 }
 
-static Timeline timeline_of_segment(const Saving *saving, uint64_t segment)
-{
-    const WalShape *shape = &saving->clusters->shape;
-
-    return history_timeline_of_segment(saving->stream->history, wal_segment_start(shape, segment),
-                                       wal_segment_start(shape, segment + 1));
-}
-
 /* ---- Checks before anything is written ---- */
 
-/* Find the directory, or if it is not there the one that it will be in. */
-static bool find_existing_directory(const char *directory, Buffer *path, Error *error)
+/* Find the directory, or if it is not there the one that it will be in: part of `memory`. */
+static bool find_existing_directory(const char *directory, Buffer *memory, const char **found,
+                                    Error *error)
 {
-    size_t length = strlen(directory);
     struct stat status;
     bool exists;
 
@@ -62,16 +54,8 @@ static bool find_existing_directory(const char *directory, Buffer *path, Error *
         return false;
     if (exists && !S_ISDIR(status.st_mode))
         return error_set(error, ERROR_FAILED, "\"%s\" is not a directory", directory);
-    if (!exists)
-    {
-        while (length > 1 && directory[length - 1] == '/')
-            length--;
-        while (length > 0 && directory[length - 1] != '/')
-            length--;
-        while (length > 1 && directory[length - 1] == '/')
-            length--;
-    }
-    buffer_printf(path, "%.*s", length > 0 ? (int) length : 1, length > 0 ? directory : ".");
+    buffer_append(memory, directory, strlen(directory) + 1);
+    *found = exists ? directory : dirname((char *) memory->bytes);
     return true;
 }
 
@@ -124,8 +108,7 @@ static bool copy_and_sync(FileRange from, const char *temporary, Error *error)
 
 static bool save_file(Saving *saving, const char *name, int from_fd, Error *error)
 {
-    AUTO_BUFFER Buffer path = {0};
-    AUTO_BUFFER Buffer temporary = {0};
+    AUTO_BUFFER Buffer path = {0}, temporary = {0};
     const FileRange from = {from_fd, name, 0};
     FileRange to = {.path = path_in(&path, saving->directory, name)};
     AUTO_FD int fd = -1;
@@ -152,7 +135,7 @@ static bool save_file(Saving *saving, const char *name, int from_fd, Error *erro
 static bool save_segment(Saving *saving, uint64_t segment, Error *error)
 {
     const WalStream *stream = saving->stream;
-    const Timeline timeline = timeline_of_segment(saving, segment);
+    const Timeline timeline = wal_stream_timeline(stream, segment);
     char name[WAL_NAME_SIZE];
     AUTO_FD int fd = -1;
     bool found;
@@ -191,13 +174,14 @@ static bool save_named(void *context, const char *name, Error *error)
 static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
     const WalShape *shape = &saving->clusters->shape;
-    const Timeline timeline = timeline_of_segment(saving, first_segment(saving));
+    const Timeline timeline = wal_stream_timeline(saving->stream, first_segment(saving));
     char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
     AUTO_BUFFER Buffer directory = {0};
     Lsn end = saving->diverged->target_end;
 
     for (uint64_t segment = last_segment(saving);
-         segment > first_segment(saving) && timeline_of_segment(saving, segment) != timeline;
+         segment > first_segment(saving) &&
+         wal_stream_timeline(saving->stream, segment) != timeline;
          segment--)
         end = wal_segment_start(shape, segment);
     buffer_append_word(&directory, saving->directory);
@@ -228,16 +212,14 @@ bool saved_wal_check(const char *directory, const Clusters *clusters, const Targ
 {
     Saving saving = {directory, clusters, &wal->stream, diverged, .only_check = true};
     const char *target = clusters->target.directory, *source = clusters->source->directory;
-    AUTO_BUFFER Buffer existing_path = {0};
-    AUTO_BUFFER Buffer pg_wal = {0};
-    const char *existing;
+    AUTO_BUFFER Buffer memory = {0}, pg_wal = {0};
+    const char *existing = NULL;
     FileSpace space;
 
     if (directory == NULL)
         return true;
-    if (!find_existing_directory(directory, &existing_path, error))
+    if (!find_existing_directory(directory, &memory, &existing, error))
         return false;
-    existing = buffer_string(&existing_path);
     path_in(&pg_wal, target, clusters->shape.version->wal_directory);
     if (!check_outside(existing, target, directory, error) ||
         !check_outside(existing, buffer_string(&pg_wal), directory, error) ||
@@ -273,12 +255,10 @@ bool saved_wal_write(const char *directory, const Clusters *clusters, const Targ
         !durable_sync_parent(canonical, error) || !save_wal(&saving, error) ||
         !file_sync_path(directory, error))
         return false;
-    *command = NULL;
-    if (!diverged_wal_is_known(diverged))
+    *command = diverged_wal_is_known(diverged) ? make_waldump_command(&saving, arena) : NULL;
+    if (*command == NULL)
         log_info("the target's WAL is kept in \"%s\"", directory);
     else
-        *command = make_waldump_command(&saving, arena);
-    if (*command != NULL)
         log_info("the diverged WAL is kept in \"%s\"; to read it: %s", directory, *command);
     return true;
 }

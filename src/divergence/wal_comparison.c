@@ -39,26 +39,31 @@ typedef struct WalWindow
 /* How a piece compares. */
 typedef struct PieceResult
 {
+    const uint8_t *target; /* its bytes there */
+    size_t size;
     size_t compared; /* bytes that the source has; those before the first difference are equal */
     size_t equal;
     bool from_archive;
 } PieceResult;
+
+static uint64_t offset_of(const WalSides *sides, const WalPiece *piece)
+{
+    return piece->begin - wal_segment_start(&sides->target->shape, piece->segment);
+}
 
 /* Read the target's bytes of a piece; *size is 0 if it has none. */
 static bool read_target_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
                               size_t *size, Error *error)
 {
     const WalStream *target = sides->target;
-    const Lsn start = wal_segment_start(&target->shape, piece->segment);
-    const Timeline timeline =
-        history_timeline_of_segment(target->history, start, start + target->shape.segment_size);
+    const Timeline timeline = wal_stream_timeline(target, piece->segment);
     AUTO_FD int fd = -1;
     bool found;
 
     *size = 0;
     return target->open(target->context, timeline, piece->segment, &fd, &found, error) &&
            (!found || file_read_at(fd, piece->path, bytes, (size_t) (piece->end - piece->begin),
-                                   piece->begin - start, size, error));
+                                   offset_of(sides, piece), size, error));
 }
 
 /* ---- Digests of the pieces of a window, by all workers ---- */
@@ -70,11 +75,10 @@ static bool next_window_piece(void *context, PieceRange *range)
 
     if (window->next == window->count)
         return false;
-    *range = (PieceRange){
-        .file = window->next++,
-        .path = piece->path,
-        .offset = piece->begin - wal_segment_start(&window->sides->target->shape, piece->segment),
-        .size = piece->end - piece->begin};
+    *range = (PieceRange){.file = window->next++,
+                          .path = piece->path,
+                          .offset = offset_of(window->sides, piece),
+                          .size = piece->end - piece->begin};
     return true;
 }
 
@@ -144,75 +148,61 @@ static void set_window(WalWindow *window, Lsn at, Lsn to)
 
 /* ---- Bytes of one piece ---- */
 
-typedef struct BytesComparison
-{
-    const uint8_t *target;
-    size_t size;
-    PieceResult result;
-} BytesComparison;
-
 /* A FetchDelivery. A shorter file on the source is an interrupted copy or a hole: what is there
  * counts. */
 static bool compare_bytes(void *context, size_t index, const uint8_t *bytes, size_t size,
                           Error *error)
 {
-    BytesComparison *comparison = context;
-    PieceResult *result = &comparison->result;
+    PieceResult *result = context;
 
     (void) index;
     (void) error;
     if (bytes == NULL)
         return true;
-    result->compared = size < comparison->size ? size : comparison->size;
+    result->compared = size < result->size ? size : result->size;
     result->equal = 0;
     while (result->equal < result->compared &&
-           bytes[result->equal] == comparison->target[result->equal])
+           bytes[result->equal] == result->target[result->equal])
         result->equal++;
     return true;
 }
 
-static bool compare_with_archive(const WalSides *sides, const WalPiece *piece,
-                                 BytesComparison *comparison, uint8_t *bytes, Error *error)
+static bool compare_with_archive(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
+                                 PieceResult *result, Error *error)
 {
     const WalStream *archive = sides->archive;
-    const uint64_t offset = piece->begin - wal_segment_start(&sides->target->shape, piece->segment);
     AUTO_FD int fd = -1;
     size_t size;
     bool found;
 
-    comparison->result.from_archive = true;
+    result->from_archive = true;
     return archive->open(archive->context, piece->timeline, piece->segment, &fd, &found, error) &&
-           (!found ||
-            (file_read_at(fd, piece->path, bytes, comparison->size, offset, &size, error) &&
-             compare_bytes(comparison, 0, bytes, size, error)));
+           (!found || (file_read_at(fd, piece->path, bytes, result->size, offset_of(sides, piece),
+                                    &size, error) &&
+                       compare_bytes(result, 0, bytes, size, error)));
 }
 
 /* bytes: room for both sides of a piece. */
 static bool compare_piece(const WalSides *sides, const WalPiece *piece, uint8_t *bytes,
                           PieceResult *result, Error *error)
 {
-    BytesComparison comparison = {.target = bytes};
-    FetchRequest request = {.path = piece->path,
-                            .offset = piece->begin -
-                                      wal_segment_start(&sides->target->shape, piece->segment)};
+    FetchRequest request = {.path = piece->path, .offset = offset_of(sides, piece)};
 
+    *result = (PieceResult){.target = bytes};
     if (piece->state == WAL_PIECE_EQUAL)
     {
         result->equal = result->compared = (size_t) (piece->end - piece->begin);
         return true;
     }
-    if (!read_target_piece(sides, piece, bytes, &comparison.size, error))
+    if (!read_target_piece(sides, piece, bytes, &result->size, error))
         return false;
-    request.size = (uint32_t) comparison.size;
+    request.size = (uint32_t) result->size;
     if (request.size > 0 && piece->state != WAL_PIECE_GONE &&
-        !sides->source->operations->fetch(sides->source, 0, &request, 1, compare_bytes, &comparison,
+        !sides->source->operations->fetch(sides->source, 0, &request, 1, compare_bytes, result,
                                           error))
         return false;
-    if (request.size > 0 && comparison.result.compared == 0 && sides->archive != NULL &&
-        !compare_with_archive(sides, piece, &comparison, bytes + FETCH_SIZE_MAX, error))
-        return false;
-    *result = comparison.result;
-    return true;
+    return request.size == 0 || result->compared > 0 || sides->archive == NULL ||
+           compare_with_archive(sides, piece, bytes + FETCH_SIZE_MAX, result, error);
 }
 
 /* ---- Piece after piece ---- */
@@ -236,42 +226,33 @@ static void add_to_comparison(WalComparison *comparison, const WalPiece *piece,
         comparison->own_from = comparison->differs ? comparison->lsn : piece->end;
 }
 
-/* Pass over the rest of the segment if nothing reads the bytes that differ. */
-static bool pass_over_no_content(const WalSides *sides, Lsn to, WalComparison *comparison,
-                                 Error *error)
-{
-    bool no_content;
-
-    if (!sides->is_no_content(sides->context, comparison->lsn, &no_content, error))
-        return false;
-    if (no_content)
-    {
-        comparison->differs = comparison->differs_in_archive = false;
-        comparison->lsn = to;
-    }
-    return true;
-}
-
 static bool compare_window(const WalWindow *window, Lsn to, uint8_t *bytes,
                            WalComparison *comparison, Error *error)
 {
+    const WalSides *sides = window->sides;
     uint64_t passed_over = UINT64_MAX;
+    bool no_content;
 
-    for (size_t i = 0; i < window->count && !comparison->differs; i++)
+    for (size_t i = 0; i < window->count; i++)
     {
         const WalPiece *piece = &window->pieces[i];
-        PieceResult result = {0};
+        PieceResult result;
 
         if (piece->segment == passed_over)
             continue;
-        if (!compare_piece(window->sides, piece, bytes, &result, error))
+        if (!compare_piece(sides, piece, bytes, &result, error))
             return false;
         add_to_comparison(comparison, piece, &result);
         if (!comparison->differs)
             continue;
-        if (!pass_over_no_content(window->sides, to, comparison, error))
+        if (!sides->is_no_content(sides->context, comparison->lsn, &no_content, error))
             return false;
+        if (!no_content)
+            return true;
+        /* Nothing reads the bytes that differ: the rest of the segment is passed over. */
         passed_over = piece->segment;
+        comparison->differs = comparison->differs_in_archive = false;
+        comparison->lsn = to;
     }
     return true;
 }

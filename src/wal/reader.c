@@ -96,7 +96,7 @@ static bool is_beyond_limit(const WalStream *stream, Lsn end)
     return stream->limit != LSN_INVALID && end > stream->limit;
 }
 
-static Timeline segment_timeline(const WalStream *stream, uint64_t segment)
+Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment)
 {
     Lsn start = wal_segment_start(&stream->shape, segment);
 
@@ -105,7 +105,7 @@ static Timeline segment_timeline(const WalStream *stream, uint64_t segment)
 
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    wal_segment_name(&stream->shape, segment_timeline(stream, segment), segment, name);
+    wal_segment_name(&stream->shape, wal_stream_timeline(stream, segment), segment, name);
 }
 
 /*
@@ -121,7 +121,7 @@ static ReadStatus open_segment(SegmentReader *reader, uint64_t segment, Error *e
 {
     const WalStream *stream = reader->stream;
     WalSegmentFacts *facts = reader->facts;
-    Timeline timeline = segment_timeline(stream, segment);
+    Timeline timeline = wal_stream_timeline(stream, segment);
     bool found = false;
     int fd;
 
@@ -506,7 +506,7 @@ bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVi
 
 bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid, Error *error)
 {
-    Timeline timeline = segment_timeline(stream, segment);
+    Timeline timeline = wal_stream_timeline(stream, segment);
     Lsn start = wal_segment_start(&stream->shape, segment);
     uint8_t bytes[WAL_LONG_HEADER_SIZE];
     size_t length;

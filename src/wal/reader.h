@@ -99,7 +99,8 @@ MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn 
                                  WalVisitor visit, void *context, WalSegmentFacts *facts,
                                  Error *error);
 
-/* Name of the file in which the stream's history keeps a segment. */
+/* The timeline in whose file the stream's history keeps a segment, and that file's name. */
+Timeline wal_stream_timeline(const WalStream *stream, uint64_t segment);
 void wal_stream_segment_name(const WalStream *stream, uint64_t segment, char name[WAL_NAME_SIZE]);
 
 /* Sets *valid if the first page of this segment is there and valid for this stream. This tells
