@@ -14,11 +14,7 @@
 /* The search for the divergence, and what it rests on. */
 typedef struct Search
 {
-    const Clusters *clusters;
-    const SourceState *state;
-    const TargetWal *target_wal;
-    SourceWal *source_wal;
-    int jobs;
+    const DivergenceInput *input;
     Arena *arena;
     Divergence *divergence; /* as far as it is known */
     Lsn latest;             /* where it is at the latest, by histories and positions */
@@ -40,23 +36,22 @@ static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
     const ScanCheckpointWanted wanted = {.before = target->label_checkpoint + 1,
                                          .not_after = target->label_checkpoint};
     ScanCheckpoint checkpoint;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
     int64_t birth;
 
     if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)
         return false;
     if (target->has_own_pid_file)
         return true;
-    if (!path_join(path, sizeof(path), target->directory, "PG_VERSION", NULL) ||
-        !scan_find_checkpoint(scan, &wanted, &checkpoint, NULL))
+    if (!scan_find_checkpoint(scan, &wanted, &checkpoint, NULL))
         return false;
-    birth = place_birth(path);
+    birth = place_birth(path_in(&path, target->directory, "PG_VERSION"));
     return birth != 0 && checkpoint.lsn == target->label_checkpoint &&
            birth < checkpoint.checkpoint.time - CLOCKS_DIFFER_SECONDS_MAX;
 }
 
-/* From a record that is known to be there: pg_control's checkpoint, or where the recovery of an
- * earlier rewind, which never started, was to begin. */
+/* The scan begins at a record that is known to be there: pg_control's checkpoint, or where the
+ * recovery of an earlier rewind, which never started, was to begin. */
 bool divergence_find_target_end(const Clusters *clusters, const WalStream *stream, int jobs,
                                 Lsn latest_divergence, WalScan **scan, Lsn *end, Error *error)
 {
@@ -106,7 +101,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
  * older. */
 static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
 {
-    const Clusters *clusters = search->clusters;
+    const Clusters *clusters = search->input->clusters;
     Divergence *divergence = search->divergence;
     const Control *control = &clusters->target.control;
     ScanCheckpointWanted wanted = {
@@ -134,14 +129,14 @@ static bool find_common_checkpoint(Search *search, Lsn before, Error *error)
  */
 static bool find_divergence(Search *search, Error *error)
 {
-    const Clusters *clusters = search->clusters;
+    const Clusters *clusters = search->input->clusters;
     Divergence *divergence = search->divergence;
     const WalStream own = {.shape = clusters->shape,
                            .history = &clusters->target_history,
                            .open = wal_store_open_own,
-                           .context = search->target_wal->store};
+                           .context = search->input->target_wal->store};
     const WalStream archive = {.open = wal_store_open_archived,
-                               .context = search->source_wal->store};
+                               .context = search->input->source_wal->store};
     WalSides sides = {.target = &own,
                       .source = clusters->source,
                       .source_history = &clusters->source_history,
@@ -158,7 +153,7 @@ static bool find_divergence(Search *search, Error *error)
     {
         Lsn from;
 
-        search->target_wal->store->common_end = divergence->lsn;
+        search->input->target_wal->store->common_end = divergence->lsn;
         if (!find_common_checkpoint(search, divergence->lsn, error))
             return false;
         from = wal_segment_start(
@@ -166,7 +161,7 @@ static bool find_divergence(Search *search, Error *error)
             wal_segment_of(&clusters->shape, divergence->common_checkpoint.checkpoint.redo));
         /* For little one connection will do: more may not be needed at all. */
         if (divergence->lsn > from + WORKERS_FROM_BYTES && sides.workers == 1 &&
-            !clusters->source->operations->start_workers(clusters->source, search->jobs,
+            !clusters->source->operations->start_workers(clusters->source, search->input->jobs,
                                                          &sides.workers, error))
             return false;
         if (!wal_compare(&sides, from, divergence->lsn, comparison, error))
@@ -184,6 +179,15 @@ static bool find_divergence(Search *search, Error *error)
         if (!scan_record_at(divergence->scan, comparison->lsn, &divergence->lsn, error))
             return false;
     }
+}
+
+/* The end of WAL that pg_control tells: there may be more. */
+static Lsn known_end(const Clusters *clusters)
+{
+    const Control *control = &clusters->target.control;
+
+    return control->checkpoint_lsn > control->min_recovery_point ? control->checkpoint_lsn
+                                                                 : control->min_recovery_point;
 }
 
 typedef struct LastSegment
@@ -216,24 +220,22 @@ static uint64_t wal_to_scan(const Clusters *clusters, Lsn latest_divergence)
 {
     const Target *target = &clusters->target;
     const Control *control = &target->control;
-    LastSegment last = {clusters, control->checkpoint_lsn > control->min_recovery_point
-                                      ? control->checkpoint_lsn
-                                      : control->min_recovery_point};
+    LastSegment last = {clusters, known_end(clusters)};
     Lsn begin = control->checkpoint.redo;
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
     if (latest_divergence != LSN_INVALID && latest_divergence < begin)
         begin = latest_divergence;
-    if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY &&
-        path_join(path, sizeof(path), target->directory, control->version->wal_directory, NULL))
-        (void) !dir_names(path, find_last_segment, &last, NULL, NULL);
+    if (control->state != STATE_SHUTDOWNED && control->state != STATE_SHUTDOWNED_IN_RECOVERY)
+        (void) !dir_names(path_in(&path, target->directory, control->version->wal_directory),
+                          find_last_segment, &last, NULL, NULL);
     return last.end > begin ? last.end - begin : 0;
 }
 
 /* The source may come to have the target's last WAL, or other WAL in its place. */
 static bool error_not_received(const Search *search, Error *error)
 {
-    const Clusters *clusters = search->clusters;
+    const Clusters *clusters = search->input->clusters;
     const Divergence *divergence = search->divergence;
     char source[LSN_TEXT_SIZE], target[LSN_TEXT_SIZE];
 
@@ -241,7 +243,7 @@ static bool error_not_received(const Search *search, Error *error)
     error_detail(error,
                  "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
                  "up to %s. It is not known whether the source will receive the same WAL.",
-                 lsn_text(clusters->shape.version, search->state->position.end, source),
+                 lsn_text(clusters->shape.version, search->input->state->position.end, source),
                  lsn_text(clusters->shape.version, divergence->target_end, target));
     return error_hint(error,
                       "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
@@ -252,36 +254,38 @@ static bool error_not_received(const Search *search, Error *error)
  * which the history files give. */
 static bool read_target_wal(Search *search, Lsn latest, Error *error)
 {
-    const Clusters *clusters = search->clusters;
+    const Clusters *clusters = search->input->clusters;
     Divergence *divergence = search->divergence;
     const bool same_timeline = latest == LSN_INVALID;
+    const Lsn checkpoint = clusters->target.control.checkpoint_lsn;
 
-    search->target_wal->store->needed_from =
+    search->input->target_wal->store->needed_from =
         latest != LSN_INVALID ? latest : clusters->target.control.checkpoint.redo;
-    if (!divergence_find_target_end(clusters, &search->target_wal->stream, search->jobs, latest,
-                                    &divergence->scan, &divergence->target_end, error))
+    if (!divergence_find_target_end(clusters, &search->input->target_wal->stream,
+                                    search->input->jobs, latest, &divergence->scan,
+                                    &divergence->target_end, error))
         return false;
-    if (target_wal_grows(search->target_wal) && divergence->target_end <= latest)
+    if (target_wal_grows(search->input->target_wal) && divergence->target_end <= latest)
         divergence->target_end = latest + 1; /* its server was there and goes on */
     /* A look does not read what the target wrote after the divergence. */
-    if (search->source_wal->scratch == NULL && latest != LSN_INVALID &&
-        wal_segment_of(&clusters->shape, latest) + 1 <
-            wal_segment_of(&clusters->shape, clusters->target.control.checkpoint_lsn))
+    if (search->input->source_wal->scratch == NULL && latest != LSN_INVALID &&
+        wal_segment_of(&clusters->shape, latest) + 1 < wal_segment_of(&clusters->shape, checkpoint))
     {
         scan_destroy(divergence->scan);
-        divergence->scan = scan_create(&search->target_wal->stream, search->jobs, latest);
+        divergence->scan =
+            scan_create(&search->input->target_wal->stream, search->input->jobs, latest);
     }
     if (same_timeline || divergence->target_end < latest)
         latest = divergence->target_end;
     /* WAL that the target has after the end of the source's WAL is not the source's. */
-    if (search->state->position.end < latest &&
-        !scan_record_at(divergence->scan, search->state->position.end, &latest, error))
+    if (search->input->state->position.end < latest &&
+        !scan_record_at(divergence->scan, search->input->state->position.end, &latest, error))
         return false;
     search->latest = latest;
     if (!find_divergence(search, error))
         return false;
     /* A standby on the target's own timeline may still receive what the target has. */
-    if (same_timeline && search->state->position.in_recovery && !search->moved &&
+    if (same_timeline && search->input->state->position.in_recovery && !search->moved &&
         divergence->lsn < divergence->target_end)
         return error_not_received(search, error);
     return true;
@@ -298,20 +302,6 @@ static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timelin
     divergence->printed_timeline = timeline;
 }
 
-/* Print where the histories diverge at the latest. Nothing depends on it. */
-static void find_divergence_by_histories(const Clusters *clusters, Divergence *divergence)
-{
-    const History *target = &clusters->target_history;
-    size_t common;
-    Lsn latest;
-
-    if (target->count == 0 ||
-        !history_common(&clusters->source_history, target, &common, &latest) ||
-        latest == LSN_INVALID)
-        return;
-    print_divergence(clusters, latest, target->entries[common].timeline, divergence);
-}
-
 bool divergence_is_certain(const Clusters *clusters)
 {
     const Control *control = &clusters->target.control;
@@ -325,13 +315,15 @@ bool divergence_is_certain(const Clusters *clusters)
 
 void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
 {
-    const Control *control = &clusters->target.control;
+    const History *target = &clusters->target_history;
+    size_t common;
+    Lsn latest;
 
-    *divergence = (Divergence){.needed = true,
-                               .target_end = control->checkpoint_lsn > control->min_recovery_point
-                                                 ? control->checkpoint_lsn
-                                                 : control->min_recovery_point};
-    find_divergence_by_histories(clusters, divergence);
+    *divergence = (Divergence){.needed = true, .target_end = known_end(clusters)};
+    /* Where the histories diverge at the latest. Nothing depends on it. */
+    if (target->count > 0 && history_common(&clusters->source_history, target, &common, &latest) &&
+        latest != LSN_INVALID)
+        print_divergence(clusters, latest, target->entries[common].timeline, divergence);
     log_info("comparing all blocks with the source's");
 }
 
@@ -386,21 +378,22 @@ static bool holds_proof(Search *search, Lsn from, bool *proof, Error *error)
 static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 {
     Divergence *divergence = search->divergence;
-    SourceWalReading reading = {.from = divergence->lsn, .end = search->state->position.end};
+    SourceWalReading reading = {.from = divergence->lsn, .end = search->input->state->position.end};
     ScanResult result;
     WalScan *scan;
     Error why = {0};
 
     *leads = false;
-    if (search->state->position.end <= divergence->lsn)
+    if (search->input->state->position.end <= divergence->lsn)
         return true;
     /* A look does not fetch all that follows. */
-    *leads = divergence->rests_on_archive = search->source_wal->scratch == NULL;
+    *leads = divergence->rests_on_archive = search->input->source_wal->scratch == NULL;
     if (*leads)
         return true;
-    if (!source_wal_fetch(search->source_wal, divergence->lsn, search->state->position.end, error))
+    if (!source_wal_fetch(search->input->source_wal, divergence->lsn,
+                          search->input->state->position.end, error))
         return false;
-    if (!source_wal_read(search->source_wal, &reading, &scan, &result, &why))
+    if (!source_wal_read(search->input->source_wal, &reading, &scan, &result, &why))
     {
         if (!stop_check(error))
             return false;
@@ -417,13 +410,13 @@ static bool archive_leads_to_source(Search *search, bool *leads, Error *error)
 static void explain_left_behind(const Search *search, Error *error)
 {
     const uint64_t segment =
-        wal_segment_of(&search->clusters->shape, search->divergence->target_end);
+        wal_segment_of(&search->input->clusters->shape, search->divergence->target_end);
     char name[WAL_NAME_SIZE];
     bool has;
 
-    if (!source_wal_source_has(search->source_wal, segment, &has, NULL) || has)
+    if (!source_wal_source_has(search->input->source_wal, segment, &has, NULL) || has)
         return;
-    source_wal_segment_name(search->source_wal, segment, name);
+    source_wal_segment_name(search->input->source_wal, segment, name);
     error_detail(error,
                  "The source no longer has segment %s, in which the target's WAL ends. A standby "
                  "that was away for too long cannot follow it either, unless an archive has all "
@@ -452,8 +445,8 @@ bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error
 
 static bool error_no_proof(const Search *search, Error *error)
 {
-    error_history_not_proven(search->clusters->shape.version, search->comparison.lsn, search->moved,
-                             error);
+    error_history_not_proven(search->input->clusters->shape.version, search->comparison.lsn,
+                             search->moved, error);
     if (search->archive_unproven && search->divergence->needed)
         error_detail(error, "The archive has more of it, but that may be what the target itself "
                             "has archived.");
@@ -489,45 +482,37 @@ static bool find_proof(Search *search, Lsn latest, bool *proven, Error *error)
            (!*proven || archive_leads_to_source(search, proven, error));
 }
 
-static bool prove_divergence(Search *search, Lsn by_histories, bool *proven, Error *error)
-{
-    Divergence *divergence = search->divergence;
-
-    divergence->needed = divergence->target_end > divergence->lsn;
-    source_wal_set_common_end(search->source_wal, divergence->lsn);
-    return find_proof(search, by_histories, proven, error);
-}
-
-/* The target's own restore command may have the WAL for a proof, where no option's archive has it.
- */
 static bool check_proof(Search *search, Lsn by_histories, Error *error)
 {
+    Divergence *divergence = search->divergence;
     bool proven;
 
-    if (!prove_divergence(search, by_histories, &proven, error))
-        return false;
-    if (!proven && source_wal_ask_target_command(search->source_wal) &&
-        (!find_divergence(search, error) ||
-         !prove_divergence(search, by_histories, &proven, error)))
-        return false;
-    return proven || error_no_proof(search, error);
+    for (;;)
+    {
+        divergence->needed = divergence->target_end > divergence->lsn;
+        source_wal_set_common_end(search->input->source_wal, divergence->lsn);
+        if (!find_proof(search, by_histories, &proven, error))
+            return false;
+        if (proven)
+            return true;
+        /* The target's own restore command may have the WAL for a proof, where no option's archive
+         * has it. Once it is asked, it is not asked again. */
+        if (!source_wal_ask_target_command(search->input->source_wal))
+            return error_no_proof(search, error);
+        if (!find_divergence(search, error))
+            return false;
+    }
 }
 
 bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *divergence,
                      Error *error)
 {
     const Clusters *clusters = input->clusters;
-    Search search = {.clusters = clusters,
-                     .state = input->state,
-                     .target_wal = input->target_wal,
-                     .source_wal = input->source_wal,
-                     .jobs = input->jobs,
-                     .arena = arena,
-                     .divergence = divergence};
+    Search search = {.input = input, .arena = arena, .divergence = divergence};
     const History *target = &clusters->target_history;
     size_t common;
     Lsn latest;
-    bool result;
+    bool read;
 
     *divergence = (Divergence){0};
     if (!history_common(&clusters->source_history, target, &common, &latest))
@@ -538,11 +523,9 @@ bool divergence_find(const DivergenceInput *input, Arena *arena, Divergence *div
         return error_hint_compare(error);
     }
     progress_begin(PROGRESS_SCAN_TARGET, wal_to_scan(clusters, latest));
-    result = read_target_wal(&search, latest, error);
-    progress_end(result);
-    if (!result)
-        return false;
-    if (!check_proof(&search, latest, error))
+    read = read_target_wal(&search, latest, error);
+    progress_end(read);
+    if (!read || !check_proof(&search, latest, error))
         return false;
     if (latest == LSN_INVALID && !divergence->needed)
         log_info("source and target cluster are on the same timeline"); /* contract */

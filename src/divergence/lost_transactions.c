@@ -268,18 +268,8 @@ static void name_relations(Lost *lost, Source *source, Arena *arena)
     buffer_free(&names.databases);
 }
 
-static void collect_lost_gids(const ScanResult *scanned, Lsn divergence, Arena *arena,
-                              LostTransactions *result)
-{
-    result->gids = arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*result->gids));
-    for (size_t i = 0; i < scanned->prepared_count; i++)
-        if (scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished)
-            result->gids[result->gid_count++] = scanned->prepared[i].gid;
-}
-
 bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged,
-                            const TargetChanges *changes, ReportTransactions which, Arena *arena,
-                            LostTransactions *result, Error *error)
+                            ReportTransactions which, Arena *arena, Lost **lost, Error *error)
 {
     const CheckPoint *common = &diverged->common_checkpoint.checkpoint;
     LostWanted wanted = {.known_from = common->redo,
@@ -291,18 +281,17 @@ bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged
     bool listed =
         read_target_catalogs(&clusters->target, clusters->shape.version, &wanted.catalogs, &why);
 
-    *result = (LostTransactions){.lost = lost_create(clusters->shape.version, &wanted)};
-    collect_lost_gids(&changes->scanned, diverged->lsn, arena, result);
+    *lost = lost_create(clusters->shape.version, &wanted);
     progress_begin(PROGRESS_SCAN_LOST, diverged->target_end - wanted.known_from);
-    listed = read_wal(clusters, diverged, result->lost, listed ? &why : &more) && listed;
+    listed = read_wal(clusters, diverged, *lost, listed ? &why : &more) && listed;
     progress_end(listed);
     if (!listed)
     {
-        result->lost->incomplete = true;
+        (*lost)->incomplete = true;
         if (!stop_check(error))
             return false;
         log_warning("could not list all transactions that are lost: %s", why.message);
     }
-    name_relations(result->lost, clusters->source, arena);
+    name_relations(*lost, clusters->source, arena);
     return stop_check(error);
 }

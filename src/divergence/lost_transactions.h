@@ -7,29 +7,18 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "divergence/divergence.h"
-#include "divergence/target_changes.h"
 #include "options.h"
 #include "wal/lost.h"
-
-#include <stddef.h>
-
-typedef struct LostTransactions
-{
-    Lost *lost;        /* the caller's: lost_destroy. Its names are in the arena */
-    const char **gids; /* of transactions that are prepared since the divergence and not finished;
-                          in the arena */
-    size_t gid_count;
-} LostTransactions;
 
 /*
  * Read the target's WAL from the last common checkpoint to its end once more: what is lost may have
  * begun before the divergence. Only REPORT_TRANSACTIONS_ALL needs memory for each transaction. The
  * scan has proved it already: what goes wrong here is a warning, and costs the list, which then is
- * not complete, or the names, which then are numbers. So this fails only when a stop is requested;
- * *result is set also then.
+ * not complete, or the names, which then are numbers. So this fails only when a stop is requested.
+ * *lost is the caller's to destroy in any case; its names are in the arena.
  */
 MUST_CHECK bool lost_transactions_read(const Clusters *clusters, const Divergence *diverged,
-                                       const TargetChanges *changes, ReportTransactions which,
-                                       Arena *arena, LostTransactions *result, Error *error);
+                                       ReportTransactions which, Arena *arena, Lost **lost,
+                                       Error *error);
 
 #endif

@@ -269,13 +269,16 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
     return scan_check_known_updates(given->clusters->shape.version, scanned, error);
 }
 
-static uint64_t count_lost_prepared(const ScanResult *scanned, Lsn divergence)
+/* Those that were prepared since the divergence and not finished. */
+static void note_lost_prepared(Lsn divergence, Arena *arena, TargetChanges *changes)
 {
-    uint64_t count = 0;
+    const ScanResult *scanned = &changes->scanned;
 
+    changes->lost_gids =
+        arena_allocate(arena, (scanned->prepared_count + 1) * sizeof(*changes->lost_gids));
     for (size_t i = 0; i < scanned->prepared_count; i++)
-        count += scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished;
-    return count;
+        if (scanned->prepared[i].lsn >= divergence && !scanned->prepared[i].finished)
+            changes->lost_gids[changes->lost_prepared++] = scanned->prepared[i].gid;
 }
 
 bool target_changes_scan(const Clusters *clusters, const Divergence *divergence, Arena *arena,
@@ -313,7 +316,7 @@ bool target_changes_scan(const Clusters *clusters, const Divergence *divergence,
     }
     changes->dead_entries_unlogged = changes->scanned.commit_count > 0 &&
                                      changes->scanned.first_commit_lsn < end_of_unlogged_hints;
-    changes->lost_prepared = count_lost_prepared(&changes->scanned, divergence->lsn);
+    note_lost_prepared(divergence->lsn, arena, changes);
     changes->known = true;
     if (!check_scanned_settings(&given, error))
         return error_hint_compare(error);

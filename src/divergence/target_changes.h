@@ -20,6 +20,7 @@ typedef struct TargetChanges
     bool dead_entries_unlogged; /* its indexes may mark entries as dead that the source needs, on
                                    pages that no WAL names: stage/dead_entries.h */
     uint64_t lost_prepared;     /* transactions that were prepared and are lost */
+    const char **lost_gids;     /* of these; in the arena */
 } TargetChanges;
 
 /*

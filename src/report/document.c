@@ -159,7 +159,7 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
 
 static void json_committed(Json *json, const Report *report)
 {
-    const Lost *lost = report->run->lost.lost;
+    const Lost *lost = report->run->lost;
 
     if (!json_section(json, "committed", '[',
                       report->options->report_transactions == REPORT_TRANSACTIONS_ALL))
@@ -243,7 +243,7 @@ static void json_lost(Json *json, const Report *report)
                                        "relations",
                                        "committed"};
     const Run *run = report->run;
-    const Lost *lost = run->lost.lost;
+    const Lost *lost = run->lost;
 
     for (size_t i = 0; lost == NULL && i < sizeof(keys) / sizeof(keys[0]); i++)
         json_null(json, keys[i]);
@@ -251,7 +251,7 @@ static void json_lost(Json *json, const Report *report)
         return;
     json_number(json, "maintenance_transactions", lost->maintenance_count);
     json_bool(json, "list_complete", !lost->incomplete);
-    json_strings(json, "prepared_gids", run->lost.gids, run->changes.lost_prepared);
+    json_strings(json, "prepared_gids", run->changes.lost_gids, run->changes.lost_prepared);
     json_xids(json, lost);
     json_touched(json, lost);
     json_committed(json, report);

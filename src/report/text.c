@@ -312,7 +312,7 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     TextList list = {&buffer, "\n", SHOWN_MAX, 0};
 
     for (uint64_t i = 0; i < report->run->changes.lost_prepared && i < SHOWN_MAX; i++)
-        text_list_add(&list, "%s", report->run->lost.gids[i]);
+        text_list_add(&list, "%s", report->run->changes.lost_gids[i]);
     text_list_rows(text, "only prepared", &list);
     list_touched(lost, &list);
     text_list_rows(text, "most touched", &list);
@@ -335,7 +335,7 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     const Run *run = report->run;
     const ScanResult *scanned = &run->changes.scanned;
     const uint64_t prepared = run->changes.lost_prepared;
-    const uint64_t maintenance = run->lost.lost != NULL ? run->lost.lost->maintenance_count : 0;
+    const uint64_t maintenance = run->lost != NULL ? run->lost->maintenance_count : 0;
     char time[TIME_TEXT_SIZE], size[SIZE_TEXT_SIZE];
 
     if (!run->changes.known)
@@ -354,8 +354,8 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     if (prepared > 0)
         text_row(text, "prepared transactions", "%llu", (unsigned long long) prepared);
     text_row(text, "target WAL read", "%s", size_text(scanned->wal_bytes, size));
-    if (run->lost.lost != NULL)
-        text_lost_list(report, run->lost.lost, text);
+    if (run->lost != NULL)
+        text_lost_list(report, run->lost, text);
     if (run->saved)
     {
         text_row(text, "kept in", "%s", report->options->save_diverged_wal);
@@ -611,5 +611,5 @@ void report_text(const Report *report, Buffer *text)
     text_rejoin(report, text);
     text_times(report, text);
     if (!done && report->exit_status != 2)
-        lost_queries_text(report->run->lost.lost, text);
+        lost_queries_text(report->run->lost, text);
 }

@@ -109,7 +109,7 @@ static bool read_changes(const Options *options, Arena *arena, Run *run, Error *
     progress_end(result);
     if (result && options->report_wanted &&
         options->report_transactions != REPORT_TRANSACTIONS_NONE)
-        result = lost_transactions_read(&identified->clusters, &run->divergence, &run->changes,
+        result = lost_transactions_read(&identified->clusters, &run->divergence,
                                         options->report_transactions, arena, &run->lost, error);
     run_count_seconds(run, PHASE_SCAN, clock);
     return result;

@@ -88,7 +88,7 @@ void run_note_source(Run *run)
 
 void run_free(Run *run)
 {
-    lost_destroy(run->lost.lost);
+    lost_destroy(run->lost);
     scan_destroy(run->divergence.scan);
     planned_free(&run->planned);
     recovery_start_free(&run->start);

@@ -47,7 +47,7 @@ typedef struct Run
     SourceAddress source; /* set at the end */
     Divergence divergence;
     TargetChanges changes;
-    LostTransactions lost;
+    Lost *lost;
     RecoveryStart start;
     Planned planned;
     const StandbySettings *standby_settings; /* what -R sets; NULL: without -R, or not made */
