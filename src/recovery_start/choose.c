@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/workers.h"
 #include "format/relpath.h"
-#include "recovery_start/replay_hazard.h"
 #include "wal_store/source_summaries.h"
 
 #include <string.h>
@@ -20,50 +19,46 @@
 /* The choice while it is made. */
 typedef struct Chooser
 {
-    const Clusters *clusters;
-    const Divergence *divergence;
-    const TargetChanges *changes; /* NULL with --compare */
-    SourceWal *source_wal;
-    const Options *options;
-    bool archives;
+    StartInput in;
     Arena *arena;
     RecoveryStart *start;
     ReplayHazard hazard;       /* of replay from start->chosen */
     SourceSummaries summaries; /* with start->by_summaries */
-    Lsn added_to;   /* what the source changed from the early start up to here is in own_blocks;
-                       LSN_INVALID: nothing */
-    bool lacks_wal; /* WAL before the late start is nowhere, so all blocks are compared */
+    Lsn added_to;    /* what the source changed from the early start up to here is in own_blocks;
+                        LSN_INVALID: nothing */
+    Lsn missing_end; /* of a missing segment, where reading failed because of it; LSN_INVALID: it
+                        did not */
+    bool lacks_wal;  /* WAL before the late start is nowhere, so all blocks are compared */
 } Chooser;
 
 /* ---- The start that is chosen, or looked at ---- */
 
-/* Read the WAL that is replayed from start->chosen on. Where it fails since some of it is nowhere,
- * *missing_end is the end of a missing segment; otherwise LSN_INVALID. */
-static bool read_replayed(Chooser *chooser, Lsn *missing_end, Error *error)
+/* Read the WAL that is replayed from start->chosen on. */
+static bool read_replayed(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
     SourceWalReading reading = {.from = start->chosen.redo};
-    const WalShape *shape = &chooser->clusters->shape;
-    const Lsn fetched_end = chooser->source_wal->fetched_end;
+    const WalShape *shape = &chooser->in.clusters->shape;
+    const Lsn fetched_end = chooser->in.source_wal->fetched_end;
     ScanResult chain;
     WalScan *scan;
     bool result;
 
-    *missing_end = LSN_INVALID;
+    chooser->missing_end = LSN_INVALID;
     /* The checkpoint may be later than all that was read. */
-    start->wal_end = source_state_wal_end(&start->source, chooser->divergence->lsn);
+    start->wal_end = source_state_wal_end(&start->source, chooser->in.divergence->lsn);
     reading.end = start->wal_end;
     /* WAL may be read past a gap, which is read later. Then a segment that was fetched in part does
      * not count as one that is here. */
     if (wal_segment_of(shape, start->chosen.redo) > wal_segment_of(shape, fetched_end) &&
-        !source_wal_remove(chooser->source_wal, wal_segment_of(shape, fetched_end), error))
+        !source_wal_remove(chooser->in.source_wal, wal_segment_of(shape, fetched_end), error))
         return false;
-    result = source_wal_read(chooser->source_wal, &reading, &scan, &chain, error);
-    *missing_end = reading.missing_end;
+    result = source_wal_read(chooser->in.source_wal, &reading, &scan, &chain, error);
+    chooser->missing_end = reading.missing_end;
     if (!result)
         return false;
-    result = replay_hazard_find(chooser->clusters, &start->source, chooser->options, scan->stream,
-                                &chain, &chooser->hazard, error);
+    result = replay_hazard_find(chooser->in.clusters, &start->source, chooser->in.options,
+                                scan->stream, &chain, &chooser->hazard, error);
     start->opens_later = start_opening(&start->chosen, &chain, start->wal_end) == OPENING_LATER;
     blockmap_destroy(start->rebuilt);
     start->rebuilt = scan->rebuilt;
@@ -84,12 +79,12 @@ static bool is_hazardous(const Chooser *chooser)
 /* Add what makes a later start possible. */
 static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
 {
-    const Options *options = chooser->options;
+    const Options *options = chooser->in.options;
 
     if (options->checkpoint && chooser->start->source.position.in_recovery)
         return error_hint(error, "A standby makes no later checkpoint than its primary's last one: "
                                  "run CHECKPOINT on the primary, then run pg_rewind again.");
-    if (!chooser->clusters->source->is_server)
+    if (!chooser->in.clusters->source->is_server)
         return error_hint(error, "Start the source, run CHECKPOINT there, and stop it; then run "
                                  "pg_rewind again.");
     return error_hint(error, "Run CHECKPOINT on the source, then run pg_rewind again.\n"
@@ -103,13 +98,13 @@ static bool error_hint_checkpoint(const Chooser *chooser, Error *error)
 static bool find_late_start(Chooser *chooser, Lsn record, Start *late, bool *there, Error *error)
 {
     SourceState *state = &chooser->start->source;
-    Source *source = chooser->clusters->source;
-    const Lsn divergence = chooser->divergence->lsn;
+    Source *source = chooser->in.clusters->source;
+    const Lsn divergence = chooser->in.divergence->lsn;
 
     *there = start_late(&state->control, divergence, record, late);
-    if (*there || !chooser->options->checkpoint)
+    if (*there || !chooser->in.options->checkpoint)
         return true;
-    if (chooser->options->dry_run)
+    if (chooser->in.options->dry_run)
     {
         log_info("not running CHECKPOINT on the source in a dry run: less would be replayed, and "
                  "more copied, than is planned now");
@@ -148,12 +143,12 @@ static bool add_source_changes(Chooser *chooser, const ScanResult *scanned, Lsn 
 {
     RecoveryStart *start = chooser->start;
 
-    if (!scan_check_known_updates(chooser->clusters->shape.version, scanned, error))
+    if (!scan_check_known_updates(chooser->in.clusters->shape.version, scanned, error))
         return false;
     if (start->own_blocks == NULL)
     {
-        start->own_blocks = blockmap_copy(chooser->changes->scanned.blocks);
-        start->changes = chooser->changes->scanned;
+        start->own_blocks = blockmap_copy(chooser->in.changes->scanned.blocks);
+        start->changes = chooser->in.changes->scanned;
         start->changes.blocks = start->own_blocks;
         start->whole_from = start->earliest.redo;
     }
@@ -179,8 +174,8 @@ static bool leave_to_comparing(Chooser *chooser, Error *error)
     blockmap_destroy(start->own_blocks);
     start->own_blocks = blockmap_create();
     start->changes = (ScanResult){.blocks = start->own_blocks};
-    return source_wal_remove_before(chooser->source_wal, start->earliest.redo, start->chosen.redo,
-                                    error);
+    return source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
+                                    start->chosen.redo, error);
 }
 
 typedef struct Relations
@@ -207,8 +202,8 @@ static bool add_relation_bytes(void *context, const SourceFile *file, Error *err
 static bool estimate_comparing(const Chooser *chooser, StartEstimate *estimate, Error *error)
 {
     const RecoveryStart *start = chooser->start;
-    Source *source = chooser->clusters->source;
-    Relations relations = {chooser->clusters->shape.version, 0};
+    Source *source = chooser->in.clusters->source;
+    Relations relations = {chooser->in.clusters->shape.version, 0};
 
     if (!source->operations->list(source, relations.version, add_relation_bytes, &relations, error))
         return false;
@@ -216,7 +211,7 @@ static bool estimate_comparing(const Chooser *chooser, StartEstimate *estimate, 
                                 .fetched_bytes = start->chosen.redo - start->earliest.redo,
                                 .block_bytes = relations.bytes / 2,
                                 .compared_bytes = relations.bytes,
-                                .bytes_per_second = source_wal_fetch_rate(chooser->source_wal)};
+                                .bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal)};
     return true;
 }
 
@@ -277,24 +272,24 @@ static bool read_before_late(Chooser *chooser, Error *error)
      * the two starts: the early one's own blocks become ours. */
     if (chooser->added_to >= start->chosen.redo)
         return true;
-    if (reading.once &&
-        !source_wal_remove_before(chooser->source_wal, start->earliest.redo, reading.from, error))
+    if (reading.once && !source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
+                                                  reading.from, error))
         return false;
-    if (!source_wal_read(chooser->source_wal, &reading, &scan, &scanned, error))
+    if (!source_wal_read(chooser->in.source_wal, &reading, &scan, &scanned, error))
         return reading.missing_end != LSN_INVALID && compare_without_wal(chooser, error);
     if (weighs)
     {
         choice->estimate =
             (StartEstimate){.wal_bytes = start->chosen.redo - start->earliest.redo,
                             .block_bytes = blockmap_block_count(scanned.blocks) *
-                                           chooser->clusters->target.control.block_size,
-                            .bytes_per_second = source_wal_fetch_rate(chooser->source_wal)};
+                                           chooser->in.clusters->target.control.block_size,
+                            .bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal)};
         choice->late = estimate_prefers_late(&choice->estimate);
     }
     result = !choice->late || add_source_changes(chooser, &scanned, start->chosen.redo, error);
     scan_destroy(scan);
     return result && (!weighs || !choice->late || keeps_wal_before_late(start) ||
-                      source_wal_remove_before(chooser->source_wal, start->earliest.redo,
+                      source_wal_remove_before(chooser->in.source_wal, start->earliest.redo,
                                                start->chosen.redo, error));
 }
 
@@ -333,8 +328,8 @@ static bool opens_sooner_from_early(const Chooser *chooser)
 {
     const RecoveryStart *start = chooser->start;
 
-    if (!start->opens_later || start_opening(&start->earliest, &chooser->changes->scanned,
-                                             chooser->divergence->lsn) != OPENING_AT_ONCE)
+    if (!start->opens_later || start_opening(&start->earliest, &chooser->in.changes->scanned,
+                                             chooser->in.divergence->lsn) != OPENING_AT_ONCE)
         return false;
     log_info("recovery starts at the last common checkpoint: from the source's last one the target "
              "would take no connections at first");
@@ -351,7 +346,6 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
     RecoveryStart *start = chooser->start;
     StartChoice *choice = &start->choice;
     const bool weighs = reason == START_ESTIMATE;
-    Lsn missing_end;
     Error why = {0};
     char text[LSN_TEXT_SIZE];
     bool read;
@@ -360,11 +354,11 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
     choice->late = true;
     choice->reason = reason;
     choice->late_redo = late->redo;
-    read = read_replayed(chooser, &missing_end, &why);
-    if (!read && (!weighs || missing_end == LSN_INVALID))
+    read = read_replayed(chooser, &why);
+    if (!read && (!weighs || chooser->missing_end == LSN_INVALID))
     {
         error_copy(error, &why);
-        return missing_end != LSN_INVALID && error_hint_checkpoint(chooser, error);
+        return chooser->missing_end != LSN_INVALID && error_hint_checkpoint(chooser, error);
     }
     /* The early start needs the WAL after this one as well, and replays it. */
     if (weighs && (!read || is_hazardous(chooser) || opens_sooner_from_early(chooser)))
@@ -374,73 +368,70 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
     }
     /* With --compare nothing is compared yet. It is compared with what the source has done before
      * this start. */
-    if (chooser->changes == NULL)
+    if (chooser->in.changes == NULL)
         start->earliest = start->chosen;
     else if (!find_source_changes(chooser, error))
         return false;
     if (!choice->late)
         return true;
     log_debug("recovery starts late, at the source's checkpoint %s",
-              lsn_text(chooser->clusters->shape.version, late->checkpoint, text));
-    if (chooser->changes != NULL && choice->compares && !leave_to_comparing(chooser, error))
+              lsn_text(chooser->in.clusters->shape.version, late->checkpoint, text));
+    if (chooser->in.changes != NULL && choice->compares && !leave_to_comparing(chooser, error))
         return false;
     start->wal_from = keeps_wal_before_late(start) ? start->earliest.redo : start->chosen.redo;
     return true;
 }
 
 /*
- * WAL from the early start on, up to missing_end, is nowhere. A late start needs none of what lies
- * before it, if all blocks are compared. The source may have made it since the run began, and
- * removed that WAL then. *error says what is missing; where there is no such start, also what would
- * help.
+ * WAL from the early start on, up to chooser->missing_end, is nowhere. A late start needs none of
+ * what lies before it, if all blocks are compared. The source may have made it since the run began,
+ * and removed that WAL then. *error says what is missing; where there is no such start, also what
+ * would help.
  */
-static bool start_without_wal(Chooser *chooser, Lsn missing_end, Error *error)
+static bool start_without_wal(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
     Start late = start->earliest;
     bool there;
     Error why = {0};
 
-    if (chooser->options->early_start)
+    if (chooser->in.options->early_start)
         return error_hint(error, "Without --early-start recovery can start at a later checkpoint "
                                  "of the source; all blocks are compared then.");
-    if (!source_state_read_again(chooser->clusters->source, &start->source, &start->source, &why) ||
-        !find_late_start(chooser, missing_end - 1, &late, &there, &why))
+    if (!source_state_read_again(chooser->in.clusters->source, &start->source, &start->source,
+                                 &why) ||
+        !find_late_start(chooser, chooser->missing_end - 1, &late, &there, &why))
         return error_copy(error, &why);
-    if (!there && !(chooser->options->checkpoint && chooser->options->dry_run))
+    if (!there && !(chooser->in.options->checkpoint && chooser->in.options->dry_run))
         return error_hint_checkpoint(chooser, error);
     start->chosen = late;
     start->choice.reason = START_NO_WAL;
-    if (chooser->changes != NULL && !compare_without_wal(chooser, error))
+    if (chooser->in.changes != NULL && !compare_without_wal(chooser, error))
         return false;
     if (there)
         return take_late_start(chooser, &late, START_NO_WAL, error);
     /* The checkpoint that the rewind would make: no WAL before its end is needed. */
     start->wal_from = start->wal_end;
-    return chooser->changes == NULL || leave_to_comparing(chooser, error);
+    return chooser->in.changes == NULL || leave_to_comparing(chooser, error);
 }
 
 static bool read_from_early(Chooser *chooser, Error *error)
 {
-    RecoveryStart *start = chooser->start;
-    Lsn missing_end;
-
-    start->chosen = start->earliest;
-    start->by_summaries = false;
-    if (read_replayed(chooser, &missing_end, error))
-        return true;
-    return missing_end != LSN_INVALID && start_without_wal(chooser, missing_end, error);
+    chooser->start->chosen = chooser->start->earliest;
+    chooser->start->by_summaries = false;
+    return read_replayed(chooser, error) ||
+           (chooser->missing_end != LSN_INVALID && start_without_wal(chooser, error));
 }
 
 /* Set *gone if the source has removed WAL before `end`. It removes the oldest first. */
 static bool find_wal_gone(const Chooser *chooser, Lsn end, bool *gone, Error *error)
 {
     const uint64_t segment =
-        source_wal_first_not_kept(chooser->source_wal, chooser->start->earliest.redo);
+        source_wal_first_not_kept(chooser->in.source_wal, chooser->start->earliest.redo);
     bool has = true;
 
-    if (segment < wal_segment_of(&chooser->clusters->shape, end) &&
-        !source_wal_source_has(chooser->source_wal, segment, &has, error))
+    if (segment < wal_segment_of(&chooser->in.clusters->shape, end) &&
+        !source_wal_source_has(chooser->in.source_wal, segment, &has, error))
         return false;
     *gone = !has;
     return true;
@@ -452,7 +443,7 @@ static bool find_wal_gone(const Chooser *chooser, Lsn end, bool *gone, Error *er
  */
 static bool match_common_wal(Chooser *chooser, bool *matches, Error *error)
 {
-    WalStream stream = *chooser->divergence->scan->stream;
+    WalStream stream = *chooser->in.divergence->scan->stream;
     const SourceSummaries *summaries = &chooser->summaries;
     const Lsn first = wal_skip_header(&stream.shape, chooser->start->earliest.redo);
     WalSegmentFacts end;
@@ -464,7 +455,7 @@ static bool match_common_wal(Chooser *chooser, bool *matches, Error *error)
     if (summaries->common_end <= first)
         return true;
     stream.limit = summaries->common_end;
-    scan = scan_read(&stream, chooser->options->jobs, first, chooser->arena, &end, &read, &why);
+    scan = scan_read(&stream, chooser->in.options->jobs, first, chooser->arena, &end, &read, &why);
     if (scan != NULL)
         *matches = wal_skip_header(&stream.shape, end.next_lsn) ==
                        wal_skip_header(&stream.shape, summaries->common_end) &&
@@ -484,9 +475,9 @@ static bool match_common_wal(Chooser *chooser, bool *matches, Error *error)
 static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Error *error)
 {
     RecoveryStart *start = chooser->start;
-    const Clusters *clusters = chooser->clusters;
+    const Clusters *clusters = chooser->in.clusters;
     SourceSummaries *summaries = &chooser->summaries;
-    const Lsn from = start->earliest.redo, divergence = chooser->divergence->lsn;
+    const Lsn from = start->earliest.redo, divergence = chooser->in.divergence->lsn;
     uint64_t spared, rest;
     bool usable;
 
@@ -496,7 +487,7 @@ static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Erro
     if (!source_summaries_read(clusters, from, late->redo, divergence, summaries, error))
         return false;
     /* A summary may lack what a record of a custom resource manager does to a relation. */
-    if (summaries->end < divergence || chooser->changes->scanned.custom_rmgr_seen)
+    if (summaries->end < divergence || chooser->in.changes->scanned.custom_rmgr_seen)
         return true;
     if (!match_common_wal(chooser, &usable, error) ||
         (usable && !find_wal_gone(chooser, summaries->end, gone, error)))
@@ -511,7 +502,7 @@ static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Erro
             .fetched_bytes = spared,
             .block_bytes = rest + blockmap_block_count(summaries->blocks) *
                                       clusters->target.control.block_size,
-            .bytes_per_second = source_wal_fetch_rate(chooser->source_wal),
+            .bytes_per_second = source_wal_fetch_rate(chooser->in.source_wal),
         };
     return true;
 }
@@ -521,16 +512,16 @@ static bool read_summaries(Chooser *chooser, const Start *late, bool *gone, Erro
 static bool find_first_late(Chooser *chooser, Start *late, bool *there, Error *error)
 {
     const RecoveryStart *start = chooser->start;
-    const Options *options = chooser->options;
+    const Options *options = chooser->in.options;
     Lsn last_redo;
     bool later;
 
     if (options->late_start)
         return find_late_start(chooser, LSN_INVALID, late, there, error);
-    *there = start_late(&start->source.control, chooser->divergence->lsn, LSN_INVALID, late);
+    *there = start_late(&start->source.control, chooser->in.divergence->lsn, LSN_INVALID, late);
     last_redo = *there ? late->redo : start->earliest.redo;
-    if (!options->checkpoint || options->early_start || chooser->archives ||
-        chooser->changes == NULL || start->source.position.in_recovery ||
+    if (!options->checkpoint || options->early_start || chooser->in.archives ||
+        chooser->in.changes == NULL || start->source.position.in_recovery ||
         start->wal_end < last_redo + ESTIMATE_WAL_MUCH)
         return true;
     if (!find_late_start(chooser, start->wal_end - 1, late, &later, error))
@@ -544,7 +535,8 @@ static bool find_first_late(Chooser *chooser, Start *late, bool *there, Error *e
 static bool may_be_cheaper(const Chooser *chooser, const Start *late)
 {
     return late->redo - chooser->start->earliest.redo >= ESTIMATE_WAL_MIN &&
-           (late->checkpoint != late->redo || chooser->clusters->shape.version->starts_at_shutdown);
+           (late->checkpoint != late->redo ||
+            chooser->in.clusters->shape.version->starts_at_shutdown);
 }
 
 /*
@@ -554,22 +546,22 @@ static bool may_be_cheaper(const Chooser *chooser, const Start *late)
 static bool decide_start(Chooser *chooser, Error *error)
 {
     RecoveryStart *start = chooser->start;
-    const Options *options = chooser->options;
+    const Options *options = chooser->in.options;
     Start late;
     bool there, cheaper, gone = false;
     Error why = {0};
 
     if (!find_first_late(chooser, &late, &there, error))
         return false;
-    if (there && chooser->changes != NULL && !options->early_start &&
+    if (there && chooser->in.changes != NULL && !options->early_start &&
         !read_summaries(chooser, &late, &gone, error))
         return false;
     if (there && options->late_start)
         return take_late_start(chooser, &late, START_ASKED, error);
     if (gone)
         return take_late_start(chooser, &late, START_NO_WAL, error);
-    cheaper = there && chooser->changes != NULL && may_be_cheaper(chooser, &late);
-    if (!source_wal_check_space(chooser->source_wal, start->earliest.redo, start->wal_end, &why))
+    cheaper = there && chooser->in.changes != NULL && may_be_cheaper(chooser, &late);
+    if (!source_wal_check_space(chooser->in.source_wal, start->earliest.redo, start->wal_end, &why))
     {
         if (!cheaper || options->early_start)
             return error_copy(error, &why);
@@ -581,7 +573,7 @@ static bool decide_start(Chooser *chooser, Error *error)
     start->choice.late_redo = late.redo;
     if (options->early_start)
         start->choice.reason = START_ASKED;
-    else if (chooser->archives)
+    else if (chooser->in.archives)
         start->choice.reason = START_ARCHIVE;
     else
         return take_late_start(chooser, &late, START_ESTIMATE, error);
@@ -595,12 +587,12 @@ static bool decide_start(Chooser *chooser, Error *error)
 static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *there, Error *error)
 {
     SourceState *state = &chooser->start->source;
-    Source *source = chooser->clusters->source;
-    const double deadline = clock_seconds() + chooser->options->wait_timeout_seconds;
+    Source *source = chooser->in.clusters->source;
+    const double deadline = clock_seconds() + chooser->in.options->wait_timeout_seconds;
 
     if (!find_late_start(chooser, after, late, there, error))
         return false;
-    if (*there || chooser->options->checkpoint || !chooser->hazard.checkpoint_follows ||
+    if (*there || chooser->in.options->checkpoint || !chooser->hazard.checkpoint_follows ||
         state->position.in_recovery || !source->is_server)
         return true;
     log_info("waiting for a checkpoint of the source after its copy of a database; CHECKPOINT "
@@ -610,19 +602,9 @@ static bool wait_for_late_start(Chooser *chooser, Lsn after, Start *late, bool *
         if (!stop_pause(POLL_MILLISECONDS, error) ||
             !source_state_read_again(source, state, state, error))
             return false;
-        *there = start_late(&state->control, chooser->divergence->lsn, after, late);
+        *there = start_late(&state->control, chooser->in.divergence->lsn, after, late);
     }
     return true;
-}
-
-/* Report that replay is wrong from every start. A dry run may lack the checkpoint that the rewind
- * would make. */
-static bool refuse_start(const Chooser *chooser, Error *error)
-{
-    if (chooser->options->checkpoint && chooser->options->dry_run)
-        return true;
-    error_copy(error, &chooser->hazard.error);
-    return error_hint_checkpoint(chooser, error);
 }
 
 static bool choose(Chooser *chooser, Error *error)
@@ -650,7 +632,11 @@ static bool choose(Chooser *chooser, Error *error)
             return false;
     }
     start->copies_are_replayed = hazard->found && hazard->copies_come_out_right;
-    return !is_hazardous(chooser) || refuse_start(chooser, error);
+    /* A dry run may lack the checkpoint that the rewind would make. */
+    if (!is_hazardous(chooser) || (chooser->in.options->checkpoint && chooser->in.options->dry_run))
+        return true;
+    error_copy(error, &hazard->error);
+    return error_hint_checkpoint(chooser, error);
 }
 
 /* Users who wait for the standby can do something about it. */
@@ -672,14 +658,14 @@ static void tell_of_choice(const Chooser *chooser)
         log_info("comparing all blocks with the source's, %llu MB: some of its WAL since the last "
                  "common checkpoint no longer exists",
                  (unsigned long long) (estimate->compared_bytes / MEGABYTE));
-    else if (start->choice.compares && chooser->changes != NULL)
+    else if (start->choice.compares && chooser->in.changes != NULL)
         log_info("comparing all blocks with the source's, %llu MB, rather than reading %llu MB of "
                  "its WAL",
                  (unsigned long long) (estimate->compared_bytes / MEGABYTE),
                  (unsigned long long) (estimate->fetched_bytes / MEGABYTE));
     else if (start->choice.reason == START_NO_OTHER && replayed >= ESTIMATE_WAL_MUCH &&
-             !chooser->options->checkpoint && chooser->clusters->source->is_server &&
-             !start->source.position.in_recovery && chooser->changes != NULL)
+             !chooser->in.options->checkpoint && chooser->in.clusters->source->is_server &&
+             !start->source.position.in_recovery && chooser->in.changes != NULL)
         log_info("the target will replay %llu MB of the source's WAL when it starts; with "
                  "--checkpoint it may be ready sooner",
                  (unsigned long long) (replayed / MEGABYTE));
@@ -688,15 +674,7 @@ static void tell_of_choice(const Chooser *chooser)
 bool recovery_start_choose(const StartInput *input, Arena *arena, RecoveryStart *start,
                            Error *error)
 {
-    Chooser chooser = {.clusters = input->clusters,
-                       .divergence = input->divergence,
-                       .changes = input->changes,
-                       .source_wal = input->source_wal,
-                       .options = input->options,
-                       .archives = input->archives,
-                       .arena = arena,
-                       .start = start,
-                       .added_to = LSN_INVALID};
+    Chooser chooser = {.in = *input, .arena = arena, .start = start};
     const Control *control = &input->source->control;
     bool chosen;
 

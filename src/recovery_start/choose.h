@@ -10,7 +10,6 @@
 #include "divergence/divergence.h"
 #include "divergence/target_changes.h"
 #include "options.h"
-#include "recovery_start/estimate.h"
 #include "recovery_start/start.h"
 #include "wal/blockmap.h"
 #include "wal/scan.h"

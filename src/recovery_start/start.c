@@ -1,8 +1,29 @@
 #include "recovery_start/start.h"
 
-#include "base/arena.h"
 #include "format/relpath.h"
-#include "wal/summary.h"
+#include "target/tablespace_mapping.h"
+
+#include <string.h>
+
+/* Bytes that one process replays in a second. With its pages in memory 250 to 450 MB were measured;
+ * but some have to be read from the disk. */
+#define REPLAY_RATE 125e6
+
+/* For bytes of which none was sent that would tell the rate: another directory, WAL that is here.
+ */
+#define RATE_AT_HAND 500e6
+
+/* A block is asked for by its number, and written twice: to the data file, then to its place. */
+#define BLOCK_COST 1.5
+
+/* Both sides read and digest a byte that is compared, in about half the time in which one of WAL is
+ * sent, written and read. Where the link is slow it is less. */
+#define COMPARE_COST 0.5
+
+/* The early start leaves more WAL for another rewind, and asks less of the source. */
+#define PREFERENCE 1.25
+
+/* ---- Positions ---- */
 
 Start start_early(const ScanCheckpoint *common, const Control *source)
 {
@@ -25,6 +46,56 @@ Start start_of_source(const Control *source)
                    .next_xid = source->checkpoint.next_xid,
                    .next_oid = source->checkpoint.next_oid};
 }
+
+bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
+{
+    const CheckPoint *checkpoint = &source->checkpoint;
+
+    if (checkpoint->redo < divergence || checkpoint->redo <= after || !checkpoint->full_page_writes)
+        return false;
+    *start = start_of_source(source);
+    return true;
+}
+
+/* ---- Connections ---- */
+
+/* True if recovery starts at a shutdown checkpoint, or replays one: then nothing runs but prepared
+ * transactions, and these are known completely. */
+static bool meets_shutdown(const Start *start, const ScanResult *scanned, Lsn end)
+{
+    if (start->checkpoint == start->redo)
+        return true;
+    for (size_t i = 0; i < scanned->checkpoint_count; i++)
+    {
+        const ScanCheckpoint *checkpoint = &scanned->checkpoints[i];
+
+        if (checkpoint->lsn >= start->redo && checkpoint->lsn < end && !checkpoint->online)
+            return true;
+    }
+    return false;
+}
+
+StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end)
+{
+    const ScanRunning *first = NULL;
+
+    if (meets_shutdown(start, scanned, end))
+        return OPENING_AT_ONCE;
+    for (size_t i = 0; i < scanned->running_count; i++)
+    {
+        const ScanRunning *running = &scanned->running[i];
+
+        if (running->lsn < start->redo || running->lsn >= end)
+            continue;
+        if (first == NULL)
+            first = running;
+        if (running->complete || !xid_precedes(running->oldest_xid, first->next_xid))
+            return OPENING_AT_ONCE;
+    }
+    return first == NULL ? OPENING_UNKNOWN : OPENING_LATER;
+}
+
+/* ---- Copies of databases ---- */
 
 const ScanDatabase *start_last_copy(const ScanResult *chain)
 {
@@ -97,48 +168,127 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
     return source->state == STATE_IN_PRODUCTION && source->checkpoint_lsn < *promoted;
 }
 
-/* True if recovery starts at a shutdown checkpoint, or replays one: then nothing runs but prepared
- * transactions, and these are known completely. */
-static bool meets_shutdown(const Start *start, const ScanResult *scanned, Lsn end)
+/* ---- Hazards ---- */
+
+/*
+ * True if the source's WAL tells of each directory that the source has removed. A primary removes a
+ * template's files before its WAL says so: its copies are in doubt, except those that it replayed
+ * before it was promoted, as long as it is as it was then. A standby removes them when it replays
+ * that, and transfer_make waits until it has replayed what it had begun.
+ */
+static bool tells_of_removals(const Clusters *clusters, const SourceState *state,
+                              const ScanDatabase *last_copy)
 {
-    if (start->checkpoint == start->redo)
+    Lsn promoted;
+
+    if (state->position.in_recovery)
+        return state->position.streams || !clusters->source->is_server;
+    return clusters->source->is_server &&
+           start_is_as_promoted(&state->control, &clusters->source_history, &promoted) &&
+           last_copy->lsn < promoted;
+}
+
+static bool find_copies(const Clusters *clusters, const SourceState *state, int jobs,
+                        const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
+                        Error *error)
+{
+    const ScanDatabase *copy = start_last_copy(chain);
+    UnsafeCopy unsafe = {0};
+    char text[LSN_TEXT_SIZE];
+    bool looks_closer;
+
+    if (copy == NULL)
         return true;
-    for (size_t i = 0; i < scanned->checkpoint_count; i++)
-    {
-        const ScanCheckpoint *checkpoint = &scanned->checkpoints[i];
-
-        if (checkpoint->lsn >= start->redo && checkpoint->lsn < end && !checkpoint->online)
-            return true;
-    }
-    return false;
-}
-
-StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end)
-{
-    const ScanRunning *first = NULL;
-
-    if (meets_shutdown(start, scanned, end))
-        return OPENING_AT_ONCE;
-    for (size_t i = 0; i < scanned->running_count; i++)
-    {
-        const ScanRunning *running = &scanned->running[i];
-
-        if (running->lsn < start->redo || running->lsn >= end)
-            continue;
-        if (first == NULL)
-            first = running;
-        if (running->complete || !xid_precedes(running->oldest_xid, first->next_xid))
-            return OPENING_AT_ONCE;
-    }
-    return first == NULL ? OPENING_UNKNOWN : OPENING_LATER;
-}
-
-bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start)
-{
-    const CheckPoint *checkpoint = &source->checkpoint;
-
-    if (checkpoint->redo < divergence || checkpoint->redo <= after || !checkpoint->full_page_writes)
+    looks_closer = tells_of_removals(clusters, state, copy);
+    if ((looks_closer || state->position.in_recovery) &&
+        !start_find_unsafe_copy(stream, jobs, chain, &unsafe, error))
         return false;
-    *start = start_of_source(source);
+    hazard->found = true;
+    hazard->copies_come_out_right = looks_closer && !unsafe.found;
+    hazard->checkpoint_follows = !state->position.in_recovery && !hazard->copies_come_out_right;
+    hazard->lsn = copy->lsn;
+    if (unsafe.found)
+        copy = &unsafe.copy;
+    error_set(&hazard->error, ERROR_FAILED, "replay would copy database %u from database %u%s",
+              copy->database, copy->source_database,
+              !unsafe.found    ? " as it is in the rewound target"
+              : unsafe.dropped ? ", which the source has dropped since"
+                               : ", which the source has changed since");
+    error_detail(&hazard->error,
+                 "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
+                 "SET TABLESPACE); the copy on the target could silently differ.",
+                 lsn_text(clusters->shape.version, copy->lsn, text));
     return true;
+}
+
+/* True if replaying this does no harm. Otherwise *problem says why. */
+static bool may_make_tablespace(const Clusters *clusters, const TablespaceMappings *mappings,
+                                const ScanTablespace *tablespace, Error *problem)
+{
+    const char *mapped = tablespace_mapped(mappings, tablespace->path);
+
+    if (mapped == NULL || strcmp(mapped, tablespace->path) == 0)
+        return tablespace_check_replayed(clusters->target.directory, clusters->shape.version,
+                                         tablespace->path, problem);
+    error_set(problem, ERROR_FAILED,
+              "replay of CREATE TABLESPACE would use \"%s\" instead of \"%s\"", tablespace->path,
+              mapped);
+    return error_detail(problem, "WAL holds the source's path: recovery must start after it.");
+}
+
+static void find_tablespaces(const Clusters *clusters, const TablespaceMappings *mappings,
+                             const ScanResult *chain, ReplayHazard *hazard)
+{
+    for (size_t i = 0; i < chain->tablespace_count; i++)
+    {
+        const ScanTablespace *tablespace = &chain->tablespaces[i];
+
+        if (!tablespace->created ||
+            may_make_tablespace(clusters, mappings, tablespace, &hazard->error))
+            continue;
+        hazard->found = true;
+        hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+        if (tablespace->lsn > hazard->lsn)
+            hazard->lsn = tablespace->lsn;
+    }
+}
+
+bool replay_hazard_find(const Clusters *clusters, const SourceState *state, const Options *options,
+                        const WalStream *stream, const ScanResult *chain, ReplayHazard *hazard,
+                        Error *error)
+{
+    *hazard = (ReplayHazard){0};
+    if (!find_copies(clusters, state, options->jobs, stream, chain, hazard, error))
+        return false;
+    find_tablespaces(clusters, options->tablespaces, chain, hazard);
+    /* A page of a directory at rest is whole: replay goes on from its LSN and needs no image. */
+    if (!chain->full_page_writes_off || !clusters->source->is_server)
+        return true;
+    hazard->found = true;
+    hazard->copies_come_out_right = hazard->checkpoint_follows = false;
+    error_set(&hazard->error, ERROR_FAILED,
+              "\"full_page_writes\" must be enabled in the source server"); /* contract */
+    error_detail(&hazard->error, "It was off in the WAL that the rewound target would replay.");
+    if (!state->control.checkpoint.full_page_writes)
+        error_hint(&hazard->error, "Set full_page_writes = on in the source's configuration.");
+    return true;
+}
+
+/* ---- The cost ---- */
+
+bool estimate_prefers_late(const StartEstimate *estimate)
+{
+    const double rate = estimate->bytes_per_second > 0 ? estimate->bytes_per_second : RATE_AT_HAND;
+    const double early =
+        (double) estimate->wal_bytes / REPLAY_RATE + (double) estimate->fetched_bytes / rate;
+    const double late = ((double) estimate->block_bytes * BLOCK_COST +
+                         (double) estimate->compared_bytes * COMPARE_COST) /
+                        rate;
+
+    return late * PREFERENCE < early;
+}
+
+bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes)
+{
+    return (double) relation_bytes * COMPARE_COST * PREFERENCE < (double) wal_bytes;
 }

@@ -1,5 +1,6 @@
 /*
- * The positions where recovery of the rewound target can start.
+ * The positions where recovery of the rewound target can start, what replay from there would do
+ * wrongly, and what it costs.
  *
  * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
  * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup
@@ -9,8 +10,8 @@
 #define RECOVERY_START_START_H
 
 #include "base/error.h"
-#include "format/control.h"
-#include "format/history.h"
+#include "options.h"
+#include "pair/clusters.h"
 #include "wal/scan.h"
 
 typedef struct Start
@@ -30,6 +31,28 @@ Start start_early(const ScanCheckpoint *common, const Control *source);
 
 /* Recovery as that of a base backup of the source: from its own last checkpoint. */
 Start start_of_source(const Control *source);
+
+/*
+ * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
+ * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes.
+ */
+bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
+
+/*
+ * When a standby whose recovery starts there takes connections, by the WAL that was scanned, up to
+ * `end`. It must know all running transactions: from a shutdown checkpoint, from a list that is
+ * complete, or, after one that is not, when all have ended that ran then
+ * (ProcArrayApplyRecoveryInfo, storage/ipc/procarray.c, 9.3 to 19).
+ */
+typedef enum StartOpening
+{
+    OPENING_UNKNOWN, /* no list of running transactions was scanned */
+    OPENING_AT_ONCE,
+    OPENING_LATER
+} StartOpening;
+StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end);
+
+/* ---- Hazards: things that replay from a start would do wrongly ---- */
 
 /*
  * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
@@ -65,23 +88,49 @@ MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const 
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
- * When a standby whose recovery starts there takes connections, by the WAL that was scanned, up to
- * `end`. It must know all running transactions: from a shutdown checkpoint, from a list that is
- * complete, or, after one that is not, when all have ended that ran then
- * (ProcArrayApplyRecoveryInfo, storage/ipc/procarray.c, 9.3 to 19).
+ * Replay would copy a database that is not what it was, make a tablespace where it must not be, or
+ * leave torn pages (full_page_writes off). A start past it is right.
  */
-typedef enum StartOpening
+typedef struct ReplayHazard
 {
-    OPENING_UNKNOWN, /* no list of running transactions was scanned */
-    OPENING_AT_ONCE,
-    OPENING_LATER
-} StartOpening;
-StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn end);
+    bool found;
+    bool checkpoint_follows;    /* a primary makes a checkpoint at once, unasked */
+    bool copies_come_out_right; /* there are copies of databases, and nothing else: each comes out
+                                   as it is on the source */
+    Lsn lsn;                    /* a start must lie past this record; LSN_INVALID: not known */
+    Error error;                /* to be reported where there is no such start */
+} ReplayHazard;
 
-/*
- * The late start, at the checkpoint in the source's pg_control, if it is one: at or after the
- * divergence, after the record at `after` (LSN_INVALID: none), with full_page_writes.
- */
-bool start_late(const Control *source, Lsn divergence, Lsn after, Start *start);
+/* Look for one in the source's WAL from a start on: `chain` is the scan of all of `stream`, state
+ * the source as it was read last. */
+MUST_CHECK bool replay_hazard_find(const Clusters *clusters, const SourceState *state,
+                                   const Options *options, const WalStream *stream,
+                                   const ScanResult *chain, ReplayHazard *hazard, Error *error);
+
+/* ---- The cost of each way, in seconds until the target is ready: design/performance.md ---- */
+
+/* With less WAL between the two starts the early one is taken: nothing can be gained. */
+#define ESTIMATE_WAL_MIN ((uint64_t) 64 * 1024 * 1024)
+
+/* Less WAL is read whatever it costs, and no checkpoint is made for it. */
+#define ESTIMATE_WAL_MUCH ((uint64_t) 512 * 1024 * 1024)
+
+/* The quantities of one late way, beside those of the early start. */
+typedef struct StartEstimate
+{
+    uint64_t wal_bytes;      /* before the late start */
+    uint64_t fetched_bytes;  /* of these, the ones that only the early start needs to receive: none
+                                where the WAL is read to find the blocks */
+    uint64_t block_bytes;    /* that a late start fetches, of blocks and of the rest of the WAL */
+    uint64_t compared_bytes; /* of relations, where they are compared instead of reading WAL */
+    double bytes_per_second; /* as the source sends them; 0: it is at hand, or not known */
+} StartEstimate;
+
+/* True if the late start costs clearly less than the early one. */
+bool estimate_prefers_late(const StartEstimate *estimate);
+
+/* True if comparing these relations costs clearly less than receiving and reading this WAL. Both
+ * find the same blocks. */
+bool estimate_prefers_comparing(uint64_t wal_bytes, uint64_t relation_bytes);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "recovery_start/estimate.h"
 #include "recovery_start/start.h"
 
 #include "../wal/wal_writer.h"
