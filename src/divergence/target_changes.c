@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "pair/prerequisites.h"
-#include "wal/summary.h"
 
 /* The values that are known when the scan has a result. */
 typedef struct ScannedTarget
@@ -26,20 +25,26 @@ static bool is_followed_by_start(const Control *control, const ScanCheckpoint *c
            (control->state != STATE_SHUTDOWNED || checkpoint->lsn != control->checkpoint_lsn);
 }
 
-/* True if the target was started again after the divergence. For a standby that was opened by
- * deleting its signal file, this is the only trace. */
-static bool was_started_after_divergence(const ScannedTarget *given)
+/* Returns where the server was stopped first, at or after lsn, and started again; LSN_INVALID:
+ * nowhere. */
+static Lsn stop_after(const ScannedTarget *given, Lsn lsn)
 {
-    const Control *control = &given->clusters->target.control;
-
     for (size_t i = 0; i < given->scanned->checkpoint_count; i++)
     {
         const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
 
-        if (checkpoint->lsn >= given->divergence->lsn && is_followed_by_start(control, checkpoint))
-            return true;
+        if (checkpoint->lsn >= lsn &&
+            is_followed_by_start(&given->clusters->target.control, checkpoint))
+            return checkpoint->lsn;
     }
-    return false;
+    return LSN_INVALID;
+}
+
+/* True if the target was started again after the divergence. For a standby that was opened by
+ * deleting its signal file, this is the only trace. */
+static bool was_started_after_divergence(const ScannedTarget *given)
+{
+    return stop_after(given, given->divergence->lsn) != LSN_INVALID;
 }
 
 /* True if the target reached the divergence in recovery, where hints are set without being logged.
@@ -61,16 +66,8 @@ static bool was_in_recovery_at_divergence(const ScannedTarget *given)
  * stopped in between; LSN_INVALID: nothing ends it. */
 static Lsn end_of_part(const ScannedTarget *given, Lsn begin)
 {
-    const Control *control = &given->clusters->target.control;
-    Lsn end = LSN_INVALID;
+    Lsn end = stop_after(given, begin + 1);
 
-    for (size_t i = 0; end == LSN_INVALID && i < given->scanned->checkpoint_count; i++)
-    {
-        const ScanCheckpoint *checkpoint = &given->scanned->checkpoints[i];
-
-        if (checkpoint->lsn > begin && is_followed_by_start(control, checkpoint))
-            end = checkpoint->lsn;
-    }
     for (size_t i = 1; i < given->clusters->target_history.count; i++)
     {
         const Lsn promotion = given->clusters->target_history.entries[i].begin;
@@ -88,10 +85,8 @@ static bool hints_are_proved(const ScannedTarget *given, Lsn begin, Lsn end)
     bool log_hints = false; /* not known */
 
     for (size_t i = 0; i < scanned->hint_image_count; i++)
-    {
         if (scanned->hint_images[i] >= begin && scanned->hint_images[i] < end)
             return true;
-    }
     for (size_t i = 0; i < scanned->parameter_count && scanned->parameters[i].lsn < end; i++)
         log_hints = scanned->parameters[i].log_hints;
     return log_hints;
@@ -125,13 +120,10 @@ static Lsn end_of_unproved_hints(const ScannedTarget *given)
 }
 
 /*
- * Until a promoted server begins its first own checkpoint, its RedoRecPtr is that of its last
- * restartpoint, however old that is: a page that was changed since then counts as one that has its
- * full-page image, so hints on it are not logged. And a page that is dirty gets no image for a hint
- * (MarkBufferDirtyHint, storage/buffer/bufmgr.c): replay's dirty pages are written when that
- * checkpoint ends. Returns where it ended, after the target's last promotion (or the last one that
- * it followed: WAL does not show which); LSN_INVALID: before the divergence, or there was no
- * promotion.
+ * A promoted server does not log all hints until its first own checkpoint ends ("The window" in
+ * design/unlogged-changes.md). Returns where that one ended, after the target's last promotion (or
+ * the last one that it followed: WAL does not show which); LSN_INVALID: before the divergence, or
+ * there was no promotion.
  */
 static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
 {
@@ -142,10 +134,8 @@ static Lsn end_of_hints_before_checkpoint(const ScannedTarget *given)
         given->divergence->common_checkpoint.lsn >= promotion)
         return LSN_INVALID;
     for (size_t i = 0; i < scanned->checkpoint_count; i++)
-    {
         if (scanned->checkpoints[i].lsn >= promotion)
             return scanned->checkpoints[i].lsn;
-    }
     return given->divergence->target_end;
 }
 
@@ -176,18 +166,13 @@ static bool source_was_promoted_at_divergence(const ScannedTarget *given)
     const History *source = &given->clusters->source_history;
 
     for (size_t i = 1; i < source->count; i++)
-    {
         if (source->entries[i].begin == given->divergence->lsn)
             return true;
-    }
     return false;
 }
 
-/*
- * Transactions that ran at the divergence may have ended for the target by a promotion, its own or
- * one that it followed later, and may be committed on a source that was not promoted there. No
- * record tells which transactions those are. Returns the lowest possible number; 0: none.
- */
+/* Returns the lowest possible number of a transaction that a promotion ended for the target, but
+ * not for the source; 0: none. No record tells which those are (design/unlogged-changes.md). */
 static uint32_t lowest_cut_off_xid(const ScannedTarget *given)
 {
     const CheckPoint *checkpoint = &given->divergence->common_checkpoint.checkpoint;
@@ -232,23 +217,9 @@ static bool was_minimal_in_common(const ScannedTarget *given)
     return !scanned->wal_level_proven || scanned->wal_minimal_at < given->divergence->lsn;
 }
 
-static bool error_minimal(const ScannedTarget *given, Error *error)
-{
-    const Lsn at = given->scanned->wal_minimal_at;
-    char text[LSN_TEXT_SIZE];
-
-    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
-    if (at == LSN_INVALID)
-        return error_detail(error, "It did so before the divergence: changes made with it were not "
-                                   "WAL-logged.");
-    return error_detail(error,
-                        "It was switched at %s, after the last common checkpoint: changes made "
-                        "with it were not WAL-logged.",
-                        lsn_text(given->clusters->shape.version, at, text));
-}
-
 static bool check_scanned_settings(const ScannedTarget *given, Error *error)
 {
+    const Version *version = given->clusters->shape.version;
     const ScanResult *scanned = given->scanned;
     char text[LSN_TEXT_SIZE];
 
@@ -262,11 +233,18 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
             error,
             "\"wal_log_hints\" was switched at %s, after the last common checkpoint: hint bits set "
             "without it were not WAL-logged.",
-            lsn_text(given->clusters->shape.version, scanned->hints_not_logged_at, text));
+            lsn_text(version, scanned->hints_not_logged_at, text));
     }
-    if (was_minimal_in_common(given))
-        return error_minimal(given, error);
-    return scan_check_known_updates(given->clusters->shape.version, scanned, error);
+    if (!was_minimal_in_common(given))
+        return scan_check_known_updates(version, scanned, error);
+    error_set(error, ERROR_FAILED, "target server ran with \"wal_level = minimal\"");
+    if (scanned->wal_minimal_at == LSN_INVALID)
+        return error_detail(error, "It did so before the divergence: changes made with it were not "
+                                   "WAL-logged.");
+    return error_detail(error,
+                        "It was switched at %s, after the last common checkpoint: changes made "
+                        "with it were not WAL-logged.",
+                        lsn_text(version, scanned->wal_minimal_at, text));
 }
 
 /* Those that were prepared since the divergence and not finished. */
