@@ -452,7 +452,7 @@ static ReadStatus read_segment(SegmentReader *reader, uint64_t segment, Lsn from
         if (status == READ_ABANDONED)
             continue;
         count_record(facts, &reader->record);
-        if (!visit(context, &reader->record, error))
+        if (visit != NULL && !visit(context, &reader->record, error))
             return READ_FAILED;
     }
     facts->end = WAL_SEGMENT_COMPLETE;
@@ -471,20 +471,11 @@ static uint64_t bytes_seen(const WalShape *shape, Lsn from, const WalSegmentFact
     return end > start ? end - start : 0;
 }
 
-bool wal_ignore_record(void *context, const WalRecord *record, Error *error)
-{
-    (void) context;
-    (void) record;
-    (void) error;
-    return true;
-}
-
-bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
-                      void *context, WalSegmentFacts *facts, Error *error)
+static SegmentReader *begin_reading(const WalStream *stream, uint64_t segment,
+                                    WalSegmentFacts *facts)
 {
     SegmentReader *reader = memory_allocate_zeroed(1, sizeof(SegmentReader));
 
-    assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
     memset(facts, 0, sizeof(*facts));
     facts->segment = segment;
     reader->stream = stream;
@@ -492,45 +483,39 @@ bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVi
     reader->fd = -1;
     reader->window = memory_allocate(
         stream->shape.segment_size < WINDOW_SIZE ? stream->shape.segment_size : WINDOW_SIZE);
+    return reader;
+}
 
-    ReadStatus status = read_segment(reader, segment, from, visit, context, error);
-    facts->bytes = bytes_seen(&stream->shape, from, facts);
-
+static void end_reading(SegmentReader *reader)
+{
     if (reader->fd >= 0)
         file_close(reader->fd);
     buffer_free(&reader->assembly);
     free(reader->window);
     free(reader);
+}
+
+bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from, WalVisitor visit,
+                      void *context, WalSegmentFacts *facts, Error *error)
+{
+    SegmentReader *reader = begin_reading(stream, segment, facts);
+
+    assert(from == LSN_INVALID || wal_segment_of(&stream->shape, from) == segment);
+    ReadStatus status = read_segment(reader, segment, from, visit, context, error);
+    facts->bytes = bytes_seen(&stream->shape, from, facts);
+    end_reading(reader);
     return status != READ_FAILED;
 }
 
 bool wal_segment_begins_valid(const WalStream *stream, uint64_t segment, bool *valid, Error *error)
 {
-    Timeline timeline = wal_stream_timeline(stream, segment);
-    Lsn start = wal_segment_start(&stream->shape, segment);
-    uint8_t bytes[WAL_LONG_HEADER_SIZE];
-    size_t length;
-    WalPage page;
-    Error reason;
-    bool found = false;
-    int fd;
+    WalSegmentFacts facts;
+    SegmentReader *reader = begin_reading(stream, segment, &facts);
+    ReadStatus status = load_page(reader, wal_segment_start(&stream->shape, segment), error);
 
-    *valid = false;
-    if (is_beyond_limit(stream, start + WAL_LONG_HEADER_SIZE))
-        return true;
-    if (!stream->open(stream->context, timeline, segment, &fd, &found, error))
-        return false;
-    if (!found)
-        return true;
-    char name[WAL_NAME_SIZE];
-    wal_segment_name(&stream->shape, timeline, segment, name);
-    bool read = file_read_at(fd, name, bytes, sizeof(bytes), 0, &length, error);
-    file_close(fd);
-    if (!read)
-        return false;
-    *valid = walpage_parse(&stream->shape, bytes, length, start, &page, &reason) &&
-             timeline_fits(stream, page.timeline, start);
-    return true;
+    *valid = status == READ_OK;
+    end_reading(reader);
+    return status != READ_FAILED;
 }
 
 bool error_missing_wal(const WalStream *stream, Timeline timeline, uint64_t segment, Error *error)

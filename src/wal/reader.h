@@ -54,9 +54,6 @@ typedef struct WalStream
 /* Return false with error set to stop. The record and what it points to live during the call. */
 typedef bool (*WalVisitor)(void *context, const WalRecord *record, Error *error);
 
-/* A WalVisitor for callers that want the facts of a segment only. */
-bool wal_ignore_record(void *context, const WalRecord *record, Error *error);
-
 typedef enum WalSegmentEnd
 {
     WAL_SEGMENT_COMPLETE, /* every record that starts in it was read; next_lsn lies in a later
@@ -90,10 +87,10 @@ typedef struct WalSegmentFacts
 /*
  * Read the records that start in `segment` at or after `from` (LSN_INVALID: from the first one;
  * else it must be where a record starts, a page boundary counts as the position after the header).
- * xl_prev links within the segment are checked. A missing segment and invalid bytes are facts, not
- * errors; false only when a file cannot be read, the visitor says so or a stop was requested.
- * Follows XLogReadRecord of access/transam/xlogreader.c, with abandoned records
- * (OVERWRITE_CONTRECORD).
+ * xl_prev links within the segment are checked. visit NULL: only the facts are wanted. A missing
+ * segment and invalid bytes are facts, not errors; false only when a file cannot be read, the
+ * visitor says so or a stop was requested. Follows XLogReadRecord of access/transam/xlogreader.c,
+ * with abandoned records (OVERWRITE_CONTRECORD).
  */
 MUST_CHECK bool wal_read_segment(const WalStream *stream, uint64_t segment, Lsn from,
                                  WalVisitor visit, void *context, WalSegmentFacts *facts,

@@ -184,7 +184,7 @@ static bool wal_goes_on(const WalStream *stream, uint64_t segment, Lsn end, bool
         return false;
     if (!*yes)
         return true;
-    if (!wal_read_segment(stream, segment, LSN_INVALID, wal_ignore_record, NULL, &facts, error))
+    if (!wal_read_segment(stream, segment, LSN_INVALID, NULL, NULL, &facts, error))
         return false;
     *yes = facts.record_count == 0 || facts.first_prev >= end;
     return true;

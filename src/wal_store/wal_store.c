@@ -579,8 +579,7 @@ static bool check_partial(const WalStore *store, const WantedWal *wanted, const 
             wanted->segment >= wal_segment_of(&store->shape, store->last_needed);
     if (*good)
         return true;
-    if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, wal_ignore_record, NULL, &facts,
-                          error))
+    if (!wal_read_segment(&stream, wanted->segment, LSN_INVALID, NULL, NULL, &facts, error))
         return false;
     /* Its last record may end in the next one. */
     *good = facts.end == WAL_SEGMENT_COMPLETE ||
