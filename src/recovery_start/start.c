@@ -170,12 +170,8 @@ bool start_is_as_promoted(const Control *source, const History *history, Lsn *pr
 
 /* ---- Hazards ---- */
 
-/*
- * True if the source's WAL tells of each directory that the source has removed. A primary removes a
- * template's files before its WAL says so: its copies are in doubt, except those that it replayed
- * before it was promoted, as long as it is as it was then. A standby removes them when it replays
- * that, and transfer_make waits until it has replayed what it had begun.
- */
+/* True if the source's WAL tells of each directory that the source has removed: of a standby, and
+ * before its promotion of a primary that is as it was promoted (design/correctness.md). */
 static bool tells_of_removals(const Clusters *clusters, const SourceState *state,
                               const ScanDatabase *last_copy)
 {

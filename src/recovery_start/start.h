@@ -54,11 +54,8 @@ StartOpening start_opening(const Start *start, const ScanResult *scanned, Lsn en
 
 /* ---- Hazards: things that replay from a start would do wrongly ---- */
 
-/*
- * The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
- * SET TABLESPACE. Replay copies the template as it stands in the rewound target. NULL if there is
- * no copy.
- */
+/* The last copy of a database's files in the WAL to be replayed: CREATE DATABASE by file copy, or
+ * SET TABLESPACE. NULL if there is no copy. */
 const ScanDatabase *start_last_copy(const ScanResult *chain);
 
 /* A database whose replayed copy would not be what the source has. */
@@ -70,21 +67,16 @@ typedef struct UnsafeCopy
 } UnsafeCopy;
 
 /*
- * Find a directory of a database that replay would copy although it is no longer what it was when
- * the source copied it: the copy would have blocks from a later time if the source changed the
- * template afterwards, or nothing if it was dropped. chain is the scan of the source's WAL from the
- * start on, stream the same WAL. A primary removes a directory before it logs that. So the answer
- * is complete only for a source whose WAL tells of all that it has removed: a standby, and a
- * primary that is as it was promoted.
+ * Find a copy whose template the source changed or dropped afterwards. chain is the scan of the
+ * source's WAL from the start on, stream the same WAL. The answer is complete only for a source
+ * whose WAL tells of all that it has removed: a standby, and a primary that is as it was promoted
+ * (design/correctness.md, "Copied databases").
  */
 MUST_CHECK bool start_find_unsafe_copy(const WalStream *stream, int jobs, const ScanResult *chain,
                                        UnsafeCopy *unsafe, Error *error);
 
-/*
- * True if the source is a primary that has not completed a checkpoint since it was promoted. Then
- * it has not begun to remove a directory since: DROP DATABASE and SET TABLESPACE first wait for a
- * checkpoint (dropdb and movedb, commands/dbcommands.c, 10 to 18). *promoted is where.
- */
+/* True if the source is a primary that has not completed a checkpoint since it was promoted, at
+ * *promoted. Then it has not begun to remove a directory since. */
 bool start_is_as_promoted(const Control *source, const History *history, Lsn *promoted);
 
 /*
