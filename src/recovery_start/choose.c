@@ -1,4 +1,4 @@
-#include "recovery_start/choose.h"
+#include "recovery_start/recovery_start.h"
 
 #include "base/clock.h"
 #include "base/log.h"

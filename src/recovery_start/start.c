@@ -1,4 +1,4 @@
-#include "recovery_start/start.h"
+#include "recovery_start/recovery_start.h"
 
 #include "format/relpath.h"
 #include "target/tablespace_mapping.h"

@@ -1,7 +1,7 @@
 #include "rewind/look.h"
 
 #include "pair/prerequisites.h"
-#include "recovery_start/start.h"
+#include "recovery_start/recovery_start.h"
 
 #define SEGMENTS_ASKED_FOR_MAX 32
 

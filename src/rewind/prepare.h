@@ -13,7 +13,7 @@
 #include "plan/keep.h"
 #include "plan/listing.h"
 #include "plan/plan.h"
-#include "recovery_start/choose.h"
+#include "recovery_start/recovery_start.h"
 #include "standby/standby_settings.h"
 
 #include <stdbool.h>

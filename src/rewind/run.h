@@ -9,7 +9,7 @@
 #include "divergence/divergence.h"
 #include "divergence/lost_transactions.h"
 #include "divergence/target_changes.h"
-#include "recovery_start/choose.h"
+#include "recovery_start/recovery_start.h"
 #include "rewind/identify.h"
 #include "rewind/opening.h"
 #include "rewind/prepare.h"

@@ -8,7 +8,7 @@
 #include "format/backup_label.h"
 #include "plan/classify.h"
 #include "plan/unlogged.h"
-#include "recovery_start/start.h"
+#include "recovery_start/recovery_start.h"
 #include "stage/stage_journal.h"
 #include "stage/staged_wal.h"
 #include "stage/work_directories.h"

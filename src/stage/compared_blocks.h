@@ -15,7 +15,7 @@
 #include "divergence/divergence.h"
 #include "options.h"
 #include "plan/plan.h"
-#include "recovery_start/choose.h"
+#include "recovery_start/recovery_start.h"
 #include "wal/blockmap.h"
 #include "wal_store/source_wal.h"
 

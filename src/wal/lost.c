@@ -1,7 +1,7 @@
 #include "wal/lost.h"
 
 #include "base/array.h"
-#include "wal/summary.h"
+#include "wal/scan.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "recovery_start/start.h"
+#include "recovery_start/recovery_start.h"
 
 #include "../wal/wal_writer.h"
 

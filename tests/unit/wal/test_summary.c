@@ -1,4 +1,4 @@
-#include "wal/summary.h"
+#include "wal/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
