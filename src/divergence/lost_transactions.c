@@ -172,29 +172,46 @@ static int compare_filenodes(const void *left, const void *right)
     return (a->id.relation > b->id.relation) - (a->id.relation < b->id.relation);
 }
 
-static void add_database(void *context, Oid database, const char *name, bool connected)
+static bool parse_oid(const ConnectionValue *value, Oid *oid)
+{
+    TextCursor digits = text_cursor(value->bytes != NULL ? value->bytes : "");
+
+    return text_take_u32(&digits, oid) && text_at_end(&digits);
+}
+
+static bool add_database(void *context, const ConnectionValue *columns, Error *error)
 {
     RelationNames *names = context;
-    DatabaseName item = {database, arena_strdup(names->arena, name)};
+    DatabaseName item;
 
-    if (lost_database_is_new(names->lost, database))
-        return;
+    if (!parse_oid(&columns[0], &item.oid) || columns[1].bytes == NULL || columns[2].bytes == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    if (lost_database_is_new(names->lost, item.oid))
+        return true;
+    item.name = arena_strdup(names->arena, columns[1].bytes);
     buffer_append(&names->databases, &item, sizeof(item));
-    if (connected)
-        names->connected = database;
+    if (columns[2].bytes[0] == 't')
+        names->connected = item.oid;
+    return true;
 }
 
 /* Storage that the target made after the divergence is not what has its number on the source. */
-static void name_relation(void *context, Oid tablespace, Oid filenode, const char *name,
-                          const char *table)
+static bool name_relation(void *context, const ConnectionValue *columns, Error *error)
 {
     RelationNames *names = context;
-    const LostRelation *wanted = &(LostRelation){.id.relation = filenode};
+    const char *name = columns[2].bytes, *table = columns[3].bytes;
     const size_t count = names->lost->relation_count;
+    LostRelation key = {0};
+    const LostRelation *wanted = &key;
+    Oid filenode, tablespace;
+    size_t index;
     bool found;
-    size_t index = array_search(&wanted, names->by_filenode, count, sizeof(*names->by_filenode),
-                                compare_filenodes, &found);
 
+    if (!parse_oid(&columns[0], &filenode) || !parse_oid(&columns[1], &tablespace) || name == NULL)
+        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
+    key.id.relation = filenode;
+    index = array_search(&wanted, names->by_filenode, count, sizeof(*names->by_filenode),
+                         compare_filenodes, &found);
     for (; index < count && names->by_filenode[index]->id.relation == filenode; index++)
     {
         LostRelation *relation = names->by_filenode[index];
@@ -205,6 +222,7 @@ static void name_relation(void *context, Oid tablespace, Oid filenode, const cha
         relation->name = arena_strdup(names->arena, name);
         relation->table = table != NULL ? arena_strdup(names->arena, table) : NULL;
     }
+    return true;
 }
 
 static void fetch_names(RelationNames *names, Source *source)

@@ -169,16 +169,18 @@ static bool next_result(Connection *connection, PGresult **result, Error *error)
 }
 
 /* place: "on" for a query that gives values, "in" for a command. */
-static bool error_query(Connection *connection, const PGresult *result, const char *sql,
+static bool error_query(Connection *connection, const PGresult *result, const Query *query,
                         const char *place, Error *error)
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     char message[4096];
 
     connection->file_missing = sqlstate != NULL && strcmp(sqlstate, NO_SUCH_FILE) == 0;
+    connect_trimmed(PQresultErrorMessage(result), message, sizeof(message));
+    if (query->failure != NULL)
+        return error_set(error, result_kind(connection, result), "%s: %s", query->failure, message);
     return error_set(error, result_kind(connection, result),
-                     "error running query (%s) %s source server: %s", sql, place,
-                     connect_trimmed(PQresultErrorMessage(result), message, sizeof(message)));
+                     "error running query (%s) %s source server: %s", query->sql, place, message);
 }
 
 static bool error_result_set(const char *sql, Error *error)
@@ -218,7 +220,7 @@ static bool send_query(Connection *connection, const Query *query, Error *error)
 }
 
 /* Take the last result of what was sent, which is not an error. The caller frees it. */
-static bool last_result(Connection *connection, const char *sql, const char *place,
+static bool last_result(Connection *connection, const Query *query, const char *place,
                         PGresult **result, Error *error)
 {
     ExecStatusType status = PGRES_COMMAND_OK;
@@ -241,7 +243,7 @@ static bool last_result(Connection *connection, const char *sql, const char *pla
         status = PQresultStatus(*result);
     if (*result != NULL && (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK))
         return true;
-    error_query(connection, *result, sql, place, error);
+    error_query(connection, *result, query, place, error);
     if (PQstatus(connection->pg) != CONNECTION_OK)
         connection->unusable = true;
     PQclear(*result);
@@ -256,7 +258,7 @@ static bool run_plain(Connection *connection, const char *sql, const char *name,
         return false;
     if (!PQsendQuery(connection->pg, sql))
         return error_not_sent(connection, error);
-    return last_result(connection, name, "in", result, error);
+    return last_result(connection, &(Query){.sql = name}, "in", result, error);
 }
 
 /*
@@ -399,12 +401,13 @@ int connection_server_version(const Connection *connection)
 bool connection_command(Connection *connection, const char *sql, Error *error)
 {
     const int silence_milliseconds_max = connection->silence_milliseconds_max;
+    const Query query = {.sql = sql};
     PGresult *result;
     bool ok;
 
     connection->silence_milliseconds_max = INT_MAX;
-    ok = send_query(connection, &(Query){.sql = sql}, error) &&
-         last_result(connection, sql, "on", &result, error);
+    ok = send_query(connection, &query, error) &&
+         last_result(connection, &query, "on", &result, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     if (ok)
         PQclear(result);
@@ -471,7 +474,7 @@ static bool take_rows(Connection *connection, const Query *query, ConnectionRow 
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
-            error_query(connection, result, query->sql, "on", error);
+            error_query(connection, result, query, "on", error);
             PQclear(result);
             if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
                 discard_results(connection);

@@ -72,6 +72,8 @@ void connection_end(Connection *connection);
 typedef struct Query
 {
     const char *sql;
+    const char *failure; /* for messages: "could not fetch file list"; NULL: they name the
+                            statement, which must be short then */
     const char *parameters[QUERY_PARAMETERS_MAX + 1]; /* text, for $1 and so on; then NULL */
     int column_count;                                 /* is checked; at most 16 */
     bool binary; /* ask for binary results: bytea, int8 in network order, text */

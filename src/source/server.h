@@ -8,7 +8,6 @@
 #define SOURCE_SERVER_H
 
 #include "source/source.h"
-#include "io/connection.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -63,12 +62,6 @@ typedef struct ServerSource
 typedef bool (*Attempt)(Connection *connection, void *context, Error *error);
 
 /* ---- server_connect.c ---- */
-
-/*
- * Put our own words before what the server said, in place of the statement that io/connection
- * names: long statements would hide the reason. False.
- */
-bool error_reword(Error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define SERVER_VERSION_MAJOR(number) ((number) / 10000)
 

@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,23 +15,6 @@
 #define RECONNECT_SECONDS 30
 
 /* ---- Small questions ---- */
-
-bool error_reword(Error *error, const char *format, ...)
-{
-    static const char marker[] = "source server: ";
-    char what[1024];
-    char reason[ERROR_TEXT_SIZE];
-    const char *position = error != NULL ? strstr(error->message, marker) : NULL;
-    va_list arguments;
-
-    if (position == NULL)
-        return false;
-    va_start(arguments, format);
-    vsnprintf(what, sizeof(what), format, arguments);
-    va_end(arguments);
-    snprintf(reason, sizeof(reason), "%s", position + strlen(marker));
-    return error_set(error, error->kind, "%s: %s", what, reason);
-}
 
 const Version *server_version(const Connection *connection)
 {
@@ -101,23 +83,24 @@ bool server_read_file_once(Connection *connection, void *context, Error *error)
 {
     FileRead *read = context;
     const size_t size_before = read->buffer->size;
-    char length[32], sql[128];
+    AUTO_ARENA Arena *arena = arena_create();
     const Query query = {
-        .sql = sql, .parameters = {read->path, length}, .column_count = 1, .binary = true};
+        .sql = arena_printf(arena,
+                            "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8%s)",
+                            server_may_lack(&server_version(connection)->sql)),
+        .failure =
+            arena_printf(arena, "could not fetch remote file \"%s\"", read->path), /* contract */
+        .parameters = {read->path, arena_printf(arena, "%zu", read->limit + 1)},
+        .column_count = 1,
+        .binary = true};
     bool lacked;
 
-    snprintf(length, sizeof(length), "%zu", read->limit + 1);
-    snprintf(sql, sizeof(sql),
-             "SELECT pg_catalog.pg_read_binary_file($1::text, 0::int8, $2::int8%s)",
-             server_may_lack(&server_version(connection)->sql));
     read->found = false;
     if (connection_rows(connection, &query, take_file, read, error))
         return true;
     read->found = false;
     read->buffer->size = size_before;
-    return server_lacked_file(connection, &lacked, error) ||
-           (!lacked && error_reword(error, "could not fetch remote file \"%s\"", /* contract */
-                                    read->path));
+    return server_lacked_file(connection, &lacked, error);
 }
 
 static bool read_control_bytes(void *context, Buffer *buffer, Error *error)

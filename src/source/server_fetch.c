@@ -277,7 +277,7 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
     while (success && fetch->fails_where_gone && fetch->next < fetch->count)
         success = fetch_with_failures(connection, fetch, error);
     if (fetch->fails_where_gone)
-        return success || error_reword(error, "could not fetch remote files from source server");
+        return success;
     success = connection_pipeline_begin(connection, error);
     fetch->asked = fetch->next;
     fetch->under_way = 0;
@@ -288,9 +288,7 @@ static bool fetch_once(Connection *connection, void *context, Error *error)
         else
             success = receive_fetch_answer(connection, fetch, error);
     }
-    if (!success || !connection_pipeline_end(connection, error))
-        return error_reword(error, "could not fetch remote files from source server");
-    return true;
+    return success && connection_pipeline_end(connection, error);
 }
 
 /* A query must not hold its snapshot for long only because the rate is low. */
@@ -307,6 +305,7 @@ static bool fetch_all(ServerSource *self, int worker, Fetch *fetch, Error *error
     assert(fetch->count <= FETCH_COUNT_MAX);
     fetch->query_bytes_max = query_bytes_max(&self->source);
     fetch->fails_where_gone = !self->version->sql.missing_ok;
+    fetch->query.failure = "could not fetch remote files from source server";
     return server_attempt(self, worker, fetch_once, fetch, &fetch->next, error);
 }
 

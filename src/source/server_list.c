@@ -247,18 +247,21 @@ static void take_valid_paths(FileList *list, const Buffer *paths, Buffer *valid)
 static bool list_content(Connection *connection, FileList *list, const Buffer *directories,
                          Error *error)
 {
+    static const char failure[] = "could not fetch file list"; /* contract */
     AUTO_BUFFER Buffer paths = {0};
     AUTO_BUFFER Buffer valid = {0};
 
     if (!list->in_steps)
-        return ask_for_each(connection, (Query){.sql = list_sql, .column_count = 4}, directories,
-                            list_row, list, &list->entries, error);
-    if (!ask_for_each(connection, (Query){.sql = names_sql, .column_count = 1}, directories,
-                      name_row, &paths, &paths, error))
+        return ask_for_each(connection,
+                            (Query){.sql = list_sql, .failure = failure, .column_count = 4},
+                            directories, list_row, list, &list->entries, error);
+    if (!ask_for_each(connection, (Query){.sql = names_sql, .failure = failure, .column_count = 1},
+                      directories, name_row, &paths, &paths, error))
         return false;
     take_valid_paths(list, &paths, &valid);
-    return ask_for_each(connection, (Query){.sql = status_sql, .column_count = 4}, &valid, list_row,
-                        list, &list->entries, error);
+    return ask_for_each(connection,
+                        (Query){.sql = status_sql, .failure = failure, .column_count = 4}, &valid,
+                        list_row, list, &list->entries, error);
 }
 
 static bool find_encoding(Connection *connection, bool *is_utf8, Error *error)
@@ -289,7 +292,7 @@ static bool list_once(Connection *connection, void *context, Error *error)
         const size_t end = list->entries.size;
 
         if (!list_content(connection, list, &directories, error))
-            return error_reword(error, "could not fetch file list"); /* contract */
+            return false;
         buffer_clear(&directories);
         take_directories(list, end, list->entries.size, &directories);
     }

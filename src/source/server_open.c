@@ -183,7 +183,7 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     return true;
 }
 
-struct Connection *source_connection(Source *source)
+Connection *source_connection(Source *source)
 {
     const ServerSource *self = (const ServerSource *) source;
 

@@ -214,62 +214,30 @@ static const char relations_sql[] =
     "WHERE c.relkind IN ('r', 'i', 'S', 't', 'm')\n"
     "  AND pg_catalog.pg_relation_filenode(c.oid) = ANY ($1::pg_catalog.oid[])";
 
-typedef struct Naming
+typedef struct NamesQuery
 {
     const char *filenodes;
-    SourceDatabaseName database;
-    SourceRelationName relation;
+    ConnectionRow database, relation;
     void *context;
-} Naming;
+} NamesQuery;
 
-static bool parse_oid(const ConnectionValue *value, Oid *oid)
+static bool ask_for_names(Connection *connection, void *context, Error *error)
 {
-    TextCursor digits = text_cursor(value->bytes != NULL ? value->bytes : "");
+    const NamesQuery *names = context;
+    const Query databases = {.sql = databases_sql, .column_count = 3};
+    const Query relations = {
+        .sql = relations_sql, .parameters = {names->filenodes}, .column_count = 4};
 
-    return text_take_u32(&digits, oid) && text_at_end(&digits);
+    return connection_rows(connection, &databases, names->database, names->context, error) &&
+           connection_rows(connection, &relations, names->relation, names->context, error);
 }
 
-static bool receive_database(void *context, const ConnectionValue *columns, Error *error)
+bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
+                         ConnectionRow relation, void *context, Error *error)
 {
-    const Naming *naming = context;
-    Oid database;
+    NamesQuery names = {filenodes, database, relation, context};
 
-    if (!parse_oid(&columns[0], &database) || columns[1].bytes == NULL || columns[2].bytes == NULL)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    naming->database(naming->context, database, columns[1].bytes, columns[2].bytes[0] == 't');
-    return true;
-}
-
-static bool receive_relation(void *context, const ConnectionValue *columns, Error *error)
-{
-    const Naming *naming = context;
-    Oid filenode, tablespace;
-
-    if (!parse_oid(&columns[0], &filenode) || !parse_oid(&columns[1], &tablespace) ||
-        columns[2].bytes == NULL)
-        return error_set(error, ERROR_FAILED, "unexpected result set from query"); /* contract */
-    naming->relation(naming->context, tablespace, filenode, columns[2].bytes, columns[3].bytes);
-    return true;
-}
-
-static bool query_names_once(Connection *connection, void *context, Error *error)
-{
-    Naming *naming = context;
-
-    return connection_rows(connection, &(Query){.sql = databases_sql, .column_count = 3},
-                           receive_database, naming, error) &&
-           connection_rows(
-               connection,
-               &(Query){.sql = relations_sql, .parameters = {naming->filenodes}, .column_count = 4},
-               receive_relation, naming, error);
-}
-
-bool source_server_names(Source *source, const char *filenodes, SourceDatabaseName database,
-                         SourceRelationName relation, void *context, Error *error)
-{
-    Naming naming = {filenodes, database, relation, context};
-
-    return server_attempt((ServerSource *) source, 0, query_names_once, &naming, NULL, error);
+    return server_attempt((ServerSource *) source, 0, ask_for_names, &names, NULL, error);
 }
 
 /* ---- Checkpoints, and the sessions that remove directories of databases ---- */
@@ -396,36 +364,26 @@ static const char make_slot_sql[] =
     "WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_replication_slots\n"
     "    WHERE slot_name::pg_catalog.text = $1::pg_catalog.text)";
 
-typedef struct SlotMaking
-{
-    Arena *arena;
-    const char *name;
-    char *made; /* NULL: there was one */
-} SlotMaking;
-
 /*
  * Invariant 6: with --create-slot only. The function writes at once, whatever becomes of the
  * transaction, and may also be called in one that only reads, and on a standby.
  */
-static bool make_slot_once(Connection *connection, void *context, Error *error)
-{
-    SlotMaking *making = context;
-    const Query query = {.sql = make_slot_sql, .parameters = {making->name}, .column_count = 1};
-
-    return connection_row(connection, making->arena, &query, &making->made, error) ||
-           error_reword(error, "could not create replication slot \"%s\"", making->name);
-}
-
 bool source_server_slot_make(Source *source, const char *name, bool *made, SourceSlot *slot,
                              Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
-    SlotMaking making = {.arena = arena, .name = name};
-    const bool done =
-        server_attempt((ServerSource *) source, 0, make_slot_once, &making, NULL, error);
+    const Query query = {.sql = make_slot_sql,
+                         .failure =
+                             arena_printf(arena, "could not create replication slot \"%s\"", name),
+                         .parameters = {name},
+                         .column_count = 1};
+    char *slot_made;
 
-    *made = making.made != NULL;
-    return done && source_server_slot(source, name, slot, error);
+    *made = false;
+    if (!server_ask(source, arena, &query, &slot_made, error))
+        return false;
+    *made = slot_made != NULL;
+    return source_server_slot(source, name, slot, error);
 }
 
 /* Invariant 6: only a slot that source_server_slot_make has made. */

@@ -15,6 +15,7 @@
 #include "base/rate.h"
 #include "source/digest.h"
 #include "format/control.h"
+#include "io/connection.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -165,17 +166,13 @@ MUST_CHECK bool source_server_open(const char *conninfo, int retry_timeout_secon
 MUST_CHECK bool source_server_choose_digest(Source *source, Error *error);
 
 /*
- * Names, of a source that is a server: all databases, and of the one that we are connected to those
- * relations whose storage number is among filenodes (an array literal). table: to which an index or
- * TOAST table belongs, or NULL. Strings live during the call; after a lost connection all come
- * again.
+ * Names, of a source that is a server: all databases (number, name, whether we are connected to
+ * it), and of the one that we are connected to those relations whose storage number is among
+ * filenodes (an array literal): that number, tablespace, name, and the name of the table that an
+ * index or TOAST table belongs to, or NULL. After a lost connection all come again.
  */
-typedef void (*SourceDatabaseName)(void *context, Oid database, const char *name, bool connected);
-typedef void (*SourceRelationName)(void *context, Oid tablespace, Oid filenode, const char *name,
-                                   const char *table);
-MUST_CHECK bool source_server_names(Source *source, const char *filenodes,
-                                    SourceDatabaseName database, SourceRelationName relation,
-                                    void *context, Error *error);
+MUST_CHECK bool source_server_names(Source *source, const char *filenodes, ConnectionRow database,
+                                    ConnectionRow relation, void *context, Error *error);
 
 /* *removes: a session of the server holds the lock under which directories of databases are
  * removed.
@@ -253,8 +250,7 @@ MUST_CHECK bool source_server_find_standby(Source *source, const char *const *na
 MUST_CHECK bool source_server_clock(Source *source, Arena *arena, const char **now, Error *error);
 
 /* The first connection of a source that is a server, for -R; NULL for a directory. */
-struct Connection;
-struct Connection *source_connection(Source *source);
+Connection *source_connection(Source *source);
 
 /* Open a stopped data directory (--source-pgdata), to fetch and digest at most that number of bytes
  * per second (0: no limit). The prerequisites check that it is stopped. */
