@@ -230,12 +230,10 @@ static void fetch_names(RelationNames *names, Source *source)
     AUTO_BUFFER Buffer filenodes = {0};
     Error error = {0};
 
-    array_begin(&filenodes);
     for (size_t i = 0; i < names->lost->relation_count; i++)
         if (!names->lost->relations[i].created)
             array_append_int(&filenodes, names->lost->relations[i].id.relation);
-    array_end(&filenodes);
-    if (!source_server_names(source, buffer_string(&filenodes), add_database, name_relation, names,
+    if (!source_server_names(source, array_literal(&filenodes), add_database, name_relation, names,
                              &error))
         log_debug("could not get names from the source: %s", error.message);
 }

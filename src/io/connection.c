@@ -605,27 +605,18 @@ bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error
     return true;
 }
 
-void array_begin(Buffer *literal)
+/* The literal is closed after each element. */
+static void array_reopen(Buffer *literal)
 {
-    buffer_append_u8(literal, '{');
-}
-
-void array_end(Buffer *literal)
-{
-    buffer_append_u8(literal, '}');
-}
-
-/* A comma before all elements but the first. An element ends with a quote or a digit. */
-static void array_separate(Buffer *literal)
-{
-    assert(literal->size > 0);
-    if (literal->bytes[literal->size - 1] != '{')
-        buffer_append_u8(literal, ',');
+    if (literal->size == 0)
+        buffer_append_u8(literal, '{');
+    else
+        literal->bytes[literal->size - 1] = ',';
 }
 
 void array_append(Buffer *literal, const char *value)
 {
-    array_separate(literal);
+    array_reopen(literal);
     buffer_append_u8(literal, '"');
     for (; *value != '\0'; value++)
     {
@@ -633,13 +624,18 @@ void array_append(Buffer *literal, const char *value)
             buffer_append_u8(literal, '\\');
         buffer_append_u8(literal, (uint8_t) *value);
     }
-    buffer_append_u8(literal, '"');
+    buffer_append_string(literal, "\"}");
 }
 
 void array_append_int(Buffer *literal, int64_t value)
 {
-    array_separate(literal);
-    buffer_printf(literal, "%lld", (long long) value);
+    array_reopen(literal);
+    buffer_printf(literal, "%lld}", (long long) value);
+}
+
+const char *array_literal(Buffer *literal)
+{
+    return literal->size > 0 ? buffer_string(literal) : "{}";
 }
 
 static bool is_added(const AddedParameters *added, const char *keyword)

@@ -131,11 +131,11 @@ MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 /* An int4 or int8 of a binary row; NULL and any other size are errors. */
 MUST_CHECK bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error);
 
-/* Append value as an element of a PostgreSQL array literal, quoted. */
+/* Append value as an element of a PostgreSQL array literal, quoted. array_literal: what it is now,
+ * "{}" for an empty buffer. */
 void array_append(Buffer *literal, const char *value);
 void array_append_int(Buffer *literal, int64_t value);
-void array_begin(Buffer *literal);
-void array_end(Buffer *literal);
+const char *array_literal(Buffer *literal);
 
 /*
  * The connection's options as pairs for primary_conninfo: what PQconninfo gives, without

@@ -178,45 +178,33 @@ static const char blocks_sql[] =
     "FROM (SELECT path, begin, pg_catalog.pg_read_binary_file(path, begin, len%s) AS "
     "piece " REQUEST_ROWS " OFFSET 0) AS pieces";
 
-/* The next requests, as many as one query may have. */
-static void ask_next(Fetch *fetch, Buffer arrays[3])
+/* Send one query, of the next requests, as many as it may have: arrays of the same length. */
+static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
 {
     const size_t begin = fetch->asked;
+    AUTO_BUFFER Buffer paths = {0};
+    AUTO_BUFFER Buffer offsets = {0};
+    AUTO_BUFFER Buffer sizes = {0};
     uint64_t bytes = 0;
 
-    for (int i = 0; i < 3; i++)
-        array_begin(&arrays[i]);
     while (fetch->asked < fetch->count && fetch->asked - begin < fetch->query_pieces_max &&
            bytes < fetch->query_bytes_max)
     {
         const FetchRequest *request = &fetch->requests[fetch->asked++];
 
-        array_append(&arrays[0], request->path);
-        array_append_int(&arrays[1], (int64_t) request->offset);
-        array_append_int(&arrays[2], request->size);
+        array_append(&paths, request->path);
+        array_append_int(&offsets, (int64_t) request->offset);
+        array_append_int(&sizes, request->size);
         bytes += request->size;
     }
-    for (int i = 0; i < 3; i++)
-        array_end(&arrays[i]);
     fetch->ends[fetch->under_way++] = fetch->asked;
     log_debug("getting %zu file chunks", fetch->asked - begin); /* contract */
-}
-
-/* Send one query. The three parameters are arrays of the same length. */
-static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
-{
-    Buffer arrays[3] = {{0}};
-    bool success;
-
-    ask_next(fetch, arrays);
-    for (int i = 0; i < 3; i++)
-        fetch->query.parameters[i] = buffer_string(&arrays[i]);
-    success = fetch->fails_where_gone
-                  ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
-                  : connection_pipeline_send(connection, &fetch->query, error);
-    for (int i = 0; i < 3; i++)
-        buffer_free(&arrays[i]);
-    return success;
+    fetch->query.parameters[0] = array_literal(&paths);
+    fetch->query.parameters[1] = array_literal(&offsets);
+    fetch->query.parameters[2] = array_literal(&sizes);
+    return fetch->fails_where_gone
+               ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
+               : connection_pipeline_send(connection, &fetch->query, error);
 }
 
 static bool end_fetch_query(Fetch *fetch, Error *error)

@@ -170,7 +170,6 @@ static size_t take_names(const Buffer *names, size_t *position, size_t most, Buf
     size_t count = 0;
 
     buffer_clear(literal);
-    array_begin(literal);
     for (; count < most && *position < names->size; count++)
     {
         const char *name = (const char *) names->bytes + *position;
@@ -178,7 +177,6 @@ static size_t take_names(const Buffer *names, size_t *position, size_t most, Buf
         array_append(literal, name);
         *position += strlen(name) + 1;
     }
-    array_end(literal);
     return count;
 }
 
@@ -208,7 +206,7 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
         const size_t count = take_names(names, &position, most, &literal);
         bool lacked;
 
-        query.parameters[0] = buffer_string(&literal);
+        query.parameters[0] = array_literal(&literal);
         if (connection_rows(connection, &query, row, context, error))
         {
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;

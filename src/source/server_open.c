@@ -100,11 +100,9 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
 
     if (!server_version_known(connection, &self->version, error))
         return false;
-    array_begin(&functions);
     for (size_t i = 0; i < SOURCE_FUNCTION_COUNT && self->version->grantable_file_functions; i++)
         array_append(&functions, source_server_functions[i]);
-    array_end(&functions);
-    query.parameters[0] = buffer_string(&functions);
+    query.parameters[0] = array_literal(&functions);
     if (!server_query(connection, self->arena, &query, values, error))
         return false;
     if (values[4][0] != '\0')

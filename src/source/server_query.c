@@ -427,11 +427,9 @@ bool source_server_find_standby(Source *source, const char *const *names, const 
                    .column_count = 7};
     char *values[7];
 
-    array_begin(&list);
     for (; *names != NULL; names++)
         array_append(&list, *names);
-    array_end(&list);
-    query.parameters[0] = buffer_string(&list);
+    query.parameters[0] = array_literal(&list);
     query.parameters[1] = since;
     if (!server_ask(source, arena, &query, values, error))
         return false;

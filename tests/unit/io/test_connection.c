@@ -23,25 +23,19 @@ static void test_array_literal(void **state)
     Buffer literal = {0};
 
     (void) state;
-    array_begin(&literal);
-    array_end(&literal);
-    assert_string_equal(buffer_string(&literal), "{}");
+    assert_string_equal(array_literal(&literal), "{}");
     buffer_clear(&literal);
-    array_begin(&literal);
     array_append(&literal, "base/1/1259");
     array_append(&literal, "a\"b\\c, {NULL}");
     array_append(&literal, "");
     array_append(&literal, "{");
     array_append(&literal, "NULL");
-    array_end(&literal);
     assert_string_equal(buffer_string(&literal),
                         "{\"base/1/1259\",\"a\\\"b\\\\c, {NULL}\",\"\",\"{\",\"NULL\"}");
     buffer_clear(&literal);
-    array_begin(&literal);
     array_append_int(&literal, 0);
     array_append_int(&literal, INT64_MIN);
     array_append_int(&literal, INT64_MAX);
-    array_end(&literal);
     assert_string_equal(buffer_string(&literal), "{0,-9223372036854775808,9223372036854775807}");
     buffer_free(&literal);
 }
