@@ -1,15 +1,12 @@
 #include "source/directory.h"
 
 #include "source/encryption.h"
-#include "format/history.h"
 #include "format/relpath.h"
-#include "format/walpage.h"
 #include "io/open_file.h"
 #include "io/place.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,62 +118,6 @@ bool directory_control_read(const char *directory, Control *control, Error *erro
     return false;
 }
 
-/* Timelines above pg_control's of which pg_wal holds the history file and a segment, in text. */
-typedef struct NewerTimelines
-{
-    const Control *control;
-    Buffer histories;
-    Buffer segments;
-} NewerTimelines;
-
-static bool note_timeline(void *context, const char *name, Error *error)
-{
-    NewerTimelines *newer = context;
-    const WalShape shape = control_wal_shape(newer->control);
-    char text[16];
-    Timeline timeline;
-    uint64_t segment;
-    Buffer *list;
-
-    (void) error;
-    if (history_file_name_parse(name, &timeline))
-        list = &newer->histories;
-    else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
-        list = &newer->segments;
-    else
-        return true;
-    snprintf(text, sizeof(text), "%08X ", timeline);
-    if (timeline > control_timeline(newer->control) &&
-        (list->size == 0 || strstr(buffer_string(list), text) == NULL))
-        buffer_printf(list, "%s", text);
-    return true;
-}
-
-static bool standby_timeline(Source *source, const Control *control, Timeline *timeline,
-                             Error *error)
-{
-    NewerTimelines newer = {.control = control};
-    AUTO_BUFFER Buffer path = {0};
-    AUTO_BUFFER Buffer both = {0};
-    bool found;
-    bool success = dir_names(path_in(&path, source->directory, control->version->wal_directory),
-                             note_timeline, &newer, &found, error);
-
-    for (size_t i = 0; success && i + 9 <= newer.histories.size; i += 9)
-    {
-        char text[10];
-
-        memcpy(text, newer.histories.bytes + i, 9);
-        text[9] = '\0';
-        if (strstr(buffer_string(&newer.segments), text) != NULL)
-            buffer_append_string(&both, text);
-    }
-    buffer_free(&newer.histories);
-    buffer_free(&newer.segments);
-    return success && source_standby_timeline(source, control, buffer_string(&both), LSN_INVALID,
-                                              timeline, error);
-}
-
 bool directory_standby_timeline(const char *directory, const Control *control, Timeline *timeline,
                                 Error *error)
 {
@@ -185,7 +126,7 @@ bool directory_standby_timeline(const char *directory, const Control *control, T
 
     if (!source_directory_open(directory, 0, &source, error))
         return false;
-    success = standby_timeline(source, control, timeline, error);
+    success = source_standby_timeline(source, control, LSN_INVALID, timeline, error);
     source_close(source);
     return success;
 }
@@ -234,7 +175,7 @@ static bool directory_position(Source *source, const Control *control, SourcePos
     if (!position->in_recovery)
         return true;
     position->minimum = control->min_recovery_point;
-    return standby_timeline(source, control, &position->timeline, error);
+    return source_standby_timeline(source, control, LSN_INVALID, &position->timeline, error);
 }
 
 static bool directory_list(Source *source, const Version *version, SourceFileVisitor visit,

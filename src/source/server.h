@@ -47,6 +47,9 @@ typedef struct ServerSource
     int retry_timeout_seconds;
     const Version *version; /* once it was connected to */
     ServerIdentity identity;
+    bool is_utf8;          /* server_encoding */
+    bool identified;       /* `identity` and `first_instance` are set */
+    bool answers;          /* a server has answered, even if it refused us */
     bool streams;          /* a standby that has asked its primary for WAL */
     atomic_bool restarted; /* another server process than the first has answered */
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
@@ -115,13 +118,15 @@ MUST_CHECK bool server_ask(Source *source, Arena *arena, const Query *query, cha
                            Error *error);
 
 /*
- * Connect for the first time, and run `open` on the connection. A server that answers, but cannot
- * take us now (starting up, shutting down, too many connections) is tried again like one that was
- * lost, even if it then cannot be reached for a while. If no server answers the first attempt, that
- * is an error at once.
+ * Connect for the first time, and make the attempt, whose context is self, and which ends with
+ * server_identify. A server that answers, but cannot take us now (starting up, shutting down, too
+ * many connections) is tried again like one that was lost, even if it then cannot be reached for a
+ * while. If no server answers the first time, that is an error at once.
  */
-typedef bool (*ServerOpening)(ServerSource *self, Connection *connection, Error *error);
-MUST_CHECK bool server_connect_first(ServerSource *self, ServerOpening open, Error *error);
+MUST_CHECK bool server_connect_first(ServerSource *self, Attempt attempt, Error *error);
+
+/* From now on the source is the server of this connection. */
+MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Error *error);
 
 /*
  * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error

@@ -250,40 +250,8 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
 
 /*
  * Check that the server of this connection is still the source. In the meantime it may have been
- * restarted or may have crashed. It must have the same data directory, history and role.
- *
- * Why a restart is harmless. What we read are files, never the server's buffers, so nothing that we
- * saw can be taken back by the end of a process. On a primary:
- *
- * - A page goes to disk only after the WAL of all that it holds was flushed. A crash does not take
- *   flushed WAL away, and recovery only appends to it (a record of which only a part was flushed is
- *   given up, but no page can hold its effect). So each page read before or after the restart is
- *   covered by the flush position that is read after the last byte, which the rewound target must
- *   pass (minRecoveryPoint).
- * - Its pages hold all from before the last checkpoint in pg_control; that only moves forward.
- * Where recovery of the target starts was decided by an earlier one. Checkpoints that shutdown and
- *   recovery make are records like others.
- * - The list of files may be older than the restart. What recovery or the end of the server removes
- *   without WAL is not copied: unlogged relations' main forks (reset to their init forks here as
- *   there), temporary relations and files, slots, statistics. All else that comes or goes is in the
- *   chain of WAL.
- * - Segments that were staged before stay right: on disk WAL is only appended to. That they and
- * what is fetched later fit together is proved before the commit, by reading the whole chain.
- *
- * A standby goes back: it starts again at its last restartpoint, and serves from minRecoveryPoint
- * on, before what it had replayed. Its pages on disk are as new as before, but never newer than
- * minRecoveryPoint in pg_control, which only grows and is read again at the end. What replay does
- * to directories at once, without minRecoveryPoint, is the exception: standby_position waits until
- * the WAL that was there is replayed again.
- *
- * What is not harmless is noticed here: another server at the same address, be it a copy with the
- * same system identifier on the same timeline (the modification times of two files of the
- * directory, which no program ever changes, differ in any copy); a promotion, or a primary that has
- * become a standby; a directory put back to an older state (its WAL ends earlier); checksums
- * switched while it was stopped, wal_level = minimal. full_page_writes is looked for in the chain.
- *
- * Not seen: a server with fsync = off whose machine loses power and which has, when we reach it
- * again, written more new WAL than it had lost. Such a cluster is broken itself.
+ * restarted or may have crashed, which does no harm; it must have the same data directory, history
+ * and role. The argument: design/correctness.md, "The source is still the same".
  */
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {
@@ -312,10 +280,13 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
         return false;
     if (strcmp(instance, connection->instance) == 0)
         return true;
-    if (!check_same_server(self, connection->connection, error))
-        return false;
-    if (strcmp(instance, self->first_instance) != 0)
-        self->restarted = true;
+    if (self->identified)
+    {
+        if (!check_same_server(self, connection->connection, error))
+            return false;
+        if (strcmp(instance, self->first_instance) != 0)
+            self->restarted = true;
+    }
     memcpy(connection->instance, instance, sizeof(instance));
     return true;
 }
@@ -349,6 +320,8 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
         connection->instance[0] = '\0';
         connection->connection = connect_once(self, seconds, &refusal, error);
         connection->too_many = refusal == REFUSAL_TOO_MANY;
+        if (!self->identified)
+            self->answers |= connection->connection != NULL || refusal != REFUSAL_NONE;
         if (connection->connection == NULL)
             return false;
     }
@@ -379,13 +352,15 @@ static bool pause_before_try(Retry *retry, Error *error)
     return true;
 }
 
-/* The seconds that one try to connect may take. */
+/* The seconds that one try to connect may take; 0: the first one, as long as the string says. */
 static double seconds_for_try(const ServerSource *self, const Retry *retry)
 {
     double seconds = RECONNECT_SECONDS;
 
     if (retry->deadline >= 0)
         seconds = retry->deadline - clock_seconds();
+    else if (!self->identified)
+        return 0;
     else if (self->retry_timeout_seconds > 0 && self->retry_timeout_seconds < RECONNECT_SECONDS)
         seconds = self->retry_timeout_seconds;
     return seconds > 1 ? seconds : 1;
@@ -422,7 +397,7 @@ static bool retry_after_loss(const ServerSource *self, ServerConnection *connect
     if (connection->connection != NULL)
         silent = connection_silent_seconds(connection->connection);
     close_lost_connection(connection);
-    if (self->retry_timeout_seconds == 0)
+    if (self->retry_timeout_seconds == 0 || !self->answers)
         return false;
     if (retry->deadline < 0 || progress > retry->progress)
     {
@@ -541,51 +516,21 @@ bool server_ask(Source *source, Arena *arena, const Query *query, char **values,
 
 /* ---- The first connection, and those of the workers ---- */
 
-/* *answers: a server has answered, even if it refused us. */
-static bool open_once(ServerSource *self, double seconds, ServerOpening open, bool *answers,
-                      Error *error)
+bool server_identify(ServerSource *self, Connection *connection, Error *error)
 {
-    ServerConnection *first = &self->connections[0];
-    ConnectionRefusal refusal;
-
-    first->connection = connect_once(self, seconds, &refusal, error);
-    *answers = first->connection != NULL || refusal != REFUSAL_NONE;
-    if (first->connection == NULL)
+    if (!identify_server(connection, &self->identity, error))
         return false;
-    if (connection_begin(first->connection, first->instance, error) &&
-        open(self, first->connection, error) &&
-        identify_server(first->connection, &self->identity, error))
-    {
-        connection_end(first->connection);
-        memcpy(self->first_instance, first->instance, sizeof(first->instance));
-        self->position_seen = self->identity.position;
-        first->alive = true;
-        return true;
-    }
-    close_lost_connection(first);
-    return false;
+    memcpy(self->first_instance, self->connections[0].instance, sizeof(self->first_instance));
+    self->position_seen = self->identity.position;
+    self->identified = true;
+    return true;
 }
 
-bool server_connect_first(ServerSource *self, ServerOpening open, Error *error)
+bool server_connect_first(ServerSource *self, Attempt attempt, Error *error)
 {
-    Retry retry = {.deadline = clock_seconds() + self->retry_timeout_seconds,
-                   .pause = PAUSE_MILLISECONDS_MIN};
-    double seconds = 0; /* the first time as long as the user's string says */
-    bool answered = false;
-    bool answers;
+    bool shares;
 
-    while (!open_once(self, seconds, open, &answers, error))
-    {
-        answered = answered || answers;
-        if (error->kind != ERROR_RETRY || !answered || clock_seconds() >= retry.deadline)
-            return false;
-        if (seconds <= 0)
-            log_warning("%s", error->message);
-        if (!pause_before_try(&retry, error))
-            return false;
-        seconds = seconds_for_try(self, &retry);
-    }
-    return true;
+    return attempt_on(self, &self->connections[0], attempt, self, NULL, &shares, error);
 }
 
 /* Open one more connection; *granted false: the server refuses it now. */

@@ -370,49 +370,46 @@ bool server_find_digest(ServerSource *self, Error *error)
 
 #define TIME "(EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8"
 
-/* The time before and after each digest of the sample. Without OFFSET 0 the digests would be
- * computed while the query is planned. */
+/* The least time that each digest of the sample takes. Without OFFSET 0 the digests would be
+ * computed while the query is planned, and without HAVING not at all. */
 static const char times_sql[] =
-    "SELECT " TIME ", %s sample%s, " TIME ", %s sample%s, " TIME
-    " FROM (SELECT pg_catalog.decode(pg_catalog.repeat('5a', %d), 'hex') AS sample OFFSET 0) "
-    "AS samples, pg_catalog.generate_series(1, %d)";
+    "SELECT pg_catalog.min(t2 - t1), pg_catalog.min(t3 - t2)\n"
+    "FROM (SELECT " TIME " AS t1, %s sample%s AS md5, " TIME " AS t2, %s sample%s AS sha256, " TIME
+    " AS t3\n"
+    "  FROM (SELECT pg_catalog.decode(pg_catalog.repeat('5a', %d), 'hex') AS sample OFFSET 0)\n"
+    "    AS samples, pg_catalog.generate_series(1, %d) OFFSET 0) AS times\n"
+    "HAVING pg_catalog.count(md5) + pg_catalog.count(sha256) > 0";
 
-static bool take_times(void *context, const ConnectionValue *columns, Error *error)
-{
-    DigestTimes *times = context;
-    int64_t begin, middle, end;
-
-    if (!connection_int8(&columns[0], &begin, error) ||
-        !connection_int8(&columns[2], &middle, error) || !connection_int8(&columns[4], &end, error))
-        return false;
-    if (middle - begin < times->microseconds[DIGEST_MD5])
-        times->microseconds[DIGEST_MD5] = middle - begin;
-    if (end - middle < times->microseconds[DIGEST_SHA256])
-        times->microseconds[DIGEST_SHA256] = end - middle;
-    return true;
-}
-
-static bool measure_once(Connection *connection, void *context, Error *error)
+static bool measure_source(ServerSource *self, DigestTimes *times, Error *error)
 {
     const DigestSql *md5 = &digests[DIGEST_MD5];
     const DigestSql *sha256 = &digests[DIGEST_SHA256];
-    char sql[1024];
+    AUTO_ARENA Arena *arena = arena_create();
+    const Query query = {.sql =
+                             arena_printf(arena, times_sql, md5->before, md5->after, sha256->before,
+                                          sha256->after, DIGEST_SAMPLE_SIZE, DIGEST_SAMPLES),
+                         .column_count = 2};
+    char *values[2];
 
-    snprintf(sql, sizeof(sql), times_sql, md5->before, md5->after, sha256->before, sha256->after,
-             DIGEST_SAMPLE_SIZE, DIGEST_SAMPLES);
-    return connection_rows(connection, &(Query){.sql = sql, .column_count = 5, .binary = true},
-                           take_times, context, error);
+    if (!server_ask(&self->source, arena, &query, values, error))
+        return false;
+    for (DigestKind kind = DIGEST_MD5; kind < DIGEST_KINDS; kind++)
+    {
+        const char *value = values[kind - DIGEST_MD5];
+
+        times->microseconds[kind] = value != NULL ? strtoll(value, NULL, 10) : INT64_MAX;
+    }
+    return true;
 }
 
 bool source_server_choose_digest(Source *source, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
-    DigestTimes here;
-    DigestTimes there = {{INT64_MAX, INT64_MAX, INT64_MAX}};
+    DigestTimes here, there;
 
     if (source->digest != DIGEST_MD5 || !self->version->has_sha256)
         return true;
-    if (!server_attempt(self, 0, measure_once, &there, NULL, error))
+    if (!measure_source(self, &there, error))
         return error->kind == ERROR_FAILED; /* it computes no SHA-256 */
     digest_measure(&here);
     source->digest = digest_choose(&here, &there);

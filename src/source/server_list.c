@@ -7,12 +7,12 @@
  */
 #include "source/server.h"
 
-#include "base/buffer.h"
+#include "base/array.h"
 #include "base/text_cursor.h"
 #include "base/utf8.h"
 #include "format/relpath.h"
 
-#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 32 /* fewer than the 40 links that Linux follows in one path */
@@ -53,37 +53,28 @@ static const char status_sql[] =
     "  FROM pg_catalog.unnest($1::pg_catalog.text[]) AS path OFFSET 0\n"
     ") AS files";
 
-/*
- * The list is kept until it is complete, so that it can be begun again when the connection is lost.
- * Each entry: type, size, path with its NUL, link target with its NUL (empty: none).
+/* The list is kept until it is complete, so that it can be begun again when the connection is lost.
  */
 typedef struct FileList
 {
-    Buffer entries;
+    Arena *arena; /* owns the strings */
+    SourceFile *files;
+    size_t count;
     bool in_steps; /* the server fails for what has vanished */
     int depth;     /* of what is asked for now, 1 in the data directory itself */
     bool is_utf8;  /* a server with this encoding takes no path that is invalid in it */
 } FileList;
 
-/* The entry at *position, which moves past it. Strings point into the list. */
-static SourceFile next_listed_file(const FileList *list, size_t *position)
+static void append_file(FileList *list, FileType type, uint64_t size, const char *path,
+                        const char *link_target)
 {
-    Cursor cursor = cursor_over(list->entries.bytes, list->entries.size);
-    SourceFile file;
-    const char *location;
-
-    cursor_seek(&cursor, *position);
-    file = (SourceFile){.type = (FileType) cursor_u8(&cursor)};
-    file.size = cursor_u64(&cursor);
-    file.path = (const char *) list->entries.bytes + cursor.position;
-    cursor_skip(&cursor, strlen(file.path) + 1);
-    location = (const char *) list->entries.bytes + cursor.position;
-    cursor_skip(&cursor, strlen(location) + 1);
-    assert(!cursor.failed);
-    file.link_target = location[0] != '\0' ? location : NULL;
-    file.unreadable = list->is_utf8 && !utf8_is_valid(file.path);
-    *position = cursor.position;
-    return file;
+    ARRAY_GROW(list->files, list->count);
+    list->files[list->count++] = (SourceFile){
+        .path = arena_strdup(list->arena, path),
+        .type = type,
+        .size = size,
+        .link_target = link_target != NULL ? arena_strdup(list->arena, link_target) : NULL,
+        .unreadable = list->is_utf8 && !utf8_is_valid(path)};
 }
 
 /* ---- The server's answers ---- */
@@ -108,15 +99,6 @@ static int depth_of(const char *path)
     return depth;
 }
 
-static void append_entry(FileList *list, FileType type, uint64_t size, const char *path,
-                         const char *location)
-{
-    buffer_append_u8(&list->entries, (uint8_t) type);
-    buffer_append_u64(&list->entries, size);
-    buffer_append(&list->entries, path, strlen(path) + 1);
-    buffer_append(&list->entries, location, strlen(location) + 1);
-}
-
 static bool list_row(void *context, const ConnectionValue *columns, Error *error)
 {
     FileList *list = context;
@@ -139,30 +121,15 @@ static bool list_row(void *context, const ConnectionValue *columns, Error *error
         error_set(error, ERROR_FAILED, "directory \"%s\" in source is nested too deep", path);
         return error_detail(error, "A symbolic link may point to a directory above it.");
     }
-    if (location == NULL || location[0] != '/')
-        location = ""; /* none, or a tablespace that is a directory in place */
-    else
+    if (location != NULL && location[0] != '/')
+        location = NULL; /* a tablespace that is a directory in place */
+    if (location != NULL)
         type = FILE_LINK;
-
-    append_entry(list, type, type == FILE_REGULAR ? size : 0, path, location);
+    append_file(list, type, type == FILE_REGULAR ? size : 0, path, location);
     return true;
 }
 
 /* ---- Our questions ---- */
-
-/* Append the directories between position and end, each with a slash and a NUL. */
-static void take_directories(const FileList *list, size_t position, size_t end, Buffer *names)
-{
-    while (position < end)
-    {
-        const SourceFile file = next_listed_file(list, &position);
-
-        if (file.type == FILE_REGULAR || file.unreadable)
-            continue;
-        buffer_append_string(names, file.path);
-        buffer_append(names, "/", 2);
-    }
-}
 
 /* Take at most `most` names from *position on, as an array literal. How many there were. */
 static size_t take_names(const Buffer *names, size_t *position, size_t most, Buffer *literal)
@@ -180,41 +147,41 @@ static size_t take_names(const Buffer *names, size_t *position, size_t most, Buf
     return count;
 }
 
-/* A ConnectionRow: one more name. */
+/* A ConnectionRow: one more name, of what it may be. */
 static bool name_row(void *context, const ConnectionValue *columns, Error *error)
 {
     if (columns[0].bytes == NULL)
         return error_set(error, ERROR_FAILED, "unexpected result set while fetching file list");
-    buffer_append(context, columns[0].bytes, strlen(columns[0].bytes) + 1);
+    append_file(context, FILE_OTHER, 0, columns[0].bytes, NULL);
     return true;
 }
 
 /*
- * Run a query that takes an array of names, for all names, a few at once. rows: where `row` appends
- * to. If the query fails because one of the names does not exist, its rows are dropped and it is
+ * Run a query that takes an array of names, for all names, a few at once; `row` appends to the
+ * list. If the query fails because one of the names does not exist, its rows are dropped and it is
  * run for half the number of names; a single name that does not exist is passed over.
  */
 static bool ask_for_each(Connection *connection, Query query, const Buffer *names,
-                         ConnectionRow row, void *context, Buffer *rows, Error *error)
+                         ConnectionRow row, FileList *list, Error *error)
 {
     size_t position = 0, most = NAMES_PER_QUERY;
     AUTO_BUFFER Buffer literal = {0};
 
     while (position < names->size)
     {
-        const size_t begin = position, rows_before = rows->size;
+        const size_t begin = position, count_before = list->count;
         const size_t count = take_names(names, &position, most, &literal);
         bool lacked;
 
         query.parameters[0] = array_literal(&literal);
-        if (connection_rows(connection, &query, row, context, error))
+        if (connection_rows(connection, &query, row, list, error))
         {
             most = 2 * most < NAMES_PER_QUERY ? 2 * most : NAMES_PER_QUERY;
             continue;
         }
         if (!server_lacked_file(connection, &lacked, error))
             return false;
-        rows->size = rows_before;
+        list->count = count_before;
         most = count > 1 ? count / 2 : 1;
         if (count > 1)
             position = begin;
@@ -223,76 +190,61 @@ static bool ask_for_each(Connection *connection, Query query, const Buffer *name
 }
 
 /*
- * The paths that the server takes. The others are listed at once, as empty files: nothing depends
- * on the type and size of what is unreadable.
+ * The content of these directories in two steps. Paths that the server does not take are listed at
+ * once, as empty files: nothing depends on the type and size of what is unreadable.
  */
-static void take_valid_paths(FileList *list, const Buffer *paths, Buffer *valid)
+static bool list_in_steps(Connection *connection, FileList *list, Query query,
+                          const Buffer *directories, Error *error)
 {
-    for (size_t position = 0; position < paths->size;)
-    {
-        const char *path = (const char *) paths->bytes + position;
-        const size_t size = strlen(path) + 1;
-
-        if (list->is_utf8 && !utf8_is_valid(path))
-            append_entry(list, FILE_REGULAR, 0, path, "");
-        else
-            buffer_append(valid, path, size);
-        position += size;
-    }
-}
-
-/* Ask for the content of these directories. */
-static bool list_content(Connection *connection, FileList *list, const Buffer *directories,
-                         Error *error)
-{
-    static const char failure[] = "could not fetch file list"; /* contract */
+    FileList names = {.arena = list->arena, .is_utf8 = list->is_utf8};
     AUTO_BUFFER Buffer paths = {0};
-    AUTO_BUFFER Buffer valid = {0};
+    bool ok;
 
-    if (!list->in_steps)
-        return ask_for_each(connection,
-                            (Query){.sql = list_sql, .failure = failure, .column_count = 4},
-                            directories, list_row, list, &list->entries, error);
-    if (!ask_for_each(connection, (Query){.sql = names_sql, .failure = failure, .column_count = 1},
-                      directories, name_row, &paths, &paths, error))
-        return false;
-    take_valid_paths(list, &paths, &valid);
-    return ask_for_each(connection,
-                        (Query){.sql = status_sql, .failure = failure, .column_count = 4}, &valid,
-                        list_row, list, &list->entries, error);
-}
+    query.sql = names_sql;
+    query.column_count = 1;
+    ok = ask_for_each(connection, query, directories, name_row, &names, error);
+    for (size_t i = 0; ok && i < names.count; i++)
+    {
+        const char *path = names.files[i].path;
 
-static bool find_encoding(Connection *connection, bool *is_utf8, Error *error)
-{
-    AUTO_ARENA Arena *arena = arena_create();
-    const Query query = {.sql = "SELECT pg_catalog.current_setting('server_encoding')",
-                         .column_count = 1};
-    char *encoding;
-
-    if (!server_query(connection, arena, &query, &encoding, error))
-        return false;
-    *is_utf8 = strcmp(encoding, "UTF8") == 0;
-    return true;
+        if (names.files[i].unreadable)
+            append_file(list, FILE_REGULAR, 0, path, NULL);
+        else
+            buffer_append(&paths, path, strlen(path) + 1);
+    }
+    free(names.files);
+    query.sql = status_sql;
+    query.column_count = 4;
+    return ok && ask_for_each(connection, query, &paths, list_row, list, error);
 }
 
 /* List the data directory, then the directories found there, and so on. */
 static bool list_once(Connection *connection, void *context, Error *error)
 {
+    static const Query query = {
+        .sql = list_sql, .failure = "could not fetch file list" /* contract */, .column_count = 4};
     FileList *list = context;
     AUTO_BUFFER Buffer directories = {0};
 
-    buffer_clear(&list->entries);
-    if (!find_encoding(connection, &list->is_utf8, error))
-        return false;
+    list->count = 0;
     buffer_append_u8(&directories, 0); /* the data directory itself */
     for (list->depth = 1; directories.size > 0; list->depth++)
     {
-        const size_t end = list->entries.size;
+        size_t next = list->count;
 
-        if (!list_content(connection, list, &directories, error))
+        if (!(list->in_steps
+                  ? list_in_steps(connection, list, query, &directories, error)
+                  : ask_for_each(connection, query, &directories, list_row, list, error)))
             return false;
-        buffer_clear(&directories);
-        take_directories(list, end, list->entries.size, &directories);
+        for (buffer_clear(&directories); next < list->count; next++)
+        {
+            const SourceFile *file = &list->files[next];
+
+            if (file->type == FILE_REGULAR || file->unreadable)
+                continue;
+            buffer_append_string(&directories, file->path);
+            buffer_append(&directories, "/", 2); /* each with its NUL */
+        }
     }
     return true;
 }
@@ -300,16 +252,14 @@ static bool list_once(Connection *connection, void *context, Error *error)
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error)
 {
-    FileList list = {.in_steps = !version->sql.missing_ok};
-    size_t position = 0;
-    bool success = server_attempt((ServerSource *) source, 0, list_once, &list, NULL, error);
+    ServerSource *self = (ServerSource *) source;
+    AUTO_ARENA Arena *arena = arena_create();
+    FileList list = {
+        .arena = arena, .in_steps = !version->sql.missing_ok, .is_utf8 = self->is_utf8};
+    bool ok = server_attempt(self, 0, list_once, &list, NULL, error);
 
-    while (success && position < list.entries.size)
-    {
-        const SourceFile file = next_listed_file(&list, &position);
-
-        success = visit(context, &file, error);
-    }
-    buffer_free(&list.entries);
-    return success;
+    for (size_t i = 0; ok && i < list.count; i++)
+        ok = visit(context, &list.files[i], error);
+    free(list.files);
+    return ok;
 }

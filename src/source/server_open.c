@@ -66,6 +66,7 @@ static const char rights_sql[] =
     "  pg_catalog.quote_ident(pg_catalog.current_database()),\n"
     "  pg_catalog.current_setting('is_superuser'),\n"
     "  pg_catalog.current_setting('full_page_writes'),\n"
+    "  pg_catalog.current_setting('server_encoding'),\n"
     "  (SELECT coalesce(pg_catalog.string_agg(E'\\n    GRANT EXECUTE ON FUNCTION ' || function || "
     "' TO '\n"
     "      || pg_catalog.quote_ident(current_user) || ';', ''), '')\n"
@@ -95,8 +96,8 @@ static bool error_no_superuser(const Version *version, Error *error)
 static bool check_server(ServerSource *self, Connection *connection, Error *error)
 {
     AUTO_BUFFER Buffer functions = {0};
-    char *values[5];
-    Query query = {.sql = rights_sql, .column_count = 5};
+    char *values[6];
+    Query query = {.sql = rights_sql, .column_count = 6};
 
     if (!server_version_known(connection, &self->version, error))
         return false;
@@ -105,8 +106,9 @@ static bool check_server(ServerSource *self, Connection *connection, Error *erro
     query.parameters[0] = array_literal(&functions);
     if (!server_query(connection, self->arena, &query, values, error))
         return false;
-    if (values[4][0] != '\0')
-        return error_no_grants(values[0], values[1], values[4], error);
+    self->is_utf8 = strcmp(values[4], "UTF8") == 0;
+    if (values[5][0] != '\0')
+        return error_no_grants(values[0], values[1], values[5], error);
     if (!self->version->grantable_file_functions && strcmp(values[2], "on") != 0)
         return error_no_superuser(self->version, error);
     if (strcmp(values[3], "on") == 0)
@@ -145,16 +147,18 @@ static bool describe_connection(ServerSource *self, Connection *connection, Erro
     return true;
 }
 
-/* A ServerOpening. */
-static bool greet_server(ServerSource *self, Connection *connection, Error *error)
+/* An Attempt, the first of all. */
+static bool greet_server(Connection *connection, void *context, Error *error)
 {
+    ServerSource *self = context;
+
     if (self->source.description == NULL)
     {
         log_progress_message("connected to server"); /* contract */
         if (!describe_connection(self, connection, error))
             return false;
     }
-    return check_server(self, connection, error);
+    return check_server(self, connection, error) && server_identify(self, connection, error);
 }
 
 bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_t bytes_per_second,

@@ -22,27 +22,18 @@ typedef struct PositionQuery
     const Control *control;
     SourcePosition *position;
     Arena *arena;
-    Lsn replayed;                /* of a standby */
-    const char *newer_timelines; /* of a standby; "": none */
+    Lsn replayed; /* of a standby */
 } PositionQuery;
 
 /*
- * A primary gives its flush position and the timeline of that segment's name. A standby gives the
- * positions received and replayed, and the timelines above $1 of which pg_wal holds the history
- * file and a segment. The columns of the other are NULL.
+ * A primary gives its flush position and the timeline of that segment's name, a standby the
+ * positions received and replayed. The columns of the other are NULL.
  */
 static const char position_sql[] =
     "SELECT CASE WHEN NOT standby THEN (SELECT lsn::pg_catalog.text || ' ' ||\n"
     "    pg_catalog.substr(pg_catalog.%s(lsn), 1, 8) FROM pg_catalog.%s() AS lsn) END,\n"
     "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END,\n"
-    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END,\n"
-    "  CASE WHEN standby THEN (SELECT pg_catalog.string_agg(timeline, ' ') FROM (\n"
-    "    SELECT pg_catalog.substr(name, 1, 8) AS timeline\n"
-    "      FROM pg_catalog.pg_ls_dir('%s'%s) AS name WHERE name ~ '^[0-9A-F]{24}$'\n"
-    "    INTERSECT SELECT pg_catalog.substr(name, 1, 8)\n"
-    "      FROM pg_catalog.pg_ls_dir('%s'%s) AS name\n"
-    "      WHERE name ~ '^[0-9A-F]{8}\\.history$') AS both_of_them\n"
-    "    WHERE timeline COLLATE \"C\" > $1) END\n"
+    "  CASE WHEN standby THEN pg_catalog.%s()::pg_catalog.text END\n"
     "FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) AS role";
 
 /* LSN as a server prints it, possibly followed by a blank and a timeline of eight hexadecimal
@@ -124,20 +115,16 @@ static bool position_once(Connection *connection, void *context, Error *error)
 {
     PositionQuery *query = context;
     const Version *version = query->server->version;
-    const char *may_lack = server_list_may_lack(&version->sql);
     const Lsn seen = server_position_seen(query->server);
-    char *values[4];
+    char *values[3];
     const Query position = {
         .sql = arena_printf(query->arena, position_sql, version->sql.segment_name,
                             version->sql.written_position, version->sql.received_position,
-                            version->sql.replayed_position, version->wal_directory, may_lack,
-                            version->wal_directory, may_lack),
-        .parameters = {arena_printf(query->arena, "%08X", control_timeline(query->control))},
-        .column_count = 4};
+                            version->sql.replayed_position),
+        .column_count = 3};
 
     if (!connection_row(connection, query->arena, &position, values, error))
         return false;
-    query->newer_timelines = values[3] != NULL ? values[3] : "";
     return values[0] != NULL ? take_primary_position(query, seen, values[0], error)
                              : take_standby_position(query, values[1], values[2], error);
 }
@@ -153,8 +140,7 @@ bool server_position(Source *source, const Control *control, SourcePosition *pos
         return false;
     if (!position->in_recovery)
         return true;
-    if (!source_standby_timeline(source, control, query.newer_timelines, query.replayed,
-                                 &position->timeline, error))
+    if (!source_standby_timeline(source, control, query.replayed, &position->timeline, error))
         return false;
     pthread_mutex_lock(&self->lock);
     self->timeline_replayed = position->timeline;

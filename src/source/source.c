@@ -2,9 +2,11 @@
 
 #include "base/text_cursor.h"
 #include "format/history.h"
+#include "format/walpage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define CONTROL_ATTEMPTS_MAX 10
@@ -59,18 +61,56 @@ static bool is_on_timeline(Source *source, const Control *control, Timeline time
     return true;
 }
 
-bool source_standby_timeline(Source *source, const Control *control, const char *newer,
-                             Lsn replayed, Timeline *timeline, Error *error)
+/* Timelines above pg_control's that have a history file in pg_wal, and that have a segment there:
+ * eight hexadecimal digits and a blank each. */
+typedef struct NewerTimelines
 {
-    TextCursor left = text_cursor(newer);
+    const Control *control;
+    Buffer histories, segments;
+} NewerTimelines;
+
+/* A SourceNameVisitor. */
+static bool note_timeline(void *context, const char *name, Error *error)
+{
+    NewerTimelines *newer = context;
+    const WalShape shape = control_wal_shape(newer->control);
+    char text[16];
+    Timeline timeline;
+    uint64_t segment;
+    Buffer *list;
+
+    (void) error;
+    if (history_file_name_parse(name, &timeline))
+        list = &newer->histories;
+    else if (wal_segment_name_parse(&shape, name, &timeline, &segment))
+        list = &newer->segments;
+    else
+        return true;
+    snprintf(text, sizeof(text), "%08X ", timeline);
+    if (timeline > control_timeline(newer->control) && strstr(buffer_string(list), text) == NULL)
+        buffer_append_string(list, text);
+    return true;
+}
+
+static bool find_standby_timeline(Source *source, NewerTimelines *newer, Lsn replayed,
+                                  Timeline *timeline, Error *error)
+{
+    const Control *control = newer->control;
+    TextCursor left;
     Timeline candidate;
 
     *timeline = control_timeline(control);
-    for (text_skip_blanks(&left); text_take_hex(&left, 8, &candidate); text_skip_blanks(&left))
+    if (!source->operations->names(source, control->version->wal_directory, note_timeline, newer,
+                                   error))
+        return false;
+    left = text_cursor(buffer_string(&newer->histories));
+    for (; text_take_hex(&left, 8, &candidate); text_skip_blanks(&left))
     {
+        char text[16];
         bool is_on;
 
-        if (candidate <= *timeline)
+        snprintf(text, sizeof(text), "%08X ", candidate);
+        if (candidate <= *timeline || strstr(buffer_string(&newer->segments), text) == NULL)
             continue;
         if (!is_on_timeline(source, control, candidate, replayed, &is_on, error))
             return false;
@@ -78,6 +118,17 @@ bool source_standby_timeline(Source *source, const Control *control, const char 
             *timeline = candidate;
     }
     return true;
+}
+
+bool source_standby_timeline(Source *source, const Control *control, Lsn replayed,
+                             Timeline *timeline, Error *error)
+{
+    NewerTimelines newer = {.control = control};
+    const bool ok = find_standby_timeline(source, &newer, replayed, timeline, error);
+
+    buffer_free(&newer.histories);
+    buffer_free(&newer.segments);
+    return ok;
 }
 
 uint32_t source_piece_size(const Source *source, uint32_t most)

@@ -274,13 +274,12 @@ void source_close(Source *source); /* NULL is allowed */
 
 /*
  * For the implementations of a source: the timeline that a standby is really on. Following its
- * primary to a new timeline is in pg_control only after the next restartpoint or page written.
- * newer: timelines above pg_control's, of which pg_wal holds both the history file and a segment,
- * as eight hexadecimal digits each, separated by blanks. The last of them is taken that came out of
- * pg_control's, and that begins at or before `replayed` (LSN_INVALID: how far it has replayed is
- * not known); else pg_control's own.
+ * primary to a new timeline is in pg_control only after the next restartpoint or page written. Of
+ * the timelines above pg_control's of which pg_wal holds both the history file and a segment, the
+ * last is taken that came out of pg_control's, and that begins at or before `replayed`
+ * (LSN_INVALID: how far it has replayed is not known); else pg_control's own.
  */
-MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, const char *newer,
-                                        Lsn replayed, Timeline *timeline, Error *error);
+MUST_CHECK bool source_standby_timeline(Source *source, const Control *control, Lsn replayed,
+                                        Timeline *timeline, Error *error);
 
 #endif

@@ -181,21 +181,6 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
     }
 }
 
-/* Of a clock that goes on by a second from one look to the next. */
-static void answer_times(FakeAnswer *answer)
-{
-    FakeValue *row = answer->values[answer->rows++];
-
-    answer->columns = 5;
-    for (int i = 0; i < answer->columns; i++)
-    {
-        char time[8] = {0};
-
-        time[5] = (char) (i << 4);
-        row[i] = (FakeValue){fake_keep(answer, time, 8), 8};
-    }
-}
-
 typedef enum Query
 {
     QUERY_TEXT,
@@ -225,6 +210,8 @@ static const struct
     {"AS len", QUERY_PIECES, NULL},
     {"pg_read_binary_file($1", QUERY_FILE, NULL},
     {"has_function_privilege", QUERY_RIGHTS, NULL},
+    {"pg_ls_dir($1", QUERY_TEXT,
+     "00000002.history/00000003.history/000000020000000000000003/000000030000000000000003"},
     {"md5(''", QUERY_TEXT, "d41d8cd98f00b204e9800998ecf8427e"},
     {"pg_postmaster_start_time", QUERY_TEXT, "false 1700000000000"},
     {"", QUERY_TEXT, ""},
@@ -250,19 +237,19 @@ static void answer_columns(FakeAnswer *answer, int count, const char *const *tex
 
 static void answer_rightly(const char *sql, const char *const *parameters, FakeAnswer *answer)
 {
-    static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL, NULL};
-    static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148",
-                                                   "00000002 00000003"};
-    static const char *const rights[] = {"rewind", "postgres", "on", "on", ""};
+    static const char *const primary_position[] = {"0/3000148 00000001", NULL, NULL};
+    static const char *const standby_position[] = {NULL, "0/3000148", "0/3000148"};
+    static const char *const rights[] = {"rewind", "postgres", "on", "on", "UTF8", ""};
+    static const char *const times[] = {"350", "150"};
     const size_t row = row_of_query(sql);
 
     switch (rows_of_queries[row].query)
     {
     case QUERY_POSITION:
-        answer_columns(answer, 4, is_standby ? standby_position : primary_position);
+        answer_columns(answer, 3, is_standby ? standby_position : primary_position);
         break;
     case QUERY_RIGHTS:
-        answer_columns(answer, 5, rights);
+        answer_columns(answer, 6, rights);
         break;
     case QUERY_IDENTITY:
         answer_text(answer, is_standby ? "true 1700000000/1700000001 0/0"
@@ -278,7 +265,7 @@ static void answer_rightly(const char *sql, const char *const *parameters, FakeA
         answer_pieces(answer, true);
         break;
     case QUERY_TIMES:
-        answer_times(answer);
+        answer_columns(answer, 2, times);
         break;
     case QUERY_FILE:
         answer_file(answer, parameters[0]);
