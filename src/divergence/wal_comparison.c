@@ -114,10 +114,9 @@ static bool compare_digests(WalWindow *window, Error *error)
                          .lock = &lock,
                          .next_range = next_window_piece,
                          .take_answer = compare_wal_digest};
-    bool supported;
 
     window->next = 0;
-    return file_pieces_ask(&pieces, window->sides->workers, &supported, error);
+    return file_pieces_ask(&pieces, window->sides->workers, error);
 }
 
 /* The pieces from `at` on; none is of two segments. */

@@ -34,6 +34,7 @@ bool open_file_switch(OpenFile *file, const char *path, OpenMode mode, bool *swi
 
     if (switched != NULL)
         *switched = !is_open;
+    file->purpose = NULL;
     if (is_open)
         return true;
     open_file_close(file);

@@ -13,9 +13,10 @@
 
 typedef struct OpenFile
 {
-    int fd;           /* -1: none is open */
-    char *path;       /* of the last file that was asked for; NULL: none */
-    Written *written; /* takes each file instead of its being closed; NULL: they are closed */
+    int fd;              /* -1: none is open */
+    char *path;          /* of the last file that was asked for; NULL: none */
+    const void *purpose; /* the caller's; NULL after each switch */
+    Written *written;    /* takes each file instead of its being closed; NULL: they are closed */
 } OpenFile;
 
 typedef enum OpenMode

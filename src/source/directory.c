@@ -5,7 +5,6 @@
 #include "io/open_file.h"
 #include "io/place.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,7 +203,7 @@ static bool directory_start_workers(Source *source, int jobs, int *granted, Erro
 static bool directory_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                             FetchDelivery deliver, void *context, Error *error)
 {
-    uint8_t *bytes = memory_allocate(FETCH_SIZE_MAX);
+    AUTO_BUFFER Buffer bytes = {0};
     AUTO_BUFFER Buffer path = {0};
     OpenFile file;
     bool success = true;
@@ -217,25 +216,15 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
         const char *full = path_in(&path, source->directory, request->path);
         size_t length = 0;
 
-        assert(request->size <= FETCH_SIZE_MAX);
+        buffer_reserve(&bytes, request->size);
         success = open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
-                  (file.fd < 0 || (file_read_at(file.fd, full, bytes, request->size,
+                  (file.fd < 0 || (file_read_at(file.fd, full, bytes.bytes, request->size,
                                                 request->offset, &length, error) &&
                                    rate_take(source->rate, length, error))) &&
-                  deliver(context, i, file.fd >= 0 ? bytes : NULL, length, error);
+                  deliver(context, i, file.fd >= 0 ? bytes.bytes : NULL, length, error);
     }
     open_file_close(&file);
-    free(bytes);
     return success;
-}
-
-/* The bytes are local: callers that compare read those of both sides. */
-static bool directory_digest(Source *source, int worker, const DigestBatch *batch,
-                             FetchDelivery deliver, void *context, bool *supported, Error *error)
-{
-    (void) source, (void) worker, (void) batch, (void) deliver, (void) context, (void) error;
-    *supported = false;
-    return true;
 }
 
 static const SourceOperations directory_operations = {
@@ -247,7 +236,6 @@ static const SourceOperations directory_operations = {
     .names = directory_names,
     .start_workers = directory_start_workers,
     .fetch = directory_fetch,
-    .digest = directory_digest,
 };
 
 bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,

@@ -15,31 +15,33 @@ typedef struct PieceBatch
     FilePiece *piece;       /* batch_pieces_max of them */
     FetchRequest *requests; /* the same pieces, for the source */
     size_t count;
-    PieceFile source_file; /* of a source that is a directory, */
-    uint8_t *source_bytes; /* and what is read from it */
+    OpenFile source_file; /* of a source that is a directory */
 } PieceBatch;
 
 /* ---- Local files ---- */
 
-bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece, Error *error)
+/* Open directory/path of the piece to read it, unless it is open. */
+static bool open_piece_file(OpenFile *file, const char *directory, const FilePiece *piece,
+                            Error *error)
 {
     AUTO_BUFFER Buffer path = {0};
 
-    if (file->of == piece->path)
+    if (file->purpose == piece->path)
         return true;
-    file->of = piece->path;
-    return open_file_switch(&file->open, path_in(&path, directory, piece->path), OPEN_TO_READ, NULL,
-                            error);
+    if (!open_file_switch(file, path_in(&path, directory, piece->path), OPEN_TO_READ, NULL, error))
+        return false;
+    file->purpose = piece->path;
+    return true;
 }
 
-bool piece_file_read_target(PieceFile *file, const char *directory, const FilePiece *piece,
-                            uint8_t *bytes, size_t *length, Error *error)
+bool piece_read_target(OpenFile *file, const char *directory, const FilePiece *piece,
+                       uint8_t *bytes, size_t *length, Error *error)
 {
     *length = 0;
-    if (!piece_file_open(file, directory, piece, error) && error->error_number != EACCES)
-        return false;
-    return file->open.fd < 0 || file_read_at(file->open.fd, file->open.path, bytes,
-                                             piece->asked_size, piece->offset, length, error);
+    if (!open_piece_file(file, directory, piece, error))
+        return error->error_number == EACCES;
+    return file->fd < 0 || file_read_at(file->fd, file->path, bytes, piece->asked_size,
+                                        piece->offset, length, error);
 }
 
 bool piece_answer_equals(const PieceAnswer *answer, uint32_t unit_size, uint32_t offset,
@@ -88,7 +90,7 @@ static void fill_batch(PieceBatch *batch)
 
     batch->count = 0;
     pthread_mutex_lock(pieces->lock);
-    while (!pieces->failed && !pieces->unsupported && batch->count < pieces->batch_pieces_max &&
+    while (!pieces->failed && batch->count < pieces->batch_pieces_max &&
            bytes < pieces->batch_bytes_max &&
            (pieces->range.size > 0 || pieces->next_range(pieces->context, &pieces->range)))
     {
@@ -114,40 +116,23 @@ static bool hand_over_answer(void *context, size_t index, const uint8_t *bytes, 
                                       bytes, size, error);
 }
 
-/* Read a piece of a directory's file, and hand it over as an answer; NULL: the file is gone. */
-static bool hand_over_bytes(PieceBatch *batch, const FilePiece *piece, const FileRange *file,
-                            Error *error)
-{
-    FilePieces *pieces = batch->pieces;
-    size_t length = 0;
-
-    return (file == NULL || (file_read_at(file->fd, file->path, batch->source_bytes,
-                                          piece->asked_size, file->offset, &length, error) &&
-                             rate_take(pieces->source->rate, length, error))) &&
-           pieces->take_answer(pieces->context, &batch->worker, piece,
-                               file == NULL ? NULL : batch->source_bytes, length, error);
-}
-
+/* Hand over the files of a source that is a directory. */
 static bool hand_over_files(PieceBatch *batch, Error *error)
 {
     const FilePieces *pieces = batch->pieces;
-    PieceFile *file = &batch->source_file;
+    OpenFile *file = &batch->source_file;
 
     for (size_t index = 0; index < batch->count; index++)
     {
         const FilePiece *piece = &batch->piece[index];
-        FileRange open = {.offset = piece->offset};
-        const FileRange *range = NULL;
+        FileRange range = {.offset = piece->offset};
 
-        if (!piece_file_open(file, pieces->source->directory, piece, error))
+        if (!open_piece_file(file, pieces->source->directory, piece, error))
             return false;
-        open.fd = file->open.fd;
-        open.path = file->open.path;
-        if (open.fd >= 0)
-            range = &open;
-        if (!(pieces->take_file == NULL
-                  ? hand_over_bytes(batch, piece, range, error)
-                  : pieces->take_file(pieces->context, &batch->worker, piece, range, error)))
+        range.fd = file->fd;
+        range.path = file->path;
+        if (!pieces->take_file(pieces->context, &batch->worker, piece,
+                               range.fd >= 0 ? &range : NULL, error))
             return false;
     }
     return true;
@@ -155,30 +140,20 @@ static bool hand_over_files(PieceBatch *batch, Error *error)
 
 static bool ask_source_for_batch(PieceBatch *batch, Error *error)
 {
-    FilePieces *pieces = batch->pieces;
+    const FilePieces *pieces = batch->pieces;
     Source *source = pieces->source;
     const DigestBatch digests = {
         .requests = batch->requests,
         .count = batch->count,
         .block_size = pieces->question == ASK_BLOCK_DIGESTS ? pieces->block_size : 0};
-    bool supported = true;
-    bool ok;
 
-    if (source->directory != NULL)
+    if (source->directory != NULL && pieces->take_file != NULL)
         return hand_over_files(batch, error);
-    if (pieces->question == ASK_BYTES)
-        ok = source->operations->fetch(source, batch->worker.number, batch->requests, batch->count,
-                                       hand_over_answer, batch, error);
-    else
-        ok = source->operations->digest(source, batch->worker.number, &digests, hand_over_answer,
-                                        batch, &supported, error);
-    if (ok && !supported)
-    {
-        pthread_mutex_lock(pieces->lock);
-        pieces->unsupported = true;
-        pthread_mutex_unlock(pieces->lock);
-    }
-    return ok;
+    if (source->directory != NULL || pieces->question == ASK_BYTES)
+        return source->operations->fetch(source, batch->worker.number, batch->requests,
+                                         batch->count, hand_over_answer, batch, error);
+    return source->operations->digest(source, batch->worker.number, &digests, hand_over_answer,
+                                      batch, error);
 }
 
 static bool ask_batches(PieceBatch *batch, Error *error)
@@ -204,10 +179,8 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
     bool ok;
 
     (void) item;
-    open_file_init(&batch.source_file.open, NULL);
-    open_file_init(&batch.worker.file.open, pieces->written);
-    if (pieces->source->directory != NULL && pieces->take_file == NULL)
-        batch.source_bytes = memory_allocate(pieces->piece_size + 1);
+    open_file_init(&batch.source_file, NULL);
+    open_file_init(&batch.worker.file, pieces->written);
     if (pieces->bytes_size > 0)
         batch.worker.bytes = memory_allocate_aligned(pieces->bytes_size);
     batch.piece = memory_allocate(pieces->batch_pieces_max * sizeof(*batch.piece));
@@ -219,20 +192,20 @@ static bool run_piece_worker(void *context, int worker, size_t item, Error *erro
         pieces->failed = true;
         pthread_mutex_unlock(pieces->lock);
     }
-    open_file_close(&batch.source_file.open);
-    open_file_close(&batch.worker.file.open);
+    open_file_close(&batch.source_file);
+    open_file_close(&batch.worker.file);
     free(batch.worker.bytes);
-    free(batch.source_bytes);
     free(batch.piece);
     free(batch.requests);
     return ok;
 }
 
-bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported, Error *error)
+bool file_pieces_ask(FilePieces *pieces, int workers, Error *error)
 {
-    const bool ok = workers_run(workers, (size_t) workers, run_piece_worker, pieces, error);
+    const Source *source = pieces->source;
 
     assert(pieces->batch_pieces_max <= FETCH_COUNT_MAX);
-    *supported = !pieces->unsupported;
-    return ok;
+    if (pieces->question != ASK_BYTES && source->directory == NULL && source->digest == DIGEST_NONE)
+        return true;
+    return workers_run(workers, (size_t) workers, run_piece_worker, pieces, error);
 }

@@ -51,18 +51,11 @@ typedef enum PieceQuestion
     ASK_BLOCK_DIGESTS /* digest_blocks */
 } PieceQuestion;
 
-/* A file that stays open from piece to piece. */
-typedef struct PieceFile
-{
-    const char *of; /* the path of the piece that it was opened for: one pointer for each file */
-    OpenFile open;
-} PieceFile;
-
 /* The caller's state in one thread, until all pieces are done. */
 typedef struct PieceWorker
 {
     int number;     /* from 0 */
-    PieceFile file; /* the caller's: the one on this machine that the piece is compared with, or
+    OpenFile file;  /* the caller's: the one on this machine that the piece is compared with, or
                        written to */
     uint8_t *bytes; /* FilePieces' bytes_size of them, at a multiple of 4096; uninitialised */
 } PieceWorker;
@@ -92,9 +85,9 @@ typedef struct FilePieces
     bool (*take_answer)(void *context, PieceWorker *worker, const FilePiece *piece,
                         const uint8_t *bytes, size_t size, Error *error);
 
-    /* A source that is a directory is not asked: its files are read here, as if the question were
-       ASK_BYTES. Not NULL: the file is handed over, to be read at the range's offset and counted
-       by the source's rate; NULL: gone. */
+    /* A source that is a directory is asked for bytes, whatever the question. With this function it
+       is not asked: its file is handed over, to be read at the range's offset and counted by the
+       source's rate; NULL: gone. */
     bool (*take_file)(void *context, PieceWorker *worker, const FilePiece *piece,
                       const FileRange *file, Error *error);
 
@@ -104,25 +97,18 @@ typedef struct FilePieces
     /* Our own, zeros before the first call; guarded by the lock. */
     PieceRange range; /* what is left of the range at hand */
     bool failed;      /* a worker has failed: the others stop */
-    bool unsupported;
 } FilePieces;
 
 /*
- * Ask for all pieces, by that many workers (Source's start_workers). *supported false: the source
- * cannot compute digests, and nothing was answered.
+ * Ask for all pieces, by that many workers (Source's start_workers). Nothing is answered if the
+ * question is for digests and the source is a server that computes none.
  */
-MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, bool *supported, Error *error);
-
-/* Open directory/path of the piece to read it, unless it is open; a file that is not there is no
- * error. */
-MUST_CHECK bool piece_file_open(PieceFile *file, const char *directory, const FilePiece *piece,
-                                Error *error);
+MUST_CHECK bool file_pieces_ask(FilePieces *pieces, int workers, Error *error);
 
 /* Read the target's piece, asked_size bytes. A file that is not there, or that we may not read, has
  * no bytes. */
-MUST_CHECK bool piece_file_read_target(PieceFile *file, const char *directory,
-                                       const FilePiece *piece, uint8_t *bytes, size_t *length,
-                                       Error *error);
+MUST_CHECK bool piece_read_target(OpenFile *file, const char *directory, const FilePiece *piece,
+                                  uint8_t *bytes, size_t *length, Error *error);
 
 /* The source's answer about a piece, which may have several units, each with a digest. */
 typedef struct PieceAnswer

@@ -156,7 +156,7 @@ MUST_CHECK bool server_find_digest(ServerSource *self, Error *error);
 bool server_fetch(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, bool *supported, Error *error);
+                   void *context, Error *error);
 bool server_list(Source *source, const Version *version, SourceFileVisitor visit, void *context,
                  Error *error);
 

@@ -313,7 +313,7 @@ bool server_fetch(Source *source, int worker, const FetchRequest *requests, size
 }
 
 bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, bool *supported, Error *error)
+                   void *context, Error *error)
 {
     ServerSource *self = (ServerSource *) source;
     const DigestSql *digest = &digests[source->digest];
@@ -327,9 +327,7 @@ bool server_digest(Source *source, int worker, const DigestBatch *batch, FetchDe
                    .deliver = deliver,
                    .context = context};
 
-    *supported = source->digest != DIGEST_NONE;
-    if (!*supported)
-        return true;
+    assert(source->digest != DIGEST_NONE);
     if (batch->block_size > 0)
         snprintf(sql, sizeof(sql), blocks_sql, digest->before, batch->block_size, digest->after,
                  batch->block_size, may_lack);

@@ -47,7 +47,7 @@ typedef struct FetchRequest
 {
     const char *path;
     uint64_t offset;
-    uint32_t size; /* at most FETCH_SIZE_MAX */
+    uint32_t size; /* at most FETCH_SIZE_MAX; any of a directory */
 } FetchRequest;
 #define FETCH_SIZE_MAX (1024 * 1024)
 #define FETCH_COUNT_MAX 2000
@@ -130,9 +130,10 @@ typedef struct SourceOperations
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
 
-    /* Digests of pieces, delivered like fetch: see DigestBatch. *supported false: DIGEST_NONE. */
+    /* Digests of pieces, delivered like fetch: see DigestBatch. Not where `digest` of the source is
+       DIGEST_NONE. */
     bool (*digest)(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-                   void *context, bool *supported, Error *error);
+                   void *context, Error *error);
 } SourceOperations;
 
 struct Source

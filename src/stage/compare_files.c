@@ -104,8 +104,8 @@ static bool compare_with_answer(void *context, PieceWorker *worker, const FilePi
     }
     if (source->directory == NULL && size != DIGEST_SIZE)
         return error_set(error, ERROR_FAILED, "received a digest of %zu bytes", size);
-    if (!piece_file_read_target(&worker->file, comparison->stage->target_directory, piece,
-                                worker->bytes, &length, error))
+    if (!piece_read_target(&worker->file, comparison->stage->target_directory, piece, worker->bytes,
+                           &length, error))
         return false;
     progress_add(piece->size);
     if (length != piece->size || (answer.digest == DIGEST_NONE && size != length) ||
@@ -145,12 +145,14 @@ bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *
                          .next_range = next_compared_file,
                          .size_to_ask = size_to_compare,
                          .take_answer = compare_with_answer};
-    bool supported, ok;
+    bool ok;
 
+    if (source->directory == NULL && source->digest == DIGEST_NONE)
+        return true;
     progress_begin(PROGRESS_COMPARE_FILES, bytes_to_compare(stage, plan));
-    ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    ok = file_pieces_ask(&pieces, stage->workers, error);
     progress_end(ok);
-    if (ok && supported)
+    if (ok)
         note_equal_files(stage, plan);
     return ok;
 }

@@ -175,8 +175,8 @@ static bool compare_piece_blocks(void *context, PieceWorker *worker, const FileP
     uint32_t differing = 0;
     size_t length;
 
-    if (!piece_file_read_target(&worker->file, comparison->clusters->target.directory, piece,
-                                worker->bytes, &length, error))
+    if (!piece_read_target(&worker->file, comparison->clusters->target.directory, piece,
+                           worker->bytes, &length, error))
         return false;
     for (uint32_t offset = 0; offset < piece->size; offset += block_size)
     {
@@ -242,13 +242,9 @@ static bool compare_for_a_round(BlockComparison *comparison, int workers, Error 
                          .lock = &comparison->lock,
                          .next_range = next_compared_piece,
                          .take_answer = compare_piece_blocks};
-    bool supported;
-    bool ok;
 
     comparison->round_end = clock_seconds() + ROUND_SECONDS;
-    ok = file_pieces_ask(&pieces, workers, &supported, error);
-    assert(supported);
-    return ok;
+    return file_pieces_ask(&pieces, workers, error);
 }
 
 static bool compare_all_blocks(BlockComparison *comparison, uint64_t total, Error *error)

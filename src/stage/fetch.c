@@ -119,18 +119,18 @@ static bool open_staged_file(const FileFetch *fetch, PieceWorker *worker, const 
 {
     const Stage *stage = fetch->stage;
     const PlanEntry *entry = &fetch->plan->entries[piece->file];
-    PieceFile *staged = &worker->file;
+    OpenFile *staged = &worker->file;
     AUTO_BUFFER Buffer path = {0};
 
-    if (staged->open.fd >= 0 && staged->of == piece->path)
+    if (staged->purpose == piece->path)
         return true;
-    staged->of = piece->path;
-    if (!open_file_switch(&staged->open, stage_entry_local(stage, entry, piece->file, &path),
+    if (!open_file_switch(staged, stage_entry_local(stage, entry, piece->file, &path),
                           OPEN_TO_CREATE, NULL, error))
         return false;
+    staged->purpose = piece->path;
     fetch->fetchers[worker->number].direct = fetch->source->is_server &&
                                              stage_is_written_direct(stage, entry, piece->file) &&
-                                             file_set_direct(staged->open.fd, true);
+                                             file_set_direct(staged->fd, true);
     return true;
 }
 
@@ -147,7 +147,7 @@ static bool find_destination(const FileFetch *fetch, PieceWorker *worker, const 
         *destination = (FileRange){fetch->stage->data_fds[piece->destination], DATA_NAME,
                                    piece->destination_offset};
     else if (open_staged_file(fetch, worker, piece, error))
-        *destination = (FileRange){worker->file.open.fd, worker->file.open.path, piece->offset};
+        *destination = (FileRange){worker->file.fd, worker->file.path, piece->offset};
     else
         return false;
     return true;
@@ -309,11 +309,11 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                          .take_answer = stage_fetched_bytes,
                          .take_file = copy_source_file,
                          .end_batch = write_gathered};
-    bool supported, ok;
+    bool ok;
 
     /* Files that were found equal are not fetched. */
     progress_begin(PROGRESS_FETCH, plan->fetch_bytes - stage->statistics.compared_bytes);
-    ok = file_pieces_ask(&pieces, stage->workers, &supported, error);
+    ok = file_pieces_ask(&pieces, stage->workers, error);
     progress_end(ok);
     free(fetch.fetchers);
     return ok;

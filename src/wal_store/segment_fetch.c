@@ -40,7 +40,7 @@ static bool next_segment(void *context, PieceRange *range)
 
 static bool open_segment_copy(const SegmentFetch *segment, PieceWorker *worker, Error *error)
 {
-    return open_file_switch(&worker->file.open, segment->path, OPEN_TO_CREATE, NULL, error);
+    return open_file_switch(&worker->file, segment->path, OPEN_TO_CREATE, NULL, error);
 }
 
 /* The last piece has come. */
@@ -52,7 +52,7 @@ static bool finish_segment(const SegmentFetch *segment, PieceWorker *worker, Err
         return file_remove(segment->path, error);
     if (segment->size < segment->whole_size &&
         (!open_segment_copy(segment, worker, error) ||
-         !file_truncate(worker->file.open.fd, segment->path, segment->whole_size, error)))
+         !file_truncate(worker->file.fd, segment->path, segment->whole_size, error)))
         return false;
     return file_rename(segment->path, segment->whole_path, error);
 }
@@ -75,9 +75,9 @@ static bool write_segment_piece(void *context, PieceWorker *worker, const FilePi
     SegmentsFetch *fetch = context;
     SegmentFetch *segment = &fetch->segments[piece->file];
 
-    return (size != piece->size || (open_segment_copy(segment, worker, error) &&
-                                    file_write_at(worker->file.open.fd, segment->path, bytes, size,
-                                                  piece->offset, error))) &&
+    return (size != piece->size ||
+            (open_segment_copy(segment, worker, error) &&
+             file_write_at(worker->file.fd, segment->path, bytes, size, piece->offset, error))) &&
            finish_piece(segment, worker, piece, bytes == NULL ? 0 : size, error);
 }
 
@@ -93,7 +93,7 @@ static bool copy_segment_piece(void *context, PieceWorker *worker, const FilePie
         if (!open_segment_copy(segment, worker, error))
             return false;
 
-        const FileRange copy = {worker->file.open.fd, segment->path, piece->offset};
+        const FileRange copy = {worker->file.fd, segment->path, piece->offset};
 
         if (!file_copy_range(file, &copy, piece->size, &copied, error) ||
             !rate_take(fetch->source->rate, copied, error))
@@ -127,7 +127,6 @@ bool segments_fetch(Source *source, int workers, SegmentFetch *segments, size_t 
                          .take_answer = write_segment_piece,
                          .take_file = copy_segment_piece};
     uint64_t bytes = 0;
-    bool supported;
 
     for (size_t i = 0; i < count; i++)
     {
@@ -138,5 +137,5 @@ bool segments_fetch(Source *source, int workers, SegmentFetch *segments, size_t 
     }
     pieces.batch_pieces_max = batch_pieces(bytes, pieces.piece_size,
                                            (size_t) workers * (count > 1 ? BATCHES_PER_WORKER : 1));
-    return file_pieces_ask(&pieces, workers, &supported, error);
+    return file_pieces_ask(&pieces, workers, error);
 }

@@ -181,7 +181,7 @@ static void answer_pieces(FakeAnswer *answer, bool digest)
     }
 }
 
-typedef enum Query
+typedef enum FakeQuery
 {
     QUERY_TEXT,
     QUERY_POSITION,
@@ -192,13 +192,13 @@ typedef enum Query
     QUERY_DIGESTS,
     QUERY_TIMES,
     QUERY_FILE
-} Query;
+} FakeQuery;
 
 /* Words of a query, and what it is; the first row that fits. */
 static const struct
 {
     const char *words;
-    Query query;
+    FakeQuery query;
     const char *text;
 } rows_of_queries[] = {
     {"AS standby", QUERY_POSITION, NULL},
@@ -535,17 +535,16 @@ static void fetch_pieces(Source *source, bool digest)
 {
     static Error error;
     Delivered delivered = {.digest = digest};
-    bool supported = true;
     int granted;
 
     if (!source->operations->start_workers(source, 1, &granted, &error))
         return;
     if (digest ? source->operations->digest(
                      source, 0, &(DigestBatch){.requests = requests, .count = REQUEST_COUNT},
-                     look_at_piece, &delivered, &supported, &error)
+                     look_at_piece, &delivered, &error)
                : source->operations->fetch(source, 0, requests, REQUEST_COUNT, look_at_piece,
                                            &delivered, &error))
-        if (supported && delivered.next != REQUEST_COUNT)
+        if (delivered.next != REQUEST_COUNT)
             __builtin_trap();
 }
 

@@ -35,7 +35,7 @@ typedef struct Pair
     WalStream stream;
     WalStream archive_stream; /* of the side `archive` */
     Side archive;
-    bool has_digests, is_broken, has_archive, archive_expected;
+    bool is_broken, has_archive, archive_expected;
     Lsn no_content_from;
     uint64_t own_expected; /* with an archive: behind what came from there */
     uint64_t digested, fetched;
@@ -100,13 +100,12 @@ static bool fetch(Source *source, int worker, const FetchRequest *requests, size
 }
 
 static bool digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-    void *context, bool *supported, Error *fails)
+    void *context, Error *fails)
 {
     (void) worker;
     if (pair.is_broken)
         return error_set(fails, ERROR_FAILED, "the source is broken");
-    *supported = pair.has_digests;
-    for (size_t i = 0; i < batch->count && *supported; i++)
+    for (size_t i = 0; i < batch->count; i++)
     {
         uint8_t digest_here[DIGEST_SIZE];
         size_t size;
@@ -145,7 +144,6 @@ static int make_pair(void **state)
     fill(&pair.target);
     fill(&pair.source);
     fill(&pair.archive);
-    pair.has_digests = true;
     pair.source_base = (Source){.operations = &operations, .digest = DIGEST_MD5};
     pair.stream = (WalStream){.shape = {.version = version_of_major(15),
                                         .segment_size = SEGMENT_SIZE,
@@ -234,7 +232,7 @@ static void test_the_first_byte_that_differs(void **state)
     for (int with_digests = 0; with_digests < 2; with_digests++)
         for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
         {
-            pair.has_digests = with_digests == 1;
+            pair.source_base.digest = with_digests == 1 ? DIGEST_MD5 : DIGEST_NONE;
             spoil(places[i]);
             spoil(3 * S + 5); /* never looked at */
             expect(S, 3 * S, places[i], places[i] - S);
@@ -290,7 +288,7 @@ static void test_short_segments_count_as_far_as_they_go(void **state)
 {
     for (int with_digests = 0; with_digests < 2; with_digests++)
     {
-        pair.has_digests = with_digests == 1;
+        pair.source_base.digest = with_digests == 1 ? DIGEST_MD5 : DIGEST_NONE;
         pair.source.sizes[1] = 1000;
         spoil(S + 1000);
         expect(S, 2 * S, LSN_INVALID, 0);

@@ -250,10 +250,9 @@ static bool test_fetch(Source *source, int worker, const FetchRequest *requests,
 }
 
 static bool test_digest(Source *source, int worker, const DigestBatch *batch, FetchDelivery deliver,
-    void *context, bool *supported, Error *error)
+    void *context, Error *error)
 {
     (void) worker;
-    *supported = true;
     return answer(source->digest, batch->requests, batch->count, deliver, context, error);
 }
 
