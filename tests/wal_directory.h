@@ -10,6 +10,8 @@
 #include "io/file.h"
 #include "wal/reader.h"
 
+#include <stdio.h>
+
 typedef struct WalDirectory
 {
     char path[PATH_SIZE]; /* of pg_wal */
@@ -22,22 +24,21 @@ static inline bool wal_directory_read(const char *data_directory, WalDirectory *
                                       Error *error)
 {
     Control *control = &directory->control;
-    char path[PATH_SIZE];
-    Buffer bytes = {0};
+    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer bytes = {0};
     bool crc_wrong;
-    bool good = path_join(path, sizeof(path), data_directory, CONTROL_PATH, error) &&
-                file_read_all(path, 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) &&
-                control_parse(bytes.bytes, bytes.size, path, control, &crc_wrong, error);
 
-    buffer_free(&bytes);
-    if (!good)
+    path_in(&path, data_directory, CONTROL_PATH);
+    if (!file_read_all(buffer_string(&path), 2 * CONTROL_FILE_SIZE, &bytes, NULL, error) ||
+        !control_parse(bytes.bytes, bytes.size, buffer_string(&path), control, &crc_wrong, error))
         return false;
     directory->shape = (WalShape){.version = control->version,
                                   .system_identifier = control->system_identifier,
                                   .segment_size = control->wal_segment_size,
                                   .block_size = control->wal_block_size};
-    return path_join(directory->path, sizeof(directory->path), data_directory,
-                     control->version->wal_directory, error);
+    snprintf(directory->path, sizeof(directory->path), "%s/%s", data_directory,
+             control->version->wal_directory);
+    return true;
 }
 
 /* A WalOpen. */
@@ -46,11 +47,10 @@ static inline bool wal_directory_open(void *context, Timeline timeline, uint64_t
 {
     const WalDirectory *directory = context;
     char name[WAL_NAME_SIZE];
-    char path[PATH_SIZE];
+    AUTO_BUFFER Buffer path = {0};
 
     wal_segment_name(&directory->shape, timeline, segment, name);
-    return path_join(path, sizeof(path), directory->path, name, error) &&
-           file_open_read(path, fd, found, error);
+    return file_open_read(path_in(&path, directory->path, name), fd, found, error);
 }
 
 static inline WalStream wal_directory_stream(WalDirectory *directory, const History *history)

@@ -43,17 +43,15 @@ static bool read_history(const WalDirectory *directory, Arena *arena, Timeline t
                          History *history, Error *error)
 {
     char name[HISTORY_NAME_SIZE];
-    char path[PATH_SIZE];
-    Buffer text = {0};
+    AUTO_BUFFER Buffer path = {0};
+    AUTO_BUFFER Buffer text = {0};
     bool found = false;
 
     history_file_name(timeline, name);
-    bool good = path_join(path, sizeof(path), directory->path, name, error) &&
-                file_read_all(path, (size_t) 1024 * 1024, &text, &found, error) &&
-                history_parse(arena, timeline, found ? buffer_string(&text) : NULL, text.size,
-                              history, error);
-    buffer_free(&text);
-    return good;
+    path_in(&path, directory->path, name);
+    return file_read_all(buffer_string(&path), (size_t) 1024 * 1024, &text, &found, error) &&
+           history_parse(arena, timeline, found ? buffer_string(&text) : NULL, text.size, history,
+                         error);
 }
 
 static bool dump_segments(const WalStream *stream, uint64_t first, uint64_t last, Error *error)

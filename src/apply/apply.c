@@ -30,7 +30,6 @@
 #include "base/workers.h"
 #include "format/backup_label.h"
 #include "io/dir.h"
-#include "io/durable.h"
 #include "io/file.h"
 #include "plan/listing.h"
 

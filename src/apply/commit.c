@@ -6,7 +6,6 @@
 
 #include "base/workers.h"
 #include "format/backup_label.h"
-#include "io/durable.h"
 #include "io/file.h"
 
 #include <errno.h>

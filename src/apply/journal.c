@@ -5,7 +5,6 @@
 #include "apply/journal.h"
 
 #include "format/crc32c.h"
-#include "io/durable.h"
 #include "io/file.h"
 #include "plan/listing.h"
 

@@ -7,7 +7,7 @@
 
 #include "apply/journal.h"
 #include "base/error.h"
-#include "io/written.h"
+#include "io/open_file.h"
 
 #include <stdbool.h>
 

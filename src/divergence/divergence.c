@@ -35,8 +35,8 @@ static bool crashed_in_exclusive_backup(const Target *target, WalScan *scan)
 {
     const ScanCheckpointWanted wanted = {.before = target->label_checkpoint + 1,
                                          .not_after = target->label_checkpoint};
-    ScanCheckpoint checkpoint;
     AUTO_BUFFER Buffer path = {0};
+    ScanCheckpoint checkpoint;
     int64_t birth;
 
     if (!target->label_is_exclusive || target->control.state != STATE_IN_PRODUCTION)

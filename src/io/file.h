@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#define PATH_SIZE 8192
+
 /*
  * Open /dev/null in place of a closed stdin, stdout or stderr: else the next file that is opened
  * gets its number, and messages are written into it. Call it before anything is opened.
@@ -160,9 +162,22 @@ MUST_CHECK bool file_space(const char *path, FileSpace *space, Error *error);
  * false. */
 MUST_CHECK bool file_lock(int fd, const char *path, bool *locked, bool *supported, Error *error);
 
-/* "a/b" from "a" and "b" into out, of size bytes; an over-long result is an error. */
-MUST_CHECK bool path_join(char *out, size_t size, const char *directory, const char *name,
-                          Error *error);
-#define PATH_SIZE 8192
+/* ---- Durably: after a power cut there is either the old file or the new one, whole ---- */
+
+/*
+ * Write bytes to temporary_path (same file system as path), sync it, rename it over path, sync the
+ * directory of path. mode 0: file_mode(). If it fails before the rename, path is unchanged.
+ */
+MUST_CHECK bool durable_replace(const char *path, const char *temporary_path, const void *bytes,
+                                size_t size, mode_t mode, Error *error);
+
+/* Rename and sync the directories of both. */
+MUST_CHECK bool durable_rename(const char *from, const char *to, Error *error);
+
+/* Remove and sync the directory. */
+MUST_CHECK bool durable_remove(const char *path, Error *error);
+
+/* Sync the directory that holds path. */
+MUST_CHECK bool durable_sync_parent(const char *path, Error *error);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -231,22 +230,15 @@ void process_describe(int wait_status, char *out, size_t size)
         snprintf(out, size, "child process exited with unrecognized status %d", wait_status);
 }
 
-bool process_own_directory(char *out, size_t size, Error *error)
+bool process_own_directory(Buffer *directory, Error *error)
 {
-    char path[PATH_MAX];
-    const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-    char *slash;
+    const char *path;
 
-    if (length < 0)
-        return error_set_errno(error, ERROR_FAILED, "could not find own program executable");
-    path[length] = '\0';
-    slash = strrchr(path, '/');
-    if (slash == path)
-        slash++;
-    if (slash != NULL)
-        *slash = '\0';
-    if (strlen(path) >= size)
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    memcpy(out, path, strlen(path) + 1);
+    if (!file_read_link("/proc/self/exe", directory, error))
+        return false;
+    path = buffer_string(directory);
+    directory->size = (size_t) (strrchr(path, '/') - path);
+    if (directory->size == 0)
+        buffer_append_u8(directory, '/');
     return true;
 }

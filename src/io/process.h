@@ -34,7 +34,7 @@ MUST_CHECK bool process_shell_logged(const char *command, const char *log, int *
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);
 
-/* The absolute path of this program's own directory. */
-MUST_CHECK bool process_own_directory(char *out, size_t size, Error *error);
+/* The absolute path of this program's own directory, appended. */
+MUST_CHECK bool process_own_directory(Buffer *directory, Error *error);
 
 #endif

@@ -52,13 +52,10 @@ typedef struct Linked
 static bool check_link(void *context, const char *name, Error *error)
 {
     const Linked *linked = context;
-    char place[PATH_SIZE];
+    AUTO_BUFFER Buffer buffer = {0};
+    const char *place = path_in(&buffer, linked->links, name);
 
-    if (!path_join(place, sizeof(place), linked->links, name, error))
-        return false;
-    if (place_inside(linked->directory, place))
-        return error_inside(linked->path, place, error);
-    return true;
+    return !place_inside(linked->directory, place) || error_inside(linked->path, place, error);
 }
 
 /* A data directory links to directories elsewhere. */
@@ -66,16 +63,15 @@ static bool check_links(const char *path, const char *directory, const char *dat
                         Error *error)
 {
     Linked linked = {.path = path, .directory = directory, .links = data_directory};
-    char tablespaces[PATH_SIZE];
+    AUTO_BUFFER Buffer tablespaces = {0};
     bool found;
 
     if (data_directory == NULL)
         return true;
-    if (!check_link(&linked, "pg_wal", error) || !check_link(&linked, "pg_xlog", error) ||
-        !path_join(tablespaces, sizeof(tablespaces), data_directory, "pg_tblspc", error))
+    if (!check_link(&linked, "pg_wal", error) || !check_link(&linked, "pg_xlog", error))
         return false;
-    linked.links = tablespaces;
-    return dir_names(tablespaces, check_link, &linked, &found, error);
+    linked.links = path_in(&tablespaces, data_directory, "pg_tblspc");
+    return dir_names(linked.links, check_link, &linked, &found, error);
 }
 
 /* ---- The file ---- */
@@ -93,6 +89,7 @@ static bool open_stream(ReportFile *file, const char *path, const char *mode, co
 static bool find_place(ReportFile *file, const char *path, char *directory, Error *error)
 {
     const char *slash = strrchr(path, '/');
+    AUTO_BUFFER Buffer whole = {0};
     char parent[PATH_SIZE];
     bool found;
 
@@ -115,8 +112,11 @@ static bool find_place(ReportFile *file, const char *path, char *directory, Erro
         errno = ENOENT;
         return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
     }
-    return path_join(file->path, sizeof(file->path), directory, slash == NULL ? path : slash + 1,
-                     error);
+    path_in(&whole, directory, slash == NULL ? path : slash + 1);
+    if (whole.size >= sizeof(file->path))
+        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", buffer_string(&whole));
+    memcpy(file->path, whole.bytes, whole.size + 1);
+    return true;
 }
 
 /* A descriptor that the program was started with; -1: the path names none. Opened by its name, a

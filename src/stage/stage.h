@@ -14,7 +14,7 @@
 #define STAGE_STAGE_H
 
 #include "io/file.h"
-#include "io/written.h"
+#include "io/open_file.h"
 #include "plan/plan.h"
 #include "source/source.h"
 #include "stage/roots.h"

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "base/workers.h"
-#include "io/durable.h"
+#include "io/file.h"
 
 #include <assert.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include "apply/commit.h"
 #include "base/log.h"
 #include "io/dir.h"
-#include "io/durable.h"
+#include "io/file.h"
 #include "stage/space.h"
 
 #include <errno.h>

@@ -3,7 +3,6 @@
 #include "apply/journal.h"
 #include "base/buffer.h"
 #include "format/settings.h"
-#include "io/durable.h"
 #include "io/file.h"
 
 #define SETTINGS_PATH "postgresql.auto.conf"

@@ -3,7 +3,6 @@
 #include "base/buffer.h"
 #include "format/slot.h"
 #include "io/dir.h"
-#include "io/durable.h"
 #include "io/file.h"
 
 #include <stdlib.h>

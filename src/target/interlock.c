@@ -4,7 +4,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/text_cursor.h"
-#include "io/durable.h"
 #include "io/file.h"
 #include "target/pid_file.h"
 

@@ -97,7 +97,7 @@ static bool find_program_of_distribution(Arena *arena, const char *name, const V
 bool target_find_program(Arena *arena, const char *name, const Version *version, const char *bindir,
                          char **program, Error *error)
 {
-    char own[PATH_SIZE];
+    AUTO_BUFFER Buffer own = {0};
 
     *program = NULL;
     if (bindir != NULL)
@@ -110,8 +110,8 @@ bool target_find_program(Arena *arena, const char *name, const Version *version,
         return error_hint(error, "Name its directory with --bindir, or give the command with "
                                  "--restore-command.");
     }
-    (void) !((process_own_directory(own, sizeof(own), NULL) &&
-              try_program(arena, name, own, version, program)) ||
+    (void) !((process_own_directory(&own, NULL) &&
+              try_program(arena, name, buffer_string(&own), version, program)) ||
              find_program_in_path(arena, name, version, program) ||
              find_program_of_distribution(arena, name, version, program));
     return true;

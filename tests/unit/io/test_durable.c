@@ -1,4 +1,3 @@
-#include "io/durable.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

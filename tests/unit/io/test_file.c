@@ -317,9 +317,8 @@ static void test_a_lock_is_held_once(void **state)
     file_close(second);
 }
 
-static void test_free_space_and_paths(void **state)
+static void test_free_space(void **state)
 {
-    char path[8];
     FileSpace space = {0};
 
     (void) state;
@@ -328,14 +327,6 @@ static void test_free_space_and_paths(void **state)
     assert_true(file_space("/proc", &space, &error)); /* no limit on files that nobody makes */
     assert_true(space.free_bytes == 0 && space.free_files == UINT64_MAX);
     assert_false(file_space("no", &space, &error));
-    assert_true(path_join(path, sizeof(path), "ab", "c", &error));
-    assert_string_equal(path, "ab/c");
-    assert_true(path_join(path, sizeof(path), "/", "c", &error));
-    assert_string_equal(path, "/c");
-    assert_true(path_join(path, sizeof(path), "", "c", &error));
-    assert_string_equal(path, "c");
-    assert_true(path_join(path, sizeof(path), "abc", "def", &error));
-    assert_false(path_join(path, sizeof(path), "abcd", "def", &error));
 }
 
 /* 0: what is opened next is no standard stream, and only stderr takes something. */
@@ -383,7 +374,7 @@ int main(void)
         IN_DIRECTORY(test_nothing_is_created_through_a_link),
         IN_DIRECTORY(test_sync),
         IN_DIRECTORY(test_a_lock_is_held_once),
-        IN_DIRECTORY(test_free_space_and_paths),
+        IN_DIRECTORY(test_free_space),
         IN_DIRECTORY(test_closed_standard_streams_are_not_given_away),
     };
 

@@ -1,4 +1,4 @@
-#include "io/written.h"
+#include "io/open_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
