@@ -196,10 +196,9 @@ static void look_by(Node *node, Connection *connection)
     {
         readiness_add(node->readiness, "source", FINDING_PROBLEM, NULL,
                       "The source server's version %d is not supported.",
-                      connection_server_version(connection) / 10000);
+                      connection_server(connection).version / 10000);
         return;
     }
-    server_begin_settings(connection, version);
     if (!connection_begin(connection, instance, &error))
     {
         readiness_add_error(node->readiness, "source", FINDING_PROBLEM, &error);
@@ -238,8 +237,8 @@ void node_look_at_source(Node *node)
     if (node->options->source_server != NULL)
     {
         connection =
-            connection_open(node->options->source_server, node->options->retry_timeout_seconds,
-                            CONNECT_SECONDS, &refusal, &error);
+            server_connect(node->options->source_server, node->options->retry_timeout_seconds,
+                           CONNECT_SECONDS, &refusal, &error);
         if (connection != NULL)
         {
             look_by(node, connection);

@@ -205,7 +205,14 @@ static bool error_not_sent(Connection *connection, Error *error)
                      connect_trimmed(PQerrorMessage(connection->pg), message, sizeof(message)));
 }
 
-static bool send_query(Connection *connection, const Query *query, Error *error)
+static bool in_pipeline(const Connection *connection)
+{
+    return PQpipelineStatus(connection->pg) != PQ_PIPELINE_OFF;
+}
+
+/* In a pipeline each statement has its own synchronization point: the server sends an answer as
+ * soon as it has it. */
+bool connection_send(Connection *connection, const Query *query, Error *error)
 {
     int count = 0;
 
@@ -214,7 +221,8 @@ static bool send_query(Connection *connection, const Query *query, Error *error)
     if (!is_usable(connection, error))
         return false;
     if (!PQsendQueryParams(connection->pg, query->sql, count, NULL, query->parameters, NULL, NULL,
-                           query->binary))
+                           query->binary) ||
+        (in_pipeline(connection) && !PQpipelineSync(connection->pg)))
         return error_not_sent(connection, error);
     return true;
 }
@@ -373,29 +381,16 @@ void connection_begin_with(Connection *connection, const char *settings)
     make_begin_sql(connection, settings);
 }
 
-const char *connection_host(const Connection *connection)
+ConnectionServer connection_server(const Connection *connection)
 {
-    return PQhost(connection->pg);
-}
+    PGconn *pg = connection->pg;
 
-const char *connection_database(const Connection *connection)
-{
-    return PQdb(connection->pg);
-}
-
-const char *connection_address(const Connection *connection)
-{
-    return PQhostaddr(connection->pg);
-}
-
-const char *connection_port(const Connection *connection)
-{
-    return PQport(connection->pg);
-}
-
-int connection_server_version(const Connection *connection)
-{
-    return connection->server_version;
+    return (ConnectionServer){.version = connection->server_version,
+                              .host = PQhost(pg),
+                              .address = PQhostaddr(pg),
+                              .port = PQport(pg),
+                              .database = PQdb(pg),
+                              .password = PQconnectionUsedPassword(pg) ? PQpass(pg) : NULL};
 }
 
 bool connection_command(Connection *connection, const char *sql, Error *error)
@@ -406,7 +401,7 @@ bool connection_command(Connection *connection, const char *sql, Error *error)
     bool ok;
 
     connection->silence_milliseconds_max = INT_MAX;
-    ok = send_query(connection, &query, error) &&
+    ok = connection_send(connection, &query, error) &&
          last_result(connection, &query, "on", &result, error);
     connection->silence_milliseconds_max = silence_milliseconds_max;
     if (ok)
@@ -452,9 +447,21 @@ static void discard_results(Connection *connection)
         connection->unusable = true;
 }
 
-/* Take the rows of the statement whose answer comes next, up to its end. */
-static bool take_rows(Connection *connection, const Query *query, ConnectionRow row, void *context,
-                      Error *error)
+/* The end of an answer in a pipeline. */
+static bool take_synchronization_point(Connection *connection, Error *error)
+{
+    PGresult *result;
+    ExecStatusType status;
+
+    if (!next_result(connection, &result, error))
+        return false;
+    status = PQresultStatus(result);
+    PQclear(result);
+    return status == PGRES_PIPELINE_SYNC || error_lost(connection, error);
+}
+
+bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
+                        void *context, Error *error)
 {
     assert(query->column_count > 0 && query->column_count <= COLUMNS_MAX);
     if (!PQsetSingleRowMode(connection->pg))
@@ -470,16 +477,16 @@ static bool take_rows(Connection *connection, const Query *query, ConnectionRow 
         if (!next_result(connection, &result, error))
             return false;
         if (result == NULL)
-            return true;
+            return !in_pipeline(connection) || take_synchronization_point(connection, error);
         if (PQresultStatus(result) != PGRES_SINGLE_TUPLE &&
             PQresultStatus(result) != PGRES_TUPLES_OK)
         {
             error_query(connection, result, query, "on", error);
             PQclear(result);
-            if (PQpipelineStatus(connection->pg) == PQ_PIPELINE_OFF)
-                discard_results(connection);
-            else
+            if (in_pipeline(connection))
                 connection->unusable = true;
+            else
+                discard_results(connection);
             return false;
         }
         ok = deliver_rows(result, query, row, context, error);
@@ -495,8 +502,8 @@ static bool take_rows(Connection *connection, const Query *query, ConnectionRow 
 bool connection_rows(Connection *connection, const Query *query, ConnectionRow row, void *context,
                      Error *error)
 {
-    return send_query(connection, query, error) &&
-           take_rows(connection, query, row, context, error);
+    return connection_send(connection, query, error) &&
+           connection_receive(connection, query, row, context, error);
 }
 
 typedef struct RowCopy
@@ -552,32 +559,6 @@ bool connection_pipeline_begin(Connection *connection, Error *error)
         return false;
     if (!PQenterPipelineMode(connection->pg))
         return error_not_sent(connection, error);
-    return true;
-}
-
-/* Each has its own synchronization point: the server sends an answer as soon as it has it. */
-bool connection_pipeline_send(Connection *connection, const Query *query, Error *error)
-{
-    if (!send_query(connection, query, error))
-        return false;
-    if (!PQpipelineSync(connection->pg))
-        return error_not_sent(connection, error);
-    return true;
-}
-
-bool connection_pipeline_rows(Connection *connection, const Query *query, ConnectionRow row,
-                              void *context, Error *error)
-{
-    PGresult *result;
-    ExecStatusType status;
-
-    if (!take_rows(connection, query, row, context, error) ||
-        !next_result(connection, &result, error))
-        return false;
-    status = PQresultStatus(result);
-    PQclear(result);
-    if (status != PGRES_PIPELINE_SYNC)
-        return error_lost(connection, error);
     return true;
 }
 
@@ -665,11 +646,6 @@ bool connection_options(Connection *connection, ConnectionOption visit, void *co
     }
     PQconninfoFree(options);
     return ok;
-}
-
-const char *connection_password(const Connection *connection)
-{
-    return PQconnectionUsedPassword(connection->pg) ? PQpass(connection->pg) : NULL;
 }
 
 /* The database name is for the password file only: the server's own walreceiver gives it. */

@@ -47,14 +47,16 @@ void connection_close(Connection *connection);
  */
 bool connection_attempts_go_on(void);
 
-/* Server version as libpq gives it (150018); it stays known when the connection is lost. */
-int connection_server_version(const Connection *connection);
-
-/* The host that answered, of several: its name or directory, its address ("": not by TCP), and its
- * port. They live as long as the connection. */
-const char *connection_host(const Connection *connection);
-const char *connection_address(const Connection *connection);
-const char *connection_port(const Connection *connection);
+/* What libpq knows of a connection. Strings live as long as it. */
+typedef struct ConnectionServer
+{
+    int version; /* 150018; it stays known when the connection is lost */
+    /* The host that answered, of several: its name or directory, address ("": not by TCP), port. */
+    const char *host, *address, *port;
+    const char *database;
+    const char *password; /* that the server asked for, and took; NULL: it asked for none */
+} ConnectionServer;
+ConnectionServer connection_server(const Connection *connection);
 
 /* Have each transaction begin with these statements as well: "SET LOCAL name = value; ", for
  * settings that not every server knows, or the savepoint of connection_back_to_savepoint. */
@@ -127,19 +129,18 @@ bool connection_file_missing(const Connection *connection);
 #define CONNECTION_SAVEPOINT "pg_rewind"
 MUST_CHECK bool connection_back_to_savepoint(Connection *connection, Error *error);
 
+/* The two halves of connection_rows. */
+MUST_CHECK bool connection_send(Connection *connection, const Query *query, Error *error);
+MUST_CHECK bool connection_receive(Connection *connection, const Query *query, ConnectionRow row,
+                                   void *context, Error *error);
+
 /*
  * Several statements at once: while the server answers one it has the next already, so that neither
  * side waits for the other. Between begin and end, in one transaction, each statement that is sent
- * is answered in its turn by connection_pipeline_rows. Nothing else may be asked, and end comes
- * when all are answered. When one of these fails, for whatever reason, only connection_end and
- * connection_close may follow.
+ * is answered in its turn. Nothing else may be asked, and end comes when all are answered. When one
+ * of these fails, for whatever reason, only connection_end and connection_close may follow.
  */
 MUST_CHECK bool connection_pipeline_begin(Connection *connection, Error *error);
-MUST_CHECK bool connection_pipeline_send(Connection *connection, const Query *query, Error *error);
-
-/* The rows of the oldest statement that was not answered yet, query; see connection_rows. */
-MUST_CHECK bool connection_pipeline_rows(Connection *connection, const Query *query,
-                                         ConnectionRow row, void *context, Error *error);
 MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
 /* An int4 or int8 of a binary row; NULL and any other size are errors. */
@@ -162,18 +163,12 @@ typedef bool (*ConnectionOption)(void *context, const char *keyword, const char 
 MUST_CHECK bool connection_options(Connection *connection, ConnectionOption visit, void *context,
                                    Error *error);
 
-/* The password that the server asked for, and took; NULL: it asked for none. The connection's. */
-const char *connection_password(const Connection *connection);
-
 /*
  * Connect for replication, as a standby with this primary_conninfo would, ask which system answers,
  * and close the connection. Kinds of errors are those of connection_open.
  */
 MUST_CHECK bool connection_try_replication(const char *conninfo, double seconds,
                                            uint64_t *system_identifier, Error *error);
-
-/* The database that the connection is to. */
-const char *connection_database(const Connection *connection);
 
 /* ---- Connection strings and URIs ---- */
 

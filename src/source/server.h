@@ -75,8 +75,10 @@ const Version *server_version(const Connection *connection);
 MUST_CHECK bool server_version_known(const Connection *connection, const Version **version,
                                      Error *error);
 
-/* Have each transaction begin with the settings that a server of that version needs. */
-void server_begin_settings(Connection *connection, const Version *version);
+/* connection_open; each transaction begins with the settings that a server of that version needs.
+ */
+MUST_CHECK Connection *server_connect(const char *conninfo, int retry_timeout_seconds,
+                                      double seconds, ConnectionRefusal *refusal, Error *error);
 
 /*
  * Functions on files give NULL for a missing file if they get one more argument, which is what the

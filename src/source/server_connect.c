@@ -18,12 +18,12 @@
 
 const Version *server_version(const Connection *connection)
 {
-    return version_of_server_number(connection_server_version(connection));
+    return version_of_server_number(connection_server(connection).version);
 }
 
 bool server_version_known(const Connection *connection, const Version **version, Error *error)
 {
-    const int number = connection_server_version(connection);
+    const int number = connection_server(connection).version;
 
     *version = server_version(connection);
     if (*version != NULL)
@@ -33,19 +33,6 @@ bool server_version_known(const Connection *connection, const Version **version,
     error_detail(error, "The source server's version is %d.%d.", SERVER_VERSION_MAJOR(number),
                  number % 10000);
     return error_hint(error, "Check --source-server, or use a pg_rewind that knows this version.");
-}
-
-void server_begin_settings(Connection *connection, const Version *version)
-{
-    char settings[256];
-
-    /* Compiling a query (jit) takes longer than a listing. */
-    snprintf(settings, sizeof(settings), "%s%s%s%s",
-             version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
-             version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
-             version->has_jit ? "SET LOCAL jit = off; " : "",
-             version->sql.missing_ok ? "" : "SAVEPOINT " CONNECTION_SAVEPOINT "; ");
-    connection_begin_with(connection, settings);
 }
 
 const char *server_may_lack(const ServerSql *names)
@@ -291,21 +278,23 @@ static bool begin_on_same_server(ServerSource *self, ServerConnection *connectio
     return true;
 }
 
-/* Make a new connection that keeps to the rate, with the settings that its server's version needs.
- */
-static Connection *connect_once(const ServerSource *self, double seconds,
-                                ConnectionRefusal *refusal, Error *error)
+Connection *server_connect(const char *conninfo, int retry_timeout_seconds, double seconds,
+                           ConnectionRefusal *refusal, Error *error)
 {
     Connection *connection =
-        connection_open(self->conninfo, self->retry_timeout_seconds, seconds, refusal, error);
-    const Version *version;
+        connection_open(conninfo, retry_timeout_seconds, seconds, refusal, error);
+    const Version *version = connection != NULL ? server_version(connection) : NULL;
+    char settings[256];
 
-    if (connection == NULL)
-        return NULL;
-    connection_limit_rate(connection, self->source.rate);
-    version = server_version(connection);
-    if (version != NULL)
-        server_begin_settings(connection, version);
+    if (version == NULL)
+        return connection;
+    /* Compiling a query (jit) takes longer than a listing. */
+    snprintf(settings, sizeof(settings), "%s%s%s%s",
+             version->sql.idle_timeout ? "SET LOCAL idle_in_transaction_session_timeout = 0; " : "",
+             version->has_transaction_timeout ? "SET LOCAL transaction_timeout = 0; " : "",
+             version->has_jit ? "SET LOCAL jit = off; " : "",
+             version->sql.missing_ok ? "" : "SAVEPOINT " CONNECTION_SAVEPOINT "; ");
+    connection_begin_with(connection, settings);
     return connection;
 }
 
@@ -318,12 +307,14 @@ static bool begin_on_connection(ServerSource *self, ServerConnection *connection
     if (connection->connection == NULL)
     {
         connection->instance[0] = '\0';
-        connection->connection = connect_once(self, seconds, &refusal, error);
+        connection->connection =
+            server_connect(self->conninfo, self->retry_timeout_seconds, seconds, &refusal, error);
         connection->too_many = refusal == REFUSAL_TOO_MANY;
         if (!self->identified)
             self->answers |= connection->connection != NULL || refusal != REFUSAL_NONE;
         if (connection->connection == NULL)
             return false;
+        connection_limit_rate(connection->connection, self->source.rate);
     }
     connection->alive = begin_on_same_server(self, connection, error);
     return connection->alive;

@@ -204,7 +204,7 @@ static bool send_fetch_query(Connection *connection, Fetch *fetch, Error *error)
     fetch->query.parameters[2] = array_literal(&sizes);
     return fetch->fails_where_gone
                ? connection_rows(connection, &fetch->query, fetch_row, fetch, error)
-               : connection_pipeline_send(connection, &fetch->query, error);
+               : connection_send(connection, &fetch->query, error);
 }
 
 static bool end_fetch_query(Fetch *fetch, Error *error)
@@ -220,7 +220,7 @@ static bool end_fetch_query(Fetch *fetch, Error *error)
 /* Take the answer of the oldest query under way. */
 static bool receive_fetch_answer(Connection *connection, Fetch *fetch, Error *error)
 {
-    return connection_pipeline_rows(connection, &fetch->query, fetch_row, fetch, error) &&
+    return connection_receive(connection, &fetch->query, fetch_row, fetch, error) &&
            end_fetch_query(fetch, error);
 }
 

@@ -135,15 +135,16 @@ static bool describe_option(void *context, const char *keyword, const char *valu
 
 static bool describe_connection(ServerSource *self, Connection *connection, Error *error)
 {
+    const ConnectionServer server = connection_server(connection);
     AUTO_BUFFER Buffer text = {0};
 
     buffer_append_string(&text, "server");
     if (!connection_options(connection, describe_option, &text, error))
         return false;
     self->source.description = arena_strdup(self->arena, buffer_string(&text));
-    self->source.host = arena_strdup(self->arena, connection_host(connection));
-    self->source.address = arena_strdup(self->arena, connection_address(connection));
-    self->source.port = arena_strdup(self->arena, connection_port(connection));
+    self->source.host = arena_strdup(self->arena, server.host);
+    self->source.address = arena_strdup(self->arena, server.address);
+    self->source.port = arena_strdup(self->arena, server.port);
     return true;
 }
 

@@ -310,7 +310,7 @@ static void add_dbname(const Version *version, const struct Connection *connecti
     if (!version->synchronizes_slots)
         return;
     if (named == NULL && option_value(&conninfos->former, "dbname") == NULL)
-        named = connection_database(connection);
+        named = connection_server(connection).database;
     if (named != NULL)
         (void) add_option(&conninfos->connection, "dbname", named, NULL);
 }
@@ -323,9 +323,11 @@ static bool read_conninfos(const Options *options, const Clusters *clusters,
     const char *former = configuration_recovery_setting(configuration, clusters->shape.version,
                                                         true, "primary_conninfo");
     struct Connection *connection = source_connection(clusters->source);
+    const char *password;
 
     if (connection == NULL)
         return error_set(error, ERROR_RETRY, "connection to the source server was lost");
+    password = connection_server(connection).password;
     conninfos->string.arena = conninfos->connection.arena = arena;
     conninfos->former.arena = conninfos->result.arena = arena;
     if (!connection_string_options(options->source_server, add_option, &conninfos->string, error) ||
@@ -333,8 +335,8 @@ static bool read_conninfos(const Options *options, const Clusters *clusters,
         return false;
     leave_out_unknown(clusters->shape.version, &conninfos->string, &conninfos->left_out);
     leave_out_unknown(clusters->shape.version, &conninfos->connection, NULL);
-    if (connection_password(connection) != NULL)
-        conninfos->password = arena_strdup(arena, connection_password(connection));
+    if (password != NULL)
+        conninfos->password = arena_strdup(arena, password);
     if (former != NULL)
         conninfos->former_is_unreadable = !parse_former(former, &conninfos->former);
     add_dbname(clusters->shape.version, connection, dbname, conninfos);

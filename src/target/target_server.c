@@ -113,7 +113,7 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
     conninfo_append(&conninfo, "dbname", "postgres");
     conninfo_append(&conninfo, "target_session_attrs", "any");
     conninfo_append(&conninfo, "channel_binding", "prefer");
-    connection = connection_open(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
+    connection = server_connect(buffer_string(&conninfo), 0, CONNECT_SECONDS, &refusal, error);
     if (connection == NULL)
         return NULL;
     if (!server_version_known(connection, &version, error))
@@ -121,7 +121,6 @@ static Connection *connect_one_way(const TargetServer *server, const Buffer *way
         connection_close(connection);
         return NULL;
     }
-    server_begin_settings(connection, version);
     return connection;
 }
 
