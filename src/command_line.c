@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_lines.h"
-#include "base/words.h"
+#include "base/text_cursor.h"
 #include "target/tablespace_mapping.h"
 #include "plan/keep.h"
 

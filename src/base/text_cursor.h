@@ -1,5 +1,6 @@
 /*
- * TextCursor: reads text of files and query results forwards, never past its end.
+ * Reading text: TextCursor reads files and query results forwards, never past their end; words as a
+ * shell splits them; UTF-8.
  *
  * A function that takes something moves the cursor past it. If the text does not have the expected
  * form, the function takes nothing and leaves its results unchanged. Numbers have no sign.
@@ -7,9 +8,7 @@
 #ifndef BASE_TEXT_CURSOR_H
 #define BASE_TEXT_CURSOR_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/arena.h"
 
 /* Points into the text that it was made from, and owns nothing. */
 typedef struct TextCursor
@@ -38,5 +37,25 @@ bool text_take_hex(TextCursor *text, int digits_max, uint32_t *number);
 
 /* The digits of numbers in names of WAL files, for strspn. */
 #define UPPER_HEX_DIGITS "0123456789ABCDEF"
+
+/* The words of a text, as a shell would split it. Nothing is expanded. */
+typedef struct Words
+{
+    char **words; /* the arena's */
+    size_t count;
+} Words;
+
+/*
+ * Blanks are space, tab and newline. In single quotes every character stands for itself, in double
+ * quotes a backslash stands before one of \ " $ ` or a newline, elsewhere before any character. A
+ * backslash and a newline are nothing. False: a quote is not closed, or a backslash stands at the
+ * end; *wrong says which, as a noun.
+ */
+MUST_CHECK bool words_split(Arena *arena, const char *text, Words *words, const char **wrong);
+
+/* Length of the character of UTF-8 at bytes, which end with a NUL; 0 if it is not one. As the
+ * Unicode standard and the server accept it: no overlong forms, no surrogates. */
+size_t utf8_length(const unsigned char *bytes);
+bool utf8_is_valid(const char *text);
 
 #endif

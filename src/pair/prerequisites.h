@@ -5,7 +5,7 @@
 #define PAIR_PREREQUISITES_H
 
 #include "base/error.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "pair/clusters.h"
 #include "options.h"
 

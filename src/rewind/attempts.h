@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "rewind/run.h"
 #include "options.h"
 

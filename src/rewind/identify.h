@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "pair/clusters.h"
 #include "rewind/opening.h"
 #include "options.h"

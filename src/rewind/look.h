@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "divergence/divergence.h"
 #include "rewind/identify.h"
 #include "rewind/opening.h"

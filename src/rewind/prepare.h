@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "pair/clusters.h"
 #include "options.h"
 #include "plan/keep.h"

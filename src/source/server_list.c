@@ -9,7 +9,6 @@
 
 #include "base/array.h"
 #include "base/text_cursor.h"
-#include "base/utf8.h"
 #include "format/relpath.h"
 
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #define STAGE_ROOTS_H
 
 #include "base/arena.h"
-#include "base/problems.h"
+#include "base/log.h"
 #include "io/place.h"
 #include "plan/plan.h"
 

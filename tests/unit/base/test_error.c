@@ -1,6 +1,6 @@
 #include "base/error.h"
 
-#include "base/utf8.h"
+#include "base/text_cursor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

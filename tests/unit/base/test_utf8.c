@@ -1,4 +1,4 @@
-#include "base/utf8.h"
+#include "base/text_cursor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

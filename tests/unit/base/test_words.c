@@ -1,4 +1,4 @@
-#include "base/words.h"
+#include "base/text_cursor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
