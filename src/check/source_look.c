@@ -5,7 +5,7 @@
 
 #include "source/source.h"
 #include "source/server.h"
-#include "format/recovery_conf.h"
+#include "format/settings.h"
 #include "io/connection.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
 
 #include "base/array.h"
 #include "base/buffer.h"
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 #include "format/page.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "format/control.h"
 
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /*
- * CRC-32C, the checksum of WAL records and pg_control since 9.5 (port/pg_crc32c.h).
+ * The checksums of WAL records and pg_control: CRC-32C since 9.5 (port/pg_crc32c.h), and that
+ * of 9.3 and 9.4 (old_crc.c).
  */
 #ifndef FORMAT_CRC32C_H
 #define FORMAT_CRC32C_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "format/versions.h"
 
 #define CRC32C_INIT 0xFFFFFFFFu
 
@@ -19,5 +19,14 @@ uint32_t crc32c(const void *bytes, size_t size); /* of one piece, init to finish
  * case. */
 uint32_t crc32c_joined(const void *first, size_t first_size, const void *second,
                        size_t second_size);
+
+#define OLD_CRC_INIT 0xFFFFFFFFu
+
+/* Likewise for 9.3 and 9.4. */
+uint32_t old_crc_update(uint32_t running, const void *bytes, size_t size);
+uint32_t old_crc_finish(uint32_t running);
+
+/* The checksum that a version's pg_control has, of one piece. */
+uint32_t crc_of_version(const Version *version, const void *bytes, size_t size);
 
 #endif

@@ -1,5 +1,7 @@
-#include "format/old_crc.h"
-
+/*
+ * The checksum of WAL records and pg_control in 9.3 and 9.4 (utils/pg_crc.h): the table of the
+ * mirrored CRC-32 polynomial, used as if it were not mirrored. It is no CRC that others compute.
+ */
 #include "format/crc32c.h"
 
 #include <pthread.h>

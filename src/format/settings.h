@@ -1,6 +1,6 @@
 /*
  * The settings of postgresql.conf, recovery.conf and the like: one line after the other, or all of
- * a file with what it includes.
+ * a file with what it includes. The values of two: primary_conninfo and restore_command.
  */
 #ifndef FORMAT_SETTINGS_H
 #define FORMAT_SETTINGS_H
@@ -84,5 +84,22 @@ const char *setting_masked(Arena *arena, const char *name, const char *value);
  * out of the data directory. As in the server, links are not resolved. Where base is absolute,
  * so is the path. In the arena. */
 const char *settings_path(Arena *arena, const char *base, const char *value);
+
+/* keyword=value, quoted for a connection string, blank before all but the first. */
+void conninfo_append(Buffer *conninfo, const char *keyword, const char *value);
+
+/*
+ * The next keyword=value of a connection string (no URI) from *position on, which is moved past it;
+ * the value without quotes and backslashes, as libpq's conninfo_parse reads it. False at the end,
+ * where *position is at the NUL, and where the text has not that form.
+ */
+bool conninfo_next(const char **position, Buffer *keyword, Buffer *value);
+
+/*
+ * restore_command with %f file name, %p path, %r name of the segment with the last restartpoint's
+ * redo, %% expanded. Anything else after % is an error worded as in PostgreSQL 16 (percentrepl.c).
+ */
+MUST_CHECK bool restore_command_expand(const char *command, const char *file_name, const char *path,
+                                       const char *redo_file_name, Buffer *expanded, Error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * One WAL record: its type, and its header. walrecord_decode.h reads the rest, wal_event.h the few
- * payloads that we understand.
+ * One WAL record: its type, its header, its block references, and where its data is. wal_event.h
+ * reads the few payloads that we understand.
  */
 #ifndef FORMAT_WALRECORD_H
 #define FORMAT_WALRECORD_H
@@ -89,6 +89,7 @@ typedef struct WalRecord
     Lsn prev; /* where the record before starts */
     uint32_t total_length;
     uint32_t xid;
+    uint32_t crc;
     uint8_t info;
     uint8_t rmgr;
     uint8_t block_count;
@@ -117,25 +118,31 @@ static inline uint32_t walrecord_header_size(const Version *version)
 }
 
 /*
- * The header, before all bytes are there and the CRC can be checked: a length from that of the
+ * Read the header, before all bytes are there and the CRC can be checked: a length from that of the
  * header to WAL_RECORD_SIZE_MAX, a resource manager of the version, a prev that lies before lsn.
- * Messages as xlogreader.c of 16 and later.
+ * Sets the members of the header, and of 9.3 and 9.4 data_size. Messages as xlogreader.c of 16 and
+ * later.
  */
-typedef struct WalRecordHeader
-{
-    uint32_t total_length;
-    uint32_t old_data_size; /* of the data that follows; 9.3 and 9.4 only */
-    uint32_t xid;
-    Lsn prev;
-    uint8_t info;
-    uint8_t rmgr;
-    uint32_t crc;
-} WalRecordHeader;
 MUST_CHECK bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t size,
-                                       Lsn lsn, WalRecordHeader *header, Error *error);
+                                       Lsn lsn, WalRecord *record, Error *error);
 
-/* Sets "WHAT at LSN". Returns false. */
-bool error_record(const Version *version, Lsn lsn, Error *error, const char *what);
+/*
+ * Parse the rest of a record, whose header walrecord_header_parse found in bytes, of which
+ * record->total_length are there. Fails on a CRC that is wrong and on anything that
+ * DecodeXLogRecord of the version refuses; block_size is that of data pages.
+ */
+MUST_CHECK bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t *bytes,
+                                 WalRecord *record, Error *error);
+
+/*
+ * walrecord_decode for records of 9.3 and 9.4, which do not say which blocks they change: each
+ * kind's data is known, as the redo routines read it. A record of another kind, or with other data,
+ * gets XLR_SPECIAL_REL_UPDATE and is thereby one that does something unknown to a relation. Only
+ * the upper half of the info is then the record's. Returns what is wrong with the record, a static
+ * string; NULL: nothing.
+ */
+const char *old_record_take_blocks(const Version *version, uint32_t block_size,
+                                   const uint8_t *bytes, WalRecord *record);
 
 /* Name of a resource manager as pg_waldump prints it; "custom" from 128 on. */
 const char *walrecord_rmgr_name(uint8_t rmgr);

@@ -1,8 +1,26 @@
-#include "format/walrecord_decode.h"
+#include "format/walrecord.h"
 
 #include "format/crc32c.h"
-#include "format/old_crc.h"
-#include "format/walrecord_old.h"
+
+/* XLogRecord: access/xlogrecord.h, alike in 9.5 to 19. */
+#define AT_TOTAL_LENGTH 0
+#define AT_XID 4
+#define AT_PREV 8
+#define AT_INFO 16
+#define AT_RMGR 17
+#define AT_CRC 20
+
+/* XLogRecord: access/xlog.h, alike in 9.3 and 9.4; the first two fields as later. Four bytes of
+ * padding follow the CRC. */
+#define OLD_AT_DATA_SIZE 8
+#define OLD_AT_INFO 12
+#define OLD_AT_RMGR 13
+#define OLD_AT_PREV 16
+#define OLD_AT_CRC 24
+
+/* BkpBlock, access/xlog_internal.h of 9.3 and 9.4: the bytes of backups that may follow the data.
+ */
+#define OLD_BACKUPS_SIZE_MAX ((uint64_t) 4 * (24 + 32768))
 
 /* Ids of what follows the header; 0 .. BLOCK_ID_MAX are block references. */
 #define BLOCK_ID_MAX 32 /* XLR_MAX_BLOCK_ID */
@@ -19,6 +37,82 @@
 #define BLOCK_SAME_REL 0x80
 
 #define IMAGE_HAS_HOLE 0x01 /* in all versions; the other bits: versions.c */
+
+static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
+{
+    char text[LSN_TEXT_SIZE];
+
+    return error_set(error, ERROR_FAILED, "%s at %s", what, lsn_text(version, lsn, text));
+}
+
+static bool rmgr_is_valid(const Version *version, uint8_t rmgr)
+{
+    return rmgr <= version->rmgr_max || (version->custom_rmgrs && rmgr >= RM_CUSTOM_MIN);
+}
+
+static bool check_length(const Version *version, const WalRecord *record, Error *error)
+{
+    const uint32_t least = walrecord_header_size(version);
+    char text[LSN_TEXT_SIZE];
+
+    if (record->total_length < least)
+        return error_set(error, ERROR_FAILED,
+                         "invalid record length at %s: expected at least %u, got %u",
+                         lsn_text(version, record->lsn, text), least, record->total_length);
+    if (record->total_length > WAL_RECORD_SIZE_MAX)
+        return error_set(error, ERROR_FAILED, "record length %u at %s too long",
+                         record->total_length, lsn_text(version, record->lsn, text));
+    return true;
+}
+
+/* ValidXLogRecordHeader of 9.4's xlogreader.c; only a switch has no data. */
+static bool check_old_data_size(const Version *version, const WalRecord *record, Error *error)
+{
+    const uint64_t least = walrecord_header_size(version) + (uint64_t) record->data_size;
+    const bool is_switch = record->rmgr == RM_XLOG && record->info == XLOG_SWITCH;
+
+    if (is_switch && record->data_size != 0)
+        return error_record(version, record->lsn, error, "invalid xlog switch record");
+    if (!is_switch && record->data_size == 0)
+        return error_record(version, record->lsn, error, "record with zero length");
+    if (record->total_length < least || record->total_length > least + OLD_BACKUPS_SIZE_MAX)
+        return error_record(version, record->lsn, error, "invalid record length");
+    return true;
+}
+
+static bool check_origin(const Version *version, const WalRecord *record, Error *error)
+{
+    char text[LSN_TEXT_SIZE], prev[LSN_TEXT_SIZE];
+
+    if (!rmgr_is_valid(version, record->rmgr))
+        return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", record->rmgr,
+                         lsn_text(version, record->lsn, text));
+    if (record->prev >= record->lsn)
+        return error_set(error, ERROR_FAILED, "record with incorrect prev-link %s at %s",
+                         lsn_text(version, record->prev, prev),
+                         lsn_text(version, record->lsn, text));
+    return true;
+}
+
+bool walrecord_header_parse(const Version *version, const uint8_t *bytes, size_t size, Lsn lsn,
+                            WalRecord *record, Error *error)
+{
+    const bool old = version->old_wal;
+
+    if (size < walrecord_header_size(version))
+        return error_record(version, lsn, error, "incomplete record header");
+    record->lsn = lsn;
+    record->total_length = load_u32(bytes + AT_TOTAL_LENGTH);
+    record->data_size = old ? load_u32(bytes + OLD_AT_DATA_SIZE) : 0;
+    record->xid = load_u32(bytes + AT_XID);
+    record->prev = load_u64(bytes + (old ? OLD_AT_PREV : AT_PREV));
+    record->info = bytes[old ? OLD_AT_INFO : AT_INFO];
+    record->rmgr = bytes[old ? OLD_AT_RMGR : AT_RMGR];
+    record->crc = load_u32(bytes + (old ? OLD_AT_CRC : AT_CRC));
+    return check_length(version, record, error) &&
+           (!old || check_old_data_size(version, record, error)) &&
+           check_origin(version, record, error);
+}
 
 /*
  * The decoder runs over gigabytes, so it does not use Cursor: one comparison for all fields of a
@@ -212,26 +306,31 @@ static const char *take_blocks_and_data(const Version *version, uint32_t block_s
     return wrong;
 }
 
-bool walrecord_decode(const Version *version, uint32_t block_size, const WalRecordHeader *header,
-                      const uint8_t *bytes, Lsn lsn, WalRecord *record, Error *error)
+bool walrecord_decode(const Version *version, uint32_t block_size, const uint8_t *bytes,
+                      WalRecord *record, Error *error)
 {
     const char *wrong;
 
-    if (record_crc(version, bytes, header->total_length) != header->crc)
-        return error_record(version, lsn, error,
+    if (record_crc(version, bytes, record->total_length) != record->crc)
+        return error_record(version, record->lsn, error,
                             "incorrect resource manager data checksum in record");
-
-    /* Member by member: there are many blocks, and most records use one. */
-    record->lsn = lsn;
     record->end = LSN_INVALID;
-    record->prev = header->prev;
-    record->total_length = header->total_length;
-    record->xid = header->xid;
-    record->info = header->info;
-    record->rmgr = header->rmgr;
     record->block_count = 0;
-    record->data_size = header->old_data_size;
     wrong = version->old_wal ? old_record_take_blocks(version, block_size, bytes, record)
                              : take_blocks_and_data(version, block_size, bytes, record);
-    return wrong == NULL || error_record(version, lsn, error, wrong);
+    return wrong == NULL || error_record(version, record->lsn, error, wrong);
+}
+
+const char *walrecord_rmgr_name(uint8_t rmgr)
+{
+    static const char *const names[] = {
+        "XLOG",       "Transaction",   "Storage", "CLOG",     "Database",
+        "Tablespace", "MultiXact",     "RelMap",  "Standby",  "Heap2",
+        "Heap",       "Btree",         "Hash",    "Gin",      "Gist",
+        "Sequence",   "SPGist",        "BRIN",    "CommitTs", "ReplicationOrigin",
+        "Generic",    "LogicalMessage"};
+
+    if (rmgr >= RM_CUSTOM_MIN)
+        return "custom";
+    return rmgr < sizeof(names) / sizeof(names[0]) ? names[rmgr] : "unknown";
 }

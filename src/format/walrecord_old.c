@@ -1,4 +1,4 @@
-#include "format/walrecord_old.h"
+#include "format/walrecord.h"
 
 #include <string.h>
 

@@ -7,7 +7,7 @@
 #include "target/pid_file.h"
 #include "source/directory.h"
 #include "io/connection.h"
-#include "format/recovery_conf.h"
+#include "format/settings.h"
 #include "io/file.h"
 #include "target/configuration.h"
 

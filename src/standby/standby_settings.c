@@ -3,7 +3,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "format/recovery_conf.h"
 #include "format/settings.h"
 #include "io/connection.h"
 #include "io/file.h"

@@ -1,7 +1,6 @@
 #include "standby/target_slots.h"
 
 #include "base/buffer.h"
-#include "format/slot.h"
 #include "io/dir.h"
 #include "io/file.h"
 
@@ -12,6 +11,18 @@
 #define SLOTS_DIRECTORY "pg_replslot"
 #define DROPPED_SUFFIX ".tmp" /* what a server has begun to drop, or to make */
 #define STATE_SIZE_MAX (64 * 1024)
+#define STATE_MAGIC 0x1051CA1    /* SLOT_MAGIC, replication/slot.c */
+#define STATE_DATABASE_OFFSET 80 /* in ReplicationSlotOnDisk, replication/slot.c */
+
+/* Only a logical slot belongs to a database. */
+const char *slot_state_type(const void *state, size_t size)
+{
+    const uint8_t *bytes = state;
+
+    if (size < STATE_DATABASE_OFFSET + sizeof(uint32_t) || load_u32(bytes) != STATE_MAGIC)
+        return NULL;
+    return load_u32(bytes + STATE_DATABASE_OFFSET) == 0 ? "physical" : "logical";
+}
 
 /* The path of a slot's directory, of a file in it, or of the directory that is being dropped. */
 static const char *slot_path(Buffer *path, const Target *target, const char *name,

@@ -23,6 +23,10 @@ typedef struct TargetSlots
     const TargetSlot *slots; /* ascending by name */
     size_t count;
 } TargetSlots;
+
+/* "physical" or "logical", by pg_replslot/NAME/state; NULL where this is no slot's state. */
+const char *slot_state_type(const void *state, size_t size);
+
 #define TARGET_SLOTS_MAX 10000 /* more are not read */
 
 /* The slots as they are on the disk, which a running server may change. In the arena. */

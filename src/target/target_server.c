@@ -4,7 +4,7 @@
 #include "base/text_cursor.h"
 #include "target/pid_file.h"
 #include "source/server.h"
-#include "format/recovery_conf.h"
+#include "format/settings.h"
 #include "io/connection.h"
 
 #include <pwd.h>

@@ -2,7 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/workers.h"
-#include "format/walrecord_decode.h"
+#include "format/walrecord.h"
 #include "io/file.h"
 
 #include <assert.h>
@@ -34,8 +34,7 @@ typedef struct SegmentReader
     char name[WAL_NAME_SIZE];
     Timeline timeline; /* of the page before in reading order; 0: none yet */
     Buffer assembly;
-    WalRecordHeader record_header; /* of the record being read */
-    WalRecord record;
+    WalRecord record; /* that is being read */
     Error failure; /* what a parser says about invalid bytes: a fact, not our error */
     char lsn_text[LSN_TEXT_SIZE]; /* see shown */
 } SegmentReader;
@@ -237,30 +236,30 @@ static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *byte
 {
     const Version *version = reader->stream->shape.version;
     const WalSegmentFacts *facts = reader->facts;
-    WalRecordHeader *header = &reader->record_header;
+    WalRecord *record = &reader->record;
 
-    if (!walrecord_header_parse(version, bytes, size, lsn, header, &reader->failure))
+    if (!walrecord_header_parse(version, bytes, size, lsn, record, &reader->failure))
         return end_unparsable(reader, lsn);
-    if (facts->last_lsn == LSN_INVALID || header->prev == facts->last_lsn)
+    if (facts->last_lsn == LSN_INVALID || record->prev == facts->last_lsn)
         return READ_OK;
     char prev[LSN_TEXT_SIZE];
     return end_invalid(reader, lsn, "record with incorrect prev-link %s at %s",
-                       lsn_text(version, header->prev, prev), shown(reader, lsn));
+                       lsn_text(version, record->prev, prev), shown(reader, lsn));
 }
 
 /*
  * Check and decode the whole record, whose header was checked; `end` is that of its bytes, before
  * alignment.
  */
-static ReadStatus decode_record(SegmentReader *reader, const uint8_t *bytes, Lsn lsn, Lsn end)
+static ReadStatus decode_record(SegmentReader *reader, const uint8_t *bytes, Lsn end)
 {
     const WalStream *stream = reader->stream;
     WalRecord *record = &reader->record;
 
     if (is_beyond_limit(stream, align_up(end)))
         return end_at_limit(reader);
-    if (!walrecord_decode(stream->shape.version, stream->data_block_size, &reader->record_header,
-                          bytes, lsn, record, &reader->failure))
+    if (!walrecord_decode(stream->shape.version, stream->data_block_size, bytes, record,
+                          &reader->failure))
         return end_unparsable(reader, end - 1);
     record->end = align_up(end);
     if (record->rmgr == RM_XLOG && walrecord_opcode(record) == XLOG_SWITCH)
@@ -357,7 +356,7 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
         ReadStatus status = check_header(reader, bytes, available, lsn);
         if (status != READ_OK)
             return status;
-        total = reader->record_header.total_length;
+        total = reader->record.total_length;
     }
     else if ((total = load_u32(bytes)) < header_size) /* aligned: 8 bytes are here */
         return end_invalid(reader, lsn, "invalid record length at %s: expected at least %u, got %u",
@@ -370,7 +369,7 @@ static ReadStatus read_record(SegmentReader *reader, Lsn lsn, Error *error)
             return status;
         bytes = reader->assembly.bytes;
     }
-    return decode_record(reader, bytes, lsn, end);
+    return decode_record(reader, bytes, end);
 }
 
 /*

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "format/recovery_conf.h"
+#include "format/settings.h"
 #include "io/file.h"
 #include "io/process.h"
 

@@ -2,7 +2,7 @@
 
 #include "io/dir.h"
 #include "base/buffer.h"
-#include "format/recovery_conf.h"
+#include "format/settings.h"
 
 /* The command must be one that can be run. The configured one is only looked at when it is needed.
  */

@@ -1,6 +1,6 @@
 /* pg_control, as it is and with a CRC that fits, for each version. */
 #include "format/control.h"
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* Configuration files and restore commands of strangers; what we write is what we read. */
-#include "format/recovery_conf.h"
 #include "format/settings.h"
 
 #include <stdint.h>

@@ -9,7 +9,7 @@
  * no more twists.
  */
 #include "source/source.h"
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 #include "plan/plan.h"
 #include "wal/blockmap.h"
 

@@ -4,7 +4,7 @@
  * it gets that version's numbers and a CRC that fits.
  */
 #include "target/target.h"
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 
 #include "../every_version.h"
 #include "memory_files.h"

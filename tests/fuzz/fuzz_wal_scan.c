@@ -16,7 +16,6 @@
  * Steps above 8 count from 0 again. Damage is done when all has been written.
  */
 #include "format/crc32c.h"
-#include "format/old_crc.h"
 #include "wal/scan.h"
 
 #include "../every_version.h"

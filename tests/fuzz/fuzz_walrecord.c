@@ -1,8 +1,7 @@
 /* A record with a length and a CRC that fit; the first byte chooses the version. */
 #include "format/crc32c.h"
-#include "format/old_crc.h"
 #include "format/wal_event.h"
-#include "format/walrecord_decode.h"
+#include "format/walrecord.h"
 
 #include "../every_version.h"
 
@@ -51,7 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     static Error error;
     static WalRecord record;
     static WalEvent event;
-    WalRecordHeader header;
     const Lsn lsn = UINT64_MAX;
 
     if (size < 1)
@@ -62,12 +60,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         return 0;
     uint8_t *copy = malloc(size); /* exactly as long: nothing may be read behind */
     memcpy(copy, bytes + 1, size);
-    if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
-        header.total_length == size)
-        (void) !walrecord_decode(version, 8192, &header, copy, lsn, &record, &error);
+    if (walrecord_header_parse(version, copy, size, lsn, &record, &error) &&
+        record.total_length == size)
+        (void) !walrecord_decode(version, 8192, copy, &record, &error);
     fit(version, copy, size);
-    if (walrecord_header_parse(version, copy, size, lsn, &header, &error) &&
-        walrecord_decode(version, 8192, &header, copy, lsn, &record, &error))
+    if (walrecord_header_parse(version, copy, size, lsn, &record, &error) &&
+        walrecord_decode(version, 8192, copy, &record, &error))
     {
         /* Backups follow the data of old records. */
         const uint8_t *end = record.data + record.data_size;

@@ -15,10 +15,9 @@
 
 #include "format/control.h"
 #include "format/crc32c.h"
-#include "format/old_crc.h"
 #include "format/versions.h"
 #include "format/wal_event.h"
-#include "format/walrecord_decode.h"
+#include "format/walrecord.h"
 
 /* Their files come from a diverged pair: its two pg_control, other statements, one promotion. */
 static inline bool data_of_pair(const Version *version)
@@ -93,13 +92,11 @@ static inline void data_control(const Version *version, int image, Control *cont
 static inline bool parse_record(const Version *version, uint32_t block_size, const uint8_t *bytes,
                                 size_t size, Lsn lsn, WalRecord *record, Error *error)
 {
-    WalRecordHeader header;
-
-    if (!walrecord_header_parse(version, bytes, size, lsn, &header, error))
+    if (!walrecord_header_parse(version, bytes, size, lsn, record, error))
         return false;
-    if (header.total_length != size)
-        return error_set(error, ERROR_FAILED, "%zu of %u bytes", size, header.total_length);
-    return walrecord_decode(version, block_size, &header, bytes, lsn, record, error);
+    if (record->total_length != size)
+        return error_set(error, ERROR_FAILED, "%zu of %u bytes", size, record->total_length);
+    return walrecord_decode(version, block_size, bytes, record, error);
 }
 
 #endif

@@ -1,7 +1,7 @@
 #include "format/catalogs.h"
 
 #include "base/buffer.h"
-#include "format/old_crc.h"
+#include "format/crc32c.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,6 @@
 /* Connection strings, restore_command. */
 #include "data.h"
 
-#include "format/recovery_conf.h"
 #include "format/settings.h"
 
 /* Seen with the original: password it's \x. */

@@ -325,7 +325,6 @@ static void bodies_that_a_server_refuses_are_refused(void **state)
 static void headers_that_a_server_refuses_are_refused(void **state)
 {
     uint8_t bytes[24] = {24};
-    WalRecordHeader header;
     WalRecord record;
     Error error;
 
@@ -337,17 +336,17 @@ static void headers_that_a_server_refuses_are_refused(void **state)
     assert_false(parse_made(version_of_major(14), 128, 0, "", 0, &record, &error));
     assert_true(parse_made(version_of_major(15), 128, 0, "", 0, &record, &error));
     assert_false(parse_made(version_of_major(15), 127, 0, "", 0, &record, &error));
-    assert_true(walrecord_header_parse(version_of_major(15), bytes, 24, 1, &header, &error));
-    assert_false(walrecord_header_parse(version_of_major(15), bytes, 23, 1, &header, &error));
+    assert_true(walrecord_header_parse(version_of_major(15), bytes, 24, 1, &record, &error));
+    assert_false(walrecord_header_parse(version_of_major(15), bytes, 23, 1, &record, &error));
     bytes[0] = 23;
-    assert_false(walrecord_header_parse(version_of_major(19), bytes, 24, 1, &header, &error));
+    assert_false(walrecord_header_parse(version_of_major(19), bytes, 24, 1, &record, &error));
     assert_string_equal(error.message,
                         "invalid record length at 0/00000001: expected at least 24, got 23");
     store_u32(bytes, WAL_RECORD_SIZE_MAX + 1);
-    assert_false(walrecord_header_parse(version_of_major(15), bytes, 24, 1, &header, &error));
+    assert_false(walrecord_header_parse(version_of_major(15), bytes, 24, 1, &record, &error));
     store_u32(bytes, 24);
     store_u64(bytes + 8, 0x28);
-    assert_false(walrecord_header_parse(version_of_major(15), bytes, 24, 0x28, &header, &error));
+    assert_false(walrecord_header_parse(version_of_major(15), bytes, 24, 0x28, &record, &error));
     assert_string_equal(error.message, "record with incorrect prev-link 0/28 at 0/28");
 }
 

@@ -1,7 +1,11 @@
 /* The state of a replication slot. */
-#include "data.h"
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
 
-#include "format/slot.h"
+#include "standby/target_slots.h"
 
 static void a_slot_of_a_database_is_logical(void **state)
 {
