@@ -37,7 +37,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_SECONDS 300 /* a step that fails after the commit is tried again so long */
 #define NEW_LABEL_PATH WORK_DIRECTORY "/backup_label"
 #define BALLAST_NAME "ballast"
 #define SYNC_BATCH 256
@@ -47,7 +46,8 @@ typedef struct Apply
 {
     const char *target_directory;
     Interlock *interlock;
-    const ApplyOptions *options;
+    const Options *options;
+    int patience_seconds;
     Arena *arena;
     JournalHead *head;
     JournalReader *reader;
@@ -422,7 +422,7 @@ static bool can_pass(int number)
 static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Error *error)
 {
     /* By the clock: signals cut sleeps short. */
-    const double end = clock_seconds() + apply->options->patience_seconds;
+    const double end = clock_seconds() + apply->patience_seconds;
 
     while (!step(apply, error))
     {
@@ -434,7 +434,7 @@ static bool patiently(Apply *apply, bool (*step)(Apply *apply, Error *error), Er
             log_warning("%s", error->message);
             log_detail("The rewind is committed and must be finished: pg_rewind retries this for "
                        "%d seconds.",
-                       apply->options->patience_seconds);
+                       apply->patience_seconds);
             apply->patient = true;
         }
         sleep(1);
@@ -535,23 +535,18 @@ static bool finish_or_sync(Apply *apply, Error *error)
     return true;
 }
 
-bool apply_finish(const char *target_directory, Interlock *interlock, const ApplyOptions *options,
-                  Error *error)
+bool apply_finish(const char *target_directory, Interlock *interlock, const Options *options,
+                  int patience_seconds, Error *error)
 {
     AUTO_ARENA Arena *arena = arena_create();
     Apply apply = {.target_directory = target_directory,
                    .interlock = interlock,
                    .options = options,
+                   .patience_seconds = patience_seconds,
                    .arena = arena,
                    .head = arena_allocate(arena, sizeof(JournalHead))};
     const bool ok = patiently(&apply, open_journal, error) && finish_or_sync(&apply, error);
 
     journal_close_reader(apply.reader);
     return ok;
-}
-
-ApplyOptions apply_options(const Options *options)
-{
-    return (ApplyOptions){
-        .syncfs = options->syncfs, .jobs = options->jobs, .patience_seconds = PATIENCE_SECONDS};
 }

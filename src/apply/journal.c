@@ -4,9 +4,12 @@
  */
 #include "apply/journal.h"
 
+#include "base/text_cursor.h"
 #include "format/crc32c.h"
 #include "io/file.h"
+#include "plan/keep.h"
 #include "plan/listing.h"
+#include "target/tablespace_mapping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -486,4 +489,81 @@ void journal_close_reader(JournalReader *reader)
     file_close(reader->fd);
     buffer_free(&reader->path_buffer);
     free(reader);
+}
+
+/* ---- Options ---- */
+
+#define STANDBY_OPTION "--write-recovery-conf"
+#define SLOT_OPTION "--slot="
+
+static void append_if(bool given, const char *option, Buffer *text)
+{
+    if (given)
+        buffer_printf(text, "%s\n", option);
+}
+
+static void append_option_value(const char *option, const char *value, Buffer *text)
+{
+    if (value == NULL)
+        return;
+    buffer_append_string(text, option);
+    buffer_append_word(text, value);
+    buffer_append_u8(text, '\n');
+}
+
+const char *journal_options_text(const Options *options, Arena *arena)
+{
+    const Keep *keep = options->keep;
+    const TablespaceMappings *tablespaces = options->tablespaces;
+    AUTO_BUFFER Buffer text = {0}, mapping = {0};
+
+    append_if(options->write_recovery_conf, STANDBY_OPTION, &text);
+    append_option_value(SLOT_OPTION, options->slot, &text);
+    append_if(options->early_start, "--early-start", &text);
+    append_if(options->late_start, "--late-start", &text);
+    append_if(options->compare, "--compare", &text);
+    append_if(options->checkpoint, "--checkpoint", &text);
+    append_if(keep != NULL && keep->configuration, "--keep-config", &text);
+    for (size_t i = 0; keep != NULL && i < keep->count; i++)
+        if (!keep->patterns[i].file)
+            append_option_value("--keep=", keep->patterns[i].text, &text);
+    for (size_t i = 0; tablespaces != NULL && i < tablespaces->count; i++)
+    {
+        buffer_clear(&mapping);
+        buffer_printf(&mapping, "%s=%s", tablespaces->mappings[i].from,
+                      tablespaces->mappings[i].to);
+        append_option_value("--tablespace-mapping=", buffer_string(&mapping), &text);
+    }
+    append_option_value("--save-diverged-wal=", options->save_diverged_wal, &text);
+    return arena_strdup(arena, buffer_string(&text));
+}
+
+static bool has_line(const char *text, const TextCursor *line)
+{
+    const size_t length = (size_t) (line->end - line->position);
+    TextCursor left = text_cursor(text), found;
+
+    while (text_take_line(&left, &found))
+        if ((size_t) (found.end - found.position) == length &&
+            memcmp(found.position, line->position, length) == 0)
+            return true;
+    return false;
+}
+
+void journal_options_missing(const char *text, const char *other, bool still_heeded,
+                             Buffer *options)
+{
+    TextCursor left = text_cursor(text), line;
+
+    while (text_take_line(&left, &line))
+    {
+        TextCursor option = line;
+
+        if (text_at_end(&line) || has_line(other, &line) ||
+            (!still_heeded &&
+             (text_take(&option, STANDBY_OPTION) || text_take(&option, SLOT_OPTION))))
+            continue;
+        buffer_printf(options, "%s%.*s", options->size > 0 ? ", " : "",
+                      (int) (line.end - line.position), line.position);
+    }
 }

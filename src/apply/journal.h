@@ -29,6 +29,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "format/control.h"
+#include "options.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -99,5 +100,19 @@ MUST_CHECK bool journal_next(JournalReader *reader, JournalEntry *entry, bool *e
 void journal_rewind(JournalReader *reader);          /* start over */
 uint64_t journal_bytes(const JournalReader *reader); /* to be written by all ranges, for progress */
 void journal_close_reader(JournalReader *reader);    /* NULL is allowed */
+
+/*
+ * The options that a journal has decided once it is committed. They are noted in it, so that the
+ * run that finishes it can say where its own command line asks for something else. A line for each
+ * of them, as a shell takes it; in arena. No password is among them.
+ */
+const char *journal_options_text(const Options *options, Arena *arena);
+
+/*
+ * The lines of `text` that `other` lacks, as a list with commas. With still_heeded false without
+ * those that a run heeds also after it has finished a journal: -R and --slot.
+ */
+void journal_options_missing(const char *text, const char *other, bool still_heeded,
+                             Buffer *options);
 
 #endif

@@ -240,19 +240,18 @@ static int compare_with_path(const void *key, const void *item)
     return order == 0 && path[first->length] != '\0' ? -1 : order;
 }
 
-const void *path_find(const void *items, size_t count, size_t item_size, const char *path,
-                      size_t length)
+void *path_find(const void *items, size_t count, size_t item_size, const char *path, size_t length)
 {
     const PathParent key = {path, length};
     bool found;
     const size_t index = array_search(&key, items, count, item_size, compare_with_path, &found);
 
-    return found ? (const char *) items + index * item_size : NULL;
+    return found ? (char *) items + index * item_size : NULL;
 }
 
-const void *path_find_above(const void *items, size_t count, size_t item_size, const char *path)
+void *path_find_above(const void *items, size_t count, size_t item_size, const char *path)
 {
-    const void *found = NULL;
+    void *found = NULL;
 
     for (size_t length = 0; count > 0 && found == NULL && path[length] != '\0';)
     {

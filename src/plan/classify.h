@@ -72,8 +72,7 @@ bool path_parent_changes(PathParent *last, const char *path);
  * item of the first `length` bytes of path; path_find_above: the item of path or of a directory
  * that it is in. NULL: there is no such item.
  */
-const void *path_find(const void *items, size_t count, size_t item_size, const char *path,
-                      size_t length);
-const void *path_find_above(const void *items, size_t count, size_t item_size, const char *path);
+void *path_find(const void *items, size_t count, size_t item_size, const char *path, size_t length);
+void *path_find_above(const void *items, size_t count, size_t item_size, const char *path);
 
 #endif

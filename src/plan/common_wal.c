@@ -1,4 +1,4 @@
-#include "plan/common_wal.h"
+#include "plan/plan.h"
 
 #include "format/wal_summary.h"
 

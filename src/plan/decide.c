@@ -1,7 +1,5 @@
 #include "plan/decide.h"
 
-#include "plan/common_wal.h"
-
 #include <string.h>
 
 static Decision make_entry(const FilePair *pair, Action action, Reason reason)

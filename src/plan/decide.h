@@ -6,7 +6,7 @@
 #ifndef PLAN_DECIDE_H
 #define PLAN_DECIDE_H
 
-#include "plan/entry.h"
+#include "plan/plan.h"
 
 /* A path as both sides have it. */
 typedef struct FilePair

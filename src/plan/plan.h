@@ -1,10 +1,163 @@
 /*
- * Two listings and a block map make one action for each file: pure, printable, complete.
+ * Two listings and a block map make a plan, one action for each file: pure, printable, complete.
  */
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 
-#include "plan/common_wal.h"
+#include "format/history.h"
+#include "plan/keep.h"
+#include "plan/listing.h"
+#include "wal/scan.h"
+
+typedef enum Action
+{
+    ACTION_NONE,      /* nothing but the named blocks, if any */
+    ACTION_COPY,      /* the whole file; with compare: only if the content differs */
+    ACTION_COPY_TAIL, /* named blocks, and all from the target's size on */
+    ACTION_TRUNCATE,  /* named blocks, and cut to the source's size */
+    ACTION_CREATE,    /* a directory or a link */
+    ACTION_REMOVE
+} Action;
+
+/* The reason for a decision about a file. */
+typedef enum Reason
+{
+    /* For an entry: */
+    REASON_ON_BOTH_SIDES, /* no file of a relation, or one without block numbers */
+    REASON_NOT_ON_TARGET,
+    REASON_NOT_ON_SOURCE,
+    REASON_BLOCKS_NAMED,      /* a relation of both sides: WAL or a comparison names its blocks */
+    REASON_STORAGE_OF_TARGET, /* the target made it, or its database: its blocks may be in no WAL */
+    REASON_HASH_INDEX,        /* before 10: WAL does not tell what changed in it */
+    REASON_MOSTLY_CHANGED,    /* a large file of a relation of both sides, hardly a block of which
+                                 would stay: it is replaced, which writes it once, not twice */
+    REASON_UNLOGGED,          /* the server makes the main fork from the init fork */
+    REASON_COMMON_WAL,        /* WAL from before the divergence, its markers and summaries */
+    REASON_OTHER_WAL,
+    REASON_HOLDS_WHAT_STAYS, /* a directory that only the target has */
+    REASON_LEADS_TO_LOGS, /* a directory or link of the target's server logs, or on the way there */
+    REASON_MAY_BE_ODD,    /* an empty file of a source that does not tell it from a fifo */
+    REASON_STANDBY,       /* pg_rewind writes the file itself, or it must not be there (-R) */
+    REASON_MOUNTED,       /* on the target, and no server needs it */
+    REASON_EXCLUDED,      /* the server creates it again; an entry only if the target has it */
+    /* For what is left alone: */
+    REASON_NOT_THE_SERVERS, /* logs, and the files that commit and apply write in their order */
+    REASON_STAGED_APART,    /* WAL of the source, and pg_wal itself */
+    REASON_ODD,             /* a fifo, socket or device */
+    REASON_ODD_ON_SOURCE,
+    REASON_TYPES_DIFFER,
+    REASON_NAME_NOT_VALID, /* in the source's encoding: it cannot be asked for */
+    REASON_UNREADABLE,     /* a directory of the target */
+    REASON_KEPT,           /* --keep */
+    /* For a pattern: */
+    REASON_MATCHES_NOTHING
+} Reason;
+
+typedef struct PlanEntry
+{
+    const char *path;
+    const char *link_target; /* ACTION_CREATE of a link */
+    uint64_t source_size;
+    uint64_t target_size;
+    const BlockMapRelation *blocks;  /* named blocks of the relation, or NULL */
+    const BlockMapRelation *rebuilt; /* blocks that recovery writes whole: they are not fetched; or
+                                        NULL */
+    BlockNumber first_block;         /* of this relation segment */
+    BlockNumber fetch_all_from; /* all blocks from here on (truncation or tail), in the relation;
+                                   BLOCK_NONE */
+    uint8_t action;
+    uint8_t reason;
+    uint8_t type;
+    uint8_t kind;
+    bool on_target : 1;
+    bool compare : 1; /* ACTION_COPY of a file that may be equal: digest first */
+    bool wal : 1;     /* a WAL segment or below pg_wal: staged by stage_wal, not by stage_fetch */
+    bool twophase : 1;
+} PlanEntry;
+
+/* No plan can be made for this path. What is below it is not listed. */
+typedef struct PlanConflict
+{
+    const char *path;
+    bool unreadable; /* a directory of the target; else of different type in source and target */
+} PlanConflict;
+
+/* A path that --keep names: the target keeps its own file, or none where only the source has one.
+ */
+typedef struct PlanKept
+{
+    const char *path;
+    bool on_target;
+    bool is_directory; /* with all below it */
+} PlanKept;
+
+/* A file or link, or a directory with all below it, that is removed: the source does not have it,
+ * and it is not one of the server's. */
+typedef struct PlanRemoved
+{
+    const char *path;
+    uint64_t file_count; /* all but directories */
+    uint64_t bytes;
+} PlanRemoved;
+
+/* A remark on a file, or on a pattern that matches none. */
+typedef struct PlanRemark
+{
+    const char *path;
+    const char *kept_by; /* REASON_KEPT: the pattern */
+    Reason reason;
+} PlanRemark;
+
+typedef struct Plan
+{
+    PlanEntry *entries; /* ascending by path; of relations only those that something is done to,
+                           but with PlanInput's every_relation */
+    size_t count;
+    PlanConflict *conflicts;
+    size_t conflict_count;
+    PlanKept *kept; /* ascending by path */
+    size_t kept_count;
+    PlanRemoved *removed; /* ascending by path */
+    size_t removed_count;
+    PlanRemark *remarks; /* in the order of the decisions */
+    size_t remark_count;
+    size_t hash_index_count; /* of relations that both sides have, and that WAL does not tell of */
+    const TablespaceMappings *tablespaces; /* that the links of new tablespaces are mapped by */
+    const char *wal_directory;             /* pg_wal, or pg_xlog */
+    uint32_t block_size;
+    uint64_t fetch_bytes_by_kind[KIND_COUNT]; /* what staging will fetch at most, without WAL */
+    uint64_t fetch_bytes;
+    uint64_t rebuilt_bytes; /* not fetched, since recovery rebuilds them */
+    uint64_t source_bytes;  /* total size of the source directory */
+} Plan;
+
+/* A plan is made from this alone. */
+typedef struct PlanInput
+{
+    const Version *version;
+    WalShape shape;
+    uint32_t block_size;
+    uint32_t relation_segment_blocks;
+    const Listing *source;
+    const Listing *target;
+    const TablespaceMappings *tablespaces; /* that the source's listing was mapped by; or NULL */
+    const ScanResult *scan;                /* of the target's WAL */
+    const BlockMap *rebuilt; /* blocks that recovery writes whole, by the source's WAL from the
+                                start on (ScanResult); NULL: that is not relied on */
+    const History *source_history;
+    const Keep *keep;           /* NULL: nothing */
+    const char *const *written; /* paths that pg_rewind writes itself, up to a NULL; NULL: none */
+    const char *unwanted;       /* a path that must not be there then; NULL: none */
+    const char *log_directory; /* where the target's server logs to, relative; NULL: its default, or
+                                  outside the data directory */
+    bool every_relation;       /* entries also for files of relations that nothing is done to: they
+                                  are to be compared or read (plan_compared_size) */
+    bool source_hides_odd;     /* the source lists sockets, fifos and devices as empty files */
+    Lsn divergence;
+    Lsn wal_from;   /* WAL is staged from here on */
+    Lsn whole_from; /* storage made or dropped from here on is taken whole: the divergence, or for a
+                       late start the last common checkpoint's redo position */
+} PlanInput;
 
 /*
  * Decide: from the input alone, so that a plan can be made again when more blocks are named.
@@ -23,5 +176,70 @@ const char *action_name(Action action);
 /* Warnings and debug lines about files that are left alone, kept, or odd; about patterns only the
  * first time. */
 void plan_print_remarks(const Plan *plan, bool first_time);
+
+void plan_free(Plan *plan);
+
+/*
+ * The ranges of a file that are fetched, in bytes: begin with *offset = 0; each call gives the next
+ * range at or after it, merged where adjacent. False at the end. For ACTION_COPY the whole file,
+ * without the blocks that recovery rebuilds.
+ */
+bool plan_next_range(const Plan *plan, const PlanEntry *entry, uint64_t *offset, uint64_t *size);
+
+/* How many bytes from its start both sides have of a file that has block numbers: what a comparison
+ * has to compare (--compare). The last block may be incomplete. */
+uint64_t plan_compared_size(const Plan *plan, const PlanEntry *entry);
+
+/* The action leaves the file where it is, to be patched, extended or cut. */
+bool plan_stays_in_place(const PlanEntry *entry);
+
+/* The size that a file has after the rewind, as far as the plan knows. */
+uint64_t plan_final_size(const PlanEntry *entry);
+
+/* The target keeps this file or directory, or one that it is in. */
+bool plan_keeps(const Plan *plan, const char *path);
+
+/* The entry of a path, or NULL. */
+const PlanEntry *plan_find(const Plan *plan, const char *path);
+
+/* ---- The target's files in pg_wal that belong to the common history may stay ---- */
+
+/* A WAL segment of the target belongs to the common history. plan_keeps_segment: it may also stay.
+ */
+bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment);
+bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
+
+/* A marker in archive_status stays where the file that it is about stays. */
+bool plan_keeps_status(const PlanInput *input, const char *path);
+
+/* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */
+bool plan_keeps_summary(const PlanInput *input, const char *path);
+
+/* True if a segment stays that a server which summarizes its WAL cannot get past. */
+bool plan_keeps_wal_before_gap(const PlanInput *input);
+
+/* The files are of a server that summarizes its WAL (17 and later). */
+bool plan_summarizes_wal(const Listing *files);
+
+/* ---- Relations that become unlogged ones while pg_rewind works: unlogged.c ---- */
+
+/* The source's WAL from the start of recovery to the end of what is replayed. */
+typedef struct UnloggedEvidence
+{
+    const ScanResult *chain;
+    Oid next_oid;        /* of the start's checkpoint */
+    bool target_scanned; /* input->scan tells what the target has made and dropped: not with
+                            --compare */
+} UnloggedEvidence;
+
+/*
+ * The entry is a fork, but not the init fork, of such a relation, and is to be left out: the chain
+ * makes the init fork; or the relation was made after the start, without a record of that. A
+ * relation was made after the start if the target lacks its file, and has not dropped it, or has
+ * made one of that number itself; and if its number says so too, since a target may have lost files
+ * without WAL.
+ */
+bool plan_becomes_unlogged(const PlanInput *input, const UnloggedEvidence *evidence,
+                           const PlanEntry *entry);
 
 #endif

@@ -1,4 +1,10 @@
-#include "plan/unlogged.h"
+/*
+ * The server makes the main fork of an unlogged relation without WAL, and much later its init fork,
+ * with WAL: an index is built between the two. A main fork that was listed by then is not to be
+ * copied: replay makes the init fork, and the end of recovery makes the main fork from that, which
+ * fails where one lies ("could not create file ...: File exists").
+ */
+#include "plan/plan.h"
 
 static bool makes_fork(const ScanResult *scan, RelationId id, uint8_t fork)
 {

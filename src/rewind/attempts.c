@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "divergence/saved_wal.h"
-#include "plan/common_wal.h"
+#include "plan/plan.h"
 #include "stage/check.h"
 #include "stage/staged_wal.h"
 #include "stage/work_directories.h"

@@ -1,7 +1,7 @@
 #include "rewind/opening.h"
 
 #include "apply/apply.h"
-#include "apply/journal_options.h"
+#include "apply/journal.h"
 #include "stage/work_directories.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -72,14 +72,12 @@ static void warn_of_other_options(const PendingRewind *pending, const Options *o
 static bool finish_pending(const char *target, const Options *options, const PendingRewind *pending,
                            Arena *arena, Opened *opened, RewindOutcome *outcome, Error *error)
 {
-    const ApplyOptions apply = apply_options(options);
-
     log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
              pending->divergence);
     warn_of_other_options(pending, options, arena);
     *outcome = REWIND_COMMITTED;
     signals_hold_off();
-    if (!apply_finish(target, opened->interlock, &apply, error))
+    if (!apply_finish(target, opened->interlock, options, APPLY_PATIENCE_SECONDS, error))
         return false;
     log_info("the interrupted rewind is finished");
     *outcome = REWIND_UNTOUCHED;

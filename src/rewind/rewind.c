@@ -158,7 +158,6 @@ static bool prepare_rewind(const Options *options, Problems *problems, Arena *ar
 static bool commit_and_apply(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
 {
     const char *target = run->identified.clusters.target.directory;
-    const ApplyOptions apply = apply_options(options);
     const double clock = clock_seconds();
     bool committed = false, result;
 
@@ -171,7 +170,7 @@ static bool commit_and_apply(const Options *options, Run *run, RewindOutcome *ou
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
-    if (!apply_finish(target, run->opened.interlock, &apply, error))
+    if (!apply_finish(target, run->opened.interlock, options, APPLY_PATIENCE_SECONDS, error))
         return false;
     *outcome = REWIND_DONE;
     run_count_seconds(run, PHASE_APPLY, clock);

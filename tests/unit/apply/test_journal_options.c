@@ -1,4 +1,4 @@
-#include "apply/journal_options.h"
+#include "apply/journal.h"
 
 #include "target/tablespace_mapping.h"
 #include "plan/keep.h"

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include "plan/plan.h"
-#include "plan/common_wal.h"
 
 #include <inttypes.h>
 #include <stdio.h>

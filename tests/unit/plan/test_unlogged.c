@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "plan/unlogged.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

@@ -431,7 +431,7 @@ static bool stage_and_commit(Interlock *interlock, bool *committed, Error *error
 /* What the program does; 0, 1 or 2 as its exit status. */
 static inline int run_rewind(void)
 {
-    const ApplyOptions options = {.jobs = 2, .patience_seconds = 0};
+    const Options options = {.jobs = 2};
     Arena *arena = arena_create();
     Interlock *interlock = NULL;
     PendingRewind pending = {.state = PENDING_NONE};
@@ -449,7 +449,7 @@ static inline int run_rewind(void)
         block_letter("target/global/pg_control", 0) != 'n' && !committed)
         ok = stage_and_commit(interlock, &committed, &error);
     if (ok && (committed || pending.state == PENDING_CLEANUP))
-        ok = apply_finish("target", interlock, &options, &error);
+        ok = apply_finish("target", interlock, &options, 0, &error);
     if (!ok)
         log_error(&error);
     interlock_release(interlock);

@@ -1,8 +1,7 @@
-#include "plan/plan.h"
+#include "plan/decide.h"
 
 #include "base/array.h"
 #include "base/log.h"
-#include "plan/decide.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +60,8 @@ static void keep_directories_of(PlanBuilder *builder, const FilePair *pair)
         return;
     for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/'))
     {
-        const PlanEntry *found = path_find(plan->entries, plan->count, sizeof(*plan->entries), path,
-                                           (size_t) (slash - path));
-        PlanEntry *entry = found != NULL ? &plan->entries[found - plan->entries] : NULL;
+        PlanEntry *entry = path_find(plan->entries, plan->count, sizeof(*plan->entries), path,
+                                     (size_t) (slash - path));
 
         if (entry == NULL || entry->action != ACTION_REMOVE || entry->type != FILE_DIRECTORY)
             continue;
@@ -305,13 +303,12 @@ static void list_removed(const PlanInput *input, Plan *plan)
     for (size_t i = 0; i < plan->count; i++)
     {
         const PlanEntry *entry = &plan->entries[i];
-        const PlanRemoved *above;
         PlanRemoved *removed;
 
         if (entry->action != ACTION_REMOVE || entry->reason == REASON_STANDBY)
             continue;
-        above = path_find_above(plan->removed, plan->removed_count, sizeof(*above), entry->path);
-        removed = above != NULL ? &plan->removed[above - plan->removed] : NULL;
+        removed =
+            path_find_above(plan->removed, plan->removed_count, sizeof(*removed), entry->path);
         if (removed == NULL && is_foreign(input, entry))
         {
             ARRAY_GROW(plan->removed, plan->removed_count);
