@@ -14,7 +14,10 @@
  *
  *     ARRAY_GROW(list->items, list->count);
  *     list->items[list->count++] = item;
+ *
+ * ARRAY_ADD does both.
  */
+#define ARRAY_ADD(items, count, ...) (ARRAY_GROW(items, count), (items)[(count)++] = __VA_ARGS__)
 #define ARRAY_GROW(items, count) ((items) = array_grow((items), (count), sizeof(*(items))))
 void *array_grow(void *items, size_t count, size_t item_size);
 

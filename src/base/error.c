@@ -198,38 +198,31 @@ void out_of_memory(void)
     _exit(1);
 }
 
-void *memory_allocate(size_t size)
+static void *checked(void *memory)
 {
-    void *memory = malloc(size > 0 ? size : 1);
-
     if (memory == NULL)
         out_of_memory();
     return memory;
 }
 
+void *memory_allocate(size_t size)
+{
+    return checked(malloc(size > 0 ? size : 1));
+}
+
 void *memory_allocate_zeroed(size_t count, size_t size)
 {
-    void *memory = calloc(count > 0 ? count : 1, size > 0 ? size : 1);
-
-    if (memory == NULL)
-        out_of_memory();
-    return memory;
+    return checked(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
 void *memory_allocate_aligned(size_t size)
 {
     void *memory;
 
-    if (posix_memalign(&memory, 4096, size > 0 ? size : 1) != 0)
-        out_of_memory();
-    return memory;
+    return checked(posix_memalign(&memory, 4096, size > 0 ? size : 1) == 0 ? memory : NULL);
 }
 
 void *memory_resize(void *memory, size_t size)
 {
-    void *resized = realloc(memory, size > 0 ? size : 1);
-
-    if (resized == NULL)
-        out_of_memory();
-    return resized;
+    return checked(realloc(memory, size > 0 ? size : 1));
 }

@@ -19,7 +19,7 @@ const char *log_program_name(void);
 void log_set_debug(bool on);
 bool log_debug_on(void);
 
-/* Which lines are printed. A look at a pair that is no rewind has little to say, or nothing. */
+/* The lines that are printed: all in a rewind, few or none when a pair is only examined. */
 typedef enum LogAmount
 {
     LOG_ALL,

@@ -19,25 +19,36 @@ static atomic_bool signalled[2]; /* by others, and by the parent that hands sign
 static pid_t parent_process;     /* 0: none that does */
 static atomic_int late_signal;   /* came while stops were held off, and was not reported yet */
 
+/*
+ * Call body in several threads, of which this is one, and wait until all have returned. If the
+ * system refuses a thread, fewer do the work.
+ */
+static void run_in_threads(size_t threads_max, void *(*body)(void *argument), void *argument)
+{
+    pthread_t *threads = memory_allocate_zeroed(threads_max, sizeof(pthread_t));
+    size_t count = 1;
+
+    while (count < threads_max && pthread_create(&threads[count], NULL, body, argument) == 0)
+        count++;
+    body(argument);
+    while (--count > 0)
+        pthread_join(threads[count], NULL);
+    free(threads);
+}
+
 /* Shared by the threads of one workers_run. */
 typedef struct WorkersRun
 {
     WorkerFunction function;
     void *context;
     size_t count;
-    pthread_mutex_t lock; /* guards what follows */
-    size_t next;          /* first item not begun */
+    atomic_int worker_count; /* threads that have begun */
+    pthread_mutex_t lock;    /* guards what follows */
+    size_t next;             /* first item not begun */
     bool failed;
     size_t failed_item; /* lowest one that failed */
     Error *error;       /* its error */
 } WorkersRun;
-
-typedef struct Worker
-{
-    WorkersRun *run;
-    int number;
-    pthread_t thread;
-} Worker;
 
 static bool take_item(WorkersRun *run, size_t *item)
 {
@@ -65,14 +76,14 @@ static void note_failure(WorkersRun *run, size_t item, const Error *error)
 
 static void *run_items(void *argument)
 {
-    const Worker *worker = argument;
-    WorkersRun *run = worker->run;
+    WorkersRun *run = argument;
+    const int worker = atomic_fetch_add(&run->worker_count, 1);
     Error *error = memory_allocate_zeroed(1, sizeof(Error));
     size_t item;
 
     while (take_item(run, &item))
     {
-        if (!stop_check(error) || !run->function(run->context, worker->number, item, error))
+        if (!stop_check(error) || !run->function(run->context, worker, item, error))
             note_failure(run, item, error);
     }
     free(error);
@@ -81,31 +92,17 @@ static void *run_items(void *argument)
 
 bool workers_run(int jobs, size_t count, WorkerFunction function, void *context, Error *error)
 {
-    WorkersRun run = {.function = function, .context = context, .count = count, .error = error};
-    Worker *workers;
-    int started = 1;
+    WorkersRun run = {.function = function,
+                      .context = context,
+                      .count = count,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .error = error};
 
-    if (jobs < 1)
+    if (jobs < 1 || count == 0)
         jobs = 1;
-    if ((size_t) jobs > count)
-        jobs = count > 0 ? (int) count : 1;
-    pthread_mutex_init(&run.lock, NULL);
-    workers = memory_allocate_zeroed((size_t) jobs, sizeof(Worker));
-    workers[0] = (Worker){.run = &run, .number = 0};
-
-    /* The caller's thread is the first worker. If the system refuses a thread, fewer do the work.
-     */
-    for (; started < jobs; started++)
-    {
-        workers[started] = (Worker){.run = &run, .number = started};
-        if (pthread_create(&workers[started].thread, NULL, run_items, &workers[started]) != 0)
-            break;
-    }
-    run_items(&workers[0]);
-    for (int number = 1; number < started; number++)
-        pthread_join(workers[number].thread, NULL);
-
-    free(workers);
+    else if ((size_t) jobs > count)
+        jobs = (int) count;
+    run_in_threads((size_t) jobs, run_items, &run);
     pthread_mutex_destroy(&run.lock);
     return !run.failed;
 }
@@ -209,26 +206,16 @@ bool workers_run_ordered(int jobs, size_t window, OrderedFunction run, OrderedFu
                        .take = take,
                        .context = context,
                        .window = window,
+                       .lock = PTHREAD_MUTEX_INITIALIZER,
+                       .moved = PTHREAD_COND_INITIALIZER,
                        .limit = SIZE_MAX,
                        .error = error};
-    size_t threads_max = jobs > 1 ? (size_t) jobs - 1 : 0;
-    pthread_t *threads = memory_allocate_zeroed(threads_max + 1, sizeof(pthread_t));
-    size_t started = 0;
 
     ordered.slots = memory_allocate_zeroed(window, sizeof(Slot));
-    pthread_mutex_init(&ordered.lock, NULL);
-    pthread_cond_init(&ordered.moved, NULL);
-    while (started < threads_max &&
-           pthread_create(&threads[started], NULL, run_ordered_items, &ordered) == 0)
-        started++;
-    run_ordered_items(&ordered);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(threads[i], NULL);
-
+    run_in_threads(jobs > 1 ? (size_t) jobs : 1, run_ordered_items, &ordered);
     for (size_t i = 0; i < window; i++)
         free(ordered.slots[i].failure);
     free(ordered.slots);
-    free(threads);
     pthread_cond_destroy(&ordered.moved);
     pthread_mutex_destroy(&ordered.lock);
     return !ordered.failed;
