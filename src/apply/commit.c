@@ -124,9 +124,9 @@ bool commit_state(const char *target_directory, const JournalHead *head, Pending
         !read_control(target_directory, &control, error))
         return false;
     /*
-     * With a blocker and a pg_control that is none of ours the plan is obsolete: a server got past
-     * the pid file at the moment of the commit, and the run was killed before its second check
-     * could take the blocker back.
+     * If there is a blocker, but pg_control is not one of the journal's three, the plan is
+     * obsolete: a server got past the pid file at the moment of the commit, and the run was killed
+     * before its second check could take the blocker back.
      */
     if (is_control(&control, head->poison) || (blocked && is_control(&control, head->old_control)))
         *state = PENDING_APPLY;

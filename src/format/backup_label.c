@@ -9,8 +9,6 @@ bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint, Timeline
                        time_t now, Buffer *text, Error *error)
 {
     char segment_name[WAL_NAME_SIZE];
-    char redo_text[LSN_TEXT_SIZE];
-    char checkpoint_text[LSN_TEXT_SIZE];
     char now_text[128];
     struct tm parts;
 
@@ -20,13 +18,14 @@ bool backup_label_make(const WalShape *shape, Lsn redo, Lsn checkpoint, Timeline
                          BACKUP_LABEL_PATH);
     wal_segment_name(shape, timeline, wal_segment_of(shape, redo), segment_name);
     buffer_clear(text);
-    buffer_printf(text, "START WAL LOCATION: %s (file %s)\n",
-                  lsn_text(shape->version, redo, redo_text), segment_name);
-    buffer_printf(text, "CHECKPOINT LOCATION: %s\n",
-                  lsn_text(shape->version, checkpoint, checkpoint_text));
-    buffer_append_string(text, "BACKUP METHOD: pg_rewind\n");
-    buffer_append_string(text, "BACKUP FROM: standby\n");
-    buffer_printf(text, "START TIME: %s\n", now_text);
+    buffer_printf(text,
+                  "START WAL LOCATION: %s (file %s)\n"
+                  "CHECKPOINT LOCATION: %s\n"
+                  "BACKUP METHOD: pg_rewind\n"
+                  "BACKUP FROM: standby\n"
+                  "START TIME: %s\n",
+                  LSN_TEXT(shape->version, redo), segment_name,
+                  LSN_TEXT(shape->version, checkpoint), now_text);
     return true;
 }
 

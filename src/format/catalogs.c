@@ -25,8 +25,7 @@
 
 static void add_catalog(Catalogs *catalogs, Oid database, Oid oid, Oid filenode)
 {
-    ARRAY_GROW(catalogs->items, catalogs->count);
-    catalogs->items[catalogs->count++] = (CatalogStorage){filenode, database, oid};
+    ARRAY_ADD(catalogs->items, catalogs->count, (CatalogStorage){filenode, database, oid});
 }
 
 bool catalogs_add_map(Catalogs *catalogs, Oid database, const uint8_t *bytes, size_t size,

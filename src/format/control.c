@@ -69,12 +69,11 @@ static bool check_positions(const Control *control, const char *name, Error *err
     const Lsn positions[] = {control->checkpoint_lsn, control->checkpoint.redo,
                              control->min_recovery_point, control->backup_start_point,
                              control->backup_end_point};
-    char text[LSN_TEXT_SIZE];
 
     for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++)
         if (positions[i] > LSN_HIGHEST)
             return error_set(error, ERROR_FAILED, "invalid WAL location in control file \"%s\": %s",
-                             name, lsn_text(control->version, positions[i], text));
+                             name, LSN_TEXT(control->version, positions[i]));
     return true;
 }
 

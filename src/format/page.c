@@ -48,20 +48,12 @@ bool page_is_hash_index(const uint8_t *page)
 
 bool page_may_have_dead_entries(const uint8_t *page, size_t size)
 {
-    size_t lower, upper, special;
-
-    if (size < PAGE_HEADER_SIZE)
+    if (size < PAGE_HEADER_SIZE || page_is_new(page))
         return false;
-    lower = load_u16(page + PAGE_LOWER_OFFSET);
-    upper = load_u16(page + UPPER_OFFSET);
-    special = load_u16(page + SPECIAL_OFFSET);
-    if (page_is_new(page))
-        return false;
-    if (lower < PAGE_HEADER_SIZE || lower > upper || upper > special || special > size ||
-        !is_known_kind(page, size, special))
+    if (!page_has_header(page, size) || !is_known_kind(page, size, load_u16(page + SPECIAL_OFFSET)))
         return true;
-    for (size_t offset = PAGE_HEADER_SIZE; offset + PAGE_ITEM_SIZE <= lower;
-         offset += PAGE_ITEM_SIZE)
+    for (size_t offset = PAGE_HEADER_SIZE;
+         offset + PAGE_ITEM_SIZE <= load_u16(page + PAGE_LOWER_OFFSET); offset += PAGE_ITEM_SIZE)
     {
         const uint32_t item = load_u32(page + offset);
 

@@ -76,18 +76,19 @@ bool relpath_parse(const Version *version, const char *path, RelationFile *file)
 void relpath_make(const Version *version, const RelationFile *file, char path[RELPATH_SIZE])
 {
     const RelationId *relation = &file->relation;
-    const char *fork = fork_suffixes[file->fork % FORK_COUNT];
+    char version_directory[TABLESPACE_VERSION_SIZE], directory[RELPATH_SIZE / 2] = "global";
     char segment[16] = "";
 
-    if (relation->tablespace == TABLESPACE_GLOBAL)
-        snprintf(path, RELPATH_SIZE, "global");
-    else
-        relpath_database_make(version, relation->tablespace, relation->database, path);
+    tablespace_version_directory(version, version_directory);
+    if (relation->tablespace == TABLESPACE_DEFAULT)
+        snprintf(directory, sizeof(directory), "base/%u", relation->database);
+    else if (relation->tablespace != TABLESPACE_GLOBAL)
+        snprintf(directory, sizeof(directory), "pg_tblspc/%u/%s/%u", relation->tablespace,
+                 version_directory, relation->database);
     if (file->segment != 0)
         snprintf(segment, sizeof(segment), ".%u", file->segment);
-
-    size_t length = strlen(path);
-    snprintf(path + length, RELPATH_SIZE - length, "/%u%s%s", relation->relation, fork, segment);
+    snprintf(path, RELPATH_SIZE, "%s/%u%s%s", directory, relation->relation,
+             fork_suffixes[file->fork % FORK_COUNT], segment);
 }
 
 bool relpath_is_temporary(const Version *version, const char *path)
@@ -115,20 +116,6 @@ bool relpath_is_tablespace(const char *path)
     Oid tablespace;
 
     return text_take(&text, "pg_tblspc/") && take_number(&text, &tablespace) && text_at_end(&text);
-}
-
-void relpath_database_make(const Version *version, Oid tablespace, Oid database,
-                           char path[RELPATH_SIZE])
-{
-    char version_directory[TABLESPACE_VERSION_SIZE];
-
-    if (tablespace == TABLESPACE_DEFAULT)
-        snprintf(path, RELPATH_SIZE, "base/%u", database);
-    else
-    {
-        tablespace_version_directory(version, version_directory);
-        snprintf(path, RELPATH_SIZE, "pg_tblspc/%u/%s/%u", tablespace, version_directory, database);
-    }
 }
 
 const char *relpath_below(const char *path, const char *directory)

@@ -32,10 +32,6 @@ void relpath_make(const Version *version, const RelationFile *file, char path[RE
 /* A temporary relation's file, t3_16400 with fork or segment. */
 bool relpath_is_temporary(const Version *version, const char *path);
 
-/* The directory of a database: base/16400 or pg_tblspc/16500/PG_15_202209061/16400. */
-void relpath_database_make(const Version *version, Oid tablespace, Oid database,
-                           char path[RELPATH_SIZE]);
-
 /* It is the link of a tablespace, "pg_tblspc/16400". */
 bool relpath_is_tablespace(const char *path);
 

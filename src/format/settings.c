@@ -386,11 +386,6 @@ const char *setting_masked(Arena *arena, const char *name, const char *value)
 
 /* ---- primary_conninfo, restore_command ---- */
 
-static bool is_blank(const TextCursor *text)
-{
-    return *text->position == ' ' || (*text->position >= '\t' && *text->position <= '\r');
-}
-
 void conninfo_append(Buffer *conninfo, const char *keyword, const char *value)
 {
     /* As in appendConnStrVal, fe_utils/string_utils.c. */
@@ -413,7 +408,8 @@ static bool take_conninfo_value(TextCursor *text, Buffer *value)
 {
     const bool quoted = text_take(text, "'");
 
-    while (text->position < text->end && (quoted ? *text->position != '\'' : !is_blank(text)))
+    while (text->position < text->end &&
+           (quoted ? *text->position != '\'' : !isspace((unsigned char) *text->position)))
     {
         if (*text->position == '\\' && ++text->position == text->end)
             return !quoted;
@@ -431,7 +427,7 @@ bool conninfo_next(const char **position, Buffer *keyword, Buffer *value)
     buffer_clear(value);
     text_skip_blanks(&text);
     *position = text.position;
-    while (!text_at_end(&text) && *text.position != '=' && !is_blank(&text))
+    while (!text_at_end(&text) && *text.position != '=' && !isspace((unsigned char) *text.position))
         buffer_append_u8(keyword, (uint8_t) *text.position++);
     text_skip_blanks(&text);
     found = keyword->size > 0 && text_take(&text, "=");

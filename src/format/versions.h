@@ -30,6 +30,9 @@ typedef uint32_t Oid;
 struct Version;
 const char *lsn_text(const struct Version *version, Lsn lsn, char *text);
 
+/* The same in a text that lives to the end of the block. */
+#define LSN_TEXT(version, lsn) lsn_text((version), (lsn), (char[LSN_TEXT_SIZE]){0})
+
 /* An LSN as any server prints it: one to eight hexadecimal digits, a slash, one to eight more. */
 bool lsn_take(TextCursor *text, Lsn *lsn);
 

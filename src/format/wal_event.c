@@ -407,7 +407,6 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
     const bool special = (record->info & XLR_SPECIAL_REL_UPDATE) != 0;
     /* Hardly any of the records that fill WAL gets further. */
     const EventRow *row = record->rmgr > RM_STANDBY ? NULL : find_row(version, record);
-    char lsn[LSN_TEXT_SIZE];
 
     event->kind = WAL_EVENT_NONE;
     if (special && (row == NULL || !row->updates_relation ||
@@ -427,7 +426,7 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
         return true;
     return error_set(error, ERROR_FAILED,
                      "unexpected data of %u bytes in record at %s, rmgr: %s, info: %02X",
-                     record->data_size, lsn_text(version, record->lsn, lsn),
+                     record->data_size, LSN_TEXT(version, record->lsn),
                      walrecord_rmgr_name(record->rmgr), record->info);
 }
 

@@ -21,10 +21,8 @@
 /* " in WAL segment at LSN X, offset N": callers that know the file's name add it as a detail. */
 static bool error_page(const WalShape *shape, Lsn page_lsn, Error *error, const char *what)
 {
-    char lsn[LSN_TEXT_SIZE];
-
     return error_set(error, ERROR_FAILED, "%s in WAL page at LSN %s, offset %u", what,
-                     lsn_text(shape->version, page_lsn, lsn),
+                     LSN_TEXT(shape->version, page_lsn),
                      (unsigned) (page_lsn % shape->segment_size));
 }
 
@@ -56,7 +54,6 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     const uint8_t *start = bytes;
     uint32_t header_size = wal_header_size_at(shape, page_lsn);
     char what[96];
-    char lsn[LSN_TEXT_SIZE];
 
     if (size < header_size)
         return error_page(shape, page_lsn, error, "incomplete page header");
@@ -82,8 +79,7 @@ bool walpage_parse(const WalShape *shape, const void *bytes, size_t size, Lsn pa
     Lsn address = load_u64(start + AT_ADDRESS);
     if (address != page_lsn)
     {
-        snprintf(what, sizeof(what), "unexpected pageaddr %s",
-                 lsn_text(shape->version, address, lsn));
+        snprintf(what, sizeof(what), "unexpected pageaddr %s", LSN_TEXT(shape->version, address));
         return error_page(shape, page_lsn, error, what);
     }
     page->timeline = load_u32(start + AT_TIMELINE);
@@ -106,7 +102,6 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
                       char text[WAL_DESCRIPTION_SIZE])
 {
     const uint16_t magic = load_u16(bytes + AT_MAGIC);
-    char lsn[LSN_TEXT_SIZE];
 
     if (is_zero(bytes, size))
         snprintf(text, WAL_DESCRIPTION_SIZE,
@@ -123,7 +118,7 @@ void walpage_describe(const WalShape *shape, const uint8_t *bytes, size_t size,
     else
         snprintf(text, WAL_DESCRIPTION_SIZE,
                  "is an older segment that was recycled: it begins with the WAL of %s",
-                 lsn_text(shape->version, load_u64(bytes + AT_ADDRESS), lsn));
+                 LSN_TEXT(shape->version, load_u64(bytes + AT_ADDRESS)));
 }
 
 uint64_t wal_segment_of(const WalShape *shape, Lsn lsn)

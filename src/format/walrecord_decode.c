@@ -40,9 +40,7 @@
 
 static bool error_record(const Version *version, Lsn lsn, Error *error, const char *what)
 {
-    char text[LSN_TEXT_SIZE];
-
-    return error_set(error, ERROR_FAILED, "%s at %s", what, lsn_text(version, lsn, text));
+    return error_set(error, ERROR_FAILED, "%s at %s", what, LSN_TEXT(version, lsn));
 }
 
 static bool rmgr_is_valid(const Version *version, uint8_t rmgr)
@@ -53,15 +51,14 @@ static bool rmgr_is_valid(const Version *version, uint8_t rmgr)
 static bool check_length(const Version *version, const WalRecord *record, Error *error)
 {
     const uint32_t least = walrecord_header_size(version);
-    char text[LSN_TEXT_SIZE];
 
     if (record->total_length < least)
         return error_set(error, ERROR_FAILED,
                          "invalid record length at %s: expected at least %u, got %u",
-                         lsn_text(version, record->lsn, text), least, record->total_length);
+                         LSN_TEXT(version, record->lsn), least, record->total_length);
     if (record->total_length > WAL_RECORD_SIZE_MAX)
         return error_set(error, ERROR_FAILED, "record length %u at %s too long",
-                         record->total_length, lsn_text(version, record->lsn, text));
+                         record->total_length, LSN_TEXT(version, record->lsn));
     return true;
 }
 
@@ -82,15 +79,12 @@ static bool check_old_data_size(const Version *version, const WalRecord *record,
 
 static bool check_origin(const Version *version, const WalRecord *record, Error *error)
 {
-    char text[LSN_TEXT_SIZE], prev[LSN_TEXT_SIZE];
-
     if (!rmgr_is_valid(version, record->rmgr))
         return error_set(error, ERROR_FAILED, "invalid resource manager ID %u at %s", record->rmgr,
-                         lsn_text(version, record->lsn, text));
+                         LSN_TEXT(version, record->lsn));
     if (record->prev >= record->lsn)
         return error_set(error, ERROR_FAILED, "record with incorrect prev-link %s at %s",
-                         lsn_text(version, record->prev, prev),
-                         lsn_text(version, record->lsn, text));
+                         LSN_TEXT(version, record->prev), LSN_TEXT(version, record->lsn));
     return true;
 }
 
@@ -231,6 +225,10 @@ static const char *take_block(const Version *version, uint32_t block_size, uint8
 static const char *take_fragments(const Version *version, uint32_t block_size, Fragments *fragments,
                                   WalRecord *record)
 {
+    static const uint8_t sizes[256] = {[FRAGMENT_DATA_SHORT] = 1,
+                                       [FRAGMENT_DATA_LONG] = 4,
+                                       [FRAGMENT_ORIGIN] = 2,
+                                       [FRAGMENT_TOPLEVEL_XID] = 4};
     BlockReference *block = record->blocks;
     const uint8_t *field;
     const char *wrong;
@@ -248,33 +246,18 @@ static const char *take_fragments(const Version *version, uint32_t block_size, F
             record->block_count++;
             continue;
         }
-        switch (id)
-        {
-        case FRAGMENT_DATA_SHORT:
-            if ((field = take_fragment_bytes(fragments, 1)) == NULL)
-                return "record with invalid length";
-            record->data_size = field[0];
-            fragments->announced += record->data_size;
-            return NULL;
-        case FRAGMENT_DATA_LONG:
-            if ((field = take_fragment_bytes(fragments, 4)) == NULL)
-                return "record with invalid length";
-            record->data_size = load_u32(field);
-            fragments->announced += record->data_size;
-            return NULL;
-        case FRAGMENT_ORIGIN:
-            if (take_fragment_bytes(fragments, 2) == NULL)
-                return "record with invalid length";
-            break;
-        case FRAGMENT_TOPLEVEL_XID:
-            if (!version->record_toplevel_xid)
-                return "invalid block_id 252";
-            if (take_fragment_bytes(fragments, 4) == NULL)
-                return "record with invalid length";
-            break;
-        default:
+        if (sizes[id] == 0)
             return "invalid block_id";
-        }
+        if (id == FRAGMENT_TOPLEVEL_XID && !version->record_toplevel_xid)
+            return "invalid block_id 252";
+        field = take_fragment_bytes(fragments, sizes[id]);
+        if (field == NULL)
+            return "record with invalid length";
+        if (id < FRAGMENT_DATA_LONG)
+            continue;
+        record->data_size = id == FRAGMENT_DATA_SHORT ? field[0] : load_u32(field);
+        fragments->announced += record->data_size;
+        return NULL;
     }
     return NULL;
 }

@@ -20,8 +20,7 @@ static const char *const configuration_patterns[] = {
 
 static void add(Keep *keep, KeepPattern pattern)
 {
-    ARRAY_GROW(keep->patterns, keep->count);
-    keep->patterns[keep->count++] = pattern;
+    ARRAY_ADD(keep->patterns, keep->count, pattern);
 }
 
 bool keep_add(Keep *keep, const char *text, Error *error)

@@ -25,20 +25,20 @@ static bool collect_file(void *context, const SourceFile *file, Error *error)
         return error_set(error, ERROR_FAILED, "file \"%s\" cannot be %llu bytes long", file->path,
                          (unsigned long long) file->size);
     path = arena_strdup(listing->strings, file->path);
-    ARRAY_GROW(listing->files, listing->count);
-    listing->files[listing->count++] = (ListedFile){
-        .path = path,
-        .size = is_regular ? file->size & LISTED_SIZE_MAX : 0,
-        .type = file->type,
-        .unreadable = file->unreadable,
-    };
+    ARRAY_ADD(listing->files, listing->count,
+              (ListedFile){
+                  .path = path,
+                  .size = is_regular ? file->size & LISTED_SIZE_MAX : 0,
+                  .type = file->type,
+                  .unreadable = file->unreadable,
+              });
     if (is_regular)
         listing->total_size += file->size;
     if (file->link_target != NULL)
     {
-        ARRAY_GROW(listing->links, listing->link_count);
-        listing->links[listing->link_count++] =
-            (ListedLink){.path = path, .target = arena_strdup(listing->strings, file->link_target)};
+        ARRAY_ADD(listing->links, listing->link_count,
+                  (ListedLink){.path = path,
+                               .target = arena_strdup(listing->strings, file->link_target)});
     }
     return true;
 }

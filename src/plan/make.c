@@ -84,16 +84,14 @@ static void add_entry(PlanBuilder *builder, const PlanEntry *entry)
 
     if (!builder->input->every_relation && is_untouched_relation(entry))
         return;
-    ARRAY_GROW(plan->entries, plan->count);
-    plan->entries[plan->count++] = *entry;
+    ARRAY_ADD(plan->entries, plan->count, *entry);
 }
 
 static void add_remark(PlanBuilder *builder, const char *path, Reason reason, const char *kept_by)
 {
     Plan *plan = builder->plan;
 
-    ARRAY_GROW(plan->remarks, plan->remark_count);
-    plan->remarks[plan->remark_count++] = (PlanRemark){path, kept_by, reason};
+    ARRAY_ADD(plan->remarks, plan->remark_count, (PlanRemark){path, kept_by, reason});
 }
 
 /* The warning about a file, after its name; NULL: none. */
@@ -132,8 +130,7 @@ static bool is_remarkable(const FilePair *pair, const Decision *decision)
 
 static void leave_below(PlanBuilder *builder, const char *path)
 {
-    ARRAY_GROW(builder->left, builder->left_count);
-    builder->left[builder->left_count++] = path;
+    ARRAY_ADD(builder->left, builder->left_count, path);
 }
 
 /* Replay, or the state that it begins with, would not fit what the target has in these. */
@@ -156,20 +153,19 @@ static void add_kept(Plan *plan, const FilePair *pair)
 {
     const ListedFile *file = pair->target != NULL ? pair->target : pair->source;
 
-    ARRAY_GROW(plan->kept, plan->kept_count);
-    plan->kept[plan->kept_count++] = (PlanKept){
-        .path = pair->path,
-        .on_target = pair->target != NULL,
-        .is_directory = file->type == FILE_DIRECTORY,
-    };
+    ARRAY_ADD(plan->kept, plan->kept_count,
+              (PlanKept){
+                  .path = pair->path,
+                  .on_target = pair->target != NULL,
+                  .is_directory = file->type == FILE_DIRECTORY,
+              });
 }
 
 static void add_conflict(PlanBuilder *builder, const char *path, bool unreadable)
 {
     Plan *plan = builder->plan;
 
-    ARRAY_GROW(plan->conflicts, plan->conflict_count);
-    plan->conflicts[plan->conflict_count++] = (PlanConflict){path, unreadable};
+    ARRAY_ADD(plan->conflicts, plan->conflict_count, (PlanConflict){path, unreadable});
     leave_below(builder, path);
 }
 

@@ -101,18 +101,6 @@ static void temporary_relations_are_known(void **state)
     assert_false(relpath_is_temporary(version, "global/t3_16400"));
 }
 
-static void directories_of_databases_are_named(void **state)
-{
-    const Version *version = version_of_major(15);
-    char path[RELPATH_SIZE];
-
-    (void) state;
-    relpath_database_make(version, TABLESPACE_DEFAULT, 16400, path);
-    assert_string_equal(path, "base/16400");
-    relpath_database_make(version, 16500, 16400, path);
-    assert_string_equal(path, "pg_tblspc/16500/PG_15_202209061/16400");
-}
-
 static void links_of_tablespaces_are_known(void **state)
 {
     static const char *const others[] = {
@@ -133,7 +121,6 @@ int main(void)
         cmocka_unit_test(paths_go_both_ways),
         cmocka_unit_test(other_paths_are_no_relation_files),
         cmocka_unit_test(temporary_relations_are_known),
-        cmocka_unit_test(directories_of_databases_are_named),
         cmocka_unit_test(links_of_tablespaces_are_known),
     };
 
