@@ -5,7 +5,6 @@
 #define APPLY_APPLY_H
 
 #include "apply/commit.h"
-#include "options.h"
 
 #define APPLY_PATIENCE_SECONDS 300 /* how long a step that fails is tried again */
 

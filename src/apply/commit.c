@@ -64,12 +64,11 @@ static bool blocker_is(const char *target_directory, const char *run_id, bool *s
 /* No checkpoint starts on a page boundary. */
 static bool looks_like_poison(const Buffer *bytes)
 {
-    AUTO_ARENA Arena *arena = arena_create();
-    Control *control = arena_allocate(arena, sizeof(Control));
+    Control control;
     bool crc_wrong;
 
-    return !control_parse(bytes->bytes, bytes->size, CONTROL_PATH, control, &crc_wrong, NULL) ||
-           control->checkpoint_lsn % control->wal_block_size == 0;
+    return !control_parse(bytes->bytes, bytes->size, CONTROL_PATH, &control, &crc_wrong, NULL) ||
+           control.checkpoint_lsn % control.wal_block_size == 0;
 }
 
 static bool looks_like_blocker(const Buffer *label)

@@ -4,7 +4,6 @@
  */
 #include "apply/journal.h"
 
-#include "base/text_cursor.h"
 #include "format/crc32c.h"
 #include "io/file.h"
 #include "plan/keep.h"

@@ -25,14 +25,8 @@
 #ifndef APPLY_JOURNAL_H
 #define APPLY_JOURNAL_H
 
-#include "base/arena.h"
-#include "base/buffer.h"
-#include "base/error.h"
 #include "format/control.h"
 #include "options.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #define WORK_DIRECTORY "pg_rewind.work"
 #define JOURNAL_NAME "journal"

@@ -6,10 +6,7 @@
 #define APPLY_PATCH_H
 
 #include "apply/journal.h"
-#include "base/error.h"
 #include "io/open_file.h"
-
-#include <stdbool.h>
 
 typedef bool (*PatchVisitor)(void *context, const JournalEntry *entry, Error *error);
 

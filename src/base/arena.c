@@ -2,7 +2,6 @@
 
 #include <stdarg.h>
 #include <stdalign.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,8 +7,6 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
-
 typedef struct Arena Arena;
 
 Arena *arena_create(void);

@@ -7,9 +7,6 @@
 #include "base/error.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 /*
  * Reads little-endian numbers. Once it would have to read past the end it has failed: it gives

@@ -7,9 +7,6 @@
 
 #include "base/buffer.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 
 typedef struct Json

@@ -9,10 +9,6 @@
 
 #include "base/error.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 /* Set the name that begins each line (base name of argv[0]); read PG_COLOR and PG_COLORS. */
 void log_init(const char *argv0);
 const char *log_program_name(void);

@@ -6,9 +6,6 @@
 
 #include "base/buffer.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-
 /*
  * Append text and a newline. Each line of text that is longer than width is broken between words; a
  * word is never broken. Width 0 breaks no line. Every line but the first is indented by that many

@@ -1,7 +1,5 @@
 #include "format/backup_label.h"
 
-#include "base/text_cursor.h"
-
 #include <stdio.h>
 #include <string.h>
 

@@ -4,12 +4,8 @@
 #ifndef FORMAT_BACKUP_LABEL_H
 #define FORMAT_BACKUP_LABEL_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "format/versions.h"
 #include "format/walpage.h"
 
-#include <stdbool.h>
 #include <time.h>
 
 #define BACKUP_LABEL_PATH "backup_label"

@@ -1,7 +1,6 @@
 #include "format/catalogs.h"
 
 #include "base/array.h"
-#include "base/buffer.h"
 #include "format/crc32c.h"
 #include "format/page.h"
 

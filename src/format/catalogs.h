@@ -9,10 +9,6 @@
 
 #include "format/walrecord.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #define CATALOGS_MAP_SIZE 512 /* bytes of a pg_filenode.map */
 #define CATALOGS_PG_CLASS 1259
 

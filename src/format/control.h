@@ -4,13 +4,7 @@
 #ifndef FORMAT_CONTROL_H
 #define FORMAT_CONTROL_H
 
-#include "base/buffer.h"
-#include "base/error.h"
-#include "format/versions.h"
 #include "format/walpage.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #define CONTROL_FILE_SIZE 8192 /* PG_CONTROL_FILE_SIZE, catalog/pg_control.h, all versions */
 #define CONTROL_PATH "global/pg_control"

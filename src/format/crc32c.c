@@ -1,7 +1,6 @@
 #include "format/crc32c.h"
 
 #include <isa-l/crc.h>
-#include <stdbool.h>
 #include <string.h>
 
 #if defined(__x86_64__)

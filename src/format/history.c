@@ -1,7 +1,5 @@
 #include "format/history.h"
 
-#include "base/text_cursor.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>

@@ -4,12 +4,7 @@
 #ifndef FORMAT_HISTORY_H
 #define FORMAT_HISTORY_H
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "format/versions.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 typedef struct HistoryEntry
 {

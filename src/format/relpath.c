@@ -1,7 +1,5 @@
 #include "format/relpath.h"
 
-#include "base/text_cursor.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -93,11 +91,8 @@ void relpath_make(const Version *version, const RelationFile *file, char path[RE
 
 bool relpath_is_temporary(const Version *version, const char *path)
 {
-    Oid tablespace;
-    Oid database;
-    uint32_t backend;
-    uint32_t relation;
-    uint32_t segment;
+    Oid tablespace, database;
+    uint32_t backend, relation, segment;
     uint8_t fork;
     TextCursor text = text_cursor(path);
 

@@ -4,12 +4,7 @@
 #ifndef FORMAT_RELPATH_H
 #define FORMAT_RELPATH_H
 
-#include "format/versions.h"
 #include "format/walrecord.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define TABLESPACE_DEFAULT 1663
 #define TABLESPACE_GLOBAL 1664

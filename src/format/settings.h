@@ -5,12 +5,8 @@
 #ifndef FORMAT_SETTINGS_H
 #define FORMAT_SETTINGS_H
 
-#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/text_cursor.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 /*
  * Take the next setting: its name in lower case, its value without quotes and escapes. Lines that

@@ -1,8 +1,5 @@
 #include "format/versions.h"
 
-#include "base/text_cursor.h"
-
-#include <stddef.h>
 #include <stdio.h>
 
 /* PQconninfoOptions, interfaces/libpq/fe-connect.c of 9.3 to 9.6 */

@@ -5,12 +5,7 @@
 #ifndef FORMAT_VERSIONS_H
 #define FORMAT_VERSIONS_H
 
-#include "base/error.h"
 #include "base/text_cursor.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 typedef uint64_t Lsn; /* byte position in the WAL */
 typedef uint32_t Timeline;

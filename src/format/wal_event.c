@@ -429,18 +429,3 @@ bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *
                      record->data_size, LSN_TEXT(version, record->lsn),
                      walrecord_rmgr_name(record->rmgr), record->info);
 }
-
-RelationId wal_event_dropped(const WalEvent *event, uint32_t index)
-{
-    return relation_at(event->dropped + (size_t) index * RELATION_ID_SIZE);
-}
-
-Oid wal_event_list_item(const WalEvent *event, uint32_t index)
-{
-    return load_u32(event->list + (size_t) index * sizeof(Oid));
-}
-
-uint32_t wal_event_subxid(const WalEvent *event, uint32_t index)
-{
-    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
-}

@@ -68,8 +68,20 @@ typedef struct WalEvent
  */
 MUST_CHECK bool walrecord_event(const Version *version, const WalRecord *record, WalEvent *event,
                                 Error *error);
-RelationId wal_event_dropped(const WalEvent *event, uint32_t index);
-Oid wal_event_list_item(const WalEvent *event, uint32_t index);
-uint32_t wal_event_subxid(const WalEvent *event, uint32_t index);
+
+static inline RelationId wal_event_dropped(const WalEvent *event, uint32_t index)
+{
+    return relation_at(event->dropped + (size_t) index * RELATION_ID_SIZE);
+}
+
+static inline Oid wal_event_list_item(const WalEvent *event, uint32_t index)
+{
+    return load_u32(event->list + (size_t) index * sizeof(Oid));
+}
+
+static inline uint32_t wal_event_subxid(const WalEvent *event, uint32_t index)
+{
+    return load_u32(event->subxids + (size_t) index * sizeof(uint32_t));
+}
 
 #endif

@@ -1,7 +1,5 @@
 #include "format/wal_summary.h"
 
-#include "base/buffer.h"
-#include "base/text_cursor.h"
 #include "format/crc32c.h"
 
 #include <stdio.h>

@@ -5,13 +5,7 @@
 #ifndef FORMAT_WAL_SUMMARY_H
 #define FORMAT_WAL_SUMMARY_H
 
-#include "base/error.h"
-#include "format/versions.h"
 #include "format/walrecord.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 
 #define WAL_SUMMARY_DIRECTORY "pg_wal/summaries"
 

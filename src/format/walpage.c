@@ -1,7 +1,5 @@
 #include "format/walpage.h"
 
-#include "base/text_cursor.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -174,8 +172,7 @@ bool wal_segment_name_parse(const WalShape *shape, const char *name, Timeline *t
 {
     uint64_t of_xlogid = POSITIONS_OF_XLOGID / shape->segment_size;
     TextCursor text = text_cursor(name);
-    uint32_t xlogid;
-    uint32_t rest;
+    uint32_t xlogid, rest;
 
     if (strlen(name) != WAL_NAME_SIZE - 1 || strspn(name, UPPER_HEX_DIGITS) != WAL_NAME_SIZE - 1)
         return false;

@@ -5,11 +5,7 @@
 #define FORMAT_WALPAGE_H
 
 #include "base/buffer.h"
-#include "base/error.h"
 #include "format/versions.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #define WAL_SHORT_HEADER_SIZE 24 /* SizeOfXLogShortPHD, access/xlog_internal.h */
 #define WAL_LONG_HEADER_SIZE 40  /* SizeOfXLogLongPHD */

@@ -6,11 +6,7 @@
 #define FORMAT_WALRECORD_H
 
 #include "base/buffer.h"
-#include "base/error.h"
 #include "format/versions.h"
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #define WAL_RECORD_BLOCKS_MAX 255       /* 33 since 9.5; before, a split of a gist page has more */
 #define WAL_RECORD_SIZE_MAX 0x3FFFFFFFu /* what any reader can allocate (MaxAllocSize) */

@@ -1,7 +1,6 @@
 #include "plan/classify.h"
 
 #include "base/array.h"
-#include "base/text_cursor.h"
 #include "format/control.h"
 
 #include <string.h>

@@ -4,11 +4,7 @@
 #ifndef PLAN_KEEP_H
 #define PLAN_KEEP_H
 
-#include "base/error.h"
 #include "format/versions.h"
-
-#include <stdbool.h>
-#include <stddef.h>
 
 typedef struct KeepPattern
 {

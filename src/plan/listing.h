@@ -5,7 +5,6 @@
 #define PLAN_LISTING_H
 
 #include "plan/classify.h"
-#include "source/source.h"
 #include "target/tablespace_mapping.h"
 #include "target/target.h"
 

@@ -4,7 +4,6 @@
 #ifndef PLAN_PLAN_H
 #define PLAN_PLAN_H
 
-#include "format/history.h"
 #include "plan/keep.h"
 #include "plan/listing.h"
 #include "wal/scan.h"
