@@ -147,7 +147,6 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
 {
     const Version *version = node->clusters->shape.version;
     const Lsn since = last->log_hints ? last->logged_from : last->from;
-    char text[LSN_TEXT_SIZE];
 
     if (since == LSN_INVALID)
         readiness_add(
@@ -160,10 +159,10 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
                       "wal_log_hints is on. Parameters were changed at %s, after the last "
                       "checkpoint: whether hints were logged before is not known, and a rewind to "
                       "a divergence before the next checkpoint may be refused.",
-                      lsn_text(version, since, text));
+                      LSN_TEXT(version, since));
     else
         readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
-                      "wal_log_hints is on, at least since %s.", lsn_text(version, since, text));
+                      "wal_log_hints is on, at least since %s.", LSN_TEXT(version, since));
 }
 
 static void look_at_hints(Node *node, const LastWal *last)
@@ -365,8 +364,6 @@ static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_
 
 static void add_lack(Node *node, const Asked *asked)
 {
-    char text[LSN_TEXT_SIZE];
-
     readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
                   arena_printf(node->arena,
                                "Name an archive that has it: --wal-archive, --restore-command or "
@@ -374,7 +371,7 @@ static void add_lack(Node *node, const Asked *asked)
                                "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
                                node_remedies(node)->set, node_remedies(node)->wal_kept),
                   "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
-                  asked->name, lsn_text(node->clusters->shape.version, node->needed_from, text),
+                  asked->name, LSN_TEXT(node->clusters->shape.version, node->needed_from),
                   asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
@@ -383,7 +380,6 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
 {
     const WalShape *shape = &node->clusters->shape;
     const Lsn begin = wal_segment_start(shape, oldest);
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
     Asked asked = {.how = ""};
 
     /* The last common checkpoint lies in what is gone. */
@@ -394,9 +390,9 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
                       "now.",
-                      node_wal_directory(node), lsn_text(shape->version, begin, from),
+                      node_wal_directory(node), LSN_TEXT(shape->version, begin),
                       (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
-                      lsn_text(shape->version, node->needed_from, to));
+                      LSN_TEXT(shape->version, node->needed_from));
         return asked;
     }
     if (source_gives(node, oldest - 1, asked.name))

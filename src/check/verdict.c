@@ -114,12 +114,11 @@ static bool add_next_wal(Node *node)
 static void judge_found(Node *node, bool fails, const char *end)
 {
     const Look *look = &node->look;
-    char divergence[LSN_TEXT_SIZE];
 
     if (!look->found || look->divergence.needed)
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
                "The histories diverge at %s%s; this node's WAL goes on to %s.%s",
-               lsn_text(node->clusters->shape.version, look->divergence.lsn, divergence),
+               LSN_TEXT(node->clusters->shape.version, look->divergence.lsn),
                look->found ? "" : " at the latest", end,
                fails ? " A rewind would fail:"
                : look->replayed == REPLAYED_WAL_NOT_NEEDED
@@ -142,7 +141,6 @@ static void judge_found(Node *node, bool fails, const char *end)
 static void judge_stopped(Node *node, bool looked, const Error *error)
 {
     const Look *look = &node->look;
-    char end[LSN_TEXT_SIZE];
 
     if (!looked && error->kind != ERROR_REPORTED)
         readiness_add_reason(node->readiness, error);
@@ -152,7 +150,7 @@ static void judge_stopped(Node *node, bool looked, const Error *error)
              (look->found || (!looked && look->divergence.lsn < look->divergence.target_end &&
                               look->divergence.lsn != LSN_INVALID)))
         judge_found(node, !looked,
-                    lsn_text(node->clusters->shape.version, look->divergence.target_end, end));
+                    LSN_TEXT(node->clusters->shape.version, look->divergence.target_end));
     else if (!looked)
         decide(node, VERDICT_NOT_POSSIBLE, "It would fail, and leave this node as it is:");
     else if (look->found)

@@ -125,7 +125,6 @@ static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost 
     const WalShape *shape = &clusters->shape;
     Lsn from = wal_skip_header(shape, lost->wanted.known_from);
     uint64_t segment = wal_segment_of(shape, from);
-    char text[LSN_TEXT_SIZE];
 
     for (;; segment++)
     {
@@ -141,7 +140,7 @@ static bool read_wal(const Clusters *clusters, const Divergence *diverged, Lost 
             return true;
         if (facts.end != WAL_SEGMENT_COMPLETE)
             return error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
-                             lsn_text(shape->version, facts.next_lsn, text),
+                             LSN_TEXT(shape->version, facts.next_lsn),
                              facts.end == WAL_SEGMENT_MISSING ? "the segment is missing"
                                                               : facts.reason);
         from = LSN_INVALID;

@@ -419,14 +419,12 @@ static bool error_not_following(const Rejoin *rejoin, const Wait *wait, const St
                                          [TARGET_STARTING] = "it takes no connections yet",
                                          [TARGET_ANSWERS] = "it is a standby"};
     const Version *version = rejoin->target.control.version;
-    char replayed[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
 
     error_set(error, ERROR_FAILED, "the target's server does not follow the source yet");
     error_detail(error, "Waited %d s (--rejoin-timeout): %s, has replayed up to %s of %s, and %s.",
                  rejoin->options->rejoin_timeout_seconds, states[standing->target.state],
-                 wait->replayed == LSN_INVALID ? "(unknown)"
-                                               : lsn_text(version, wait->replayed, replayed),
-                 lsn_text(version, wait->end, end), describe_receiving(rejoin, standing));
+                 wait->replayed == LSN_INVALID ? "(unknown)" : LSN_TEXT(version, wait->replayed),
+                 LSN_TEXT(version, wait->end), describe_receiving(rejoin, standing));
     server_control_add_log(&rejoin->control, false, error);
     return false;
 }
@@ -459,7 +457,6 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
     const SourceStandby *standby = &standing->standby;
     const char *name = standby->found ? standby->name : rejoin->names[0];
     RejoinResult *report = &rejoin->report;
-    char text[LSN_TEXT_SIZE];
 
     report->followed = true;
     report->sent = standby->sent;
@@ -468,7 +465,7 @@ static void note_following(Rejoin *rejoin, const Standing *standing)
     snprintf(report->sync_state, sizeof(report->sync_state), "%s", standby->sync_state);
     log_info("the target follows the source: standby \"%s\" is streaming%s%s, replayed up to %s",
              name, standby->sync_state[0] != '\0' ? ", " : "", standby->sync_state,
-             lsn_text(rejoin->target.control.version, report->replayed, text));
+             LSN_TEXT(rejoin->target.control.version, report->replayed));
     if (standing->target.state != TARGET_STARTING)
         return;
     log_warning("the target's server takes no connections yet");
@@ -498,14 +495,13 @@ bool rejoin_wait_until_it_follows(Rejoin *rejoin, Error *error)
 {
     Wait wait = {.end = rejoin->state.position.minimum, .begin = clock_seconds()};
     Standing standing;
-    char text[LSN_TEXT_SIZE];
     bool follows;
 
     find_names(rejoin);
     wait.still = wait.begin;
     rejoin->report.awaited = wait.end;
     log_info("waiting until the target has replayed the source's WAL up to %s",
-             lsn_text(rejoin->target.control.version, wait.end, text));
+             LSN_TEXT(rejoin->target.control.version, wait.end));
     follows = watch_server(rejoin, &wait, &standing, error);
     end_progress(&wait, follows);
     if (follows)

@@ -77,7 +77,6 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
     const Version *version = version_of(run);
     AUTO_BUFFER Buffer name = {0};
-    char lsn[LSN_TEXT_SIZE];
 
     buffer_append_literal(&name, slot->name);
     add_step(run,
@@ -87,7 +86,7 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
              strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                  : "which must exist there",
              buffer_string(&name), version->sql.slot_reserves ? ", true" : "",
-             lsn_text(version, wal_needed_from(run), lsn));
+             LSN_TEXT(version, wal_needed_from(run)));
 }
 
 /* The name of a slot is that of a directory, which can be anything. */

@@ -30,14 +30,13 @@ static bool wait_for_replay(const Clusters *clusters, int timeout_seconds, Sourc
 {
     const double deadline = clock_seconds() + timeout_seconds;
     const Lsn received = state->position.end;
-    char text[LSN_TEXT_SIZE];
 
     while (state->position.minimum < received)
     {
         if (clock_seconds() > deadline)
         {
             error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
-                      lsn_text(clusters->shape.version, received, text));
+                      LSN_TEXT(clusters->shape.version, received));
             return error_detail(error, "It is a standby, and databases were copied in the WAL that "
                                        "the rewound target would replay.");
         }
@@ -251,7 +250,6 @@ static bool make_journal_head(const TransferInput *input, Arena *arena, const St
     const Control *control = &clusters->target.control;
     const bool compares = input->options->compare;
     AUTO_BUFFER Buffer label = {0};
-    char text[LSN_TEXT_SIZE];
 
     if (!make_run_id(head->run_id, error) ||
         !backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
@@ -260,11 +258,10 @@ static bool make_journal_head(const TransferInput *input, Arena *arena, const St
     head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
     head->options = journal_options_text(input->options, arena);
-    head->divergence = compares
-                           ? "unknown (all blocks were compared)"
-                           : arena_printf(arena, "%s on timeline %u",
-                                          lsn_text(clusters->shape.version, divergence->lsn, text),
-                                          divergence->printed_timeline);
+    head->divergence = compares ? "unknown (all blocks were compared)"
+                                : arena_printf(arena, "%s on timeline %u",
+                                               LSN_TEXT(clusters->shape.version, divergence->lsn),
+                                               divergence->printed_timeline);
     memcpy(head->old_control, control->bytes, sizeof(head->old_control));
     control_make_poison(
         control, divergence->target_end,

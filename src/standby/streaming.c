@@ -270,7 +270,6 @@ static void warn_of_wal_not_kept(const Options *options, const Clusters *cluster
                                  const SourceSlot *slot, Lsn needed_from)
 {
     const WalShape *shape = &clusters->shape;
-    char from[LSN_TEXT_SIZE], reserved[LSN_TEXT_SIZE];
 
     if (slot->restart == LSN_INVALID)
     {
@@ -282,8 +281,8 @@ static void warn_of_wal_not_kept(const Options *options, const Clusters *cluster
     {
         log_warning("replication slot \"%s\" of the source keeps WAL from %s on, and the standby "
                     "needs it from %s on",
-                    options->slot, lsn_text(shape->version, slot->restart, reserved),
-                    lsn_text(shape->version, needed_from, from));
+                    options->slot, LSN_TEXT(shape->version, slot->restart),
+                    LSN_TEXT(shape->version, needed_from));
         log_detail("Start the standby before the source removes that WAL at a checkpoint.");
     }
 }
@@ -303,7 +302,6 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
                          bool *made, Error *error)
 {
     Source *source = clusters->source;
-    char lsn[LSN_TEXT_SIZE];
     SourceSlot slot;
 
     *made = false;
@@ -326,7 +324,7 @@ bool streaming_make_slot(const Options *options, const Clusters *clusters, Lsn n
         return false;
     if (*made)
         log_info("made replication slot \"%s\" on the source: it keeps WAL from %s on",
-                 options->slot, lsn_text(clusters->shape.version, slot.restart, lsn));
+                 options->slot, LSN_TEXT(clusters->shape.version, slot.restart));
     else
         log_info("replication slot \"%s\" of the source exists already", options->slot);
     warn_of_wal_not_kept(options, clusters, &slot, needed_from);

@@ -10,13 +10,11 @@
 
 static void log_history(const Version *version, const char *title, const History *history)
 {
-    char begin[LSN_TEXT_SIZE], end[LSN_TEXT_SIZE];
-
     log_debug("%s", title);
     for (size_t i = 0; i < history->count; i++)
         log_debug("%u: %s - %s", history->entries[i].timeline, /* contract */
-                  lsn_text(version, history->entries[i].begin, begin),
-                  lsn_text(version, history->entries[i].end, end));
+                  LSN_TEXT(version, history->entries[i].begin),
+                  LSN_TEXT(version, history->entries[i].end));
 }
 
 /* A history file that is gone is looked for where missing WAL is. */

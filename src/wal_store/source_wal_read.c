@@ -107,25 +107,21 @@ static bool remove_read_segment(void *context, Lsn read_to, Error *error)
 /* Common history was not written at level minimal: the target's level is checked elsewhere. */
 static bool check_wal_level(const SourceWal *wal, const ScanResult *scanned, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
-
     if (scanned->minimal_record_at == LSN_INVALID)
         return true;
     error_set(error, ERROR_FAILED, "source server ran with \"wal_level = minimal\"");
     error_detail(error,
                  "It was switched at %s, in the WAL that the rewound target would replay: changes "
                  "made with it were not WAL-logged.",
-                 lsn_text(wal->stream.shape.version, scanned->minimal_record_at, text));
+                 LSN_TEXT(wal->stream.shape.version, scanned->minimal_record_at));
     /* A server is restarted to leave that level: its last checkpoint is newer. */
     return error_hint_compare(error);
 }
 
 static bool error_incomplete(const SourceWal *wal, Lsn lsn, const char *reason, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
-
     error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-              lsn_text(wal->stream.shape.version, lsn, text), reason);
+              LSN_TEXT(wal->stream.shape.version, lsn), reason);
     return error_detail(
         error, "The source's WAL is incomplete or damaged there; a standby could not replay it.");
 }
