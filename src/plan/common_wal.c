@@ -75,9 +75,9 @@ bool plan_keeps_wal_before_gap(const PlanInput *input)
     return false;
 }
 
-bool plan_keeps_status(const PlanInput *input, const char *path)
+/* A marker in archive_status stays where the file that it is about stays. */
+static bool keeps_status(const PlanInput *input, const char *name)
 {
-    const char *name = path + strlen(input->version->wal_directory) + strlen("/archive_status/");
     const char *dot = strrchr(name, '.');
     AUTO_BUFFER Buffer base = {0}, file = {0};
     Timeline timeline;
@@ -94,10 +94,21 @@ bool plan_keeps_status(const PlanInput *input, const char *path)
            strstr(name, ".partial") == NULL;
 }
 
-bool plan_keeps_summary(const PlanInput *input, const char *path)
+bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file)
 {
+    const char *summary = relpath_below(file->path, WAL_SUMMARY_DIRECTORY);
+    const char *name = relpath_below(file->path, input->version->wal_directory);
+    const char *status = name != NULL ? relpath_below(name, "archive_status") : NULL;
     WalSummaryRange range;
+    Timeline timeline;
+    uint64_t segment;
 
-    return wal_summary_name_parse(path + strlen(WAL_SUMMARY_DIRECTORY "/"), &range) &&
-           wal_is_common(input, range.timeline, range.start, range.end);
+    if (summary != NULL)
+        return wal_summary_name_parse(summary, &range) &&
+               wal_is_common(input, range.timeline, range.start, range.end);
+    if (status != NULL)
+        return keeps_status(input, status);
+    return name != NULL && file->size == input->shape.segment_size &&
+           wal_segment_name_parse(&input->shape, name, &timeline, &segment) &&
+           plan_keeps_segment(input, timeline, segment);
 }

@@ -30,27 +30,12 @@ static Decision leave(Outcome outcome, Reason reason)
 
 /* ---- WAL ---- */
 
-static bool keeps_wal(const PlanInput *input, const FilePair *pair)
-{
-    Timeline timeline;
-    uint64_t segment;
-
-    if (pair->class == PATH_WAL_STATUS)
-        return plan_keeps_status(input, pair->path);
-    return pair->class == PATH_WAL &&
-           wal_segment_name_parse(&input->shape,
-                                  relpath_below(pair->path, input->version->wal_directory),
-                                  &timeline, &segment) &&
-           plan_keeps_segment(input, timeline, segment) &&
-           pair->target->size == input->shape.segment_size;
-}
-
 static Decision decide_wal(const PlanInput *input, const FilePair *pair)
 {
     if (pair->target == NULL || pair->target->type == FILE_DIRECTORY)
         /* Segments that are needed are staged by name, when all else has been fetched. */
         return leave(OUTCOME_LEAVE, REASON_STAGED_APART);
-    if (keeps_wal(input, pair))
+    if (pair->class != PATH_WAL_REST && plan_keeps_wal_file(input, pair->target))
         return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
     return make_entry(pair, ACTION_REMOVE, REASON_OTHER_WAL);
 }
@@ -298,7 +283,7 @@ static Decision decide_ordinary(const PlanInput *input, const FilePair *pair)
         return leave(OUTCOME_LEAVE, REASON_ODD);
     if (leads_to_logs(input, pair))
         return make_entry(pair, ACTION_NONE, REASON_LEADS_TO_LOGS);
-    if (strncmp(pair->path, "pg_wal/summaries/", 17) == 0 && plan_keeps_summary(input, pair->path))
+    if (plan_keeps_wal_file(input, pair->target))
         return make_entry(pair, ACTION_NONE, REASON_COMMON_WAL);
     return make_entry(pair, ACTION_REMOVE, REASON_NOT_ON_SOURCE);
 }

@@ -94,29 +94,17 @@ static void add_remark(PlanBuilder *builder, const char *path, Reason reason, co
     ARRAY_ADD(plan->remarks, plan->remark_count, (PlanRemark){path, kept_by, reason});
 }
 
-/* The warning about a file, after its name; NULL: none. */
-static const char *warning_text(Reason reason)
-{
-    switch (reason)
-    {
-    case REASON_MAY_BE_ODD:
-        return "is copied as an empty file: the source server does not distinguish it from a fifo, "
-               "socket or device";
-    case REASON_MOUNTED:
-        return "is a mount point and is left alone";
-    case REASON_ODD:
-        return "is not a regular file and is left alone";
-    case REASON_ODD_ON_SOURCE:
-        return "in the source is not a regular file and is left alone";
-    case REASON_TYPES_DIFFER:
-        return "is of different type in source and target and is left alone";
-    case REASON_NAME_NOT_VALID:
-        return "cannot be fetched and is left alone: its name is not valid in the source's "
-               "encoding";
-    default:
-        return NULL;
-    }
-}
+/* The warnings about files, after their names. */
+static const char *const warnings[REASON_MATCHES_NOTHING + 1] = {
+    [REASON_MAY_BE_ODD] = "is copied as an empty file: the source server does not distinguish it "
+                          "from a fifo, socket or device",
+    [REASON_MOUNTED] = "is a mount point and is left alone",
+    [REASON_ODD] = "is not a regular file and is left alone",
+    [REASON_ODD_ON_SOURCE] = "in the source is not a regular file and is left alone",
+    [REASON_TYPES_DIFFER] = "is of different type in source and target and is left alone",
+    [REASON_NAME_NOT_VALID] = "cannot be fetched and is left alone: its name is not valid in the "
+                              "source's encoding",
+};
 
 static bool is_remarkable(const FilePair *pair, const Decision *decision)
 {
@@ -125,12 +113,7 @@ static bool is_remarkable(const FilePair *pair, const Decision *decision)
     if (reason == REASON_EXCLUDED || reason == REASON_NOT_THE_SERVERS)
         return pair->source != NULL;
     return decision->outcome != OUTCOME_CONFLICT &&
-           (reason == REASON_KEPT || warning_text(reason) != NULL);
-}
-
-static void leave_below(PlanBuilder *builder, const char *path)
-{
-    ARRAY_ADD(builder->left, builder->left_count, path);
+           (reason == REASON_KEPT || warnings[reason] != NULL);
 }
 
 /* Replay, or the state that it begins with, would not fit what the target has in these. */
@@ -161,40 +144,35 @@ static void add_kept(Plan *plan, const FilePair *pair)
               });
 }
 
-static void add_conflict(PlanBuilder *builder, const char *path, bool unreadable)
-{
-    Plan *plan = builder->plan;
-
-    ARRAY_ADD(plan->conflicts, plan->conflict_count, (PlanConflict){path, unreadable});
-    leave_below(builder, path);
-}
-
 /* Enter the decision, and what follows from it for the directories of the file and what is below
  * it.
  */
 static void add_decision(PlanBuilder *builder, const FilePair *pair, const Decision *decision)
 {
     const Reason reason = decision->entry.reason;
+    Plan *plan = builder->plan;
 
     switch (decision->outcome)
     {
     case OUTCOME_ENTRY:
         add_entry(builder, &decision->entry);
         if (reason == REASON_HASH_INDEX && pair->file.segment == 0)
-            builder->plan->hash_index_count++;
+            plan->hash_index_count++;
         if (reason != REASON_LEADS_TO_LOGS && reason != REASON_MOUNTED)
             return;
         break;
     case OUTCOME_LEAVE:
         break;
     case OUTCOME_LEAVE_TREE:
-        leave_below(builder, pair->path);
+        ARRAY_ADD(builder->left, builder->left_count, pair->path);
         break;
     case OUTCOME_KEEP:
-        add_kept(builder->plan, pair);
+        add_kept(plan, pair);
         break;
     case OUTCOME_CONFLICT:
-        add_conflict(builder, pair->path, reason == REASON_UNREADABLE);
+        ARRAY_ADD(plan->conflicts, plan->conflict_count,
+                  (PlanRemark){.path = pair->path, .reason = reason});
+        ARRAY_ADD(builder->left, builder->left_count, pair->path);
         return;
     }
     keep_directories_of(builder, pair);
@@ -431,7 +409,7 @@ void plan_print(const Plan *plan)
 
 static void print_remark(const PlanRemark *remark, bool first_time)
 {
-    const char *warning = warning_text(remark->reason);
+    const char *warning = warnings[remark->reason];
 
     if (warning != NULL)
         log_warning("\"%s\" %s", remark->path, warning);

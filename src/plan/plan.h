@@ -74,13 +74,6 @@ typedef struct PlanEntry
     bool twophase : 1;
 } PlanEntry;
 
-/* No plan can be made for this path. What is below it is not listed. */
-typedef struct PlanConflict
-{
-    const char *path;
-    bool unreadable; /* a directory of the target; else of different type in source and target */
-} PlanConflict;
-
 /* A path that --keep names: the target keeps its own file, or none where only the source has one.
  */
 typedef struct PlanKept
@@ -112,7 +105,8 @@ typedef struct Plan
     PlanEntry *entries; /* ascending by path; of relations only those that something is done to,
                            but with PlanInput's every_relation */
     size_t count;
-    PlanConflict *conflicts;
+    PlanRemark *conflicts; /* no plan can be made for these: REASON_UNREADABLE, a directory of the
+                              target; REASON_TYPES_DIFFER. What is below them is not listed. */
     size_t conflict_count;
     PlanKept *kept; /* ascending by path */
     size_t kept_count;
@@ -208,11 +202,12 @@ const PlanEntry *plan_find(const Plan *plan, const char *path);
 bool plan_segment_is_common(const PlanInput *input, Timeline timeline, uint64_t segment);
 bool plan_keeps_segment(const PlanInput *input, Timeline timeline, uint64_t segment);
 
-/* A marker in archive_status stays where the file that it is about stays. */
-bool plan_keeps_status(const PlanInput *input, const char *path);
-
-/* pg_wal/summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end. */
-bool plan_keeps_summary(const PlanInput *input, const char *path);
+/*
+ * This file of the target's pg_wal stays: a whole segment that does; a marker in archive_status
+ * where the file that it is about stays; a summary of common history,
+ * summaries/TTTTTTTTSSSSSSSSSSSSSSSSEEEEEEEEEEEEEEEE.summary: timeline, start and end.
+ */
+bool plan_keeps_wal_file(const PlanInput *input, const ListedFile *file);
 
 /* True if a segment stays that a server which summarizes its WAL cannot get past. */
 bool plan_keeps_wal_before_gap(const PlanInput *input);

@@ -68,10 +68,10 @@ static void report_conflicts(Check *check)
 {
     for (size_t index = 0; index < check->plan->conflict_count; index++)
     {
-        const PlanConflict *conflict = &check->plan->conflicts[index];
+        const PlanRemark *conflict = &check->plan->conflicts[index];
         Error problem;
 
-        if (conflict->unreadable)
+        if (conflict->reason == REASON_UNREADABLE)
         {
             errno = EACCES;
             error_set_errno(&problem, ERROR_FAILED, "cannot read directory \"%s/%s\"",

@@ -835,7 +835,7 @@ static void test_different_types(void **state)
             assert_true(make(&c));
             assert_int_equal(c.plan.conflict_count, 1);
             assert_string_equal(c.plan.conflicts[0].path, rows[i].path);
-            assert_false(c.plan.conflicts[0].unreadable);
+            assert_int_equal(c.plan.conflicts[0].reason, REASON_TYPES_DIFFER);
             assert_int_equal(action_of(&c, rows[i].path), NO_ENTRY);
         }
         else

@@ -127,7 +127,7 @@ static void test_unwritable_file(void **state)
 /* What no plan can be made for is said with all else. */
 static void test_conflicts(void **state)
 {
-    static PlanConflict conflicts[] = {{"base/5", false}, {"base/6", true}};
+    static PlanRemark conflicts[] = {{"base/5", NULL, REASON_TYPES_DIFFER}, {"base/6", NULL, REASON_UNREADABLE}};
     static PlanEntry entries[] = {{OTHER_ENTRY("base/7", ACTION_CREATE, FILE_DIRECTORY, false)}};
     Plan plan = {.entries = entries,
                  .count = 1,
