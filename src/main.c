@@ -4,7 +4,7 @@
 #include "command_line.h"
 #include "rejoin/rejoin.h"
 #include "report/report_file.h"
-#include "rewind/rewind.h"
+#include "rewind/run.h"
 
 #include "base/buffer.h"
 #include "base/arena.h"
@@ -83,7 +83,7 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
 /* Report what is wrong with the command line; on stderr exactly these lines. */
 static int refuse(const Command *command, const Error *error)
 {
-    Run nothing = {.identified.clusters.target.directory = command->options.target};
+    Run nothing = {.look.clusters.target.directory = command->options.target};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)
@@ -158,7 +158,7 @@ static int run(const Command *command, ReportFile *report_file, bool last)
             log_error(&error);
         said = options->rejoin && rejoin_say_what_next(options, &rejoin, outcome);
         if (!said || status == STATUS_IMPOSSIBLE)
-            say_what_next(status, outcome, &error, run_resumed(&run));
+            say_what_next(status, outcome, &error, run.look.resumed || run.look.pending);
     }
     if (outcome == REWIND_COMMITTED && !last && !stop_signalled())
         return SUPERVISE_AGAIN;

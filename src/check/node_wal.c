@@ -84,7 +84,7 @@ static bool note_last_wal(void *context, const WalRecord *record, Error *error)
 /* The target's WAL as a stream: pg_wal only. */
 static WalStream node_wal_stream(const Node *node)
 {
-    WalStream stream = node->look.identified.target_wal.stream;
+    WalStream stream = node->look.target_wal.stream;
 
     stream.open = wal_store_open_own;
     stream.limit = LSN_INVALID;
@@ -339,8 +339,7 @@ static Asked ask_archive(const Node *node, uint64_t segment)
     Asked answer = {.how = ""};
 
     wal_stream_segment_name(&stream, segment, answer.name);
-    answer.asked =
-        node->options->wal_archive != NULL || node->look.identified.restore_command != NULL;
+    answer.asked = node->options->wal_archive != NULL || node->look.restore_command != NULL;
     if (answer.asked)
         answer.has = wal_store_has(node->archive,
                                    history_timeline_of_segment(&node->clusters->target_history,
@@ -352,7 +351,7 @@ static Asked ask_archive(const Node *node, uint64_t segment)
 /* True if the source has a segment of common history, and gives it. */
 static bool source_gives(const Node *node, uint64_t segment, char name[WAL_NAME_SIZE])
 {
-    const SourceWal *wal = node->look.identified.source_wal;
+    const SourceWal *wal = node->look.source_wal;
     const WalStream stream = node_wal_stream(node);
     bool has;
 
@@ -439,8 +438,7 @@ static void look_at_kept(Node *node, bool archive_has)
 /* A real segment that is in pg_wal, and complete for long: an archive should have it as well. */
 static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
 {
-    const bool named =
-        node->options->wal_archive != NULL || node->look.identified.restore_command != NULL;
+    const bool named = node->options->wal_archive != NULL || node->look.restore_command != NULL;
 
     if (!asked->asked && oldest < wal_segment_of(&node->clusters->shape,
                                                  node->clusters->target.control.checkpoint_lsn))

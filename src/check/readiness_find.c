@@ -51,14 +51,15 @@ static bool look_at_target(Node *node)
     const Control *control = &target->control;
     Error error;
 
-    if (!look_open(node->options, &node->look, &error))
+    if (!look_open(&node->look, &error) ||
+        (!node->look.pending && !look_identify_target(&node->look, &error)))
     {
         readiness_add_error(readiness, "target", FINDING_PROBLEM, &error);
         return false;
     }
     readiness->target = target->directory;
-    readiness->running = node->look.opened.running;
-    if (node->look.opened.pending)
+    readiness->running = node->look.running;
+    if (node->look.pending)
     {
         readiness_add(readiness, "target", FINDING_PROBLEM,
                       "Run the same pg_rewind command again: it no longer needs the source.",
@@ -81,19 +82,18 @@ static void open_wal(Node *node)
 {
     static const WalPlace places[] = {WAL_IN_ARCHIVE, WAL_BY_COMMAND, WAL_IN_PARTIAL,
                                       WAL_PLACES_END};
-    Identified *identified = &node->look.identified;
-    Clusters *clusters = &identified->clusters;
-    const char *command = identified->restore_command;
+    Look *look = &node->look;
+    Clusters *clusters = &look->clusters;
+    const char *command = look->restore_command;
     WalStore elsewhere = wal_store_description(node->options, clusters, command, NULL, node->arena);
     Error error;
 
-    if (identified->target_wal.store == NULL &&
-        !target_wal_open(node->options, clusters, command, NULL, node->arena,
-                         &identified->target_wal, &error))
+    if (look->target_wal.store == NULL && !target_wal_open(node->options, clusters, command, NULL,
+                                                           node->arena, &look->target_wal, &error))
         readiness_add_error(node->readiness, "archive", FINDING_PROBLEM, &error);
     if (clusters->target_history.count == 0)
-        (void) !target_history_read(node->options, identified->target_wal.store, node->arena,
-                                    clusters, NULL);
+        (void) !target_history_read(node->options, look->target_wal.store, node->arena, clusters,
+                                    NULL);
     elsewhere.places = places;
     node->archive = wal_store_create(&elsewhere);
 }
@@ -138,12 +138,14 @@ void readiness_find(const Options *options, Readiness *readiness)
     node->options = &bounded;
     node->arena = arena;
     node->readiness = readiness;
-    node->clusters = &node->look.identified.clusters;
+    node->clusters = &node->look.clusters;
+    node->look.options = &bounded;
     node->look.arena = arena;
     node->look.problems = (Problems){.take = node_take_problem, .context = node};
     log_set_amount(LOG_NOTHING);
     if (look_at_target(node))
         look_at_all(node);
+    scan_destroy(node->look.divergence.scan);
     look_release(&node->look);
     log_set_amount(LOG_ALL);
 }

@@ -48,7 +48,7 @@ static void add_replayed_wal(Node *node)
     Readiness *readiness = node->readiness;
     char name[WAL_NAME_SIZE];
 
-    source_wal_segment_name(look->identified.source_wal, look->replayed_segment, name);
+    source_wal_segment_name(look->source_wal, look->replayed_segment, name);
     if (look->replayed == REPLAYED_WAL_OF_SOURCE)
         readiness_add(readiness, "source_wal", FINDING_OK, NULL, "The source has segment %s, %s.",
                       name, what_for);
@@ -91,12 +91,12 @@ static bool add_next_wal(Node *node)
     Error error;
     bool has;
 
-    if (!look_for_next_wal(&look->identified, look->divergence.target_end, &segment, &has, &error))
+    if (!look_for_next_wal(look, &segment, &has, &error))
     {
         readiness_add_error(node->readiness, "source_wal", FINDING_UNKNOWN, &error);
         return true;
     }
-    source_wal_segment_name(look->identified.source_wal, segment, name);
+    source_wal_segment_name(look->source_wal, segment, name);
     if (has)
         readiness_add(node->readiness, "source_wal", FINDING_OK, NULL,
                       "Segment %s, %s, is there, as far as it was written.", name, what_for);
@@ -216,13 +216,13 @@ static void judge_with_source(Node *node)
     Look *look = &node->look;
     Readiness *readiness = node->readiness;
     Error error = {0};
-    const bool looked = look_at_pair(node->options, look, &error);
+    const bool looked = look_at_pair(look, &error);
     const Source *source = node->clusters->source;
 
     if (source != NULL)
         readiness->source = arena_strdup(node->arena, source->description);
     find_needed_wal(node, looked, &error);
-    if (look->identified.may_be_looked_at)
+    if (look->may_be_looked_at)
     {
         readiness_add(readiness, "source_system", FINDING_OK, NULL,
                       "Source and target are one cluster (system identifier %llu).",

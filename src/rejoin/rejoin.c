@@ -5,7 +5,6 @@
 #include "base/workers.h"
 #include "target/pid_file.h"
 #include "io/file.h"
-#include "rewind/look.h"
 #include "source/directory.h"
 #include "standby/streaming.h"
 #include "target/configuration.h"
@@ -110,12 +109,13 @@ static bool check_streaming(Rejoin *rejoin, const Clusters *clusters, Error *err
 }
 
 /* The look that the rewind takes later, and that it must not fail by then. */
-static bool look_before_stop(Rejoin *rejoin, Look *look, Error *error)
+static bool look_before_stop(Look *look, Error *error)
 {
     bool result;
 
     log_set_amount(LOG_WARNINGS);
-    result = look_open(rejoin->options, look, error) && look_at_pair(rejoin->options, look, error);
+    result =
+        look_open(look, error) && look_identify_target(look, error) && look_at_pair(look, error);
     log_set_amount(LOG_ALL);
     if (!result && error_worst_kind(error) == ERROR_RETRY)
         log_hint("The server is only stopped once the source can be reached.");
@@ -125,18 +125,19 @@ static bool look_before_stop(Rejoin *rejoin, Look *look, Error *error)
 /* What would fail after the stop fails before: a service is not stopped without need. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
-    Look look = {.arena = rejoin->arena, .only_certain = true};
+    Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};
     bool result;
 
     if (!check_own_process(rejoin, error))
         return false;
-    result = look_before_stop(rejoin, &look, error);
+    result = look_before_stop(&look, error);
     /* The source stays connected: it is asked for more before the stop. */
-    rejoin->source = look.identified.clusters.source;
-    rejoin->state = look.identified.source;
+    rejoin->source = look.clusters.source;
+    rejoin->state = look.source;
     result = result && check_source_promoted(rejoin, error) &&
-             check_streaming(rejoin, &look.identified.clusters, error);
-    look.identified.clusters.source = NULL;
+             check_streaming(rejoin, &look.clusters, error);
+    look.clusters.source = NULL;
+    scan_destroy(look.divergence.scan);
     look_release(&look);
     return result;
 }
@@ -183,7 +184,7 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
         log_info("the target's server (PID %ld) follows the source already", rejoin->pid);
     else if (options->dry_run && rejoin->running)
     {
-        run->divergence.needed = true; /* as far as can be known */
+        run->look.divergence.needed = true; /* as far as can be known */
         return true;
     }
     else
@@ -218,23 +219,23 @@ static bool run_rejoin(Rejoin *rejoin, Run *run, RewindOutcome *outcome, Error *
 /* A rewind that was not begun, or failed early, did not find out all of it. */
 static void complete_run(Rejoin *rejoin, Run *run)
 {
-    Target *target = &run->identified.clusters.target;
+    Target *target = &run->look.clusters.target;
     bool running;
     long pid;
 
-    if (run->arena == NULL)
-        run->arena = arena_create();
+    if (run->look.arena == NULL)
+        run->look.arena = arena_create();
     if (target->directory == NULL)
-        target->directory = arena_strdup(run->arena, rejoin->target.directory);
+        target->directory = arena_strdup(run->look.arena, rejoin->target.directory);
     if (target->control.version == NULL)
         target->control.version = rejoin->target.control.version;
     if (run->source.description == NULL && rejoin->source != NULL)
-        run->source.description = arena_strdup(run->arena, rejoin->source->description);
+        run->source.description = arena_strdup(run->look.arena, rejoin->source->description);
     rejoin->report.running = rejoin->target.directory != NULL &&
                              target_server_running(&rejoin->target, &running, &pid, NULL) &&
                              running && process_works_in(pid, rejoin->target.directory);
     if (rejoin->control.start != NULL)
-        rejoin->report.start_command = arena_strdup(run->arena, rejoin->control.start);
+        rejoin->report.start_command = arena_strdup(run->look.arena, rejoin->control.start);
 }
 
 bool rejoin_run(const Options *options, Run *run, RejoinResult *result, RewindOutcome *outcome,
@@ -246,7 +247,7 @@ bool rejoin_run(const Options *options, Run *run, RejoinResult *result, RewindOu
     *outcome = REWIND_UNTOUCHED;
     succeeded = run_rejoin(&rejoin, run, outcome, error);
     /* "The target is unchanged" would not be true of one that waits for being finished. */
-    if (!succeeded && run->arena == NULL && rejoin.target.directory != NULL &&
+    if (!succeeded && run->look.arena == NULL && rejoin.target.directory != NULL &&
         apply_may_be_pending(rejoin.target.directory))
         *outcome = REWIND_COMMITTED;
     complete_run(&rejoin, run);

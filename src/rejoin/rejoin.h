@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "options.h"
-#include "rewind/rewind.h"
+#include "rewind/run.h"
 
 #include <stdbool.h>
 

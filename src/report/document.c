@@ -83,7 +83,7 @@ static void json_errors(Json *json, const Report *report)
 
 static void json_divergence(Json *json, const Report *report)
 {
-    const Divergence *divergence = &report->run->divergence;
+    const Divergence *divergence = &report->run->look.divergence;
     const ScanCheckpoint *common = report_common_checkpoint(report);
 
     if (json_section(json, "divergence", '{', report_has_diverged(report)))
@@ -341,7 +341,7 @@ static void json_rejoin(Json *json, const Report *report)
 static void json_run(Json *json, const Report *report)
 {
     const SourceAddress *source = &report->run->source;
-    const uint64_t identifier = report->run->identified.clusters.target.control.system_identifier;
+    const uint64_t identifier = report->run->look.clusters.target.control.system_identifier;
     char number[32];
 
     json_string(json, "program_version", report->program_version);
@@ -445,7 +445,7 @@ static void json_next(Json *json, const Run *run)
 void report_json(const Report *report, Buffer *text, FILE *file)
 {
     const Run *run = report->run;
-    const Clusters *clusters = &run->identified.clusters;
+    const Clusters *clusters = &run->look.clusters;
     const Version *version = report_version(report);
     Json json = {.text = text, .file = file};
 

@@ -19,6 +19,7 @@ ReportResult report_result(const Report *report)
 {
     const Run *run = report->run;
     const bool dry_run = report->options->dry_run;
+    const bool resumed = run->look.resumed || run->look.pending;
 
     if (report->exit_status == 2)
         return (ReportResult){"unfinished", "begun but not finished: run the same command again"};
@@ -27,11 +28,11 @@ ReportResult report_result(const Report *report)
                               "impossible for this target and source; nothing was changed"};
     if (report->exit_status != 0)
         return (ReportResult){"failed", "failed; the target is unchanged"};
-    if (run_resumed(run) && dry_run)
+    if (resumed && dry_run)
         return (ReportResult){"would_finish", "dry run: an interrupted rewind would be finished"};
-    if (run_resumed(run))
+    if (resumed)
         return (ReportResult){"finished", "finished a rewind that had been interrupted"};
-    if (!run->divergence.needed)
+    if (!run->look.divergence.needed)
         return (ReportResult){"not_required", "no rewind required"};
     if (dry_run)
         return (ReportResult){"would_rewind", "dry run: the target would be rewound"};
@@ -63,7 +64,7 @@ time_t report_unix_time(int64_t timestamp, int *microseconds)
 
 const Version *report_version(const Report *report)
 {
-    return report->run->identified.clusters.target.control.version;
+    return report->run->look.clusters.target.control.version;
 }
 
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE])
@@ -78,12 +79,12 @@ const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SI
 
 bool report_has_diverged(const Report *report)
 {
-    return report->run->divergence.printed != LSN_INVALID;
+    return report->run->look.divergence.printed != LSN_INVALID;
 }
 
 const ScanCheckpoint *report_common_checkpoint(const Report *report)
 {
-    const Divergence *divergence = &report->run->divergence;
+    const Divergence *divergence = &report->run->look.divergence;
     const ScanCheckpoint *common = &divergence->common_checkpoint;
 
     return report_has_diverged(report) && divergence->needed && !report->options->compare &&
@@ -94,13 +95,12 @@ const ScanCheckpoint *report_common_checkpoint(const Report *report)
 
 Lsn report_common_redo(const Report *report)
 {
-    return start_early(report_common_checkpoint(report), &report->run->identified.source.control)
-        .redo;
+    return start_early(report_common_checkpoint(report), &report->run->look.source.control).redo;
 }
 
 Lsn report_target_end(const Report *report)
 {
-    return report->options->compare ? LSN_INVALID : report->run->divergence.target_end;
+    return report->options->compare ? LSN_INVALID : report->run->look.divergence.target_end;
 }
 
 /* ---- Bytes ---- */
@@ -108,8 +108,8 @@ Lsn report_target_end(const Report *report)
 uint64_t report_planned_wal_bytes(const Report *report)
 {
     const Run *run = report->run;
-    const WalShape *shape = &run->identified.clusters.shape;
-    const Lsn end = source_state_wal_end(&run->planned.source, run->divergence.lsn);
+    const WalShape *shape = &run->look.clusters.shape;
+    const Lsn end = source_state_wal_end(&run->planned.source, run->look.divergence.lsn);
 
     /* A segment is staged from its first byte on. */
     return end - wal_segment_start(shape, wal_segment_of(shape, run->start.wal_from)) +
@@ -131,11 +131,11 @@ uint64_t report_bytes_saved(const Report *report)
 bool report_replay(const Report *report, ReportReplay *replay)
 {
     const Run *run = report->run;
-    const WalShape *shape = &run->identified.clusters.shape;
+    const WalShape *shape = &run->look.clusters.shape;
     const Lsn from = run->start.chosen.redo;
     const Lsn to = run->staged.min_recovery_timeline != 0
                        ? run->staged.min_recovery_point
-                       : source_state_wal_end(&run->planned.source, run->divergence.lsn);
+                       : source_state_wal_end(&run->planned.source, run->look.divergence.lsn);
 
     if (!run->planned.known || from == LSN_INVALID || to < from)
         return false;
@@ -179,8 +179,8 @@ static ReportPreparedList list_prepared(const Report *report, bool of_source,
 
     for (size_t i = 0; i < plan->count; i++)
         files += plan->entries[i].twophase;
-    list.entries =
-        arena_allocate(report->run->arena, (files + prepared_count + 1) * sizeof(*list.entries));
+    list.entries = arena_allocate(report->run->look.arena,
+                                  (files + prepared_count + 1) * sizeof(*list.entries));
     for (size_t i = 0; i < prepared_count; i++)
         if (!prepared[i].finished)
             add_prepared(&list, prepared[i].xid, prepared[i].gid);
@@ -218,7 +218,7 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
     *stay = list_prepared(report, true, run->start.prepared, run->start.prepared_count);
     *go = list_prepared(report, false, target->prepared, target->prepared_count);
     for (size_t i = 0; i < go->count; i++)
-        if (is_lost_history(target, run->divergence.lsn, go->entries[i].xid) ||
+        if (is_lost_history(target, run->look.divergence.lsn, go->entries[i].xid) ||
             !has_prepared(stay, go->entries[i].xid))
             go->entries[left++] = go->entries[i];
     go->count = left;
@@ -267,15 +267,16 @@ const char *const *report_archived(const Report *report, size_t *count)
     char name[ARCHIVED_NAME_SIZE];
 
     *count = 0;
-    if (!run->planned.known || run->divergence.lsn == LSN_INVALID) /* --compare does not know it */
+    if (!run->planned.known ||
+        run->look.divergence.lsn == LSN_INVALID) /* --compare does not know it */
         return NULL;
     for (size_t i = 0; i < files->count; i++)
         *count += is_archived_lost(input, files->files[i].path, name);
-    names = arena_allocate(run->arena, (*count + 1) * sizeof(*names));
+    names = arena_allocate(run->look.arena, (*count + 1) * sizeof(*names));
     *count = 0;
     for (size_t i = 0; i < files->count; i++)
         if (is_archived_lost(input, files->files[i].path, name))
-            names[(*count)++] = arena_strdup(run->arena, name);
+            names[(*count)++] = arena_strdup(run->look.arena, name);
     return names;
 }
 
@@ -289,7 +290,7 @@ static Timeline last_timeline(const History *history)
 const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE])
 {
     const Planned *planned = &report->run->planned;
-    const Clusters *clusters = &report->run->identified.clusters;
+    const Clusters *clusters = &report->run->look.clusters;
     const Timeline timeline = last_timeline(&clusters->source_history);
     char lsn[LSN_TEXT_SIZE];
 
@@ -303,7 +304,7 @@ const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKU
         "Take a full backup when the target follows the source, unless there is one that ended "
         "before %s. Backups of the target that ended after that hold lost history. An "
         "incremental backup based on one of them can be wrong without a message: %s.",
-        report_lsn_text(report, report->run->divergence.printed, lsn),
+        report_lsn_text(report, report->run->look.divergence.printed, lsn),
         timeline != 0 && timeline == last_timeline(&clusters->target_history)
             ? "both sides used the same timeline number"
             : "the server refuses it only if that one also began after the divergence");

@@ -39,9 +39,9 @@ static void append_timelines(const History *history, size_t first, size_t last, 
  * checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
-    const History *history = &report->run->identified.clusters.source_history;
+    const History *history = &report->run->look.clusters.source_history;
     const ScanCheckpoint *common = report_common_checkpoint(report);
-    const Lsn divergence = report->run->divergence.printed;
+    const Lsn divergence = report->run->look.divergence.printed;
     size_t end = 0; /* entries that begin before the divergence */
     size_t checkpoint = 0;
 
@@ -66,7 +66,7 @@ static void append_common(const Report *report, Buffer *text)
 /* The timelines of one side after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
-    const Lsn divergence = report->run->divergence.printed;
+    const Lsn divergence = report->run->look.divergence.printed;
     char lsn[LSN_TEXT_SIZE];
 
     buffer_append_string(text, "──");
@@ -107,7 +107,7 @@ static void append_with_legend(const Report *report, Buffer lines[2], Buffer *te
         buffer_printf(&legend[0], "● last common checkpoint %s",
                       report_lsn_text(report, common->lsn, lsn));
     buffer_printf(&legend[1], "┬ divergence %s",
-                  report_lsn_text(report, report->run->divergence.printed, lsn));
+                  report_lsn_text(report, report->run->look.divergence.printed, lsn));
     for (int i = 0; i < 2; i++)
     {
         int columns = columns_of(buffer_string(&lines[i]));
@@ -160,7 +160,7 @@ static void append_ascii(const char *utf8, Buffer *text)
 
 static void append_picture(const Report *report, Buffer *text)
 {
-    const Clusters *clusters = &report->run->identified.clusters;
+    const Clusters *clusters = &report->run->look.clusters;
     const History *source = &clusters->source_history, *target = &clusters->target_history;
     const Lsn source_end = run_source_end(report->run), target_end = report_target_end(report);
     Buffer lines[2] = {{0}};

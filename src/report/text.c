@@ -2,7 +2,6 @@
 
 #include "base/text_lines.h"
 #include "report/lost_query.h"
-#include "rewind/next_steps.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -159,8 +158,8 @@ static bool locale_is_utf8(void)
 
 static void text_histories(const Report *report, Buffer *text)
 {
-    const Divergence *divergence = &report->run->divergence;
-    const Clusters *clusters = &report->run->identified.clusters;
+    const Divergence *divergence = &report->run->look.divergence;
+    const Clusters *clusters = &report->run->look.clusters;
     const ScanCheckpoint *common = report_common_checkpoint(report);
     char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE];
 
@@ -450,7 +449,7 @@ static void text_rejoin(const Report *report, Buffer *text)
 static void text_run(const Report *report, Buffer *text)
 {
     const SourceAddress *source = &report->run->source;
-    const uint64_t identifier = report->run->identified.clusters.target.control.system_identifier;
+    const uint64_t identifier = report->run->look.clusters.target.control.system_identifier;
 
     if (identifier != 0)
         text_row(text, "system identifier", "%llu", (unsigned long long) identifier);
@@ -541,22 +540,22 @@ static void text_next_row(Buffer *text, const char *label, Buffer *value)
 
 static void text_next(const Report *report, Buffer *text)
 {
+    static const char *const labels[] = {[NEXT_SETTINGS] = "settings that differ",
+                                         [NEXT_FILES] = "other configuration",
+                                         [NEXT_SLOTS] = "slots that are gone",
+                                         [NEXT_CONNINFO] = "primary_conninfo",
+                                         [NEXT_KEPT] = "kept"};
     const Run *run = report->run;
     const NextStart *next = run->next_start;
     AUTO_BUFFER Buffer rows = {0}, value = {0};
 
     if (next == NULL)
         return;
-    next_append_settings(next, "\n", SETTINGS_SHOWN_MAX, &value);
-    text_next_row(&rows, "settings that differ", &value);
-    next_append_names(next->files, next->file_count, &value);
-    text_next_row(&rows, "other configuration", &value);
-    next_append_removed_slots(next, &value);
-    text_next_row(&rows, "slots that are gone", &value);
-    next_append_conninfo(next, &value);
-    text_next_row(&rows, "primary_conninfo", &value);
-    next_append_names(next->kept, next->kept_count, &value);
-    text_next_row(&rows, "kept", &value);
+    for (NextList list = NEXT_SETTINGS; list <= NEXT_KEPT; list++)
+    {
+        next_append(next, list, "\n", SETTINGS_SHOWN_MAX, &value);
+        text_next_row(&rows, labels[list], &value);
+    }
     for (size_t i = 0; i < run->step_count; i++)
         buffer_printf(&value, "%s\n", run->steps[i]);
     text_next_row(&rows, "to do", &value);
@@ -583,7 +582,7 @@ static void text_times(const Report *report, Buffer *text)
 void report_text(const Report *report, Buffer *text)
 {
     const bool done = report->exit_status == 0 && !report->options->dry_run;
-    const char *target = report->run->identified.clusters.target.directory;
+    const char *target = report->run->look.clusters.target.directory;
 
     buffer_printf(text, "pg_rewind: %s\n\n", report_result(report).text);
     for (size_t i = 0; i < report->error_count; i++)

@@ -1,61 +1,379 @@
 #include "rewind/look.h"
 
+#include "apply/apply.h"
+#include "apply/commit.h"
+#include "apply/journal.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/workers.h"
+#include "io/file.h"
+#include "io/scratch.h"
 #include "pair/prerequisites.h"
 #include "recovery_start/recovery_start.h"
+#include "stage/work_directories.h"
+#include "target/configuration.h"
+#include "wal_store/histories.h"
 
+#include <stdlib.h>
+
+#define POLL_MILLISECONDS 100
 #define SEGMENTS_ASKED_FOR_MAX 32
+
+/* ---- Open ---- */
+
+static const char *target_directory(const Look *look)
+{
+    return look->clusters.target.directory;
+}
+
+/*
+ * Another pg_rewind that works here is waited for; then this is the same command once more. "The
+ * target is unchanged" would not be true as long as it has the lock, whatever it has done until
+ * now.
+ */
+static bool acquire_lock(Look *look, Error *error)
+{
+    const int patience = look->options->wait_timeout_seconds;
+    const char *target = target_directory(look);
+    const double begin = clock_seconds();
+    bool told = false;
+
+    for (;;)
+    {
+        if (!interlock_acquire(target, &look->interlock, error))
+            return false;
+        look->outcome = look->interlock != NULL ? REWIND_UNTOUCHED : REWIND_BUSY;
+        if (look->interlock != NULL)
+            return true;
+        if (clock_seconds() - begin >= patience)
+            break;
+        if (!told)
+            log_info("waiting for another pg_rewind that is working on directory \"%s\"", target);
+        told = look->waited_for_lock = true;
+        if (!stop_pause(POLL_MILLISECONDS, error))
+            return false;
+    }
+    error_set(error, ERROR_FAILED, "another pg_rewind is working on directory \"%s\"", target);
+    return error_detail(error, "This pg_rewind waited %d s for it (--wait-timeout).", patience);
+}
+
+/* The journal decides, whatever this command asks for. Options without effect are named before the
+ * work. */
+static void warn_of_other_options(const Look *look, const PendingRewind *pending)
+{
+    const char *asked = journal_options_text(look->options, look->arena);
+    AUTO_BUFFER Buffer ignored = {0}, begun_with = {0};
+
+    if (pending->options != NULL)
+    {
+        journal_options_missing(asked, pending->options, false, &ignored);
+        journal_options_missing(pending->options, asked, true, &begun_with);
+    }
+    if (ignored.size > 0 || begun_with.size > 0)
+        log_warning("the interrupted rewind is finished with the options that it was begun with");
+    if (ignored.size > 0)
+        log_detail("Options of this command that have no effect on it: %s.",
+                   buffer_string(&ignored));
+    if (begun_with.size > 0)
+        log_detail("Options that it was begun with, and that this command does not have: %s.",
+                   buffer_string(&begun_with));
+}
+
+/* Carry out what an earlier run has committed; then the target is like any other, and the lock is
+ * free of that run. */
+static bool finish_pending(Look *look, const PendingRewind *pending, Error *error)
+{
+    log_info("finishing an interrupted rewind: servers diverged at WAL location %s",
+             pending->divergence);
+    warn_of_other_options(look, pending);
+    look->outcome = REWIND_COMMITTED;
+    signals_hold_off();
+    if (!apply_finish(target_directory(look), look->interlock, look->options,
+                      APPLY_PATIENCE_SECONDS, error))
+        return false;
+    log_info("the interrupted rewind is finished");
+    look->outcome = REWIND_UNTOUCHED;
+    look->resumed = true;
+    interlock_release(look->interlock);
+    look->interlock = NULL;
+    signals_heed_again();
+    /* A request to stop that came in the meantime is no request to begin another rewind. */
+    return acquire_lock(look, error) && stop_check(error);
+}
+
+/* Finish or throw away what an earlier run left; a dry run only notes it. */
+static bool handle_pending(Look *look, Error *error)
+{
+    PendingRewind pending;
+    bool is_live;
+
+    if (!apply_pending(target_directory(look), look->arena, &pending, error))
+        return false;
+    is_live = pending.state == PENDING_APPLY || pending.state == PENDING_CLEANUP;
+    if (look->options->dry_run)
+    {
+        look->pending = is_live;
+        if (!is_live)
+            return true;
+        log_info("servers diverged at WAL location %s",
+                 pending.divergence); /* contract: callers look for it */
+        warn_of_other_options(look, &pending);
+        log_info("an interrupted rewind is pending");
+        return true;
+    }
+    return (!is_live || finish_pending(look, &pending, error)) &&
+           interlock_remove_leftover(look->interlock, error) &&
+           stage_remove_stale(target_directory(look), error) &&
+           scratch_remove(look->scratch, error);
+}
+
+/* A dry run writes nothing in the target. */
+static bool make_own_scratch(Look *look, Error *error)
+{
+    const char *parent = getenv("TMPDIR");
+    char *path;
+
+    if (parent == NULL || parent[0] == '\0')
+        parent = "/tmp";
+    if (!scratch_make(parent, look->arena, &path, &look->scratch_lock, error))
+        return false;
+    look->scratch = path;
+    return true;
+}
+
+static bool lock_target(Look *look, Error *error)
+{
+    if (!acquire_lock(look, error))
+        return false;
+    if (look->options->dry_run)
+        return make_own_scratch(look, error);
+    look->scratch = arena_printf(look->arena, "%s/" WORK_DIRECTORY ".wal", target_directory(look));
+    return true;
+}
+
+/* Nothing is locked or changed. An interrupted rewind keeps servers out. */
+static bool find_running_server(Look *look, Error *error)
+{
+    long pid;
+
+    if (!target_server_running(&look->clusters.target, &look->running, &pid, error))
+        return false;
+    look->pending = !look->running && apply_may_be_pending(target_directory(look));
+    return true;
+}
+
+bool look_open(Look *look, Error *error)
+{
+    look->scratch_lock = -1;
+    if (!target_open(look->arena, look->options->target, &look->clusters.target, error))
+        return false;
+    if (!look->locks)
+        return find_running_server(look, error);
+    if (lock_target(look, error) && handle_pending(look, error))
+        return true;
+    /* "The target is unchanged" would not be true of one that waits for being finished. */
+    if (look->outcome == REWIND_UNTOUCHED && !look->resumed &&
+        apply_may_be_pending(target_directory(look)))
+        look->outcome = REWIND_COMMITTED;
+    return false;
+}
+
+/* ---- Identify ---- */
+
+static void add_problem(Look *look, const char *topic, const Error *problem)
+{
+    look->problems.topic = topic;
+    problems_add(&look->problems, problem);
+    look->problems.topic = NULL;
+}
+
+/* The command that fetches missing WAL; NULL: none. After a problem with it all else is still
+ * looked at. */
+static const char *find_restore_command(Look *look)
+{
+    const Options *options = look->options;
+    const Target *target = &look->clusters.target;
+    char *command = NULL;
+    Error problem;
+
+    if (options->restore_command != NULL)
+        return arena_strdup(look->arena, options->restore_command);
+    if (!options->restore_target_wal ||
+        target_restore_command(look->arena, target, options->bindir, target->config_file, &command,
+                               &problem))
+        return command;
+    /* After a rewind the configuration is the source's, and the target lacks no WAL: the same
+     * command again goes on without a restore command. WAL that is missing is still an error. */
+    if (look->resumed || target_was_standby(target))
+        log_warning("%s", problem.message);
+    else
+        add_problem(look, "archive", &problem);
+    return NULL;
+}
+
+/* --config-file, or where Debian has the configuration of this target. */
+static void find_configuration(Look *look)
+{
+    Target *target = &look->clusters.target;
+    const char *named = look->options->config_file;
+    const Configuration configuration = {target->directory, named, look->arena};
+
+    target->config_file = configuration_find_file(&configuration, target->control.version);
+    if (target->config_file != named)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
+}
+
+/* The restore command needs the version, so pg_control is read before; its problems are reported in
+ * their turn. */
+bool look_identify_target(Look *look, Error *error)
+{
+    Target *target = &look->clusters.target;
+
+    if ((look->locks &&
+         !target_wait_for_stop(target, look->options->wait_timeout_seconds, error)) ||
+        !target_read(target, error))
+        return false;
+    find_configuration(look);
+    look->clusters.shape = control_wal_shape(&target->control);
+    look->restore_command = find_restore_command(look);
+    return true;
+}
+
+static bool open_source(Look *look, Error *error)
+{
+    const Options *options = look->options;
+    Source **source = &look->clusters.source;
+
+    if (options->source_server != NULL)
+        return source_server_open(options->source_server, options->retry_timeout_seconds,
+                                  options->max_rate, source, error);
+    return source_directory_open(options->source_directory, options->max_rate, source, error);
+}
+
+/*
+ * The source cannot be asked: that is an error, but the target's problems are reported as well.
+ * It is a warning if an interrupted rewind was finished, which needed nothing more from the source.
+ */
+static bool do_without_source(Look *look, Error *error)
+{
+    if (look->resumed)
+    {
+        log_warning("%s", error->message);
+        log_detail("The interrupted rewind is finished. It could not be checked whether the source "
+                   "has diverged since then.%s",
+                   look->options->write_recovery_conf ? " As a standby it is set up as the "
+                                                        "interrupted run was told to, not as this "
+                                                        "one."
+                                                      : "");
+        look->done = true;
+        return true;
+    }
+    add_problem(look, "source", error);
+    if (stop_check(NULL))
+        prerequisites_check(&look->clusters, NULL, look->options, look->running, &look->problems);
+    return problems_check(&look->problems, error);
+}
+
+/*
+ * Keep servers out from now on: one that is started while WAL is read would cost the whole run. A
+ * directory that cannot be written to is reported later, with all other such directories. If
+ * another run has just ended, its caller may be starting the server: the server is not kept out
+ * before there is something to write.
+ */
+static bool claim_target(const Look *look, Error *error)
+{
+    const Target *target = &look->clusters.target;
+    bool running;
+    long pid;
+
+    if (!look->locks || look->options->dry_run || look->waited_for_lock || look->problems.count > 0)
+        return true;
+    /* A server may have come and gone since pg_control was read: better told before the work. */
+    if (interlock_claim_pid_file(look->interlock, error))
+        return commit_check_control(target->directory, target->control.bytes, error);
+    return target_server_running(target, &running, &pid, NULL) && !running;
+}
+
+/* Find the source's position, the places of both WALs, and both histories. */
+static bool find_positions(Look *look, Error *error)
+{
+    Clusters *clusters = &look->clusters;
+    SourceState *state = &look->source;
+    Source *source = clusters->source;
+
+    if (!source->operations->position(source, &state->control, &state->position, error))
+        return false;
+    look->source_wal = source_wal_create(look->options, clusters, &state->control,
+                                         look->restore_command, look->scratch, look->arena);
+    if (!target_wal_open(look->options, clusters, look->restore_command, look->source_wal,
+                         look->arena, &look->target_wal, error) ||
+        !histories_read(look->options, look->target_wal.store, state->position.timeline,
+                        look->arena, clusters, error))
+        return false;
+    return source->is_server || source_wal_find_end(look->source_wal, state, error);
+}
+
+/* The order of the original: callers match the first message. */
+bool look_identify_pair(Look *look, Error *error)
+{
+    Clusters *clusters = &look->clusters;
+    SourceState *state = &look->source;
+
+    if (!open_source(look, error) ||
+        !clusters->source->operations->read_control(clusters->source, &state->control, error))
+        return do_without_source(look, error);
+    look->may_be_looked_at =
+        prerequisites_check(clusters, state, look->options, look->running, &look->problems);
+    if (!look->may_be_looked_at && !problems_check(&look->problems, error))
+        return false;
+    return claim_target(look, error) && find_positions(look, error);
+}
+
+/* ---- The divergence ---- */
 
 /* Hints that were not logged matter to a target that has diverged, or that was a primary and
  * crashed. Where that is certain they are looked at first, since the divergence itself may not be
  * found without WAL that is missing. */
-bool look_for_divergence(const Options *options, const Identified *identified, int jobs,
-                         Arena *arena, Problems *problems, Divergence *divergence, Error *error)
+bool look_for_divergence(Look *look, Error *error)
 {
-    const Clusters *clusters = &identified->clusters;
+    const Clusters *clusters = &look->clusters;
+    Divergence *divergence = &look->divergence;
     const DivergenceInput input = {.clusters = clusters,
-                                   .state = &identified->source,
-                                   .target_wal = &identified->target_wal,
-                                   .source_wal = identified->source_wal,
-                                   .jobs = jobs};
+                                   .state = &look->source,
+                                   .target_wal = &look->target_wal,
+                                   .source_wal = look->source_wal,
+                                   .jobs = look->locks ? look->options->jobs : 1};
     const bool hints_matter =
         divergence_is_certain(clusters) || target_crashed_as_primary(&clusters->target);
 
-    if (options->compare)
+    if (look->options->compare)
     {
         divergence_leave_unknown(clusters, divergence);
         return true;
     }
     if (hints_matter)
-        prerequisites_check_hints(clusters, problems);
-    if (!divergence_find(&input, arena, divergence, error))
+        prerequisites_check_hints(clusters, &look->problems);
+    if (!divergence_find(&input, look->arena, divergence, error))
         return false;
     if (divergence->needed && !hints_matter)
-        prerequisites_check_hints(clusters, problems);
+        prerequisites_check_hints(clusters, &look->problems);
     if (!divergence->needed)
-        prerequisites_check_level(clusters, problems);
+        prerequisites_check_level(clusters, &look->problems);
     return true;
 }
 
-bool look_for_next_wal(const Identified *identified, Lsn end, uint64_t *segment, bool *has,
-                       Error *error)
+bool look_for_next_wal(const Look *look, uint64_t *segment, bool *has, Error *error)
 {
-    *segment = wal_segment_of(&identified->clusters.shape, end);
-    *has = end >= source_state_wal_end(&identified->source, end);
+    const Lsn end = look->divergence.target_end;
+
+    *segment = wal_segment_of(&look->clusters.shape, end);
+    *has = end >= source_state_wal_end(&look->source, end);
     return *has ||
-           (source_wal_source_has(identified->source_wal, *segment, has, error) &&
-            (*has || source_wal_target_can_restore(identified->source_wal, *segment, has, error)));
+           (source_wal_source_has(look->source_wal, *segment, has, error) &&
+            (*has || source_wal_target_can_restore(look->source_wal, *segment, has, error)));
 }
 
-bool look_open(const Options *options, Look *look, Error *error)
-{
-    static const LookPolicy policy = {.may_run = true};
-    RewindOutcome outcome = REWIND_UNTOUCHED;
-
-    return opened_make(options, &policy, look->arena, &look->identified.clusters.target,
-                       &look->opened, &outcome, error) &&
-           (look->opened.pending || identify_target(options, &look->opened, look->arena,
-                                                    &look->problems, &look->identified, error));
-}
+/* ---- A look at a pair ---- */
 
 /*
  * True if a target whose server runs has diverged. A primary was on its timeline after the point
@@ -75,8 +393,8 @@ static bool running_has_diverged(const Clusters *clusters, Lsn *latest)
  * restore command was tried in memory, and the caller asks for certainty. */
 static bool is_unknown(const Look *look)
 {
-    const WalStore *target = look->identified.target_wal.store;
-    const WalStore *source = look->identified.source_wal->store;
+    const WalStore *target = look->target_wal.store;
+    const WalStore *source = look->source_wal->store;
 
     return wal_store_is_exhausted(target) || wal_store_is_exhausted(source) ||
            (look->only_certain && (target->command_failed || source->command_failed));
@@ -105,10 +423,9 @@ static bool find_in_archives(SourceWal *wal, uint64_t segment, bool *found, Erro
 static bool find_gone_segments(const Look *look, Lsn from, uint64_t *segment, Lsn *gone_end,
                                Error *error)
 {
-    const Identified *identified = &look->identified;
-    const WalShape *shape = &identified->clusters.shape;
-    const uint64_t first = source_wal_first_not_kept(identified->source_wal, from);
-    const Lsn end = source_state_wal_end(&identified->source, look->divergence.lsn);
+    const WalShape *shape = &look->clusters.shape;
+    const uint64_t first = source_wal_first_not_kept(look->source_wal, from);
+    const Lsn end = source_state_wal_end(&look->source, look->divergence.lsn);
     const uint64_t last = wal_segment_before(shape, end);
     uint64_t asked = first;
 
@@ -118,7 +435,7 @@ static bool find_gone_segments(const Look *look, Lsn from, uint64_t *segment, Ls
     {
         bool has;
 
-        if (!source_wal_source_has(identified->source_wal, asked, &has, error))
+        if (!source_wal_source_has(look->source_wal, asked, &has, error))
             return false;
         if (!has && *gone_end == LSN_INVALID)
             *segment = asked;
@@ -128,13 +445,12 @@ static bool find_gone_segments(const Look *look, Lsn from, uint64_t *segment, Ls
     return true;
 }
 
-/* Where the WAL is that is replayed and that the target itself does not keep. A source removes the
- * oldest first; only few are asked for. */
-static bool look_for_replayed_wal(const Options *options, Look *look, Error *error)
+/* Find the WAL that is replayed and that the target itself does not keep. A source removes the
+ * oldest segments first; only few are asked for. */
+static bool look_for_replayed_wal(Look *look, Error *error)
 {
-    const Identified *identified = &look->identified;
-    SourceWal *wal = identified->source_wal;
-    const Control *source = &identified->source.control;
+    SourceWal *wal = look->source_wal;
+    const Control *source = &look->source.control;
     const Lsn earliest = start_early(&look->divergence.common_checkpoint, source).redo;
     char name[WAL_NAME_SIZE];
     Lsn gone_end;
@@ -149,54 +465,57 @@ static bool look_for_replayed_wal(const Options *options, Look *look, Error *err
         return fails_unknown(look, error);
     else if (found)
         look->replayed = REPLAYED_WAL_OF_ARCHIVE;
-    else if (!options->early_start && start_late(source, look->divergence.lsn, gone_end - 1, &late))
+    else if (!look->options->early_start &&
+             start_late(source, look->divergence.lsn, gone_end - 1, &late))
         look->replayed = REPLAYED_WAL_NOT_NEEDED;
     else if (!is_unknown(look))
     {
         look->replayed = REPLAYED_WAL_MISSING;
         source_wal_segment_name(wal, look->replayed_segment, name);
-        return error_source_wal_missing(identified->clusters.shape.version, name, error);
+        return error_source_wal_missing(look->clusters.shape.version, name, error);
     }
     return true;
 }
 
 /* As of a target that is stopped, or that will be. */
-static bool find_divergence_of_look(const Options *options, Look *look, Error *error)
+static bool find_divergence_of_look(Look *look, Error *error)
 {
-    Identified *identified = &look->identified;
-    const Clusters *clusters = &identified->clusters;
+    const Clusters *clusters = &look->clusters;
+    const bool compare = look->options->compare;
     Lsn latest = LSN_INVALID;
 
-    if (look->opened.running && !options->compare)
+    if (look->running && !compare)
     {
         if (!running_has_diverged(clusters, &latest))
             return true;
-        target_wal_limit(&identified->target_wal, &clusters->target.control, latest);
+        target_wal_limit(&look->target_wal, &clusters->target.control, latest);
     }
-    look->found = look_for_divergence(options, identified, 1, look->arena, &look->problems,
-                                      &look->divergence, error);
+    look->found = look_for_divergence(look, error);
     if (!look->found)
         return fails_unknown(look, error);
-    return options->compare || !look->divergence.needed ||
-           look_for_replayed_wal(options, look, error);
+    return compare || !look->divergence.needed || look_for_replayed_wal(look, error);
 }
 
-bool look_at_pair(const Options *options, Look *look, Error *error)
+bool look_at_pair(Look *look, Error *error)
 {
-    const Identified *identified = &look->identified;
-    bool result = identify_pair(options, &look->opened, look->arena, &look->problems,
-                                &look->identified, error);
+    bool result = look_identify_pair(look, error);
 
     if (result)
-        result = find_divergence_of_look(options, look, error);
-    else if (identified->target_wal.store != NULL)
-        result = identified->clusters.target_history.count == 0 && fails_unknown(look, error);
+        result = find_divergence_of_look(look, error);
+    else if (look->target_wal.store != NULL)
+        result = look->clusters.target_history.count == 0 && fails_unknown(look, error);
     return result && problems_check(&look->problems, error);
 }
 
 void look_release(Look *look)
 {
-    scan_destroy(look->divergence.scan);
-    identified_release(&look->identified);
-    opened_release(&look->opened);
+    Error error = {0};
+
+    target_wal_close(&look->target_wal);
+    source_wal_destroy(look->source_wal);
+    source_close(look->clusters.source);
+    if (look->scratch != NULL && !scratch_remove(look->scratch, &error))
+        log_warning("%s", error.message);
+    file_close(look->scratch_lock);
+    interlock_release(look->interlock);
 }

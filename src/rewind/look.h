@@ -1,6 +1,7 @@
 /*
- * The third step: where the two diverge. And the three steps by themselves, as a look at a pair
- * that changes nothing on either side: for --check, and for --rejoin before it stops the server.
+ * The first three steps of a run: open the target, identify the pair, find where the two diverge.
+ * And these steps by themselves, as a look at a pair that changes nothing on either side: for
+ * --check, and for --rejoin before it stops the server.
  */
 #ifndef REWIND_LOOK_H
 #define REWIND_LOOK_H
@@ -9,23 +10,23 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "divergence/divergence.h"
-#include "rewind/identify.h"
-#include "rewind/opening.h"
+#include "options.h"
+#include "pair/clusters.h"
+#include "target/interlock.h"
+#include "wal_store/source_wal.h"
+#include "wal_store/target_wal.h"
 
 #include <stdbool.h>
 
-/*
- * Find the divergence, unless --compare makes it needless, and check what matters to a target that
- * has diverged, or has not: hints that were not logged, wal_level.
- */
-MUST_CHECK bool look_for_divergence(const Options *options, const Identified *identified, int jobs,
-                                    Arena *arena, Problems *problems, Divergence *divergence,
-                                    Error *error);
-
-/* Set *has if the source has the WAL with which a target goes on that ends at `end`, or the target
- * can restore it, or nothing follows; else *segment is the one that is gone. */
-MUST_CHECK bool look_for_next_wal(const Identified *identified, Lsn end, uint64_t *segment,
-                                  bool *has, Error *error);
+/* The end of a run, for the exit status and the last line. */
+typedef enum RewindOutcome
+{
+    REWIND_UNTOUCHED,  /* failed or nothing to do: the target is as it was */
+    REWIND_BUSY,       /* failed: another pg_rewind has the target, and may be changing it */
+    REWIND_COMMITTED,  /* failed after the commit: running the same command again finishes it */
+    REWIND_NOT_JOINED, /* --rejoin: the rewind is done, but the server does not follow the source */
+    REWIND_DONE
+} RewindOutcome;
 
 /* The place of the WAL with which replay in the rewound target begins. */
 typedef enum ReplayedWal
@@ -37,31 +38,90 @@ typedef enum ReplayedWal
     REPLAYED_WAL_MISSING     /* nowhere, and there is no other way: a problem */
 } ReplayedWal;
 
+/* The values that the three steps found out, as far as they came. After its step a value does not
+ * change. */
 typedef struct Look
 {
-    Arena *arena;      /* the caller's */
-    Problems problems; /* the caller may set `take` before */
-    bool only_certain; /* likewise: a restore command that gives nothing to a file in memory is no
-                          failure, since it may give the file to a directory */
-    Opened opened;
-    Identified identified;
-    bool found; /* the divergence was looked for to its end, or is not needed */
+    /* Set by the caller. */
+    const Options *options;
+    Arena *arena;      /* holds strings and lists */
+    Problems problems; /* the caller may set `take` */
+    bool locks;        /* a run: lock the target, finish or throw away what an interrupted rewind
+                          left, and keep servers out. Otherwise the target's server may run, since it
+                          is stopped before a rewind; WAL is fetched to memory, and only little is
+                          read (WalStore) */
+    bool only_certain; /* without locks: a restore command that gives nothing to a file in memory is
+                          no failure, since it may give the file to a directory */
+
+    /* Set by look_open. */
+    RewindOutcome outcome; /* REWIND_COMMITTED also if an interrupted rewind waits and could not be
+                              finished */
+    bool running;          /* without locks: the target's server runs */
+    Interlock *interlock;  /* NULL: not locked */
+    const char *scratch;   /* directory for WAL that is fetched for reading; NULL: none yet */
+    int scratch_lock;      /* of a dry run's, else -1 */
+    bool waited_for_lock;  /* another pg_rewind had the target before */
+    bool resumed;          /* an interrupted rewind was finished first */
+    bool pending;          /* one was found and left: there is nothing more to look at */
+
+    /* Set by look_identify_target and look_identify_pair. */
+    Clusters clusters;
+    SourceState source; /* as it is now; for a directory with the end of its WAL */
+    TargetWal target_wal;
+    SourceWal *source_wal;       /* NULL: the source is not known yet */
+    const char *restore_command; /* that fetches missing WAL of the target; NULL: none */
+    bool done; /* an interrupted rewind was finished, and the source cannot be asked whether it has
+                  diverged since: there is nothing more to do */
+    bool may_be_looked_at; /* one cluster, neither is running, and files may be read: other problems
+                              of the target can be looked for */
+
+    /* Set by look_for_divergence. */
     Divergence divergence;
+
+    /* Set by look_at_pair. */
+    bool found; /* the divergence was looked for to its end, or is not needed */
     ReplayedWal replayed;
     uint64_t replayed_segment;
 } Look;
 
-/* Open and identify the target. The arena is set before. look_release in any case. */
-MUST_CHECK bool look_open(const Options *options, Look *look, Error *error);
+/*
+ * Find the target; with locks also lock it, finish what an earlier run has committed, throw away
+ * what it only prepared. clusters.target gets its directory and mode only (target_open).
+ * look_release in any case.
+ */
+MUST_CHECK bool look_open(Look *look, Error *error);
+
+/* Identify the target: wait for a server that is just stopping, read its pg_control, find its
+ * configuration and its restore command. */
+MUST_CHECK bool look_identify_target(Look *look, Error *error);
 
 /*
- * Then look at the pair. A failure is what a rewind would fail by, or would after the target's
- * server was stopped, if that runs; or problems were found. Of a target that runs, divergence is
- * looked for only where the histories show it; !look->found also where too much WAL would have to
- * be read.
+ * Then identify the source: read its pg_control, check all prerequisites, claim the target's pid
+ * file, ask where the source stands, read both histories. What is known after a failure is set.
+ * Problems that let the next steps work are only added to look->problems.
  */
-MUST_CHECK bool look_at_pair(const Options *options, Look *look, Error *error);
+MUST_CHECK bool look_identify_pair(Look *look, Error *error);
 
+/*
+ * Find the divergence, unless --compare makes it needless, and check what matters to a target that
+ * has diverged, or has not: hints that were not logged, wal_level.
+ */
+MUST_CHECK bool look_for_divergence(Look *look, Error *error);
+
+/* For a target that has not diverged: set *has if the source has the WAL with which it goes on, or
+ * the target can restore it, or nothing follows; else *segment is the one that is gone. */
+MUST_CHECK bool look_for_next_wal(const Look *look, uint64_t *segment, bool *has, Error *error);
+
+/*
+ * After look_identify_target, without locks: look at the pair. A failure is what a rewind would
+ * fail by, or would after the target's server was stopped, if that runs; or problems were found.
+ * If the target runs, divergence is looked for only where the histories show it; !look->found also
+ * where too much WAL would have to be read.
+ */
+MUST_CHECK bool look_at_pair(Look *look, Error *error);
+
+/* Close the source, remove the scratch directory, release the lock. What cannot be removed is a
+ * warning. The arena and divergence.scan stay. */
 void look_release(Look *look);
 
 #endif

@@ -1,4 +1,4 @@
-#include "rewind/next_steps.h"
+#include "rewind/run.h"
 
 #include "base/log.h"
 #include "base/text_lines.h"
@@ -20,12 +20,12 @@ static void PRINTF_LIKE(2, 3) add_step(Run *run, const char *format, ...)
     buffer_vprintf(&text, format, arguments);
     va_end(arguments);
     if (run->step_count < NEXT_STEPS_MAX)
-        run->steps[run->step_count++] = arena_strdup(run->arena, buffer_string(&text));
+        run->steps[run->step_count++] = arena_strdup(run->look.arena, buffer_string(&text));
 }
 
 static const Version *version_of(const Run *run)
 {
-    return run->identified.clusters.target.control.version;
+    return run->look.clusters.target.control.version;
 }
 
 /* Slots that a former primary still has keep WAL on a standby, too. */
@@ -64,13 +64,21 @@ static void add_kept_slots_step(const Options *options, Run *run)
                  buffer_string(&drops));
 }
 
+Lsn run_source_end(const Run *run)
+{
+    if (run->staged.min_recovery_timeline != 0)
+        return run->staged.source_end;
+    return run->look.clusters.source_history.count > 0 ? run->look.source.position.end
+                                                       : LSN_INVALID;
+}
+
 /* The target's server asks the source for WAL from here on. */
 static Lsn wal_needed_from(const Run *run)
 {
-    const WalShape *shape = &run->identified.clusters.shape;
+    const WalShape *shape = &run->look.clusters.shape;
 
     return run->planned.known ? wal_segment_start(shape, wal_segment_of(shape, run_source_end(run)))
-                              : run->divergence.target_end;
+                              : run->look.divergence.target_end;
 }
 
 static void add_missing_slot(Run *run, const AffectedSlot *slot)
@@ -125,7 +133,7 @@ static void add_make_standby(const Options *options, Run *run)
                                                 "primary_conninfo names the source"
                                               : "create standby.signal and set primary_conninfo";
 
-    if (options->dry_run && run->divergence.needed)
+    if (options->dry_run && run->look.divergence.needed)
         add_step(run,
                  "After this rewind the server would open for writing and diverge again: add "
                  "--write-recovery-conf (with --source-server), or before the server starts %s.",
@@ -167,7 +175,7 @@ void next_steps_make(const Options *options, Run *run)
     const StandbySettings *settings = next->standby_settings;
 
     run->step_count = 0;
-    if (run->opened.pending)
+    if (run->look.pending)
     {
         add_step(run, "Run the same command without --dry-run: it finishes the interrupted "
                       "rewind.");
@@ -192,7 +200,7 @@ void next_steps_make(const Options *options, Run *run)
     add_kept_slots_step(options, run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
         add_step(run, "%s", settings->remedies[i]);
-    if (options->dry_run && (run->divergence.needed || settings != NULL))
+    if (options->dry_run && (run->look.divergence.needed || settings != NULL))
     {
         if (!next->standby && next->manager == NULL)
             add_make_standby(options, run);
@@ -228,91 +236,93 @@ static bool is_sources(const NextStart *next, const ChangedSetting *setting)
            !(slot_written && strcmp(setting->name, "primary_slot_name") == 0);
 }
 
-void next_append_settings(const NextStart *next, const char *separator, size_t shown_max,
-                          Buffer *text)
+static void append_settings(const NextStart *next, TextList *list)
 {
-    TextList list = {text, separator, shown_max, 0};
-
     for (size_t i = 0; i < next->setting_count; i++)
     {
         const ChangedSetting *setting = &next->settings[i];
 
-        if (!is_sources(next, setting) || !text_list_next(&list))
+        if (!is_sources(next, setting) || !text_list_next(list))
             continue;
-        buffer_printf(text, setting->now == NULL ? "%s " : "%s = ", setting->name);
-        append_value(text, setting->now);
-        buffer_append_string(text, " (was ");
-        append_value(text, setting->former);
-        buffer_append_u8(text, ')');
+        buffer_printf(list->buffer, setting->now == NULL ? "%s " : "%s = ", setting->name);
+        append_value(list->buffer, setting->now);
+        buffer_append_string(list->buffer, " (was ");
+        append_value(list->buffer, setting->former);
+        buffer_append_u8(list->buffer, ')');
     }
-    text_list_end(&list);
 }
 
-void next_append_names(const char *const *names, size_t count, Buffer *text)
+static void append_names(const char *const *names, size_t count, TextList *list)
 {
-    TextList list = {text, ", ", NAMES_SHOWN_MAX, 0};
-
+    list->count = 0;
     for (size_t i = 0; i < count; i++)
-        text_list_add(&list, "%s", names[i]);
-    text_list_end(&list);
+        text_list_add(list, "%s", names[i]);
+    text_list_end(list);
 }
 
-void next_append_removed_slots(const NextStart *next, Buffer *text)
+static void append_conninfo(const StandbySettings *settings, TextList *list)
 {
-    TextList list = {text, ", ", NAMES_SHOWN_MAX, 0};
-
-    for (size_t i = 0; i < next->slot_count; i++)
-        if (strcmp(next->slots[i].state, "removed") == 0)
-            text_list_add(&list, "%s", next->slots[i].name);
-    text_list_end(&list);
-}
-
-void next_append_conninfo(const NextStart *next, Buffer *text)
-{
-    const StandbySettings *settings = next->standby_settings;
+    Buffer *text = list->buffer;
 
     if (settings == NULL)
         return;
     if (settings->kept_count > 0)
         buffer_append_string(text, "kept ");
-    next_append_names(settings->kept, settings->kept_count, text);
+    append_names(settings->kept, settings->kept_count, list);
     if (settings->changed_count > 0)
         buffer_append_string(text, text->size > 0 ? "; changed " : "changed ");
-    next_append_names(settings->changed, settings->changed_count, text);
+    append_names(settings->changed, settings->changed_count, list);
 }
 
-static void log_next(const Options *options, const Run *run)
+void next_append(const NextStart *next, NextList which, const char *separator, size_t shown_max,
+                 Buffer *text)
 {
-    const NextStart *next = run->next_start;
-    const char *verb = options->dry_run ? "would be" : "are now";
+    TextList settings = {text, separator, shown_max, 0}, names = {text, ", ", NAMES_SHOWN_MAX, 0};
+
+    switch (which)
+    {
+    case NEXT_SETTINGS:
+        append_settings(next, &settings);
+        text_list_end(&settings);
+        break;
+    case NEXT_FILES:
+        append_names(next->files, next->file_count, &names);
+        break;
+    case NEXT_SLOTS:
+        for (size_t i = 0; i < next->slot_count; i++)
+            if (strcmp(next->slots[i].state, "removed") == 0)
+                text_list_add(&names, "%s", next->slots[i].name);
+        text_list_end(&names);
+        break;
+    case NEXT_CONNINFO:
+        append_conninfo(next->standby_settings, &names);
+        break;
+    case NEXT_KEPT:
+        append_names(next->kept, next->kept_count, &names);
+        break;
+    }
+}
+
+void next_steps_print(const Options *options, const Run *run)
+{
+    /* The first is for a dry run. Files that were kept are no news. */
+    static const char *const heads[NEXT_KEPT][2] = {
+        [NEXT_SETTINGS] = {"Settings that would be the source's",
+                           "Settings that are now the source's"},
+        [NEXT_FILES] = {"Files that would be the source's", "Files that are now the source's"},
+        [NEXT_SLOTS] = {"Replication slots of the target that would be gone",
+                        "Replication slots of the target that are now gone"},
+        [NEXT_CONNINFO] = {"Options of the target's former primary_conninfo",
+                           "Options of the target's former primary_conninfo"}};
     AUTO_BUFFER Buffer text = {0};
 
-    next_append_settings(next, ", ", SETTINGS_LOGGED_MAX, &text);
-    if (text.size > 0)
-        log_detail("Settings that %s the source's: %s.", verb, buffer_string(&text));
-    buffer_clear(&text);
-    next_append_names(next->files, next->file_count, &text);
-    if (text.size > 0)
-        log_detail("Files that %s the source's: %s.", verb, buffer_string(&text));
-    buffer_clear(&text);
-    next_append_removed_slots(next, &text);
-    if (text.size > 0)
-        log_detail("Replication slots of the target that %s gone: %s.", verb, buffer_string(&text));
-    buffer_clear(&text);
-    next_append_conninfo(next, &text);
-    if (text.size > 0)
-        log_detail("Options of the target's former primary_conninfo: %s.", buffer_string(&text));
+    for (NextList list = NEXT_SETTINGS; list < NEXT_KEPT; list++)
+    {
+        buffer_clear(&text);
+        next_append(run->next_start, list, ", ", SETTINGS_LOGGED_MAX, &text);
+        if (text.size > 0)
+            log_detail("%s: %s.", heads[list][!options->dry_run], buffer_string(&text));
+    }
     for (size_t i = 0; i < run->step_count; i++)
         log_hint("%s", run->steps[i]);
-}
-
-void next_steps_find(const Options *options, Run *run)
-{
-    if (run->opened.pending) /* nothing else was looked at */
-        run->next_start = arena_allocate(run->arena, sizeof(*run->next_start));
-    else if (run->next_start == NULL &&
-             (version_of(run) == NULL || !run_find_next_start(options, run, run->arena, NULL)))
-        return;
-    next_steps_make(options, run);
-    log_next(options, run);
 }

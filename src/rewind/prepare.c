@@ -1,4 +1,4 @@
-#include "rewind/prepare.h"
+#include "rewind/run.h"
 
 #include "base/log.h"
 #include "base/workers.h"
@@ -8,36 +8,29 @@
 #include "target/configuration.h"
 #include "standby/standby_files.h"
 
-typedef struct Sides
-{
-    const Clusters *clusters;
-    Listing *source_files;
-    Listing *target_files;
-} Sides;
-
 /* A WorkerFunction: the source's files, then the target's. */
 static bool list_side(void *context, int worker, size_t item, Error *error)
 {
-    const Sides *sides = context;
+    Run *run = context;
+    const Clusters *clusters = &run->look.clusters;
+    Listing *files = &run->planned.source_files;
 
     (void) worker;
-    return item == 0 ? listing_of_source(sides->clusters->source, sides->clusters->shape.version,
-                                         sides->source_files, error) &&
-                           listing_check_complete(sides->source_files,
-                                                  sides->clusters->shape.version, error)
-                     : listing_of_target(&sides->clusters->target, sides->target_files, error);
+    if (item == 1)
+        return listing_of_target(&clusters->target, &run->planned.target_files, error);
+    return listing_of_source(clusters->source, clusters->shape.version, files, error) &&
+           listing_check_complete(files, clusters->shape.version, error);
 }
 
 /* Both at once: what a server lists is waited for. */
-static bool list_both_sides(const Clusters *clusters, int jobs, Planned *planned, Error *error)
+static bool list_both_sides(Run *run, Error *error)
 {
-    Sides sides = {clusters, &planned->source_files, &planned->target_files};
     bool listed;
 
     log_progress_message("reading source file list"); /* contract */
     log_progress_message("reading target file list"); /* contract */
     progress_begin(PROGRESS_LIST, 0);
-    listed = workers_run(jobs, 2, list_side, &sides, error);
+    listed = workers_run(run->look.options->jobs, 2, list_side, run, error);
     progress_end(listed);
     return listed;
 }
@@ -55,19 +48,16 @@ static void map_tablespaces(const TablespaceMappings *mappings, bool first, List
 
 /* Kept are the files that the options name, those that primary_conninfo names, and with
  * --keep-config those that the target's configuration includes or names. */
-static void find_kept_files(const Options *options, const Version *version,
-                            const Configuration *configuration,
-                            const StandbySettings *standby_settings, Keep *keep)
+static void find_kept_files(const Run *run, const Configuration *configuration, Keep *keep)
 {
+    const Version *version = run->look.clusters.shape.version;
+    const StandbySettings *settings = run->standby_settings;
     const char **names;
     size_t count;
 
-    *keep = (Keep){0};
-    if (options->keep == NULL)
-        return;
-    keep_copy(options->keep, keep);
-    for (size_t i = 0; standby_settings != NULL && i < standby_settings->file_count; i++)
-        keep_add_file(keep, version, standby_settings->files[i]);
+    keep_copy(run->look.options->keep, keep);
+    for (size_t i = 0; settings != NULL && i < settings->file_count; i++)
+        keep_add_file(keep, version, settings->files[i]);
     if (!keep->configuration)
         return;
     names = configuration_named_files(configuration, &count);
@@ -84,23 +74,24 @@ static const char *find_kept_log_directory(const Configuration *configuration,
     return path == NULL || path_is_servers(version, path) ? NULL : path;
 }
 
-/* List, and decide by the listings and by planned->input, where positions and blocks are set. */
-static bool plan_files(const Clusters *clusters, const StandbySettings *standby_settings,
-                       const Options *options, bool first, Arena *arena, Planned *planned,
-                       Error *error)
+/* List, and decide by the listings and by planned.input, where positions and blocks are set. */
+static bool plan_files(Run *run, bool first, Error *error)
 {
+    const Options *options = run->look.options;
+    const Clusters *clusters = &run->look.clusters;
     const Control *control = &clusters->target.control;
     const Version *version = control->version;
     const bool standby = options->write_recovery_conf;
     const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
-                                         arena};
+                                         run->look.arena};
+    Planned *planned = &run->planned;
     PlanInput *input = &planned->input;
     bool result;
 
-    if (!list_both_sides(clusters, options->jobs, planned, error))
+    if (!list_both_sides(run, error))
         return false;
     map_tablespaces(options->tablespaces, first, &planned->source_files);
-    find_kept_files(options, version, &configuration, standby_settings, &planned->keep);
+    find_kept_files(run, &configuration, &planned->keep);
     input->version = version;
     input->shape = clusters->shape;
     input->block_size = control->block_size;
@@ -121,46 +112,47 @@ static bool plan_files(const Clusters *clusters, const StandbySettings *standby_
 }
 
 /* Name blocks that no WAL names: the files of the plan are read for them. */
-static bool name_more_blocks(const PrepareInput *input, Planned *planned, Error *error)
+static bool name_more_blocks(Run *run, Error *error)
 {
-    const StartInput *known = input->known;
+    const Look *look = &run->look;
+    Planned *planned = &run->planned;
     ComparedBlocks compared;
     bool result;
 
-    if (!input->start->choice.compares)
+    if (!run->start.choice.compares)
     {
-        planned->named = blockmap_copy(input->start->changes.blocks);
-        return dead_entries_find(&known->clusters->target, &planned->plan, known->options->jobs,
+        planned->named = blockmap_copy(run->start.changes.blocks);
+        return dead_entries_find(&look->clusters.target, &planned->plan, look->options->jobs,
                                  planned->named, error);
     }
-    result = compared_blocks_find(known->source_wal, known->divergence, input->start,
-                                  &planned->plan, &compared, error);
+    result = compared_blocks_find(look->source_wal, &look->divergence, &run->start, &planned->plan,
+                                  &compared, error);
     planned->named = compared.blocks;
     planned->source = compared.source;
     planned->compared_bytes = compared.bytes;
     return result;
 }
 
-bool prepare_plan(const PrepareInput *input, Arena *arena, Planned *planned, Error *error)
+bool prepare_plan(Run *run, bool first, Error *error)
 {
-    const StartInput *known = input->known;
-    const RecoveryStart *start = input->start;
+    const RecoveryStart *start = &run->start;
+    Planned *planned = &run->planned;
     const Plan *plan = &planned->plan;
-    const bool reads_relations = start->choice.compares || known->changes->dead_entries_unlogged;
+    const bool reads_relations = start->choice.compares || run->changes.dead_entries_unlogged;
 
+    planned_free(planned); /* of an earlier attempt */
     *planned = (Planned){.source = start->source,
                          .changes = start->changes,
-                         .input = {.divergence = known->divergence->lsn,
+                         .input = {.divergence = run->look.divergence.lsn,
                                    .wal_from = start->wal_from,
                                    .whole_from = start->whole_from,
                                    .rebuilt = start->rebuilt,
                                    .every_relation = reads_relations}};
-    if (!plan_files(known->clusters, input->standby_settings, known->options, input->first, arena,
-                    planned, error))
+    if (!plan_files(run, first, error))
         return false;
-    if (input->problems->count == 0 && reads_relations)
+    if (run->look.problems.count == 0 && reads_relations)
     {
-        if (!name_more_blocks(input, planned, error))
+        if (!name_more_blocks(run, error))
             return false;
         /* With these the plan is another. */
         planned->changes.blocks = planned->named;
@@ -178,17 +170,17 @@ bool prepare_plan(const PrepareInput *input, Arena *arena, Planned *planned, Err
     return true;
 }
 
-bool prepare_least_plan(const Clusters *clusters, const SourceState *source, const Options *options,
-                        Arena *arena, Planned *planned, Error *error)
+bool prepare_least_plan(Run *run, Error *error)
 {
-    const Lsn redo = clusters->target.control.checkpoint.redo;
+    const Lsn redo = run->look.clusters.target.control.checkpoint.redo;
+    Planned *planned = &run->planned;
 
     planned_free(planned); /* of a listing that failed */
-    *planned = (Planned){.source = *source,
+    *planned = (Planned){.source = run->look.source,
                          .named = blockmap_create(),
                          .input = {.divergence = redo, .wal_from = redo, .whole_from = redo}};
     planned->changes.blocks = planned->named;
-    return plan_files(clusters, NULL, options, true, arena, planned, error);
+    return plan_files(run, true, error);
 }
 
 void planned_free(Planned *planned)

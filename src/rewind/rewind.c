@@ -1,31 +1,247 @@
-#include "rewind/rewind.h"
+#include "rewind/run.h"
 
 #include "apply/apply.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
-#include "target/pid_file.h"
-#include "rewind/attempts.h"
-#include "rewind/look.h"
-#include "rewind/next_steps.h"
-#include "stage/work_directories.h"
+#include "divergence/saved_wal.h"
+#include "plan/plan.h"
 #include "stage/check.h"
+#include "stage/staged_wal.h"
+#include "stage/work_directories.h"
 #include "standby/standby_files.h"
 #include "standby/streaming.h"
+#include "target/pid_file.h"
+
+#include <stdlib.h>
+
+#define ATTEMPTS_MAX 4 /* the source may copy a database while we work, and another */
+
+/* Add the time since then to a phase's; returns the time now, for the next. */
+static double count_seconds(Run *run, RunPhase phase, double since)
+{
+    const double now = clock_seconds();
+
+    run->seconds[phase] += now - since;
+    return now;
+}
+
+/* Find out what the target's server will find when it starts: rewound as planned, or as it is.
+ * Fails only if the source is lost. */
+static bool find_next_start(Run *run, Error *error)
+{
+    const Look *look = &run->look;
+    const Planned *planned = &run->planned;
+    const NextStartInput input = {.target = &look->clusters.target,
+                                  .source = look->clusters.source,
+                                  .control = planned->known ? &look->source.control
+                                                            : &look->clusters.target.control,
+                                  .plan = planned->known ? &planned->plan : NULL,
+                                  .source_files = &planned->source_files,
+                                  .target_files = &planned->target_files,
+                                  .config_file = look->clusters.target.config_file,
+                                  .standby_settings = run->standby_settings,
+                                  .write_recovery_conf = look->options->write_recovery_conf,
+                                  .slots = run->slots,
+                                  .slots_dropped = look->options->drop_slots};
+    NextStart *next = arena_allocate(look->arena, sizeof(*next));
+
+    if (!next_start_find(&input, look->arena, next, error))
+        return false;
+    run->next_start = next;
+    return true;
+}
+
+/* ---- From the divergence to the journal ---- */
+
+/* Everything that can be checked before anything is written: places, types of files, space. */
+static bool check_plan(const Run *run, Error *error)
+{
+    const Look *look = &run->look;
+    const Clusters *clusters = &look->clusters;
+    const Planned *planned = &run->planned;
+    const WalSpace wal = staged_wal_space(
+        clusters, look->source_wal, run->start.wal_from,
+        source_state_wal_end(&planned->source, look->divergence.lsn), look->options->dry_run);
+
+    return saved_wal_check(look->options->save_diverged_wal, clusters, &look->target_wal,
+                           &look->divergence, error) &&
+           stage_check(clusters->target.directory, &planned->plan, &wal, error);
+}
+
+/*
+ * Choose where recovery starts, and plan for that start. `source` is the source as it is now,
+ * `first` says that nothing was planned before.
+ */
+static bool plan(Run *run, const SourceState *source, bool first, Error *error)
+{
+    const Look *look = &run->look;
+    const StartInput known = {.clusters = &look->clusters,
+                              .source = source,
+                              .divergence = &look->divergence,
+                              .changes = look->options->compare ? NULL : &run->changes,
+                              .source_wal = look->source_wal,
+                              .options = look->options,
+                              .archives =
+                                  run->next_start != NULL && run->next_start->archives_always};
+    double clock = clock_seconds();
+    bool planned;
+
+    /* The source's WAL is read from there: it tells whether replay from there comes out right, and
+     * which blocks it writes whole, so that they need not be fetched. */
+    recovery_start_free(&run->start);
+    if (!recovery_start_choose(&known, look->arena, &run->start, error))
+        return false;
+    clock = count_seconds(run, PHASE_SCAN, clock);
+
+    planned = prepare_plan(run, first, error);
+    run->compared_bytes += run->planned.compared_bytes;
+    if (!planned || !check_plan(run, error) || !problems_check(&look->problems, error) ||
+        !find_next_start(run, error))
+        return false;
+    if (first && run->next_start->summarizes_wal && plan_keeps_wal_before_gap(&run->planned.input))
+        log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "
+                    "is there, the target's server cannot summarize WAL, and keeps all");
+    count_seconds(run, PHASE_PLAN, clock);
+    return true;
+}
+
+static void add_fetched(Run *run)
+{
+    StageStatistics *sum = &run->fetched;
+    const StageStatistics *more = stage_statistics(run->staged.stage);
+
+    for (int kind = 0; kind < KIND_COUNT; kind++)
+        sum->fetched_bytes_by_kind[kind] += more->fetched_bytes_by_kind[kind];
+    sum->fetched_bytes += more->fetched_bytes;
+    sum->compared_bytes += more->compared_bytes;
+}
+
+static void discard_stage(Run *run)
+{
+    Staged *staged = &run->staged;
+
+    add_fetched(run);
+    stage_abandon(staged->stage);
+    stage_free(staged->stage);
+    staged->stage = NULL;
+}
+
+/* Everything comes to the target's disks, and is proved. While the source copies databases, a plan
+ * may be out of date when it is carried out: run->staged.obsolete. */
+static bool stage(Run *run, bool final, Error *error)
+{
+    const double clock = clock_seconds();
+    const bool result = transfer_make(run, final, error);
+
+    count_seconds(run, PHASE_STAGE, clock);
+    return result;
+}
+
+/* The diverged WAL is kept before the commit takes it from the target; the journal says what the
+ * apply will do. */
+static bool finish_stage(Run *run, Error *error)
+{
+    const double clock = clock_seconds();
+    const Look *look = &run->look;
+    const char *directory = look->options->save_diverged_wal;
+
+    if (directory != NULL &&
+        !saved_wal_write(directory, &look->clusters, &look->target_wal, &look->divergence,
+                         look->arena, &run->saved_wal_command, error))
+        return false;
+    run->saved = directory != NULL;
+    if (!transfer_finish(run, error))
+        return false;
+    streaming_check_slot_again(look->options, &look->clusters);
+    count_seconds(run, PHASE_STAGE, clock);
+    return true;
+}
+
+/* True if the rewound standby archives what it receives (archive_mode = always), and does not
+ * receive all of the source's WAL since the divergence. */
+static bool leaves_gap_in_archive(const Run *run)
+{
+    const RecoveryStart *start = &run->start;
+
+    return run->next_start->archives_always && start->wal_from > run->look.divergence.lsn &&
+           start->wal_from > start->earliest.redo;
+}
+
+static void warn_of_gap_in_archive(const Run *run)
+{
+    const Version *version = run->look.clusters.shape.version;
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+
+    log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
+                lsn_text(version, run->look.divergence.lsn, from),
+                lsn_text(version, run->start.wal_from, to));
+    log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
+             "before you need this one.");
+}
+
+/* Only the plan shows the configuration that the rewound standby will have, and so whether it
+ * archives. */
+static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
+{
+    if (!plan(run, source, first, error))
+        return false;
+    if (leaves_gap_in_archive(run) && run->start.choice.reason == START_ESTIMATE &&
+        !plan(run, source, false, error))
+        return false;
+    if (leaves_gap_in_archive(run))
+        warn_of_gap_in_archive(run);
+    return true;
+}
+
+/*
+ * Set run->start, planned, next_start and staged. While the source copies databases, or makes
+ * tablespaces, a plan may be out of date when it has been staged: then all of it is thrown away,
+ * and made again for a start past what the source did. A dry run ends with the plan. With problems
+ * nothing is staged, and the error says so.
+ */
+static bool plan_and_stage(Run *run, Error *error)
+{
+    const Options *options = run->look.options;
+    const Clusters *clusters = &run->look.clusters;
+    SourceState source = run->look.source;
+
+    for (int attempt = 1;; attempt++)
+    {
+        if (!plan_for_archive(run, &source, attempt == 1, error))
+            return false;
+        /* Before anything is fetched: what the source has from now on, it keeps for the standby. */
+        if (attempt == 1 &&
+            !streaming_make_slot(options, clusters, LSN_INVALID, &run->slot_made, error))
+            return false;
+        if (options->dry_run)
+            return true;
+        if (!stage(run, attempt == ATTEMPTS_MAX, error))
+            return false;
+        if (!run->staged.obsolete)
+            return finish_stage(run, error);
+        log_info("the source has copied a database or created a tablespace in the meantime: "
+                 "starting again");
+        discard_stage(run);
+        if (!source_state_read_again(clusters->source, &run->staged.source, &source, error))
+            return false;
+    }
+}
+
+/* ---- No rewind ---- */
 
 /* Nothing has diverged; but a standby that was away for long has no way to go on. */
 static bool warn_if_left_behind(const Run *run, Error *error)
 {
-    const Identified *identified = &run->identified;
     char name[WAL_NAME_SIZE];
     uint64_t segment;
     bool has;
 
-    if (!look_for_next_wal(identified, run->divergence.target_end, &segment, &has, error))
+    if (!look_for_next_wal(&run->look, &segment, &has, error))
         return false;
     if (has)
         return true;
-    source_wal_segment_name(identified->source_wal, segment, name);
+    source_wal_segment_name(run->look.source_wal, segment, name);
     log_warning("the source no longer has segment %s: the target cannot follow it", name);
     log_hint("Set restore_command to an archive that has the segment, or run pg_rewind again with "
              "--compare: it copies only what differs.");
@@ -33,63 +249,65 @@ static bool warn_if_left_behind(const Run *run, Error *error)
 }
 
 /* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
-static bool find_slots_of_primary(Arena *arena, Run *run, Error *error)
+static bool find_slots_of_primary(Run *run, Error *error)
 {
-    const Target *target = &run->identified.clusters.target;
+    const Target *target = &run->look.clusters.target;
 
-    return !target_was_primary(target) || target_slots_read(target, arena, &run->slots, error);
+    return !target_was_primary(target) ||
+           target_slots_read(target, run->look.arena, &run->slots, error);
 }
 
 /* Last of all: the same command does what is left of it, as long as no server was started. */
-static bool drop_slots(const Options *options, const Run *run, Error *error)
+static bool drop_slots(const Run *run, Error *error)
 {
-    if (!options->drop_slots || run->slots.count == 0)
+    if (!run->look.options->drop_slots || run->slots.count == 0)
         return true;
-    return interlock_claim_pid_file(run->opened.interlock, error) &&
-           target_slots_drop(&run->identified.clusters.target, &run->slots, error);
+    return interlock_claim_pid_file(run->look.interlock, error) &&
+           target_slots_drop(&run->look.clusters.target, &run->slots, error);
 }
 
 /* The target is on the source's history already. -R makes a standby of it nevertheless. */
-static bool finish_unneeded(const Options *options, Arena *arena, Run *run, Error *error)
+static bool finish_unneeded(Run *run, Error *error)
 {
-    const Clusters *clusters = &run->identified.clusters;
-    const char *target = clusters->target.directory;
-    const Lsn needed_from = run->divergence.target_end;
+    const Options *options = run->look.options;
+    const Clusters *clusters = &run->look.clusters;
+    const Lsn needed_from = run->look.divergence.target_end;
     bool found, running;
     long pid;
 
     log_info("no rewind required"); /* contract */
-    if (!warn_if_left_behind(run, error) || !find_slots_of_primary(arena, run, error))
-        return false;
-    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
+    if (!warn_if_left_behind(run, error) || !find_slots_of_primary(run, error) ||
+        !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_find_server(target, &found, &running, &pid, error) ||
-        (found && !running && !interlock_claim_pid_file(run->opened.interlock, error)))
+    if (!pid_file_find_server(clusters->target.directory, &found, &running, &pid, error) ||
+        (found && !running && !interlock_claim_pid_file(run->look.interlock, error)))
         return false;
     return (run->standby_settings == NULL ||
             standby_files_write(clusters, run->standby_settings, options->keep, error)) &&
-           drop_slots(options, run, error);
+           drop_slots(run, error);
 }
+
+/* ---- The story ---- */
 
 /* -R: what it will write, while the target still has its former configuration, and whether the
  * standby can stream with that. */
-static bool prepare_standby(const Options *options, Problems *problems, Arena *arena, Run *run,
-                            Error *error)
+static bool prepare_standby(Run *run, Error *error)
 {
-    const Clusters *clusters = &run->identified.clusters;
+    Look *look = &run->look;
     StandbySettings *settings;
 
-    if (!options->write_recovery_conf)
+    if (!look->options->write_recovery_conf)
         return true;
-    settings = arena_allocate(arena, sizeof(*settings));
-    if (!standby_settings_make(options, clusters, arena, settings, error))
+    settings = arena_allocate(look->arena, sizeof(*settings));
+    if (!standby_settings_make(look->options, &look->clusters, look->arena, settings, error))
         return false;
     standby_settings_warn(settings);
-    if (!streaming_check(options, clusters, settings, problems, arena, error))
+    if (!streaming_check(look->options, &look->clusters, settings, &look->problems, look->arena,
+                         error))
         return false;
     run->standby_settings = settings;
     return true;
@@ -97,83 +315,81 @@ static bool prepare_standby(const Options *options, Problems *problems, Arena *a
 
 /* Find what the target changed since the last common checkpoint, and with a report what is lost.
  */
-static bool read_changes(const Options *options, Arena *arena, Run *run, Error *error)
+static bool read_changes(Run *run, Error *error)
 {
-    const Identified *identified = &run->identified;
+    const Look *look = &run->look;
+    const ReportTransactions listed = look->options->report_transactions;
     const double clock = clock_seconds();
     bool result;
 
     progress_begin(PROGRESS_SCAN_TARGET, 0); /* it may have to be read from further back */
-    result =
-        target_changes_scan(&identified->clusters, &run->divergence, arena, &run->changes, error);
+    result = target_changes_scan(&look->clusters, &run->look.divergence, look->arena, &run->changes,
+                                 error);
     progress_end(result);
-    if (result && options->report_wanted &&
-        options->report_transactions != REPORT_TRANSACTIONS_NONE)
-        result = lost_transactions_read(&identified->clusters, &run->divergence,
-                                        options->report_transactions, arena, &run->lost, error);
-    run_count_seconds(run, PHASE_SCAN, clock);
+    if (result && look->options->report_wanted && listed != REPORT_TRANSACTIONS_NONE)
+        result = lost_transactions_read(&look->clusters, &look->divergence, listed, look->arena,
+                                        &run->lost, error);
+    count_seconds(run, PHASE_SCAN, clock);
     return result;
 }
 
 /* Up to the commit. *done: there is nothing to commit. */
-static bool prepare_rewind(const Options *options, Problems *problems, Arena *arena, Run *run,
-                           bool *done, Error *error)
+static bool prepare_rewind(Run *run, bool *done, Error *error)
 {
-    Identified *identified = &run->identified;
+    Look *look = &run->look;
     double clock = clock_seconds();
     bool result;
 
     /* Two clusters of one system, both at rest. */
     progress_begin(PROGRESS_IDENTIFY, 0);
-    result = identify_target(options, &run->opened, arena, problems, identified, error) &&
-             identify_pair(options, &run->opened, arena, problems, identified, error);
+    result = look_identify_target(look, error) && look_identify_pair(look, error);
     progress_end(result);
     if (!result)
         return false;
-    run_count_seconds(run, PHASE_IDENTIFY, clock);
-    *done = identified->done;
+    count_seconds(run, PHASE_IDENTIFY, clock);
+    *done = look->done;
     if (*done)
         return true;
-    if (!prepare_standby(options, problems, arena, run, error))
+    if (!prepare_standby(run, error))
         return false;
     /* The history files show where the timelines diverged at the latest; the bytes of the WAL
      * decide. */
     clock = clock_seconds();
-    result = look_for_divergence(options, identified, options->jobs, arena, problems,
-                                 &run->divergence, error);
-    run_count_seconds(run, PHASE_SCAN, clock);
+    result = look_for_divergence(look, error);
+    count_seconds(run, PHASE_SCAN, clock);
     if (!result)
         return false;
-    *done = !run->divergence.needed;
+    *done = !look->divergence.needed;
     if (*done)
-        return problems_check(problems, error) && finish_unneeded(options, arena, run, error);
+        return problems_check(&look->problems, error) && finish_unneeded(run, error);
     /* From its WAL, or else by comparing: every block that may differ. */
-    if (!options->compare && !read_changes(options, arena, run, error))
+    if (!look->options->compare && !read_changes(run, error))
         return false;
-    *done = options->dry_run;
-    return attempts_make(options, problems, arena, run, error);
+    *done = look->options->dry_run;
+    return plan_and_stage(run, error);
 }
 
 /* From the commit on the rewind is finished, by this run or by the same command again. */
-static bool commit_and_apply(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
+static bool commit_and_apply(Run *run, Error *error)
 {
-    const char *target = run->identified.clusters.target.directory;
+    const char *target = run->look.clusters.target.directory;
+    Interlock *interlock = run->look.interlock;
     const double clock = clock_seconds();
     bool committed = false, result;
 
     if (!stop_check(error))
         return false;
     signals_hold_off();
-    result = apply_commit(target, run->opened.interlock, &committed, error);
+    result = apply_commit(target, interlock, &committed, error);
     if (committed)
-        *outcome = REWIND_COMMITTED;
+        run->look.outcome = REWIND_COMMITTED;
     if (!result)
         return false;
     log_progress_message("syncing target data directory"); /* contract */
-    if (!apply_finish(target, run->opened.interlock, options, APPLY_PATIENCE_SECONDS, error))
+    if (!apply_finish(target, interlock, run->look.options, APPLY_PATIENCE_SECONDS, error))
         return false;
-    *outcome = REWIND_DONE;
-    run_count_seconds(run, PHASE_APPLY, clock);
+    run->look.outcome = REWIND_DONE;
+    count_seconds(run, PHASE_APPLY, clock);
     return true;
 }
 
@@ -183,12 +399,10 @@ static bool commit_and_apply(const Options *options, Run *run, RewindOutcome *ou
  * the source is lost, which would be waited for again, nor if the run is to stop. The error is then
  * ERROR_REPORTED.
  */
-static void survey_target(const Options *options, Problems *problems, Arena *arena, Run *run,
-                          Error *error)
+static void survey_target(Run *run, Error *error)
 {
-    const Identified *identified = &run->identified;
-    const Clusters *clusters = &identified->clusters;
-    Planned *planned = &run->planned;
+    const Clusters *clusters = &run->look.clusters;
+    Problems *problems = &run->look.problems;
     const WalSpace wal = {0};
     Error problem;
 
@@ -196,64 +410,107 @@ static void survey_target(const Options *options, Problems *problems, Arena *are
         return;
     if (error->kind != ERROR_REPORTED)
         problems_add(problems, error);
-    /* Where a plan was made, or tried to be, its files were looked at. */
-    if (identified->may_be_looked_at && clusters->source_history.count > 0 &&
-        planned->source_files.strings == NULL &&
-        (!prepare_least_plan(clusters, &identified->source, options, arena, planned, &problem) ||
-         !stage_check(clusters->target.directory, &planned->plan, &wal, &problem)))
+    /* If a plan was tried, its files were looked at. */
+    if (run->look.may_be_looked_at && clusters->source_history.count > 0 &&
+        run->planned.source_files.strings == NULL &&
+        (!prepare_least_plan(run, &problem) ||
+         !stage_check(clusters->target.directory, &run->planned.plan, &wal, &problem)))
         problems_add(problems, &problem);
     error_set_reported(error, problems->worst);
 }
 
-static bool run_steps(const Options *options, Arena *arena, Run *run, RewindOutcome *outcome,
-                      Error *error)
+static bool run_steps(Run *run, Error *error)
 {
-    static const LookPolicy policy = {.locks = true};
-    Problems problems = {0};
     bool done;
 
     /* The target is locked, and what an interrupted rewind left is finished first. */
-    if (!opened_make(options, &policy, arena, &run->identified.clusters.target, &run->opened,
-                     outcome, error))
+    if (!look_open(&run->look, error))
         return false;
-    if (run->opened.pending)
+    if (run->look.pending)
         return true;
-    if (!prepare_rewind(options, &problems, arena, run, &done, error))
+    if (!prepare_rewind(run, &done, error))
     {
-        survey_target(options, &problems, arena, run, error);
+        survey_target(run, error);
         return false;
     }
-    if (!done && !commit_and_apply(options, run, outcome, error))
+    if (!done && !commit_and_apply(run, error))
         return false;
-    if (!done || (options->dry_run && run->planned.known))
+    if (!done || (run->look.options->dry_run && run->planned.known))
         log_info("Done!"); /* contract */
     return true;
 }
 
-/* Memory stays: the report reads it. */
-static void release(Run *run, RewindOutcome outcome)
+static const char *copy_or_null(Arena *arena, const char *text)
 {
-    if (run->staged.stage != NULL && outcome == REWIND_UNTOUCHED)
+    return text != NULL && text[0] != '\0' ? arena_strdup(arena, text) : NULL;
+}
+
+/* The last that is asked of source and stage before they are closed. */
+static void note_source(Run *run)
+{
+    Arena *arena = run->look.arena;
+    const Source *source = run->look.clusters.source;
+
+    run->reread_wal_bytes = source_wal_removed_bytes(run->look.source_wal);
+    if (run->staged.stage != NULL)
+    {
+        add_fetched(run);
+        run->fetched.fetched_bytes_by_kind[KIND_WAL] += run->reread_wal_bytes;
+        run->fetched.fetched_bytes += run->reread_wal_bytes;
+    }
+    if (source != NULL)
+        run->source = (SourceAddress){
+            .description = arena_strdup(arena, source->description),
+            .is_server = source->is_server,
+            .host = copy_or_null(arena, source->host),
+            .address = copy_or_null(arena, source->address),
+            .port = source->port != NULL ? (uint32_t) strtoul(source->port, NULL, 10) : 0};
+}
+
+/* After a run that succeeded: what comes next. Nothing, if it cannot be found out. */
+static void tell_next_steps(Run *run)
+{
+    if (run->look.pending) /* nothing else was looked at */
+        run->next_start = arena_allocate(run->look.arena, sizeof(*run->next_start));
+    else if (run->next_start == NULL &&
+             (run->look.clusters.target.control.version == NULL || !find_next_start(run, NULL)))
+        return;
+    next_steps_make(run->look.options, run);
+    next_steps_print(run->look.options, run);
+}
+
+/* Memory stays: the report reads it. */
+static void release(Run *run)
+{
+    if (run->staged.stage != NULL && run->look.outcome == REWIND_UNTOUCHED)
         stage_abandon(run->staged.stage);
     stage_free(run->staged.stage);
-    identified_release(&run->identified);
-    opened_release(&run->opened);
+    look_release(&run->look);
 }
 
 bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
 {
+    Look *look = &run->look;
     bool result;
 
-    run->arena = arena_create();
-    run->opened.scratch_lock = -1;
-    *outcome = REWIND_UNTOUCHED;
-    result = run_steps(options, run->arena, run, outcome, error);
+    *look = (Look){.options = options, .arena = arena_create(), .locks = true};
+    result = run_steps(run, error);
     /* Invariant 6: from the commit on it is the standby's. */
-    if (!result && *outcome == REWIND_UNTOUCHED && run->slot_made)
-        streaming_drop_slot(options, &run->identified.clusters);
-    run_note_source(run);
+    if (!result && look->outcome == REWIND_UNTOUCHED && run->slot_made)
+        streaming_drop_slot(options, &look->clusters);
+    note_source(run);
     if (result)
-        next_steps_find(options, run);
-    release(run, *outcome);
+        tell_next_steps(run);
+    release(run);
+    *outcome = look->outcome;
     return result;
+}
+
+void run_free(Run *run)
+{
+    lost_destroy(run->lost);
+    scan_destroy(run->look.divergence.scan);
+    planned_free(&run->planned);
+    recovery_start_free(&run->start);
+    arena_destroy(run->look.arena);
 }

@@ -1,19 +1,18 @@
 /*
- * The values that a run has found out, as far as it came: one for each step of rewind.c, which
- * alone sets them. A step gets those that it needs; the report reads them when the run is over.
+ * The run: one call for each step of design/overview.md, and the values that the steps have found
+ * out, as far as they came. Each step sets its own; the report reads them when the run is over.
  */
 #ifndef REWIND_RUN_H
 #define REWIND_RUN_H
 
-#include "base/arena.h"
-#include "divergence/divergence.h"
 #include "divergence/lost_transactions.h"
 #include "divergence/target_changes.h"
+#include "plan/keep.h"
+#include "plan/listing.h"
+#include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
-#include "rewind/identify.h"
-#include "rewind/opening.h"
-#include "rewind/prepare.h"
-#include "rewind/transfer.h"
+#include "rewind/look.h"
+#include "stage/stage.h"
 #include "standby/next_start.h"
 #include "standby/standby_settings.h"
 #include "standby/target_slots.h"
@@ -37,15 +36,37 @@ typedef struct SourceAddress
     uint32_t port;
 } SourceAddress;
 
+typedef struct Planned
+{
+    bool known; /* there is a plan, with all blocks that must be fetched */
+    Listing source_files;
+    Listing target_files;
+    PlanInput input; /* that the plan was made from */
+    Plan plan;
+    SourceState source;      /* as it was read last */
+    uint64_t compared_bytes; /* where all blocks are compared */
+    Keep keep;               /* what the options say, and the files that the configuration names */
+    BlockMap *named;         /* input.scan's, where the target's WAL does not name them all */
+    ScanResult changes;      /* input.scan */
+} Planned;
+
+typedef struct Staged
+{
+    Stage *stage;  /* NULL: nothing was staged; stage_abandon or apply, then stage_free */
+    bool obsolete; /* the source has since done something that recovery from this start would replay
+                      wrongly: throw away and plan again */
+    SourceState source; /* when everything was fetched */
+    Lsn source_end;     /* the source's WAL is staged up to here */
+    Lsn min_recovery_point;
+    Timeline min_recovery_timeline;
+} Staged;
+
 #define NEXT_STEPS_MAX 16
 
 typedef struct Run
 {
-    Arena *arena; /* holds strings and lists; NULL: no run has begun */
-    Opened opened;
-    Identified identified;
+    Look look;            /* the first three steps; look.arena NULL: no run has begun */
     SourceAddress source; /* set at the end */
-    Divergence divergence;
     TargetChanges changes;
     Lost *lost;
     RecoveryStart start;
@@ -66,25 +87,70 @@ typedef struct Run
     size_t step_count;
 } Run;
 
-/* Add the time since then to a phase's; returns the time now, for the next. */
-double run_count_seconds(Run *run, RunPhase phase, double since);
+/* ---- rewind.c ---- */
 
-/* Add what a stage has fetched. */
-void run_add_fetched(Run *run, const Stage *stage);
+/*
+ * Rewind. *run, zero before, is filled as far as the run came, also on failure. run_free in any
+ * case.
+ */
+MUST_CHECK bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error);
 
-/* Find out what the target's server will find when it starts: rewound as planned, or as it is.
- * Fails only if the source is lost. */
-MUST_CHECK bool run_find_next_start(const Options *options, Run *run, Arena *arena, Error *error);
+void run_free(Run *run);
+
+/* ---- prepare.c ---- */
+
+/*
+ * Make the plan for run->start: list both directories, decide upon each file, find blocks that no
+ * WAL names. `first`: remarks on patterns and tablespace mappings were not printed yet. With
+ * problems the run ends before anything is staged, so the files are not read for more blocks.
+ */
+MUST_CHECK bool prepare_plan(Run *run, bool first, Error *error);
+
+/*
+ * A plan without any blocks: what a rewind would do at least. It finds what is wrong with the
+ * target's files where a real plan cannot be made.
+ */
+MUST_CHECK bool prepare_least_plan(Run *run, Error *error);
+
+void planned_free(Planned *planned);
+
+/* ---- transfer.c: everything that the rewind needs comes to the target's disks, and is proved,
+ * before anything in the target is changed ---- */
+
+/*
+ * Claim the pid file; stage the files and the source's WAL, up to a position past everything that
+ * was fetched; prove that WAL with the files that the rewound target will have. `final` makes an
+ * error of what is obsolete. run->staged is set also after a failure.
+ */
+MUST_CHECK bool transfer_make(Run *run, bool final, Error *error);
+
+/* Then the files of standby_settings, and the journal. All is on the disk when this returns. */
+MUST_CHECK bool transfer_finish(Run *run, Error *error);
+
+/* ---- next_steps.c: the last messages of a run that succeeded ---- */
 
 /* End of the source's WAL, as far as it is known. */
 Lsn run_source_end(const Run *run);
 
-/* An interrupted rewind was found: it was finished, or a dry run leaves it. */
-bool run_resumed(const Run *run);
+/* Make the steps that people take next, from run->next_start. */
+void next_steps_make(const Options *options, Run *run);
 
-/* The last that is asked of source and stage before they are closed. */
-void run_note_source(Run *run);
+/* Print them, and what differs on the target from before. */
+void next_steps_print(const Options *options, const Run *run);
 
-void run_free(Run *run);
+/* The lists of what differs: settings, files, slots, options of primary_conninfo. */
+typedef enum NextList
+{
+    NEXT_SETTINGS,
+    NEXT_FILES,
+    NEXT_SLOTS,
+    NEXT_CONNINFO, /* that it has from the former one, and those that changed */
+    NEXT_KEPT      /* files that stay as they are */
+} NextList;
+
+/* Append one of them to text; nothing where nothing differs. separator and shown_max are for
+ * settings. */
+void next_append(const NextStart *next, NextList which, const char *separator, size_t shown_max,
+                 Buffer *text);
 
 #endif

@@ -1,4 +1,4 @@
-#include "rewind/transfer.h"
+#include "rewind/run.h"
 
 #include "apply/journal.h"
 #include "base/buffer.h"
@@ -30,13 +30,14 @@ static bool wait_for_replay(const Clusters *clusters, int timeout_seconds, Sourc
 {
     const double deadline = clock_seconds() + timeout_seconds;
     const Lsn received = state->position.end;
+    char text[LSN_TEXT_SIZE];
 
     while (state->position.minimum < received)
     {
         if (clock_seconds() > deadline)
         {
             error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
-                      LSN_TEXT(clusters->shape.version, received));
+                      lsn_text(clusters->shape.version, received, text));
             return error_detail(error, "It is a standby, and databases were copied in the WAL that "
                                        "the rewound target would replay.");
         }
@@ -96,11 +97,10 @@ static bool is_future_twophase(const Version *version, const Start *start, const
 
 /* Files that replay creates again must not be there before: prepared transactions of the future,
  * and relations that become unlogged ones. */
-static void leave_out_replayed_files(const TransferInput *input, const ScanResult *chain,
-                                     Stage *stage)
+static void leave_out_replayed_files(const Run *run, const ScanResult *chain)
 {
-    const Planned *planned = input->planned;
-    const RecoveryStart *start = input->start;
+    const Planned *planned = &run->planned;
+    const RecoveryStart *start = &run->start;
     const UnloggedEvidence evidence = {.chain = chain,
                                        .next_oid = start->chosen.next_oid,
                                        .target_scanned = !start->choice.compares};
@@ -113,7 +113,7 @@ static void leave_out_replayed_files(const TransferInput *input, const ScanResul
         if ((entry->twophase && entry->action == ACTION_COPY &&
              is_future_twophase(version, &start->chosen, chain, entry)) ||
             plan_becomes_unlogged(&planned->input, &evidence, entry))
-            stage_leave_out(stage, i);
+            stage_leave_out(run->staged.stage, i);
     }
 }
 
@@ -121,9 +121,9 @@ static void leave_out_replayed_files(const TransferInput *input, const ScanResul
  * Prove the chain of WAL from the redo position to the end with the files that the rewound target
  * will have, find the last record that ends there (minRecoveryPoint), and what replay will do.
  */
-static bool prove_chain(const TransferInput *input, const StagedWal *wal, Staged *staged,
-                        ReplayHazard *hazard, Error *error)
+static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Error *error)
 {
+    Staged *staged = &run->staged;
     WalStream stream = wal->source_wal->stream;
     ScanResult chain;
     WalScan *scan;
@@ -132,48 +132,50 @@ static bool prove_chain(const TransferInput *input, const StagedWal *wal, Staged
     stream.limit = staged->source_end;
     stream.open = staged_wal_open;
     stream.context = (void *) (uintptr_t) wal;
-    if (!source_wal_check_chain(wal->source_wal, &stream, input->start->chosen.redo, &scan, &chain,
+    if (!source_wal_check_chain(wal->source_wal, &stream, run->start.chosen.redo, &scan, &chain,
                                 &staged->min_recovery_point, error))
         return false;
-    result = replay_hazard_find(input->clusters, &staged->source, input->options, scan->stream,
-                                &chain, hazard, error);
+    result = replay_hazard_find(&run->look.clusters, &staged->source, run->look.options,
+                                scan->stream, &chain, hazard, error);
     if (result)
-        leave_out_replayed_files(input, &chain, staged->stage);
+        leave_out_replayed_files(run, &chain);
     scan_destroy(scan);
     return result;
 }
 
 /* The source once more, when all is fetched; where copies of databases are replayed, when it has
  * removed no files that its WAL does not mention. */
-static bool read_source_last(const TransferInput *input, SourceState *last, Error *error)
+static bool read_source_last(Run *run, Error *error)
 {
-    Source *source = input->clusters->source;
-    const Options *options = input->options;
+    const Clusters *clusters = &run->look.clusters;
+    const int timeout_seconds = run->look.options->wait_timeout_seconds;
+    SourceState *last = &run->staged.source;
 
-    if (!source_state_read_again(source, &input->planned->source, last, error))
+    if (!source_state_read_again(clusters->source, &run->planned.source, last, error))
         return false;
-    if (!input->start->copies_are_replayed || !source->is_server)
+    if (!run->start.copies_are_replayed || !clusters->source->is_server)
         return true;
     return last->position.in_recovery
-               ? wait_for_replay(input->clusters, options->wait_timeout_seconds, last, error)
-               : wait_for_removals(source, options->wait_timeout_seconds, last, error);
+               ? wait_for_replay(clusters, timeout_seconds, last, error)
+               : wait_for_removals(clusters->source, timeout_seconds, last, error);
 }
 
 /* Stage all that the plan needs, and the source's WAL up to its end now, past everything fetched.
  */
-static bool stage_files(const TransferInput *input, const StagedWal *wal, Staged *staged,
-                        Error *error)
+static bool stage_files(Run *run, const StagedWal *wal, Error *error)
 {
-    const Planned *planned = input->planned;
+    const Clusters *clusters = &run->look.clusters;
+    const Planned *planned = &run->planned;
     const Lsn divergence = planned->input.divergence;
-    uint64_t next_segment = wal_segment_of(&input->clusters->shape, input->start->wal_from);
+    Staged *staged = &run->staged;
+    uint64_t next_segment = wal_segment_of(&clusters->shape, wal->from);
 
     /* WAL that is complete comes first, before the source removes it; the rest when no byte of data
      * is younger than its end. */
     if (!staged_wal_add(wal, &next_segment, source_state_wal_end(&planned->source, divergence),
                         false, error) ||
-        !stage_fetch(staged->stage, input->clusters->source, &planned->plan, error) ||
-        !read_source_last(input, &staged->source, error))
+        !stage_fetch(staged->stage, clusters->source, &planned->plan, error) ||
+        !read_source_last(run, error))
         return false;
     staged->source_end = source_state_wal_end(&staged->source, divergence);
     return staged_wal_add(wal, &next_segment, staged->source_end, true, error) &&
@@ -188,26 +190,27 @@ static bool is_obsolete(const RecoveryStart *start, const ReplayHazard *hazard)
     return hazard->found && !(hazard->copies_come_out_right && start->copies_are_replayed);
 }
 
-bool transfer_make(const TransferInput *input, bool final, Staged *staged, Error *error)
+bool transfer_make(Run *run, bool final, Error *error)
 {
-    const Clusters *clusters = input->clusters;
-    const RecoveryStart *start = input->start;
+    const Clusters *clusters = &run->look.clusters;
+    const RecoveryStart *start = &run->start;
+    const Plan *plan = &run->planned.plan;
+    Staged *staged = &run->staged;
     StagedWal wal = {.clusters = clusters,
-                     .source_wal = input->source_wal,
-                     .input = &input->planned->input,
-                     .plan = &input->planned->plan,
+                     .source_wal = run->look.source_wal,
+                     .input = &run->planned.input,
+                     .plan = plan,
                      .from = start->wal_from,
-                     .archives_always = input->next->archives_always};
+                     .archives_always = run->next_start->archives_always};
     ReplayHazard hazard;
 
     *staged = (Staged){0};
-    if (!interlock_claim_pid_file(input->interlock, error) ||
-        !stage_create(clusters->target.directory, &input->planned->plan, input->options->jobs,
-                      &staged->stage, error))
+    if (!interlock_claim_pid_file(run->look.interlock, error) ||
+        !stage_create(clusters->target.directory, plan, run->look.options->jobs, &staged->stage,
+                      error))
         return false;
     wal.stage = staged->stage;
-    if (!stage_files(input, &wal, staged, error) ||
-        !prove_chain(input, &wal, staged, &hazard, error))
+    if (!stage_files(run, &wal, error) || !prove_chain(run, &wal, &hazard, error))
         return false;
     staged->obsolete = is_obsolete(start, &hazard);
     if (staged->obsolete && !final)
@@ -241,15 +244,17 @@ static bool make_run_id(char run_id[RUN_ID_SIZE], Error *error)
     return true;
 }
 
-static bool make_journal_head(const TransferInput *input, Arena *arena, const Staged *staged,
-                              JournalHead *head, Error *error)
+static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
 {
-    const Clusters *clusters = input->clusters;
-    const Divergence *divergence = input->divergence;
-    const Start *start = &input->start->chosen;
+    const Clusters *clusters = &run->look.clusters;
+    const Divergence *divergence = &run->look.divergence;
+    const Start *start = &run->start.chosen;
+    const Staged *staged = &run->staged;
     const Control *control = &clusters->target.control;
-    const bool compares = input->options->compare;
+    const bool compares = run->look.options->compare;
+    Arena *arena = run->look.arena;
     AUTO_BUFFER Buffer label = {0};
+    char text[LSN_TEXT_SIZE];
 
     if (!make_run_id(head->run_id, error) ||
         !backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
@@ -257,11 +262,12 @@ static bool make_journal_head(const TransferInput *input, Arena *arena, const St
         return false;
     head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
-    head->options = journal_options_text(input->options, arena);
-    head->divergence = compares ? "unknown (all blocks were compared)"
-                                : arena_printf(arena, "%s on timeline %u",
-                                               LSN_TEXT(clusters->shape.version, divergence->lsn),
-                                               divergence->printed_timeline);
+    head->options = journal_options_text(run->look.options, arena);
+    head->divergence = compares
+                           ? "unknown (all blocks were compared)"
+                           : arena_printf(arena, "%s on timeline %u",
+                                          lsn_text(clusters->shape.version, divergence->lsn, text),
+                                          divergence->printed_timeline);
     memcpy(head->old_control, control->bytes, sizeof(head->old_control));
     control_make_poison(
         control, divergence->target_end,
@@ -274,15 +280,15 @@ static bool make_journal_head(const TransferInput *input, Arena *arena, const St
     return true;
 }
 
-bool transfer_finish(const TransferInput *input, Arena *arena, const Staged *staged, Error *error)
+bool transfer_finish(Run *run, Error *error)
 {
-    const Plan *plan = &input->planned->plan;
+    const StandbySettings *settings = run->standby_settings;
+    const Plan *plan = &run->planned.plan;
+    Stage *stage = run->staged.stage;
     JournalHead head = {0};
 
     log_progress_message("creating backup label and updating control file"); /* contract */
-    if (input->standby_settings != NULL &&
-        !standby_files_stage(staged->stage, plan, input->clusters, input->standby_settings, error))
-        return false;
-    return make_journal_head(input, arena, staged, &head, error) &&
-           stage_finish(staged->stage, plan, &head, error);
+    return (settings == NULL ||
+            standby_files_stage(stage, plan, &run->look.clusters, settings, error)) &&
+           make_journal_head(run, &head, error) && stage_finish(stage, plan, &head, error);
 }

@@ -1,6 +1,5 @@
 #include "../../every_version.h"
 #include "report/report.h"
-#include "rewind/next_steps.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,22 +28,22 @@ static Run split_brain(void)
 
     options = (Options){0};
     return (Run){
-        .arena = arena,
         .source.description = "server at \"/run\"",
-        .identified = {.clusters = {.target = {.directory = "/data",
-                                               .control.version = version_of_major(15)},
-                                    .shape = {.version = version_of_major(15),
-                                              .segment_size = 16 << 20},
-                                    .source_history = promoted,
-                                    .target_history = lived_on},
-                       .source.control.checkpoint.redo = 0x4FFFF00},
-        .divergence = {.needed = true,
-                       .lsn = 0x3000148,
-                       .printed = 0x3000148,
-                       .printed_timeline = 1,
-                       .common_checkpoint = {.lsn = 0x3000060,
-                                             .checkpoint = {.redo = 0x3000028, .timeline = 1}},
-                       .target_end = 0x4000000},
+        .look = {.arena = arena,
+                 .clusters = {.target = {.directory = "/data",
+                                         .control.version = version_of_major(15)},
+                              .shape = {.version = version_of_major(15), .segment_size = 16 << 20},
+                              .source_history = promoted,
+                              .target_history = lived_on},
+                 .source.control.checkpoint.redo = 0x4FFFF00,
+                 .divergence = {.needed = true,
+                                .lsn = 0x3000148,
+                                .printed = 0x3000148,
+                                .printed_timeline = 1,
+                                .common_checkpoint = {.lsn = 0x3000060,
+                                                      .checkpoint = {.redo = 0x3000028,
+                                                                     .timeline = 1}},
+                                .target_end = 0x4000000}},
         .changes = {.known = true,
                     .scanned = {.commit_count = 12,
                                 .first_commit_time = 836092800123456, /* 2026-06-30 00:00 UTC */
@@ -118,8 +117,8 @@ static void test_picture_of_a_promoted_target(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.identified.clusters.source_history = lived_on;
-    run.identified.clusters.target_history = promoted;
+    run.look.clusters.source_history = lived_on;
+    run.look.clusters.target_history = promoted;
     picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 2 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
@@ -130,7 +129,7 @@ static void test_picture_of_equal_timelines_that_diverge(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.identified.clusters.source_history = lived_on;
+    run.look.clusters.source_history = lived_on;
     picture_is(&run,
                "  source   1 ──●──┬── 1 ──▶ 0/5000000     ● last common checkpoint 0/3000060\n"
                "  target          └── 1 ──▶ 0/4000000     ┬ divergence 0/3000148\n");
@@ -141,8 +140,8 @@ static void test_picture_of_a_target_that_is_only_behind(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.divergence.target_end = run.divergence.printed;
-    run.divergence.common_checkpoint.lsn = LSN_INVALID;
+    run.look.divergence.target_end = run.look.divergence.printed;
+    run.look.divergence.common_checkpoint.lsn = LSN_INVALID;
     picture_is(&run, "  source   1 ──┬── 2 ──▶ 0/5000000\n"
                         "  target       └──▶ 0/3000148          ┬ divergence 0/3000148\n");
 }
@@ -152,11 +151,11 @@ static void test_picture_without_divergence(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.divergence.printed = LSN_INVALID;
+    run.look.divergence.printed = LSN_INVALID;
     run.staged.source_end = LSN_INVALID;
     picture_is(&run, "  source   1 ── 2 ──▶\n"
                         "  target   1 ──▶ 0/4000000\n");
-    run.identified.clusters.target_history = (History){0};
+    run.look.clusters.target_history = (History){0};
     picture_is(&run, "");
 }
 
@@ -170,10 +169,10 @@ static void test_picture_of_switches_on_both_sides(void **state)
     Run run = split_brain();
 
     (void) state;
-    run.divergence.printed = 0x800;
-    run.divergence.common_checkpoint.lsn = 0x80;
-    run.identified.clusters.source_history = source;
-    run.identified.clusters.target_history = target;
+    run.look.divergence.printed = 0x800;
+    run.look.divergence.common_checkpoint.lsn = 0x80;
+    run.look.clusters.source_history = source;
+    run.look.clusters.target_history = target;
     picture_is(&run,
                "  source   1 ──●── 3 ──┬── 3 ── 4 ──▶ 0/5000000     ● last common checkpoint 0/80\n"
                "  target               └── 5 ── 6 ──▶ 0/4000000     ┬ divergence 0/800\n");
@@ -195,11 +194,11 @@ static void test_picture_of_many_timelines_fits(void **state)
         if (i >= 20)
             target_entries[i].timeline = 4000000000 + i;
     }
-    run.divergence.printed = 0x1400;
-    run.divergence.common_checkpoint.lsn = 0x1000;
-    run.divergence.common_checkpoint.checkpoint.timeline = 17;
-    run.identified.clusters.source_history = source;
-    run.identified.clusters.target_history = target;
+    run.look.divergence.printed = 0x1400;
+    run.look.divergence.common_checkpoint.lsn = 0x1000;
+    run.look.divergence.common_checkpoint.checkpoint.timeline = 17;
+    run.look.clusters.source_history = source;
+    run.look.clusters.target_history = target;
     picture_is(
         &run,
         "  source   1 ── … ── 16 ── 17 ──●── 18 ── 19 ── 20 ──┬── 21 ── … ── 39 ── 40 ──▶ "
@@ -329,7 +328,7 @@ static Run split_brain_with_circumstances(void)
     run.source.host = "new-primary";
     run.source.address = "192.0.2.7";
     run.source.port = 5432;
-    run.identified.clusters.target.control.system_identifier = UINT64_MAX;
+    run.look.clusters.target.control.system_identifier = UINT64_MAX;
     run.start.chosen.redo = 0x3000028;
     run.start.prepared = of_source;
     run.start.prepared_count = LENGTH(of_source);
@@ -385,7 +384,7 @@ static void test_text_of_circumstances(void **state)
     text_holds(&run, NULL, 0,
                "  begin                     2026-06-30 00:00:00.123456 UTC\n"
                "  end                       2026-06-30 00:00:10.123456 UTC, after 10.00 s\n");
-    run.identified.clusters.source_history = lived_on;
+    run.look.clusters.source_history = lived_on;
     text_holds(&run, NULL, 0, "both sides used the same timeline number.\n");
     run.source.host = "/run";
     run.source.address = NULL;
@@ -405,7 +404,7 @@ static void test_text_of_a_dry_run_says_what_would_be(void **state)
                "  files and blocks          100.0 MB\n"
                "  WAL                       28.0 MB\n"
                "  saved                     896.0 MB of the source's 1.0 GB (87.5%)\n");
-    run.opened.pending = true;
+    run.look.pending = true;
     text_holds(&run, NULL, 0, "dry run: an interrupted rewind would be finished\n");
 }
 
@@ -600,12 +599,12 @@ static void test_every_end_has_a_result_of_its_own(void **state)
     json_holds(&run, &error, 3, "\"result\": \"impossible\"");
     options.dry_run = true;
     json_holds(&run, NULL, 0, "\"result\": \"would_rewind\"");
-    run.opened.resumed = true;
+    run.look.resumed = true;
     json_holds(&run, NULL, 0, "\"result\": \"would_finish\"");
     options.dry_run = false;
     json_holds(&run, NULL, 0, "\"result\": \"finished\"");
-    run.opened.resumed = false;
-    run.divergence.needed = false;
+    run.look.resumed = false;
+    run.look.divergence.needed = false;
     json_holds(&run, NULL, 0, "\"result\": \"not_required\"");
 }
 
@@ -668,7 +667,7 @@ static void test_next_steps(void **state)
     next.standby = true;
     next_steps_make(&options, &run);
     assert_int_equal(run.step_count, 1);
-    run.opened.pending = true;
+    run.look.pending = true;
     next_steps_make(&options, &run);
     assert_non_null(strstr(run.steps[0], "finishes the interrupted"));
     buffer_free(&text);
