@@ -83,7 +83,8 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
 /* Report what is wrong with the command line; on stderr exactly these lines. */
 static int refuse(const Command *command, const Error *error)
 {
-    Run nothing = {.look.clusters.target.directory = command->options.target};
+    Run nothing = {
+        .look = {.arena = arena_create(), .clusters.target.directory = command->options.target}};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)

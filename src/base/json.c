@@ -81,12 +81,6 @@ bool json_section(Json *json, const char *key, char bracket, bool known)
     return true;
 }
 
-void json_item(Json *json)
-{
-    next_line(json);
-    json_open(json, '{');
-}
-
 void json_close(Json *json, char bracket)
 {
     json->level--;
@@ -99,10 +93,36 @@ void json_close(Json *json, char bracket)
     json->first = false;
 }
 
+bool json_each(Json *json, const char *key, bool known, size_t index, size_t count)
+{
+    if (index > 0)
+        json_close(json, '}');
+    else if (!json_section(json, key, '[', known))
+        return false;
+    if (index == count)
+    {
+        json_close(json, ']');
+        return false;
+    }
+    next_line(json);
+    json_open(json, '{');
+    return true;
+}
+
 void json_string(Json *json, const char *key, const char *value)
 {
     append_key(json, key);
     json_append_string(json->text, value);
+}
+
+void json_error(Json *json, const Error *error)
+{
+    const char *detail = error_detail_text(error), *hint = error_hint_text(error);
+
+    json_string(json, "message", error->message);
+    json_string(json, "detail", detail[0] != '\0' ? detail : NULL);
+    json_string(json, "hint", hint[0] != '\0' ? hint : NULL);
+    json_string(json, "remedy", error_remedy_name(error));
 }
 
 void json_element(Json *json, const char *value)

@@ -6,6 +6,7 @@
 #define BASE_JSON_H
 
 #include "base/buffer.h"
+#include "base/error.h"
 
 #include <stdio.h>
 
@@ -22,10 +23,15 @@ void json_open(Json *json, char bracket);
 /* In an object: a key whose value is an object '{' or an array '['. Not known: null; returns false.
  */
 bool json_section(Json *json, const char *key, char bracket, bool known);
-/* In an array: open an object. */
-void json_item(Json *json);
 /* bracket: '}' or ']'. */
 void json_close(Json *json, char bracket);
+/*
+ * An array of objects: for (size_t i = 0; json_each(json, key, known, i, count); i++) { the keys of
+ * object i }. Not known: null.
+ */
+bool json_each(Json *json, const char *key, bool known, size_t index, size_t count);
+/* The keys of an error, in an object: message, detail, hint, remedy. */
+void json_error(Json *json, const Error *error);
 
 /* A key and its value. A string that is NULL is null; what is not UTF-8 becomes U+FFFD. */
 void json_string(Json *json, const char *key, const char *value);

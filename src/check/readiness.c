@@ -1,22 +1,34 @@
 #include "check/readiness.h"
 
 #include "base/array.h"
-
 #include "base/buffer.h"
+#include "base/json.h"
+#include "base/text_lines.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CHECK_VERSION 1
+#define STATE_COLUMN 9
+#define NAME_COLUMN 24
+#define WIDTH 100
+
+static const char *const state_names[] = {[FINDING_PROBLEM] = "problem",
+                                          [FINDING_WARNING] = "warning",
+                                          [FINDING_UNKNOWN] = "unknown",
+                                          [FINDING_OK] = "ok"};
+
+static const char *const verdict_names[] = {[VERDICT_NONE] = NULL,
+                                            [VERDICT_NEEDED] = "needed",
+                                            [VERDICT_NOT_NEEDED] = "not needed",
+                                            [VERDICT_NOT_POSSIBLE] = "not possible",
+                                            [VERDICT_UNKNOWN] = "unknown"};
+
 static void append_finding(Finding **list, size_t *count, Finding finding)
 {
     ARRAY_GROW(*list, *count);
     (*list)[(*count)++] = finding;
-}
-
-static const char *copy_text(Arena *arena, const char *text)
-{
-    return text != NULL && text[0] != '\0' ? arena_strdup(arena, text) : NULL;
 }
 
 void readiness_add(Readiness *readiness, const char *name, FindingState state, const char *remedy,
@@ -30,7 +42,9 @@ void readiness_add(Readiness *readiness, const char *name, FindingState state, c
     va_end(arguments);
     append_finding(&readiness->findings, &readiness->finding_count,
                    (Finding){name, state, arena_strdup(readiness->arena, buffer_string(&text)),
-                             copy_text(readiness->arena, remedy)});
+                             remedy != NULL && remedy[0] != '\0'
+                                 ? arena_strdup(readiness->arena, remedy)
+                                 : NULL});
 }
 
 void readiness_add_error(Readiness *readiness, const char *name, FindingState state,
@@ -51,12 +65,9 @@ void readiness_leave_out(Readiness *readiness, const char *name, const char *why
 void readiness_add_reason(Readiness *readiness, const Error *error)
 {
     Verdict *verdict = &readiness->verdict;
-    Arena *arena = readiness->arena;
 
     ARRAY_GROW(verdict->reasons, verdict->reason_count);
-    verdict->reasons[verdict->reason_count++] = (VerdictReason){
-        arena_strdup(arena, error->message), copy_text(arena, error_detail_text(error)),
-        copy_text(arena, error_hint_text(error)), error_remedy_name(error)};
+    verdict->reasons[verdict->reason_count++] = *error;
 }
 
 bool readiness_is_ready(const Readiness *readiness)
@@ -73,4 +84,143 @@ void readiness_free(Readiness *readiness)
     free(readiness->not_looked_at);
     free(readiness->verdict.reasons);
     arena_destroy(readiness->arena);
+}
+
+/* ---- Text ---- */
+
+/* The hint is to be pasted, so its lines stay whole. */
+static void append_hint(Buffer *text, const char *hint, int column)
+{
+    if (hint == NULL || hint[0] == '\0')
+        return;
+    buffer_printf(text, "%*sto do: ", column, "");
+    text_append_lines(text, hint, column + (int) strlen("to do: "), 0);
+}
+
+static void append_indented(Buffer *text, const char *sentences, int first_column, int column)
+{
+    if (sentences[0] == '\0')
+        return;
+    buffer_printf(text, "%*s", first_column, "");
+    text_append_lines(text, sentences, column, (size_t) (WIDTH - column));
+}
+
+static void append_verdict(Buffer *text, const Readiness *readiness)
+{
+    const Verdict *verdict = &readiness->verdict;
+
+    if (verdict->state == VERDICT_NONE)
+        return;
+    if (verdict->state == VERDICT_UNKNOWN)
+        buffer_append_string(text, "\nWhether a rewind is needed is not known.\n");
+    else
+        buffer_printf(text, "\nA rewind is %s.\n", verdict_names[verdict->state]);
+    append_indented(text, verdict->text, 2, 2);
+    for (size_t i = 0; i < verdict->reason_count; i++)
+    {
+        const Error *reason = &verdict->reasons[i];
+
+        append_indented(text, reason->message, 2, 4);
+        append_indented(text, error_detail_text(reason), 4, 4);
+        append_hint(text, error_hint_text(reason), 4);
+    }
+    if (verdict->dry_run_adds != NULL)
+        append_indented(
+            text,
+            arena_printf(readiness->arena, "--dry-run would also tell %s", verdict->dry_run_adds),
+            2, 2);
+}
+
+static void append_finding_rows(Buffer *text, const Finding *finding)
+{
+    const int column = STATE_COLUMN + NAME_COLUMN;
+
+    buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[finding->state], NAME_COLUMN,
+                  finding->name);
+    append_indented(text, finding->text, 0, column);
+    append_hint(text, finding->remedy, column);
+}
+
+void readiness_print_text(const Readiness *readiness, FILE *stream)
+{
+    AUTO_BUFFER Buffer text = {0};
+
+    buffer_printf(&text, "\"%s\"", readiness->target);
+    if (readiness->version != NULL)
+        buffer_printf(&text, ", a %s %s of PostgreSQL %s",
+                      readiness->running ? "running" : "stopped",
+                      readiness->standby ? "standby" : "primary", readiness->version->name);
+    buffer_printf(&text, ": %s for a rewind\n",
+                  readiness_is_ready(readiness) ? "ready" : "not ready");
+    append_verdict(&text, readiness);
+    buffer_append_u8(&text, '\n');
+    for (FindingState state = FINDING_PROBLEM; state <= FINDING_OK; state++)
+        for (size_t i = 0; i < readiness->finding_count; i++)
+            if (readiness->findings[i].state == state)
+                append_finding_rows(&text, &readiness->findings[i]);
+    if (readiness->not_looked_at_count > 0)
+        buffer_append_string(&text, "\nNot looked at:\n");
+    for (size_t i = 0; i < readiness->not_looked_at_count; i++)
+        buffer_printf(&text, "  %s: %s\n", readiness->not_looked_at[i].name,
+                      readiness->not_looked_at[i].text);
+    /* Names of files may hold what a terminal takes for commands. */
+    for (size_t i = 0; i < text.size; i++)
+        if (text.bytes[i] == 0x7F || (text.bytes[i] < 0x20 && text.bytes[i] != '\n'))
+            text.bytes[i] = '?';
+    fwrite(text.bytes, 1, text.size, stream);
+}
+
+/* ---- JSON ---- */
+
+static void write_verdict(Json *json, const Verdict *verdict)
+{
+    if (!json_section(json, "verdict", '{', verdict->state != VERDICT_NONE))
+        return;
+    json_string(json, "state", verdict_names[verdict->state]);
+    json_string(json, "text", verdict->text);
+    json_string(json, "dry_run_adds", verdict->dry_run_adds);
+    for (size_t i = 0; json_each(json, "errors", true, i, verdict->reason_count); i++)
+        json_error(json, &verdict->reasons[i]);
+    json_close(json, '}');
+}
+
+static void write_findings(Json *json, const Readiness *readiness)
+{
+    const Finding *finding = readiness->findings, *left_out = readiness->not_looked_at;
+
+    for (size_t i = 0; json_each(json, "findings", true, i, readiness->finding_count); i++)
+    {
+        json_string(json, "name", finding[i].name);
+        json_string(json, "state", state_names[finding[i].state]);
+        json_string(json, "text", finding[i].text);
+        json_string(json, "remedy", finding[i].remedy);
+    }
+    for (size_t i = 0; json_each(json, "not_looked_at", true, i, readiness->not_looked_at_count);
+         i++)
+    {
+        json_string(json, "name", left_out[i].name);
+        json_string(json, "why", left_out[i].text);
+    }
+}
+
+void readiness_print_json(const Readiness *readiness, FILE *stream)
+{
+    const bool known = readiness->version != NULL;
+    AUTO_BUFFER Buffer text = {0};
+    Json json = {.text = &text};
+
+    json_open(&json, '{');
+    json_number(&json, "check_version", CHECK_VERSION);
+    json_bool(&json, "ready", readiness_is_ready(readiness));
+    json_number(&json, "exit_status", readiness_is_ready(readiness) ? 0 : 1);
+    json_string(&json, "target", readiness->target);
+    json_string(&json, "source", readiness->source);
+    json_decimal(&json, "server_version", known ? readiness->version->name : NULL);
+    json_string(&json, "server", !known ? NULL : readiness->running ? "running" : "stopped");
+    json_string(&json, "role", !known ? NULL : readiness->standby ? "standby" : "primary");
+    write_verdict(&json, &readiness->verdict);
+    write_findings(&json, readiness);
+    json_close(&json, '}');
+    buffer_append_u8(&text, '\n');
+    fwrite(text.bytes, 1, text.size, stream);
 }

@@ -42,19 +42,12 @@ typedef enum VerdictState
     VERDICT_UNKNOWN
 } VerdictState;
 
-/* Why the verdict is what it is: an error that a rewind would end with. */
-typedef struct VerdictReason
-{
-    const char *message, *detail, *hint; /* NULL: none */
-    const char *remedy;                  /* error_remedy_name */
-} VerdictReason;
-
 typedef struct Verdict
 {
     VerdictState state;
     const char *text;
     const char *dry_run_adds; /* what --dry-run would find out in addition; NULL: nothing */
-    VerdictReason *reasons;
+    Error *reasons;           /* with which a rewind would end */
     size_t reason_count;
 } Verdict;
 

@@ -43,42 +43,19 @@ static void json_time(Json *json, const char *key, bool known, int64_t timestamp
 
 static void json_history(Json *json, const char *key, const Report *report, const History *history)
 {
-    char lsn[LSN_TEXT_SIZE];
+    const size_t count = history->count;
 
-    if (!json_section(json, key, '[', history->count > 0))
-        return;
-    for (size_t i = 0; i < history->count; i++)
+    for (size_t i = 0; json_each(json, key, count > 0, i, count); i++)
     {
-        json_item(json);
         json_number(json, "timeline", history->entries[i].timeline);
-        json_string(json, "begin", report_lsn_text(report, history->entries[i].begin, lsn));
+        json_string(json, "begin", report_lsn(report, history->entries[i].begin));
         json_lsn(json, "end", report, history->entries[i].end);
-        json_close(json, '}');
     }
-    json_close(json, ']');
 }
 
 static const char *null_if_empty(const char *text)
 {
     return text[0] != '\0' ? text : NULL;
-}
-
-/* Each with what to do about it, as far as there is something. */
-static void json_errors(Json *json, const Report *report)
-{
-    json_section(json, "errors", '[', true);
-    for (size_t i = 0; i < report->error_count; i++)
-    {
-        const Error *error = report->errors[i];
-
-        json_item(json);
-        json_string(json, "message", error->message);
-        json_string(json, "detail", null_if_empty(error_detail_text(error)));
-        json_string(json, "hint", null_if_empty(error_hint_text(error)));
-        json_string(json, "remedy", error_remedy_name(error));
-        json_close(json, '}');
-    }
-    json_close(json, ']');
 }
 
 static void json_divergence(Json *json, const Report *report)
@@ -160,15 +137,12 @@ static void json_ddl(Json *json, const Lost *lost, const LostTransaction *transa
 static void json_committed(Json *json, const Report *report)
 {
     const Lost *lost = report->run->lost;
+    const bool all = report->options->report_transactions == REPORT_TRANSACTIONS_ALL;
 
-    if (!json_section(json, "committed", '[',
-                      report->options->report_transactions == REPORT_TRANSACTIONS_ALL))
-        return;
-    for (size_t i = 0; i < lost->transaction_count; i++)
+    for (size_t i = 0; json_each(json, "committed", all, i, lost->transaction_count); i++)
     {
         const LostTransaction *transaction = &lost->transactions[i];
 
-        json_item(json);
         json_number(json, "xid", transaction->xid);
         json_time(json, "commit_time", true, transaction->time);
         json_lsn(json, "commit_lsn", report, transaction->lsn);
@@ -181,36 +155,21 @@ static void json_committed(Json *json, const Report *report)
         json_relations_with(json, "truncated", lost, transaction, LOST_TRUNCATED);
         json_relations_with(json, "dropped", lost, transaction, LOST_DROPPED);
         json_ddl(json, lost, transaction);
-        json_close(json, '}');
     }
-    json_close(json, ']');
-}
-
-static void json_xids(Json *json, const Lost *lost)
-{
-    json_section(json, "xids", '[', true);
-    for (size_t i = 0; i < lost->xid_range_count; i++)
-    {
-        json_item(json);
-        json_number(json, "first", lost->xids[i].first);
-        json_number(json, "last", lost->xids[i].last);
-        json_close(json, '}');
-    }
-    json_close(json, ']');
 }
 
 static void json_touched(Json *json, const Lost *lost)
 {
     AUTO_BUFFER Buffer query = {0};
+    const LostRelation *relation = lost->relations;
+    size_t left = 0;
 
-    json_section(json, "relations", '[', true);
     for (size_t i = 0; i < lost->relation_count; i++)
+        left += lost->relations[i].transactions > 0;
+    for (size_t i = 0; json_each(json, "relations", true, i, left); i++, relation++)
     {
-        const LostRelation *relation = &lost->relations[i];
-
-        if (relation->transactions == 0)
-            continue;
-        json_item(json);
+        while (relation->transactions == 0)
+            relation++;
         json_string(json, "name", relation->name);
         json_string(json, "table", relation->table);
         json_number(json, "tablespace", relation->id.tablespace);
@@ -229,9 +188,7 @@ static void json_touched(Json *json, const Lost *lost)
         if (lost_query_exists(relation))
             lost_query_append(lost, relation, &query);
         json_string(json, "query", query.size > 0 ? buffer_string(&query) : NULL);
-        json_close(json, '}');
     }
-    json_close(json, ']');
 }
 
 static void json_lost(Json *json, const Report *report)
@@ -252,7 +209,11 @@ static void json_lost(Json *json, const Report *report)
     json_number(json, "maintenance_transactions", lost->maintenance_count);
     json_bool(json, "list_complete", !lost->incomplete);
     json_strings(json, "prepared_gids", run->changes.lost_gids, run->changes.lost_prepared);
-    json_xids(json, lost);
+    for (size_t i = 0; json_each(json, "xids", true, i, lost->xid_range_count); i++)
+    {
+        json_number(json, "first", lost->xids[i].first);
+        json_number(json, "last", lost->xids[i].last);
+    }
     json_touched(json, lost);
     json_committed(json, report);
 }
@@ -302,23 +263,6 @@ static void json_bytes(Json *json, const Report *report)
     json_close(json, '}');
 }
 
-static void json_removed(Json *json, const Report *report)
-{
-    const Plan *plan = &report->run->planned.plan;
-
-    if (!json_section(json, "removed", '[', report->run->planned.known))
-        return;
-    for (size_t i = 0; i < plan->removed_count; i++)
-    {
-        json_item(json);
-        json_string(json, "path", plan->removed[i].path);
-        json_number(json, "files", plan->removed[i].file_count);
-        json_number(json, "bytes", plan->removed[i].bytes);
-        json_close(json, '}');
-    }
-    json_close(json, ']');
-}
-
 static void json_rejoin(Json *json, const Report *report)
 {
     const RejoinResult *rejoin = report->rejoin;
@@ -360,20 +304,15 @@ static void json_run(Json *json, const Report *report)
 
 static void json_prepared_list(Json *json, const char *key, const ReportPreparedList *list)
 {
-    json_section(json, key, '[', true);
-    for (size_t i = 0; i < list->count; i++)
+    for (size_t i = 0; json_each(json, key, true, i, list->count); i++)
     {
-        json_item(json);
         json_number(json, "xid", list->entries[i].xid);
         json_string(json, "gid", list->entries[i].gid);
-        json_close(json, '}');
     }
-    json_close(json, ']');
 }
 
 static void json_consequences(Json *json, const Report *report)
 {
-    char backup[REPORT_FULL_BACKUP_SIZE];
     ReportReplay replay;
     ReportPreparedList stay, go;
     size_t archived_count;
@@ -397,7 +336,7 @@ static void json_consequences(Json *json, const Report *report)
         json_strings(json, "archived_lost_wal", archived, archived_count);
     else
         json_null(json, "archived_lost_wal");
-    json_string(json, "take_full_backup", report_full_backup(report, backup));
+    json_string(json, "take_full_backup", report_full_backup(report));
 }
 
 static void json_next(Json *json, const Run *run)
@@ -408,30 +347,21 @@ static void json_next(Json *json, const Run *run)
     if (!json_section(json, "next", '{', next != NULL))
         return;
     json_strings(json, "steps", run->steps, run->step_count);
-    if (json_section(json, "settings", '[', next->settings_known))
+    for (size_t i = 0; json_each(json, "settings", next->settings_known, i, next->setting_count);
+         i++)
     {
-        for (size_t i = 0; i < next->setting_count; i++)
-        {
-            json_item(json);
-            json_string(json, "name", next->settings[i].name);
-            json_string(json, "former", next->settings[i].former);
-            json_string(json, "now", next->settings[i].now);
-            json_close(json, '}');
-        }
-        json_close(json, ']');
+        json_string(json, "name", next->settings[i].name);
+        json_string(json, "former", next->settings[i].former);
+        json_string(json, "now", next->settings[i].now);
     }
     json_bool(json, "settings_complete", next->settings_known && next->settings_complete);
     json_strings(json, "files", next->files, next->file_count);
-    json_section(json, "slots", '[', true);
-    for (size_t i = 0; i < next->slot_count; i++)
+    for (size_t i = 0; json_each(json, "slots", true, i, next->slot_count); i++)
     {
-        json_item(json);
         json_string(json, "name", next->slots[i].name);
         json_string(json, "type", next->slots[i].type);
         json_string(json, "state", next->slots[i].state);
-        json_close(json, '}');
     }
-    json_close(json, ']');
     if (json_section(json, "conninfo", '{', settings != NULL))
     {
         json_strings(json, "kept", settings->kept, settings->kept_count);
@@ -445,6 +375,7 @@ static void json_next(Json *json, const Run *run)
 void report_json(const Report *report, Buffer *text, FILE *file)
 {
     const Run *run = report->run;
+    const Plan *plan = &run->planned.plan;
     const Clusters *clusters = &run->look.clusters;
     const Version *version = report_version(report);
     Json json = {.text = text, .file = file};
@@ -455,7 +386,8 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_number(&json, "exit_status", (uint64_t) report->exit_status);
     json_bool(&json, "dry_run", report->options->dry_run);
     json_string(&json, "mode", report->options->compare ? "compare" : "scan");
-    json_errors(&json, report);
+    for (size_t i = 0; json_each(&json, "errors", true, i, report->error_count); i++)
+        json_error(&json, report->errors[i]);
     json_string(&json, "source", run->source.description);
     json_string(&json, "target", clusters->target.directory);
     json_decimal(&json, "server_version", version != NULL ? version->name : NULL);
@@ -467,7 +399,12 @@ void report_json(const Report *report, Buffer *text, FILE *file)
     json_lsn(&json, "target_end", report, report_target_end(report));
     json_discarded(&json, report);
     json_bytes(&json, report);
-    json_removed(&json, report);
+    for (size_t i = 0; json_each(&json, "removed", run->planned.known, i, plan->removed_count); i++)
+    {
+        json_string(&json, "path", plan->removed[i].path);
+        json_number(&json, "files", plan->removed[i].file_count);
+        json_number(&json, "bytes", plan->removed[i].bytes);
+    }
     json_lsn(&json, "min_recovery_point", report,
              run->staged.min_recovery_timeline != 0 ? run->staged.min_recovery_point : LSN_INVALID);
     json_run(&json, report);

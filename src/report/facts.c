@@ -75,6 +75,13 @@ const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SI
     return text;
 }
 
+const char *report_lsn(const Report *report, Lsn lsn)
+{
+    char text[LSN_TEXT_SIZE];
+
+    return arena_strdup(report->run->look.arena, report_lsn_text(report, lsn, text));
+}
+
 /* ---- Histories ---- */
 
 bool report_has_diverged(const Report *report)
@@ -287,26 +294,24 @@ static Timeline last_timeline(const History *history)
 
 /* The server checks a manifest, but not enough: PrepareForIncrementalBackup in
  * backup/basebackup_incremental.c, and design/report.md. */
-const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE])
+const char *report_full_backup(const Report *report)
 {
     const Planned *planned = &report->run->planned;
     const Clusters *clusters = &report->run->look.clusters;
     const Timeline timeline = last_timeline(&clusters->source_history);
-    char lsn[LSN_TEXT_SIZE];
 
     /* Incremental backups are made from summaries of WAL. */
     if (!planned->known || !report_has_diverged(report) ||
         (!plan_summarizes_wal(&planned->source_files) &&
          !plan_summarizes_wal(&planned->target_files)))
         return NULL;
-    snprintf(
-        text, REPORT_FULL_BACKUP_SIZE,
+    return arena_printf(
+        report->run->look.arena,
         "Take a full backup when the target follows the source, unless there is one that ended "
         "before %s. Backups of the target that ended after that hold lost history. An "
         "incremental backup based on one of them can be wrong without a message: %s.",
-        report_lsn_text(report, report->run->look.divergence.printed, lsn),
+        report_lsn(report, report->run->look.divergence.printed),
         timeline != 0 && timeline == last_timeline(&clusters->target_history)
             ? "both sides used the same timeline number"
             : "the server refuses it only if that one also began after the divergence");
-    return text;
 }

@@ -31,6 +31,9 @@ const Version *report_version(const Report *report);
 /* As the server prints it; a report of an early failure knows no version yet. Returns text. */
 const char *report_lsn_text(const Report *report, Lsn lsn, char text[LSN_TEXT_SIZE]);
 
+/* The same in the run's arena. */
+const char *report_lsn(const Report *report, Lsn lsn);
+
 /* ---- Histories ---- */
 
 bool report_has_diverged(const Report *report);
@@ -58,7 +61,7 @@ typedef struct ReportReplay
     uint64_t segments;
 } ReportReplay;
 
-/* False: not known. */
+/* Returns false if it is not known. */
 bool report_replay(const Report *report, ReportReplay *replay);
 
 typedef struct ReportPrepared
@@ -81,8 +84,7 @@ bool report_prepared(const Report *report, ReportPreparedList *stay, ReportPrepa
  * run's arena. NULL: not known. */
 const char *const *report_archived(const Report *report, size_t *count);
 
-/* Why a full backup is to be taken, sentences; NULL: there is no need. Returns text. */
-#define REPORT_FULL_BACKUP_SIZE 512
-const char *report_full_backup(const Report *report, char text[REPORT_FULL_BACKUP_SIZE]);
+/* Why a full backup is to be taken, sentences in the run's arena; NULL: there is no need. */
+const char *report_full_backup(const Report *report);
 
 #endif

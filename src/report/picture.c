@@ -5,17 +5,15 @@
 #define PICTURE_COLUMNS_MAX 100
 #define TIMELINES_SHOWN_MAX 4
 
-/* Columns on a terminal: every character of the picture takes one. */
-static int columns_of(const char *utf8)
+/* The picture is drawn with signs of one byte, for which a terminal that can gets others of one
+ * column. Nothing else in it has such a byte. */
+static const struct
 {
-    int columns = 0;
+    char sign;
+    const char *utf8;
+} signs[] = {{'-', "─"}, {'+', "┬"}, {'`', "└"}, {'>', "▶"}, {'*', "●"}, {'.', "…"}};
 
-    for (; *utf8 != '\0'; utf8++)
-        columns += ((unsigned char) *utf8 & 0xC0) != 0x80;
-    return columns;
-}
-
-/* "1 ── 2 ── … ── 9": the entries first .. last - 1, the middle ones left out where there are many.
+/* "1 -- 2 -- . -- 9": the entries first .. last - 1, the middle ones left out where there are many.
  */
 static void append_timelines(const History *history, size_t first, size_t last, Buffer *text)
 {
@@ -24,10 +22,10 @@ static void append_timelines(const History *history, size_t first, size_t last, 
     for (size_t i = 0; i < count; i++)
     {
         if (i > 0)
-            buffer_append_string(text, " ── ");
+            buffer_append_string(text, " -- ");
         if (count > TIMELINES_SHOWN_MAX && i == 1)
         {
-            buffer_append_string(text, "…");
+            buffer_append_string(text, ".");
             i = count - 3;
         }
         else
@@ -35,7 +33,7 @@ static void append_timelines(const History *history, size_t first, size_t last, 
     }
 }
 
-/* The part of the histories that both sides have: "1 ───●── 2 ───", with the
+/* The part of the histories that both sides have: "1 ---*-- 2 ---", with the
  * checkpoint. */
 static void append_common(const Report *report, Buffer *text)
 {
@@ -54,108 +52,75 @@ static void append_common(const Report *report, Buffer *text)
     if (end == 0)
         return;
     append_timelines(history, 0, checkpoint + 1, text);
-    buffer_append_string(text, common != NULL ? " ──●──" : " ──");
+    buffer_append_string(text, common != NULL ? " --*--" : " --");
     if (checkpoint + 1 < end)
     {
         buffer_append_u8(text, ' ');
         append_timelines(history, checkpoint + 1, end, text);
-        buffer_append_string(text, " ──");
+        buffer_append_string(text, " --");
     }
 }
 
-/* The timelines of one side after the divergence: "── 2 ── 3 ──▶ 0/5000000". */
+/* The timelines of one side after the divergence: "-- 2 -- 3 --> 0/5000000". */
 static void append_branch(const Report *report, const History *history, Lsn end, Buffer *text)
 {
     const Lsn divergence = report->run->look.divergence.printed;
-    char lsn[LSN_TEXT_SIZE];
 
-    buffer_append_string(text, "──");
+    buffer_append_string(text, "--");
     if (end == LSN_INVALID || end > divergence)
     {
         buffer_append_u8(text, ' ');
         append_timelines(history, history_entry_at(history, divergence), history->count, text);
-        buffer_append_string(text, " ──");
+        buffer_append_string(text, " --");
     }
-    buffer_append_string(text, "▶");
+    buffer_append_string(text, ">");
     if (end != LSN_INVALID)
-        buffer_printf(text, " %s", report_lsn_text(report, end, lsn));
+        buffer_printf(text, " %s", report_lsn(report, end));
 }
 
 static void append_undiverged(const Report *report, const char *name, const History *history,
                               Lsn end, Buffer *text)
 {
-    char lsn[LSN_TEXT_SIZE];
 
     buffer_printf(text, "  %s   ", name);
     append_timelines(history, 0, history->count, text);
-    buffer_append_string(text, " ──▶");
+    buffer_append_string(text, " -->");
     if (end != LSN_INVALID)
-        buffer_printf(text, " %s", report_lsn_text(report, end, lsn));
+        buffer_printf(text, " %s", report_lsn(report, end));
     buffer_append_u8(text, '\n');
 }
 
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The two lines, and what their signs mean: beside them, or below where that would be too wide. */
-static void append_with_legend(const Report *report, Buffer lines[2], Buffer *text)
+static void append_with_legend(const Report *report, const Buffer lines[2], Buffer *text)
 {
     const ScanCheckpoint *common = report_common_checkpoint(report);
-    char lsn[LSN_TEXT_SIZE];
-    Buffer legend[2] = {{0}};
-    int width = 0;
-    int legend_width = 0;
+    AUTO_BUFFER Buffer checkpoint = {0}, divergence = {0};
 
     if (common != NULL)
-        buffer_printf(&legend[0], "● last common checkpoint %s",
-                      report_lsn_text(report, common->lsn, lsn));
-    buffer_printf(&legend[1], "┬ divergence %s",
-                  report_lsn_text(report, report->run->look.divergence.printed, lsn));
-    for (int i = 0; i < 2; i++)
-    {
-        int columns = columns_of(buffer_string(&lines[i]));
-        int legend_columns = columns_of(buffer_string(&legend[i]));
+        buffer_printf(&checkpoint, "* last common checkpoint %s", report_lsn(report, common->lsn));
+    buffer_printf(&divergence, "+ divergence %s",
+                  report_lsn(report, report->run->look.divergence.printed));
 
-        width = columns > width ? columns : width;
-        legend_width = legend_columns > legend_width ? legend_columns : legend_width;
-    }
+    const char *legend[2] = {buffer_string(&checkpoint), buffer_string(&divergence)};
+    const size_t width = max_size(lines[0].size, lines[1].size);
+    const bool beside =
+        width + 5 + max_size(checkpoint.size, divergence.size) <= PICTURE_COLUMNS_MAX;
 
-    bool beside = width + 5 + legend_width <= PICTURE_COLUMNS_MAX;
     for (int i = 0; i < 2; i++)
     {
         buffer_append(text, lines[i].bytes, lines[i].size);
-        if (beside && legend[i].size > 0)
-        {
-            buffer_printf(text, "%*s%s", width + 5 - columns_of(buffer_string(&lines[i])), "",
-                          buffer_string(&legend[i]));
-        }
+        if (beside && legend[i][0] != '\0')
+            buffer_printf(text, "%*s%s", (int) (width + 5 - lines[i].size), "", legend[i]);
         buffer_append_u8(text, '\n');
     }
     for (int i = 0; i < 2; i++)
-    {
-        if (!beside && legend[i].size > 0)
-            buffer_printf(text, "           %s\n", buffer_string(&legend[i]));
-        buffer_free(&legend[i]);
-    }
-}
-
-/* Each sign has one column, and so has what stands for it. */
-static void append_ascii(const char *utf8, Buffer *text)
-{
-    static const char *const signs[][2] = {{"─", "-"}, {"┬", "+"}, {"└", "`"},
-                                           {"▶", ">"}, {"●", "*"}, {"…", "."}};
-
-    while (*utf8 != '\0')
-    {
-        size_t i, size = 1;
-        uint8_t sign = (uint8_t) *utf8;
-
-        for (i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-            if (strncmp(utf8, signs[i][0], strlen(signs[i][0])) == 0)
-            {
-                size = strlen(signs[i][0]);
-                sign = (uint8_t) signs[i][1][0];
-            }
-        buffer_append_u8(text, sign);
-        utf8 += size;
-    }
+        if (!beside && legend[i][0] != '\0')
+            buffer_printf(text, "           %s\n", legend[i]);
 }
 
 static void append_picture(const Report *report, Buffer *text)
@@ -177,11 +142,10 @@ static void append_picture(const Report *report, Buffer *text)
     buffer_append_string(&lines[0], "  source   ");
     append_common(report, &lines[0]);
     buffer_append_string(&lines[1], "  target   ");
-    buffer_printf(&lines[1], "%*s",
-                  columns_of(buffer_string(&lines[0])) - columns_of(buffer_string(&lines[1])), "");
-    buffer_append_string(&lines[0], "┬");
+    buffer_printf(&lines[1], "%*s", (int) (lines[0].size - lines[1].size), "");
+    buffer_append_string(&lines[0], "+");
     append_branch(report, source, source_end, &lines[0]);
-    buffer_append_string(&lines[1], "└");
+    buffer_append_string(&lines[1], "`");
     append_branch(report, target, target_end, &lines[1]);
 
     append_with_legend(report, lines, text);
@@ -189,13 +153,26 @@ static void append_picture(const Report *report, Buffer *text)
     buffer_free(&lines[1]);
 }
 
+static const char *sign_of_utf8(char sign)
+{
+    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
+        if (signs[i].sign == sign)
+            return signs[i].utf8;
+    return NULL;
+}
+
 void report_picture(const Report *report, bool utf8, Buffer *text)
 {
     AUTO_BUFFER Buffer picture = {0};
 
     append_picture(report, &picture);
-    if (utf8)
-        buffer_append(text, picture.bytes, picture.size);
-    else
-        append_ascii(buffer_string(&picture), text);
+    for (size_t i = 0; i < picture.size; i++)
+    {
+        const char *sign = utf8 ? sign_of_utf8((char) picture.bytes[i]) : NULL;
+
+        if (sign != NULL)
+            buffer_append_string(text, sign);
+        else
+            buffer_append_u8(text, picture.bytes[i]);
+    }
 }

@@ -24,15 +24,15 @@ static bool error_inside(const char *path, const char *inside, Error *error)
 /* Neither in a data directory nor below one, of any cluster. */
 static bool check_parents(const char *path, const char *directory, Error *error)
 {
-    char parent[PLACE_PATH_SIZE], version[PATH_SIZE];
+    char parent[PLACE_PATH_SIZE];
+    AUTO_BUFFER Buffer version = {0};
     struct stat status;
     bool found;
 
     snprintf(parent, sizeof(parent), "%s", directory);
     while (parent[0] != '\0')
     {
-        snprintf(version, sizeof(version), "%s/PG_VERSION", parent);
-        if (!file_lstat(version, &status, &found, error))
+        if (!file_lstat(path_in(&version, parent, "PG_VERSION"), &status, &found, error))
             return false;
         if (found)
             return error_inside(path, parent, error);
@@ -52,10 +52,10 @@ typedef struct Linked
 static bool check_link(void *context, const char *name, Error *error)
 {
     const Linked *linked = context;
-    AUTO_BUFFER Buffer buffer = {0};
-    const char *place = path_in(&buffer, linked->links, name);
+    AUTO_BUFFER Buffer place = {0};
 
-    return !place_inside(linked->directory, place) || error_inside(linked->path, place, error);
+    return !place_inside(linked->directory, path_in(&place, linked->links, name)) ||
+           error_inside(linked->path, buffer_string(&place), error);
 }
 
 /* A data directory links to directories elsewhere. */
@@ -76,13 +76,9 @@ static bool check_links(const char *path, const char *directory, const char *dat
 
 /* ---- The file ---- */
 
-static bool open_stream(ReportFile *file, const char *path, const char *mode, const char *wanted,
-                        Error *error)
+static bool error_not_created(const char *path, Error *error)
 {
-    file->stream = fopen(path, mode);
-    if (file->stream == NULL)
-        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", wanted);
-    return true;
+    return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
 }
 
 /* The file itself, where a link leads, which may be there or not. */
@@ -110,7 +106,7 @@ static bool find_place(ReportFile *file, const char *path, char *directory, Erro
     if (!found)
     {
         errno = ENOENT;
-        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
+        return error_not_created(path, error);
     }
     path_in(&whole, directory, slash == NULL ? path : slash + 1);
     if (whole.size >= sizeof(file->path))
@@ -141,32 +137,30 @@ static int find_descriptor(const char *path)
     return -1;
 }
 
-static bool open_descriptor(ReportFile *file, const char *path, Error *error)
-{
-    const int fd = fcntl(find_descriptor(path), F_DUPFD_CLOEXEC, 0);
-
-    file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file->stream == NULL)
-        return error_set_errno(error, ERROR_FAILED, "could not create report file \"%s\"", path);
-    return true;
-}
-
 bool report_file_open(ReportFile *file, const char *path, const Options *options, Error *error)
 {
+    const int named = path != NULL ? find_descriptor(path) : -1;
     char directory[PLACE_PATH_SIZE];
     struct stat status;
     bool found;
+    int fd;
 
-    *file = (ReportFile){.stream = stdout};
+    *file = (ReportFile){.stream = path == NULL ? stdout : NULL};
     if (path == NULL)
         return true;
-    file->stream = NULL;
-    if (find_descriptor(path) >= 0)
-        return open_descriptor(file, path, error);
+    if (named >= 0)
+    {
+        fd = fcntl(named, F_DUPFD_CLOEXEC, 0);
+        file->stream = fd >= 0 ? fdopen(fd, "w") : NULL;
+        return file->stream != NULL || error_not_created(path, error);
+    }
     if (!file_stat(path, &status, &found, error))
         return false;
     if (found && !S_ISREG(status.st_mode))
-        return open_stream(file, path, "we", path, error);
+    {
+        file->stream = fopen(path, "we");
+        return file->stream != NULL || error_not_created(path, error);
+    }
     if (!find_place(file, path, directory, error) || !check_parents(path, directory, error) ||
         !check_links(path, directory, options->target, error) ||
         !check_links(path, directory, options->source_directory, error))
@@ -175,9 +169,11 @@ bool report_file_open(ReportFile *file, const char *path, const Options *options
         (int) sizeof(file->temporary))
         return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
     /* One that a killed run has left. */
-    if (!file_remove(file->temporary, error) ||
-        !open_stream(file, file->temporary, "wxe", path, error))
+    if (!file_remove(file->temporary, error))
         return false;
+    file->stream = fopen(file->temporary, "wxe");
+    if (file->stream == NULL)
+        return error_not_created(path, error);
     file->renamed = true;
     return !found ||
            file_set_mode(fileno(file->stream), file->temporary, status.st_mode & 07777, error);
@@ -191,11 +187,10 @@ void report_file_close(ReportFile *file, bool written)
     written = fflush(file->stream) == 0 && written;
     if (written && file->renamed)
         written = file_sync(fileno(file->stream), file->temporary, &error);
-    if (fclose(file->stream) != 0 || !written)
-        log_warning("could not write the report: %s", error.message);
-    else if (!file->renamed || file_rename(file->temporary, file->path, &error))
+    written = fclose(file->stream) == 0 && written;
+    if (written && file->renamed && file_rename(file->temporary, file->path, &error))
         return;
-    else
+    if (!written || file->renamed)
         log_warning("could not write the report: %s", error.message);
     if (file->renamed)
         (void) !file_remove(file->temporary, NULL);

@@ -59,8 +59,7 @@ static void text_list_rows(Buffer *text, const char *label, TextList *list)
     list->count = 0;
 }
 
-#define SIZE_TEXT_SIZE 32
-static const char *size_text(uint64_t bytes, char out[SIZE_TEXT_SIZE])
+static const char *size_text(const Report *report, uint64_t bytes)
 {
     static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB", "PB"};
     double value = (double) bytes;
@@ -73,21 +72,16 @@ static const char *size_text(uint64_t bytes, char out[SIZE_TEXT_SIZE])
         value /= 1024;
         unit++;
     }
-    snprintf(out, SIZE_TEXT_SIZE, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return out;
+    return arena_printf(report->run->look.arena, "%.*f %s", unit > 0, value, units[unit]);
 }
 
 /* "2026-07-01 12:34:56.123456 CEST (2026-07-01 10:34:56 UTC)" */
-#define TIME_TEXT_SIZE 128
-static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
+static const char *time_text(const Report *report, int64_t timestamp)
 {
     int microseconds;
     time_t seconds = report_unix_time(timestamp, &microseconds);
-    struct tm local;
-    struct tm utc;
-    char date[40];
-    char zone[32];
-    char universal[40];
+    struct tm local, utc;
+    char date[40], zone[32], universal[40];
 
     tzset(); /* localtime_r need not */
     localtime_r(&seconds, &local);
@@ -96,10 +90,9 @@ static const char *time_text(int64_t timestamp, char out[TIME_TEXT_SIZE])
     strftime(zone, sizeof(zone), "%Z", &local);
     strftime(universal, sizeof(universal), "%Y-%m-%d %H:%M:%S", &utc);
     if (strcmp(zone, "UTC") == 0)
-        snprintf(out, TIME_TEXT_SIZE, "%s.%06d UTC", date, microseconds);
-    else
-        snprintf(out, TIME_TEXT_SIZE, "%s.%06d %s (%s UTC)", date, microseconds, zone, universal);
-    return out;
+        return arena_printf(report->run->look.arena, "%s.%06d UTC", date, microseconds);
+    return arena_printf(report->run->look.arena, "%s.%06d %s (%s UTC)", date, microseconds, zone,
+                        universal);
 }
 
 /* The start of recovery and the reason for it; nothing if there was no choice. */
@@ -116,14 +109,13 @@ static void text_start(const Report *report, Buffer *text)
     };
     const RecoveryStart *recovery = &report->run->start;
     const StartChoice *start = &recovery->choice;
-    char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE], wal[SIZE_TEXT_SIZE], blocks[SIZE_TEXT_SIZE];
 
     if (!report->run->planned.known || (!start->late && start->late_redo == LSN_INVALID))
         return;
     if (start->late)
         text_row(text, "recovery starts", "late, at the source's checkpoint %s, redo from %s",
-                 report_lsn_text(report, recovery->chosen.checkpoint, lsn),
-                 report_lsn_text(report, recovery->chosen.redo, redo));
+                 report_lsn(report, recovery->chosen.checkpoint),
+                 report_lsn(report, recovery->chosen.redo));
     else
         text_row(text, "recovery starts", "at the last common checkpoint");
     text_rows(text, "", reasons[start->reason], 0);
@@ -133,11 +125,11 @@ static void text_start(const Report *report, Buffer *text)
                      ? "%s of blocks are found and fetched sooner than %s of WAL are replayed"
                  : start->late ? "%s of blocks are fetched sooner than %s of WAL are replayed"
                                : "%s of blocks would be fetched later than %s of WAL are replayed",
-                 size_text(start->estimate.block_bytes, blocks),
-                 size_text(start->estimate.wal_bytes, wal));
+                 size_text(report, start->estimate.block_bytes),
+                 size_text(report, start->estimate.wal_bytes));
     if (start->compares && start->estimate.compared_bytes > 0)
         text_row(text, "", "found by comparing %s, not by reading that WAL",
-                 size_text(start->estimate.compared_bytes, blocks));
+                 size_text(report, start->estimate.compared_bytes));
 }
 
 /*
@@ -161,16 +153,15 @@ static void text_histories(const Report *report, Buffer *text)
     const Divergence *divergence = &report->run->look.divergence;
     const Clusters *clusters = &report->run->look.clusters;
     const ScanCheckpoint *common = report_common_checkpoint(report);
-    char lsn[LSN_TEXT_SIZE], redo[LSN_TEXT_SIZE];
 
     if (report_has_diverged(report))
     {
-        text_row(text, "divergence", "%s on timeline %u",
-                 report_lsn_text(report, divergence->printed, lsn), divergence->printed_timeline);
+        text_row(text, "divergence", "%s on timeline %u", report_lsn(report, divergence->printed),
+                 divergence->printed_timeline);
         if (common != NULL)
             text_row(text, "last common checkpoint", "%s on timeline %u, redo from %s",
-                     report_lsn_text(report, common->lsn, lsn), common->checkpoint.timeline,
-                     report_lsn_text(report, report_common_redo(report), redo));
+                     report_lsn(report, common->lsn), common->checkpoint.timeline,
+                     report_lsn(report, report_common_redo(report)));
         text_start(report, text);
     }
     if (clusters->source_history.count == 0 || clusters->target_history.count == 0)
@@ -281,10 +272,9 @@ static void list_done_by_each(const Lost *lost, unsigned what, TextList *list)
     }
 }
 
-static void list_ddl(const Lost *lost, TextList *list)
+static void list_ddl(const Report *report, const Lost *lost, TextList *list)
 {
     const LostTransaction *transactions = lost->transactions;
-    char time[TIME_TEXT_SIZE];
 
     for (size_t i = 0; i < lost->transaction_count; i++)
     {
@@ -294,7 +284,7 @@ static void list_ddl(const Lost *lost, TextList *list)
         if (size > 0 && text_list_next(list))
             buffer_printf(list->buffer, "%s %s%s by %u, %.19s", guesses[0].verb, guesses[0].noun,
                           size > 1 ? " and more" : "", transactions[i].xid,
-                          time_text(transactions[i].time, time));
+                          time_text(report, transactions[i].time));
     }
 }
 
@@ -315,7 +305,7 @@ static void text_lost_list(const Report *report, const Lost *lost, Buffer *text)
     text_list_rows(text, "only prepared", &list);
     list_touched(lost, &list);
     text_list_rows(text, "most touched", &list);
-    list_ddl(lost, &list);
+    list_ddl(report, lost, &list);
     text_list_rows(text, "schema, by its catalogs", &list);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     {
@@ -335,7 +325,6 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     const ScanResult *scanned = &run->changes.scanned;
     const uint64_t prepared = run->changes.lost_prepared;
     const uint64_t maintenance = run->lost != NULL ? run->lost->maintenance_count : 0;
-    char time[TIME_TEXT_SIZE], size[SIZE_TEXT_SIZE];
 
     if (!run->changes.known)
         return;
@@ -347,12 +336,12 @@ static void text_lost(const Report *report, bool done, Buffer *text)
                  (unsigned long long) maintenance);
     if (scanned->commit_count > 0)
     {
-        text_row(text, "first commit", "%s", time_text(scanned->first_commit_time, time));
-        text_row(text, "last commit", "%s", time_text(scanned->last_commit_time, time));
+        text_row(text, "first commit", "%s", time_text(report, scanned->first_commit_time));
+        text_row(text, "last commit", "%s", time_text(report, scanned->last_commit_time));
     }
     if (prepared > 0)
         text_row(text, "prepared transactions", "%llu", (unsigned long long) prepared);
-    text_row(text, "target WAL read", "%s", size_text(scanned->wal_bytes, size));
+    text_row(text, "target WAL read", "%s", size_text(report, scanned->wal_bytes));
     if (run->lost != NULL)
         text_lost_list(report, run->lost, text);
     if (run->saved)
@@ -362,19 +351,16 @@ static void text_lost(const Report *report, bool done, Buffer *text)
     }
 }
 
-static void text_size(Buffer *text, const char *label, uint64_t bytes)
+static void text_size(const Report *report, const char *label, uint64_t bytes, Buffer *text)
 {
-    char size[SIZE_TEXT_SIZE];
-
     if (bytes > 0)
-        text_row(text, label, "%s", size_text(bytes, size));
+        text_row(text, label, "%s", size_text(report, bytes));
 }
 
 static void text_fetched(const Report *report, bool done, Buffer *text)
 {
     const Run *run = report->run;
     const Plan *plan = &run->planned.plan;
-    char size[SIZE_TEXT_SIZE], whole[SIZE_TEXT_SIZE];
     uint64_t saved;
 
     if (!run->planned.known)
@@ -382,31 +368,31 @@ static void text_fetched(const Report *report, bool done, Buffer *text)
     if (report->options->dry_run)
     {
         buffer_append_string(text, "\nTo be fetched from the source, at most\n");
-        text_row(text, "files and blocks", "%s", size_text(plan->fetch_bytes, size));
-        text_row(text, "WAL", "%s", size_text(report_planned_wal_bytes(report), size));
+        text_row(text, "files and blocks", "%s", size_text(report, plan->fetch_bytes));
+        text_row(text, "WAL", "%s", size_text(report, report_planned_wal_bytes(report)));
     }
     else
     {
         buffer_append_string(text, "\nFetched from the source\n");
         for (int kind = 0; kind < KIND_COUNT; kind++)
-            text_size(text, kind_labels[kind], run->fetched.fetched_bytes_by_kind[kind]);
-        text_row(text, "total", "%s", size_text(run->fetched.fetched_bytes, size));
-        text_size(text, "compared and found equal", run->fetched.compared_bytes);
+            text_size(report, kind_labels[kind], run->fetched.fetched_bytes_by_kind[kind], text);
+        text_row(text, "total", "%s", size_text(report, run->fetched.fetched_bytes));
+        text_size(report, "compared and found equal", run->fetched.compared_bytes, text);
     }
-    text_size(text, "compared block by block", run->compared_bytes);
-    text_size(text, "rebuilt by recovery", plan->rebuilt_bytes);
+    text_size(report, "compared block by block", run->compared_bytes, text);
+    text_size(report, "rebuilt by recovery", plan->rebuilt_bytes, text);
     if (!done && !report->options->dry_run)
         return; /* not all of it yet */
     saved = report_bytes_saved(report);
-    text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(saved, size),
-             size_text(plan->source_bytes, whole),
+    text_row(text, "saved", "%s of the source's %s (%.1f%%)", size_text(report, saved),
+             size_text(report, plan->source_bytes),
              plan->source_bytes == 0 ? 0.0 : (double) saved * 100 / (double) plan->source_bytes);
 }
 
 static void text_removed(const Report *report, bool done, Buffer *text)
 {
     const Plan *plan = &report->run->planned.plan;
-    char size[SIZE_TEXT_SIZE], label[64];
+    char label[64];
 
     if (!report->run->planned.known || plan->removed_count == 0)
         return;
@@ -417,7 +403,7 @@ static void text_removed(const Report *report, bool done, Buffer *text)
         const PlanRemoved *removed = &plan->removed[i];
 
         snprintf(label, sizeof(label), "%llu file%s, %s", (unsigned long long) removed->file_count,
-                 plural(removed->file_count), size_text(removed->bytes, size));
+                 plural(removed->file_count), size_text(report, removed->bytes));
         text_row(text, label, "%s", removed->path);
     }
     if (plan->removed_count > SHOWN_MAX)
@@ -427,7 +413,6 @@ static void text_removed(const Report *report, bool done, Buffer *text)
 static void text_rejoin(const Report *report, Buffer *text)
 {
     const RejoinResult *rejoin = report->rejoin;
-    char lsn[LSN_TEXT_SIZE];
 
     if (rejoin == NULL)
         return;
@@ -441,7 +426,7 @@ static void text_rejoin(const Report *report, Buffer *text)
         text_row(text, "application_name", "%s", rejoin->application_name);
         if (rejoin->sync_state[0] != '\0')
             text_row(text, "sync_state", "%s", rejoin->sync_state);
-        text_row(text, "replayed up to", "%s", report_lsn_text(report, rejoin->replayed, lsn));
+        text_row(text, "replayed up to", "%s", report_lsn(report, rejoin->replayed));
     }
 }
 
@@ -502,7 +487,6 @@ static void text_archived(const Report *report, Buffer *text)
 
 static void text_replay(const Report *report, Buffer *text)
 {
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE], size[SIZE_TEXT_SIZE];
     const Staged *staged = &report->run->staged;
     ReportReplay replay;
 
@@ -510,32 +494,25 @@ static void text_replay(const Report *report, Buffer *text)
     {
         buffer_append_string(text, "\nThe target is consistent after replay of\n");
         text_row(text, "source WAL up to", "%s on timeline %u",
-                 report_lsn_text(report, staged->min_recovery_point, to),
-                 staged->min_recovery_timeline);
+                 report_lsn(report, staged->min_recovery_point), staged->min_recovery_timeline);
     }
     if (!report_replay(report, &replay))
         return;
     buffer_append_string(text, "\nReplayed when the target starts\n");
     text_row(text, "source WAL", "from %s to %s: %s, in %llu segment%s",
-             report_lsn_text(report, replay.from, from), report_lsn_text(report, replay.to, to),
-             size_text(replay.to - replay.from, size), (unsigned long long) replay.segments,
+             report_lsn(report, replay.from), report_lsn(report, replay.to),
+             size_text(report, replay.to - replay.from), (unsigned long long) replay.segments,
              plural(replay.segments));
 }
 
 static void text_backups(const Report *report, Buffer *text)
 {
-    char backup[REPORT_FULL_BACKUP_SIZE];
+    const char *backup = report_full_backup(report);
 
-    if (report_full_backup(report, backup) == NULL)
+    if (backup == NULL)
         return;
     buffer_printf(text, "\nBackups\n%*s", LABEL_COLUMN, "");
     text_append_lines(text, backup, LABEL_COLUMN, SENTENCE_COLUMNS_MAX);
-}
-
-static void text_next_row(Buffer *text, const char *label, Buffer *value)
-{
-    text_rows(text, label, buffer_string(value), NEXT_COLUMNS_MAX);
-    buffer_clear(value);
 }
 
 static void text_next(const Report *report, Buffer *text)
@@ -553,25 +530,25 @@ static void text_next(const Report *report, Buffer *text)
         return;
     for (NextList list = NEXT_SETTINGS; list <= NEXT_KEPT; list++)
     {
+        buffer_clear(&value);
         next_append(next, list, "\n", SETTINGS_SHOWN_MAX, &value);
-        text_next_row(&rows, labels[list], &value);
+        text_rows(&rows, labels[list], buffer_string(&value), NEXT_COLUMNS_MAX);
     }
+    buffer_clear(&value);
     for (size_t i = 0; i < run->step_count; i++)
         buffer_printf(&value, "%s\n", run->steps[i]);
-    text_next_row(&rows, "to do", &value);
+    text_rows(&rows, "to do", buffer_string(&value), NEXT_COLUMNS_MAX);
     if (rows.size > 0)
         buffer_printf(text, "\nWhat is next\n%s", buffer_string(&rows));
 }
 
 static void text_times(const Report *report, Buffer *text)
 {
-    char time[TIME_TEXT_SIZE];
-
     buffer_append_string(text, "\nTime\n");
     if (report->begin != 0)
-        text_row(text, "begin", "%s", time_text(report->begin, time));
+        text_row(text, "begin", "%s", time_text(report, report->begin));
     if (report->end != 0)
-        text_row(text, "end", "%s, after %.2f s", time_text(report->end, time),
+        text_row(text, "end", "%s, after %.2f s", time_text(report, report->end),
                  report->run_seconds);
     for (int phase = 0; phase < PHASE_COUNT; phase++)
         if (report->run->seconds[phase] > 0)
