@@ -4,9 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_lines.h"
-#include "base/text_cursor.h"
-#include "target/tablespace_mapping.h"
-#include "plan/keep.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -268,14 +265,6 @@ static bool take_keep(const OptionRow *row, Command *command, const char *value,
     return keep_add(command->options.keep, value, error);
 }
 
-static bool take_keep_config(const OptionRow *row, Command *command, const char *value,
-                             Error *error)
-{
-    (void) row, (void) value, (void) error;
-    command->options.keep->configuration = true;
-    return true;
-}
-
 /* --early-start or --late-start. */
 static bool take_start(const OptionRow *row, Command *command, const char *value, Error *error)
 {
@@ -348,7 +337,7 @@ static const OptionRow option_rows[] = {
     {0, "keep", "PATTERN", take_keep, 0,
      "do not change files of the target that match\n"
      "(may be repeated)"},
-    {0, "keep-config", NULL, take_keep_config, 0,
+    {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
      "keep the target's configuration files,\n"
      "certificates and keys"},
     {0, "late-start", NULL, take_start, OPTION(late_start),
@@ -488,7 +477,7 @@ static void make_syntax(Syntax *syntax)
     }
 }
 
-/* The next option; NULL: no more options, or a *wrong one. */
+/* The next option; NULL after the last, or for a *wrong one. */
 static const OptionRow *next_option(int argc, char **argv, const Syntax *syntax, bool *wrong)
 {
     const int letter = getopt_long(argc, argv, syntax->letters, syntax->long_options, NULL);
@@ -638,37 +627,41 @@ static bool parse_environment(const Syntax *syntax, Command *command, Error *err
 
 static bool check_options(const Options *options, const char *extra_argument, Error *error)
 {
-    if (options->source_server == NULL && options->source_directory == NULL && !options->check)
+    const bool server = options->source_server != NULL;
+    const bool directory = options->source_directory != NULL;
+    const bool standby = options->write_recovery_conf; /* also with --rejoin */
+
+    if (!server && !directory && !options->check)
         return error_set(error, ERROR_USAGE,
                          "no source specified (--source-pgdata or --source-server)"); /* contract */
-    if (options->source_server != NULL && options->source_directory != NULL)
+    if (server && directory)
         return error_set(
             error, ERROR_USAGE,
             "only one of --source-pgdata or --source-server can be specified"); /* contract */
     if (options->target == NULL)
         return error_set(error, ERROR_USAGE,
                          "no target data directory specified (--target-pgdata)"); /* contract */
-    if (options->rejoin && options->source_server == NULL)
+    if (options->rejoin && !server)
         return error_set(error, ERROR_USAGE,
                          "--rejoin can only be used with a source server (--source-server)");
-    if (options->write_recovery_conf && options->source_server == NULL)
+    if (standby && !server)
         return error_set(error, ERROR_USAGE,
                          "no source server information (--source-server) specified for "
                          "--write-recovery-conf"); /* contract */
     if (!check_options_of_check(options, error))
         return false;
-    if (options->checkpoint && options->source_server == NULL)
+    if (options->checkpoint && !server)
         return error_set(error, ERROR_USAGE,
                          "--checkpoint can only be used with a source server (--source-server)");
     if (!options->rejoin && (options->start_command != NULL || options->stop_command != NULL))
         return error_set(error, ERROR_USAGE, "%s can only be used with --rejoin",
                          options->start_command != NULL ? "--start-command" : "--stop-command");
-    if (options->slot != NULL && !options->write_recovery_conf && !options->rejoin)
+    if (options->slot != NULL && !standby)
         return error_set(error, ERROR_USAGE,
                          "--slot can only be used with --write-recovery-conf or --rejoin");
     if (options->create_slot && options->slot == NULL)
         return error_set(error, ERROR_USAGE, "--create-slot can only be used with --slot");
-    if (options->drop_slots && !options->write_recovery_conf && !options->rejoin)
+    if (options->drop_slots && !standby)
         return error_set(error, ERROR_USAGE,
                          "--drop-slots can only be used with --write-recovery-conf or --rejoin");
     if (extra_argument != NULL)
@@ -695,20 +688,19 @@ static int default_jobs(void)
 
 bool command_line_read(int argc, char **argv, Command *command, Error *error)
 {
-    static Keep keep;
-    static TablespaceMappings tablespaces;
     int first_argument = argc;
     bool in_environment;
     Syntax syntax;
 
-    *command = (Command){
-        .begin = clock_timestamp(), .clock_begin = clock_seconds(), .retries = RETRIES_DEFAULT};
-    command->options.keep = &keep;
-    command->options.tablespaces = &tablespaces;
-    command->options.jobs = default_jobs();
-    command->options.retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS;
-    command->options.wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS;
-    command->options.rejoin_timeout_seconds = REJOIN_TIMEOUT_DEFAULT_SECONDS;
+    *command = (Command){.begin = clock_timestamp(),
+                         .clock_begin = clock_seconds(),
+                         .retries = RETRIES_DEFAULT,
+                         .options = {.keep = &command->keep,
+                                     .tablespaces = &command->tablespaces,
+                                     .jobs = default_jobs(),
+                                     .retry_timeout_seconds = RETRY_TIMEOUT_DEFAULT_SECONDS,
+                                     .wait_timeout_seconds = WAIT_TIMEOUT_DEFAULT_SECONDS,
+                                     .rejoin_timeout_seconds = REJOIN_TIMEOUT_DEFAULT_SECONDS}};
     command->help = argc > 1 && strcmp(argv[1], "-?") == 0; /* contract: only in the first place */
     if (command->help)
         return true;

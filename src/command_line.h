@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 #include "options.h"
+#include "plan/keep.h"
+#include "target/tablespace_mapping.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,6 +25,8 @@ typedef struct Command
     int64_t begin;      /* microseconds since 2000-01-01 UTC */
     double clock_begin; /* the same time in clock_seconds' */
     Options options;
+    Keep keep;                      /* options.keep */
+    TablespaceMappings tablespaces; /* options.tablespaces */
     bool no_sync;
     bool help; /* print_help, then exit */
     bool version;
@@ -34,9 +38,9 @@ typedef struct Command
 /*
  * Read the options in the environment (PG_REWIND_OPTIONS) and then a command line, up to --help or
  * --version, and check that its options go together and that
- * the caller may run the program. What it says points into argv and static memory: to be called
- * once. Where it fails, *command has at least what it says of the report. Where getopt has said
- * itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
+ * the caller may run the program. What it says points into argv, *command and static memory: to be
+ * called once. Where it fails, *command has at least what it says of the report. Where getopt has
+ * said itself what is wrong, the kind is ERROR_REPORTED, the worst of it ERROR_USAGE.
  */
 MUST_CHECK bool command_line_read(int argc, char **argv, Command *command, Error *error);
 
