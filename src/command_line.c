@@ -1,6 +1,5 @@
 #include "command_line.h"
 
-#include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text_lines.h"

@@ -4,12 +4,10 @@
 #ifndef COMMAND_LINE_H
 #define COMMAND_LINE_H
 
-#include "base/error.h"
 #include "options.h"
 #include "plan/keep.h"
 #include "target/tablespace_mapping.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum ReportFormat

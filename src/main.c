@@ -4,12 +4,8 @@
 #include "command_line.h"
 #include "rejoin/rejoin.h"
 #include "report/report_file.h"
-#include "rewind/run.h"
 
-#include "base/buffer.h"
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/error.h"
 #include "base/log.h"
 #include "base/workers.h"
 #include "io/connection.h"

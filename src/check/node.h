@@ -1,16 +1,13 @@
 /*
  * The node that --check looks at, and the files that look at it: each adds its findings. The order
- * of the calls is that of readiness_find.
+ * of the calls is that of readiness_find, which also finds the verdict.
  */
 #ifndef CHECK_NODE_H
 #define CHECK_NODE_H
 
 #include "check/readiness.h"
-#include "format/settings.h"
-#include "options.h"
 #include "rewind/look.h"
 #include "target/configuration.h"
-#include "wal_store/wal_store.h"
 
 typedef struct Node
 {
@@ -19,6 +16,7 @@ typedef struct Node
     Readiness *readiness;
     Look look;
     const Clusters *clusters; /* of the look */
+    const Version *version;   /* of both */
     Configuration configuration;
     SettingsReader reader;
     Settings settings;
@@ -56,15 +54,5 @@ void node_look_at_access(Node *node);
 /* source, source_role, source_replication, source_full_page_writes, source_wal_level. Sets role,
  * database, role_is_enough. */
 void node_look_at_source(Node *node);
-
-/* ---- verdict.c ---- */
-
-/* Problems' take, of the look: a problem is a finding, if it has a topic, and a reason of the
- * verdict. */
-void node_take_problem(void *context, const Error *problem);
-
-/* Look at the pair. source_system, source_slot, source_wal; the verdict of a stopped target; of a
- * running one what a rewind would fail by. Sets needed_from, lacks_wal. */
-void node_judge(Node *node);
 
 #endif

@@ -4,7 +4,6 @@
  */
 #include "check/node.h"
 
-#include <ctype.h>
 #include <string.h>
 
 typedef enum Match
@@ -16,9 +15,8 @@ typedef enum Match
 
 typedef struct HbaToken
 {
-    const char *text;
+    const char *text; /* with its first quote, so that a quoted word is no keyword */
     size_t length;
-    bool quoted; /* then it is no keyword */
 } HbaToken;
 
 /* The best that lines of the file allow. */
@@ -31,29 +29,22 @@ typedef struct HbaLook
     bool includes; /* other files, which are not read */
 } HbaLook;
 
-static const char *skip_blanks(const char *at, const char *end)
-{
-    while (at < end && (*at == ' ' || *at == '\t' || *at == '\r'))
-        at++;
-    return at;
-}
-
 /* Take the next token of a line; false at its end. *list: another one of the same list follows. */
 static bool take_token(const char **at, const char *end, HbaToken *token, bool *list)
 {
-    const char *start = skip_blanks(*at, end);
-
-    if (start == end || *start == '#')
-        return false;
-    token->quoted = *start == '"';
-    if (token->quoted)
-        start++;
-    *at = start;
-    while (*at < end && (token->quoted ? **at != '"' : strchr(" \t\r,#\"", **at) == NULL))
+    while (*at < end && strchr(" \t\r", **at) != NULL)
         (*at)++;
-    token->text = start;
-    token->length = (size_t) (*at - start);
-    if (token->quoted && *at < end)
+    if (*at == end || **at == '#')
+        return false;
+    token->text = *at;
+    if (**at == '"')
+        for ((*at)++; *at < end && **at != '"';)
+            (*at)++;
+    else
+        while (*at < end && strchr(" \t\r,#\"", **at) == NULL)
+            (*at)++;
+    token->length = (size_t) (*at - token->text);
+    if (*at < end && *token->text == '"')
         (*at)++;
     *list = *at < end && **at == ',';
     if (*list)
@@ -61,14 +52,9 @@ static bool take_token(const char **at, const char *end, HbaToken *token, bool *
     return true;
 }
 
-static bool token_is(const HbaToken *token, const char *text)
-{
-    return strlen(text) == token->length && strncmp(token->text, text, token->length) == 0;
-}
-
 static bool is_keyword(const HbaToken *token, const char *keyword)
 {
-    return !token->quoted && token_is(token, keyword);
+    return strlen(keyword) == token->length && strncmp(token->text, keyword, token->length) == 0;
 }
 
 static Match better(Match a, Match b)
@@ -77,23 +63,24 @@ static Match better(Match a, Match b)
 }
 
 /* The name is as quote_ident gives it: in quotes where SQL needs them. */
-static bool is_name(const HbaToken *token, const char *name)
+static Match match_name(const HbaToken *token, const char *name)
 {
-    size_t length = strlen(name);
+    const size_t quoted = token->length > 0 && token->text[0] == '"';
+    size_t length;
 
+    if (token->length > 0 && strchr("+@/", token->text[0]) != NULL)
+        return MATCH_MAYBE;
+    if (name == NULL || is_keyword(token, "all"))
+        return MATCH_YES;
+    length = strlen(name);
     if (name[0] == '"')
     {
         name++;
         length -= 2;
     }
-    return token->length == length && strncmp(token->text, name, length) == 0;
-}
-
-static Match match_name(const HbaToken *token, const char *name)
-{
-    if (!token->quoted && token->length > 0 && strchr("+@/", token->text[0]) != NULL)
-        return MATCH_MAYBE;
-    return is_keyword(token, "all") || name == NULL || is_name(token, name) ? MATCH_YES : MATCH_NO;
+    return token->length - quoted == length && strncmp(token->text + quoted, name, length) == 0
+               ? MATCH_YES
+               : MATCH_NO;
 }
 
 /* A list of databases, then one of roles: does it let the role in? */
@@ -184,7 +171,7 @@ static void add_finding(Node *node, const HbaLook *look, const char *path)
     const char *role =
         look->role != NULL ? arena_printf(node->arena, "role %s", look->role) : "a role";
     const char *placed = look->role != NULL ? look->role : "ROLE";
-    const char *method = node->clusters->target.control.version->remedies.password_method;
+    const char *method = node->version->remedies.password_method;
     const bool good = look->rewind != MATCH_NO && look->replication != MATCH_NO;
     AUTO_BUFFER Buffer remedy = {0};
 

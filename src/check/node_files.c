@@ -5,12 +5,10 @@
 #include "io/file.h"
 #include "io/place.h"
 #include "standby/target_slots.h"
-#include "base/text_cursor.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAMES_MAX 10 /* of a list in a finding */
@@ -210,13 +208,12 @@ static uint64_t read_max_wal_size(const Node *node)
 /* A file system, by one of the target's directories on it. */
 typedef struct SpaceLook
 {
-    uint64_t devices[DEVICES_MAX];
-    uint64_t needed[DEVICES_MAX];
-    const char *directories[DEVICES_MAX];
-    size_t count;
+    const char *directory;
+    uint64_t device, needed;
 } SpaceLook;
 
-static void add_space(SpaceLook *look, const char *path, uint64_t bytes)
+/* Add what is needed at a path to its file system, of which there are *count. */
+static void add_space(SpaceLook *looks, size_t *count, const char *path, uint64_t bytes)
 {
     size_t index = 0;
     Place place;
@@ -224,16 +221,13 @@ static void add_space(SpaceLook *look, const char *path, uint64_t bytes)
 
     if (!place_find(path, &place, &found, NULL) || !found)
         return;
-    while (index < look->count && look->devices[index] != place.device)
+    while (index < *count && looks[index].device != place.device)
         index++;
     if (index == DEVICES_MAX)
         return;
-    if (index == look->count)
-    {
-        look->devices[index] = place.device;
-        look->directories[look->count++] = path;
-    }
-    look->needed[index] += bytes;
+    if (index == *count)
+        looks[(*count)++] = (SpaceLook){path, place.device, 0};
+    looks[index].needed += bytes;
 }
 
 /*
@@ -245,25 +239,25 @@ static void look_at_space(Node *node)
 {
     const uint64_t wal = read_max_wal_size(node);
     const uint32_t segment_size = node->clusters->shape.segment_size;
-    SpaceLook look = {.count = 0};
+    SpaceLook looks[DEVICES_MAX];
+    size_t count = 0;
     FindingState state = FINDING_OK;
     AUTO_BUFFER Buffer text = {0};
     Entries *entries;
 
-    add_space(&look, node->clusters->target.directory, wal);
-    add_space(&look, node_path(node, node->clusters->shape.version->wal_directory),
-              wal + segment_size);
+    add_space(looks, &count, node->clusters->target.directory, wal);
+    add_space(looks, &count, node_path(node, node->version->wal_directory), wal + segment_size);
     if (read_entries(node, "pg_tblspc", &entries, NULL))
         for (size_t i = 0; i < entries->count; i++)
-            add_space(&look,
+            add_space(looks, &count,
                       node_path(node, arena_printf(node->arena, "pg_tblspc/%s", entries->names[i])),
                       0);
-    for (size_t i = 0; i < look.count; i++)
+    for (size_t i = 0; i < count; i++)
     {
-        const uint64_t needed = look.needed[i] > 0 ? look.needed[i] : wal;
+        const uint64_t needed = looks[i].needed > 0 ? looks[i].needed : wal;
         FileSpace space;
 
-        if (!file_space(look.directories[i], &space, NULL))
+        if (!file_space(looks[i].directory, &space, NULL))
             continue;
         if (space.free_bytes < 2ull * segment_size)
             state = FINDING_PROBLEM;
@@ -271,7 +265,7 @@ static void look_at_space(Node *node)
             state = FINDING_WARNING;
         buffer_printf(&text, "%s%llu MB are free at \"%s\", %llu MB are typically needed.",
                       i > 0 ? "\n" : "", (unsigned long long) (space.free_bytes / MEGABYTE),
-                      look.directories[i], (unsigned long long) (needed / MEGABYTE));
+                      looks[i].directory, (unsigned long long) (needed / MEGABYTE));
     }
     readiness_add(node->readiness, "space", state,
                   state == FINDING_OK ? NULL
@@ -351,7 +345,7 @@ void node_look_at_files(Node *node)
 /* Add a finding that says which slots a rewind removes, and which stay. */
 static void look_at_slots(Node *node)
 {
-    const Version *version = node->clusters->shape.version;
+    const Version *version = node->version;
     const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
                       target_was_primary(&node->clusters->target);
     TargetSlots slots;

@@ -1,7 +1,6 @@
 #include "check/node.h"
 
 #include "format/wal_event.h"
-#include "io/file.h"
 #include "wal/reader.h"
 
 #include <stdlib.h>
@@ -12,16 +11,6 @@
 #define SEGMENTS_COUNTED_MAX 65536
 #define MEGABYTE (1024u * 1024)
 #define CUSTOM_RMGR_FIRST 128 /* RM_MIN_CUSTOM_ID, access/rmgr.h */
-
-static const char *node_wal_directory(const Node *node)
-{
-    return node->clusters->target.control.version->wal_directory;
-}
-
-static const RemedyWords *node_remedies(const Node *node)
-{
-    return &node->clusters->target.control.version->remedies;
-}
 
 static const char *wal_level_name(const Version *version, int level)
 {
@@ -100,27 +89,32 @@ static bool node_has_segment(const Node *node, uint64_t segment)
     return wal_segment_begins_valid(&stream, segment, &valid, NULL) && valid;
 }
 
+/* The lowest segment from which on pg_wal has all up to this one, which it has; at most `back`
+ * before it are asked for. */
+static uint64_t find_oldest(const Node *node, uint64_t segment, uint64_t back)
+{
+    for (; back > 0 && segment > 1 && node_has_segment(node, segment - 1); back--)
+        segment--;
+    return segment;
+}
+
 /* The WAL around the last checkpoint, as far back as is cheap. */
 static LastWal read_last_wal(const Node *node)
 {
     const WalShape *shape = &node->clusters->shape;
     const WalStream stream = node_wal_stream(node);
     const Lsn redo = node->clusters->target.control.checkpoint.redo;
-    const uint64_t last = wal_segment_of(shape, redo) + SEGMENTS_AHEAD;
+    const uint64_t at = wal_segment_of(shape, redo);
+    const uint64_t count = READ_BACK_BYTES_MAX / shape->segment_size;
     LastWal found = {.version = shape->version, .stop_at = redo + READ_BACK_BYTES_MAX};
-    uint64_t segment = wal_segment_of(shape, redo);
-    Lsn from = redo;
+    uint64_t segment = at;
+    Lsn from = count > 0 ? LSN_INVALID : redo;
 
-    if (node->clusters->target_history.count == 0 || !node_has_segment(node, segment))
+    if (node->clusters->target_history.count == 0 || !node_has_segment(node, at))
         return found;
-    if (shape->segment_size <= READ_BACK_BYTES_MAX)
-    {
-        for (uint64_t back = READ_BACK_BYTES_MAX / shape->segment_size - 1;
-             back > 0 && segment > 1 && node_has_segment(node, segment - 1); back--)
-            segment--;
-        from = LSN_INVALID;
-    }
-    for (; segment <= last; segment++, from = LSN_INVALID)
+    if (count > 0)
+        segment = find_oldest(node, at, count - 1);
+    for (; segment <= at + SEGMENTS_AHEAD; segment++, from = LSN_INVALID)
     {
         WalSegmentFacts facts;
 
@@ -139,13 +133,12 @@ static const char *remedy_setting(const Node *node, const char *setting, const c
     return arena_printf(
         node->arena, "%s%s%s;  -- %s",
         node->readiness->standby ? "in postgresql.conf of this standby, and on the primary:\n" : "",
-        node_remedies(node)->set, setting, then);
+        node->version->remedies.set, setting, then);
 }
 
 /* From when on it is known that hints are logged. */
 static void look_at_wal_log_hints(Node *node, const LastWal *last)
 {
-    const Version *version = node->clusters->shape.version;
     const Lsn since = last->log_hints ? last->logged_from : last->from;
 
     if (since == LSN_INVALID)
@@ -153,16 +146,17 @@ static void look_at_wal_log_hints(Node *node, const LastWal *last)
             node->readiness, "hints_logged", FINDING_OK, NULL,
             "wal_log_hints is on. Since when is not known: the WAL of the last checkpoint "
             "is not in %s.",
-            node_wal_directory(node));
+            node->version->wal_directory);
     else if (last->log_hints && last->logged_from > node->needed_from)
         readiness_add(node->readiness, "hints_logged", FINDING_WARNING, "CHECKPOINT;",
                       "wal_log_hints is on. Parameters were changed at %s, after the last "
                       "checkpoint: whether hints were logged before is not known, and a rewind to "
                       "a divergence before the next checkpoint may be refused.",
-                      LSN_TEXT(version, since));
+                      readiness_lsn(node->readiness, since));
     else
         readiness_add(node->readiness, "hints_logged", FINDING_OK, NULL,
-                      "wal_log_hints is on, at least since %s.", LSN_TEXT(version, since));
+                      "wal_log_hints is on, at least since %s.",
+                      readiness_lsn(node->readiness, since));
 }
 
 static void look_at_hints(Node *node, const LastWal *last)
@@ -199,18 +193,17 @@ static void look_at_wal_level(Node *node)
     if (level == WAL_LEVEL_MINIMAL)
         readiness_add(
             node->readiness, "wal_level", node_wal_problem(node),
-            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
             "wal_level is minimal: not all changes are WAL-logged.");
-    else if (node->clusters->target.control.version->wal_level_archive &&
-             level == WAL_LEVEL_ARCHIVE)
+    else if (node->version->wal_level_archive && level == WAL_LEVEL_ARCHIVE)
         readiness_add(
             node->readiness, "wal_level", FINDING_WARNING,
-            remedy_setting(node, node_remedies(node)->wal_level, "then restart the server"),
+            remedy_setting(node, node->version->remedies.wal_level, "then restart the server"),
             "wal_level is archive: when this node is the primary, no standby with "
             "hot_standby = on starts.");
     else
         readiness_add(node->readiness, "wal_level", FINDING_OK, NULL, "wal_level is %s.",
-                      wal_level_name(node->clusters->target.control.version, level));
+                      wal_level_name(node->version, level));
 }
 
 /* It matters when this node is a source: torn pages would look like whole ones. */
@@ -230,8 +223,9 @@ static void look_at_full_page_writes(Node *node, const LastWal *last)
                       "is the primary.");
 }
 
-/* Modules of the server's own distribution that have no resource manager. */
-static bool has_no_rmgr(const char *library, size_t length)
+/* True if all are modules that are known to have no resource manager: of the server's own
+ * distribution, and a few others. */
+static bool all_have_no_rmgr(const char *libraries)
 {
     static const char *const known[] = {"pg_stat_statements",
                                         "auto_explain",
@@ -244,30 +238,22 @@ static bool has_no_rmgr(const char *library, size_t length)
                                         "pg_cron",
                                         "pgaudit",
                                         "pg_stat_kcache"};
+    static const char separators[] = ", \t'\"", path[] = "$libdir/";
 
-    if (length > strlen("$libdir/") && strncmp(library, "$libdir/", strlen("$libdir/")) == 0)
+    while (*(libraries += strspn(libraries, separators)) != '\0')
     {
-        library += strlen("$libdir/");
-        length -= strlen("$libdir/");
-    }
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strlen(known[i]) == length && strncmp(known[i], library, length) == 0)
-            return true;
-    return false;
-}
+        const char *end = libraries + strcspn(libraries, separators);
+        size_t i = 0;
 
-static bool all_have_no_rmgr(const char *libraries)
-{
-    static const char separators[] = ", \t'\"";
-
-    for (libraries += strspn(libraries, separators); *libraries != '\0';
-         libraries += strspn(libraries, separators))
-    {
-        const size_t length = strcspn(libraries, separators);
-
-        if (!has_no_rmgr(libraries, length))
+        if (strncmp(libraries, path, strlen(path)) == 0)
+            libraries += strlen(path);
+        while (i < sizeof(known) / sizeof(known[0]) &&
+               (strlen(known[i]) != (size_t) (end - libraries) ||
+                strncmp(known[i], libraries, strlen(known[i])) != 0))
+            i++;
+        if (i == sizeof(known) / sizeof(known[0]))
             return false;
-        libraries += length;
+        libraries = end;
     }
     return true;
 }
@@ -285,8 +271,7 @@ static void look_at_extensions(Node *node, const LastWal *last)
                       "'%s'). Blocks that they name are handled; a rewind stops at records that "
                       "change files in another way.",
                       libraries != NULL ? libraries : "");
-    else if (!node->clusters->shape.version->custom_rmgrs || libraries == NULL ||
-             all_have_no_rmgr(libraries))
+    else if (!node->version->custom_rmgrs || libraries == NULL || all_have_no_rmgr(libraries))
         readiness_add(node->readiness, "extensions", FINDING_OK, NULL,
                       "No extension with a resource manager of its own is known of.");
     else
@@ -308,18 +293,6 @@ void node_look_at_settings(Node *node)
 }
 
 /* ---- How far back it reaches ---- */
-
-/* The lowest segment from which on pg_wal has all up to this one, which it has. */
-static uint64_t find_oldest(const Node *node, uint64_t segment)
-{
-    for (int count = 0; count < SEGMENTS_COUNTED_MAX && segment > 1; count++)
-    {
-        if (!node_has_segment(node, segment - 1))
-            break;
-        segment--;
-    }
-    return segment;
-}
 
 /* A segment that an archive was asked for, and the answer. */
 typedef struct Asked
@@ -368,9 +341,10 @@ static void add_lack(Node *node, const Asked *asked)
                                "Name an archive that has it: --wal-archive, --restore-command or "
                                "-c; or rewind with --compare.\n"
                                "For the next time keep more WAL: %s%s; SELECT pg_reload_conf();",
-                               node_remedies(node)->set, node_remedies(node)->wal_kept),
-                  "%s lacks segment %s: WAL is needed from %s on.%s%s", node_wal_directory(node),
-                  asked->name, LSN_TEXT(node->clusters->shape.version, node->needed_from),
+                               node->version->remedies.set, node->version->remedies.wal_kept),
+                  "%s lacks segment %s: WAL is needed from %s on.%s%s",
+                  node->version->wal_directory, asked->name,
+                  readiness_lsn(node->readiness, node->needed_from),
                   asked->how[0] != '\0' ? " " : "", asked->how);
 }
 
@@ -389,16 +363,16 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s reaches back to %s, %llu MB before %s, from which on WAL is needed "
                       "now.",
-                      node_wal_directory(node), LSN_TEXT(shape->version, begin),
+                      node->version->wal_directory, readiness_lsn(node->readiness, begin),
                       (unsigned long long) ((node->needed_from - begin + MEGABYTE / 2) / MEGABYTE),
-                      LSN_TEXT(shape->version, node->needed_from));
+                      readiness_lsn(node->readiness, node->needed_from));
         return asked;
     }
     if (source_gives(node, oldest - 1, asked.name))
     {
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s lacks segment %s; the source has it, and gives it.",
-                      node_wal_directory(node), asked.name);
+                      node->version->wal_directory, asked.name);
         return asked;
     }
     asked = ask_archive(node, oldest - 1);
@@ -406,7 +380,7 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
         readiness_add(node->readiness, "wal_reach", FINDING_OK, NULL,
                       "%s lacks segment %s: %s Whether it has all that are older and needed only "
                       "a dry run shows.",
-                      node_wal_directory(node), asked.name, asked.how);
+                      node->version->wal_directory, asked.name, asked.how);
     else
         add_lack(node, &asked);
     return asked;
@@ -415,7 +389,7 @@ static Asked look_at_reach(Node *node, uint64_t oldest)
 /* More than a checkpoint's WAL: an old primary that goes on after a failover removes it. */
 static void look_at_kept(Node *node, bool archive_has)
 {
-    const char *setting = node_remedies(node)->wal_kept;
+    const char *setting = node->version->remedies.wal_kept;
     const char *shown = arena_printf(node->arena, "%.*s", (int) strcspn(setting, " "), setting);
     const char *kept = settings_value(&node->settings, shown);
 
@@ -424,11 +398,11 @@ static void look_at_kept(Node *node, bool archive_has)
     else if (archive_has)
         readiness_add(node->readiness, "wal_kept", FINDING_OK, NULL,
                       "%s is not set; the archive has what %s no longer has.", shown,
-                      node_wal_directory(node));
+                      node->version->wal_directory);
     else
         readiness_add(node->readiness, "wal_kept", FINDING_WARNING,
                       arena_printf(node->arena, "%s%s; SELECT pg_reload_conf();",
-                                   node_remedies(node)->set, node_remedies(node)->wal_kept),
+                                   node->version->remedies.set, node->version->remedies.wal_kept),
                       "%s is not set: only WAL since the last checkpoint is sure to be kept. A "
                       "primary that goes on for a while after a failover may remove what its own "
                       "rewind needs.",
@@ -448,7 +422,7 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
                       asked->name, asked->how);
     else if (asked->asked)
         readiness_add(node->readiness, "archive", FINDING_WARNING,
-                      node->clusters->target.control.version->sql.archiver_view
+                      node->version->sql.archiver_view
                           ? "Look into the archive itself. On the primary:\n"
                             "SELECT * FROM pg_stat_archiver;"
                           : "Look into the archive itself, and into the log of the primary.",
@@ -456,7 +430,7 @@ static void look_at_archive(Node *node, uint64_t oldest, Asked *asked)
     else if (named)
         readiness_add(node->readiness, "archive", FINDING_UNKNOWN, NULL,
                       "%s has no complete segment to ask the archive for.",
-                      node_wal_directory(node));
+                      node->version->wal_directory);
     else if (!node->options->restore_target_wal)
         readiness_leave_out(node->readiness, "archive",
                             "none is named (--wal-archive, --restore-command, -c)");
@@ -473,10 +447,11 @@ void node_look_at_wal(Node *node)
         readiness_add(node->readiness, "wal_reach", node_wal_problem(node),
                       "Put it back there, from the archive or another node.",
                       "The history file of timeline %u is not in %s.",
-                      node->clusters->target.timeline, node_wal_directory(node));
+                      node->clusters->target.timeline, node->version->wal_directory);
         return;
     }
-    oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest) : oldest + 1;
+    oldest = node_has_segment(node, oldest) ? find_oldest(node, oldest, SEGMENTS_COUNTED_MAX)
+                                            : oldest + 1;
     asked = look_at_reach(node, oldest);
     look_at_archive(node, oldest, &asked);
     look_at_kept(node, asked.has);

@@ -1,11 +1,9 @@
 #include "check/readiness.h"
 
 #include "base/array.h"
-#include "base/buffer.h"
 #include "base/json.h"
 #include "base/text_lines.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +58,12 @@ void readiness_leave_out(Readiness *readiness, const char *name, const char *why
 {
     append_finding(&readiness->not_looked_at, &readiness->not_looked_at_count,
                    (Finding){name, FINDING_UNKNOWN, why, NULL});
+}
+
+const char *readiness_lsn(const Readiness *readiness, Lsn lsn)
+{
+
+    return arena_strdup(readiness->arena, LSN_TEXT(readiness->version, lsn));
 }
 
 void readiness_add_reason(Readiness *readiness, const Error *error)

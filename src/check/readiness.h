@@ -9,12 +9,9 @@
 #define CHECK_READINESS_H
 
 #include "base/arena.h"
-#include "base/error.h"
 #include "format/versions.h"
 #include "options.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 
 typedef enum FindingState
@@ -87,6 +84,7 @@ void readiness_add(Readiness *readiness, const char *name, FindingState state, c
 void readiness_add_error(Readiness *readiness, const char *name, FindingState state,
                          const Error *error);
 void readiness_leave_out(Readiness *readiness, const char *name, const char *why);
+const char *readiness_lsn(const Readiness *readiness, Lsn lsn);
 void readiness_add_reason(Readiness *readiness, const Error *error);
 
 #endif

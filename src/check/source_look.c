@@ -3,10 +3,8 @@
  */
 #include "check/node.h"
 
-#include "source/source.h"
 #include "source/server.h"
 #include "format/settings.h"
-#include "io/connection.h"
 
 #include <string.h>
 

@@ -60,7 +60,6 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     Lsn from = target->has_backup_label ? target->label_redo : control->checkpoint_lsn;
     Lsn floor = target->has_backup_label ? target->label_redo : control->checkpoint.redo;
     WalSegmentFacts last;
-    char text[LSN_TEXT_SIZE];
 
     if (latest_divergence != LSN_INVALID && latest_divergence < floor)
         floor = latest_divergence;
@@ -89,7 +88,7 @@ bool divergence_find_target_end(const Clusters *clusters, const WalStream *strea
     if (*end == from || *end < control->min_recovery_point || *end < control->backup_end_point)
     {
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s", /* contract */
-                  lsn_text(clusters->shape.version, *end, text), last.reason);
+                  LSN_TEXT(clusters->shape.version, *end), last.reason);
         error_detail(error, "The target's WAL is damaged or incomplete there: its data files "
                             "contain later changes.");
         return error_damaged_wal(stream, wal_segment_of(&clusters->shape, *end), error);
@@ -145,7 +144,6 @@ static bool find_divergence(Search *search, Error *error)
                       .is_no_content = scan_is_behind_switch,
                       .context = divergence->scan};
     WalComparison *comparison = &search->comparison;
-    char text[LSN_TEXT_SIZE];
 
     divergence->lsn = search->latest;
     search->foreign_from = LSN_HIGHEST;
@@ -168,7 +166,7 @@ static bool find_divergence(Search *search, Error *error)
             return false;
         log_debug("%llu bytes of WAL before %s are equal in source and target",
                   (unsigned long long) (comparison->lsn - comparison->equal_from),
-                  lsn_text(clusters->shape.version, comparison->lsn, text));
+                  LSN_TEXT(clusters->shape.version, comparison->lsn));
         if (!comparison->differs)
             return true;
         search->foreign_from =
@@ -237,14 +235,13 @@ static bool error_not_received(const Search *search, Error *error)
 {
     const Clusters *clusters = search->input->clusters;
     const Divergence *divergence = search->divergence;
-    char source[LSN_TEXT_SIZE], target[LSN_TEXT_SIZE];
 
     error_set(error, ERROR_FAILED, "source has not received all WAL that the target has");
     error_detail(error,
                  "It is a standby and has WAL up to %s; the target, on the same timeline, has WAL "
                  "up to %s. It is not known whether the source will receive the same WAL.",
-                 lsn_text(clusters->shape.version, search->input->state->position.end, source),
-                 lsn_text(clusters->shape.version, divergence->target_end, target));
+                 LSN_TEXT(clusters->shape.version, search->input->state->position.end),
+                 LSN_TEXT(clusters->shape.version, divergence->target_end));
     return error_hint(error,
                       "Run pg_rewind again when the source has more WAL (CHECKPOINT on its primary "
                       "writes some) or is promoted, or compare all blocks instead with --compare.");
@@ -294,10 +291,9 @@ static bool read_target_wal(Search *search, Lsn latest, Error *error)
 static void print_divergence(const Clusters *clusters, Lsn lsn, Timeline timeline,
                              Divergence *divergence)
 {
-    char text[LSN_TEXT_SIZE];
 
     log_info("servers diverged at WAL location %s on timeline %u", /* contract */
-             lsn_text(clusters->shape.version, lsn, text), timeline);
+             LSN_TEXT(clusters->shape.version, lsn), timeline);
     divergence->printed = lsn;
     divergence->printed_timeline = timeline;
 }
@@ -426,15 +422,14 @@ static void explain_left_behind(const Search *search, Error *error)
 
 bool error_history_not_proven(const Version *version, Lsn lsn, bool moved, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
 
     if (moved)
         error_set(error, ERROR_FAILED, "could not find where source and target diverged: before %s",
-                  lsn_text(version, lsn, text));
+                  LSN_TEXT(version, lsn));
     else
         error_set(error, ERROR_FAILED,
                   "could not prove that source and target have the same history before %s",
-                  lsn_text(version, lsn, text));
+                  LSN_TEXT(version, lsn));
     error_detail(error,
                  "Two servers that were promoted independently can have equal timelines. Only "
                  "their WAL shows that, but source and target do not both have enough of it.");

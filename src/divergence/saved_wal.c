@@ -174,7 +174,6 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
 {
     const WalShape *shape = &saving->clusters->shape;
     const Timeline timeline = wal_stream_timeline(saving->stream, first_segment(saving));
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
     AUTO_BUFFER Buffer directory = {0};
     Lsn end = saving->diverged->target_end;
 
@@ -186,8 +185,8 @@ static const char *make_waldump_command(const Saving *saving, Arena *arena)
     buffer_append_word(&directory, saving->directory);
     return arena_printf(arena, "%s -p %s -t %u -s %s -e %s", shape->version->wal_dump_program,
                         buffer_string(&directory), timeline,
-                        lsn_text(shape->version, saving->diverged->lsn, from),
-                        lsn_text(shape->version, end, to));
+                        LSN_TEXT(shape->version, saving->diverged->lsn),
+                        LSN_TEXT(shape->version, end));
 }
 
 /* Segments first, then the files that only pg_wal names. */

@@ -221,7 +221,6 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
 {
     const Version *version = given->clusters->shape.version;
     const ScanResult *scanned = given->scanned;
-    char text[LSN_TEXT_SIZE];
 
     if (scanned->hints_not_logged_at != LSN_INVALID &&
         given->clusters->target.control.data_checksum_version == 0)
@@ -233,7 +232,7 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
             error,
             "\"wal_log_hints\" was switched at %s, after the last common checkpoint: hint bits set "
             "without it were not WAL-logged.",
-            lsn_text(version, scanned->hints_not_logged_at, text));
+            LSN_TEXT(version, scanned->hints_not_logged_at));
     }
     if (!was_minimal_in_common(given))
         return scan_check_known_updates(version, scanned, error);
@@ -244,7 +243,7 @@ static bool check_scanned_settings(const ScannedTarget *given, Error *error)
     return error_detail(error,
                         "It was switched at %s, after the last common checkpoint: changes made "
                         "with it were not WAL-logged.",
-                        lsn_text(version, scanned->wal_minimal_at, text));
+                        LSN_TEXT(version, scanned->wal_minimal_at));
 }
 
 /* Those that were prepared since the divergence and not finished. */
@@ -269,11 +268,10 @@ bool target_changes_scan(const Clusters *clusters, const Divergence *divergence,
     ScannedTarget given = {clusters, divergence, &changes->scanned, common->checkpoint.redo};
     ScanCheckpoint older;
     Lsn end_of_unlogged_hints;
-    char text[LSN_TEXT_SIZE];
 
     *changes = (TargetChanges){0};
     log_info("rewinding from last common checkpoint at %s on timeline %u", /* contract */
-             lsn_text(clusters->shape.version, common->lsn, text), common->checkpoint.timeline);
+             LSN_TEXT(clusters->shape.version, common->lsn), common->checkpoint.timeline);
     log_progress_message("reading WAL in target"); /* contract */
     if (!scan_finish(divergence->scan, arena, given.floor, divergence->lsn, &changes->scanned,
                      error) ||

@@ -347,7 +347,6 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
     StartChoice *choice = &start->choice;
     const bool weighs = reason == START_ESTIMATE;
     Error why = {0};
-    char text[LSN_TEXT_SIZE];
     bool read;
 
     start->chosen = *late;
@@ -375,7 +374,7 @@ static bool take_late_start(Chooser *chooser, const Start *late, StartReason rea
     if (!choice->late)
         return true;
     log_debug("recovery starts late, at the source's checkpoint %s",
-              lsn_text(chooser->in.clusters->shape.version, late->checkpoint, text));
+              LSN_TEXT(chooser->in.clusters->shape.version, late->checkpoint));
     if (chooser->in.changes != NULL && choice->compares && !leave_to_comparing(chooser, error))
         return false;
     start->wal_from = keeps_wal_before_late(start) ? start->earliest.redo : start->chosen.redo;

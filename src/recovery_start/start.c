@@ -190,7 +190,6 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
 {
     const ScanDatabase *copy = start_last_copy(chain);
     UnsafeCopy unsafe = {0};
-    char text[LSN_TEXT_SIZE];
     bool looks_closer;
 
     if (copy == NULL)
@@ -213,7 +212,7 @@ static bool find_copies(const Clusters *clusters, const SourceState *state, int 
     error_detail(&hazard->error,
                  "The source copied its files at %s (CREATE DATABASE, or ALTER DATABASE "
                  "SET TABLESPACE); the copy on the target could silently differ.",
-                 lsn_text(clusters->shape.version, copy->lsn, text));
+                 LSN_TEXT(clusters->shape.version, copy->lsn));
     return true;
 }
 

@@ -2,8 +2,6 @@
 #include "report/facts.h"
 #include "report/lost_query.h"
 
-#include <stdio.h>
-
 /* Raised when a key goes or changes its meaning; new keys leave it. */
 #define REPORT_VERSION 1
 

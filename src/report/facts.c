@@ -4,7 +4,6 @@
 #include "plan/classify.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MICROSECONDS 1000000

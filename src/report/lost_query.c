@@ -132,7 +132,6 @@ static void append_table(const Lost *lost, const LostRelation *relation, Buffer 
 static void append_tables(const Lost *lost, const LostRelation **tables, size_t count, Buffer *text)
 {
     const size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
-    char lsn[LSN_TEXT_SIZE];
 
     buffer_printf(
         text,
@@ -142,7 +141,7 @@ static void append_tables(const Lost *lost, const LostRelation **tables, size_t 
         "-- rows, former values, what was in tables when they were truncated or dropped, nor "
         "tables\n"
         "-- that these transactions wrote only before %s.\n",
-        lsn_text(lost->version, lost->wanted.known_from, lsn));
+        LSN_TEXT(lost->version, lost->wanted.known_from));
     if (!lost->version->sql.frozen_xmin)
         buffer_append_string(text,
                              "-- Nor does it find rows that VACUUM or CLUSTER froze since: in "

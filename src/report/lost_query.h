@@ -14,8 +14,6 @@
 #include "base/buffer.h"
 #include "wal/lost.h"
 
-#include <stdbool.h>
-
 /*
  * True if there can be such rows: not in catalogs except large objects, nor where rows were only
  * deleted. Storage that such a transaction made may be that of a table which it rewrote.

@@ -1,7 +1,5 @@
 #include "report/facts.h"
 
-#include <string.h>
-
 #define PICTURE_COLUMNS_MAX 100
 #define TIMELINES_SHOWN_MAX 4
 

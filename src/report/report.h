@@ -9,13 +9,9 @@
 #define REPORT_REPORT_H
 
 #include "base/buffer.h"
-#include "base/error.h"
-#include "options.h"
 #include "rejoin/rejoin.h"
 #include "rewind/run.h"
 
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 
 typedef struct Report

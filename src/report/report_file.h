@@ -8,11 +8,9 @@
 #ifndef REPORT_REPORT_FILE_H
 #define REPORT_REPORT_FILE_H
 
-#include "base/error.h"
 #include "io/file.h"
 #include "options.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 
 typedef struct ReportFile

@@ -3,7 +3,6 @@
 #include "base/text_lines.h"
 #include "report/lost_query.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

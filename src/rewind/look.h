@@ -6,8 +6,6 @@
 #ifndef REWIND_LOOK_H
 #define REWIND_LOOK_H
 
-#include "base/arena.h"
-#include "base/error.h"
 #include "base/log.h"
 #include "divergence/divergence.h"
 #include "options.h"
@@ -15,8 +13,6 @@
 #include "target/interlock.h"
 #include "wal_store/source_wal.h"
 #include "wal_store/target_wal.h"
-
-#include <stdbool.h>
 
 /* The end of a run, for the exit status and the last line. */
 typedef enum RewindOutcome

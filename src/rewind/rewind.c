@@ -171,11 +171,10 @@ static bool leaves_gap_in_archive(const Run *run)
 static void warn_of_gap_in_archive(const Run *run)
 {
     const Version *version = run->look.clusters.shape.version;
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
 
     log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
-                lsn_text(version, run->look.divergence.lsn, from),
-                lsn_text(version, run->start.wal_from, to));
+                LSN_TEXT(version, run->look.divergence.lsn),
+                LSN_TEXT(version, run->start.wal_from));
     log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
              "before you need this one.");
 }

@@ -6,16 +6,11 @@
 #define REWIND_RUN_H
 
 #include "divergence/lost_transactions.h"
-#include "divergence/target_changes.h"
-#include "plan/keep.h"
-#include "plan/listing.h"
 #include "plan/plan.h"
 #include "recovery_start/recovery_start.h"
 #include "rewind/look.h"
 #include "stage/stage.h"
 #include "standby/next_start.h"
-#include "standby/standby_settings.h"
-#include "standby/target_slots.h"
 
 typedef enum RunPhase
 {

@@ -1,7 +1,6 @@
 #include "rewind/run.h"
 
 #include "apply/journal.h"
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/workers.h"
@@ -19,60 +18,55 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define POLL_MILLISECONDS 100 /* between two looks at a standby's position */
+#define POLL_MILLISECONDS 100 /* between two questions to the source */
 
-/*
- * Files that a standby was removing when the last byte was fetched belong to a record that it had
- * by then: once that is replayed, the position tells of it.
- */
-static bool wait_for_replay(const Clusters *clusters, int timeout_seconds, SourceState *state,
-                            Error *error)
+static bool error_source_is_late(const Clusters *clusters, bool standby, Lsn received, Error *error)
 {
-    const double deadline = clock_seconds() + timeout_seconds;
-    const Lsn received = state->position.end;
-    char text[LSN_TEXT_SIZE];
 
-    while (state->position.minimum < received)
+    if (standby)
     {
-        if (clock_seconds() > deadline)
-        {
-            error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
-                      lsn_text(clusters->shape.version, received, text));
-            return error_detail(error, "It is a standby, and databases were copied in the WAL that "
-                                       "the rewound target would replay.");
-        }
-        if (!stop_pause(POLL_MILLISECONDS, error) ||
-            !clusters->source->operations->position(clusters->source, &state->control,
-                                                    &state->position, error))
-            return false;
+        error_set(error, ERROR_FAILED, "the source has not replayed its WAL up to %s in time",
+                  LSN_TEXT(clusters->shape.version, received));
+        return error_detail(error, "It is a standby, and databases were copied in the WAL that "
+                                   "the rewound target would replay.");
     }
-    return true;
+    error_set(error, ERROR_FAILED, "a database of the source is being dropped, moved or renamed");
+    return error_detail(error, "The source was promoted a moment ago, and databases were "
+                               "copied in the WAL that the rewound target would replay.");
 }
 
 /*
- * A checkpoint precedes a removal of files (start_is_as_promoted), but a request for one that comes
- * in the instant of the promotion may be answered without one. A session that removes files holds a
- * lock until the removal is in the WAL and flushed: therefore the position is read once more.
+ * Wait until the source has removed no files that its WAL up to the position does not mention.
+ *
+ * Files that a standby was removing when the last byte was fetched belong to a record that it had
+ * by then: once that is replayed, the position tells of it.
+ *
+ * On a primary a checkpoint precedes a removal of files (start_is_as_promoted), but a request for
+ * one that comes in the instant of the promotion may be answered without one. A session that
+ * removes files holds a lock until the removal is in the WAL and flushed: therefore the position is
+ * read once more.
  */
-static bool wait_for_removals(Source *source, int timeout_seconds, SourceState *state, Error *error)
+static bool wait_for_removals(const Clusters *clusters, int timeout_seconds, SourceState *state,
+                              Error *error)
 {
     const double deadline = clock_seconds() + timeout_seconds;
+    const bool standby = state->position.in_recovery;
+    const Lsn received = state->position.end;
+    Source *source = clusters->source;
     bool removes;
 
     for (;;)
     {
-        if (!source_server_removes_database(source, &removes, error))
+        removes = state->position.minimum < received;
+        if (!standby && !source_server_removes_database(source, &removes, error))
             return false;
         if (!removes)
-            return source_state_read_again(source, state, state, error);
+            return standby || source_state_read_again(source, state, state, error);
         if (clock_seconds() > deadline)
-        {
-            error_set(error, ERROR_FAILED,
-                      "a database of the source is being dropped, moved or renamed");
-            return error_detail(error, "The source was promoted a moment ago, and databases were "
-                                       "copied in the WAL that the rewound target would replay.");
-        }
-        if (!stop_pause(POLL_MILLISECONDS, error))
+            return error_source_is_late(clusters, standby, received, error);
+        if (!stop_pause(POLL_MILLISECONDS, error) ||
+            (standby &&
+             !source->operations->position(source, &state->control, &state->position, error)))
             return false;
     }
 }
@@ -148,16 +142,12 @@ static bool prove_chain(Run *run, const StagedWal *wal, ReplayHazard *hazard, Er
 static bool read_source_last(Run *run, Error *error)
 {
     const Clusters *clusters = &run->look.clusters;
-    const int timeout_seconds = run->look.options->wait_timeout_seconds;
     SourceState *last = &run->staged.source;
 
     if (!source_state_read_again(clusters->source, &run->planned.source, last, error))
         return false;
-    if (!run->start.copies_are_replayed || !clusters->source->is_server)
-        return true;
-    return last->position.in_recovery
-               ? wait_for_replay(clusters, timeout_seconds, last, error)
-               : wait_for_removals(clusters->source, timeout_seconds, last, error);
+    return !run->start.copies_are_replayed || !clusters->source->is_server ||
+           wait_for_removals(clusters, run->look.options->wait_timeout_seconds, last, error);
 }
 
 /* Stage all that the plan needs, and the source's WAL up to its end now, past everything fetched.
@@ -254,7 +244,6 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
     const bool compares = run->look.options->compare;
     Arena *arena = run->look.arena;
     AUTO_BUFFER Buffer label = {0};
-    char text[LSN_TEXT_SIZE];
 
     if (!make_run_id(head->run_id, error) ||
         !backup_label_make(&clusters->shape, start->redo, start->checkpoint, start->timeline,
@@ -263,11 +252,10 @@ static bool make_journal_head(const Run *run, JournalHead *head, Error *error)
     head->backup_label = arena_strdup(arena, buffer_string(&label));
     head->source = clusters->source->description;
     head->options = journal_options_text(run->look.options, arena);
-    head->divergence = compares
-                           ? "unknown (all blocks were compared)"
-                           : arena_printf(arena, "%s on timeline %u",
-                                          lsn_text(clusters->shape.version, divergence->lsn, text),
-                                          divergence->printed_timeline);
+    head->divergence = compares ? "unknown (all blocks were compared)"
+                                : arena_printf(arena, "%s on timeline %u",
+                                               LSN_TEXT(clusters->shape.version, divergence->lsn),
+                                               divergence->printed_timeline);
     memcpy(head->old_control, control->bytes, sizeof(head->old_control));
     control_make_poison(
         control, divergence->target_end,

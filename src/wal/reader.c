@@ -35,7 +35,7 @@ typedef struct SegmentReader
     Timeline timeline; /* of the page before in reading order; 0: none yet */
     Buffer assembly;
     WalRecord record; /* that is being read */
-    Error failure; /* what a parser says about invalid bytes: a fact, not our error */
+    Error failure;    /* what a parser says about invalid bytes: a fact, not our error */
     char lsn_text[LSN_TEXT_SIZE]; /* see shown */
 } SegmentReader;
 
@@ -242,9 +242,8 @@ static inline ReadStatus check_header(SegmentReader *reader, const uint8_t *byte
         return end_unparsable(reader, lsn);
     if (facts->last_lsn == LSN_INVALID || record->prev == facts->last_lsn)
         return READ_OK;
-    char prev[LSN_TEXT_SIZE];
     return end_invalid(reader, lsn, "record with incorrect prev-link %s at %s",
-                       lsn_text(version, record->prev, prev), shown(reader, lsn));
+                       LSN_TEXT(version, record->prev), shown(reader, lsn));
 }
 
 /*

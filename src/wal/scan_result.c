@@ -78,7 +78,6 @@ static bool find_record_start(void *context, const WalRecord *record, Error *err
 static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
 {
     const WalStream *stream = scan->stream;
-    char text[LSN_TEXT_SIZE];
 
     *at = (RecordAt){.version = stream->shape.version, .wanted = lsn};
 
@@ -99,14 +98,14 @@ static bool find_record_at(WalScan *scan, Lsn lsn, RecordAt *at, Error *error)
         {
             error_missing_wal(stream, facts.missing_timeline, facts.missing_segment, error);
             return error_detail(error, "could not read WAL record at %s",
-                                lsn_text(stream->shape.version, lsn, text)); /* contract */
+                                LSN_TEXT(stream->shape.version, lsn)); /* contract */
         }
         error_set(error, ERROR_FAILED, "could not read WAL record at %s: %s",
-                  lsn_text(stream->shape.version, lsn, text), facts.reason); /* contract */
+                  LSN_TEXT(stream->shape.version, lsn), facts.reason); /* contract */
         return error_damaged_wal(stream, wal_segment_of(&stream->shape, facts.invalid_lsn), error);
     }
     error_set(error, ERROR_FAILED, "could not read WAL record at %s",
-              lsn_text(stream->shape.version, lsn, text)); /* contract */
+              LSN_TEXT(stream->shape.version, lsn)); /* contract */
     return error_damaged_wal(stream, wal_segment_of(&stream->shape, lsn), error);
 }
 
@@ -434,14 +433,12 @@ WalScan *scan_read(const WalStream *stream, int jobs, Lsn from, Arena *arena, Wa
 
 bool scan_check_known_updates(const Version *version, const ScanResult *scanned, Error *error)
 {
-    char text[LSN_TEXT_SIZE];
 
     if (scanned->unknown_relation_update_at == LSN_INVALID)
         return true;
     return error_set(error, ERROR_FAILED, /* contract */
                      "WAL record modifies a relation, but record type is not recognized: lsn: %s, "
                      "rmid: %d, rmgr: %s, info: %02X",
-                     lsn_text(version, scanned->unknown_relation_update_at, text),
-                     scanned->unknown_rmgr, walrecord_rmgr_name(scanned->unknown_rmgr),
-                     scanned->unknown_info);
+                     LSN_TEXT(version, scanned->unknown_relation_update_at), scanned->unknown_rmgr,
+                     walrecord_rmgr_name(scanned->unknown_rmgr), scanned->unknown_info);
 }

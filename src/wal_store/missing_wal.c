@@ -144,7 +144,7 @@ bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segme
     WalStore *store = context;
     const Version *version = store->shape.version;
     const Lsn begin = wal_segment_start(&store->shape, segment);
-    char name[WAL_NAME_SIZE], text[LSN_TEXT_SIZE];
+    char name[WAL_NAME_SIZE];
     Error reason;
     bool damaged;
 
@@ -152,7 +152,7 @@ bool error_missing_in_wal_store(void *context, Timeline timeline, uint64_t segme
     damaged = is_damaged(store, name, begin, &reason);
     if (damaged)
         error_set(error, ERROR_FAILED, "WAL is damaged at %s in segment \"%s\": %s",
-                  lsn_text(version, begin, text), name, reason.message);
+                  LSN_TEXT(version, begin), name, reason.message);
     else
     {
         error_set(error, ERROR_FAILED,

@@ -222,7 +222,7 @@ static void find_batch(SummaryReading *reading, const SummaryList *list, const C
     const WalShape *shape = &clusters->shape;
     const History *history = &clusters->source_history;
     Lsn position = reading->summaries->end;
-    char name[WAL_SUMMARY_NAME_SIZE], text[LSN_TEXT_SIZE];
+    char name[WAL_SUMMARY_NAME_SIZE];
 
     reading->count = reading->taken = 0;
     while (reading->count < BATCH_SIZE &&
@@ -236,7 +236,7 @@ static void find_batch(SummaryReading *reading, const SummaryList *list, const C
         if (range == NULL)
         {
             log_debug("the source has no WAL summary of timeline %u that begins at %s and leads on",
-                      entry->timeline, lsn_text(shape->version, position, text));
+                      entry->timeline, LSN_TEXT(shape->version, position));
             return;
         }
         wal_summary_name(range, name);
