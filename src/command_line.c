@@ -180,7 +180,7 @@ static bool take_transactions(const OptionRow *row, Command *command, const char
     if (choice < 0)
     {
         error_invalid_value(row, value, error);
-        return error_hint(error, "Valid values are none, summary and all.");
+        return error_hint(error, "Valid values are all, summary and none.");
     }
     command->options.report_transactions = (ReportTransactions) choice;
     return true;

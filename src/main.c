@@ -3,7 +3,6 @@
  */
 #include "command_line.h"
 #include "rejoin/rejoin.h"
-#include "report/report_file.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -176,7 +176,7 @@ subtest 'values' => sub {
     refused('report',
         "pg_rewind: error: unrecognized report format: xml\npg_rewind: hint: Valid formats are text and json.\n",
         '--report=xml');
-    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions' . "\npg_rewind: hint: Valid values are none, summary and all.\n",
+    refused('report transactions', 'pg_rewind: error: invalid value "few" for option --report-transactions' . "\npg_rewind: hint: Valid values are all, summary and none.\n",
         '--report-transactions=few');
     like(pg_rewind('--report-transactions')->{stderr}, qr/option '--report-transactions' requires an argument/, 'report transactions: nothing');
     refused('progress',

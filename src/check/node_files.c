@@ -1,5 +1,6 @@
 #include "check/node.h"
 
+#include "base/text_lines.h"
 #include "target/neighbours.h"
 #include "io/dir.h"
 #include "io/file.h"
@@ -16,28 +17,6 @@
 #define DEVICES_MAX 64
 #define MEGABYTE (1024ull * 1024)
 #define MAX_WAL_SIZE_DEFAULT_MB 1024
-
-/* Names in a sentence: the first of them, and how many there are. All is in the arena. */
-typedef struct Names
-{
-    Arena *arena;
-    const char *text; /* NULL: there is none yet */
-    size_t count;
-} Names;
-
-static void add_to_names(Names *names, const char *name)
-{
-    if (names->count++ < NAMES_MAX)
-        names->text =
-            names->text == NULL ? name : arena_printf(names->arena, "%s, %s", names->text, name);
-}
-
-static const char *names_text(const Names *names)
-{
-    return names->count <= NAMES_MAX ? names->text
-                                     : arena_printf(names->arena, "%s and %zu more", names->text,
-                                                    names->count - NAMES_MAX);
-}
 
 /* PGDATA/path */
 static const char *node_path(const Node *node, const char *path)
@@ -76,15 +55,16 @@ static bool read_entries(const Node *node, const char *path, Entries **entries, 
 
 /* ---- Files that could not be replaced ---- */
 
-typedef struct FileLook
+typedef enum FileFault
 {
-    Names obstacles; /* immutable and the like: cannot be replaced */
-    Names closed;    /* cannot be read, or not be written to */
-    Names mounted;   /* files */
-    Names foreign;   /* owned by somebody else */
-} FileLook;
+    FAULT_OBSTACLE, /* immutable and the like: cannot be replaced */
+    FAULT_CLOSED,   /* cannot be read, or not be written to */
+    FAULT_MOUNTED,  /* a file */
+    FAULT_FOREIGN,  /* owned by somebody else */
+    FAULT_COUNT
+} FileFault;
 
-static void look_at_file(const Node *node, const char *relative, FileLook *look)
+static void look_at_file(const Node *node, const char *relative, TextList lists[FAULT_COUNT])
 {
     const char *path = node_path(node, relative);
     struct stat status;
@@ -95,56 +75,64 @@ static void look_at_file(const Node *node, const char *relative, FileLook *look)
         return;
     obstacle = place_obstacle(path);
     if (obstacle == OBSTACLE_IMMUTABLE || obstacle == OBSTACLE_APPEND_ONLY)
-        add_to_names(&look->obstacles,
-                     arena_printf(node->arena, "\"%s\": %s", relative, obstacle_text(obstacle)));
+        text_list_add(&lists[FAULT_OBSTACLE], "\"%s\": %s", relative, obstacle_text(obstacle));
     else if (obstacle == OBSTACLE_MOUNTED && !S_ISDIR(status.st_mode))
-        add_to_names(&look->mounted, arena_printf(node->arena, "\"%s\"", relative));
+        text_list_add(&lists[FAULT_MOUNTED], "\"%s\"", relative);
     if ((S_ISDIR(status.st_mode) && !place_can_change_names(path)) ||
         ((S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) && !place_can_be_read(path)))
-        add_to_names(&look->closed,
-                     arena_printf(node->arena, "\"%s\": %s", relative, strerror(errno)));
+        text_list_add(&lists[FAULT_CLOSED], "\"%s\": %s", relative, strerror(errno));
     else if (status.st_uid != geteuid())
-        add_to_names(&look->foreign, arena_printf(node->arena, "\"%s\"", relative));
+        text_list_add(&lists[FAULT_FOREIGN], "\"%s\"", relative);
 }
 
 static void look_at_replaceable(Node *node)
 {
     static const char *const directories[] = {"", "global/", "base/", "pg_tblspc/"};
-    const Names none = {.arena = node->arena};
-    FileLook look = {none, none, none, none};
-    Readiness *readiness = node->readiness;
+    static const struct
+    {
+        FindingState state;
+        const char *before, *after, *remedy;
+    } rows[] = {
+        [FAULT_OBSTACLE] = {FINDING_PROBLEM, "Files that cannot be replaced: ", ".",
+                            "chattr -i -a on these files"},
+        [FAULT_CLOSED] = {FINDING_PROBLEM,
+                          "Files that cannot be read, or directories that cannot be written to: ",
+                          ".",
+                          "Make the user that runs the server and pg_rewind their owner: chown"},
+        [FAULT_MOUNTED] = {FINDING_WARNING, "Something is mounted on ",
+                           ": it cannot be replaced, where the source has another content.",
+                           "--keep=NAME for each, or unmount it before a rewind"},
+        [FAULT_FOREIGN] = {FINDING_WARNING, "Another user owns ",
+                           ". What is replaced is then owned by the user that runs pg_rewind.",
+                           "chown, or --keep=NAME"},
+    };
     const char *directory = node->clusters->target.directory;
+    Buffer texts[FAULT_COUNT] = {{0}};
+    TextList lists[FAULT_COUNT];
+    size_t faults = 0;
     Entries *entries;
 
+    for (int i = 0; i < FAULT_COUNT; i++)
+        lists[i] = (TextList){&texts[i], ", ", NAMES_MAX, 0};
     for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++)
         if (read_entries(node, directories[i], &entries, NULL))
             for (size_t k = 0; k < entries->count; k++)
                 look_at_file(node,
                              arena_printf(node->arena, "%s%s", directories[i], entries->names[k]),
-                             &look);
+                             lists);
     if (!place_can_change_names(directory))
-        add_to_names(&look.closed, arena_printf(node->arena, "\"%s\"", directory));
-    if (look.obstacles.count > 0)
-        readiness_add(readiness, "files", FINDING_PROBLEM, "chattr -i -a on these files",
-                      "Files that cannot be replaced: %s.", names_text(&look.obstacles));
-    if (look.closed.count > 0)
-        readiness_add(readiness, "files", FINDING_PROBLEM,
-                      "Make the user that runs the server and pg_rewind their owner: chown",
-                      "Files that cannot be read, or directories that cannot be written to: %s.",
-                      names_text(&look.closed));
-    if (look.mounted.count > 0)
-        readiness_add(readiness, "files", FINDING_WARNING,
-                      "--keep=NAME for each, or unmount it before a rewind",
-                      "Something is mounted on %s: it cannot be replaced, where the source has "
-                      "another content.",
-                      names_text(&look.mounted));
-    if (look.foreign.count > 0)
-        readiness_add(readiness, "files", FINDING_WARNING, "chown, or --keep=NAME",
-                      "Another user owns %s. What is replaced is then owned by the user that runs "
-                      "pg_rewind.",
-                      names_text(&look.foreign));
-    if (look.obstacles.count + look.closed.count + look.mounted.count + look.foreign.count == 0)
-        readiness_add(readiness, "files", FINDING_OK, NULL,
+        text_list_add(&lists[FAULT_CLOSED], "\"%s\"", directory);
+    for (int i = 0; i < FAULT_COUNT; i++)
+    {
+        faults += lists[i].count;
+        text_list_end(&lists[i]);
+        if (lists[i].count > 0)
+            readiness_add(node->readiness, "files", rows[i].state, rows[i].remedy, "%s%s%s",
+                          rows[i].before, buffer_string(&texts[i]), rows[i].after);
+        buffer_free(&texts[i]);
+    }
+    if (faults == 0)
+        readiness_add(node->readiness, "files", FINDING_OK, NULL,
                       "All files at the top of the data directory, in global and base, and all "
                       "places of tablespaces can be replaced or written to.");
 }
@@ -153,7 +141,8 @@ static void look_at_replaceable(Node *node)
 
 static void look_at_tablespaces(Node *node)
 {
-    Names lost = {.arena = node->arena};
+    AUTO_BUFFER Buffer names = {0};
+    TextList lost = {&names, ", ", NAMES_MAX, 0};
     Entries *entries;
     Place place;
     bool found;
@@ -172,12 +161,13 @@ static void look_at_tablespaces(Node *node)
 
         if (!place_find(node_path(node, link), &place, &found, NULL) || !found ||
             !place.is_directory)
-            add_to_names(&lost, link);
+            text_list_add(&lost, "%s", link);
     }
+    text_list_end(&lost);
     if (lost.count > 0)
         readiness_add(node->readiness, "tablespaces", FINDING_PROBLEM,
                       "Mount what belongs there, or remove a link that no tablespace needs.",
-                      "These lead to no directory: %s.", names_text(&lost));
+                      "These lead to no directory: %s.", buffer_string(&names));
     else if (entries->count == 0)
         readiness_add(node->readiness, "tablespaces", FINDING_OK, NULL, "There are none.");
     else
@@ -289,8 +279,8 @@ static void look_at_configuration(Node *node)
 {
     Readiness *readiness = node->readiness;
     const char *directory = node->clusters->target.directory;
-    Names outside = {.arena = node->arena};
-    AUTO_BUFFER Buffer word = {0};
+    AUTO_BUFFER Buffer names = {0}, word = {0};
+    TextList outside = {&names, ", ", NAMES_MAX, 0};
     struct stat status;
     bool found;
 
@@ -316,11 +306,12 @@ static void look_at_configuration(Node *node)
     for (size_t i = 0; i < node->settings.file_count; i++)
         if (node->settings.files[i][0] == '/' &&
             place_below(node->settings.files[i], directory) == NULL)
-            add_to_names(&outside, arena_printf(node->arena, "\"%s\"", node->settings.files[i]));
+            text_list_add(&outside, "\"%s\"", node->settings.files[i]);
+    text_list_end(&outside);
     if (outside.count > 0)
         readiness_add(readiness, "configuration", FINDING_OK, NULL,
                       "Outside the data directory, so a rewind leaves it as it is: %s.",
-                      names_text(&outside));
+                      buffer_string(&names));
     else if (node->options->config_file == NULL && node->configuration.config_file != NULL)
         readiness_add(readiness, "configuration", FINDING_OK, NULL, "It is \"%s\".",
                       node->configuration.config_file);
@@ -348,8 +339,9 @@ static void look_at_slots(Node *node)
     const Version *version = node->version;
     const bool stay = node->readiness->verdict.state == VERDICT_NOT_NEEDED &&
                       target_was_primary(&node->clusters->target);
+    AUTO_BUFFER Buffer names = {0};
+    TextList list = {&names, ", ", NAMES_MAX, 0};
     TargetSlots slots;
-    Names names = {.arena = node->arena};
     Error error;
 
     if (!target_slots_read(&node->clusters->target, node->arena, &slots, &error))
@@ -358,10 +350,15 @@ static void look_at_slots(Node *node)
         return;
     }
     for (size_t i = 0; i < slots.count; i++)
-        add_to_names(&names, slots.slots[i].type == NULL
-                                 ? slots.slots[i].name
-                                 : arena_printf(node->arena, "%s (%s)", slots.slots[i].name,
-                                                slots.slots[i].type));
+    {
+        const TargetSlot *slot = &slots.slots[i];
+
+        if (slot->type == NULL)
+            text_list_add(&list, "%s", slot->name);
+        else
+            text_list_add(&list, "%s (%s)", slot->name, slot->type);
+    }
+    text_list_end(&list);
     if (slots.count == 0)
         readiness_add(node->readiness, "slots", FINDING_OK, NULL,
                       "There are no replication slots.");
@@ -370,7 +367,7 @@ static void look_at_slots(Node *node)
                       "Add --drop-slots to -R or --rejoin.",
                       "No rewind is needed, so these replication slots stay: %s. On a standby each "
                       "keeps WAL until it is dropped%s.",
-                      names_text(&names),
+                      buffer_string(&names),
                       version->synchronizes_slots
                           ? ", and a logical one ends the synchronization of slots if the source "
                             "has a slot of the same name to be synchronized"
@@ -382,7 +379,7 @@ static void look_at_slots(Node *node)
                                    "SELECT pg_create_physical_replication_slot('NAME'%s);",
                                    version->sql.slot_reserves ? ", true" : ""),
                       "Replication slots are of this node alone, and a rewind removes them: %s.",
-                      names_text(&names));
+                      buffer_string(&names));
 }
 
 void node_look_at_losses(Node *node)

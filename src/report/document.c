@@ -1,6 +1,5 @@
 #include "base/json.h"
 #include "report/facts.h"
-#include "report/lost_query.h"
 
 /* Raised when a key goes or changes its meaning; new keys leave it. */
 #define REPORT_VERSION 1

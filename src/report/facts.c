@@ -161,18 +161,15 @@ static bool has_prepared(const ReportPreparedList *list, uint32_t xid)
     return false;
 }
 
-static void add_prepared(ReportPreparedList *list, uint32_t xid, const char *gid)
-{
-    if (!has_prepared(list, xid))
-        list->entries[list->count++] = (ReportPrepared){xid, gid};
-}
-
-static bool is_finished(const ScanPrepared *prepared, size_t count, uint32_t xid)
+/* Add a transaction that the WAL does not finish, unless it is in the list. */
+static void add_prepared(ReportPreparedList *list, const ScanPrepared *prepared, size_t count,
+                         uint32_t xid, const char *gid)
 {
     for (size_t i = 0; i < count; i++)
         if (prepared[i].finished && prepared[i].xid == xid)
-            return true;
-    return false;
+            return;
+    if (!has_prepared(list, xid))
+        list->entries[list->count++] = (ReportPrepared){xid, gid};
 }
 
 /* Those that the WAL of one side prepares and does not finish, and whose files it has. */
@@ -180,7 +177,7 @@ static ReportPreparedList list_prepared(const Report *report, bool of_source,
                                         const ScanPrepared *prepared, size_t prepared_count)
 {
     const Plan *plan = &report->run->planned.plan;
-    size_t files = 0, left = 0;
+    size_t files = 0;
     ReportPreparedList list = {0};
 
     for (size_t i = 0; i < plan->count; i++)
@@ -188,19 +185,15 @@ static ReportPreparedList list_prepared(const Report *report, bool of_source,
     list.entries = arena_allocate(report->run->look.arena,
                                   (files + prepared_count + 1) * sizeof(*list.entries));
     for (size_t i = 0; i < prepared_count; i++)
-        if (!prepared[i].finished)
-            add_prepared(&list, prepared[i].xid, prepared[i].gid);
+        add_prepared(&list, prepared, prepared_count, prepared[i].xid, prepared[i].gid);
     for (size_t i = 0; i < plan->count; i++)
     {
         const PlanEntry *entry = &plan->entries[i];
 
         if (entry->twophase && (of_source ? entry->action != ACTION_REMOVE : entry->on_target))
-            add_prepared(&list, (uint32_t) twophase_xid(entry->path), NULL);
+            add_prepared(&list, prepared, prepared_count, (uint32_t) twophase_xid(entry->path),
+                         NULL);
     }
-    for (size_t i = 0; i < list.count; i++)
-        if (!is_finished(prepared, prepared_count, list.entries[i].xid))
-            list.entries[left++] = list.entries[i];
-    list.count = left;
     return list;
 }
 

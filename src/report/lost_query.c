@@ -1,4 +1,14 @@
-#include "report/lost_query.h"
+/*
+ * SQL that lists, on the target's own server started before the rewind, the rows of a table that
+ * lost transactions inserted or updated.
+ *
+ * A row that is seen and has the number of a lost transaction as its xmin was written by that
+ * transaction. Freezing (not in 9.3), VACUUM FULL and CLUSTER leave xmin as it is. The server that
+ * was looked at is the only one that knows the table by its storage (pg_filenode_relation,
+ * since 9.4), so psql asks it first and runs what comes of that. Any psql from 9.3 on can: it keeps
+ * the answer in a variable (\gset); \gexec came with 9.6 only.
+ */
+#include "report/facts.h"
 
 #include <stdlib.h>
 

@@ -9,6 +9,7 @@
 #define REPORT_REPORT_H
 
 #include "base/buffer.h"
+#include "io/file.h"
 #include "rejoin/rejoin.h"
 #include "rewind/run.h"
 
@@ -54,5 +55,33 @@ void report_json(const Report *report, Buffer *text, FILE *file);
  * are named. Without utf8 its signs are - + ` > * and a dot.
  */
 void report_picture(const Report *report, bool utf8, Buffer *text);
+
+/* ---- report_file.c ---- */
+
+/*
+ * The output of the report: standard output, or --report-file.
+ *
+ * A file is written under another name beside the one that was asked for, and gets its name when it
+ * is whole: until then, and if there never is a report, what is there stays. A pipe, a device or a
+ * descriptor that the program was started with (/dev/stdout) is written to directly.
+ */
+typedef struct ReportFile
+{
+    FILE *stream; /* to write to; NULL: no report is wanted */
+    bool renamed; /* the following are set */
+    char path[PATH_SIZE], temporary[PATH_SIZE];
+} ReportFile;
+
+/*
+ * Begin, before anything else is done: a wrong name is found while nothing has happened. path NULL:
+ * standard output. Fails, and has changed nothing, if the file cannot be created, or if its place
+ * belongs to a server: a data directory, or the WAL or a tablespace of the target or of the source
+ * directory, as far as options name them.
+ */
+MUST_CHECK bool report_file_open(ReportFile *file, const char *path, const Options *options,
+                                 Error *error);
+
+/* All is written. A failure is a warning: the rewind's result stands. */
+void report_file_close(ReportFile *file, bool written);
 
 #endif

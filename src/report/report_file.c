@@ -1,4 +1,4 @@
-#include "report/report_file.h"
+#include "report/report.h"
 
 #include "base/log.h"
 #include "base/text_cursor.h"

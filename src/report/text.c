@@ -1,7 +1,6 @@
 #include "report/facts.h"
 
 #include "base/text_lines.h"
-#include "report/lost_query.h"
 
 #include <stdio.h>
 #include <stdlib.h>

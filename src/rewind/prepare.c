@@ -129,7 +129,7 @@ static bool name_more_blocks(Run *run, Error *error)
                                   &compared, error);
     planned->named = compared.blocks;
     planned->source = compared.source;
-    planned->compared_bytes = compared.bytes;
+    run->compared_bytes += compared.bytes;
     return result;
 }
 

@@ -85,7 +85,6 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
                               .archives =
                                   run->next_start != NULL && run->next_start->archives_always};
     double clock = clock_seconds();
-    bool planned;
 
     /* The source's WAL is read from there: it tells whether replay from there comes out right, and
      * which blocks it writes whole, so that they need not be fetched. */
@@ -93,11 +92,8 @@ static bool plan(Run *run, const SourceState *source, bool first, Error *error)
     if (!recovery_start_choose(&known, look->arena, &run->start, error))
         return false;
     clock = count_seconds(run, PHASE_SCAN, clock);
-
-    planned = prepare_plan(run, first, error);
-    run->compared_bytes += run->planned.compared_bytes;
-    if (!planned || !check_plan(run, error) || !problems_check(&look->problems, error) ||
-        !find_next_start(run, error))
+    if (!prepare_plan(run, first, error) || !check_plan(run, error) ||
+        !problems_check(&look->problems, error) || !find_next_start(run, error))
         return false;
     if (first && run->next_start->summarizes_wal && plan_keeps_wal_before_gap(&run->planned.input))
         log_warning("WAL of the target that is not archived yet stays, and a gap follows: while it "

@@ -38,11 +38,10 @@ typedef struct Planned
     Listing target_files;
     PlanInput input; /* that the plan was made from */
     Plan plan;
-    SourceState source;      /* as it was read last */
-    uint64_t compared_bytes; /* where all blocks are compared */
-    Keep keep;               /* what the options say, and the files that the configuration names */
-    BlockMap *named;         /* input.scan's, where the target's WAL does not name them all */
-    ScanResult changes;      /* input.scan */
+    SourceState source; /* as it was read last */
+    Keep keep;          /* what the options say, and the files that the configuration names */
+    BlockMap *named;    /* input.scan's, where the target's WAL does not name them all */
+    ScanResult changes; /* input.scan */
 } Planned;
 
 typedef struct Staged

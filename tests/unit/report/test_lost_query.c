@@ -1,5 +1,5 @@
 #include "../../every_version.h"
-#include "report/lost_query.h"
+#include "report/facts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
