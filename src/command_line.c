@@ -47,7 +47,7 @@ struct OptionRow
                              may have one, "--NAME=ARGUMENT", the letter has none */
     OptionTaker *take;
     size_t field;     /* of Command, for takers of several options */
-    const char *help; /* lines of at most 61 characters */
+    const char *help; /* broken into lines of HELP_WIDTH characters */
 };
 
 #define COMMAND(field) offsetof(Command, field)
@@ -281,12 +281,10 @@ static bool take_debug(const OptionRow *row, Command *command, const char *value
 /* In the order of the help: by letter, then by name. */
 static const OptionRow option_rows[] = {
     {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
-     "server programs of the target's version, for -c\n"
-     "(default: next to pg_rewind, in PATH, or where\n"
-     "distributions install them)"},
+     "server programs of the target's version, for -c (default: next to pg_rewind, in PATH, or "
+     "where distributions install them)"},
     {'c', "restore-target-wal", NULL, take_flag, OPTION(restore_target_wal),
-     "use restore_command in target configuration to\n"
-     "retrieve WAL files from archives"},
+     "use restore_command in target configuration to retrieve WAL files from archives"},
     {'D', "target-pgdata", "DIRECTORY", take_argument, OPTION(target),
      "existing data directory to modify"},
     {0, "source-pgdata", "DIRECTORY", take_argument, OPTION(source_directory),
@@ -294,107 +292,86 @@ static const OptionRow option_rows[] = {
     {0, "source-server", "CONNSTR", take_argument, OPTION(source_server),
      "source server to synchronize with"},
     {'j', "jobs", "NUMBER", take_jobs, 0,
-     "use this many threads and connections (1 to 64;\n"
-     "default: number of processors, at most 4)"},
+     "use this many threads and connections (1 to 64; default: number of processors, at most 4)"},
     {'n', "dry-run", NULL, take_flag, OPTION(dry_run), "stop before modifying anything"},
     {'N', "no-sync", NULL, take_flag, COMMAND(no_sync),
      "do not wait for changes to be written\n"
      "safely to disk"},
     {'P', "progress", "[FORMAT]", take_progress, 0, "write progress messages (as text or json)"},
     {'r', "max-rate", "RATE", take_rate, 0,
-     "maximum rate at which to read from the source\n"
-     "(in kB/s, or use suffix \"k\" or \"M\")"},
+     "maximum rate at which to read from the source (in kB/s, or use suffix \"k\" or \"M\")"},
     {'R', "write-recovery-conf", NULL, take_flag, OPTION(write_recovery_conf),
      "write configuration for replication\n"
      "(requires --source-server)"},
     {'T', "tablespace-mapping", "OLD=NEW", take_mapping, 0,
-     "put a tablespace that the target does not have\n"
-     "yet into NEW, if it is in OLD on the source"},
+     "put a tablespace that the target does not have yet into NEW, if it is in OLD on the source"},
     {0, "check", NULL, take_flag, OPTION(check),
      "tell whether the target could be rewound, now\n"
      "or after a failover; change nothing"},
     {0, "checkpoint", NULL, take_flag, OPTION(checkpoint),
-     "run CHECKPOINT on the source if recovery must\n"
-     "start later than at its last checkpoint, or is\n"
+     "run CHECKPOINT on the source if recovery must start later than at its last checkpoint, or is "
      "over sooner if it does"},
     {0, "compare", NULL, take_flag, OPTION(compare),
-     "compare all blocks with those of the source:\n"
-     "none of the target's WAL is needed"},
+     "compare all blocks with those of the source: none of the target's WAL is needed"},
     {0, "config-file", "FILENAME", take_argument, OPTION(config_file),
      "use specified main server configuration\n"
      "file when running target cluster"},
     {0, "create-slot", NULL, take_flag, OPTION(create_slot),
-     "make that slot on the source, with its WAL\n"
-     "reserved, before anything is copied"},
+     "make that slot on the source, with its WAL reserved, before anything is copied"},
     {0, "debug", NULL, take_debug, 0, "write a lot of debug messages"},
     {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
-     "drop the replication slots of a former primary\n"
-     "that needs no rewind; a rewind removes them"},
+     "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "early-start", NULL, take_start, OPTION(early_start),
-     "recover from the last common checkpoint if\n"
-     "possible: less is copied, more replayed"},
+     "recover from the last common checkpoint if possible: less is copied, more replayed"},
     {0, "keep", "PATTERN", take_keep, 0,
-     "do not change files of the target that match\n"
-     "(may be repeated)"},
+     "do not change files of the target that match (may be repeated)"},
     {0, "keep-config", NULL, take_flag, COMMAND(keep.configuration),
-     "keep the target's configuration files,\n"
-     "certificates and keys"},
+     "keep the target's configuration files, certificates and keys"},
     {0, "late-start", NULL, take_start, OPTION(late_start),
-     "recover from the source's last checkpoint if\n"
-     "possible: more is copied, less replayed"},
+     "recover from the source's last checkpoint if possible: more is copied, less replayed"},
     {0, "no-ensure-shutdown", NULL, take_flag, OPTION(no_ensure_shutdown),
      "refuse a target that was not shut down cleanly"},
     {0, "rejoin", NULL, take_flag, OPTION(rejoin),
-     "stop the target's server, rewind it with -R,\n"
-     "start it, and wait until it follows the source"},
+     "stop the target's server, rewind it with -R, start it, and wait until it follows the source"},
     {0, "rejoin-timeout", "SECONDS", take_seconds, OPTION(rejoin_timeout_seconds),
      "how long to wait for that (default: 300)"},
     {0, "report", "FORMAT", take_report, 0,
-     "write what diverged, what is lost and what was\n"
-     "done to standard output, as text or json"},
+     "write what diverged, what is lost and what was done to standard output, as text or json"},
     {0, "report-file", "FILENAME", take_argument, COMMAND(report_file),
      "write that report to a file instead\n"
      "(as text, unless --report says otherwise)"},
     {0, "report-transactions", "WHICH", take_transactions, 0,
-     "lost transactions that the report lists: none,\n"
-     "summary or all (default)"},
+     "lost transactions that the report lists: none, summary or all (default)"},
     {0, "restore-command", "COMMAND", take_nonempty, OPTION(restore_command),
-     "retrieve WAL files from archives with this\n"
-     "command (instead of the configured one)"},
+     "retrieve WAL files from archives with this command (instead of the configured one)"},
     {0, "retries", "NUMBER", take_retries, 0,
-     "how often to run the rewind again if it was\n"
-     "killed or interrupted during its changes\n"
+     "how often to run the rewind again if it was killed or interrupted during its changes "
      "(default: 3; 0: do everything in one process)"},
     {0, "retry-timeout", "SECONDS", take_seconds, OPTION(retry_timeout_seconds),
-     "how long to retry a lost connection to the\n"
-     "source (default: 60; 0: do not retry)"},
+     "how long to retry a lost connection to the source (default: 60; 0: do not retry)"},
     {0, "save-diverged-wal", "DIR", take_nonempty, OPTION(save_diverged_wal),
-     "keep the WAL that the target has written after\n"
-     "the divergence, for pg_waldump"},
+     "keep the WAL that the target has written after the divergence, for pg_waldump"},
     {0, "slot", "NAME", take_slot, 0,
-     "the replication slot on the source that the\n"
-     "standby will use (requires -R)"},
+     "the replication slot on the source that the standby will use (requires -R)"},
     {0, "start-command", "COMMAND", take_nonempty, OPTION(start_command),
-     "starts the server that rejoins (default: pg_ctl,\n"
-     "pg_ctlcluster or systemctl)"},
+     "starts the server that rejoins (default: pg_ctl, pg_ctlcluster or systemctl)"},
     {0, "stop-command", "COMMAND", take_nonempty, OPTION(stop_command),
      "stops the server that rejoins"},
     {0, "sync-method", "METHOD", take_sync_method, 0,
      "set method for syncing files to disk\n"
      "(fsync or syncfs)"},
     {0, "wait-timeout", "SECONDS", take_seconds, OPTION(wait_timeout_seconds),
-     "how long to wait for the source (a checkpoint,\n"
-     "the end of a replay), a target server that is\n"
+     "how long to wait for the source (a checkpoint, the end of a replay), a target server that is "
      "stopping, another pg_rewind (default: 300)"},
     {0, "wal-archive", "DIRECTORY", take_nonempty, OPTION(wal_archive),
-     "look for missing WAL files in this directory\n"
-     "(plain, .gz, .zst, .lz4, .partial)"},
+     "look for missing WAL files in this directory (plain, .gz, .zst, .lz4, .partial)"},
     {'V', "version", NULL, take_flag, COMMAND(version), "output version information, then exit"},
     {'?', "help", NULL, take_flag, COMMAND(help), "show this help, then exit"},
 };
 
 #define OPTION_COUNT (sizeof(option_rows) / sizeof(option_rows[0]))
 #define HELP_COLUMN 33
+#define HELP_WIDTH 48
 
 /* As getopt_long calls it. */
 static int argument_of(const OptionRow *row)
@@ -420,7 +397,7 @@ static void print_help_row(const OptionRow *row)
         buffer_printf(&line, "\n%*s", HELP_COLUMN, "");
     else
         buffer_printf(&line, "%*s", HELP_COLUMN - (int) line.size, "");
-    text_append_lines(&line, row->help, HELP_COLUMN, 0);
+    text_append_lines(&line, row->help, HELP_COLUMN, HELP_WIDTH);
     fputs(buffer_string(&line), stdout);
 }
 
