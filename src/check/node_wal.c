@@ -225,35 +225,23 @@ static void look_at_full_page_writes(Node *node, const LastWal *last)
 
 /* True if all are modules that are known to have no resource manager: of the server's own
  * distribution, and a few others. */
-static bool all_have_no_rmgr(const char *libraries)
+static bool all_have_no_rmgr(Arena *arena, const char *libraries)
 {
-    static const char *const known[] = {"pg_stat_statements",
-                                        "auto_explain",
-                                        "auth_delay",
-                                        "passwordcheck",
-                                        "pg_prewarm",
-                                        "sepgsql",
-                                        "basic_archive",
-                                        "worker_spi",
-                                        "pg_cron",
-                                        "pgaudit",
-                                        "pg_stat_kcache"};
+    static const char known[] = " pg_stat_statements auto_explain auth_delay passwordcheck "
+                                "pg_prewarm sepgsql basic_archive worker_spi pg_cron pgaudit "
+                                "pg_stat_kcache ";
     static const char separators[] = ", \t'\"", path[] = "$libdir/";
 
     while (*(libraries += strspn(libraries, separators)) != '\0')
     {
-        const char *end = libraries + strcspn(libraries, separators);
-        size_t i = 0;
+        const int length = (int) strcspn(libraries, separators);
+        const char *word = arena_printf(arena, " %.*s ", length, libraries);
 
-        if (strncmp(libraries, path, strlen(path)) == 0)
-            libraries += strlen(path);
-        while (i < sizeof(known) / sizeof(known[0]) &&
-               (strlen(known[i]) != (size_t) (end - libraries) ||
-                strncmp(known[i], libraries, strlen(known[i])) != 0))
-            i++;
-        if (i == sizeof(known) / sizeof(known[0]))
+        libraries += length;
+        if (strncmp(word + 1, path, strlen(path)) == 0)
+            word = arena_printf(arena, " %s", word + 1 + strlen(path));
+        if (strstr(known, word) == NULL)
             return false;
-        libraries = end;
     }
     return true;
 }
@@ -271,7 +259,8 @@ static void look_at_extensions(Node *node, const LastWal *last)
                       "'%s'). Blocks that they name are handled; a rewind stops at records that "
                       "change files in another way.",
                       libraries != NULL ? libraries : "");
-    else if (!node->version->custom_rmgrs || libraries == NULL || all_have_no_rmgr(libraries))
+    else if (!node->version->custom_rmgrs || libraries == NULL ||
+             all_have_no_rmgr(node->arena, libraries))
         readiness_add(node->readiness, "extensions", FINDING_OK, NULL,
                       "No extension with a resource manager of its own is known of.");
     else
