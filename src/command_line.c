@@ -271,13 +271,6 @@ static bool take_start(const OptionRow *row, Command *command, const char *value
     return take_flag(row, command, value, error);
 }
 
-static bool take_debug(const OptionRow *row, Command *command, const char *value, Error *error)
-{
-    (void) row, (void) command, (void) value, (void) error;
-    log_set_debug(true);
-    return true;
-}
-
 /* In the order of the help: by letter, then by name. */
 static const OptionRow option_rows[] = {
     {'B', "bindir", "DIRECTORY", take_argument, OPTION(bindir),
@@ -318,7 +311,7 @@ static const OptionRow option_rows[] = {
      "file when running target cluster"},
     {0, "create-slot", NULL, take_flag, OPTION(create_slot),
      "make that slot on the source, with its WAL reserved, before anything is copied"},
-    {0, "debug", NULL, take_debug, 0, "write a lot of debug messages"},
+    {0, "debug", NULL, take_flag, COMMAND(debug), "write a lot of debug messages"},
     {0, "drop-slots", NULL, take_flag, OPTION(drop_slots),
      "drop the replication slots of a former primary that needs no rewind; a rewind removes them"},
     {0, "early-start", NULL, take_start, OPTION(early_start),
@@ -690,6 +683,7 @@ bool command_line_read(int argc, char **argv, Command *command, Error *error)
     }
     if (!parse_options(argc, argv, &syntax, command, &first_argument, error))
         return false;
+    log_set_debug(command->debug);
     command->options.write_recovery_conf |= command->options.rejoin;
     command->options.report_wanted =
         command->report_format != REPORT_NONE || command->report_file != NULL;

@@ -26,6 +26,7 @@ typedef struct Command
     Keep keep;                      /* options.keep */
     TablespaceMappings tablespaces; /* options.tablespaces */
     bool no_sync;
+    bool debug;
     bool help; /* print_help, then exit */
     bool version;
     int retries;

@@ -135,16 +135,6 @@ static void append_verdict(Buffer *text, const Readiness *readiness)
             2, 2);
 }
 
-static void append_finding_rows(Buffer *text, const Finding *finding)
-{
-    const int column = STATE_COLUMN + NAME_COLUMN;
-
-    buffer_printf(text, "%-*s%-*s", STATE_COLUMN, state_names[finding->state], NAME_COLUMN,
-                  finding->name);
-    append_indented(text, finding->text, 0, column);
-    append_hint(text, finding->remedy, column);
-}
-
 void readiness_print_text(const Readiness *readiness, FILE *stream)
 {
     AUTO_BUFFER Buffer text = {0};
@@ -160,8 +150,16 @@ void readiness_print_text(const Readiness *readiness, FILE *stream)
     buffer_append_u8(&text, '\n');
     for (FindingState state = FINDING_PROBLEM; state <= FINDING_OK; state++)
         for (size_t i = 0; i < readiness->finding_count; i++)
-            if (readiness->findings[i].state == state)
-                append_finding_rows(&text, &readiness->findings[i]);
+        {
+            const Finding *finding = &readiness->findings[i];
+
+            if (finding->state != state)
+                continue;
+            buffer_printf(&text, "%-*s%-*s", STATE_COLUMN, state_names[state], NAME_COLUMN,
+                          finding->name);
+            append_indented(&text, finding->text, 0, STATE_COLUMN + NAME_COLUMN);
+            append_hint(&text, finding->remedy, STATE_COLUMN + NAME_COLUMN);
+        }
     if (readiness->not_looked_at_count > 0)
         buffer_append_string(&text, "\nNot looked at:\n");
     for (size_t i = 0; i < readiness->not_looked_at_count; i++)

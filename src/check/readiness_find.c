@@ -23,19 +23,12 @@ static const char dry_run_of_rewind[] =
     "which blocks and files change, what is lost, whether settings were switched in between, "
     "whether each file can be replaced, and the exact space.";
 
-static void PRINTF_LIKE(3, 4) decide(Node *node, VerdictState state, const char *format, ...)
+static void decide(Node *node, VerdictState state, const char *text)
 {
-    Verdict *verdict = &node->readiness->verdict;
-    AUTO_BUFFER Buffer text = {0};
-    va_list arguments;
-
-    va_start(arguments, format);
-    buffer_vprintf(&text, format, arguments);
-    va_end(arguments);
-    verdict->state = state;
-    verdict->text = arena_strdup(node->arena, buffer_string(&text));
+    node->readiness->verdict.state = state;
+    node->readiness->verdict.text = text;
     if (state == VERDICT_NEEDED)
-        verdict->dry_run_adds = dry_run_of_rewind;
+        node->readiness->verdict.dry_run_adds = dry_run_of_rewind;
 }
 
 static void add_replayed_wal(Node *node)
@@ -109,28 +102,31 @@ static bool add_next_wal(Node *node)
 static void judge_found(Node *node, bool fails, const char *end)
 {
     const Look *look = &node->look;
+    Arena *arena = node->arena;
 
     if (!look->found || look->divergence.needed)
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NEEDED,
-               "The histories diverge at %s%s; this node's WAL goes on to %s.%s",
-               readiness_lsn(node->readiness, look->divergence.lsn),
-               look->found ? "" : " at the latest", end,
-               fails ? " A rewind would fail:"
-               : look->replayed == REPLAYED_WAL_NOT_NEEDED
-                   ? " It is possible, by comparing all blocks: see source_wal."
-                   : "");
+               arena_printf(arena,
+                            "The histories diverge at %s%s; this node's WAL goes on to %s.%s",
+                            readiness_lsn(node->readiness, look->divergence.lsn),
+                            look->found ? "" : " at the latest", end,
+                            fails ? " A rewind would fail:"
+                            : look->replayed == REPLAYED_WAL_NOT_NEEDED
+                                ? " It is possible, by comparing all blocks: see source_wal."
+                                : ""));
     else if (!fails && look->divergence.rests_on_archive)
         decide(node, VERDICT_UNKNOWN,
-               "This node's WAL ends at %s, in the history of the archive. Only a dry run shows "
-               "whether the source's WAL goes on there.",
-               end);
+               arena_printf(arena,
+                            "This node's WAL ends at %s, in the history of the archive. Only a dry "
+                            "run shows whether the source's WAL goes on there.",
+                            end));
     else
         decide(node, fails ? VERDICT_NOT_POSSIBLE : VERDICT_NOT_NEEDED,
-               "This node's WAL ends at %s, in the source's history.%s", end,
-               fails                ? " pg_rewind would fail nevertheless:"
-               : add_next_wal(node) ? " It can follow the source as it is."
-                                    : " But it cannot follow: the source no longer has what comes "
-                                      "next.");
+               arena_printf(arena, "This node's WAL ends at %s, in the source's history.%s", end,
+                            fails                ? " pg_rewind would fail nevertheless:"
+                            : add_next_wal(node) ? " It can follow the source as it is."
+                                                 : " But it cannot follow: the source no longer "
+                                                   "has what comes next."));
 }
 
 static void judge_stopped(Node *node, bool looked, const Error *error)
@@ -257,6 +253,7 @@ static void judge(Node *node)
     readiness_leave_out(readiness, "source_system", unasked);
     readiness_leave_out(readiness, "source_wal", unasked);
 }
+
 /* ---- All looks ---- */
 
 /* Problems' take: a problem is a finding, if it has a topic, and a reason of the verdict. */

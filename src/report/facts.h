@@ -103,6 +103,6 @@ void lost_query_append(const Lost *lost, const LostRelation *relation, Buffer *t
  * is a comment. The tables with the most rows, database by database. Nothing if no table has
  * such rows, or lost is NULL.
  */
-void lost_queries_text(Lost *lost, Buffer *text);
+void lost_queries_text(const Lost *lost, Buffer *text);
 
 #endif

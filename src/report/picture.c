@@ -10,6 +10,7 @@ static const struct
     char sign;
     const char *utf8;
 } signs[] = {{'-', "─"}, {'+', "┬"}, {'`', "└"}, {'>', "▶"}, {'*', "●"}, {'.', "…"}};
+#define SIGN_COUNT (sizeof(signs) / sizeof(signs[0]))
 
 /* "1 -- 2 -- . -- 9": the entries first .. last - 1, the middle ones left out where there are many.
  */
@@ -151,14 +152,6 @@ static void append_picture(const Report *report, Buffer *text)
     buffer_free(&lines[1]);
 }
 
-static const char *sign_of_utf8(char sign)
-{
-    for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-        if (signs[i].sign == sign)
-            return signs[i].utf8;
-    return NULL;
-}
-
 void report_picture(const Report *report, bool utf8, Buffer *text)
 {
     AUTO_BUFFER Buffer picture = {0};
@@ -166,10 +159,12 @@ void report_picture(const Report *report, bool utf8, Buffer *text)
     append_picture(report, &picture);
     for (size_t i = 0; i < picture.size; i++)
     {
-        const char *sign = utf8 ? sign_of_utf8((char) picture.bytes[i]) : NULL;
+        size_t k = 0;
 
-        if (sign != NULL)
-            buffer_append_string(text, sign);
+        while (k < SIGN_COUNT && (uint8_t) signs[k].sign != picture.bytes[i])
+            k++;
+        if (utf8 && k < SIGN_COUNT)
+            buffer_append_string(text, signs[k].utf8);
         else
             buffer_append_u8(text, picture.bytes[i]);
     }

@@ -211,29 +211,22 @@ static const char *find_restore_command(Look *look)
     return NULL;
 }
 
-/* --config-file, or where Debian has the configuration of this target. */
-static void find_configuration(Look *look)
-{
-    Target *target = &look->clusters.target;
-    const char *named = look->options->config_file;
-    const Configuration configuration = {target->directory, named, look->arena};
-
-    target->config_file = configuration_find_file(&configuration, target->control.version);
-    if (target->config_file != named)
-        log_debug("the target's configuration is in \"%s\"", target->config_file);
-}
-
 /* The restore command needs the version, so pg_control is read before; its problems are reported in
  * their turn. */
 bool look_identify_target(Look *look, Error *error)
 {
     Target *target = &look->clusters.target;
+    const char *named = look->options->config_file;
+    Configuration configuration;
 
     if ((look->locks &&
          !target_wait_for_stop(target, look->options->wait_timeout_seconds, error)) ||
         !target_read(target, error))
         return false;
-    find_configuration(look);
+    configuration = (Configuration){target->directory, named, look->arena};
+    target->config_file = configuration_find_file(&configuration, target->control.version);
+    if (target->config_file != named)
+        log_debug("the target's configuration is in \"%s\"", target->config_file);
     look->clusters.shape = control_wal_shape(&target->control);
     look->restore_command = find_restore_command(look);
     return true;

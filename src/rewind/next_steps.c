@@ -72,18 +72,13 @@ Lsn run_source_end(const Run *run)
                                                        : LSN_INVALID;
 }
 
-/* The target's server asks the source for WAL from here on. */
-static Lsn wal_needed_from(const Run *run)
-{
-    const WalShape *shape = &run->look.clusters.shape;
-
-    return run->planned.known ? wal_segment_start(shape, wal_segment_of(shape, run_source_end(run)))
-                              : run->look.divergence.target_end;
-}
-
 static void add_missing_slot(Run *run, const AffectedSlot *slot)
 {
     const Version *version = version_of(run);
+    const WalShape *shape = &run->look.clusters.shape;
+    const uint64_t segment = wal_segment_of(shape, run_source_end(run));
+    const Lsn needed_from =
+        run->planned.known ? wal_segment_start(shape, segment) : run->look.divergence.target_end;
     AUTO_BUFFER Buffer name = {0};
 
     buffer_append_literal(&name, slot->name);
@@ -94,7 +89,7 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
              strcmp(slot->state, "missing") == 0 ? "which must be created there"
                                                  : "which must exist there",
              buffer_string(&name), version->sql.slot_reserves ? ", true" : "",
-             LSN_TEXT(version, wal_needed_from(run)));
+             LSN_TEXT(version, needed_from));
 }
 
 /* The name of a slot is that of a directory, which can be anything. */

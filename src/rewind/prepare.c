@@ -65,15 +65,6 @@ static void find_kept_files(const Run *run, const Configuration *configuration, 
         keep_add_file(keep, version, names[i]);
 }
 
-/* NULL: the server logs to the default, outside, or among its own files. */
-static const char *find_kept_log_directory(const Configuration *configuration,
-                                           const Version *version)
-{
-    const char *path = configuration_log_directory(configuration);
-
-    return path == NULL || path_is_servers(version, path) ? NULL : path;
-}
-
 /* List, and decide by the listings and by planned.input, where positions and blocks are set. */
 static bool plan_files(Run *run, bool first, Error *error)
 {
@@ -84,6 +75,7 @@ static bool plan_files(Run *run, bool first, Error *error)
     const bool standby = options->write_recovery_conf;
     const Configuration configuration = {clusters->target.directory, clusters->target.config_file,
                                          run->look.arena};
+    const char *logs = configuration_log_directory(&configuration);
     Planned *planned = &run->planned;
     PlanInput *input = &planned->input;
     bool result;
@@ -102,7 +94,7 @@ static bool plan_files(Run *run, bool first, Error *error)
     input->keep = &planned->keep;
     input->written = standby ? standby_written_files(version) : NULL;
     input->unwanted = standby ? standby_unwanted_file(version) : NULL;
-    input->log_directory = find_kept_log_directory(&configuration, version);
+    input->log_directory = logs != NULL && !path_is_servers(version, logs) ? logs : NULL;
     input->source_hides_odd = clusters->source->is_server;
     input->scan = &planned->changes;
     input->source_history = &clusters->source_history;

@@ -113,16 +113,6 @@ static void add_fetched(Run *run)
     sum->compared_bytes += more->compared_bytes;
 }
 
-static void discard_stage(Run *run)
-{
-    Staged *staged = &run->staged;
-
-    add_fetched(run);
-    stage_abandon(staged->stage);
-    stage_free(staged->stage);
-    staged->stage = NULL;
-}
-
 /* Everything comes to the target's disks, and is proved. While the source copies databases, a plan
  * may be out of date when it is carried out: run->staged.obsolete. */
 static bool stage(Run *run, bool final, Error *error)
@@ -217,7 +207,10 @@ static bool plan_and_stage(Run *run, Error *error)
             return finish_stage(run, error);
         log_info("the source has copied a database or created a tablespace in the meantime: "
                  "starting again");
-        discard_stage(run);
+        add_fetched(run);
+        stage_abandon(run->staged.stage);
+        stage_free(run->staged.stage);
+        run->staged.stage = NULL;
         if (!source_state_read_again(clusters->source, &run->staged.source, &source, error))
             return false;
     }
@@ -243,15 +236,6 @@ static bool warn_if_left_behind(const Run *run, Error *error)
     return true;
 }
 
-/* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
-static bool find_slots_of_primary(Run *run, Error *error)
-{
-    const Target *target = &run->look.clusters.target;
-
-    return !target_was_primary(target) ||
-           target_slots_read(target, run->look.arena, &run->slots, error);
-}
-
 /* Last of all: the same command does what is left of it, as long as no server was started. */
 static bool drop_slots(const Run *run, Error *error)
 {
@@ -266,19 +250,25 @@ static bool finish_unneeded(Run *run, Error *error)
 {
     const Options *options = run->look.options;
     const Clusters *clusters = &run->look.clusters;
+    const Target *target = &clusters->target;
     const Lsn needed_from = run->look.divergence.target_end;
     bool found, running;
     long pid;
 
     log_info("no rewind required"); /* contract */
-    if (!warn_if_left_behind(run, error) || !find_slots_of_primary(run, error) ||
-        !streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
+    if (!warn_if_left_behind(run, error))
+        return false;
+    /* A standby's slots may be in use by its own standbys; a former primary's clients are gone. */
+    if (target_was_primary(target) &&
+        !target_slots_read(target, run->look.arena, &run->slots, error))
+        return false;
+    if (!streaming_make_slot(options, clusters, needed_from, &run->slot_made, error))
         return false;
     if (options->dry_run)
         return true;
     /* A run that was killed while it cleaned up has left its own: taken over now, it is removed at
      * the end. */
-    if (!pid_file_find_server(clusters->target.directory, &found, &running, &pid, error) ||
+    if (!pid_file_find_server(target->directory, &found, &running, &pid, error) ||
         (found && !running && !interlock_claim_pid_file(run->look.interlock, error)))
         return false;
     return (run->standby_settings == NULL ||
@@ -474,15 +464,6 @@ static void tell_next_steps(Run *run)
     next_steps_print(run->look.options, run);
 }
 
-/* Memory stays: the report reads it. */
-static void release(Run *run)
-{
-    if (run->staged.stage != NULL && run->look.outcome == REWIND_UNTOUCHED)
-        stage_abandon(run->staged.stage);
-    stage_free(run->staged.stage);
-    look_release(&run->look);
-}
-
 bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error *error)
 {
     Look *look = &run->look;
@@ -496,7 +477,11 @@ bool rewind_run(const Options *options, Run *run, RewindOutcome *outcome, Error 
     note_source(run);
     if (result)
         tell_next_steps(run);
-    release(run);
+    /* Memory stays: the report reads it. */
+    if (run->staged.stage != NULL && look->outcome == REWIND_UNTOUCHED)
+        stage_abandon(run->staged.stage);
+    stage_free(run->staged.stage);
+    look_release(look);
     *outcome = look->outcome;
     return result;
 }

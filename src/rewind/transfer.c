@@ -173,13 +173,6 @@ static bool stage_files(Run *run, const StagedWal *wal, Error *error)
            staged_wal_mark_histories(wal, error);
 }
 
-/* Since the plan was made the source has done something that replay from this start would do
- * wrongly. */
-static bool is_obsolete(const RecoveryStart *start, const ReplayHazard *hazard)
-{
-    return hazard->found && !(hazard->copies_come_out_right && start->copies_are_replayed);
-}
-
 bool transfer_make(Run *run, bool final, Error *error)
 {
     const Clusters *clusters = &run->look.clusters;
@@ -202,7 +195,8 @@ bool transfer_make(Run *run, bool final, Error *error)
     wal.stage = staged->stage;
     if (!stage_files(run, &wal, error) || !prove_chain(run, &wal, &hazard, error))
         return false;
-    staged->obsolete = is_obsolete(start, &hazard);
+    staged->obsolete =
+        hazard.found && !(hazard.copies_come_out_right && start->copies_are_replayed);
     if (staged->obsolete && !final)
         return true;
     if (staged->obsolete)
