@@ -84,8 +84,7 @@ static bool error_not_created(const char *path, Error *error)
 static bool find_place(ReportFile *file, const char *path, char *directory, Error *error)
 {
     const char *slash = strrchr(path, '/');
-    AUTO_BUFFER Buffer whole = {0};
-    char parent[PATH_SIZE];
+    AUTO_BUFFER Buffer parent = {0}, whole = {0};
     bool found;
 
     if (!place_canonical(path, directory, &found, error))
@@ -96,11 +95,9 @@ static bool find_place(ReportFile *file, const char *path, char *directory, Erro
         *strrchr(directory, '/') = '\0';
         return true;
     }
-    if (strlen(path) >= sizeof(parent))
-        return error_set(error, ERROR_FAILED, "path \"%s\" is too long", path);
-    snprintf(parent, sizeof(parent), "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
-             slash == NULL ? "." : path);
-    if (!place_canonical(parent, directory, &found, error))
+    buffer_printf(&parent, "%.*s", slash == NULL ? 1 : (int) (slash - path) + 1,
+                  slash == NULL ? "." : path);
+    if (!place_canonical(buffer_string(&parent), directory, &found, error))
         return false;
     if (!found)
     {

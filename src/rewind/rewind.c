@@ -154,28 +154,25 @@ static bool leaves_gap_in_archive(const Run *run)
            start->wal_from > start->earliest.redo;
 }
 
-static void warn_of_gap_in_archive(const Run *run)
-{
-    const Version *version = run->look.clusters.shape.version;
-
-    log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
-                LSN_TEXT(version, run->look.divergence.lsn),
-                LSN_TEXT(version, run->start.wal_from));
-    log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
-             "before you need this one.");
-}
-
 /* Only the plan shows the configuration that the rewound standby will have, and so whether it
  * archives. */
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
+    const Version *version = run->look.clusters.shape.version;
+    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
+
     if (!plan(run, source, first, error))
         return false;
     if (leaves_gap_in_archive(run) && run->start.choice.reason == START_ESTIMATE &&
         !plan(run, source, false, error))
         return false;
-    if (leaves_gap_in_archive(run))
-        warn_of_gap_in_archive(run);
+    if (!leaves_gap_in_archive(run))
+        return true;
+    log_warning("the archive of the rewound standby will lack the source's WAL from %s to %s",
+                LSN_TEXT(version, run->look.divergence.lsn),
+                LSN_TEXT(version, run->start.wal_from));
+    log_hint("Recovery starts after that. Copy it from the source's archive, or make a base backup "
+             "before you need this one.");
     return true;
 }
 
