@@ -28,42 +28,6 @@ static const Version *version_of(const Run *run)
     return run->look.clusters.target.control.version;
 }
 
-/* Slots that a former primary still has keep WAL on a standby, too. */
-static void add_kept_slots_step(const Options *options, Run *run)
-{
-    const NextStart *next = run->next_start;
-    AUTO_BUFFER Buffer names = {0}, drops = {0};
-    bool logical = false;
-
-    for (size_t i = 0; i < next->slot_count; i++)
-    {
-        const AffectedSlot *slot = &next->slots[i];
-
-        if (strcmp(slot->state, "kept") != 0)
-            continue;
-        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
-        buffer_printf(&names, "%s\"%s\"", names.size > 0 ? ", " : "", slot->name);
-        if (slot->type != NULL)
-            buffer_printf(&names, " (%s)", slot->type);
-        buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
-        buffer_append_literal(&drops, slot->name);
-        buffer_append_string(&drops, ");");
-    }
-    if (names.size > 0)
-        add_step(run,
-                 "No rewind was required, so the target keeps the replication slots that it had "
-                 "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
-                 "%s drop those that are not used there, when the server runs:%s",
-                 buffer_string(&names),
-                 logical && version_of(run)->synchronizes_slots
-                     ? ", and a logical one ends the synchronization of slots if the source has a "
-                       "slot of the same name to be synchronized"
-                     : "",
-                 options->rejoin ? "Use --drop-slots the next time; now"
-                                 : "Add --drop-slots, with --write-recovery-conf, or",
-                 buffer_string(&drops));
-}
-
 Lsn run_source_end(const Run *run)
 {
     if (run->staged.min_recovery_timeline != 0)
@@ -93,10 +57,19 @@ static void add_missing_slot(Run *run, const AffectedSlot *slot)
 }
 
 /* The name of a slot is that of a directory, which can be anything. */
-static void add_slot_steps(Run *run)
+static void append_drop(Buffer *drops, const char *name)
+{
+    buffer_append_string(drops, " SELECT pg_drop_replication_slot(");
+    buffer_append_literal(drops, name);
+    buffer_append_string(drops, ");");
+}
+
+/* Slots that a former primary still has keep WAL on a standby, too. */
+static void add_slot_steps(const Options *options, Run *run)
 {
     const NextStart *next = run->next_start;
-    AUTO_BUFFER Buffer drops = {0};
+    AUTO_BUFFER Buffer kept = {0}, kept_drops = {0}, copied_drops = {0};
+    bool logical = false;
 
     for (size_t i = 0; i < next->slot_count; i++)
     {
@@ -104,17 +77,34 @@ static void add_slot_steps(Run *run)
 
         if (strcmp(slot->state, "missing") == 0 || strcmp(slot->state, "unknown") == 0)
             add_missing_slot(run, slot);
-        if (strcmp(slot->state, "copied") != 0)
+        if (strcmp(slot->state, "copied") == 0)
+            append_drop(&copied_drops, slot->name);
+        if (strcmp(slot->state, "kept") != 0)
             continue;
-        buffer_append_string(&drops, " SELECT pg_drop_replication_slot(");
-        buffer_append_literal(&drops, slot->name);
-        buffer_append_string(&drops, ");");
+        logical = logical || (slot->type != NULL && strcmp(slot->type, "logical") == 0);
+        buffer_printf(&kept, "%s\"%s\"", kept.size > 0 ? ", " : "", slot->name);
+        if (slot->type != NULL)
+            buffer_printf(&kept, " (%s)", slot->type);
+        append_drop(&kept_drops, slot->name);
     }
-    if (drops.size > 0)
+    if (copied_drops.size > 0)
         add_step(run,
                  "Replication slots were copied from the source and keep WAL indefinitely: when "
                  "the server runs, drop those that are not used there:%s",
-                 buffer_string(&drops));
+                 buffer_string(&copied_drops));
+    if (kept.size > 0)
+        add_step(run,
+                 "No rewind was required, so the target keeps the replication slots that it had "
+                 "as a primary: %s. On a standby each of them keeps WAL until it is dropped%s. "
+                 "%s drop those that are not used there, when the server runs:%s",
+                 buffer_string(&kept),
+                 logical && version_of(run)->synchronizes_slots
+                     ? ", and a logical one ends the synchronization of slots if the source has a "
+                       "slot of the same name to be synchronized"
+                     : "",
+                 options->rejoin ? "Use --drop-slots the next time; now"
+                                 : "Add --drop-slots, with --write-recovery-conf, or",
+                 buffer_string(&kept_drops));
 }
 
 /* Otherwise the target would open for writing and diverge from the source again. */
@@ -191,8 +181,7 @@ void next_steps_make(const Options *options, Run *run)
                       "archive of the source it does not start otherwise. For queries restart "
                       "the source with wal_level = hot_standby, let the standby replay that, "
                       "and then switch hot_standby on.");
-    add_slot_steps(run);
-    add_kept_slots_step(options, run);
+    add_slot_steps(options, run);
     for (size_t i = 0; settings != NULL && i < settings->remedy_count; i++)
         add_step(run, "%s", settings->remedies[i]);
     if (options->dry_run && (run->look.divergence.needed || settings != NULL))
