@@ -9,7 +9,8 @@
 
 #define PAUSE_STEP_MILLISECONDS 100
 
-const int stop_signals[STOP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+static const int stop_numbers[] = {SIGINT, SIGTERM, SIGHUP};
+#define STOP_NUMBERS (sizeof(stop_numbers) / sizeof(stop_numbers[0]))
 
 /* Read by the handler and by all threads: lock-free atomics. */
 static atomic_int stop_signal;
@@ -274,6 +275,28 @@ static void handle_stop(int number, siginfo_t *info, void *ignored)
         atomic_store(&late_signal, number);
 }
 
+void stop_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    for (size_t i = 0; i < STOP_NUMBERS; i++)
+        sigaddset(set, stop_numbers[i]);
+}
+
+void stop_signals_handle(StopHandler handler)
+{
+    /* Without SA_RESTART: waiting calls return and look at the flag. */
+    struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < STOP_NUMBERS; i++)
+    {
+        struct sigaction before;
+
+        if (sigaction(stop_numbers[i], NULL, &before) != 0 || before.sa_handler != SIG_IGN)
+            sigaction(stop_numbers[i], &action, NULL);
+    }
+}
+
 void signals_install(void)
 {
     struct sigaction action;
@@ -286,19 +309,7 @@ void signals_install(void)
      * of a child. */
     action.sa_handler = SIG_DFL;
     sigaction(SIGCHLD, &action, NULL);
-
-    /* Without SA_RESTART: waiting calls return and look at the flag. */
-    action.sa_sigaction = handle_stop;
-    action.sa_flags = SA_SIGINFO;
-    for (size_t index = 0; index < STOP_SIGNALS; index++)
-    {
-        struct sigaction before;
-
-        /* nohup, and shells that start a command in the background, ignore some on purpose. */
-        if (sigaction(stop_signals[index], NULL, &before) == 0 && before.sa_handler == SIG_IGN)
-            continue;
-        sigaction(stop_signals[index], &action, NULL);
-    }
+    stop_signals_handle(handle_stop);
 }
 
 void signals_set_parent(pid_t parent)

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 
+#include <signal.h>
 #include <sys/types.h>
 
 /*
@@ -47,8 +48,12 @@ MUST_CHECK bool stop_check(Error *error);
 MUST_CHECK bool stop_pause(int milliseconds, Error *error);
 
 /* The signals that ask for a stop. */
-#define STOP_SIGNALS 3
-extern const int stop_signals[STOP_SIGNALS];
+void stop_signals(sigset_t *set);
+
+/* Have a handler called for them, also while a call waits. Those that are ignored stay ignored:
+ * nohup, and shells that start a command in the background, ignore some on purpose. */
+typedef void (*StopHandler)(int number, siginfo_t *info, void *unused);
+void stop_signals_handle(StopHandler handler);
 
 /*
  * Install the handlers. Signals that are ignored at the start stay ignored, except SIGCHLD: then

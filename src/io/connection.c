@@ -569,23 +569,6 @@ bool connection_pipeline_end(Connection *connection, Error *error)
     return true;
 }
 
-bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error)
-{
-    uint64_t bits = 0;
-
-    if (value->bytes == NULL)
-        return error_set(error, ERROR_FAILED,
-                         "unexpected null values in result from source server");
-    if (value->size != 4 && value->size != 8)
-        return error_set(error, ERROR_FAILED,
-                         "unexpected result length from source server: %zu bytes, expected 4 or 8",
-                         value->size);
-    for (size_t index = 0; index < value->size; index++)
-        bits = bits << 8 | (uint8_t) value->bytes[index];
-    *number = value->size == 4 ? (int32_t) (uint32_t) bits : (int64_t) bits;
-    return true;
-}
-
 /* The literal is closed after each element. */
 static void array_reopen(Buffer *literal)
 {

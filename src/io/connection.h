@@ -143,9 +143,6 @@ MUST_CHECK bool connection_receive(Connection *connection, const Query *query, C
 MUST_CHECK bool connection_pipeline_begin(Connection *connection, Error *error);
 MUST_CHECK bool connection_pipeline_end(Connection *connection, Error *error);
 
-/* An int4 or int8 of a binary row; NULL and any other size are errors. */
-MUST_CHECK bool connection_int8(const ConnectionValue *value, int64_t *number, Error *error);
-
 /* Append value as an element of a PostgreSQL array literal, quoted. array_literal: what it is now,
  * "{}" for an empty buffer. */
 void array_append(Buffer *literal, const char *value);

@@ -26,39 +26,16 @@ pid_t supervise_caller(void)
     return caller != 0 ? caller : getppid();
 }
 
-static void forward_signal(int number)
+static void forward_signal(int number, siginfo_t *info, void *unused)
 {
     const int before = errno;
 
+    (void) info;
+    (void) unused;
     stop_number = number;
     if (child > 0)
         kill((pid_t) child, number);
     errno = before;
-}
-
-static bool asks_for_stop(int number)
-{
-    for (size_t i = 0; i < STOP_SIGNALS; i++)
-    {
-        if (stop_signals[i] == number)
-            return true;
-    }
-    return false;
-}
-
-/* Signals that are ignored stay ignored. */
-static void forward_stop_signals(void)
-{
-    struct sigaction action = {.sa_handler = forward_signal};
-
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < STOP_SIGNALS; i++)
-    {
-        struct sigaction before;
-
-        if (sigaction(stop_signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(stop_signals[i], &action, NULL);
-    }
 }
 
 /* End as if the signal had hit this process. */
@@ -77,9 +54,7 @@ static void block_stops(sigset_t *before)
 {
     sigset_t set;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < STOP_SIGNALS; i++)
-        sigaddset(&set, stop_signals[i]);
+    stop_signals(&set);
     sigprocmask(SIG_BLOCK, &set, before);
 }
 
@@ -160,16 +135,18 @@ int supervise(int retries, SupervisedWork work, void *context, int killed)
     int wait_status = 0;
     int pause = FIRST_PAUSE_SECONDS;
     bool stopped = false;
+    sigset_t stops;
 
     caller = getppid();
     if (retries == 0)
         return work(context, true);
-    forward_stop_signals();
+    stop_signals(&stops);
+    stop_signals_handle(forward_signal);
     for (int left = retries;; left--)
     {
         if (!run_child(work, context, left == 0, &wait_status))
             return work(context, true);
-        if (WIFSIGNALED(wait_status) && asks_for_stop(WTERMSIG(wait_status)))
+        if (WIFSIGNALED(wait_status) && sigismember(&stops, WTERMSIG(wait_status)) == 1)
             die_of_signal(WTERMSIG(wait_status));
         if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != SUPERVISE_AGAIN)
             return WEXITSTATUS(wait_status);

@@ -1,7 +1,7 @@
 /*
- * Do the work in a child process, and do it again if the child was killed or could not finish:
- * callers of this program regard any failure as final (design/interruption.md, "Run again by
- * itself").
+ * The work is done in a child process, and is done again if the child was killed or could not
+ * finish. Scripts that call this program regard any failure as final (design/interruption.md, "Run
+ * again by itself").
  */
 #ifndef IO_SUPERVISE_H
 #define IO_SUPERVISE_H

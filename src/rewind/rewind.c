@@ -159,7 +159,6 @@ static bool leaves_gap_in_archive(const Run *run)
 static bool plan_for_archive(Run *run, const SourceState *source, bool first, Error *error)
 {
     const Version *version = run->look.clusters.shape.version;
-    char from[LSN_TEXT_SIZE], to[LSN_TEXT_SIZE];
 
     if (!plan(run, source, first, error))
         return false;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,15 @@ typedef struct Fetch
     void *context;
 } Fetch;
 
+/* A binary int8; the caller has checked its size. */
+static int64_t value_int8(const ConnectionValue *value)
+{
+    uint64_t bits;
+
+    memcpy(&bits, value->bytes, sizeof(bits));
+    return (int64_t) be64toh(bits);
+}
+
 /* Check that the row answers the request. Columns: path, begin, bytes or digests; with bytes also
  * the number of zeros. */
 static bool check_piece(const FetchRequest *request, const ConnectionValue *columns, Error *error)
@@ -63,8 +73,7 @@ static bool check_piece(const FetchRequest *request, const ConnectionValue *colu
     if (columns[1].size != 8)
         return error_set(error, ERROR_FAILED, /* contract */
                          "unexpected result length while fetching remote files");
-    if (!connection_int8(&columns[1], &begin, error))
-        return false;
+    begin = value_int8(&columns[1]);
     if ((uint64_t) begin != request->offset)
         return error_set(
             error, ERROR_FAILED, /* contract */
@@ -81,16 +90,13 @@ static bool deliver_piece(Fetch *fetch, size_t index, const ConnectionValue *pie
     const FetchRequest *request = &fetch->requests[index];
     const uint8_t *bytes = (const uint8_t *) piece->bytes;
     size_t size = piece->size;
-    int64_t count;
 
     if (zero_count->bytes != NULL)
     {
-        if (piece->size != 0 || zero_count->size != sizeof(count))
+        if (piece->size != 0 || zero_count->size != 8)
             return error_set(error, ERROR_FAILED, /* contract */
                              "unexpected result length while fetching remote files");
-        if (!connection_int8(zero_count, &count, error))
-            return false;
-        size = (size_t) count; /* a negative one is too large */
+        size = (size_t) value_int8(zero_count); /* a negative one is too large */
         bytes = zeros;
     }
     if (size > request->size)

@@ -13,12 +13,57 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/rate.h"
-#include "source/digest.h"
 #include "format/control.h"
 #include "io/connection.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* ---- Digests ---- */
+
+/*
+ * Digests, to compare blocks and pieces of files that the source's server does not send: the server
+ * computes them there, this program here.
+ *
+ * SHA-256 is cut to the length of MD5: 128 bits of it are as good against accidents, and half the
+ * bytes cross the link.
+ */
+typedef enum DigestKind
+{
+    DIGEST_NONE, /* the source computes none, or its bytes are at hand */
+    DIGEST_MD5,
+    DIGEST_SHA256,
+    DIGEST_KINDS
+} DigestKind;
+
+#define DIGEST_SIZE 16
+
+/* Of local bytes. False: DIGEST_NONE, or the library refuses it (FIPS). */
+bool digest_bytes(DigestKind kind, const void *bytes, size_t size, uint8_t digest[DIGEST_SIZE]);
+
+/* For messages: "MD5". */
+const char *digest_name(DigestKind kind);
+
+/*
+ * How long each takes for a sample of DIGEST_SAMPLE_SIZE bytes, in microseconds; the least of
+ * DIGEST_SAMPLES times, since whatever else runs only makes it longer. That of DIGEST_NONE is not
+ * set.
+ */
+#define DIGEST_SAMPLE_SIZE (256 * 1024)
+#define DIGEST_SAMPLES 8
+typedef struct DigestTimes
+{
+    int64_t microseconds[DIGEST_KINDS];
+} DigestTimes;
+
+/* Here. A digest that the library refuses takes INT64_MAX. */
+void digest_measure(DigestTimes *times);
+
+/* MD5 or SHA-256: the one with which the slower side is the faster. */
+DigestKind digest_choose(const DigestTimes *here, const DigestTimes *source);
+
+/* ---- What a source is asked, and answers ---- */
 
 typedef enum FileType
 {
@@ -143,7 +188,8 @@ struct Source
     const char *directory;   /* where its files can be read and copied from; NULL: a server */
     const char *description; /* for messages and the report; no password */
     const char *host, *address, *port; /* of the server that answered first; NULL: a directory */
-    Rate *rate;        /* of what is read from it; NULL: no limit. The source's own. */
+    Rate *rate; /* of what is read from it, to be kept in every second (rate_piece); NULL: no limit.
+                   The source's own. */
     DigestKind digest; /* by which files are compared with it */
 };
 
@@ -257,9 +303,6 @@ Connection *source_connection(Source *source);
  * per second (0: no limit). The prerequisites check that it is stopped. */
 MUST_CHECK bool source_directory_open(const char *path, uint64_t bytes_per_second, Source **source,
                                       Error *error);
-
-/* How large a piece to ask for at once, at most `most`: the rate must be kept in every second. */
-uint32_t source_piece_size(const Source *source, uint32_t most);
 
 /*
  * For the implementations of a source: read pg_control by read (which appends its bytes) and parse

@@ -136,7 +136,7 @@ bool stage_compare_files(Stage *stage, Source *source, const Plan *plan, Error *
     FileComparison comparison = {.stage = stage, .source = source, .plan = plan};
     FilePieces pieces = {.source = source,
                          .question = ASK_DIGEST,
-                         .piece_size = source_piece_size(source, COMPARED_PIECE_SIZE),
+                         .piece_size = rate_piece(source->rate, COMPARED_PIECE_SIZE),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = COMPARED_BATCH_BYTES_MAX,
                          .bytes_size = COMPARED_PIECE_SIZE + 1,

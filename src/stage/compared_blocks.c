@@ -43,7 +43,7 @@ static uint32_t compared_piece_size(const BlockComparison *comparison)
     const uint32_t block_size = comparison->plan->block_size;
     const uint32_t most = comparison->digest != DIGEST_NONE
                               ? BLOCKS_PIECE_SIZE
-                              : source_piece_size(comparison->clusters->source, FETCH_SIZE_MAX);
+                              : rate_piece(comparison->clusters->source->rate, FETCH_SIZE_MAX);
 
     return most < block_size ? block_size : most - most % block_size;
 }

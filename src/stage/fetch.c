@@ -297,7 +297,7 @@ static bool fetch_files(Stage *stage, Source *source, const Plan *plan, Error *e
                            memory_allocate_zeroed((size_t) stage->workers, sizeof(FileFetcher))};
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
-                         .piece_size = source_piece_size(source, FETCH_SIZE_MAX),
+                         .piece_size = rate_piece(source->rate, FETCH_SIZE_MAX),
                          .batch_pieces_max = FETCH_COUNT_MAX,
                          .batch_bytes_max = FETCH_BATCH_BYTES_MAX,
                          .bytes_size = GATHER_SIZE + FETCH_SIZE_MAX,

@@ -118,8 +118,8 @@ bool segments_fetch(Source *source, int workers, SegmentFetch *segments, size_t 
     pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     FilePieces pieces = {.source = source,
                          .question = ASK_BYTES,
-                         .piece_size = source_piece_size(
-                             source, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE),
+                         .piece_size = rate_piece(
+                             source->rate, source->directory != NULL ? COPIED_SIZE : PIECE_SIZE),
                          .batch_bytes_max = UINT64_MAX,
                          .context = &fetch,
                          .lock = &lock,

@@ -265,7 +265,7 @@ bool source_summaries_read(const Clusters *clusters, Lsn from, Lsn to, Lsn diver
     reading = memory_allocate_zeroed(1, sizeof(*reading));
     reading->summaries = summaries;
     reading->divergence = divergence;
-    reading->piece_size = source_piece_size(source, FETCH_SIZE_MAX);
+    reading->piece_size = rate_piece(source->rate, FETCH_SIZE_MAX);
     do
     {
         find_batch(reading, &list, clusters, to);

@@ -40,23 +40,6 @@ static void test_array_literal(void **state)
     buffer_free(&literal);
 }
 
-static void test_numbers_in_network_order(void **state)
-{
-    const ConnectionValue eight = {.bytes = "\x01\x02\x03\x04\x05\x06\x07\x08", .size = 8};
-    const ConnectionValue four = {.bytes = "\xff\xff\xff\xfe", .size = 4};
-    const ConnectionValue five = {.bytes = "12345", .size = 5};
-    const ConnectionValue null = {.bytes = NULL, .size = 0};
-    int64_t number;
-
-    (void) state;
-    assert_true(connection_int8(&eight, &number, &error));
-    assert_true(number == 0x0102030405060708);
-    assert_true(connection_int8(&four, &number, &error));
-    assert_int_equal(number, -2);
-    assert_false(connection_int8(&five, &number, &error));
-    assert_false(connection_int8(&null, &number, &error));
-}
-
 static void test_a_string_that_libpq_refuses(void **state)
 {
     ConnectionRefusal refusal;
@@ -270,7 +253,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_array_literal),
-        cmocka_unit_test(test_numbers_in_network_order),
         cmocka_unit_test(test_a_string_that_libpq_refuses),
         cmocka_unit_test(test_no_answer_may_be_one_later),
         cmocka_unit_test(test_a_server_that_is_full_or_not_ready),

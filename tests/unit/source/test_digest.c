@@ -1,4 +1,4 @@
-#include "source/digest.h"
+#include "source/source.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
