@@ -537,17 +537,13 @@ bool connection_row(Connection *connection, Arena *arena, const Query *query, ch
     return connection_rows(connection, query, copy_row, &copy, error);
 }
 
-bool connection_file_missing(const Connection *connection)
-{
-    return connection->file_missing;
-}
-
-bool connection_back_to_savepoint(Connection *connection, Error *error)
+bool connection_back_to_savepoint(Connection *connection, bool *lacked, Error *error)
 {
     PGresult *result;
 
-    if (!run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
-                   "ROLLBACK TO SAVEPOINT", &result, error))
+    *lacked = connection->file_missing;
+    if (!*lacked || !run_plain(connection, "ROLLBACK TO SAVEPOINT " CONNECTION_SAVEPOINT,
+                               "ROLLBACK TO SAVEPOINT", &result, error))
         return false;
     PQclear(result);
     return true;

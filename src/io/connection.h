@@ -121,13 +121,13 @@ typedef bool (*ConnectionRow)(void *context, const ConnectionValue *columns, Err
 MUST_CHECK bool connection_rows(Connection *connection, const Query *query, ConnectionRow row,
                                 void *context, Error *error);
 
-/* True if the last statement that failed asked for a file or directory that does not exist. */
-bool connection_file_missing(const Connection *connection);
-
-/* Go on in the transaction after a statement has failed, outside of a pipeline: it must begin with
- * "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). */
+/*
+ * Go on in the transaction after a statement has failed, outside of a pipeline: it must begin with
+ * "SAVEPOINT " CONNECTION_SAVEPOINT "; " (connection_begin_with). *lacked: the statement asked for
+ * a file or directory that does not exist; otherwise nothing is done, and the result is false.
+ */
 #define CONNECTION_SAVEPOINT "pg_rewind"
-MUST_CHECK bool connection_back_to_savepoint(Connection *connection, Error *error);
+MUST_CHECK bool connection_back_to_savepoint(Connection *connection, bool *lacked, Error *error);
 
 /* The two halves of connection_rows. */
 MUST_CHECK bool connection_send(Connection *connection, const Query *query, Error *error);
@@ -200,12 +200,7 @@ typedef struct AddedParameters
  */
 int connect_silence_milliseconds(int retry_timeout_seconds);
 
-/*
- * Connect, for at most `seconds` (0: as long as libpq tries, see connect_timeout). A request to
- * stop ends the attempt at once. NULL with error: ERROR_FAILED when a server refused us for a
- * reason that lasts, else ERROR_RETRY; *refusal then tells whether a server answered that it cannot
- * take us now.
- */
+/* connection_open's part that waits; a request to stop ends it at once. */
 struct pg_conn; /* libpq's PGconn */
 MUST_CHECK struct pg_conn *connect_to_server(const char *conninfo, int retry_timeout_seconds,
                                              double seconds, AddedParameters *added,

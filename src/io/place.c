@@ -8,43 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
-
-/* Without statx (old kernels, strict containers). */
-static bool find_by_stat(const char *path, Place *place)
-{
-    struct stat status;
-
-    if (stat(path, &status) != 0)
-        return false;
-    place->device = status.st_dev;
-    place->inode = status.st_ino;
-    place->mount = 0;
-    place->is_directory = S_ISDIR(status.st_mode);
-    return true;
-}
-
-static bool find_by_statx(const char *path, Place *place)
-{
-    struct statx status;
-
-    if (statx(AT_FDCWD, path, 0, STATX_TYPE | STATX_INO | STATX_MNT_ID, &status) != 0)
-        return (errno == ENOSYS || errno == EPERM) && find_by_stat(path, place);
-    place->device = makedev(status.stx_dev_major, status.stx_dev_minor);
-    place->inode = status.stx_ino;
-    place->mount = (status.stx_mask & STATX_MNT_ID) != 0 ? status.stx_mnt_id : 0;
-    place->is_directory = S_ISDIR(status.stx_mode);
-    return true;
-}
 
 bool place_find(const char *path, Place *place, bool *found, Error *error)
 {
+    struct stat status;
+    struct statx mounted;
+
     *place = (Place){0};
-    *found = find_by_statx(path, place);
-    if (*found || errno == ENOENT || errno == ENOTDIR)
-        return true;
-    return error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    *found = stat(path, &status) == 0;
+    if (!*found)
+        return errno == ENOENT || errno == ENOTDIR ||
+               error_set_errno(error, ERROR_FAILED, "could not stat file \"%s\"", path);
+    place->device = status.st_dev;
+    place->inode = status.st_ino;
+    place->is_directory = S_ISDIR(status.st_mode);
+    if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &mounted) == 0 &&
+        (mounted.stx_mask & STATX_MNT_ID) != 0)
+        place->mount = mounted.stx_mnt_id;
+    return true;
 }
 
 bool place_same(const Place *a, const Place *b)

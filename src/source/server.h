@@ -1,8 +1,8 @@
 /*
  * The inside of a source that is a server. Each of these files calls only those before it: what
- * happens when connections are lost, and what makes a server the same one (server_connect.c); small
- * questions (server_query.c); how files are fetched and compared by digests (server_fetch.c) and
- * listed (server_list.c); and how a source is opened (server_open.c).
+ * happens when connections are lost, and what makes a server the same one (server_connect.c); how
+ * files are fetched and compared by digests (server_fetch.c) and listed (server_list.c); small
+ * questions, and how a source is opened (server_query.c).
  */
 #ifndef SOURCE_SERVER_H
 #define SOURCE_SERVER_H
@@ -139,14 +139,6 @@ MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position
 
 /* SourceOperations' start_workers. */
 bool server_start_workers(Source *source, int jobs, int *granted, Error *error);
-
-/* ---- server_query.c ---- */
-
-/* SourceOperations' position and names. */
-bool server_position(Source *source, const Control *control, SourcePosition *position,
-                     Error *error);
-bool server_names_in(Source *source, const char *directory, SourceNameVisitor visit, void *context,
-                     Error *error);
 
 /* ---- server_fetch.c and server_list.c ---- */
 

@@ -47,8 +47,9 @@ const char *server_list_may_lack(const ServerSql *names)
 
 bool server_lacked_file(Connection *connection, bool *lacked, Error *error)
 {
-    *lacked = !server_version(connection)->sql.missing_ok && connection_file_missing(connection);
-    return *lacked && connection_back_to_savepoint(connection, error);
+    *lacked = false;
+    return !server_version(connection)->sql.missing_ok &&
+           connection_back_to_savepoint(connection, lacked, error);
 }
 
 /* A ConnectionRow: the bytes of the file. */

@@ -170,7 +170,7 @@ typedef struct SourceOperations
 
     /* Deliver `count` <= FETCH_COUNT_MAX pieces. Lost connections are retried for the retry timeout
        on the same server, which may have been restarted (check_same_server in
-       source_server_connect.c; another one is an error); nothing is delivered twice. All functions
+       server_connect.c; another one is an error); nothing is delivered twice. All functions
        retry so. ERROR_RETRY: the time is over. */
     bool (*fetch)(Source *source, int worker, const FetchRequest *requests, size_t count,
                   FetchDelivery deliver, void *context, Error *error);
