@@ -191,28 +191,17 @@ bool process_run(const char *const *arguments, bool quiet, Buffer *output, int *
     return collected && waited;
 }
 
-static bool run_shell(const char *command, const ChildOutput *output, int limit_seconds,
-                      int *wait_status, Error *error)
+bool process_shell(const char *command, const char *log, int limit_seconds, int *wait_status,
+                   Error *error)
 {
     const char *const arguments[] = {"/bin/sh", "-c", command, NULL};
+    const ChildOutput output = {.stdout_fd = STDERR_FILENO, .log = log};
+    AUTO_FD int fd = -1;
     pid_t pid;
 
-    return start_child(arguments, output, &pid, error) &&
+    return (log == NULL || file_open_or_create(log, &fd, error)) &&
+           start_child(arguments, &output, &pid, error) &&
            wait_for_child(pid, limit_seconds, wait_status, error);
-}
-
-bool process_shell(const char *command, int limit_seconds, int *wait_status, Error *error)
-{
-    return run_shell(command, &(ChildOutput){.stdout_fd = STDERR_FILENO}, limit_seconds,
-                     wait_status, error);
-}
-
-bool process_shell_logged(const char *command, const char *log, int *wait_status, Error *error)
-{
-    AUTO_FD int fd = -1;
-
-    return file_open_or_create(log, &fd, error) &&
-           run_shell(command, &(ChildOutput){.log = log}, 0, wait_status, error);
 }
 
 void process_describe(int wait_status, char *out, size_t size)

@@ -18,18 +18,14 @@
 MUST_CHECK bool process_run(const char *const *arguments, bool quiet, Buffer *output,
                             int *wait_status, Error *error);
 
-/* Run through /bin/sh -c, stdout pointed at stderr. *wait_status is waitpid's. A command that takes
- * longer than limit_seconds (0: no limit) is asked to end, which is an error. */
-MUST_CHECK bool process_shell(const char *command, int limit_seconds, int *wait_status,
-                              Error *error);
-
 /*
- * The same, stdout and stderr appended to a file, which is created with file_mode(): what the
- * command leaves running holds no descriptor of ours, so that our callers see the end of our
- * output.
+ * Run through /bin/sh -c. *wait_status is waitpid's. A command that takes longer than limit_seconds
+ * (0: no limit) is asked to end, which is an error. stdout is pointed at stderr. With a log, both
+ * are appended to that file, which is created with file_mode(): then what the command leaves
+ * running holds no descriptor of ours, so that our callers see the end of our output.
  */
-MUST_CHECK bool process_shell_logged(const char *command, const char *log, int *wait_status,
-                                     Error *error);
+MUST_CHECK bool process_shell(const char *command, const char *log, int limit_seconds,
+                              int *wait_status, Error *error);
 
 /* "child process exited with exit code 1" and the like, into out. */
 void process_describe(int wait_status, char *out, size_t size);

@@ -216,7 +216,7 @@ static bool directory_fetch(Source *source, int worker, const FetchRequest *requ
         const char *full = path_in(&path, source->directory, request->path);
         size_t length = 0;
 
-        buffer_reserve(&bytes, request->size);
+        buffer_reserve(&bytes, (size_t) request->size + 1); /* NULL would mean that it is gone */
         success = open_file_switch(&file, full, OPEN_TO_READ, NULL, error) &&
                   (file.fd < 0 || (file_read_at(file.fd, full, bytes.bytes, request->size,
                                                 request->offset, &length, error) &&

@@ -359,7 +359,7 @@ static bool run_command(ServerControl *control, const char *command, char what[2
     int wait_status = 0;
 
     list_logs(control, control->logs);
-    if (!process_shell_logged(command, control->log, &wait_status, error))
+    if (!process_shell(command, control->log, 0, &wait_status, error))
         return false;
     *ended_well = wait_status == 0;
     process_describe(wait_status, what, 256);
