@@ -55,10 +55,9 @@ typedef struct ServerSource
     ServerConnection connections[SERVER_CONNECTIONS_MAX]; /* one for each worker */
     int connection_count;
     char first_instance[CONNECTION_INSTANCE_SIZE];
-    pthread_mutex_t lock; /* guards what follows */
-    Lsn position_seen;    /* the highest flush position of a primary */
+    _Atomic Lsn position_seen; /* the highest flush position of a primary */
     /* The timeline of a standby; its pg_control may come to it later. 0: not known yet. */
-    Timeline timeline_replayed;
+    _Atomic Timeline timeline_replayed;
 } ServerSource;
 
 /* One try of something, in a transaction; it can be tried again on a new connection. */
@@ -134,7 +133,6 @@ MUST_CHECK bool server_identify(ServerSource *self, Connection *connection, Erro
  * WAL that was flushed once cannot be missing on the same server, whatever happened to it: an error
  * if position is less than seen, which was asked for before the position was.
  */
-Lsn server_position_seen(ServerSource *self);
 MUST_CHECK bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error);
 
 /* SourceOperations' start_workers. */

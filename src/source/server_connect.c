@@ -168,28 +168,19 @@ static bool identify_server(Connection *connection, ServerIdentity *identity, Er
     return true;
 }
 
-Lsn server_position_seen(ServerSource *self)
-{
-    Lsn seen;
-
-    pthread_mutex_lock(&self->lock);
-    seen = self->position_seen;
-    pthread_mutex_unlock(&self->lock);
-    return seen;
-}
-
 bool server_check_position(ServerSource *self, Lsn seen, Lsn position, Error *error)
 {
+    Lsn highest = self->position_seen;
+
     if (position < seen)
     {
         error_set(error, ERROR_FAILED, "source server has lost WAL, or is another server");
         return error_detail(error, "Its WAL ends at %X/%X; earlier it ended at %X/%X.",
                             LSN_ARGS(position), LSN_ARGS(seen));
     }
-    pthread_mutex_lock(&self->lock);
-    if (position > self->position_seen)
-        self->position_seen = position;
-    pthread_mutex_unlock(&self->lock);
+    while (position > highest &&
+           !atomic_compare_exchange_weak(&self->position_seen, &highest, position))
+        ; /* another worker has set it: highest is now what that one saw */
     return true;
 }
 
@@ -243,14 +234,11 @@ static bool compare_identities(const ServerIdentity *expected, const ServerIdent
  */
 static bool check_same_server(ServerSource *self, Connection *connection, Error *error)
 {
-    const Lsn seen =
-        server_position_seen(self); /* before: other workers may see a later one during the query */
+    /* Before the query: other workers may see a later one during it. */
+    const Lsn seen = self->position_seen;
+    const Timeline replayed = self->timeline_replayed;
     ServerIdentity found;
-    Timeline replayed;
 
-    pthread_mutex_lock(&self->lock);
-    replayed = self->timeline_replayed;
-    pthread_mutex_unlock(&self->lock);
     return identify_server(connection, &found, error) &&
            compare_identities(&self->identity, &found, replayed, error) &&
            (found.in_recovery || server_check_position(self, seen, found.position, error));

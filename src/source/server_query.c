@@ -118,7 +118,7 @@ static bool position_once(Connection *connection, void *context, Error *error)
 {
     PositionQuery *query = context;
     const Version *version = query->server->version;
-    const Lsn seen = server_position_seen(query->server);
+    const Lsn seen = query->server->position_seen;
     char *values[3];
     const Query position = {
         .sql = arena_printf(query->arena, position_sql, version->sql.segment_name,
@@ -146,9 +146,7 @@ static bool server_position(Source *source, const Control *control, SourcePositi
         return true;
     if (!source_standby_timeline(source, control, query.replayed, &position->timeline, error))
         return false;
-    pthread_mutex_lock(&self->lock);
     self->timeline_replayed = position->timeline;
-    pthread_mutex_unlock(&self->lock);
     return true;
 }
 
@@ -459,7 +457,6 @@ static void server_close(Source *source)
         connection_close(self->connections[i].connection);
         pthread_mutex_destroy(&self->connections[i].lock);
     }
-    pthread_mutex_destroy(&self->lock);
     rate_free(source->rate);
     arena_destroy(self->arena);
     free(self);
@@ -616,7 +613,6 @@ bool source_server_open(const char *conninfo, int retry_timeout_seconds, uint64_
     self->conninfo = arena_strdup(self->arena, conninfo);
     self->retry_timeout_seconds = retry_timeout_seconds;
     self->connection_count = 1;
-    pthread_mutex_init(&self->lock, NULL);
     for (int i = 0; i < SERVER_CONNECTIONS_MAX; i++)
         pthread_mutex_init(&self->connections[i].lock, NULL);
     if (!server_connect_first(self, greet_server, error) || !server_find_digest(self, error))
