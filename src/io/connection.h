@@ -47,7 +47,7 @@ void connection_close(Connection *connection);
  */
 bool connection_attempts_go_on(void);
 
-/* What libpq knows of a connection. Strings live as long as it. */
+/* The server of a connection, and how it was reached. Strings live as long as the connection. */
 typedef struct ConnectionServer
 {
     int version; /* 150018; it stays known when the connection is lost */

@@ -1,7 +1,6 @@
 /*
  * The work is done in a child process, and is done again if the child was killed or could not
- * finish. Scripts that call this program regard any failure as final (design/interruption.md, "Run
- * again by itself").
+ * finish: scripts that call this program regard any failure as final (design/interruption.md).
  */
 #ifndef IO_SUPERVISE_H
 #define IO_SUPERVISE_H
