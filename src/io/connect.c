@@ -52,7 +52,10 @@ typedef struct ConnectAttempt
     ErrorKind kind;
     ConnectionRefusal refusal;
 
-    atomic_flag one_has_left; /* the thread is done, or no thread waits for it any more */
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t ended;
+    bool is_over;
+    bool abandoned; /* no thread waits for it any more */
 } ConnectAttempt;
 
 /* Attempts that were given up and have not come to their end. */
@@ -441,11 +444,16 @@ static ConnectAttempt *make_attempt(PQconninfoOption *options, int retry_timeout
                                     AddedParameters *added)
 {
     ConnectAttempt *attempt = memory_allocate_zeroed(1, sizeof(ConnectAttempt));
+    pthread_condattr_t clock;
 
     attempt->arena = arena_create();
     attempt->options = options;
     collect_parameters(attempt, retry_timeout_seconds, added);
-    atomic_flag_clear(&attempt->one_has_left);
+    pthread_mutex_init(&attempt->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&attempt->ended, &clock);
+    pthread_condattr_destroy(&clock);
     return attempt;
 }
 
@@ -454,6 +462,8 @@ static void free_attempt(ConnectAttempt *attempt)
     PQfinish(attempt->pg);
     arena_destroy(attempt->arena);
     PQconninfoFree(attempt->options);
+    pthread_cond_destroy(&attempt->ended);
+    pthread_mutex_destroy(&attempt->lock);
     free(attempt);
 }
 
@@ -461,13 +471,19 @@ static void *run_attempt(void *argument)
 {
     ConnectAttempt *attempt = argument;
     const double begin = clock_seconds();
+    bool abandoned;
 
     attempt->pg = PQconnectdbParams(attempt->list.keywords, attempt->list.values, 0);
     if (attempt->pg == NULL)
         out_of_memory();
     if (PQstatus(attempt->pg) != CONNECTION_OK)
         find_reason(attempt, clock_seconds() - begin);
-    if (atomic_flag_test_and_set(&attempt->one_has_left))
+    pthread_mutex_lock(&attempt->lock);
+    attempt->is_over = true;
+    abandoned = attempt->abandoned;
+    pthread_cond_signal(&attempt->ended);
+    pthread_mutex_unlock(&attempt->lock);
+    if (abandoned)
     {
         free_attempt(attempt);
         abandoned_count--;
@@ -489,15 +505,20 @@ static bool start_thread(ConnectAttempt *attempt, pthread_t *thread)
 }
 
 /* Wait for the thread's end; false with error when a stop or the end of the time comes before. */
-static bool wait_for_attempt(ConnectAttempt *attempt, pthread_t thread, double seconds,
-                             Error *error)
+static bool wait_for_attempt(ConnectAttempt *attempt, double seconds, Error *error)
 {
     const double begin = clock_seconds();
+    bool result = true;
 
-    for (;;)
+    pthread_mutex_lock(&attempt->lock);
+    while (!attempt->is_over && result)
     {
         struct timespec until;
 
+        result = stop_check(error);
+        if (result && seconds > 0 && clock_seconds() - begin >= seconds)
+            result =
+                error_set(error, ERROR_RETRY, "could not connect to the source server: no answer");
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += WAIT_MILLISECONDS * 1000000L;
         if (until.tv_nsec >= 1000000000)
@@ -505,22 +526,14 @@ static bool wait_for_attempt(ConnectAttempt *attempt, pthread_t thread, double s
             until.tv_sec++;
             until.tv_nsec -= 1000000000;
         }
-        if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-            return true;
-        if (stop_check(error) &&
-            (seconds <= 0 || clock_seconds() - begin < seconds ||
-             error_set(error, ERROR_RETRY, "could not connect to the source server: no answer")))
-            continue;
-        abandoned_count++;
-        if (!atomic_flag_test_and_set(&attempt->one_has_left))
-        {
-            pthread_detach(thread);
-            return false;
-        }
-        abandoned_count--; /* it has just ended */
-        pthread_join(thread, NULL);
-        return true;
+        if (result)
+            (void) pthread_cond_timedwait(&attempt->ended, &attempt->lock, &until);
     }
+    attempt->abandoned = !attempt->is_over;
+    abandoned_count += attempt->abandoned ? 1 : 0;
+    result = attempt->is_over;
+    pthread_mutex_unlock(&attempt->lock);
+    return result;
 }
 
 /* The role has not the right CONNECT on the database. */
@@ -578,8 +591,13 @@ PGconn *connect_to_server(const char *conninfo, int retry_timeout_seconds, doubl
     attempt = make_attempt(options, retry_timeout_seconds, added);
     if (!start_thread(attempt, &thread))
         (void) run_attempt(attempt); /* the system refuses to start a thread: wait here */
-    else if (!wait_for_attempt(attempt, thread, seconds, error))
+    else if (wait_for_attempt(attempt, seconds, error))
+        pthread_join(thread, NULL);
+    else
+    {
+        pthread_detach(thread);
         return NULL;
+    }
     pg = take_result(attempt, refusal, error);
     free_attempt(attempt);
     return pg;

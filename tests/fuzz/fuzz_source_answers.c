@@ -537,7 +537,8 @@ static void fetch_pieces(Source *source, bool digest)
     Delivered delivered = {.digest = digest};
     int granted;
 
-    if (!source->operations->start_workers(source, 1, &granted, &error))
+    if ((digest && source->digest == DIGEST_NONE) ||
+        !source->operations->start_workers(source, 1, &granted, &error))
         return;
     if (digest ? source->operations->digest(
                      source, 0, &(DigestBatch){.requests = requests, .count = REQUEST_COUNT},
