@@ -1,5 +1,6 @@
 /*
- * One libpq connection to the source: transactions, queries, rows.
+ * One libpq connection to the source: how it is made (connect.c); transactions, queries, rows
+ * (query.c).
  *
  * Works through poolers, also where each transaction may meet another server connection: only
  * unnamed statements, no session state, and every setting is local to its transaction. A lost
@@ -183,7 +184,7 @@ char *connection_explicit_dbname(const char *conninfo, Arena *arena);
 /* True if the libpq that we run with knows this option. */
 bool connection_knows_option(const char *keyword);
 
-/* ---- connect.c, for connection.c ---- */
+/* ---- connect.c, for query.c ---- */
 
 /* The keywords of the parameters that a connection got from us, since the user chose none. */
 #define CONNECT_ADDED_MAX 8
