@@ -78,8 +78,8 @@ static void write_report(const Command *command, const Run *run, const RejoinRes
 /* Report what is wrong with the command line; on stderr exactly these lines. */
 static int refuse(const Command *command, const Error *error)
 {
-    Run nothing = {
-        .look = {.arena = arena_create(), .clusters.target.directory = command->options.target}};
+    AUTO_ARENA Arena *arena = arena_create();
+    Run nothing = {.look = {.arena = arena, .clusters.target.directory = command->options.target}};
     ReportFile standard_output = {.stream = stdout};
 
     if (error->kind != ERROR_REPORTED)
@@ -230,7 +230,7 @@ static int do_command(void *context, bool last)
 
 int main(int argc, char **argv)
 {
-    Work work = {0};
+    static Work work; /* what its options point to is never freed */
     Command *command = &work.command;
     Error error;
 
