@@ -2,6 +2,7 @@
  * pg_rewind.work/places, by which a killed run is cleaned up: whatever stands in it, nothing is
  * removed but work directories and, if they are empty, directories at absolute paths.
  */
+#include "apply/journal.h"
 #include "stage/work_directories.h"
 
 #include "memory_files.h"
