@@ -69,12 +69,8 @@ static BlockNumber block_at(const BlockComparison *comparison, const PlanEntry *
 static bool is_changed_group(const BlockComparison *comparison, const PlanEntry *entry,
                              uint64_t offset)
 {
-    const BlockNumber block = block_at(comparison, entry, offset);
-    const BlockMapRelation *relation =
-        blockmap_find(comparison->changed, relation_of(comparison, entry));
-    BlockNumber first, count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
+    return blockmap_names(comparison->changed, relation_of(comparison, entry),
+                          block_at(comparison, entry, offset));
 }
 
 static void name_range(BlockComparison *comparison, const PlanEntry *entry, uint64_t offset,

@@ -57,7 +57,7 @@ void blockmap_subtract(BlockMap *map, const BlockMap *other);
 /* NULL: not named. */
 const BlockMapRelation *blockmap_find(const BlockMap *map, RelationId relation);
 
-/* The next one of all relations, in no order; NULL: no more. *position is 0 at first. */
+/* The next one of all relations, in no order; NULL after the last. *position is 0 at first. */
 const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
 
 /*
@@ -66,6 +66,9 @@ const BlockMapRelation *blockmap_next(const BlockMap *map, size_t *position);
  */
 bool blockmap_next_run(const BlockMapRelation *relation, BlockNumber from, BlockNumber end,
                        BlockNumber *first, BlockNumber *count);
+
+/* True if the block is named. */
+bool blockmap_names(const BlockMap *map, RelationId id, BlockNumber block);
 
 /* The number of named blocks. Looks at all of the map's memory. */
 uint64_t blockmap_block_count(const BlockMap *map);

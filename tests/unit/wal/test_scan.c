@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-
 #include "wal_writer.h"
 
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
@@ -17,22 +15,6 @@
 static Error error;
 static Arena *arena;
 static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16400};
-
-static void assert_in(const char *part, const char *text)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", part, text);
-}
-
-/* WHAT, and this place behind it. */
-static const char *said_at(const char *what, const WalWriter *writer, Lsn lsn)
-{
-    static char text[256];
-    char lsn_bytes[LSN_TEXT_SIZE];
-
-    snprintf(text, sizeof(text), "%s %s", what, lsn_text(writer->shape.version, lsn, lsn_bytes));
-    return text;
-}
 
 /* ---- Records that mean something ---- */
 
@@ -485,15 +467,6 @@ static void test_the_record_at_a_place(void **state)
 
 /* ---- The result ---- */
 
-static bool is_named(const BlockMap *map, BlockNumber block)
-{
-    const BlockMapRelation *relation = blockmap_find(map, table);
-    BlockNumber first;
-    BlockNumber count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
-}
-
 static void finish(WalScan *scan, Lsn floor, Lsn divergence, ScanResult *result)
 {
     if (!scan_finish(scan, arena, floor, divergence, result, &error))
@@ -520,7 +493,7 @@ static void test_blocks_count_from_the_floor_on(void **state)
             WalScan *scan = forward(writer, lsns[from], LSN_MAX, 2, &end);
             finish(scan, lsns[floor], lsns[floor], &result);
             for (BlockNumber i = 0; i < 80; i++)
-                assert_int_equal(is_named(result.blocks, i), i >= floor);
+                assert_int_equal(blockmap_names(result.blocks, table, i), i >= floor);
             assert_int_equal(result.record_count, (80 - floor) * 2);
             scan_destroy(scan);
         }
@@ -561,10 +534,10 @@ static void test_the_meta_page_of_spgist(void **state)
         write_kind(writer, 0, 'I');
         WalScan *scan = forward(writer, from, from, 2, &end);
         finish(scan, from, from, &result);
-        assert_true(is_named(result.blocks, 7));
-        assert_true(is_named(result.rebuilt, 7));
-        assert_true(is_named(result.blocks, 0));
-        assert_int_equal(is_named(result.rebuilt, 0), rmgr != RM_SPGIST);
+        assert_true(blockmap_names(result.blocks, table, 7));
+        assert_true(blockmap_names(result.rebuilt, table, 7));
+        assert_true(blockmap_names(result.blocks, table, 0));
+        assert_int_equal(blockmap_names(result.rebuilt, table, 0), rmgr != RM_SPGIST);
         scan_destroy(scan);
         free(writer);
     }
@@ -606,7 +579,8 @@ static void test_rebuilt_blocks(void **state)
         WalScan *scan = forward(writer, from, from, 2, &end);
         finish(scan, from, from, &result);
         for (BlockNumber i = 0; i < count; i++)
-            if (is_named(result.rebuilt, i) != rows[i].rebuilt || !is_named(result.blocks, i))
+            if (blockmap_names(result.rebuilt, table, i) != rows[i].rebuilt ||
+                !blockmap_names(result.blocks, table, i))
                 fail_msg("%s, %zu bytes apart", rows[i].kinds, distance);
         scan_destroy(scan);
         free(writer);
@@ -633,12 +607,12 @@ static void test_what_an_archive_has_is_not_relied_on(void **state)
     write_kind(writer, 3, 'I');
     WalScan *scan = forward(writer, from, from, 2, &end);
     finish(scan, from, from, &result);
-    assert_true(is_named(result.rebuilt, 1));
-    assert_false(is_named(result.rebuilt, 2));
-    assert_true(is_named(result.rebuilt, 3));
+    assert_true(blockmap_names(result.rebuilt, table, 1));
+    assert_false(blockmap_names(result.rebuilt, table, 2));
+    assert_true(blockmap_names(result.rebuilt, table, 3));
     scan->rebuilt = NULL; /* it is a caller's from then on */
     scan_destroy(scan);
-    assert_true(is_named(result.rebuilt, 3));
+    assert_true(blockmap_names(result.rebuilt, table, 3));
     blockmap_destroy(result.rebuilt);
     free(writer);
 }
@@ -685,11 +659,11 @@ static void test_a_low_floor_is_exact_where_it_was_announced(void **state)
     WalScan *scan = forward(writer, lsns[70], lsns[40], 2, &end);
     finish(scan, lsns[33], lsns[50], &result);
     for (BlockNumber i = 0; i < 80; i++)
-        assert_int_equal(is_named(result.blocks, i), i >= 33);
+        assert_int_equal(blockmap_names(result.blocks, table, i), i >= 33);
     /* A second, lower floor is possible. */
     finish(scan, lsns[10], lsns[50], &result);
     for (BlockNumber i = 0; i < 80; i++)
-        assert_int_equal(is_named(result.blocks, i), i >= 10);
+        assert_int_equal(blockmap_names(result.blocks, table, i), i >= 10);
     scan_destroy(scan);
     free(writer);
 }

@@ -6,8 +6,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-
 #include "wal_writer.h"
 
 #define SEGMENT(n) ((Lsn) (n) *SEGMENT_SIZE)
@@ -16,22 +14,6 @@
 
 static Error error;
 static const RelationId table = {.tablespace = 1663, .database = 5, .relation = 16400};
-
-static void assert_in(const char *part, const char *text)
-{
-    if (strstr(text, part) == NULL)
-        fail_msg("\"%s\" is not in \"%s\"", part, text);
-}
-
-/* WHAT, and this place behind it. */
-static const char *said_at(const char *what, const WalWriter *writer, Lsn lsn)
-{
-    static char text[256];
-    char lsn_bytes[LSN_TEXT_SIZE];
-
-    snprintf(text, sizeof(text), "%s %s", what, lsn_text(writer->shape.version, lsn, lsn_bytes));
-    return text;
-}
 
 /* Where the record before the first one of the next segment starts: that one's link says it. */
 static Lsn last_of_segment(const WalWriter *writer, BlockNumber segment)
@@ -80,15 +62,6 @@ static void check_segments(const WalScan *scan, uint64_t first, uint64_t last)
     assert_int_equal(scan->segment_count, last - first + 1);
     for (size_t i = 0; i < scan->segment_count; i++)
         assert_int_equal(scan->segments[i]->facts.segment, first + i);
-}
-
-static bool has_block(const BlockMap *map, BlockNumber block)
-{
-    const BlockMapRelation *relation = blockmap_find(map, table);
-    BlockNumber first;
-    BlockNumber count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
 }
 
 /* ---- Growing ---- */
@@ -147,11 +120,11 @@ static void test_partial_segment(void **state)
     WalScan *scan = read_forward(writer, from, LSN_MAX, 2, &end);
     check_segments(scan, 3, 3);
     assert_int_equal(scan->segments[0]->record_count, 1);
-    assert_false(has_block(scan->segments[0]->blocks, 3));
+    assert_false(blockmap_names(scan->segments[0]->blocks, table, 3));
     assert_true(scan_back(scan, &error));
     check_segments(scan, 3, 3);
     assert_true(scan->segments[0]->record_count > 10);
-    assert_true(has_block(scan->segments[0]->blocks, 3));
+    assert_true(blockmap_names(scan->segments[0]->blocks, table, 3));
     assert_int_equal(scan->first_lsn, SEGMENT(3) + 40);
     assert_int_equal(scan->last_lsn, from);
     scan_destroy(scan);
@@ -239,10 +212,10 @@ static void test_maps_are_handed_over(void **state)
     {
         const Summary *summary = scan->segments[segment - 1];
 
-        assert_int_equal(has_block(scan->blocks, segment), segment > 4);
+        assert_int_equal(blockmap_names(scan->blocks, table, segment), segment > 4);
         assert_int_equal(summary->blocks != NULL, segment <= 4);
         if (summary->blocks != NULL)
-            assert_true(has_block(summary->blocks, segment));
+            assert_true(blockmap_names(summary->blocks, table, segment));
     }
     scan_destroy(scan);
     free(writer);

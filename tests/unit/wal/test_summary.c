@@ -74,15 +74,6 @@ static Summary *read_from(const WalWriter *writer, uint64_t segment, Lsn from, L
     return summary;
 }
 
-static bool is_named(const Summary *summary, BlockNumber block)
-{
-    const BlockMapRelation *relation = blockmap_find(summary->blocks, table);
-    BlockNumber first;
-    BlockNumber count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
-}
-
 /* ---- Tests ---- */
 
 static void test_one_segment_only(void **state)
@@ -100,8 +91,10 @@ static void test_one_segment_only(void **state)
     assert_int_equal(second->record_count, 1);
     assert_int_equal(first->facts.end, WAL_SEGMENT_COMPLETE);
     assert_int_equal(second->facts.end, WAL_SEGMENT_INVALID);
-    assert_true(is_named(first, 1) && !is_named(first, 2));
-    assert_true(!is_named(second, 1) && is_named(second, 2));
+    assert_true(blockmap_names(first->blocks, table, 1) &&
+                !blockmap_names(first->blocks, table, 2));
+    assert_true(!blockmap_names(second->blocks, table, 1) &&
+                blockmap_names(second->blocks, table, 2));
     summary_destroy(first);
     summary_destroy(second);
     free(writer);
@@ -143,8 +136,8 @@ static void test_floor(void **state)
         assert_int_equal(summary->record_count, 8 - floor);
         assert_int_equal(summary->facts.record_count, 8);
         assert_int_equal(summary->facts.first_lsn, lsns[0]);
-        assert_int_equal(is_named(summary, 0), floor == 0);
-        assert_int_equal(is_named(summary, 4), floor <= 4);
+        assert_int_equal(blockmap_names(summary->blocks, table, 0), floor == 0);
+        assert_int_equal(blockmap_names(summary->blocks, table, 4), floor <= 4);
         assert_int_equal(ITEM_COUNT(summary->hint_images, Lsn), floor <= 6);
         if (floor <= 6)
             assert_int_equal(ITEM(summary->hint_images, Lsn, 0), floor <= 2 ? lsns[2] : lsns[6]);
@@ -173,7 +166,9 @@ static void test_from(void **state)
     assert_int_equal(summary->record_count, 2);
     assert_int_equal(summary->facts.record_count, 2);
     assert_int_equal(summary->facts.first_lsn, from);
-    assert_true(!is_named(summary, 0) && is_named(summary, 1) && is_named(summary, 2));
+    assert_true(!blockmap_names(summary->blocks, table, 0) &&
+                blockmap_names(summary->blocks, table, 1) &&
+                blockmap_names(summary->blocks, table, 2));
     summary_destroy(summary);
     free(writer);
 }
@@ -211,7 +206,7 @@ static void test_divergence(void **state)
         assert_int_equal(summary->lowest_committed_xid, rows[row].lowest);
         assert_int_equal(summary->oldest_running_xid, rows[row].running);
         assert_int_equal(summary->record_count, 6);
-        assert_true(is_named(summary, 7));
+        assert_true(blockmap_names(summary->blocks, table, 7));
         summary_destroy(summary);
     }
     /* Without one everything counts. */
@@ -234,7 +229,8 @@ static void test_bad_wal(void **state)
     Summary *summary = read_from(writer, 1, LSN_INVALID, LSN_INVALID, LSN_INVALID);
     assert_int_equal(summary->facts.end, WAL_SEGMENT_INVALID);
     assert_int_equal(summary->record_count, 1);
-    assert_true(is_named(summary, 1) && !is_named(summary, 2));
+    assert_true(blockmap_names(summary->blocks, table, 1) &&
+                !blockmap_names(summary->blocks, table, 2));
     summary_destroy(summary);
 
     summary = read_from(writer, 5, LSN_INVALID, LSN_INVALID, LSN_INVALID);

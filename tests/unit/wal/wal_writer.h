@@ -2,7 +2,7 @@
  * Writes WAL into memory, with an encoder of its own, and hands it to a WalStream.
  *
  * Segments are small (8 pages) and there are few of them, so a test can write records longer than
- * one.
+ * one. To be included after cmocka.h.
  */
 #ifndef TESTS_WAL_WRITER_H
 #define TESTS_WAL_WRITER_H
@@ -13,6 +13,7 @@
 #include "wal/reader.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -286,6 +287,23 @@ static inline void writer_recycle(WalWriter *writer, uint64_t segment)
         store_u64(writer->bytes + lsn + 8, lsn - SEGMENT_SIZE);
     }
     writer->position = position;
+}
+
+/* ---- What an error says ---- */
+
+static inline void assert_in(const char *part, const char *text)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("\"%s\" is not in \"%s\"", part, text);
+}
+
+/* WHAT, followed by this place. */
+static inline const char *said_at(const char *what, const WalWriter *writer, Lsn lsn)
+{
+    static char text[256];
+
+    snprintf(text, sizeof(text), "%s %s", what, LSN_TEXT(writer->shape.version, lsn));
+    return text;
 }
 
 #endif

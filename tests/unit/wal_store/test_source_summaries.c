@@ -163,14 +163,6 @@ static bool complete(Lsn from, Lsn to)
     return wal_skip_header(&shape, summaries.end) == wal_skip_header(&shape, to);
 }
 
-static bool names_block(const BlockMap *map, RelationId id, BlockNumber block)
-{
-    const BlockMapRelation *relation = blockmap_find(map, id);
-    BlockNumber first, count;
-
-    return relation != NULL && blockmap_next_run(relation, block, block + 1, &first, &count);
-}
-
 static void a_chain_along_the_history(void **state)
 {
     (void) state;
@@ -180,14 +172,14 @@ static void a_chain_along_the_history(void **state)
     add_file(1, AT(0x3128), AT(0x5000));
     assert_true(complete(AT(0x1028), AT(0x7128)));
     for (Oid i = 1; i <= 4; i++)
-        assert_true(names_block(summaries.blocks, RELATION(i), 7));
+        assert_true(blockmap_names(summaries.blocks, RELATION(i), 7));
     /* It may be an SP-GiST index. */
-    assert_true(names_block(summaries.blocks, RELATION(1), 0));
+    assert_true(blockmap_names(summaries.blocks, RELATION(1), 0));
     assert_int_equal(summaries.common_end, AT(0x5000));
-    assert_true(names_block(summaries.common, RELATION(2), 7));
-    assert_true(names_block(summaries.common, RELATION(4), 7));
-    assert_false(names_block(summaries.common, RELATION(1), 7));
-    assert_false(names_block(summaries.common, RELATION(3), 7));
+    assert_true(blockmap_names(summaries.common, RELATION(2), 7));
+    assert_true(blockmap_names(summaries.common, RELATION(4), 7));
+    assert_false(blockmap_names(summaries.common, RELATION(1), 7));
+    assert_false(blockmap_names(summaries.common, RELATION(3), 7));
 
     assert_true(complete(AT(0x3128), AT(0x6000 + 24)));
     assert_true(complete(AT(0x3128), AT(0x6000)));
@@ -299,7 +291,7 @@ static void what_it_says_of_storage(void **state)
     assert_null(blockmap_find(summaries.blocks, (RelationId){1664, 5, 3}));
     relation = blockmap_find(summaries.blocks, (RelationId){1664, 5, 4});
     assert_int_equal(relation->storage_lsn, AT(0x5000));
-    assert_false(names_block(summaries.blocks, (RelationId){1664, 5, 4}, 3));
+    assert_false(blockmap_names(summaries.blocks, (RelationId){1664, 5, 4}, 3));
     clear();
 }
 
@@ -319,9 +311,9 @@ static void many(void **state)
     assert_true(large->bytes.size > FETCH_SIZE_MAX);
     assert_true(complete(AT(0x100), AT(0x100 + 150 * 8)));
     for (Oid i = 1; i <= 149; i++)
-        assert_true(names_block(summaries.blocks, RELATION(i), 7));
+        assert_true(blockmap_names(summaries.blocks, RELATION(i), 7));
     for (Oid i = 0; i < 50000; i++)
-        assert_true(names_block(summaries.blocks, RELATION(1000 + i), i % 1000));
+        assert_true(blockmap_names(summaries.blocks, RELATION(1000 + i), i % 1000));
     large->bytes.bytes[large->bytes.size - 1] ^= 1;
     assert_false(complete(AT(0x100), AT(0x100 + 150 * 8)));
     assert_int_equal(summaries.end, AT(0x100 + 70 * 8));
