@@ -221,9 +221,9 @@ static void add_space(SpaceLook *looks, size_t *count, const char *path, uint64_
 }
 
 /*
- * A typical rewind: the divergence is not much older than a checkpoint. The WAL between two
- * checkpoints is replayed, and the blocks are fetched that it changed, at most as many bytes.
- * Tablespaces on other file systems get a share of the blocks, at most all.
+ * Ask for the space of a typical rewind, whose divergence is not much older than a checkpoint. It
+ * fetches the WAL between two checkpoints, and the blocks that this WAL changed: at most as large as
+ * the WAL. Tablespaces on other file systems get a share of the blocks, at most all.
  */
 static void look_at_space(Node *node)
 {

@@ -316,7 +316,7 @@ void divergence_leave_unknown(const Clusters *clusters, Divergence *divergence)
     Lsn latest;
 
     *divergence = (Divergence){.needed = true, .target_end = known_end(clusters)};
-    /* Where the histories diverge at the latest. Nothing depends on it. */
+    /* The histories only say where they diverge at the latest. Nothing depends on this message. */
     if (target->count > 0 && history_common(&clusters->source_history, target, &common, &latest) &&
         latest != LSN_INVALID)
         print_divergence(clusters, latest, target->entries[common].timeline, divergence);

@@ -1,6 +1,6 @@
 /*
- * Where recovery of the rewound target starts: the positions that it can start from, what replay
- * from there would do wrongly, what each costs, and the choice between them.
+ * Choose where recovery of the rewound target starts. This has the positions that it can start from,
+ * what replay from there would do wrongly, and what each costs.
  *
  * Early: at the last common checkpoint (or the source's own when that is older: a standby whose
  * restartpoint lags). Late: at the source's last checkpoint, as the recovery of a base backup

@@ -122,7 +122,7 @@ static bool look_before_stop(Look *look, Error *error)
     return result;
 }
 
-/* What would fail after the stop fails before: a service is not stopped without need. */
+/* Fail before the stop if the rewind would fail after it: a service is not stopped without need. */
 static bool check_before_stop(Rejoin *rejoin, Error *error)
 {
     Look look = {.options = rejoin->options, .arena = rejoin->arena, .only_certain = true};

@@ -57,7 +57,7 @@ typedef struct LostTransaction
     bool maintenance; /* it certainly wrote nothing but statistics, or cut off empty pages */
 } LostTransaction;
 
-/* What a transaction did: each set is held once. */
+/* One relation that a transaction changed, and how. Equal sets of these are held once. */
 typedef struct LostItem
 {
     uint32_t relation : 28; /* its index in Lost.relations */
